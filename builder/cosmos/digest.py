@@ -1,0 +1,61 @@
+"""`Digest`: the SHA-256 of some bytes, written `sha256:` and 64 lower-case hex digits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import BinaryIO, Self
+
+from cosmos.limits import READ_CHUNK_BYTES
+
+_FORM = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Digest(str):
+    """A SHA-256 in text. There is no way to hold one that is not well formed.
+
+    >>> Digest.of(b"")
+    Digest('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
+    >>> Digest.of(b"").hex[:8]
+    'e3b0c442'
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return `text` as a digest, or raise `ValueError`."""
+        if not _FORM.fullmatch(text):
+            raise ValueError(f"want sha256: and 64 lower-case hex digits, got {text[:80]!r}")
+        return cls(text)
+
+    @classmethod
+    def from_hex(cls, text: str) -> Self:
+        """Return 64 bare hex digits (upstream's `[checksums]`) as a digest, or raise `ValueError`."""
+        return cls.parse(f"sha256:{text}")
+
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> Self:
+        """Return the digest of `data`."""
+        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def of_stream(cls, stream: BinaryIO) -> Self:
+        """Return the digest of what is left in `stream`, read in bounded pieces."""
+        hasher = hashlib.sha256()
+        while piece := stream.read(READ_CHUNK_BYTES):
+            hasher.update(piece)
+        return cls("sha256:" + hasher.hexdigest())
+
+    @property
+    def hex(self) -> str:
+        """The 64 hex digits alone."""
+        return self[7:]
+
+    @property
+    def short(self) -> str:
+        """The first twelve hex digits, for people."""
+        return self[7:19]
+
+    def __repr__(self) -> str:
+        return f"Digest({str(self)!r})"

@@ -1,0 +1,29 @@
+"""Bounds on everything that comes from outside: each has a unit and a reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+
+MAX_DOCUMENT_BYTES: Final = 16 * MIB  # a lock of 20,000 stars is 12 MiB; TOML readers keep all of it in memory
+MAX_ENVELOPE_BYTES: Final = 1 * MIB  # DSSE with its payload; TRUST.md section 2 refuses more
+MAX_ENVELOPE_SIGNATURES: Final = 16  # more than any threshold that people can run; each costs a verification
+MAX_INDEX_BYTES: Final = 64 * MIB  # a galaxy of 100,000 stars
+MAX_INDEX_ENVELOPE_BYTES: Final = 96 * MIB  # that index in base64, with signatures
+MAX_STAR_ARCHIVE_BYTES: Final = 2 * GIB  # the largest star so far is 61 MiB; a bomb must not fill a small device
+MAX_STAR_UNPACKED_BYTES: Final = 8 * GIB  # one star's bytes are in memory at a time
+MAX_STAR_ENTRIES: Final = 500_000  # files, folders and links of one star; linux-firmware has 4,000
+MAX_PATH_BYTES: Final = 1024  # of one path in an archive; Linux allows 4,096 in a call, people need 200
+MAX_PATH_COMPONENTS: Final = 64  # deeper trees are attacks on recursion
+MAX_NAME_BYTES: Final = 255  # one component; the limit of Linux's file systems
+MAX_LINK_TARGET_BYTES: Final = 4095  # PATH_MAX without its NUL
+MAX_XATTR_BYTES: Final = 64 * KIB  # one value; the kernel's own limit
+MAX_PAX_BYTES: Final = 1 * MIB  # extended headers of one entry
+MAX_SCRIPT_BYTES: Final = 256 * KIB  # install scripts are pages long at most
+MAX_DOCUMENT_DEPTH: Final = 32  # nesting of JSON and TOML; ours have 4
+MAX_DOWNLOAD_REDIRECTS: Final = 5  # more is a loop
+HTTP_TIMEOUT_SECONDS: Final = 60  # without a single byte arriving
+READ_CHUNK_BYTES: Final = 1 * MIB  # of streamed reads: large enough for speed, small enough for a device

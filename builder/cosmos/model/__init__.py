@@ -1,0 +1,1 @@
+"""The nouns: every document that Cosmos reads or writes, parsed once into a thing that cannot be wrong."""

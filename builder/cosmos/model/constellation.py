@@ -1,0 +1,52 @@
+"""`NAME.toml` of a constellation: a named list of stars to install together; not tracked afterwards.
+
+    name = "rescue-tools"
+    description = "what one wants on a broken machine"
+    members = ["busybox", "nano@^6.0"]     # a star's name, and after an @ a constraint
+
+Unknown keys are errors: a constellation is the operator's own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from cosmos.model.names import StarName
+from cosmos.model.version import ANY_VERSION, Constraint
+from cosmos.tables import Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constellation:
+    """A named list of wishes."""
+
+    name: str
+    description: str
+    members: Mapping[StarName, Constraint]
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Self:
+        """Return the constellation in `data`; raises `Malformed`."""
+        table = Table.parse(data, source)
+        wishes = table.parsed_strings("members", wish)
+        constellation = cls(
+            name=table.need("name", str),
+            description=table.take("description", str, ""),
+            members=dict(wishes),
+        )
+        if len(constellation.members) != len(wishes):
+            table.fail("members", "names a star twice")
+        table.end()
+        return constellation
+
+
+def wish(text: str) -> tuple[StarName, Constraint]:
+    """Return `NAME` or `NAME@CONSTRAINT` as its parts, or raise `ValueError`.
+
+    >>> wish("nano@^6.0")
+    ('nano', Constraint(text='^6.0', comparators=(Comparator(operator='^', major=6, minor=0, patch=None, pre=(), build=()),)))
+    """
+    name, at, limit = text.partition("@")
+    return StarName.parse(name.strip()), Constraint.parse(limit.strip()) if at else ANY_VERSION

@@ -1,0 +1,188 @@
+"""`image.toml`: what an image is made of. The operator's own file: unknown keys are errors.
+
+    name = "rescue"
+    version = "1.0.0"
+    description = "a system to mend others with"
+    arch = "x86_64"
+    template = "rescue"                       # a folder of rootfs-templates/, or a path beginning with ./
+    constellations = ["rescue-tools.toml"]    # files beside this one
+    finish = "finish.lua"                     # optional: a Nova script that runs last and may touch any path
+    source-date-epoch = 1767225600            # no file in the image is newer; seconds since 1970
+    trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
+    marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
+
+    [stars]                                   # name -> constraint
+    busybox = "^1.35"
+
+    [galaxies]                                # in order of priority: name -> path or http:// address
+    core = "../../galaxy"                     # a path is relative to this file
+    mine = { url = "http://10.0.0.1:8000", allow-unsigned = true }
+
+    [vars]                                    # for the template
+    hostname = "rescue"
+
+    [[output]]
+    format = "tar.zst"                        # tar.zst (layers) | cpio.zst (an initramfs) | file (one file of the tree)
+    level = 9                                 # zstd level, for the first two
+    [[output]]
+    format = "cpio.zst"
+    exclude = ["boot/**"]                     # globs of paths left out (cpio.zst only)
+    [[output]]
+    format = "file"
+    path = "boot/vmlinuz"                     # a path or a glob that one file matches
+    as = "vmlinuz"                            # its name in the release
+
+    [policy]
+    size-budget-bytes = 100000000             # optional: a larger image is an error
+    owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
+    unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self, TypeAlias, cast
+
+from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
+from cosmos.model.version import Constraint, Version
+from cosmos.tables import Table
+from cosmos.treepath import TreePath
+
+OutputFormat: TypeAlias = Literal["tar.zst", "cpio.zst", "file"]
+_FORMATS: tuple[str, ...] = ("tar.zst", "cpio.zst", "file")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
+DEFAULT_LEVEL = 9
+DEFAULT_MARKER = "COSMOS-READY"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalaxySource:
+    """Where a galaxy is, and whether the operator takes unsigned stars from it."""
+
+    name: GalaxyName
+    url: str
+    allow_unsigned: bool = False
+
+    @classmethod
+    def read_all(cls, table: Table) -> tuple[Self, ...]:
+        """Return a `[galaxies]` table, in its order."""
+        return tuple(cls._read(table, name) for name in table.keys())
+
+    @classmethod
+    def _read(cls, table: Table, key: str) -> Self:
+        try:
+            name = GalaxyName.parse(key)
+        except ValueError as error:
+            table.fail(key, str(error))
+        if not isinstance(table.value(key), dict):
+            return cls(name=name, url=table.read(key, _address))
+        row = table.table(key)
+        source = cls(name=name, url=row.read("url", _address), allow_unsigned=row.take("allow-unsigned", bool, False))
+        row.end()
+        return source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """One file of the release."""
+
+    format: OutputFormat
+    level: int = DEFAULT_LEVEL
+    exclude: tuple[str, ...] = ()
+    path: str = ""
+    file_name: str = ""
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return an `[[output]]` table."""
+        format_ = cast(OutputFormat, table.choice("format", _FORMATS))
+        if format_ == "file":
+            output = cls(format=format_, path=table.need("path", str), file_name=table.read("as", _file_name))
+        else:
+            level = table.count("level", least=1, most=22) if "level" in table else DEFAULT_LEVEL
+            output = cls(format=format_, level=level, exclude=table.strings("exclude") if format_ == "cpio.zst" else ())
+        table.end()
+        return output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """What the operator demands of the image, and what he waives."""
+
+    size_budget_bytes: int | None = None
+    owners: Mapping[TreePath, StarName] = field(default_factory=dict)
+    unsigned_release: bool = False
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `[policy]` table."""
+        policy = cls(
+            size_budget_bytes=table.count("size-budget-bytes") if "size-budget-bytes" in table else None,
+            owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
+            unsigned_release=table.take("unsigned-release", bool, False),
+        )
+        table.end()
+        return policy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """An image definition."""
+
+    name: ImageName
+    version: Version
+    description: str
+    arch: Arch
+    template: str
+    stars: Mapping[StarName, Constraint]
+    constellations: tuple[str, ...]
+    galaxies: tuple[GalaxySource, ...]
+    vars: Mapping[str, object]
+    finish: str
+    source_date_epoch: int
+    trust: str
+    marker: str
+    outputs: tuple[Output, ...]
+    policy: Policy
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Self:
+        """Return the image definition in `data`; raises `Malformed`."""
+        table = Table.parse(data, source)
+        policy, variables = table.take_table("policy"), table.take("vars", dict, {})
+        outputs = tuple(Output.read(row) for row in table.tables("output"))
+        image = cls(
+            name=table.read("name", ImageName.parse),
+            version=table.read("version", Version.parse),
+            description=table.take("description", str, ""),
+            arch=table.read("arch", Arch.parse),
+            template=table.need("template", str),
+            stars=table.parsed_map("stars", StarName.parse, Constraint.parse),
+            constellations=table.strings("constellations"),
+            galaxies=GalaxySource.read_all(table.table("galaxies")),
+            vars=variables,
+            finish=table.take("finish", str, ""),
+            source_date_epoch=table.count("source-date-epoch", most=(1 << 33) - 1),
+            trust=table.take("trust", str, ""),
+            marker=table.take("marker", str, DEFAULT_MARKER),
+            outputs=outputs or (Output(format="tar.zst"),),
+            policy=Policy() if policy is None else Policy.read(policy),
+        )
+        if not image.galaxies:
+            table.fail("galaxies", "names no galaxy")
+        table.end()
+        return image
+
+
+def _address(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("want a path or an http:// address")
+    return text
+
+
+def _file_name(text: str) -> str:
+    if not _FILE_NAME.fullmatch(text):
+        raise ValueError(f"want a plain file name, got {text[:80]!r}")
+    return text

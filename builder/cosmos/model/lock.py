@@ -1,0 +1,310 @@
+"""`universe.lock.toml`: every star pinned by version, size and digest, and the galaxy snapshot that it came from.
+
+    lock-version = 1
+
+    [request]                          # what was wished for: staleness is judged from it, offline
+    image = "rescue"
+    arch = "x86_64"
+    [request.stars]                    # wishes of the image and of its constellations, one table each
+    busybox = "^1.35"
+    [request.constellations.rescue-tools]
+    nano = "*"
+    [request.galaxies]
+    core = "../../galaxy"
+
+    [build]                            # whatever moves bytes
+    cosmos = "0.1.0"
+    zstd = "1.5.7"                     # the library's version
+    layer-format = 1
+    level = 9
+    source-date-epoch = 1767225600
+
+    [[galaxy]]
+    name = "core"
+    url = "../../galaxy"
+    version = "2026.11.22"
+    seq = 7
+    index = "sha256:…"                 # of meta.toml
+    allow-unsigned = false
+
+    [[star]]                           # in dependency order: each after what it depends on
+    name = "zlib"
+    version = "1.3.1"
+    arch = "x86_64"
+    type = "normal"
+    galaxy = "core"
+    file = "packages/zlib-1.3.1.tar.zst"
+    archive = "sha256:…"
+    size-bytes = 61234
+    unpacked-bytes = 153600
+    statement = "sha256:…"             # of stars/zlib-1.3.1.toml
+    script = "sha256:…"                # "" where it has none
+    signers = ["ed25519:…"]            # key ids that signed the statement; empty only in an allow-unsigned galaxy
+    dependencies = ["glibc-runtime"]
+    wanted-by = ["image"]              # image, constellation:NAME, or star names
+
+No defaults: a lock that leaves something out pins nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self, cast
+
+from cosmos.digest import Digest
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
+from cosmos.model.star import StarType
+from cosmos.model.statement import package_path
+from cosmos.model.version import Constraint, Version
+from cosmos.tables import Table
+
+LOCK_VERSION = 1
+LOCK_FILE = "universe.lock.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the lock answers: the wishes, as the image and its constellations state them."""
+
+    image: ImageName
+    arch: Arch
+    stars: Mapping[StarName, Constraint]
+    constellations: Mapping[str, Mapping[StarName, Constraint]]
+    galaxies: Mapping[GalaxyName, str]
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `[request]` table."""
+        sets = table.table("constellations")
+        request = cls(
+            image=table.read("image", ImageName.parse),
+            arch=table.read("arch", Arch.parse),
+            stars=_needed(table, "stars"),
+            constellations={name: _needed(sets, name) for name in sets.keys()},
+            galaxies={GalaxyName.parse(name): url for name, url in table.string_map("galaxies").items()},
+        )
+        table.end()
+        return request
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {
+            "image": str(self.image),
+            "arch": str(self.arch),
+            "stars": _texts(self.stars),
+            "constellations": {name: _texts(members) for name, members in sorted(self.constellations.items())},
+            "galaxies": {str(name): url for name, url in self.galaxies.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildPins:
+    """Whatever moves the image's bytes besides its stars."""
+
+    cosmos: str
+    zstd: str
+    layer_format: int
+    level: int
+    source_date_epoch: int
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `[build]` table."""
+        pins = cls(
+            cosmos=table.need("cosmos", str),
+            zstd=table.need("zstd", str),
+            layer_format=table.count("layer-format"),
+            level=table.count("level", least=1, most=22),
+            source_date_epoch=table.count("source-date-epoch", most=(1 << 33) - 1),
+        )
+        table.end()
+        return pins
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {
+            "cosmos": self.cosmos,
+            "zstd": self.zstd,
+            "layer-format": self.layer_format,
+            "level": self.level,
+            "source-date-epoch": self.source_date_epoch,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedGalaxy:
+    """One snapshot of one galaxy."""
+
+    name: GalaxyName
+    url: str
+    version: str
+    seq: int
+    index: Digest
+    allow_unsigned: bool
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return a `[[galaxy]]` table."""
+        galaxy = cls(
+            name=table.read("name", GalaxyName.parse),
+            url=table.need("url", str),
+            version=table.need("version", str),
+            seq=table.count("seq"),
+            index=table.read("index", Digest.parse),
+            allow_unsigned=table.need("allow-unsigned", bool),
+        )
+        table.end()
+        return galaxy
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {
+            "name": str(self.name),
+            "url": self.url,
+            "version": self.version,
+            "seq": self.seq,
+            "index": str(self.index),
+            "allow-unsigned": self.allow_unsigned,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedStar:
+    """One star, pinned: the version chosen and the very bytes to install."""
+
+    name: StarName
+    version: Version
+    arch: Arch
+    type: StarType
+    galaxy: GalaxyName
+    file: str
+    archive: Digest
+    size_bytes: int
+    unpacked_bytes: int
+    statement: Digest
+    script: Digest | None
+    signers: tuple[str, ...]
+    dependencies: tuple[StarName, ...]
+    wanted_by: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """NAME-VERSION, as in file names."""
+        return f"{self.name}-{self.version}"
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return a `[[star]]` table."""
+        for key in ("signers", "dependencies", "wanted-by"):
+            table.need(key, list)
+        star = cls(
+            name=table.read("name", StarName.parse),
+            version=table.read("version", Version.parse),
+            arch=table.read("arch", Arch.parse),
+            type=cast(StarType, table.choice("type", ("normal", "nebula"))),
+            galaxy=table.read("galaxy", GalaxyName.parse),
+            file=table.read("file", package_path),
+            archive=table.read("archive", Digest.parse),
+            size_bytes=table.count("size-bytes", most=MAX_STAR_ARCHIVE_BYTES),
+            unpacked_bytes=table.count("unpacked-bytes", most=MAX_STAR_UNPACKED_BYTES),
+            statement=table.read("statement", Digest.parse),
+            script=table.read("script", _digest_or_none),
+            signers=table.strings("signers"),
+            dependencies=table.parsed_strings("dependencies", StarName.parse),
+            wanted_by=table.strings("wanted-by"),
+        )
+        table.end()
+        return star
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {
+            "name": str(self.name),
+            "version": str(self.version),
+            "arch": str(self.arch),
+            "type": self.type,
+            "galaxy": str(self.galaxy),
+            "file": self.file,
+            "archive": str(self.archive),
+            "size-bytes": self.size_bytes,
+            "unpacked-bytes": self.unpacked_bytes,
+            "statement": str(self.statement),
+            "script": str(self.script or ""),
+            "signers": list(self.signers),
+            "dependencies": [str(name) for name in self.dependencies],
+            "wanted-by": list(self.wanted_by),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """The whole lock."""
+
+    request: Request
+    build: BuildPins
+    galaxies: tuple[LockedGalaxy, ...]
+    stars: tuple[LockedStar, ...]
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Self:
+        """Return the lock in `data`; raises `Malformed`. Its own order and references are checked."""
+        table = Table.parse(data, source)
+        if table.count("lock-version") != LOCK_VERSION:
+            table.fail("lock-version", f"want {LOCK_VERSION}: this lock is for another cosmos")
+        lock = cls(
+            request=Request.read(table.table("request")),
+            build=BuildPins.read(table.table("build")),
+            galaxies=tuple(LockedGalaxy.read(row) for row in table.tables("galaxy")),
+            stars=tuple(LockedStar.read(row) for row in table.tables("star")),
+        )
+        table.end()
+        _check_references(lock, table)
+        return lock
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the document as `tomli_w` takes it."""
+        return {
+            "lock-version": LOCK_VERSION,
+            "request": self.request.to_toml(),
+            "build": self.build.to_toml(),
+            "galaxy": [galaxy.to_toml() for galaxy in self.galaxies],
+            "star": [star.to_toml() for star in self.stars],
+        }
+
+    def galaxy(self, name: GalaxyName) -> LockedGalaxy:
+        """Return the snapshot called `name`; `parse` has checked that every star's is there."""
+        return next(galaxy for galaxy in self.galaxies if galaxy.name == name)
+
+
+def _check_references(lock: Lock, table: Table) -> None:
+    galaxies = {galaxy.name: galaxy for galaxy in lock.galaxies}
+    if len(galaxies) != len(lock.galaxies):
+        table.fail("galaxy", "names one galaxy twice")
+    seen: set[StarName] = set()
+    for place, star in enumerate(lock.stars):
+        at = f"star[{place}]"
+        if star.name in seen:
+            table.fail(at, f"{star.name} is locked twice")
+        if star.galaxy not in galaxies:
+            table.fail(f"{at}.galaxy", f"{star.galaxy!r} is not among the lock's galaxies")
+        if not star.signers and not galaxies[star.galaxy].allow_unsigned:
+            table.fail(f"{at}.signers", f"{star.name} has no signer, and galaxy {star.galaxy} does not allow that")
+        for name in star.dependencies:
+            if name not in seen:
+                table.fail(f"{at}.dependencies", f"{name!r} does not come before {star.name}")
+        seen.add(star.name)
+
+
+def _digest_or_none(text: str) -> Digest | None:
+    return Digest.parse(text) if text else None
+
+
+def _needed(table: Table, key: str) -> dict[StarName, Constraint]:
+    table.need(key, dict)
+    return table.parsed_map(key, StarName.parse, Constraint.parse)
+
+
+def _texts(wishes: Mapping[StarName, Constraint]) -> dict[str, str]:
+    return {str(name): limit.text for name, limit in sorted(wishes.items())}

@@ -1,0 +1,69 @@
+"""Names of stars, galaxies, images and keys: checked once, then a type.
+
+    star, galaxy, image, constellation   [A-Za-z0-9] then [A-Za-z0-9+._-], at most 128 bytes
+    key                                  [a-z0-9.-], 1 to 64 bytes (TRUST.md section 3)
+    architecture                         `any`, or GNU's name of a machine: x86_64, aarch64, …
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
+_KEY = re.compile(r"[a-z0-9.-]{1,64}")
+_ARCH = re.compile(r"[a-z0-9_]{1,32}")
+
+
+class _Name(str):
+    __slots__ = ()
+    _form = _NAME
+    _wanted = "letters, digits and + . _ -, starting with a letter or digit"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return `text` as a name, or raise `ValueError`."""
+        if not cls._form.fullmatch(text) or ".." in text:
+            raise ValueError(f"want {cls._wanted}, got {text[:80]!r}")
+        return cls(text)
+
+
+class StarName(_Name):
+    """The name of a star."""
+
+    __slots__ = ()
+
+
+class GalaxyName(_Name):
+    """The name of a galaxy."""
+
+    __slots__ = ()
+
+
+class ImageName(_Name):
+    """The name of an image."""
+
+    __slots__ = ()
+
+
+class KeyName(_Name):
+    """The name that a key's owner gave it."""
+
+    __slots__ = ()
+    _form = _KEY
+    _wanted = "1 to 64 of a-z, 0-9, dot and hyphen"
+
+
+class Arch(_Name):
+    """A machine architecture, or `any`."""
+
+    __slots__ = ()
+    _form = _ARCH
+    _wanted = "any, or a machine's name such as x86_64"
+
+    def runs_on(self, machine: Arch) -> bool:
+        """Return whether a star of this architecture can be laid on `machine`."""
+        return self in ("any", machine)
+
+
+ANY_ARCH = Arch("any")

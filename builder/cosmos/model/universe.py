@@ -1,0 +1,188 @@
+"""`universe.toml`: what is installed on one system (upstream's format, and our fields besides).
+
+At `/var/lib/cosmos/universe.toml` of the system.
+
+    [system]
+    arch = "x86_64"
+    version = "1.0.0"                  # of the image, or what `cosmos init` was told
+    image = "rescue"                   # ours; "" where no image made it
+    content-root = "sha256:…"          # ours; of the base system as built without this file; "" if unknown
+
+    [installed.zlib]
+    version = "1.3.1"
+    files = ["/usr/lib/libz.so.1"]     # upstream's list; the text form of each path (see treepath)
+    galaxy = "core"                    # ours, from here on
+    archive = "sha256:…"
+    arch = "x86_64"
+    type = "normal"
+    dependencies = ["glibc-runtime"]
+    wanted-by = ["image"]              # image, user, constellation:NAME, or star names
+
+    [[installed.zlib.entry]]           # ours: one for each file, in the order of `files`
+    path = "/usr/lib/libz.so.1"
+    kind = "symlink"                   # file dir symlink hardlink char block fifo
+    mode = "0777"
+    uid = 0
+    gid = 0
+    digest = "sha256:…"                # of a file's bytes; of a link's target text; "" for what has neither
+
+Upstream's universes have neither `entry` nor galaxy: such a star is listed as installed, and `verify` says that it cannot be judged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from cosmos.digest import Digest
+from cosmos.model.names import ANY_ARCH, Arch, StarName
+from cosmos.model.version import Version
+from cosmos.tables import Table
+from cosmos.treepath import TreePath
+
+UNIVERSE_PATH = TreePath(b"var/lib/cosmos/universe.toml")
+KINDS = ("file", "dir", "symlink", "hardlink", "char", "block", "fifo")
+_MODE = re.compile(r"[0-7]{4}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstalledEntry:
+    """One path that a star put there, and what it must still be."""
+
+    path: TreePath
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    digest: Digest | None
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return an `[[installed.NAME.entry]]` table."""
+        entry = cls(
+            path=table.read("path", slashed),
+            kind=table.choice("kind", KINDS),
+            mode=table.read("mode", _octal),
+            uid=table.count("uid", most=(1 << 32) - 1),
+            gid=table.count("gid", most=(1 << 32) - 1),
+            digest=table.read("digest", lambda text: Digest.parse(text) if text else None),
+        )
+        table.end()
+        return entry
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {
+            "path": f"/{self.path.text}",
+            "kind": self.kind,
+            "mode": f"{self.mode:04o}",
+            "uid": self.uid,
+            "gid": self.gid,
+            "digest": str(self.digest or ""),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """One installed star. `galaxy` and `archive` are None where upstream recorded it."""
+
+    version: Version
+    files: tuple[TreePath, ...]
+    galaxy: str | None = None
+    archive: Digest | None = None
+    arch: Arch = ANY_ARCH
+    type: str = "normal"
+    dependencies: tuple[StarName, ...] = ()
+    wanted_by: tuple[str, ...] = ()
+    entries: tuple[InstalledEntry, ...] = ()
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return an `[installed.NAME]` table."""
+        installed = cls(
+            version=table.read("version", Version.parse),
+            files=table.parsed_strings("files", slashed),
+            galaxy=table.take("galaxy", str),
+            archive=table.take_read("archive", Digest.parse),
+            arch=table.take_read("arch", Arch.parse, ANY_ARCH),
+            type=table.take("type", str, "normal"),
+            dependencies=table.parsed_strings("dependencies", StarName.parse),
+            wanted_by=table.strings("wanted-by"),
+            entries=tuple(InstalledEntry.read(row) for row in table.tables("entry")),
+        )
+        table.end()
+        return installed
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        rows: dict[str, object] = {"version": str(self.version), "files": [f"/{path.text}" for path in self.files]}
+        if self.galaxy is not None and self.archive is not None:
+            rows |= {"galaxy": self.galaxy, "archive": str(self.archive)}
+        return rows | {
+            "arch": str(self.arch),
+            "type": self.type,
+            "dependencies": [str(name) for name in self.dependencies],
+            "wanted-by": list(self.wanted_by),
+            "entry": [entry.to_toml() for entry in self.entries],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Universe:
+    """Everything that is installed on one system."""
+
+    arch: Arch
+    version: str
+    image: str = ""
+    content_root: Digest | None = None
+    installed: Mapping[StarName, Installed] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Self:
+        """Return the universe in `data`; raises `Malformed`."""
+        table = Table.parse(data, source)
+        system, rows = table.table("system"), table.take_table("installed")
+        universe = cls(
+            arch=system.read("arch", Arch.parse),
+            version=system.need("version", str),
+            image=system.take("image", str, ""),
+            content_root=system.take_read("content-root", lambda text: Digest.parse(text) if text else None),
+            installed={} if rows is None else {_star_name(rows, name): Installed.read(rows.table(name)) for name in rows.keys()},
+        )
+        system.end()
+        table.end()
+        return universe
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the document as `tomli_w` takes it."""
+        return {
+            "system": {
+                "arch": str(self.arch),
+                "version": self.version,
+                "image": self.image,
+                "content-root": str(self.content_root or ""),
+            },
+            "installed": {str(name): star.to_toml() for name, star in sorted(self.installed.items())},
+        }
+
+
+def slashed(text: str) -> TreePath:
+    """Return the path that `text`, with its leading slash, stands for, or raise `ValueError`."""
+    if not text.startswith("/"):
+        raise ValueError(f"want a path that starts with a slash, got {text[:80]!r}")
+    return TreePath.from_text(text[1:])
+
+
+def _octal(text: str) -> int:
+    if not _MODE.fullmatch(text):
+        raise ValueError(f"want four octal digits, got {text[:80]!r}")
+    return int(text, 8)
+
+
+def _star_name(table: Table, name: str) -> StarName:
+    try:
+        return StarName.parse(name)
+    except ValueError as error:
+        table.fail(name, str(error))

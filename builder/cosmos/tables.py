@@ -1,0 +1,190 @@
+"""Strict reading of TOML: a misspelt key, a wrong type or a missing value names its dotted path.
+
+    table = Table.parse(data, "universe.lock.toml")
+    version = table.read("version", Version.parse)
+    table.end()      # whatever was not asked for is an error
+
+A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from typing import NoReturn, TypeVar, overload
+
+from cosmos.errors import Malformed
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
+
+T = TypeVar("T")
+D = TypeVar("D")
+K = TypeVar("K")
+
+_NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "a table"}
+
+
+class Table:
+    """One table of a document, with the path to it. Reading a key marks it as known."""
+
+    __slots__ = ("_data", "_path", "_seen", "source")
+
+    def __init__(self, data: Mapping[str, object], source: str, path: str = "") -> None:
+        self._data = data
+        self._path = path
+        self._seen: set[str] = set()
+        self.source = source
+
+    @classmethod
+    def parse(cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Table:
+        """Return the TOML document `data`; `source` is its file name, for errors. Raises `Malformed`."""
+        if len(data) > max_bytes:
+            raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
+        try:
+            document = tomllib.loads(data.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise Malformed(source, f"is not TOML: {_lowered(str(error))}") from error
+        except RecursionError as error:
+            raise Malformed(source, "is nested too deeply") from error
+        _bound_depth(document, source, MAX_DOCUMENT_DEPTH)
+        return cls(document, source)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
+
+    def dotted(self, key: str) -> str:
+        """Return the path of `key` from the document's root."""
+        return f"{self._path}.{key}" if self._path else key
+
+    def fail(self, key: str, problem: str, *, hint: str | None = None) -> NoReturn:
+        """Raise `Malformed` for `key` (or for the table itself when `key` is empty)."""
+        path = self.dotted(key) if key else self._path
+        raise Malformed(self.source, f"{path}: {problem}" if path else problem, hint=hint)
+
+    def need(self, key: str, kind: type[T]) -> T:
+        """Return the value of `key`, which must be there and be of `kind` exactly (`True` is no integer)."""
+        if key not in self._data:
+            self.fail(key, "missing")
+        self._seen.add(key)
+        return self._typed(self._data[key], key, kind)
+
+    @overload
+    def take(self, key: str, kind: type[T]) -> T | None: ...
+    @overload
+    def take(self, key: str, kind: type[T], default: D) -> T | D: ...
+    def take(self, key: str, kind: type[T], default: D | None = None) -> T | D | None:
+        """Return the value of `key` if it is there, else `default`."""
+        return self.need(key, kind) if key in self._data else default
+
+    def read(self, key: str, parse: Callable[[str], T]) -> T:
+        """Return the string at `key` as `parse` reads it; its `ValueError` becomes an error at this path."""
+        return self._parsed(self.need(key, str), key, parse)
+
+    @overload
+    def take_read(self, key: str, parse: Callable[[str], T]) -> T | None: ...
+    @overload
+    def take_read(self, key: str, parse: Callable[[str], T], default: D) -> T | D: ...
+    def take_read(self, key: str, parse: Callable[[str], T], default: D | None = None) -> T | D | None:
+        """Return the string at `key` as `parse` reads it, or `default` where the key is absent."""
+        return self.read(key, parse) if key in self._data else default
+
+    def count(self, key: str, *, least: int = 0, most: int = (1 << 63) - 1) -> int:
+        """Return the integer at `key`, which must lie in `least..most`."""
+        value = self.need(key, int)
+        if not least <= value <= most:
+            self.fail(key, f"want {least} to {most}, got {value}")
+        return value
+
+    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
+        """Return the string at `key`, which must be one of `allowed`."""
+        value = self.need(key, str)
+        if value not in allowed:
+            self.fail(key, f"want one of {', '.join(allowed)}, got {value!r}")
+        return value
+
+    def table(self, key: str) -> Table:
+        """Return the table at `key`, which must be there."""
+        return Table(self.need(key, dict), self.source, self.dotted(key))
+
+    def take_table(self, key: str) -> Table | None:
+        """Return the table at `key`, or None."""
+        return self.table(key) if key in self._data else None
+
+    def tables(self, key: str) -> tuple[Table, ...]:
+        """Return the array of tables at `key`; an absent key is an empty array."""
+        rows = self.take(key, list, [])
+        return tuple(
+            Table(self._typed(row, f"{key}[{place}]", dict), self.source, self.dotted(f"{key}[{place}]"))
+            for place, row in enumerate(rows)
+        )
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """Return the array of strings at `key`; an absent key is an empty array."""
+        return self.parsed_strings(key, str)
+
+    def parsed_strings(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        """Return the array of strings at `key`, each as `parse` reads it."""
+        rows = self.take(key, list, [])
+        return tuple(
+            self._parsed(self._typed(row, f"{key}[{place}]", str), f"{key}[{place}]", parse)
+            for place, row in enumerate(rows)
+        )
+
+    def string_map(self, key: str) -> dict[str, str]:
+        """Return the table of strings at `key`; an absent key is an empty table."""
+        table = self.take_table(key)
+        return {} if table is None else {name: table.need(name, str) for name in table.keys()}
+
+    def parsed_map(self, key: str, name: Callable[[str], K], parse: Callable[[str], T]) -> dict[K, T]:
+        """Return the table at `key`, each name and each string value parsed; an absent key is an empty table."""
+        table = self.take_table(key)
+        if table is None:
+            return {}
+        return {table._parsed(text, text, name): table.read(text, parse) for text in table.keys()}
+
+    def keys(self) -> Iterator[str]:
+        """Iterate over all keys, in the document's order."""
+        return iter(self._data)
+
+    def value(self, key: str) -> object:
+        """Return the raw value at `key` for a field of more than one form."""
+        if key not in self._data:
+            self.fail(key, "missing")
+        self._seen.add(key)
+        return self._data[key]
+
+    def unknown(self) -> tuple[str, ...]:
+        """Return the dotted paths of the keys that nobody asked for."""
+        return tuple(self.dotted(key) for key in self._data if key not in self._seen)
+
+    def end(self) -> None:
+        """Refuse the table if it holds a key that nobody asked for."""
+        for path in self.unknown():
+            raise Malformed(self.source, f"{path}: unknown key")
+
+    def _typed(self, value: object, key: str, kind: type[T]) -> T:
+        if type(value) is not kind:
+            self.fail(key, f"want {_NAMES.get(kind, kind.__name__)}, got {_NAMES.get(type(value), type(value).__name__)}")
+        return value
+
+    def _parsed(self, text: str, key: str, parse: Callable[[str], T]) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.fail(key, str(error))
+
+
+def _bound_depth(value: object, source: str, left: int) -> None:
+    if left == 0:
+        raise Malformed(source, f"is nested more than {MAX_DOCUMENT_DEPTH} deep")
+    if isinstance(value, dict):
+        for item in value.values():
+            _bound_depth(item, source, left - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _bound_depth(item, source, left - 1)
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,139 @@
+"""`TreePath`: where an entry lies in a tree, relative to the tree's root.
+
+Bytes, not text: names on Linux are bytes, and Debian ships some that are not UTF-8. A path has no leading or
+trailing slash, no empty, `.` or `..` component, no NUL. Byte order is the order of everything we write.
+
+Text form (`.text`), used in TOML, JSON and on screens: UTF-8 as it is; a backslash, a control character and a byte
+that is not UTF-8 are written `\\xNN`. It reads back exactly (`from_text`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
+
+_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+_CONTROL = frozenset(range(0x20)) | {0x7F, 0x5C}
+
+
+class TreePath(bytes):
+    """A path inside a tree, checked once.
+
+    >>> TreePath.parse(b"usr/bin/env").parent
+    TreePath(b'usr/bin')
+    >>> TreePath.parse("/usr//bin/./env")
+    Traceback (most recent call last):
+    ...
+    ValueError: '/usr//bin/./env': starts with a slash
+    >>> TreePath.rooted("/usr//bin/./env")
+    TreePath(b'usr/bin/env')
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> Self:
+        """Return `raw` as a path, or raise `ValueError` that says what is wrong with it."""
+        data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
+        problem = _problem(data)
+        if problem:
+            raise ValueError(f"{escaped(data)!r}: {problem}")
+        return cls(data)
+
+    @classmethod
+    def rooted(cls, raw: bytes | str) -> Self:
+        """Return a path as people write it, with or without leading slash, `//` and `/./` folded; `..` is refused."""
+        data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
+        return cls.parse(b"/".join(part for part in data.split(b"/") if part not in (b"", b".")))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return the path whose `.text` is `text`, or raise `ValueError`."""
+        return cls.parse(unescaped(text))
+
+    @property
+    def parent(self) -> TreePath:
+        """The folder that holds it; the empty path for what lies at the root."""
+        return TreePath(self.rpartition(b"/")[0])
+
+    @property
+    def name(self) -> bytes:
+        """The last component."""
+        return self.rpartition(b"/")[2]
+
+    @property
+    def parents(self) -> tuple[TreePath, ...]:
+        """Every folder above it, outermost first, without the root."""
+        parts = self.split(b"/")
+        return tuple(TreePath(b"/".join(parts[:end])) for end in range(1, len(parts)))
+
+    @property
+    def text(self) -> str:
+        """The text form (see the module's docstring)."""
+        return escaped(self)
+
+    def joined(self, *below: bytes) -> TreePath:
+        """Return the path of `below` under this one, checked."""
+        return TreePath.parse(b"/".join(part for part in (bytes(self), *below) if part))
+
+    def __repr__(self) -> str:
+        return f"TreePath({bytes(self)!r})"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+ROOT = TreePath(b"")
+
+
+def escaped(data: bytes) -> str:
+    """Return bytes in the text form; `unescaped` gives them back.
+
+    >>> escaped(b"caf\\xc3\\xa9 \\xff\\\\")
+    'café \\\\xff\\\\x5c'
+    """
+    if data.isascii() and not _CONTROL.intersection(data):
+        return data.decode("ascii")
+    out: list[str] = []
+    for char in data.decode("utf-8", "surrogateescape"):
+        code = ord(char)
+        if 0xDC80 <= code <= 0xDCFF:
+            out.append(f"\\x{code - 0xDC00:02x}")
+        elif code in _CONTROL:
+            out.append(f"\\x{code:02x}")
+        elif 0x80 <= code < 0xA0:  # C1 controls can drive a terminal
+            out.extend(f"\\x{byte:02x}" for byte in char.encode())
+        else:
+            out.append(char)
+    return "".join(out)
+
+
+def unescaped(text: str) -> bytes:
+    """Return the bytes whose text form is `text`, or raise `ValueError`."""
+    data = text.encode("utf-8")
+    raw = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), data)
+    if escaped(raw) != text:
+        raise ValueError(f"{text!r}: not the text form of any path (write a backslash as \\x5c)")
+    return raw
+
+
+def _problem(data: bytes) -> str | None:
+    if not data:
+        return "is empty"
+    if data.startswith(b"/"):
+        return "starts with a slash"
+    if b"\0" in data:
+        return "holds a NUL"
+    if len(data) > MAX_PATH_BYTES:
+        return f"has {len(data)} bytes, the limit is {MAX_PATH_BYTES}"
+    parts = data.split(b"/")
+    if len(parts) > MAX_PATH_COMPONENTS:
+        return f"has {len(parts)} components, the limit is {MAX_PATH_COMPONENTS}"
+    for part in parts:
+        if part in (b"", b".", b".."):
+            return f"has the component {part.decode()!r}"
+        if len(part) > MAX_NAME_BYTES:
+            return f"has a component of {len(part)} bytes, the limit is {MAX_NAME_BYTES}"
+    return None
