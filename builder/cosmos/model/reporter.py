@@ -1,0 +1,37 @@
+"""`Reporter`: how long work tells a person where it is. Handed in from the command line; nothing below prints."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """What a deed may say while it works. None of it is data: data is what a deed returns."""
+
+    def step(self, text: str) -> None:
+        """Say that a new step begins: "resolve", "fetch 12 stars"."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Say how far a step is; `total` is 0 where it is not known. Bytes or things, as `what` says."""
+
+    def note(self, text: str) -> None:
+        """Say something that the person may want to know."""
+
+    def warn(self, text: str) -> None:
+        """Say something that the person should look into."""
+
+
+class Silent:
+    """A reporter that says nothing: for tests and for `--json`."""
+
+    def step(self, text: str) -> None:
+        """Say nothing."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
+        """Say nothing."""
