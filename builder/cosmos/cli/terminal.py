@@ -1,0 +1,208 @@
+"""How the programs speak: results on stdout, everything else on stderr, one error line, one hint, one exit code.
+
+    cosmos: error: zlib: the lock names sha256:9f…, but the file is sha256:2c…
+    cosmos: hint: …
+
+stdout carries data only. Progress is drawn on a terminal alone; `NO_COLOR` and `TERM=dumb` are obeyed, and nothing
+is said by colour only. Exit codes: see `cosmos.errors`; 130 when interrupted, 1 for what is our own bug.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+import click
+
+from cosmos.about import REPORT_BUGS_TO, VERSION
+from cosmos.canon import Json, readable_json
+from cosmos.errors import CosmosError, Differs, WorldFailed
+from cosmos.model.reporter import Reporter, Silent
+
+EXIT_BUG = 1
+EXIT_MALFORMED = 2
+EXIT_INTERRUPTED = 130
+HOME_FOLDER = ".cosmos"
+_BAR = 24
+_REDRAW_SECONDS = 0.1
+
+
+class Terminal:
+    """A person at the other end of stderr."""
+
+    def __init__(self, program: str, stream: TextIO, *, environ: Mapping[str, str]) -> None:
+        self._program = program
+        self._stream = stream
+        self._live = stream.isatty() and environ.get("TERM") != "dumb"
+        self._colour = self._live and "NO_COLOR" not in environ
+        self._drawn = False
+        self._last = 0.0
+
+    def step(self, text: str) -> None:
+        """Say that a step begins."""
+        self._line(text)
+
+    def note(self, text: str) -> None:
+        """Say something useful."""
+        self._line(text)
+
+    def warn(self, text: str) -> None:
+        """Warn."""
+        self._line(text, label=("warning", 33))
+
+    def error(self, text: str) -> None:
+        """Say what went wrong."""
+        self._line(text, label=("error", 31))
+
+    def hint(self, text: str) -> None:
+        """Say what to do about it."""
+        self._line(text, label=("hint", 36))
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Draw a bar on a terminal; say nothing elsewhere."""
+        now = time.monotonic()
+        if not self._live or (now - self._last < _REDRAW_SECONDS and done != total):
+            return
+        self._last = now
+        filled = _BAR * done // total if total else 0
+        figures = f"{done}/{total}" if total else str(done)
+        self._stream.write(f"\r\x1b[K[{'#' * filled}{'.' * (_BAR - filled)}] {figures} {printable(what)[:60]}")
+        self._stream.flush()
+        self._drawn = True
+
+    def _line(self, text: str, *, label: tuple[str, int] | None = None) -> None:
+        erase = "\r\x1b[K" if self._drawn else ""
+        lead = f"{self._program}: {self._painted(*label)}: " if label else ""
+        self._drawn = False
+        self._stream.write(f"{erase}{lead}{printable(text)}\n")
+        self._stream.flush()
+
+    def _painted(self, word: str, colour: int) -> str:
+        return f"\x1b[{colour}m{word}\x1b[0m" if self._colour else word
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What the command line read of the world, for the floors below that may not look themselves."""
+
+    program: str
+    environ: Mapping[str, str]
+    cwd: Path
+    user_home: Path
+    terminal: Terminal
+    stdin_is_terminal: bool
+    now: Callable[[], float]
+
+    def reporter(self, *, quiet: bool) -> Reporter:
+        """Return who to tell about progress; nobody when the answer goes to a machine."""
+        return Silent() if quiet else self.terminal
+
+    def home(self, named: Path | None, *, near: Path | None = None) -> Path:
+        """Return the builder's home: as named, or the nearest `.cosmos/` above `near`, or the user's own."""
+        if named is not None:
+            return named
+        start = (near or self.cwd).resolve()
+        for folder in (start, *start.parents):
+            if (folder / HOME_FOLDER).is_dir():
+                return folder / HOME_FOLDER
+        data = self.environ.get("XDG_DATA_HOME") or str(self.user_home / ".local" / "share")
+        return Path(data) / "cosmos"
+
+
+def surroundings() -> Surroundings:
+    """Return what the running command was started in."""
+    found = click.get_current_context().find_object(Surroundings)
+    if found is None:
+        raise RuntimeError("the command was not started through run()")
+    return found
+
+
+def emit(value: Json) -> None:
+    """Write `value` as JSON on stdout."""
+    sys.stdout.write(readable_json(value).decode())
+
+
+def say(text: str = "") -> None:
+    """Write one line of an answer on stdout."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def printable(text: str) -> str:
+    """Return `text` without control characters, so that no name in an archive can drive the terminal.
+
+    >>> printable("a\\x1b[31mb")
+    'a\\\\x1b[31mb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _spelt(char) for char in text)
+
+
+def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run `command` as the program and exit with the code that its outcome has."""
+    terminal = Terminal(program, sys.stderr, environ=os.environ)
+    around = Surroundings(
+        program=program,
+        environ=dict(os.environ),
+        cwd=Path.cwd(),
+        user_home=Path.home(),
+        terminal=terminal,
+        stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
+        now=time.time,
+    )
+    sys.exit(_outcome(command, program, arguments, around))
+
+
+def _outcome(command: click.Command, program: str, arguments: Sequence[str] | None, around: Surroundings) -> int:
+    terminal = around.terminal
+    try:
+        given = None if arguments is None else list(arguments)
+        result = command.main(args=given, prog_name=program, standalone_mode=False, obj=around)
+        sys.stdout.flush()
+    except CosmosError as error:
+        return _failed(error, terminal)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return EXIT_MALFORMED
+    except click.ClickException as error:
+        terminal.error(error.format_message())
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            terminal.hint(f"{error.ctx.command_path} --help")
+        return EXIT_MALFORMED
+    except (KeyboardInterrupt, click.Abort):
+        terminal.error("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return WorldFailed.exit_code
+    except OSError as error:
+        named = error.filename if isinstance(error.filename, str) else program
+        return _failed(WorldFailed(str(named), (error.strerror or str(error)).lower()), terminal)
+    except Exception:  # whatever is no CosmosError is our bug, and says so
+        terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
+        terminal.hint(REPORT_BUGS_TO)
+        return EXIT_BUG
+    return result if isinstance(result, int) else 0
+
+
+def _failed(error: CosmosError, terminal: Terminal) -> int:
+    terminal.error(str(error))
+    if isinstance(error, Differs):
+        for difference in error.differences:
+            terminal.note(f"  {difference}")
+    if error.hint:
+        terminal.hint(error.hint)
+    return error.exit_code
+
+
+def _spelt(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
