@@ -1,0 +1,91 @@
+"""A write leaves the old file or the new one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from cosmos import durable
+from cosmos.durable import durable_file, make_folder, replace_folder_durably, write_durably
+from cosmos.errors import WorldFailed
+
+
+def test_a_file_is_written_with_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_durably(tmp_path / "deep" / "er" / "a", b"one", 0o644)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "deep/er/a").read_bytes() == b"one"
+    assert (tmp_path / "deep/er/a").stat().st_mode & 0o7777 == 0o644
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
+    write_durably(tmp_path / "a", b"old")
+    with pytest.raises(RuntimeError), durable_file(tmp_path / "a") as stream:
+        stream.write(b"half")
+        raise RuntimeError("stopped")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path: Path) -> None:
+    write_durably(tmp_path / "a", b"old")
+    with pytest.raises(WorldFailed) as caught, durable_file(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value) == f"{tmp_path}/a: the disk is full"
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_the_bytes_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    real_sync, real_replace = os.fsync, Path.replace
+
+    def sync(number: int) -> None:
+        steps.append("sync folder" if Path(f"/proc/self/fd/{number}").readlink().is_dir() else "sync file")
+        real_sync(number)
+
+    def replace(self: Path, target: Path) -> Path:
+        steps.append("rename")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    write_durably(tmp_path / "a", b"x")
+    assert steps == ["sync file", "rename", "sync folder"]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"keep")
+    (tmp_path / "a").symlink_to("precious")
+    write_durably(tmp_path / "a", b"new")
+    assert (tmp_path / "precious").read_bytes() == b"keep"
+    assert not (tmp_path / "a").is_symlink()
+
+
+def test_a_folder_that_cannot_be_made_fails_as_the_world(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WorldFailed, match="not a directory"):
+        make_folder(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(durable, "_exchanged", lambda one, other: False)
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(b"")
+    replace_folder_durably(tmp_path / "new", tmp_path / "old")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["old", "old/new"]
+
+
+def test_a_folder_can_stand_where_none_was(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    replace_folder_durably(tmp_path / "new", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
