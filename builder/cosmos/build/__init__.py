@@ -1,0 +1,1 @@
+"""From an image definition to a release that proves itself."""
