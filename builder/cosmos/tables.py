@@ -1,4 +1,4 @@
-"""Strict reading of TOML: a misspelt key, a wrong type or a missing value names its dotted path.
+"""Strict reading of TOML (and JSON): a misspelt key, a wrong type or a missing value names its dotted path.
 
     table = Table.parse(data, "universe.lock.toml")
     version = table.read("version", Version.parse)
@@ -9,6 +9,7 @@ A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn, TypeVar, overload
@@ -47,6 +48,24 @@ class Table:
             raise Malformed(source, f"is not TOML: {_lowered(str(error))}") from error
         except RecursionError as error:
             raise Malformed(source, "is nested too deeply") from error
+        _bound_depth(document, source, MAX_DOCUMENT_DEPTH)
+        return cls(document, source)
+
+    @classmethod
+    def from_json(cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Table:
+        """Return the JSON object `data`, as strictly: no doubled key, no float, no constant outside JSON. Raises `Malformed`."""
+        if len(data) > max_bytes:
+            raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
+        try:
+            document = json.loads(
+                data.decode("utf-8"), object_pairs_hook=_no_doubles, parse_float=_no_number, parse_constant=_no_number
+            )
+        except UnicodeDecodeError as error:
+            raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+        except (ValueError, RecursionError) as error:
+            raise Malformed(source, f"is not JSON as it must be: {_lowered(str(error))}") from error
+        if not isinstance(document, dict):
+            raise Malformed(source, "want a JSON object")
         _bound_depth(document, source, MAX_DOCUMENT_DEPTH)
         return cls(document, source)
 
@@ -173,6 +192,17 @@ class Table:
             return parse(text)
         except ValueError as error:
             self.fail(key, str(error))
+
+
+def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return document
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text[:40]} is no integer")
 
 
 def _bound_depth(value: object, source: str, left: int) -> None:

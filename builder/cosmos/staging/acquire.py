@@ -1,0 +1,128 @@
+"""Fetch a locked star and verify it: everything is checked before anything of it is unpacked or run.
+
+In this order (TRUST.md sections 1 to 5):
+
+  1. the galaxy's snapshot is the lock's, is signed, and lists the star
+  2. the star's statement is the lock's, is signed by pinned keys, and speaks of this star in this galaxy
+  3. the statement and the lock agree on every pin
+  4. the archive has the lock's size and digest
+
+The archive's bytes stay in the store; `staging.stage` takes them from there, checked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cosmos.errors import Refused
+from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.statement import Statement
+from cosmos.staging.source import Source
+from cosmos.trust.archives import VerifiedArchive, verify_archive
+from cosmos.trust.galaxies import VerifiedIndex, verify_index
+from cosmos.trust.roots import TrustRoots
+from cosmos.trust.stars import VerifiedStatement, verify_statement
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acquired:
+    """A locked star whose statement and archive were verified; the archive's bytes lie in the store."""
+
+    star: LockedStar
+    statement: VerifiedStatement
+    source: Source
+
+    def archive(self) -> VerifiedArchive:
+        """Return the archive's bytes from the store, verified again."""
+        return verify_archive(self.source.store.get(self.star.archive, self.star.size_bytes), self.star)
+
+
+def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
+    """Return the verified snapshot that the lock names.
+
+    Where the galaxy is at hand, what it says now is judged as well: it must be that snapshot, or a validly signed later one.
+    """
+    file = source.index(locked)
+    verified = verify_index(
+        file.data,
+        file.envelope,
+        galaxy=locked.name,
+        roots=roots,
+        allow_unsigned=locked.allow_unsigned,
+        source=f"{locked.name}: {file.path}",
+    )
+    if verified.index.seq != locked.seq:
+        raise Refused(f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}")
+    source.keep(file)
+    if source.carrier is not None and source.carrier.is_local:
+        _check_newest(locked, source, roots)
+    return verified
+
+
+def acquire_star(
+    lock: Lock, star: LockedStar, index: VerifiedIndex, source: Source, roots: TrustRoots, progress: Callable[[int], None]
+) -> Acquired:
+    """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`."""
+    galaxy = lock.galaxy(star.galaxy)
+    if index.index.snapshot and not any(
+        row.name == star.name and row.version == star.version and row.statement == star.statement and row.archive == star.archive
+        for row in index.index.snapshot
+    ):
+        raise Refused(
+            star.id,
+            f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
+            hint="cosmos freeze, to lock one snapshot of the galaxy again",
+        )
+    file = source.statement(star.name, star.version, star.statement)
+    statement = verify_statement(
+        file.data,
+        file.envelope,
+        galaxy=galaxy.name,
+        name=star.name,
+        version=star.version,
+        roots=roots,
+        allow_unsigned=galaxy.allow_unsigned,
+        source=f"{galaxy.name}: {file.path}",
+    )
+    check_pins(star, statement.statement)
+    source.keep(file)
+    archive = verify_archive(source.archive(star, progress), star)
+    if not source.store.has(star.archive, star.size_bytes):
+        source.store.put(archive.data)
+    return Acquired(star=star, statement=statement, source=source)
+
+
+def check_pins(star: LockedStar, statement: Statement) -> None:
+    """Refuse a statement that disagrees with the lock's pins in any point."""
+    pins = {
+        "arch": (star.arch, statement.star.arch),
+        "type": (star.type, statement.star.type),
+        "archive": (star.archive, statement.archive),
+        "size-bytes": (star.size_bytes, statement.size_bytes),
+        "unpacked-bytes": (star.unpacked_bytes, statement.unpacked_bytes),
+        "script": (star.script or "none", statement.script or "none"),
+    }
+    for what, (locked, stated) in pins.items():
+        if locked != stated:
+            raise Refused(star.id, f"the lock pins {what} {locked}, but its signed statement says {stated}")
+
+
+def _check_newest(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> None:
+    file = source.newest_index()
+    if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
+        return
+    newest = verify_index(
+        file.data,
+        file.envelope,
+        galaxy=locked.name,
+        roots=roots,
+        allow_unsigned=locked.allow_unsigned,
+        source=f"{locked.name}: {file.path}",
+    )
+    if newest.index.seq < locked.seq or (newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq):
+        raise Refused(
+            f"{locked.name}: {file.path}",
+            f"the lock has seen seq {locked.seq} ({locked.index}), but the galaxy shows seq {newest.index.seq} ({newest.digest})",
+            hint="the galaxy was rolled back or forked: ask its owner",
+        )

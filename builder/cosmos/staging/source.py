@@ -1,0 +1,139 @@
+"""`Source`: where a galaxy's signed documents and archives come from.
+
+The rule:
+
+- **offline** (no carrier): the store alone. What is not there is named, and nothing is guessed.
+- **a local galaxy** (a folder, a USB stick): always read afresh, so that a damaged or changed file is noticed at every
+  build, although the store has the right bytes. Reading is cheap there.
+- **a remote galaxy**: the store first; what it has is not fetched again.
+
+Nothing here is trusted yet: `trust` judges the bytes, and what it has passed is kept in the store (`keep`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cosmos.canon import canonical_json, digest_of
+from cosmos.digest import Digest
+from cosmos.errors import Refused, WorldFailed
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
+from cosmos.model.lock import LockedGalaxy, LockedStar
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.version import Version
+from cosmos.store.blobs import Store
+from cosmos.tables import Table
+from cosmos.transport.carrier import Carrier, NotThere
+
+INDEX_FILE = "meta.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedFile:
+    """A document's exact bytes, and the envelope beside it if there was one."""
+
+    path: str
+    data: bytes
+    envelope: bytes | None
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the document's bytes."""
+        return Digest.of(self.data)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One galaxy's bytes. `carrier` is None when offline."""
+
+    galaxy: GalaxyName
+    carrier: Carrier | None
+    store: Store
+
+    def newest_index(self) -> SignedFile:
+        """Return the index as the galaxy has it now."""
+        if self.carrier is None:
+            raise WorldFailed(self.galaxy, "its index cannot be read offline", hint="run the same command without --offline")
+        return self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
+
+    def index(self, locked: LockedGalaxy) -> SignedFile:
+        """Return the snapshot that the lock names: from the store, or as the galaxy keeps it."""
+        kept = self._kept(f"snapshots/{locked.seq}.toml", locked.index)
+        if kept is not None:
+            return kept
+        if self.carrier is None:
+            raise _not_stored(f"the index of galaxy {self.galaxy}")
+        now = self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
+        if now.digest == locked.index:
+            return now
+        return self._pinned(self._fetched(self.carrier, f"snapshots/{locked.seq}.toml", MAX_INDEX_BYTES), locked.index)
+
+    def statement(self, name: StarName, version: Version, pinned: Digest) -> SignedFile:
+        """Return the statement of one version, with the digest that the lock or the index pins."""
+        path = statement_path(name, version)
+        if self.carrier is None or not self.carrier.is_local:
+            kept = self._kept(path, pinned)
+            if kept is not None:
+                return kept
+        if self.carrier is None:
+            raise _not_stored(f"{name} {version}")
+        return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned)
+
+    def archive(self, star: LockedStar, progress: Callable[[int], None]) -> bytes:
+        """Return the bytes that stand for the star's archive; `trust.archives` says whether they are it."""
+        stored = self.store.has(star.archive, star.size_bytes)
+        if stored and (self.carrier is None or not self.carrier.is_local):
+            return self.store.get(star.archive, star.size_bytes)
+        if self.carrier is None:
+            raise _not_stored(f"{star.name} {star.version}")
+        return self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress)
+
+    def keep(self, file: SignedFile) -> None:
+        """Keep a document that was verified, and its envelope, so that an offline build finds them."""
+        digest = self.store.put(file.data)
+        record: dict[str, str | int] = {"size-bytes": len(file.data)}
+        if file.envelope is not None:
+            record |= {"envelope": str(self.store.put(file.envelope)), "envelope-bytes": len(file.envelope)}
+        self.store.put_result(self._key(digest), canonical_json({**record}))
+
+    def _kept(self, path: str, digest: Digest) -> SignedFile | None:
+        record = self.store.get_result(self._key(digest))
+        if record is None:
+            return None
+        table = Table.from_json(record, f"the store's record of {path}")
+        size_bytes, sealed = table.count("size-bytes"), table.take_read("envelope", Digest.parse)
+        sealed_bytes = table.count("envelope-bytes") if sealed is not None else 0
+        if not self.store.has(digest, size_bytes) or (sealed is not None and not self.store.has(sealed, sealed_bytes)):
+            return None
+        envelope = self.store.get(sealed, sealed_bytes) if sealed is not None else None
+        return SignedFile(path=path, data=self.store.get(digest, size_bytes), envelope=envelope)
+
+    def _fetched(self, carrier: Carrier, path: str, max_bytes: int) -> SignedFile:
+        data = carrier.read(path, max_bytes=max_bytes)
+        try:
+            envelope = carrier.read(f"{path}.dsse", max_bytes=MAX_INDEX_ENVELOPE_BYTES)
+        except NotThere:
+            envelope = None  # unsigned: `trust` decides whether that is allowed
+        return SignedFile(path=path, data=data, envelope=envelope)
+
+    def _pinned(self, file: SignedFile, pinned: Digest) -> SignedFile:
+        if file.digest != pinned:
+            raise Refused(
+                f"{self.galaxy}: {file.path}",
+                f"the lock names {pinned}, but the file is {file.digest}",
+                hint="the galaxy was changed or damaged: get it again from its owner, or `cosmos freeze` to lock what it has now",
+            )
+        return file
+
+    def _key(self, digest: Digest) -> Digest:
+        return digest_of({"kind": "signed-file", "galaxy": str(self.galaxy), "document": str(digest)})
+
+
+def statement_path(name: StarName, version: Version) -> str:
+    """Return where a galaxy keeps the statement of one version."""
+    return f"stars/{name}-{version}.toml"
+
+
+def _not_stored(what: str) -> WorldFailed:
+    return WorldFailed(what, "is not in the store, and offline nothing is fetched", hint="run the same command without --offline once")

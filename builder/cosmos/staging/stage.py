@@ -1,0 +1,101 @@
+"""Unpack one verified star and run its Nova script: its layer, as data.
+
+In this order:
+
+  1. unpack, strictly, and demand that the archive holds the star that was signed: name, version, script, contents, checksums
+  2. run `install()` on a virtual root; with no script, `files/*` is the layer
+  3. put every path where the template's links lead, hard links in order, no time later than the epoch
+
+Nothing touches the disk. Bytes are slices of the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.errors import Refused
+from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.model.lock import LockedStar
+from cosmos.model.star import Star
+from cosmos.model.statement import Statement
+from cosmos.nova.job import NovaJob
+from cosmos.nova.run import run_install
+from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.tree.entry import Entry, normalised
+from cosmos.tree.manifest import ManifestLine, content_root
+from cosmos.tree.overlay import PathMap, hard_links_ordered, remapped
+from cosmos.treepath import TreePath
+from cosmos.trust.archives import VerifiedArchive
+from cosmos.trust.stars import VerifiedStatement
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """What a star is staged on, besides its own bytes: everything that can shape its layer."""
+
+    epoch: int
+    paths: PathMap
+    below: Mapping[TreePath, Entry]  # layers of its dependencies: what a script may see
+    vars: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedStar:
+    """A star's layer: its entries by path, in byte order, and what its script did."""
+
+    star: LockedStar
+    entries: Mapping[TreePath, Entry]
+    receipt: Json
+
+
+def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: Ground) -> StagedStar:
+    """Return the layer of a verified star; raises `Refused` or `ScriptFailed`."""
+    star, signed = archive.star, statement.statement
+    contents = opened(archive, signed)
+    if not contents.script:
+        laid: Mapping[TreePath, Entry] = contents.files
+        receipt: Json = None
+    else:
+        result = run_install(
+            NovaJob(
+                star=str(star.name),
+                script_name=signed.star.install_script,
+                script=contents.script,
+                files=contents.files,
+                beside=contents.beside,
+                root=ground.below,
+                own={},
+                epoch=ground.epoch,
+                path_map=ground.paths.mapped,
+                programs=None,
+                free="own",
+            )
+        )
+        laid, receipt = result.entries, result.receipt.to_json()
+    tree = remapped(laid.values(), star.id, ground.paths)
+    ordered = hard_links_ordered(tree, star.id).values()
+    return StagedStar(star=star, entries={entry.path: entry for entry in normalised(ordered, ground.epoch)}, receipt=receipt)
+
+
+def opened(archive: VerifiedArchive, signed: Statement) -> StarContents:
+    """Return what the archive holds, after checking that it is what the statement describes; raises `Refused`."""
+    star = archive.star
+    contents = read_star(archive.data, star.file, star.unpacked_bytes, script_name=signed.star.install_script)
+    if contents.manifest:
+        inside = Star.parse(contents.manifest[:MAX_DOCUMENT_BYTES], f"{star.id}: star.toml")
+        if (inside.name, inside.version) != (star.name, star.version):
+            raise Refused(star.id, f"its archive holds {inside.name} {inside.version}")
+    script = Digest.of(contents.script) if contents.script else None
+    if script != signed.script:
+        raise Refused(star.id, f"its statement signs the script {signed.script or 'none'}, but the archive holds {script or 'none'}")
+    content = content_root(ManifestLine.of(entry) for entry in contents.files.values())
+    if content != signed.content:
+        raise Refused(star.id, f"its statement signs the contents {signed.content}, but the archive holds {content}")
+    for path, wanted in signed.star.checksums.items():
+        entry = contents.files.get(TreePath.rooted(path))
+        if entry is None or entry.digest != wanted:
+            raise Refused(star.id, f"files/{path} has not the SHA-256 that star.toml names")
+    return contents

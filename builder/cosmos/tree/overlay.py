@@ -1,0 +1,197 @@
+"""How layers lie over one another.
+
+The rule, in the order in which it is applied:
+
+1. **Directories merge.** A folder that several layers bring exists once. Its mode and owner are the template's where the
+   template names it; else those of the first layer in lock order that names it. Folders that nobody names but that
+   something lies in are `0755 0 0`.
+2. **Everything else has one owner.** Two layers that bring one path are refused by name, even where the bytes agree,
+   unless `winners` (the image's `[policy] owners`) names one of them; the loser's entry is then dropped.
+3. **Nothing lies below what is no folder.** A path below another layer's symlink or file is refused by name.
+
+A merged /usr is a property of the template (`PathMap`): `bin`, `sbin`, `lib…` are links into `usr`, and the paths and hard-link
+targets of every star are mapped *before* layering, so that rule 3 does not trip over the links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cosmos.errors import NoSolution
+from cosmos.tree.entry import Entry, Kind
+from cosmos.tree.manifest import ManifestLine
+from cosmos.treepath import TreePath
+
+TEMPLATE = "template"  # the owner's name of what comes from the rootfs template and the finish script
+IMPLIED = "directories"  # the owner's name of folders that nobody names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PathMap:
+    """Top-level links into other folders: `{bin: usr/bin}`. Empty where nothing is merged.
+
+    >>> PathMap(links={b"bin": TreePath(b"usr/bin")}).mapped(TreePath(b"bin/sh"))
+    TreePath(b'usr/bin/sh')
+    """
+
+    links: Mapping[bytes, TreePath]
+
+    def mapped(self, path: TreePath) -> TreePath:
+        """Return where `path` lies once the links are followed."""
+        top, slash, rest = path.partition(b"/")
+        folder = self.links.get(top)
+        if folder is None:
+            return path
+        return TreePath(folder + slash + rest) if slash else folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """What one owner brings."""
+
+    owner: str
+    lines: Sequence[ManifestLine]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overlaid:
+    """A whole tree by path, in byte order of path, and who owns each path of it."""
+
+    lines: Mapping[TreePath, ManifestLine]
+    owners: Mapping[TreePath, str]
+
+    def dropped(self, layer: Layer) -> frozenset[TreePath]:
+        """Return the paths that `layer` brings but that another layer owns, folders aside."""
+        return frozenset(
+            line.path for line in layer.lines if line.kind != "dir" and self.owners.get(line.path) != layer.owner
+        )
+
+
+def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlaid:
+    """Return the tree that `layers`, in lock order with the template's last, make; raises `NoSolution`."""
+    lines: dict[TreePath, ManifestLine] = {}
+    owners: dict[TreePath, str] = {}
+    for layer in layers:
+        for line in layer.lines:
+            held = owners.get(line.path)
+            if held is None or _replaces(line, layer.owner, lines[line.path], held, winners):
+                lines[line.path], owners[line.path] = line, layer.owner
+    for path in list(lines):
+        for parent in path.parents:
+            if parent not in lines:
+                lines[parent], owners[parent] = implied_folder(parent), IMPLIED
+            elif lines[parent].kind != "dir":
+                raise NoSolution(
+                    path.text,
+                    f"{owners[path]} puts it below /{parent.text}, which {owners[parent]} makes a {lines[parent].kind}",
+                    hint="let the template merge these folders (merged-usr), or leave one of the two out",
+                )
+    _check_hard_links(lines, owners)
+    ordered = sorted(lines)
+    return Overlaid(lines={path: lines[path] for path in ordered}, owners={path: owners[path] for path in ordered})
+
+
+def implied_folder(path: TreePath) -> ManifestLine:
+    """Return the line of a folder that nobody names."""
+    return ManifestLine(
+        path=path, kind="dir", mode=0o755, uid=0, gid=0, size=0, digest=None, rdev=None, xattrs=(), target=b""
+    )
+
+
+def remapped(entries: Iterable[Entry], star: str, paths: PathMap) -> dict[TreePath, Entry]:
+    """Return a star's entries where the template's links put them, by path in byte order.
+
+    A symlink that would then point at itself is dropped: it stood for the merge. Two entries of the star that fall onto
+    one path are refused (`NoSolution`), folders aside.
+    """
+    tree: dict[TreePath, Entry] = {}
+    for entry in entries:
+        moved = _moved(entry, paths)
+        held = tree.get(moved.path)
+        if moved is not entry and moved.kind == "symlink" and _points_at_itself(moved, paths):
+            continue
+        if held is None or (held.kind != "dir" and moved.kind == "dir" and _stands_for(held, paths)):
+            tree[moved.path] = moved
+        elif not (held.kind == moved.kind == "dir"):
+            raise NoSolution(star, f"brings /{moved.path.text} twice once /usr is merged")
+    return {path: tree[path] for path in sorted(tree)}
+
+
+def hard_links_ordered(tree: Mapping[TreePath, Entry], star: str) -> dict[TreePath, Entry]:
+    """Return `tree` where of every group of hard links the first path in byte order is the file.
+
+    A reader that goes through the paths in order then meets each target before its links.
+    """
+    groups: dict[TreePath, list[TreePath]] = {}
+    for path, entry in tree.items():
+        if entry.kind == "hardlink":
+            groups.setdefault(_file_behind(tree, path, star), []).append(path)
+    ordered = dict(tree)
+    for target, links in groups.items():
+        first, *rest = sorted((target, *links))
+        ordered[first] = replace(tree[target], path=first)
+        for path in rest:
+            ordered[path] = replace(tree[target], path=path, kind="hardlink", target=bytes(first), content=b"", xattrs=())
+    return ordered
+
+
+def _file_behind(tree: Mapping[TreePath, Entry], path: TreePath, star: str) -> TreePath:
+    seen = {path}
+    at = TreePath(tree[path].target)
+    while at in tree and tree[at].kind == "hardlink" and at not in seen:
+        seen.add(at)
+        at = TreePath(tree[at].target)
+    if at not in tree or tree[at].kind != "file":
+        raise NoSolution(star, f"/{path.text} is a hard link to /{at.text}, which is no file of it")
+    return at
+
+
+def _moved(entry: Entry, paths: PathMap) -> Entry:
+    path = paths.mapped(entry.path)
+    if entry.kind == "hardlink":
+        return replace(entry, path=path, target=bytes(paths.mapped(TreePath(entry.target))))
+    return entry if path == entry.path else replace(entry, path=path)
+
+
+def _points_at_itself(link: Entry, paths: PathMap) -> bool:
+    target = link.target.lstrip(b"/") if link.target.startswith(b"/") else bytes(link.path.parent) + b"/" + link.target
+    try:
+        return paths.mapped(TreePath.rooted(target)) == link.path
+    except ValueError:
+        return False
+
+
+def _stands_for(held: Entry, paths: PathMap) -> bool:
+    """Whether `held` is one of the merge's own links, brought by the star as well."""
+    return held.kind == "symlink" and paths.mapped(held.path) != held.path
+
+
+def _replaces(new: ManifestLine, owner: str, old: ManifestLine, held: str, winners: Mapping[TreePath, str]) -> bool:
+    """Whether `new` takes the path from `old`; refuses what has no answer."""
+    if new.kind == "dir" == old.kind:
+        return owner == TEMPLATE
+    winner = winners.get(new.path)
+    if winner in (owner, held) and "dir" not in (new.kind, old.kind):
+        return winner == owner
+    raise NoSolution(
+        f"/{new.path.text}",
+        f"both {held} ({_kind(old.kind)}) and {owner} ({_kind(new.kind)}) bring it",
+        hint=f'say who wins in image.toml: [policy] owners = {{ "{new.path.text}" = "{held}" }}',
+    )
+
+
+def _check_hard_links(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str]) -> None:
+    for path, line in lines.items():
+        if line.kind == "hardlink":
+            target = TreePath(line.target)
+            if target not in lines or lines[target].kind != "file" or owners[target] != owners[path]:
+                raise NoSolution(
+                    f"/{path.text}",
+                    f"{owners[path]} makes it a hard link to /{target.text}, which another layer replaces",
+                    hint="let one owner bring both paths",
+                )
+
+
+def _kind(kind: Kind) -> str:
+    return {"dir": "folder", "hardlink": "hard link", "char": "device", "block": "device"}.get(kind, kind)
