@@ -11,6 +11,7 @@ GIB: Final = 1 << 30
 MAX_DOCUMENT_BYTES: Final = 16 * MIB  # a lock of 20,000 stars is 12 MiB; TOML readers keep all of it in memory
 MAX_ENVELOPE_BYTES: Final = 1 * MIB  # DSSE with its payload; TRUST.md section 2 refuses more
 MAX_ENVELOPE_SIGNATURES: Final = 16  # more than any threshold that people can run; each costs a verification
+MAX_KEY_FILE_BYTES: Final = 64 * KIB  # a key is one line; the rest is the owner's comments
 MAX_INDEX_BYTES: Final = 64 * MIB  # a galaxy of 100,000 stars
 MAX_INDEX_ENVELOPE_BYTES: Final = 96 * MIB  # that index in base64, with signatures
 MAX_STAR_ARCHIVE_BYTES: Final = 2 * GIB  # the largest star so far is 61 MiB; a bomb must not fill a small device

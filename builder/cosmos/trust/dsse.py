@@ -1,0 +1,224 @@
+"""`NAME.dsse`: a signed envelope (DSSE 1.0.2, github.com/secure-systems-lab/dsse) over the exact bytes of `NAME`.
+
+    {
+      "payload": "<base64 of the file's bytes>",
+      "payloadType": "application/vnd.cosmos.star.v1+toml",
+      "signatures": [
+        {"keyid": "ed25519:…", "sig": "<base64 of 64 bytes>"}
+      ]
+    }
+
+What is signed is PAE(type, payload) = `"DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload`, LEN in ASCII decimal.
+Bytes are verified first, and those same bytes are parsed then; nothing is ever made canonical before it is judged.
+
+Stricter than DSSE asks: a size and a number of signatures, no doubled or unknown field, no NaN or Infinity, base64 of
+the standard alphabet in its one spelling. `keyid` may be absent; it is a hint. Signatures by keys that the caller
+does not name are passed over. What is counted is **distinct keys**, never signatures or key ids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn, Self
+
+from cosmos.canon import readable_json
+from cosmos.errors import Refused
+from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_SIGNATURES
+from cosmos.trust import canonical_base64
+from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
+from cosmos.trust.keys import PublicKey
+
+_MAX_KEYID: Final = 256  # characters; ours have 72, and no one else's are longer than a SHA-512 in hex
+
+
+class BadEnvelope(Refused):
+    """An envelope does not have the form it must have, or is of another kind than was demanded."""
+
+
+class NotSigned(Refused):
+    """Fewer distinct keys than the threshold have signed. Nothing was read of the payload."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """One signature: 64 bytes, and a hint whose it is."""
+
+    keyid: str
+    raw: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """An envelope as it was read; nothing in it is verified."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+    @classmethod
+    def parse(cls, data: bytes, source: str, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Self:
+        """Return the envelope in `data`; raises `BadEnvelope`."""
+        fields = _fields(_document(data, source, max_bytes), ("payload", "payloadType", "signatures"), source, "")
+        rows = fields["signatures"]
+        if not isinstance(rows, list) or not rows:
+            raise BadEnvelope(source, "signatures: want an array that is not empty")
+        if len(rows) > MAX_ENVELOPE_SIGNATURES:
+            raise BadEnvelope(source, f"has {len(rows)} signatures, the limit is {MAX_ENVELOPE_SIGNATURES}")
+        return cls(
+            payload_type=_text(fields["payloadType"], source, "payloadType"),
+            payload=_base64(fields["payload"], source, "payload"),
+            signatures=tuple(_signature(row, source, f"signatures[{place}]") for place, row in enumerate(rows)),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the one form in which we write it: sorted fields, two spaces, signatures sorted by key id."""
+        rows = sorted(self.signatures, key=lambda row: (row.keyid, row.raw))
+        return readable_json(
+            {
+                "payload": canonical_base64.encoded(self.payload),
+                "payloadType": self.payload_type,
+                "signatures": [{"keyid": row.keyid, "sig": canonical_base64.encoded(row.raw)} for row in rows],
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifiedPayload:
+    """Bytes that a threshold of distinct keys has signed, and the ids of those keys, sorted."""
+
+    payload: bytes
+    signers: tuple[str, ...]
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return what is signed: DSSE's pre-authentication encoding.
+
+    >>> pae("http://example.com/HelloWorld", b"hello world")
+    b'DSSEv1 29 http://example.com/HelloWorld 11 hello world'
+    """
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def assemble(payload_type: str, payload: bytes, signatures: Iterable[Signature]) -> bytes:
+    """Return an envelope's bytes. The order in which people signed leaves no trace."""
+    return Envelope(payload_type=payload_type, payload=payload, signatures=tuple(signatures)).to_bytes()
+
+
+def verify_envelope(
+    data: bytes,
+    *,
+    payload_type: str,
+    keys: Iterable[PublicKey],
+    threshold: int,
+    source: str,
+    max_bytes: int = MAX_ENVELOPE_BYTES,
+) -> VerifiedPayload:
+    """Return the payload of `data` if it is of `payload_type` and `threshold` distinct `keys` signed it, or raise.
+
+    Raises `BadEnvelope` for another form or type, `NotSigned` for too few keys.
+    """
+    envelope = Envelope.parse(data, source, max_bytes=max_bytes)
+    if envelope.payload_type != payload_type:
+        raise BadEnvelope(source, f"want a signature for {payload_type}, got one for {envelope.payload_type[:120]!r}")
+    signers = signers_of(envelope, keys)
+    demand_threshold(signers, threshold, source)
+    return VerifiedPayload(payload=envelope.payload, signers=signers)
+
+
+def signers_of(envelope: Envelope, keys: Iterable[PublicKey]) -> tuple[str, ...]:
+    """Return the sorted ids of those `keys` that have signed `envelope`, each once however often it signed."""
+    waiting = {key.raw: key for key in keys}
+    message = pae(envelope.payload_type, envelope.payload)
+    found: list[str] = []
+    for signature in envelope.signatures:
+        hinted_first = sorted(waiting.values(), key=lambda key: key.id != signature.keyid)
+        signer = next((key for key in hinted_first if _fits(key, message, signature)), None)
+        if signer is not None:
+            del waiting[signer.raw]
+            found.append(signer.id)
+    return tuple(sorted(found))
+
+
+def demand_threshold(signers: tuple[str, ...], threshold: int, source: str) -> None:
+    """Raise `NotSigned` unless at least `threshold` keys signed; a threshold below 1 is an error as well."""
+    if threshold < 1:
+        raise NotSigned(source, f"a threshold of {threshold} would let anything pass")
+    if len(set(signers)) < threshold:
+        keys = "a pinned key" if threshold == 1 else f"{threshold} distinct pinned keys"
+        raise NotSigned(
+            source,
+            f"want a signature by {keys}, got {len(set(signers)) or 'none'}",
+            hint="see which keys are pinned, and for what, with: cosmos trust show",
+        )
+
+
+def _fits(key: PublicKey, message: bytes, signature: Signature) -> bool:
+    try:
+        verify_signature(key.raw, message, signature.raw)
+    except BadSignature:
+        return False
+    return True
+
+
+def _document(data: bytes, source: str, max_bytes: int) -> object:
+    if len(data) > max_bytes:
+        raise BadEnvelope(source, f"has {len(data)} bytes, the limit of an envelope is {max_bytes}")
+
+    def refuse_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            raise BadEnvelope(source, "names one field twice")
+        return fields
+
+    def refuse_constant(name: str) -> NoReturn:
+        raise BadEnvelope(source, f"holds {name}, which is not JSON")
+
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=refuse_doubles, parse_constant=refuse_constant)
+    except UnicodeDecodeError as error:
+        raise BadEnvelope(source, f"is not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise BadEnvelope(source, f"is not JSON at line {error.lineno}, column {error.colno}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadEnvelope(source, "is not JSON that an envelope can be") from error
+
+
+def _fields(value: object, wanted: tuple[str, ...], source: str, path: str) -> Mapping[str, object]:
+    at = f"{path}: " if path else ""
+    if not isinstance(value, dict):
+        raise BadEnvelope(source, f"{at}want an object")
+    for name in wanted:
+        if name not in value:
+            raise BadEnvelope(source, f"{at}{name} is missing")
+    for name in value:
+        if name not in wanted:
+            raise BadEnvelope(source, f"{at}unknown field {str(name)[:80]!r}")
+    return value
+
+
+def _signature(row: object, source: str, path: str) -> Signature:
+    has_hint = isinstance(row, dict) and "keyid" in row
+    fields = _fields(row, ("keyid", "sig") if has_hint else ("sig",), source, path)
+    keyid = _text(fields["keyid"], source, f"{path}.keyid") if has_hint else ""
+    if len(keyid) > _MAX_KEYID:
+        raise BadEnvelope(source, f"{path}.keyid has {len(keyid)} characters, the limit is {_MAX_KEYID}")
+    raw = _base64(fields["sig"], source, f"{path}.sig")
+    if len(raw) != SIGNATURE_BYTES:
+        raise BadEnvelope(source, f"{path}.sig: want {SIGNATURE_BYTES} bytes, got {len(raw)}")
+    return Signature(keyid=keyid, raw=raw)
+
+
+def _text(value: object, source: str, path: str) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise BadEnvelope(source, f"{path}: want printable text")
+    return value
+
+
+def _base64(value: object, source: str, path: str) -> bytes:
+    try:
+        return canonical_base64.decoded(_text(value, source, path))
+    except ValueError as error:
+        raise BadEnvelope(source, f"{path}: {error}") from error

@@ -1,0 +1,98 @@
+"""`NAME.pub`: a public key.
+
+    # comments and empty lines may stand above
+    cosmos-key-v1 ed25519 alice 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+
+One line: the format, the algorithm, the owner's name for it (`[a-z0-9.-]{1,64}`) and 32 bytes in canonical base64.
+
+**Key id**: `ed25519:` and the hex SHA-256 of `"cosmos-key-v1\\n" || 0x01 || the 32 bytes`, in full. It is a hint to
+find a key by and a name to print; what is pinned is the key's bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from cosmos.errors import Malformed
+from cosmos.limits import MAX_KEY_FILE_BYTES
+from cosmos.model.names import KeyName
+from cosmos.trust import canonical_base64
+from cosmos.trust.ed25519 import PUBLIC_KEY_BYTES, is_strong_point
+
+_FORMAT: Final = "cosmos-key-v1"
+_ALGORITHM: Final = "ed25519"
+_ID = re.compile(r"ed25519:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublicKey:
+    """A public key that passed the strict check of `trust.ed25519`; one that did not cannot be held.
+
+    >>> key = PublicKey.from_line("cosmos-key-v1 ed25519 alice 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+    >>> key.id[:20]
+    'ed25519:7ae4422e10e5'
+    """
+
+    name: KeyName
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse bytes that are no canonical point of prime order."""
+        if not is_strong_point(self.raw):
+            raise ValueError(f"key {self.name}: no canonical point of prime order: its signatures would prove nothing")
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """Return the key in the one-line form, or raise `ValueError`."""
+        fields = line.split(" ")
+        if len(fields) != 4 or fields[0] != _FORMAT or fields[1] != _ALGORITHM:
+            raise ValueError(f"want {_FORMAT} {_ALGORITHM} NAME BASE64")
+        name, raw = KeyName.parse(fields[2]), canonical_base64.decoded(fields[3])
+        if len(raw) != PUBLIC_KEY_BYTES:
+            raise ValueError(f"want a key of {PUBLIC_KEY_BYTES} bytes, got {len(raw)}")
+        return cls(name=name, raw=raw)
+
+    @classmethod
+    def parse(cls, text: str | bytes, source: str) -> Self:
+        """Return the key in a `*.pub` file; raises `Malformed`."""
+        data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        if len(data) > MAX_KEY_FILE_BYTES:
+            raise Malformed(source, f"has {len(data)} bytes, the limit of a key file is {MAX_KEY_FILE_BYTES}")
+        try:
+            lines = data.decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+        stated = [line for line in lines if line and not line.startswith("#")]
+        if len(stated) != 1:
+            raise Malformed(source, f"want one key in the file, got {len(stated)}")
+        try:
+            return cls.from_line(stated[0])
+        except ValueError as error:
+            raise Malformed(source, str(error)) from error
+
+    @property
+    def id(self) -> str:
+        """The key id (see the module's docstring)."""
+        return f"{_ALGORITHM}:" + hashlib.sha256(f"{_FORMAT}\n".encode() + b"\x01" + self.raw).hexdigest()
+
+    @property
+    def line(self) -> str:
+        """The one-line form, with no newline."""
+        return f"{_FORMAT} {_ALGORITHM} {self.name} {canonical_base64.encoded(self.raw)}"
+
+    def to_text(self, *comments: str) -> str:
+        """Return the file's text, `comments` above the key."""
+        return "".join(f"# {comment}\n" for comment in comments) + self.line + "\n"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id})"
+
+
+def key_id(text: str) -> str:
+    """Return `text` if it has the form of a key id, or raise `ValueError`."""
+    if not _ID.fullmatch(text):
+        raise ValueError(f"want ed25519: and 64 lower-case hex digits, got {text[:80]!r}")
+    return text

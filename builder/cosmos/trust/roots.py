@@ -1,0 +1,313 @@
+"""`trust.toml`: the keys that this operator pinned, and for what. Unknown keys are errors.
+
+    trust-version = 1                  # of this format
+    version = 1                        # of this document: rises by one with every change
+    description = "who may sign for our machines"
+
+    [roles.root]                       # required; signs trust.toml itself
+    threshold = 2                      # distinct keys that must have signed
+    keys = ["cosmos-key-v1 ed25519 alice …", "cosmos-key-v1 ed25519 bob …"]
+
+    [roles.galaxy]                     # signs galaxies' indexes
+    threshold = 1
+    keys = ["cosmos-key-v1 ed25519 mirror …"]
+
+    [roles.release]                    # signs locks and releases
+    threshold = 1
+    keys = ["cosmos-key-v1 ed25519 ship …"]
+
+    [roles.author]                     # signs stars; its keys are scoped, in [[author]]
+    threshold = 1
+
+    [[author]]
+    key = "cosmos-key-v1 ed25519 carol …"
+    galaxies = ["core"]                # globs on galaxies' names: * and ?
+    stars = ["lib*", "zlib"]           # globs on stars' names
+
+    [floor.galaxies]                   # optional: the lowest seq of an index that is taken
+    core = 7
+    [floor.stars]                      # optional: the lowest version of a star that is taken, from whichever galaxy
+    zlib = "1.3.1"
+
+    [[revoked]]                        # optional: beats every other table
+    key = "ed25519:…"                  # a key id
+    reason = "stolen laptop"
+    effective-seq = 0                  # all that it ever signed is refused
+
+A key stands in one role only, and once in it. A threshold is at least 1 and at most the number of its role's keys.
+`effective-seq` above 0 (what a retired key signed earlier stays good) is for a later version of this format, and so are
+the roles attester, log and witness; a document that uses them is refused rather than half obeyed.
+
+`trust.toml.dsse` beside it, where it is there, must be signed by a threshold of the document's own root keys.
+That alone proves nothing to someone who has never seen the keys: the first document is accepted by its SHA-256, which
+travels another way (`cosmos trust init FILE --sha256 …`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from cosmos.digest import Digest
+from cosmos.errors import Refused
+from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.version import Version
+from cosmos.tables import Table
+from cosmos.trust.dsse import BadEnvelope, verify_envelope
+from cosmos.trust.keys import PublicKey, key_id
+from cosmos.trust.roles import TRUST_TYPE, Role
+
+TRUST_VERSION = 1
+TRUST_FILE = "trust.toml"
+KEYED_ROLES: tuple[Role, ...] = ("root", "galaxy", "release")
+_GLOB = re.compile(r"[A-Za-z0-9+._*?-]{1,128}")
+_MAX_TRUST_BYTES = MAX_ENVELOPE_BYTES // 2  # so that it fits into an envelope, in base64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuthorKey:
+    """A key that may sign stars, and which: those that a glob of each kind matches."""
+
+    key: PublicKey
+    galaxies: tuple[str, ...]
+    stars: tuple[str, ...]
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return an `[[author]]` table."""
+        for name in ("galaxies", "stars"):
+            if not table.need(name, list):
+                table.fail(name, "is empty: this key could sign nothing")
+        author = cls(
+            key=table.read("key", PublicKey.from_line),
+            galaxies=table.parsed_strings("galaxies", glob),
+            stars=table.parsed_strings("stars", glob),
+        )
+        table.end()
+        return author
+
+    def covers(self, galaxy: GalaxyName, star: StarName) -> bool:
+        """Return whether this key may sign `star` in `galaxy`."""
+        return _matches(galaxy, self.galaxies) and _matches(star, self.stars)
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {"key": self.key.line, "galaxies": list(self.galaxies), "stars": list(self.stars)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoleKeys:
+    """The keys of one role, and how many distinct ones must have signed."""
+
+    threshold: int
+    keys: tuple[PublicKey, ...]
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return a `[roles.NAME]` table."""
+        keys = table.parsed_strings("keys", PublicKey.from_line)
+        role = cls(threshold=_threshold(table, len(keys)), keys=keys)
+        table.end()
+        return role
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {"threshold": self.threshold, "keys": [key.line for key in self.keys]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revoked:
+    """A key that is trusted no longer, for anything that it ever signed."""
+
+    key: str
+    reason: str
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return a `[[revoked]]` table."""
+        if table.count("effective-seq") != 0:
+            table.fail("effective-seq", "want 0: this cosmos knows only revocations of all that a key ever signed")
+        revoked = cls(key=table.read("key", key_id), reason=table.take("reason", str, ""))
+        table.end()
+        return revoked
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {"key": self.key, "reason": self.reason, "effective-seq": 0}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustRoots:
+    """The pinned keys. `keys`, `author_keys` and `signer_names` leave out what is revoked."""
+
+    version: int
+    description: str = ""
+    roles: Mapping[Role, RoleKeys]
+    author_threshold: int = 1
+    authors: tuple[AuthorKey, ...] = ()
+    galaxy_floors: Mapping[GalaxyName, int] = field(default_factory=dict)
+    star_floors: Mapping[StarName, Version] = field(default_factory=dict)
+    revoked: tuple[Revoked, ...] = ()
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Self:
+        """Return the document in `data`; raises `Malformed`."""
+        table = Table.parse(data, source, max_bytes=_MAX_TRUST_BYTES)
+        if table.count("trust-version") != TRUST_VERSION:
+            table.fail("trust-version", f"want {TRUST_VERSION}: this document is for another cosmos")
+        authors = tuple(AuthorKey.read(row) for row in table.tables("author"))
+        roles, author_threshold = _roles(table.table("roles"), len(authors))
+        galaxy_floors, star_floors = _floors(table)
+        roots = cls(
+            version=table.count("version", least=1),
+            description=table.take("description", str, ""),
+            roles=roles,
+            author_threshold=author_threshold,
+            authors=authors,
+            galaxy_floors=galaxy_floors,
+            star_floors=star_floors,
+            revoked=tuple(Revoked.read(row) for row in table.tables("revoked")),
+        )
+        table.end()
+        _refuse_shared_keys(roots, table)
+        return roots
+
+    def keys(self, role: Role) -> tuple[PublicKey, ...]:
+        """Return the keys of `role` that are not revoked; for `author`, those of every scope."""
+        keys = tuple(author.key for author in self.authors) if role == "author" else self._listed(role)
+        return tuple(key for key in keys if not self.is_revoked(key))
+
+    def author_keys(self, galaxy: GalaxyName, star: StarName) -> tuple[PublicKey, ...]:
+        """Return the keys that may sign `star` in `galaxy` and are not revoked."""
+        covering = (author.key for author in self.authors if author.covers(galaxy, star))
+        return tuple(key for key in covering if not self.is_revoked(key))
+
+    def threshold(self, role: Role) -> int:
+        """Return how many distinct keys of `role` must have signed: at least 1, also for a role without keys."""
+        if role == "author":
+            return self.author_threshold
+        return self.roles[role].threshold if role in self.roles else 1
+
+    def is_revoked(self, key: PublicKey) -> bool:
+        """Return whether `key` is trusted no longer."""
+        return any(row.key == key.id for row in self.revoked)
+
+    def name_of(self, signer: str) -> str:
+        """Return the name that the pinned key with the id `signer` has here, or the id itself."""
+        return next((str(key.name) for _, key in self.all_keys() if key.id == signer), signer)
+
+    def all_keys(self) -> tuple[tuple[Role, PublicKey], ...]:
+        """Return every key that the document lists, revoked ones too, with its role."""
+        authors: tuple[tuple[Role, PublicKey], ...] = tuple(("author", author.key) for author in self.authors)
+        return tuple((role, key) for role in KEYED_ROLES for key in self._listed(role)) + authors
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the document as `tomli_w` takes it."""
+        roles: dict[str, object] = {role: keys.to_toml() for role, keys in self.roles.items()}
+        floor = {
+            "galaxies": {str(name): seq for name, seq in sorted(self.galaxy_floors.items())},
+            "stars": {str(name): str(version) for name, version in sorted(self.star_floors.items())},
+        }
+        rows: dict[str, object] = {
+            "trust-version": TRUST_VERSION,
+            "version": self.version,
+            "description": self.description,
+            "roles": {**roles, "author": {"threshold": self.author_threshold}} if self.authors else roles,
+            "author": [author.to_toml() for author in self.authors],
+            "floor": {key: value for key, value in floor.items() if value},
+            "revoked": [row.to_toml() for row in self.revoked],
+        }
+        return {key: value for key, value in rows.items() if value}
+
+    def _listed(self, role: Role) -> tuple[PublicKey, ...]:
+        return self.roles[role].keys if role in self.roles else ()
+
+
+def verify_roots(data: bytes, envelope: bytes | None, source: str) -> TrustRoots:
+    """Return the document in `data`; its envelope, where there is one, must be signed by its own root keys."""
+    roots = TrustRoots.parse(data, source)
+    if envelope is not None:
+        signed = verify_envelope(
+            envelope,
+            payload_type=TRUST_TYPE,
+            keys=roots.keys("root"),
+            threshold=roots.threshold("root"),
+            source=f"{source}.dsse",
+        )
+        if signed.payload != data:
+            raise BadEnvelope(f"{source}.dsse", f"is the signature of another document than {source}")
+    return roots
+
+
+def demand_digest(data: bytes, wanted: Digest, source: str) -> None:
+    """Raise `Refused` unless the exact bytes `data` have the SHA-256 that the operator was given another way."""
+    got = Digest.of(data)
+    if got != wanted:
+        raise Refused(
+            source,
+            f"want {wanted}, but the file is {got}",
+            hint="do not go on: ask whoever gave you the digest, by another way than the file came",
+        )
+
+
+def glob(text: str) -> str:
+    """Return `text` if it is a glob on names (`*` any run of characters, `?` one), or raise `ValueError`."""
+    if not _GLOB.fullmatch(text):
+        raise ValueError(f"want a name, in which * and ? stand for others, got {text[:80]!r}")
+    return text
+
+
+def _matches(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in globs)
+
+
+def _threshold(table: Table, keys: int) -> int:
+    threshold = table.count("threshold")
+    if not 1 <= threshold <= keys:
+        table.fail("threshold", f"want 1 to {keys}, the number of keys, got {threshold}")
+    return threshold
+
+
+def _roles(table: Table, authors: int) -> tuple[dict[Role, RoleKeys], int]:
+    table.need("root", dict)
+    roles = {role: RoleKeys.read(table.table(role)) for role in KEYED_ROLES if role in table}
+    author_threshold = 1
+    if authors:
+        author = table.table("author")
+        author_threshold = _threshold(author, authors)
+        author.end()
+    table.end()
+    return roles, author_threshold
+
+
+def _floors(table: Table) -> tuple[dict[GalaxyName, int], dict[StarName, Version]]:
+    floor = table.take_table("floor")
+    if floor is None:
+        return {}, {}
+    stars = floor.parsed_map("stars", StarName.parse, Version.parse)
+    rows = floor.take_table("galaxies") or Table({}, table.source)
+    galaxies = {_galaxy_name(rows, name): rows.count(name, least=1) for name in tuple(rows.keys())}
+    floor.end()
+    return galaxies, stars
+
+
+def _galaxy_name(table: Table, name: str) -> GalaxyName:
+    try:
+        return GalaxyName.parse(name)
+    except ValueError as error:
+        table.fail(name, str(error))
+
+
+def _refuse_shared_keys(roots: TrustRoots, table: Table) -> None:
+    roles: dict[bytes, Role] = {}
+    for role, key in roots.all_keys():
+        held = roles.get(key.raw)
+        if held == role:
+            table.fail("", f"key {key.name} is listed twice in the role {role}")
+        if held is not None:
+            table.fail("", f"key {key.name} is listed in two roles, {held} and {role}", hint="make a key for each role")
+        roles[key.raw] = role
