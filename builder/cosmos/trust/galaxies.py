@@ -1,0 +1,119 @@
+"""A galaxy's index, judged. An index can hide a star or mislabel it; it can never vouch for one (SO-05).
+
+In this order: the envelope's type and bytes, a threshold of galaxy keys, then the document; its name is the galaxy's
+that was asked for; its seq is at least 1 and not below the operator's floor; its three lists agree with each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cosmos.digest import Digest
+from cosmos.errors import Refused
+from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES
+from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.model.lock import LockedGalaxy, LockedStar
+from cosmos.model.names import GalaxyName
+from cosmos.trust.payloads import Demand, verify_beside
+from cosmos.trust.roles import GALAXY_TYPE
+from cosmos.trust.roots import TrustRoots
+
+
+class _Seal:
+    """What only this module has (see `trust.stars`)."""
+
+
+_SEAL = _Seal()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifiedIndex:
+    """An index that passed; only this module makes one. `signers` is empty only where the operator allows it."""
+
+    index: GalaxyIndex
+    digest: Digest
+    signers: tuple[str, ...]
+    seal: _Seal = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse to be made elsewhere."""
+        if self.seal is not _SEAL:
+            raise TypeError("a VerifiedIndex comes from verify_index alone")
+
+    def demand_listed(self, star: LockedStar) -> Listed:
+        """Return the row of `star`, or raise `Refused`: a lock may not mix two snapshots of one galaxy."""
+        for row in self.index.snapshot:
+            if (row.name, row.version) == (star.name, star.version):
+                if (row.statement, row.archive) != (star.statement, star.archive):
+                    raise Refused(
+                        star.id, f"the lock pins another build than snapshot {self.index.seq} of {star.galaxy}"
+                    )
+                return row
+        raise Refused(star.id, f"is not in snapshot {self.index.seq} of galaxy {star.galaxy}, which the lock names")
+
+
+def verify_index(
+    payload_file: bytes,
+    envelope: bytes | None,
+    *,
+    galaxy: GalaxyName,
+    roots: TrustRoots,
+    allow_unsigned: bool,
+    source: str,
+) -> VerifiedIndex:
+    """Return the index in `payload_file`, signed for `galaxy`, or raise `Refused` or `Malformed`."""
+    demand = Demand(
+        payload_type=GALAXY_TYPE,
+        keys=roots.keys("galaxy"),
+        threshold=roots.threshold("galaxy"),
+        allow_unsigned=allow_unsigned,
+        max_bytes=MAX_INDEX_ENVELOPE_BYTES,
+    )
+    signers = verify_beside(payload_file, envelope, demand, source)
+    index = GalaxyIndex.parse(payload_file, source)
+    if index.name != galaxy:
+        raise Refused(source, f"is the index of galaxy {index.name}, but {galaxy} was asked for")
+    floor = roots.galaxy_floors.get(galaxy, 0)
+    if index.seq < floor:
+        raise Refused(source, f"seq {index.seq} lies below the floor of {floor} that trust.toml sets")
+    if signers or index.snapshot:
+        _demand_consistent(index, source)
+    return VerifiedIndex(index=index, digest=Digest.of(payload_file), signers=signers, seal=_SEAL)
+
+
+def verify_snapshot(
+    payload_file: bytes, envelope: bytes | None, *, locked: LockedGalaxy, roots: TrustRoots, source: str
+) -> VerifiedIndex:
+    """Return the index that a lock pins: besides `verify_index`, its SHA-256 and seq are the lock's."""
+    got = Digest.of(payload_file)
+    if got != locked.index:
+        raise Refused(source, f"the lock names {locked.index}, but the file is {got}")
+    verified = verify_index(
+        payload_file,
+        envelope,
+        galaxy=locked.name,
+        roots=roots,
+        allow_unsigned=locked.allow_unsigned,
+        source=source,
+    )
+    if verified.index.seq != locked.seq:
+        raise Refused(source, f"the lock names seq {locked.seq}, but the index says {verified.index.seq}")
+    return verified
+
+
+def _demand_consistent(index: GalaxyIndex, source: str) -> None:
+    """Raise `Refused` unless `[stars]`, `[checksums]` and `[[snapshot]]` say the same."""
+    if index.seq < 1:
+        raise Refused(source, "has no seq: a rolled-back index could not be told from it")
+    rows = {(row.name, row.version): row for row in index.snapshot}
+    names = {row.name for row in index.snapshot}
+    for name, version in index.newest.items():
+        row = None if version is None else rows.get((name, version))
+        if row is None:
+            raise Refused(source, f"[stars] names {name} {version or ''}, which [[snapshot]] does not list")
+        if index.checksums.get(name) != row.archive:
+            raise Refused(source, f"[checksums] and [[snapshot]] disagree about {name}")
+    for name in sorted(names - index.newest.keys()):
+        raise Refused(source, f"[[snapshot]] lists {name}, which [stars] does not name")
+    for name in sorted(index.checksums.keys() - names):
+        raise Refused(source, f"[checksums] names {name}, which [[snapshot]] does not list")
