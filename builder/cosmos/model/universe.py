@@ -25,6 +25,8 @@ At `/var/lib/cosmos/universe.toml` of the system.
     uid = 0
     gid = 0
     digest = "sha256:…"                # of a file's bytes; of a link's target text; "" for what has neither
+    rdev = "1:3"                       # of a device, major:minor; absent for everything else
+    xattrs = { "security.capability" = "0100…" }   # hex; absent where it has none
 
 Upstream's universes have neither `entry` nor galaxy: such a star is listed as installed, and `verify` says that it cannot be judged.
 """
@@ -40,11 +42,12 @@ from cosmos.digest import Digest
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.version import Version
 from cosmos.tables import Table
-from cosmos.treepath import TreePath
+from cosmos.treepath import TreePath, escaped, unescaped
 
 UNIVERSE_PATH = TreePath(b"var/lib/cosmos/universe.toml")
 KINDS = ("file", "dir", "symlink", "hardlink", "char", "block", "fifo")
 _MODE = re.compile(r"[0-7]{4}")
+_RDEV = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +60,8 @@ class InstalledEntry:
     uid: int
     gid: int
     digest: Digest | None
+    rdev: tuple[int, int] | None = None
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -68,13 +73,15 @@ class InstalledEntry:
             uid=table.count("uid", most=(1 << 32) - 1),
             gid=table.count("gid", most=(1 << 32) - 1),
             digest=table.read("digest", lambda text: Digest.parse(text) if text else None),
+            rdev=table.take_read("rdev", _device_number),
+            xattrs=tuple(sorted(table.parsed_map("xattrs", unescaped, bytes.fromhex).items())),
         )
         table.end()
         return entry
 
     def to_toml(self) -> dict[str, object]:
         """Return the table as `tomli_w` takes it."""
-        return {
+        rows: dict[str, object] = {
             "path": f"/{self.path.text}",
             "kind": self.kind,
             "mode": f"{self.mode:04o}",
@@ -82,6 +89,11 @@ class InstalledEntry:
             "gid": self.gid,
             "digest": str(self.digest or ""),
         }
+        if self.rdev is not None:
+            rows["rdev"] = f"{self.rdev[0]}:{self.rdev[1]}"
+        if self.xattrs:
+            rows["xattrs"] = {escaped(name): value.hex() for name, value in self.xattrs}
+        return rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,7 +161,9 @@ class Universe:
             version=system.need("version", str),
             image=system.take("image", str, ""),
             content_root=system.take_read("content-root", lambda text: Digest.parse(text) if text else None),
-            installed={} if rows is None else {_star_name(rows, name): Installed.read(rows.table(name)) for name in rows.keys()},
+            installed={}
+            if rows is None
+            else {_star_name(rows, name): Installed.read(rows.table(name)) for name in rows.keys()},
         )
         system.end()
         table.end()
@@ -179,6 +193,13 @@ def _octal(text: str) -> int:
     if not _MODE.fullmatch(text):
         raise ValueError(f"want four octal digits, got {text[:80]!r}")
     return int(text, 8)
+
+
+def _device_number(text: str) -> tuple[int, int]:
+    match = _RDEV.fullmatch(text)
+    if match is None:
+        raise ValueError(f"want MAJOR:MINOR, got {text[:80]!r}")
+    return int(match[1]), int(match[2])
 
 
 def _star_name(table: Table, name: str) -> StarName:
