@@ -1,0 +1,111 @@
+"""`SecretKey`: a key that can sign. Its file's format is in `keyring.key_file`.
+
+The file's mode must be 0600 and its owner the person who runs the program. No error, `repr` or pickle of a key holds
+its seed. A key signs only what its role signs, and each signature is verified before it is handed out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn, Self
+
+from nacl import utils
+from nacl.signing import SigningKey
+
+from cosmos.durable import write_durably
+from cosmos.errors import Refused, WorldFailed
+from cosmos.keyring.key_file import SEED_BYTES, Head, opened, plain_document, sealed_document
+from cosmos.limits import MAX_KEY_FILE_BYTES
+from cosmos.model.names import KeyName
+from cosmos.trust.dsse import Signature, assemble, pae
+from cosmos.trust.ed25519 import verify_signature
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.roles import SIGNED_BY, Role
+
+_SECRET_MODE: Final = 0o600
+
+
+class SecretKey:
+    """A key that can sign; its seed stays inside."""
+
+    __slots__ = ("_signing", "public", "role")
+
+    def __init__(self, *, name: KeyName, role: Role, seed: bytes) -> None:
+        self._signing = SigningKey(seed)
+        self.public = PublicKey(name=name, raw=bytes(self._signing.verify_key))
+        self.role: Role = role
+
+    @classmethod
+    def generate(cls, name: KeyName, role: Role) -> Self:
+        """Return a new key from the system's randomness."""
+        return cls(name=name, role=role, seed=utils.random(SEED_BYTES))
+
+    @classmethod
+    def load(cls, path: Path, passphrase: Callable[[], bytes]) -> Self:
+        """Return the key in `path`; `passphrase` is asked only where the key is sealed.
+
+        Raises `Refused` for a file that others may read and for a passphrase that does not fit, `Malformed` for
+        another form, `WorldFailed` where the file cannot be read.
+        """
+        head, seed = opened(read_private(path), passphrase, str(path))
+        key = cls(name=head.public.name, role=head.role, seed=seed)
+        if key.public != head.public:
+            raise Refused(str(path), "the public key that it states is not that of its seed")
+        return key
+
+    def save(self, path: Path, passphrase: bytes | None) -> None:
+        """Write the key to `path`, mode 0600, sealed; with None it is not sealed, and the file says so.
+
+        Raises `Malformed` for a passphrase below the floor, `Refused` where a file is there already.
+        """
+        head = Head(public=self.public, role=self.role)
+        seed = bytes(self._signing)
+        document = plain_document(head, seed) if passphrase is None else sealed_document(head, seed, passphrase)
+        if path.exists() or path.is_symlink():
+            raise Refused(str(path), "is there already, and a key is never overwritten")
+        write_durably(path, document, mode=_SECRET_MODE)
+
+    def signature(self, payload_type: str, payload: bytes) -> Signature:
+        """Return this key's signature, verified; raises `Refused` for a type that the key's role does not sign."""
+        if payload_type not in SIGNED_BY[self.role]:
+            raise Refused(
+                f"key {self.public.name}",
+                f"has the role {self.role}, which does not sign {payload_type}",
+                hint="make a key for that role with: cosmos key new --role ROLE NAME",
+            )
+        message = pae(payload_type, payload)
+        raw = self._signing.sign(message).signature
+        verify_signature(self.public.raw, message, raw)
+        return Signature(keyid=self.public.id, raw=raw)
+
+    def sign(self, payload_type: str, payload: bytes) -> bytes:
+        """Return an envelope over `payload` with this key's signature."""
+        return assemble(payload_type, payload, (self.signature(payload_type, payload),))
+
+    def __repr__(self) -> str:
+        return f"SecretKey(name={str(self.public.name)!r}, role={self.role!r}, id={self.public.id!r})"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be pickled or copied: the seed would leave its place."""
+        raise TypeError("a secret key is not pickled or copied")
+
+
+def read_private(path: Path) -> bytes:
+    """Return the bytes of a file that only the person who runs this may read; raises `Refused` for any other."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise WorldFailed(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    with open(descriptor, "rb") as stream:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise Refused(str(path), "is no plain file")
+        if about.st_uid != os.geteuid():
+            raise Refused(str(path), f"belongs to user {about.st_uid}, and you are {os.geteuid()}")
+        mode = stat.S_IMODE(about.st_mode)
+        if mode != _SECRET_MODE:
+            raise Refused(str(path), f"want mode 0600, got {mode:04o}", hint=f"chmod 600 {path}")
+        return stream.read(MAX_KEY_FILE_BYTES + 1)
