@@ -39,7 +39,6 @@ class Ground:
     epoch: int
     paths: PathMap
     below: Mapping[TreePath, Entry]  # layers of its dependencies: what a script may see
-    vars: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

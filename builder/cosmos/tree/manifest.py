@@ -22,8 +22,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cosmos.digest import Digest
+from cosmos.errors import Malformed
 from cosmos.tree.entry import Entry, Kind
-from cosmos.treepath import TreePath, escaped
+from cosmos.treepath import TreePath, escaped, unescaped
+
+_FIELDS = ("kind", "mode", "uid", "gid", "size", "digest", "rdev", "xattrs", "path", "target")
+_COMMA = "\\x2c"  # in an attribute's name, so that it does not part attributes
+_KINDS: dict[str, Kind] = {
+    "file": "file",
+    "dir": "dir",
+    "symlink": "symlink",
+    "hardlink": "hardlink",
+    "char": "char",
+    "block": "block",
+    "fifo": "fifo",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +71,33 @@ class ManifestLine:
             target=entry.target,
         )
 
+    @classmethod
+    def parse(cls, text: str) -> ManifestLine:
+        """Return the line written as `text`, without its newline, or raise `ValueError`."""
+        parts = text.split(" ")
+        if len(parts) != len(_FIELDS):
+            raise ValueError(f"want the {len(_FIELDS)} fields {' '.join(_FIELDS)}, got {len(parts)}")
+        kind, mode, uid, gid, size, digest, rdev, xattrs, path, target = parts
+        line = cls(
+            path=TreePath.parse(_raw(path)),
+            kind=_kind(kind),
+            mode=int(mode, 8),
+            uid=int(uid),
+            gid=int(gid),
+            size=int(size),
+            digest=None if digest == "-" else Digest.parse(digest),
+            rdev=None if rdev == "-" else _device(rdev),
+            xattrs=() if xattrs == "-" else tuple(_xattr(pair) for pair in xattrs.split(",")),
+            target=b"" if target == "-" and kind not in ("symlink", "hardlink") else _raw(target),
+        )
+        if str(line) != text:
+            raise ValueError("is not written as a manifest writes it")
+        return line
+
     def __str__(self) -> str:
         rdev = f"{self.rdev[0]}:{self.rdev[1]}" if self.rdev is not None else "-"
-        xattrs = ",".join(f"{escaped(name)}={value.hex()}" for name, value in self.xattrs) or "-"
-        target = _field(self.target) if self.target else "-"
+        xattrs = ",".join(f"{_field(name).replace(',', _COMMA)}={value.hex()}" for name, value in self.xattrs) or "-"
+        target = _field(self.target) if self.kind in ("symlink", "hardlink") else "-"
         return (
             f"{self.kind} {self.mode:04o} {self.uid} {self.gid} {self.size} {self.digest or '-'} "
             f"{rdev} {xattrs} {_field(self.path)} {target}"
@@ -73,6 +109,26 @@ def manifest(lines: Iterable[ManifestLine]) -> bytes:
     return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.path)).encode()
 
 
+def parse_manifest(data: bytes, source: str) -> tuple[ManifestLine, ...]:
+    """Return the lines of a manifest; raises `Malformed` naming the line, also for a doubled or unsorted path."""
+    lines: list[ManifestLine] = []
+    try:
+        rows = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+    if rows.pop():
+        raise Malformed(source, "does not end with a newline")
+    for number, row in enumerate(rows, start=1):
+        try:
+            line = ManifestLine.parse(row)
+        except ValueError as error:
+            raise Malformed(f"{source}:{number}", str(error)) from error
+        if lines and line.path <= lines[-1].path:
+            raise Malformed(f"{source}:{number}", f"/{line.path.text} does not come after the path before it")
+        lines.append(line)
+    return tuple(lines)
+
+
 def content_root(lines: Iterable[ManifestLine]) -> Digest:
     """Return the digest of the manifest: the tree's identity."""
     return Digest.of(manifest(lines))
@@ -80,3 +136,24 @@ def content_root(lines: Iterable[ManifestLine]) -> Digest:
 
 def _field(raw: bytes) -> str:
     return escaped(raw).replace(" ", "\\x20")
+
+
+def _raw(field: str) -> bytes:
+    return unescaped(field.replace("\\x20", " "))
+
+
+def _kind(text: str) -> Kind:
+    kind = _KINDS.get(text)
+    if kind is None:
+        raise ValueError(f"want one of {', '.join(_KINDS)}, got {text[:20]!r}")
+    return kind
+
+
+def _device(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(":")
+    return int(major), int(minor)
+
+
+def _xattr(pair: str) -> tuple[bytes, bytes]:
+    name, _, value = pair.rpartition("=")
+    return _raw(name.replace(_COMMA, ",")), bytes.fromhex(value)
