@@ -1,0 +1,127 @@
+"""What a single-file binary holds and needs, as JSON on stdout. Run by the Python that built it (it unmarshals code).
+
+    {"entries": [{"name": "PYZ.pyz/cosmos.digest", "kind": "code", "size_bytes": 2811, "digest": "sha256:…"}, …],
+     "libraries": ["libc.so.6", …],      shared libraries that must be in the system
+     "glibc": "2.35",                    the oldest glibc that has every symbol
+     "absolute": ["PYZ.pyz/click.core: /home/…/click/core.py", …]}   code objects that name a folder of the builder
+
+The order of `entries` is the archive's own: two binaries are compared entry by entry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import marshal
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+
+from PyInstaller.archive.readers import CArchiveReader
+
+_PYC_HEADER_BYTES = 16  # PEP 552: magic, flags, and 8 bytes of hash or of time and size
+_NEEDED = re.compile(r"^\s+NEEDED\s+(\S+)$", re.MULTILINE)
+_GLIBC = re.compile(r"\bGLIBC_(\d+)\.(\d+)")
+_SONAME = re.compile(r"^\s+SONAME\s+(\S+)$", re.MULTILINE)
+
+Piece = tuple[str, str, bytes]  # name, kind ("code", "library", "data"), bytes
+
+
+def pieces(binary: Path) -> Iterator[Piece]:
+    """Yield every piece of the archive, those of the two archives inside it included."""
+    archive = CArchiveReader(str(binary))
+    for name, (*_, kind) in archive.toc.items():
+        if kind == "z":
+            yield from _modules(archive, name)
+        elif kind == "o":
+            yield name, "option", b""
+        elif name == "base_library.zip":
+            yield from _zipped(archive.extract(name), name)
+        else:
+            content = archive.extract(name)
+            yield name, "library" if kind == "b" else "code" if kind in "smM" else "data", content
+
+
+def _modules(archive: CArchiveReader, name: str) -> Iterator[Piece]:
+    inner = archive.open_embedded_archive(name)
+    for module in inner.toc:
+        content = inner.extract(module, raw=True)
+        yield f"{name}/{module}", "code" if content else "namespace", content or b""
+
+
+def _zipped(data: bytes, name: str) -> Iterator[Piece]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            yield f"{name}/{info.filename}", "code", archive.read(info)[_PYC_HEADER_BYTES:]
+    yield name, "data", data
+
+
+def absolute_names(code: CodeType) -> set[str]:
+    """Return the absolute file names that `code` and the code in it carry."""
+    found = {code.co_filename} if code.co_filename.startswith("/") else set()
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= absolute_names(constant)
+    return found
+
+
+def _code(content: bytes) -> CodeType | None:
+    for skip in (0, _PYC_HEADER_BYTES):
+        try:
+            code = marshal.loads(content[skip:])  # noqa: S302 - our own build's output
+        except (ValueError, EOFError, TypeError):
+            continue
+        if isinstance(code, CodeType):
+            return code
+    return None
+
+
+def _headers(library: Path) -> str:
+    done = subprocess.run(["objdump", "-p", str(library)], check=True, capture_output=True, text=True)  # noqa: S603, S607 - binutils of the builder
+    return done.stdout
+
+
+def needs(binary: Path, libraries: list[Piece]) -> tuple[list[str], str]:
+    """Return the shared libraries that the system must have, and the oldest glibc that will do."""
+    headers = [_headers(binary)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "library.so"
+        for _, _, content in libraries:
+            file.write_bytes(content)
+            headers.append(_headers(file))
+    text = "".join(headers)
+    inside = {Path(name).name for name, _, _ in libraries} | set(_SONAME.findall(text))
+    versions = {(int(major), int(minor)) for major, minor in _GLIBC.findall(text)}
+    return sorted(set(_NEEDED.findall(text)) - inside), "{}.{}".format(*max(versions))
+
+
+def described(binary: Path) -> dict[str, object]:
+    """Return the document that this module's docstring shows."""
+    found = list(pieces(binary))
+    absolute = []
+    for name, kind, content in found:
+        code = _code(content) if kind == "code" else None
+        absolute += [f"{name}: {path}" for path in sorted(absolute_names(code))] if code else []
+    libraries, glibc = needs(binary, [piece for piece in found if piece[1] == "library"])
+    return {
+        "entries": [
+            {"name": name, "kind": kind, "size_bytes": len(content), "digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+            for name, kind, content in found
+        ],
+        "libraries": libraries,
+        "glibc": glibc,
+        "absolute": absolute,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Say what a single-file binary holds and needs, as JSON.")
+    parser.add_argument("binary", type=Path, help="the binary to read")
+    json.dump(described(parser.parse_args().binary), sys.stdout, indent=1)

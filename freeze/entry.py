@@ -1,0 +1,69 @@
+"""Where the single-file binary starts: it answers to `cosmos` and, by its name, to `stellar`.
+
+`cosmos --check-binary` loads every compiled part, uses it once and says so, a line each: whether this file works in the
+system where it lies. The build runs it, and the tests run it in a system that holds nothing but `glibc-runtime`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def give_back_the_library_path() -> None:
+    """Undo what the one-file loader did to the environment, so that programs we start load the system's own libraries.
+
+    The loader points LD_LIBRARY_PATH at its unpacked folder and keeps what was there in LD_LIBRARY_PATH_ORIG
+    (PyInstaller manual, "Launching external programs from the frozen application"). Our own libraries are found all
+    the same: the dynamic linker read the variable when the process began.
+    """
+    original = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if original is None:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+    else:
+        os.environ["LD_LIBRARY_PATH"] = original
+
+
+def check_binary() -> None:
+    """Use each compiled part once and name it on stdout; any that does not load or work raises."""
+    import hashlib
+    import lzma
+    import socket
+    import ssl
+    import zlib
+
+    import jinja2.sandbox
+    import nacl.signing
+    import zstandard
+    from lupa import lua54
+
+    words = b"the same bytes, each time\n" * 64
+    key = nacl.signing.SigningKey(bytes(32))
+    rendered = jinja2.sandbox.SandboxedEnvironment(autoescape=True).from_string("{{ a }}").render(a="<")
+    works = {
+        "zlib": zlib.decompress(zlib.compress(words)) == words,
+        "lzma": lzma.decompress(lzma.compress(words)) == words,
+        "zstandard " + ".".join(map(str, zstandard.ZSTD_VERSION)): zstandard.decompress(zstandard.compress(words)) == words,
+        "nacl": key.verify_key.verify(key.sign(words)) == words,
+        "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
+        "jinja2": rendered == "&lt;",
+        "hashlib " + type(hashlib.sha256()).__module__: len(hashlib.sha256(words).digest()) == 32,
+        "ssl " + ssl.OPENSSL_VERSION: ssl.HAS_TLSv1_3,
+        "socket": bool(socket.getaddrinfo("127.0.0.1", 80)),
+        "idna": "b\u00fccher.example".encode("idna") == b"xn--bcher-kva.example",
+        "utf-8 names": sys.getfilesystemencoding() == "utf-8",
+    }
+    for part, well in works.items():
+        if not well:
+            raise SystemExit(f"cosmos: error: {part}: loaded, but gives wrong answers")
+        sys.stdout.write(f"{part}: works\n")
+
+
+if __name__ == "__main__":
+    give_back_the_library_path()
+    if sys.argv[1:] == ["--check-binary"]:
+        check_binary()
+    else:
+        from cosmos.cli.cosmos import main
+
+        main()
