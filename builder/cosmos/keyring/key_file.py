@@ -179,7 +179,7 @@ def opened(data: bytes, passphrase: Callable[[], bytes], source: str) -> tuple[H
 
 
 def stated_head(data: bytes, source: str) -> tuple[Head, str]:
-    """Return what a key file states in clear and its protection; nothing of it is proved, and no passphrase is asked."""
+    """Return what a key file states in clear, and its protection. Nothing of it is proved."""
     table = Table.parse(data, source, max_bytes=MAX_KEY_FILE_BYTES)
     return Head.read(table), table.choice("protection", ("passphrase", "none"))
 

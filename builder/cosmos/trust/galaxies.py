@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES
-from cosmos.model.galaxy import GalaxyIndex, Listed
-from cosmos.model.lock import LockedGalaxy, LockedStar
+from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import GalaxyName
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import GALAXY_TYPE
@@ -39,17 +38,6 @@ class VerifiedIndex:
         """Refuse to be made elsewhere."""
         if self.seal is not _SEAL:
             raise TypeError("a VerifiedIndex comes from verify_index alone")
-
-    def demand_listed(self, star: LockedStar) -> Listed:
-        """Return the row of `star`, or raise `Refused`: a lock may not mix two snapshots of one galaxy."""
-        for row in self.index.snapshot:
-            if (row.name, row.version) == (star.name, star.version):
-                if (row.statement, row.archive) != (star.statement, star.archive):
-                    raise Refused(
-                        star.id, f"the lock pins another build than snapshot {self.index.seq} of {star.galaxy}"
-                    )
-                return row
-        raise Refused(star.id, f"is not in snapshot {self.index.seq} of galaxy {star.galaxy}, which the lock names")
 
 
 def verify_index(
@@ -79,26 +67,6 @@ def verify_index(
     if signers or index.snapshot:
         _demand_consistent(index, source)
     return VerifiedIndex(index=index, digest=Digest.of(payload_file), signers=signers, seal=_SEAL)
-
-
-def verify_snapshot(
-    payload_file: bytes, envelope: bytes | None, *, locked: LockedGalaxy, roots: TrustRoots, source: str
-) -> VerifiedIndex:
-    """Return the index that a lock pins: besides `verify_index`, its SHA-256 and seq are the lock's."""
-    got = Digest.of(payload_file)
-    if got != locked.index:
-        raise Refused(source, f"the lock names {locked.index}, but the file is {got}")
-    verified = verify_index(
-        payload_file,
-        envelope,
-        galaxy=locked.name,
-        roots=roots,
-        allow_unsigned=locked.allow_unsigned,
-        source=source,
-    )
-    if verified.index.seq != locked.seq:
-        raise Refused(source, f"the lock names seq {locked.seq}, but the index says {verified.index.seq}")
-    return verified
 
 
 def _demand_consistent(index: GalaxyIndex, source: str) -> None:

@@ -1,28 +1,23 @@
 """A star's statement, judged: the author's signature, and that it says what the caller asked for (TRUST.md section 4).
 
-In this order, and nothing is parsed before the first three hold:
+In this order, and the statement is not parsed before the first two hold:
   1. the envelope is of the payload type `star`, and its payload is the file's exact bytes
   2. a threshold of distinct author keys, pinned for that galaxy and that name and not revoked, has signed
-  3. (where a lock pins the statement: its SHA-256 is the lock's)
-  4. the galaxy, name, version and architecture inside are those that were asked for
-  5. the version is not below the operator's floor
+  3. the galaxy, name, version and architecture inside are those that were asked for
+  4. the version is not below the operator's floor
 
 Signing the archive alone would leave renaming, swapping between galaxies, and downgrades open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
-from cosmos.model.lock import LockedStar
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.trust.dsse import NotSigned
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import STAR_TYPE
 from cosmos.trust.roots import TrustRoots
@@ -84,36 +79,6 @@ def verify_statement(
     return VerifiedStatement(statement=statement, digest=Digest.of(payload_file), signers=signers, seal=_SEAL)
 
 
-def verify_locked_statement(
-    payload_file: bytes,
-    envelope: bytes | None,
-    *,
-    star: LockedStar,
-    roots: TrustRoots,
-    allow_unsigned: bool,
-    source: str,
-) -> VerifiedStatement:
-    """Return the statement that `star` pins, or raise; whatever the lock repeats of it must agree with it."""
-    got = Digest.of(payload_file)
-    if got != star.statement:
-        raise Refused(source, f"the lock names {star.statement}, but the file is {got}")
-    verified = verify_statement(
-        payload_file,
-        envelope,
-        galaxy=star.galaxy,
-        name=star.name,
-        version=star.version,
-        roots=roots,
-        allow_unsigned=allow_unsigned,
-        source=source,
-        machine=star.arch,
-    )
-    if star.signers and not verified.signers:
-        raise NotSigned(source, "the lock names signers, but no pinned key has signed it now")
-    _demand_agreement(verified.statement, star, source)
-    return verified
-
-
 def _demand_same(statement: Statement, galaxy: GalaxyName, name: StarName, version: Version, source: str) -> None:
     if statement.galaxy != galaxy:
         raise Refused(source, f"is signed for galaxy {statement.galaxy}, but stands in {galaxy}")
@@ -121,21 +86,3 @@ def _demand_same(statement: Statement, galaxy: GalaxyName, name: StarName, versi
         raise Refused(source, f"is signed for star {statement.star.name}, but {name} was asked for")
     if statement.star.version != version:
         raise Refused(source, f"is signed for version {statement.star.version}, but {version} was asked for")
-
-
-def _demand_agreement(statement: Statement, star: LockedStar, source: str) -> None:
-    def disagree(what: str, locked: object, signed: object) -> NoReturn:
-        raise Refused(source, f"the lock says {what} {locked}, but the author signed {signed}")
-
-    pairs: Sequence[tuple[str, object, object]] = (
-        ("arch", star.arch, statement.star.arch),
-        ("type", star.type, statement.star.type),
-        ("file", star.file, statement.file),
-        ("archive", star.archive, statement.archive),
-        ("size-bytes", star.size_bytes, statement.size_bytes),
-        ("unpacked-bytes", star.unpacked_bytes, statement.unpacked_bytes),
-        ("script", star.script, statement.script),
-    )
-    for what, locked, signed in pairs:
-        if locked != signed:
-            disagree(what, locked, signed)
