@@ -1,0 +1,258 @@
+"""The only place that starts programs: arguments as a list, explicit environment, bounded time, nothing left behind.
+
+A program gets a session of its own. When it ends, when its time is up, or when the caller is interrupted, whatever is
+left of its process group is killed: while the leader is not yet waited for, its group's number cannot mean anyone else.
+
+`run_program` is for programs that answer; `start_program` for those that are watched while they run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from cosmos.errors import WorldFailed
+
+_TAIL_LINES: Final = 12  # of stderr in an error: what a person reads before scrolling
+_TAIL_BYTES: Final = 8 << 10
+_MAX_OUTPUT_BYTES: Final = 512 << 20  # of stdout; the largest answer so far, all of a distribution's index, has 60 MiB
+_MAX_LINE_BYTES: Final = 64 << 10  # a console that prints no newline must not fill the memory
+_READ_BYTES: Final = 64 << 10
+
+
+def find_program(name: str, hint: str, *, path: str | None = None) -> str:
+    """Return where the program `name` lies in `path` (None: our own PATH); raises `WorldFailed` with `hint`."""
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise WorldFailed(name, "this program is needed and is not there", hint=hint)
+    return found
+
+
+def run_program(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    timeout_seconds: float,
+    where: str,
+) -> bytes:
+    """Return what the program writes to stdout; `where` is what it works for, in errors.
+
+    Raises `WorldFailed` where the program is missing, does not end with status 0, or is not done in time: it names the
+    program and holds the last lines of its stderr.
+    """
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
+        given.write(stdin)
+        given.seek(0)
+        with _group(argv, env, cwd, given, answer, complaint, where) as leader:
+            in_time = _ended(leader, timeout_seconds)
+        if not in_time:
+            raise _failure(where, argv, f"was not done in {timeout_seconds:g} seconds", _tail(complaint))
+        if leader.returncode != 0:
+            raise _failure(where, argv, outcome(leader.returncode), _tail(complaint))
+        size = answer.seek(0, os.SEEK_END)
+        if size > _MAX_OUTPUT_BYTES:
+            raise WorldFailed(where, f"{_named(argv)} answered {size} bytes, the limit is {_MAX_OUTPUT_BYTES}")
+        answer.seek(0)
+        return answer.read()
+
+
+class RunningProgram:
+    """A program that is watched: its stdout and stderr as one stream of lines. Made by `start_program`."""
+
+    def __init__(self, leader: subprocess.Popen[bytes], argv: Sequence[str], where: str) -> None:
+        self._leader = leader
+        self._argv = argv
+        self._where = where
+        self._kept = b""
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status (negative: the signal that ended it); None while it runs."""
+        if self._leader.returncode is not None:
+            return self._leader.returncode
+        # WNOWAIT: as long as it is not waited for, its group can still be named and killed
+        ended = os.waitid(os.P_PID, self._leader.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    def lines(self, timeout_seconds: float) -> Iterator[str]:
+        """Yield its lines, without their ends, until it closes its output.
+
+        A last line with no end is yielded too. Raises `WorldFailed` when the time is up, counted from the first call.
+        May be left and called again: nothing that was read is lost.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            line, newline, rest = self._kept.partition(b"\n")
+            if newline or len(line) > _MAX_LINE_BYTES:
+                self._kept = rest
+                yield _text(line)
+            elif piece := self._read(deadline, timeout_seconds):
+                self._kept += piece
+            else:
+                break
+        if self._kept:
+            last, self._kept = self._kept, b""
+            yield _text(last)
+
+    def send(self, data: bytes) -> None:
+        """Write `data` to its stdin; what it does not read any more is dropped."""
+        stdin = self._leader.stdin
+        if stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stdin.write(data)
+                stdin.flush()
+
+    def wait(self, timeout_seconds: float) -> int:
+        """Return its exit status; raises `WorldFailed` if it has not ended in time."""
+        if not _ended(self._leader, timeout_seconds):
+            raise _failure(self._where, self._argv, f"has not ended in {timeout_seconds:g} seconds", "")
+        _kill_group(self._leader)
+        return self._leader.wait()
+
+    def kill(self) -> None:
+        """Kill it and all that it started."""
+        _kill_group(self._leader)
+
+    def _read(self, deadline: float, timeout_seconds: float) -> bytes:
+        stdout = self._leader.stdout
+        if stdout is None:
+            return b""
+        left = deadline - time.monotonic()
+        if left <= 0 or not _readable(stdout.fileno(), left):
+            said = _text(self._kept[-_TAIL_BYTES:])
+            raise _failure(self._where, self._argv, f"was not done in {timeout_seconds:g} seconds", said)
+        return os.read(stdout.fileno(), _READ_BYTES)
+
+
+@contextlib.contextmanager
+def start_program(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, where: str
+) -> Iterator[RunningProgram]:
+    """Give the running program; when the block ends, it and all that it started is killed. Raises `WorldFailed`."""
+    with _group(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, subprocess.STDOUT, where) as leader:
+        yield RunningProgram(leader, argv, where)
+
+
+def watch_program(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout_seconds: float,
+    where: str,
+    told: Callable[[str], None],
+) -> tuple[int, str]:
+    """Run the program to its end, tell each of its lines, and return its exit status and its last lines."""
+    last: list[str] = []
+    with start_program(argv, env=env, cwd=cwd, where=where) as program:
+        for line in program.lines(timeout_seconds):
+            told(line)
+            last = [*last[1 - _TAIL_LINES :], line]
+        return program.wait(timeout_seconds), "\n".join(last)
+
+
+def outcome(status: int) -> str:
+    """Return an exit status in words.
+
+    >>> outcome(3), outcome(-9)
+    ('ended with status 3', 'was ended by SIGKILL')
+    """
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+@contextlib.contextmanager
+def _group(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path | None,
+    stdin: IO[bytes] | int,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes] | int,
+    where: str,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the leader of a new session; kill what is left of its group when the block ends, and wait for it."""
+    try:
+        leader = subprocess.Popen(  # noqa: S603 - a list, no shell
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        missing = cwd if cwd is not None and not cwd.is_dir() else argv[0]
+        raise WorldFailed(where, f"{missing} is not there", hint=f"install {_named(argv)}") from error
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
+    try:
+        yield leader
+    finally:
+        _kill_group(leader)
+        leader.wait()
+        for pipe in (leader.stdin, leader.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+
+def _ended(leader: subprocess.Popen[bytes], timeout_seconds: float) -> bool:
+    """Return whether the leader ends in time; it is not waited for yet."""
+    if leader.returncode is not None:
+        return True
+    number = os.pidfd_open(leader.pid)
+    try:
+        return _readable(number, timeout_seconds)
+    finally:
+        os.close(number)
+
+
+def _readable(number: int, timeout_seconds: float) -> bool:
+    poll = select.poll()  # not select(), which cannot see descriptors above 1,023
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(timeout_seconds * 1000))
+
+
+def _kill_group(leader: subprocess.Popen[bytes]) -> None:
+    if leader.returncode is None:  # not waited for: the number is still this group's
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader.pid, signal.SIGKILL)
+
+
+def _failure(where: str, argv: Sequence[str], problem: str, tail: str) -> WorldFailed:
+    said = f"; it said:\n{tail}" if tail else ""
+    return WorldFailed(where, f"{_named(argv)} {problem}{said}")
+
+
+def _tail(stream: IO[bytes]) -> str:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - _TAIL_BYTES))
+    return "\n".join(_text(stream.read()).splitlines()[-_TAIL_LINES:])
+
+
+def _named(argv: Sequence[str]) -> str:
+    return Path(argv[0]).name
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").rstrip("\r\n")

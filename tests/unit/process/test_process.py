@@ -1,0 +1,125 @@
+"""Programs are started with nothing of ours, bounded in time, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cosmos.errors import WorldFailed
+from cosmos.process import find_program, run_program, start_program, watch_program
+
+ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+
+
+def run(*argv: str, timeout_seconds: float = 20, stdin: bytes = b"", env: dict[str, str] = ENV) -> bytes:
+    return run_program(argv, env=env, stdin=stdin, timeout_seconds=timeout_seconds, where="test")
+
+
+def python(text: str) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-c", text)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not is_alive(pid)
+
+
+def test_a_program_answers_on_stdout_and_reads_stdin() -> None:
+    assert run("cat", stdin=b"x" * 300_000) == b"x" * 300_000
+
+
+def test_a_program_sees_the_environment_that_it_is_given_and_no_other() -> None:
+    assert run(*python("import os; print(sorted(os.environ))"), env={"A": "1"}) in (b"['A']\n", b"['A', 'LC_CTYPE']\n")
+
+
+def test_a_failing_program_is_named_with_its_status_and_last_words() -> None:
+    with pytest.raises(WorldFailed) as caught:
+        run(*python("import sys; sys.stderr.write('line\\n' * 99 + 'the end\\n'); sys.exit(3)"))
+    said = str(caught.value)
+    assert "ended with status 3" in said
+    assert said.endswith("the end")
+    assert said.count("line\n") < 20
+
+
+def test_a_program_that_died_of_a_signal_is_told_so() -> None:
+    with pytest.raises(WorldFailed, match="was ended by SIGTERM"):
+        run(*python("import os; os.kill(os.getpid(), 15)"))
+
+
+def test_a_missing_program_is_the_worlds_failure_with_a_hint() -> None:
+    with pytest.raises(WorldFailed) as caught:
+        run("there-is-no-such-program")
+    assert caught.value.hint == "install there-is-no-such-program"
+    with pytest.raises(WorldFailed) as found:
+        find_program("there-is-no-such-program", "apt-get install it")
+    assert found.value.hint == "apt-get install it"
+
+
+def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    text = f"sleep 60 & echo $! > {note}; wait"
+    started = time.monotonic()
+    with pytest.raises(WorldFailed, match=r"was not done in 0\.5 seconds"):
+        run("sh", "-c", text, timeout_seconds=0.5)
+    assert time.monotonic() - started < 10
+    assert gone(int(note.read_text()))
+
+
+def test_what_a_program_leaves_running_is_killed_when_it_ends(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    assert run("sh", "-c", f"sleep 60 >/dev/null 2>&1 & echo $! > {note}; echo done") == b"done\n"
+    assert gone(int(note.read_text()))
+
+
+def test_lines_arrive_while_the_program_runs_and_it_is_killed_at_the_end() -> None:
+    text = "import sys, time\nfor n in range(99): print('tick', n, flush=True); time.sleep(0.01 if n < 3 else 60)"
+    with start_program(python(text), env=ENV, where="test") as program:
+        seen = []
+        for line in program.lines(20):
+            seen.append(line)
+            if line == "tick 2":
+                break
+        assert program.status is None
+    assert seen == ["tick 0", "tick 1", "tick 2"]
+    assert program.status == -9
+
+
+def test_a_silent_program_is_not_waited_for_longer_than_was_said() -> None:
+    quiet = start_program(("sleep", "60"), env=ENV, where="boot")
+    with quiet as program, pytest.raises(WorldFailed, match=r"boot: sleep was not done in 0\.2 seconds"):
+        list(program.lines(0.2))
+
+
+def test_lines_are_whole_and_a_last_one_without_an_end_is_given() -> None:
+    with start_program(("printf", r"one\r\ntwo\nthree"), env=ENV, where="test") as program:
+        assert list(program.lines(20)) == ["one", "two", "three"]
+        assert program.wait(20) == 0
+
+
+def test_a_program_can_be_talked_to() -> None:
+    with start_program(("head", "-n", "1"), env=ENV, where="test") as program:
+        program.send(b"hello\n")
+        assert list(program.lines(20)) == ["hello"]
+
+
+def test_watching_tells_every_line_and_returns_the_status() -> None:
+    seen: list[str] = []
+    status, last = watch_program(
+        ("sh", "-c", "seq 1 30; echo bad >&2; exit 4"), env=ENV, timeout_seconds=20, where="test", told=seen.append
+    )
+    assert (status, len(seen)) == (4, 31)
+    assert last.splitlines()[-1] == "bad"
+    assert len(last.splitlines()) == 12
