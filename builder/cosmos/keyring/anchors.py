@@ -60,6 +60,7 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
             f"another document was accepted before: {anchor} is {accepted.digest}",
             hint=f"if that one was a mistake, remove {anchor} yourself and run this again",
         )
+    _beside(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
     if envelope is not None:
         write_durably(_beside(anchor), envelope)
     write_durably(anchor, data)  # last: without it nothing was accepted

@@ -42,7 +42,7 @@ class RoleWish:
 def first_roots(
     wishes: Iterable[RoleWish], authors: Sequence[AuthorKey], author_threshold: int, text: str
 ) -> TrustRoots:
-    """Return version 1 with these keys; `text` describes it. Only `write_trust` checks that the whole holds together."""
+    """Return version 1 with these keys; `text` describes it. `write_trust` checks that the whole holds together."""
     roles = {
         wish.role: RoleKeys(threshold=wish.threshold, keys=wish.keys)
         for wish in wishes
