@@ -24,7 +24,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.staging.acquire import Acquired
-from cosmos.staging.stage import Ground, stage_star
+from cosmos.staging.stage import Ground, StagedStar, stage_star
 from cosmos.store.blobs import Store
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -107,10 +107,17 @@ class Workshop:
     def packed(self, name: StarName, key: Digest, dropped: frozenset[TreePath]) -> PackedLayer:
         """Return the packed frame of a layer less the paths that others own, making it if the store has none."""
         kept = self._kept(key, dropped)
-        return kept if kept is not None else self._pack(name, key, self._staged_entries(name), dropped)
+        return kept if kept is not None else self._pack(name, key, self._staged(name, self.keys()).entries, dropped)
 
     def make(self, name: StarName, keys: Mapping[StarName, Digest]) -> None:
         """Stage one star and leave its manifest, receipt and frame in the store."""
+        staged = self._staged(name, keys)
+        self._pack(name, keys[name], staged.entries, frozenset())
+        lines = [ManifestLine.of(entry) for entry in staged.entries.values()]
+        record: Json = {"manifest": manifest(lines).decode(), "receipt": staged.receipt}
+        self.store.put_result(keys[name], canonical_json(record))
+
+    def _staged(self, name: StarName, keys: Mapping[StarName, Digest]) -> StagedStar:
         acquired = self.acquired[name]
         below: dict[TreePath, Entry] = {}
         for star in self.below(name) if acquired.star.script else ():
@@ -118,21 +125,8 @@ class Workshop:
             if layer is None:
                 raise RuntimeError(f"{star} was to be staged before {name}")
             below |= layer.entries()
-        staged = stage_star(acquired.archive(), acquired.statement, Ground(epoch=self.epoch, paths=self.paths, below=below))
-        self._pack(name, keys[name], staged.entries, frozenset())
-        lines = [ManifestLine.of(entry) for entry in staged.entries.values()]
-        record: Json = {"manifest": manifest(lines).decode(), "receipt": staged.receipt}
-        self.store.put_result(keys[name], canonical_json(record))
-
-    def _staged_entries(self, name: StarName) -> Mapping[TreePath, Entry]:
-        keys = self.keys()
-        below: dict[TreePath, Entry] = {}
-        for star in self.below(name):
-            layer = self.load(keys[star])
-            below |= layer.entries() if layer is not None else {}
-        acquired = self.acquired[name]
         ground = Ground(epoch=self.epoch, paths=self.paths, below=below)
-        return stage_star(acquired.archive(), acquired.statement, ground).entries
+        return stage_star(acquired.archive(), acquired.statement, ground)
 
     def _pack(
         self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]

@@ -12,11 +12,12 @@ The archive's bytes stay in the store; `staging.stage` takes them from there, ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cosmos.errors import Refused
+from cosmos.errors import NoSolution, Refused
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.staging.source import Source
 from cosmos.trust.archives import VerifiedArchive, verify_archive
@@ -126,3 +127,19 @@ def _check_newest(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> No
             f"the lock has seen seq {locked.seq} ({locked.index}), but the galaxy shows seq {newest.index.seq} ({newest.digest})",
             hint="the galaxy was rolled back or forked: ask its owner",
         )
+
+
+def check_closed(acquired: Mapping[StarName, Acquired]) -> None:
+    """Refuse a lock in which some star's signed dependencies are not all there: nothing may be left out by hand."""
+    provided = {name: acquired[name].star.version for name in acquired}
+    for item in acquired.values():
+        provided = {**item.statement.statement.star.provides, **provided}
+    for item in acquired.values():
+        for name, limit in item.statement.statement.star.dependencies.items():
+            version = provided.get(name)
+            if version is None or not limit.allows(version):
+                raise NoSolution(
+                    item.star.id,
+                    f"depends on {name} {limit}, but the lock has {version or 'none'}",
+                    hint="cosmos freeze",
+                )

@@ -1,0 +1,229 @@
+"""The main flow: from a lock to a release. `build_image` is the whole of it, in the order of the README."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.build.definition import Definition, read_lock
+from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
+from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
+from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
+from cosmos.build.keep_root import write_root
+from cosmos.build.publish import describe, publish, sign
+from cosmos.build.template import RenderedTemplate, render_template
+from cosmos.build.world import World
+from cosmos.digest import Digest
+from cosmos.durable import write_durably
+from cosmos.errors import NoSolution
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.lock import LOCK_FILE, Lock
+from cosmos.model.names import StarName
+from cosmos.model.release import MANIFEST_FILE, Release
+from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
+from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.stale import differences
+from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, check_closed
+from cosmos.staging.source import Source
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import content_root, manifest
+from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
+from cosmos.treepath import TreePath
+
+TEMPLATES_FOLDER = "rootfs-templates"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOptions:
+    """How to build, none of which may change a byte but `level` (None: the lock's)."""
+
+    out: Path
+    jobs: int
+    identity: str
+    level: int | None = None
+    key: SecretKey | None = None
+    keep_root: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A finished release. `changed` is false where the same release stood there already."""
+
+    folder: Path
+    release: Release
+    content_root: Digest
+    signed: bool
+    changed: bool
+
+
+def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
+    """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
+    lock, lock_data = fresh_lock(definition, world)
+    acquired = acquire_all(lock, definition, world)  # fetch and verify everything, before anything is unpacked
+    template = rendered(definition)
+    paths = PathMap(links=template.path_map)
+    level = options.level or lock.build.level
+    workshop = Workshop(
+        store=world.store,
+        acquired=acquired,
+        epoch=lock.build.source_date_epoch,
+        paths=paths,
+        level=level,
+        identity=options.identity,
+    )
+    layers = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
+    own, overlaid = overlay_all(definition, lock, layers, template, workshop)
+    world.reporter.step("pack")
+    tree = pack_tree(definition, overlaid, own, layers, workshop)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{options.out.name}-", dir=options.out.parent) as temporary:
+        folder = Path(temporary) / options.out.name
+        folder.mkdir()
+        root = content_root(overlaid.lines.values())
+        for output in definition.image.outputs:
+            write_output(output, definition.image, tree, folder, {"content-root": str(root)})
+        write_binary(tree, folder)
+        write_durably(folder / MANIFEST_FILE, manifest(overlaid.lines.values()))
+        write_durably(folder / LOCK_FILE, lock_data)
+        release = describe(definition, lock, folder, root, level)
+        if options.key is not None:
+            sign(folder, release, options.key, definition, lock)
+        changed = publish(folder, options.out)
+    if options.keep_root is not None:
+        write_root(tree.entries(), options.keep_root, world.reporter)
+    return Built(folder=options.out, release=release, content_root=root, signed=options.key is not None, changed=changed)
+
+
+def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
+    """Return the lock and its bytes; raises `NoSolution` where it no longer answers the image definition."""
+    unique_names(definition.image)
+    lock, data = read_lock(definition)
+    stale = differences(lock, definition.image, definition.constellations)
+    if stale:
+        raise NoSolution(
+            str(definition.lock_file),
+            f"is stale: {'; '.join(stale)}",
+            hint=f"cosmos freeze {definition.folder}",
+        )
+    if lock.build.layer_format != LAYER_FORMAT:
+        raise NoSolution(
+            str(definition.lock_file),
+            f"pins layer format {lock.build.layer_format}, but this cosmos writes {LAYER_FORMAT}",
+            hint=f"build with cosmos {lock.build.cosmos}, or cosmos freeze {definition.folder}",
+        )
+    if lock.build.zstd != ZSTD_VERSION:
+        world.reporter.warn(
+            f"the lock pins zstd {lock.build.zstd}, but this is {ZSTD_VERSION}: the contents will be the same, the packed bytes may not"
+        )
+    return lock, data
+
+
+def acquire_all(lock: Lock, definition: Definition, world: World) -> dict[StarName, Acquired]:
+    """Return every locked star, fetched and verified, in lock order."""
+    total = sum(star.size_bytes for star in lock.stars)
+    world.reporter.step(f"fetch and verify {len(lock.stars)} stars, {total} bytes")
+    sources: dict[str, Source] = {
+        galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies
+    }
+    indexes = {galaxy.name: acquire_index(galaxy, sources[galaxy.name], world.roots) for galaxy in lock.galaxies}
+    acquired: dict[StarName, Acquired] = {}
+    done = 0
+    for star in lock.stars:
+        acquired[star.name] = acquire_star(
+            lock, star, indexes[star.galaxy], sources[star.galaxy], world.roots, _counting(world, star.id, done, total)
+        )
+        done += star.size_bytes
+        world.reporter.progress(star.id, done, total)
+    check_closed(acquired)
+    return acquired
+
+
+def rendered(definition: Definition) -> RenderedTemplate:
+    """Return the image's template: a path beside image.toml, or a folder of the nearest `rootfs-templates/`."""
+    named, source = definition.image.template, str(definition.folder / "image.toml")
+    if named.startswith(("./", "../")):
+        return render_template(definition.folder / named, definition.image, source=source)
+    start = definition.folder.resolve()
+    for folder in (start, *start.parents):
+        if (folder / TEMPLATES_FOLDER / named).is_dir():
+            return render_template(folder / TEMPLATES_FOLDER / named, definition.image, source=source)
+    raise NoSolution(
+        source,
+        f"template: no {TEMPLATES_FOLDER}/{named} in this folder or above it",
+        hint="a template beside image.toml is named with ./ before it",
+    )
+
+
+def overlay_all(
+    definition: Definition,
+    lock: Lock,
+    layers: Mapping[StarName, StarLayer],
+    template: RenderedTemplate,
+    workshop: Workshop,
+) -> tuple[list[Entry], Overlaid]:
+    """Return the image's own entries, and the whole tree: stars, template, finish script, the record of what is installed."""
+    image, epoch = definition.image, lock.build.source_date_epoch
+    stars = [Layer(owner=name, lines=layer.lines) for name, layer in layers.items()]
+    own = {entry.path: entry for entry in template.entries}
+    if image.trust:
+        entry = trust_entry(definition.folder / image.trust, epoch)
+        own[entry.path] = entry
+    winners: dict[TreePath, str] = {path: str(name) for path, name in image.policy.owners.items()}
+    overlaid = relaid(stars, own.values(), winners, ())
+    own = {path: entry for path, entry in own.items() if overlaid.owners[path] == TEMPLATE or entry.kind == "dir"}
+    if image.finish:
+        tree = {path: own.get(path) or entry_without_bytes(line) for path, line in overlaid.lines.items()}
+        packed = _star_layers(layers, overlaid, workshop)
+        found = PackedTree(overlaid=overlaid, layers=opened_once(packed))
+        finished = finish(definition.folder / image.finish, tree, workshop.paths, epoch, found.bytes_of)
+        own |= finished.changed
+        winners |= dict.fromkeys(finished.changed, TEMPLATE)
+        overlaid = relaid(stars, own.values(), winners, ())
+    record = universe_entry(image, lock, layers, overlaid)
+    own[record.path] = record
+    return list(own.values()), relaid(stars, own.values(), winners, (record.path,))
+
+
+def pack_tree(
+    definition: Definition, overlaid: Overlaid, own: Sequence[Entry], layers: Mapping[StarName, StarLayer], workshop: Workshop
+) -> PackedTree:
+    """Return the finished tree with its layers: shared folders, one a star, the image's own; raises `NoSolution` over budget."""
+    folders = [
+        Entry(path=path, kind="dir", mode=line.mode, uid=line.uid, gid=line.gid, mtime=workshop.epoch, xattrs=line.xattrs)
+        for path, line in overlaid.lines.items()
+        if line.kind == "dir"
+    ]
+    first = pack_layer("directories", folders, workshop.level)
+    last = pack_layer(TEMPLATE, own_layer(own, workshop.epoch), workshop.level)
+    stars = _star_layers(layers, overlaid, workshop)
+    budget, size = definition.image.policy.size_budget_bytes, sum(line.size for line in overlaid.lines.values())
+    if budget is not None and size > budget:
+        biggest = sorted(layers, key=lambda name: -sum(line.size for line in layers[name].lines))[:3]
+        raise NoSolution(
+            str(definition.folder / "image.toml"),
+            f"the image's files have {size} bytes, policy.size-budget-bytes is {budget}",
+            hint=f"the biggest stars are {', '.join(biggest)}",
+        )
+    return PackedTree(overlaid=overlaid, layers=opened_once([lambda: first, *stars, lambda: last]))
+
+
+def _star_layers(
+    layers: Mapping[StarName, StarLayer], overlaid: Overlaid, workshop: Workshop
+) -> list[Callable[[], PackedLayer]]:
+    """Return one opener a star that holds any files, in lock order."""
+    openers: list[Callable[[], PackedLayer]] = []
+    for name, layer in layers.items():
+        dropped = overlaid.dropped(Layer(owner=name, lines=layer.lines))
+        if any(line.kind != "dir" and line.path not in dropped for line in layer.lines):
+            openers.append(_opener(workshop, name, layer.key, dropped))
+    return openers
+
+
+def _opener(workshop: Workshop, name: StarName, key: Digest, dropped: frozenset[TreePath]) -> Callable[[], PackedLayer]:
+    return lambda: workshop.packed(name, key, dropped)
+
+
+def _counting(world: World, what: str, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: world.reporter.progress(what, before + done, total)

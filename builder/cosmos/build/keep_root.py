@@ -1,0 +1,62 @@
+"""Write a finished tree out as files, for a person to look at (`--keep-root`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from cosmos.errors import WorldFailed
+from cosmos.model.reporter import Reporter
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+
+def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> None:
+    """Write `entries` below `folder`, which must be empty or absent; raises `WorldFailed`.
+
+    Nothing of the tree lies below one of its links (tree.overlay, rule 3), so no link can lead a write elsewhere. As an
+    ordinary user, owners are yours, and devices are left out; both are said.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise WorldFailed(str(folder), "is not empty", hint="choose a new folder for --keep-root")
+    folder.mkdir(parents=True, exist_ok=True)
+    is_root = os.geteuid() == 0
+    skipped = 0
+    folders: list[Entry] = []
+    for entry in entries:
+        path = folder / os.fsdecode(bytes(entry.path))
+        if entry.kind in ("char", "block") and not is_root:
+            skipped += 1
+            continue
+        _make(entry, path, folder)
+        if is_root:
+            os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+        if entry.kind == "dir":
+            folders.append(entry)
+        elif entry.kind not in ("symlink", "hardlink"):
+            path.chmod(entry.mode)
+        if entry.kind != "hardlink":
+            os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
+    for entry in reversed(folders):
+        (folder / os.fsdecode(bytes(entry.path))).chmod(entry.mode)
+    if not is_root:
+        reporter.note(f"{folder}: written as you; owners are not kept, {skipped} devices left out")
+
+
+def _make(entry: Entry, path: Path, folder: Path) -> None:
+    match entry.kind:
+        case "dir":
+            path.mkdir()
+        case "file":
+            with path.open("xb") as stream:
+                stream.write(entry.content)
+        case "symlink":
+            path.symlink_to(os.fsdecode(entry.target))
+        case "hardlink":
+            path.hardlink_to(folder / os.fsdecode(bytes(TreePath(entry.target))))
+        case "fifo":
+            os.mkfifo(path)
+        case "char" | "block":
+            kind = 0o020000 if entry.kind == "char" else 0o060000  # stat(2): S_IFCHR, S_IFBLK
+            os.mknod(path, kind | entry.mode, os.makedev(*(entry.rdev or (0, 0))))

@@ -1,0 +1,122 @@
+"""Describe a release, sign it, and put it where it belongs in one step."""
+
+from __future__ import annotations
+
+import filecmp
+from pathlib import Path
+
+from cosmos.about import VERSION
+from cosmos.build.definition import Definition
+from cosmos.build.outputs import image_name
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.durable import replace_folder_durably, write_durably
+from cosmos.errors import Refused, WorldFailed
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
+from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.trust.roles import IN_TOTO_TYPE
+
+
+def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, level: int) -> Release:
+    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them."""
+    image = definition.image
+    images = {image_name(image, "tar.zst"), image_name(image, "cpio.zst")}
+    whole = {image_name(image, "tar.zst")} if not any(output.exclude for output in image.outputs) else images
+    release = Release(
+        subjects=tuple(
+            Subject(
+                name=file.name,
+                digest=_digest(file),
+                size_bytes=file.stat().st_size,
+                content_root=root if file.name in whole else None,
+            )
+            for file in sorted(folder.iterdir())
+        ),
+        external={
+            "image": str(image.name),
+            "version": str(image.version),
+            "arch": str(image.arch),
+            "definition": str(Digest.of(definition.data)),
+            "marker": image.marker,
+        },
+        internal={
+            "contentRoot": str(root),
+            "layerFormat": lock.build.layer_format,
+            "level": level,
+            "sourceDateEpoch": lock.build.source_date_epoch,
+            "zstd": ZSTD_VERSION,
+            "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},
+        },
+        resolved=(*(_galaxy(galaxy) for galaxy in lock.galaxies), *(_star(star) for star in lock.stars)),
+        cosmos_version=VERSION,
+    )
+    write_durably(folder / RELEASE_FILE, release.to_bytes())
+    return release
+
+
+def sign(folder: Path, release: Release, key: SecretKey, definition: Definition, lock: Lock) -> None:
+    """Write `RELEASE.json.dsse`; refuses a release of unsigned stars unless the image's policy allows it in words."""
+    unsigned = [star.name for star in lock.stars if not star.signers]
+    if unsigned and not definition.image.policy.unsigned_release:
+        raise Refused(
+            str(definition.folder / "image.toml"),
+            f"{', '.join(unsigned)} came unsigned, and a signed release cannot be made from that",
+            hint="sign these stars, or say [policy] unsigned-release = true",
+        )
+    write_durably(folder / RELEASE_ENVELOPE, key.sign(IN_TOTO_TYPE, release.to_bytes()))
+
+
+def publish(folder: Path, out: Path) -> bool:
+    """Make `folder` stand at `out` in one step; return False where the same release stands there already."""
+    if out.is_dir():
+        if same_files(folder, out):
+            return False
+        if any(out.iterdir()) and not (out / RELEASE_FILE).is_file():
+            raise WorldFailed(
+                str(out),
+                "is not empty and holds no release, and cosmos does not delete what it did not make",
+                hint="choose another folder with --out",
+            )
+    replace_folder_durably(folder, out)
+    return True
+
+
+def same_files(one: Path, other: Path) -> bool:
+    """Return whether two folders hold the same files with the same bytes and modes."""
+    names = sorted(file.name for file in one.iterdir())
+    if names != sorted(file.name for file in other.iterdir()):
+        return False
+    return all(
+        (other / name).is_file()
+        and (one / name).stat().st_mode == (other / name).stat().st_mode
+        and filecmp.cmp(one / name, other / name, shallow=False)
+        for name in names
+    )
+
+
+def _star(star: LockedStar) -> Json:
+    return {
+        "name": star.id,
+        "digest": {"sha256": star.archive.hex},
+        "annotations": {
+            "galaxy": str(star.galaxy),
+            "file": star.file,
+            "statement": str(star.statement),
+            "signers": [*star.signers],
+        },
+    }
+
+
+def _galaxy(galaxy: LockedGalaxy) -> Json:
+    return {
+        "name": f"galaxy:{galaxy.name}",
+        "digest": {"sha256": galaxy.index.hex},
+        "annotations": {"seq": galaxy.seq, "allowUnsigned": galaxy.allow_unsigned},
+    }
+
+
+def _digest(file: Path) -> Digest:
+    with file.open("rb") as stream:
+        return Digest.of_stream(stream)

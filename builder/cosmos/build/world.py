@@ -1,0 +1,72 @@
+"""The world of a build: the builder's home, what it trusts, and the galaxies that it can reach.
+
+    HOME/store/                 blobs and results (store.blobs); may be deleted at any time
+    HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
+    HOME/keys/                  where a person may keep keys; nothing is read from there unless it is named
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cosmos.about import VERSION
+from cosmos.build.definition import read_bounded
+from cosmos.model.names import GalaxyName
+from cosmos.model.reporter import Reporter
+from cosmos.staging.source import Source
+from cosmos.store.blobs import Store
+from cosmos.transport.opening import open_carrier
+from cosmos.trust.roots import TRUST_FILE, TrustRoots, verify_roots
+
+NOTHING_PINNED = TrustRoots(version=0, roles={})
+_SHAPING_ROOMS = ("model", "nova", "pack", "staging", "tree")  # the code that can change a layer's bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What a build may use. With `offline`, no galaxy is opened at all."""
+
+    home: Path
+    offline: bool
+    reporter: Reporter
+
+    @cached_property
+    def store(self) -> Store:
+        """The builder's store."""
+        return Store(self.home / "store")
+
+    @cached_property
+    def roots(self) -> TrustRoots:
+        """The pinned keys; none where no trust was ever accepted, so that every signature is refused."""
+        file = self.home / "trust" / TRUST_FILE
+        if not file.is_file():
+            return NOTHING_PINNED
+        sealed = file.with_name(f"{TRUST_FILE}.dsse")
+        return verify_roots(read_bounded(file), read_bounded(sealed) if sealed.is_file() else None, str(file))
+
+    def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
+        """Return the galaxy called `name`; a relative path in `url` starts at `folder`."""
+        carrier = None if self.offline else open_carrier(url, folder, self.store.partial_dir)
+        return Source(galaxy=name, carrier=carrier, store=self.store)
+
+
+def program_identity(package: Path | None) -> str:
+    """Return what tells this program's layers from another's: its version and, from sources, their digest.
+
+    `package` is the folder of the `cosmos` package, or None in the frozen binary, whose version says it all.
+    """
+    if package is None:
+        return VERSION
+    hasher = hashlib.sha256()
+    for file in _sources(package):
+        hasher.update(f"{file.relative_to(package).as_posix()}\0{file.stat().st_size}\0".encode())
+        hasher.update(file.read_bytes())
+    return f"{VERSION}+{hasher.hexdigest()}"
+
+
+def _sources(package: Path) -> Iterable[Path]:
+    return (file for room in _SHAPING_ROOMS for file in sorted((package / room).glob("*.py")))
