@@ -1,0 +1,155 @@
+"""The names of one archive: which may stand beside those that came before (TRUST.md section 7).
+
+`TreeNames` is asked before each entry. It knows every entry so far and every folder that their paths imply.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal, NoReturn, TypeAlias
+
+from cosmos.errors import Refused
+from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
+from cosmos.tree.entry import Entry, Kind
+from cosmos.treepath import ROOT, TreePath, escaped
+
+Case: TypeAlias = Literal["refuse", "keep"]
+
+# U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 in UTF-8: they reorder what a person reads
+_BIDI = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
+_BIDI_TEXT = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_SHOWN_BYTES = 200
+
+
+class TreeNames:
+    """Every path of an archive so far.
+
+    `case="keep"` lets names stand that differ only by case: Linux's own modules have xt_DSCP.ko beside xt_dscp.ko.
+    """
+
+    __slots__ = ("_case", "_folded", "_folders", "entries", "source")
+
+    def __init__(self, source: str, *, case: Case) -> None:
+        self.source = source
+        self.entries: dict[bytes, Entry] = {}
+        self._case = case
+        self._folders: set[bytes] = {b""}
+        self._folded: dict[bytes, bytes] = {}
+
+    def refuse(self, raw: bytes, problem: str) -> NoReturn:
+        """Raise `Refused` for the entry named `raw`."""
+        raise Refused(self.source, f"{shown(raw)}: {problem}")
+
+    def placed(self, raw: bytes, kind: Kind) -> TreePath:
+        """Return the path that `raw` stands for (`ROOT` for the root itself), or raise `Refused`."""
+        path = raw.removeprefix(b"./")
+        if kind == "dir":
+            path = b"" if path == b"." else path.removesuffix(b"/")
+        if not path:
+            if kind != "dir" or raw not in (b".", b"./"):
+                self.refuse(raw, "is no name")
+            if ROOT in self.entries:
+                self.refuse(raw, "is there twice")
+            return ROOT
+        parent, _, name = path.rpartition(b"/")
+        if parent not in self._folders:
+            self._enter(parent, raw)
+        if not is_plain(path, name):
+            _checked(self.source, raw, path)
+        if path in self.entries:
+            self.refuse(raw, "is there twice")
+        if kind == "dir":
+            self._folders.add(path)
+        elif path in self._folders:
+            self.refuse(raw, f"is a {kind}, but there are entries below it")
+        self._fold(path, raw)
+        return TreePath(path)
+
+    def _enter(self, folder: bytes, raw: bytes) -> None:
+        """Take note of a folder that `raw` lies in, and of those above it."""
+        for above in (*_checked(self.source, raw, folder).parents, folder):
+            if above in self._folders:
+                continue
+            entry = self.entries.get(above)
+            if entry is not None:
+                self.refuse(raw, f"lies below {shown(above)}, which is a {entry.kind}")
+            self._fold(above, raw)
+            self._folders.add(bytes(above))
+
+    def _fold(self, path: bytes, raw: bytes) -> None:
+        if not path.isascii():
+            if _BIDI.search(path):
+                self.refuse(raw, "has a bidirectional control character")
+            folded = folded_name(path, self._case)
+        elif self._case == "refuse":
+            folded = path.lower()
+        else:
+            return
+        other = self._folded.setdefault(folded, path)
+        if other != path:
+            self.refuse(raw, f"differs from {shown(other)} only by case or Unicode form")
+
+
+def folded_name(path: bytes, case: Case) -> bytes:
+    """Return what two names share that look the same: NFC, and lower case unless case counts.
+
+    >>> folded_name("Caf\\u0065\\u0301".encode(), "refuse") == folded_name("CAF\\u00c9".encode(), "refuse")
+    True
+    """
+    try:
+        text = unicodedata.normalize("NFC", path.decode("utf-8"))
+    except UnicodeDecodeError:
+        return path.lower() if case == "refuse" else path
+    return (unicodedata.normalize("NFC", text.casefold()) if case == "refuse" else text).encode()
+
+
+def has_bidi(raw: bytes) -> bool:
+    """Return whether `raw` holds a control that reorders what a person reads."""
+    return _BIDI.search(raw) is not None
+
+
+def climbs_out(path: bytes, target: bytes) -> bool:
+    """Return whether a symlink at `path` leads above the tree's root by its dots. Absolute ones start at the root.
+
+    >>> climbs_out(b"usr/lib/x", b"../../etc"), climbs_out(b"usr/lib/x", b"../../../etc"), climbs_out(b"x", b"/../y")
+    (False, True, True)
+    """
+    depth = 0 if target.startswith(b"/") else path.count(b"/")
+    for part in target.split(b"/"):
+        if part == b"..":
+            depth -= 1
+            if depth < 0:
+                return True
+        elif part not in (b"", b"."):
+            depth += 1
+    return False
+
+
+def shown(raw: bytes) -> str:
+    """Return a name from outside as an error may show it: escaped, of bounded length, nothing reordered.
+
+    >>> shown("a\\u202eb".encode())
+    'a\\\\u202eb'
+    """
+    text = escaped(raw[:_SHOWN_BYTES]) + ("…" if len(raw) > _SHOWN_BYTES else "")
+    return _BIDI_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text) or "''"
+
+
+def is_plain(path: bytes, name: bytes) -> bool:
+    """Return whether `path` is a `TreePath`, given that all above its last component `name` is one."""
+    return (
+        name not in (b"", b".", b"..")
+        and len(name) <= MAX_NAME_BYTES
+        and len(path) <= MAX_PATH_BYTES
+        and b"\0" not in name
+        and not path.startswith(b"/")
+        and path.count(b"/") < MAX_PATH_COMPONENTS
+    )
+
+
+def _checked(source: str, raw: bytes, path: bytes) -> TreePath:
+    try:
+        return TreePath.parse(path)
+    except ValueError as error:
+        raise Refused(source, f"{shown(raw)}: {str(error).rpartition(': ')[2]}") from error

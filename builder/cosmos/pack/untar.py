@@ -1,0 +1,261 @@
+"""Reading tar strictly: POSIX ustar, pax and GNU long names, and nothing else (TRUST.md section 7).
+
+An archive that readers could understand in two ways is not read at all. Refused, with the archive and the entry named:
+
+    names       absolute, empty, with `..`, `.`, `//` or a NUL, over 1,024 bytes or 64 components, given twice, that
+                differ from another only by case or Unicode form (NFC), with bidirectional controls
+    structure   an entry below something that is no folder; a file where there are entries below
+    links       hard links to anything but a file that came earlier; symlinks that climb above the root
+    devices     device nodes and FIFOs, unless the caller keeps them
+    headers     a wrong checksum, another magic (v7, star), other types (sparse, contiguous, multi-volume), numbers that
+                are not octal (base-256), bytes after a name's end, content where there can be none, doubled long names
+    pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal; global
+                headers with more than a comment
+    the end     a missing end (two blocks of zeros), anything after it, padding that is not zeros, too many entries
+
+Folded without a word: a leading `./`, a folder's trailing slash; the entry of the root itself is dropped. User and
+group names, access and change times are not read. A hard link has its file's mode, owner and time: there is one inode.
+
+Header layout: see cosmos.pack.tar. GNU long names: a member of type `L` (name) or `K` (link name) whose content, ended
+by a NUL, belongs to the next member.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final, Literal, TypeAlias
+
+from cosmos.errors import Refused
+from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
+from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
+from cosmos.pack.treenames import Case, TreeNames, climbs_out, has_bidi, shown
+from cosmos.tree.entry import Entry, Kind
+
+Devices: TypeAlias = Literal["refuse", "keep"]
+
+_KINDS: Final[dict[int, Kind]] = {flag[0]: kind for kind, flag in TYPE_FLAGS.items()} | {0: "file"}
+_EXTENSIONS = frozenset(b"xgLK")
+_SPECIAL: frozenset[Kind] = frozenset({"char", "block", "fifo"})
+_TYPE_NAMES = {"7": "a contiguous file", "S": "a sparse member", "M": "a part of a multi-volume archive"}
+_MAX_ID = (1 << 32) - 2  # 2^32 - 1 means "leave it" to chown(2)
+_POSIX = b"ustar\x0000"
+_GNU = b"ustar  \0"
+_ZEROS = bytes(BLOCK)
+_PLAIN_OCTAL = re.compile(rb" *[0-7]+[ \0]*|\0+")
+_LONG_NAMES = {ord("L"): b"path", ord("K"): b"linkpath"}
+
+
+def read_tar(
+    data: bytes | memoryview, source: str, *, devices: Devices = "refuse", case: Case = "refuse"
+) -> list[Entry]:
+    """Return the entries of the tar archive `data`, in its order; files are slices of `data`.
+
+    `source` is the archive's name, for errors. Raises `Refused` for what the module's docstring lists.
+    """
+    entries, end = TarReader(source, devices=devices, case=case).read(data)
+    rest = memoryview(data)[end:]
+    if len(rest) < len(TAR_END):
+        raise Refused(source, "does not end with two blocks of zeros: it is cut off")
+    if len(rest) % BLOCK or rest.tobytes().strip(b"\0"):
+        raise Refused(source, f"has something after its end, at byte {end}")
+    return entries
+
+
+class TarReader:
+    """Reads the members of one archive that may come in several pieces, each of whole members."""
+
+    def __init__(self, source: str, *, devices: Devices, case: Case) -> None:
+        self._names = TreeNames(source, case=case)
+        self._devices = devices
+
+    def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
+        """Return the entries of `data`, and where the first block of zeros or the end of `data` is."""
+        view = memoryview(data)
+        entries: list[Entry] = []
+        records: dict[bytes, bytes] = {}
+        forms = b""  # the types of extension seen before the member to come
+        offset = 0
+        while (block := view[offset : offset + BLOCK].tobytes()) and block != _ZEROS:
+            where = b"header at byte %d" % offset
+            self._check(block, where)
+            offset += BLOCK
+            flag = block[156]
+            if flag in _EXTENSIONS:
+                size = _octal(block[124:136])
+                if not 0 <= size <= MAX_PAX_BYTES:
+                    self._names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
+                body, offset = self._content(view, offset, size, where)
+                if flag in forms:
+                    self._names.refuse(where, "has two extended headers of one type")
+                forms += block[156:157] if flag != ord("g") else b""
+                self._extend(records, flag, body.tobytes(), where)
+                continue
+            entry, offset = self._member(view, block, offset, records)
+            if entry.path:
+                entries.append(entry)
+            if forms:
+                records, forms = {}, b""
+        if forms:
+            raise Refused(self._names.source, "ends after an extended header")
+        return entries, offset
+
+    def _check(self, block: bytes, where: bytes) -> None:
+        """Refuse a header with a wrong checksum, of another format, or with bytes where there can be none."""
+        if len(block) != BLOCK:
+            self._names.refuse(where, "is cut off")
+        counted = byte_sum(block[:148]) + byte_sum(block[156:256]) + byte_sum(block[256:]) + 8 * ord(" ")
+        if _octal(block[148:156]) != counted:
+            self._names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
+        magic = block[257:265]
+        if magic not in (_POSIX, _GNU):
+            self._names.refuse(where, "is no ustar header")
+        if block[156] not in _KINDS and block[156] not in _EXTENSIONS:
+            flag = ascii(chr(block[156]))
+            self._names.refuse(
+                where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read"
+            )
+        if block[500:] != _ZEROS[500:] or (magic == _GNU and block[345:500] != _ZEROS[345:500]):
+            self._names.refuse(where, "has bytes that mean nothing in a ustar header")
+
+    def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
+        """Add what an extension says of the member to come."""
+        try:
+            if flag == ord("g"):
+                if set(pax_records(body)) - {b"comment"}:
+                    raise ValueError("a global pax header with more than a comment")
+                return
+            found = parse_pax(body) if flag == ord("x") else {_LONG_NAMES[flag]: _long_name(body)}
+            if found.keys() & records.keys():
+                raise ValueError("two long names for one entry")
+        except ValueError as error:
+            self._names.refuse(where, str(error))
+        records.update(found)
+
+    def _member(self, view: memoryview, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
+        """Return the entry of a header, with what its extensions said, and where the next header is."""
+        names = self._names
+        kind = _KINDS[block[156]]
+        raw = records.get(b"path") or self._name(block)
+        path = names.placed(raw, kind)
+        size, mode, uid, gid, mtime = self._numbers(block, records, raw)
+        content: bytes | memoryview = b""
+        if kind == "file":
+            content, offset = self._content(view, offset, size, raw)
+        elif size:
+            names.refuse(raw, f"is a {kind} with {size} bytes of content")
+        xattrs = _xattrs(records) if records else ()
+        entry = Entry(
+            path=path,
+            kind=kind,
+            mode=mode,
+            uid=uid,
+            gid=gid,
+            mtime=mtime,
+            content=content,
+            target=self._target(block, kind, records, raw),
+            rdev=self._device(block, raw) if kind in _SPECIAL else None,
+            xattrs=xattrs,
+        )
+        if kind == "hardlink":
+            entry = self._linked(entry)
+        elif kind == "symlink" and climbs_out(path, entry.target):
+            names.refuse(raw, f"its target climbs above the root: {shown(entry.target)}")
+        if len(names.entries) >= MAX_STAR_ENTRIES:
+            raise Refused(names.source, f"has more than {MAX_STAR_ENTRIES} entries")
+        names.entries[path] = entry
+        return entry, offset
+
+    def _name(self, block: bytes) -> bytes:
+        name = block[:100].rstrip(b"\0")
+        if block[345] and block[257:265] == _POSIX:
+            name = block[345:500].rstrip(b"\0") + b"/" + name
+        if b"\0" in name:
+            self._names.refuse(name, "has bytes after its name's end")
+        return name
+
+    def _numbers(self, block: bytes, records: dict[bytes, bytes], raw: bytes) -> tuple[int, int, int, int, int]:
+        """Return size, mode, user, group and time."""
+        mode, uid, gid = _octal(block[100:108]), _octal(block[108:116]), _octal(block[116:124])
+        size, mtime = _octal(block[124:136]), _octal(block[136:148])
+        if min(mode, uid, gid, size, mtime) < 0:
+            self._names.refuse(raw, "has a number that is not octal digits in its header")
+        if records:
+            try:
+                stated = read_whole(records.get(b"size", b"%d" % size), most=MAX_STAR_UNPACKED_BYTES)
+                uid = read_whole(records.get(b"uid", b"%d" % uid), most=_MAX_ID)
+                gid = read_whole(records.get(b"gid", b"%d" % gid), most=_MAX_ID)
+                mtime = read_time(records.get(b"mtime", b"%d" % mtime))
+            except ValueError as error:
+                self._names.refuse(raw, str(error))
+            if size not in (0, stated):
+                self._names.refuse(raw, f"has two sizes: {size} and {stated}")
+            size = stated
+        return size, mode & 0o7777, uid, gid, mtime
+
+    def _content(self, view: memoryview, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+        """Return `size` bytes at `offset`, and where the next header is."""
+        end = offset + size
+        following = end + -size % BLOCK
+        if following > len(view):
+            self._names.refuse(raw, "is cut off")
+        if following != end and view[end:following] != _ZEROS[: following - end]:
+            self._names.refuse(raw, "its padding is not zeros")
+        return view[offset:end], following
+
+    def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
+        target = records.get(b"linkpath") or block[157:257].rstrip(b"\0")
+        if kind not in ("symlink", "hardlink"):
+            if target:
+                self._names.refuse(raw, f"is a {kind} with a link name")
+            return b""
+        if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
+            self._names.refuse(raw, f"its target is no name: {shown(target)}")
+        if has_bidi(target):
+            self._names.refuse(raw, "its target has a bidirectional control character")
+        return target
+
+    def _linked(self, link: Entry) -> Entry:
+        """Return a hard link with what it shares with its file, which must have come earlier."""
+        file = self._names.entries.get(link.target.removeprefix(b"./"))
+        if file is not None and file.kind == "hardlink":
+            file = self._names.entries[file.target]
+        if file is None or file.kind != "file":
+            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is no file that came before")
+        if link.xattrs not in ((), file.xattrs):
+            self._names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
+        return replace(
+            link, target=bytes(file.path), mode=file.mode, uid=file.uid, gid=file.gid, mtime=file.mtime, xattrs=()
+        )
+
+    def _device(self, block: bytes, raw: bytes) -> tuple[int, int] | None:
+        if self._devices == "refuse":
+            self._names.refuse(raw, "is a device node or FIFO: an archive may not bring one, a Nova script makes it")
+        if block[156:157] == TYPE_FLAGS["fifo"]:
+            return None
+        major, minor = _octal(block[329:337]), _octal(block[337:345])
+        if min(major, minor) < 0:
+            self._names.refuse(raw, "has a device number that is not octal")
+        return major, minor
+
+
+@lru_cache(maxsize=1 << 14)
+def _octal(field: bytes) -> int:
+    """Return a header's number, -1 where it is none: spaces, octal digits, then spaces and NULs. All NULs are 0."""
+    if _PLAIN_OCTAL.fullmatch(field):
+        return int(field.rstrip(b" \0") or b"0", 8)
+    return -1
+
+
+def _long_name(body: bytes) -> bytes:
+    name = body.removesuffix(b"\0")
+    if not name or b"\0" in name:
+        raise ValueError("a long name that is none")
+    return name
+
+
+def _xattrs(records: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    found = (item for item in records.items() if item[0].startswith(XATTR))
+    return tuple(sorted((name.removeprefix(XATTR), value) for name, value in found))
