@@ -40,8 +40,8 @@
     "init" = { kind = "symlink", target = "usr/bin/busybox" }
     "dev/console" = { kind = "char", mode = "0600", major = 5, minor = 1 }   # or block
 
-Unknown keys are errors. Users, groups, mounts and inittab lines are values that the files below root/ may use; nothing is
-written for them by itself.
+Unknown keys are errors. Users, groups, mounts and inittab lines are values that the files below root/ may use; nothing
+is written for them by itself.
 """
 
 from __future__ import annotations
@@ -305,18 +305,22 @@ class Declarations:
 
 
 def _variables(table: Table | None) -> dict[str, Variable]:
-    return {} if table is None else {name: Variable.read(name, table.table(name)) for name in table.keys()}
+    variables: dict[str, Variable] = {}
+    if table is not None:
+        for name in tuple(table.keys()):
+            variables[name] = Variable.read(name, table.table(name))
+    return variables
 
 
 def _paths(table: Table | None) -> dict[TreePath, DeclaredPath]:
     rows: dict[TreePath, DeclaredPath] = {}
-    for key in table.keys() if table is not None else ():
-        assert table is not None
-        try:
-            path = TreePath.from_text(key)
-        except ValueError as error:
-            table.fail(key, str(error))
-        rows[path] = DeclaredPath.read(path, table.table(key))
+    if table is not None:
+        for key in tuple(table.keys()):
+            try:
+                path = TreePath.from_text(key)
+            except ValueError as error:
+                table.fail(key, str(error))
+            rows[path] = DeclaredPath.read(path, table.table(key))
     return rows
 
 

@@ -124,15 +124,16 @@ def acquire_all(lock: Lock, definition: Definition, world: World) -> dict[StarNa
     """Return every locked star, fetched and verified, in lock order."""
     total = sum(star.size_bytes for star in lock.stars)
     world.reporter.step(f"fetch and verify {len(lock.stars)} stars, {total} bytes")
+    roots = world.roots(signed=any(not galaxy.allow_unsigned for galaxy in lock.galaxies))
     sources: dict[str, Source] = {
         galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies
     }
-    indexes = {galaxy.name: acquire_index(galaxy, sources[galaxy.name], world.roots) for galaxy in lock.galaxies}
+    indexes = {galaxy.name: acquire_index(galaxy, sources[galaxy.name], roots) for galaxy in lock.galaxies}
     acquired: dict[StarName, Acquired] = {}
     done = 0
     for star in lock.stars:
         acquired[star.name] = acquire_star(
-            lock, star, indexes[star.galaxy], sources[star.galaxy], world.roots, _counting(world, star.id, done, total)
+            lock, star, indexes[star.galaxy], sources[star.galaxy], roots, _counting(world, star.id, done, total)
         )
         done += star.size_bytes
         world.reporter.progress(star.id, done, total)

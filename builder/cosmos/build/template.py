@@ -1,20 +1,20 @@
 """A rootfs template, rendered: the tree that the stars are laid on.
 
     rootfs-templates/NAME/template.toml     what it declares (see build.declarations)
-    rootfs-templates/NAME/root/...          its files, at their paths in the tree
-    rootfs-templates/NAME/root/....j2       a Jinja2 template; the file is called the same without `.j2`
+    rootfs-templates/NAME/root/PATH         its files, at their paths in the tree
+    rootfs-templates/NAME/root/PATH.j2      a Jinja2 template; the file is called the same without `.j2`
 
-Only what ends in `.j2` is rendered, so that a script's own braces (`${#list}`) and binary files pass as they are. A template
-sees each variable by its name, and besides
+Only what ends in `.j2` is rendered, so that a script's own braces (`${#list}`) and binary files pass as they are. A
+template sees each variable by its name, and besides
 
     image      .name .version .arch .description .marker
     users      .name .uid .gid .about .home .shell .password      groups   .name .gid .members
     mounts     .device .at .type .options                         inittab  .terminal .action .run
 
-It runs in Jinja2's immutable sandbox with undefined names as errors, without the filter and the function that are random, and
-may `include` and `import` its siblings below root/. Nothing of the builder is seen: a file's mode is 0755 if its owner may
-execute it, else 0644 (all that git keeps), folders are 0755, the owner is root, the time is the image's epoch;
-`[paths]` says otherwise where it must.
+It runs in Jinja2's immutable sandbox with undefined names as errors, without the filter and the function that are
+random, and may `include` and `import` its siblings below root/. Nothing of the builder is seen: a file's mode is 0755
+if its owner may execute it, else 0644 (all that git keeps), folders are 0755, the owner is root, the time is the
+image's epoch; `[paths]` says otherwise where it must.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from traceback import walk_tb
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cosmos.build.declarations import DeclaredPath, Declarations, Value
+from cosmos.build.declarations import Declarations, DeclaredPath, Value
 from cosmos.errors import Malformed
 from cosmos.model.image import Image
 from cosmos.tree.entry import Entry
@@ -44,7 +44,7 @@ _Mapped = Mapping[TreePath, TreePath]
 class RenderedTemplate:
     """A template's entries, in byte order of path, and where the stars' paths go.
 
-    `path_map` maps folders: with a merged /usr, `bin` to `usr/bin` and so on; a star's `bin/sh` is laid at `usr/bin/sh`.
+    `path_map` maps folders: with a merged /usr, `bin` to `usr/bin` and so on: a star's `bin/sh` goes to `usr/bin/sh`.
     """
 
     entries: tuple[Entry, ...]
@@ -53,10 +53,10 @@ class RenderedTemplate:
 
 
 def render_template(folder: Path, image: Image, *, source: str) -> RenderedTemplate:
-    """Return the template in `folder` with the image's variables. `source` is the image definition's name, for errors.
+    """Return the template in `folder` with the image's variables. `source` is the image definition's name.
 
-    Raises `Malformed`: a variable that is missing, unknown or of a wrong type; a template that does not render, with its
-    file and line; a path that is declared and not there, or there twice.
+    Raises `Malformed`: a variable that is missing, unknown or of a wrong type; a template that does not render, with
+    its file and line; a path that is declared and not there, or there twice.
     """
     declared = Declarations.parse(_read(folder / "template.toml"), f"{folder.name}/template.toml")
     values = chosen_values(declared, image.vars, source)
@@ -160,7 +160,7 @@ def _environment(files: Mapping[TreePath, Entry], where: str) -> ImmutableSandbo
     environment = ImmutableSandboxedEnvironment(
         loader=FunctionLoader(source_of),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  # what is made are configuration files, not pages
+        autoescape=False,  # what is made are configuration files, not pages
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -193,7 +193,7 @@ def _render_one(
 
 
 def _line_of(error: Exception, where: str, name: str) -> str:
-    """Return `file:line` of the innermost template line that `error` came through (Jinja2 writes them into tracebacks)."""
+    """Return `file:line` of the innermost template line in the traceback; Jinja2 writes them into it."""
     lines = [
         f"{frame.f_code.co_filename}:{line}"
         for frame, line in walk_tb(error.__traceback__)

@@ -14,13 +14,13 @@ from functools import cached_property
 from pathlib import Path
 
 from cosmos.about import VERSION
-from cosmos.build.definition import read_bounded
+from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.staging.source import Source
 from cosmos.store.blobs import Store
 from cosmos.transport.opening import open_carrier
-from cosmos.trust.roots import TRUST_FILE, TrustRoots, verify_roots
+from cosmos.trust.roots import TrustRoots
 
 NOTHING_PINNED = TrustRoots(version=0, roles={})
 _SHAPING_ROOMS = ("model", "nova", "pack", "staging", "tree")  # the code that can change a layer's bytes
@@ -40,13 +40,13 @@ class World:
         return Store(self.home / "store")
 
     @cached_property
-    def roots(self) -> TrustRoots:
-        """The pinned keys; none where no trust was ever accepted, so that every signature is refused."""
-        file = self.home / "trust" / TRUST_FILE
-        if not file.is_file():
-            return NOTHING_PINNED
-        sealed = file.with_name(f"{TRUST_FILE}.dsse")
-        return verify_roots(read_bounded(file), read_bounded(sealed) if sealed.is_file() else None, str(file))
+    def pinned(self) -> TrustRoots:
+        """The keys that the operator pinned; raises `Refused` where no trust was ever accepted."""
+        return load_trust(home_anchor(self.home)).roots
+
+    def roots(self, *, signed: bool) -> TrustRoots:
+        """Return the pinned keys. Where nothing `signed` is asked for, there need be none."""
+        return self.pinned if signed or home_anchor(self.home).exists() else NOTHING_PINNED
 
     def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
         """Return the galaxy called `name`; a relative path in `url` starts at `folder`."""

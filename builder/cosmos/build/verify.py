@@ -1,0 +1,125 @@
+"""Check a release with nothing but public keys: `cosmos verify OUT --key PUB`.
+
+In this order:
+
+  1. RELEASE.json is signed, byte for byte (`Refused`)
+  2. the folder holds the files that it names and no other, each with its size and digest
+  3. manifest.txt is what the content root hashes
+  4. the image, decoded, holds exactly what manifest.txt lists, and every byte of it has the digest stated
+
+Points 2 to 4 are collected and named together (`Differs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.build.definition import read_bounded
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError, Differs, Malformed
+from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
+from cosmos.model.reporter import Reporter
+from cosmos.pack.image_file import ImageReader
+from cosmos.tree.manifest import ManifestLine, parse_manifest
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import verify_release
+
+IMAGE_SUFFIX = ".tar.zst"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseVerdict:
+    """A release that passed. `signers` are key ids; `entries` is how many paths its image holds."""
+
+    folder: Path
+    release: Release
+    signers: tuple[str, ...]
+    content_root: Digest
+    entries: int
+
+
+def verify_release_folder(
+    folder: Path, keys: Iterable[PublicKey], *, threshold: int = 1, reporter: Reporter
+) -> ReleaseVerdict:
+    """Return the verdict on the release in `folder`; raises `Refused`, `Differs` or `Malformed`."""
+    document = folder / RELEASE_FILE
+    if not document.is_file():
+        raise Malformed(str(document), "is not there", hint="name the folder that `cosmos build` made")
+    data, envelope = read_bounded(document), folder / RELEASE_ENVELOPE
+    signed = verify_release(
+        data,
+        read_bounded(envelope) if envelope.is_file() else None,
+        keys=keys,
+        threshold=threshold,
+        source=str(document),
+    )
+    release = Release.parse(signed.payload, str(document))
+    found = [*_file_differences(folder, release, reporter)]
+    if not found:
+        found = [*_content_differences(folder, release)]
+    if found:
+        raise Differs(
+            str(folder),
+            f"{len(found)} differences from the signed release: {found[0]}",
+            differences=tuple(found),
+            hint="take the release again from whoever signed it",
+        )
+    root = _content_root(release)
+    entries = len(parse_manifest(read_bounded(folder / MANIFEST_FILE), MANIFEST_FILE))
+    return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)
+
+
+def _file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+    named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects)}
+    for file in sorted(folder.iterdir()):
+        if file.name not in named:
+            yield f"{file.name}: is not part of the release"
+    total = sum(subject.size_bytes for subject in release.subjects)
+    done = 0
+    for subject in release.subjects:
+        problem = _file_difference(folder / subject.name, subject)
+        if problem:
+            yield f"{subject.name}: {problem}"
+        done += subject.size_bytes
+        reporter.progress(subject.name, done, total)
+
+
+def _file_difference(file: Path, subject: Subject) -> str | None:
+    if file.is_symlink() or not file.is_file():
+        return "is missing" if not file.exists() else "is no plain file"
+    size = file.stat().st_size
+    if size != subject.size_bytes:
+        return f"has {size} bytes, the release names {subject.size_bytes}"
+    with file.open("rb") as stream:
+        digest = Digest.of_stream(stream)
+    return None if digest == subject.digest else f"is {digest}, the release names {subject.digest}"
+
+
+def _content_differences(folder: Path, release: Release) -> Iterator[str]:
+    """What the digests of files cannot say: whether the signer's own manifest and image agree."""
+    root = _content_root(release)
+    text = read_bounded(folder / MANIFEST_FILE)
+    if Digest.of(text) != root:
+        yield f"{MANIFEST_FILE}: hashes to {Digest.of(text)}, the release names the content root {root}"
+        return
+    wanted = {line.path: line for line in parse_manifest(text, MANIFEST_FILE)}
+    for subject in release.subjects:
+        if subject.name.endswith(IMAGE_SUFFIX):
+            try:
+                held = {entry.path: ManifestLine.of(entry) for entry in ImageReader.open(folder / subject.name).entries()}
+            except CosmosError as error:
+                yield f"{subject.name}: {error.problem}"
+                continue
+            for path in sorted(wanted.keys() | held.keys()):
+                if wanted.get(path) != held.get(path):
+                    yield f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it"
+
+
+def _content_root(release: Release) -> Digest:
+    text = release.internal.get("contentRoot")
+    try:
+        return Digest.parse(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise Malformed(RELEASE_FILE, f"internalParameters.contentRoot: {error}") from error
