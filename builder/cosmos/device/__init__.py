@@ -1,0 +1,1 @@
+"""What `cosmos` does on a running system, or on one below `--root`: install, verify, freeze, show."""

@@ -1,0 +1,64 @@
+"""The three Linux calls that Python lacks: openat2, renameat2 with RENAME_NOREPLACE, and syncfs.
+
+Sources: openat2(2), rename(2), syncfs(2) of the Linux man-pages; `include/uapi/linux/openat2.h` and `fs.h`.
+openat2's number is 437 on every architecture that Linux has had since 5.6 (alpha excepted, where cosmos does not run).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import Final
+
+_SYS_OPENAT2: Final = 437
+_RENAME_NOREPLACE: Final = 1
+RESOLVE_NO_MAGICLINKS: Final = 0x02  # no /proc/PID/fd/… on the way
+RESOLVE_NO_SYMLINKS: Final = 0x04  # no link at all, in no component
+RESOLVE_IN_ROOT: Final = 0x10  # `/` and `..` mean the root's, as after chroot
+_MAX_RACES: Final = 64  # EAGAIN: somebody renamed folders while the kernel walked; more is an attack or a storm
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+class Kernel:
+    """The calls, as methods, so that a test can stand in for a kernel without them. All raise `OSError`."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc.syscall.restype = ctypes.c_long
+
+    def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
+        """Return a descriptor of `path` below `folder`; no step of the walk leaves it."""
+        how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+        for _ in range(_MAX_RACES):
+            found: int = self._libc.syscall(
+                ctypes.c_long(_SYS_OPENAT2),
+                ctypes.c_long(folder),
+                ctypes.c_char_p(path),
+                ctypes.byref(how),
+                ctypes.c_size_t(ctypes.sizeof(how)),
+            )
+            if found >= 0:
+                return found
+            if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
+                break
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+
+    def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
+        """Rename `old` to `new`, both in `folder`; `FileExistsError` where `new` is taken, even by a race."""
+        if self._libc.renameat2(folder, old, folder, new, ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code), new)
+        # NFS and a few more have no such flag; a hard link refuses a taken name as well
+        os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        os.unlink(old, dir_fd=folder)
+
+    def sync_file_system(self, descriptor: int) -> None:
+        """Bring everything that was written to this descriptor's file system to its disk; reports late ENOSPC."""
+        if self._libc.syncfs(ctypes.c_int(descriptor)) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

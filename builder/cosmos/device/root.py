@@ -1,0 +1,295 @@
+"""`LiveRoot`: a system's tree on disk, entered once, never left again.
+
+Every path below it is opened by openat2 with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS: an absolute link or a `..`
+in the tree means what it would mean after chroot, so that a system below `--root DIR` cannot lead a writer out of DIR,
+not even one that exchanges its folders for links while we work. Whatever is written, renamed or removed goes
+further: its path is first mapped (links in its folders followed, as `/bin` to `usr/bin`), and then used with
+RESOLVE_NO_SYMLINKS: a folder that has become a link in between is an error, not a place to write to.
+
+A kernel without openat2 (before 5.6, or hidden by a container) is refused: there is no second-best way in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, Kernel
+from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.treepath import TreePath
+
+_MAX_LINKS: Final = 40  # Linux's own bound on links in one path
+_TEMPORARY: Final = b".cosmos-document"
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR)
+
+
+class LiveRoot:
+    """One system's root folder. Close it, or use it as a context."""
+
+    __slots__ = ("_descriptor", "_mapped", "kernel", "may_chown", "path")
+
+    def __init__(self, path: Path, descriptor: int, kernel: Kernel, *, may_chown: bool) -> None:
+        self.path = path
+        self.kernel = kernel
+        self.may_chown = may_chown
+        self._descriptor = descriptor
+        self._mapped: dict[TreePath, TreePath] = {}
+
+    @classmethod
+    def open(cls, path: Path, kernel: Kernel | None = None) -> Self:
+        """Return the system at `path`. Raises `WorldFailed` where it is no folder, or where openat2 is missing."""
+        calls = kernel or Kernel()
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise WorldFailed(str(path), (error.strerror or "cannot be opened").lower()) from error
+        try:
+            os.close(calls.open_inside(descriptor, b".", os.O_PATH | os.O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS))
+        except OSError as error:
+            os.close(descriptor)
+            raise WorldFailed(
+                str(path),
+                f"openat2 does not work here ({(error.strerror or 'it failed').lower()}), and no other call is safe",
+                hint="use Linux 5.6 or newer; in a container, let its seccomp filter pass openat2",
+            ) from error
+        return cls(path, descriptor, calls, may_chown=os.geteuid() == 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    @property
+    def keeps_owners(self) -> bool:
+        """Whether entries here can be expected to have their stars' owners.
+
+        An ordinary user who lays a system below a folder of his own cannot give files away.
+        """
+        return self.path.resolve() == Path("/") or os.fstat(self._descriptor).st_uid == 0
+
+    def host_path(self, path: TreePath) -> Path:
+        """Return where `path` lies for programs outside the root, links in it followed inside the root."""
+        return self.path / os.fsdecode(self.mapped(path.joined(b".x")).parent)
+
+    # --- reading: links are followed, inside the root
+
+    def stat(self, path: TreePath) -> os.stat_result | None:
+        """Return what lies at `path`, a link as a link; None where nothing does."""
+        with naming(path):
+            try:
+                with self._opened(path, os.O_PATH | os.O_NOFOLLOW) as descriptor:
+                    return os.fstat(descriptor)
+            except OSError as error:
+                if error.errno in _GONE:
+                    return None
+                raise
+
+    def link_target(self, path: TreePath) -> bytes:
+        """Return the text of the link at `path`."""
+        with naming(path), self._opened(path, os.O_PATH | os.O_NOFOLLOW) as descriptor:
+            return os.readlink(b"", dir_fd=descriptor)
+
+    @contextmanager
+    def file(self, path: TreePath) -> Iterator[int]:
+        """Open the regular file at `path` for reading; never waits on a fifo. Raises `OSError`."""
+        with self._opened(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "is no regular file", path)
+            yield descriptor
+
+    def document(self, path: TreePath, *, max_bytes: int) -> bytes | None:
+        """Return the bytes of the document at `path`, or None where there is none."""
+        with naming(path):
+            try:
+                opened = self.kernel.open_inside(
+                    self._descriptor, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, resolve=0
+                )
+            except OSError as error:
+                if error.errno in _GONE:
+                    return None
+                raise
+            with os.fdopen(opened, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(opened).st_mode):
+                    raise Malformed(shown(path), "is no regular file")
+                data = stream.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise Malformed(shown(path), f"has more than {max_bytes} bytes")
+        return data
+
+    def names(self, path: TreePath) -> list[bytes]:
+        """Return the names in the folder at `path`, sorted; none where there is no folder."""
+        with naming(path):
+            try:
+                with self._opened(path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+                    return sorted(os.fsencode(entry.name) for entry in os.scandir(descriptor))
+            except OSError as error:
+                if error.errno in _GONE:
+                    return []
+                raise
+
+    # --- where things go
+
+    def mapped(self, path: TreePath) -> TreePath:
+        """Return `path` with the links among its folders followed inside the root: where it really lies.
+
+        On a root whose `/bin` is a link to `usr/bin`, `bin/ls` is `usr/bin/ls`. Folders that are not there yet stay.
+        The answer names a place; it is no protection: whoever writes opens it again, without following any link.
+        """
+        return TreePath(b"/".join(part for part in (self._real_folder(path.parent), path.name) if part))
+
+    def _real_folder(self, folder: TreePath) -> TreePath:
+        if folder not in self._mapped:
+            self._mapped[folder] = self._walked(folder)
+        return self._mapped[folder]
+
+    def _walked(self, folder: TreePath) -> TreePath:
+        todo, done, links = folder.split(b"/")[::-1], list[bytes](), 0
+        while todo:
+            part = todo.pop()
+            if part in (b"", b"."):
+                continue
+            if part == b"..":
+                del done[-1:]
+                continue
+            target = self._link_or_none(TreePath(b"/".join((*done, part))))
+            if target is None:
+                done.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise WorldFailed(shown(folder), "its links lead in a circle")
+            if target.startswith(b"/"):
+                done.clear()
+            todo += target.split(b"/")[::-1]
+        return TreePath(b"/".join(done))
+
+    def _link_or_none(self, path: TreePath) -> bytes | None:
+        found = self.stat(path)
+        return self.link_target(path) if found is not None and stat.S_ISLNK(found.st_mode) else None
+
+    # --- writing: paths are mapped ones, and no link is followed
+
+    @contextmanager
+    def folder(self, path: TreePath) -> Iterator[int]:
+        """Open the folder at the mapped `path` for changes in it; a link anywhere in it is an error."""
+        try:
+            with naming(path):
+                descriptor = self.kernel.open_inside(
+                    self._descriptor, path or b".", _FOLDER, resolve=RESOLVE_NO_SYMLINKS
+                )
+        except WorldFailed as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ELOOP:
+                raise Refused(shown(path), "became a link while cosmos was at work") from error
+            raise
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def make_folders(self, path: TreePath, mode: int = 0o755) -> None:
+        """Make the folder at the mapped `path` and those above it where they are missing, owned by who runs this."""
+        for step in (*path.parents, path):
+            if self.stat(step) is None:
+                self.make_folder(step, mode)
+
+    def make_folder(self, path: TreePath, mode: int) -> None:
+        """Make one folder; `FileExistsError` becomes `WorldFailed`."""
+        with self.folder(path.parent) as above, naming(path):
+            os.mkdir(path.name, 0o700, dir_fd=above)
+            made = self.kernel.open_inside(above, path.name, _FOLDER, resolve=RESOLVE_NO_SYMLINKS)
+            try:
+                os.fchmod(made, mode)
+            finally:
+                os.close(made)
+        self._mapped.clear()
+
+    def replace_document(self, path: TreePath, data: bytes, *, mode: int = 0o644) -> None:
+        """Write `data` at `path` so that a power cut leaves the old document or the new one."""
+        place = self.mapped(path)
+        self.make_folders(place.parent)
+        with self.folder(place.parent) as above, naming(place):
+            self._unlink_if_there(above, _TEMPORARY)
+            opened = os.open(
+                _TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=above
+            )
+            with os.fdopen(opened, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fchmod(opened, mode)
+                os.fsync(opened)
+            os.rename(_TEMPORARY, place.name, src_dir_fd=above, dst_dir_fd=above)
+            os.fsync(above)
+
+    def remove(self, path: TreePath) -> None:
+        """Remove what lies at the mapped `path` (no folder); nothing there is no error."""
+        if self.stat(path.parent) is None:
+            return
+        with self.folder(path.parent) as above, naming(path):
+            self._unlink_if_there(above, path.name)
+
+    def remove_empty_folder(self, path: TreePath) -> bool:
+        """Remove the folder at the mapped `path` if nothing is in it; return whether it is gone."""
+        with self.folder(path.parent) as above, naming(path):
+            try:
+                os.rmdir(path.name, dir_fd=above)
+            except FileNotFoundError:
+                return True
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+                    return False
+                raise
+        self._mapped.clear()
+        return True
+
+    @staticmethod
+    def _unlink_if_there(folder: int, name: bytes) -> None:
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            return
+
+    @contextmanager
+    def _opened(self, path: TreePath, flags: int) -> Iterator[int]:
+        descriptor = self.kernel.open_inside(self._descriptor, path or b".", flags, resolve=0)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+_HINTS: Final = {
+    errno.EACCES: "run it as root",
+    errno.EPERM: "run it as root",
+    errno.ENOSPC: "free some space, then run it again",
+    errno.EDQUOT: "free some space, then run it again",
+    errno.EROFS: "mount it for writing, or give --root a system that can be written to",
+}
+
+
+@contextmanager
+def naming(path: TreePath) -> Iterator[None]:
+    """Turn an `OSError` into a `WorldFailed` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        problem = (error.strerror or "the system call failed").lower()
+        raise WorldFailed(shown(path), problem, hint=_HINTS.get(error.errno or 0)) from error
+
+
+def shown(path: TreePath) -> str:
+    """Return `path` as people write it: with its leading slash.
+
+    >>> shown(TreePath(b"etc/fstab"))
+    '/etc/fstab'
+    """
+    return f"/{path.text}"

@@ -1,0 +1,70 @@
+"""The documents of a system that say what it is: its universe and its trust; and how a bare tree becomes a system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import tomli_w
+
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.settings import SETTINGS_PATH, Settings, write_settings
+from cosmos.errors import NoSolution
+from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.model.names import Arch
+from cosmos.model.universe import UNIVERSE_PATH, Universe
+from cosmos.treepath import TreePath
+
+TRUST_PATH: Final = TreePath(b"etc/cosmos/trust.toml")
+STATE_FOLDER: Final = TreePath(b"var/lib/cosmos")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Initialised:
+    """What `init` wrote and what it found."""
+
+    wrote: tuple[TreePath, ...]
+    kept: tuple[TreePath, ...]
+
+
+def read_universe(root: LiveRoot) -> Universe:
+    """Return what is installed; raises `NoSolution` where the tree is no system of ours."""
+    data = universe_bytes(root)
+    if data is None:
+        raise NoSolution(
+            shown(UNIVERSE_PATH),
+            f"is not there: {root.path} is no system that cosmos keeps",
+            hint="cosmos init --root DIR makes one of a bare tree",
+        )
+    return Universe.parse(data, shown(UNIVERSE_PATH))
+
+
+def universe_bytes(root: LiveRoot) -> bytes | None:
+    """Return the exact bytes of the universe, or None where there is none."""
+    return root.document(UNIVERSE_PATH, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def rendered(universe: Universe) -> bytes:
+    """Return the universe as the bytes of its document."""
+    return tomli_w.dumps(universe.to_toml()).encode()
+
+
+def trust_bytes(root: LiveRoot) -> bytes | None:
+    """Return the trust document that the operator accepted, or None where none was."""
+    return root.document(TRUST_PATH, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def initialise(root: LiveRoot, *, arch: Arch, version: str) -> Initialised:
+    """Write the settings and an empty universe where they are missing; what is there is kept as it is."""
+    wrote, kept = list[TreePath](), list[TreePath]()
+    if root.document(SETTINGS_PATH, max_bytes=MAX_DOCUMENT_BYTES) is None:
+        write_settings(root, Settings())
+        wrote.append(SETTINGS_PATH)
+    else:
+        kept.append(SETTINGS_PATH)
+    if universe_bytes(root) is None:
+        root.replace_document(UNIVERSE_PATH, rendered(Universe(arch=arch, version=version)))
+        wrote.append(UNIVERSE_PATH)
+    else:
+        kept.append(UNIVERSE_PATH)
+    return Initialised(wrote=tuple(wrote), kept=tuple(kept))

@@ -1,0 +1,258 @@
+"""Compare a running system with its universe: is every path still what a star put there?
+
+Judged of each recorded entry: that it is there, its kind, mode and owner, a file's bytes, a symlink's target, which
+file a hard link shares, a device's number, a file's capabilities and other recorded attributes. And of the universe
+itself: that no path has two owners, that what stars depend on is installed, that upstream's `files` and our `entry`
+rows agree.
+
+Nothing passes in silence. What cannot be read is an error (`unreadable`), a star that upstream recorded without digests
+is named (`unjudged`), and an installation that was cut off is named. Contents are hashed in pieces: memory stays flat.
+
+What is not judged: paths that no star owns, times, and owners below a `--root` that belongs to an ordinary user
+(`owners_judged` says so).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.device.journal import standing
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.system import read_universe
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError, Differs, WorldFailed
+from cosmos.model.names import StarName
+from cosmos.model.reporter import Reporter, Silent
+from cosmos.model.universe import UNIVERSE_PATH, Installed, InstalledEntry, Universe
+from cosmos.tree.entry import CAPABILITY
+from cosmos.treepath import TreePath, escaped
+
+_CONFIGURATION: Final = b"etc/"
+_PROGRESS_EVERY: Final = 64  # entries; a terminal is not drawn at each
+_KINDS: Final = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+_UNSETTLED: Final = {
+    "idle": None,
+    "running": "an installation is going on",
+    "interrupted": "an installation was cut off; the next `cosmos install` puts back what was there before",
+}
+_FORMATS: Final = {
+    "file": stat.S_IFREG,
+    "hardlink": stat.S_IFREG,
+    "dir": stat.S_IFDIR,
+    "symlink": stat.S_IFLNK,
+    "char": stat.S_IFCHR,
+    "block": stat.S_IFBLK,
+    "fifo": stat.S_IFIFO,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One thing that is not as it was installed. `star` is empty where it concerns the universe itself."""
+
+    path: TreePath
+    star: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"{shown(self.path)} ({self.star}): {self.problem}" if self.star else f"{shown(self.path)}: {self.problem}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemVerdict:
+    """What a comparison found. `judged` counts entries, `bytes_read` what was hashed."""
+
+    root: str
+    stars: int
+    judged: int
+    bytes_read: int
+    differences: tuple[Difference, ...]
+    unreadable: tuple[Difference, ...]
+    unjudged: tuple[StarName, ...]
+    owners_judged: bool
+
+    @property
+    def is_good(self) -> bool:
+        """Whether everything was judged and is as it was installed."""
+        return not (self.differences or self.unreadable or self.unjudged)
+
+    def error(self) -> CosmosError | None:
+        """Return what to raise: `Differs` where something is not as it was or cannot be judged, `WorldFailed` where
+        all that went wrong is that something cannot be read; None where the system is good."""
+        lines = tuple(str(difference) for difference in (*self.differences, *self.unreadable))
+        lines += tuple(f"{name}: cannot be judged: it was recorded without digests" for name in self.unjudged)
+        if self.differences or self.unjudged:
+            problem = f"{_counted(len(self.differences), 'difference')} from its universe"
+            if self.unjudged:
+                problem += f", {_counted(len(self.unjudged), 'star')} cannot be judged"
+            return Differs(self.root, problem, differences=lines)
+        if self.unreadable:
+            problem = f"{_counted(len(self.unreadable), 'path')} cannot be read: {', '.join(lines[:3])}"
+            return WorldFailed(self.root, problem, hint="run it as root")
+        return None
+
+
+def verify_system(root: Path, reporter: Reporter | None = None) -> SystemVerdict:
+    """Return how the system at `root` compares with its universe; raises only where it has none that can be read."""
+    with LiveRoot.open(root) as live:
+        return verify_live(live, reporter or Silent())
+
+
+def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
+    """Return how `root` compares with its universe."""
+    universe = read_universe(root)
+    check = _Check(root)
+    total = sum(len(star.entries) for star in universe.installed.values())
+    done = 0
+    for name, star in sorted(universe.installed.items()):
+        places = {Digest.of(bytes(entry.path)): entry.path for entry in star.entries}
+        for entry in star.entries:
+            check.entry(name, entry, places)
+            done += 1
+            if done % _PROGRESS_EVERY == 0 or done == total:
+                reporter.progress("verify", done, total)
+    differences = [*_inconsistencies(universe), *check.differences]
+    if (unsettled := _UNSETTLED[standing(root)]) is not None:
+        differences.insert(0, _of_universe(unsettled))
+    return SystemVerdict(
+        root=str(root.path),
+        stars=len(universe.installed),
+        judged=done,
+        bytes_read=check.bytes_read,
+        differences=tuple(differences),
+        unreadable=tuple(check.unreadable),
+        unjudged=tuple(sorted(name for name, star in universe.installed.items() if star.files and not star.entries)),
+        owners_judged=root.keeps_owners,
+    )
+
+
+class _Check:
+    """The comparison as it goes on: what it found so far."""
+
+    def __init__(self, root: LiveRoot) -> None:
+        self._root = root
+        self._owners = root.keeps_owners
+        self.differences: list[Difference] = []
+        self.unreadable: list[Difference] = []
+        self.bytes_read = 0
+
+    def entry(self, star: StarName, entry: InstalledEntry, places: Mapping[Digest, TreePath]) -> None:
+        """Judge one entry; `places` finds a hard link's target among the star's paths, by the digest of its text."""
+        try:
+            found = self._root.stat(entry.path)
+            problems = ["is missing"] if found is None else list(self._problems(entry, found, places))
+        except (OSError, WorldFailed) as error:
+            reason = error.problem if isinstance(error, WorldFailed) else (error.strerror or "it failed").lower()
+            self.unreadable.append(Difference(path=entry.path, star=star, problem=f"cannot be read: {reason}"))
+            return
+        self.differences += [Difference(path=entry.path, star=star, problem=problem) for problem in problems]
+
+    def _problems(
+        self, entry: InstalledEntry, found: os.stat_result, places: Mapping[Digest, TreePath]
+    ) -> Iterator[str]:
+        if stat.S_IFMT(found.st_mode) != _FORMATS[entry.kind]:
+            yield f"is a {_kind_of(found)}, was installed as a {_KINDS[_FORMATS[entry.kind]]}"
+            return
+        mode = stat.S_IMODE(found.st_mode)
+        if entry.kind != "symlink" and mode != entry.mode:  # Linux gives every symlink 0777
+            yield f"has the mode {mode:04o}, was installed with {entry.mode:04o}"
+        if self._owners and (found.st_uid, found.st_gid) != (entry.uid, entry.gid):
+            yield f"belongs to {found.st_uid}:{found.st_gid}, was installed for {entry.uid}:{entry.gid}"
+        if entry.rdev is not None and (os.major(found.st_rdev), os.minor(found.st_rdev)) != entry.rdev:
+            number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+            yield f"is device {number}, was installed as {entry.rdev[0]}:{entry.rdev[1]}"
+        if entry.kind == "file":
+            yield from self._file_problems(entry)
+        elif entry.kind == "symlink":
+            target = self._root.link_target(entry.path)
+            if Digest.of(target) != entry.digest:
+                yield f"points to {TreePath(target).text}, which is not where it was installed to point"
+        elif entry.kind == "hardlink":
+            yield from self._hard_link_problems(entry, found, places)
+
+    def _file_problems(self, entry: InstalledEntry) -> Iterator[str]:
+        with self._root.file(entry.path) as descriptor:
+            with open(descriptor, "rb", closefd=False) as stream:
+                digest = Digest.of_stream(stream)
+                self.bytes_read += stream.tell()
+            held = {name: _attribute(descriptor, name) for name in {CAPABILITY, *(name for name, _ in entry.xattrs)}}
+        if digest != entry.digest:
+            word = "was modified" if entry.path.startswith(_CONFIGURATION) else "has other bytes"
+            yield f"{word}: it is {digest}, was installed as {entry.digest or 'none'}"
+        for name, value in sorted(held.items()):
+            wanted = dict(entry.xattrs).get(name)
+            if value != wanted:
+                yield f"has the attribute {escaped(name)} {_hex(value)}, was installed with {_hex(wanted)}"
+
+    def _hard_link_problems(
+        self, entry: InstalledEntry, found: os.stat_result, places: Mapping[Digest, TreePath]
+    ) -> Iterator[str]:
+        target = places.get(entry.digest) if entry.digest is not None else None
+        if target is None:
+            yield "was installed as a hard link to a path that its star does not have"
+            return
+        other = self._root.stat(target)
+        if other is None or (other.st_dev, other.st_ino) != (found.st_dev, found.st_ino):
+            yield f"is no longer one file with {shown(target)}"
+
+
+def _inconsistencies(universe: Universe) -> Iterator[Difference]:
+    owners: dict[TreePath, StarName] = {}
+    for name, star in sorted(universe.installed.items()):
+        if star.entries and {entry.path for entry in star.entries} != set(star.files):
+            yield _of_universe(f"installed.{name}: its files and its entries name different paths")
+        if len(set(star.files)) != len(star.files):
+            yield _of_universe(f"installed.{name}: names one path twice")
+        for needed in star.dependencies:
+            if needed not in universe.installed:
+                yield _of_universe(f"installed.{name}: depends on {needed}, which is not installed")
+        for path in _owned(star):
+            if owners.setdefault(path, name) != name:
+                yield _of_universe(f"{shown(path)} belongs to both {owners[path]} and {name}")
+
+
+def _owned(star: Installed) -> Iterator[TreePath]:
+    """The paths that only one star may have: folders are shared."""
+    folders = {entry.path for entry in star.entries if entry.kind == "dir"}
+    return (path for path in star.files if path not in folders)
+
+
+def _of_universe(problem: str) -> Difference:
+    return Difference(path=UNIVERSE_PATH, star="", problem=problem)
+
+
+def _attribute(descriptor: int, name: bytes) -> bytes | None:
+    try:
+        return os.getxattr(descriptor, name)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return None
+        raise
+
+
+def _hex(value: bytes | None) -> str:
+    return "none" if value is None else value.hex()
+
+
+def _kind_of(found: os.stat_result) -> str:
+    return _KINDS.get(stat.S_IFMT(found.st_mode), "thing of another kind")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

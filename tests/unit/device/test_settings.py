@@ -1,0 +1,97 @@
+"""config.toml: upstream's format, read strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from cosmos.device.root import LiveRoot
+from cosmos.device.settings import SETTINGS_PATH, Settings, read_settings, write_settings
+from cosmos.errors import Malformed, NoSolution
+from cosmos.model.image import GalaxySource
+from cosmos.model.names import GalaxyName
+from cosmos.treepath import ROOT, TreePath
+
+EXAMPLE = b"""
+install_dir = "/"
+cache_dir = "/var/cache/cosmos"
+
+[galaxies]
+core = "/mnt/usb/galaxies/core"
+extra = "http://10.0.0.1:8000"
+mine = { url = "/srv/mine", allow-unsigned = true }
+"""
+
+
+def source(name: str, url: str, *, allow_unsigned: bool = False) -> GalaxySource:
+    return GalaxySource(name=GalaxyName.parse(name), url=url, allow_unsigned=allow_unsigned)
+
+
+def test_the_example_of_the_format_reads_in_its_order() -> None:
+    settings = Settings.parse(EXAMPLE, "config.toml")
+    assert settings.install_dir == ROOT
+    assert settings.cache_dir == TreePath(b"var/cache/cosmos")
+    assert settings.galaxies == (
+        source("core", "/mnt/usb/galaxies/core"),
+        source("extra", "http://10.0.0.1:8000"),
+        source("mine", "/srv/mine", allow_unsigned=True),
+    )
+
+
+def test_what_is_written_reads_back() -> None:
+    settings = Settings.parse(EXAMPLE, "config.toml")
+    assert Settings.parse(tomli_w.dumps(settings.to_toml()).encode(), "config.toml") == settings
+
+
+def test_the_file_that_upstreams_init_writes_is_taken() -> None:
+    upstream = b'install_dir = "/"\ncache_dir = "/var/cache/cosmos"\n\n[galaxies]\ncore = "file:///mnt/usb/galaxies/core"\n'
+    assert Settings.parse(upstream, "config.toml").galaxies == (source("core", "file:///mnt/usb/galaxies/core"),)
+
+
+@pytest.mark.parametrize("key", ["install_dir", "cache_dir"])
+def test_a_folder_below_galaxies_is_told_from_a_galaxy(key: str) -> None:
+    document = f'[galaxies]\ncore = "/g"\n{key} = "/"\n'.encode()
+    with pytest.raises(Malformed, match=f"galaxies.{key}") as caught:
+        Settings.parse(document, "config.toml")
+    assert "above the line [galaxies]" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ("instal_dir = '/'", "instal_dir: unknown key"),
+        ("install_dir = 'opt'", "install_dir: want an absolute path"),
+        ("install_dir = '/a/../../b'", "install_dir: "),
+        ("cache_dir = '/'", "cache_dir: the whole system"),
+        ("[galaxies]\ncore = 7", "galaxies.core: want a string"),
+        ("[galaxies]\n'../x' = '/g'", "galaxies"),
+        ("[galaxies]\ncore = { url = '/g', unsigned = true }", "galaxies.core.unsigned: unknown key"),
+    ],
+)
+def test_a_slip_names_its_path(document: str, path: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        Settings.parse(document.encode(), "config.toml")
+    assert path in str(caught.value)
+
+
+def test_a_system_without_settings_has_the_defaults(tmp_path: Path) -> None:
+    with LiveRoot.open(tmp_path) as root:
+        assert read_settings(root) == Settings()
+
+
+def test_a_galaxy_is_added_last_and_renewed_in_its_place(tmp_path: Path) -> None:
+    settings = Settings().with_galaxy(source("a", "/1")).with_galaxy(source("b", "/2")).with_galaxy(source("a", "/3"))
+    assert [(galaxy.name, galaxy.url) for galaxy in settings.galaxies] == [("a", "/3"), ("b", "/2")]
+    with LiveRoot.open(tmp_path) as root:
+        write_settings(root, settings)
+        assert read_settings(root) == settings
+    assert (tmp_path / str(SETTINGS_PATH)).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_galaxy_that_is_not_there_cannot_be_removed() -> None:
+    settings = Settings().with_galaxy(source("core", "/1"))
+    with pytest.raises(NoSolution, match="there is: core"):
+        settings.without_galaxy(GalaxyName("cor"))
+    assert settings.without_galaxy(GalaxyName("core")).galaxies == ()
