@@ -1,0 +1,121 @@
+"""Races against a writer on a live root: a folder exchanged for a link that leads outside, at every step that it takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cosmos.device.journal import at_work, journal, settle
+from cosmos.device.kernel import Kernel
+from cosmos.device.laying import Laying, Layout
+from cosmos.device.root import LiveRoot
+from cosmos.device.system import initialise, read_universe
+from cosmos.errors import CosmosError
+from cosmos.model.names import Arch
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+MOST_STEPS = 200
+LONG_AGO = 1_000_000_000
+
+
+class ExchangingKernel(Kernel):
+    """A kernel on whose `at`-th call somebody exchanges `folder` for a link to `outside`."""
+
+    def __init__(self, folder: Path, outside: Path, at: int) -> None:
+        super().__init__()
+        self._folder = folder
+        self._outside = outside
+        self._left = at
+
+    @property
+    def has_exchanged(self) -> bool:
+        return self._left < 0
+
+    def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
+        self._maybe_exchange()
+        return super().open_inside(folder, path, flags, resolve=resolve, mode=mode)
+
+    def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
+        self._maybe_exchange()
+        super().rename_new(folder, old, new)
+
+    def _maybe_exchange(self) -> None:
+        if self._left == 0:
+            self._folder.rename(self._folder.with_name("aside"))
+            self._folder.symlink_to(self._outside)
+        self._left -= 1
+
+
+def a_system(tmp_path: Path) -> tuple[Path, Path]:
+    inside, outside = tmp_path / "root", tmp_path / "outside"
+    (inside / "usr/lib").mkdir(parents=True)
+    (outside / "lib").mkdir(parents=True)
+    (outside / "lib/secret").write_text("host")
+    (inside / "usr/lib/secret").write_text("system")
+    os.utime(outside / "lib", (LONG_AGO, LONG_AGO))
+    with LiveRoot.open(inside) as root:
+        initialise(root, arch=Arch("x86_64"), version="1")
+    return inside, outside
+
+
+def install(root: LiveRoot) -> None:
+    entries = [
+        Entry(path=TreePath(b"usr/lib/a"), kind="file", mode=0o644, content=b"x"),
+        Entry(path=TreePath(b"usr/lib/b"), kind="hardlink", mode=0o644, target=b"usr/lib/a"),
+        Entry(path=TreePath(b"usr/lib/c"), kind="symlink", mode=0o777, target=b"a"),
+        Entry(path=TreePath(b"usr/lib/d/e"), kind="file", mode=0o644, content=b"x"),
+    ]
+    folder = Entry(path=TreePath(b"usr/lib/d"), kind="dir", mode=0o755)
+    with at_work(root):
+        settle(root)
+        with journal(root) as going_on:
+            laying = Laying(root, going_on, tag="t")
+            laying.prepare(Layout(star="s", folders=[folder], entries=entries))
+            laying.publish()
+
+
+def test_a_folder_exchanged_at_any_step_never_leads_a_writer_outside(tmp_path: Path) -> None:
+    refused = 0
+    for step in range(MOST_STEPS):
+        inside, outside = a_system(tmp_path / str(step))
+        kernel = ExchangingKernel(inside / "usr", outside, step)
+        try:
+            with LiveRoot.open(inside, kernel) as root:
+                install(root)
+        except CosmosError:
+            refused += 1
+        held = sorted(str(path.relative_to(outside)) for path in outside.rglob("*"))
+        assert held == ["lib", "lib/secret"], f"something was written outside at step {step}"
+        assert (outside / "lib").stat().st_mtime == LONG_AGO, f"something was written outside and undone at step {step}"
+        if not kernel.has_exchanged:
+            break
+    else:
+        pytest.fail("the installation takes more steps than were tried")
+    assert refused > 20, "the attack came too late to matter"
+
+
+def test_a_folder_exchanged_at_any_step_never_shows_the_host(tmp_path: Path) -> None:
+    for step in range(MOST_STEPS):
+        inside, outside = a_system(tmp_path / str(step))
+        kernel = ExchangingKernel(inside / "usr", outside, step)
+        with LiveRoot.open(inside, kernel) as root:
+            assert root.document(TreePath(b"usr/lib/secret"), max_bytes=99) in (b"system", None)
+            found = root.stat(TreePath(b"usr/lib/secret"))
+            assert found is None or found.st_size == len("system")
+        if not kernel.has_exchanged:
+            return
+
+
+def test_state_below_a_planted_link_stays_inside(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "root", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (inside / "var").symlink_to(outside)
+    (inside / "etc").symlink_to("../outside")
+    with LiveRoot.open(inside) as root:
+        initialise(root, arch=Arch("x86_64"), version="1")
+        assert read_universe(root).version == "1"
+    assert list(outside.iterdir()) == []
