@@ -1,8 +1,9 @@
-"""What this program is: its version, and where its bugs go."""
+"""What this program is: its version, and where a fault in it is reported."""
 
 from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = "0.1.0"  # pyproject.toml says the same; tests/house checks it
-REPORT_BUGS_TO: Final = "report it with the lines above and the command that you typed to the maintainers of cosmos-builder"
+VERSION: Final = "0.1.0"  # also in pyproject.toml; a test compares them
+LAYER_FORMAT: Final = 1  # rises when the bytes of a layer change for the same star: a lock pins it
+REPORT_BUGS_TO: Final = "the project's issue tracker, with the command, its output and `cosmos doctor`"

@@ -44,19 +44,41 @@ def durable_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """
     with blaming(path):
         make_folder(path.parent)
-        number, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(number, "wb") as stream:
-                yield stream
-                stream.flush()
-                os.fchmod(stream.fileno(), mode)
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with drafted(path.parent, mode) as draft:
+            yield draft.stream
+            draft.keep_as(path)
+
+
+class Draft:
+    """A temporary file that is being written. Nobody finds it under a name before `keep_as`."""
+
+    __slots__ = ("_mode", "_temporary", "stream")
+
+    def __init__(self, stream: BinaryIO, temporary: Path, mode: int) -> None:
+        self.stream = stream
+        self._temporary = temporary
+        self._mode = mode
+
+    def keep_as(self, path: Path) -> None:
+        """Make the draft stand at `path`, durably; no more can be written. `path` is on the draft's file system."""
+        self.stream.flush()
+        os.fchmod(self.stream.fileno(), self._mode)
+        os.fsync(self.stream.fileno())
+        self.stream.close()
+        self._temporary.replace(path)
         sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def drafted(folder: Path, mode: int = 0o644) -> Iterator[Draft]:
+    """Give a draft in `folder`, which must be there; if the block does not keep it, it is removed. Raises `OSError`."""
+    number, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=folder)
+    temporary = Path(name)
+    try:
+        with os.fdopen(number, "wb") as stream:
+            yield Draft(stream, temporary, mode)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -1,0 +1,156 @@
+"""`Store`: bytes by their digest, on the builder's disk.
+
+    ROOT/blobs/9f/9f86d0…           a blob's bytes; its name is its SHA-256 in hex
+    ROOT/results/2c/2c26b4…         a small document by the digest of whatever shaped it: see below
+    ROOT/partial/                   downloads that were cut off (transport.partial writes them)
+    ROOT/temporary/                 what is being written right now
+    ROOT/lock                       held together by writers, alone by `sweep`
+
+A blob is named by digest and size, the form of the Bazel Remote Execution API. A name appears when all of its bytes are
+on the disk, so that a kill or a power cut at any moment leaves a blob whole or absent; what a killed writer left in
+`temporary/` is removed by `sweep`. Every read hashes again: a store is a cache, never a reason to trust.
+
+A result is stored as one line `cosmos-result 1 KEY DIGEST` and its data; one that does not fit its line is not there.
+Unlike a blob, a result cannot be checked against what asked for it: whoever uses one for more than speed checks it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from cosmos.digest import Digest
+from cosmos.durable import Draft, blaming, drafted, make_folder
+from cosmos.errors import Refused, WorldFailed
+from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.store.locking import alone_if_free, shared
+
+_READ_ONLY = 0o444  # a slip of a person's editor must not change a blob
+_RESULT_HEADER = "cosmos-result 1 {key} {digest}\n"
+
+
+class NotStored(WorldFailed):
+    """The store does not hold a blob that was asked for."""
+
+
+class Store:
+    """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def partial_dir(self) -> Path:
+        """Where downloads that were cut off wait to be resumed."""
+        return self.root / "partial"
+
+    def has(self, digest: Digest, size_bytes: int) -> bool:
+        """Return whether a blob of that name and size is there; its bytes are not looked at."""
+        try:
+            return self._blob(digest).stat().st_size == size_bytes
+        except OSError:
+            return False
+
+    def get(self, digest: Digest, size_bytes: int) -> bytes:
+        """Return the blob, hashed again. A damaged one is removed: `Refused`. Raises `NotStored` if there is none."""
+        data = self._read(self._blob(digest))
+        if data is None:
+            raise NotStored(digest, f"the store {self.root} does not hold it")
+        if len(data) == size_bytes and Digest.of(data) == digest:
+            return data
+        self._remove_if_damaged(digest, size_bytes)
+        raise Refused(
+            digest,
+            f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {Digest.of(data)}",
+            hint="it was removed; run the same command again to fetch it anew",
+        )
+
+    def put(self, data: bytes | memoryview) -> Digest:
+        """Keep `data` durably and return its digest. Raises `WorldFailed` when the disk is full."""
+        digest = Digest.of(data)
+        path = self._blob(digest)
+        if self._read(path) != data:
+            with self._draft() as draft:
+                draft.stream.write(data)
+                make_folder(path.parent)
+                draft.keep_as(path)
+        return digest
+
+    def put_file(self, source: Path) -> Digest:
+        """Keep the bytes of the file `source` durably, a piece at a time, and return their digest."""
+        hasher = hashlib.sha256()
+        with blaming(source), source.open("rb") as stream, self._draft() as draft:
+            while piece := stream.read(READ_CHUNK_BYTES):
+                hasher.update(piece)
+                draft.stream.write(piece)
+            digest = Digest.from_hex(hasher.hexdigest())
+            make_folder(self._blob(digest).parent)
+            draft.keep_as(self._blob(digest))
+        return digest
+
+    def get_result(self, key: Digest) -> bytes | None:
+        """Return what was kept under `key`, or None; a damaged result counts as none and is removed."""
+        path = self._result(key)
+        whole = self._read(path)
+        if whole is None:
+            return None
+        header, newline, data = whole.partition(b"\n")
+        if header + newline == _RESULT_HEADER.format(key=key, digest=Digest.of(data)).encode():
+            return data
+        path.unlink(missing_ok=True)  # at worst a good one that another process just wrote: it is made again
+        return None
+
+    def put_result(self, key: Digest, data: bytes) -> None:
+        """Keep the small document `data` under `key` durably; what was there is replaced."""
+        path = self._result(key)
+        with self._draft() as draft:
+            draft.stream.write(_RESULT_HEADER.format(key=key, digest=Digest.of(data)).encode())
+            draft.stream.write(data)
+            make_folder(path.parent)
+            draft.keep_as(path)
+
+    def sweep(self) -> bool:
+        """Remove what killed writers left behind; return False if some process is writing, and so nothing was done."""
+        with alone_if_free(self.root / "lock") as is_alone:
+            if is_alone:
+                shutil.rmtree(self.root / "temporary", ignore_errors=True)
+            return is_alone
+
+    def _blob(self, digest: Digest) -> Path:
+        return self.root / "blobs" / digest.hex[:2] / digest.hex
+
+    def _result(self, key: Digest) -> Path:
+        return self.root / "results" / key.hex[:2] / key.hex
+
+    @contextlib.contextmanager
+    def _draft(self) -> Iterator[Draft]:
+        folder = self.root / "temporary"
+        with blaming(self.root), shared(self.root / "lock"):
+            make_folder(folder)
+            with drafted(folder, _READ_ONLY) as draft:
+                yield draft
+
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
+
+    def _remove_if_damaged(self, digest: Digest, size_bytes: int) -> None:
+        """Take the blob out of the way and remove it, unless another process has mended it meanwhile."""
+        path, aside = self._blob(digest), self.root / "temporary" / f"damaged-{digest.hex}"
+        with blaming(path), contextlib.suppress(FileNotFoundError):
+            make_folder(aside.parent)
+            path.rename(aside)
+            data = aside.read_bytes()
+            if len(data) == size_bytes and Digest.of(data) == digest:
+                aside.rename(path)
+            else:
+                aside.unlink()

@@ -1,0 +1,225 @@
+"""The store: whole or absent, whatever happens to whoever writes it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cosmos import durable
+from cosmos.canon import digest_of
+from cosmos.digest import Digest
+from cosmos.errors import Refused, WorldFailed
+from cosmos.store.blobs import NotStored, Store
+
+KEY = digest_of({"a": "key"})
+OTHER_KEY = digest_of({"another": "key"})
+
+
+def blobs(root: Path) -> list[Path]:
+    return [path for path in (root / "blobs").rglob("*") if path.is_file()]
+
+
+def assert_whole(root: Path) -> int:
+    """Every name in the store stands for exactly its bytes; return how many there are."""
+    for path in blobs(root):
+        assert Digest.of(path.read_bytes()).hex == path.name
+    for path in (root / "results").rglob("*"):
+        if path.is_file():
+            header, _, data = path.read_bytes().partition(b"\n")
+            assert header == f"cosmos-result 1 sha256:{path.name} {Digest.of(data)}".encode()
+    return len(blobs(root))
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Run `work` in a child and return its process id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return child
+
+
+def test_what_is_put_can_be_had_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = store.put(memoryview(b"star"))
+    assert store.has(digest, 4)
+    assert store.get(digest, 4) == b"star"
+    assert store.put(b"star") == digest
+
+
+def test_a_file_is_put_by_its_digest(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"x" * 3_000_000)
+    store = Store(tmp_path / "store")
+    digest = store.put_file(tmp_path / "big")
+    assert digest == Digest.of(b"x" * 3_000_000)
+    assert store.get(digest, 3_000_000) == b"x" * 3_000_000
+
+
+def test_an_empty_store_holds_nothing_and_is_not_made_by_asking(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    assert not store.has(KEY, 0)
+    assert store.get_result(KEY) is None
+    with pytest.raises(NotStored, match="does not hold it"):
+        store.get(KEY, 0)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_blob_is_not_had_under_another_size(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = store.put(b"star")
+    assert not store.has(digest, 5)
+
+
+@pytest.mark.parametrize("damage", [b"sta!", b"star!", b""])
+def test_a_damaged_blob_is_refused_and_removed_so_that_it_can_be_fetched_again(tmp_path: Path, damage: bytes) -> None:
+    store = Store(tmp_path)
+    digest = store.put(b"star")
+    path = blobs(tmp_path)[0]
+    path.chmod(0o644)
+    path.write_bytes(damage)
+    with pytest.raises(Refused, match="damaged"):
+        store.get(digest, 4)
+    assert not store.has(digest, 4)
+    store.put(b"star")
+    assert store.get(digest, 4) == b"star"
+
+
+def test_putting_mends_a_damaged_blob_of_the_same_size(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = store.put(b"star")
+    blobs(tmp_path)[0].chmod(0o644)
+    blobs(tmp_path)[0].write_bytes(b"sta!")
+    store.put(b"star")
+    assert store.get(digest, 4) == b"star"
+
+
+def test_a_result_is_kept_and_replaced(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_result(KEY, b"one\ntwo")
+    assert store.get_result(KEY) == b"one\ntwo"
+    store.put_result(KEY, b"three")
+    assert store.get_result(KEY) == b"three"
+
+
+@pytest.mark.parametrize("damage", [b"", b"cosmos-result 1\nthree", b"three"])
+def test_a_damaged_result_counts_as_none(tmp_path: Path, damage: bytes) -> None:
+    store = Store(tmp_path)
+    store.put_result(KEY, b"three")
+    path = next(path for path in (tmp_path / "results").rglob("*") if path.is_file())
+    path.chmod(0o644)
+    path.write_bytes(damage)
+    assert store.get_result(KEY) is None
+    assert not path.exists()
+
+
+def test_a_result_that_was_moved_under_another_key_counts_as_none(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_result(KEY, b"three")
+    store.put_result(OTHER_KEY, b"four")
+    here, there = (tmp_path / "results" / key.hex[:2] / key.hex for key in (KEY, OTHER_KEY))
+    here.replace(there)
+    assert store.get_result(OTHER_KEY) is None
+
+
+def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    started = bytes(range(256)) * 4096  # 1 MiB: long enough to be hit in the middle
+
+    def write_for_ever() -> None:
+        number = os.getpid()
+        while True:
+            number += 1
+            store.put(number.to_bytes(8, "big") + started)
+            store.put_result(KEY, number.to_bytes(8, "big") + started)
+
+    counts = []
+    for turn in range(30):
+        child = forked(write_for_ever)
+        time.sleep(0.005 + turn * 0.0017)
+        os.kill(child, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        counts.append(assert_whole(tmp_path))
+    assert counts[-1] > 5, "the writers never got to write"
+    assert any((tmp_path / "temporary").iterdir()), "no writer was hit in the middle of a write"
+    assert store.sweep()
+    assert not (tmp_path / "temporary").exists()
+    assert store.get_result(KEY) is not None
+
+
+def test_writers_at_the_same_time_do_not_disturb_one_another(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def write() -> None:
+        for number in range(40):
+            digest = store.put(f"blob {number}".encode() * 1000)
+            assert store.get(digest, len(f"blob {number}") * 1000)
+            store.put_result(KEY, f"result {number}".encode())
+            assert store.get_result(KEY) is not None
+
+    children = [forked(write) for _ in range(4)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0, 0]
+    assert assert_whole(tmp_path) == 40
+    assert store.get_result(KEY) == b"result 39"
+
+
+def test_sweeping_leaves_a_writer_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store._draft() as draft:
+        draft.stream.write(b"half")
+        assert not store.sweep()
+        assert any((tmp_path / "temporary").iterdir())
+        draft.keep_as(tmp_path / "whole")
+    assert (tmp_path / "whole").read_bytes() == b"half"
+
+
+@pytest.mark.parametrize("where", ["write", "fsync"])
+def test_a_full_disk_fails_as_the_world_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    store = Store(tmp_path)
+    before = store.put(b"before")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if where == "fsync":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        monkeypatch.setattr(durable.Draft, "keep_as", full)
+    with pytest.raises(WorldFailed, match="the disk is full") as caught:
+        store.put(b"after")
+    assert "make room" in str(caught.value.hint)
+    assert not store.has(Digest.of(b"after"), 5)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert store.get(before, 6) == b"before"
+
+
+def test_a_write_that_the_kernel_cuts_short_leaves_nothing_half_written(tmp_path: Path) -> None:
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from cosmos.errors import WorldFailed\n"
+        "from cosmos.store.blobs import Store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try:\n"
+        "    Store(Path(sys.argv[1])).put(b'x' * 200_000)\n"
+        "except WorldFailed as error:\n"
+        "    raise SystemExit(5) from error\n"
+    )
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, capture_output=True, text=True)
+    assert done.returncode == 5, done.stderr
+    assert blobs(tmp_path) == []
+    assert list((tmp_path / "temporary").iterdir()) == []
