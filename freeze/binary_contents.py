@@ -1,4 +1,4 @@
-"""What a single-file binary holds and needs, as JSON on stdout. Run by the Python that built it (it unmarshals code).
+"""What a single-file binary holds and needs, as JSON. Run by the Python that built it (it unmarshals code).
 
     {"entries": [{"name": "PYZ.pyz/cosmos.digest", "kind": "code", "size_bytes": 2811, "digest": "sha256:…"}, …],
      "libraries": ["libc.so.6", …],      shared libraries that must be in the system
@@ -17,14 +17,15 @@ import json
 import marshal
 import re
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
+from typing import TYPE_CHECKING
 
-from PyInstaller.archive.readers import CArchiveReader
+if TYPE_CHECKING:
+    from PyInstaller.archive.readers import CArchiveReader
 
 _PYC_HEADER_BYTES = 16  # PEP 552: magic, flags, and 8 bytes of hash or of time and size
 _NEEDED = re.compile(r"^\s+NEEDED\s+(\S+)$", re.MULTILINE)
@@ -36,6 +37,8 @@ Piece = tuple[str, str, bytes]  # name, kind ("code", "library", "data"), bytes
 
 def pieces(binary: Path) -> Iterator[Piece]:
     """Yield every piece of the archive, those of the two archives inside it included."""
+    from PyInstaller.archive.readers import CArchiveReader  # here, so that the rest can be read without it
+
     archive = CArchiveReader(str(binary))
     for name, (*_, kind) in archive.toc.items():
         if kind == "z":
@@ -112,7 +115,12 @@ def described(binary: Path) -> dict[str, object]:
     libraries, glibc = needs(binary, [piece for piece in found if piece[1] == "library"])
     return {
         "entries": [
-            {"name": name, "kind": kind, "size_bytes": len(content), "digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+            {
+                "name": name,
+                "kind": kind,
+                "size_bytes": len(content),
+                "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
+            }
             for name, kind, content in found
         ],
         "libraries": libraries,
@@ -124,4 +132,6 @@ def described(binary: Path) -> dict[str, object]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Say what a single-file binary holds and needs, as JSON.")
     parser.add_argument("binary", type=Path, help="the binary to read")
-    json.dump(described(parser.parse_args().binary), sys.stdout, indent=1)
+    parser.add_argument("out", type=Path, help="the file to write")
+    options = parser.parse_args()
+    options.out.write_text(json.dumps(described(options.binary), indent=1) + "\n")

@@ -43,7 +43,8 @@ def check_binary() -> None:
     works = {
         "zlib": zlib.decompress(zlib.compress(words)) == words,
         "lzma": lzma.decompress(lzma.compress(words)) == words,
-        "zstandard " + ".".join(map(str, zstandard.ZSTD_VERSION)): zstandard.decompress(zstandard.compress(words)) == words,
+        "zstandard " + ".".join(map(str, zstandard.ZSTD_VERSION)): zstandard.decompress(zstandard.compress(words))
+        == words,
         "nacl": key.verify_key.verify(key.sign(words)) == words,
         "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
         "jinja2": rendered == "&lt;",

@@ -1,0 +1,205 @@
+"""Builds the single-file `cosmos` binary, and lays it out as the star `cosmos`. `make binary` calls it.
+
+    build/binary/cosmos          the binary
+    build/binary/contents.json   what it holds and what it needs of a system (see binary_contents.py)
+    build/stars/cosmos/          stars/cosmos with the binary in it: what `stellar build-star` takes
+
+The same sources, locked packages, Python and system libraries give the same bytes, whatever folder, user, umask, locale
+or environment they are built in. docs/binary.md says how, and tests/repro/test_binary.py shows it. Nothing is done
+when nothing changed. Standard library only: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from exact_venv import ensure_venv
+from needs import Builder, refuse_what_cannot_build
+from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
+from star_layout import lay_out_star, star_is_current
+
+FREEZE = Path(__file__).resolve().parent
+START_TIMEOUT_SECONDS = 60
+EXIT_WORLD_FAILED = 5  # as in cosmos.errors
+EXIT_INTERRUPTED = 130
+
+_MISSING = re.compile(r"^(?:missing|excluded) module named (\S+) - imported by (.+)$", re.MULTILINE)
+
+
+def inputs(places: Places) -> dict[str, str]:
+    """Return the digest of everything of ours, and of the Python, that shapes the binary: name -> digest or version."""
+    sources = sorted((places.root / "builder" / "cosmos").rglob("*.py"))
+    recipe = [*sorted(FREEZE.glob("*.py")), FREEZE / "cosmos.spec", places.requirements]
+    files = {str(path.relative_to(places.root)): sha256(path) for path in [*sources, *recipe]}
+    return {"python": sys.version, "python at": sys.base_prefix, **files}
+
+
+def is_current(places: Places, now: Mapping[str, str]) -> bool:
+    """Say whether the binary is there and was made of just these inputs, and of libraries that are still the same."""
+    try:
+        then = json.loads(places.stamp.read_text())
+        return (
+            then["inputs"] == now
+            and then["binary"] == sha256(places.binary)
+            and all(sha256(Path(path)) == digest for path, digest in then["libraries"].items())
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def freeze(places: Places) -> Path:
+    """Run PyInstaller and return the new binary, not yet in its place."""
+    say("building (PyInstaller)")
+    for name in ("home", "tmp", "work", "dist"):
+        shutil.rmtree(places.work / name, ignore_errors=True)
+        (places.work / name).mkdir(parents=True)
+    run(
+        [
+            *(str(places.venv / "bin" / "python"), "-s", "-P", "-m", "PyInstaller", "--clean", "--noconfirm"),
+            *("--log-level", "WARN", "--distpath", str(places.work / "dist"), "--workpath", str(places.work / "work")),
+            str(FREEZE / "cosmos.spec"),
+        ],
+        environment=plain_environment(places),
+        log=places.work / "pyinstaller.log",
+    )
+    refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
+    return places.work / "dist" / "cosmos"
+
+
+def refuse_missing_modules(warnings: str) -> None:
+    """Raise if a module of ours imports what PyInstaller did not find or what the spec leaves out."""
+    for missing, importers in _MISSING.findall(warnings):
+        for name, how in re.findall(r"([\w./-]+) \(([^)]*)\)", importers):
+            ours = name.split(".")[0] == "cosmos" or Path(name).name == "entry.py"
+            if ours and not {"conditional", "optional"} & set(how.split(", ")):
+                raise BuildError(
+                    f"{name}: imports {missing}, which is not in the binary",
+                    "name its package in pyproject.toml and run make requirements, "
+                    "or take it out of EXCLUDED in freeze/cosmos.spec",
+                )
+
+
+def examine(places: Places, binary: Path) -> dict[str, object]:
+    """Return what the binary holds and needs; raises if it names a folder of this machine."""
+    say("reading it back")
+    out = places.work / "contents.new"
+    reader = [str(places.venv / "bin" / "python"), "-s", "-P", str(FREEZE / "binary_contents.py")]
+    run([*reader, str(binary), str(out)], environment=plain_environment(places), log=places.work / "contents.log")
+    contents: dict[str, object] = json.loads(out.read_text())
+    if contents["absolute"]:
+        raise BuildError(f"the binary names folders of this machine: {contents['absolute']}")
+    return contents
+
+
+def refuse_what_does_not_start(places: Places, binary: Path) -> None:
+    """Raise unless the binary answers to both of its names and every compiled part in it works."""
+    say("starting it")
+    import tomllib  # here, so that an older Python gets as far as being refused in words
+
+    version = tomllib.loads((places.root / "pyproject.toml").read_text())["project"]["version"]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"PATH": SYSTEM_PATH, "HOME": folder, "TMPDIR": folder}
+        for name in ("cosmos", "stellar"):
+            link = Path(folder) / name
+            link.symlink_to(binary)
+            said = answer([str(link), "--version"], environment)
+            if said != f"{name} {version}\n":
+                raise BuildError(f"{name} --version: said {said!r}, but pyproject.toml says {version}")
+        answer([str(binary), "--check-binary"], environment)
+
+
+def answer(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return what a program says on stdout; raises if it fails."""
+    done = subprocess.run(  # noqa: S603 - our own binary
+        list(command), env=dict(environment), capture_output=True, text=True, timeout=START_TIMEOUT_SECONDS, check=False
+    )
+    if done.returncode:
+        raise BuildError(f"{' '.join(command)}: exit {done.returncode}; it said\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def put_in_place(places: Places, new: Path, contents: Mapping[str, object], made_of: Mapping[str, str]) -> None:
+    """Move the new binary to where it belongs. The stamp is removed first and written last."""
+    places.stamp.unlink(missing_ok=True)
+    libraries = json.loads((places.work / "work" / "cosmos" / "libraries.json").read_text())
+    places.contents.write_text(json.dumps({"python": sys.version, **contents}, indent=1) + "\n")
+    (places.work / "contents.new").unlink()
+    new.chmod(0o755)
+    new.replace(places.binary)
+    places.stamp.write_text(
+        json.dumps({"binary": sha256(places.binary), "libraries": libraries, "inputs": made_of}, indent=1)
+    )
+
+
+@contextlib.contextmanager
+def alone(places: Places) -> Iterator[IO[str]]:
+    """Hold the build folder for one build at a time."""
+    places.work.mkdir(parents=True, exist_ok=True)
+    with (places.work / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def build(places: Places, wheels: Path | None) -> bool:
+    """Build what is not there yet; say whether there was anything to do."""
+    made_of = inputs(places)
+    if is_current(places, made_of):
+        if not star_is_current(places):
+            lay_out_star(places)
+        return False
+    refuse_what_cannot_build(Builder.here())
+    (places.work / "tmp").mkdir(exist_ok=True)
+    ensure_venv(places, wheels)
+    new = freeze(places)
+    contents = examine(places, new)
+    refuse_what_does_not_start(places, new)
+    put_in_place(places, new, contents, made_of)
+    lay_out_star(places)
+    return True
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(
+        description="Build the single-file cosmos binary and lay it out as the star cosmos."
+    )
+    parser.add_argument(
+        "--build", type=Path, default=FREEZE.parent / "build", metavar="DIR", help="where to build (default: build/)"
+    )
+    parser.add_argument(
+        "--wheels", type=Path, metavar="DIR", help="take the locked packages from this folder, not from an index"
+    )
+    options = parser.parse_args()
+    places = Places(root=FREEZE.parent, build=options.build.resolve())
+    wheels = options.wheels.resolve() if options.wheels else None
+    began = time.monotonic()
+    try:
+        with alone(places):
+            changed = build(places, wheels)
+    except (BuildError, OSError, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(f"binary: error: {error}\n")
+        if isinstance(error, BuildError) and error.hint:
+            sys.stderr.write(f"binary: hint: {error.hint}\n")
+        return EXIT_WORLD_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    say(f"built in {time.monotonic() - began:.0f} s" if changed else "nothing to do: it is current")
+    size = places.binary.stat().st_size
+    sys.stdout.write(f"{places.binary}\n  {size:,} bytes\n  sha256:{sha256(places.binary)}\n  star: {places.star}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

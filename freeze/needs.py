@@ -1,0 +1,76 @@
+"""What building the binary takes of the running Python and of the machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from places import SYSTEM_PATH, BuildError
+
+TOOLS = ("objcopy", "objdump", "strip")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Builder:
+    """What the running Python and the machine offer."""
+
+    version: tuple[int, int]
+    has_venv: bool
+    shared_library: str  # the file name of libpython; empty if this Python was built without one
+    has_shared_library: bool
+    is_debian: bool
+    missing_tools: tuple[str, ...]
+
+    @classmethod
+    def here(cls) -> Builder:
+        """Return what this machine offers."""
+        name = str(sysconfig.get_config_var("INSTSONAME") or "")
+        shared = name if ".so" in name else ""
+        return cls(
+            version=sys.version_info[:2],
+            has_venv=all(is_there(module) for module in ("venv", "ensurepip")),
+            shared_library=shared,
+            has_shared_library=bool(shared) and libpython().is_file(),
+            is_debian=sys.base_prefix == "/usr" and Path("/etc/debian_version").exists(),
+            missing_tools=tuple(tool for tool in TOOLS if shutil.which(tool, path=SYSTEM_PATH) is None),
+        )
+
+
+def is_there(module: str) -> bool:
+    """Say whether a module can be imported; an empty folder of that name does not count."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None
+
+
+def libpython() -> Path:
+    """Return where the running Python's shared library should be."""
+    name = str(sysconfig.get_config_var("INSTSONAME"))
+    folders = (
+        sysconfig.get_config_var("LIBDIR"),
+        f"{sys.base_prefix}/lib",
+        f"/usr/lib/{sysconfig.get_config_var('MULTIARCH')}",
+    )
+    places = [Path(folder) / name for folder in folders if folder]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def refuse_what_cannot_build(builder: Builder) -> None:
+    """Raise `BuildError`, naming the package that is missing, unless `builder` has all that it takes."""
+    major, minor = builder.version
+    if builder.missing_tools:
+        raise BuildError(f"{', '.join(builder.missing_tools)}: not found", "apt-get install binutils")
+    if not builder.has_venv:
+        hint = f"apt-get install python{major}.{minor}-venv" if builder.is_debian else "make binary PYTHON=…"
+        raise BuildError("this Python cannot make virtual environments: it has no ensurepip", hint)
+    if not builder.has_shared_library:
+        if builder.is_debian:
+            missing = builder.shared_library or f"libpython{major}.{minor}.so.1.0"
+            raise BuildError(f"{missing}: not found", f"apt-get install libpython{major}.{minor}")
+        raise BuildError(
+            "this Python has no shared library",
+            "use a Python that was configured with --enable-shared: make binary PYTHON=…",
+        )
