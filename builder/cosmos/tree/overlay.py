@@ -15,6 +15,7 @@ targets of every star are mapped *before* layering, so that rule 3 does not trip
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -109,9 +110,9 @@ def remapped(entries: Iterable[Entry], star: str, paths: PathMap) -> dict[TreePa
     for entry in entries:
         moved = _moved(entry, paths)
         held = tree.get(moved.path)
-        if moved is not entry and moved.kind == "symlink" and _points_at_itself(moved, paths):
+        if entry.kind == "symlink" and moved.path != entry.path and _destination(entry, paths) == moved.path:
             continue
-        if held is None or (held.kind != "dir" and moved.kind == "dir" and _stands_for(held, paths)):
+        if held is None:
             tree[moved.path] = moved
         elif not (held.kind == moved.kind == "dir"):
             raise NoSolution(star, f"brings /{moved.path.text} twice once /usr is merged")
@@ -151,20 +152,22 @@ def _moved(entry: Entry, paths: PathMap) -> Entry:
     path = paths.mapped(entry.path)
     if entry.kind == "hardlink":
         return replace(entry, path=path, target=bytes(paths.mapped(TreePath(entry.target))))
-    return entry if path == entry.path else replace(entry, path=path)
+    if path == entry.path:
+        return entry
+    if entry.kind == "symlink" and b".." in entry.target.split(b"/") and not entry.target.startswith(b"/"):
+        destination = _destination(entry, paths)
+        if destination is not None:  # the same place, as seen from the new folder
+            return replace(entry, path=path, target=posixpath.relpath(destination, path.parent or b"."))
+    return replace(entry, path=path)
 
 
-def _points_at_itself(link: Entry, paths: PathMap) -> bool:
-    target = link.target.lstrip(b"/") if link.target.startswith(b"/") else bytes(link.path.parent) + b"/" + link.target
+def _destination(link: Entry, paths: PathMap) -> TreePath | None:
+    """Return where a symlink leads once /usr is merged, by its text alone; None where that is not inside the tree."""
+    absolute = posixpath.normpath(posixpath.join(b"/", link.path.parent, link.target))
     try:
-        return paths.mapped(TreePath.rooted(target)) == link.path
+        return paths.mapped(TreePath.rooted(absolute))
     except ValueError:
-        return False
-
-
-def _stands_for(held: Entry, paths: PathMap) -> bool:
-    """Whether `held` is one of the merge's own links, brought by the star as well."""
-    return held.kind == "symlink" and paths.mapped(held.path) != held.path
+        return None
 
 
 def _replaces(new: ManifestLine, owner: str, old: ManifestLine, held: str, winners: Mapping[TreePath, str]) -> bool:

@@ -1,0 +1,271 @@
+"""The commands that build: `new`, `freeze`, `build`, `verify`, `ls`, `cat`, `boot`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import click
+
+import cosmos
+from cosmos.build.boot import BootRequest, boot
+from cosmos.build.definition import read_definition
+from cosmos.build.freeze import check, freeze
+from cosmos.build.image import BuildOptions, Built, build_image
+from cosmos.build.look import file_bytes, find_image, listed
+from cosmos.build.new import new_image
+from cosmos.build.verify import ReleaseVerdict, verify_release_folder
+from cosmos.build.world import World, program_identity
+from cosmos.canon import Json
+from cosmos.cli import device
+from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.keyring.anchors import home_anchor, load_trust
+from cosmos.model.names import StarName
+from cosmos.trust.keys import PublicKey
+
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_PATH = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+_home_option = click.option(
+    "--home", type=_FOLDER, envvar="COSMOS_HOME", help="The builder's home [default: the nearest .cosmos/]."
+)
+_EVERYTHING = "*"
+
+
+@click.command()
+@click.argument("folder", metavar="NAME", type=_PATH)
+@click.option("--arch", default=os.uname().machine, show_default=True, help="The machine that it is for.")
+@click.option("--galaxy", nargs=2, default=("core", "../galaxy"), metavar="NAME URL", help="Where its stars come from.")
+@click.option("--epoch", type=int, help="source-date-epoch [default: $SOURCE_DATE_EPOCH, else the start of today].")
+@_json_option
+def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_json: bool) -> None:
+    """Make a small image definition to begin from."""
+    around = surroundings()
+    today = int(around.environ.get("SOURCE_DATE_EPOCH") or int(around.now()) // 86400 * 86400)
+    files = new_image(folder, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch)
+    if as_json:
+        emit({"files": [str(file) for file in files]})
+        return
+    for file in files:
+        say(str(file))
+    say(f"next: name stars in {files[0]}, then cosmos freeze {folder}")
+
+
+@click.command("freeze")
+@click.argument("image", type=_PATH, required=False)
+@click.option("--check", "only_check", is_flag=True, help="Say offline whether the lock still fits; exit 7 if not.")
+@click.option(
+    "--upgrade",
+    "upgraded",
+    multiple=True,
+    is_flag=False,
+    flag_value=_EVERYTHING,
+    metavar="[STAR]",
+    help="Move this star (without a name: every star) to the newest version that fits. May be repeated.",
+)
+@click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
+@click.option("--root", type=_FOLDER, help="Without IMAGE: lock what is installed on the system at this root.")
+@_home_option
+@_json_option
+@click.pass_context
+def freeze_command(
+    context: click.Context,
+    image: Path | None,
+    only_check: bool,
+    upgraded: tuple[str, ...],
+    offline: bool,
+    root: Path | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Resolve IMAGE's stars and pin each in universe.lock.toml.
+
+    Without IMAGE, pin what is installed on this system (or on the one at --root).
+    """
+    if image is None:
+        if only_check or upgraded:
+            raise click.UsageError("--check and --upgrade belong to an IMAGE")
+        context.invoke(device.freeze, root=root or Path("/"), offline=offline, as_json=as_json)
+        return
+    if root is not None:
+        raise click.UsageError("name an IMAGE or a --root, not both")
+    definition = read_definition(image)
+    if only_check:
+        check(definition)
+        _answer({"lock": str(definition.lock_file), "fresh": True}, as_json, f"{definition.lock_file}: fits its image")
+        return
+    world = _world(home, image, offline=offline, quiet=as_json)
+    frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded))
+    stars = len(frozen.lock.stars)
+    word = "written" if frozen.changed else "unchanged"
+    row: dict[str, Json] = {"lock": str(definition.lock_file), "stars": stars, "changed": frozen.changed}
+    _answer(row, as_json, f"{definition.lock_file}: {word}, {stars} stars\nnext: cosmos build {definition.folder}")
+
+
+@click.command()
+@click.argument("image", type=_PATH)
+@click.option("--offline", is_flag=True, help="Make no socket and open no galaxy; use what the store holds.")
+@click.option("--out", type=_FOLDER, help="Where the release goes [default: out/ in the image's folder].")
+@click.option("--jobs", type=click.IntRange(min=1), help="Stars to work on at once [default: one a processor].")
+@click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
+@click.option("--key", "key_file", type=_FILE, help="Sign the release with this secret key.")
+@click.option("--keep-root", type=_FOLDER, help="Write the finished tree out as files, to look at.")
+@passphrase_fd_option
+@_home_option
+@_json_option
+def build(
+    image: Path,
+    offline: bool,
+    out: Path | None,
+    jobs: int | None,
+    level: int | None,
+    key_file: Path | None,
+    keep_root: Path | None,
+    passphrase_fd: int | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
+    definition = read_definition(image)
+    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
+    options = BuildOptions(
+        out=out or definition.folder / "out",
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        identity=program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent),
+        level=level,
+        key=keys[0] if keys else None,
+        keep_root=keep_root,
+    )
+    world = _world(home, image, offline=offline, quiet=as_json)
+    built = build_image(definition, world, options)
+    if not built.signed:
+        world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
+    if as_json:
+        emit(_built_row(built))
+        return
+    _say_built(built, key_file)
+
+
+@click.command()
+@click.argument("path", type=_PATH, required=False)
+@click.option("--key", "key_files", type=_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--root", type=_FOLDER, help="Check the system at this root instead [default: /].")
+@_home_option
+@_json_option
+@click.pass_context
+def verify(
+    context: click.Context,
+    path: Path | None,
+    key_files: tuple[Path, ...],
+    root: Path | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Check the release in PATH against a pinned key; without PATH, the running system against its universe.
+
+    Exit 0 when every byte is as it was signed or recorded; 4 for a bad signature, 7 naming what differs.
+    """
+    if path is None:
+        if key_files:
+            raise click.UsageError("--key belongs to a release: name its folder")
+        context.invoke(device.verify, root=root or Path("/"), as_json=as_json)
+        return
+    if root is not None:
+        raise click.UsageError("name a release or a --root, not both")
+    keys = [PublicKey.parse(file.read_bytes(), str(file)) for file in key_files]
+    if not keys:
+        keys = list(load_trust(home_anchor(surroundings().home(home, near=path))).roots.keys("release"))
+    verdict = verify_release_folder(path, keys, reporter=surroundings().reporter(quiet=as_json))
+    _answer(_verdict_row(verdict), as_json, _verdict_text(verdict))
+
+
+@click.command()
+@click.argument("image", type=_PATH)
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@_json_option
+def ls(image: Path, globs: tuple[str, ...], as_json: bool) -> None:
+    """List what an image holds, as its manifest states it. Only its index is read."""
+    lines = listed(find_image(image), globs)
+    if as_json:
+        emit({"entries": [str(line) for line in lines]})
+        return
+    for line in lines:
+        say(str(line))
+
+
+@click.command()
+@click.argument("image", type=_PATH)
+@click.argument("path")
+def cat(image: Path, path: str) -> None:
+    """Write one file of an image to stdout. Only its layer is read, and it is verified first."""
+    sys.stdout.buffer.write(file_bytes(find_image(image), path))
+    sys.stdout.buffer.flush()
+
+
+def _world(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> World:
+    around = surroundings()
+    return World(home=around.home(home, near=near), offline=offline, reporter=around.reporter(quiet=quiet))
+
+
+def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:
+    if _EVERYTHING in names:
+        return "all"
+    try:
+        return frozenset(StarName.parse(name) for name in names)
+    except ValueError as error:
+        raise click.UsageError(f"--upgrade: {error}") from error
+
+
+def _answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
+    if as_json:
+        emit(dict(row))
+    else:
+        say(text)
+
+
+def _built_row(built: Built) -> dict[str, Json]:
+    return {
+        "folder": str(built.folder),
+        "content-root": str(built.content_root),
+        "signed": built.signed,
+        "changed": built.changed,
+        "files": [
+            {"name": subject.name, "size-bytes": subject.size_bytes, "digest": str(subject.digest)}
+            for subject in built.release.subjects
+        ],
+    }
+
+
+def _say_built(built: Built, key_file: Path | None) -> None:
+    image = next((subject for subject in built.release.subjects if subject.name.endswith(".tar.zst")), None)
+    say(f"{'built' if built.changed else 'unchanged'} {built.folder}")
+    for subject in built.release.subjects:
+        say(f"  {subject.size_bytes:>11,}  {subject.name}")
+    say(f"content root  {built.content_root}")
+    if image is not None:
+        say(f"pack digest   {image.digest}")
+    public = f" --key {key_file.with_suffix('.pub')}" if key_file is not None else ""
+    say(f"next: cosmos verify {built.folder}{public}, or cosmos boot {built.folder}")
+
+
+def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:
+    return {
+        "folder": str(verdict.folder),
+        "content-root": str(verdict.content_root),
+        "signers": list(verdict.signers),
+        "files": len(verdict.release.subjects),
+        "entries": verdict.entries,
+    }
+
+
+def _verdict_text(verdict: ReleaseVerdict) -> str:
+    return (
+        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries} entries in the image\n"
+        f"content root  {verdict.content_root}\n"
+        f"signed by     {', '.join(verdict.signers)}"
+    )

@@ -1,0 +1,84 @@
+"""The manifest is one text for one tree, and reads back exactly."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosmos.digest import Digest
+from cosmos.errors import Malformed
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine, content_root, manifest, parse_manifest
+from cosmos.treepath import TreePath, escaped, unescaped
+
+NAMES = st.binary(min_size=1, max_size=12).filter(lambda raw: not set(raw) & {0, 0x2F} and raw not in (b".", b".."))
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: TreePath.parse(b"/".join(parts)))
+NUMBERS = st.integers(0, 1 << 31)
+XATTRS = st.lists(st.tuples(NAMES, st.binary(max_size=8)), max_size=2, unique_by=lambda pair: pair[0])
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Entry:
+    path, mode = draw(PATHS), draw(st.integers(0, 0o7777))
+    uid, gid = draw(NUMBERS), draw(NUMBERS)
+    xattrs = tuple(sorted(draw(XATTRS)))
+    match draw(st.sampled_from(["file", "dir", "symlink", "hardlink", "char"])):
+        case "file":
+            return Entry(path=path, kind="file", mode=mode, uid=uid, gid=gid, content=draw(st.binary()), xattrs=xattrs)
+        case "symlink":
+            return Entry(path=path, kind="symlink", mode=0o777, target=draw(NAMES))
+        case "hardlink":
+            return Entry(path=path, kind="hardlink", mode=mode, target=bytes(draw(PATHS)))
+        case "char":
+            return Entry(path=path, kind="char", mode=mode, rdev=(draw(st.integers(0, 255)), draw(st.integers(0, 255))))
+        case _:
+            return Entry(path=path, kind="dir", mode=mode, uid=uid, gid=gid, xattrs=xattrs)
+
+
+@given(st.lists(entries(), max_size=5, unique_by=lambda entry: entry.path))
+def test_a_manifest_reads_back_exactly_whatever_the_names(tree: list[Entry]) -> None:
+    lines = [ManifestLine.of(entry) for entry in tree]
+    text = manifest(lines)
+    assert parse_manifest(text, "m") == tuple(sorted(lines, key=lambda line: line.path))
+    assert content_root(reversed(lines)) == Digest.of(text)
+
+
+@given(st.binary())
+def test_the_text_form_of_any_name_reads_back(raw: bytes) -> None:
+    assert unescaped(escaped(raw)) == raw
+    assert escaped(raw).isprintable() or not any(ord(char) < 0xA0 and not char.isprintable() for char in escaped(raw))
+
+
+def test_a_line_of_the_manifest_is_what_the_documentation_says() -> None:
+    entry = Entry(
+        path=TreePath(b"usr/bin/a b"), kind="file", mode=0o4755, content=b"x", xattrs=((b"security.capability", b"\1"),)
+    )
+    digest = Digest.of(b"x")
+    assert str(ManifestLine.of(entry)) == f"file 4755 0 0 1 {digest} - security.capability=01 usr/bin/a\\x20b -"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dir 0755 0 0 0 - - - b -\ndir 0755 0 0 0 - - - a -\n",  # not sorted
+        "dir 0755 0 0 0 - - - a -\ndir 0755 0 0 0 - - - a -\n",  # twice
+        "dir 755 0 0 0 - - - a -\n",  # not as it is written
+        "dir 0755 0 0 0 - - - ../a -\n",
+        "door 0755 0 0 0 - - - a -\n",
+        "dir 0755 0 0 0 - - - a -",  # no newline
+        "dir 0755 0 0 a -\n",
+        "dir 0755 x 0 0 - - - a -\n",
+    ],
+)
+def test_a_manifest_that_we_would_not_have_written_is_refused(text: str) -> None:
+    with pytest.raises(Malformed, match="^m"):
+        parse_manifest(text.encode(), "m")
+
+
+def test_a_changed_mode_changes_the_content_root_and_a_changed_time_does_not() -> None:
+    late = Entry(path=TreePath(b"a"), kind="file", mode=0o644, mtime=9)
+    early = Entry(path=TreePath(b"a"), kind="file", mode=0o644, mtime=1)
+    setuid = Entry(path=TreePath(b"a"), kind="file", mode=0o4644)
+    roots = [content_root([ManifestLine.of(entry)]) for entry in (late, early, setuid)]
+    assert roots[0] == roots[1] != roots[2]

@@ -1,0 +1,122 @@
+"""Layers lie over one another by rules that a person can state."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosmos.errors import NoSolution
+from cosmos.tree.entry import Entry, Kind
+from cosmos.tree.manifest import ManifestLine
+from cosmos.tree.overlay import IMPLIED, TEMPLATE, Layer, PathMap, hard_links_ordered, overlay, remapped
+from cosmos.treepath import TreePath
+
+MERGED = PathMap(links={b"bin": TreePath(b"usr/bin"), b"lib": TreePath(b"usr/lib")})
+
+
+def entry(path: str, kind: Kind = "file", mode: int = 0o644, *, target: bytes = b"", content: bytes = b"") -> Entry:
+    return Entry(path=TreePath.parse(path), kind=kind, mode=mode, target=target, content=content)
+
+
+def layer(owner: str, *entries: Entry) -> Layer:
+    return Layer(owner=owner, lines=[ManifestLine.of(item) for item in entries])
+
+
+def tree(*entries: Entry) -> dict[TreePath, Entry]:
+    return {item.path: item for item in entries}
+
+
+def test_two_stars_may_not_own_one_path() -> None:
+    with pytest.raises(NoSolution) as caught:
+        overlay([layer("nano", entry("etc/rc")), layer("vim", entry("etc/rc"))], {})
+    assert "/etc/rc: both nano (file) and vim (file) bring it" in str(caught.value)
+    assert "owners" in (caught.value.hint or "")
+
+
+def test_two_stars_may_not_own_one_path_even_with_the_same_bytes() -> None:
+    with pytest.raises(NoSolution):
+        overlay([layer("a", entry("x", content=b"same")), layer("b", entry("x", content=b"same"))], {})
+
+
+@pytest.mark.parametrize("winner", ["nano", "vim"])
+def test_the_image_says_who_wins_a_path_and_the_loser_drops_it(winner: str) -> None:
+    layers = [layer("nano", entry("etc/rc", content=b"n")), layer("vim", entry("etc/rc", content=b"v"))]
+    made = overlay(layers, {TreePath(b"etc/rc"): winner})
+    assert made.owners[TreePath(b"etc/rc")] == winner
+    loser = next(item for item in layers if item.owner != winner)
+    assert made.dropped(loser) == {TreePath(b"etc/rc")}
+
+
+def test_a_winner_that_is_neither_of_the_two_decides_nothing() -> None:
+    with pytest.raises(NoSolution):
+        overlay([layer("a", entry("x")), layer("b", entry("x"))], {TreePath(b"x"): "c"})
+
+
+def test_folders_merge_and_the_first_in_lock_order_gives_the_mode() -> None:
+    made = overlay([layer("a", entry("srv", "dir", 0o700)), layer("b", entry("srv", "dir", 0o755))], {})
+    assert made.lines[TreePath(b"srv")].mode == 0o700
+
+
+def test_the_template_has_the_last_word_on_a_folder() -> None:
+    made = overlay([layer("a", entry("tmp", "dir", 0o755)), layer(TEMPLATE, entry("tmp", "dir", 0o1777))], {})
+    assert made.lines[TreePath(b"tmp")].mode == 0o1777
+
+
+def test_a_folder_that_nobody_names_is_made() -> None:
+    made = overlay([layer("a", entry("usr/bin/x"))], {})
+    assert (made.lines[TreePath(b"usr")].mode, made.owners[TreePath(b"usr")]) == (0o755, IMPLIED)
+    assert list(made.lines) == [b"usr", b"usr/bin", b"usr/bin/x"]
+
+
+@pytest.mark.parametrize("kind", ["symlink", "file"])
+def test_nothing_lies_below_what_is_no_folder(kind: Kind) -> None:
+    below = layer("a", entry("opt", kind, target=b"etc" if kind == "symlink" else b""))
+    with pytest.raises(NoSolution, match="which a makes a"):
+        overlay([below, layer("b", entry("opt/passwd"))], {})
+
+
+def test_a_folder_and_a_file_at_one_path_are_refused() -> None:
+    with pytest.raises(NoSolution, match="folder"):
+        overlay([layer("a", entry("x", "dir")), layer("b", entry("x"))], {TreePath(b"x"): "b"})
+
+
+def test_a_merged_usr_moves_paths_and_hard_link_targets() -> None:
+    star = [entry("bin/gunzip"), entry("bin/zcat", "hardlink", target=b"bin/gunzip")]
+    moved = remapped(star, "gzip-1.0.0", MERGED)
+    assert list(moved) == [b"usr/bin/gunzip", b"usr/bin/zcat"]
+    assert moved[TreePath(b"usr/bin/zcat")].target == b"usr/bin/gunzip"
+
+
+def test_a_link_that_stood_for_the_merge_is_dropped() -> None:
+    for target in (b"/usr/bin/sh", b"../usr/bin/sh"):
+        moved = remapped([entry("usr/bin/sh"), entry("bin/sh", "symlink", target=target)], "dash-1.0.0", MERGED)
+        assert [(item.path, item.kind) for item in moved.values()] == [(b"usr/bin/sh", "file")]
+
+
+def test_a_relative_link_that_moves_still_leads_to_the_same_place() -> None:
+    moved = remapped([entry("lib/conf", "symlink", target=b"../etc/conf")], "s-1.0.0", MERGED)
+    assert moved[TreePath(b"usr/lib/conf")].target == b"../../etc/conf"
+    kept = remapped([entry("lib/a/x.so", "symlink", target=b"x.so.1")], "s-1.0.0", MERGED)
+    assert kept[TreePath(b"usr/lib/a/x.so")].target == b"x.so.1"
+
+
+def test_two_files_of_a_star_that_the_merge_brings_together_are_refused() -> None:
+    with pytest.raises(NoSolution, match="brings /usr/bin/sh twice"):
+        remapped([entry("bin/sh"), entry("usr/bin/sh")], "dash-1.0.0", MERGED)
+
+
+def test_the_first_path_of_a_hard_link_group_is_the_file() -> None:
+    made = hard_links_ordered(tree(entry("a", "hardlink", target=b"z"), entry("z", content=b"data")), "s-1.0.0")
+    assert made[TreePath(b"a")].kind == "file"
+    assert bytes(made[TreePath(b"a")].content) == b"data"
+    assert (made[TreePath(b"z")].kind, made[TreePath(b"z")].target) == ("hardlink", b"a")
+
+
+def test_hard_links_that_only_link_to_one_another_are_refused() -> None:
+    with pytest.raises(NoSolution):
+        hard_links_ordered(tree(entry("a", "hardlink", target=b"b"), entry("b", "hardlink", target=b"a")), "s-1.0.0")
+
+
+def test_a_hard_link_may_not_lose_its_file_to_another_star() -> None:
+    linked = layer("a", entry("x"), entry("y", "hardlink", target=b"x"))
+    with pytest.raises(NoSolution, match="hard link"):
+        overlay([linked, layer("b", entry("x"))], {TreePath(b"x"): "b"})
