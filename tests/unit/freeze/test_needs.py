@@ -1,0 +1,132 @@
+"""What building the binary takes, and how it is refused where something is missing."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def freeze(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the scripts of freeze/ importable, as they are for each other."""
+    monkeypatch.syspath_prepend(str(repo / "freeze"))
+
+
+@pytest.fixture
+def needs(freeze: None) -> ModuleType:
+    import needs
+
+    return needs
+
+
+@pytest.fixture
+def build_binary(freeze: None) -> ModuleType:
+    import build_binary
+
+    return build_binary
+
+
+@pytest.fixture
+def exact_venv(freeze: None) -> ModuleType:
+    import exact_venv
+
+    return exact_venv
+
+
+DEBIAN = {
+    "version": (3, 11),
+    "has_venv": True,
+    "shared_library": "libpython3.11.so.1.0",
+    "has_shared_library": True,
+    "is_debian": True,
+    "missing_tools": (),
+}
+
+
+def refusal(needs: ModuleType, **differs: object) -> tuple[str, str]:
+    with pytest.raises(needs.BuildError) as caught:
+        needs.refuse_what_cannot_build(needs.Builder(**(DEBIAN | differs)))
+    return str(caught.value), caught.value.hint
+
+
+def test_a_builder_with_everything_may_build(needs: ModuleType) -> None:
+    needs.refuse_what_cannot_build(needs.Builder(**DEBIAN))
+
+
+def test_debians_python_without_venv_names_the_package(needs: ModuleType) -> None:
+    assert refusal(needs, has_venv=False)[1] == "apt-get install python3.11-venv"
+
+
+def test_debians_python_without_its_shared_library_names_the_package(needs: ModuleType) -> None:
+    assert refusal(needs, has_shared_library=False) == (
+        "libpython3.11.so.1.0: not found",
+        "apt-get install libpython3.11",
+    )
+
+
+def test_a_python_built_without_shared_library_says_how_to_get_one(needs: ModuleType) -> None:
+    problem, hint = refusal(needs, is_debian=False, shared_library="", has_shared_library=False)
+    assert "no shared library" in problem
+    assert "--enable-shared" in hint
+
+
+def test_missing_binutils_are_named(needs: ModuleType) -> None:
+    assert refusal(needs, missing_tools=("objcopy", "strip")) == (
+        "objcopy, strip: not found",
+        "apt-get install binutils",
+    )
+
+
+def test_this_machine_is_described_without_failing(needs: ModuleType) -> None:
+    assert needs.Builder.here().version == sys.version_info[:2]
+
+
+def test_a_module_of_ours_that_imports_what_is_left_out_is_refused(build_binary: ModuleType) -> None:
+    for line in (
+        "excluded module named sqlite3 - imported by cosmos.store.blobs (top-level)",
+        "missing module named 'six.moves' - imported by click.core (optional), cosmos.digest (delayed)",
+        "excluded module named bz2 - imported by shutil (optional), /somewhere/freeze/entry.py (delayed)",
+    ):
+        with pytest.raises(build_binary.BuildError, match="is not in the binary"):
+            build_binary.refuse_missing_modules(line + "\n")
+
+
+def test_what_others_import_if_it_is_there_may_be_left_out(build_binary: ModuleType) -> None:
+    build_binary.refuse_missing_modules(
+        "excluded module named ctypes - imported by click._winconsole (top-level)\n"
+        "missing module named _typeshed - imported by cosmos.tables (conditional)\n"
+        "missing module named cosmos_like - imported by cosmology.core (top-level)\n"
+    )
+
+
+def test_a_package_that_is_not_locked_is_refused(exact_venv: ModuleType) -> None:
+    exact_venv.refuse_other_packages({"click": "8.1", "pip": "23"}, {"click": "8.1"})
+    for installed in ({"click": "8.1", "attrs": "1"}, {"click": "8.2"}, {}):
+        with pytest.raises(exact_venv.BuildError, match="does not hold what is locked"):
+            exact_venv.refuse_other_packages(installed, {"click": "8.1"})
+
+
+def test_code_that_names_a_folder_of_the_builder_is_found(freeze: None) -> None:
+    import binary_contents
+
+    source = "def outer():\n    def inner(): pass\n"
+    assert binary_contents.absolute_names(compile(source, "cosmos/digest.py", "exec")) == set()
+    assert binary_contents.absolute_names(compile(source, "/home/a/digest.py", "exec")) == {"/home/a/digest.py"}
+
+
+def test_programs_that_the_binary_starts_do_not_get_its_libraries(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_back = runpy.run_path(str(repo / "freeze" / "entry.py"))["give_back_the_library_path"]
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp/unpacked")
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG", raising=False)
+    give_back()
+    assert "LD_LIBRARY_PATH" not in os.environ
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp/unpacked:/opt/lib")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/lib")
+    give_back()
+    assert os.environ["LD_LIBRARY_PATH"] == "/opt/lib"
+    assert "LD_LIBRARY_PATH_ORIG" not in os.environ

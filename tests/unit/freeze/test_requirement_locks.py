@@ -1,0 +1,46 @@
+"""The locked requirements: every package pinned with hashes, no address, and the three locks agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+LOCKS = ("requirements.txt", "requirements-dev.txt", "freeze/requirements-binary.txt")
+_PIN = re.compile(r"^([a-z0-9-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
+
+
+def pins(path: Path) -> dict[str, str]:
+    return {name: version for name, version, _ in _PIN.findall(path.read_text())}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_line_of_a_lock_is_a_pin_with_hashes_or_a_comment(repo: Path, lock: str) -> None:
+    rest = _PIN.sub("", (repo / lock).read_text())
+    strays = [line for line in rest.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert strays == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_lock_names_an_address(repo: Path, lock: str) -> None:
+    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted-host", (repo / lock).read_text())
+
+
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_checks_and_binary_use_the_very_packages_that_the_program_does(repo: Path, lock: str) -> None:
+    program = pins(repo / "requirements.txt")
+    assert program
+    assert program.items() <= pins(repo / lock).items()
+
+
+def test_the_lock_covers_what_the_project_asks_for(repo: Path) -> None:
+    asked = tomllib.loads((repo / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[<>=!~ \[;]", wish)[0].lower() for wish in asked}
+    assert names <= pins(repo / "requirements.txt").keys()
+
+
+def test_the_star_cosmos_has_the_projects_version(repo: Path) -> None:
+    version = tomllib.loads((repo / "pyproject.toml").read_text())["project"]["version"]
+    assert tomllib.loads((repo / "stars/cosmos/star.toml").read_text())["version"] == version
