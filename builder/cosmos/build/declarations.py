@@ -3,7 +3,7 @@
     description = "a system that runs from memory"
     merged-usr = true                  # /bin /sbin /lib /lib64 are links into /usr, for the stars' files as well
 
-    [vars.hostname]                    # a variable that images may set in [vars]; the name is one that Jinja2 can read
+    [variables.hostname]                    # a variable that images may set in [vars]; the name is one that Jinja2 can read
     type = "string"                    # string (one line) | integer | boolean | strings (an array of lines)
     default = "cosmos"                 # with no default an image has to give it
     choices = ["cosmos", "rescue"]     # optional, for a string: nothing else is taken
@@ -79,7 +79,7 @@ class Variable:
 
     @classmethod
     def read(cls, name: str, table: Table) -> Self:
-        """Return the `[vars.NAME]` table."""
+        """Return the `[variables.NAME]` table."""
         if not _VAR.fullmatch(name) or name in RESERVED:
             table.fail("", "want a name of a-z, 0-9 and _ that is not " + ", ".join(sorted(RESERVED)))
         variable = cls(
@@ -275,7 +275,7 @@ class Declarations:
         declarations = cls(
             description=table.take("description", str, ""),
             merged_usr=table.need("merged-usr", bool),
-            variables=_variables(table.take_table("vars")),
+            variables=_variables(table.take_table("variables")),
             groups=groups,
             users=_distinct(table, "user", users, lambda user: user.uid),
             mounts=tuple(map(Mount.read, table.tables("mount"))),

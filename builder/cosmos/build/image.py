@@ -63,7 +63,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     lock, lock_data = fresh_lock(definition, world)
     acquired = acquire_all(lock, definition, world)  # fetch and verify everything, before anything is unpacked
     template = rendered(definition)
-    paths = PathMap(links=template.path_map)
+    paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
     level = options.level or lock.build.level
     workshop = Workshop(
         store=world.store,

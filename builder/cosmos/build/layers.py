@@ -90,7 +90,7 @@ class Workshop:
     def below(self, name: StarName) -> tuple[StarName, ...]:
         """Return all that `name` depends on, directly or not, in lock order."""
         wanted = {name}
-        for star in reversed(self.acquired):
+        for star in reversed(tuple(self.acquired)):
             if star in wanted:
                 wanted.update(self.acquired[star].star.dependencies)
         return tuple(star for star in self.acquired if star in wanted and star != name)

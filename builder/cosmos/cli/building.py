@@ -11,7 +11,7 @@ from typing import Literal
 import click
 
 import cosmos
-from cosmos.build.boot import BootRequest, boot
+from cosmos.build.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot
 from cosmos.build.definition import read_definition
 from cosmos.build.freeze import check, freeze
 from cosmos.build.image import BuildOptions, Built, build_image
@@ -205,6 +205,26 @@ def cat(image: Path, path: str) -> None:
     """Write one file of an image to stdout. Only its layer is read, and it is verified first."""
     sys.stdout.buffer.write(file_bytes(find_image(image), path))
     sys.stdout.buffer.flush()
+
+
+@click.command("boot")
+@click.argument("release", type=_FOLDER)
+@click.option("--marker", help="The line to wait for [default: the one that the release names].")
+@click.option("--timeout", "timeout_seconds", type=float, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
+@click.option("--memory", "memory_mib", type=click.IntRange(64), default=DEFAULT_MEMORY_MIB, show_default=True, metavar="MIB")
+@_json_option
+def boot_command(
+    release: Path, marker: str | None, timeout_seconds: float, memory_mib: int, as_json: bool
+) -> None:
+    """Start a release in QEMU, show its console, and wait until the system says that it is well."""
+    around = surroundings()
+    request = BootRequest(release=release, marker=marker, timeout_seconds=timeout_seconds, memory_mib=memory_mib)
+    result = boot(request, console=around.reporter(quiet=as_json).note)
+    row: dict[str, Json] = {"marker": result.marker, "powered-off": result.powered_off, "lines": len(result.console)}
+    _answer(row, as_json, f"{release}: booted, and said {result.marker}")
+
+
+COMMANDS: tuple[click.Command, ...] = (new, freeze_command, build, verify, ls, cat, boot_command)
 
 
 def _world(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> World:

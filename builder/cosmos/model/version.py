@@ -34,6 +34,7 @@ _COMPARATOR = re.compile(
 _MAX_TEXT = 256
 
 Operator: TypeAlias = Literal["^", "~", ">=", ">", "<=", "<", "=", "*"]
+_OPERATORS: dict[str, Operator] = {"^": "^", "~": "~", ">=": ">=", ">": ">", "<=": "<=", "<": "<", "=": "="}
 _Release: TypeAlias = tuple[int, int, int]
 
 
@@ -191,7 +192,7 @@ def _comparator(part: str, whole: str) -> Comparator:
         raise ValueError(f"a * may stand only at the end, got {whole[:80]!r}")
     if any(starred) and operator is not None:
         raise ValueError(f"a * takes no operator, got {whole[:80]!r}")
-    chosen: Operator = "*" if any(starred) else operator or "^"
+    chosen: Operator = "*" if any(starred) else _OPERATORS[operator or "^"]
     pre, build = match[5], match[6]
     return Comparator(
         chosen,

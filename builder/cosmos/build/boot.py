@@ -1,0 +1,209 @@
+"""`cosmos boot RELEASE`: start a release in QEMU and wait until the system itself says that it is well.
+
+The kernel and the initramfs are the release's own, checked against its RELEASE.json. QEMU emulates (TCG), so that a machine
+without KVM gives the same answer as one with it; the guest has no disk, and a network that ends at QEMU.
+
+The **marker** is a line that nothing but the booted system prints: it is not on the kernel's command line, which kernels
+echo. A line counts if it is the marker, or the marker and then a kernel's message that fell in (`[   12.3] …`). After it,
+the system powers itself off (`cosmos.poweroff` on its command line), and is killed if it does not.
+
+The console is text from inside the image and not to be trusted: lines reach the caller without escape sequences and
+control characters, so that they cannot drive a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.model.release import RELEASE_FILE, Release, Subject
+from cosmos.process import RunningProgram, find_program, start_program
+
+DEFAULT_MEMORY_MIB: Final = 1024  # the rescue image wants half of it: its tree, and cosmos unpacked into /tmp
+DEFAULT_TIMEOUT_SECONDS: Final = 180.0  # it takes 10 to 20 on a machine of 2020; emulation on a busy one is slow
+POWER_OFF: Final = "cosmos.poweroff"
+_POWER_OFF_SECONDS: Final = 30.0  # to write what is to be written; nothing depends on it
+_TAIL_LINES: Final = 20  # of the console in an error: what a person reads before scrolling
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")  # ECMA-48 §5.3, §5.4
+_KERNEL_MESSAGE = re.compile(r"\s*\[ *\d+\.\d+\]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """How QEMU imitates one architecture."""
+
+    program: str
+    package: str
+    arguments: tuple[str, ...]
+    console: str
+
+
+MACHINES: Final = {
+    "x86_64": Machine(
+        program="qemu-system-x86_64", package="qemu-system-x86", arguments=("-cpu", "max"), console="ttyS0"
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BootRequest:
+    """What to start, and how long to wait for `marker` (None: the one that RELEASE.json names)."""
+
+    release: Path
+    marker: str | None = None
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    memory_mib: int = DEFAULT_MEMORY_MIB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bootable:
+    """What of a release is started."""
+
+    kernel: Path
+    initramfs: Path
+    machine: Machine
+    marker: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BootResult:
+    """A boot that printed its marker. `console` is all that was said until then, made harmless."""
+
+    marker: str
+    console: tuple[str, ...]
+    powered_off: bool
+
+
+def boot(request: BootRequest, *, console: Callable[[str], None]) -> BootResult:
+    """Start the release and return once it has printed its marker and gone off; `console` is told each line.
+
+    Raises `Malformed` where the release cannot be started, `Refused` where a file is not what RELEASE.json says, and
+    `WorldFailed` where QEMU is missing, or the marker does not come in time or at all.
+    """
+    bootable = bootable_of(request)
+    machine = bootable.machine
+    program = find_program(machine.program, f"apt-get install {machine.package}")
+    with start_program(
+        qemu_arguments(program, bootable, request.memory_mib), env={"LC_ALL": "C.UTF-8"}, where=str(request.release)
+    ) as running:
+        seen = _watched(running, request, bootable.marker, console)
+        return BootResult(marker=bootable.marker, console=seen, powered_off=_powered_off(running, console))
+
+
+def bootable_of(request: BootRequest) -> Bootable:
+    """Return the release's kernel, initramfs and marker, its files checked against RELEASE.json."""
+    statement = request.release / RELEASE_FILE
+    try:
+        release = Release.parse(statement.read_bytes(), RELEASE_FILE)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Malformed(
+            str(statement), "is not there", hint="give the folder that cosmos build wrote: IMAGE/out"
+        ) from error
+    arch, marker = release.external.get("arch"), request.marker or release.external.get("marker")
+    if not isinstance(marker, str) or not marker.strip():
+        raise Malformed(RELEASE_FILE, "names no marker to wait for", hint="give one with --marker")
+    machine = MACHINES.get(str(arch))
+    if machine is None:
+        raise Malformed(RELEASE_FILE, f"is for {arch}, and can be started here are {', '.join(MACHINES)}")
+    return Bootable(
+        kernel=_only(request.release, release.subjects, "a kernel", lambda name: name.startswith("vmlinuz")),
+        initramfs=_only(request.release, release.subjects, "an initramfs", lambda name: name.endswith(".cpio.zst")),
+        machine=machine,
+        marker=marker.strip(),
+    )
+
+
+def qemu_arguments(program: str, bootable: Bootable, memory_mib: int) -> list[str]:
+    """Return the whole command. The marker is not in it: a kernel prints its command line."""
+    return [
+        program,
+        *("-accel", "tcg", *bootable.machine.arguments, "-m", str(memory_mib), "-no-reboot"),
+        *("-nodefaults", "-display", "none", "-serial", "stdio"),
+        *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
+        *("-kernel", str(bootable.kernel), "-initrd", str(bootable.initramfs)),
+        *("-append", f"console={bootable.machine.console} panic=-1 quiet {POWER_OFF}"),
+    ]
+
+
+def is_marker(line: str, marker: str) -> bool:
+    """Return whether `line` is the marker.
+
+    >>> [is_marker(line, "READY") for line in ("READY", "READY[   12.345] random: crng init done", "init=READY", "READYX")]
+    [True, True, False, False]
+    """
+    text = line.strip()
+    return text == marker or (text.startswith(marker) and _KERNEL_MESSAGE.match(text, len(marker)) is not None)
+
+
+def harmless(line: str) -> str:
+    """Return a line of the console without escape sequences and control characters.
+
+    >>> harmless("\\x1b[2J\\x1b[31mred\\x1b[0m\\x07 \\x9b2J\\r")
+    'red 2J'
+    """
+    return "".join(char for char in _ESCAPES.sub("", line) if char == "\t" or char.isprintable())
+
+
+def _only(folder: Path, subjects: Iterable[Subject], what: str, is_it: Callable[[str], bool]) -> Path:
+    """Return the one file among `subjects` that is wanted, if its bytes are as stated."""
+    found = [subject for subject in subjects if is_it(subject.name)]
+    if len(found) != 1:
+        names = ", ".join(subject.name for subject in found) or "none"
+        hint = 'add [[output]] format = "cpio.zst", and one with format = "file" and as = "vmlinuz"'
+        raise Malformed(str(folder), f"want {what} to start, found {names}", hint=hint)
+    path = folder / found[0].name
+    try:
+        with path.open("rb") as stream:
+            digest = Digest.of_stream(stream)
+    except FileNotFoundError as error:
+        raise Refused(str(path), f"{RELEASE_FILE} names it, and it is not there") from error
+    if digest != found[0].digest:
+        raise Refused(str(path), f"{RELEASE_FILE} names {found[0].digest}, but the file is {digest}")
+    return path
+
+
+def _watched(
+    running: RunningProgram, request: BootRequest, marker: str, console: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Return the console's lines up to the marker, or raise `WorldFailed` with the last of them."""
+    seen: list[str] = []
+    last: deque[str] = deque(maxlen=_TAIL_LINES)
+    problem = f"ended without printing its marker {marker}"
+    try:
+        for raw in running.lines(request.timeout_seconds):
+            line = harmless(raw)
+            console(line)
+            seen.append(line)
+            last.append(line)
+            if is_marker(line, marker):
+                return tuple(seen)
+    except WorldFailed:
+        problem = f"did not print its marker {marker} in {request.timeout_seconds:g} seconds"
+    said = "\n".join(line for line in last if line) or "nothing"
+    raise WorldFailed(str(request.release), f"{problem}; the console's last lines:\n{said}", hint=_hint(last))
+
+
+def _hint(last: Iterable[str]) -> str | None:
+    text = "\n".join(last)
+    if "COSMOS-FAILED" in text:
+        return "a cosmos that ran inside found something wrong: see the lines before COSMOS-FAILED"
+    if "Out of memory" in text or "No space left" in text:
+        return "give it more memory: --memory 2048"
+    return None
+
+
+def _powered_off(running: RunningProgram, console: Callable[[str], None]) -> bool:
+    """Return whether the system went off by itself in time; its last lines go to `console`."""
+    try:
+        for raw in running.lines(_POWER_OFF_SECONDS):
+            console(harmless(raw))
+        return running.wait(_POWER_OFF_SECONDS) == 0
+    except WorldFailed:
+        return False
