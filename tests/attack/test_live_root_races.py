@@ -1,4 +1,4 @@
-"""Races against a writer on a live root: a folder exchanged for a link that leads outside, at every step that it takes."""
+"""Races against a writer on a live root: a folder exchanged for a link that leads outside, at each of its steps."""
 
 from __future__ import annotations
 

@@ -67,7 +67,10 @@ def test_paths_are_mapped_to_where_they_really_lie(tmp_path: Path) -> None:
     (tmp_path / "var/run").symlink_to("/run")
     (tmp_path / "deep").symlink_to("var/run/../run/x")
     with LiveRoot.open(tmp_path) as root:
-        mapped = {name: bytes(root.mapped(TreePath(name))) for name in (b"bin/ls", b"bin", b"var/run/a/b", b"deep/c", b"new/d")}
+        mapped = {
+            name: bytes(root.mapped(TreePath(name)))
+            for name in (b"bin/ls", b"bin", b"var/run/a/b", b"deep/c", b"new/d")
+        }
     assert mapped == {
         b"bin/ls": b"usr/bin/ls",
         b"bin": b"bin",  # the last component is what is written: it is not followed

@@ -46,7 +46,9 @@ def test_what_is_written_reads_back() -> None:
 
 
 def test_the_file_that_upstreams_init_writes_is_taken() -> None:
-    upstream = b'install_dir = "/"\ncache_dir = "/var/cache/cosmos"\n\n[galaxies]\ncore = "file:///mnt/usb/galaxies/core"\n'
+    upstream = (
+        b'install_dir = "/"\ncache_dir = "/var/cache/cosmos"\n\n[galaxies]\ncore = "file:///mnt/usb/galaxies/core"\n'
+    )
     assert Settings.parse(upstream, "config.toml").galaxies == (source("core", "file:///mnt/usb/galaxies/core"),)
 
 
