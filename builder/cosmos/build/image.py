@@ -22,7 +22,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, Release
-from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
+from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, check_closed
@@ -196,7 +196,7 @@ def pack_tree(
         for path, line in overlaid.lines.items()
         if line.kind == "dir"
     ]
-    first = pack_layer("directories", folders, workshop.level)
+    first = pack_layer(DIRECTORIES, folders, workshop.level)
     last = pack_layer(TEMPLATE, own_layer(own, workshop.epoch), workshop.level)
     stars = _star_layers(layers, overlaid, workshop)
     budget, size = definition.image.policy.size_budget_bytes, sum(line.size for line in overlaid.lines.values())
