@@ -1,0 +1,282 @@
+"""The layered image `NAME-VERSION-ARCH.tar.zst`: a plain zstd file that any tar reads, and that can be read in part.
+
+    [zstd frame: layer "directories"]     tar members of every folder of the tree
+    [zstd frame: a layer]…                one a star, in the lock's order: tar members of all but folders
+    [zstd frame: layer "template"]        the template's and the finish script's own, all but folders
+    [zstd frame: layer "end"]             two blocks of zeros: the end of the tar archive
+    [skippable frame: index]              magic 0x184D2A5C
+    [skippable frame: seek table]         cosmos.pack.seek_table, in the form of zstd's seekable format
+
+The frames' contents, one after the other, are one tar archive (cosmos.pack.tar). Decompressors step over the last two.
+The seek table lists every frame before itself; the last of those is the index, which is how it is found. Its payload:
+
+    16 bytes   "cosmos-index-v1", newline
+    32 bytes   SHA-256 of all that follows
+     8 bytes   length of the index decompressed, little-endian
+    …          one zstd frame: the index, canonical JSON
+
+        {"format": 1,
+         "meta": {…},                      what the image's maker says of it: the content root, say
+         "layers": [{"name": …,
+                     "digest": "sha256:…",     of the frame as it is packed
+                     "packed-bytes": …, "unpacked-bytes": …,
+                     "rows": ["OFFSET kind mode uid gid size digest rdev xattrs path target", …]}, …]}
+
+A row is one entry in the order of the members: its manifest line (cosmos.tree.manifest), and where a file's bytes begin
+in the layer's content. A reader who wants one file reads the seek table, the index and one frame.
+
+No byte is without a check: each frame's by its digest in the index, the index's by its own, the seek table's by having
+to fill the file and agree with the index. What binds the whole to a signer is the pack digest, or the content root.
+An image is put together from layers that were packed before (cosmos.pack.layer): nothing is compressed twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO, Final, NoReturn, Self
+
+from cosmos.canon import Json, canonical_json
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.limits import MAX_IMAGE_INDEX_BYTES
+from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer
+from cosmos.pack.seek_table import Seek, read_seek_table, seek_table
+from cosmos.pack.tar import TAR_END
+from cosmos.pack.treenames import shown
+from cosmos.pack.untar import TarReader
+from cosmos.pack.zst import compress, decompress_exactly, skippable_frame
+from cosmos.tables import Table
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
+from cosmos.treepath import TreePath
+
+__all__ = [
+    "DIRECTORIES",
+    "END",
+    "LAYER_FORMAT",
+    "ImageLayer",
+    "ImageReader",
+    "LayerLine",
+    "PackedLayer",
+    "end_layer",
+    "image_pieces",
+    "members_in_order",
+    "pack_layer",
+]
+
+LAYER_FORMAT: Final = 1  # of layers and index; a change of any byte of them needs a new number
+DIRECTORIES: Final = "directories"
+END: Final = "end"
+
+_INDEX_MAGIC = b"cosmos-index-v1\n"
+_INDEX_NIBBLE = 0xC
+_INDEX_LEVEL = 9  # the same in every image, so that the index depends on the layers alone
+_HEADER_BYTES = 8  # of a skippable frame
+_DIGEST_BYTES = 32
+_LENGTH_BYTES = 8
+
+
+def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes]:
+    """Yield the image's bytes. `layers`: the shared folders first, then the stars' in lock order, the template's last.
+
+    The end layer, index and seek table are added here. Raises `ValueError` where the layers are no tree.
+    """
+    _check_together(layers)
+    whole = (*layers, end_layer())
+    index = _index_frame(whole, meta)
+    for layer in whole:
+        yield layer.frame
+    yield index
+    yield seek_table([*((len(layer.frame), layer.unpacked_bytes) for layer in whole), (len(index), 0)])
+
+
+def end_layer() -> PackedLayer:
+    """Return the layer that ends the tar archive."""
+    frame = compress([TAR_END], _INDEX_LEVEL)
+    return PackedLayer(name=END, frame=frame, digest=Digest.of(frame), unpacked_bytes=len(TAR_END), rows=())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageLayer:
+    """A layer as the index names it: its frame's digest and place in the file, and its entries."""
+
+    name: str
+    digest: Digest
+    seek: Seek
+    lines: tuple[LayerLine, ...]
+
+
+class ImageReader:
+    """Reads an image in part. Everything that it returns was checked against the index; raises `Refused`.
+
+    `meta` is what the image's maker said of it; `layers` are all frames, the end layer with them.
+    """
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[BinaryIO]], source: str) -> None:
+        self._opened = opened
+        self.source = source
+        with opened() as stream:
+            try:
+                *seeks, place = read_seek_table(stream)
+                frame = _read(stream, place)
+            except ValueError as error:
+                self._refuse(str(error))
+        self.meta, self.layers = self._index(frame, seeks)
+        self._owners: dict[TreePath, tuple[ImageLayer, ManifestLine]] = {}
+        for layer in self.layers:
+            for row in layer.lines:
+                if row.line.path in self._owners:
+                    self._refuse(f"its index has /{row.line.path.text} twice")
+                self._owners[row.line.path] = (layer, row.line)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return a reader of the file at `path`, which is opened for each reading. Raises `WorldFailed`, `Refused`."""
+        try:
+            return cls(lambda: path.open("rb"), path.name)
+        except OSError as error:
+            raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
+
+    @classmethod
+    def of_stream(cls, stream: BinaryIO, source: str) -> Self:
+        """Return a reader of a seekable stream, which stays the caller's to close; `source` names it in errors."""
+        return cls(lambda: nullcontext(stream), source)
+
+    def lines(self) -> list[ManifestLine]:
+        """Return every entry's manifest line, sorted by path."""
+        return [self._owners[path][1] for path in sorted(self._owners)]
+
+    def read_file(self, path: TreePath) -> bytes:
+        """Return a file's bytes, decompressing its layer alone; hard links are followed, symlinks are not.
+
+        Raises `Malformed` where there is no such file.
+        """
+        if path not in self._owners:
+            raise Malformed(self.source, f"holds no /{path.text}", hint=f"cosmos ls {self.source}")
+        layer, line = self._owners[path]
+        if line.kind == "symlink":
+            raise Malformed(self.source, f"/{path.text} is a symlink to {shown(line.target)}")
+        if line.kind not in ("file", "hardlink"):
+            raise Malformed(self.source, f"/{path.text} is no file, but a {line.kind}")
+        try:
+            return self._packed(layer).read_file(path)
+        except KeyError:
+            self._refuse(f"its index makes /{path.text} a hard link to no file of layer {layer.name}")
+
+    def entries(self) -> list[Entry]:
+        """Return everything in the image, decoded and compared with the index, folders first, then layer by layer."""
+        reader = TarReader(self.source, devices="keep", case="keep")
+        entries: list[Entry] = []
+        *layers, end = self.layers
+        for layer in layers:
+            entries += self._packed(layer).entries_after(reader)
+        if decompress_exactly(self._packed(end).frame, len(TAR_END), self.source) != TAR_END:
+            self._refuse("its end layer is no end")
+        return entries
+
+    def _packed(self, layer: ImageLayer) -> PackedLayer:
+        """Return the layer with its frame, read and checked."""
+        where = f"{self.source}: layer {layer.name}"
+        with self._opened() as stream:
+            try:
+                frame = _read(stream, layer.seek)
+            except ValueError as error:
+                raise Refused(where, str(error)) from error
+        if Digest.of(frame) != layer.digest:
+            raise Refused(where, f"is {Digest.of(frame)}, the index says {layer.digest}")
+        rows = tuple(str(row) for row in layer.lines)
+        unpacked_bytes = layer.seek.unpacked_bytes
+        return PackedLayer(name=where, frame=frame, digest=layer.digest, unpacked_bytes=unpacked_bytes, rows=rows)
+
+    def _index(self, frame: bytes, seeks: Sequence[Seek]) -> tuple[Mapping[str, object], tuple[ImageLayer, ...]]:
+        try:
+            table = Table.from_json(_index_body(frame), f"{self.source}: index", max_bytes=MAX_IMAGE_INDEX_BYTES)
+            if table.count("format") != LAYER_FORMAT:
+                table.fail("format", f"want {LAYER_FORMAT}: this image was packed by another cosmos")
+            meta: Mapping[str, object] = table.need("meta", dict)
+            rows = table.tables("layers")
+            if len(rows) != len(seeks):
+                table.fail("layers", f"there are {len(rows)}, but the seek table has {len(seeks)} frames")
+            layers = tuple(_layer(row, seek) for row, seek in zip(rows, seeks, strict=True))
+            table.end()
+        except (Malformed, ValueError) as error:
+            problem = error.problem if isinstance(error, Malformed) else str(error)
+            raise Refused(f"{self.source}: index", problem) from error
+        names = [layer.name for layer in layers]
+        if not names or names.index(END) != len(names) - 1 or layers[-1].lines or len(set(names)) != len(names):
+            self._refuse("its index does not end with the end layer, or names a layer twice")
+        return meta, layers
+
+    def _refuse(self, problem: str) -> NoReturn:
+        raise Refused(self.source, problem)
+
+
+def _layer(row: Table, seek: Seek) -> ImageLayer:
+    layer = ImageLayer(
+        name=row.need("name", str),
+        digest=row.read("digest", Digest.parse),
+        seek=seek,
+        lines=row.parsed_strings("rows", LayerLine.parse),
+    )
+    if (row.count("packed-bytes"), row.count("unpacked-bytes")) != (seek.packed_bytes, seek.unpacked_bytes):
+        row.fail("packed-bytes", "differs from the seek table")
+    row.end()
+    return layer
+
+
+def _read(stream: BinaryIO, seek: Seek) -> bytes:
+    stream.seek(seek.offset)
+    data = stream.read(seek.packed_bytes)
+    if len(data) != seek.packed_bytes:
+        raise ValueError("is cut off")
+    return data
+
+
+def _index_frame(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> bytes:
+    rows: list[Json] = [
+        {
+            "name": layer.name,
+            "digest": str(layer.digest),
+            "packed-bytes": len(layer.frame),
+            "unpacked-bytes": layer.unpacked_bytes,
+            "rows": list(layer.rows),
+        }
+        for layer in layers
+    ]
+    body = canonical_json({"format": LAYER_FORMAT, "meta": dict(meta), "layers": rows})
+    sealed = len(body).to_bytes(_LENGTH_BYTES, "little") + compress([body], _INDEX_LEVEL)
+    return skippable_frame(_INDEX_MAGIC + hashlib.sha256(sealed).digest() + sealed, _INDEX_NIBBLE)
+
+
+def _index_body(frame: bytes) -> bytes:
+    """Return the index's JSON out of its skippable frame, or raise `ValueError`."""
+    start = _HEADER_BYTES + len(_INDEX_MAGIC) + _DIGEST_BYTES
+    sealed = frame[start:]
+    if frame != skippable_frame(_INDEX_MAGIC + hashlib.sha256(sealed).digest() + sealed, _INDEX_NIBBLE):
+        raise ValueError("is damaged, or none")
+    length = int.from_bytes(sealed[:_LENGTH_BYTES], "little")
+    if length > MAX_IMAGE_INDEX_BYTES:
+        raise ValueError(f"has {length} bytes, the limit is {MAX_IMAGE_INDEX_BYTES}")
+    return decompress_exactly(sealed[_LENGTH_BYTES:], length, "index")
+
+
+def _check_together(layers: Sequence[PackedLayer]) -> None:
+    """Raise `ValueError` unless each path and layer name is there once, folders lead, and links follow their files."""
+    kinds: dict[str, str] = {}
+    for place, layer in enumerate(layers):
+        if layer.name == END or layer.name in (other.name for other in layers[:place]):
+            raise ValueError(f"layer {layer.name}: its name is taken")
+        for row in layer.rows:
+            kind, path, target = itemgetter(1, 9, 10)(row.split(" "))
+            if path in kinds:
+                raise ValueError(f"layer {layer.name}: /{path} is in a layer before it")
+            if kind == "dir" and place:
+                raise ValueError(f"layer {layer.name}: /{path} is a folder: these are in the first layer")
+            if kind == "hardlink" and kinds.get(target) != "file":
+                raise ValueError(f"layer {layer.name}: /{path} is a hard link to /{target}, no file before it")
+            kinds[path] = kind

@@ -1,0 +1,184 @@
+"""One layer of an image: some entries as tar members in one zstd frame, with what they are and where their bytes lie.
+
+A layer is made once and kept (`PackedLayer.to_bytes`), and images are put together from kept layers. Its kept form:
+
+    16 bytes   "cosmos-layer-v1", newline
+     8 bytes   how long the header is, little-endian
+    …          header: canonical JSON, an object with
+                   name             the layer's name
+                   digest           of the frame as it is packed
+                   unpacked-bytes   of the frame's content
+                   rows             one string an entry, in the order of the members: OFFSET, a space, and its manifest
+                                    line (cosmos.tree.manifest); OFFSET is where a file's bytes begin in the content,
+                                    0 for all else
+    …          the frame
+
+The members are in byte order of path, but for a hard link whose file would come later: that is moved to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from cosmos.canon import canonical_json
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, Refused
+from cosmos.limits import MAX_IMAGE_INDEX_BYTES
+from cosmos.pack.tar import tar_members
+from cosmos.pack.untar import TarReader
+from cosmos.pack.zst import compress, decompress_exactly
+from cosmos.tables import Table
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
+from cosmos.treepath import TreePath
+
+MAX_LAYER_BYTES: Final = (1 << 32) - 1  # packed or unpacked: a seek table's numbers have 32 bits
+
+_MAGIC = b"cosmos-layer-v1\n"
+_LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerLine:
+    """One entry of a layer. `data_offset` is where a file's bytes begin in the layer's content; 0 for all else."""
+
+    line: ManifestLine
+    data_offset: int
+
+    @classmethod
+    def parse(cls, row: str) -> Self:
+        """Return the row of the kept form, or raise `ValueError`."""
+        offset, _, line = row.partition(" ")
+        if not offset.isascii() or not offset.isdigit() or str(int(offset)) != offset:
+            raise ValueError(f"want an offset and a manifest line, got {row[:80]!r}")
+        return cls(line=ManifestLine.parse(line), data_offset=int(offset))
+
+    def __str__(self) -> str:
+        return f"{self.data_offset} {self.line}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedLayer:
+    """A layer as it is packed. `digest` is the frame's; `rows` are its `LayerLine`s in text: most uses pass them on."""
+
+    name: str
+    frame: bytes
+    digest: Digest
+    unpacked_bytes: int
+    rows: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[LayerLine, ...]:
+        """Its entries in the order of the members, parsed at each call; raises `Refused`."""
+        try:
+            return tuple(LayerLine.parse(row) for row in self.rows)
+        except ValueError as error:
+            raise Refused(self.name, str(error)) from error
+
+    def entries(self) -> list[Entry]:
+        """Return everything in it, decoded and compared with `rows`; raises `Refused`."""
+        return self.entries_after(TarReader(self.name, devices="keep", case="keep"))
+
+    def entries_after(self, reader: TarReader) -> list[Entry]:
+        """Return the same, as the next members of the archive that `reader` is reading."""
+        content = self._content()
+        entries, _ = reader.read(content)
+        members = _members(entries)
+        if b"".join(piece for member in members for piece in member.pieces) != content:
+            raise Refused(self.name, "its members are not written as a layer's are")
+        if _rows(members) != self.rows:
+            raise Refused(self.name, "its members are not what its index says")
+        return entries
+
+    def read_file(self, path: TreePath) -> bytes:
+        """Return a file's bytes; hard links are followed. Raises `KeyError` where no such file is in it, `Refused`."""
+        held = {row.line.path: row for row in self.lines}
+        row = held[path]
+        if row.line.kind == "hardlink":
+            row = held[TreePath(row.line.target)]
+        if row.line.kind != "file":
+            raise KeyError(path)
+        data = self._content()[row.data_offset : row.data_offset + row.line.size]
+        if Digest.of(data) != row.line.digest:
+            raise Refused(self.name, f"/{path.text} is {Digest.of(data)}, its index says {row.line.digest}")
+        return data
+
+    def to_bytes(self) -> bytes:
+        """Return the kept form (see the module's docstring)."""
+        header = canonical_json(
+            {
+                "name": self.name,
+                "digest": str(self.digest),
+                "unpacked-bytes": self.unpacked_bytes,
+                "rows": list(self.rows),
+            }
+        )
+        return b"".join((_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, self.frame))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return the layer whose kept form is `data`; raises `Malformed`, or `Refused` where the frame is another."""
+        start = len(_MAGIC) + _LENGTH_BYTES
+        end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
+        if not data.startswith(_MAGIC) or end > len(data):
+            raise Malformed("a kept layer", "is none, or cut off")
+        header = Table.from_json(data[start:end], "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
+        layer = cls(
+            name=header.need("name", str),
+            frame=data[end:],
+            digest=header.read("digest", Digest.parse),
+            unpacked_bytes=header.count("unpacked-bytes", most=MAX_LAYER_BYTES),
+            rows=header.strings("rows"),
+        )
+        header.end()
+        if Digest.of(layer.frame) != layer.digest:
+            raise Refused(f"the kept layer {layer.name}", f"its frame is {Digest.of(layer.frame)}, not {layer.digest}")
+        return layer
+
+    def _content(self) -> bytes:
+        return decompress_exactly(self.frame, self.unpacked_bytes, self.name)
+
+
+def pack_layer(name: str, entries: Iterable[Entry], level: int) -> PackedLayer:
+    """Return the layer of `entries`, given in any order; raises `Malformed` where it would be too large."""
+    members = _members(entries)
+    pieces = [piece for member in members for piece in member.pieces]
+    unpacked_bytes = sum(len(piece) for piece in pieces)
+    frame = compress(pieces, level) if unpacked_bytes <= MAX_LAYER_BYTES else b""
+    if max(unpacked_bytes, len(frame)) > MAX_LAYER_BYTES:
+        raise Malformed(
+            name, f"has {unpacked_bytes} bytes, one layer can have {MAX_LAYER_BYTES}", hint="split the star"
+        )
+    return PackedLayer(
+        name=name, frame=frame, digest=Digest.of(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members)
+    )
+
+
+def members_in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries as an archive wants them: by path, each hard link after its file."""
+    return sorted(
+        entries,
+        key=lambda entry: (entry.kind == "hardlink" and entry.target > entry.path, entry.path),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Member:
+    entry: Entry
+    pieces: tuple[bytes | memoryview, ...]
+
+
+def _members(entries: Iterable[Entry]) -> list[_Member]:
+    return [_Member(entry=entry, pieces=tuple(tar_members((entry,)))) for entry in members_in_order(entries)]
+
+
+def _rows(members: Sequence[_Member]) -> tuple[str, ...]:
+    rows: list[str] = []
+    place = 0
+    for member in members:
+        data_offset = place + len(member.pieces[0]) if member.entry.kind == "file" else 0
+        rows.append(str(LayerLine(line=ManifestLine.of(member.entry), data_offset=data_offset)))
+        place += sum(len(piece) for piece in member.pieces)
+    return tuple(rows)

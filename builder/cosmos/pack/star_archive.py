@@ -1,0 +1,167 @@
+"""A star's archive, `NAME-VERSION.tar.zst` (written and read) or `NAME-VERSION.tar.gz` (read: upstream's form).
+
+    star.toml        the manifest; upstream's archives may lack it
+    install.lua      the Nova script, under the name that the manifest gives it; a star need not have one
+    files/…          what the star ships: usr/bin/nano lies at files/usr/bin/nano
+    …                upstream's archives may lay files here too; a script finds them below files/ first, then here
+
+As written: those members in that order, `files/` in byte order of path with each hard link after its file, times and
+owners as given, one zstd frame. The same star, script, files and level give the same bytes. What is written is read
+back before it is returned, so that its maker learns of what an installer would refuse.
+
+Read through cosmos.pack.untar, with two rules more: a hard link stays on its side of `files/`, and a symlink below it
+does not climb above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import tomli_w
+
+from cosmos.errors import Malformed, Refused
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
+from cosmos.model.star import Star
+from cosmos.pack.layer import members_in_order
+from cosmos.pack.tar import TAR_END, tar_members
+from cosmos.pack.treenames import Case, climbs_out, shown
+from cosmos.pack.untar import read_tar
+from cosmos.pack.zst import compress, decompress_exactly, gunzip_exactly
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+MANIFEST = TreePath(b"star.toml")
+FILES = TreePath(b"files")
+_BELOW = b"files/"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedStar:
+    """A star's archive as written, and how many bytes it decompresses to."""
+
+    data: bytes
+    unpacked_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StarContents:
+    """What an archive holds. File contents are slices of the decompressed archive.
+
+    `manifest` is `b""` and `script` is None where the archive has none; `files` are the entries below `files/`, that
+    prefix taken away; `beside` is everything else, manifest and script included.
+    """
+
+    manifest: bytes
+    script: bytes | None
+    files: Mapping[TreePath, Entry]
+    beside: Mapping[TreePath, Entry]
+
+
+def write_star(
+    manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int, case: Case = "refuse"
+) -> PackedStar:
+    """Return the archive of a star whose `files` have paths relative to the system's root.
+
+    Raises `Malformed` where script and manifest do not fit together, `Refused` for what no reader would take.
+    """
+    members = [*_own_members(manifest, script), *_below_files(files)]
+    data = b"".join((*tar_members(members), TAR_END))
+    if _contents(data, manifest.id, manifest.install_script, case).script != script:
+        raise Malformed(manifest.id, f"install_script: want a name beside files/, got {manifest.install_script!r}")
+    return PackedStar(data=compress([data], level), unpacked_bytes=len(data))
+
+
+def read_star(
+    data: bytes | memoryview,
+    file_name: str,
+    unpacked_bytes: int,
+    *,
+    script_name: str = "install.lua",
+    case: Case = "refuse",
+) -> StarContents:
+    """Return what the archive `data` holds; it must decompress to `unpacked_bytes` exactly.
+
+    `file_name` says by its suffix how it is compressed; an empty `script_name` means that there is no script.
+    Raises `Refused`, naming `file_name` and the entry.
+    """
+    if file_name.endswith(".tar.zst"):
+        tar = decompress_exactly(data, unpacked_bytes, file_name)
+    elif file_name.endswith((".tar.gz", ".tgz")):
+        tar = gunzip_exactly(data, unpacked_bytes, file_name)
+    else:
+        raise Refused(file_name, "want a name that ends in .tar.zst or .tar.gz")
+    return _contents(tar, file_name, script_name, case)
+
+
+def _contents(tar: bytes, source: str, script_name: str, case: Case) -> StarContents:
+    files: dict[TreePath, Entry] = {}
+    beside: dict[TreePath, Entry] = {}
+    for entry in read_tar(tar, source, case=case):
+        if entry.path.startswith(_BELOW):
+            moved = _moved(entry, source)
+            files[moved.path] = moved
+        elif entry.path != FILES:
+            beside[entry.path] = entry
+        elif entry.kind != "dir":
+            raise Refused(source, f"files: want a folder, got a {entry.kind}")
+        if entry.kind == "hardlink" and entry.path.startswith(_BELOW) != entry.target.startswith(_BELOW):
+            raise Refused(source, f"{shown(entry.path)}: is a hard link across files/, to {shown(entry.target)}")
+    return StarContents(
+        manifest=_document(beside, MANIFEST, MAX_DOCUMENT_BYTES, source) or b"",
+        script=_document(beside, _script_path(script_name, source), MAX_SCRIPT_BYTES, source) if script_name else None,
+        files=files,
+        beside=beside,
+    )
+
+
+def _moved(entry: Entry, source: str) -> Entry:
+    """Return an entry below files/ as the system's root will have it."""
+    path = TreePath(entry.path.removeprefix(_BELOW))
+    if entry.kind == "symlink" and climbs_out(path, entry.target):
+        raise Refused(source, f"{shown(entry.path)}: its target climbs above files/: {shown(entry.target)}")
+    if entry.kind == "hardlink":
+        return replace(entry, path=path, target=entry.target.removeprefix(_BELOW))
+    return replace(entry, path=path)
+
+
+def _document(beside: Mapping[TreePath, Entry], path: TreePath, most: int, source: str) -> bytes | None:
+    entry = beside.get(path)
+    if entry is None:
+        return None
+    if entry.kind != "file" or entry.size > most:
+        raise Refused(source, f"{path.text}: want a file of at most {most} bytes, got a {entry.kind} of {entry.size}")
+    return bytes(entry.content)
+
+
+def _script_path(name: str, source: str) -> TreePath:
+    try:
+        return TreePath.rooted(name)
+    except ValueError as error:
+        raise Refused(source, f"its script's name: {error}") from error
+
+
+def _own_members(manifest: Star, script: bytes | None) -> Iterator[Entry]:
+    if (script is None) != (not manifest.install_script):
+        found = "the script is missing" if script is None else "there is a script"
+        raise Malformed(manifest.id, f"its manifest names install_script {manifest.install_script!r}, but {found}")
+    text = tomli_w.dumps(manifest.to_toml()).encode()
+    yield Entry(path=MANIFEST, kind="file", mode=0o644, content=text)
+    if script is not None:
+        try:
+            path = TreePath.parse(manifest.install_script)
+        except ValueError as error:
+            raise Malformed(manifest.id, f"install_script: {error}") from error
+        yield Entry(path=path, kind="file", mode=0o644, content=script)
+
+
+def _below_files(files: Iterable[Entry]) -> Iterator[Entry]:
+    ordered = members_in_order(files)
+    if ordered:
+        yield Entry(path=FILES, kind="dir", mode=0o755)
+    for entry in ordered:
+        path = TreePath(_BELOW + entry.path)
+        if entry.kind == "hardlink":
+            yield replace(entry, path=path, target=_BELOW + entry.target)
+        else:
+            yield replace(entry, path=path)
