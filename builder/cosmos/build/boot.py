@@ -1,11 +1,11 @@
 """`cosmos boot RELEASE`: start a release in QEMU and wait until the system itself says that it is well.
 
-The kernel and the initramfs are the release's own, checked against its RELEASE.json. QEMU emulates (TCG), so that a machine
-without KVM gives the same answer as one with it; the guest has no disk, and a network that ends at QEMU.
+The kernel and the initramfs are the release's own, checked against its RELEASE.json. QEMU emulates (TCG), so that a
+machine without KVM gives the same answer as one with it; the guest has no disk, and a network that ends at QEMU.
 
-The **marker** is a line that nothing but the booted system prints: it is not on the kernel's command line, which kernels
-echo. A line counts if it is the marker, or the marker and then a kernel's message that fell in (`[   12.3] …`). After it,
-the system powers itself off (`cosmos.poweroff` on its command line), and is killed if it does not.
+The **marker** is a line that nothing but the booted system prints: it is not on the command line, which kernels
+echo. A line counts if it is the marker, or the marker with a kernel's message that fell in (`[   12.3] …`) behind it.
+Then the system powers itself off (`cosmos.poweroff` on its command line), and is killed if it does not.
 
 The console is text from inside the image and not to be trusted: lines reach the caller without escape sequences and
 control characters, so that they cannot drive a terminal.
@@ -29,6 +29,7 @@ DEFAULT_MEMORY_MIB: Final = 1024  # the rescue image wants half of it: its tree,
 DEFAULT_TIMEOUT_SECONDS: Final = 180.0  # it takes 10 to 20 on a machine of 2020; emulation on a busy one is slow
 POWER_OFF: Final = "cosmos.poweroff"
 _POWER_OFF_SECONDS: Final = 30.0  # to write what is to be written; nothing depends on it
+_KEPT_LINES: Final = 5000  # of the console in the result; a guest that never stops talking must not fill the memory
 _TAIL_LINES: Final = 20  # of the console in an error: what a person reads before scrolling
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")  # ECMA-48 §5.3, §5.4
@@ -74,7 +75,7 @@ class Bootable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootResult:
-    """A boot that printed its marker. `console` is all that was said until then, made harmless."""
+    """A boot that printed its marker. `console` are the last lines until then, made harmless."""
 
     marker: str
     console: tuple[str, ...]
@@ -135,7 +136,7 @@ def qemu_arguments(program: str, bootable: Bootable, memory_mib: int) -> list[st
 def is_marker(line: str, marker: str) -> bool:
     """Return whether `line` is the marker.
 
-    >>> [is_marker(line, "READY") for line in ("READY", "READY[   12.345] random: crng init done", "init=READY", "READYX")]
+    >>> [is_marker(line, "READY") for line in ("READY", "READY[   12.345] random: done", "init=READY", "READYX")]
     [True, True, False, False]
     """
     text = line.strip()
@@ -173,20 +174,19 @@ def _watched(
     running: RunningProgram, request: BootRequest, marker: str, console: Callable[[str], None]
 ) -> tuple[str, ...]:
     """Return the console's lines up to the marker, or raise `WorldFailed` with the last of them."""
-    seen: list[str] = []
-    last: deque[str] = deque(maxlen=_TAIL_LINES)
+    seen: deque[str] = deque(maxlen=_KEPT_LINES)
     problem = f"ended without printing its marker {marker}"
     try:
         for raw in running.lines(request.timeout_seconds):
             line = harmless(raw)
             console(line)
             seen.append(line)
-            last.append(line)
             if is_marker(line, marker):
                 return tuple(seen)
     except WorldFailed:
         problem = f"did not print its marker {marker} in {request.timeout_seconds:g} seconds"
-    said = "\n".join(line for line in last if line) or "nothing"
+    last = [line for line in seen if line][-_TAIL_LINES:]
+    said = "\n".join(last) or "nothing"
     raise WorldFailed(str(request.release), f"{problem}; the console's last lines:\n{said}", hint=_hint(last))
 
 
