@@ -168,7 +168,7 @@ def trust_new(
         return
     say(f"{written.path}: version {written.roots.version}, {'signed' if written.is_signed else 'not signed'}")
     _say_keys(written.roots)
-    surroundings().terminal.hint(f"accept it with: cosmos trust init {written.path} --sha256 {written.digest.hex}")
+    surroundings().terminal.note(f"accept it with: cosmos trust init {written.path} --sha256 {written.digest.hex}")
 
 
 COMMANDS: tuple[click.Command, ...] = (key, trust)

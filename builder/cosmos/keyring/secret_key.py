@@ -96,16 +96,21 @@ class SecretKey:
 def read_private(path: Path) -> bytes:
     """Return the bytes of a file that only the person who runs this may read; raises `Refused` for any other."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a pipe does not hold us up
     except OSError as error:
         raise WorldFailed(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-    with os.fdopen(descriptor, "rb") as stream:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise Refused(str(path), "is no plain file")
-        if about.st_uid != os.geteuid():
-            raise Refused(str(path), f"belongs to user {about.st_uid}, and you are {os.geteuid()}")
-        mode = stat.S_IMODE(about.st_mode)
-        if mode != _SECRET_MODE:
-            raise Refused(str(path), f"want mode 0600, got {mode:04o}", hint=f"chmod 600 {path}")
-        return stream.read(MAX_KEY_FILE_BYTES + 1)
+    try:
+        _demand_private(os.fstat(descriptor), path)
+        return os.read(descriptor, MAX_KEY_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _demand_private(about: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(about.st_mode):
+        raise Refused(str(path), "is no plain file")
+    if about.st_uid != os.geteuid():
+        raise Refused(str(path), f"belongs to user {about.st_uid}, and you are {os.geteuid()}")
+    mode = stat.S_IMODE(about.st_mode)
+    if mode != _SECRET_MODE:
+        raise Refused(str(path), f"want mode 0600, got {mode:04o}", hint=f"chmod 600 {path}")
