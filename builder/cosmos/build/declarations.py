@@ -3,7 +3,7 @@
     description = "a system that runs from memory"
     merged-usr = true                  # /bin /sbin /lib /lib64 are links into /usr, for the stars' files as well
 
-    [variables.hostname]                    # a variable that images may set in [vars]; the name is one that Jinja2 can read
+    [variables.hostname]               # a variable that images may set in [vars], with a name that Jinja2 can read
     type = "string"                    # string (one line) | integer | boolean | strings (an array of lines)
     default = "cosmos"                 # with no default an image has to give it
     choices = ["cosmos", "rescue"]     # optional, for a string: nothing else is taken

@@ -137,7 +137,7 @@ def test_a_missing_qemu_is_told_with_the_package_that_has_it(release: Path, qemu
 def test_a_kernel_that_is_not_the_stated_one_is_not_started(release: Path, qemu: Qemu, tmp_path: Path) -> None:
     qemu(f"touch {tmp_path}/started; echo COSMOS-READY")
     (release / "vmlinuz").write_text("another")
-    with pytest.raises(Refused, match="vmlinuz: RELEASE.json names sha256:"):
+    with pytest.raises(Refused, match=r"vmlinuz: RELEASE\.json names sha256:"):
         booted(release)
     assert not (tmp_path / "started").exists()
 
