@@ -3,7 +3,8 @@
     {"entries": [{"name": "PYZ.pyz/cosmos.digest", "kind": "code", "size_bytes": 2811, "digest": "sha256:…"}, …],
      "libraries": ["libc.so.6", …],      shared libraries that must be in the system
      "glibc": "2.35",                    the oldest glibc that has every symbol
-     "absolute": ["PYZ.pyz/click.core: /home/…/click/core.py", …]}   code objects that name a folder of the builder
+     "absolute": ["PYZ.pyz/click.core: /home/…/click/core.py", …]}   what names a folder of the builder: code objects,
+                                         RUNPATHs, and any bytes that spell one of the folders given as arguments
 
 The order of `entries` is the archive's own: two binaries are compared entry by entry.
 """
@@ -11,7 +12,6 @@ The order of `entries` is the archive's own: two binaries are compared entry by 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import marshal
@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _PYC_HEADER_BYTES = 16  # PEP 552: magic, flags, and 8 bytes of hash or of time and size
 _NEEDED = re.compile(r"^\s+NEEDED\s+(\S+)$", re.MULTILINE)
 _GLIBC = re.compile(r"\bGLIBC_(\d+)\.(\d+)")
+_RUNPATH = re.compile(r"^\s+(?:RUNPATH|RPATH)\s+(\S+)$", re.MULTILINE)
 _SONAME = re.compile(r"^\s+SONAME\s+(\S+)$", re.MULTILINE)
 
 Piece = tuple[str, str, bytes]  # name, kind ("code", "library", "data"), bytes
@@ -91,41 +93,50 @@ def _headers(library: Path) -> str:
     return done.stdout
 
 
-def needs(binary: Path, libraries: list[Piece]) -> tuple[list[str], str]:
-    """Return the shared libraries that the system must have, and the oldest glibc that will do."""
-    headers = [_headers(binary)]
+def headers_of(libraries: list[Piece]) -> dict[str, str]:
+    """Return name -> the ELF headers as objdump words them."""
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "library.so"
-        for _, _, content in libraries:
+        for name, _, content in libraries:
             file.write_bytes(content)
-            headers.append(_headers(file))
-    text = "".join(headers)
-    inside = {Path(name).name for name, _, _ in libraries} | set(_SONAME.findall(text))
+            found[name] = _headers(file)
+    return found
+
+
+def needs(headers: dict[str, str]) -> tuple[list[str], str]:
+    """Return the shared libraries that the system must have, and the oldest glibc that will do."""
+    text = "".join(headers.values())
+    inside = {Path(name).name for name in headers} | set(_SONAME.findall(text))
     versions = {(int(major), int(minor)) for major, minor in _GLIBC.findall(text)}
     return sorted(set(_NEEDED.findall(text)) - inside), "{}.{}".format(*max(versions))
 
 
-def described(binary: Path) -> dict[str, object]:
-    """Return the document that this module's docstring shows."""
-    found = list(pieces(binary))
-    absolute = []
+def absolute(found: list[Piece], headers: dict[str, str], folders: list[str]) -> Iterator[str]:
+    """Yield `piece: folder` for whatever names a folder of the builder."""
     for name, kind, content in found:
         code = _code(content) if kind == "code" else None
-        absolute += [f"{name}: {path}" for path in sorted(absolute_names(code))] if code else []
-    libraries, glibc = needs(binary, [piece for piece in found if piece[1] == "library"])
+        for path in sorted(absolute_names(code)) if code else ():
+            yield f"{name}: {path}"
+        yield from (f"{name}: {folder}" for folder in folders if folder.encode() in content)
+    for name, text in headers.items():
+        paths = ":".join(_RUNPATH.findall(text)).split(":")
+        yield from (f"{name}: RUNPATH {path}" for path in paths if path.startswith("/"))
+
+
+def described(binary: Path, folders: list[str]) -> dict[str, object]:
+    """Return the document that this module's docstring shows."""
+    found = list(pieces(binary))
+    headers = {"the loader": _headers(binary)} | headers_of([piece for piece in found if piece[1] == "library"])
+    libraries, glibc = needs(headers)
     return {
         "entries": [
-            {
-                "name": name,
-                "kind": kind,
-                "size_bytes": len(content),
-                "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
-            }
+            {"name": name, "kind": kind, "size_bytes": len(content), "digest": f"sha256:{sha256(content).hexdigest()}"}
             for name, kind, content in found
         ],
         "libraries": libraries,
         "glibc": glibc,
-        "absolute": absolute,
+        "absolute": list(absolute(found, headers, folders)),
     }
 
 
@@ -133,5 +144,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Say what a single-file binary holds and needs, as JSON.")
     parser.add_argument("binary", type=Path, help="the binary to read")
     parser.add_argument("out", type=Path, help="the file to write")
+    parser.add_argument("folders", nargs="*", help="folders that nothing in the binary may name")
     options = parser.parse_args()
-    options.out.write_text(json.dumps(described(options.binary), indent=1) + "\n")
+    options.out.write_text(json.dumps(described(options.binary, options.folders), indent=1) + "\n")

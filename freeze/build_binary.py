@@ -96,7 +96,12 @@ def examine(places: Places, binary: Path) -> dict[str, object]:
     say("reading it back")
     out = places.work / "contents.new"
     reader = [str(places.venv / "bin" / "python"), "-s", "-P", str(FREEZE / "binary_contents.py")]
-    run([*reader, str(binary), str(out)], environment=plain_environment(places), log=places.work / "contents.log")
+    folders = [f"{places.root / 'builder'}/", f"{places.root / 'freeze'}/", f"{places.build}/"]
+    run(
+        [*reader, str(binary), str(out), *folders],
+        environment=plain_environment(places),
+        log=places.work / "contents.log",
+    )
     contents: dict[str, object] = json.loads(out.read_text())
     if contents["absolute"]:
         raise BuildError(f"the binary names folders of this machine: {contents['absolute']}")

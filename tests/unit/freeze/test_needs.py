@@ -130,3 +130,25 @@ def test_programs_that_the_binary_starts_do_not_get_its_libraries(repo: Path, mo
     give_back()
     assert os.environ["LD_LIBRARY_PATH"] == "/opt/lib"
     assert "LD_LIBRARY_PATH_ORIG" not in os.environ
+
+
+def test_a_library_or_data_that_names_a_folder_of_the_builder_is_found(freeze: None) -> None:
+    import binary_contents
+
+    headers = {"libz.so": "Dynamic Section:\n  NEEDED   libc.so.6\n  RUNPATH  $ORIGIN/../lib:/home/a/lib\n"}
+    pieces = [("notes", "data", b"built in /home/a/build/venv"), ("other", "data", b"/usr/lib")]
+    assert list(binary_contents.absolute(pieces, headers, ["/home/a/build/"])) == [
+        "notes: /home/a/build/",
+        "libz.so: RUNPATH /home/a/lib",
+    ]
+
+
+def test_the_libraries_and_the_oldest_glibc_that_a_binary_needs_are_read_from_its_headers(freeze: None) -> None:
+    import binary_contents
+
+    headers = {
+        "the loader": "  NEEDED  libz.so.1\n  NEEDED  libc.so.6\n  0x0 0x00 05 GLIBC_2.9\n",
+        "a/libssl.so.3": "  SONAME  libssl.so.3\n  NEEDED  libcrypto.so.3\n  0x0 0x00 04 GLIBC_2.34\n",
+        "libcrypto.so.3": "  NEEDED  libc.so.6\n",
+    }
+    assert binary_contents.needs(headers) == (["libc.so.6", "libz.so.1"], "2.34")
