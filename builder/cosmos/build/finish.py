@@ -64,12 +64,13 @@ def finish(
             free="any",
         )
     )
-    changed = {
-        path: replace(entry, content=bytes_of(path)) if isinstance(entry.content, Unread) and entry.kind == "file" else entry
-        for path, entry in result.entries.items()
-        if tree.get(path) != entry
+    changed = {path: entry for path, entry in result.entries.items() if tree.get(path) != entry}
+    read = {
+        path: replace(entry, content=bytes_of(path), mtime=epoch)
+        for path, entry in changed.items()
+        if isinstance(entry.content, Unread) and entry.kind == "file"
     }
-    return Finished(changed=changed, receipt=result.receipt.to_json())
+    return Finished(changed={**changed, **read}, receipt=result.receipt.to_json())
 
 
 def universe_entry(image: Image, lock: Lock, layers: Mapping[StarName, StarLayer], tree: Overlaid) -> Entry:

@@ -93,7 +93,9 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         changed = publish(folder, options.out)
     if options.keep_root is not None:
         write_root(tree.entries(), options.keep_root, world.reporter)
-    return Built(folder=options.out, release=release, content_root=root, signed=options.key is not None, changed=changed)
+    return Built(
+        folder=options.out, release=release, content_root=root, signed=options.key is not None, changed=changed
+    )
 
 
 def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
@@ -188,11 +190,17 @@ def overlay_all(
 
 
 def pack_tree(
-    definition: Definition, overlaid: Overlaid, own: Sequence[Entry], layers: Mapping[StarName, StarLayer], workshop: Workshop
+    definition: Definition,
+    overlaid: Overlaid,
+    own: Sequence[Entry],
+    layers: Mapping[StarName, StarLayer],
+    workshop: Workshop,
 ) -> PackedTree:
     """Return the finished tree with its layers: shared folders, one a star, the image's own; raises `NoSolution` over budget."""
     folders = [
-        Entry(path=path, kind="dir", mode=line.mode, uid=line.uid, gid=line.gid, mtime=workshop.epoch, xattrs=line.xattrs)
+        Entry(
+            path=path, kind="dir", mode=line.mode, uid=line.uid, gid=line.gid, mtime=workshop.epoch, xattrs=line.xattrs
+        )
         for path, line in overlaid.lines.items()
         if line.kind == "dir"
     ]

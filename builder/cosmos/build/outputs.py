@@ -97,10 +97,16 @@ def _write_initramfs(output: Output, image: Image, tree: PackedTree, folder: Pat
 
 def _write_file(output: Output, tree: PackedTree, folder: Path) -> Path:
     wanted = output.path.lstrip("/")
-    found = [path for path, line in tree.overlaid.lines.items() if line.kind in ("file", "hardlink") and matches_any(path, [wanted])]
+    found = [
+        path
+        for path, line in tree.overlaid.lines.items()
+        if line.kind in ("file", "hardlink") and matches_any(path, [wanted])
+    ]
     if len(found) != 1:
         listed = ", ".join(f"/{path.text}" for path in found[:4])
-        raise Malformed("image.toml", f"output {output.file_name}: want one file, {output.path} matches {listed or 'none'}")
+        raise Malformed(
+            "image.toml", f"output {output.file_name}: want one file, {output.path} matches {listed or 'none'}"
+        )
     write_durably(folder / output.file_name, tree.bytes_of(found[0]))
     return folder / output.file_name
 

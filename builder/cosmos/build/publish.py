@@ -22,15 +22,13 @@ from cosmos.trust.roles import IN_TOTO_TYPE
 def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, level: int) -> Release:
     """Return the release whose files lie in `folder`, and write its RELEASE.json beside them."""
     image = definition.image
-    images = {image_name(image, "tar.zst"), image_name(image, "cpio.zst")}
-    whole = {image_name(image, "tar.zst")} if not any(output.exclude for output in image.outputs) else images
     release = Release(
         subjects=tuple(
             Subject(
                 name=file.name,
                 digest=_digest(file),
                 size_bytes=file.stat().st_size,
-                content_root=root if file.name in whole else None,
+                content_root=root if file.name == image_name(image, "tar.zst") else None,
             )
             for file in sorted(folder.iterdir())
         ),

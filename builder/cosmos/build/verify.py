@@ -108,7 +108,9 @@ def _content_differences(folder: Path, release: Release) -> Iterator[str]:
     for subject in release.subjects:
         if subject.name.endswith(IMAGE_SUFFIX):
             try:
-                held = {entry.path: ManifestLine.of(entry) for entry in ImageReader.open(folder / subject.name).entries()}
+                held = {
+                    entry.path: ManifestLine.of(entry) for entry in ImageReader.open(folder / subject.name).entries()
+                }
             except CosmosError as error:
                 yield f"{subject.name}: {error.problem}"
                 continue

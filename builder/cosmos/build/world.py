@@ -1,8 +1,8 @@
 """The world of a build: the builder's home, what it trusts, and the galaxies that it can reach.
 
-    HOME/store/                 blobs and results (store.blobs); may be deleted at any time
-    HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
-    HOME/keys/                  where a person may keep keys; nothing is read from there unless it is named
+HOME/store/                 blobs and results (store.blobs); may be deleted at any time
+HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
+HOME/keys/                  where a person may keep keys; nothing is read from there unless it is named
 """
 
 from __future__ import annotations

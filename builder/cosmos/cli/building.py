@@ -211,11 +211,11 @@ def cat(image: Path, path: str) -> None:
 @click.argument("release", type=_FOLDER)
 @click.option("--marker", help="The line to wait for [default: the one that the release names].")
 @click.option("--timeout", "timeout_seconds", type=float, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
-@click.option("--memory", "memory_mib", type=click.IntRange(64), default=DEFAULT_MEMORY_MIB, show_default=True, metavar="MIB")
+@click.option(
+    "--memory", "memory_mib", type=click.IntRange(64), default=DEFAULT_MEMORY_MIB, show_default=True, metavar="MIB"
+)
 @_json_option
-def boot_command(
-    release: Path, marker: str | None, timeout_seconds: float, memory_mib: int, as_json: bool
-) -> None:
+def boot_command(release: Path, marker: str | None, timeout_seconds: float, memory_mib: int, as_json: bool) -> None:
     """Start a release in QEMU, show its console, and wait until the system says that it is well."""
     around = surroundings()
     request = BootRequest(release=release, marker=marker, timeout_seconds=timeout_seconds, memory_mib=memory_mib)

@@ -1,41 +1,41 @@
 """`image.toml`: what an image is made of. The operator's own file: unknown keys are errors.
 
-    name = "rescue"
-    version = "1.0.0"
-    description = "a system to mend others with"
-    arch = "x86_64"
-    template = "rescue"                       # a folder of rootfs-templates/, or a path beginning with ./
-    constellations = ["rescue-tools.toml"]    # files beside this one
-    finish = "finish.lua"                     # optional: a Nova script that runs last and may touch any path
-    source-date-epoch = 1767225600            # no file in the image is newer; seconds since 1970
-    trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
-    marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
+name = "rescue"
+version = "1.0.0"
+description = "a system to mend others with"
+arch = "x86_64"
+template = "rescue"                       # a folder of rootfs-templates/, or a path beginning with ./
+constellations = ["rescue-tools.toml"]    # files beside this one
+finish = "finish.lua"                     # optional: a Nova script that runs last and may touch any path
+source-date-epoch = 1767225600            # no file in the image is newer; seconds since 1970
+trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
+marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
 
-    [stars]                                   # name -> constraint
-    busybox = "^1.35"
+[stars]                                   # name -> constraint
+busybox = "^1.35"
 
-    [galaxies]                                # in order of priority: name -> path or http:// address
-    core = "../../galaxy"                     # a path is relative to this file
-    mine = { url = "http://10.0.0.1:8000", allow-unsigned = true }
+[galaxies]                                # in order of priority: name -> path or http:// address
+core = "../../galaxy"                     # a path is relative to this file
+mine = { url = "http://10.0.0.1:8000", allow-unsigned = true }
 
-    [vars]                                    # for the template
-    hostname = "rescue"
+[vars]                                    # for the template
+hostname = "rescue"
 
-    [[output]]
-    format = "tar.zst"                        # tar.zst (layers) | cpio.zst (an initramfs) | file (one file of the tree)
-    level = 9                                 # zstd level, for the first two
-    [[output]]
-    format = "cpio.zst"
-    exclude = ["boot/**"]                     # globs of paths left out (cpio.zst only)
-    [[output]]
-    format = "file"
-    path = "boot/vmlinuz"                     # a path or a glob that one file matches
-    as = "vmlinuz"                            # its name in the release
+[[output]]
+format = "tar.zst"                        # tar.zst (layers) | cpio.zst (an initramfs) | file (one file of the tree)
+level = 9                                 # zstd level, for the first two
+[[output]]
+format = "cpio.zst"
+exclude = ["boot/**"]                     # globs of paths left out (cpio.zst only)
+[[output]]
+format = "file"
+path = "boot/vmlinuz"                     # a path or a glob that one file matches
+as = "vmlinuz"                            # its name in the release
 
-    [policy]
-    size-budget-bytes = 100000000             # optional: a larger image is an error
-    owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
-    unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
+[policy]
+size-budget-bytes = 100000000             # optional: a larger image is an error
+owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
+unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Names of stars, galaxies, images and keys: checked once, then a type.
 
-    star, galaxy, image, constellation   [A-Za-z0-9] then [A-Za-z0-9+._-], at most 128 bytes
-    key                                  [a-z0-9.-], 1 to 64 bytes (TRUST.md section 3)
-    architecture                         `any`, or GNU's name of a machine: x86_64, aarch64, …
+star, galaxy, image, constellation   [A-Za-z0-9] then [A-Za-z0-9+._-], at most 128 bytes
+key                                  [a-z0-9.-], 1 to 64 bytes (TRUST.md section 3)
+architecture                         `any`, or GNU's name of a machine: x86_64, aarch64, …
 """
 
 from __future__ import annotations

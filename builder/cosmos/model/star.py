@@ -219,7 +219,9 @@ class Recipe:
         table.end()
         return recipe
 
-    def star(self, *, version: Version, source: str, checksums: Mapping[str, Digest], origins: tuple[Origin, ...]) -> Star:
+    def star(
+        self, *, version: Version, source: str, checksums: Mapping[str, Digest], origins: tuple[Origin, ...]
+    ) -> Star:
         """Return the manifest of the star that was built from this recipe."""
         return Star(
             name=self.name,

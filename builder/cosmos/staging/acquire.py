@@ -54,7 +54,9 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ve
         source=f"{locked.name}: {file.path}",
     )
     if verified.index.seq != locked.seq:
-        raise Refused(f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}")
+        raise Refused(
+            f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}"
+        )
     source.keep(file)
     if source.carrier is not None and source.carrier.is_local:
         _check_newest(locked, source, roots)
@@ -62,12 +64,20 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ve
 
 
 def acquire_star(
-    lock: Lock, star: LockedStar, index: VerifiedIndex, source: Source, roots: TrustRoots, progress: Callable[[int], None]
+    lock: Lock,
+    star: LockedStar,
+    index: VerifiedIndex,
+    source: Source,
+    roots: TrustRoots,
+    progress: Callable[[int], None],
 ) -> Acquired:
     """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`."""
     galaxy = lock.galaxy(star.galaxy)
     if index.index.snapshot and not any(
-        row.name == star.name and row.version == star.version and row.statement == star.statement and row.archive == star.archive
+        row.name == star.name
+        and row.version == star.version
+        and row.statement == star.statement
+        and row.archive == star.archive
         for row in index.index.snapshot
     ):
         raise Refused(
@@ -121,7 +131,9 @@ def _check_newest(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> No
         allow_unsigned=locked.allow_unsigned,
         source=f"{locked.name}: {file.path}",
     )
-    if newest.index.seq < locked.seq or (newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq):
+    if newest.index.seq < locked.seq or (
+        newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq
+    ):
         raise Refused(
             f"{locked.name}: {file.path}",
             f"the lock has seen seq {locked.seq} ({locked.index}), but the galaxy shows seq {newest.index.seq} ({newest.digest})",

@@ -54,7 +54,9 @@ class Source:
     def newest_index(self) -> SignedFile:
         """Return the index as the galaxy has it now."""
         if self.carrier is None:
-            raise WorldFailed(self.galaxy, "its index cannot be read offline", hint="run the same command without --offline")
+            raise WorldFailed(
+                self.galaxy, "its index cannot be read offline", hint="run the same command without --offline"
+            )
         return self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
 
     def index(self, locked: LockedGalaxy) -> SignedFile:
@@ -136,4 +138,6 @@ def statement_path(name: StarName, version: Version) -> str:
 
 
 def _not_stored(what: str) -> WorldFailed:
-    return WorldFailed(what, "is not in the store, and offline nothing is fetched", hint="run the same command without --offline once")
+    return WorldFailed(
+        what, "is not in the store, and offline nothing is fetched", hint="run the same command without --offline once"
+    )

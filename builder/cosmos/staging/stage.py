@@ -24,6 +24,7 @@ from cosmos.model.statement import Statement
 from cosmos.nova.job import NovaJob
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.staging.render import render_text
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.tree.overlay import PathMap, hard_links_ordered, remapped
@@ -69,14 +70,16 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: G
                 own={},
                 epoch=ground.epoch,
                 path_map=ground.paths.mapped,
-                programs=None,
+                render=render_text,
                 free="own",
             )
         )
         laid, receipt = result.entries, result.receipt.to_json()
     tree = remapped(laid.values(), star.id, ground.paths)
     ordered = hard_links_ordered(tree, star.id).values()
-    return StagedStar(star=star, entries={entry.path: entry for entry in normalised(ordered, ground.epoch)}, receipt=receipt)
+    return StagedStar(
+        star=star, entries={entry.path: entry for entry in normalised(ordered, ground.epoch)}, receipt=receipt
+    )
 
 
 def opened(archive: VerifiedArchive, signed: Statement) -> StarContents:
@@ -89,7 +92,10 @@ def opened(archive: VerifiedArchive, signed: Statement) -> StarContents:
             raise Refused(star.id, f"its archive holds {inside.name} {inside.version}")
     script = Digest.of(contents.script) if contents.script else None
     if script != signed.script:
-        raise Refused(star.id, f"its statement signs the script {signed.script or 'none'}, but the archive holds {script or 'none'}")
+        raise Refused(
+            star.id,
+            f"its statement signs the script {signed.script or 'none'}, but the archive holds {script or 'none'}",
+        )
     content = content_root(ManifestLine.of(entry) for entry in contents.files.values())
     if content != signed.content:
         raise Refused(star.id, f"its statement signs the contents {signed.content}, but the archive holds {content}")

@@ -133,7 +133,9 @@ def hard_links_ordered(tree: Mapping[TreePath, Entry], star: str) -> dict[TreePa
         first, *rest = sorted((target, *links))
         ordered[first] = replace(tree[target], path=first)
         for path in rest:
-            ordered[path] = replace(tree[target], path=path, kind="hardlink", target=bytes(first), content=b"", xattrs=())
+            ordered[path] = replace(
+                tree[target], path=path, kind="hardlink", target=bytes(first), content=b"", xattrs=()
+            )
     return ordered
 
 
