@@ -1,0 +1,62 @@
+"""`Carrier`: how the files of one galaxy get here. It bounds and counts what it brings; it judges nothing.
+
+A carrier answers two questions: "this file, of at most so many bytes" (documents whose size nobody has pinned) and
+"this file, of exactly so many bytes" (archives, pinned by a lock or a statement). What arrives is still to be verified.
+
+    NotThere      there is no such file
+    WorldFailed   the disk or the network failed: the same call may work later
+    Refused       what is there is not what was asked for: longer, shorter, behind a link, redirected to nowhere good
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from cosmos.errors import Refused, WorldFailed
+
+Progress: TypeAlias = Callable[[int], None]
+
+
+class NotThere(WorldFailed):
+    """A galaxy has no file of that name."""
+
+
+class Carrier(Protocol):
+    """One galaxy's files. `address` is what to call it in front of people; `is_local` says that no socket is made."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it works with no network."""
+
+    @property
+    def address(self) -> str:
+        """Where the galaxy is."""
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """Return the file at `path`, relative to the galaxy, which may have up to `max_bytes`."""
+
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
+        """Return the file at `path`, which must have `size_bytes`; `progress` is told how many of them are here."""
+
+
+def parts_of(path: str, address: str) -> tuple[str, ...]:
+    """Return the components of `path` if it stays inside a galaxy, else raise `Refused`.
+
+    >>> parts_of("./packages/zlib-1.3.1.tar.zst", "core")
+    ('packages', 'zlib-1.3.1.tar.zst')
+    """
+    parts = tuple(path.removeprefix("./").split("/"))
+    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        raise Refused(address, f"the path {path[:200]!r} does not stay inside the galaxy")
+    return parts
+
+
+def too_long(where: str, max_bytes: int) -> Refused:
+    """Return the error for a file that goes on past its bound."""
+    return Refused(where, f"has more than {max_bytes} bytes, the most that it may have")
+
+
+def wrong_size(where: str, size_bytes: int, got: str) -> Refused:
+    """Return the error for a file that is longer or shorter than it was pinned."""
+    return Refused(where, f"want {size_bytes} bytes, got {got}", hint="the file in the galaxy is not the one pinned")

@@ -1,0 +1,319 @@
+"""A galaxy behind plain HTTP (RFC 9110, 9112): any static file server will do, `python3 -m http.server` as well.
+
+The server and everyone on the way may be hostile. What comes back is bounded (size, redirects, tries, time with
+nothing happening) and counted: a body that ends early is a failure and never a shorter file. It is not trusted, so
+that plain HTTP is enough: what matters is signed.
+
+A cut-off archive is resumed with `Range` and `If-Range` (RFC 9110 section 13.1.5) where the server gave a strong ETag
+or a Last-Modified, and started over where the server ignores that. `https://` needs a Python with ssl, which the
+single-file binary leaves out.
+
+KNOWN GAP: one connection a file, no proxies, no passwords; header bytes that drip are bounded by their number alone.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.limits import (
+    HTTP_LEAST_BYTES,
+    HTTP_TIMEOUT_SECONDS,
+    MAX_DOWNLOAD_MISSES,
+    MAX_DOWNLOAD_REDIRECTS,
+    MAX_DOWNLOAD_TRIES,
+    READ_CHUNK_BYTES,
+)
+from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
+from cosmos.transport.partial import Partial, partial_download
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MISSING = (404, 410)
+_RANGED = (206, 416)  # what answers a request for a range, besides 200
+_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_PAUSE_SECONDS = 0.3  # before the next try; doubled for each miss
+_MAX_INTERIM = 8  # 1xx answers before the real one; http.client itself would read them for ever
+
+
+class Interrupted(WorldFailed):
+    """The connection failed or ended early: trying again may help."""
+
+
+class HttpCarrier:
+    """The files below the address `url`; cut-off downloads wait in `partial_dir`."""
+
+    __slots__ = ("_base", "_partial_dir", "_pause", "_timeout_seconds")
+
+    def __init__(
+        self,
+        url: str,
+        partial_dir: Path,
+        *,
+        timeout_seconds: float = HTTP_TIMEOUT_SECONDS,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base = _base_of(url)
+        self._partial_dir = partial_dir
+        self._timeout_seconds = timeout_seconds
+        self._pause = pause
+
+    @property
+    def is_local(self) -> bool:
+        """Never: it makes sockets."""
+        return False
+
+    @property
+    def address(self) -> str:
+        """The galaxy's address."""
+        return self._base.removesuffix("/")
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
+        url = self._url(path)
+        for miss in range(1, MAX_DOWNLOAD_MISSES + 1):
+            try:
+                return self._read_once(url, max_bytes)
+            except Interrupted:
+                if miss == MAX_DOWNLOAD_MISSES:
+                    raise
+                self._pause(_PAUSE_SECONDS * 2**miss)
+        raise AssertionError("the last miss raises")
+
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
+        """Return the file at `path` of exactly `size_bytes`, resumed if it was cut off; raises as `Carrier` says."""
+        url = self._url(path)
+        with partial_download(self._partial_dir, url, size_bytes) as partial:
+            misses, most = 0, 0
+            for _ in range(MAX_DOWNLOAD_TRIES):
+                try:
+                    self._fetch_rest(url, partial, size_bytes, progress)
+                    return partial.whole()
+                except Interrupted:
+                    misses = misses + 1 if partial.have <= most else 0
+                    most = max(most, partial.have)
+                    if misses == MAX_DOWNLOAD_MISSES:
+                        raise
+                    self._pause(_PAUSE_SECONDS * 2**misses)
+            raise WorldFailed(url, f"was cut off {MAX_DOWNLOAD_TRIES} times", hint="try again, or use another mirror")
+
+    def _url(self, path: str) -> str:
+        return self._base + "/".join(quote(part, safe="") for part in parts_of(path, self.address))
+
+    def _read_once(self, url: str, max_bytes: int) -> bytes:
+        with self._answer(url, {}) as answer:
+            length = _length(answer, url)
+            if length is None and not answer.chunked:
+                raise WorldFailed(url, "the server does not say where the file ends, so it may be cut short")
+            if length is not None and length > max_bytes:
+                raise too_long(url, max_bytes)
+            pieces, left = [], max_bytes + 1 if length is None else length
+            for piece in self._pieces(answer, url, left):
+                pieces.append(piece)
+            data = b"".join(pieces)
+        if len(data) > max_bytes:
+            raise too_long(url, max_bytes)
+        if length is not None and len(data) < length:
+            raise Interrupted(url, f"the connection ended after {len(data)} of {length} bytes")
+        return data
+
+    def _fetch_rest(self, url: str, partial: Partial, size_bytes: int, progress: Progress) -> None:
+        """Append what `partial` lacks; on the way it is started over if the server no longer has that very file."""
+        if 0 < partial.have == size_bytes:
+            return
+        headers: dict[str, str] = {}
+        if 0 < partial.have < size_bytes and partial.validator:
+            headers = {"Range": f"bytes={partial.have}-", "If-Range": partial.validator}
+        with self._answer(url, headers) as answer:
+            if answer.status in _RANGED:
+                _check_rest(answer, url, partial, size_bytes)
+            else:
+                length = _length(answer, url)
+                if length not in (None, size_bytes):
+                    raise wrong_size(url, size_bytes, str(length))
+                partial.restart(_validator(answer))
+            for piece in self._pieces(answer, url, size_bytes - partial.have + 1):
+                if partial.have + len(piece) > size_bytes:
+                    raise wrong_size(url, size_bytes, "more")
+                partial.append(piece)
+                progress(partial.have)
+        if partial.have < size_bytes:
+            raise Interrupted(url, f"the connection ended after {partial.have} of {size_bytes} bytes")
+
+    def _pieces(self, answer: http.client.HTTPResponse, url: str, most: int) -> Iterator[bytes]:
+        """Yield the body as it comes, up to `most` bytes; it may end early. Raises `Interrupted`."""
+        left = most if answer.length is None else min(most, answer.length)
+        since, lately = time.monotonic(), 0
+        while left > 0:
+            with _interrupting(url):
+                piece = answer.read1(min(left, READ_CHUNK_BYTES))
+            if not piece:
+                return
+            left -= len(piece)
+            lately += len(piece)
+            if time.monotonic() - since > self._timeout_seconds:
+                if lately < HTTP_LEAST_BYTES:
+                    raise Interrupted(url, f"brings less than {HTTP_LEAST_BYTES} bytes in {self._timeout_seconds} s")
+                since, lately = time.monotonic(), 0
+            yield piece
+
+    @contextmanager
+    def _answer(self, url: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+        """Give the answer to a GET of `url`, after redirects: 200, or 206 if `headers` ask for a range."""
+        asked = url
+        for _ in range(MAX_DOWNLOAD_REDIRECTS + 1):
+            connection = self._connection(urlsplit(asked), asked)
+            try:
+                with _interrupting(asked):
+                    answer = _ask(connection, urlsplit(asked), headers)
+                if answer.status in _REDIRECTS:
+                    asked = _redirected(asked, answer)
+                    continue
+                _check_status(answer, url, ranged="Range" in headers)
+                yield answer
+                return
+            finally:
+                connection.close()
+        raise Refused(url, f"is redirected more than {MAX_DOWNLOAD_REDIRECTS} times")
+
+    def _connection(self, parts: SplitResult, url: str) -> http.client.HTTPConnection:
+        kinds = {"http": http.client.HTTPConnection, "https": getattr(http.client, "HTTPSConnection", None)}
+        kind = kinds[parts.scheme]
+        if kind is None:
+            raise WorldFailed(url, "this cosmos was built without TLS", hint="use http://: galaxies are signed")
+        connection: http.client.HTTPConnection = kind(parts.hostname or "", parts.port, timeout=self._timeout_seconds)
+        connection.response_class = _Answer
+        return connection
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that does not read interim answers for ever."""
+
+    _interim = 0
+
+    def _read_status(self) -> tuple[str, int, str]:
+        self._interim += 1
+        if self._interim > _MAX_INTERIM:
+            raise http.client.HTTPException("endless interim answers")
+        status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # http.client's own, not declared
+        return status
+
+
+def _ask(
+    connection: http.client.HTTPConnection, parts: SplitResult, headers: dict[str, str]
+) -> http.client.HTTPResponse:
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    wanted = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "cosmos", **headers}
+    connection.request("GET", target or "/", headers=wanted)
+    return connection.getresponse()
+
+
+@contextmanager
+def _interrupting(url: str) -> Iterator[None]:
+    """Turn what sockets and http.client raise into `Interrupted` about `url`."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Interrupted(url, "the server does not answer", hint=_OUTAGE) from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Interrupted(url, f"cannot be reached: {reason.lower()}", hint=_OUTAGE) from error
+    except http.client.HTTPException as error:
+        raise Interrupted(url, f"the answer is not HTTP: {type(error).__name__}", hint=_OUTAGE) from error
+
+
+_OUTAGE = "check the network and the galaxy's address; a cut-off download is resumed"
+
+
+def _check_status(answer: http.client.HTTPResponse, url: str, *, ranged: bool) -> None:
+    status = answer.status
+    if status in _MISSING:
+        raise NotThere(url, "there is no such file in the galaxy")
+    if status in _TRY_AGAIN:
+        raise Interrupted(url, f"the server answers {_named(status)}")
+    if status != HTTPStatus.OK and not (ranged and status in _RANGED):
+        raise WorldFailed(url, f"the server answers {_named(status)}")
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise WorldFailed(url, "the server packs the file itself, which it was asked not to do")
+
+
+def _named(status: int) -> str:
+    """Return a status with its standard name: the server's own words are not shown on a terminal."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _check_rest(answer: http.client.HTTPResponse, url: str, partial: Partial, size_bytes: int) -> None:
+    """Refuse an answer that is not the rest of what `partial` holds; its bytes so far are then forgotten."""
+    wanted = f"bytes {partial.have}-{size_bytes - 1}/{size_bytes}"
+    got = answer.headers.get("Content-Range", "")
+    tag = answer.headers.get("ETag")
+    is_other_file = tag is not None and partial.validator.startswith('"') and tag != partial.validator
+    if answer.status == HTTPStatus.PARTIAL_CONTENT and got == wanted and not is_other_file:
+        return
+    partial.restart("")
+    total = got.rpartition("/")[2]
+    if total.isdecimal() and int(total) != size_bytes:
+        raise wrong_size(url, size_bytes, total)
+    raise Interrupted(url, "the server sends another part of the file than it was asked for")
+
+
+def _validator(answer: http.client.HTTPResponse) -> str:
+    """Return what `If-Range` may name: a strong ETag, else Last-Modified, else ""."""
+    tag = str(answer.headers.get("ETag", ""))
+    if tag.startswith('"'):
+        return tag if tag.isascii() and tag.isprintable() else ""
+    modified = str(answer.headers.get("Last-Modified", ""))
+    return modified if modified.isascii() and modified.isprintable() else ""
+
+
+def _length(answer: http.client.HTTPResponse, url: str) -> int | None:
+    """Return `Content-Length`, None where there is none; refuse one that is doubled or no number."""
+    values = set(answer.headers.get_all("Content-Length", []))
+    if not values or answer.chunked:
+        return None
+    text = values.pop()
+    if values or not (text.isascii() and text.isdecimal()):
+        raise WorldFailed(url, "the server does not say in one number how long the file is")
+    return int(text)
+
+
+def _redirected(url: str, answer: http.client.HTTPResponse) -> str:
+    """Return where `answer` sends us, if we may go there."""
+    text = str(answer.headers.get("Location", ""))
+    try:
+        target = urljoin(url, text)
+        parts = urlsplit(target)
+        reachable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        reachable = False
+    if not (text and reachable and target.isascii() and target.isprintable() and " " not in target):
+        raise Refused(url, f"is redirected to {text[:200]!r}, which is no http:// address")
+    if "@" in parts.netloc:
+        raise Refused(url, "is redirected to an address with a password")
+    if urlsplit(url).scheme == "https" and parts.scheme == "http":
+        raise Refused(url, "is redirected from https:// to http://")
+    return target
+
+
+def _base_of(url: str) -> str:
+    """Return a galaxy's address as the beginning of every file's address, or raise `Malformed`."""
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or not url.isascii() or not url.isprintable() or " " in url:
+        raise Malformed(url[:200], "want an address such as http://10.0.0.1:8000/galaxy")
+    if "@" in parts.netloc:
+        raise Malformed(parts.hostname or "", "an address must not hold a user or a password: locks are not secret")
+    if parts.query or parts.fragment:
+        raise Malformed(url, "an address of a galaxy has no ? and no #")
+    return f"{parts.scheme}://{parts.netloc}{quote(parts.path.rstrip('/'), safe='/%:@!$&()*+,;=~')}/"

@@ -1,0 +1,105 @@
+"""A galaxy in a local folder: on a disk, a USB stick, a network share.
+
+The folder may come from anyone, so a path in it is walked one component at a time and no link is followed: neither out
+of the galaxy nor, with a race, anywhere else. Only regular files are read; a FIFO would make the builder wait for ever.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cosmos.errors import Refused, WorldFailed
+from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class LocalCarrier:
+    """The files below the folder `root`."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def is_local(self) -> bool:
+        """Always: no socket is made."""
+        return True
+
+    @property
+    def address(self) -> str:
+        """The folder's path."""
+        return str(self._root)
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
+        with self._opened(path) as stream:
+            if os.fstat(stream.fileno()).st_size > max_bytes:
+                raise too_long(self._where(path), max_bytes)
+            data = stream.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise too_long(self._where(path), max_bytes)
+        return data
+
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
+        """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
+        with self._opened(path) as stream:
+            there = os.fstat(stream.fileno()).st_size
+            if there != size_bytes:  # before a byte of it is read
+                raise wrong_size(self._where(path), size_bytes, str(there))
+            data = stream.read(size_bytes + 1)
+        if len(data) != size_bytes:
+            raise wrong_size(self._where(path), size_bytes, str(len(data)))
+        progress(size_bytes)
+        return data
+
+    def _where(self, path: str) -> str:
+        return f"{self._root}/{path.removeprefix('./')}"
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[BinaryIO]:
+        parts = parts_of(path, self.address)
+        try:
+            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            problem = f"no galaxy is there: {(error.strerror or '').lower()}"
+            raise WorldFailed(self.address, problem, hint="is the disk or stick plugged in and mounted?") from error
+        try:
+            for part in parts[:-1]:
+                below = os.open(part, _FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            number = os.open(parts[-1], _FILE, dir_fd=folder)
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                os.close(number)
+                raise Refused(self._where(path), "is not a plain file")
+            with os.fdopen(number, "rb") as stream:
+                yield stream
+        except OSError as error:
+            raise self._failed(path, error) from error
+        finally:
+            os.close(folder)
+
+    def _failed(self, path: str, error: OSError) -> Refused | WorldFailed:
+        if error.errno == errno.ENOENT:
+            return NotThere(self._where(path), "there is no such file in the galaxy")
+        if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and self._has_link(path)):
+            return Refused(self._where(path), "is or lies behind a link; a galaxy holds plain files and folders")
+        return WorldFailed(self._where(path), f"cannot be read: {(error.strerror or str(error)).lower()}")
+
+    def _has_link(self, path: str) -> bool:
+        """Return whether a component is a link, for the wording: O_DIRECTORY with O_NOFOLLOW calls one no folder."""
+        here = self._root
+        for part in parts_of(path, self.address):
+            here = here / part
+            if here.is_symlink():
+                return True
+        return False

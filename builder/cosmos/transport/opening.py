@@ -1,0 +1,52 @@
+"""Which carrier brings the files of an address: a folder, `file://`, `http://` or `https://`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cosmos.errors import Malformed
+from cosmos.transport.carrier import Carrier
+from cosmos.transport.http import HttpCarrier
+from cosmos.transport.local import LocalCarrier
+
+
+def open_carrier(url: str, base: Path, partial_dir: Path) -> Carrier:
+    """Return the carrier for the galaxy at `url`; nothing is read yet, and no socket is made.
+
+    `base` is the folder that a relative path starts from; `partial_dir` is where cut-off downloads wait.
+    Raises `Malformed`.
+    """
+    scheme, has_scheme, _ = url.partition("://")
+    if has_scheme and scheme in ("http", "https"):
+        return HttpCarrier(url, partial_dir)
+    if has_scheme and scheme == "file":
+        return LocalCarrier(_file_path(url))
+    if has_scheme or url.startswith("deb:"):
+        raise Malformed(url[:200], "want a folder, file://, http:// or https:// as a galaxy's address")
+    if not url or "\0" in url:
+        raise Malformed(url[:200], "want a galaxy's address")
+    return LocalCarrier(base / url)
+
+
+def is_network(url: str) -> bool:
+    """Return whether the galaxy at `url` is reached through sockets.
+
+    >>> is_network("http://10.0.0.1:8000"), is_network("../galaxy")
+    (True, False)
+    """
+    return url.startswith(("http://", "https://"))
+
+
+def _file_path(url: str) -> Path:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if (
+        parts.netloc not in ("", "localhost")
+        or not path.startswith("/")
+        or "\0" in path
+        or parts.query
+        or parts.fragment
+    ):
+        raise Malformed(url[:200], "want file:///path/of/a/folder on this machine")
+    return Path(path)

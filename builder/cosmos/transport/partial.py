@@ -1,0 +1,97 @@
+"""A download that was cut off, kept so that the next try goes on where it stopped.
+
+One file a download, `SHA256(address, size).part`: a header of 512 bytes (`cosmos-partial 1 VALIDATOR`, a newline,
+NULs), then the bytes so far. The validator is what the server said of the very file that they come from (its strong
+ETag, or its Last-Modified); without one nothing is resumed. Nothing here is trusted: the whole is verified as any
+other download.
+
+A process holds the file's lock while it writes; a second process that wants the same file works in an unnamed one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cosmos.digest import Digest
+from cosmos.durable import blaming, make_folder
+from cosmos.errors import Refused
+
+_HEADER_BYTES = 512
+_MAGIC = b"cosmos-partial 1 "
+
+
+class Partial:
+    """The bytes of one download so far."""
+
+    __slots__ = ("_stream", "have", "validator")
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        header = stream.read(_HEADER_BYTES)
+        whole = len(header) == _HEADER_BYTES and header.startswith(_MAGIC)
+        self.validator = header[len(_MAGIC) :].partition(b"\n")[0].decode("latin-1") if whole else ""
+        self.have = stream.seek(0, os.SEEK_END) - _HEADER_BYTES if self.validator else 0
+
+    def restart(self, validator: str) -> None:
+        """Forget the bytes so far; those to come are of the file that `validator` names ("" if none does)."""
+        header = _MAGIC + validator.encode("latin-1") + b"\n"
+        usable = header if len(header) <= _HEADER_BYTES else _MAGIC + b"\n"
+        self.validator = validator if usable is header else ""
+        self.have = 0
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._stream.write(usable.ljust(_HEADER_BYTES, b"\0"))
+
+    def append(self, piece: bytes) -> None:
+        """Add what came next."""
+        self._stream.seek(_HEADER_BYTES + self.have)
+        self._stream.write(piece)
+        self.have += len(piece)
+
+    def whole(self) -> bytes:
+        """Return all bytes so far."""
+        self._stream.seek(_HEADER_BYTES)
+        return self._stream.read(self.have)
+
+
+@contextmanager
+def partial_download(folder: Path, url: str, size_bytes: int) -> Iterator[Partial]:
+    """Give the download of `url` so far. What is there stays to be resumed if the block fails with `WorldFailed`.
+
+    It is removed when the block ends well, when what came is `Refused`, and when the disk is full, which becomes
+    `WorldFailed`.
+    """
+    with blaming(folder):
+        make_folder(folder)
+        path = part_path(folder, url, size_bytes)
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "r+b") as stream:
+            if not _taken(number):
+                with tempfile.TemporaryFile(dir=folder) as private:
+                    yield Partial(private)
+                return
+            try:
+                yield Partial(stream)
+            except (Refused, OSError):
+                path.unlink(missing_ok=True)
+                raise
+            path.unlink(missing_ok=True)
+
+
+def part_path(folder: Path, url: str, size_bytes: int) -> Path:
+    """Return where the download of `url` waits."""
+    return folder / f"{Digest.of(f'{url} {size_bytes}'.encode()).hex}.part"
+
+
+def _taken(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
