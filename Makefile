@@ -1,26 +1,133 @@
-# `make help` lists what is supported. Settings of the tools are in pyproject.toml.
+# `make help` lists what is supported. The tools' settings are in pyproject.toml.
+#
+# Real dependencies, so that a second run does nothing: a star is built again when its recipe changed, the lock when the
+# galaxy or the image definition did. What is made lies in build/, .venv/, .cosmos/ (keys, trust, galaxy, store) and images/*/out/.
+
+PYTHON ?= python3
+IMAGE ?= images/rescue
+JOBS ?= 2
+
 SHELL := /bin/sh
+MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 export LC_ALL := C.UTF-8
 export TZ := UTC
 export PYTHONDONTWRITEBYTECODE := 1
+# A home or a passphrase of the person who types must not change what is built here.
+unexport COSMOS_HOME
 
 VENV := .venv
 BIN := $(VENV)/bin
+HOME_FOLDER := .cosmos
+KEYS := $(HOME_FOLDER)/keys
+GALAXY := $(HOME_FOLDER)/galaxy
+MADE := $(HOME_FOLDER)/made
 
 .PHONY: help
 help: ## show this list
-	@grep -hE '^[a-z][a-z0-9-]*:[^=].*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z][a-z0-9-]*:[^=].*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
+
+# --- the two commands, and what one does next -------------------------------------------------------------------------
+
+.PHONY: image
+image: $(IMAGE)/universe.lock.toml ## build the signed rescue image from nothing: no root, no preparation
+	@$(BIN)/cosmos build $(IMAGE) --jobs $(JOBS) --key $(KEYS)/release.key
+
+.PHONY: boot
+boot: image ## start the image in QEMU and wait until it says that it is well
+	@.ci/need qemu-system-x86_64=qemu-system-x86
+	@$(BIN)/cosmos boot $(IMAGE)/out
+
+.PHONY: test
+test: $(VENV)/dev.stamp image ## run every test, the boot included
+	@.ci/need qemu-system-x86_64=qemu-system-x86 bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd git=git
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup tests builder
 
 .PHONY: check
-check: ## format, lint, types, floors, house rules and unit tests; under a minute
-	@$(BIN)/ruff format --check --quiet . || { echo "format: run 'make format'" >&2; exit 1; }
+check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit tests; under a minute
+	@$(BIN)/ruff format --check --quiet . || { echo 'format: run "make format"' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -n auto tests/house tests/unit builder
+	@$(BIN)/pytest -q -n $(JOBS) tests/house tests/unit builder
 
 .PHONY: format
-format: ## rewrite the source as `make check` wants it
+format: $(VENV)/dev.stamp ## write the source as `make check` wants it
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+
+.PHONY: clean
+clean: ## remove what was built; keys, the Python environment and the downloads stay
+	@rm -rf build images/*/out images/*/universe.lock.toml $(GALAXY) $(MADE)
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find builder tests freeze -name __pycache__ -type d -prune -exec rm -rf '{}' +
+
+.PHONY: distclean
+distclean: clean ## remove everything that git does not track: the keys as well
+	@rm -rf $(VENV) $(HOME_FOLDER)
+
+# --- the Python environment: exactly the locked packages --------------------------------------------------------------
+
+# The program itself is found through a .pth file: an editable install would fetch a build backend that no lock pins.
+$(VENV)/run.stamp: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)' >&2; exit 5; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/need python3-venv=python3-venv
+	@echo 'making the Python environment'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements.txt
+	@echo '$(CURDIR)/builder' >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cosmos-builder.pth"
+	@for name in cosmos stellar; do \
+		printf '#!%s\nfrom cosmos.cli.%s import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' $$name >$(BIN)/$$name && chmod 755 $(BIN)/$$name; \
+	done
+	@touch $@
+
+PIP := --quiet --disable-pip-version-check --no-input --no-compile
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo 'adding what tests need'
+	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# --- keys that are made here and leave this machine never, and what they are trusted for ------------------------------
+
+ROLES := root galaxy author release
+$(KEYS)/%.key: | $(VENV)/run.stamp
+	@$(BIN)/cosmos key new $* --role $* --no-passphrase --home $(HOME_FOLDER)
+
+KEY_FILES := $(ROLES:%=$(KEYS)/%.key)
+$(HOME_FOLDER)/trust/trust.toml: | $(KEY_FILES)
+	@$(BIN)/stellar trust new --description 'keys that "make image" made on this machine' --out $(HOME_FOLDER)/first-trust.toml \
+		$(foreach role,$(ROLES),--$(role) $(KEYS)/$(role).pub) --sign $(KEYS)/root.key
+	@$(BIN)/cosmos trust init $(HOME_FOLDER)/first-trust.toml --home $(HOME_FOLDER) \
+		--sha256 "$$(sha256sum $(HOME_FOLDER)/first-trust.toml | cut -d' ' -f1)"
+
+# --- the binary, as a star; then every star, the galaxy that holds them, and the lock ---------------------------------
+
+# A target that is never there: what depends on it is looked at each time.
+FORCE:
+
+# Its own stamp says whether there is anything to do; where there is not, the file keeps its time and nothing follows.
+build/stars/cosmos/star.toml: FORCE
+	@$(PYTHON) freeze/build_binary.py
+
+STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))))
+STAR_STAMPS := $(STARS:%=$(MADE)/%.star)
+
+$(GALAXY)/meta.toml: | $(HOME_FOLDER)/trust/trust.toml
+	@$(BIN)/stellar galaxy-init $(GALAXY) --name core --description 'the stars of this repository'
+
+define star_rule
+$(MADE)/$(1).star: $(shell find stars/$(1) -type f) $(if $(filter cosmos,$(1)),build/stars/cosmos/star.toml) | $(GALAXY)/meta.toml
+	@$(BIN)/stellar build-star $(if $(filter cosmos,$(1)),build/stars,stars)/$(1) --galaxy $(GALAXY) --key $(KEYS)/author.key
+	@mkdir -p $(MADE) && touch $$@
+endef
+$(foreach star,$(STARS),$(eval $(call star_rule,$(star))))
+
+$(MADE)/galaxy: $(STAR_STAMPS)
+	@$(BIN)/stellar index-galaxy $(GALAXY) --key $(KEYS)/galaxy.key
+	@touch $@
+
+$(IMAGE)/universe.lock.toml: $(MADE)/galaxy $(filter-out %.lock.toml,$(wildcard $(IMAGE)/*.toml))
+	@$(BIN)/cosmos freeze $(IMAGE) --upgrade
+
+include freeze/binary.mk
