@@ -1,0 +1,130 @@
+"""Debian's control files: paragraphs of `Field: value` lines (Debian Policy 5.1, deb822(5)).
+
+A line that begins with a space or a tab continues the field above it; a blank line ends the paragraph; a line that
+begins with `#` is a comment. Field names are compared without regard to case and kept here in lower case. Continuation
+lines are joined by newlines, each without its leading blanks, a line ` .` standing for an empty one.
+
+Relations (Policy 7.1): `a (>= 1.2) | b, c:any [amd64] <!nocheck>`: groups parted by commas, all of which are needed,
+each of alternatives parted by bars. Architecture lists are judged; build profiles do not occur in binary packages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from cosmos.errors import Malformed
+
+Operator: TypeAlias = Literal["<<", "<=", "=", ">=", ">>"]
+
+_FIELD = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*(.*)")
+_RELATION = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9+.-]*)(?::(?P<arch>[a-z0-9-]+))?"
+    r"(?:\s*\(\s*(?P<operator><<|<=|=|>=|>>|<|>)\s*(?P<version>[A-Za-z0-9.+~:-]+)\s*\))?"
+    r"(?:\s*\[(?P<only>[^\]]*)\])?(?:\s*<[^>]*>)*",
+    re.ASCII,
+)
+_OLD = {"<": "<=", ">": ">="}  # Policy 7.1: the deprecated forms mean "or equal"
+_MAX_FIELDS = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relation:
+    """One package that is named in a relation, with the versions that will do."""
+
+    name: str
+    operator: Operator | None = None
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
+
+
+def paragraphs(text: str, source: str) -> Iterator[dict[str, str]]:
+    """Yield each paragraph as a table of its fields; raises `Malformed` that names `source` and the line."""
+    fields: dict[str, list[str]] = {}
+    last: list[str] | None = None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith("#"):
+            continue
+        if not line.strip():
+            if fields:
+                yield _joined(fields)
+            fields, last = {}, None
+        elif line[0] in " \t":
+            if last is None:
+                raise Malformed(source, f"line {number}: continues a field, but there is none above it")
+            last.append("" if line.strip() == "." else line.strip())
+        else:
+            last = _begun(fields, line, f"line {number}", source)
+    if fields:
+        yield _joined(fields)
+
+
+def paragraph(text: str, source: str) -> dict[str, str]:
+    """Return the one paragraph of `text`; raises `Malformed` where there are none or more."""
+    found = list(paragraphs(text, source))
+    if len(found) != 1:
+        raise Malformed(source, f"want one paragraph, got {len(found)}")
+    return found[0]
+
+
+def relations(text: str, source: str, *, architecture: str = "") -> tuple[tuple[Relation, ...], ...]:
+    """Return the groups of a relation field, each with its alternatives; raises `Malformed`.
+
+    Alternatives that are for another `architecture` (Debian's name) are left out, and so are groups with none left.
+
+    >>> [[str(choice) for choice in group] for group in relations("a (>= 1) | b, c:any", "x")]
+    [['a (>= 1)', 'b'], ['c']]
+    """
+    groups = []
+    for part in text.split(","):
+        if part.strip():
+            choices = tuple(_relation(choice.strip(), source, architecture) for choice in part.split("|"))
+            if any(choices):
+                groups.append(tuple(choice for choice in choices if choice is not None))
+    return tuple(groups)
+
+
+def listed(fields: Mapping[str, str], *names: str) -> str:
+    """Return several relation fields as one."""
+    return ", ".join(fields[name] for name in names if fields.get(name))
+
+
+def _begun(fields: dict[str, list[str]], line: str, place: str, source: str) -> list[str]:
+    match = _FIELD.fullmatch(line.rstrip("\r"))
+    if match is None:
+        raise Malformed(source, f"{place}: want Field: value, got {line[:60]!r}")
+    name = match[1].lower()
+    if name in fields:
+        raise Malformed(source, f"{place}: the field {match[1]} is there twice")
+    if len(fields) >= _MAX_FIELDS:
+        raise Malformed(source, f"{place}: more than {_MAX_FIELDS} fields in one paragraph")
+    fields[name] = [match[2].strip()]
+    return fields[name]
+
+
+def _joined(fields: dict[str, list[str]]) -> dict[str, str]:
+    return {name: "\n".join(lines) for name, lines in fields.items()}
+
+
+def _relation(text: str, source: str, architecture: str) -> Relation | None:
+    match = _RELATION.fullmatch(text)
+    if match is None:
+        raise Malformed(source, f"want a relation such as name (>= 1.2), got {text[:80]!r}")
+    if architecture and match["only"] is not None and not _is_for(match["only"].split(), architecture):
+        return None
+    operator = match["operator"]
+    return Relation(
+        name=match["name"],
+        operator=cast(Operator, _OLD.get(operator, operator)) if operator else None,
+        version=match["version"] or "",
+    )
+
+
+def _is_for(only: list[str], architecture: str) -> bool:
+    if all(name.startswith("!") for name in only):
+        return f"!{architecture}" not in only
+    return architecture in only or "any" in only or "linux-any" in only
