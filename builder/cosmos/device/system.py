@@ -10,12 +10,13 @@ import tomli_w
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH, Settings, write_settings
 from cosmos.errors import NoSolution
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES
 from cosmos.model.names import Arch
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.treepath import TreePath
 
-TRUST_PATH: Final = TreePath(b"etc/cosmos/trust.toml")
+SETTINGS_FOLDER: Final = SETTINGS_PATH.parent
+TRUST_PATH: Final = SETTINGS_FOLDER.joined(b"trust.toml")
 STATE_FOLDER: Final = TreePath(b"var/lib/cosmos")
 
 
@@ -52,6 +53,12 @@ def rendered(universe: Universe) -> bytes:
 def trust_bytes(root: LiveRoot) -> bytes | None:
     """Return the trust document that the operator accepted, or None where none was."""
     return root.document(TRUST_PATH, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def trust_envelope(root: LiveRoot) -> bytes | None:
+    """Return the envelope beside the trust document, or None where there is none."""
+    path = TRUST_PATH.parent.joined(TRUST_PATH.name + b".dsse")
+    return root.document(path, max_bytes=MAX_ENVELOPE_BYTES)
 
 
 def initialise(root: LiveRoot, *, arch: Arch, version: str) -> Initialised:

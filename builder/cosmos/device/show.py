@@ -1,0 +1,70 @@
+"""What is known of one star: as installed, and in each galaxy that can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cosmos.device.galaxies import OpenGalaxy, Reach, reach
+from cosmos.device.root import LiveRoot
+from cosmos.device.settings import read_settings
+from cosmos.device.system import read_universe
+from cosmos.errors import CosmosError, NoSolution
+from cosmos.model.names import StarName
+from cosmos.model.reporter import Reporter
+from cosmos.model.universe import Installed
+from cosmos.model.version import Version
+from cosmos.trust.stars import VerifiedStatement
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offered:
+    """A star in a galaxy: its versions, newest first, and the newest's verified statement; or why that is refused."""
+
+    galaxy: str
+    versions: tuple[Version, ...]
+    newest: VerifiedStatement | None
+    refused: str
+    signers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What is known of one star."""
+
+    name: StarName
+    installed: Installed | None
+    needed_by: tuple[StarName, ...]
+    offered: tuple[Offered, ...]
+
+
+def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -> Shown:
+    """Return what is known of `name`; raises `NoSolution` where nobody knows it. Warns of absent galaxies."""
+    universe = read_universe(root)
+    reached = reach(root, read_settings(root), offline=offline)
+    for failure in reached.failures:
+        reporter.warn(str(failure))
+    offered = tuple(_offered(galaxy, name, reached) for galaxy in reached.galaxies if galaxy.versions(name))
+    installed = universe.installed.get(name)
+    if installed is None and not offered:
+        asked = ", ".join(galaxy.name for galaxy in reached.galaxies) or "no galaxy"
+        raise NoSolution(name, f"is not installed, and {asked} does not list it", hint="cosmos list-galaxies")
+    needed_by = tuple(sorted(other for other, star in universe.installed.items() if name in star.dependencies))
+    return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered)
+
+
+def _offered(galaxy: OpenGalaxy, name: StarName, reached: Reach) -> Offered:
+    rows = galaxy.versions(name)
+    newest: VerifiedStatement | None = None
+    refused = ""
+    try:
+        newest = galaxy.statement(rows[0], reached.roots)
+    except CosmosError as error:
+        refused = str(error)
+    return Offered(
+        galaxy=str(galaxy.name),
+        versions=tuple(row.version for row in rows),
+        newest=newest,
+        refused=refused,
+        signers={signer: reached.roots.name_of(signer) for signer in (newest.signers if newest else ())},
+    )
