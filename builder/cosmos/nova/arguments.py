@@ -1,0 +1,100 @@
+"""What may come in as an argument of a verb, checked before anything looks at it."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from cosmos.nova.meter import VerbError
+from cosmos.treepath import ROOT, TreePath, escaped
+
+Scalar: TypeAlias = "bytes | int | float | bool | None"
+
+MAX_MODE: Final = 0o7777
+MAX_ID: Final = 0xFFFFFFFE  # the last 32-bit number means "no change" to chown(2)
+_NAMES: Final = {bytes: "a string", int: "an integer"}
+_OCTAL: Final = frozenset(b"01234567")
+
+
+class Signature:
+    """The types of a verb's arguments: `bytes`, `int` or "mode" (a number, or octal digits in a string)."""
+
+    def __init__(self, *needed: object, optional: tuple[object, ...] = (), rest: object = None) -> None:
+        self._needed = needed
+        self._kinds = (*needed, *optional)
+        self._rest = rest
+
+    def checked(self, args: tuple[object, ...]) -> tuple[Scalar, ...]:
+        """Return `args` as the verb takes them, modes as integers, what is left out as None; raises `VerbError`."""
+        given = list(args)
+        while given and given[-1] is None:
+            given.pop()
+        if len(given) > len(self._kinds) and self._rest is None:
+            raise VerbError(f"takes {len(self._kinds)} arguments, got {len(given)}")
+        kinds = [*self._kinds, *[self._rest] * (len(given) - len(self._kinds))]
+        given += [None] * (len(kinds) - len(given))
+        return tuple(
+            _checked(value, kind, place, is_needed=place <= len(self._needed))
+            for place, (value, kind) in enumerate(zip(given, kinds, strict=True), 1)
+        )
+
+
+def mode_of(value: object) -> int:
+    """Return a mode as people write it, or raise `VerbError`.
+
+    >>> mode_of(b"0755") == mode_of(493) == 0o755
+    True
+    """
+    if isinstance(value, bytes):
+        if not 3 <= len(value) <= 5 or not _OCTAL.issuperset(value) or int(value, 8) > MAX_MODE:
+            raise VerbError(
+                f"{escaped(value[:40])!r} is no mode", hint='a mode is octal digits in a string, as in "0755"'
+            )
+        return int(value, 8)
+    number = _integer(value)
+    if number is None or not 0 <= number <= MAX_MODE:
+        raise VerbError(
+            "the mode must lie between 0 and 07777", hint='write it as octal digits in a string, as in "0755"'
+        )
+    if 512 <= number <= 777 and _OCTAL.issuperset(b"%d" % number):
+        raise VerbError(f"the number {number} is the mode {number:04o}", hint=f'if you mean octal, write "0{number}"')
+    return number
+
+
+def path_of(raw: bytes) -> TreePath:
+    """Return a path as a script names it, with or without slash or `install_root` before it; may be the root.
+
+    A path with `..` is refused (`VerbError`).
+    """
+    if not raw:
+        raise VerbError("the path is empty")
+    if not raw.strip(b"/."):
+        if any(part == b".." for part in raw.split(b"/")):
+            raise VerbError(f"{escaped(raw[:200])!r}: has the component '..'")
+        return ROOT
+    try:
+        return TreePath.rooted(raw)
+    except ValueError as error:
+        raise VerbError(str(error)[:300]) from None
+
+
+def _checked(value: object, kind: object, place: int, *, is_needed: bool) -> Scalar:
+    if value is None:
+        if is_needed:
+            raise VerbError(f"argument {place} is missing")
+        return None
+    if kind == "mode":
+        return mode_of(value)
+    if kind is bytes and isinstance(value, bytes):
+        return value
+    if kind is int and (number := _integer(value)) is not None:
+        return number
+    raise VerbError(f"argument {place} must be {_NAMES[bytes if kind is bytes else int]}")
+
+
+def _integer(value: object) -> int | None:
+    """Return a number without a fraction as an integer; a boolean is no number."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, float) and value.is_integer() else None

@@ -1,0 +1,98 @@
+"""`Broker`: the trusted side of a script. Every verb comes in through `call(verb, args)`: checked, counted, written
+into the receipt.
+
+The Lua side knows nothing else of the host, so that it can move into a process of its own without a change here.
+Arguments are bytes, integers, floats, booleans or None, whatever a hostile script puts there; answers are
+
+    (True, value)      value is bytes, an integer, a boolean or None
+    (False, problem)   an error of the script, which it may catch
+    (None, reason)     the end of the script, which it may not
+
+`hint_for` gives the hint that belongs to a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from cosmos.errors import CosmosError
+from cosmos.limits import MAX_NOVA_REPLY_BYTES
+from cosmos.nova.arguments import Scalar, Signature
+from cosmos.nova.job import NovaJob
+from cosmos.nova.meter import CALL_COST, BudgetError, Meter, VerbError
+from cosmos.nova.receipt import Receipt
+from cosmos.nova.verbs import Verbs
+
+Answer: TypeAlias = "tuple[bool | None, Scalar]"
+
+SIGNATURES: Final[dict[bytes, Signature]] = {
+    b"copy": Signature(bytes, bytes),
+    b"symlink": Signature(bytes, bytes),
+    b"mkdir": Signature(bytes, optional=("mode",)),
+    b"chmod": Signature(bytes, "mode"),
+    b"chown": Signature(bytes, int, int),
+    b"exists": Signature(bytes),
+    b"write": Signature(bytes, bytes, optional=("mode",)),
+    b"render": Signature(bytes, bytes, bytes),
+    b"setcap": Signature(bytes, bytes),
+    b"mknod": Signature(bytes, bytes, optional=(int, int, "mode")),
+    b"glob": Signature(bytes),
+    b"env": Signature(bytes, optional=(bytes,)),
+    b"log": Signature(bytes),
+    b"filemap": Signature(optional=(bytes, "mode")),
+    b"run": Signature(bytes, rest=bytes),
+}
+
+
+class Broker:
+    """One script's access to the virtual root."""
+
+    def __init__(self, job: NovaJob, verbs: Verbs, meter: Meter) -> None:
+        self._job = job
+        self._verbs = verbs
+        self._meter = meter
+        self._hints: dict[str, str] = {}
+        self._failure: BaseException | None = None
+
+    def call(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
+        """Do what a script asks for. Raises nothing: what is not the script's fault is kept for `reraise`."""
+        try:
+            return self._answer(verb, args)
+        except VerbError as refusal:
+            if refusal.hint is not None:
+                self._hints[refusal.problem] = refusal.hint
+            return False, refusal.problem.encode("utf-8", "backslashreplace")
+        except BudgetError as over:
+            return None, str(over).encode()
+        except BaseException as failure:  # even an interrupt: Lua could catch it
+            self._failure = failure
+            return None, b"the host failed"
+
+    def reraise(self) -> None:
+        """Raise what went wrong on this side, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def hint_for(self, problem: str) -> str | None:
+        """Return the hint that belongs to the error text `problem`."""
+        return next((hint for told, hint in self._hints.items() if problem.endswith(told)), None)
+
+    def receipt(self, function: str) -> Receipt:
+        """Return what the script did so far."""
+        return Receipt(script=self._job.script_name, function=function, events=tuple(self._verbs.events))
+
+    def _answer(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
+        self._meter.charge(CALL_COST)
+        signature = SIGNATURES.get(verb) if isinstance(verb, bytes) else None
+        if signature is None or not isinstance(verb, bytes):
+            raise BudgetError("it asked for what is no verb")
+        checked = signature.checked(args)
+        method: Callable[..., Scalar] = getattr(self._verbs, verb.decode("ascii"))
+        try:
+            value = method(*checked)
+        except CosmosError as error:
+            raise VerbError(str(error), hint=error.hint) from error
+        if isinstance(value, bytes) and len(value) > MAX_NOVA_REPLY_BYTES:
+            raise VerbError(f"the answer has {len(value)} bytes, the limit is {MAX_NOVA_REPLY_BYTES}")
+        return True, value

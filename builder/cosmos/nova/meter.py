@@ -1,0 +1,71 @@
+"""What a script's verbs may cost: work, bytes made up, bytes copied, entries, log. One meter a script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from cosmos.limits import (
+    MAX_NOVA_LOG_BYTES,
+    MAX_NOVA_WORK,
+    MAX_NOVA_WRITTEN_BYTES,
+    MAX_STAR_ENTRIES,
+    MAX_STAR_UNPACKED_BYTES,
+    MIB,
+)
+
+CALL_COST: Final = 200  # of one verb, in units of about 0.1 microseconds
+LOOK_COST: Final = 10  # of one component of a path
+ENTRY_COST: Final = 100  # of one entry copied
+
+
+class BudgetError(Exception):
+    """A script used up what it may use. Nothing in the script can catch it. The text says what it was."""
+
+
+class VerbError(Exception):
+    """A verb says no. A script may catch it; uncaught, it is a `ScriptFailed`. `hint` says what to write instead."""
+
+    def __init__(self, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+
+@dataclass(kw_only=True, slots=True)
+class Meter:
+    """The running totals. Each method raises `BudgetError` past its limit."""
+
+    work: int = 0
+    written_bytes: int = 0
+    copied_bytes: int = 0
+    log_bytes: int = 0
+    entries: int = 0
+
+    def charge(self, units: int) -> None:
+        """Count `units` of work."""
+        self.work += units
+        if self.work > MAX_NOVA_WORK:
+            raise BudgetError(f"its verbs did more work than the limit of {MAX_NOVA_WORK} units")
+
+    def count_written(self, size_bytes: int) -> None:
+        """Count bytes that a script makes up."""
+        self.written_bytes += size_bytes
+        if self.written_bytes > MAX_NOVA_WRITTEN_BYTES:
+            raise BudgetError(f"it wrote more than {MAX_NOVA_WRITTEN_BYTES // MIB} MiB")
+
+    def count_log(self, size_bytes: int) -> None:
+        """Count bytes of log, each line with its share of the receipt."""
+        self.log_bytes += size_bytes + 16
+        if self.log_bytes > MAX_NOVA_LOG_BYTES:
+            raise BudgetError(f"it logged more than {MAX_NOVA_LOG_BYTES // MIB} MiB")
+
+    def count_entry(self, size_bytes: int) -> None:
+        """Count one entry put into the layer, and its content's bytes."""
+        self.charge(ENTRY_COST)
+        self.entries += 1
+        self.copied_bytes += size_bytes
+        if self.entries > MAX_STAR_ENTRIES:
+            raise BudgetError(f"it made more than {MAX_STAR_ENTRIES} entries")
+        if self.copied_bytes > MAX_STAR_UNPACKED_BYTES:
+            raise BudgetError(f"it copied more than {MAX_STAR_UNPACKED_BYTES // MIB} MiB")

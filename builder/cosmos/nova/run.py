@@ -1,0 +1,134 @@
+"""Run a star's script: its `install()`, its `build()`, or what stands in for a star that has none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from cosmos.errors import ScriptFailed
+from cosmos.limits import MAX_SCRIPT_BYTES
+from cosmos.nova.arguments import Scalar
+from cosmos.nova.broker import Answer, Broker
+from cosmos.nova.job import NovaJob, NovaResult, unmapped
+from cosmos.nova.meter import BudgetError, Meter, VerbError
+from cosmos.nova.receipt import Receipt
+from cosmos.nova.sandbox import Outcome, run_script
+from cosmos.nova.sources import FILES
+from cosmos.nova.verbs import Function, Verbs
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath, escaped
+
+_OCTAL_LITERAL = re.compile(r":(\d+): malformed number near '0[oO]")
+_MISSING_LIBRARY = re.compile(r"\(global '(coroutine|debug|dofile|io|loadfile|os|package|require)'\)")
+_MAX_PROBLEM = 2000  # bytes of a script's own error text that are shown
+
+
+def run_install(job: NovaJob) -> NovaResult:
+    """Run the script and its `install()`; raises `ScriptFailed`, which names star, script and line."""
+    verbs, broker, outcome = _run(job, "install")
+    if outcome.ending == "missing":
+        raise ScriptFailed(
+            job.star,
+            f"{_script_name(job)}: defines no install()",
+            hint="wrap what it does in `function install() … end`",
+        )
+    return _result(job, verbs, broker, outcome, "install")
+
+
+def run_build(job: NovaJob) -> NovaResult:
+    """Run the script and its `build()`, where it has one; returns the star's whole source tree as it then is.
+
+    The root is the source tree itself: what the archive will hold, `files/` and what lies beside it. Raises
+    `ScriptFailed`.
+    """
+    files = {
+        TreePath(FILES + b"/" + path): replace(entry, path=TreePath(FILES + b"/" + path))
+        for path, entry in job.files.items()
+    }
+    links = {
+        path: replace(entry, target=FILES + b"/" + entry.target)
+        for path, entry in files.items()
+        if entry.kind == "hardlink"
+    }
+    sources = replace(job, own={**job.beside, **files, **links, **job.own})
+    verbs, broker, outcome = _run(sources, "build")
+    if outcome.ending == "missing":
+        return NovaResult(entries=verbs.root.layer(), receipt=broker.receipt("build"))
+    return _result(sources, verbs, broker, outcome, "build")
+
+
+def default_install(
+    files: Mapping[TreePath, Entry], *, epoch: int, path_map: Callable[[TreePath], TreePath] = unmapped
+) -> NovaResult:
+    """Return the layer of a star without a script: `files/*`. Raises `ScriptFailed` where two paths meet."""
+    job = NovaJob(star="", script_name="", script=b"", files=files, epoch=epoch, path_map=path_map)
+    verbs = Verbs(job, "install", Meter())
+    try:
+        if files:
+            verbs.copy(b"files/", b"/")
+    except (VerbError, BudgetError) as problem:
+        raise ScriptFailed("", f"files/: {problem}") from problem
+    events = tuple(event for event in verbs.events if event.verb != "read")
+    return NovaResult(entries=verbs.root.layer(), receipt=Receipt(script="", function="install", events=events))
+
+
+def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
+    if len(job.script) > MAX_SCRIPT_BYTES:
+        raise ScriptFailed(
+            job.star, f"{_script_name(job)}: has {len(job.script)} bytes, the limit is {MAX_SCRIPT_BYTES}"
+        )
+    meter = Meter()
+    verbs = Verbs(job, function, meter)
+    broker = Broker(job, verbs, meter)
+
+    def call(verb: Scalar, *args: object) -> Answer:
+        return broker.call(verb, args)
+
+    outcome = run_script(job.script, _script_name(job), function, call)
+    broker.reraise()
+    return verbs, broker, outcome
+
+
+def _result(job: NovaJob, verbs: Verbs, broker: Broker, outcome: Outcome, function: Function) -> NovaResult:
+    if outcome.ending != "done":
+        raise _failed(job, broker, outcome)
+    try:
+        difference = verbs.undeclared()
+    except BudgetError as over:
+        raise ScriptFailed(job.star, f"{_script_name(job)}: {over}") from over
+    if difference is not None:
+        raise ScriptFailed(job.star, f"{_script_name(job)}: filemap: {difference}")
+    return NovaResult(entries=verbs.root.layer(), receipt=broker.receipt(function))
+
+
+def _failed(job: NovaJob, broker: Broker, outcome: Outcome) -> ScriptFailed:
+    if outcome.ending == "over":
+        return ScriptFailed(
+            job.star,
+            f"{_script_name(job)}: was stopped: {outcome.problem}",
+            hint="a script places files; what takes long belongs into build() or into the archive",
+        )
+    raw = outcome.problem.encode("utf-8", "surrogateescape")[:_MAX_PROBLEM]
+    text = escaped(raw)
+    name = _script_name(job)
+    hint = broker.hint_for(outcome.problem) or _hint(text, job.script)
+    return ScriptFailed(job.star, text if text.startswith(f"{name}:") else f"{name}: {text}", hint=hint)
+
+
+def _hint(text: str, script: bytes) -> str | None:
+    """Return what to write instead, for what people bring along from elsewhere."""
+    library = _MISSING_LIBRARY.search(text)
+    if library is not None:
+        return f"Nova has no {library[1]}: a script has its verbs only, see docs/nova.md"
+    octal = _OCTAL_LITERAL.search(text)
+    if octal is None:
+        return None
+    line = (script.split(b"\n") + [b""] * int(octal[1]))[int(octal[1]) - 1]
+    digits = re.search(rb"0[oO]([0-7]{1,5})", line)
+    return f'Lua has no octal numbers: write "0{digits[1].decode() if digits else "755"}" in quotes'
+
+
+def _script_name(job: NovaJob) -> str:
+    """Return the script's name as errors show it: Lua cuts names off at 59 characters."""
+    return escaped(job.script_name.removeprefix("./").encode("utf-8", "surrogateescape"))[:50] or "install.lua"

@@ -1,0 +1,164 @@
+"""What a script may copy from: its star's own archive. And how a file or a folder of it comes into the root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from cosmos.nova.meter import LOOK_COST, Meter, VerbError
+from cosmos.nova.virtual_root import VirtualRoot, implied_folder, resolved
+from cosmos.tree.entry import Entry
+from cosmos.treepath import ROOT, TreePath, escaped
+
+FILES = b"files"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A place in the archive: the tree that it lies in, its path there, what is there, and how to speak of it."""
+
+    tree: Mapping[TreePath, Entry]
+    path: TreePath
+    entry: Entry
+    shown: str
+
+    def below(self, meter: Meter) -> list[Entry]:
+        """Return what lies below it, in byte order."""
+        meter.charge(len(self.tree))
+        prefix = self.path + b"/" if self.path else b""
+        return [entry for path, entry in sorted(self.tree.items()) if path.startswith(prefix)]
+
+
+def find_source(raw: bytes, trees: Mapping[bytes, Mapping[TreePath, Entry]], meter: Meter, epoch: int) -> Source:
+    """Return what `raw` names in the archive; raises `VerbError`.
+
+    `trees` are the places to look in, in order, by the name that they have in the archive: `files`, then its root. The
+    prefix `files/` may be left out. Symlinks are followed, as upstream's `copy` does.
+    """
+    try:
+        wanted = TreePath.rooted(raw) if raw.strip(b"/.") else ROOT
+    except ValueError as error:
+        raise VerbError(str(error)) from None
+    parts = wanted.split(b"/")
+    inside = TreePath(b"/".join(parts[1:])) if parts[0] == FILES else wanted
+    for name, tree in trees.items():
+        tries = (inside, wanted) if name == FILES else (wanted,)
+        for path in dict.fromkeys(tries):
+            found = _looked_up(tree, path, meter, epoch)
+            if found is not None:
+                at, entry = found
+                shown = escaped(b"/".join(part for part in (name, at) if part))
+                return Source(tree=tree, path=at, entry=entry, shown=shown or ".")
+    hint = (
+        "a source is a file or a folder of the star, named by its whole path; it holds no wildcards"
+        if b"*" in raw
+        else None
+    )
+    raise VerbError(f"{escaped(raw)} is not in the star's archive", hint=hint)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderCopy:
+    """One recursive copy of the folder `source` to below `to`. Symlinks stay symlinks.
+
+    A hard link whose file comes along stays one; any other becomes a file. A symlink that would come to lie on its own
+    target (`bin -> usr/bin` where /bin is merged into /usr) is left out.
+    """
+
+    source: Source
+    to: TreePath
+    root: VirtualRoot
+    path_map: Callable[[TreePath], TreePath]
+    epoch: int
+    landed: dict[TreePath, TreePath] = field(default_factory=dict)  # path in the archive -> path in the root
+    taken: dict[TreePath, TreePath] = field(default_factory=dict)  # and back, folders aside
+
+    def copy(self, meter: Meter) -> int:
+        """Copy; returns how many entries came. Raises `VerbError`."""
+        links: list[Entry] = []
+        if self.to:
+            self._put_folder(self.source.entry, self.root.resolve(self.to, "follow"))
+        for entry in self.source.below(meter):
+            if entry.kind == "hardlink":
+                links.append(entry)
+            else:
+                self._land(entry)
+        for link in links:
+            self._land(self._linked(link))
+        return len(self.landed)
+
+    def _linked(self, link: Entry) -> Entry:
+        """Return a hard link of the archive as what it is in the root: a link to where its file came, or a file."""
+        first = self.landed.get(TreePath(link.target))
+        if first is not None:
+            return replace(link, target=bytes(first))
+        whole = self.source.tree.get(TreePath(link.target))
+        if whole is None or whole.kind != "file":
+            raise VerbError(
+                f"{link.path.text} is a hard link to {escaped(link.target)}, which is no file of the archive"
+            )
+        return replace(whole, path=link.path)
+
+    def _land(self, entry: Entry) -> None:
+        """Put one entry of the folder where it belongs."""
+        rest = entry.path[len(self.source.path) + 1 :] if self.source.path else bytes(entry.path)
+        try:
+            named = self.to.joined(rest)
+        except ValueError as error:
+            raise VerbError(str(error)) from None
+        path = self.path_map(named)
+        if entry.kind == "dir":
+            place = self.root.resolve(path, "follow")
+            self._put_folder(entry, place)
+        else:
+            if entry.kind == "symlink" and path != named and _leads_to(entry, named) == path:
+                return
+            place = self.root.place(path)
+            twin = self.taken.setdefault(place, entry.path)
+            if twin != entry.path:
+                raise VerbError(f"{twin.text} and {entry.path.text} of the star both come to lie at /{place.text}")
+            self.root.put(copied(entry, place, self.epoch))
+        self.landed[entry.path] = place
+
+    def _put_folder(self, entry: Entry, place: TreePath) -> None:
+        if place != ROOT:
+            self.root.put_folder(copied(entry, place, self.epoch))
+
+
+def copied(entry: Entry, path: TreePath, epoch: int) -> Entry:
+    """Return `entry` as it is at `path`, no newer than `epoch`."""
+    return replace(entry, path=path, mtime=min(entry.mtime, epoch))
+
+
+def _looked_up(
+    tree: Mapping[TreePath, Entry], path: TreePath, meter: Meter, epoch: int
+) -> tuple[TreePath, Entry] | None:
+    def look(at: TreePath) -> Entry | None:
+        entry = tree.get(at)
+        if entry is not None or at == ROOT:
+            return entry
+        meter.charge(len(tree) // LOOK_COST)
+        prefix = at + b"/"
+        return implied_folder(at, epoch) if any(other.startswith(prefix) for other in tree) else None
+
+    if path == ROOT:
+        return (ROOT, implied_folder(ROOT, epoch)) if tree else None
+    try:
+        at = resolved(look, path, "follow", meter)
+    except VerbError:
+        return None
+    entry = look(at)
+    if entry is not None and entry.kind == "hardlink":
+        entry = tree.get(TreePath(entry.target))
+    return None if entry is None else (at, entry)
+
+
+def _leads_to(link: Entry, path: TreePath) -> TreePath | None:
+    base = b"" if link.target.startswith(b"/") else bytes(path.parent)
+    parts: list[bytes] = [part for part in base.split(b"/") if part]
+    for part in link.target.split(b"/"):
+        if part == b"..":
+            parts = parts[:-1]
+        elif part not in (b"", b"."):
+            parts.append(part)
+    return TreePath(b"/".join(parts))

@@ -1,0 +1,288 @@
+"""The verbs of Nova, each on the virtual root. Upstream's keep upstream's meaning; what is ours is said in
+docs/nova.md.
+
+Paths arrive as a script writes them. Each is checked, mapped (merged /usr) and resolved inside the root. Where
+something is made, the last component is never followed: what is there is replaced, unless it is a folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.nova.arguments import MAX_ID, Scalar, path_of
+from cosmos.nova.capabilities import capability_value
+from cosmos.nova.filemap import Filemap
+from cosmos.nova.globs import Glob
+from cosmos.nova.job import NovaJob
+from cosmos.nova.meter import Meter, VerbError
+from cosmos.nova.receipt import Event, Fact, found_digest, seen
+from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
+from cosmos.nova.virtual_root import VirtualRoot, implied_folder, named
+from cosmos.tree.entry import CAPABILITY, Entry, Kind
+from cosmos.treepath import ROOT, TreePath, escaped
+
+Function: TypeAlias = Literal["install", "build"]
+
+_NODES: dict[bytes, Kind] = {b"c": "char", b"b": "block", b"p": "fifo"}
+_MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1  # of a device number on Linux
+_SHELL = frozenset(b"\"'`$&|;<>(){}[]*?~#\\\n")
+_UNSAFE_NAME = frozenset(b"=\0")
+
+
+class Verbs:
+    """What a script can do. Methods raise `VerbError` (the script's error) or `BudgetError`; most leave an event."""
+
+    def __init__(self, job: NovaJob, function: Function, meter: Meter) -> None:
+        self._job = job
+        self._meter = meter
+        self._function = function
+        self._seen: set[TreePath] = set()
+        self._env: dict[bytes, bytes] = {}
+        self._filemap = Filemap()
+        self.events: list[Event] = []
+        self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_look=self._looked)
+
+    def copy(self, source: bytes, to: bytes) -> None:
+        """Copy a file, or a folder and all below it, from the star's archive to a path of the root."""
+        found = self._source(source)
+        path = self._path(self._into(source, found, to))
+        if found.entry.kind == "dir":
+            work = FolderCopy(source=found, to=path, root=self.root, path_map=self._job.path_map, epoch=self._job.epoch)
+            self._did("copy", path, {"from": found.shown, "entries": work.copy(self._meter)})
+            return
+        place = self.root.place(path)
+        self.root.put(copied(found.entry, place, self._job.epoch))
+        self._did("copy", place, {"from": found.shown, "entries": 1})
+
+    def symlink(self, target: bytes, link: bytes) -> None:
+        """Make `link` a symlink that says `target`, in place of a file or link that is there."""
+        if not target or b"\0" in target or len(target) > 4095:
+            raise VerbError("a symlink's target has 1 to 4095 bytes and no NUL")
+        place = self.root.place(self._path(link))
+        self.root.put(self._made(place, "symlink", 0o777, target=target))
+        self._did("symlink", place, {"target": escaped(target)})
+
+    def mkdir(self, raw: bytes, mode: int | None = None) -> None:
+        """Make a folder, and those above it. One that is there stays, and becomes this star's too."""
+        place = self.root.resolve(self._path(raw), "follow")
+        if place == ROOT:
+            return
+        for above in place.parents:
+            if self.root.look(above) is None:
+                self.root.put_folder(implied_folder(above, self._job.epoch))
+        there = self.root.look(place)
+        entry = there if there is not None else implied_folder(place, self._job.epoch)
+        self.root.put_folder(entry if mode is None else replace(entry, mode=mode))
+        self._did("mkdir", place, {"mode": _octal(entry.mode if mode is None else mode)})
+
+    def chmod(self, raw: bytes, mode: int) -> None:
+        """Set the permission bits of what the script made; a symlink is followed."""
+        place = self.root.resolve(self._path(raw), "follow")
+        for entry in self.root.changeable(place):
+            self.root.change(replace(entry, mode=mode))
+        self._did("chmod", place, {"mode": _octal(mode)})
+
+    def chown(self, raw: bytes, uid: int, gid: int) -> None:
+        """Set the owner and group, as numbers, of what the script made; a symlink itself, not what it leads to."""
+        if not (0 <= uid <= MAX_ID and 0 <= gid <= MAX_ID):
+            raise VerbError(f"owner and group must lie between 0 and {MAX_ID}")
+        place = self.root.place(self._path(raw))
+        for entry in self.root.changeable(place):
+            self.root.change(replace(entry, uid=uid, gid=gid))
+        self._did("chown", place, {"uid": uid, "gid": gid})
+
+    def exists(self, raw: bytes) -> bool:
+        """Whether a path leads to something, in the script's own layer or in those of the star's dependencies."""
+        path = self._path(raw)
+        try:
+            return self.root.look(self.root.resolve(path, "follow")) is not None
+        except VerbError:
+            return False
+
+    def write(self, raw: bytes, text: bytes, mode: int | None = None) -> None:
+        """Make a file that holds `text`. One that the script made before keeps its mode."""
+        place = self._put_text(raw, text, mode)
+        self._did("write", place, self._text_facts(place, text))
+
+    def render(self, template: bytes, raw: bytes, variables: bytes) -> None:
+        """Make a file of a template in the star's archive, filled in with `variables` (a JSON object)."""
+        if self._job.render is None:
+            raise VerbError("render() is not to be had here")
+        found = self._source(template)
+        if found.entry.kind != "file":
+            raise VerbError(f"{found.shown} is {named(found.entry)}, not a file")
+        text = self._job.render(bytes(found.entry.content), _variables(variables))
+        place = self._put_text(raw, text, found.entry.mode)
+        self._did("render", place, {"template": found.shown, **self._text_facts(place, text)})
+
+    def setcap(self, raw: bytes, caps: bytes) -> None:
+        """Give a file that the script made capabilities, in libcap's text form; an empty text takes them away."""
+        place = self.root.resolve(self._path(raw), "follow")
+        text = caps.decode("utf-8", "backslashreplace")
+        try:
+            value = capability_value(text) if text else None
+        except ValueError as error:
+            raise VerbError(str(error)[:300]) from None
+        for entry in self.root.changeable(place):
+            if entry.kind not in ("file", "hardlink"):
+                raise VerbError(f"/{place.text} is {named(entry)}; only a file has capabilities")
+            others = tuple(pair for pair in entry.xattrs if pair[0] != CAPABILITY)
+            added = ((CAPABILITY, value),) if value is not None else ()
+            self.root.change(replace(entry, xattrs=tuple(sorted((*others, *added)))))
+        self._did("setcap", place, {"caps": text})
+
+    def mknod(self, raw: bytes, kind: bytes, major: int | None, minor: int | None, mode: int | None) -> None:
+        """Make a device node (`c` or `b`, with its numbers) or a named pipe (`p`)."""
+        if kind not in _NODES:
+            raise VerbError('the kind of a node is "c", "b" or "p"')
+        number = (major or 0, minor or 0)
+        if (kind == b"p") != (major is None and minor is None):
+            raise VerbError("a device has a major and a minor number; a pipe has neither")
+        if not (0 <= number[0] <= _MAX_MAJOR and 0 <= number[1] <= _MAX_MINOR):
+            raise VerbError(f"the numbers must lie between 0 and {_MAX_MAJOR}, 0 and {_MAX_MINOR}")
+        place, bits = self.root.place(self._path(raw)), 0o600 if mode is None else mode
+        self.root.put(self._made(place, _NODES[kind], bits, rdev=None if kind == b"p" else number))
+        self._did("mknod", place, {"kind": _NODES[kind], "major": number[0], "minor": number[1], "mode": _octal(bits)})
+
+    def glob(self, pattern: bytes) -> bytes:
+        """Return the paths that fit, in byte order, each with a slash before it and a NUL after it."""
+        try:
+            glob = Glob.parse(pattern)
+        except ValueError as error:
+            raise VerbError(str(error)[:300]) from None
+        if glob.fixed:
+            glob = glob.below(self.root.resolve(self._job.path_map(TreePath(b"/".join(glob.fixed))), "follow"))
+        folder = TreePath(b"/".join(glob.fixed))
+        below = [path for path in self.root.lower_paths(folder) if glob.matches(path, self._meter.charge)]
+        own = [path for path in self.root.own_paths(folder) if glob.matches(path, self._meter.charge)]
+        facts: dict[str, Fact] = {"pattern": escaped(b"/".join(glob.parts))}
+        if self._job.free == "own":
+            facts["saw"] = found_digest(below)
+        self.events.append(Event(verb="glob", facts=facts))
+        return b"".join(b"/" + path + b"\0" for path in sorted({*below, *own}))
+
+    def env(self, name: bytes, value: bytes | None = None) -> bytes | None:
+        """Set a variable for later `run` calls; without a value, return what was set. The host's are not seen."""
+        if not name or _UNSAFE_NAME.intersection(name) or (value is not None and b"\0" in value):
+            raise VerbError("a variable has a name without = and NUL, and a value without NUL")
+        if value is None:
+            return self._env.get(name)
+        self._meter.count_log(len(name) + len(value))
+        self._env[name] = value
+        return None
+
+    def log(self, text: bytes) -> None:
+        """Say something in the receipt."""
+        self._meter.count_log(len(text))
+        self.events.append(Event(verb="log", facts={"text": "\t".join(map(escaped, text.split(b"\t")))}))
+
+    def filemap(self, path: bytes | None = None, mode: int | None = None) -> None:
+        """Declare an output. From then on whatever else is made, or is not made, is an error."""
+        self._filemap.is_declared = True
+        if path is not None:
+            self._meter.count_log(len(path))
+            self._filemap.declare(path, mode, self._job.path_map)
+            self.events.append(Event(verb="filemap", facts={"path": escaped(path)}))
+
+    def run(self, form: bytes, *words: bytes) -> int:
+        """Run a program; a failing one is an error. Returns its exit status, which is 0."""
+        command = _split(words[0]) if form == b"line" and len(words) == 1 else words
+        if not command or not command[0]:
+            raise VerbError("wants the program and its arguments", hint='write run{"make", "-j2"}')
+        if self._job.programs is None:
+            raise VerbError(
+                f"run() is not allowed in {self._function}() of this star",
+                hint="ship what the program would make in the archive, or make it in build()",
+            )
+        outcome = self._job.programs.run(command, dict(self._env), self.root.own)
+        self.root.replace_own(outcome.tree)
+        shown = [escaped(word) for word in command]
+        env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
+        self._meter.count_log(sum(map(len, shown)))
+        self.events.append(Event(verb="run", facts={"words": shown, "env": env, "status": outcome.status}))
+        if outcome.status != 0:
+            raise VerbError(f"{shown[0]} ended with status {outcome.status}")
+        return 0
+
+    def undeclared(self) -> str | None:
+        """Return how the layer differs from what `filemap` declared; None where it does not."""
+        made = {path: entry for path, entry in self.root.own.items() if self._job.own.get(path) != entry}
+        return self._filemap.difference(made, self._meter)
+
+    def _looked(self, path: TreePath, entry: Entry | None) -> None:
+        if path in self._seen or self._job.free == "any":
+            return
+        self._seen.add(path)
+        self.events.append(Event(verb="read", facts={"path": path.text, "saw": seen(entry)}))
+
+    def _did(self, verb: str, place: TreePath, facts: Mapping[str, Fact]) -> None:
+        self.events.append(Event(verb=verb, facts={"path": place.text, **facts}))
+
+    def _path(self, raw: bytes) -> TreePath:
+        path = path_of(raw)
+        return self._job.path_map(path) if path else path
+
+    def _source(self, raw: bytes) -> Source:
+        trees = {FILES: self._job.files, b"": self._job.beside}
+        if self._function == "build":  # a build copies from what it has made so far
+            files = {
+                TreePath(path[6:]): entry for path, entry in self.root.own.items() if path.startswith(FILES + b"/")
+            }
+            trees = {FILES: files, b"": self.root.own}
+            self._meter.charge(len(self.root.own))
+        return find_source(raw, trees, self._meter, self._job.epoch)
+
+    def _into(self, raw: bytes, found: Source, to: bytes) -> bytes:
+        """Return where a copy goes: a `to` with a slash at its end is a folder to put it in, under its own name.
+
+        A folder named with a slash at its end, or all of the archive, stands for what is in it, as with rsync.
+        """
+        stands_for_contents = found.entry.kind == "dir" and (raw.endswith(b"/") or not found.path)
+        return to if not to.endswith(b"/") or stands_for_contents else to + found.path.name
+
+    def _made(
+        self, path: TreePath, kind: Kind, mode: int, *, target: bytes = b"", rdev: tuple[int, int] | None = None
+    ) -> Entry:
+        return Entry(path=path, kind=kind, mode=mode, mtime=self._job.epoch, target=target, rdev=rdev)
+
+    def _put_text(self, raw: bytes, text: bytes, mode: int | None) -> TreePath:
+        self._meter.count_written(len(text))
+        place = self.root.place(self._path(raw))
+        there = self.root.own.get(place)
+        kept = there.mode if there is not None and there.kind == "file" else 0o644
+        entry = self._made(place, "file", kept if mode is None else mode)
+        self.root.put(replace(entry, content=text))
+        return place
+
+    def _text_facts(self, place: TreePath, text: bytes) -> dict[str, Fact]:
+        return {"mode": _octal(self.root.own[place].mode), "size": len(text), "digest": Digest.of(text)}
+
+
+def _octal(mode: int) -> str:
+    return f"{mode:04o}"
+
+
+def _split(line: bytes) -> tuple[bytes, ...]:
+    if _SHELL.intersection(line):
+        raise VerbError(
+            "there is no shell: a command in one string may hold plain words only", hint='write run{"make", "-j2"}'
+        )
+    return tuple(line.split())
+
+
+def _variables(data: bytes) -> Mapping[str, Json]:
+    try:
+        value: Json = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise VerbError("vars hold text that is not UTF-8") from None
+    if not isinstance(value, dict):
+        raise VerbError("vars must be a table with names for keys")
+    return value
+
+
+__all__ = ["Function", "Scalar", "Verbs"]

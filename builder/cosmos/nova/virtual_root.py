@@ -1,0 +1,253 @@
+"""`VirtualRoot`: the tree that a script sees and changes, all of it data. No path here ever reaches the builder's disk.
+
+Two layers: `own`, the script's, which it changes; below it `lower`, the layers of the star's dependencies, read only.
+Symlinks are followed inside the tree as in a chroot: an absolute target starts at the tree's root, and `..` above the
+root stays there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from cosmos.limits import MAX_NOVA_SYMLINKS
+from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
+from cosmos.tree.entry import Entry
+from cosmos.treepath import ROOT, TreePath
+
+Look: TypeAlias = Callable[[TreePath], "Entry | None"]
+Last: TypeAlias = Literal["follow", "keep"]
+
+_KIND_NAMES = {"file": "a file", "hardlink": "a file", "symlink": "a symlink", "dir": "a folder", "fifo": "a pipe"}
+
+
+def named(entry: Entry) -> str:
+    """Return what an entry is, in words."""
+    return _KIND_NAMES.get(entry.kind, "a device")
+
+
+def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
+    """Return where `path` leads once symlinks are followed (the last component's only with `follow`); raises
+    `VerbError`.
+
+    What does not exist is taken as it is written, so that a path to be made resolves too. May return the root.
+    """
+    todo = path.split(b"/")[::-1]
+    at, links = ROOT, 0
+    while todo:
+        part = todo.pop()
+        meter.charge(LOOK_COST)
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            at = at.parent
+            continue
+        try:
+            here = at.joined(part)
+        except ValueError as error:
+            raise VerbError(str(error)) from None
+        entry = look(here)
+        if entry is not None and entry.kind == "symlink" and (todo or last == "follow"):
+            links += 1
+            if links > MAX_NOVA_SYMLINKS:
+                raise VerbError(f"/{path.text}: more than {MAX_NOVA_SYMLINKS} symlinks on the way")
+            if entry.target.startswith(b"/"):
+                at = ROOT
+            todo.extend(entry.target.split(b"/")[::-1])
+            continue
+        if entry is not None and entry.kind != "dir" and any(rest not in (b"", b".") for rest in todo):
+            raise VerbError(f"/{here.text} is {named(entry)}, nothing can lie below it")
+        at = here
+    return at
+
+
+class VirtualRoot:
+    """The tree. `on_look` is told of each path looked up in `lower`, with what lay there."""
+
+    def __init__(
+        self,
+        *,
+        own: Mapping[TreePath, Entry],
+        lower: Mapping[TreePath, Entry],
+        epoch: int,
+        meter: Meter,
+        on_look: Callable[[TreePath, Entry | None], None],
+    ) -> None:
+        self._own = dict(own)
+        self._own_folders = {parent for path in own for parent in path.parents}
+        self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
+        self._lower = lower
+        self._lower_order: list[TreePath] | None = None
+        self._lower_paths: list[TreePath] | None = None
+        self._folders: dict[TreePath, TreePath] = {}  # where folders that exist lead, as far as asked
+        self._epoch = epoch
+        self._meter = meter
+        self._on_look = on_look
+
+    @property
+    def own(self) -> Mapping[TreePath, Entry]:
+        """The script's layer."""
+        return self._own
+
+    def layer(self) -> dict[TreePath, Entry]:
+        """Return the script's layer in byte order of path, without the folders that only lie above something."""
+        return {path: self._own[path] for path in sorted(self._own)}
+
+    def look(self, path: TreePath) -> Entry | None:
+        """Return what lies at `path`, no symlink followed; a folder that only lies above something is 0755."""
+        if path == ROOT:
+            return implied_folder(path, self._epoch)
+        entry = self._own.get(path)
+        if entry is not None:
+            return entry
+        below = self.look_lower(path)
+        if below is None and path in self._own_folders:
+            return implied_folder(path, self._epoch)
+        return below
+
+    def look_lower(self, path: TreePath) -> Entry | None:
+        """Return what lies at `path` below the script's own layer."""
+        entry = self._lower.get(path)
+        if entry is None and path and self._holds_below(path):
+            entry = implied_folder(path, self._epoch)
+        self._on_look(path, entry)
+        return entry
+
+    def resolve(self, path: TreePath, last: Last) -> TreePath:
+        """Return where `path` leads (see `resolved`)."""
+        return resolved(self.look, path, last, self._meter)
+
+    def place(self, path: TreePath) -> TreePath:
+        """Return where something new at `path` comes to lie: links on the way are followed, at the end not."""
+        if path == ROOT:
+            raise VerbError("the root itself cannot be replaced")
+        if not path.parent:
+            return path
+        folder = self._folders.get(path.parent)
+        if folder is None:
+            folder = self.resolve(path.parent, "follow")
+            if self.look(folder) is not None:
+                self._folders[path.parent] = folder
+        try:
+            return folder.joined(path.name)
+        except ValueError as error:
+            raise VerbError(str(error)) from None
+
+    def put(self, entry: Entry) -> None:
+        """Put anything but a folder at its path, in place of what is there; a folder there is a `VerbError`."""
+        there = self.look(entry.path)
+        if there is not None and there.kind == "dir":
+            raise VerbError(
+                f"/{entry.path.text} is a folder",
+                hint=f'to put it inside, end the path with a slash: "/{entry.path.text}/"',
+            )
+        above = self.look(entry.path.parent)
+        if above is not None and above.kind != "dir":
+            raise VerbError(f"/{above.path.text} is {named(above)}, nothing can lie below it")
+        if there is not None and there.kind == "symlink":
+            self._folders.clear()
+        self._unlink(entry.path)
+        self._insert(entry)
+
+    def put_folder(self, entry: Entry) -> None:
+        """Put a folder at its path, over one that is there; anything else there is a `VerbError`."""
+        there = self.look(entry.path)
+        if there is not None and there.kind != "dir":
+            raise VerbError(f"/{entry.path.text} is {named(there)}, not a folder")
+        self._insert(entry)
+
+    def changeable(self, path: TreePath) -> tuple[Entry, ...]:
+        """Return what must change when `path`'s mode, owner or attributes do: it, and what shares its file; raises
+        `VerbError`.
+
+        A folder that only lies above the script's own entries is made its own first.
+        """
+        entry = self._own.get(path)
+        if entry is None:
+            below = self.look_lower(path)
+            if below is not None:
+                raise VerbError(f"/{path.text} belongs to another star", hint="a script may change what it made itself")
+            if path not in self._own_folders:
+                raise VerbError(f"/{path.text} is not there")
+            return (implied_folder(path, self._epoch),)
+        first = TreePath(entry.target) if entry.kind == "hardlink" else path
+        if not self._hard_links or entry.kind not in ("file", "hardlink"):
+            return (entry,)
+        self._meter.charge(len(self._own))
+        shared = (other for other in self._own.values() if other.kind == "hardlink" and other.target == first)
+        return (*((self._own[first],) if first in self._own else ()), *shared)
+
+    def change(self, entry: Entry) -> None:
+        """Put `entry` in place of the one at its path, of the same kind and bytes."""
+        self._meter.charge(ENTRY_COST)
+        self._own[entry.path] = entry
+
+    def replace_own(self, own: Mapping[TreePath, Entry]) -> None:
+        """Take `own` as the script's layer from now on: what a program left behind."""
+        self._own = dict(own)
+        self._own_folders = {parent for path in own for parent in path.parents}
+        self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
+        self._folders.clear()
+
+    def lower_paths(self, folder: TreePath) -> list[TreePath]:
+        """Return the paths below `folder` in the layers below, folders that nobody names among them, in byte order."""
+        if self._lower_paths is None:
+            self._meter.charge(ENTRY_COST * len(self._lower))
+            folders = {parent for path in self._lower for parent in path.parents}
+            self._lower_paths = sorted({*self._lower, *folders})
+        if folder == ROOT:
+            return self._lower_paths
+        first = bisect_left(self._lower_paths, folder + b"/")
+        return self._lower_paths[first : bisect_left(self._lower_paths, folder + b"0")]  # "0" is what follows "/"
+
+    def own_paths(self, folder: TreePath) -> list[TreePath]:
+        """Return the paths below `folder` in the script's own layer, in any order."""
+        self._meter.charge(len(self._own))
+        prefix = folder + b"/" if folder else b""
+        return [path for path in {*self._own, *self._own_folders} if path.startswith(prefix)]
+
+    def _insert(self, entry: Entry) -> None:
+        self._meter.count_entry(entry.size if entry.kind == "file" else 0)
+        self._hard_links += entry.kind == "hardlink"
+        self._own[entry.path] = entry
+        if entry.path.parent not in self._own_folders:
+            self._own_folders.update(entry.path.parents)
+
+    def _unlink(self, path: TreePath) -> None:
+        """Take the entry at `path` away; what shares its bytes by hard link keeps them."""
+        gone = self._own.pop(path, None)
+        if gone is None:
+            return
+        self._hard_links -= gone.kind == "hardlink"
+        if not self._hard_links or gone.kind != "file":
+            return
+        self._meter.charge(len(self._own))
+        sharers = sorted(
+            other for other, entry in self._own.items() if entry.kind == "hardlink" and entry.target == path
+        )
+        for place, sharer in enumerate(sharers):
+            entry = self._own[sharer]
+            if place == 0:
+                self._own[sharer] = replace(entry, kind="file", content=gone.content, target=b"")
+                self._hard_links -= 1
+            else:
+                self._own[sharer] = replace(entry, target=bytes(sharers[0]))
+
+    def _ordered(self) -> list[TreePath]:
+        if self._lower_order is None:
+            self._lower_order = sorted(self._lower)
+        return self._lower_order
+
+    def _holds_below(self, path: TreePath) -> bool:
+        if not self._lower:
+            return False
+        order, prefix = self._ordered(), path + b"/"
+        place = bisect_left(order, prefix)
+        return place < len(order) and order[place].startswith(prefix)
+
+
+def implied_folder(path: TreePath, epoch: int) -> Entry:
+    """Return the folder that must be at `path` because something lies below it."""
+    return Entry(path=path, kind="dir", mode=0o755, mtime=epoch)
