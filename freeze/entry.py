@@ -1,7 +1,7 @@
 """Where the single-file binary starts: it answers to `cosmos` and, by its name, to `stellar`.
 
 `cosmos --check-binary` loads every compiled part, uses it once and says so, a line each: whether this file works in the
-system where it lies. The build runs it, and the tests run it in a system that holds nothing but `glibc-runtime`.
+system where it lies. The build runs it, and the tests run it where nothing is but the stars that `cosmos` depends on.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ def lay_out_star(places: Places) -> None:
 def for_this_machine(manifest: str, *, glibc: str, arch: str) -> str:
     """Return the star's manifest with the glibc and the machine that the binary was really built for.
 
-    >>> for_this_machine('arch = "x86_64"\\nglibc-runtime = "^2.36"\\n', glibc="2.39", arch="aarch64")
-    'arch = "aarch64"\\nglibc-runtime = "^2.39"\\n'
+    >>> for_this_machine('arch = "x86_64"\\nglibc-runtime = ">=2.36"\\n', glibc="2.39", arch="aarch64")
+    'arch = "aarch64"\\nglibc-runtime = ">=2.39"\\n'
     """
     manifest = re.sub(r'(?m)^arch = "[^"]*"', f'arch = "{arch}"', manifest)
-    return re.sub(r'(?m)^glibc-runtime = "[^"]*"', f'glibc-runtime = "^{glibc}"', manifest)
+    return re.sub(r'(?m)^glibc-runtime = "[^"]*"', f'glibc-runtime = ">={glibc}"', manifest)
 
 
 def star_digest(places: Places) -> str:
