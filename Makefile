@@ -51,6 +51,10 @@ check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit te
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n $(JOBS) tests/house tests/unit builder
 
+.PHONY: golden
+golden: $(VENV)/dev.stamp ## write the golden files anew; look at the diff before you commit it
+	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden
+
 .PHONY: format
 format: $(VENV)/dev.stamp ## write the source as `make check` wants it
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -1,6 +1,6 @@
-"""Who may touch the world outside: below the command line nothing prints, exits, or reads arguments, environment or clock.
+"""Who may touch the world outside: below the command line nothing prints, exits, or reads arguments or the clock.
 
-Each rule is a table of names; each exception stands beside it with its reason; and each rule is shown to catch an offender.
+Each rule is a table of names; exceptions stand beside it with their reasons; each is shown to catch an offender.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ ROOMS_OF = {
     "lupa": {"nova"},
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
-    "jinja2": {"build"},
+    "jinja2": {"build", "staging"},
     "click": {"cli"},
     "resolvelib": {"resolve"},
     "tomllib": {"tables"},

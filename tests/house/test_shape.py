@@ -20,7 +20,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 BANNED_MODULE_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|common|core|misc|managers?|handlers?|tools|stuff)(?:_|$)")
 SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma|nosec|mypy:|ruff:)(?P<rest>[^#\n]*)(?P<reason>#[^\n]*)?")
-LEAST_REASON = 12  # characters: "see issue 12" is not much, but it is one
+LEAST_REASON = 8  # characters: "see #12" is none yet
 
 Planter = Callable[..., object]
 
