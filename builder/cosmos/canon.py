@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from cosmos.digest import Digest
 
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 
 def canonical_json(value: Json) -> bytes:

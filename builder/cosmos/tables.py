@@ -53,7 +53,7 @@ class Table:
 
     @classmethod
     def from_json(cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Table:
-        """Return the JSON object `data`, as strictly: no doubled key, no float, no constant outside JSON. Raises `Malformed`."""
+        """Return the JSON object `data`, as strictly: no doubled key, no float, no NaN. Raises `Malformed`."""
         if len(data) > max_bytes:
             raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
         try:
@@ -184,7 +184,9 @@ class Table:
 
     def _typed(self, value: object, key: str, kind: type[T]) -> T:
         if type(value) is not kind:
-            self.fail(key, f"want {_NAMES.get(kind, kind.__name__)}, got {_NAMES.get(type(value), type(value).__name__)}")
+            self.fail(
+                key, f"want {_NAMES.get(kind, kind.__name__)}, got {_NAMES.get(type(value), type(value).__name__)}"
+            )
         return value
 
     def _parsed(self, text: str, key: str, parse: Callable[[str], T]) -> T:

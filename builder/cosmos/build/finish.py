@@ -1,8 +1,8 @@
 """The image's own layer: the template, the finish script's changes, and the record of what is installed.
 
-The finish script (`finish = "finish.lua"` in image.toml) runs last and may touch any path. What it changes moves into this
-layer, whoever owned it before. Files are not read by scripts, so the tree that it sees has no bytes; a file that it changes
-(its mode, say) gets them from the layer that holds it.
+The finish script (`finish = "finish.lua"` in image.toml) runs last and may touch any path. What it changes moves into
+this layer, whoever owned it before. Files are not read by scripts, so the tree that it sees has no bytes; a file that
+it changes (its mode, say) gets them from the layer that holds it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def relaid(
 
 
 def own_layer(entries: Iterable[Entry], epoch: int) -> list[Entry]:
-    """Return the entries of the image's own layer that go into its frame: no folders, in order, none newer than `epoch`."""
+    """Return what of the image's own layer goes into its frame: no folders, in order, none newer than `epoch`."""
     return normalised((entry for entry in entries if entry.kind != "dir"), epoch)
 
 

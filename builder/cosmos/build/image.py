@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cosmos.build.definition import Definition, read_lock
 from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
+from cosmos.build.keep_root import write_root
 from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
-from cosmos.build.keep_root import write_root
 from cosmos.build.publish import describe, publish, sign
 from cosmos.build.template import RenderedTemplate, render_template
 from cosmos.build.world import World
@@ -117,7 +117,8 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
         )
     if lock.build.zstd != ZSTD_VERSION:
         world.reporter.warn(
-            f"the lock pins zstd {lock.build.zstd}, but this is {ZSTD_VERSION}: the contents will be the same, the packed bytes may not"
+            f"the lock pins zstd {lock.build.zstd}, but this is {ZSTD_VERSION}: "
+            "the contents will be the same, the packed bytes may not"
         )
     return lock, data
 
@@ -166,7 +167,7 @@ def overlay_all(
     template: RenderedTemplate,
     workshop: Workshop,
 ) -> tuple[list[Entry], Overlaid]:
-    """Return the image's own entries, and the whole tree: stars, template, finish script, the record of what is installed."""
+    """Return the image's own entries, and the whole tree: stars, template, finish script, the universe."""
     image, epoch = definition.image, lock.build.source_date_epoch
     stars = [Layer(owner=name, lines=layer.lines) for name, layer in layers.items()]
     own = {entry.path: entry for entry in template.entries}
@@ -196,7 +197,7 @@ def pack_tree(
     layers: Mapping[StarName, StarLayer],
     workshop: Workshop,
 ) -> PackedTree:
-    """Return the finished tree with its layers: shared folders, one a star, the image's own; raises `NoSolution` over budget."""
+    """Return the finished tree with its layers; raises `NoSolution` where it is over the image's budget."""
     folders = [
         Entry(
             path=path, kind="dir", mode=line.mode, uid=line.uid, gid=line.gid, mtime=workshop.epoch, xattrs=line.xattrs

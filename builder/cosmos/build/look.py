@@ -26,7 +26,7 @@ def find_image(path: Path) -> Path:
 
 
 def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
-    """Return the image's lines in byte order of path; with globs, those that one of them matches. Reads the index alone."""
+    """Return the image's lines in byte order of path; with globs, those that one matches. Reads the index alone."""
     wanted = [pattern.lstrip("/") for pattern in globs]
     lines = ImageReader.open(image).lines()
     return tuple(line for line in lines if not wanted or matches_any(line.path, wanted))

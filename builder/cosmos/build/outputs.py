@@ -1,8 +1,8 @@
 """Write the files of a release: the layered image, the initramfs, single files of the tree.
 
-A tree's bytes lie in packed layers; each is opened once per output, in lock order, so that one layer's bytes are in memory
-at a time. The exception is the initramfs, which is compressed as one frame (a kernel reads no other) and must fit
-into the memory of the machine that boots it anyway.
+A tree's bytes lie in packed layers; each is opened once per output, in lock order, so that one layer's bytes are in
+memory at a time. The exception is the initramfs, which is compressed as one frame (a kernel reads no other) and must
+fit into the memory of the machine that boots it anyway.
 """
 
 from __future__ import annotations

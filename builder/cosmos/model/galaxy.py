@@ -18,7 +18,8 @@
     archive = "sha256:…"
 
 `meta.toml.dsse` signs these exact bytes. `snapshots/SEQ.toml` (and `.dsse`) are kept copies of every index, so that a
-lock finds the one that it names after the galaxy has moved on. An index can hide or mislabel a star; it can never vouch for one.
+lock finds the one that it names after the galaxy has moved on. An index can hide or mislabel a star; it can never vouch
+for one.
 
 A galaxy without `[[snapshot]]` is upstream's: unsigned, and used only where the operator says `allow-unsigned`.
 """

@@ -28,7 +28,8 @@ At `/var/lib/cosmos/universe.toml` of the system.
     rdev = "1:3"                       # of a device, major:minor; absent for everything else
     xattrs = { "security.capability" = "0100…" }   # hex; absent where it has none
 
-Upstream's universes have neither `entry` nor galaxy: such a star is listed as installed, and `verify` says that it cannot be judged.
+Upstream's universes have neither `entry` nor galaxy: such a star is listed as installed, and `verify` says that it
+cannot be judged.
 """
 
 from __future__ import annotations

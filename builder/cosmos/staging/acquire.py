@@ -42,7 +42,7 @@ class Acquired:
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
     """Return the verified snapshot that the lock names.
 
-    Where the galaxy is at hand, what it says now is judged as well: it must be that snapshot, or a validly signed later one.
+    Where the galaxy is at hand, what it says now is judged too: it must be that snapshot, or a validly signed later one.
     """
     file = source.index(locked)
     verified = verify_index(
@@ -136,7 +136,8 @@ def _check_newest(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> No
     ):
         raise Refused(
             f"{locked.name}: {file.path}",
-            f"the lock has seen seq {locked.seq} ({locked.index}), but the galaxy shows seq {newest.index.seq} ({newest.digest})",
+            f"the lock has seen seq {locked.seq} ({locked.index}), "
+            f"but the galaxy shows seq {newest.index.seq} ({newest.digest})",
             hint="the galaxy was rolled back or forked: ask its owner",
         )
 

@@ -1,7 +1,7 @@
 """Render a star's own Jinja2 template for the verb `render`: text from text and values, nothing else within reach.
 
-KNOWN GAP: until scripts run in a process of their own, a template that loops in loops is bounded by Jinja2's sandbox alone
-(100,000 turns a range) and by the size of what it writes, not by time.
+KNOWN GAP: until scripts run in a process of their own, a template that loops in loops is bounded by Jinja2's sandbox
+alone (100,000 turns a range) and by the size of what it writes, not by time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_RENDERED_BYTES = 4 * MIB  # a configuration file has kilobytes
 
 def render_text(template: bytes, values: Mapping[str, Json]) -> bytes:
     """Return `template` with `values`; raises `ValueError` that says what is wrong with it."""
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  what is made are configuration files, not pages
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
     del environment.globals["lipsum"]  # random text
     del environment.filters["random"]
     rendered: list[bytes] = []

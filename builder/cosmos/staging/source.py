@@ -124,7 +124,7 @@ class Source:
             raise Refused(
                 f"{self.galaxy}: {file.path}",
                 f"the lock names {pinned}, but the file is {file.digest}",
-                hint="the galaxy was changed or damaged: get it again from its owner, or `cosmos freeze` to lock what it has now",
+                hint="the galaxy was changed or damaged: get it again, or `cosmos freeze` to lock what it has now",
             )
         return file
 

@@ -2,7 +2,7 @@
 
 In this order:
 
-  1. unpack, strictly, and demand that the archive holds the star that was signed: name, version, script, contents, checksums
+  1. unpack, strictly, and demand that it holds the star that was signed: name, version, script, contents, checksums
   2. run `install()` on a virtual root; with no script, `files/*` is the layer
   3. put every path where the template's links lead, hard links in order, no time later than the epoch
 

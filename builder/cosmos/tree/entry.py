@@ -1,4 +1,4 @@
-"""`Entry`: one thing in a tree, as data. Ownership, modes, devices and capabilities have no effect on the builder's disk.
+"""`Entry`: one thing in a tree, as data. Owners, modes, devices and capabilities have no effect on the builder's disk.
 
 A file's bytes are a slice of the verified archive that holds them, never a copy on disk. Nothing about the builder
 (its user, its clock, its inode order) has a field here.

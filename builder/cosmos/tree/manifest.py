@@ -13,7 +13,7 @@ One line an entry, sorted by the path's bytes, fields parted by single spaces, e
     path    the path's text form (see treepath) with a space written `\\x20`
     target  a symlink's text or a hard link's path, in the same form; `-` otherwise
 
-Times are not part of it: they are clamped when packed and prove nothing. The content root is the SHA-256 of these bytes.
+Times are not part of it: they are clamped when packed and prove nothing. The content root is the SHA-256 of all this.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 The rule, in the order in which it is applied:
 
-1. **Directories merge.** A folder that several layers bring exists once. Its mode and owner are the template's where the
-   template names it; else those of the first layer in lock order that names it. Folders that nobody names but that
+1. **Directories merge.** A folder that several layers bring exists once. Its mode and owner are the template's where
+   the template names it; else those of the first layer in lock order that names it. Folders that nobody names but that
    something lies in are `0755 0 0`.
 2. **Everything else has one owner.** Two layers that bring one path are refused by name, even where the bytes agree,
    unless `winners` (the image's `[policy] owners`) names one of them; the loser's entry is then dropped.
 3. **Nothing lies below what is no folder.** A path below another layer's symlink or file is refused by name.
 
-A merged /usr is a property of the template (`PathMap`): `bin`, `sbin`, `lib…` are links into `usr`, and the paths and hard-link
-targets of every star are mapped *before* layering, so that rule 3 does not trip over the links.
+A merged /usr is a property of the template (`PathMap`): `bin`, `sbin`, `lib…` are links into `usr`, and the paths and
+hard-link targets of every star are mapped *before* layering, so that rule 3 does not trip over the links.
 """
 
 from __future__ import annotations
