@@ -21,7 +21,8 @@ import pytest
 from cosmos.model.star import Recipe
 from cosmos.tree.globs import compiled
 
-pytestmark = [pytest.mark.binary, pytest.mark.slow, pytest.mark.network]
+# One group: a parallel run gives them to one process, which builds once.
+pytestmark = [pytest.mark.binary, pytest.mark.slow, pytest.mark.network, pytest.mark.xdist_group("binary")]
 
 SOURCES = ("builder/cosmos", "freeze", "stars/cosmos", "pyproject.toml")
 MAX_BINARY_BYTES = 14 << 20  # FACTS: 9 to 12 MB; more means that something leaked in
