@@ -42,7 +42,7 @@ class Acquired:
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
     """Return the verified snapshot that the lock names.
 
-    Where the galaxy is at hand, what it says now is judged too: it must be that snapshot, or a validly signed later one.
+    Where the galaxy is at hand, what it says now is judged too: it must be that snapshot or a validly signed later one.
     """
     file = source.index(locked)
     verified = verify_index(

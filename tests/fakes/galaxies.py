@@ -1,0 +1,196 @@
+"""Real galaxies made in a test: real archives, real statements, real signatures; only the packages are small.
+
+signers = make_signers()
+galaxy = make_galaxy(tmp_path / "galaxy", "core", [StarSpec("zlib", "1.3.1", {"usr/lib/libz.so": b"z"})], signers)
+home = make_home(tmp_path / "home", signers)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tomli_w
+
+from cosmos.digest import Digest
+from cosmos.keyring.anchors import accept_trust, home_anchor
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
+from cosmos.model.star import Star, StarType
+from cosmos.model.statement import Statement
+from cosmos.model.version import Constraint, Version
+from cosmos.pack.star_archive import write_star
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine, content_root
+from cosmos.treepath import TreePath
+from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE, Role
+from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
+
+ROLES: tuple[Role, ...] = ("root", "galaxy", "author", "release")
+
+
+@dataclass(frozen=True)
+class StarSpec:
+    """A star in few words. `files` maps a path to bytes (mode 0755) or to a whole entry."""
+
+    name: str
+    version: str = "1.0.0"
+    files: Mapping[str, bytes | Entry] = field(default_factory=dict)
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    script: str | None = None
+    arch: str = "any"
+    type: StarType = "normal"
+    provides: Mapping[str, str] = field(default_factory=dict)
+    conflicts: Mapping[str, str] = field(default_factory=dict)
+    signer: SecretKey | None = None
+    signed: bool = True
+
+    @property
+    def id(self) -> str:
+        """NAME-VERSION."""
+        return f"{self.name}-{self.version}"
+
+    def entries(self) -> list[Entry]:
+        """Return the entries below files/."""
+        return [
+            item if isinstance(item, Entry) else Entry(path=TreePath.parse(path), kind="file", mode=0o755, content=item)
+            for path, item in self.files.items()
+        ]
+
+    def star(self) -> Star:
+        """Return the manifest."""
+        return Star(
+            name=StarName.parse(self.name),
+            version=Version.parse(self.version),
+            type=self.type,
+            arch=Arch.parse(self.arch),
+            description=f"the test star {self.name}",
+            license="MIT",
+            install_script="install.lua" if self.script is not None else "",
+            dependencies={StarName.parse(name): Constraint.parse(text) for name, text in self.dependencies.items()},
+            provides={StarName.parse(name): Version.parse(text) for name, text in self.provides.items()},
+            conflicts={StarName.parse(name): Constraint.parse(text) for name, text in self.conflicts.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Signers:
+    """One secret key a role."""
+
+    keys: Mapping[Role, SecretKey]
+
+    def __getitem__(self, role: Role) -> SecretKey:
+        return self.keys[role]
+
+    def roots(self) -> TrustRoots:
+        """Return trust anchors that pin these keys for everything."""
+        roles: dict[Role, RoleKeys] = {
+            role: RoleKeys(threshold=1, keys=(self.keys[role].public,)) for role in ROLES if role != "author"
+        }
+        author = AuthorKey(key=self.keys["author"].public, galaxies=("*",), stars=("*",))
+        return TrustRoots(version=1, roles=roles, authors=(author,))
+
+    def write_trust(self, file: Path) -> Path:
+        """Write a trust.toml that pins these keys, and return it."""
+        file.write_text(tomli_w.dumps(self.roots().to_toml()))
+        return file
+
+
+@dataclass(frozen=True)
+class GalaxyFixture:
+    """A galaxy on disk."""
+
+    path: Path
+    name: GalaxyName
+    signers: Signers
+
+    def archive(self, star: str) -> Path:
+        """Return the archive of NAME-VERSION."""
+        return self.path / "packages" / f"{star}.tar.zst"
+
+    def statement(self, star: str) -> Path:
+        """Return the statement of NAME-VERSION."""
+        return self.path / "stars" / f"{star}.toml"
+
+    @property
+    def index(self) -> Path:
+        """The index."""
+        return self.path / "meta.toml"
+
+
+@functools.cache
+def make_signers(name: str = "test") -> Signers:
+    """Return keys; the same ones for the same name, within one test run."""
+    return Signers({role: SecretKey.generate(KeyName.parse(f"{name}-{role}"), role) for role in ROLES})
+
+
+def make_home(home: Path, signers: Signers) -> Path:
+    """Return a builder's home that has accepted the signers' trust anchors."""
+    home.mkdir(parents=True, exist_ok=True)
+    trust = signers.write_trust(home / "given-trust.toml")
+    accept_trust(trust, Digest.of(trust.read_bytes()), home_anchor(home))
+    return home
+
+
+def make_galaxy(
+    path: Path, name: str, stars: Sequence[StarSpec], signers: Signers, *, seq: int = 1, signed: bool = True
+) -> GalaxyFixture:
+    """Write a galaxy with these stars into `path`; called again with a higher `seq`, it is a later snapshot."""
+    for folder in ("packages", "stars", "snapshots"):
+        (path / folder).mkdir(parents=True, exist_ok=True)
+    galaxy = GalaxyFixture(path, GalaxyName.parse(name), signers)
+    write_index(galaxy, [write_spec(galaxy, spec, seq) for spec in stars], seq=seq, signed=signed)
+    return galaxy
+
+
+def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1) -> Listed:
+    """Write one star's archive and signed statement, and return what the index lists of it."""
+    star, script = spec.star(), spec.script.encode() if spec.script is not None else None
+    packed = write_star(star, script, spec.entries(), level=3)
+    galaxy.archive(star.id).write_bytes(packed.data)
+    statement = Statement(
+        star=star,
+        galaxy=galaxy.name,
+        seq=seq,
+        archive=Digest.of(packed.data),
+        file=f"packages/{star.id}.tar.zst",
+        size_bytes=len(packed.data),
+        unpacked_bytes=packed.unpacked_bytes,
+        script=Digest.of(script) if script is not None else None,
+        content=content_root(ManifestLine.of(entry) for entry in spec.entries()),
+    )
+    data = tomli_w.dumps(statement.to_toml()).encode()
+    _write_signed(
+        galaxy.statement(star.id), data, STAR_TYPE, (spec.signer or galaxy.signers["author"]) if spec.signed else None
+    )
+    return Listed(name=star.name, version=star.version, statement=Digest.of(data), archive=statement.archive)
+
+
+def write_index(galaxy: GalaxyFixture, rows: Iterable[Listed], *, seq: int = 1, signed: bool = True) -> None:
+    """Write the galaxy's index of `rows`, and its kept copy."""
+    listed = sorted(rows, key=lambda row: (row.name, row.version))
+    newest = {row.name: row for row in listed}
+    index = GalaxyIndex(
+        name=galaxy.name,
+        description="a galaxy of a test",
+        version="2026.01.01",
+        seq=seq,
+        newest={name: row.version for name, row in newest.items()},
+        checksums={name: row.archive for name, row in newest.items()},
+        snapshot=tuple(listed),
+    )
+    data = tomli_w.dumps(index.to_toml()).encode()
+    for file in (galaxy.index, galaxy.path / "snapshots" / f"{seq}.toml"):
+        _write_signed(file, data, GALAXY_TYPE, galaxy.signers["galaxy"] if signed else None)
+
+
+def _write_signed(file: Path, data: bytes, payload_type: str, key: SecretKey | None) -> None:
+    file.write_bytes(data)
+    envelope = file.with_name(f"{file.name}.dsse")
+    if key is None:
+        envelope.unlink(missing_ok=True)
+    else:
+        envelope.write_bytes(key.sign(payload_type, data))
