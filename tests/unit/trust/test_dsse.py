@@ -179,8 +179,15 @@ def test_another_form_is_refused_cleanly(data: bytes) -> None:
         judged(data, ALICE)
 
 
-def test_16_signatures_are_taken() -> None:
-    assert judged(changed(lambda document: document.update(signatures=document["signatures"] * 16)), ALICE)
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_not_json_is_named_wherever_it_stands(constant: str) -> None:
+    with pytest.raises(BadEnvelope, match=f"holds {constant}, which is not JSON"):
+        judged(TEXT.replace('"signatures": [', f'"signatures": [{constant}, ').encode(), ALICE)
+
+
+def test_16_signatures_are_taken_and_one_signer_is_named_once() -> None:
+    sixteen = changed(lambda document: document.update(signatures=document["signatures"] * 16))
+    assert judged(sixteen, ALICE) == (ALICE.public.id,)
 
 
 @given(st.binary(max_size=300))

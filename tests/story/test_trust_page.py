@@ -1,0 +1,79 @@
+"""Every command that docs/trust.md shows, run in its order in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cosmos.digest import Digest
+from cosmos.model.statement import Statement
+from cosmos.trust.roots import TrustRoots
+
+EXIT_CODES = {"cosmos trust init trust.toml": 2}  # shown because it refuses
+PROGRAM = """\
+import sys, click
+from cosmos.cli import trusting
+from cosmos.cli.terminal import run
+trust = click.Group("trust", commands={{"new": trusting.trust_new}})
+programs = {{
+    "cosmos": click.Group("cosmos", commands={{"key": trusting.key, "trust": trusting.trust}}),
+    "stellar": click.Group("stellar", commands={{"trust": trust}}),
+}}
+run(programs["{name}"], "{name}", sys.argv[1:])
+"""
+
+
+def shown_commands(page: str) -> list[str]:
+    blocks = re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder with `cosmos` and `stellar`, for the shell's path."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("cosmos", "stellar"):
+        program = folder / name
+        program.write_text(f"#!{sys.executable}\n{PROGRAM.format(name=name)}")
+        program.chmod(0o755)
+    return folder
+
+
+def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path, programs: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "passphrase.txt").write_text("correct horse battery staple\n")
+    environ = {"PATH": f"{programs}{os.pathsep}{os.defpath}", "COSMOS_HOME": str(tmp_path / "home"), "HOME": str(work)}
+    commands = shown_commands((repo / "docs/trust.md").read_text())
+    assert len(commands) >= 11
+    for command in commands:
+        digest = Digest.of((work / "trust.toml").read_bytes()).hex if "DIGEST" in command else ""
+        ran = subprocess.run(
+            ["bash", "-c", command.replace("DIGEST", digest)], cwd=work, env=environ, capture_output=True, text=True
+        )
+        assert ran.returncode == EXIT_CODES.get(command, 0), f"{command}\n{ran.stderr}"
+    assert (tmp_path / "home/trust/trust.toml.dsse").is_file()
+    assert (work / "system/etc/cosmos/trust.toml").is_file()
+
+
+def test_the_format_page_s_example_is_a_document(repo: Path) -> None:
+    page = (repo / "docs/formats/trust.md").read_text()
+    example = re.search(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert example
+    roots = TrustRoots.parse(example[1].encode(), "trust.toml")
+    assert roots.to_toml() == tomllib.loads(example[1])
+
+
+def test_the_statement_page_s_example_is_a_statement(repo: Path) -> None:
+    page = (repo / "docs/formats/statement.md").read_text()
+    example = re.search(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert example
+    statement = Statement.parse(example[1].encode(), "zlib-1.3.1.toml")
+    assert (statement.star.id, statement.galaxy, statement.seq) == ("zlib-1.3.1", "core", 7)
