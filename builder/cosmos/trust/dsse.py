@@ -142,17 +142,14 @@ def signers_of(envelope: Envelope, keys: Iterable[PublicKey]) -> tuple[str, ...]
     return tuple(sorted(found))
 
 
-def demand_threshold(signers: tuple[str, ...], threshold: int, source: str) -> None:
+def demand_threshold(signers: tuple[str, ...], threshold: int, source: str, hint: str | None = None) -> None:
     """Raise `NotSigned` unless at least `threshold` keys signed; a threshold below 1 is an error as well."""
     if threshold < 1:
         raise NotSigned(source, f"a threshold of {threshold} would let anything pass")
     if len(set(signers)) < threshold:
         keys = "a pinned key" if threshold == 1 else f"{threshold} distinct pinned keys"
-        raise NotSigned(
-            source,
-            f"want a signature by {keys}, got {len(set(signers)) or 'none'}",
-            hint="see which keys are pinned, and for what, with: cosmos trust show",
-        )
+        got = len(set(signers)) or "none"
+        raise NotSigned(source, f"want a signature by {keys}, got {got}", hint=hint)
 
 
 def _fits(key: PublicKey, message: bytes, signature: Signature) -> bool:

@@ -54,6 +54,7 @@ def verify_index(
         payload_type=GALAXY_TYPE,
         keys=roots.keys("galaxy"),
         threshold=roots.threshold("galaxy"),
+        hint="see which keys are pinned, and for what, with: cosmos trust show",
         allow_unsigned=allow_unsigned,
         max_bytes=MAX_INDEX_ENVELOPE_BYTES,
     )

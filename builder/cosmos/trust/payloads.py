@@ -17,11 +17,12 @@ from cosmos.trust.keys import PublicKey
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
-    """What a signature must be to count."""
+    """What a signature must be to count; `hint` says what a person does where it is missing."""
 
     payload_type: str
     keys: tuple[PublicKey, ...]
     threshold: int
+    hint: str
     allow_unsigned: bool = False
     max_bytes: int = MAX_ENVELOPE_BYTES
 
@@ -35,7 +36,7 @@ def verify_beside(data: bytes, envelope: bytes | None, demand: Demand, source: s
     if envelope is None:
         if demand.allow_unsigned:
             return ()
-        raise NotSigned(source, "is not signed: there is no .dsse file beside it", hint="sign it with: stellar sign")
+        raise NotSigned(source, "is not signed: there is no .dsse file beside it", hint=demand.hint)
     parsed = Envelope.parse(envelope, beside, max_bytes=demand.max_bytes)
     if parsed.payload_type != demand.payload_type:
         raise BadEnvelope(
@@ -46,5 +47,5 @@ def verify_beside(data: bytes, envelope: bytes | None, demand: Demand, source: s
     signers = signers_of(parsed, demand.keys)
     if demand.allow_unsigned and len(signers) < demand.threshold:
         return ()
-    demand_threshold(signers, demand.threshold, beside)
+    demand_threshold(signers, demand.threshold, beside, demand.hint)
     return signers

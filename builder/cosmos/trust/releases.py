@@ -25,7 +25,11 @@ def verify_release(
     if len(document) > MAX_DOCUMENT_BYTES:
         raise Refused(source, f"has {len(document)} bytes, the limit is {MAX_DOCUMENT_BYTES}")
     demand = Demand(
-        payload_type=IN_TOTO_TYPE, keys=tuple(keys), threshold=threshold, max_bytes=_MAX_RELEASE_ENVELOPE_BYTES
+        payload_type=IN_TOTO_TYPE,
+        keys=tuple(keys),
+        threshold=threshold,
+        hint="name the public key that the release's maker gave you: cosmos verify OUT --key PUB",
+        max_bytes=_MAX_RELEASE_ENVELOPE_BYTES,
     )
     signers = verify_beside(document, envelope, demand, source)
     if envelope is not None:

@@ -66,6 +66,7 @@ def verify_statement(
         payload_type=STAR_TYPE,
         keys=roots.author_keys(galaxy, name),
         threshold=roots.threshold("author"),
+        hint="see which keys are pinned, and for what, with: cosmos trust show",
         allow_unsigned=allow_unsigned,
     )
     signers = verify_beside(payload_file, envelope, demand, source)
