@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from debian_python import library_folder
 from exact_venv import ensure_venv
 from needs import Builder, refuse_what_cannot_build
 from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
@@ -59,8 +60,8 @@ def is_current(places: Places, now: Mapping[str, str]) -> bool:
         return False
 
 
-def freeze(places: Places) -> Path:
-    """Run PyInstaller and return the new binary, not yet in its place."""
+def freeze(places: Places, libraries: Path) -> Path:
+    """Run PyInstaller, which finds libpython in `libraries`, and return the new binary, not yet in its place."""
     say("building (PyInstaller)")
     for name in ("home", "tmp", "work", "dist"):
         shutil.rmtree(places.work / name, ignore_errors=True)
@@ -71,7 +72,7 @@ def freeze(places: Places) -> Path:
             *("--log-level", "WARN", "--distpath", str(places.work / "dist"), "--workpath", str(places.work / "work")),
             str(FREEZE / "cosmos.spec"),
         ],
-        environment=plain_environment(places),
+        environment=plain_environment(places) | {"LD_LIBRARY_PATH": str(libraries)},
         log=places.work / "pyinstaller.log",
     )
     refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
@@ -164,10 +165,12 @@ def build(places: Places, wheels: Path | None) -> bool:
         if not star_is_current(places):
             lay_out_star(places)
         return False
-    refuse_what_cannot_build(Builder.here())
+    builder = Builder.here()
+    refuse_what_cannot_build(builder)
     (places.work / "tmp").mkdir(exist_ok=True)
+    libraries = library_folder(builder, places)
     ensure_venv(places, wheels)
-    new = freeze(places)
+    new = freeze(places, libraries)
     contents = examine(places, new)
     refuse_what_does_not_start(places, new)
     put_in_place(places, new, contents, made_of)

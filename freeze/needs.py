@@ -59,17 +59,17 @@ def libpython() -> Path:
 
 
 def refuse_what_cannot_build(builder: Builder) -> None:
-    """Raise `BuildError`, naming the package that is missing, unless `builder` has all that it takes."""
+    """Raise `BuildError`, naming the package that is missing, unless `builder` has all that it takes.
+
+    Debian's shared library is not asked for: `debian_python` fetches it.
+    """
     major, minor = builder.version
     if builder.missing_tools:
         raise BuildError(f"{', '.join(builder.missing_tools)}: not found", "apt-get install binutils")
     if not builder.has_venv:
         hint = f"apt-get install python{major}.{minor}-venv" if builder.is_debian else "make binary PYTHON=…"
         raise BuildError("this Python cannot make virtual environments: it has no ensurepip", hint)
-    if not builder.has_shared_library:
-        if builder.is_debian:
-            missing = builder.shared_library or f"libpython{major}.{minor}.so.1.0"
-            raise BuildError(f"{missing}: not found", f"apt-get install libpython{major}.{minor}")
+    if not builder.has_shared_library and not (builder.is_debian and builder.shared_library):
         raise BuildError(
             "this Python has no shared library",
             "use a Python that was configured with --enable-shared: make binary PYTHON=…",

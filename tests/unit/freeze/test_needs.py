@@ -62,11 +62,22 @@ def test_debians_python_without_venv_names_the_package(needs: ModuleType) -> Non
     assert refusal(needs, has_venv=False)[1] == "apt-get install python3.11-venv"
 
 
-def test_debians_python_without_its_shared_library_names_the_package(needs: ModuleType) -> None:
-    assert refusal(needs, has_shared_library=False) == (
-        "libpython3.11.so.1.0: not found",
-        "apt-get install libpython3.11",
-    )
+def test_debians_python_without_its_shared_library_names_the_package_that_cannot_be_fetched(
+    needs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import debian_python
+    from places import Places
+
+    def no_network(*_command: object, **_settings: object) -> None:
+        raise needs.BuildError("apt-get: exit 100")
+
+    builder = needs.Builder(**(DEBIAN | {"has_shared_library": False}))
+    needs.refuse_what_cannot_build(builder)
+    monkeypatch.setattr(debian_python, "run", no_network)
+    (tmp_path / "binary").mkdir()
+    with pytest.raises(needs.BuildError, match=r"libpython3\.11 is not to be had") as caught:
+        debian_python.library_folder(builder, Places(root=tmp_path, build=tmp_path))
+    assert caught.value.hint == "apt-get update && apt-get install libpython3.11"
 
 
 def test_a_python_built_without_shared_library_says_how_to_get_one(needs: ModuleType) -> None:
