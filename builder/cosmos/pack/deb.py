@@ -16,19 +16,15 @@ archives go through cosmos.pack.untar.
 
 from __future__ import annotations
 
-import lzma
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
-
-import zstandard
+from typing import Final
 
 from cosmos.errors import Refused
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES, MIB
+from cosmos.pack.inflate import SUFFIXES, inflated
 from cosmos.pack.untar import read_tar
-from cosmos.pack.zst import MAX_WINDOW_BYTES
 from cosmos.tree.deb822 import paragraph
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -39,8 +35,6 @@ _MAGIC: Final = b"!<arch>\n"
 _HEADER_BYTES: Final = 60
 _MAX_MEMBERS: Final = 16
 _MAX_CONTROL_BYTES: Final = 64 * MIB  # unpacked; texlive's checksums have 20 MiB
-_MAX_XZ_MEMORY_BYTES: Final = 256 * MIB  # of the decoder; xz -9 needs 65 MiB
-_PIECE_BYTES: Final = 4 * MIB
 _VERSION: Final = re.compile(rb"2\.[0-9]{1,4}\n")
 _DECIMAL: Final = re.compile(rb"[0-9]+ *")
 
@@ -117,72 +111,9 @@ def ar_members(data: bytes | memoryview, source: str) -> Iterator[tuple[str, mem
         place += size + size % 2
 
 
-class _Decoder(Protocol):
-    """What lzma and zlib share. `eof`: its end was read, and `unused_data` follows it."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-
-
 def _unpacked(name: str, body: memoryview, wanted: str, source: str, max_bytes: int) -> memoryview:
     """Return the tar archive in the member `name`, which must be `wanted` and a suffix that is known."""
-    pieces: Iterator[bytes | memoryview]
-    match name.removeprefix(wanted) if name.startswith(wanted) else None:
-        case "":
-            pieces = iter([body])
-        case ".gz":
-            pieces = _gunzipped(body)
-        case ".xz":
-            pieces = _unxzed(body)
-        case ".zst":
-            pieces = _unzstded(body)
-        case _:
-            raise Refused(source, f"want {wanted} or {wanted}.gz, .xz, .zst, got {name[:80]!r}")
-    whole = bytearray()
-    try:
-        for piece in pieces:
-            whole += piece
-            if len(whole) > max_bytes:
-                raise Refused(source, f"{name}: unpacks to more than {max_bytes} bytes")
-    except (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-        raise Refused(source, f"{name}: is damaged: {str(error) or 'cut off'}") from error
-    return memoryview(whole).toreadonly()
-
-
-def _gunzipped(body: memoryview) -> Iterator[bytes | memoryview]:
-    decoder = zlib.decompressobj(wbits=31)
-    given: bytes | memoryview = body
-    while not decoder.eof:
-        piece = decoder.decompress(given, _PIECE_BYTES)
-        given = decoder.unconsumed_tail
-        if not piece and not given and not decoder.eof:
-            raise EOFError("cut off")
-        yield piece
-    _demand_end(decoder)
-
-
-def _unxzed(body: memoryview) -> Iterator[bytes | memoryview]:
-    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_XZ_MEMORY_BYTES)
-    given: bytes | memoryview = body
-    while not decoder.eof:
-        piece = decoder.decompress(given, _PIECE_BYTES)
-        given = b""
-        if not piece and decoder.needs_input:
-            raise EOFError("cut off")
-        yield piece
-    _demand_end(decoder)
-
-
-def _unzstded(body: memoryview) -> Iterator[bytes | memoryview]:
-    """Yield one frame's content. A cut frame's is short; the tar archive in it then has no end, and is refused."""
-    decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
-    with decoder.stream_reader(body, read_across_frames=True, closefd=False) as stream:
-        while piece := stream.read(_PIECE_BYTES):
-            yield piece
-
-
-def _demand_end(decoder: _Decoder) -> None:
-    if decoder.unused_data:
-        raise EOFError(f"{len(decoder.unused_data)} bytes follow its end")
+    suffix = name.removeprefix(wanted)
+    if not name.startswith(wanted) or suffix not in SUFFIXES:
+        raise Refused(source, f"want {wanted} or {wanted}.gz, .xz, .zst, got {name[:80]!r}")
+    return inflated(body, suffix, max_bytes, f"{source}: {name}")
