@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
 import pytest
+
+from cosmos.cli.terminal import run
+from fakes.programs import Cosmos, Outcome
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -23,3 +27,30 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.fail(f"foreign test data is not at {folder}: set COSMOS_VECTORS")
     return folder
+
+
+@pytest.fixture
+def cosmos(capfd: pytest.CaptureFixture[str]) -> Cosmos:
+    """Run `cosmos` with these words and return how it went."""
+    from cosmos.cli.cosmos import program
+
+    return _runner(program, "cosmos", capfd)
+
+
+@pytest.fixture
+def stellar(capfd: pytest.CaptureFixture[str]) -> Cosmos:
+    """Run `stellar` with these words and return how it went."""
+    from cosmos.cli.stellar import stellar as program
+
+    return _runner(program, "stellar", capfd)
+
+
+def _runner(program: click.Command, name: str, capfd: pytest.CaptureFixture[str]) -> Cosmos:
+    def call(*words: object) -> Outcome:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(program, name, [str(word) for word in words])
+        out, err = capfd.readouterr()
+        return Outcome(int(ended.value.code or 0), out, err)
+
+    return call

@@ -1,0 +1,87 @@
+"""A small image definition with a galaxy and a home, ready to freeze and build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fakes.galaxies import GalaxyFixture, Signers, StarSpec, make_galaxy, make_home, make_signers
+
+EPOCH = 1_700_000_000
+BASE = StarSpec("base", "1.2.0", {"bin/tool": b"tool" * 1000, "usr/share/doc/base": b"x"})
+APP = StarSpec(
+    "app",
+    "2.0.0",
+    {"app": b"app" * 5000, "app.conf.in": b"name = {{ name }}\n"},
+    {"base": "^1.2"},
+    script="""
+function install()
+  copy("app", "/usr/bin/app")
+  symlink("app", "/usr/bin/app2")
+  render("app.conf.in", "/etc/app.conf", { name = "app" })
+  if exists("/usr/bin/tool") then write("/etc/has-tool", "yes\\n") end
+end
+""",
+)
+META = StarSpec("everything", "1.0.0", {}, {"app": "*"}, type="nebula")
+
+
+@dataclass(frozen=True)
+class ImageFixture:
+    """An image definition on disk and what it needs."""
+
+    folder: Path
+    home: Path
+    galaxy: GalaxyFixture
+    signers: Signers
+
+    @property
+    def out(self) -> Path:
+        """Where its release goes."""
+        return self.folder / "out"
+
+    @property
+    def public_key(self) -> Path:
+        """The release key's public half."""
+        return self.folder.parent / "release.pub"
+
+    @property
+    def secret_key(self) -> Path:
+        """The release key."""
+        return self.folder.parent / "release.key"
+
+
+def make_image(
+    where: Path,
+    stars: Sequence[StarSpec] = (BASE, APP, META),
+    wishes: Mapping[str, str] | None = None,
+    *,
+    signers: Signers | None = None,
+    more: str = "",
+    tables: str = "",
+) -> ImageFixture:
+    """Write an image of `wishes` (default: the last star) into `where`; `more` and `tables` go into its image.toml."""
+    where.mkdir(parents=True, exist_ok=True)
+    keys = signers or make_signers()
+    fixture = ImageFixture(
+        where / "image", make_home(where / "home", keys), make_galaxy(where / "galaxy", "core", stars, keys), keys
+    )
+    keys["release"].save(fixture.secret_key, None)
+    fixture.public_key.write_text(keys["release"].public.to_text())
+    write_image(fixture, wishes or {stars[-1].name: "*"}, more=more, tables=tables)
+    return fixture
+
+
+def write_image(fixture: ImageFixture, wishes: Mapping[str, str], *, more: str = "", tables: str = "") -> None:
+    """Write image.toml and its template."""
+    root = fixture.folder / "template" / "root" / "etc"
+    root.mkdir(parents=True, exist_ok=True)
+    (fixture.folder / "template" / "template.toml").write_text("merged-usr = true\n")
+    (root / "hostname.j2").write_text("{{ image.name }}\n")
+    lines = "".join(f'{name} = "{limit}"\n' for name, limit in wishes.items())
+    (fixture.folder / "image.toml").write_text(
+        f'name = "small"\nversion = "1.0.0"\narch = "x86_64"\ntemplate = "./template"\n'
+        f"source-date-epoch = {EPOCH}\n{more}\n"
+        f'[stars]\n{lines}\n[galaxies]\ncore = "../galaxy"\n{tables}\n'
+    )
