@@ -123,6 +123,8 @@ class ImageReader:
         with opened() as stream:
             try:
                 *seeks, place = read_seek_table(stream)
+                if place.unpacked_bytes:
+                    raise ValueError("its seek table does not end with the index")
                 frame = _read(stream, place)
             except ValueError as error:
                 self._refuse(str(error))

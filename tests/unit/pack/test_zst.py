@@ -1,0 +1,87 @@
+"""zstd and gzip: exact sizes, and the same bytes from the same input."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import subprocess
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosmos.digest import Digest
+from cosmos.pack.zst import ZSTD_VERSION, compress, decompress_exactly, gunzip_exactly, skippable_frame
+
+KNOWN = {3: "253932844fa3", 9: "df96ab04dc10", 19: "a59580a43c2d"}
+TEXT = b"".join(b"line %d\n" % number for number in range(20000))
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5), st.sampled_from([1, 3, 9]))
+def test_what_is_compressed_comes_back(pieces: list[bytes], level: int) -> None:
+    whole = b"".join(pieces)
+    assert decompress_exactly(compress(pieces, level), len(whole), "a") == whole
+
+
+def test_how_the_input_is_cut_does_not_move_a_byte() -> None:
+    cut = [memoryview(TEXT)[start : start + 999] for start in range(0, len(TEXT), 999)]
+    assert compress(cut, 3) == compress([TEXT], 3) == compress([bytearray(TEXT)], 3)
+
+
+def test_the_bytes_of_this_version_are_known() -> None:
+    """If this fails, the library moved: every lock that pins its version has to say so."""
+    assert ZSTD_VERSION == "1.5.7"
+    assert {level: Digest.of(compress([TEXT], level)).short for level in KNOWN} == KNOWN
+
+
+def test_a_frame_states_its_size_and_carries_a_checksum() -> None:
+    parameters = zstandard.get_frame_parameters(compress([TEXT], 3))
+    assert (parameters.content_size, parameters.has_checksum, parameters.dict_id) == (len(TEXT), True, 0)
+
+
+def test_frames_of_other_writers_are_read() -> None:
+    stream = io.BytesIO()
+    with zstandard.ZstdCompressor(level=3).stream_writer(stream, closefd=False) as writer:
+        writer.write(TEXT)
+    assert zstandard.get_frame_parameters(stream.getvalue()).content_size == zstandard.CONTENTSIZE_UNKNOWN
+    assert decompress_exactly(stream.getvalue(), len(TEXT), "a") == TEXT
+    program = shutil.which("zstd")
+    assert program, "zstd is missing: apt-get install zstd"
+    for options in (["-19"], ["--ultra", "-22"], ["-T2", "-1"], ["--no-check"], ["--long=27"]):
+        made = subprocess.run([program, "-c", *options], input=TEXT, capture_output=True, check=True).stdout
+        assert decompress_exactly(made, len(TEXT), "a") == TEXT
+
+
+def test_the_zstd_program_reads_ours_and_steps_over_skippable_frames() -> None:
+    program = shutil.which("zstd")
+    assert program, "zstd is missing: apt-get install zstd"
+    data = compress([b"a"], 3) + skippable_frame(b"index", 12) + compress([b"b"], 3) + skippable_frame(b"", 14)
+    assert subprocess.run([program, "-dc"], input=data, capture_output=True, check=True).stdout == b"ab"
+
+
+def test_frames_in_a_row_are_one_content() -> None:
+    assert decompress_exactly(compress([b"ab"], 3) + compress([b""], 3) + compress([b"c"], 3), 3, "a") == b"abc"
+
+
+def test_run_length_and_raw_blocks_are_walked() -> None:
+    for content in (bytes(1 << 20), bytes(range(256)) * 4096, b"", b"x"):
+        assert decompress_exactly(compress([content], 1), len(content), "a") == content
+
+
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4))
+def test_gzip_members_in_a_row_are_one_content(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    assert gunzip_exactly(b"".join(map(gzip.compress, pieces)), len(whole), "a") == whole
+
+
+def test_gzip_larger_than_one_chunk_is_read() -> None:
+    content = TEXT * 40 + zstandard.ZstdCompressor().compress(TEXT) * 9
+    assert gunzip_exactly(gzip.compress(content, 1), len(content), "a") == content
+
+
+@pytest.mark.parametrize(("payload", "nibble"), [(b"", 16), (b"", -1)])
+def test_a_skippable_frame_has_a_nibble(payload: bytes, nibble: int) -> None:
+    with pytest.raises(ValueError, match="no skippable frame"):
+        skippable_frame(payload, nibble)
