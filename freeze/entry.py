@@ -26,6 +26,7 @@ def give_back_the_library_path() -> None:
 
 def check_binary() -> None:
     """Use each compiled part once and name it on stdout; any that does not load or work raises."""
+    import ctypes
     import hashlib
     import lzma
     import socket
@@ -47,6 +48,7 @@ def check_binary() -> None:
         == words,
         "nacl": key.verify_key.verify(key.sign(words)) == words,
         "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
+        "ctypes": ctypes.CDLL(None).getpid() == os.getpid(),
         "jinja2": rendered == "&lt;",
         "hashlib " + type(hashlib.sha256()).__module__: len(hashlib.sha256(words).digest()) == 32,
         "ssl " + ssl.OPENSSL_VERSION: ssl.HAS_TLSv1_3,
