@@ -139,7 +139,7 @@ def test_a_rolled_back_index_is_refused(image: ImageFixture, cosmos: Cosmos) -> 
 
 
 def test_a_later_snapshot_does_not_stop_a_locked_build(image: ImageFixture, cosmos: Cosmos) -> None:
-    """A lock pins; what the galaxy adds afterwards is nothing to it (a locked build that follows a mutable index is none)."""
+    """A lock pins; what the galaxy adds afterwards is nothing to it."""
     newer = StarSpec("base", "1.3.0", {"bin/tool": b"new"})
     rows = [write_spec(image.galaxy, newer, 2)]
     index = image.galaxy.index.read_bytes()

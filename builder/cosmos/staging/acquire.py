@@ -109,6 +109,7 @@ def check_pins(star: LockedStar, statement: Statement) -> None:
     pins = {
         "arch": (star.arch, statement.star.arch),
         "type": (star.type, statement.star.type),
+        "file": (star.file, statement.file),
         "archive": (star.archive, statement.archive),
         "size-bytes": (star.size_bytes, statement.size_bytes),
         "unpacked-bytes": (star.unpacked_bytes, statement.unpacked_bytes),
