@@ -1,0 +1,94 @@
+"""What the resolver chooses from, and the rule that says which galaxy answers for a name.
+
+A `Library` answers four questions about stars; behind it may lie signed indexes, a disk, a network, or a test's dict.
+It is asked for facts only of candidates that come into question, because each may cost a download.
+
+**Galaxies stand in order of priority** (docs/decisions/0004-the-first-galaxy-that-lists-a-name-answers-for-it.md): the
+first galaxy that lists a name answers for it alone. A lower one is not asked for that name, whatever versions it has,
+so that nobody can slip a star in front of another by publishing a higher version elsewhere (dependency confusion).
+
+A name that no galaxy lists may be **provided** by another star (`[provides]`); the first galaxy in which a star's
+newest version provides it answers for it. A star of that name always goes before a star that provides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
+from cosmos.model.version import Constraint, Version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One version of one star, in the galaxy that answers for it."""
+
+    name: StarName
+    version: Version
+    galaxy: GalaxyName
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a candidate says of itself, once its statement was verified."""
+
+    arch: Arch = ANY_ARCH
+    dependencies: Mapping[StarName, Constraint] = field(default_factory=dict)
+    provides: Mapping[StarName, Version] = field(default_factory=dict)
+    conflicts: Mapping[StarName, Constraint] = field(default_factory=dict)
+
+
+class Library(Protocol):
+    """Everything that there is to choose from. The same question has the same answer as long as the resolver asks."""
+
+    def names(self) -> Iterable[StarName]:
+        """Return every name that is listed."""
+
+    def versions(self, name: StarName) -> Sequence[Candidate]:
+        """Return every version of the star called `name`, in any order; none if no galaxy lists it."""
+
+    def providers(self, name: StarName) -> Sequence[Candidate]:
+        """Return the stars that provide `name`, which nobody lists as a star."""
+
+    def facts(self, candidate: Candidate) -> Facts:
+        """Return what a candidate says of itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Galaxies:
+    """Several libraries, one a galaxy, the first having the highest priority; together they are one `Library`."""
+
+    shelves: Mapping[GalaxyName, Library]
+
+    def names(self) -> Iterable[StarName]:
+        """Return every name that some galaxy lists."""
+        return sorted({name for shelf in self.shelves.values() for name in shelf.names()})
+
+    def versions(self, name: StarName) -> Sequence[Candidate]:
+        """Return the versions of `name` in the first galaxy that lists it; no other is asked."""
+        return next((found for shelf in self.shelves.values() if (found := shelf.versions(name))), ())
+
+    def providers(self, name: StarName) -> Sequence[Candidate]:
+        """Return the providers of `name` in the first galaxy that has one, but none that an earlier one lists."""
+        for shelf in self.shelves.values():
+            found = [star for star in shelf.providers(name) if star in self.versions(star.name)]
+            if found:
+                return found
+        return ()
+
+    def facts(self, candidate: Candidate) -> Facts:
+        """Return what `candidate`'s galaxy knows of it."""
+        return self.shelves[candidate.galaxy].facts(candidate)
+
+
+def preferred(candidates: Iterable[Candidate], kept: Mapping[StarName, Version]) -> list[Candidate]:
+    """Return `candidates` as they are tried: the kept version, then the newest; pre-releases last."""
+    return sorted(
+        sorted(candidates, key=lambda candidate: candidate.version, reverse=True),
+        key=lambda candidate: (kept.get(candidate.name) != candidate.version, bool(candidate.version.pre)),
+    )
