@@ -72,9 +72,7 @@ def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_
 @click.option("--root", type=_FOLDER, help="Without IMAGE: lock what is installed on the system at this root.")
 @_home_option
 @_json_option
-@click.pass_context
 def freeze_command(
-    context: click.Context,
     image: Path | None,
     only_check: bool,
     upgraded: tuple[str, ...],
@@ -90,7 +88,7 @@ def freeze_command(
     if image is None:
         if only_check or upgraded:
             raise click.UsageError("--check and --upgrade belong to an IMAGE")
-        context.invoke(device.freeze, root=root or Path("/"), offline=offline, as_json=as_json)
+        device.freeze(root or Path("/"), offline, as_json)
         return
     if root is not None:
         raise click.UsageError("name an IMAGE or a --root, not both")
@@ -157,9 +155,7 @@ def build(
 @click.option("--root", type=_FOLDER, help="Check the system at this root instead [default: /].")
 @_home_option
 @_json_option
-@click.pass_context
 def verify(
-    context: click.Context,
     path: Path | None,
     key_files: tuple[Path, ...],
     root: Path | None,
@@ -173,7 +169,7 @@ def verify(
     if path is None:
         if key_files:
             raise click.UsageError("--key belongs to a release: name its folder")
-        context.invoke(device.verify, root=root or Path("/"), as_json=as_json)
+        device.verify(root or Path("/"), as_json)
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
