@@ -239,6 +239,8 @@ class LiveRoot:
 
     def remove_empty_folder(self, path: TreePath) -> bool:
         """Remove the folder at the mapped `path` if nothing is in it; return whether it is gone."""
+        if self.stat(path.parent) is None:
+            return True
         with self.folder(path.parent) as above, naming(path):
             try:
                 os.rmdir(path.name, dir_fd=above)
