@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cosmos.canon import Json
+from cosmos.device.install import Installation
 from cosmos.device.root import shown
 from cosmos.device.show import Offered, Shown
 from cosmos.device.status import SystemStatus, trust_advice
@@ -136,6 +137,36 @@ def _offered_lines(offered: Offered) -> Iterator[str]:
     yield f"  depends on  {needs or 'nothing'}"
     names = ", ".join(f"{name} ({key[:20]})" for key, name in offered.signers.items())
     yield f"  signed by   {names or 'NOBODY: this galaxy may hold unsigned stars'}"
+
+
+def installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
+    """Return what was installed, or would be."""
+    return {
+        "dry-run": dry_run,
+        "installed": [
+            {
+                "name": str(chosen.star.name),
+                "version": str(chosen.star.version),
+                "galaxy": str(chosen.star.galaxy),
+                "archive": str(chosen.star.archive),
+                "signers": list(chosen.star.signers),
+                "wanted-by": list(chosen.star.wanted_by),
+                "files": [shown(path) for path in done.records[chosen.star.name].files],
+            }
+            for chosen in done.stars
+        ],
+        "kept": [str(name) for name in done.kept],
+    }
+
+
+def installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
+    """Yield what was installed, or would be."""
+    verb = "would install" if dry_run else "installed"
+    for chosen in done.stars:
+        star, files = chosen.star, len(done.records[chosen.star.name].files)
+        yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files} paths, for {', '.join(star.wanted_by)}"
+    for name in done.kept:
+        yield f"kept {name}: it is installed already"
 
 
 def verdict_row(verdict: SystemVerdict) -> dict[str, Json]:

@@ -122,9 +122,7 @@ class GalaxyMaker:
         self._write(file, packed.data)
         self._write(f"stars/{manifest.id}.toml", data)
         self._write(f"stars/{manifest.id}.toml.dsse", (signed_by or self.author_key).sign(STAR_TYPE, data))
-        row = Listed(
-            name=manifest.name, version=manifest.version, statement=Digest.of(data), archive=statement.archive
-        )
+        row = Listed(name=manifest.name, version=manifest.version, statement=Digest.of(data), archive=statement.archive)
         self.rows = [known for known in self.rows if (known.name, known.version) != (row.name, row.version)] + [row]
         self.index()
         return statement

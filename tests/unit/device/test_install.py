@@ -188,7 +188,12 @@ end
     assert (system / "usr/bin/alias").read_bytes() == b"t"
     assert (system / "usr/share/saw-base").is_dir()
     assert not (system / "usr/share/saw-host").exists()
-    galaxy.star("later", files={"f": b""}, script=b'function install() if exists("/usr/lib/base") then mkdir("/saw") end end', dependencies={"base": "*"})
+    galaxy.star(
+        "later",
+        files={"f": b""},
+        script=b'function install() if exists("/usr/lib/base") then mkdir("/saw") end end',
+        dependencies={"base": "*"},
+    )
     installed(system, "later")
     assert (system / "saw").is_dir(), "an installed dependency is seen as a new one is"
 
@@ -206,12 +211,20 @@ def test_a_script_that_fails_changes_nothing(galaxy, system: Path) -> None:
     ("prepare", "sentence"),
     [
         (lambda root: (root / "usr").write_text(""), "/usr"),
-        (lambda root: ((root / "usr").mkdir(), (root / "usr/f").write_text("mine")), "it is there already and belongs to no star"),
-        (lambda root: ((root / "usr").mkdir(), (root / "usr/f").symlink_to("/etc")), "it is there already and belongs to no star"),
+        (
+            lambda root: ((root / "usr").mkdir(), (root / "usr/f").write_text("mine")),
+            "it is there already and belongs to no star",
+        ),
+        (
+            lambda root: ((root / "usr").mkdir(), (root / "usr/f").symlink_to("/etc")),
+            "it is there already and belongs to no star",
+        ),
         (lambda root: ((root / "usr").mkdir(), (root / "usr/f").mkdir()), "it is there already and belongs to no star"),
     ],
 )
-def test_what_is_in_the_way_is_named_and_left(galaxy, system: Path, prepare: Callable[[Path], object], sentence: str) -> None:
+def test_what_is_in_the_way_is_named_and_left(
+    galaxy, system: Path, prepare: Callable[[Path], object], sentence: str
+) -> None:
     galaxy.star("s", files={"usr/f": b"s"})
     prepare(system)
     before = tree(system)
@@ -240,7 +253,9 @@ def test_a_path_of_a_star_that_upstream_recorded_is_owned(galaxy, system: Path) 
         installed(system, "s")
 
 
-@pytest.mark.parametrize("path", ["etc/cosmos/trust.toml", "var/lib/cosmos/universe.toml", "var/lib/cosmos/journal/install"])
+@pytest.mark.parametrize(
+    "path", ["etc/cosmos/trust.toml", "var/lib/cosmos/universe.toml", "var/lib/cosmos/journal/install"]
+)
 def test_no_star_may_bring_cosmos_own_state(galaxy, system: Path, path: str) -> None:
     galaxy.star("evil", files={path: b"mine now"})
     before = tree(system)
@@ -265,7 +280,9 @@ def test_without_trust_nothing_is_installed(galaxy, system: Path) -> None:
     assert not (system / "usr").exists()
 
 
-@pytest.mark.parametrize("which", ["packages/s-1.0.0.tar.zst", "stars/s-1.0.0.toml", "stars/s-1.0.0.toml.dsse", "meta.toml"])
+@pytest.mark.parametrize(
+    "which", ["packages/s-1.0.0.tar.zst", "stars/s-1.0.0.toml", "stars/s-1.0.0.toml.dsse", "meta.toml"]
+)
 def test_a_changed_byte_in_the_galaxy_is_refused(galaxy, system: Path, which: str) -> None:
     galaxy.star("s", files={"usr/f": b"s"})
     file = galaxy.folder / which
