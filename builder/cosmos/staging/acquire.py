@@ -20,6 +20,7 @@ from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.staging.source import Source
+from cosmos.staging.upstream import statement_for
 from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.roots import TrustRoots
@@ -85,7 +86,7 @@ def acquire_star(
             f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
             hint="cosmos freeze, to lock one snapshot of the galaxy again",
         )
-    file = source.statement(star.name, star.version, star.statement)
+    file = statement_for(source, index.index, star)
     statement = verify_statement(
         file.data,
         file.envelope,
