@@ -91,7 +91,9 @@ def test_a_star_that_upstream_recorded_cannot_be_pinned(filled: Path) -> None:
     with LiveRoot.open(filled) as root:
         universe = read_universe(root)
         old = Installed(version=Version(1, 0, 0), files=(TreePath(b"x"),))
-        root.replace_document(UNIVERSE_PATH, rendered(replace(universe, installed={**universe.installed, StarName("old"): old})))
+        root.replace_document(
+            UNIVERSE_PATH, rendered(replace(universe, installed={**universe.installed, StarName("old"): old}))
+        )
     with pytest.raises(NoSolution, match="old: its universe does not record where it came from"):
         frozen(filled)
 

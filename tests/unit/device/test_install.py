@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Callable
@@ -16,13 +17,13 @@ from cosmos.device.journal import JOURNAL_PATH
 from cosmos.device.kernel import Kernel
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import Settings, read_settings, write_settings
-from cosmos.device.system import TRUST_PATH, read_universe, rendered
+from cosmos.device.system import TRUST_PATH, initialise, read_universe, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, ScriptFailed, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.image import GalaxySource
-from cosmos.model.names import GalaxyName, KeyName, StarName
+from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import ANY_VERSION, Constraint, Version
@@ -463,3 +464,61 @@ def reset(system: Path) -> None:
             else:
                 root.remove(path)
         root.replace_document(UNIVERSE_PATH, rendered(replace(universe, installed={})))
+
+
+def test_an_ordinary_user_lays_a_system_of_his_own_and_is_told_what_he_cannot_set(
+    galaxy, open_folder: Path, as_nobody: Callable[[Callable[[], str]], str]
+) -> None:
+    galaxy.star("s", files={"usr/f": own("usr/f", mode=0o4755, content=b"s", uid=12, gid=34)})
+    shutil.copytree(galaxy.folder, open_folder / "galaxy")
+    root = open_folder / "root"
+    root.mkdir()
+    trust = galaxy.trust()
+    os.chown(root, 65534, 65534)
+
+    def work() -> str:
+        with LiveRoot.open(root) as live:
+            initialise(live, arch=Arch("x86_64"), version="1")
+            source = GalaxySource(name=GalaxyName("core"), url=str(open_folder / "galaxy"))
+            write_settings(live, Settings(galaxies=(source,)))
+            live.replace_document(TRUST_PATH, trust)
+            done = install(live, order("s"), Silent())
+        verdict = verify_system(root)
+        return f"{done.unowned} {verdict.differences} {verdict.owners_judged}"
+
+    # the two entries that belong to somebody else: the file, and root's folder /usr
+    assert as_nobody(work) == "2 () False"
+    assert (root / "usr/f").stat().st_uid == 65534
+    assert stat.S_IMODE((root / "usr/f").stat().st_mode) == 0o4755
+    recorded = {str(entry.path): entry.uid for entry in universe_of(root).installed[StarName("s")].entries}
+    assert recorded == {"usr": 0, "usr/f": 12}
+    if os.geteuid() == 0:
+        os.chown(root, 0, 0)
+        assert any(
+            "belongs to 65534:65534, was installed for 12:34" in str(one) for one in verify_system(root).differences
+        )
+
+
+def test_an_ordinary_user_cannot_change_roots_system_and_is_told_how(
+    galaxy, open_folder: Path, as_nobody: Callable[[Callable[[], str]], str]
+) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    shutil.copytree(galaxy.folder, open_folder / "galaxy")
+    (open_folder / "cache").mkdir(mode=0o777)
+    (open_folder / "cache").chmod(0o777)
+    with LiveRoot.open(open_folder) as live:
+        initialise(live, arch=Arch("x86_64"), version="1")
+        source = GalaxySource(name=GalaxyName("core"), url=str(open_folder / "galaxy"))
+        write_settings(live, Settings(galaxies=(source,), cache_dir=TreePath(b"cache")))
+        live.replace_document(TRUST_PATH, galaxy.trust())
+
+    def work() -> str:
+        with LiveRoot.open(open_folder) as live:
+            try:
+                install(live, order("s"), Silent())
+            except WorldFailed as error:
+                return f"{error} ({error.hint})"
+        return "installed"
+
+    assert as_nobody(work) == "/var/lib/cosmos/journal: permission denied (run it as root)"
+    assert not (open_folder / "usr").exists()
