@@ -175,6 +175,9 @@ def _report_exchanged(old: Lock | None, new: Lock, reporter: Reporter) -> None:
 def _report_unknown(
     resolved: Iterable[Resolved], galaxies: Mapping[GalaxyName, OpenGalaxy], reporter: Reporter
 ) -> None:
+    for galaxy in galaxies.values():
+        for key in galaxy.index.index.warnings:
+            reporter.warn(f"galaxy {galaxy.asked.name}: its index has the unknown key {key}")
     for found in resolved:
         for key in galaxies[found.star.galaxy].statement(found.star).statement.star.warnings:
             reporter.warn(f"{found.star}: its manifest has the unknown key {key}")

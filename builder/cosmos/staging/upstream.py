@@ -30,6 +30,7 @@ from cosmos.model.statement import Statement, package_path
 from cosmos.model.version import Version
 from cosmos.pack.star_archive import read_star
 from cosmos.staging.source import SignedFile, Source, statement_path
+from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.tree.manifest import ManifestLine, content_root
 
@@ -40,7 +41,7 @@ _OUTPUT_BYTES: Final = 1 * MIB
 def upstream_listing(source: Source, index: GalaxyIndex) -> dict[StarName, Version]:
     """Return the version of each star that an upstream index lists; from its manifest where the index has none."""
     return {
-        name: _manifest(_reached(source, name), source, name).version if version is None else version
+        name: Star.read(_manifest(_reached(source, name), source, name)).version if version is None else version
         for name, version in index.newest.items()
     }
 
@@ -71,7 +72,8 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
     The archive is kept in the store. Raises `Refused` where the galaxy's own checksum does not fit.
     """
     carrier = _reached(source, name)
-    star = _manifest(carrier, source, name)
+    table = _manifest(carrier, source, name)
+    star = Star.read(table)
     if star.version != version:
         path = f"{source.galaxy}: stars/{name}.toml"
         raise Refused(path, f"is of version {star.version}, but {version} was asked for")
@@ -95,7 +97,8 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
         script=Digest.of(contents.script) if contents.script else None,
         content=content_root(ManifestLine.of(entry) for entry in contents.files.values()),
     )
-    text = tomli_w.dumps(statement.to_toml()).encode()
+    unknown = {key: table.value(key) for key in star.warnings}  # kept, so that whoever reads it can warn of them
+    text = tomli_w.dumps({**unknown, **statement.to_toml()}).encode()
     return SignedFile(path=statement_path(name, version), data=text, envelope=None)
 
 
@@ -109,12 +112,12 @@ def _reached(source: Source, name: StarName) -> Carrier:
     return source.carrier
 
 
-def _manifest(carrier: Carrier, source: Source, name: StarName) -> Star:
+def _manifest(carrier: Carrier, source: Source, name: StarName) -> Table:
     path = f"stars/{name}.toml"
-    star = Star.parse(carrier.read(path, max_bytes=MAX_DOCUMENT_BYTES), f"{source.galaxy}: {path}")
-    if star.name != name:
-        raise Refused(f"{source.galaxy}: {path}", f"is the manifest of {star.name}")
-    return star
+    table = Table.parse(carrier.read(path, max_bytes=MAX_DOCUMENT_BYTES), f"{source.galaxy}: {path}")
+    if table.read("name", StarName.parse) != name:
+        raise Refused(table.source, f"is not the manifest of {name}")
+    return table
 
 
 def _archive_path(star: Star) -> str:
