@@ -112,7 +112,7 @@ FORCE:
 
 # Its own stamp says whether there is anything to do; where there is not, the file keeps its time and nothing follows.
 build/stars/cosmos/star.toml: FORCE
-	@$(PYTHON) freeze/build_binary.py
+	@$(PYTHON) freeze/build_binary.py >/dev/null
 
 STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))))
 STAR_STAMPS := $(STARS:%=$(MADE)/%.star)
@@ -132,6 +132,7 @@ $(MADE)/galaxy: $(STAR_STAMPS)
 	@touch $@
 
 $(IMAGE)/universe.lock.toml: $(MADE)/galaxy $(filter-out %.lock.toml,$(wildcard $(IMAGE)/*.toml))
-	@$(BIN)/cosmos freeze $(IMAGE) --upgrade
+	@$(BIN)/cosmos freeze $(IMAGE) --upgrade >/dev/null
+	@touch $@
 
 include freeze/binary.mk
