@@ -17,6 +17,7 @@ local function answered(verb, ok, value)
 end
 
 local function ask(verb, ...)
+  if select("#", ...) > 1002 then fail(verb .. ": got " .. select("#", ...) .. " arguments") end
   for place = 1, select("#", ...) do
     local kind = type((select(place, ...)))
     if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "nil" then
@@ -124,7 +125,7 @@ local function told(problem)
 end
 
 -- Run `name` of the script; answers "done", or "syntax", "missing", "failed", "over", and why. Python calls it once.
-return function(source, script_name, name)
+function start(source, script_name, name)
   local stage, found = "syntax", nil
   sethook(tick, "", STRIDE)
   local ok, problem = real_pcall(function()
@@ -141,6 +142,8 @@ return function(source, script_name, name)
   if dead then return "over", dead end
   if ok then return "done", "" end
   if problem == "not enough memory" then return "over", OUT_OF_MEMORY end
+  if type(problem) == "userdata" then return "over", "the host failed" end
   return stage, told(problem)
 end
+return start
 """
