@@ -159,6 +159,19 @@ def test_a_star_lands_where_the_systems_own_links_lead(galaxy, system: Path) -> 
     assert verify_system(system).differences == ()
 
 
+def test_a_system_whose_var_is_a_link_is_a_system_too(galaxy, system: Path) -> None:
+    (system / "data").mkdir()
+    (system / "var").rename(system / "data/var")
+    (system / "var").symlink_to("/data/var")
+    galaxy.star("s", files={"usr/f": b"s", "var/g": b"g"})
+    installed(system, "s")
+    assert (system / "data/var/g").exists()
+    assert verify_system(system).is_good
+    galaxy.star("evil", files={"data/var/lib/cosmos/new-state": b"mine"})
+    with pytest.raises(Refused, match="is cosmos's own"):
+        installed(system, "evil")
+
+
 def test_stars_go_below_the_operators_install_dir(galaxy, system: Path) -> None:
     with LiveRoot.open(system) as root:
         write_settings(root, replace(read_settings(root), install_dir=TreePath(b"opt/stars")))
