@@ -49,7 +49,7 @@ class Meter:
         """Count `units` of work."""
         self.work += units
         if self.work > self.max_work:
-            raise BudgetError(f"its verbs did more work than the limit of {self.max_work} units")
+            raise BudgetError(f"it did more work through its verbs than the limit of {self.max_work} units")
 
     def count_written(self, size_bytes: int) -> None:
         """Count bytes that a script makes up."""

@@ -98,7 +98,7 @@ def _result(job: NovaJob, verbs: Verbs, broker: Broker, outcome: Outcome, functi
     try:
         difference = verbs.undeclared()
     except BudgetError as over:
-        raise ScriptFailed(job.star, f"{_script_name(job)}: {over}") from over
+        raise ScriptFailed(job.star, f"{_script_name(job)}: was stopped: {over}") from over
     if difference is not None:
         raise ScriptFailed(job.star, f"{_script_name(job)}: filemap: {difference}")
     return NovaResult(entries=verbs.root.layer(), receipt=broker.receipt(function))
