@@ -2,6 +2,9 @@
 
 Offline means that no socket is made: a galaxy in a local folder is still read, a remote one is left out and named.
 A path in the settings that is relative starts at the folder of config.toml.
+
+KNOWN GAP: nothing remembers the highest seq that this system saw of a galaxy (its rollback memory): until something
+does, a rolled-back index is refused only below the floor in trust.toml.
 """
 
 from __future__ import annotations
