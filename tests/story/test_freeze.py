@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -246,13 +247,18 @@ def test_a_document_without_its_signature_is_refused(site: Site, file: str) -> N
 
 
 def test_a_statement_that_the_index_does_not_list_is_refused(site: Site) -> None:
-    site.galaxy.rows["nano", "7.2.0"] = site.galaxy.rows["zlib", "1.3.1"]
-    row = site.galaxy.rows["nano", "7.2.0"]
-    site.galaxy.rows["nano", "7.2.0"] = type(row)(
-        name=StarName("nano"), version=Version.parse("7.2.0"), statement=row.statement, archive=row.archive
-    )
+    row, other = site.galaxy.rows["nano", "7.2.0"], site.galaxy.rows["zlib", "1.3.1"]
+    site.galaxy.rows["nano", "7.2.0"] = replace(row, statement=other.statement)
     site.galaxy.index()
     with pytest.raises(Refused, match=r"stars/nano-7.2.0.toml"):
+        site.freeze()
+
+
+def test_an_index_that_lists_another_archive_than_the_author_signed_is_refused(site: Site) -> None:
+    row = site.galaxy.rows["nano", "7.2.0"]
+    site.galaxy.rows["nano", "7.2.0"] = replace(row, archive=Digest.of(b"another"))
+    site.galaxy.index()
+    with pytest.raises(Refused, match="the index lists the archive"):
         site.freeze()
 
 

@@ -56,6 +56,7 @@ def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset
     Raises `NoSolution`, naming who wants what; `Refused` for what is not signed by whom the operator pinned;
     `WorldFailed`, offline for the first thing that the store lacks.
     """
+    world.store.sweep()
     old = _old_lock(definition, world.reporter)
     world.reporter.step(f"open {len(definition.image.galaxies)} galaxies")
     galaxies = _opened(definition, world, old)
