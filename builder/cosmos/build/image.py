@@ -182,7 +182,7 @@ def overlay_all(
     if image.finish:
         tree = {path: own.get(path) or entry_without_bytes(line) for path, line in overlaid.lines.items()}
         packed = _star_layers(layers, overlaid, workshop)
-        found = PackedTree(overlaid=overlaid, layers=opened_once(packed))
+        found = PackedTree(overlaid=overlaid, layers=opened_once(packed), store=workshop.store)
         finished = finish(definition.folder / image.finish, tree, workshop.paths, epoch, found.bytes_of)
         own |= finished.changed
         winners |= dict.fromkeys(finished.changed, TEMPLATE)
@@ -218,7 +218,9 @@ def pack_tree(
             f"the image's files have {size} bytes, policy.size-budget-bytes is {budget}",
             hint=f"the biggest stars are {', '.join(biggest)}",
         )
-    return PackedTree(overlaid=overlaid, layers=opened_once([lambda: first, *stars, lambda: last]))
+    return PackedTree(
+        overlaid=overlaid, layers=opened_once([lambda: first, *stars, lambda: last]), store=workshop.store
+    )
 
 
 def _star_layers(
