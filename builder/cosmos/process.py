@@ -146,6 +146,27 @@ def start_program(
         yield RunningProgram(leader, argv, where)
 
 
+def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> object:
+    """Start a program that serves on the descriptor `socket_number`; it ends when nobody holds the other end.
+
+    Its environment is empty. Hold on to what is returned for as long as it is used. Raises `WorldFailed`.
+    """
+    try:
+        return subprocess.Popen(  # noqa: S603 - a list, no shell
+            list(argv),
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(socket_number,),
+            start_new_session=True,
+        )
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
+
+
 def watch_program(
     argv: Sequence[str],
     *,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 from cosmos.limits import KIB
 from cosmos.nova.meter import VerbError
+from cosmos.nova.values import Scalar
 from cosmos.treepath import ROOT, TreePath, escaped
-
-Scalar: TypeAlias = "bytes | int | float | bool | None"
 
 TEXT: Final = "text"  # the kind of an argument that may be large: its own limit is elsewhere
 MAX_ARGUMENT_BYTES: Final = 64 * KIB  # of any other: paths have 1,024 at most, words of a command some hundreds

@@ -1,7 +1,7 @@
 """`Broker`: the trusted side of a script. Every verb comes in through `call(verb, args)`: checked, counted, written
 into the receipt.
 
-The Lua side knows nothing else of the host, so that it can move into a process of its own without a change here.
+The script is in a process of its own (`nova.worker`); what it sends is read by `nova.wire` and may be anything.
 Arguments are bytes, integers, floats, booleans or None, whatever a hostile script puts there; answers are
 
     (True, value)      value is bytes, an integer, a boolean or None
@@ -18,10 +18,11 @@ from typing import Final, TypeAlias
 
 from cosmos.errors import CosmosError
 from cosmos.limits import MAX_NOVA_REPLY_BYTES
-from cosmos.nova.arguments import TEXT, Scalar, Signature
+from cosmos.nova.arguments import TEXT, Signature
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import CALL_COST, BudgetError, Meter, VerbError
 from cosmos.nova.receipt import Receipt
+from cosmos.nova.values import Scalar
 from cosmos.nova.verbs import Verbs
 
 Answer: TypeAlias = "tuple[bool | None, Scalar]"
@@ -86,7 +87,7 @@ class Broker:
         return Receipt(script=self._job.script_name, function=function, events=tuple(self._verbs.events))
 
     def _answer(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
-        self._meter.charge(CALL_COST)
+        self._meter.charge(CALL_COST + sum(len(arg) for arg in args if isinstance(arg, bytes)) // 64)
         signature = SIGNATURES.get(verb) if isinstance(verb, bytes) else None
         if signature is None or not isinstance(verb, bytes):
             raise BudgetError("it asked for what is no verb")

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_SCRIPT_BYTES
-from cosmos.nova.arguments import Scalar
 from cosmos.nova.broker import Answer, Broker
+from cosmos.nova.confine import run_confined
 from cosmos.nova.job import NovaJob, NovaResult, unmapped
 from cosmos.nova.meter import BudgetError, Meter, VerbError
+from cosmos.nova.outcome import Limits, Outcome
 from cosmos.nova.receipt import Receipt
-from cosmos.nova.sandbox import Outcome, run_script
 from cosmos.nova.sources import FILES
+from cosmos.nova.values import Scalar
 from cosmos.nova.verbs import Function, Verbs
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped
@@ -23,6 +24,7 @@ from cosmos.treepath import TreePath, escaped
 _OCTAL_LITERAL = re.compile(r":(\d+): malformed number near '0[oO]")
 _MISSING_LIBRARY = re.compile(r"\(global '(coroutine|debug|dofile|io|loadfile|os|package|require)'\)")
 _OWN_LINE = re.compile(r"^nova:\d+: ")  # a line of the sandbox's own Lua means nothing to a script's author
+LIMITS = Limits()
 _MAX_PROBLEM = 2000  # bytes of a script's own error text that are shown
 
 
@@ -84,10 +86,10 @@ def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
     verbs = Verbs(job, function, meter)
     broker = Broker(job, verbs, meter)
 
-    def call(verb: Scalar, *args: object) -> Answer:
+    def call(verb: Scalar, *args: Scalar) -> Answer:
         return broker.call(verb, args)
 
-    outcome = run_script(job.script, _script_name(job), function, call)
+    outcome = run_confined(job.script, _script_name(job), function, LIMITS, call)
     broker.reraise()
     return verbs, broker, outcome
 
@@ -108,7 +110,7 @@ def _failed(job: NovaJob, broker: Broker, outcome: Outcome) -> ScriptFailed:
     if outcome.ending == "over":
         return ScriptFailed(
             job.star,
-            f"{_script_name(job)}: was stopped: {outcome.problem}",
+            f"{_script_name(job)}: was stopped: {escaped(outcome.problem.encode('utf-8', 'surrogateescape'))}",
             hint="a script places files; what takes long belongs into build() or into the archive",
         )
     raw = _OWN_LINE.sub("", outcome.problem).encode("utf-8", "surrogateescape")[:_MAX_PROBLEM]

@@ -5,9 +5,9 @@ A script never holds a Python object: the host function is an upvalue of Lua clo
 never raises. Lua's own errors, values and tables never come out: one call from Python runs everything and gives two
 plain strings.
 
-KNOWN GAP: the Lua state lives in this process. A fault in Lua's or lupa's C code would be a fault of the builder, and
-the limit on processor time is looked at between instructions only. A worker process with rlimits and seccomp comes with
-its own issue; it takes the place of `run_script`, and nothing else changes.
+It runs in a worker (`nova.worker`), whose process can do nothing but compute; what is here keeps a script honest, what
+is there holds one that took the process over.
+
 KNOWN GAP: weak tables are refused when a metatable is set, not when `__mode` is added to it later; what they then hold
 depends on when Lua collects garbage.
 """
@@ -15,26 +15,19 @@ depends on when Lua collects garbage.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn, TypeAlias, get_args
+from typing import Any, Final, NoReturn, TypeAlias, get_args
 
 from lupa.lua54 import LuaError, LuaRuntime
 
-from cosmos.limits import (
-    MAX_NOVA_CPU_SECONDS,
-    MAX_NOVA_INSTRUCTIONS,
-    MAX_NOVA_MEMORY_BYTES,
-    MAX_NOVA_REPLY_BYTES,
-    MAX_SCRIPT_BYTES,
-    MIB,
-)
+from cosmos.limits import MAX_NOVA_REPLY_BYTES, MAX_SCRIPT_BYTES, MIB
 from cosmos.nova.lua_base import BASE
 from cosmos.nova.lua_library import LIBRARY
 from cosmos.nova.lua_patterns import PATTERNS
 from cosmos.nova.lua_verbs import VERBS
+from cosmos.nova.outcome import Ending, Limits, Outcome
 
-Ending: TypeAlias = Literal["done", "syntax", "missing", "failed", "over"]
 Call: TypeAlias = Callable[..., tuple[Any, ...]]
+Start: TypeAlias = Callable[[bytes, bytes, bytes], tuple[bytes, bytes]]
 
 PRELUDE: Final = (BASE + PATTERNS + LIBRARY + VERBS).encode()
 _HEADROOM_BYTES: Final = (
@@ -42,35 +35,35 @@ _HEADROOM_BYTES: Final = (
 )  # free before each verb: lupa pushes its answer without protection
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How a script ended, and why: Lua's message, with script name and line, or the limit that it passed."""
+def prepared(limits: Limits, call: Call) -> Start:
+    """Return a locked-down Lua, ready to run one script. `call(verb, *args)` is the host function (see `Broker.call`).
 
-    ending: Ending
-    problem: str
-
-
-def run_script(script: bytes, script_name: str, function: str, call: Call) -> Outcome:
-    """Load `script` and run its `function`. `call(verb, *args)` is the host function (see `Broker.call`)."""
+    May be made before a worker is forked: that saves each worker the time.
+    """
     lua = LuaRuntime(
         attribute_handlers=(_deny, _deny),
         register_eval=False,
         register_builtins=False,
         encoding=None,
         unpack_returned_tuples=True,
-        max_memory=MAX_NOVA_MEMORY_BYTES,
+        max_memory=limits.memory_bytes,
     )
-    start = lua.execute(
+    start: Start = lua.execute(
         PRELUDE,
         call,
-        MAX_NOVA_INSTRUCTIONS,
-        MAX_NOVA_CPU_SECONDS,
-        MAX_NOVA_MEMORY_BYTES,
+        limits.instructions,
+        limits.cpu_seconds,
+        limits.memory_bytes,
         _HEADROOM_BYTES,
         MAX_SCRIPT_BYTES,
         name=b"=nova",
         mode="t",
     )
+    return start
+
+
+def run_script(script: bytes, script_name: str, function: str, start: Start) -> Outcome:
+    """Load `script` in the Lua that `prepared` made, once, and run its `function`."""
     try:
         ending, problem = start(script, script_name.encode(), function.encode())
     except LuaError as error:  # raised past the last pcall: only a limit does that

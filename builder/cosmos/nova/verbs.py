@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_NOVA_REPLY_BYTES
-from cosmos.nova.arguments import MAX_ID, Scalar, path_of
+from cosmos.nova.arguments import MAX_ID, path_of
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
 from cosmos.nova.globs import Glob
@@ -23,6 +23,7 @@ from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.receipt import Event, Fact, found_digest, seen
 from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
+from cosmos.nova.values import Scalar
 from cosmos.nova.virtual_root import VirtualRoot, implied_folder, named
 from cosmos.tree.entry import CAPABILITY, Entry, Kind
 from cosmos.treepath import ROOT, TreePath, escaped

@@ -1,0 +1,28 @@
+"""What both sides of a script's worker know: the limits that it runs under, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from cosmos.limits import MAX_NOVA_CPU_SECONDS, MAX_NOVA_INSTRUCTIONS, MAX_NOVA_MEMORY_BYTES, MAX_NOVA_WAIT_SECONDS
+
+Ending: TypeAlias = Literal["done", "syntax", "missing", "failed", "over"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a script ended, and why: Lua's message, with script name and line, or the limit that it passed."""
+
+    ending: Ending
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one script may use. `wait_seconds` is the time that is spent waiting for its worker, verbs not counted."""
+
+    instructions: int = MAX_NOVA_INSTRUCTIONS
+    cpu_seconds: int = MAX_NOVA_CPU_SECONDS
+    memory_bytes: int = MAX_NOVA_MEMORY_BYTES
+    wait_seconds: int = MAX_NOVA_WAIT_SECONDS
