@@ -93,7 +93,7 @@ def _tell(done: Imported, reporter: Reporter) -> None:
     for name, needed in done.cut:
         hint = f"where you want {name}, name {needed} too"
         reporter.warn(f"{name}: its need of {needed} closes a circle and is left out: {hint}")
-if done.missing:
+    if done.missing:
         reporter.warn(f"needed, but not in the galaxy: {_some(list(done.missing))}; --closure imports them too")
     scripts = [str(one.star.name) for one in done.stars if one.unrun]
     if scripts:
