@@ -25,7 +25,8 @@ from cosmos.model.names import KeyName, StarName
 from cosmos.model.version import Version
 from cosmos.transport.carrier import NotThere
 from cosmos.trust.roots import AuthorKey
-from fakes.growing_galaxies import GalaxyFixture, Keys, StarSpec, make_galaxy, make_keys, make_upstream_galaxy, pin
+from fakes.galaxies import Signers, StarSpec
+from fakes.growing_galaxies import GrowingGalaxy, grow_galaxy, make_upstream_galaxy, new_signers, pin
 from fakes.reporters import Remembering
 
 ZLIB = StarSpec("zlib", "1.3.1", files={"usr/lib/libz.so.1": b"zlib"})
@@ -39,8 +40,8 @@ class Site:
         self.folder = folder
         self.home = folder / "home"
         self.image = folder / "image"
-        self.keys: Keys = make_keys()
-        self.galaxy: GalaxyFixture = make_galaxy(folder, "core", [ZLIB, NANO], keys=self.keys)
+        self.keys: Signers = new_signers()
+        self.galaxy: GrowingGalaxy = grow_galaxy(folder, "core", [ZLIB, NANO], keys=self.keys)
         self.reporter = Remembering()
         self.image.mkdir()
         pin(self.keys, self.home)
@@ -114,7 +115,7 @@ def test_a_lock_pins_every_star_in_dependency_order_with_what_proves_it(site: Si
     assert zlib.archive == Digest.of((site.galaxy.path / zlib.file).read_bytes())
     assert zlib.size_bytes == (site.galaxy.path / zlib.file).stat().st_size
     assert zlib.statement == Digest.of(site.galaxy.file("stars/zlib-1.3.1.toml").read_bytes())
-    assert zlib.signers == (site.keys.author.public.id,)
+    assert zlib.signers == (site.keys["author"].public.id,)
     assert (zlib.wanted_by, nano.wanted_by) == (("nano",), ("image",))
     assert nano.dependencies == ("zlib",)
     assert frozen.lock.galaxies[0].index == Digest.of(site.galaxy.file("meta.toml").read_bytes())
@@ -225,7 +226,7 @@ def test_a_star_that_was_signed_for_another_galaxy_is_refused(site: Site) -> Non
 
 
 def test_a_key_that_was_pinned_for_other_stars_is_refused(site: Site) -> None:
-    pin(site.keys, site.home, authors=(AuthorKey(key=site.keys.author.public, galaxies=("*",), stars=("lib*",)),))
+    pin(site.keys, site.home, authors=(AuthorKey(key=site.keys["author"].public, galaxies=("*",), stars=("lib*",)),))
     with pytest.raises(Refused):
         site.freeze()
 
@@ -289,7 +290,7 @@ def test_a_version_below_the_operators_floor_is_not_chosen(site: Site) -> None:
 
 def test_a_kept_statement_is_verified_again_under_the_keys_of_today(site: Site) -> None:
     site.freeze()
-    pin(make_keys(), site.home)
+    pin(new_signers(), site.home)
     with pytest.raises(Refused):
         site.freeze(offline=True)
     with pytest.raises(Refused):
@@ -300,7 +301,7 @@ def test_a_kept_statement_is_verified_again_under_the_keys_of_today(site: Site) 
 
 
 def test_the_first_galaxy_that_lists_a_name_answers_for_it(site: Site) -> None:
-    make_galaxy(site.folder, "mine", [StarSpec("zlib", "1.0.0")], keys=site.keys)
+    grow_galaxy(site.folder, "mine", [StarSpec("zlib", "1.0.0")], keys=site.keys)
     site.wish(galaxies={"mine": "../mine", "core": "../core"})
     frozen = site.freeze()
     assert [(star.id, star.galaxy) for star in frozen.lock.stars] == [("zlib-1.0.0", "mine"), ("nano-7.2.0", "core")]
@@ -379,7 +380,7 @@ def test_every_change_of_the_image_definition_that_matters_is_named(
 
 
 def test_a_changed_constellation_and_a_changed_order_of_galaxies_are_named(site: Site) -> None:
-    make_galaxy(site.folder, "mine", [StarSpec("x")], keys=site.keys)
+    grow_galaxy(site.folder, "mine", [StarSpec("x")], keys=site.keys)
     site.wish(galaxies={"core": "../core", "mine": "../mine"}, constellations={"tools": ["zlib"]})
     site.freeze()
     site.wish(galaxies={"mine": "../mine", "core": "../core"}, constellations={"tools": ["zlib@^1"]})

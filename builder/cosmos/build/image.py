@@ -60,6 +60,7 @@ class Built:
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
+    world.store.sweep()
     lock, lock_data = fresh_lock(definition, world)
     acquired = acquire_all(lock, definition, world)  # fetch and verify everything, before anything is unpacked
     template = rendered(definition)
