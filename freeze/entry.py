@@ -1,5 +1,8 @@
 """Where the single-file binary starts: it answers to `cosmos` and, by its name, to `stellar`.
 
+First of all it forks the zygote of Nova's sandbox: nothing is loaded yet that a script should not share a process with,
+and the file must not be started a second time, which would unpack it again.
+
 `cosmos --check-binary` loads every compiled part, uses it once and says so, a line each: whether this file works in the
 system where it lies. The build runs it, and the tests run it where nothing is but the stars that `cosmos` depends on.
 """
@@ -67,6 +70,12 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--check-binary"]:
         check_binary()
     else:
-        from cosmos.cli.cosmos import main
+        from cosmos.nova import zygote
 
+        started = zygote.forked()
+
+        from cosmos.cli.cosmos import main
+        from cosmos.nova.confine import use_zygote
+
+        use_zygote(*started)
         main()

@@ -41,7 +41,9 @@ MAX_NOVA_EVENTS: Final = 200_000  # of one script's receipt; real ones have some
 MAX_NOVA_REPLY_BYTES: Final = 1 * MIB  # of one answer to a script: 20,000 paths
 MAX_NOVA_MESSAGE_BYTES: Final = 33 * MIB  # from a worker: one write() of all the memory that Lua has
 MAX_NOVA_MESSAGE_VALUES: Final = 1004  # in one: a command's 1,000 words, and what goes before them
-MAX_NOVA_WAIT_SECONDS: Final = 30  # of one script, for its worker altogether: above its processor time on a busy machine
+MAX_NOVA_WAIT_SECONDS: Final = (
+    30  # of one script, for its worker altogether: above its processor time on a busy machine
+)
 MAX_NOVA_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
 MAX_NOVA_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_IMAGE_INDEX_BYTES: Final = 256 * MIB  # of one image, decompressed: a million files

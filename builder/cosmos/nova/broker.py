@@ -87,7 +87,7 @@ class Broker:
         return Receipt(script=self._job.script_name, function=function, events=tuple(self._verbs.events))
 
     def _answer(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
-        self._meter.charge(CALL_COST + sum(len(arg) for arg in args if isinstance(arg, bytes)) // 64)
+        self._meter.charge(CALL_COST + sum(len(arg) for arg in args if isinstance(arg, bytes)) // 512)
         signature = SIGNATURES.get(verb) if isinstance(verb, bytes) else None
         if signature is None or not isinstance(verb, bytes):
             raise BudgetError("it asked for what is no verb")

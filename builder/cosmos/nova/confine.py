@@ -20,10 +20,13 @@ from cosmos.nova.broker import Answer
 from cosmos.nova.outcome import Ending, Limits, Outcome
 from cosmos.nova.values import Scalar
 from cosmos.nova.wire import ANSWER, CALL, JOB, LENGTH, OUTCOME, READY, BrokenProtocol, frame, opened
-from cosmos.process import outcome as ended, start_server
+from cosmos.process import outcome as ended
+from cosmos.process import start_server
 
 Call: TypeAlias = Callable[..., Answer]
-_SERVE: Final = "import sys; sys.path[:] = sys.argv[3:]; from cosmos.nova.zygote import serve_module; serve_module(*sys.argv[1:3])"
+_SERVE: Final = (
+    "import sys; sys.path[:] = sys.argv[3:]; from cosmos.nova.zygote import serve_module; serve_module(*sys.argv[1:3])"
+)
 _NO_LOCKS: Final = {
     71: "this machine's architecture is none that Nova's sandbox knows",
     72: "this kernel refuses a part of Nova's sandbox",

@@ -1,8 +1,8 @@
 """The kernel's own locks, through ctypes: what a worker puts on before it touches a script, and can never take off.
 
-`lock_down` does, in this order: no files left but the channel; no capabilities, and another user where we are
-root; no new privileges; Landlock where the kernel has it (an empty ruleset: no path, no port, no signal to others); die with
-the parent; resource limits; last the system-call filter (`seccomp`). Each step that fails raises `OSError`, but for the
+`lock_down` does, in this order: no files left but the channel; no capabilities, and another user where we are root; no
+new privileges; Landlock where the kernel has it (an empty ruleset: no path, no port, no signal to others); die with the
+parent; resource limits; last the system-call filter (`seccomp`). Each step that fails raises `OSError`, but for the
 change of user, which a container may not know, and Landlock, which a kernel may not have.
 
 Constants and structures are those of linux/prctl.h, linux/capability.h, linux/landlock.h, linux/seccomp.h.
@@ -77,9 +77,11 @@ def capability_sets(machine: Machine) -> bytes:
 def _become_nobody() -> None:
     if os.geteuid() != 0:
         return
-    for change in (lambda: os.setgroups([]), lambda: os.setresgid(*[NOBODY] * 3), lambda: os.setresuid(*[NOBODY] * 3)):
-        with contextlib.suppress(OSError):  # a user namespace that has no such user
-            change()
+    with contextlib.suppress(OSError):  # a user namespace that has no such user
+        os.setgroups([])
+    with contextlib.suppress(OSError):  # as above
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
 def _drop_bounds() -> None:

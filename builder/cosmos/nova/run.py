@@ -14,6 +14,7 @@ from cosmos.nova.confine import run_confined
 from cosmos.nova.job import NovaJob, NovaResult, unmapped
 from cosmos.nova.meter import BudgetError, Meter, VerbError
 from cosmos.nova.outcome import Limits, Outcome
+from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.receipt import Receipt
 from cosmos.nova.sources import FILES
 from cosmos.nova.values import Scalar
@@ -21,6 +22,7 @@ from cosmos.nova.verbs import Function, Verbs
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped
 
+_NOWHERE = "-- there is no function of this name --"
 _OCTAL_LITERAL = re.compile(r":(\d+): malformed number near '0[oO]")
 _MISSING_LIBRARY = re.compile(r"\(global '(coroutine|debug|dofile|io|loadfile|os|package|require)'\)")
 _OWN_LINE = re.compile(r"^nova:\d+: ")  # a line of the sandbox's own Lua means nothing to a script's author
@@ -62,6 +64,15 @@ def run_build(job: NovaJob) -> NovaResult:
     return _result(sources, verbs, broker, outcome, "build")
 
 
+def syntax_problem(script: bytes, script_name: str) -> str | None:
+    """Return what Lua says against the script's syntax, or None. Its own lines run, without verbs; its functions do
+    not.
+    """
+    demand_sandbox()
+    outcome = run_confined(script, script_name, _NOWHERE, LIMITS, _no_verbs)
+    return outcome.problem if outcome.ending == "syntax" else None
+
+
 def default_install(
     files: Mapping[TreePath, Entry], *, epoch: int, path_map: Callable[[TreePath], TreePath] = unmapped
 ) -> NovaResult:
@@ -89,6 +100,7 @@ def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
     def call(verb: Scalar, *args: Scalar) -> Answer:
         return broker.call(verb, args)
 
+    demand_sandbox()
     outcome = run_confined(job.script, _script_name(job), function, LIMITS, call)
     broker.reraise()
     return verbs, broker, outcome
@@ -136,3 +148,7 @@ def _hint(text: str, script: bytes) -> str | None:
 def _script_name(job: NovaJob) -> str:
     """Return the script's name as errors show it: Lua cuts names off at 59 characters."""
     return escaped(job.script_name.removeprefix("./").encode("utf-8", "surrogateescape"))[:50] or "install.lua"
+
+
+def _no_verbs(*_args: Scalar) -> Answer:
+    return False, b"verbs are not run here"

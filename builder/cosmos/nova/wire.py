@@ -7,7 +7,7 @@ and values, each with a tag:
 
 | kind | from    | values |
 |------|---------|--------|
-| `J`  | trusted | what to do: "script", its text, its name, the function, then the limits; or "probe" and its questions |
+| `J`  | trusted | what to do: "script", its text, its name, the function, the limits; or "probe", its questions |
 | `R`  | worker  | none: its locks are on, and nothing of the script is loaded yet |
 | `C`  | worker  | a verb, then its arguments |
 | `A`  | trusted | the answer: true, false or nil; and a value |

@@ -82,7 +82,9 @@ def _probed(canary: bytes, *, secret: bool) -> bytes:
     seen = {
         "canary": _refused(lambda: os.open(canary, os.O_RDONLY)),
         "socket": _refused(lambda: socket.socket(socket.AF_INET), lambda: socket.socket(socket.AF_UNIX)),
-        "processes": _refused(lambda: os.listdir("/proc"), lambda: os.kill(os.getpid(), 0), lambda: os.kill(1, 0)),
+        "processes": _refused(
+            lambda: os.open("/proc", os.O_RDONLY), lambda: os.kill(os.getpid(), 0), lambda: os.kill(1, 0)
+        ),
         "program": _refused(_forked, lambda: os.execv("/bin/sh", ["sh", "-c", ":"])),  # noqa: S606 - must be refused
         "executable-memory": _refused(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)),
         "capabilities": "some" if any(kernel.capability_sets(MACHINE)) else "none",

@@ -20,7 +20,6 @@ import select
 import signal
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,13 +60,12 @@ def forked() -> tuple[socket.socket, bytes]:
 def forget_environment() -> None:
     """Overwrite the environment in this process's memory: the dictionary's bytes, and what the kernel laid there."""
     import ctypes
-
     import posix
 
-    for value in posix.environ.values():  # type: ignore[attr-defined]  # not in typeshed: the dict behind os.environ
+    for value in posix.environ.values():
         if len(value) > 1:  # a single byte is one object for everybody
             ctypes.memset(id(value) + bytes.__basicsize__ - 1, 0, len(value))
-    posix.environ.clear()  # type: ignore[attr-defined]  # as above
+    posix.environ.clear()
     libc = ctypes.CDLL(None)
     place = ctypes.POINTER(ctypes.c_char_p).in_dll(libc, "environ")
     texts = ctypes.cast(place, ctypes.POINTER(ctypes.c_void_p))
@@ -131,7 +129,7 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
     message, numbers, _, _ = socket.recv_fds(requests, 16, 2)
     if not message or len(numbers) != 2:
         return None
-    work: Work = importlib.import_module(module).work
+    work = _loaded(module)
     if not gc.isenabled():
         gc.freeze()
     gc.disable()  # what is loaded stays, and is shared with every worker
@@ -144,6 +142,15 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
     return Worker(pid=pid, pidfd=os.pidfd_open(pid), control=socket.socket(fileno=control))
 
 
+def _loaded(module: str) -> Work:
+    if module == WORKER:
+        from cosmos.nova.worker import work  # only now, and said so that whoever packs the program finds it
+
+        return work
+    named: Work = importlib.import_module(module).work
+    return named
+
+
 def _ended(worker: Worker) -> None:
     """Kill a worker that nobody waits for, and say how it ended."""
     with contextlib.suppress(ProcessLookupError):
@@ -153,7 +160,3 @@ def _ended(worker: Worker) -> None:
         worker.control.send(STATUS.pack(os.waitstatus_to_exitcode(status)), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
     worker.control.close()
     os.close(worker.pidfd)
-
-
-if __name__ == "__main__":
-    serve_module(*sys.argv[1:])

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from cosmos.errors import CosmosError
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.star import Recipe, Star
-from cosmos.nova.sandbox import run_script
+from cosmos.nova.run import syntax_problem
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star, write_star
 from cosmos.stellar.build_star import deb_sources
@@ -23,7 +23,6 @@ from cosmos.treepath import TreePath
 Weight: TypeAlias = Literal["error", "warning"]
 _SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
 _SPDX: Final = re.compile(r"\(*[A-Za-z0-9.+-]+\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9.+-]+\)*)*")
-_NOWHERE: Final = "-- there is no function of this name --"
 _RANK: Final[dict[Weight, int]] = {"error": 0, "warning": 1}
 
 
@@ -67,12 +66,6 @@ def validate_star(path: Path) -> tuple[Finding, ...]:
     return tuple(sorted(findings.rows, key=lambda one: _RANK[one.weight]))
 
 
-def script_problem(script: bytes, name: str) -> str | None:
-    """Return what Lua says against the script's syntax, or None. Its functions are not run."""
-    outcome = run_script(script, name, _NOWHERE, _no_verbs)
-    return outcome.problem if outcome.ending == "syntax" else None
-
-
 def _check_folder(path: Path, findings: _Findings) -> None:
     source = read_source_folder(path)
     recipe = source.recipe
@@ -114,7 +107,7 @@ def _check_licence(licence: str, findings: _Findings) -> None:
 def _check_script(script: bytes | None, name: str, findings: _Findings) -> None:
     if script is None:
         return
-    problem = script_problem(script, name)
+    problem = syntax_problem(script, name)
     if problem is not None:
         octal = ' (Lua has no octal numbers: write "0755")' if "near '0o" in problem else ""
         findings.error(problem + octal if problem.startswith(name) else f"{name}: {problem}{octal}")
@@ -175,7 +168,3 @@ def _check_sums(star: Star, contents: StarContents, findings: _Findings) -> None
             findings.error(f"star.toml: checksums: files/{name} is not in the archive")
         elif entry.digest != wanted:
             findings.error(f"star.toml: checksums: files/{name} has SHA-256 {entry.digest or 'none'}, not {wanted}")
-
-
-def _no_verbs(*_args: object) -> tuple[bool, bytes]:
-    return False, b"verbs do nothing while a script is checked"

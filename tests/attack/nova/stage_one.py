@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 from cosmos.errors import CosmosError
-from cosmos.nova import run, sandbox
+from cosmos.nova import run
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import Meter
+from cosmos.nova.outcome import Limits
 from cosmos.nova.run import run_install
 from cosmos.nova.verbs import Verbs
 from cosmos.tree.entry import Entry, Kind, tree_of
@@ -49,7 +50,7 @@ def render(template: bytes, variables: object) -> bytes:
 
 def main(script_file: str, cpu_seconds: str) -> None:
     """Run the script with lower limits than in earnest, so that the corpus takes seconds."""
-    sandbox.MAX_NOVA_CPU_SECONDS = int(cpu_seconds)
+    run.LIMITS = Limits(cpu_seconds=int(cpu_seconds))
     run.Meter = functools.partial(Meter, max_work=MAX_WORK)
     breaches: list[str] = []
     said = Verbs.log
