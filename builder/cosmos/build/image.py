@@ -12,9 +12,12 @@ from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe
 from cosmos.build.keep_root import write_root
 from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
+from cosmos.build.policy import demand_allowed
 from cosmos.build.publish import describe, publish, sign
+from cosmos.build.receipts import RECEIPTS_FILE, receipts
 from cosmos.build.template import RenderedTemplate, render_template
 from cosmos.build.world import World
+from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import NoSolution
@@ -22,6 +25,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, Release
+from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
@@ -37,7 +41,7 @@ TEMPLATES_FOLDER = "rootfs-templates"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How to build, none of which may change a byte but `level` (None: the lock's)."""
+    """How to build, none of which may change a byte but `level` (None: the lock's). `safe`: no script runs programs."""
 
     out: Path
     jobs: int
@@ -45,6 +49,7 @@ class BuildOptions:
     level: int | None = None
     key: SecretKey | None = None
     keep_root: Path | None = None
+    safe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +78,12 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         paths=paths,
         level=level,
         identity=options.identity,
+        may_run=frozenset(() if options.safe else definition.image.policy.allowed.get("run", ())),
     )
+    sandbox = demand_sandbox()  # fail closed: before the first script, and before the workers are forked
     layers = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
-    own, overlaid = overlay_all(definition, lock, layers, template, workshop)
+    demand_allowed(definition.image.policy, layers)
+    own, overlaid, finish_receipt = overlay_all(definition, lock, layers, template, workshop)
     world.reporter.step("pack")
     tree = pack_tree(definition, overlaid, own, layers, workshop)
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +96,8 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         write_binary(tree, folder)
         write_durably(folder / MANIFEST_FILE, manifest(overlaid.lines.values()))
         write_durably(folder / LOCK_FILE, lock_data)
-        release = describe(definition, lock, folder, root, level)
+        write_durably(folder / RECEIPTS_FILE, receipts(layers, finish_receipt))
+        release = describe(definition, lock, folder, root, level, sandbox)
         if options.key is not None:
             sign(folder, release, options.key, definition, lock)
         changed = publish(folder, options.out)
@@ -169,8 +178,10 @@ def overlay_all(
     layers: Mapping[StarName, StarLayer],
     template: RenderedTemplate,
     workshop: Workshop,
-) -> tuple[list[Entry], Overlaid]:
-    """Return the image's own entries, and the whole tree: stars, template, finish script, the universe."""
+) -> tuple[list[Entry], Overlaid, Json]:
+    """Return the image's own entries, the whole tree (stars, template, finish script, the universe), and the finish
+    script's receipt.
+    """
     image, epoch = definition.image, lock.build.source_date_epoch
     stars = [Layer(owner=name, lines=layer.lines) for name, layer in layers.items()]
     own = {entry.path: entry for entry in template.entries}
@@ -180,17 +191,19 @@ def overlay_all(
     winners: dict[TreePath, str] = {path: str(name) for path, name in image.policy.owners.items()}
     overlaid = relaid(stars, own.values(), winners, ())
     own = {path: entry for path, entry in own.items() if overlaid.owners[path] == TEMPLATE or entry.kind == "dir"}
+    receipt: Json = None
     if image.finish:
         tree = {path: own.get(path) or entry_without_bytes(line) for path, line in overlaid.lines.items()}
         packed = _star_layers(layers, overlaid, workshop)
         found = PackedTree(overlaid=overlaid, layers=opened_once(packed), store=workshop.store)
         finished = finish(definition.folder / image.finish, tree, workshop.paths, epoch, found.bytes_of)
         own |= finished.changed
+        receipt = finished.receipt
         winners |= dict.fromkeys(finished.changed, TEMPLATE)
         overlaid = relaid(stars, own.values(), winners, ())
     record = universe_entry(image, lock, layers, overlaid)
     own[record.path] = record
-    return list(own.values()), relaid(stars, own.values(), winners, (record.path,))
+    return list(own.values()), relaid(stars, own.values(), winners, (record.path,)), receipt
 
 
 def pack_tree(

@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
+from cosmos.nova.bubble import Bubble, star_tools
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.staging.acquire import Acquired
@@ -31,6 +33,8 @@ from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
+
+_RUN_SECONDS: Final = 600  # of one program at installation; what takes longer belongs into build()
 
 
 class Unread(bytes):
@@ -57,7 +61,10 @@ class StarLayer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """All that staging the stars of one image needs; the same in every worker. `identity` is this program's code."""
+    """All that staging the stars of one image needs; the same in every worker.
+
+    `identity` is this program's code. `may_run`: the stars whose scripts the operator lets run programs.
+    """
 
     store: Store
     acquired: Mapping[StarName, Acquired]
@@ -65,6 +72,7 @@ class Workshop:
     paths: PathMap
     level: int
     identity: str
+    may_run: frozenset[StarName] = frozenset()
 
     def keys(self) -> dict[StarName, Digest]:
         """Return each star's layer key, in lock order."""
@@ -83,6 +91,7 @@ class Workshop:
                     "epoch": self.epoch,
                     "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
                     "below": [*seen],
+                    "run": name in self.may_run,
                 }
             )
         return keys
@@ -125,8 +134,20 @@ class Workshop:
             if layer is None:
                 raise RuntimeError(f"{star} was to be staged before {name}")
             below |= layer.entries()
-        ground = Ground(epoch=self.epoch, paths=self.paths, below=below)
+        programs = self._programs(name, keys) if name in self.may_run else None
+        ground = Ground(epoch=self.epoch, paths=self.paths, below=below, programs=programs)
         return stage_star(acquired.archive(), acquired.statement, ground)
+
+    def _programs(self, name: StarName, keys: Mapping[StarName, Digest]) -> Bubble:
+        """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""
+
+        def files() -> Iterator[Entry]:
+            for top, folder in self.paths.links.items():
+                yield Entry(path=TreePath(top), kind="symlink", mode=0o777, target=bytes(folder))
+            for star in self.below(name):
+                yield from self.packed(star, keys[star], frozenset()).entries()
+
+        return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=_RUN_SECONDS, where=str(name))
 
     def _pack(
         self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]

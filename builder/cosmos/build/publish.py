@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+from collections.abc import Mapping
 from pathlib import Path
 
 from cosmos.about import VERSION
@@ -19,8 +20,13 @@ from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.trust.roles import IN_TOTO_TYPE
 
 
-def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, level: int) -> Release:
-    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them."""
+def describe(
+    definition: Definition, lock: Lock, folder: Path, root: Digest, level: int, sandbox: Mapping[str, str]
+) -> Release:
+    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them.
+
+    `sandbox` is what the live probe of Nova's sandbox saw.
+    """
     image = definition.image
     release = Release(
         subjects=tuple(
@@ -43,6 +49,7 @@ def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, lev
             "contentRoot": str(root),
             "layerFormat": lock.build.layer_format,
             "level": level,
+            "sandbox": dict(sandbox),
             "sourceDateEpoch": lock.build.source_date_epoch,
             "zstd": ZSTD_VERSION,
             "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},

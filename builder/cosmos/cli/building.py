@@ -113,6 +113,7 @@ def freeze_command(
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
 @click.option("--key", "key_file", type=_FILE, help="Sign the release with this secret key.")
 @click.option("--keep-root", type=_FOLDER, help="Write the finished tree out as files, to look at.")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever the image's policy says.")
 @passphrase_fd_option
 @_home_option
 @_json_option
@@ -124,6 +125,7 @@ def build(
     level: int | None,
     key_file: Path | None,
     keep_root: Path | None,
+    safe: bool,
     passphrase_fd: int | None,
     home: Path | None,
     as_json: bool,
@@ -138,6 +140,7 @@ def build(
         level=level,
         key=keys[0] if keys else None,
         keep_root=keep_root,
+        safe=safe,
     )
     world = _world(home, image, offline=offline, quiet=as_json)
     built = build_image(definition, world, options)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import click
 
+from cosmos.build.receipts import read_receipt
 from cosmos.cli.device_rows import (
     galaxy_row,
     good_line,
@@ -137,11 +138,16 @@ def status(root: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("star")
+@click.option("--receipt", is_flag=True, help="Show what its script read and did in a release, as JSON.")
+@click.option("--release", type=_FOLDER, default=".", help="With --receipt: the release, or its image's folder.")
 @_root_option
 @_offline_option
 @_json_option
-def show(star: str, root: Path, offline: bool, as_json: bool) -> None:
+def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_json: bool) -> None:
     """Show one star: as it is installed, and as the galaxies have it."""
+    if receipt:
+        emit(read_receipt(release, _parsed(StarName.parse, star, "STAR")))
+        return
     with LiveRoot.open(root) as live:
         found = show_star(
             live, _parsed(StarName.parse, star, "STAR"), surroundings().reporter(quiet=False), offline=offline
@@ -158,7 +164,7 @@ def show(star: str, root: Path, offline: bool, as_json: bool) -> None:
 @click.option("--constellation", "constellations", type=_FILE, multiple=True, help="Install the members of this file.")
 @_offline_option
 @click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, look for conflicts, and lay nothing.")
-@click.option("--safe", is_flag=True, help="Refuse run() in scripts. (So far run() is refused at every installation.)")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts. (On a system it always is.)")
 @_root_option
 @_json_option
 def install_command(
@@ -166,7 +172,7 @@ def install_command(
     constellations: tuple[Path, ...],
     offline: bool,
     dry_run: bool,
-    safe: bool,  # noqa: ARG001  no operator can allow run() yet, so that there is nothing to take back
+    safe: bool,  # noqa: ARG001  on a system nobody can allow run(), so that there is nothing to take back
     root: Path,
     as_json: bool,
 ) -> None:

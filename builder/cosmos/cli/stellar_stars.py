@@ -87,7 +87,7 @@ def build(
     """Build the archive of the star whose source is FOLDER: the same input gives the same bytes.
 
     Packages that its star.toml names (source = "deb:NAME") are fetched through apt, which verifies them; no root is
-    needed. Its script's build() may start programs: build only sources that you would run.
+    needed. Its script's build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
     """
     if galaxy is None and keys:
         raise Malformed("--key", "signs the star's statement, which belongs to a galaxy", hint="add --galaxy FOLDER")
@@ -97,7 +97,7 @@ def build(
     workshop = Workshop(
         open_apt=apt_opener(home, folder, offline=offline, reporter=reporter),
         machine=machine(arch),
-        programs=lambda time: HostPrograms(path=around.environ.get("PATH", ""), epoch=time, reporter=reporter),
+        programs=lambda time: HostPrograms(epoch=time, reporter=reporter),
         level=level,
         epoch=epoch,
         reporter=reporter,

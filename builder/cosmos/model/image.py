@@ -36,6 +36,9 @@ as = "vmlinuz"                            # its name in the release
 size-budget-bytes = 100000000             # optional: a larger image is an error
 owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
 unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
+setuid = ["sudo"]                         # the stars that may ship setuid and setgid files; likewise:
+                                          # run (programs at installation), setcap, mknod, chown (files of others than
+                                          # root), outside (anything outside /usr and /etc)
 """
 
 from __future__ import annotations
@@ -107,13 +110,19 @@ class Output:
         return output
 
 
+Power: TypeAlias = Literal["run", "setuid", "setcap", "mknod", "chown", "outside"]
+# What a star may do only where the operator names it in [policy]; never the star itself.
+POWERS: tuple[Power, ...] = ("run", "setuid", "setcap", "mknod", "chown", "outside")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the operator demands of the image, and what he waives."""
+    """What the operator demands of the image, and what he waives. `allowed`: the stars that may, by power."""
 
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
     unsigned_release: bool = False
+    allowed: Mapping[Power, tuple[StarName, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -122,6 +131,7 @@ class Policy:
             size_budget_bytes=table.count("size-budget-bytes") if "size-budget-bytes" in table else None,
             owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
             unsigned_release=table.take("unsigned-release", bool, False),
+            allowed={power: table.parsed_strings(power, StarName.parse) for power in POWERS if power in table},
         )
         table.end()
         return policy

@@ -93,14 +93,16 @@ class Conversation:
             self._left -= time.monotonic() - began
 
 
-def run_confined(script: bytes, script_name: str, function: str, limits: Limits, call: Call) -> Outcome:
+def run_confined(
+    script: bytes, script_name: str, function: str, limits: Limits, call: Call, module: str = zygote.WORKER
+) -> Outcome:
     """Run `function` of `script` in a worker and serve it with `call(verb, *args)`; raises `WorldFailed`.
 
-    What the sandbox must refuse was tried before (`nova.probe`).
+    What the sandbox must refuse was tried before (`nova.probe`). `module` has the worker's `work`.
     """
     job = (b"script", script, script_name.encode(), function.encode(),
            limits.instructions, limits.cpu_seconds, limits.memory_bytes)  # fmt: skip
-    with conversation(job, limits.wait_seconds) as worker:
+    with conversation(job, limits.wait_seconds, module) as worker:
         try:
             return _served(worker, call)
         except BrokenProtocol as broken:

@@ -22,10 +22,11 @@ def unmapped(path: TreePath) -> TreePath:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
-    """What a program left behind: its exit status, and the tree that it was given as it is now."""
+    """What a program left behind: its exit status, the tree that it was given as it is now, its last lines."""
 
     status: int
     tree: Mapping[TreePath, Entry]
+    last: str = ""
 
 
 class ProgramRunner(Protocol):

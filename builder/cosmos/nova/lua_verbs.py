@@ -17,12 +17,21 @@ local function answered(verb, before, ok, value)
   fail(verb .. ": " .. value)
 end
 
+-- Where long text may stand; elsewhere the broker takes no more than this either, and need not be bothered.
+local TEXT_AT, MAX_ARGUMENT = {log = 1, write = 2, render = 3}, 65536
+
 local function ask(verb, ...)
   if select("#", ...) > 1002 then fail(verb .. ": got " .. select("#", ...) .. " arguments") end
   for place = 1, select("#", ...) do
     local kind = type((select(place, ...)))
     if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "nil" then
       fail(verb .. ": argument " .. place .. " may not be a " .. kind)
+    end
+    if kind == "string" and place ~= TEXT_AT[verb] then
+      local size = #(select(place, ...))
+      if size > MAX_ARGUMENT then
+        fail(verb .. ": argument " .. place .. " has " .. size .. " bytes, the limit is " .. MAX_ARGUMENT)
+      end
     end
   end
   make_room()

@@ -26,6 +26,7 @@ from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
 from cosmos.nova.values import Scalar
 from cosmos.nova.virtual_root import VirtualRoot, implied_folder, named
 from cosmos.tree.entry import CAPABILITY, Entry, Kind
+from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import ROOT, TreePath, escaped
 
 Function: TypeAlias = Literal["install", "build"]
@@ -200,16 +201,20 @@ class Verbs:
         if self._job.programs is None:
             raise VerbError(
                 f"run() is not allowed in {self._function}() of this star",
-                hint="ship what the program would make in the archive, or make it in build()",
+                hint="ship what the program would make in the archive, or make it in build(); the operator of an image "
+                f'can allow it: [policy] run = ["{self._job.star}"]',
             )
+        before = _digest(self.root.own)
         outcome = self._job.programs.run(command, dict(self._env), self.root.own)
         self.root.replace_own(outcome.tree)
         shown = [escaped(word) for word in command]
         env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
         self._meter.count_log(sum(map(len, shown)))
-        self._note("run", {"words": shown, "env": env, "status": outcome.status})
+        after = _digest(self.root.own)
+        self._note("run", {"words": shown, "env": env, "status": outcome.status, "before": before, "after": after})
         if outcome.status != 0:
-            raise VerbError(f"{shown[0]} ended with status {outcome.status}")
+            hint = f"it said: {outcome.last}" if outcome.last else None
+            raise VerbError(f"{shown[0]} ended with status {outcome.status}", hint=hint)
         return 0
 
     def undeclared(self) -> str | None:
@@ -272,6 +277,11 @@ class Verbs:
 
     def _text_facts(self, place: TreePath, text: bytes) -> dict[str, Fact]:
         return {"mode": _octal(self.root.own[place].mode), "size": len(text), "digest": Digest.of(text)}
+
+
+def _digest(tree: Mapping[TreePath, Entry]) -> Digest:
+    """Return the digest of a tree's contents: what a program was given, and what it left."""
+    return content_root(ManifestLine.of(entry) for entry in tree.values())
 
 
 def _octal(mode: int) -> str:

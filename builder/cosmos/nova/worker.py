@@ -26,6 +26,7 @@ MACHINE: Final = MACHINES.get(platform.machine())
 BROKEN: Final = 70  # exit status of a worker that cannot go on
 NO_MACHINE: Final = 71  # … on an architecture without a table of system calls
 NO_LOCKS: Final = 72  # … where the kernel refused a lock
+_TALK_SECONDS: Final = 8  # of processor time, for as many messages as a script may send
 Run: TypeAlias = Callable[[bytes, str, str, Start], Outcome]
 _channels: list[int] = []  # a worker's own, one; empty in the zygote
 
@@ -48,7 +49,7 @@ def _job(channel: int, job: tuple[Scalar, ...], run: Run) -> int:
     secret = _found_in_memory(bytes(_text(rest[1])), bytes(_text(rest[2]))) if what == b"probe" else False
     cpu_seconds = int(rest[4] or 0) if what == b"script" else 5
     try:
-        kernel.lock_down(MACHINE, channel, cpu_seconds + 1)
+        kernel.lock_down(MACHINE, channel, cpu_seconds + _TALK_SECONDS)
     except OSError:
         return NO_LOCKS
     _write(channel, frame(READY, []))

@@ -21,7 +21,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.lock import LockedStar
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.nova.job import NovaJob
+from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.staging.render import render_text
@@ -40,6 +40,7 @@ class Ground:
     epoch: int
     paths: PathMap
     below: Mapping[TreePath, Entry]  # layers of its dependencies: what a script may see
+    programs: ProgramRunner | None = None  # what runs programs for the script, where the operator lets it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +71,7 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: G
                 own={},
                 epoch=ground.epoch,
                 path_map=ground.paths.mapped,
+                programs=ground.programs,
                 render=render_text,
                 free="own",
             )

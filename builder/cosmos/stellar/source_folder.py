@@ -12,15 +12,15 @@ owns all; no file has a time of its own.
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
+from cosmos.nova.on_disk import folder_entries
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -72,17 +72,6 @@ def moved_up(entry: Entry) -> Entry:
     )
 
 
-def folder_entries(root: Path, *, mtime: int = 0) -> Iterator[Entry]:
-    """Yield what lies below the folder `root` as data, in byte order; raises `Malformed` for what no star may ship."""
-    room = MAX_STAR_UNPACKED_BYTES
-    for count, path in enumerate(_walked(os.fsencode(root), b"")):
-        status = os.lstat(os.path.join(os.fsencode(root), path))  # noqa: PTH118 - names are bytes, which Path is not
-        room -= status.st_size if stat.S_ISREG(status.st_mode) else 0
-        if room < 0 or count >= MAX_STAR_ENTRIES:
-            raise Malformed(str(root), f"is larger than a star may be, at {os.fsdecode(path)}")
-        yield _entry(os.fsencode(root), path, status, mtime)
-
-
 def bounded_bytes(file: Path, max_bytes: int) -> bytes:
     """Return the bytes of `file`; raises `Malformed` where it has more than `max_bytes`."""
     with file.open("rb") as stream:
@@ -90,33 +79,6 @@ def bounded_bytes(file: Path, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise Malformed(str(file), f"has more than {max_bytes} bytes")
     return data
-
-
-def _walked(root: bytes, below: bytes) -> Iterator[bytes]:
-    folder = root + b"/" + below if below else root
-    with os.scandir(folder) as found:
-        children = sorted((child.name, child.is_dir(follow_symlinks=False)) for child in found)
-    for name, is_folder in children:
-        path = below + b"/" + name if below else name
-        yield path
-        if is_folder:
-            yield from _walked(root, path)
-
-
-def _entry(root: bytes, raw: bytes, status: os.stat_result, mtime: int) -> Entry:
-    full = root + b"/" + raw
-    try:
-        path = TreePath.parse(raw)
-    except ValueError as error:
-        raise Malformed(os.fsdecode(root), str(error)) from error
-    if stat.S_ISDIR(status.st_mode):
-        return Entry(path=path, kind="dir", mode=0o755, mtime=mtime)
-    if stat.S_ISLNK(status.st_mode):
-        return Entry(path=path, kind="symlink", mode=0o777, mtime=mtime, target=os.readlink(full))  # noqa: PTH115 - names are bytes
-    if not stat.S_ISREG(status.st_mode):
-        raise Malformed(os.fsdecode(full), "is no file, folder or symlink; a Nova script makes other things")
-    mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    return Entry(path=path, kind="file", mode=mode, mtime=mtime, content=Path(os.fsdecode(full)).read_bytes())
 
 
 def _script(path: Path, recipe: Recipe) -> bytes | None:

@@ -37,7 +37,7 @@ def workshop(archive: FakeArchive, reporter: Remembering) -> Workshop:
     return Workshop(
         open_apt=lambda _arch: archive,
         machine=Arch("x86_64"),
-        programs=lambda epoch: HostPrograms(path="/usr/bin:/bin", epoch=epoch, reporter=reporter),
+        programs=lambda epoch: HostPrograms(epoch=epoch, reporter=reporter),
         level=3,
         epoch=None,
         reporter=reporter,

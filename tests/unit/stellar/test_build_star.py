@@ -235,9 +235,10 @@ def test_a_program_of_build_that_fails_is_the_script_s_failure_and_its_words_are
     make_folder: Make, workshop: Workshop, reporter: Remembering
 ) -> None:
     script = INSTALL + 'function build()\n  run{"sh", "-c", "echo no compiler >&2; exit 3"}\nend\n'
-    with pytest.raises(ScriptFailed, match="sh ended with status 3"):
+    with pytest.raises(ScriptFailed, match="sh ended with status 3") as caught:
         build_star(make_folder(BUILDING, {"install.lua": script}), workshop)
-    assert "no compiler" in reporter.warnings[0]
+    assert caught.value.hint == "it said: no compiler"
+    assert "this machine's own" in reporter.warnings[0]
     missing = INSTALL + 'function build()\n  run{"there-is-no-such-program"}\nend\n'
     with pytest.raises((ScriptFailed, WorldFailed), match="there-is-no-such-program"):
         build_star(make_folder(BUILDING, {"install.lua": missing}), workshop)

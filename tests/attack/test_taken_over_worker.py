@@ -1,0 +1,319 @@
+"""A script that has taken its worker over, with any system call at hand, still can only compute and ask for verbs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cosmos.errors import ScriptFailed, WorldFailed
+from cosmos.nova import confine, probe, run
+from cosmos.nova.confine import run_confined
+from cosmos.nova.job import NovaJob
+from cosmos.nova.outcome import Limits, Outcome
+from cosmos.nova.seccomp import MACHINES, PLAIN, filter_program
+
+TAKEN = "taken_worker"
+FOLDER = Path(__file__).parent / "takeover"
+SECRET = "a-secret-of-the-builder"
+# x86_64 numbers of what must not be had; each is called with zeros unless its arguments matter
+FORBIDDEN = {
+    "open": 2, "stat": 4, "poll": 7, "ioctl": 16, "pread64": 17, "pipe": 22, "shmget": 29, "dup": 32, "socket": 41,
+    "connect": 42, "sendmsg": 46, "recvmsg": 47, "bind": 49, "clone": 56, "fork": 57, "vfork": 58, "execve": 59,
+    "kill": 62, "fcntl": 72, "chdir": 80, "rename": 82, "mkdir": 83, "unlink": 87, "symlink": 88, "chmod": 90,
+    "chown": 92, "umask": 95, "ptrace": 101, "setuid": 105, "setpgid": 109, "setsid": 112, "personality": 135,
+    "mount": 165, "chroot": 161, "setrlimit": 160, "sethostname": 170, "init_module": 175, "tkill": 200,
+    "io_setup": 206, "timer_create": 222, "tgkill": 234, "openat": 257, "unshare": 272, "memfd_create": 319,
+    "bpf": 321, "execveat": 322, "userfaultfd": 323, "pkey_mprotect": 329, "prlimit64": 302, "setns": 308,
+    "process_vm_readv": 310, "process_vm_writev": 311, "perf_event_open": 298, "keyctl": 250, "seccomp": 317,
+    "io_uring_setup": 425, "pidfd_open": 434, "clone3": 435, "openat2": 437, "pidfd_getfd": 438,
+    "landlock_create_ruleset": 444,
+}  # fmt: skip
+
+x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of its calls are those of x86_64")
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Run Python in a worker that Lua would run in; returns how it ended and what it said."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def attack(code: str, limits: Limits | None = None) -> tuple[Outcome, list[str]]:
+        said: list[str] = []
+
+        def call(verb, *args):
+            said.append(args[0].decode() if verb == b"log" else repr((verb, *args)))
+            return True, None
+
+        limits = limits or Limits(cpu_seconds=2, wait_seconds=20)
+        return confine.run_confined(code.encode(), "x", "install", limits, call, TAKEN), said
+
+    return attack
+
+
+@x86
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize(("name", "number"), FORBIDDEN.items(), ids=FORBIDDEN)
+def test_a_call_that_reaches_out_is_refused_by_the_kernel(taken, name, number):
+    outcome, said = taken(f"say(syscall({number}, 0, 0, 0, 0, 0, 0))")
+    assert said == ["-1"], name  # EPERM, before the kernel looks at any argument
+    assert outcome.ending == "done"
+
+
+ATTACKS = {
+    "open a file": "os.open('/etc/passwd', os.O_RDONLY)",
+    "read a secret of another process": "open('/proc/1/environ', 'rb').read()",
+    "list a folder": "os.listdir('/')",
+    "write a file": "open('/tmp/x', 'wb')",
+    "start a program": "os.execv('/bin/sh', ['sh', '-c', 'true'])",
+    "fork": "os.fork()",
+    "make a socket": "socket.socket(socket.AF_INET)",
+    "make a local socket": "socket.socket(socket.AF_UNIX)",
+    "make a netlink socket": "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
+    "signal itself": "os.kill(os.getpid(), 9)",
+    "signal all": "os.kill(-1, 9)",
+    "make memory executable": "mmap.mmap(-1, 4096, prot=mmap.PROT_EXEC | mmap.PROT_WRITE)",
+    "become root": "os.setuid(0)",
+    "pass a descriptor": "socket.socket(fileno=os.dup(channel))",
+    "make a pipe": "os.pipe()",
+}
+
+
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_a_worker_that_python_commands_gets_nowhere(taken, attack):
+    outcome, said = taken(f"try:\n  {attack}\n  say('BREACH')\nexcept OSError as error: say(error.errno)")
+    assert said == ["1"]
+    assert outcome.ending == "done"
+
+
+@pytest.mark.objective("SO-21")
+def test_memory_cannot_be_made_executable_afterwards(taken):
+    code = """
+m = mmap.mmap(-1, 4096)
+place = ctypes.addressof(ctypes.c_char.from_buffer(m))
+say(LIBC.mprotect(ctypes.c_void_p(place), ctypes.c_size_t(4096), 5))
+say(LIBC.mprotect(ctypes.c_void_p(place), ctypes.c_size_t(4096), 1))"""
+    assert taken(code)[1] == ["-1", "0"]
+
+
+@x86
+@pytest.mark.objective("SO-21")
+def test_the_other_tables_of_calls_are_no_way_round_the_filter(taken):
+    outcome, said = taken("syscall(0x40000000 + 2, b'/etc/passwd', 0); say('BREACH')")
+    assert said == []
+    assert "SIGSYS" in outcome.problem
+
+
+@pytest.mark.objective("SO-21")
+def test_no_descriptor_is_open_but_the_channel(taken):
+    code = """
+for n in range(300):
+  if n != channel:
+    try: os.read(n, 0); say(f'BREACH {n}')
+    except OSError: pass
+say('looked')"""
+    assert taken(code)[1] == ["looked"]
+
+
+@pytest.mark.objective("SO-21")
+def test_a_worker_that_runs_on_is_killed(taken):
+    for code in ("while True: pass", "os.read(channel, 1)", "signal.signal = None\nwhile True: time.perf_counter()"):
+        began = time.monotonic()
+        outcome, _ = taken(code, Limits(cpu_seconds=1, wait_seconds=2))
+        assert outcome.ending == "over"
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.objective("SO-21")
+def test_a_worker_that_floods_is_bounded(taken):
+    outcome, _ = taken("while True: say('x' * 100000)", Limits(cpu_seconds=1, wait_seconds=1))
+    assert outcome.ending == "over"
+
+
+@pytest.mark.objective("SO-21")
+def test_memory_beyond_the_limit_is_not_had(taken):
+    _, said = taken("try:\n  x = bytearray(500 << 20); say('BREACH')\nexcept MemoryError: say('none')")
+    assert said == ["none"]
+
+
+FORGERIES = {
+    "no kind": "raw(struct.pack('>I', 0))",
+    "unknown kind": "raw(struct.pack('>I', 1) + b'Z')",
+    "a job of its own": "raw(frame(b'J', [b'probe']))",
+    "an answer": "raw(frame(b'A', [True, None]))",
+    "ready twice": "raw(frame(b'R', []))",
+    "endless": "raw(struct.pack('>I', 0xffffffff) + b'C' * 100)",
+    "cut off": "raw(struct.pack('>I', 100) + b'C'); os._exit(0)",
+    "half a length": "raw(b'\\0\\0'); os._exit(0)",
+    "a string past its end": "raw(struct.pack('>I', 6) + b'CS' + struct.pack('>I', 99))",
+    "a number past its end": "raw(struct.pack('>I', 4) + b'CI12')",
+    "a value of no tag": "raw(struct.pack('>I', 2) + b'CX')",
+    "a pickle": "raw(struct.pack('>I', 20) + b'C' + b'cos\\nsystem\\n(S\"id\"tR')",
+    "no verb": "raw(frame(CALL, []))",
+    "too many values": "raw(frame(CALL, [None] * 2000))",
+    "an ending of its own": "raw(frame(OUTCOME, [b'root', b'']))",
+    "an ending without a reason": "raw(frame(OUTCOME, [b'done']))",
+    "an ending of numbers": "raw(frame(OUTCOME, [1, 2]))",
+    "nothing, and the end": "os._exit(0)",
+    "an exit that means something to the parent": "os._exit(72)",
+}
+
+
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
+def test_a_forged_message_is_refused_and_ends_the_script(taken, forgery):
+    outcome, said = taken(forgery + "\nos.read(channel, 1)")
+    assert said == []
+    assert outcome.ending == "over"
+    assert outcome.problem.startswith("it took its process over")
+
+
+@pytest.mark.objective("SO-21")
+def test_verbs_after_the_end_are_not_heard(taken):
+    _, said = taken("raw(frame(OUTCOME, [b'done', b''])); raw(frame(CALL, [b'log', b'late']))")
+    assert said == []
+
+
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize(
+    "verb", ["b'__init__'", "b'events'", "b'root'", "b'undeclared'", "b'_note'", "7", "None", "b''"]
+)
+def test_a_verb_that_is_none_ends_the_script(monkeypatch, verb):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(run, "run_confined", lambda *args: run_confined(*args, TAKEN))
+    job = NovaJob(star="x", script_name="x", script=f"raw(frame(CALL, [{verb}]))".encode(), files={}, epoch=0)
+    with pytest.raises(ScriptFailed, match="no verb"):
+        run.run_install(job)
+
+
+@pytest.mark.objective("SO-21")
+def test_a_worker_dies_with_whoever_asked_for_it(tmp_path):
+    code = f"""
+import sys; sys.path.insert(0, {str(FOLDER)!r})
+from cosmos.nova import confine
+from cosmos.nova.outcome import Limits
+def call(verb, *args):
+    print(args[0].decode(), flush=True)
+    return True, None
+limits = Limits(cpu_seconds=60, wait_seconds=60)
+confine.run_confined(b"say(os.getpid())\\nwhile True: pass", "x", "install", limits, call, "taken_worker")
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        assert Path(f"/proc/{worker}").exists()
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    for _ in range(100):
+        if not Path(f"/proc/{worker}").exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the worker lives on")
+
+
+@pytest.mark.objective("SO-23")
+@pytest.mark.parametrize("miss", list(probe.WANTED))
+def test_a_probe_that_sees_anything_else_stops_everything(monkeypatch, miss):
+    monkeypatch.setattr(probe, "_held", {})
+    monkeypatch.setattr(probe, "_probed", lambda _module: {**probe.WANTED, miss: "found"})
+    job = NovaJob(star="x", script_name="x", script=b"function install() end", files={}, epoch=0)
+    with pytest.raises(WorldFailed, match=f"the sandbox does not hold: {miss} is found") as caught:
+        run.run_install(job)
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.objective("SO-23")
+@pytest.mark.parametrize("answer", [{}, {"canary": "refused"}])
+def test_a_probe_that_says_too_little_stops_everything(monkeypatch, answer):
+    monkeypatch.setattr(probe, "_held", {})
+    monkeypatch.setattr(probe, "_probed", lambda _module: answer)
+    with pytest.raises(WorldFailed, match="is unknown, wanted"):
+        probe.demand_sandbox()
+
+
+LOOSE = """
+from cosmos.nova import kernel
+{change}
+from cosmos.nova import worker
+work = worker.work
+"""
+LOOSENED = {
+    "kernel._filter = lambda machine: None": "seccomp is off",
+    "kernel.lock_down = lambda *rest: None": "canary is allowed",
+    "kernel._drop_capabilities = kernel._drop_bounds = kernel._become_nobody = lambda *rest: None": "CAPS",
+    "": "",
+}
+
+
+@pytest.mark.objective("SO-23")
+@pytest.mark.parametrize(("change", "seen"), LOOSENED.items())
+def test_the_probe_sees_a_sandbox_that_is_loose(monkeypatch, tmp_path, change, seen):
+    name = f"loose_{abs(hash(change))}"
+    (tmp_path / f"{name}.py").write_text(LOOSE.format(change=change))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if not seen:
+        assert probe.demand_sandbox(name) == probe.WANTED
+        return
+    if seen == "CAPS":
+        if os.geteuid() != 0:
+            return  # nothing to drop
+        seen = "capabilities is some"
+    with pytest.raises(WorldFailed, match=seen):
+        probe.demand_sandbox(name)
+
+
+@pytest.mark.objective("SO-23")
+@pytest.mark.parametrize("wiped", [True, False])
+def test_a_secret_in_the_environment_is_wiped_from_a_zygote_that_was_forked(wiped):
+    code = """
+from cosmos.nova import zygote
+if not WIPED: zygote.forget_environment = lambda: None
+started = zygote.forked()
+from cosmos.nova import confine, probe
+confine.use_zygote(*started)
+print(probe._probed(zygote.WORKER)["secret"])
+""".replace("WIPED", str(wiped))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ("absent\n" if wiped else "found\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads another process's memory")
+def test_a_forked_zygote_holds_nothing_of_the_environment_that_it_came_from():
+    code = """
+import os, pathlib
+from cosmos.nova import zygote
+before = {p for p in os.listdir("/proc") if p.isdigit()}
+started = zygote.forked()
+import time; time.sleep(0.3)
+pid = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[0]
+wanted = os.environb[b"THE_SECRET"][::-1]
+found = False
+with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+    for line in maps:
+        span = line.split()[0].split("-")
+        first, stop = (int(x, 16) for x in span)
+        if "[v" in line or " r" not in line: continue
+        try: found |= wanted[::-1] in os.pread(mem.fileno(), stop - first, first)
+        except OSError: pass
+print(found)
+"""
+    env = {**os.environ, "THE_SECRET": SECRET}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize("name", list(MACHINES))
+def test_the_filter_allows_about_twenty_calls_and_knows_each_of_them(name):
+    machine = MACHINES[name]
+    assert len(PLAIN) <= 19
+    assert len(set(machine.calls.values())) == len(machine.calls)
+    program = filter_program(machine)
+    assert len(program) % 8 == 0
+    assert program.endswith(b"\x06\x00\x00\x00\x01\x00\x05\x00")  # the last word: EPERM
