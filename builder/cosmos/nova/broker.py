@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from cosmos.errors import CosmosError
+from cosmos.errors import CosmosError, WorldFailed
 from cosmos.limits import MAX_NOVA_REPLY_BYTES
 from cosmos.nova.arguments import TEXT, Signature
 from cosmos.nova.job import NovaJob
@@ -95,6 +95,8 @@ class Broker:
         method: Callable[..., Scalar] = getattr(self._verbs, verb.decode("ascii"))
         try:
             value = method(*checked)
+        except WorldFailed:
+            raise  # not the script's fault, and not for it to catch
         except CosmosError as error:
             raise VerbError(str(error), hint=error.hint) from error
         if isinstance(value, bytes) and len(value) > MAX_NOVA_REPLY_BYTES:

@@ -25,11 +25,12 @@ from typing import Final, TypeAlias
 from cosmos.errors import WorldFailed
 from cosmos.limits import GIB, MIB
 from cosmos.nova.job import RunOutcome
-from cosmos.nova.on_disk import read_back, written_out
+from cosmos.nova.on_disk import given_to, open_to_all, read_back, written_out
 from cosmos.process import find_program, watch_program
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
+NOBODY: Final = 65534
 Tools: TypeAlias = Callable[[], AbstractContextManager[tuple[str, ...]]]
 _TMP_BYTES: Final = 256 * MIB  # of /tmp, which is memory
 _LIMITS: Final = (
@@ -43,6 +44,7 @@ _LIMITS: Final = (
 _PLACES: Final = ("proc", "dev", "tmp", "stage")  # where something is mounted in TOOLS
 _PROBE_SECONDS: Final = 20
 _NOT_THERE: Final = "/no-such-program"
+_UTIL_HINT: Final = "install util-linux: sudo apt-get install util-linux"
 _BWRAP_HINT: Final = "install bubblewrap: sudo apt-get install --no-install-recommends bubblewrap"
 _NAMESPACE_HINT: Final = (
     "bubblewrap needs user namespaces: sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000, "
@@ -62,12 +64,16 @@ class Bubble:
     def run(self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry]) -> RunOutcome:
         """Run `words` in a copy of `tree` and return what is there afterwards; raises `WorldFailed`."""
         bwrap = find_program("bwrap", _BWRAP_HINT)
-        limited = [find_program("prlimit", "install util-linux: sudo apt-get install util-linux"), *_LIMITS, "--"]
+        limited = _limited()
         with self.tools() as root, tempfile.TemporaryDirectory(prefix="cosmos-stage-") as name:
             stage = Path(name) / "stage"
             stage.mkdir()
+            open_to_all(Path(name))
             self._demand_namespaces([*limited, *sandboxed(bwrap, root, stage), "--", _NOT_THERE])
             written_out(tree, stage)
+            open_to_all(stage)
+            if os.geteuid() == 0:
+                given_to(stage, NOBODY)
             settings = [part for pair in _environment(env, self.epoch) for part in ("--setenv", *pair)]
             status, last = watch_program(
                 [*limited, *sandboxed(bwrap, root, stage), *settings, "--", *map(os.fsdecode, words)],
@@ -87,6 +93,18 @@ class Bubble:
                 f"bubblewrap cannot make its sandbox here: {said[-300:] or 'it says nothing'}",
                 hint=_NAMESPACE_HINT,
             )
+
+
+def _limited() -> list[str]:
+    """Return the command that another is put behind, for its limits.
+
+    Root becomes nobody: in a user namespace it would have no capabilities, but own what root owns in /proc/sys.
+    """
+    limits = [find_program("prlimit", _UTIL_HINT), *_LIMITS, "--"]
+    if os.geteuid() != 0:
+        return limits
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return [find_program("setpriv", _UTIL_HINT), *user, "--", *limits]
 
 
 def sandboxed(bwrap: str, root: tuple[str, ...], stage: Path) -> list[str]:
@@ -109,6 +127,7 @@ def star_tools(layers: Callable[[], Iterator[Entry]]) -> Tools:
             written_out({entry.path: entry for entry in layers()}, root)
             for place in _PLACES:
                 (root / place).mkdir(exist_ok=True)
+            open_to_all(Path(name))
             yield ("--ro-bind", str(root), "/")
 
     return tools
@@ -124,6 +143,7 @@ def host_tools() -> Iterator[tuple[str, ...]]:
         for link in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
             if Path("/usr", link).is_dir():
                 (root / link).symlink_to(f"usr/{link}")
+        open_to_all(root)
         alternatives = "/etc/alternatives"  # Debian's `cc` leads through it
         yield ("--ro-bind", name, "/", "--ro-bind", "/usr", "/usr", "--ro-bind-try", alternatives, alternatives)
 

@@ -42,6 +42,19 @@ def written_out(tree: Mapping[TreePath, Entry], root: Path) -> None:
             place.chmod(0o755 if entry.mode & 0o100 else 0o644)
 
 
+def open_to_all(root: Path) -> None:
+    """Let every user read what is below `root`, and enter its folders; the files' modes are data already."""
+    for folder, _, _ in os.walk(root):
+        Path(folder).chmod(0o755)
+
+
+def given_to(root: Path, user: int) -> None:
+    """Make `user` the owner of `root` and all that is below it."""
+    for folder, folders, files in os.walk(root):
+        for path in (folder, *(f"{folder}/{name}" for name in (*folders, *files))):
+            os.chown(path, user, user, follow_symlinks=False)
+
+
 def read_back(root: Path, before: Mapping[TreePath, Entry], epoch: int) -> Iterator[tuple[TreePath, Entry]]:
     """Yield what is below `root` now; what the program left alone keeps its owner, mode and time.
 
@@ -110,16 +123,17 @@ def _below(folder: int, above: bytes, room: Room, mtime: int) -> Iterator[Entry]
             target = os.fsencode(os.readlink(name, dir_fd=folder))
             yield Entry(path=path, kind="symlink", mode=0o777, mtime=mtime, target=target)
         else:
-            yield _file(folder, name, path, room, mtime)
+            yield _file(folder, name, path, room, mtime, is_regular=kind == stat.S_IFREG)
 
 
-def _file(folder: int, name: str, path: TreePath, room: Room, mtime: int) -> Entry:
+def _file(folder: int, name: str, path: TreePath, room: Room, mtime: int, *, is_regular: bool) -> Entry:
+    strange = Malformed(f"{room.root}/{path.text}", "is no file, folder or symlink; a Nova script makes other things")
+    if not is_regular:
+        raise strange
     with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb") as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise Malformed(
-                f"{room.root}/{path.text}", "is no file, folder or symlink; a Nova script makes other things"
-            )
+            raise strange
         content = stream.read(room.size_bytes + 1)
     room.take(path, len(content))
     return Entry(

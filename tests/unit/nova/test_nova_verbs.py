@@ -336,11 +336,14 @@ def test_build_runs_programs_on_the_source_tree(build, entry, lines):
     assert result.receipt.logs == ("0",)
 
 
-def test_a_failing_or_missing_program_is_the_scripts_failure(failure):
+def test_a_failing_program_is_the_scripts_failure(failure):
     assert "run: false ended with status 1" in str(failure('run{"false"}', programs=FakePrograms()))
-    problem = failure('run{"missing"}', programs=FakePrograms())
-    assert "run: missing: no such program" in str(problem)
-    assert problem.hint == "install it"
+
+
+def test_a_machine_that_cannot_run_programs_is_not_the_scripts_failure_and_no_script_hides_it(install):
+    with pytest.raises(WorldFailed) as caught:
+        install('pcall(run, {"missing"})', programs=FakePrograms())
+    assert caught.value.hint == "install it"
 
 
 @pytest.mark.parametrize("command", ['"make && rm -rf /"', '"echo $HOME"', "{}", '""', "{{}}", "nil", "3"])
