@@ -54,6 +54,7 @@ def test_a_release_holds_what_proves_it(built: ImageFixture) -> None:
         "RELEASE.json.dsse",
         "app",
         "manifest.txt",
+        "receipts.json",
         "small-1.0.0-x86_64.cpio.zst",
         "small-1.0.0-x86_64.tar.zst",
         "universe.lock.toml",
@@ -201,7 +202,11 @@ def test_a_folder_that_cosmos_did_not_make_is_left_alone(frozen: ImageFixture, c
 def test_an_unsigned_galaxy_needs_the_word_twice_before_a_release_is_signed(tmp_path: Path, cosmos: Cosmos) -> None:
     image = make_image(tmp_path)
     make_galaxy(
-        image.galaxy.path, "core", [StarSpec("solo", "1.0.0", {"a": b"a"}, signed=False)], image.signers, signed=False
+        image.galaxy.path,
+        "core",
+        [StarSpec("solo", "1.0.0", {"usr/a": b"a"}, signed=False)],
+        image.signers,
+        signed=False,
     )
     text = (image.folder / "image.toml").read_text().replace('everything = "*"', 'solo = "*"')
     (image.folder / "image.toml").write_text(text)

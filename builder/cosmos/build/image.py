@@ -25,7 +25,6 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, Release
-from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
@@ -69,18 +68,16 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     lock, lock_data = fresh_lock(definition, world)
     acquired = acquire_all(lock, definition, world)  # fetch and verify everything, before anything is unpacked
     template = rendered(definition)
-    paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
     level = options.level or lock.build.level
     workshop = Workshop(
         store=world.store,
         acquired=acquired,
         epoch=lock.build.source_date_epoch,
-        paths=paths,
+        paths=PathMap(links={bytes(top): folder for top, folder in template.path_map.items()}),
         level=level,
         identity=options.identity,
         may_run=frozenset(() if options.safe else definition.image.policy.allowed.get("run", ())),
     )
-    sandbox = demand_sandbox()  # fail closed: before the first script, and before the workers are forked
     layers = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
     demand_allowed(definition.image.policy, layers)
     own, overlaid, finish_receipt = overlay_all(definition, lock, layers, template, workshop)
@@ -97,7 +94,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         write_durably(folder / MANIFEST_FILE, manifest(overlaid.lines.values()))
         write_durably(folder / LOCK_FILE, lock_data)
         write_durably(folder / RECEIPTS_FILE, receipts(layers, finish_receipt))
-        release = describe(definition, lock, folder, root, level, sandbox)
+        release = describe(definition, lock, folder, root, level)
         if options.key is not None:
             sign(folder, release, options.key, definition, lock)
         changed = publish(folder, options.out)

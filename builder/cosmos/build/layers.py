@@ -23,6 +23,7 @@ from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.nova.bubble import Bubble, star_tools
+from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.staging.acquire import Acquired
@@ -175,6 +176,7 @@ class Workshop:
 
 def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter) -> dict[StarName, StarLayer]:
     """Return every star's layer in lock order; what the store has is reused, the rest is made with `jobs` workers."""
+    demand_sandbox()  # fail closed: before the first script, and before the workers are forked
     keys = workshop.keys()
     layers = {name: workshop.load(key) for name, key in keys.items()}
     missing = [name for name, layer in layers.items() if layer is None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Mapping
 from pathlib import Path
 
 from cosmos.about import VERSION
@@ -16,17 +15,13 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
+from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.trust.roles import IN_TOTO_TYPE
 
 
-def describe(
-    definition: Definition, lock: Lock, folder: Path, root: Digest, level: int, sandbox: Mapping[str, str]
-) -> Release:
-    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them.
-
-    `sandbox` is what the live probe of Nova's sandbox saw.
-    """
+def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, level: int) -> Release:
+    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them."""
     image = definition.image
     release = Release(
         subjects=tuple(
@@ -49,7 +44,7 @@ def describe(
             "contentRoot": str(root),
             "layerFormat": lock.build.layer_format,
             "level": level,
-            "sandbox": dict(sandbox),
+            "sandbox": dict(demand_sandbox()),
             "sourceDateEpoch": lock.build.source_date_epoch,
             "zstd": ZSTD_VERSION,
             "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},

@@ -36,9 +36,7 @@ as = "vmlinuz"                            # its name in the release
 size-budget-bytes = 100000000             # optional: a larger image is an error
 owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
 unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
-setuid = ["sudo"]                         # the stars that may ship setuid and setgid files; likewise:
-                                          # run (programs at installation), setcap, mknod, chown (files of others than
-                                          # root), outside (anything outside /usr and /etc)
+setuid = ["sudo"]                         # who may ship set-user-ID files; so: run setcap mknod chown outside
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def frame(kind: bytes, values: Iterable[Scalar]) -> bytes:
     """Return a message with its length before it.
 
     >>> frame(CALL, [b"log", 7, None]).hex()
-    '0000001343530000000036c6f674900000000000000074e'
+    '000000134353000000036c6f674900000000000000074e'
     """
     body = kind + b"".join(map(_packed, values))
     return LENGTH.pack(len(body)) + body

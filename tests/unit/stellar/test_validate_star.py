@@ -13,10 +13,11 @@ from cosmos.errors import Malformed, Refused
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
+from cosmos.nova.run import syntax_problem
 from cosmos.pack.star_archive import write_star
 from cosmos.stellar.build_star import Workshop, build_star
 from cosmos.stellar.new_star import new_star
-from cosmos.stellar.validate_star import script_problem, validate_star
+from cosmos.stellar.validate_star import validate_star
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -105,8 +106,8 @@ def test_each_mistake_is_named(make_folder: Make, recipe: str, files: dict[str, 
 
 
 def test_checking_a_script_runs_no_function_of_it() -> None:
-    assert script_problem(b"function install() error('ran') end", "i.lua") is None
-    assert script_problem(b"x = = 1", "i.lua") is not None
+    assert syntax_problem(b"function install() error('ran') end", "i.lua") is None
+    assert syntax_problem(b"x = = 1", "i.lua") is not None
 
 
 def archive(tmp_path: Path, star: Star, name: str = "hello-1.0.0.tar.zst") -> Path:
