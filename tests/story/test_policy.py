@@ -143,3 +143,20 @@ def test_what_the_sandbox_refused_is_in_the_provenance(make: Make, cosmos: Cosmo
         "canary": "refused", "capabilities": "none", "executable-memory": "refused", "no-new-privileges": "on",
         "processes": "refused", "program": "refused", "seccomp": "on", "secret": "absent", "socket": "refused",
     }  # fmt: skip
+
+
+@pytest.mark.objective("SO-17")
+def test_no_script_runs_and_nothing_is_unpacked_before_the_archive_is_verified(
+    make: Make, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make(star("usr/x", content=b"x" * 1000), 'copy("files/", "/")')
+    archive = next((image.galaxy.path / "packages").iterdir())
+    data = bytearray(archive.read_bytes())
+    data[-1] ^= 1
+    archive.write_bytes(data)
+    reached: list[str] = []
+    monkeypatch.setattr("cosmos.staging.stage.run_install", lambda _job: reached.append("script"))
+    monkeypatch.setattr("cosmos.staging.stage.read_star", lambda *_rest, **_named: reached.append("unpacked"))
+    refused = cosmos("build", image.folder, "--home", image.home, "--jobs", "1")
+    assert refused.code == 4
+    assert reached == []
