@@ -6,6 +6,8 @@ import re
 
 from cosmos import limits
 from cosmos.nova.broker import SIGNATURES
+from cosmos.nova.probe import WANTED
+from cosmos.nova.seccomp import NOT_EXECUTABLE, PLAIN
 
 
 def test_every_verb_has_a_line(repo):
@@ -53,3 +55,13 @@ def test_the_limits_are_the_programs(repo):
     assert f"| {limits.MAX_NOVA_CPU_SECONDS} seconds |" in text
     assert f"| {limits.MAX_NOVA_EVENTS:,} |" in text
     assert f"| {limits.MAX_SCRIPT_BYTES >> 10} KiB |" in text
+
+
+def test_the_system_calls_and_the_probe_are_the_programs(repo):
+    text = (repo / "docs/nova.md").read_text()
+    allowed = re.search(r"The filter allows\s+`([^`]+)`", text)
+    assert allowed
+    assert tuple(allowed[1].split()) == PLAIN
+    assert all(f"`{name}`" in text for name in NOT_EXECUTABLE)
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| `(\w+)` \|$", text, re.MULTILINE)) == WANTED
+    assert f"| {limits.MAX_NOVA_WAIT_SECONDS} seconds |" in text
