@@ -64,6 +64,11 @@ class Terminal:
         """Say what to do about it."""
         self._line(text, label=("hint", 36))
 
+    def prompt(self, text: str) -> None:
+        """Ask for a line."""
+        self._stream.write(text)
+        self._stream.flush()
+
     def progress(self, what: str, done: int, total: int) -> None:
         """Draw a bar on a terminal; say nothing elsewhere."""
         now = time.monotonic()
