@@ -35,7 +35,7 @@ def test_the_scratch_root_is_a_copy_of_a_folder_that_is_not_changed(
     (root / "etc").mkdir(parents=True)
     (root / "etc/y").write_text("y")
     answer = cosmos("nova", script, "--root", root, "--json").json()
-    assert [event["do"] for event in answer["receipt"]["events"]] == ["copy", "log"]
+    assert [event["do"] for event in answer["receipt"]["events"]] == ["read", "copy", "log"]
     assert [path.name for path in root.iterdir()] == ["etc"]
 
 
