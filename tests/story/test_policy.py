@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,12 @@ from fakes.programs import Cosmos
 Make = Callable[..., ImageFixture]
 
 
-def entry(path: str, *, kind: Kind = "file", mode: int = 0o755, **fields: object) -> Entry:
-    return Entry(path=TreePath.parse(path), kind=kind, mode=mode, **fields)  # type: ignore[arg-type]
+def entry(path: str, *, kind: Kind = "file", mode: int = 0o755, **fields: Any) -> Entry:
+    return Entry(path=TreePath.parse(path), kind=kind, mode=mode, **fields)
 
 
-def star(path: str, **fields: object) -> dict[str, Entry]:
-    return {path: entry(path, **fields)}  # type: ignore[arg-type]
+def star(path: str, **fields: Any) -> dict[str, Entry]:
+    return {path: entry(path, **fields)}
 
 
 POWERS: dict[str, tuple[Mapping[str, Entry], str | None, str]] = {

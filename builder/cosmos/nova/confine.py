@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TypeAlias, get_args
 
 from cosmos.errors import WorldFailed
@@ -203,7 +204,8 @@ def _fresh(module: str) -> tuple[socket.socket, bytes, object]:
         raise no_sandbox("the sandbox was not started with the program")
     requests, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     planted = b"%032x" % time.monotonic_ns()
+    paths = [str(Path(part).absolute()) for part in sys.path]  # it starts in another folder
     with its:
-        argv = [sys.executable, "-I", "-S", "-B", "-c", _SERVE, str(its.fileno()), module, *sys.path]
+        argv = [sys.executable, "-I", "-S", "-B", "-c", _SERVE, str(its.fileno()), module, *paths]
         program = start_server(argv, socket_number=its.fileno(), where="nova")
     return requests, planted, program
