@@ -72,10 +72,8 @@ if __name__ == "__main__":
     else:
         from cosmos.nova import zygote
 
-        started = zygote.forked()
+        zygote.forked()
 
         from cosmos.cli.cosmos import main
-        from cosmos.nova.confine import use_zygote
 
-        use_zygote(*started)
         main()

@@ -173,15 +173,11 @@ def no_sandbox(why: str) -> WorldFailed:
 _zygotes: dict[str, tuple[socket.socket, bytes, object]] = {}  # by module: requests, planted secret, what to hold on to
 
 
-def use_zygote(requests: socket.socket, planted: bytes) -> None:
-    """Take a zygote that was forked early (`zygote.forked`) instead of starting one."""
-    _zygotes[zygote.WORKER] = (requests, planted, None)
-
-
 def planted_secret(module: str = zygote.WORKER) -> bytes:
     """Return the secret that no worker may hold, 32 bytes; starts the zygote where there is none yet."""
     if module not in _zygotes:
-        _zygotes[module] = _fresh(module)
+        early = zygote.EARLY.pop() if module == zygote.WORKER and zygote.EARLY else None
+        _zygotes[module] = (*early, None) if early is not None else _fresh(module)
     return _zygotes[module][1]
 
 

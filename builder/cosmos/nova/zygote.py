@@ -29,6 +29,7 @@ Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")
 WORKER: Final = "cosmos.nova.worker"
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
+EARLY: Final[list[tuple[socket.socket, bytes]]] = []  # the zygote that was forked before all else, if one was
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +44,7 @@ class Worker:
 def forked() -> tuple[socket.socket, bytes]:
     """Fork the zygote from this process; return the socket for requests, and the secret that was planted in it.
 
-    For the single-file binary alone, first of all and before a second thread is there.
+    `EARLY` keeps both for whoever runs the first script. For the single-file binary alone, first of all and before a second thread is there.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     planted = b"%016x%016x" % (os.getpid(), time.monotonic_ns())
@@ -54,6 +55,7 @@ def forked() -> tuple[socket.socket, bytes]:
         serve(its.detach())
     del os.environb[PLANTED_NAME]
     its.close()
+    EARLY.append((ours, planted))
     return ours, planted
 
 
