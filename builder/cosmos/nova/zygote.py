@@ -44,7 +44,8 @@ class Worker:
 def forked() -> tuple[socket.socket, bytes]:
     """Fork the zygote from this process; return the socket for requests, and the secret that was planted in it.
 
-    `EARLY` keeps both for whoever runs the first script. For the single-file binary alone, first of all and before a second thread is there.
+    `EARLY` keeps both for whoever runs the first script. For the single-file binary alone, first of all and before a
+    second thread is there.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     planted = b"%016x%016x" % (os.getpid(), time.monotonic_ns())
