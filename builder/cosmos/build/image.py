@@ -93,7 +93,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
             sign(folder, release, options.key, definition, lock)
         if options.keep_root is not None:
             write_root(tree.entries(), options.keep_root, world.reporter)
-        changed = publish(folder, options.out, world.reporter.warn)  # last: a build that fails leaves what stood there
+        changed = publish(folder, options.out, world.reporter)  # last: a build that fails leaves what stood there
     signed = (options.out / RELEASE_ENVELOPE).is_file()
     return Built(folder=options.out, release=release, content_root=root, signed=signed, changed=changed)
 

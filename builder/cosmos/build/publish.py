@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Callable
 from pathlib import Path
 
 from cosmos.about import VERSION
@@ -16,6 +15,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
+from cosmos.model.reporter import Reporter
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.trust.roles import IN_TOTO_TYPE
 
@@ -67,7 +67,7 @@ def sign(folder: Path, release: Release, key: SecretKey, definition: Definition,
     write_durably(folder / RELEASE_ENVELOPE, key.sign(IN_TOTO_TYPE, release.to_bytes()))
 
 
-def publish(folder: Path, out: Path, warn: Callable[[str], None]) -> bool:
+def publish(folder: Path, out: Path, reporter: Reporter) -> bool:
     """Make `folder` stand at `out` in one step; return False where the same release stands there already.
 
     A signed release stays where the new one is the same but for the signature that it lacks.
@@ -77,7 +77,7 @@ def publish(folder: Path, out: Path, warn: Callable[[str], None]) -> bool:
         if same_files(folder, out, but=RELEASE_ENVELOPE if loses_signature else ""):
             return False
         if loses_signature and (out / RELEASE_FILE).is_file():
-            warn(f"{out}: a signed release is replaced by another one, which is not signed")
+            reporter.warn(f"{out}: a signed release is replaced by another one, which is not signed")
         if any(out.iterdir()) and not (out / RELEASE_FILE).is_file():
             raise WorldFailed(
                 str(out),
