@@ -13,11 +13,11 @@ import click
 import cosmos
 from cosmos.build.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot, is_bootable
 from cosmos.build.definition import read_definition
+from cosmos.build.early import demand_ready, demand_room
 from cosmos.build.freeze import check, freeze
 from cosmos.build.image import BuildOptions, Built, build_image
 from cosmos.build.look import file_bytes, find_image, listed
 from cosmos.build.new import new_image
-from cosmos.build.ready import demand_ready, demand_room
 from cosmos.build.verify import ReleaseVerdict, verify_release_folder
 from cosmos.build.world import World, program_identity
 from cosmos.canon import Json

@@ -56,8 +56,8 @@ def import_deb(
 ) -> None:
     """Convert whole Debian packages into stars.
 
-    PACKAGES are names, fetched through apt, which verifies them. Their maintainer scripts are not run: which packages
-    have some is reported. Afterwards: stellar index-galaxy.
+    PACKAGES are NAME or NAME=VERSION, fetched through apt, which verifies them. Their maintainer scripts are not run:
+    which packages have some is reported. Afterwards: stellar index-galaxy.
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
@@ -78,7 +78,8 @@ def import_deb(
             say(f"{one.archive} {one.star.license}")
     if done.failed:
         names = _some(list(done.failed))
-        raise NoSolution("import-deb", f"{len(done.failed)} packages could not be made stars: {names}")
+        hint = next(iter(done.hints.values()), None)
+        raise NoSolution("import-deb", f"{len(done.failed)} packages could not be made stars: {names}", hint=hint)
     around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
 
 

@@ -113,7 +113,7 @@ class OpenGalaxy:
         if row is None:
             file = upstream_statement(self.source, self.index.index, name, version)
         else:
-            file = self.source.statement(name, version, row.statement, by="the index")
+            file = self.source.statement(name, version, row.statement)
         verified = verify_statement(
             file.data,
             file.envelope,

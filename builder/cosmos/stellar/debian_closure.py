@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from cosmos.errors import NoSolution
+from cosmos.errors import Malformed, NoSolution
 from cosmos.model.reporter import Reporter
 from cosmos.transport.apt import AptRecord
 from cosmos.tree.deb822 import Relation, listed, relations
@@ -31,6 +31,9 @@ class Archive(Protocol):
 
     def candidates(self, names: Iterable[str]) -> dict[str, AptRecord]:
         """Return the record of each of `names` that there is."""
+
+    def record(self, name: str, version: str | None = None) -> AptRecord:
+        """Return the record of one package, at `version` where one is named; raises `NoSolution`."""
 
     def providers(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return who provides each virtual package of `names`."""
@@ -106,9 +109,26 @@ class _Search:
                 yield provider.name, None
 
 
-def debian_closure(archive: Archive, asked: Sequence[str], architecture: str, reporter: Reporter) -> Closure:
-    """Return `asked` and all that they need; raises `NoSolution` for one of `asked` that is not to be had."""
+def wishes(asked: Sequence[str]) -> dict[str, str | None]:
+    """Return the version that each name of `asked` is wanted in, None for any; raises `Malformed`.
+
+    >>> wishes(["nano=7.2-1", "tree"])
+    {'nano': '7.2-1', 'tree': None}
+    """
+    found: dict[str, str | None] = {}
+    for text in asked:
+        name, equals, version = text.partition("=")
+        if equals and not version:
+            raise Malformed(text, "want NAME or NAME=VERSION")
+        if found.setdefault(name, version or None) != (version or None):
+            raise Malformed(name, "is asked for twice, in different versions")
+    return found
+
+
+def debian_closure(archive: Archive, asked: Mapping[str, str | None], architecture: str, reporter: Reporter) -> Closure:
+    """Return `asked` (`wishes`) and all that they need; raises `NoSolution` for one that is not to be had."""
     search = _Search(archive=archive, architecture=architecture, asked=frozenset(asked))
+    search.known |= {name: archive.record(name, version) for name, version in asked.items() if version}
     search.look_up(asked)
     frontier = []
     for name in asked:

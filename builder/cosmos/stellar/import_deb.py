@@ -24,10 +24,11 @@ from cosmos.errors import CosmosError
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
-from cosmos.pack.deb import read_deb
+from cosmos.pack.deb import DebPackage, read_deb
 from cosmos.pack.star_archive import write_star
+from cosmos.pack.treenames import folded_name
 from cosmos.stellar.build_star import BuiltStar, licence
-from cosmos.stellar.debian_closure import Archive, Closure, debian_closure
+from cosmos.stellar.debian_closure import Archive, Closure, debian_closure, wishes
 from cosmos.stellar.debian_star import manifest_of
 from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star, read_statement
 from cosmos.transport.apt import AptRecord
@@ -47,7 +48,10 @@ class PackageArchive(Archive, Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to import. `workers` packages are worked on at a time; their bytes are in memory."""
+    """What to import: `packages` are NAME or NAME=VERSION.
+
+    `workers` packages are worked on at a time; their bytes are in memory.
+    """
 
     packages: tuple[str, ...]
     architecture: str
@@ -71,7 +75,8 @@ class Imported:
     """What came of it.
 
     `cut` are dependencies left out because they closed a circle, `missing` those that are not in the galaxy, `unmet`
-    those that Debian has no package for, `failed` packages with the reason why they are no stars.
+    those that Debian has no package for, `failed` packages with the reason why they are no stars, and `hints` what to
+    do about some of those.
     """
 
     stars: tuple[ImportedStar, ...]
@@ -79,6 +84,7 @@ class Imported:
     missing: tuple[str, ...]
     unmet: Mapping[str, tuple[str, ...]]
     failed: Mapping[str, str]
+    hints: Mapping[str, str]
 
 
 def import_debs(
@@ -89,17 +95,18 @@ def import_debs(
     Raises `NoSolution` for a package that is not to be had, `WorldFailed` where one cannot be fetched.
     """
     galaxy.index()
-    closure = debian_closure(archive, order.packages, order.architecture, reporter)
-    names = sorted(closure.records) if order.reach == "closure" else sorted(set(order.packages))
+    asked = wishes(order.packages)
+    closure = debian_closure(archive, asked, order.architecture, reporter)
+    names = sorted(closure.records) if order.reach == "closure" else sorted(asked)
     records = [closure.records[name] for name in names]
     reporter.step(f"fetch {len(records)} packages")
     archive.fetch(records)
     reporter.step(f"import {len(records)} packages")
     stars: list[ImportedStar] = []
-    failed: dict[str, str] = {}
+    failed: dict[str, Failed] = {}
     for outcome in _outcomes(order, records, closure, archive, galaxy):
         if isinstance(outcome, Failed):
-            failed[outcome.name] = outcome.reason
+            failed[outcome.name] = outcome
         elif isinstance(outcome, ImportedStar):
             stars.append(outcome)
         else:
@@ -116,7 +123,8 @@ def import_debs(
         cut=tuple(pair for pair in closure.cut if pair[0] in names),
         missing=tuple(sorted(missing)),
         unmet={name: rows for name, rows in sorted(closure.unmet.items()) if name in names},
-        failed=dict(sorted(failed.items())),
+        failed={name: one.reason for name, one in sorted(failed.items())},
+        hints={name: one.hint for name, one in sorted(failed.items()) if one.hint},
     )
 
 
@@ -126,6 +134,7 @@ class Failed:
 
     name: str
     reason: str
+    hint: str | None
 
 
 def _outcomes(
@@ -143,7 +152,7 @@ def _outcomes(
             plain = manifest_of(record, closure.needs[record.name], versions, licence="")
             return _there_already(galaxy, plain) or _converted(archive.read(record), record, plain, order.level)
         except CosmosError as error:
-            return Failed(name=record.name, reason=str(error))
+            return Failed(name=record.name, reason=str(error), hint=error.hint)
 
     waiting = sorted(records, key=lambda record: (record.size_bytes, record.name))
     with ThreadPoolExecutor(max_workers=order.workers) as pool:
@@ -162,8 +171,18 @@ def _outcomes(
 def _converted(data: bytes, record: AptRecord, plain: Star, level: int) -> BuiltStar:
     package = read_deb(data, record.file_name)
     star = replace(plain, license=licence(package))
-    packed = write_star(star, None, package.entries, level=level)
+    try:
+        packed = write_star(star, None, package.entries, level=level)
+    except CosmosError as error:
+        if _has_twins(package):
+            error.hint = f'make a recipe with source = "deb:{record.name}", and leave one out: [unpack] exclude'
+        raise
     return BuiltStar(manifest=star, packed=packed, script=None, entries=package.entries, unrun=package.scripts)
+
+
+def _has_twins(package: DebPackage) -> bool:
+    """Return whether two of its paths differ by case or Unicode form alone: a package may have such, a star may not."""
+    return len({folded_name(entry.path, "refuse") for entry in package.entries}) < len(package.entries)
 
 
 def _there_already(galaxy: GalaxyFolder, plain: Star) -> ImportedStar | None:

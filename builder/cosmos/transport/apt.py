@@ -7,8 +7,11 @@ lack what is asked for. A source that cannot be reached is a warning, as long as
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +23,8 @@ from cosmos.errors import Malformed, NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.names import Arch
 from cosmos.model.reporter import Reporter
-from cosmos.process import find_program, run_program, watch_program
-from cosmos.transport.apt_state import INSTALL_APT, AptState, locked, prepared_state
+from cosmos.process import Stall, find_program, run_program, watch_program
+from cosmos.transport.apt_state import INSTALL_APT, AptState, busy, locked, prepared_state
 from cosmos.tree.deb822 import paragraphs
 from cosmos.tree.debversion import DebVersion
 
@@ -32,6 +35,11 @@ _RETRY_SECONDS: Final = 600  # a source that is away must not be waited for by e
 _UPDATE_SECONDS: Final = 900
 _ASK_SECONDS: Final = 120
 _DOWNLOAD_SECONDS: Final = 3600
+_STALL_SECONDS: Final = 60  # silent, and no file grows; apt itself gives an archive up after 30
+_LOCK_SECONDS: Final = 60  # for apt's own lock, which only an apt holds whose cosmos is dead, or that is not ours
+_LISTS_BYTES: Final = (
+    200 << 20
+)  # Debian's lists and what apt makes of them: 90 MiB in 2026, and as much again meanwhile
 _BATCH: Final = 200  # packages in one call: the kernel bounds the length of an argument list
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _MAX_WARNINGS: Final = 5
@@ -179,15 +187,24 @@ class Apt:
         return True
 
     def _update(self) -> None:
+        self._demand_space()
         self._reporter.step("apt: bring the lists of packages up to date")
-        said: list[str] = []
-        status, last = watch_program(
-            [self._program("apt-get"), "-q", "update"],
-            env=self.state.environment,
-            timeout_seconds=_UPDATE_SECONDS,
-            where="apt",
-            told=said.append,
-        )
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            said: list[str] = []
+            status, last = watch_program(
+                [self._program("apt-get"), "-q", "update"],
+                env=self.state.environment,
+                timeout_seconds=_UPDATE_SECONDS,
+                where="apt",
+                told=said.append,
+                stall=self._stall(),
+            )
+            if not any(line.startswith("E: Could not get lock") for line in said):
+                break
+            if time.monotonic() >= deadline:
+                raise busy(self.state.lists)
+            time.sleep(1)
         problems = [line for line in said if line.startswith(("W: Failed", "E: ", "W: GPG", "W: The repository"))]
         if not self.state.has_lists:
             hint = "check the network, then try again"
@@ -196,6 +213,18 @@ class Apt:
             self._reporter.warn(f"apt: {line[3:].strip()}")
         fresh = FRESH_SECONDS if not problems and status == 0 else _RETRY_SECONDS
         write_durably(self.state.folder / "updated", str(self._now - FRESH_SECONDS + fresh).encode())
+
+    def _demand_space(self) -> None:
+        free = shutil.disk_usage(self.state.folder).free
+        if free < _LISTS_BYTES:
+            raise WorldFailed(
+                str(self.state.folder),
+                f"{free >> 20} MiB are free there, and the lists of packages need {_LISTS_BYTES >> 20} MiB",
+                hint="free some, or name a folder on another disk with --home",
+            )
+
+    def _stall(self) -> Stall:
+        return Stall(seconds=_STALL_SECONDS, look=lambda: _sizes(self.state.folder))
 
     def _updated(self) -> float:
         try:
@@ -267,6 +296,7 @@ class Apt:
                     timeout_seconds=_DOWNLOAD_SECONDS,
                     where="apt",
                     told=told,
+                    stall=self._stall(),
                 )
             arrived = {file.name: file for file in folder.iterdir()}
             for record in wanted:
@@ -298,6 +328,15 @@ def _checked(file: Path, record: AptRecord) -> bytes:
     if Digest.of(data) != record.digest:
         raise Refused(record.file_name, f"the signed index names {record.digest}, but it is {Digest.of(data)}")
     return data
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the size of each file below `folder`; files may come and go meanwhile."""
+    sizes = {}
+    for file in sorted(folder.rglob("*")):
+        with contextlib.suppress(OSError):
+            sizes[str(file)] = file.lstat().st_size
+    return sizes
 
 
 def _batches(things: Sequence[T]) -> Iterator[Sequence[T]]:

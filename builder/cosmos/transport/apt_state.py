@@ -18,10 +18,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed, WorldFailed
@@ -56,6 +57,9 @@ _UNVERIFIED: Final = re.compile(
 )
 _PROXIES: Final = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CONFIG_SECONDS: Final = 30
+_SILENT_SECONDS: Final = 30  # that apt waits for an archive which says nothing; less than ours for apt itself
+LOCK_SECONDS: Final = 600  # as long as another may well need to bring the lists up to date
+_LOCK_LOOKS_SECONDS: Final = 0.2
 INSTALL_APT: Final = "this needs Debian's apt: run it on Debian, Ubuntu or in a container of one"
 
 
@@ -139,10 +143,29 @@ def locked(folder: Path, how: Literal["alone", "shared"]) -> Iterator[None]:
     """Hold the folder while the block runs: `alone` to change its settings or lists, `shared` to use them.
 
     apt fails where it finds its lists locked, and answers wrongly while another apt changes them; we wait instead.
+    Raises `WorldFailed` where it is still held after `LOCK_SECONDS`.
     """
+    deadline = time.monotonic() + LOCK_SECONDS
     with (folder / "lock").open("ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX if how == "alone" else fcntl.LOCK_SH)
+        while not _taken(stream, fcntl.LOCK_EX if how == "alone" else fcntl.LOCK_SH):
+            if time.monotonic() >= deadline:
+                raise busy(folder)
+            time.sleep(_LOCK_LOOKS_SECONDS)
         yield
+
+
+def busy(folder: Path) -> WorldFailed:
+    """Return the error of a folder that somebody else works in."""
+    hint = "wait until it is done, end it, or work in another folder with --home"
+    return WorldFailed(str(folder), "another cosmos is at work here and holds the lock", hint=hint)
+
+
+def _taken(stream: IO[bytes], how: int) -> bool:
+    try:
+        fcntl.flock(stream, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _copy_sources(places: Mapping[str, str], wanted: Path) -> tuple[str, ...]:
@@ -182,7 +205,9 @@ def _source_files(places: Mapping[str, str]) -> list[Path]:
 
 def _settings(folder: Path, architecture: str, places: Mapping[str, str], kept: list[str]) -> str:
     rows = [
-        *kept,
+        f'Acquire::http::Timeout "{_SILENT_SECONDS}";',
+        f'Acquire::https::Timeout "{_SILENT_SECONDS}";',
+        *kept,  # what the host says counts more
         f'Dir::State "{folder}";',
         f'Dir::State::status "{folder}/status";',
         f'Dir::Cache "{folder}/cache";',

@@ -108,8 +108,11 @@ def test_an_error_that_nobody_reads_is_a_cut_pipe_too() -> None:
     assert done.returncode == 141
 
 
-def test_a_closed_stdout_is_the_worlds_failure() -> None:
-    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", MAIN, "list-galaxies", "--json"]
+def test_a_closed_stdout_is_the_worlds_failure(tmp_path: Path) -> None:
+    (tmp_path / "var/lib/cosmos").mkdir(parents=True)
+    (tmp_path / "var/lib/cosmos/universe.toml").touch()
+    words = ["list-galaxies", "--json", "--root", str(tmp_path)]
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", MAIN, *words]
     done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60)
     assert (done.returncode, done.stderr) == (5, b"cosmos: error: stdout: is closed\n")
 

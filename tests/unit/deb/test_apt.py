@@ -5,11 +5,13 @@ Against the real apt and an archive on this disk.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -274,3 +276,56 @@ def take(host: LocalArchive, tmp_path: Path, reporter: Remembering | None = None
     )
     apt.record("hello")
     return apt
+
+
+def test_apt_whose_lock_is_held_is_waited_for_and_the_error_says_what_is_the_matter(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosmos.transport.apt._LOCK_SECONDS", 0.1)
+    apt = opened()
+    with (apt.state.lists / "lock").open("wb") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        with pytest.raises(WorldFailed, match="another cosmos is at work here") as caught:
+            apt.record("hello")
+    assert caught.value.hint is not None
+    assert opened().record("hello").version == "2.0-1"
+
+
+def test_our_own_lock_is_not_waited_for_without_end(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = opened().state.folder
+    monkeypatch.setattr("cosmos.transport.apt_state.LOCK_SECONDS", 0.1)
+    with (folder / "lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(WorldFailed, match="another cosmos is at work here"):
+            opened()
+
+
+def test_lists_are_not_fetched_onto_a_disk_that_has_no_room_for_them(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=5 << 20))
+    with pytest.raises(WorldFailed, match="5 MiB are free there, and the lists of packages need 200 MiB"):
+        opened().record("hello")
+
+
+@pytest.mark.parametrize("word", ["update", "download"])
+def test_apt_that_is_stuck_is_ended(
+    archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr("cosmos.transport.apt._STALL_SECONDS", 0.4)
+    script = f'#!/bin/sh\n[ "$2" = {word} ] && exec sleep 60\nexec {shutil.which("apt-get")} "$@"\n'
+    stuck = tmp_path / "bin" / "apt-get"
+    stuck.parent.mkdir()
+    stuck.write_text(script)
+    stuck.chmod(0o755)
+    environ = {**archive.environ, "PATH": f"{stuck.parent}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    apt = Apt.at(tmp_path / "state", Arch("x86_64"), environ=environ, now=NOW, offline=False, reporter=Remembering())
+    started = time.monotonic()
+    with pytest.raises(WorldFailed, match="nothing has moved"):
+        apt.read(apt.record("hello"))
+    assert time.monotonic() - started < 20
+
+
+def test_a_version_that_is_not_there_is_said_with_those_that_are(opened: Opener) -> None:
+    with pytest.raises(NoSolution, match=r"version 9\.9 was asked for, the host's sources have 1\.0-1, 2\.0-1"):
+        opened().record("hello", "9.9")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos.errors import NoSolution
+from cosmos.errors import Malformed, NoSolution
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.star import Star
 from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import read_star
-from cosmos.stellar.debian_closure import circles, debian_closure, without_circles
+from cosmos.stellar.debian_closure import circles, debian_closure, wishes, without_circles
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.import_deb import Imported, Order, Reach, import_debs
 from cosmos.tree.manifest import ManifestLine, manifest
@@ -139,8 +140,8 @@ def test_where_a_circle_is_cut_does_not_depend_on_what_else_is_imported(
     archive.add("b", depends="a")
     for number in range(5):
         archive.add(f"user{number}", depends="b")
-    alone = debian_closure(archive, ["a"], "amd64", Remembering())
-    among = debian_closure(archive, ["a", *(f"user{number}" for number in range(5))], "amd64", Remembering())
+    alone = debian_closure(archive, wishes(["a"]), "amd64", Remembering())
+    among = debian_closure(archive, wishes(["a", *(f"user{number}" for number in range(5))]), "amd64", Remembering())
     assert alone.cut == among.cut == (("a", "b"),)
 
 
@@ -181,6 +182,35 @@ def test_a_package_that_cannot_be_a_star_does_not_stop_the_others(archive: FakeA
     done = imported(archive, galaxy, "bad", "good")
     assert (list(stars(done)), list(done.failed), done.missing) == (["good"], ["bad"], ())
     assert "only by case" in done.failed["bad"]
+    assert done.hints == {
+        "bad": 'make a recipe with source = "deb:bad", and leave one out: [unpack] exclude',
+    }
+
+
+def test_a_package_is_imported_in_the_version_that_is_asked_for(
+    archive: FakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = archive.add("x", version="2.0-1")
+    older = replace(newest, version="1.0-1", fields={**newest.fields, "version": "1.0-1"})
+    exact = {("x", "1.0-1"): older}
+    monkeypatch.setattr(archive, "record", lambda name, version=None: exact[name, version])
+    archive.add("y", depends="x")
+    closure = debian_closure(archive, wishes(["x=1.0-1", "y"]), "amd64", Remembering())
+    assert closure.records["x"].version == "1.0-1"
+    assert "x" in closure.needs["y"]
+
+
+def test_a_version_that_is_not_there_is_an_error(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
+    archive.add("x")
+    with pytest.raises(NoSolution, match="x: "):
+        imported(archive, galaxy, "x=9.9")
+    assert list(stars(imported(archive, galaxy, "x=1.0-1", reach="as asked"))) == ["x"]
+
+
+@pytest.mark.parametrize("asked", [["x=1", "x=2"], ["x=1", "x"], ["x="]])
+def test_a_wish_that_means_nothing_is_malformed(asked: list[str]) -> None:
+    with pytest.raises(Malformed):
+        wishes(asked)
 
 
 def test_importing_again_makes_nothing_anew_until_something_changes(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
