@@ -15,7 +15,7 @@ from cosmos.limits import (
     MIB,
 )
 
-CALL_COST: Final = 1000  # of one verb and its messages, in units of about 0.1 microseconds
+CALL_COST: Final = 800  # of one verb and its messages, in units of about 0.1 microseconds
 LOOK_COST: Final = 10  # of one component of a path
 ENTRY_COST: Final = 100  # of one entry copied
 
