@@ -35,8 +35,8 @@
     effective-seq = 0                  # all that it ever signed is refused
 
 A key stands in one role only, and once in it. A threshold is at least 1 and at most the number of its role's keys.
-`effective-seq` above 0 (what a retired key signed earlier stays good) is for a later version of this format, and so are
-the roles attester, log and witness; a document that uses them is refused rather than half obeyed.
+`effective-seq` above 0 (what a retired key signed earlier stays good) is for a later version of this format; a document
+that uses it is refused rather than half obeyed.
 
 `trust.toml.dsse` beside it, where it is there, must be signed by a threshold of the document's own root keys.
 That alone proves nothing to someone who has never seen the keys: the first document is accepted by its SHA-256, which
@@ -63,7 +63,7 @@ from cosmos.trust.roles import TRUST_TYPE, Role
 
 TRUST_VERSION = 1
 TRUST_FILE = "trust.toml"
-KEYED_ROLES: tuple[Role, ...] = ("root", "galaxy", "release")
+KEYED_ROLES: tuple[Role, ...] = ("root", "galaxy", "release", "attester", "log", "witness")
 _GLOB = re.compile(r"[A-Za-z0-9+._*?-]{1,128}")
 _MAX_TRUST_BYTES = MAX_ENVELOPE_BYTES // 2  # so that it fits into an envelope, in base64
 

@@ -131,7 +131,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no roles": (without("roles"), "roles: missing"),
     "no root": (without("roles", "root"), r"roles\.root: missing"),
     "an unknown key": (at("verison", value=1), "verison: unknown key"),
-    "an unknown role": (at("roles", "attester", value={"threshold": 1, "keys": []}), r"roles\.attester: unknown key"),
+    "an unknown role": (at("roles", "auditor", value={"threshold": 1, "keys": []}), r"roles\.auditor: unknown key"),
     "an unknown key in a role": (at("roles", "root", "x", value=1), r"roles\.root\.x: unknown key"),
     "a threshold of 0": (at("roles", "root", "threshold", value=0), "want 1 to 1"),
     "a negative threshold": (at("roles", "root", "threshold", value=-1), "want 0"),
