@@ -48,6 +48,7 @@ def built(frozen: ImageFixture, cosmos: Cosmos) -> ImageFixture:
     return frozen
 
 
+@pytest.mark.objective("SO-25")
 def test_a_release_holds_what_proves_it(built: ImageFixture) -> None:
     assert sorted(file.name for file in built.out.iterdir()) == [
         "RELEASE.json",
@@ -225,6 +226,7 @@ def test_keep_root_writes_the_tree_to_look_at(frozen: ImageFixture, cosmos: Cosm
 Perturbation = Callable[[Path], dict[str, str]]
 
 
+@pytest.mark.objective("SO-24")
 def test_the_same_lock_gives_the_same_bytes_whatever_the_surroundings(tmp_path: Path) -> None:
     """Another folder, umask, time zone, locale, hash seed, number of jobs, keys and home: the same image."""
     releases = []

@@ -69,6 +69,7 @@ def test_a_new_key_is_a_private_file_and_a_public_one(typed: Typed, tmp_path: Pa
     assert "NOT SEALED" in outcome.out
 
 
+@pytest.mark.objective("SO-26")
 def test_a_passphrase_comes_through_a_descriptor_and_shows_nowhere(typed: Typed, tmp_path: Path) -> None:
     number = descriptor(PASSPHRASE + "\nmore")
     outcome = typed("key", "new", "alice", "--role", "root", "--out", "keys", "--passphrase-fd", str(number), "--json")
@@ -115,6 +116,7 @@ def test_a_second_key_of_that_name_is_refused(typed: Typed, tmp_path: Path) -> N
     assert (tmp_path / "keys/my-author.key").read_bytes() == before
 
 
+@pytest.mark.objective("SO-26")
 def test_showing_a_key_never_shows_its_seed(typed: Typed, tmp_path: Path) -> None:
     made(typed, "author")
     seed = (tmp_path / "keys/my-author.key").read_text().partition('seed = "')[2].partition('"')[0]

@@ -92,6 +92,7 @@ def test_an_author_s_scope_is_galaxies_and_stars(galaxy: str, star: str, names: 
     assert [key.name for key in parsed().author_keys(GalaxyName(galaxy), StarName(star))] == names
 
 
+@pytest.mark.objective("SO-12")
 def test_revoked_beats_trusted_in_every_role() -> None:
     def revoke(document: dict[str, Any]) -> None:
         for key in (ROOT, GALAXY, CAROL):
