@@ -5,5 +5,4 @@ from __future__ import annotations
 from typing import Final
 
 VERSION: Final = "0.1.0"  # also in pyproject.toml; a test compares them
-LAYER_FORMAT: Final = 1  # rises when the bytes of a layer change for the same star: a lock pins it
 REPORT_BUGS_TO: Final = "the project's issue tracker, with the command, its output and `cosmos doctor`"

@@ -25,7 +25,7 @@ from cosmos.model.release import MANIFEST_FILE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
-from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, check_closed
+from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, check_closed, demand_stored
 from cosmos.staging.source import Source
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
@@ -131,6 +131,8 @@ def acquire_all(lock: Lock, definition: Definition, world: World) -> dict[StarNa
     sources: dict[str, Source] = {
         galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies
     }
+    if world.offline:
+        demand_stored(lock, world.store)
     indexes = {galaxy.name: acquire_index(galaxy, sources[galaxy.name], roots) for galaxy in lock.galaxies}
     acquired: dict[StarName, Acquired] = {}
     done = 0

@@ -15,6 +15,8 @@ import click
 from cosmos.cli.device_rows import (
     galaxy_row,
     good_line,
+    installation_lines,
+    installation_row,
     shown_lines,
     shown_row,
     status_lines,
@@ -23,16 +25,22 @@ from cosmos.cli.device_rows import (
 )
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.freeze import freeze_system
+from cosmos.device.install import Order, install, recover, rehearse
+from cosmos.device.journal import Undone, standing
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.show import show as show_star
 from cosmos.device.status import system_status
 from cosmos.device.system import initialise
 from cosmos.device.verify import verify_live
+from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.model.constellation import Constellation, wish
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, StarName
+from cosmos.resolve.resolving import Wish
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _root_option = click.option("--root", type=_FOLDER, default=Path("/"), help="The system at this root [default: /].")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 _offline_option = click.option("--offline", is_flag=True, help="Make no socket: read local galaxies and what was kept.")
@@ -145,6 +153,47 @@ def show(star: str, root: Path, offline: bool, as_json: bool) -> None:
         say(line)
 
 
+@click.command("install")
+@click.argument("stars", nargs=-1, metavar="STAR[@CONSTRAINT]...")
+@click.option("--constellation", "constellations", type=_FILE, multiple=True, help="Install the members of this file.")
+@_offline_option
+@click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, look for conflicts, and lay nothing.")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts. (So far run() is refused at every installation.)")
+@_root_option
+@_json_option
+def install_command(
+    stars: tuple[str, ...],
+    constellations: tuple[Path, ...],
+    offline: bool,
+    dry_run: bool,
+    safe: bool,  # noqa: ARG001  no operator can allow run() yet, so that there is nothing to take back
+    root: Path,
+    as_json: bool,
+) -> None:
+    """Install stars and what they depend on. What is installed already stays as it is.
+
+    Without a star: put back what an installation that was cut off has left.
+    """
+    around = surroundings()
+    wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file))]
+    reporter = around.reporter(quiet=as_json)
+    with LiveRoot.open(root) as live:
+        if not wishes:
+            if constellations or standing(live) == "idle":
+                raise click.UsageError("name a STAR, or a --constellation that has members")
+            _answer_recovered(recover(live), as_json)
+            return
+        order = Order(wishes=wishes, offline=offline, epoch=int(around.now()))
+        done = rehearse(live, order, reporter) if dry_run else install(live, order, reporter)
+    if done.unowned:
+        around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can")
+    if as_json:
+        emit(installation_row(done, dry_run=dry_run))
+        return
+    for line in installation_lines(done, dry_run=dry_run):
+        say(line)
+
+
 def verify(root: Path, as_json: bool) -> None:
     """Compare the system at `root` with its universe; fail naming what differs: `cosmos verify` without a release."""
     with LiveRoot.open(root) as live:
@@ -169,7 +218,34 @@ def freeze(root: Path, offline: bool, as_json: bool) -> None:
     say(f"{shown(frozen.path)}: {'written' if frozen.changed else 'unchanged'}, {stars} stars")
 
 
-COMMANDS = (init, add_galaxy, remove_galaxy, list_galaxies, status, show)
+COMMANDS = (init, add_galaxy, remove_galaxy, list_galaxies, install_command, status, show)
+
+
+def _star_wishes(texts: tuple[str, ...]) -> list[Wish]:
+    wishes = []
+    for text in texts:
+        name, limit = _parsed(wish, text, "STAR")
+        wishes.append(Wish(who="user", name=name, constraint=limit))
+    return wishes
+
+
+def _members(file: Path) -> list[Wish]:
+    with file.open("rb") as stream:
+        data = stream.read(MAX_DOCUMENT_BYTES + 1)
+    constellation = Constellation.parse(data, str(file))
+    who = f"constellation:{constellation.name}"
+    return [Wish(who=who, name=name, constraint=limit) for name, limit in constellation.members.items()]
+
+
+def _answer_recovered(undone: Undone | None, as_json: bool) -> None:
+    removed = 0 if undone is None else undone.removed
+    kept = () if undone is None else undone.kept
+    if as_json:
+        emit({"removed": removed, "left": [shown(path) for path in kept]})
+        return
+    say(f"put back: {removed} files of the installation that was cut off were removed")
+    for path in kept:
+        say(f"left {shown(path)}: it is not what that installation put there")
 
 
 def _parsed(parse: Callable[[str], Named], text: str, argument: str) -> Named:

@@ -18,7 +18,7 @@ from typing import Final
 
 import tomli_w
 
-from cosmos.about import VERSION
+from cosmos.device.choose import NO_IMAGE, build_pins
 from cosmos.device.galaxies import OpenGalaxy, Reach, reach
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
@@ -26,19 +26,15 @@ from cosmos.device.system import STATE_FOLDER, read_universe
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, NoSolution
 from cosmos.limits import MAX_DOCUMENT_BYTES
-from cosmos.model.image import DEFAULT_LEVEL
-from cosmos.model.lock import LOCK_FILE, BuildPins, Lock, LockedGalaxy, LockedStar, Request
+from cosmos.model.lock import LOCK_FILE, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Constraint
-from cosmos.pack.image_file import LAYER_FORMAT
-from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.treepath import TreePath
 from cosmos.trust.stars import VerifiedStatement
 
 LOCK_PATH: Final = STATE_FOLDER.joined(LOCK_FILE.encode())
-NO_IMAGE: Final = ImageName("system")  # what the request says where no image made the system
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +77,7 @@ def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
     galaxies = tuple(galaxy.locked for galaxy in reached.galaxies if galaxy.name in used)
     return Lock(
         request=_request(universe, galaxies),
-        build=BuildPins(
-            cosmos=VERSION,
-            zstd=ZSTD_VERSION,
-            layer_format=LAYER_FORMAT,
-            level=DEFAULT_LEVEL,
-            source_date_epoch=epoch,
-        ),
+        build=build_pins(epoch),
         galaxies=galaxies,
         stars=tuple(stars),
     )

@@ -47,8 +47,9 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
     offered = tuple(_offered(galaxy, name, reached) for galaxy in reached.galaxies if galaxy.versions(name))
     installed = universe.installed.get(name)
     if installed is None and not offered:
-        asked = ", ".join(galaxy.name for galaxy in reached.galaxies) or "no galaxy"
-        raise NoSolution(name, f"is not installed, and {asked} does not list it", hint="cosmos list-galaxies")
+        asked = ", ".join(galaxy.name for galaxy in reached.galaxies)
+        where = f"galaxy {asked} does not list it" if asked else "no galaxy can be asked"
+        raise NoSolution(name, f"is not installed, and {where}", hint="cosmos list-galaxies")
     needed_by = tuple(sorted(other for other, star in universe.installed.items() if name in star.dependencies))
     return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered)
 

@@ -40,7 +40,7 @@
     statement = "sha256:…"             # of stars/zlib-1.3.1.toml
     script = "sha256:…"                # "" where it has none
     signers = ["ed25519:…"]            # key ids that signed the statement; empty only in an allow-unsigned galaxy
-    dependencies = ["glibc-runtime"]
+    dependencies = []                  # names of stars that stand above it
     wanted-by = ["image"]              # image, constellation:NAME, or star names
 
 No defaults: a lock that leaves something out pins nothing.
@@ -78,6 +78,7 @@ class Request:
     def read(cls, table: Table) -> Self:
         """Return the `[request]` table."""
         sets = table.table("constellations")
+        table.need("galaxies", dict)
         request = cls(
             image=table.read("image", ImageName.parse),
             arch=table.read("arch", Arch.parse),

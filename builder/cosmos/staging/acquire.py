@@ -19,7 +19,9 @@ from cosmos.errors import NoSolution, Refused
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
-from cosmos.staging.source import Source
+from cosmos.staging.source import Source, not_stored
+from cosmos.staging.upstream import statement_for
+from cosmos.store.blobs import Store
 from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.roots import TrustRoots
@@ -85,7 +87,7 @@ def acquire_star(
             f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
             hint="cosmos freeze, to lock one snapshot of the galaxy again",
         )
-    file = source.statement(star.name, star.version, star.statement)
+    file = statement_for(source, index.index, star)
     statement = verify_statement(
         file.data,
         file.envelope,
@@ -141,6 +143,13 @@ def _check_newest(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> No
             f"but the galaxy shows seq {newest.index.seq} ({newest.digest})",
             hint="the galaxy was rolled back or forked: ask its owner",
         )
+
+
+def demand_stored(lock: Lock, store: Store) -> None:
+    """Raise `WorldFailed` naming the first star, in lock order, whose archive the store has not."""
+    for star in lock.stars:
+        if not store.has(star.archive, star.size_bytes):
+            raise not_stored(f"{star.name} {star.version}")
 
 
 def check_closed(acquired: Mapping[StarName, Acquired]) -> None:

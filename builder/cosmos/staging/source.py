@@ -65,7 +65,7 @@ class Source:
         if kept is not None:
             return kept
         if self.carrier is None:
-            raise _not_stored(f"the index of galaxy {self.galaxy}")
+            raise not_stored(f"the index of galaxy {self.galaxy}")
         now = self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
         if now.digest == locked.index:
             return now
@@ -79,7 +79,7 @@ class Source:
             if kept is not None:
                 return kept
         if self.carrier is None:
-            raise _not_stored(f"{name} {version}")
+            raise not_stored(f"{name} {version}")
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned)
 
     def archive(self, star: LockedStar, progress: Callable[[int], None]) -> bytes:
@@ -88,7 +88,7 @@ class Source:
         if stored and (self.carrier is None or not self.carrier.is_local):
             return self.store.get(star.archive, star.size_bytes)
         if self.carrier is None:
-            raise _not_stored(f"{star.name} {star.version}")
+            raise not_stored(f"{star.name} {star.version}")
         return self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress)
 
     def keep(self, file: SignedFile) -> None:
@@ -137,7 +137,8 @@ def statement_path(name: StarName, version: Version) -> str:
     return f"stars/{name}-{version}.toml"
 
 
-def _not_stored(what: str) -> WorldFailed:
+def not_stored(what: str) -> WorldFailed:
+    """Return the error for what an offline command would have had to fetch."""
     return WorldFailed(
         what, "is not in the store, and offline nothing is fetched", hint="run the same command without --offline once"
     )

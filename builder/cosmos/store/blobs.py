@@ -108,9 +108,11 @@ class Store:
     def put_result(self, key: Digest, data: bytes) -> None:
         """Keep the small document `data` under `key` durably; what was there is replaced."""
         path = self._result(key)
+        whole = _RESULT_HEADER.format(key=key, digest=Digest.of(data)).encode() + data
+        if self._read(path) == whole:
+            return
         with self._draft() as draft:
-            draft.stream.write(_RESULT_HEADER.format(key=key, digest=Digest.of(data)).encode())
-            draft.stream.write(data)
+            draft.stream.write(whole)
             make_folder(path.parent)
             draft.keep_as(path)
 

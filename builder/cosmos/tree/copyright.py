@@ -107,7 +107,7 @@ def licence_of(data: bytes, package: str) -> str:
     stated: tuple[str, ...] = ()
     if _FORMAT.match(text):
         stated = tuple(_expression(name) for name in _stated(text))
-    expression = _joined(stated) if stated else _from_prose(text)
+    expression = joined_licences(stated) if stated else _from_prose(text)
     return expression if 0 < len(expression) <= _MAX_EXPRESSION else unknown_licence(package)
 
 
@@ -200,16 +200,32 @@ def _bracketed(expression: str) -> str:
     return f"({expression})" if " AND " in expression or " OR " in expression else expression
 
 
-def _joined(expressions: Iterable[str]) -> str:
-    """Return all of `expressions` as one; a licence that several name stands there once."""
-    terms = {
-        term if " OR " not in one else f"({one})"
-        for one in expressions
-        for term in ([one] if " OR " in one else one.split(" AND "))
-    }
+def joined_licences(expressions: Iterable[str]) -> str:
+    """Return all of `expressions` as one; a licence that several name stands there once.
+
+    >>> joined_licences(["MIT", "Zlib AND MIT", "ISC OR MIT"])
+    '(ISC OR MIT) AND MIT AND Zlib'
+    """
+    terms = {term for one in expressions if one for term in _terms(one)}
     if len(terms) == 1:
-        return terms.pop().removeprefix("(").removesuffix(")")
+        only = terms.pop()
+        return only[1:-1] if only.startswith("(") else only
     return " AND ".join(sorted(terms))
+
+
+def _terms(expression: str) -> list[str]:
+    """Return what `AND` joins outside of brackets; an expression that `OR` joins there is one, in brackets."""
+    terms, depth = [""], 0
+    for word in re.findall(r"[()]|[^\s()]+", expression):
+        depth += (word == "(") - (word == ")")
+        if depth == 0 and word == "OR":
+            return [f"({expression})"]
+        if depth == 0 and word == "AND":
+            terms.append("")
+        else:
+            glued = word == ")" or terms[-1].endswith("(") or not terms[-1]
+            terms[-1] += word if glued else f" {word}"
+    return terms
 
 
 def _from_prose(text: str) -> str:

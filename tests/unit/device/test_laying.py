@@ -137,12 +137,16 @@ def test_an_installation_that_was_committed_is_not_undone(system: Path) -> None:
 
 
 def test_a_name_that_was_taken_meanwhile_is_not_written_over_and_not_removed(system: Path) -> None:
-    with LiveRoot.open(system) as root, at_work(root):
-        with pytest.raises(NoSolution, match="somebody made it"), journal(root) as going_on:
-            laying = Laying(root, going_on, tag="t")
-            laying.prepare(Layout(star="s", folders=[], entries=[file("one"), file("two")]))
-            (system / "two").write_text("mine")
-            laying.publish()
+    with (
+        LiveRoot.open(system) as root,
+        at_work(root),
+        pytest.raises(NoSolution, match="somebody made it"),
+        journal(root) as going_on,
+    ):
+        laying = Laying(root, going_on, tag="t")
+        laying.prepare(Layout(star="s", folders=[], entries=[file("one"), file("two")]))
+        (system / "two").write_text("mine")
+        laying.publish()
     assert (system / "two").read_text() == "mine"
     assert not (system / "one").exists()
 
@@ -221,6 +225,11 @@ def test_a_journal_cannot_name_a_path_outside_or_another_files_name(system: Path
 
 
 def test_two_may_not_work_on_one_system(system: Path) -> None:
-    with LiveRoot.open(system) as root, LiveRoot.open(system) as other, at_work(root):
-        with pytest.raises(WorldFailed, match="another cosmos"), at_work(other):
-            pass
+    with (
+        LiveRoot.open(system) as root,
+        LiveRoot.open(system) as other,
+        at_work(root),
+        pytest.raises(WorldFailed, match="another cosmos"),
+        at_work(other),
+    ):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import subprocess
@@ -15,6 +16,7 @@ import zstandard
 from cosmos.canon import Json, canonical_json
 from cosmos.errors import CosmosError, Malformed, Refused, WorldFailed
 from cosmos.pack import image_file
+from cosmos.pack import seek_table as seek_table_module
 from cosmos.pack.image_file import (
     ImageReader,
     LayerLine,
@@ -24,6 +26,7 @@ from cosmos.pack.image_file import (
     pack_layer,
 )
 from cosmos.pack.seek_table import read_seek_table, seek_table
+from cosmos.pack.zst import skippable_frame
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
@@ -281,6 +284,38 @@ def test_an_index_that_lies_of_the_contents_is_refused(layers: list[PackedLayer]
 def test_an_index_of_another_form_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(Refused, match="index"):
         reader(with_index(change))
+
+
+def test_a_path_in_two_layers_is_refused_at_once() -> None:
+    with pytest.raises(Refused, match="twice"):
+        reader(with_index({}, [*LAYERS[:3], replace(LAYERS[3], rows=(*LAYERS[3].rows, LAYERS[2].rows[0]))]))
+
+
+def test_an_index_that_lies_of_one_files_digest_is_refused_when_that_file_is_read() -> None:
+    digest = str(ManifestLine.of(ZLIB[0]).digest)
+    image = reader(with_index({}, bent_row(2, digest, "sha256:" + "0" * 64)))
+    with pytest.raises(Refused, match=r"/lib/libz\.so\.1 is sha256:.*, its index says sha256:0000"):
+        image.read_file(TreePath(b"lib/libz.so.1"))
+
+
+def test_bytes_between_the_index_and_the_seek_table_are_found() -> None:
+    table = 8 + 8 * 6 + 9
+    with pytest.raises(Refused, match="its seek table says"):
+        reader(IMAGE[:-table] + skippable_frame(b"hidden", 1) + IMAGE[-table:])
+
+
+def test_more_layers_than_declared_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seek_table_module, "MAX_IMAGE_LAYERS", 3)
+    with pytest.raises(Refused, match="has 6 frames, the limit is 5"):
+        reader()
+
+
+def test_an_index_that_claims_to_be_endless_is_not_decompressed() -> None:
+    sealed_length = (1 << 40).to_bytes(8, "little") + image_file.compress([b"{}"], 3)
+    digest = hashlib.sha256(sealed_length).digest()
+    index = skippable_frame(b"cosmos-index-v1\n" + digest + sealed_length, 0xC)
+    with pytest.raises(Refused, match="has 1099511627776 bytes, the limit is"):
+        reader(index + seek_table([(len(index), 0)]))
 
 
 def test_an_index_without_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

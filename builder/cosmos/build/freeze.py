@@ -1,0 +1,190 @@
+"""`cosmos freeze`: resolve an image's stars against its galaxies and pin each of them in `universe.lock.toml`.
+
+    image.toml, constellations -> wishes -> galaxies opened and verified -> resolved -> the lock, written durably
+
+A version that the old lock has stays as long as it fits; `upgrade` lets named stars, or all, move to the newest.
+Nothing is fetched but indexes and statements (and the archives of unsigned upstream galaxies, which have no
+statements).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import tomli_w
+
+from cosmos.about import VERSION
+from cosmos.build.definition import Definition, read_lock
+from cosmos.build.freeze_galaxies import OpenGalaxy, open_galaxy
+from cosmos.build.world import World
+from cosmos.durable import write_durably
+from cosmos.errors import Differs, Malformed, NoSolution
+from cosmos.model.lock import BuildPins, Lock, LockedStar
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.reporter import Reporter
+from cosmos.model.version import Version
+from cosmos.pack.image_file import LAYER_FORMAT
+from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.library import Galaxies
+from cosmos.resolve.resolving import Resolved, Wish, resolve
+from cosmos.resolve.stale import differences, level_of, request_of
+
+Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
+
+_HEADER = b"""\
+# Every star of this image, pinned. Written by `cosmos freeze`; not to be edited by hand.
+# `cosmos freeze --check` says whether it still fits image.toml; `cosmos freeze --upgrade [STAR]` moves stars.
+
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrozenLock:
+    """A lock as it was written. `changed` is false where the file had those very bytes already."""
+
+    lock: Lock
+    data: bytes
+    changed: bool
+
+
+def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset()) -> FrozenLock:
+    """Write the lock of `definition`, with each star that the old lock has kept unless it is in `upgrade`.
+
+    Raises `NoSolution`, naming who wants what; `Refused` for what is not signed by whom the operator pinned;
+    `WorldFailed`, offline for the first thing that the store lacks.
+    """
+    old = _old_lock(definition, world.reporter)
+    world.reporter.step(f"open {len(definition.image.galaxies)} galaxies")
+    galaxies = _opened(definition, world, old)
+    world.reporter.step("resolve")
+    library = Galaxies(shelves=galaxies)
+    resolved = resolve(_wishes(definition), library, definition.image.arch, _kept(old, upgrade))
+    lock = Lock(
+        request=request_of(definition.image, definition.constellations),
+        build=BuildPins(
+            cosmos=VERSION,
+            zstd=ZSTD_VERSION,
+            layer_format=LAYER_FORMAT,
+            level=level_of(definition.image),
+            source_date_epoch=definition.image.source_date_epoch,
+        ),
+        galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
+        stars=tuple(_locked(star, galaxies[star.star.galaxy]) for star in resolved),
+    )
+    data = lock_bytes(lock, definition.lock_file)
+    _report_exchanged(old, lock, world.reporter)
+    _report_unknown(resolved, galaxies, world.reporter)
+    return FrozenLock(lock=lock, data=data, changed=_written(definition.lock_file, data))
+
+
+def check(definition: Definition) -> Lock:
+    """Return the image's lock if it still fits; with no galaxy at hand. Raises `Differs`, naming each difference."""
+    lock, _ = read_lock(definition)
+    found = differences(lock, definition.image, definition.constellations)
+    if found:
+        raise Differs(
+            str(definition.lock_file),
+            f"no longer fits its image definition: {'; '.join(found)}",
+            differences=found,
+            hint=f"cosmos freeze {definition.folder}",
+        )
+    return lock
+
+
+def lock_bytes(lock: Lock, file: Path) -> bytes:
+    """Return `lock` as its file has it: the same lock, the same bytes. It is read back before it is handed out."""
+    data = _HEADER + tomli_w.dumps(lock.to_toml()).encode()
+    assert Lock.parse(data, str(file)) == lock, "what was written is what is read"
+    return data
+
+
+def _old_lock(definition: Definition, reporter: Reporter) -> Lock | None:
+    if not definition.lock_file.exists():
+        return None
+    try:
+        return read_lock(definition)[0]
+    except Malformed as error:
+        reporter.warn(f"{error}; every star is resolved anew")
+        return None
+
+
+def _opened(definition: Definition, world: World, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
+    """Return the image's galaxies in their order, each with its verified index."""
+    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
+    seen = {(galaxy.name, galaxy.url): galaxy for galaxy in old.galaxies} if old is not None else {}
+    opened: dict[GalaxyName, OpenGalaxy] = {}
+    for asked in definition.image.galaxies:
+        if asked.allow_unsigned:
+            world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
+        source = world.source(asked.name, asked.url, definition.folder)
+        opened[asked.name] = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
+    return opened
+
+
+def _wishes(definition: Definition) -> list[Wish]:
+    wishes = [Wish(who="image", name=name, constraint=limit) for name, limit in definition.image.stars.items()]
+    for file, members in definition.constellations.items():
+        who = f"constellation:{Path(file).stem}"
+        wishes += [Wish(who=who, name=name, constraint=limit) for name, limit in members.items()]
+    return wishes
+
+
+def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
+    """Return the versions that stay while they fit."""
+    if old is None or upgrade == "all":
+        return {}
+    locked = {star.name: star.version for star in old.stars}
+    for name in sorted(upgrade - locked.keys()):
+        raise NoSolution(name, "is not in the lock, so that there is nothing to upgrade", hint="leave out --upgrade")
+    return {name: version for name, version in locked.items() if name not in upgrade}
+
+
+def _locked(found: Resolved, galaxy: OpenGalaxy) -> LockedStar:
+    verified = galaxy.statement(found.star)
+    said = verified.statement
+    return LockedStar(
+        name=said.star.name,
+        version=said.star.version,
+        arch=said.star.arch,
+        type=said.star.type,
+        galaxy=galaxy.asked.name,
+        file=said.file,
+        archive=said.archive,
+        size_bytes=said.size_bytes,
+        unpacked_bytes=said.unpacked_bytes,
+        statement=verified.digest,
+        script=said.script,
+        signers=verified.signers,
+        dependencies=found.dependencies,
+        wanted_by=found.wanted_by,
+    )
+
+
+def _report_exchanged(old: Lock | None, new: Lock, reporter: Reporter) -> None:
+    """Warn of a star whose bytes changed while its version stayed: a version should mean one thing for ever."""
+    was = {(star.name, star.version, star.galaxy): star.archive for star in old.stars} if old is not None else {}
+    for star in new.stars:
+        archive = was.get((star.name, star.version, star.galaxy), star.archive)
+        if archive != star.archive:
+            reporter.warn(f"{star.id}: galaxy {star.galaxy} now has other bytes under the same version")
+
+
+def _report_unknown(
+    resolved: Iterable[Resolved], galaxies: Mapping[GalaxyName, OpenGalaxy], reporter: Reporter
+) -> None:
+    for galaxy in galaxies.values():
+        for key in galaxy.index.index.warnings:
+            reporter.warn(f"galaxy {galaxy.asked.name}: its index has the unknown key {key}")
+    for found in resolved:
+        for key in galaxies[found.star.galaxy].statement(found.star).statement.star.warnings:
+            reporter.warn(f"{found.star}: its manifest has the unknown key {key}")
+
+
+def _written(file: Path, data: bytes) -> bool:
+    if file.is_file() and file.read_bytes() == data:
+        return False
+    write_durably(file, data)
+    return True

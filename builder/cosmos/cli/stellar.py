@@ -1,0 +1,39 @@
+"""`stellar`: the maintainer's program. It makes, checks, signs and indexes stars and galaxies."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from cosmos.about import VERSION
+from cosmos.cli import stellar_galaxies, stellar_import, stellar_stars
+from cosmos.cli.terminal import run
+from cosmos.cli.trusting import trust_new
+
+_HELP = """Make, check, sign and index stars and galaxies.
+
+Stars: new-star, build-star, validate, import-deb. Galaxies: galaxy-init, index-galaxy, sign. Keys: trust new.
+Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed.
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, message="%(prog)s %(version)s")
+def stellar() -> None:
+    """Hold the commands."""
+
+
+@stellar.group("trust")
+def trust() -> None:
+    """Write the documents that say whom to trust."""
+
+
+trust.add_command(trust_new)
+for _command in (*stellar_stars.COMMANDS, *stellar_import.COMMANDS, *stellar_galaxies.COMMANDS):
+    stellar.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the program."""
+    run(stellar, "stellar")

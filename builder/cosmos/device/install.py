@@ -1,0 +1,173 @@
+"""Install stars from the system's galaxies: resolve, fetch, verify, stage, lay. `install` is the whole of it.
+
+What is installed is kept as it is: an installation adds. universe.toml is written last and in one step; until then a
+journal knows how to undo everything (device.journal), so that a kill or a power cut leaves the system as it was. An
+installation that cannot be carried out leaves it as it was, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cosmos.device.below import Below, path_map
+from cosmos.device.choose import Choice, Chosen, choose
+from cosmos.device.galaxies import reach
+from cosmos.device.journal import Undone, at_work, journal, settle
+from cosmos.device.laying import Laying
+from cosmos.device.plan import Plan, PlannedStar
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.settings import Settings, read_settings
+from cosmos.device.system import read_universe, rendered
+from cosmos.digest import Digest
+from cosmos.model.names import StarName
+from cosmos.model.reporter import Reporter
+from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
+from cosmos.resolve.resolving import Wish
+from cosmos.staging.acquire import Acquired, acquire_star
+from cosmos.staging.stage import Ground, stage_star
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What to install. `epoch` bounds the times of what is laid: no file is newer; scripts make theirs with it."""
+
+    wishes: Sequence[Wish]
+    offline: bool
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installation:
+    """What was installed, or, by `rehearse`, would be: `stars` in dependency order. `kept` was there already.
+
+    `unowned` counts entries whose owner or capability only root could have set. `undone` is what an interrupted
+    installation had left before.
+    """
+
+    stars: tuple[Chosen, ...]
+    kept: tuple[StarName, ...]
+    records: Mapping[StarName, Installed]
+    unowned: int = 0
+    undone: Undone | None = None
+
+
+def install(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
+    """Install what `order` wishes for; raises what `cosmos.errors` lists and then leaves the system as it was."""
+    with at_work(root):
+        undone = settle(root)
+        _tell_undone(undone, reporter)
+        universe, settings = read_universe(root), read_settings(root)
+        chosen, acquired = _acquired(
+            root, universe, settings, order, reporter
+        )  # nothing is unpacked before all is verified
+        records: dict[StarName, Installed] = {}
+        with journal(root) as going_on:
+            laying = Laying(root, going_on, tag=Digest.of(rendered(universe)).short)
+            for planned in _planned(root, universe, settings, acquired, order, reporter):
+                laying.prepare(planned.layout)
+                records[StarName(planned.layout.star)] = planned.record
+            laying.publish()
+            after = with_stars(universe, chosen, records)
+            if after != universe:
+                root.replace_document(UNIVERSE_PATH, rendered(after))
+    return Installation(stars=chosen.stars, kept=chosen.kept, records=records, unowned=laying.unowned, undone=undone)
+
+
+def rehearse(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
+    """Do all of `install` but the laying: fetch, verify, run the scripts on a virtual root, look for conflicts.
+
+    What was fetched stays in the cache; nothing else on the system changes.
+    """
+    universe, settings = read_universe(root), read_settings(root)
+    chosen, acquired = _acquired(root, universe, settings, order, reporter)
+    records = {
+        StarName(planned.layout.star): planned.record
+        for planned in _planned(root, universe, settings, acquired, order, reporter)
+    }
+    return Installation(stars=chosen.stars, kept=chosen.kept, records=records)
+
+
+def recover(root: LiveRoot) -> Undone | None:
+    """Undo what an interrupted installation left; None where there is nothing to do."""
+    with at_work(root):
+        return settle(root)
+
+
+def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, Installed]) -> Universe:
+    """Return `universe` with new stars, and with the reasons that they add to the stars which are there."""
+    installed = {**universe.installed, **records}
+    for name, reasons in choice.reasons.items():
+        star = installed[name]
+        wanted_by = (*star.wanted_by, *(reason for reason in reasons if reason not in star.wanted_by))
+        installed[name] = replace(star, wanted_by=wanted_by)
+    return replace(universe, installed=installed)
+
+
+def _acquired(
+    root: LiveRoot, universe: Universe, settings: Settings, order: Order, reporter: Reporter
+) -> tuple[Choice, dict[StarName, Acquired]]:
+    reporter.step("resolve")
+    reached = reach(root, settings, offline=order.offline)
+    for failure in reached.failures:
+        reporter.warn(f"left out: {failure}")
+    choice = choose(order.wishes, universe, reached, epoch=order.epoch)
+    if choice.stars:
+        reporter.step(f"fetch and verify {len(choice.stars)} stars")
+    total = sum(chosen.star.size_bytes for chosen in choice.stars)
+    acquired: dict[StarName, Acquired] = {}
+    done = 0
+    for chosen in choice.stars:
+        if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
+            reporter.warn(f"{chosen.star.id}: nobody signed it; galaxy {chosen.galaxy.name} is allowed that")
+        progress = _Progress(reporter, chosen.star.id, done, total)
+        acquired[chosen.star.name] = acquire_star(
+            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, reached.roots, progress
+        )
+        done += chosen.star.size_bytes
+    return choice, acquired
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """Says how far the fetching of all stars is, while one of them arrives."""
+
+    reporter: Reporter
+    what: str
+    before: int
+    total: int
+
+    def __call__(self, here: int) -> None:
+        self.reporter.progress(self.what, self.before + here, self.total)
+
+
+def _planned(
+    root: LiveRoot,
+    universe: Universe,
+    settings: Settings,
+    acquired: Mapping[StarName, Acquired],
+    order: Order,
+    reporter: Reporter,
+) -> Iterator[PlannedStar]:
+    """Stage and plan star by star: one star's bytes are in memory at a time."""
+    plan = Plan(root, universe, settings.install_dir)
+    below = Below(root, universe, settings.install_dir)
+    paths = path_map(root)
+    for number, (name, item) in enumerate(acquired.items(), 1):
+        reporter.progress(f"install {item.star.id}", number, len(acquired))
+        ground = Ground(epoch=order.epoch, paths=paths, below=below.of(item.star.dependencies))
+        staged = stage_star(item.archive(), item.statement, ground)
+        planned = plan.add(item.star, staged.entries)
+        below.add(name, item.star.dependencies, staged.entries)
+        yield planned
+
+
+def _tell_undone(undone: Undone | None, reporter: Reporter) -> None:
+    if undone is None:
+        return
+    if undone.took_place:
+        reporter.note("the last installation was cut off when it was done: its leftovers were cleared away")
+        return
+    reporter.note(f"the last installation was cut off: {undone.removed} of its files were removed again")
+    for path in undone.kept:
+        reporter.warn(f"{shown(path)}: was not removed: it is not what that installation put there")

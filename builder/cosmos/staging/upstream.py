@@ -1,0 +1,150 @@
+"""Galaxies as upstream publishes them: an index without `[[snapshot]]`, manifests without statements, nothing signed.
+
+    meta.toml                          [stars] name -> version, or a list of names; [checksums] name -> archive's
+    SHA-256 stars/NAME.toml                    the manifest of the one version that can be had
+    packages/NAME-VERSION.tar.gz       or what the manifest's `source = "./packages/…"` says
+
+What our statement would say is read off the archive itself, which therefore is fetched when the image is frozen. The
+result is written like any statement and pinned by its digest, so that a build makes the same one from the same
+galaxy, and refuses when manifest or archive has changed. It vouches for nothing: such a galaxy is used only where the
+operator wrote `allow-unsigned = true`.
+
+KNOWN GAP: a nebula that upstream lists without an archive cannot be frozen.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import tomli_w
+
+from cosmos.digest import Digest
+from cosmos.errors import Refused, WorldFailed
+from cosmos.limits import KIB, MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES, MIB
+from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.lock import LockedStar
+from cosmos.model.names import StarName
+from cosmos.model.star import Star
+from cosmos.model.statement import Statement, package_path
+from cosmos.model.version import Version
+from cosmos.pack.star_archive import read_star
+from cosmos.staging.source import SignedFile, Source, statement_path
+from cosmos.tables import Table
+from cosmos.transport.carrier import Carrier, NotThere
+from cosmos.tree.manifest import ManifestLine, content_root
+
+_INPUT_BYTES: Final = 64 * KIB
+_OUTPUT_BYTES: Final = 1 * MIB
+
+
+def upstream_listing(source: Source, index: GalaxyIndex) -> dict[StarName, Version]:
+    """Return the version of each star that an upstream index lists; from its manifest where the index has none."""
+    return {
+        name: Star.read(_manifest(_reached(source, name), source, name)).version if version is None else version
+        for name, version in index.newest.items()
+    }
+
+
+def statement_for(source: Source, index: GalaxyIndex, star: LockedStar) -> SignedFile:
+    """Return the statement that the lock pins: as the galaxy has it, or for upstream's galaxies, as it was made.
+
+    Raises `Refused` where what is made now is not what was made when the image was frozen.
+    """
+    if index.snapshot:
+        return source.statement(star.name, star.version, star.statement)
+    try:
+        return source.statement(star.name, star.version, star.statement)  # from the store
+    except NotThere:
+        made = upstream_statement(source, index, star.name, star.version)
+    if made.digest != star.statement:
+        raise Refused(
+            star.id,
+            f"the lock names {star.statement}, but what galaxy {source.galaxy} has now makes {made.digest}",
+            hint=f"its manifest or archive was changed: cosmos freeze --upgrade {star.name} takes what is there",
+        )
+    return made
+
+
+def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, version: Version) -> SignedFile:
+    """Return the statement that stands for `name` in an unsigned galaxy, made from its manifest and its archive.
+
+    The archive is kept in the store. Raises `Refused` where the galaxy's own checksum does not fit.
+    """
+    carrier = _reached(source, name)
+    table = _manifest(carrier, source, name)
+    star = Star.read(table)
+    if star.version != version:
+        path = f"{source.galaxy}: stars/{name}.toml"
+        raise Refused(path, f"is of version {star.version}, but {version} was asked for")
+    file = _archive_path(star)
+    data = carrier.read(file, max_bytes=MAX_STAR_ARCHIVE_BYTES)
+    archive, where = Digest.of(data), f"{source.galaxy}: {file}"
+    listed = index.checksums.get(name)
+    if listed is not None and listed != archive:
+        raise Refused(where, f"the index lists {listed}, but the file is {archive}")
+    unpacked = _unpacked_bytes(data, where)
+    contents = read_star(data, where, unpacked, script_name=star.install_script)
+    source.store.put(data)
+    statement = Statement(
+        star=star,
+        galaxy=source.galaxy,
+        seq=index.seq,
+        archive=archive,
+        file=file,
+        size_bytes=len(data),
+        unpacked_bytes=unpacked,
+        script=Digest.of(contents.script) if contents.script else None,
+        content=content_root(ManifestLine.of(entry) for entry in contents.files.values()),
+    )
+    unknown = {key: table.value(key) for key in star.warnings}  # kept, so that whoever reads it can warn of them
+    text = tomli_w.dumps({**unknown, **statement.to_toml()}).encode()
+    return SignedFile(path=statement_path(name, version), data=text, envelope=None)
+
+
+def _reached(source: Source, name: StarName) -> Carrier:
+    if source.carrier is None:
+        raise WorldFailed(
+            name,
+            f"galaxy {source.galaxy} has no statements, so that it cannot be read offline",
+            hint="run the same command without --offline",
+        )
+    return source.carrier
+
+
+def _manifest(carrier: Carrier, source: Source, name: StarName) -> Table:
+    path = f"stars/{name}.toml"
+    table = Table.parse(carrier.read(path, max_bytes=MAX_DOCUMENT_BYTES), f"{source.galaxy}: {path}")
+    if table.read("name", StarName.parse) != name:
+        raise Refused(table.source, f"is not the manifest of {name}")
+    return table
+
+
+def _archive_path(star: Star) -> str:
+    """Return where the archive is: `source` if it is a path in the galaxy, else the name by upstream's custom."""
+    if star.source.removeprefix("./").startswith("packages/"):
+        try:
+            return package_path(star.source)
+        except ValueError as error:
+            raise Refused(star.id, f"source: {error}") from error
+    return f"packages/{star.id}.tar.gz"
+
+
+def _unpacked_bytes(data: bytes, where: str) -> int:
+    """Return how many bytes the gzip members in `data` unpack to (RFC 1952), counted in bounded pieces."""
+    view, size, place = memoryview(data), 0, 0
+    while place < len(view):
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            chunk = view[place : place + _INPUT_BYTES]
+            try:
+                piece = member.decompress(chunk, _OUTPUT_BYTES)
+            except zlib.error as error:
+                raise Refused(where, "is no gzip archive, as upstream's are, or is damaged") from error
+            place += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
+            size += len(piece)
+            if size > MAX_STAR_UNPACKED_BYTES:
+                raise Refused(where, f"unpacks to more than {MAX_STAR_UNPACKED_BYTES} bytes")
+            if not piece and not chunk:
+                raise Refused(where, "is cut off")
+    return size

@@ -1,0 +1,1 @@
+"""What the maintainer's program does: make, check, sign and index stars and galaxies."""

@@ -1,0 +1,69 @@
+"""`[unpack] kernel-modules`: the modules that a recipe names, all that they need, and the files that modprobe reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cosmos.errors import NoSolution
+from cosmos.limits import MIB
+from cosmos.pack.inflate import inflated
+from cosmos.tree.entry import Entry
+from cosmos.tree.modinfo import ModuleInfo, Modules, built_in, is_module, modinfo
+from cosmos.treepath import TreePath
+
+_FOLDER: Final = re.compile(rb"(?:usr/)?lib/modules/[^/]+")
+_BUILTIN_FILES: Final = (b"modules.builtin", b"modules.builtin.modinfo")
+_MAX_MODULE_BYTES: Final = 64 * MIB  # decompressed; amdgpu has 25 MiB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelModules:
+    """The paths to keep of a package, and the files to add to them."""
+
+    kept: frozenset[TreePath]
+    made: tuple[Entry, ...]
+
+
+def kernel_modules(entries: Sequence[Entry], wanted: Sequence[str], package: str) -> KernelModules:
+    """Return `wanted` modules, what they need and their `modules.dep`, `.alias`, `.softdep`; raises `NoSolution`.
+
+    A module that is built into the kernel counts as there. What is made is as new as the newest module kept.
+    """
+    by_path = {entry.path: entry for entry in entries if entry.kind == "file"}
+    folder = _folder(by_path, package)
+    builtin = by_path.get(folder.joined(b"modules.builtin"))
+    modules = Modules(
+        files={path: _info(entry, package) for path, entry in by_path.items() if is_module(path)},
+        builtin=built_in(bytes(builtin.content)) if builtin is not None else frozenset(),
+    )
+    kept = modules.with_needs(wanted)
+    mtime = max((by_path[path].mtime for path in kept), default=0)
+    texts: Mapping[bytes, bytes] = {
+        b"modules.alias": modules.alias_file(kept),
+        b"modules.dep": modules.dependency_file(kept, folder),
+        b"modules.softdep": modules.soft_dependency_file(kept),
+    }
+    made = (
+        Entry(path=folder.joined(name), kind="file", mode=0o644, mtime=mtime, content=text)
+        for name, text in texts.items()
+        if folder.joined(name) not in by_path
+    )
+    besides = (path for name in _BUILTIN_FILES if (path := folder.joined(name)) in by_path)
+    return KernelModules(kept=frozenset((*kept, *besides)), made=tuple(made))
+
+
+def _folder(paths: Iterable[TreePath], package: str) -> TreePath:
+    found = {match[0] for path in paths if is_module(path) and (match := _FOLDER.match(path))}
+    if len(found) != 1:
+        raise NoSolution(package, f"want one folder lib/modules/VERSION with kernel modules, got {len(found)}")
+    return TreePath(found.pop())
+
+
+def _info(entry: Entry, package: str) -> ModuleInfo:
+    name = entry.path.name
+    suffix = "" if name.endswith(b".ko") else "." + name.rpartition(b".")[2].decode()
+    source = f"{package}: {entry.path.text}"
+    return modinfo(inflated(entry.content, suffix, _MAX_MODULE_BYTES, source) if suffix else entry.content, source)

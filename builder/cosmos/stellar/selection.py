@@ -1,0 +1,143 @@
+"""What a recipe keeps of the packages that it is made from (`[unpack]`, see model.star).
+
+In this order: `only`, `exclude`, then `rename`. A folder stays where something below it stays, or where the package
+ships it empty and the globs take it: so that its mode and owner are the package's. A hard link whose file was left out
+becomes the file. Two packages may bring the same folder, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cosmos.errors import Malformed, NoSolution
+from cosmos.model.star import Unpack
+from cosmos.tree.entry import Entry
+from cosmos.tree.globs import compiled, matches_any, unused
+from cosmos.treepath import TreePath
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Brought:
+    """What one package, or the source folder itself, brings."""
+
+    owner: str
+    entries: Sequence[Entry]
+
+
+def demand_good_globs(unpack: Unpack, source: str) -> None:
+    """Raise `Malformed`, naming the key, for a glob or a path that means nothing."""
+    for key, globs in (("only", unpack.only), ("exclude", unpack.exclude)):
+        for place, glob in enumerate(globs):
+            try:
+                compiled(glob)
+            except ValueError as error:
+                raise Malformed(source, f"unpack.{key}[{place}]: {error}") from error
+    _moves(unpack, source)
+
+
+def selected(brought: Brought, unpack: Unpack, besides: Collection[TreePath], source: str) -> list[Entry]:
+    """Return what `unpack` keeps of one package, in byte order, paths renamed; `besides` are paths kept in any case."""
+    entries = {entry.path: entry for entry in brought.entries}
+    kept = {path for path in entries if _is_kept(path, unpack, besides)}
+    whole = _with_links_resolved(entries, kept)
+    leaves = _leaves(entries)
+    standing = {path: entry for path, entry in whole.items() if entry.kind != "dir" or path in leaves}
+    moves = _moves(unpack, source)
+    moved = [_moved(entry, moves) for entry in standing.values()]
+    above = {parent for entry in moved for parent in entry.path.parents}
+    folders = [_moved(entry, moves) for entry in entries.values() if entry.kind == "dir" and entry.path not in standing]
+    moved += [folder for folder in folders if folder.path in above]
+    return sorted(_once(moved, brought.owner), key=lambda entry: entry.path)
+
+
+def joined(parts: Iterable[Brought]) -> list[Entry]:
+    """Return all entries as one tree, in byte order; raises `NoSolution` naming both owners of a path."""
+    owners: dict[TreePath, str] = {}
+    tree: dict[TreePath, Entry] = {}
+    for part in parts:
+        for entry in part.entries:
+            held = tree.get(entry.path)
+            if held is None:
+                tree[entry.path], owners[entry.path] = entry, part.owner
+            elif not (held.kind == entry.kind == "dir"):
+                raise NoSolution(
+                    f"/{entry.path.text}",
+                    f"is brought by {owners[entry.path]} and by {part.owner}",
+                    hint=f'leave one out: [unpack] exclude = ["{entry.path.text}"]',
+                )
+    for path in tree:
+        for parent in path.parents:
+            above = tree.get(parent)
+            if above is not None and above.kind != "dir":
+                problem = f"{owners[path]} brings it below {parent.text}, which is a {above.kind} of {owners[parent]}"
+                raise NoSolution(f"/{path.text}", problem)
+    return [tree[path] for path in sorted(tree)]
+
+
+def unmatched(unpack: Unpack, parts: Iterable[Brought]) -> tuple[str, ...]:
+    """Return the keys of `[unpack]` that fit nothing in any of the packages, in words."""
+    paths = [entry.path for part in parts for entry in part.entries]
+    rows = [f"only: {glob}" for glob in unused(unpack.only, paths)]
+    rows += [f"exclude: {glob}" for glob in unused(unpack.exclude, paths)]
+    return tuple(rows + [f"rename: {name}" for name in unused(unpack.rename, paths)])
+
+
+def _is_kept(path: TreePath, unpack: Unpack, besides: Collection[TreePath]) -> bool:
+    if path in besides:
+        return True
+    wants_all = not unpack.only and not unpack.kernel_modules
+    return (wants_all or matches_any(path, unpack.only)) and not matches_any(path, unpack.exclude)
+
+
+def _with_links_resolved(entries: Mapping[TreePath, Entry], kept: Collection[TreePath]) -> dict[TreePath, Entry]:
+    """Return the kept entries; the first of the kept links to a file that is not kept becomes that file."""
+    whole: dict[TreePath, Entry] = {}
+    heirs: dict[TreePath, TreePath] = {}
+    for path in sorted(kept):
+        entry = entries[path]
+        if entry.kind == "hardlink" and (file := TreePath(entry.target)) not in kept:
+            heir = heirs.setdefault(file, path)
+            entry = replace(entries[file], path=path) if heir == path else replace(entry, target=bytes(heir))
+        whole[path] = entry
+    return whole
+
+
+def _leaves(entries: Mapping[TreePath, Entry]) -> set[TreePath]:
+    """Return the folders that hold nothing in the package."""
+    full = {path.parent for path in entries}
+    return {path for path, entry in entries.items() if entry.kind == "dir" and path not in full}
+
+
+def _moves(unpack: Unpack, source: str) -> dict[TreePath, TreePath]:
+    moves: dict[TreePath, TreePath] = {}
+    for old, new in unpack.rename.items():
+        try:
+            moves[TreePath.rooted(old)] = TreePath.rooted(new)
+        except ValueError as error:
+            raise Malformed(source, f"unpack.rename: {error}") from error
+    return moves
+
+
+def _moved(entry: Entry, moves: Mapping[TreePath, TreePath]) -> Entry:
+    path = _new_path(entry.path, moves)
+    if entry.kind == "hardlink":
+        return replace(entry, path=path, target=bytes(_new_path(TreePath(entry.target), moves)))
+    return replace(entry, path=path) if path != entry.path else entry
+
+
+def _new_path(path: TreePath, moves: Mapping[TreePath, TreePath]) -> TreePath:
+    """Return where `path` goes: by the longest of the moves that it lies under."""
+    for old in (path, *reversed(path.parents)):
+        if old in moves:
+            return TreePath(moves[old] + path[len(old) :])
+    return path
+
+
+def _once(entries: Iterable[Entry], owner: str) -> list[Entry]:
+    tree: dict[TreePath, Entry] = {}
+    for entry in entries:
+        held = tree.setdefault(entry.path, entry)
+        if held is not entry and not (held.kind == entry.kind == "dir"):
+            raise NoSolution(f"/{entry.path.text}", f"two paths of {owner} are renamed to it")
+    return list(tree.values())

@@ -1,0 +1,115 @@
+"""Sign documents: `NAME.dsse` beside `NAME` (trust.dsse), each kind with a key of the role that signs it.
+
+What a document is, is judged by what it holds, and it is parsed whole before it is signed: nobody signs what no reader
+would take. A second key's signature is added; an envelope over other bytes than the file's is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.durable import write_durably
+from cosmos.errors import Malformed
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
+from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.lock import Lock
+from cosmos.model.statement import Statement
+from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.tables import Table
+from cosmos.trust.dsse import Envelope, Signature, assemble
+from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE
+
+ENVELOPE_SUFFIX: Final = ".dsse"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signed:
+    """What one run signed: files that got a signature, and how many had it already."""
+
+    files: tuple[Path, ...]
+    already: int
+
+
+def sign_files(files: Sequence[Path], keys: Sequence[SecretKey]) -> Signed:
+    """Sign each of `files` with every key whose role signs its kind; raises `Malformed` where no key does."""
+    added: list[Path] = []
+    already = 0
+    for file in files:
+        kind = kind_of(file, _read(file))
+        fitting = [key for key in keys if kind in SIGNED_BY[key.role]]
+        if not fitting:
+            roles = ", ".join(sorted({key.role for key in keys})) or "none"
+            wanted = " or ".join(role for role, kinds in SIGNED_BY.items() if kind in kinds)
+            raise Malformed(str(file), f"is signed by a key of the role {wanted}, and the keys given have: {roles}")
+        changed = [key for key in fitting if sign_file(file, key)]
+        added += [file] if changed else []
+        already += not changed
+    return Signed(files=tuple(added), already=already)
+
+
+def sign_file(file: Path, key: SecretKey) -> bool:
+    """Add `key`'s signature to the envelope beside `file`; return whether it was not there.
+
+    Raises `Refused` for a key whose role does not sign such a document, `Malformed` for a document that is none.
+    """
+    data = _read(file)
+    kind = kind_of(file, data)
+    added = key.signature(kind, data)
+    others = _signatures(envelope_of(file), kind, data)
+    if added in others:
+        return False
+    kept = [one for one in others if one.keyid != added.keyid]
+    write_durably(envelope_of(file), assemble(kind, data, (*kept, added)))
+    return True
+
+
+def write_document(file: Path, data: bytes) -> bool:
+    """Make `file` hold `data`, and drop an envelope that signs other bytes; return whether anything was changed."""
+    if file.is_file() and _read(file) == data:
+        return False
+    envelope = envelope_of(file)
+    if envelope.is_file() and _parsed(envelope).payload != data:
+        envelope.unlink()
+    write_durably(file, data)
+    return True
+
+
+def envelope_of(file: Path) -> Path:
+    """Return where the signatures of `file` lie."""
+    return file.with_name(file.name + ENVELOPE_SUFFIX)
+
+
+def kind_of(file: Path, data: bytes) -> str:
+    """Return the payload type of a document that can be signed here; raises `Malformed` for any other."""
+    table = Table.parse(data, str(file), max_bytes=MAX_INDEX_BYTES)
+    if "statement" in table:
+        Statement.parse(data, str(file))
+        return STAR_TYPE
+    if "lock-version" in table:
+        Lock.parse(data, str(file))
+        return LOCK_TYPE
+    if "seq" in table:
+        GalaxyIndex.parse(data, str(file))
+        return GALAXY_TYPE
+    raise Malformed(str(file), "is no statement of a star, no galaxy's index and no lock: it is not signed")
+
+
+def _read(file: Path) -> bytes:
+    return bounded_bytes(file, MAX_INDEX_BYTES)
+
+
+def _parsed(envelope: Path) -> Envelope:
+    data = bounded_bytes(envelope, MAX_INDEX_ENVELOPE_BYTES)
+    return Envelope.parse(data, str(envelope), max_bytes=MAX_INDEX_ENVELOPE_BYTES)
+
+
+def _signatures(envelope: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
+    """Return the signatures over `data` that are there already."""
+    if not envelope.is_file():
+        return ()
+    parsed = _parsed(envelope)
+    return parsed.signatures if (parsed.payload_type, parsed.payload) == (kind, data) else ()

@@ -1,0 +1,132 @@
+"""A star's source folder, `stars/NAME/`, read as data.
+
+    star.toml      the recipe (model.star)
+    install.lua    the Nova script, under the name that `install_script` gives it
+    files/…        what the star ships besides its packages
+    …              anything else is there for `build()` to see, and is not shipped
+
+What a checkout does not keep has no say: a file is 0644, or 0755 where its owner may run it; folders are 0755; root
+owns all; no file has a time of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.errors import Malformed
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.star import Recipe
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+RECIPE_FILE: Final = "star.toml"
+_FILES: Final = b"files"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFolder:
+    """A source folder, read. `files` are the entries below files/, that prefix taken away; `beside` is all the rest."""
+
+    path: Path
+    recipe: Recipe
+    script: bytes | None
+    files: Mapping[TreePath, Entry]
+    beside: Mapping[TreePath, Entry]
+
+
+def read_source_folder(path: Path) -> SourceFolder:
+    """Return the source folder at `path`; raises `Malformed`."""
+    file = path / RECIPE_FILE
+    if not file.is_file():
+        raise Malformed(str(file), "is not there", hint=f"stellar new-star {path.name} makes a new source folder")
+    recipe = Recipe.parse(bounded_bytes(file, MAX_DOCUMENT_BYTES), str(file))
+    tree = {entry.path: entry for entry in folder_entries(path)}
+    files = {
+        TreePath(entry.path.removeprefix(_FILES + b"/")): moved_up(entry)
+        for entry in tree.values()
+        if entry.path.startswith(_FILES + b"/")
+    }
+    beside = {name: entry for name, entry in tree.items() if name.split(b"/")[0] != _FILES}
+    return SourceFolder(path=path, recipe=recipe, script=_script(path, recipe), files=files, beside=beside)
+
+
+def moved_up(entry: Entry) -> Entry:
+    """Return an entry below files/ as the system's root will have it."""
+    prefix = _FILES + b"/"
+    return Entry(
+        path=TreePath(entry.path.removeprefix(prefix)),
+        kind=entry.kind,
+        mode=entry.mode,
+        uid=entry.uid,
+        gid=entry.gid,
+        mtime=entry.mtime,
+        content=entry.content,
+        target=entry.target.removeprefix(prefix) if entry.kind == "hardlink" else entry.target,
+        rdev=entry.rdev,
+        xattrs=entry.xattrs,
+    )
+
+
+def folder_entries(root: Path, *, mtime: int = 0) -> Iterator[Entry]:
+    """Yield what lies below the folder `root` as data, in byte order; raises `Malformed` for what no star may ship."""
+    room = MAX_STAR_UNPACKED_BYTES
+    for count, path in enumerate(_walked(os.fsencode(root), b"")):
+        status = os.lstat(os.path.join(os.fsencode(root), path))  # noqa: PTH118 - names are bytes, which Path is not
+        room -= status.st_size if stat.S_ISREG(status.st_mode) else 0
+        if room < 0 or count >= MAX_STAR_ENTRIES:
+            raise Malformed(str(root), f"is larger than a star may be, at {os.fsdecode(path)}")
+        yield _entry(os.fsencode(root), path, status, mtime)
+
+
+def bounded_bytes(file: Path, max_bytes: int) -> bytes:
+    """Return the bytes of `file`; raises `Malformed` where it has more than `max_bytes`."""
+    with file.open("rb") as stream:
+        data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise Malformed(str(file), f"has more than {max_bytes} bytes")
+    return data
+
+
+def _walked(root: bytes, below: bytes) -> Iterator[bytes]:
+    folder = root + b"/" + below if below else root
+    with os.scandir(folder) as found:
+        children = sorted((child.name, child.is_dir(follow_symlinks=False)) for child in found)
+    for name, is_folder in children:
+        path = below + b"/" + name if below else name
+        yield path
+        if is_folder:
+            yield from _walked(root, path)
+
+
+def _entry(root: bytes, raw: bytes, status: os.stat_result, mtime: int) -> Entry:
+    full = root + b"/" + raw
+    try:
+        path = TreePath.parse(raw)
+    except ValueError as error:
+        raise Malformed(os.fsdecode(root), str(error)) from error
+    if stat.S_ISDIR(status.st_mode):
+        return Entry(path=path, kind="dir", mode=0o755, mtime=mtime)
+    if stat.S_ISLNK(status.st_mode):
+        return Entry(path=path, kind="symlink", mode=0o777, mtime=mtime, target=os.readlink(full))  # noqa: PTH115 - names are bytes
+    if not stat.S_ISREG(status.st_mode):
+        raise Malformed(os.fsdecode(full), "is no file, folder or symlink; a Nova script makes other things")
+    mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+    return Entry(path=path, kind="file", mode=mode, mtime=mtime, content=Path(os.fsdecode(full)).read_bytes())
+
+
+def _script(path: Path, recipe: Recipe) -> bytes | None:
+    if not recipe.install_script:
+        return None
+    try:
+        name = TreePath.parse(recipe.install_script)
+    except ValueError as error:
+        raise Malformed(str(path / RECIPE_FILE), f"install_script: {error}") from error
+    file = path / os.fsdecode(name)
+    if not file.is_file():
+        raise Malformed(str(file), "is not there, but star.toml names it as install_script")
+    return bounded_bytes(file, MAX_SCRIPT_BYTES)

@@ -1,0 +1,24 @@
+"""A reporter that remembers what it was told."""
+
+from __future__ import annotations
+
+
+class Remembering:
+    """What was said, by kind."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)

@@ -1,0 +1,118 @@
+"""`cosmos freeze` of a system: everything that is installed is pinned, or nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system, in_dependency_order
+from cosmos.device.install import Order, install
+from cosmos.device.root import LiveRoot
+from cosmos.device.settings import Settings, write_settings
+from cosmos.device.system import read_universe, rendered
+from cosmos.digest import Digest
+from cosmos.errors import NoSolution
+from cosmos.model.lock import Lock
+from cosmos.model.names import StarName
+from cosmos.model.reporter import Silent
+from cosmos.model.universe import UNIVERSE_PATH, Installed
+from cosmos.model.version import ANY_VERSION, Version
+from cosmos.resolve.resolving import Wish
+from cosmos.treepath import TreePath
+
+EPOCH = 1_767_225_600
+
+
+def put(root: Path, *names: str) -> None:
+    wishes = [Wish(who="user", name=StarName(name), constraint=ANY_VERSION) for name in names]
+    with LiveRoot.open(root) as live:
+        install(live, Order(wishes=wishes, offline=False, epoch=EPOCH), Silent())
+
+
+def frozen(root: Path) -> Frozen:
+    with LiveRoot.open(root) as live:
+        return freeze_system(live, Silent(), offline=False)
+
+
+@pytest.fixture
+def filled(galaxy, system: Path) -> Path:
+    galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z"})
+    galaxy.star("tool", "2.0.0", {"usr/bin/tool": b"t"}, dependencies={"zlib": "^1.3"})
+    put(system, "tool")
+    return system
+
+
+def test_everything_installed_is_pinned_in_dependency_order(galaxy, filled: Path) -> None:
+    galaxy.star("zlib", "1.4.0", {"usr/lib/libz.so.1": b"newer"})
+    made = frozen(filled)
+    data = (filled / str(LOCK_PATH)).read_bytes()
+    lock = Lock.parse(data, "universe.lock.toml")
+    assert lock == made.lock
+    assert [star.id for star in lock.stars] == ["zlib-1.3.1", "tool-2.0.0"]
+    archive = (galaxy.folder / lock.stars[0].file).read_bytes()
+    assert (lock.stars[0].archive, lock.stars[0].size_bytes) == (Digest.of(archive), len(archive))
+    assert lock.stars[0].signers == (galaxy.signers["author"].public.id,)
+    assert {str(name): limit.text for name, limit in lock.request.stars.items()} == {"tool": "=2.0.0"}
+    assert lock.galaxies[0].index == Digest.of((galaxy.folder / "meta.toml").read_bytes())
+
+
+def test_the_same_system_freezes_to_the_same_bytes(filled: Path) -> None:
+    assert frozen(filled).changed
+    before = (filled / str(LOCK_PATH)).read_bytes()
+    assert not frozen(filled).changed
+    assert (filled / str(LOCK_PATH)).read_bytes() == before
+
+
+def test_a_galaxy_that_is_away_is_named_with_every_star_and_nothing_is_written(galaxy, filled: Path) -> None:
+    galaxy.folder.rename(galaxy.folder.with_name("unplugged"))
+    with pytest.raises(NoSolution) as caught:
+        frozen(filled)
+    for word in ("2 stars cannot be pinned", "zlib: its galaxy core cannot be reached", "tool: ", "no galaxy is there"):
+        assert word in str(caught.value)
+    assert not (filled / str(LOCK_PATH)).exists()
+
+
+def test_a_galaxy_that_has_another_archive_by_now_is_refused(galaxy, filled: Path) -> None:
+    galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"other bytes under the same version"})
+    galaxy.drop(0)
+    with pytest.raises(NoSolution, match=r"zlib: 1\.3\.1 was installed from sha256:.*, but galaxy core now has"):
+        frozen(filled)
+
+
+def test_a_version_that_its_galaxy_gave_up_is_named(galaxy, filled: Path) -> None:
+    galaxy.drop(1)
+    with pytest.raises(NoSolution, match=r"tool: galaxy core has no version 2\.0\.0 any more"):
+        frozen(filled)
+
+
+def test_a_star_that_upstream_recorded_cannot_be_pinned(filled: Path) -> None:
+    with LiveRoot.open(filled) as root:
+        universe = read_universe(root)
+        old = Installed(version=Version(1, 0, 0), files=(TreePath(b"x"),))
+        root.replace_document(
+            UNIVERSE_PATH, rendered(replace(universe, installed={**universe.installed, StarName("old"): old}))
+        )
+    with pytest.raises(NoSolution, match="old: its universe does not record where it came from"):
+        frozen(filled)
+
+
+def test_keys_that_are_no_longer_pinned_pin_nothing(filled: Path) -> None:
+    (filled / "etc/cosmos/trust.toml").unlink()
+    with pytest.raises(NoSolution, match="cannot be pinned"):
+        frozen(filled)
+
+
+def test_settings_without_the_galaxy_are_told(filled: Path) -> None:
+    with LiveRoot.open(filled) as root:
+        write_settings(root, Settings())
+    with pytest.raises(NoSolution, match="its galaxy core cannot be reached"):
+        frozen(filled)
+
+
+def test_a_circle_of_dependencies_is_named() -> None:
+    one = Installed(version=Version(1, 0, 0), files=(), dependencies=(StarName("b"),))
+    other = replace(one, dependencies=(StarName("a"),))
+    with pytest.raises(NoSolution, match="a -> b -> a"):
+        in_dependency_order({StarName("a"): one, StarName("b"): other})

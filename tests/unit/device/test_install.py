@@ -1,0 +1,537 @@
+"""Installing stars from a signed galaxy into a system: everything to the end, or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cosmos.device.install import Installation, Order, install, recover, rehearse
+from cosmos.device.journal import JOURNAL_PATH
+from cosmos.device.kernel import Kernel
+from cosmos.device.root import LiveRoot
+from cosmos.device.settings import Settings, read_settings, write_settings
+from cosmos.device.system import TRUST_PATH, initialise, read_universe, rendered
+from cosmos.device.verify import verify_system
+from cosmos.digest import Digest
+from cosmos.errors import NoSolution, Refused, ScriptFailed, WorldFailed
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.image import GalaxySource
+from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
+from cosmos.model.reporter import Silent
+from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
+from cosmos.model.version import ANY_VERSION, Constraint, Version
+from cosmos.resolve.resolving import Wish
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+EPOCH = 1_767_225_600
+
+
+def order(*names: str, who: str = "user", offline: bool = False) -> Order:
+    wishes = []
+    for text in names:
+        name, at, limit = text.partition("@")
+        wishes.append(Wish(who=who, name=StarName(name), constraint=Constraint.parse(limit) if at else ANY_VERSION))
+    return Order(wishes=wishes, offline=offline, epoch=EPOCH)
+
+
+def installed(root: Path, *names: str, kernel: Kernel | None = None) -> Installation:
+    with LiveRoot.open(root, kernel) as live:
+        return install(live, order(*names), Silent())
+
+
+def universe_of(root: Path) -> Universe:
+    with LiveRoot.open(root) as live:
+        return read_universe(live)
+
+
+def tree(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything below `root` but the cache and the empty journal: mode, and bytes or target."""
+    found: dict[str, tuple[int, bytes]] = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        mode = path.lstat().st_mode
+        if name.startswith("var/cache") or name == "var/lib/cosmos/journal":
+            continue
+        held = path.read_bytes() if stat.S_ISREG(mode) else os.fsencode(path.readlink()) if stat.S_ISLNK(mode) else b""
+        found[name] = (mode, held)
+    return found
+
+
+def own(path: str, kind: str = "file", mode: int = 0o644, **other: object) -> Entry:
+    return Entry(**{"path": TreePath.parse(path), "kind": kind, "mode": mode, **other})
+
+
+def test_a_star_and_what_it_needs_are_laid_recorded_and_verified(galaxy, system: Path) -> None:
+    galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z"})
+    galaxy.star(
+        "tool",
+        "2.0.0",
+        {
+            "usr/bin/tool": own("usr/bin/tool", mode=0o755, content=b"program"),
+            "usr/bin/t": own("usr/bin/t", "hardlink", 0o755, target=b"usr/bin/tool"),
+            "usr/lib/libz.so": own("usr/lib/libz.so", "symlink", 0o777, target=b"libz.so.1"),
+        },
+        dependencies={"zlib": "^1.3"},
+    )
+    done = installed(system, "tool")
+    assert [chosen.star.id for chosen in done.stars] == ["zlib-1.3.1", "tool-2.0.0"]
+    assert (system / "usr/bin/tool").read_bytes() == b"program"
+    assert (system / "usr/bin/tool").stat().st_ino == (system / "usr/bin/t").stat().st_ino
+    assert (system / "usr/lib/libz.so").read_bytes() == b"z"
+    universe = universe_of(system)
+    assert universe.installed[StarName("zlib")].wanted_by == ("tool",)
+    assert universe.installed[StarName("tool")].wanted_by == ("user",)
+    assert universe.installed[StarName("tool")].dependencies == ("zlib",)
+    assert verify_system(system).differences == ()
+    assert not (system / str(JOURNAL_PATH)).exists()
+
+
+def test_what_is_installed_is_kept_and_gains_a_reason(galaxy, system: Path) -> None:
+    galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z"})
+    galaxy.star("tool", files={"usr/bin/tool": b"t"}, dependencies={"zlib": "*"})
+    installed(system, "tool")
+    galaxy.star("zlib", "1.4.0", {"usr/lib/libz.so.1": b"newer"})
+    galaxy.star("more", files={"usr/bin/more": b"m"}, dependencies={"zlib": ">=1.3"})
+    done = installed(system, "zlib", "more")
+    assert [chosen.star.id for chosen in done.stars] == ["more-1.0.0"]
+    assert done.kept == ("zlib",)
+    assert (system / "usr/lib/libz.so.1").read_bytes() == b"z"
+    assert set(universe_of(system).installed[StarName("zlib")].wanted_by) == {"tool", "user", "more"}
+    before = tree(system)
+    assert installed(system, "zlib", "more").stars == ()
+    assert tree(system) == before
+
+
+def test_a_star_that_needs_another_version_of_what_is_installed_is_refused(galaxy, system: Path) -> None:
+    galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z"})
+    installed(system, "zlib")
+    galaxy.star("zlib", "2.0.0", {"usr/lib/libz.so.2": b"z"})
+    galaxy.star("new", files={"usr/bin/new": b"n"}, dependencies={"zlib": "^2"})
+    before = tree(system)
+    with pytest.raises(NoSolution, match="zlib"):
+        installed(system, "new")
+    assert tree(system) == before
+
+
+def test_an_installed_star_is_heard_when_it_conflicts(galaxy, system: Path) -> None:
+    galaxy.star("zlib", files={"a": b"z"}, conflicts={"zlib-ng": "*"})
+    galaxy.star("zlib-ng", files={"b": b"z"})
+    installed(system, "zlib")
+    with pytest.raises(NoSolution, match="conflicts with zlib-ng"):
+        installed(system, "zlib-ng")
+
+
+def test_what_an_installed_star_provides_is_enough(galaxy, system: Path) -> None:
+    galaxy.star("dropbear", files={"a": b"z"}, provides={"ssh-server": "1.0.0"})
+    galaxy.star("openssh", files={"b": b"z"}, provides={"ssh-server": "9.0.0"})
+    galaxy.star("remote", dependencies={"ssh-server": "*"}, type="nebula")
+    installed(system, "dropbear")
+    assert [chosen.star.name for chosen in installed(system, "remote").stars] == ["remote"]
+    assert universe_of(system).installed[StarName("remote")].dependencies == ("dropbear",)
+
+
+def test_a_star_lands_where_the_systems_own_links_lead(galaxy, system: Path) -> None:
+    (system / "usr/bin").mkdir(parents=True)
+    (system / "run").mkdir()
+    (system / "bin").symlink_to("usr/bin")
+    (system / "var/run").symlink_to("/run")
+    galaxy.star(
+        "old",
+        files={
+            "bin/x": b"x",
+            "bin/y": own("bin/y", "hardlink", 0o755, target=b"bin/x"),
+            "var/run/old/pid": b"1",
+        },
+    )
+    installed(system, "old")
+    assert (system / "usr/bin/x").stat().st_ino == (system / "usr/bin/y").stat().st_ino
+    assert (system / "run/old/pid").read_bytes() == b"1"
+    files = set(universe_of(system).installed[StarName("old")].files)
+    assert {TreePath(b"usr/bin/x"), TreePath(b"usr/bin/y"), TreePath(b"run/old/pid")} <= files
+    assert verify_system(system).differences == ()
+
+
+def test_a_system_whose_var_is_a_link_is_a_system_too(galaxy, system: Path) -> None:
+    (system / "data").mkdir()
+    (system / "var").rename(system / "data/var")
+    (system / "var").symlink_to("/data/var")
+    galaxy.star("s", files={"usr/f": b"s", "var/g": b"g"})
+    installed(system, "s")
+    assert (system / "data/var/g").exists()
+    assert verify_system(system).is_good
+    galaxy.star("evil", files={"data/var/lib/cosmos/new-state": b"mine"})
+    with pytest.raises(Refused, match="is cosmos's own"):
+        installed(system, "evil")
+
+
+def test_stars_go_below_the_operators_install_dir(galaxy, system: Path) -> None:
+    with LiveRoot.open(system) as root:
+        write_settings(root, replace(read_settings(root), install_dir=TreePath(b"opt/stars")))
+    galaxy.star("tool", files={"bin/t": b"t", "bin/u": own("bin/u", "hardlink", 0o755, target=b"bin/t")})
+    installed(system, "tool")
+    assert (system / "opt/stars/bin/u").read_bytes() == b"t"
+    assert verify_system(system).differences == ()
+
+
+def test_a_script_runs_on_the_star_alone_and_sees_its_dependencies(galaxy, system: Path) -> None:
+    galaxy.star("base", files={"usr/lib/base": b"b"})
+    (system / "host-only").write_text("not for scripts")
+    galaxy.star(
+        "scripted",
+        files={"tool": b"t"},
+        script="""
+function install()
+  copy("tool", "/usr/bin/tool")
+  chmod("/usr/bin/tool", "0755")
+  symlink("tool", "/usr/bin/alias")
+  if exists("/usr/lib/base") then mkdir("/usr/share/saw-base") end
+  if exists("/host-only") then mkdir("/usr/share/saw-host") end
+end
+""",
+        dependencies={"base": "*"},
+    )
+    installed(system, "scripted")
+    assert (system / "usr/bin/alias").read_bytes() == b"t"
+    assert (system / "usr/share/saw-base").is_dir()
+    assert not (system / "usr/share/saw-host").exists()
+    galaxy.star(
+        "later",
+        files={"f": b""},
+        script='function install() if exists("/usr/lib/base") then mkdir("/saw") end end',
+        dependencies={"base": "*"},
+    )
+    installed(system, "later")
+    assert (system / "saw").is_dir(), "an installed dependency is seen as a new one is"
+
+
+def test_a_script_that_fails_changes_nothing(galaxy, system: Path) -> None:
+    galaxy.star("good", files={"usr/good": b"g"})
+    galaxy.star("bad", files={"f": b""}, script="function install() error('no') end", dependencies={"good": "*"})
+    before = tree(system)
+    with pytest.raises(ScriptFailed):
+        installed(system, "bad")
+    assert tree(system) == before
+
+
+@pytest.mark.parametrize(
+    ("prepare", "sentence"),
+    [
+        (lambda root: (root / "usr").write_text(""), "/usr"),
+        (
+            lambda root: ((root / "usr").mkdir(), (root / "usr/f").write_text("mine")),
+            "it is there already and belongs to no star",
+        ),
+        (
+            lambda root: ((root / "usr").mkdir(), (root / "usr/f").symlink_to("/etc")),
+            "it is there already and belongs to no star",
+        ),
+        (lambda root: ((root / "usr").mkdir(), (root / "usr/f").mkdir()), "it is there already and belongs to no star"),
+    ],
+)
+def test_what_is_in_the_way_is_named_and_left(
+    galaxy, system: Path, prepare: Callable[[Path], object], sentence: str
+) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    prepare(system)
+    before = tree(system)
+    with pytest.raises(NoSolution, match=sentence):
+        installed(system, "s")
+    assert tree(system) == before
+
+
+def test_two_stars_may_not_own_one_path(galaxy, system: Path) -> None:
+    galaxy.star("one", files={"usr/f": b"1"})
+    galaxy.star("two", files={"usr/f": b"1"})
+    with pytest.raises(NoSolution, match="both one and two bring it"):
+        installed(system, "one", "two")
+    installed(system, "one")
+    with pytest.raises(NoSolution, match="both one and two bring it"):
+        installed(system, "two")
+    assert list(universe_of(system).installed) == ["one"]
+
+
+def test_a_path_of_a_star_that_upstream_recorded_is_owned(galaxy, system: Path) -> None:
+    with LiveRoot.open(system) as root:
+        old = Installed(version=Version(1, 0, 0), files=(TreePath(b"usr/f"),))
+        root.replace_document(UNIVERSE_PATH, rendered(replace(read_universe(root), installed={StarName("old"): old})))
+    galaxy.star("s", files={"usr/f": b"s"})
+    with pytest.raises(NoSolution, match="both old and s bring it"):
+        installed(system, "s")
+
+
+@pytest.mark.parametrize(
+    "path", ["etc/cosmos/trust.toml", "var/lib/cosmos/universe.toml", "var/lib/cosmos/journal/install"]
+)
+def test_no_star_may_bring_cosmos_own_state(galaxy, system: Path, path: str) -> None:
+    galaxy.star("evil", files={path: b"mine now"})
+    before = tree(system)
+    with pytest.raises(Refused, match="is cosmos's own"):
+        installed(system, "evil")
+    assert tree(system) == before
+
+
+def test_a_star_by_a_key_that_is_not_pinned_is_refused(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/f": b"s"}, signer=SecretKey.generate(KeyName("mallory"), "author"))
+    before = tree(system)
+    with pytest.raises(Refused):
+        installed(system, "s")
+    assert tree(system) == before
+
+
+def test_without_trust_nothing_is_installed(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    (system / str(TRUST_PATH)).unlink()
+    with pytest.raises((Refused, NoSolution)):
+        installed(system, "s")
+    assert not (system / "usr").exists()
+
+
+@pytest.mark.parametrize(
+    "which", ["packages/s-1.0.0.tar.zst", "stars/s-1.0.0.toml", "stars/s-1.0.0.toml.dsse", "meta.toml"]
+)
+def test_a_changed_byte_in_the_galaxy_is_refused(galaxy, system: Path, which: str) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    file = galaxy.folder / which
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    before = tree(system)
+    with pytest.raises((Refused, NoSolution)) as caught:
+        installed(system, "s")
+    assert caught.value.exit_code in (3, 4)
+    assert tree(system) == before
+
+
+def test_a_rehearsal_says_all_and_lays_nothing(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    before = tree(system)
+    with LiveRoot.open(system) as root:
+        would = rehearse(root, order("s"), Silent())
+    assert [chosen.star.id for chosen in would.stars] == ["s-1.0.0"]
+    assert TreePath(b"usr/f") in would.records[StarName("s")].files
+    assert tree(system) == before
+    (system / "usr").mkdir()
+    (system / "usr/f").write_text("")
+    with LiveRoot.open(system) as root, pytest.raises(NoSolution, match="is there already"):
+        rehearse(root, order("s"), Silent())
+
+
+def test_offline_leaves_remote_galaxies_out_and_says_so(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    with LiveRoot.open(system) as root:
+        remote = GalaxySource(name=GalaxyName("far"), url="http://192.0.2.1:1/galaxy")
+        write_settings(root, Settings(galaxies=(*read_settings(root).galaxies, remote)))
+        warned: list[str] = []
+        reporter = Silent()
+        reporter.warn = warned.append  # type: ignore[method-assign]  # a test's ear
+        install(root, order("s", offline=True), reporter)
+    assert warned == ["left out: far: http://192.0.2.1:1/galaxy is not reached offline"]
+    assert (system / "usr/f").exists()
+
+
+class FullDisk(Kernel):
+    """A kernel whose disk turns out to be full when everything is written."""
+
+    def sync_file_system(self, descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_leaves_the_system_as_it_was(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/share/s/f": b"s" * 100_000})
+    before = tree(system)
+    with pytest.raises(WorldFailed, match="no space left"):
+        installed(system, "s", kernel=FullDisk())
+    assert tree(system) == before
+
+
+class Killed(Kernel):
+    """A kernel under which the process is killed at its `at`-th call."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self._left = at
+
+    def _maybe_die(self) -> None:
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
+
+    def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
+        self._maybe_die()
+        return super().open_inside(folder, path, flags, resolve=resolve, mode=mode)
+
+    def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
+        self._maybe_die()
+        super().rename_new(folder, old, new)
+
+
+def test_killed_at_any_step_the_system_is_as_before_or_complete(galaxy, system: Path) -> None:
+    galaxy.star("base", files={"usr/lib/base/b": b"b" * 5000})
+    galaxy.star(
+        "s",
+        files={
+            "usr/share/s/f": b"s" * 5000,
+            "usr/share/s/g": own("usr/share/s/g", "hardlink", 0o755, target=b"usr/share/s/f"),
+            "usr/share/s/l": own("usr/share/s/l", "symlink", 0o777, target=b"f"),
+        },
+        dependencies={"base": "*"},
+    )
+    nothing = tree(system)
+    seen = {"as before": 0, "complete": 0}
+    step = 0
+    while True:
+        child = os.fork()
+        if child == 0:
+            try:
+                installed(system, "s", kernel=Killed(step))
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        was_killed = os.WIFSIGNALED(status)
+        assert was_killed or os.WEXITSTATUS(status) == 0
+        with LiveRoot.open(system) as root:
+            whole = bool(read_universe(root).installed)
+        seen["complete" if whole else "as before"] += 1
+        if whole:
+            assert all((system / path).exists() for path in ("usr/lib/base/b", "usr/share/s/g", "usr/share/s/l"))
+        if not was_killed:
+            break
+        recover_by_the_next_command(system)
+        if whole:
+            assert verify_system(system).differences == ()
+            reset(system)
+        assert tree(system) == nothing, f"killed at step {step}"
+        step += 1
+    assert seen["as before"] > 20
+    assert verify_system(system).differences == ()
+    assert Digest.of((system / "usr/share/s/f").read_bytes()) == Digest.of(b"s" * 5000)
+
+
+def test_killed_while_undoing_the_next_command_undoes_the_rest(galaxy, system: Path) -> None:
+    galaxy.star("s", files={f"usr/share/s/{number}": b"s" for number in range(6)})
+    nothing = tree(system)
+    step = 0
+    while True:
+        with pytest.raises(WorldFailed):
+            installed(system, "s", kernel=FullDiskAndDead())
+        assert (system / str(JOURNAL_PATH)).exists(), "the point of this test is a system that was left in the middle"
+        child = os.fork()
+        if child == 0:
+            try:
+                with LiveRoot.open(system, Killed(step)) as root:
+                    recover(root)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+        recover_by_the_next_command(system)
+        assert tree(system) == nothing, f"killed at step {step}"
+        if not os.WIFSIGNALED(status):
+            break
+        step += 1
+    assert step > 10
+
+
+class FullDiskAndDead(Kernel):
+    """A kernel that fails when everything is published, and from then on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._synced = 0
+
+    def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
+        if self._synced > 1:
+            raise OSError(5, "Input/output error")
+        return super().open_inside(folder, path, flags, resolve=resolve, mode=mode)
+
+    def sync_file_system(self, descriptor: int) -> None:
+        self._synced += 1
+        if self._synced > 1:
+            raise OSError(28, "No space left on device")
+
+
+def recover_by_the_next_command(system: Path) -> None:
+    """Run some other installation, which fails for want of a star, but settles first."""
+    with pytest.raises(NoSolution):
+        installed(system, "no-such-star")
+
+
+def reset(system: Path) -> None:
+    """Take the system back to nothing installed."""
+    with LiveRoot.open(system) as root:
+        universe = read_universe(root)
+        for path in sorted((path for star in universe.installed.values() for path in star.files), reverse=True):
+            found = root.stat(path)
+            if found is not None and stat.S_ISDIR(found.st_mode):
+                root.remove_empty_folder(path)
+            else:
+                root.remove(path)
+        root.replace_document(UNIVERSE_PATH, rendered(replace(universe, installed={})))
+
+
+def test_an_ordinary_user_lays_a_system_of_his_own_and_is_told_what_he_cannot_set(
+    galaxy, open_folder: Path, as_nobody: Callable[[Callable[[], str]], str]
+) -> None:
+    galaxy.star("s", files={"usr/f": own("usr/f", mode=0o4755, content=b"s", uid=12, gid=34)})
+    shutil.copytree(galaxy.folder, open_folder / "galaxy")
+    root = open_folder / "root"
+    root.mkdir()
+    trust = galaxy.trust()
+    os.chown(root, 65534, 65534)
+
+    def work() -> str:
+        with LiveRoot.open(root) as live:
+            initialise(live, arch=Arch("x86_64"), version="1")
+            source = GalaxySource(name=GalaxyName("core"), url=str(open_folder / "galaxy"))
+            write_settings(live, Settings(galaxies=(source,)))
+            live.replace_document(TRUST_PATH, trust)
+            done = install(live, order("s"), Silent())
+        verdict = verify_system(root)
+        return f"{done.unowned} {verdict.differences} {verdict.owners_judged}"
+
+    # the two entries that belong to somebody else: the file, and root's folder /usr
+    assert as_nobody(work) == "2 () False"
+    assert (root / "usr/f").stat().st_uid == 65534
+    assert stat.S_IMODE((root / "usr/f").stat().st_mode) == 0o4755
+    recorded = {str(entry.path): entry.uid for entry in universe_of(root).installed[StarName("s")].entries}
+    assert recorded == {"usr": 0, "usr/f": 12}
+    if os.geteuid() == 0:
+        os.chown(root, 0, 0)
+        assert any(
+            "belongs to 65534:65534, was installed for 12:34" in str(one) for one in verify_system(root).differences
+        )
+
+
+def test_an_ordinary_user_cannot_change_roots_system_and_is_told_how(
+    galaxy, open_folder: Path, as_nobody: Callable[[Callable[[], str]], str]
+) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    shutil.copytree(galaxy.folder, open_folder / "galaxy")
+    (open_folder / "cache").mkdir(mode=0o777)
+    (open_folder / "cache").chmod(0o777)
+    with LiveRoot.open(open_folder) as live:
+        initialise(live, arch=Arch("x86_64"), version="1")
+        source = GalaxySource(name=GalaxyName("core"), url=str(open_folder / "galaxy"))
+        write_settings(live, Settings(galaxies=(source,), cache_dir=TreePath(b"cache")))
+        live.replace_document(TRUST_PATH, galaxy.trust())
+
+    def work() -> str:
+        with LiveRoot.open(open_folder) as live:
+            try:
+                install(live, order("s"), Silent())
+            except WorldFailed as error:
+                return f"{error} ({error.hint})"
+        return "installed"
+
+    assert as_nobody(work) == "/var/lib/cosmos/journal: permission denied (run it as root)"
+    assert not (open_folder / "usr").exists()

@@ -1,0 +1,398 @@
+"""From wishes to stars: the newest that fits, the kept before the newer, and sentences where nothing fits."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosmos.errors import NoSolution
+from cosmos.model.names import Arch, GalaxyName, StarName
+from cosmos.model.version import Constraint, Version
+from cosmos.resolve.library import Facts, Galaxies, Library
+from cosmos.resolve.resolving import Resolved, Wish, resolve
+from fakes.libraries import Shelf, facts
+
+MACHINE = Arch("x86_64")
+
+
+def wished(wishes: Mapping[str, str], who: str = "image") -> list[Wish]:
+    return [Wish(who=who, name=StarName(name), constraint=Constraint.parse(text)) for name, text in wishes.items()]
+
+
+def chosen(
+    wishes: Mapping[str, str] | list[Wish],
+    library: Library | Mapping[str, Facts],
+    kept: Mapping[str, str] | None = None,
+) -> tuple[Resolved, ...]:
+    shelf = Shelf(library) if isinstance(library, Mapping) else library
+    old = {StarName(name): Version.parse(text) for name, text in (kept or {}).items()}
+    return resolve(wishes if isinstance(wishes, list) else wished(wishes), shelf, MACHINE, old)
+
+
+def names(found: tuple[Resolved, ...]) -> list[str]:
+    return [str(row.star) for row in found]
+
+
+def sentence(wishes: Mapping[str, str] | list[Wish], library: Library | Mapping[str, Facts]) -> str:
+    with pytest.raises(NoSolution) as caught:
+        chosen(wishes, library)
+    return str(caught.value)
+
+
+# What is chosen.
+
+
+def test_the_newest_version_that_fits_everyone_is_chosen() -> None:
+    library = {
+        "nano 7.2.0": facts({"zlib": "<2"}),
+        "zlib 1.2.0": facts(),
+        "zlib 1.3.1": facts(),
+        "zlib 2.0.0": facts(),
+    }
+    assert names(chosen({"nano": "*"}, library)) == ["zlib 1.3.1", "nano 7.2.0"]
+
+
+def test_an_older_version_is_chosen_where_the_newest_cannot_stand_with_the_others() -> None:
+    library = {
+        "nano 7.0.0": facts({"zlib": "^1"}),
+        "nano 8.0.0": facts({"zlib": "^2"}),
+        "bash 5.0.0": facts({"zlib": "^1"}),
+        "zlib 1.3.1": facts(),
+        "zlib 2.0.0": facts(),
+    }
+    assert names(chosen({"nano": "*", "bash": "*"}, library)) == ["zlib 1.3.1", "bash 5.0.0", "nano 7.0.0"]
+
+
+def test_a_star_that_was_only_tried_on_the_way_is_left_out() -> None:
+    library = {
+        "a 2.0.0": facts({"helper": "*", "b": "^2"}),
+        "a 1.0.0": facts(),
+        "b 1.0.0": facts(),
+        "helper 1.0.0": facts(),
+    }
+    assert names(chosen({"a": "*", "b": "*"}, library)) == ["a 1.0.0", "b 1.0.0"]
+
+
+def test_a_pre_release_is_chosen_only_where_a_constraint_names_one() -> None:
+    library = {"a 1.0.0": facts(), "a 1.1.0-rc.1": facts()}
+    assert names(chosen({"a": "*"}, library)) == ["a 1.0.0"]
+    assert names(chosen({"a": "^1.1.0-rc.1"}, library)) == ["a 1.1.0-rc.1"]
+
+
+def test_a_release_goes_before_a_newer_pre_release() -> None:
+    library = {"a 1.1.0-rc.1": facts(), "a 1.1.0": facts(), "a 1.1.0-rc.2": facts()}
+    assert names(chosen({"a": ">=1.1.0-rc.1"}, library)) == ["a 1.1.0"]
+
+
+def test_builds_of_one_version_are_told_apart() -> None:
+    library = {"a 1.0.0+b1": facts(), "a 1.0.0+b2": facts()}
+    assert names(chosen({"a": "*"}, library)) == ["a 1.0.0+b2"]
+    assert names(chosen({"a": "=1.0.0+b1"}, library)) == ["a 1.0.0+b1"]
+
+
+def test_a_kept_version_stays_while_it_fits_and_moves_when_it_must() -> None:
+    library = {"zlib 1.2.0": facts(), "zlib 1.3.1": facts(), "nano 7.2.0": facts({"zlib": ">=1.3"})}
+    assert names(chosen({"zlib": "*"}, library, {"zlib": "1.2.0"})) == ["zlib 1.2.0"]
+    assert names(chosen({"zlib": "*"}, library, {"zlib": "1.1.0"})) == ["zlib 1.3.1"]
+    assert names(chosen({"zlib": "*", "nano": "*"}, library, {"zlib": "1.2.0"})) == ["zlib 1.3.1", "nano 7.2.0"]
+
+
+def test_only_stars_that_run_on_the_machine_are_chosen() -> None:
+    library = {"a 2.0.0": facts(arch="aarch64"), "a 1.0.0": facts(arch="x86_64"), "b 1.0.0": facts(arch="any")}
+    assert names(chosen({"a": "*", "b": "*"}, library)) == ["a 1.0.0", "b 1.0.0"]
+
+
+def test_who_wants_a_star_is_told() -> None:
+    library = {"nano 7.2.0": facts({"zlib": "*"}), "zlib 1.3.1": facts(), "lone 1.0.0": facts()}
+    found = chosen(
+        [*wished({"zlib": "*", "nano": "*"}), *wished({"nano": "^7"}, "constellation:tools"), *wished({"lone": "*"})],
+        library,
+    )
+    assert {str(row.star.name): row.wanted_by for row in found} == {
+        "lone": ("image",),
+        "zlib": ("image", "nano"),
+        "nano": ("constellation:tools", "image"),
+    }
+    assert [row.dependencies for row in found] == [(), (), ("zlib",)]
+
+
+def test_facts_are_asked_for_only_where_a_star_comes_into_question() -> None:
+    shelf = Shelf(
+        {"a 1.0.0": facts(), "a 2.0.0": facts(), "b 1.0.0": facts(), "c 1.0.0": facts(provides={"d": "1.0.0"})}
+    )
+    chosen({"a": "*"}, shelf)
+    assert set(shelf.asked) == {"a 2.0.0"}
+
+
+# What a star provides and what it conflicts with.
+
+
+def test_a_name_that_nobody_lists_is_provided_by_another_star() -> None:
+    library = {"nano 7.2.0": facts({"libz": "^1"}), "zlib-ng 2.1.0": facts(provides={"libz": "1.3.0"})}
+    found = chosen({"nano": "*"}, library)
+    assert names(found) == ["zlib-ng 2.1.0", "nano 7.2.0"]
+    assert found[1].dependencies == ("zlib-ng",)
+    assert found[0].wanted_by == ("nano",)
+
+
+def test_what_is_provided_has_a_version_as_well() -> None:
+    library = {"nano 7.2.0": facts({"libz": "^1"}), "zlib-ng 2.1.0": facts(provides={"libz": "2.0.0"})}
+    assert "nano 7.2.0 wants libz ^1" in sentence({"nano": "*"}, library)
+
+
+def test_a_star_of_that_name_goes_before_a_star_that_provides_it() -> None:
+    library = {"libz 1.0.0": facts(), "zlib-ng 2.1.0": facts(provides={"libz": "9.0.0"})}
+    assert names(chosen({"libz": "*"}, library)) == ["libz 1.0.0"]
+
+
+def test_of_two_providers_the_one_that_is_wished_for_is_chosen() -> None:
+    library = {
+        "a-provider 1.0.0": facts(provides={"mta": "1.0.0"}),
+        "z-provider 1.0.0": facts(provides={"mta": "1.0.0"}),
+        "mutt 1.0.0": facts({"mta": "*"}),
+    }
+    assert names(chosen({"mutt": "*"}, library)) == ["a-provider 1.0.0", "mutt 1.0.0"]
+    assert names(chosen({"mutt": "*", "z-provider": "*"}, library)) == ["z-provider 1.0.0", "mutt 1.0.0"]
+
+
+def test_a_star_may_depend_on_what_it_provides_itself() -> None:
+    found = chosen({"a": "*"}, {"a 1.0.0": facts({"sh": "*"}, provides={"sh": "1.0.0"})})
+    assert names(found) == ["a 1.0.0"]
+    assert found[0].dependencies == ()
+
+
+def test_stars_that_conflict_do_not_stand_together_and_an_older_one_may() -> None:
+    library = {
+        "a 2.0.0": facts(conflicts={"b": "*"}),
+        "a 1.0.0": facts(conflicts={"b": "<1"}),
+        "b 1.0.0": facts(),
+    }
+    assert names(chosen({"a": "*"}, library)) == ["a 2.0.0"]
+    assert names(chosen({"a": "*", "b": "*"}, library)) == ["a 1.0.0", "b 1.0.0"]
+
+
+def test_a_conflict_counts_from_whichever_side_it_is_declared_and_in_whichever_order() -> None:
+    for one, other in (("a", "b"), ("b", "a")):
+        library = {f"{one} 1.0.0": facts(conflicts={other: "*"}), f"{other} 1.0.0": facts()}
+        assert f"{one} 1.0.0 conflicts with {other} *" in sentence({"a": "*", "b": "*"}, library)
+
+
+def test_a_conflict_with_something_that_only_a_tried_star_needs_is_none() -> None:
+    library = {
+        "a 1.0.0": facts(conflicts={"c": "*"}),
+        "b 2.0.0": facts({"c": "*"}),
+        "b 1.0.0": facts(),
+        "c 1.0.0": facts(),
+    }
+    assert names(chosen({"a": "*", "b": "*"}, library)) == ["a 1.0.0", "b 1.0.0"]
+
+
+def test_only_one_star_of_a_kind_that_provide_and_conflict_with_its_name_is_there() -> None:
+    kind = {"provides": {"mta": "1.0.0"}, "conflicts": {"mta": "*"}}
+    library = {"exim 1.0.0": facts(**kind), "postfix 1.0.0": facts(**kind)}
+    assert names(chosen({"exim": "*", "mta": "*"}, library)) == ["exim 1.0.0"]
+    assert "conflicts with mta *, which" in sentence({"exim": "*", "postfix": "*"}, library)
+
+
+def test_a_pre_release_is_not_beyond_a_conflict() -> None:
+    library = {"a 1.0.0": facts(conflicts={"b": "*"}), "b 1.0.0-rc.1": facts()}
+    sentence({"a": "*", "b": "^1.0.0-rc.1"}, library)
+
+
+# Galaxies in order of priority.
+
+
+def galaxies(*shelves: tuple[str, Mapping[str, Facts]]) -> Galaxies:
+    return Galaxies(shelves={GalaxyName(name): Shelf(stars, name) for name, stars in shelves})
+
+
+def test_a_lower_galaxy_is_not_asked_for_a_name_that_a_higher_one_lists() -> None:
+    library = galaxies(
+        ("mine", {"zlib 1.2.0": facts()}), ("core", {"zlib 9.9.9": facts(), "nano 7.2.0": facts({"zlib": "*"})})
+    )
+    found = chosen({"nano": "*"}, library)
+    assert [(str(row.star), row.star.galaxy) for row in found] == [("zlib 1.2.0", "mine"), ("nano 7.2.0", "core")]
+
+
+def test_a_lower_galaxy_is_not_asked_even_when_nothing_in_the_higher_one_fits() -> None:
+    library = galaxies(("mine", {"zlib 1.2.0": facts()}), ("core", {"zlib 2.0.0": facts()}))
+    assert sentence({"zlib": "^2"}, library) == "no solution: image wants zlib ^2, but galaxy mine has only 1.2.0"
+
+
+def test_a_lower_galaxy_cannot_provide_a_name_that_a_higher_one_lists_or_provides() -> None:
+    evil = {"evil 1.0.0": facts(provides={"zlib": "9.0.0", "mta": "9.0.0"})}
+    library = galaxies(
+        ("mine", {"zlib 1.2.0": facts(), "exim 1.0.0": facts(provides={"mta": "1.0.0"})}), ("core", evil)
+    )
+    assert names(chosen({"zlib": "*", "mta": "*"}, library)) == ["exim 1.0.0", "zlib 1.2.0"]
+
+
+def test_a_shadowed_star_of_a_lower_galaxy_provides_nothing() -> None:
+    library = galaxies(("mine", {"exim 1.0.0": facts()}), ("core", {"exim 9.0.0": facts(provides={"mta": "1.0.0"})}))
+    assert "image wants mta, which no galaxy has" in sentence({"mta": "*"}, library)
+
+
+# Sentences.
+
+
+def test_a_conflict_names_who_wants_what() -> None:
+    library = {"nano 7.2.0": facts({"zlib": "<2"}), "zlib 1.3.1": facts(), "zlib 2.0.0": facts()}
+    assert (
+        sentence({"zlib": "^2", "nano": "*"}, library)
+        == "no solution: image wants zlib ^2, but nano 7.2.0 wants zlib <2"
+    )
+
+
+def test_a_conflict_deep_down_names_the_stars_in_between() -> None:
+    library = {
+        "a 1.0.0": facts({"c": "^1"}),
+        "b 1.0.0": facts({"c": "^2"}),
+        "c 1.0.0": facts(),
+        "c 2.0.0": facts(),
+    }
+    text = sentence({"a": "*", "b": "*"}, library)
+    assert "a 1.0.0 wants c ^1" in text
+    assert "b 1.0.0 wants c ^2" in text
+
+
+def test_a_missing_star_is_named_with_who_wants_it_and_what_has_a_like_name() -> None:
+    library = {"nano 7.2.0": facts({"zlibb": "*"}), "zlib 1.3.1": facts()}
+    with pytest.raises(NoSolution) as caught:
+        chosen({"nano": "*"}, library)
+    assert str(caught.value) == "no solution: nano 7.2.0 wants zlibb, which no galaxy has"
+    assert caught.value.hint == "did you mean zlib?"
+
+
+def test_a_version_that_is_not_there_is_named_with_those_that_are() -> None:
+    library = {f"zlib 1.{minor}.0": facts() for minor in range(9)}
+    assert (
+        sentence({"zlib": "^2"}, library)
+        == "no solution: image wants zlib ^2, but galaxy core has only 1.8.0, 1.7.0, 1.6.0, 1.5.0, 1.4.0 and 4 older"
+    )
+
+
+def test_a_star_for_another_machine_alone_is_named_with_that_machine() -> None:
+    library = {"grub 2.0.0": facts(arch="aarch64")}
+    assert (
+        sentence({"grub": "*"}, library)
+        == "no solution: image wants grub *, but galaxy core has it for aarch64 only, and not for x86_64"
+    )
+
+
+@pytest.mark.parametrize(
+    ("library", "cycle"),
+    [
+        (
+            {"a 1.0.0": facts({"b": "*"}), "b 1.0.0": facts({"c": "*"}), "c 1.0.0": facts({"a": "*"})},
+            "a -> b -> c -> a",
+        ),
+        ({"a 1.0.0": facts({"a": "*"})}, "a -> a"),
+        ({"a 1.0.0": facts({"c": "*"}), "b 1.0.0": facts({"c": "*"}), "c 1.0.0": facts({"b": "*"})}, "b -> c -> b"),
+    ],
+)
+def test_a_cycle_is_named(library: Mapping[str, Facts], cycle: str) -> None:
+    assert sentence({"a": "*"}, library).endswith(f"depends on itself: {cycle}")
+
+
+# The order, and that there is one answer.
+
+
+def test_stars_come_after_what_they_depend_on_and_by_name_otherwise() -> None:
+    library = {
+        "z 1.0.0": facts(),
+        "m 1.0.0": facts({"z": "*"}),
+        "a 1.0.0": facts({"m": "*"}),
+        "b 1.0.0": facts(),
+        "n 1.0.0": facts(),
+    }
+    assert [row.star.name for row in chosen({"a": "*", "b": "*", "n": "*"}, library)] == ["b", "n", "z", "m", "a"]
+
+
+def test_a_galaxy_of_three_hundred_stars_is_resolved_in_a_moment() -> None:
+    stars = {
+        f"s{number:03} {major}.0.0": facts({f"s{below:03}": "*" for below in range(max(0, number - 8), number)})
+        for number in range(300)
+        for major in (1, 2)
+    }
+    assert len(chosen({"s299": "*"}, stars)) == 300
+
+
+versions = st.sampled_from(["1.0.0", "1.1.0", "2.0.0"])
+limits = st.sampled_from(["*", "^1", "^2", "<2", "=1.0.0", ">=1.1"])
+letters = st.sampled_from("abcde")
+shelves = st.dictionaries(
+    st.tuples(letters, versions).map(" ".join),
+    st.builds(
+        lambda wants, conflicts, provides: facts(wants, conflicts=conflicts, provides=provides),
+        st.dictionaries(letters, limits, max_size=2),
+        st.dictionaries(letters, limits, max_size=1),
+        st.dictionaries(st.sampled_from("de"), versions, max_size=1),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def is_solution(stars: Mapping[str, str], wishes: Mapping[str, str], library: Mapping[str, Facts]) -> bool:
+    """Whether these versions (by name) satisfy every wish, dependency and conflict: written from the rules alone."""
+    listed = {text.partition(" ")[0] for text in library}
+    about = {name: library[f"{name} {version}"] for name, version in stars.items()}
+
+    def answers(name: str, limit: Constraint) -> bool:
+        if name in listed:
+            return name in stars and limit.allows(Version.parse(stars[name]))
+        return any(name in fact.provides and limit.allows(fact.provides[StarName(name)]) for fact in about.values())
+
+    def quarrels(name: str, other: str, limit: Constraint) -> bool:
+        return any(
+            candidate != name
+            and (
+                (candidate == other and limit.allows(Version.parse(stars[candidate])))
+                or (other in fact.provides and limit.allows(fact.provides[StarName(other)]))
+            )
+            for candidate, fact in about.items()
+        )
+
+    return (
+        all(answers(name, Constraint.parse(limit)) for name, limit in wishes.items())
+        and all(answers(name, limit) for fact in about.values() for name, limit in fact.dependencies.items())
+        and not any(
+            quarrels(name, other, limit) for name, fact in about.items() for other, limit in fact.conflicts.items()
+        )
+    )
+
+
+def solutions(wishes: Mapping[str, str], library: Mapping[str, Facts]) -> bool:
+    """Whether any choice of at most one version a name is a solution: by trying all."""
+    by_name: dict[str, list[str | None]] = {}
+    for text in library:
+        name, _, version = text.partition(" ")
+        by_name.setdefault(name, [None]).append(version)
+    return any(
+        is_solution({name: version for name, version in zip(by_name, pick, strict=True) if version}, wishes, library)
+        for pick in itertools.product(*by_name.values())
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(library=shelves, wishes=st.dictionaries(letters, limits, min_size=1, max_size=3), seed=st.integers(0, 99))
+def test_what_is_chosen_is_a_solution_and_one_is_found_whenever_there_is_one(
+    library: Mapping[str, Facts], wishes: Mapping[str, str], seed: int
+) -> None:
+    try:
+        found = chosen(wishes, library)
+    except NoSolution as error:
+        if "depends on itself" not in str(error):
+            assert not solutions(wishes, library)
+        return
+    assert is_solution({str(row.star.name): str(row.star.version) for row in found}, wishes, library)
+    shuffled = list(library.items())
+    random.Random(seed).shuffle(shuffled)
+    assert chosen(dict(reversed(wishes.items())), dict(shuffled)) == found
+    kept = {str(row.star.name): str(row.star.version) for row in found}
+    assert chosen(wishes, library, kept) == found
