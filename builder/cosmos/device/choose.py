@@ -63,7 +63,7 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
             if wishers & set(found.wanted_by):
                 kept.append(name)
         else:
-            stars.append(_chosen(found, shelves, reached))
+            stars.append(_chosen(found, reached))
     return Choice(
         lock=_lock(stars, universe, epoch),
         stars=tuple(stars),
@@ -72,10 +72,10 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
     )
 
 
-def _chosen(found: Resolved, shelves: Shelves, reached: Reach) -> Chosen:
+def _chosen(found: Resolved, reached: Reach) -> Chosen:
     galaxy = reached.galaxy(found.star.galaxy)
     assert galaxy is not None, "a candidate comes from a galaxy that is open"
-    statement = shelves.shelves[galaxy.name].statement(found.star)
+    statement = galaxy.statement(found.star)
     said = statement.statement
     star = LockedStar(
         name=found.star.name,

@@ -337,6 +337,24 @@ def test_offline_leaves_remote_galaxies_out_and_says_so(galaxy, system: Path) ->
     assert (system / "usr/f").exists()
 
 
+def two_galaxies(system: Path, galaxy, first: str, second: str) -> None:
+    urls = {"core": str(galaxy.folder), "away": str(galaxy.folder.with_name("unplugged"))}
+    sources = tuple(GalaxySource(name=GalaxyName(name), url=urls[name]) for name in (first, second))
+    with LiveRoot.open(system) as root:
+        write_settings(root, Settings(galaxies=sources))
+
+
+def test_a_galaxy_that_is_away_does_not_hand_its_names_to_those_below_it(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    two_galaxies(system, galaxy, "away", "core")
+    with pytest.raises(WorldFailed, match=r"unplugged.*may be the galaxy that answers for s"):
+        installed(system, "s")
+    two_galaxies(system, galaxy, "core", "away")
+    installed(system, "s")
+    with pytest.raises(WorldFailed, match="may be the galaxy that answers for other"):
+        installed(system, "other")
+
+
 class FullDisk(Kernel):
     """A kernel whose disk turns out to be full when everything is written."""
 
