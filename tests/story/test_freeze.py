@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from cosmos.build.acquiring import acquire_all
 from cosmos.build.definition import read_definition, read_lock
 from cosmos.build.freeze import FrozenLock, Upgrade, check, freeze
-from cosmos.build.image import acquire_all
 from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.errors import Differs, NoSolution, Refused, WorldFailed

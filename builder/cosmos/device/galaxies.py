@@ -121,7 +121,7 @@ class OpenGalaxy:
             rows.setdefault(row.name, {})[row.version] = row
         if not index.snapshot:
             rows = {name: {version: None} for name, version in upstream_listing(self.source, index).items()}
-        floors = self._roots.star_floors
+        floors = self._roots.floors.stars
         allowed = {
             name: {version: row for version, row in versions.items() if name not in floors or version >= floors[name]}
             for name, versions in rows.items()
