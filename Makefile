@@ -49,7 +49,7 @@ check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit te
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run "make format"' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n $(JOBS) tests/house tests/unit builder
+	@$(BIN)/pytest -q -n $(JOBS) -m 'not slow and not network' tests/house tests/unit builder
 
 .PHONY: mutants
 mutants: $(VENV)/dev.stamp ## take each protection away and see that a test notices: docs/security/objectives.toml
@@ -77,6 +77,7 @@ distclean: clean ## remove everything that git does not track: the keys as well
 # --- the Python environment: exactly the locked packages --------------------------------------------------------------
 
 # The program itself is found through a .pth file: an editable install would fetch a build backend that no lock pins.
+# The scripts begin as shell (a #! line can hold no folder with a space), and go on as Python.
 $(VENV)/run.stamp: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)' >&2; exit 5; }
@@ -86,7 +87,8 @@ $(VENV)/run.stamp: requirements.txt
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements.txt
 	@echo '$(CURDIR)/builder' >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cosmos-builder.pth"
 	@for name in cosmos stellar; do \
-		printf '#!%s\nfrom cosmos.cli.%s import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' $$name >$(BIN)/$$name && chmod 755 $(BIN)/$$name; \
+		printf "#!/bin/sh\n'''exec' \"%s\" \"\$$0\" \"\$$@\"\n' '''\nfrom cosmos.cli.%s import main\n\nmain()\n" \
+			'$(CURDIR)/$(BIN)/python' $$name >$(BIN)/$$name && chmod 755 $(BIN)/$$name; \
 	done
 	@touch $@
 

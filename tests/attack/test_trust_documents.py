@@ -20,6 +20,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.dsse import BadEnvelope, NotSigned, Signature, assemble, pae
+from cosmos.trust.floors import Floors
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_release
@@ -239,12 +240,12 @@ def test_a_second_author_who_may_not_sign_this_star_does_not_count() -> None:
 
 @pytest.mark.objective("SO-09")
 def test_a_star_below_the_operator_s_floor_is_refused() -> None:
-    floor = dataclasses.replace(ROOTS, star_floors={ZLIB: Version.parse("1.3.2")})
+    floor = dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: Version.parse("1.3.2")}))
     with pytest.raises(Refused, match=r"1\.3\.1 lies below the floor of 1\.3\.2"):
         judged(roots=floor)
     with pytest.raises(Refused, match="below the floor"):
         judged(roots=floor, envelope=None, allow_unsigned=True)
-    assert judged(roots=dataclasses.replace(ROOTS, star_floors={ZLIB: V131}))
+    assert judged(roots=dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: V131})))
 
 
 def test_unsigned_passes_only_where_the_operator_said_so_and_names_no_signer() -> None:
@@ -333,7 +334,7 @@ def test_the_index_of_another_galaxy_is_refused() -> None:
 
 @pytest.mark.objective("SO-09")
 def test_an_index_below_the_operator_s_floor_is_refused() -> None:
-    floor = dataclasses.replace(ROOTS, galaxy_floors={CORE: 8})
+    floor = dataclasses.replace(ROOTS, floors=Floors(galaxies={CORE: 8}))
     with pytest.raises(Refused, match="seq 7 lies below the floor of 8"):
         judged_index(INDEX, MIRROR.sign(GALAXY_TYPE, INDEX), roots=floor)
     with pytest.raises(Refused, match="seq 7 lies below the floor of 8"):

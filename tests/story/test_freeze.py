@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from cosmos.build.acquiring import acquire_all
 from cosmos.build.definition import read_definition, read_lock
 from cosmos.build.freeze import FrozenLock, Upgrade, check, freeze
-from cosmos.build.image import acquire_all
 from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.errors import Differs, NoSolution, Refused, WorldFailed
@@ -23,6 +23,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.names import KeyName, StarName
 from cosmos.model.version import Version
 from cosmos.transport.carrier import NotThere
+from cosmos.trust.floors import Floors
 from cosmos.trust.roots import AuthorKey
 from fakes.growing_galaxies import GalaxyFixture, Keys, StarSpec, make_galaxy, make_keys, make_upstream_galaxy, pin
 from fakes.reporters import Remembering
@@ -282,7 +283,7 @@ def test_a_galaxy_that_tells_one_number_two_ways_is_refused(site: Site) -> None:
 
 @pytest.mark.objective("SO-09")
 def test_a_version_below_the_operators_floor_is_not_chosen(site: Site) -> None:
-    pin(site.keys, site.home, star_floors={StarName("zlib"): Version.parse("1.4.0")})
+    pin(site.keys, site.home, floors=Floors(stars={StarName("zlib"): Version.parse("1.4.0")}))
     with pytest.raises(NoSolution, match=r"nano 7.2.0 wants zlib"):
         site.freeze()
     site.galaxy.add(StarSpec("zlib", "1.4.0"))

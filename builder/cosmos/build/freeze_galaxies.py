@@ -22,9 +22,10 @@ from cosmos.model.names import StarName
 from cosmos.model.version import Version
 from cosmos.resolve.library import Candidate, Facts, preferred
 from cosmos.staging.acquire import acquire_index
-from cosmos.staging.source import Source
+from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
+from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.stars import VerifiedStatement, verify_statement
 
@@ -51,6 +52,10 @@ class OpenGalaxy:
             index=self.index.digest,
             allow_unsigned=self.asked.allow_unsigned,
         )
+
+    def remembered(self, memory: Memory) -> Memory:
+        """Return the memory after this index was shown as the newest; raises `RolledBack`."""
+        return memory.with_index(self.index, self._roots, f"{self.asked.name}: {INDEX_FILE}")
 
     def names(self) -> Iterable[StarName]:
         """Return every name that the index lists."""
@@ -118,7 +123,7 @@ class OpenGalaxy:
             rows.setdefault(row.name, {})[row.version] = row
         if not index.snapshot:
             rows = {name: {version: None} for name, version in upstream_listing(self._source, index).items()}
-        floors = self._roots.star_floors
+        floors = self._roots.floors.stars
         allowed = {
             name: {version: row for version, row in versions.items() if name not in floors or version >= floors[name]}
             for name, versions in rows.items()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos.build.acquiring import acquire_lock
 from cosmos.build.definition import Definition, read_lock
 from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
 from cosmos.build.keep_root import write_root
@@ -25,8 +26,6 @@ from cosmos.model.release import MANIFEST_FILE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
-from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, check_closed, demand_stored
-from cosmos.staging.source import Source
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
@@ -44,6 +43,7 @@ class BuildOptions:
     identity: str
     level: int | None = None
     key: SecretKey | None = None
+    accept_revoked: frozenset[str] = frozenset()
     keep_root: Path | None = None
 
 
@@ -61,13 +61,14 @@ class Built:
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
     lock, lock_data = fresh_lock(definition, world)
-    acquired = acquire_all(lock, definition, world)  # fetch and verify everything, before anything is unpacked
+    # fetch and verify everything, before anything is unpacked
+    acquired = acquire_lock(lock, definition, world, options.accept_revoked)
     template = rendered(definition)
     paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
     level = options.level or lock.build.level
     workshop = Workshop(
         store=world.store,
-        acquired=acquired,
+        acquired=acquired.stars,
         epoch=lock.build.source_date_epoch,
         paths=paths,
         level=level,
@@ -87,7 +88,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         write_binary(tree, folder)
         write_durably(folder / MANIFEST_FILE, manifest(overlaid.lines.values()))
         write_durably(folder / LOCK_FILE, lock_data)
-        release = describe(definition, lock, folder, root, level)
+        release = describe(definition, lock, folder, root, level, acquired.accepted)
         if options.key is not None:
             sign(folder, release, options.key, definition, lock)
         changed = publish(folder, options.out)
@@ -121,29 +122,6 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
             "the contents will be the same, the packed bytes may not"
         )
     return lock, data
-
-
-def acquire_all(lock: Lock, definition: Definition, world: World) -> dict[StarName, Acquired]:
-    """Return every locked star, fetched and verified, in lock order."""
-    total = sum(star.size_bytes for star in lock.stars)
-    world.reporter.step(f"fetch and verify {len(lock.stars)} stars, {total} bytes")
-    roots = world.roots(signed=any(not galaxy.allow_unsigned for galaxy in lock.galaxies))
-    sources: dict[str, Source] = {
-        galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies
-    }
-    if world.offline:
-        demand_stored(lock, world.store)
-    indexes = {galaxy.name: acquire_index(galaxy, sources[galaxy.name], roots) for galaxy in lock.galaxies}
-    acquired: dict[StarName, Acquired] = {}
-    done = 0
-    for star in lock.stars:
-        acquired[star.name] = acquire_star(
-            lock, star, indexes[star.galaxy], sources[star.galaxy], roots, _counting(world, star.id, done, total)
-        )
-        done += star.size_bytes
-        world.reporter.progress(star.id, done, total)
-    check_closed(acquired)
-    return acquired
 
 
 def rendered(definition: Definition) -> RenderedTemplate:
@@ -235,7 +213,3 @@ def _star_layers(
 
 def _opener(workshop: Workshop, name: StarName, key: Digest, dropped: frozenset[TreePath]) -> Callable[[], PackedLayer]:
     return lambda: workshop.packed(name, key, dropped)
-
-
-def _counting(world: World, what: str, before: int, total: int) -> Callable[[int], None]:
-    return lambda done: world.reporter.progress(what, before + done, total)

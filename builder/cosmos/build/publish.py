@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+from collections.abc import Mapping
 from pathlib import Path
 
 from cosmos.about import VERSION
@@ -19,8 +20,13 @@ from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.trust.roles import IN_TOTO_TYPE
 
 
-def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, level: int) -> Release:
-    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them."""
+def describe(
+    definition: Definition, lock: Lock, folder: Path, root: Digest, level: int, accepted: Mapping[str, str]
+) -> Release:
+    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them.
+
+    `accepted` are the stars that are not trusted now and were taken by name, and why they are not.
+    """
     image = definition.image
     release = Release(
         subjects=tuple(
@@ -38,6 +44,7 @@ def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, lev
             "arch": str(image.arch),
             "definition": str(Digest.of(definition.data)),
             "marker": image.marker,
+            **({"acceptedRevoked": dict(accepted)} if accepted else {}),
         },
         internal={
             "contentRoot": str(root),

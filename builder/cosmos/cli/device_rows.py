@@ -48,7 +48,7 @@ def status_lines(status: SystemStatus) -> Iterator[str]:
     universe, settings = status.universe, status.settings
     yield f"image         {universe.image or 'none'} {universe.version} ({universe.arch})"
     yield f"content root  {universe.content_root or 'unknown'}"
-    yield f"stars         {len(universe.installed)} with {status.files:,} files, {status.size_bytes:,} bytes"
+    yield f"stars         {len(universe.installed)} with {_counted(status.files, 'file')}, {status.size_bytes:,} bytes"
     yield f"trust         {status.trust or trust_advice(status)}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
     if status.standing == "running":
@@ -117,7 +117,7 @@ def shown_lines(found: Shown) -> Iterator[str]:
         yield f"wanted by     {', '.join(star.wanted_by) or 'nobody knows'}"
         yield f"depends on    {', '.join(star.dependencies) or 'nothing'}"
         yield f"needed by     {', '.join(found.needed_by) or 'nothing'}"
-        yield f"files         {len(star.files)}"
+        yield f"files         {len(star.files) - sum(entry.kind == 'dir' for entry in star.entries)}"
     for offered in found.offered:
         yield from _offered_lines(offered)
 
@@ -163,8 +163,9 @@ def installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
     """Yield what was installed, or would be."""
     verb = "would install" if dry_run else "installed"
     for chosen in done.stars:
-        star, files = chosen.star, len(done.records[chosen.star.name].files)
-        yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files} paths, for {', '.join(star.wanted_by)}"
+        star, entries = chosen.star, done.records[chosen.star.name].entries
+        files = _counted(sum(entry.kind != "dir" for entry in entries), "file")
+        yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"
 
@@ -187,7 +188,12 @@ def verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
 def good_line(verdict: SystemVerdict) -> str:
     """Return what to say of a system that is as it was installed."""
     owners = "" if verdict.owners_judged else "; owners were not judged: this root belongs to an ordinary user"
-    return f"{verdict.root}: all {verdict.judged:,} entries of {verdict.stars} stars are as they were installed{owners}"
+    stars = _counted(verdict.stars, "star")
+    return f"{verdict.root}: all {verdict.judged:,} entries of {stars} are as they were installed{owners}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _difference_row(difference: Difference) -> Json:

@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli import stellar_galaxies, stellar_stars
+from cosmos.cli import stellar_galaxies, stellar_import, stellar_stars
 from cosmos.cli.terminal import run
 from cosmos.cli.trusting import trust_new
 
@@ -30,7 +30,7 @@ def trust() -> None:
 
 
 trust.add_command(trust_new)
-for _command in (*stellar_stars.COMMANDS, *stellar_galaxies.COMMANDS):
+for _command in (*stellar_stars.COMMANDS, *stellar_import.COMMANDS, *stellar_galaxies.COMMANDS):
     stellar.add_command(_command)
 
 

@@ -7,30 +7,26 @@ from pathlib import Path
 
 import click
 
+from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.stellar_options import FOLDER, json_option, keys_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import GalaxyName
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.index_galaxy import index_galaxy
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy
 from cosmos.stellar.signing import sign_files
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 _PATH = click.Path(exists=True, path_type=Path)
-_KEY = click.Path(exists=True, dir_okay=False, path_type=Path)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-keys_option = click.option(
-    "--key", "keys", type=_KEY, multiple=True, help="Secret key to sign with; may be given more than once."
-)
 
 
 @click.command("galaxy-init")
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=FOLDER)
 @click.option("--name", metavar="NAME", help="The galaxy's name [default: the folder's].")
 @click.option("--description", default="", metavar="TEXT", help="What it is for.")
-@_json_option
+@json_option
 def galaxy_init(folder: Path, name: str | None, description: str, as_json: bool) -> None:
     """Begin an empty galaxy in FOLDER."""
     around = surroundings()
@@ -47,10 +43,10 @@ def galaxy_init(folder: Path, name: str | None, description: str, as_json: bool)
 
 
 @click.command("index-galaxy")
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=FOLDER)
 @keys_option
 @passphrase_fd_option
-@_json_option
+@json_option
 def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_json: bool) -> None:
     """Write the index of the galaxy in FOLDER, and sign it.
 
@@ -69,18 +65,7 @@ def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_js
     )
     _demand_roles(secrets)
     if as_json:
-        emit(
-            {
-                "galaxy": str(done.index.name),
-                "seq": done.index.seq,
-                "digest": str(done.digest),
-                "changed": done.is_changed,
-                "stars": len(done.index.newest),
-                "versions": len(done.index.snapshot),
-                "stated": list(done.stated),
-                "signatures": done.signed,
-            }
-        )
+        emit(_indexed_row(done))
         return
     state = f"seq {done.index.seq}" if done.is_changed else f"unchanged at seq {done.index.seq}"
     say(f"{folder}: {len(done.index.newest)} stars, {len(done.index.snapshot)} versions, {state}")
@@ -92,7 +77,7 @@ def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_js
 @click.argument("paths", type=_PATH, nargs=-1, required=True)
 @keys_option
 @passphrase_fd_option
-@_json_option
+@json_option
 def sign(paths: tuple[Path, ...], keys: tuple[Path, ...], passphrase_fd: int | None, as_json: bool) -> None:
     """Sign documents: statements of stars, a galaxy's index, a lock.
 
@@ -114,6 +99,19 @@ def sign(paths: tuple[Path, ...], keys: tuple[Path, ...], passphrase_fd: int | N
 
 
 COMMANDS: tuple[click.Command, ...] = (galaxy_init, index, sign)
+
+
+def _indexed_row(done: Indexed) -> dict[str, Json]:
+    return {
+        "galaxy": str(done.index.name),
+        "seq": done.index.seq,
+        "digest": str(done.digest),
+        "changed": done.is_changed,
+        "stars": len(done.index.newest),
+        "versions": len(done.index.snapshot),
+        "stated": list(done.stated),
+        "signatures": done.signed,
+    }
 
 
 def _galaxy_files(folder: Path, secrets: tuple[SecretKey, ...]) -> list[Path]:

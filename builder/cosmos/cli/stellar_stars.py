@@ -1,59 +1,85 @@
-"""`stellar new-star`, `build-star`, `validate` and `import-deb`."""
+"""`stellar new-star`, `build-star` and `validate`."""
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 
 import click
 
 from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
-from cosmos.cli.stellar_galaxies import keys_option
+from cosmos.cli.stellar_options import (
+    FOLDER,
+    apt_opener,
+    arch_option,
+    home_option,
+    json_option,
+    keys_option,
+    level_option,
+    machine,
+    offline_option,
+)
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
-from cosmos.model.names import Arch
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
-from cosmos.stellar.build_star import DEFAULT_LEVEL, Workshop, build_star
+from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star
+from cosmos.stellar.new_star import new_star
 from cosmos.stellar.programs import HostPrograms
-from cosmos.transport.apt import Apt
+from cosmos.stellar.validate_star import Finding, validate_star
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-_home_option = click.option("--home", type=_FOLDER, envvar="COSMOS_HOME", help="Where fetched packages are kept.")
-_offline_option = click.option("--offline", is_flag=True, help="Use what was fetched before; make no connection.")
-_arch_option = click.option(
-    "--arch", metavar="ARCH", default=platform.machine(), show_default=True, help="Fetch packages for this machine."
-)
-_level_option = click.option(
-    "--level", type=click.IntRange(1, 19), default=DEFAULT_LEVEL, show_default=True, help="zstd level of archives."
-)
+
+@click.command("new-star")
+@click.argument("name")
+@click.option("--folder", type=FOLDER, default=Path("stars"), show_default=True, help="Make NAME in this folder.")
+@click.option("--deb", metavar="PACKAGE", help="Make it of this Debian package.")
+@click.option("--description", metavar="TEXT", default="", help="What it is, in a line.")
+@click.option("--license", "licence", metavar="SPDX", default="", help="Its licence, as an SPDX expression.")
+@json_option
+def new(name: str, folder: Path, deb: str | None, description: str, licence: str, as_json: bool) -> None:
+    """Make the source folder of a star: a star.toml to fill in, an install script, files/."""
+    around = surroundings()
+    if around.stdin_is_terminal and not as_json:
+        description = description or click.prompt("What is it, in a line", default="", show_default=False, err=True)
+        licence = licence or click.prompt("Its licence (SPDX)", default="", show_default=False, err=True)
+    try:
+        star = StarName.parse(name)
+    except ValueError as error:
+        raise Malformed("the star's name", str(error)) from error
+    made = new_star(folder / star, star, deb=deb, description=description, licence=licence)
+    if as_json:
+        emit({"folder": str(folder / star), "files": [str(file) for file in made]})
+        return
+    for file in made:
+        say(str(file))
+    around.terminal.note(f"next: stellar validate {folder / star}")
 
 
 @click.command("build-star")
-@click.argument("folder", type=_FOLDER)
-@click.option("--galaxy", type=_FOLDER, help="Put it into this galaxy: archive, statement and signatures.")
-@click.option("--out", type=_FOLDER, help="Without a galaxy: write the archive here [default: .].")
-@keys_option
-@passphrase_fd_option
-@_arch_option
-@_level_option
+@click.argument("folder", type=FOLDER)
+@click.option("--galaxy", type=FOLDER, help="Put it into this galaxy: archive, statement and signatures.")
+@click.option("--out", type=FOLDER, help="Without a galaxy: write the archive here [default: .].")
 @click.option(
     "--source-date-epoch", "epoch", type=click.IntRange(min=0), help="Time of files that have none of their own."
 )
-@_offline_option
-@_home_option
-@_json_option
+@keys_option
+@passphrase_fd_option
+@arch_option
+@level_option
+@offline_option
+@home_option
+@json_option
 def build(
     folder: Path,
     galaxy: Path | None,
     out: Path | None,
+    epoch: int | None,
     keys: tuple[Path, ...],
     passphrase_fd: int | None,
     arch: str,
     level: int,
-    epoch: int | None,
     offline: bool,
     home: Path | None,
     as_json: bool,
@@ -65,9 +91,51 @@ def build(
     """
     if galaxy is None and keys:
         raise Malformed("--key", "signs the star's statement, which belongs to a galaxy", hint="add --galaxy FOLDER")
+    around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
-    reporter = surroundings().reporter(quiet=as_json)
-    built = build_star(folder, _workshop(folder, home, arch, level, epoch, offline, reporter))
+    reporter = around.reporter(quiet=as_json)
+    workshop = Workshop(
+        open_apt=apt_opener(home, folder, offline=offline, reporter=reporter),
+        machine=machine(arch),
+        programs=lambda time: HostPrograms(path=around.environ.get("PATH", ""), epoch=time, reporter=reporter),
+        level=level,
+        epoch=epoch,
+        reporter=reporter,
+    )
+    built = build_star(folder, workshop)
+    row = _kept(built, galaxy, out, secrets, reporter)
+    if as_json:
+        emit(row)
+        return
+    if built.unrun:
+        reporter.note(f"{built.manifest.name}: maintainer scripts that are not run: {', '.join(built.unrun)}")
+    say(f"{row['archive']} {row['digest']}")
+
+
+@click.command("validate")
+@click.argument("paths", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
+@json_option
+def validate(paths: tuple[Path, ...], as_json: bool) -> int:
+    """Check stars: source folders or archives. Says everything that is wrong at once."""
+    findings = {path: validate_star(path) for path in paths}
+    wrong = sum(one.weight == "error" for rows in findings.values() for one in rows)
+    if as_json:
+        emit({str(path): [_finding_row(one) for one in rows] for path, rows in findings.items()})
+    else:
+        for path, rows in findings.items():
+            for one in rows:
+                say(f"{path}: {one.weight}: {one.problem}")
+            say(f"{path}: {'good' if not any(one.weight == 'error' for one in rows) else 'not good'}")
+    return Malformed.exit_code if wrong else 0
+
+
+COMMANDS: tuple[click.Command, ...] = (new, build, validate)
+
+
+def _kept(
+    built: BuiltStar, galaxy: Path | None, out: Path | None, keys: tuple[SecretKey, ...], reporter: Reporter
+) -> dict[str, Json]:
+    """Write the archive where it belongs, and return the answer."""
     row: dict[str, Json] = {
         "name": str(built.manifest.name),
         "version": str(built.manifest.version),
@@ -77,39 +145,14 @@ def build(
         "maintainer-scripts": list(built.unrun),
     }
     if galaxy is None:
-        row["archive"] = str(built.write(out or Path()))
-    else:
-        added = add_star(GalaxyFolder(root=galaxy), built, secrets)
-        row |= {"archive": str(added.archive), "statement": str(added.statement_file)}
-        if added.replaced:
-            reporter.warn(
-                f"{built.manifest.id}: replaces an archive of the same version, {added.replaced}: locks of it fail"
-            )
-    if as_json:
-        emit(row)
-        return
-    if built.unrun:
-        reporter.note(f"{built.manifest.name}: maintainer scripts that are not run: {', '.join(built.unrun)}")
-    say(f"{row['archive']} {row['digest']}")
+        return {**row, "archive": str(built.write(out or Path()))}
+    added = add_star(GalaxyFolder(root=galaxy), built, keys)
+    if added.replaced:
+        reporter.warn(
+            f"{built.manifest.id}: replaces another archive of this version; locks that name that one will fail"
+        )
+    return {**row, "archive": str(added.archive), "statement": str(added.statement_file)}
 
 
-COMMANDS: tuple[click.Command, ...] = (build,)
-
-
-def _workshop(
-    near: Path, home: Path | None, arch: str, level: int, epoch: int | None, offline: bool, reporter: Reporter
-) -> Workshop:
-    around = surroundings()
-    state = around.home(home, near=near) / "apt"
-    try:
-        machine = Arch.parse(arch)
-    except ValueError as error:
-        raise Malformed("--arch", str(error)) from error
-
-    def open_apt(wanted: Arch) -> Apt:
-        return Apt.at(state, wanted, environ=around.environ, now=around.now(), offline=offline, reporter=reporter)
-
-    def programs(time: int) -> HostPrograms:
-        return HostPrograms(path=around.environ.get("PATH", ""), epoch=time, reporter=reporter)
-
-    return Workshop(open_apt=open_apt, machine=machine, programs=programs, level=level, epoch=epoch, reporter=reporter)
+def _finding_row(one: Finding) -> dict[str, Json]:
+    return {"weight": one.weight, "problem": one.problem}

@@ -252,9 +252,9 @@ def _say_keys(roots: TrustRoots) -> None:
             say(f"  {name}: {roots.threshold(role(name))} of {len(keys)}")
         for public in keys:
             say(f"    {public.name:<20} {public.id}{_remarks(roots, public)}")
-    for galaxy, seq in roots.galaxy_floors.items():
+    for galaxy, seq in roots.floors.galaxies.items():
         say(f"  floor: galaxy {galaxy} from seq {seq}")
-    for star, version in roots.star_floors.items():
+    for star, version in roots.floors.stars.items():
         say(f"  floor: star {star} from {version}")
 
 
@@ -293,8 +293,8 @@ def _roots_row(roots: TrustRoots) -> dict[str, Json]:
         "keys": keys,
         "thresholds": {name: roots.threshold(name) for name in sorted({held for held, _ in roots.all_keys()})},
         "floor": {
-            "galaxies": {str(name): seq for name, seq in roots.galaxy_floors.items()},
-            "stars": {str(name): str(version) for name, version in roots.star_floors.items()},
+            "galaxies": {str(name): seq for name, seq in roots.floors.galaxies.items()},
+            "stars": {str(name): str(version) for name, version in roots.floors.stars.items()},
         },
         "revoked": [{"id": row.key, "reason": row.reason} for row in roots.revoked],
     }

@@ -22,7 +22,7 @@ def path_map(root: LiveRoot) -> PathMap:
     for name in root.names(ROOT):
         found = root.stat(TreePath(name))
         if found is not None and stat.S_ISLNK(found.st_mode):
-            real = root.mapped(TreePath(name).joined(b"x")).parent
+            real = root.mapped_folder(TreePath(name))
             there = root.stat(real) if real else None
             if there is not None and stat.S_ISDIR(there.st_mode):
                 links[name] = real

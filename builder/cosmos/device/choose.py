@@ -52,26 +52,30 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
     resolved = resolve([*wishes, *keep], shelves, universe.arch, {})
     stars: list[Chosen] = []
     reasons: dict[StarName, tuple[str, ...]] = {}
+    kept: list[StarName] = []
+    wishers = {wish.who for wish in wishes}
     for found in resolved:
         name = found.star.name
         if name in universe.installed and found.star == installed_candidate(name, universe.installed[name]):
             known = {KEEPER, *universe.installed[name].wanted_by}
             added = tuple(who for who in found.wanted_by if who not in known and who not in universe.installed)
             reasons |= {name: added} if added else {}
+            if wishers & set(found.wanted_by):
+                kept.append(name)
         else:
-            stars.append(_chosen(found, shelves, reached))
+            stars.append(_chosen(found, reached))
     return Choice(
         lock=_lock(stars, universe, epoch),
         stars=tuple(stars),
-        kept=tuple(sorted({wish.name for wish in wishes if wish.name in universe.installed})),
+        kept=tuple(kept),
         reasons=reasons,
     )
 
 
-def _chosen(found: Resolved, shelves: Shelves, reached: Reach) -> Chosen:
+def _chosen(found: Resolved, reached: Reach) -> Chosen:
     galaxy = reached.galaxy(found.star.galaxy)
     assert galaxy is not None, "a candidate comes from a galaxy that is open"
-    statement = shelves.shelves[galaxy.name].statement(found.star)
+    statement = galaxy.statement(found.star)
     said = statement.statement
     star = LockedStar(
         name=found.star.name,

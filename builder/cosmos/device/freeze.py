@@ -69,7 +69,7 @@ def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
         except CosmosError as error:
             problems.append(str(error))
     if problems:
-        why = "; ".join([*problems, *(f"galaxy {failure}" for failure in reached.failures)])
+        why = "; ".join([*problems, *(str(failure) for failure in reached.failures.values())])
         count = "one star" if len(problems) == 1 else f"{len(problems)} stars"
         hint = "mount or reach their galaxies (cosmos list-galaxies), then run it again"
         raise NoSolution("", f"{count} cannot be pinned: {why}", hint=hint)
@@ -111,7 +111,7 @@ def _locked_star(name: StarName, star: Installed, reached: Reach) -> LockedStar:
     galaxy = reached.galaxy(star.galaxy)
     if galaxy is None:
         raise NoSolution(name, f"its galaxy {star.galaxy} cannot be reached")
-    statement = _statement(name, star, galaxy, reached)
+    statement = _statement(name, star, galaxy)
     said = statement.statement
     return LockedStar(
         name=name,
@@ -131,11 +131,11 @@ def _locked_star(name: StarName, star: Installed, reached: Reach) -> LockedStar:
     )
 
 
-def _statement(name: StarName, star: Installed, galaxy: OpenGalaxy, reached: Reach) -> VerifiedStatement:
+def _statement(name: StarName, star: Installed, galaxy: OpenGalaxy) -> VerifiedStatement:
     row = next((row for row in galaxy.versions(name) if row.version == star.version), None)
     if row is None:
         raise NoSolution(name, f"galaxy {galaxy.name} has no version {star.version} any more")
-    statement = galaxy.statement(row, reached.roots)
+    statement = galaxy.statement(row)
     _demand_archive(name, star, statement.statement.archive, galaxy)
     return statement
 

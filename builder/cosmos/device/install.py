@@ -109,7 +109,7 @@ def _acquired(
 ) -> tuple[Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
     reached = reach(root, settings, offline=order.offline)
-    for failure in reached.failures:
+    for failure in reached.failures.values():
         reporter.warn(f"left out: {failure}")
     choice = choose(order.wishes, universe, reached, epoch=order.epoch)
     if choice.stars:

@@ -133,8 +133,9 @@ def journal(root: LiveRoot) -> Iterator[Journal]:
 
     When the block ends or fails, what the journal names is settled at once, as `settle` does after a kill.
     """
-    root.make_folders(JOURNAL_FOLDER)
-    with root.folder(JOURNAL_FOLDER) as folder, naming(JOURNAL_PATH):
+    place = root.mapped_folder(JOURNAL_FOLDER)
+    root.make_folders(place)
+    with root.folder(place) as folder, naming(JOURNAL_PATH):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(JOURNAL_PATH.name, flags, 0o644, dir_fd=folder)
         os.fsync(folder)
@@ -150,8 +151,9 @@ def journal(root: LiveRoot) -> Iterator[Journal]:
 @contextmanager
 def at_work(root: LiveRoot) -> Iterator[None]:
     """Be the only cosmos that changes this system, or raise `WorldFailed`. The kernel forgets the lock of the dead."""
-    root.make_folders(STATE_FOLDER)
-    with root.folder(STATE_FOLDER) as folder:
+    place = root.mapped_folder(STATE_FOLDER)
+    root.make_folders(place)
+    with root.folder(place) as folder:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -164,7 +166,7 @@ def standing(root: LiveRoot) -> Standing:
     """Return whether an installation is going on, or was cut off."""
     if root.stat(JOURNAL_PATH) is None:
         return "idle"
-    with root.folder(STATE_FOLDER) as folder:
+    with root.folder(root.mapped_folder(STATE_FOLDER)) as folder:
         try:
             fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -195,7 +197,7 @@ def settle(root: LiveRoot) -> Undone | None:
         for folder in reversed(folders):
             root.remove_empty_folder(folder)
     _sync(root, placements)
-    root.remove(JOURNAL_PATH)
+    root.remove(root.mapped(JOURNAL_PATH))
     return Undone(took_place=took_place, removed=removed, kept=tuple(kept))
 
 

@@ -41,6 +41,7 @@ class Plan:
     def __init__(self, root: LiveRoot, universe: Universe, install_dir: TreePath) -> None:
         self._root = root
         self._install_dir = install_dir
+        self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
         self._owners = owners(universe)
         self._brought: dict[TreePath, Entry] = {}
 
@@ -69,8 +70,7 @@ class Plan:
         return replace(entry, path=self._root.mapped(self._below(entry.path)), target=target)
 
     def _placed_folder(self, entry: Entry) -> Entry:
-        inside = self._root.mapped(self._below(entry.path).joined(b"x"))
-        return replace(entry, path=inside.parent)
+        return replace(entry, path=self._root.mapped_folder(self._below(entry.path)))
 
     def _below(self, path: TreePath) -> TreePath:
         return self._install_dir.joined(path)
@@ -100,7 +100,7 @@ class Plan:
 
     def _demand_free(self, star: StarName, entry: Entry) -> None:
         path = entry.path
-        for own in OWN_FOLDERS:
+        for own in self._own_folders:
             if path == own or own in path.parents:
                 raise Refused(star, f"brings {shown(path)}, and {shown(own)} is cosmos's own")
         owner = self._owners.get(path)

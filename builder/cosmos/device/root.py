@@ -79,7 +79,7 @@ class LiveRoot:
 
     def host_path(self, path: TreePath) -> Path:
         """Return where `path` lies for programs outside the root, links in it followed inside the root."""
-        return self.path / os.fsdecode(self.mapped(path.joined(b".x")).parent)
+        return self.path / os.fsdecode(self.mapped_folder(path))
 
     # --- reading: links are followed, inside the root
 
@@ -146,6 +146,10 @@ class LiveRoot:
         The answer names a place; it is no protection: whoever writes opens it again, without following any link.
         """
         return TreePath(b"/".join(part for part in (self._real_folder(path.parent), path.name) if part))
+
+    def mapped_folder(self, path: TreePath) -> TreePath:
+        """Return where the folder at `path` really lies: `mapped`, and its last component followed as well."""
+        return self._real_folder(path)
 
     def _real_folder(self, folder: TreePath) -> TreePath:
         if folder not in self._mapped:

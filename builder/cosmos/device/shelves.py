@@ -10,59 +10,48 @@ conflicts with is not known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
-from cosmos.device.galaxies import OpenGalaxy, Reach
+from cosmos.device.galaxies import Reach
 from cosmos.errors import CosmosError
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import ANY_VERSION
 from cosmos.resolve.library import Candidate, Facts, Galaxies
-from cosmos.trust.roots import TrustRoots
-from cosmos.trust.stars import VerifiedStatement
 
 NOWHERE = GalaxyName("system")  # the galaxy of a star that upstream recorded
 
 
-class Shelf:
-    """One galaxy's stars; each statement is verified when its facts are asked for."""
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A galaxy that did not open: whoever asks it for a star is told why.
 
-    def __init__(self, galaxy: OpenGalaxy, roots: TrustRoots) -> None:
-        self._galaxy = galaxy
-        self._roots = roots
-        self._statements: dict[Candidate, VerifiedStatement] = {}
+    It keeps its place in the order. If the galaxies below it answered for what it may list, then making the first
+    galaxy unreachable would be a way to slip a star of another galaxy in front.
+    """
+
+    failure: CosmosError
 
     def names(self) -> Iterable[StarName]:
-        """Return every name that the galaxy lists."""
-        return sorted({row.name for row in self._galaxy.index.index.snapshot})
+        """Return no name: this is asked for suggestions alone."""
+        return ()
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Return every version of `name` that the galaxy lists."""
-        return tuple(
-            Candidate(name=name, version=row.version, galaxy=self._galaxy.name) for row in self._galaxy.versions(name)
-        )
+        """Raise: nobody knows whether this galaxy lists `name`."""
+        raise self._without(name)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do."""
-        found: list[Candidate] = []
-        for star in self.names():
-            newest, *older = self.versions(star)
-            if name in self.facts(newest).provides:
-                found += [newest, *(one for one in older if name in self.facts(one).provides)]
-        return found
+        """Raise: nobody knows whether a star of this galaxy provides `name`."""
+        raise self._without(name)
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what the candidate's signed statement says."""
-        star = self.statement(candidate).statement.star
-        return Facts(arch=star.arch, dependencies=star.dependencies, provides=star.provides, conflicts=star.conflicts)
+        """Raise: no candidate comes from here."""
+        raise self._without(candidate.name)
 
-    def statement(self, candidate: Candidate) -> VerifiedStatement:
-        """Return the candidate's statement, verified once."""
-        if candidate not in self._statements:
-            rows = self._galaxy.versions(candidate.name)
-            row = next(row for row in rows if row.version == candidate.version)
-            self._statements[candidate] = self._galaxy.statement(row, self._roots)
-        return self._statements[candidate]
+    def _without(self, name: StarName) -> CosmosError:
+        problem = f"{self.failure.problem}, and it may be the galaxy that answers for {name}"
+        return type(self.failure)(self.failure.where, problem, hint=self.failure.hint or "cosmos list-galaxies")
 
 
 class Shelves:
@@ -70,8 +59,9 @@ class Shelves:
 
     def __init__(self, universe: Universe, reached: Reach) -> None:
         self._universe = universe
-        self.shelves = {galaxy.name: Shelf(galaxy, reached.roots) for galaxy in reached.galaxies}
-        self._galaxies = Galaxies(shelves=self.shelves)
+        self._open = {galaxy.name: galaxy for galaxy in reached.galaxies}
+        away = {name: Unreachable(failure) for name, failure in reached.failures.items()}
+        self._galaxies = Galaxies(shelves={name: self._open.get(name) or away[name] for name in reached.order})
 
     def names(self) -> Iterable[StarName]:
         """Return every name that is installed or that some galaxy lists."""
@@ -105,7 +95,7 @@ class Shelves:
 
     def _facts_of(self, name: StarName, star: Installed) -> Facts:
         candidate = installed_candidate(name, star)
-        shelf = self.shelves.get(candidate.galaxy)
+        shelf = self._open.get(candidate.galaxy)
         if shelf is not None and candidate in shelf.versions(name):
             try:
                 statement = shelf.statement(candidate).statement

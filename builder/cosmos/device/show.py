@@ -42,7 +42,7 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
     """Return what is known of `name`; raises `NoSolution` where nobody knows it. Warns of absent galaxies."""
     universe = read_universe(root)
     reached = reach(root, read_settings(root), offline=offline)
-    for failure in reached.failures:
+    for failure in reached.failures.values():
         reporter.warn(str(failure))
     offered = tuple(_offered(galaxy, name, reached) for galaxy in reached.galaxies if galaxy.versions(name))
     installed = universe.installed.get(name)
@@ -59,7 +59,7 @@ def _offered(galaxy: OpenGalaxy, name: StarName, reached: Reach) -> Offered:
     newest: VerifiedStatement | None = None
     refused = ""
     try:
-        newest = galaxy.statement(rows[0], reached.roots)
+        newest = galaxy.statement(rows[0])
     except CosmosError as error:
         refused = str(error)
     return Offered(

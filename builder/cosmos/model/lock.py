@@ -19,6 +19,10 @@
     level = 9
     source-date-epoch = 1767225600
 
+    [trust]                            # by which trust.toml it was locked; absent where nothing was pinned
+    version = 3
+    digest = "sha256:…"
+
     [[galaxy]]
     name = "core"
     url = "../../galaxy"
@@ -40,10 +44,11 @@
     statement = "sha256:…"             # of stars/zlib-1.3.1.toml
     script = "sha256:…"                # "" where it has none
     signers = ["ed25519:…"]            # key ids that signed the statement; empty only in an allow-unsigned galaxy
-    dependencies = ["glibc-runtime"]
+    dependencies = []                  # names of stars that stand above it
     wanted-by = ["image"]              # image, constellation:NAME, or star names
 
-No defaults: a lock that leaves something out pins nothing.
+No defaults: a lock that leaves something out pins nothing. `[trust]` pins no byte of the image: years later, it says by
+whose signatures the lock was good when it was made. `universe.lock.toml.dsse` may sign these exact bytes.
 """
 
 from __future__ import annotations
@@ -78,6 +83,7 @@ class Request:
     def read(cls, table: Table) -> Self:
         """Return the `[request]` table."""
         sets = table.table("constellations")
+        table.need("galaxies", dict)
         request = cls(
             image=table.read("image", ImageName.parse),
             arch=table.read("arch", Arch.parse),
@@ -131,6 +137,25 @@ class BuildPins:
             "level": self.level,
             "source-date-epoch": self.source_date_epoch,
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedTrust:
+    """The trust anchors that a lock was made under."""
+
+    version: int
+    digest: Digest
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `[trust]` table."""
+        trust = cls(version=table.count("version", least=1), digest=table.read("digest", Digest.parse))
+        table.end()
+        return trust
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {"version": self.version, "digest": str(self.digest)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,6 +271,7 @@ class Lock:
     build: BuildPins
     galaxies: tuple[LockedGalaxy, ...]
     stars: tuple[LockedStar, ...]
+    trust: LockedTrust | None = None
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -253,11 +279,13 @@ class Lock:
         table = Table.parse(data, source)
         if table.count("lock-version") != LOCK_VERSION:
             table.fail("lock-version", f"want {LOCK_VERSION}: this lock is for another cosmos")
+        trust = table.take_table("trust")
         lock = cls(
             request=Request.read(table.table("request")),
             build=BuildPins.read(table.table("build")),
             galaxies=tuple(LockedGalaxy.read(row) for row in table.tables("galaxy")),
             stars=tuple(LockedStar.read(row) for row in table.tables("star")),
+            trust=None if trust is None else LockedTrust.read(trust),
         )
         table.end()
         _check_references(lock, table)
@@ -269,6 +297,7 @@ class Lock:
             "lock-version": LOCK_VERSION,
             "request": self.request.to_toml(),
             "build": self.build.to_toml(),
+            **({} if self.trust is None else {"trust": self.trust.to_toml()}),
             "galaxy": [galaxy.to_toml() for galaxy in self.galaxies],
             "star": [star.to_toml() for star in self.stars],
         }

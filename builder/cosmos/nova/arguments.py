@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from cosmos.limits import KIB
 from cosmos.nova.meter import VerbError
 from cosmos.treepath import ROOT, TreePath, escaped
 
 Scalar: TypeAlias = "bytes | int | float | bool | None"
 
+TEXT: Final = "text"  # the kind of an argument that may be large: its own limit is elsewhere
+MAX_ARGUMENT_BYTES: Final = 64 * KIB  # of any other: paths have 1,024 at most, words of a command some hundreds
 MAX_MODE: Final = 0o7777
 MAX_ID: Final = 0xFFFFFFFE  # the last 32-bit number means "no change" to chown(2)
 _NAMES: Final = {bytes: "a string", int: "an integer"}
@@ -16,7 +19,7 @@ _OCTAL: Final = frozenset(b"01234567")
 
 
 class Signature:
-    """The types of a verb's arguments: `bytes`, `int` or "mode" (a number, or octal digits in a string)."""
+    """The types of a verb's arguments: `bytes`, `TEXT`, `int` or "mode" (a number, or octal digits in a string)."""
 
     def __init__(self, *needed: object, optional: tuple[object, ...] = (), rest: object = None) -> None:
         self._needed = needed
@@ -84,11 +87,13 @@ def _checked(value: object, kind: object, place: int, *, is_needed: bool) -> Sca
         return None
     if kind == "mode":
         return mode_of(value)
-    if kind is bytes and isinstance(value, bytes):
+    if kind in (bytes, TEXT) and isinstance(value, bytes):
+        if kind is bytes and len(value) > MAX_ARGUMENT_BYTES:
+            raise VerbError(f"argument {place} has {len(value)} bytes, the limit is {MAX_ARGUMENT_BYTES}")
         return value
     if kind is int and (number := _integer(value)) is not None:
         return number
-    raise VerbError(f"argument {place} must be {_NAMES[bytes if kind is bytes else int]}")
+    raise VerbError(f"argument {place} must be {_NAMES[int if kind is int else bytes]}")
 
 
 def _integer(value: object) -> int | None:

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from cosmos.errors import CosmosError
 from cosmos.limits import MAX_NOVA_REPLY_BYTES
-from cosmos.nova.arguments import Scalar, Signature
+from cosmos.nova.arguments import TEXT, Scalar, Signature
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import CALL_COST, BudgetError, Meter, VerbError
 from cosmos.nova.receipt import Receipt
@@ -33,16 +33,19 @@ SIGNATURES: Final[dict[bytes, Signature]] = {
     b"chmod": Signature(bytes, "mode"),
     b"chown": Signature(bytes, int, int),
     b"exists": Signature(bytes),
-    b"write": Signature(bytes, bytes, optional=("mode",)),
-    b"render": Signature(bytes, bytes, bytes),
+    b"write": Signature(bytes, TEXT, optional=("mode",)),
+    b"render": Signature(bytes, bytes, TEXT),
     b"setcap": Signature(bytes, bytes),
     b"mknod": Signature(bytes, bytes, optional=(int, int, "mode")),
     b"glob": Signature(bytes),
     b"env": Signature(bytes, optional=(bytes,)),
-    b"log": Signature(bytes),
+    b"log": Signature(TEXT),
     b"filemap": Signature(optional=(bytes, "mode")),
     b"run": Signature(bytes, rest=bytes),
 }
+
+
+_MAX_PROBLEM: Final = 1000  # characters of an error that a script gets to see
 
 
 class Broker:
@@ -52,7 +55,7 @@ class Broker:
         self._job = job
         self._verbs = verbs
         self._meter = meter
-        self._hints: dict[str, str] = {}
+        self._last: VerbError | None = None
         self._failure: BaseException | None = None
 
     def call(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
@@ -60,9 +63,8 @@ class Broker:
         try:
             return self._answer(verb, args)
         except VerbError as refusal:
-            if refusal.hint is not None:
-                self._hints[refusal.problem] = refusal.hint
-            return False, refusal.problem.encode("utf-8", "backslashreplace")
+            self._last = refusal
+            return False, refusal.problem[:_MAX_PROBLEM].encode("utf-8", "backslashreplace")
         except BudgetError as over:
             return None, str(over).encode()
         except BaseException as failure:  # even an interrupt: Lua could catch it
@@ -76,7 +78,8 @@ class Broker:
 
     def hint_for(self, problem: str) -> str | None:
         """Return the hint that belongs to the error text `problem`."""
-        return next((hint for told, hint in self._hints.items() if problem.endswith(told)), None)
+        last = self._last
+        return last.hint if last is not None and problem.endswith(last.problem[:_MAX_PROBLEM]) else None
 
     def receipt(self, function: str) -> Receipt:
         """Return what the script did so far."""

@@ -20,7 +20,7 @@ from typing import Final
 
 BASE: Final = r"""
 local call, max_instructions, max_cpu_seconds, max_memory, headroom, max_source = ...
-local STRIDE = 1000
+local STRIDE = 250
 
 local assert, error, ipairs, type, select, tonumber = assert, error, ipairs, type, select, tonumber
 local rawequal, rawget, rawset, rawlen = rawequal, rawget, rawset, rawlen
@@ -39,9 +39,12 @@ end
 local env = {}
 local spent, dead, started = 0, nil, clock()
 local OVER = {}  -- what nothing may catch
+local tick, start
 
+-- From here on every single instruction of the script raises, those of its `__close` handlers too.
 local function die(reason)
   dead = dead or reason
+  sethook(tick, "", 1)
   error(OVER, 0)
 end
 
@@ -49,26 +52,36 @@ local function over_instructions()
   die("it ran more than " .. max_instructions .. " instructions")
 end
 
+local function check_clock()
+  if clock() - started > max_cpu_seconds then die("it took more than " .. max_cpu_seconds .. " seconds") end
+end
+
 local function charge(steps)
   spent = spent + steps
   if spent > max_instructions then over_instructions() end
-end
-
-local function tick()
-  if dead then error(OVER, 0) end
-  spent = spent + STRIDE
-  if spent > max_instructions then over_instructions() end
-  if clock() - started > max_cpu_seconds then die("it took more than " .. max_cpu_seconds .. " seconds") end
+  if steps > 1000 then check_clock() end
 end
 
 local OUT_OF_MEMORY = "it used more than " .. max_memory // 1048576 .. " MiB of memory"
 
--- Values cross from Python outside of Lua's own protection: there must be room for them beforehand.
+-- Values cross from Python outside of Lua's own protection: there must be room for them beforehand. And a script
+-- that lives close to the limit would make Lua collect garbage at every allocation.
 local function make_room()
   if collect("count") * 1024 > max_memory - headroom then
     collect()
     if collect("count") * 1024 > max_memory - headroom then die(OUT_OF_MEMORY) end
   end
+end
+
+function tick()
+  if dead then
+    if frame(2, "f").func == start then return end
+    error(OVER, 0)
+  end
+  spent = spent + STRIDE
+  if spent > max_instructions then over_instructions() end
+  check_clock()
+  make_room()
 end
 
 -- Raise `text` as an error of the innermost line of the script.
@@ -196,8 +209,21 @@ function env.load(...)
   return real_load(chunk, name, "t", upvalue)
 end
 
+-- C functions whose time grows with the text that they are given, paid for by its length.
+local function paid(action)
+  return function(...)
+    local size = 0
+    for place = 1, 2 do
+      local value = select(place, ...)
+      if type(value) == "string" then size = size + #value end
+    end
+    if size > 64 then charge(size // 8) end
+    return action(...)
+  end
+end
+
 for name, value in real_next, {
-  assert = assert, error = error, ipairs = ipairs, type = type, select = select, tonumber = tonumber,
+  assert = assert, error = error, ipairs = ipairs, type = type, select = select, tonumber = paid(tonumber),
   tostring = tostring, rawequal = rawequal, rawget = rawget, rawset = rawset, rawlen = rawlen,
   getmetatable = getmetatable, _VERSION = _VERSION, _G = env,
 } do env[name] = value end

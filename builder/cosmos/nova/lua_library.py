@@ -115,8 +115,9 @@ local MAX_TEXT = max_memory // 2
 
 local text_library = {
   find = patterns.find, match = patterns.match, gmatch = patterns.gmatch, gsub = patterns.gsub,
-  byte = real_string.byte, char = real_string.char, len = real_string.len, reverse = real_string.reverse,
-  sub = real_string.sub, pack = real_string.pack, packsize = real_string.packsize, unpack = real_string.unpack,
+  byte = real_string.byte, char = real_string.char, len = real_string.len, reverse = paid(real_string.reverse),
+  sub = real_string.sub, pack = paid(real_string.pack), packsize = paid(real_string.packsize),
+  unpack = paid(real_string.unpack),
 }
 
 function text_library.rep(text, times, between)
@@ -255,6 +256,7 @@ function list_library.sort(list, before)
     bad(2, "sort", "function expected, got " .. type(before))
   end
   local size, values = #list, {}
+  if size >= 2147483647 then bad(1, "sort", "array too big") end
   for place = 1, size do values[place] = list[place] end
   values = sort_list(values, size, before or less)
   for place = 1, size do list[place] = values[place] end
@@ -268,7 +270,8 @@ for _, name in ipairs({
 }) do
   env.math[name] = real_math[name]
 end
-for _, name in ipairs({"char", "charpattern", "codepoint", "codes", "len", "offset"}) do env.utf8[name] = utf8[name] end
+for _, name in ipairs({"codepoint", "codes", "len", "offset"}) do env.utf8[name] = paid(utf8[name]) end
+env.utf8.char, env.utf8.charpattern = utf8.char, utf8.charpattern
 
 local texts = metatable_of("")
 texts.__index, texts.__metatable = text_library, "locked"

@@ -143,7 +143,7 @@ do
     local level = letter - 48
     if level < 1 or level > m.level or m.sizes[level] == UNFINISHED then fail("invalid capture index %" .. level) end
     local size = m.sizes[level]
-    if size < 0 then size = 0 end
+    if size == POSITION then return nil end
     charge(size // 8)
     local first = m.starts[level]
     if m.text_size - s + 1 >= size and sub(m.text, first, first + size - 1) == sub(m.text, s, s + size - 1) then

@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import Final
 
 VERBS: Final = r"""
-local function answered(verb, ok, value)
+local function answered(verb, before, ok, value)
+  started = started + (clock() - before)  -- what verbs cost is counted by the broker, the same on every machine
   if ok then return value end
   if ok == nil then die(value or "the host failed") end
   fail(verb .. ": " .. value)
 end
 
 local function ask(verb, ...)
+  if select("#", ...) > 1002 then fail(verb .. ": got " .. select("#", ...) .. " arguments") end
   for place = 1, select("#", ...) do
     local kind = type((select(place, ...)))
     if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "nil" then
@@ -24,7 +26,8 @@ local function ask(verb, ...)
     end
   end
   make_room()
-  return answered(verb, call(verb, ...))
+  local before = clock()
+  return answered(verb, before, call(verb, ...))
 end
 
 for _, verb in ipairs({"copy", "symlink", "mkdir", "chmod", "chown", "exists", "write", "setcap", "mknod", "env"}) do
@@ -124,7 +127,7 @@ local function told(problem)
 end
 
 -- Run `name` of the script; answers "done", or "syntax", "missing", "failed", "over", and why. Python calls it once.
-return function(source, script_name, name)
+function start(source, script_name, name)
   local stage, found = "syntax", nil
   sethook(tick, "", STRIDE)
   local ok, problem = real_pcall(function()
@@ -141,6 +144,8 @@ return function(source, script_name, name)
   if dead then return "over", dead end
   if ok then return "done", "" end
   if problem == "not enough memory" then return "over", OUT_OF_MEMORY end
+  if type(problem) == "userdata" then return "over", "the host failed" end
   return stage, told(problem)
 end
+return start
 """

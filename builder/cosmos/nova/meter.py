@@ -1,4 +1,4 @@
-"""What a script's verbs may cost: work, bytes made up, bytes copied, entries, log. One meter a script."""
+"""What a script's verbs may cost: work, bytes made up, bytes copied, entries, events, log. One meter a script."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.limits import (
+    MAX_NOVA_EVENTS,
     MAX_NOVA_LOG_BYTES,
     MAX_NOVA_WORK,
     MAX_NOVA_WRITTEN_BYTES,
@@ -36,17 +37,19 @@ class VerbError(Exception):
 class Meter:
     """The running totals. Each method raises `BudgetError` past its limit."""
 
+    max_work: int = MAX_NOVA_WORK
     work: int = 0
     written_bytes: int = 0
     copied_bytes: int = 0
     log_bytes: int = 0
     entries: int = 0
+    events: int = 0
 
     def charge(self, units: int) -> None:
         """Count `units` of work."""
         self.work += units
-        if self.work > MAX_NOVA_WORK:
-            raise BudgetError(f"its verbs did more work than the limit of {MAX_NOVA_WORK} units")
+        if self.work > self.max_work:
+            raise BudgetError(f"it did more work through its verbs than the limit of {self.max_work} units")
 
     def count_written(self, size_bytes: int) -> None:
         """Count bytes that a script makes up."""
@@ -59,6 +62,12 @@ class Meter:
         self.log_bytes += size_bytes + 16
         if self.log_bytes > MAX_NOVA_LOG_BYTES:
             raise BudgetError(f"it logged more than {MAX_NOVA_LOG_BYTES // MIB} MiB")
+
+    def count_event(self) -> None:
+        """Count one event of the receipt."""
+        self.events += 1
+        if self.events > MAX_NOVA_EVENTS:
+            raise BudgetError(f"it did or saw more than {MAX_NOVA_EVENTS} things")
 
     def count_entry(self, size_bytes: int) -> None:
         """Count one entry put into the layer, and its content's bytes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from cosmos.treepath import TreePath, escaped
 
 _OCTAL_LITERAL = re.compile(r":(\d+): malformed number near '0[oO]")
 _MISSING_LIBRARY = re.compile(r"\(global '(coroutine|debug|dofile|io|loadfile|os|package|require)'\)")
+_OWN_LINE = re.compile(r"^nova:\d+: ")  # a line of the sandbox's own Lua means nothing to a script's author
 _MAX_PROBLEM = 2000  # bytes of a script's own error text that are shown
 
 
@@ -63,7 +65,7 @@ def default_install(
 ) -> NovaResult:
     """Return the layer of a star without a script: `files/*`. Raises `ScriptFailed` where two paths meet."""
     job = NovaJob(star="", script_name="", script=b"", files=files, epoch=epoch, path_map=path_map)
-    verbs = Verbs(job, "install", Meter())
+    verbs = Verbs(job, "install", Meter(max_work=sys.maxsize))  # the archive has limits of its own
     try:
         if files:
             verbs.copy(b"files/", b"/")
@@ -96,7 +98,7 @@ def _result(job: NovaJob, verbs: Verbs, broker: Broker, outcome: Outcome, functi
     try:
         difference = verbs.undeclared()
     except BudgetError as over:
-        raise ScriptFailed(job.star, f"{_script_name(job)}: {over}") from over
+        raise ScriptFailed(job.star, f"{_script_name(job)}: was stopped: {over}") from over
     if difference is not None:
         raise ScriptFailed(job.star, f"{_script_name(job)}: filemap: {difference}")
     return NovaResult(entries=verbs.root.layer(), receipt=broker.receipt(function))
@@ -109,7 +111,7 @@ def _failed(job: NovaJob, broker: Broker, outcome: Outcome) -> ScriptFailed:
             f"{_script_name(job)}: was stopped: {outcome.problem}",
             hint="a script places files; what takes long belongs into build() or into the archive",
         )
-    raw = outcome.problem.encode("utf-8", "surrogateescape")[:_MAX_PROBLEM]
+    raw = _OWN_LINE.sub("", outcome.problem).encode("utf-8", "surrogateescape")[:_MAX_PROBLEM]
     text = escaped(raw)
     name = _script_name(job)
     hint = broker.hint_for(outcome.problem) or _hint(text, job.script)

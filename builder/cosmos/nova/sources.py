@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from cosmos.nova.arguments import path_of
 from cosmos.nova.meter import LOOK_COST, Meter, VerbError
 from cosmos.nova.virtual_root import VirtualRoot, implied_folder, resolved
 from cosmos.tree.entry import Entry
@@ -35,10 +36,7 @@ def find_source(raw: bytes, trees: Mapping[bytes, Mapping[TreePath, Entry]], met
     `trees` are the places to look in, in order, by the name that they have in the archive: `files`, then its root. The
     prefix `files/` may be left out. Symlinks are followed, as upstream's `copy` does.
     """
-    try:
-        wanted = TreePath.rooted(raw) if raw.strip(b"/.") else ROOT
-    except ValueError as error:
-        raise VerbError(str(error)) from None
+    wanted = path_of(raw)
     parts = wanted.split(b"/")
     inside = TreePath(b"/".join(parts[1:])) if parts[0] == FILES else wanted
     for name, tree in trees.items():
@@ -76,7 +74,7 @@ class FolderCopy:
     def copy(self, meter: Meter) -> int:
         """Copy; returns how many entries came. Raises `VerbError`."""
         links: list[Entry] = []
-        if self.to:
+        if self.to and self.source.path in self.source.tree:
             self._put_folder(self.source.entry, self.root.resolve(self.to, "follow"))
         for entry in self.source.below(meter):
             if entry.kind == "hardlink":

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
+from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_NOVA_REPLY_BYTES
 from cosmos.nova.arguments import MAX_ID, Scalar, path_of
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
@@ -42,6 +43,7 @@ class Verbs:
         self._meter = meter
         self._function = function
         self._seen: set[TreePath] = set()
+        self._absent: set[TreePath] = set()
         self._env: dict[bytes, bytes] = {}
         self._filemap = Filemap()
         self.events: list[Event] = []
@@ -61,8 +63,8 @@ class Verbs:
 
     def symlink(self, target: bytes, link: bytes) -> None:
         """Make `link` a symlink that says `target`, in place of a file or link that is there."""
-        if not target or b"\0" in target or len(target) > 4095:
-            raise VerbError("a symlink's target has 1 to 4095 bytes and no NUL")
+        if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
+            raise VerbError(f"a symlink's target has 1 to {MAX_LINK_TARGET_BYTES} bytes and no NUL")
         place = self.root.place(self._path(link))
         self.root.put(self._made(place, "symlink", 0o777, target=target))
         self._did("symlink", place, {"target": escaped(target)})
@@ -163,7 +165,7 @@ class Verbs:
         facts: dict[str, Fact] = {"pattern": escaped(b"/".join(glob.parts))}
         if self._job.free == "own":
             facts["saw"] = found_digest(below)
-        self.events.append(Event(verb="glob", facts=facts))
+        self._note("glob", facts)
         return b"".join(b"/" + path + b"\0" for path in sorted({*below, *own}))
 
     def env(self, name: bytes, value: bytes | None = None) -> bytes | None:
@@ -179,7 +181,7 @@ class Verbs:
     def log(self, text: bytes) -> None:
         """Say something in the receipt."""
         self._meter.count_log(len(text))
-        self.events.append(Event(verb="log", facts={"text": "\t".join(map(escaped, text.split(b"\t")))}))
+        self._note("log", {"text": "\t".join(map(escaped, text.split(b"\t")))})
 
     def filemap(self, path: bytes | None = None, mode: int | None = None) -> None:
         """Declare an output. From then on whatever else is made, or is not made, is an error."""
@@ -187,7 +189,7 @@ class Verbs:
         if path is not None:
             self._meter.count_log(len(path))
             self._filemap.declare(path, mode, self._job.path_map)
-            self.events.append(Event(verb="filemap", facts={"path": escaped(path)}))
+            self._note("filemap", {"path": escaped(path)})
 
     def run(self, form: bytes, *words: bytes) -> int:
         """Run a program; a failing one is an error. Returns its exit status, which is 0."""
@@ -204,7 +206,7 @@ class Verbs:
         shown = [escaped(word) for word in command]
         env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
         self._meter.count_log(sum(map(len, shown)))
-        self.events.append(Event(verb="run", facts={"words": shown, "env": env, "status": outcome.status}))
+        self._note("run", {"words": shown, "env": env, "status": outcome.status})
         if outcome.status != 0:
             raise VerbError(f"{shown[0]} ended with status {outcome.status}")
         return 0
@@ -217,11 +219,19 @@ class Verbs:
     def _looked(self, path: TreePath, entry: Entry | None) -> None:
         if path in self._seen or self._job.free == "any":
             return
+        if entry is None:
+            if any(parent in self._absent for parent in path.parents):
+                return  # what is not there holds nothing: no new fact
+            self._absent.add(path)
         self._seen.add(path)
-        self.events.append(Event(verb="read", facts={"path": path.text, "saw": seen(entry)}))
+        self._note("read", {"path": path.text, "saw": seen(entry)})
 
     def _did(self, verb: str, place: TreePath, facts: Mapping[str, Fact]) -> None:
-        self.events.append(Event(verb=verb, facts={"path": place.text, **facts}))
+        self._note(verb, {"path": place.text, **facts})
+
+    def _note(self, verb: str, facts: Mapping[str, Fact]) -> None:
+        self._meter.count_event()
+        self.events.append(Event(verb=verb, facts=facts))
 
     def _path(self, raw: bytes) -> TreePath:
         path = path_of(raw)
@@ -276,6 +286,8 @@ def _split(line: bytes) -> tuple[bytes, ...]:
 
 
 def _variables(data: bytes) -> Mapping[str, Json]:
+    if len(data) > MAX_NOVA_REPLY_BYTES:
+        raise VerbError(f"vars have {len(data)} bytes, the limit is {MAX_NOVA_REPLY_BYTES}")
     try:
         value: Json = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError:

@@ -42,10 +42,7 @@ class Acquired:
 
 
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
-    """Return the verified snapshot that the lock names.
-
-    Where the galaxy is at hand, what it says now is judged too: it must be that snapshot or a validly signed later one.
-    """
+    """Return the verified snapshot that the lock names; it may be older than what the galaxy says now."""
     file = source.index(locked)
     verified = verify_index(
         file.data,
@@ -60,9 +57,37 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ve
             f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}"
         )
     source.keep(file)
-    if source.carrier is not None and source.carrier.is_local:
-        _check_newest(locked, source, roots)
     return verified
+
+
+def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex | None:
+    """Return what the galaxy says now, where it is at hand: the lock's snapshot or a validly signed later one.
+
+    None where the galaxy is not at hand, or is the unsigned one that the lock names. Raises `Refused`.
+    """
+    if source.carrier is None or not source.carrier.is_local:
+        return None
+    file = source.newest_index()
+    if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
+        return None
+    newest = verify_index(
+        file.data,
+        file.envelope,
+        galaxy=locked.name,
+        roots=roots,
+        allow_unsigned=locked.allow_unsigned,
+        source=f"{locked.name}: {file.path}",
+    )
+    if newest.index.seq < locked.seq or (
+        newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq
+    ):
+        raise Refused(
+            f"{locked.name}: {file.path}",
+            f"the lock has seen seq {locked.seq} ({locked.index}), "
+            f"but the galaxy shows seq {newest.index.seq} ({newest.digest})",
+            hint="the galaxy was rolled back or forked: ask its owner",
+        )
+    return newest
 
 
 def acquire_star(
@@ -120,29 +145,6 @@ def check_pins(star: LockedStar, statement: Statement) -> None:
     for what, (locked, stated) in pins.items():
         if locked != stated:
             raise Refused(star.id, f"the lock pins {what} {locked}, but its signed statement says {stated}")
-
-
-def _check_newest(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> None:
-    file = source.newest_index()
-    if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
-        return
-    newest = verify_index(
-        file.data,
-        file.envelope,
-        galaxy=locked.name,
-        roots=roots,
-        allow_unsigned=locked.allow_unsigned,
-        source=f"{locked.name}: {file.path}",
-    )
-    if newest.index.seq < locked.seq or (
-        newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq
-    ):
-        raise Refused(
-            f"{locked.name}: {file.path}",
-            f"the lock has seen seq {locked.seq} ({locked.index}), "
-            f"but the galaxy shows seq {newest.index.seq} ({newest.digest})",
-            hint="the galaxy was rolled back or forked: ask its owner",
-        )
 
 
 def demand_stored(lock: Lock, store: Store) -> None:

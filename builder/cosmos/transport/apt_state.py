@@ -83,7 +83,7 @@ class AptState:
 
 
 def prepared_state(folder: Path, arch: Arch, environ: Mapping[str, str]) -> AptState:
-    """Make or renew the private folder for `arch` and return it; of `environ`, PATH and proxies are used.
+    """Make or renew the private folder for `arch` and return it; of `environ`, PATH, proxies and APT_CONFIG are used.
 
     Raises `WorldFailed` where the host has no apt, `Malformed` for an architecture that Debian has no name for.
     """
@@ -95,12 +95,13 @@ def prepared_state(folder: Path, arch: Arch, environ: Mapping[str, str]) -> AptS
         raise Malformed(str(folder), "apt cannot work in a folder with quotes, semicolons or line ends in its name")
     plain = {"PATH": environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"}
     plain |= {name: environ[name] for proxy in _PROXIES for name in (proxy, proxy.upper()) if name in environ}
+    host = plain | {"APT_CONFIG": environ["APT_CONFIG"]} if "APT_CONFIG" in environ else plain
     apt_config = find_program("apt-config", INSTALL_APT, path=plain["PATH"])
     for name in ("lists/partial", "cache/archives/partial", "sources.list.d", "debs", "none"):
         make_folder(folder / name)
-    places = _places(apt_config, plain)
+    places = _places(apt_config, host)
     left_out = _copy_sources(places, folder)
-    kept = [f"{name} {value};" for name, value in _KEPT.findall(_asked(apt_config, ["dump"], plain))]
+    kept = [f"{name} {value};" for name, value in _KEPT.findall(_asked(apt_config, ["dump"], host))]
     settings = _settings(folder, str(architecture), places, kept)
     write_durably(folder / "apt.conf", settings.encode())
     if not (folder / "status").exists():

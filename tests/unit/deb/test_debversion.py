@@ -45,7 +45,9 @@ suffixes = st.sampled_from(
 def versions(draw: st.DrawFn) -> str:
     """One version in the forms that Debian's archive uses."""
     candidate = draw(candidates)
-    upstream = draw(dotted) + (candidate or draw(letters_after) or draw(snapshots))
+    leading = draw(dotted)
+    assume(not (candidate and leading.count(".") > 2 and leading.endswith(".0")))  # the stated gap: ~ after 0
+    upstream = leading + (candidate or draw(letters_after) or draw(snapshots))
     revision = draw(revisions)
     suffix = draw(suffixes)
     assume(not (suffix.startswith("~") and revision.rpartition(".")[2] == "0"))
@@ -66,7 +68,7 @@ def test_real_versions_are_ordered_as_debian_orders_them(chain: str) -> None:
 
 @pytest.mark.skipif(shutil.which("dpkg") is None, reason="compares with dpkg itself, where there is one")
 @given(st.text("019.+~-abz", min_size=1, max_size=9), st.text("019.+~-abz", min_size=1, max_size=9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_order_is_dpkgs(one: str, other: str) -> None:
     one, other = f"1:1{one}", f"1:1{other}"
     try:
@@ -79,7 +81,7 @@ def test_the_order_is_dpkgs(one: str, other: str) -> None:
 
 
 @given(versions(), versions())
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_a_later_package_is_a_later_star(one: str, other: str) -> None:
     mine, theirs = DebVersion.parse(one), DebVersion.parse(other)
     assume(leading_numbers(one) == leading_numbers(other))
@@ -89,7 +91,7 @@ def test_a_later_package_is_a_later_star(one: str, other: str) -> None:
 
 
 @given(versions(), versions(), st.sampled_from(["<<", "<=", "=", ">=", ">>"]))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_a_need_is_never_made_stricter_and_a_conflict_never_wider(one: str, other: str, operator: str) -> None:
     assume(leading_numbers(one) == leading_numbers(other))
     relation = Relation(name="x", operator=operator, version=other)

@@ -159,6 +159,19 @@ def test_a_star_lands_where_the_systems_own_links_lead(galaxy, system: Path) -> 
     assert verify_system(system).differences == ()
 
 
+def test_a_system_whose_var_is_a_link_is_a_system_too(galaxy, system: Path) -> None:
+    (system / "data").mkdir()
+    (system / "var").rename(system / "data/var")
+    (system / "var").symlink_to("/data/var")
+    galaxy.star("s", files={"usr/f": b"s", "var/g": b"g"})
+    installed(system, "s")
+    assert (system / "data/var/g").exists()
+    assert verify_system(system).is_good
+    galaxy.star("evil", files={"data/var/lib/cosmos/new-state": b"mine"})
+    with pytest.raises(Refused, match="is cosmos's own"):
+        installed(system, "evil")
+
+
 def test_stars_go_below_the_operators_install_dir(galaxy, system: Path) -> None:
     with LiveRoot.open(system) as root:
         write_settings(root, replace(read_settings(root), install_dir=TreePath(b"opt/stars")))
@@ -322,6 +335,24 @@ def test_offline_leaves_remote_galaxies_out_and_says_so(galaxy, system: Path) ->
         install(root, order("s", offline=True), reporter)
     assert warned == ["left out: far: http://192.0.2.1:1/galaxy is not reached offline"]
     assert (system / "usr/f").exists()
+
+
+def two_galaxies(system: Path, galaxy, first: str, second: str) -> None:
+    urls = {"core": str(galaxy.folder), "away": str(galaxy.folder.with_name("unplugged"))}
+    sources = tuple(GalaxySource(name=GalaxyName(name), url=urls[name]) for name in (first, second))
+    with LiveRoot.open(system) as root:
+        write_settings(root, Settings(galaxies=sources))
+
+
+def test_a_galaxy_that_is_away_does_not_hand_its_names_to_those_below_it(galaxy, system: Path) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    two_galaxies(system, galaxy, "away", "core")
+    with pytest.raises(WorldFailed, match=r"unplugged.*may be the galaxy that answers for s"):
+        installed(system, "s")
+    two_galaxies(system, galaxy, "core", "away")
+    installed(system, "s")
+    with pytest.raises(WorldFailed, match="may be the galaxy that answers for other"):
+        installed(system, "other")
 
 
 class FullDisk(Kernel):

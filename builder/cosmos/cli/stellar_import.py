@@ -1,0 +1,128 @@
+"""`stellar import-deb`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.stellar_options import (
+    FOLDER,
+    apt_opener,
+    arch_option,
+    home_option,
+    json_option,
+    keys_option,
+    level_option,
+    machine,
+    offline_option,
+)
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import NoSolution
+from cosmos.model.reporter import Reporter
+from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.import_deb import Imported, Order, import_debs
+
+_SHOWN = 8  # names in one line of a report
+
+
+@click.command("import-deb")
+@click.argument("packages", nargs=-1, required=True)
+@click.option("--galaxy", type=FOLDER, required=True, help="Put the stars into this galaxy.")
+@click.option("--closure", is_flag=True, help="Import all that they depend on as well.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Packages to work on at a time [default: the processors].")
+@keys_option
+@passphrase_fd_option
+@arch_option
+@level_option
+@offline_option
+@home_option
+@json_option
+def import_deb(
+    packages: tuple[str, ...],
+    galaxy: Path,
+    closure: bool,
+    jobs: int | None,
+    keys: tuple[Path, ...],
+    passphrase_fd: int | None,
+    arch: str,
+    level: int,
+    offline: bool,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Convert whole Debian packages into stars.
+
+    PACKAGES are names, fetched through apt, which verifies them. Their maintainer scripts are not run: which packages
+    have some is reported. Afterwards: stellar index-galaxy.
+    """
+    around = surroundings()
+    reporter = around.reporter(quiet=as_json)
+    apt = apt_opener(home, galaxy, offline=offline, reporter=reporter)(machine(arch))
+    order = Order(
+        packages=tuple(dict.fromkeys(packages)),
+        architecture=apt.state.architecture,
+        reach="closure" if closure else "as asked",
+        level=level,
+        workers=jobs or os.cpu_count() or 1,
+    )
+    done = import_debs(order, apt, GalaxyFolder(root=galaxy), load_secret_keys(keys, passphrase_fd), reporter)
+    if as_json:
+        emit(_row(done))
+    else:
+        _tell(done, reporter)
+        for one in done.stars:
+            say(f"{one.archive} {one.star.license}")
+    if done.failed:
+        names = _some(list(done.failed))
+        raise NoSolution("import-deb", f"{len(done.failed)} packages could not be made stars: {names}")
+    around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
+
+
+COMMANDS: tuple[click.Command, ...] = (import_deb,)
+
+
+def _tell(done: Imported, reporter: Reporter) -> None:
+    for name, reason in done.failed.items():
+        reporter.warn(f"{name}: {reason}")
+    for name, rows in done.unmet.items():
+        reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
+    for name, needed in done.cut:
+        reporter.warn(f"{name}: its need of {needed} closes a circle and is left out: where you want {name}, name {needed} too")
+    if done.missing:
+        reporter.warn(f"needed, but not in the galaxy: {_some(list(done.missing))}; --closure imports them too")
+    scripts = [str(one.star.name) for one in done.stars if one.unrun]
+    if scripts:
+        reporter.note(f"{len(scripts)} packages have maintainer scripts, which are not run: {_some(scripts)}")
+    new = sum(one.is_new for one in done.stars)
+    reporter.note(f"{len(done.stars)} stars, {new} of them new")
+
+
+def _row(done: Imported) -> dict[str, Json]:
+    stars: list[Json] = [
+        {
+            "name": str(one.star.name),
+            "version": str(one.star.version),
+            "debian-version": one.star.origins[0].version,
+            "license": one.star.license,
+            "archive": str(one.archive),
+            "new": one.is_new,
+            "maintainer-scripts": list(one.unrun),
+        }
+        for one in done.stars
+    ]
+    return {
+        "stars": stars,
+        "cut": [list(pair) for pair in done.cut],
+        "missing": list(done.missing),
+        "unmet": {name: list(rows) for name, rows in done.unmet.items()},
+        "failed": dict(done.failed),
+    }
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,180 @@
+"""Check a star, as a source folder or as an archive, and say everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from cosmos.errors import CosmosError
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.star import Recipe, Star
+from cosmos.nova.sandbox import run_script
+from cosmos.pack.inflate import inflated
+from cosmos.pack.star_archive import StarContents, read_star, write_star
+from cosmos.stellar.build_star import deb_sources
+from cosmos.stellar.selection import demand_good_globs
+from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
+from cosmos.treepath import TreePath
+
+Weight: TypeAlias = Literal["error", "warning"]
+_SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
+_SPDX: Final = re.compile(r"\(*[A-Za-z0-9.+-]+\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9.+-]+\)*)*")
+_NOWHERE: Final = "-- there is no function of this name --"
+_RANK: Final[dict[Weight, int]] = {"error": 0, "warning": 1}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that is wrong (`error`) or worth a look (`warning`)."""
+
+    weight: Weight
+    problem: str
+
+
+class _Findings:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self.rows: list[Finding] = []
+
+    def error(self, problem: str) -> None:
+        self.rows.append(Finding(weight="error", problem=problem))
+
+    def warning(self, problem: str) -> None:
+        self.rows.append(Finding(weight="warning", problem=problem))
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Turn an error of the block into a finding, and go on."""
+        try:
+            yield
+        except CosmosError as error:
+            self.error(f"{error}" + (f" ({error.hint})" if error.hint else ""))
+
+
+def validate_star(path: Path) -> tuple[Finding, ...]:
+    """Return what is wrong with the source folder or the archive at `path`, errors first."""
+    findings = _Findings()
+    with findings.noting():
+        if path.is_dir():
+            _check_folder(path, findings)
+        else:
+            _check_archive(path, findings)
+    return tuple(sorted(findings.rows, key=lambda one: _RANK[one.weight]))
+
+
+def script_problem(script: bytes, name: str) -> str | None:
+    """Return what Lua says against the script's syntax, or None. Its functions are not run."""
+    outcome = run_script(script, name, _NOWHERE, _no_verbs)
+    return outcome.problem if outcome.ending == "syntax" else None
+
+
+def _check_folder(path: Path, findings: _Findings) -> None:
+    source = read_source_folder(path)
+    recipe = source.recipe
+    file = str(path / RECIPE_FILE)
+    if path.resolve().name != recipe.name:
+        findings.warning(f"star.toml: name is {recipe.name}, but the folder is called {path.resolve().name}")
+    with findings.noting():
+        deb_sources(recipe.sources, file)
+    with findings.noting():
+        demand_good_globs(recipe.unpack, file)
+    _check_about(recipe, findings)
+    _check_script(source.script, recipe.install_script, findings)
+    if recipe.type == "nebula":
+        if source.files or recipe.sources:
+            findings.error("a nebula holds dependencies only, but this one has files or packages")
+    elif not source.files and not recipe.sources and source.script is None:
+        findings.warning("it ships nothing: there is no files/, no source and no script")
+    _check_unpack(recipe, findings)
+    with findings.noting():
+        _check_packing(source)
+
+
+def _check_about(recipe: Recipe, findings: _Findings) -> None:
+    if not recipe.sources or recipe.license:
+        _check_licence(recipe.license, findings)
+    if not recipe.description and not recipe.sources:
+        findings.warning("star.toml: it has no description")
+    if recipe.name in recipe.dependencies:
+        findings.error("star.toml: it depends on itself")
+
+
+def _check_licence(licence: str, findings: _Findings) -> None:
+    if not licence:
+        findings.error("star.toml: it names no license (an SPDX expression, such as MIT or GPL-2.0-only)")
+    elif not _SPDX.fullmatch(licence):
+        findings.error(f"star.toml: license: want an SPDX expression such as MIT OR Apache-2.0, got {licence[:80]!r}")
+
+
+def _check_script(script: bytes | None, name: str, findings: _Findings) -> None:
+    if script is None:
+        return
+    problem = script_problem(script, name)
+    if problem is not None:
+        findings.error(f"{name}: {problem}")
+    elif b"install" not in script:
+        findings.error(f"{name}: defines no install()")
+
+
+def _check_unpack(recipe: Recipe, findings: _Findings) -> None:
+    unpack = recipe.unpack
+    if not recipe.sources and (unpack.only or unpack.exclude or unpack.kernel_modules or unpack.rename):
+        findings.warning("star.toml: [unpack] says what to keep of packages, but there is no source")
+
+
+def _check_packing(source: SourceFolder) -> None:
+    """Pack what the folder itself ships, so that every path of it is judged as an installer would."""
+    recipe = source.recipe
+    version = recipe.version
+    if version is None:
+        return
+    star = recipe.star(version=version, source="", checksums={}, origins=())
+    write_star(star, source.script, source.files.values(), level=1)
+
+
+def _check_archive(path: Path, findings: _Findings) -> None:
+    suffix = next((short for long, short in _SUFFIXES.items() if path.name.endswith(long)), None)
+    if suffix is None:
+        findings.error("want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
+        return
+    data = bounded_bytes(path, MAX_STAR_ARCHIVE_BYTES)
+    unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
+    plain = read_star(data, path.name, unpacked_bytes, script_name="")
+    if not plain.manifest:
+        findings.error("it holds no star.toml")
+        return
+    star = Star.parse(plain.manifest, "star.toml")
+    for warning in star.warnings:
+        findings.warning(f"star.toml: {warning}: unknown key")
+    if not path.name.startswith(f"{star.id}.tar."):
+        findings.error(f"star.toml: it is {star.id}, but the archive is called {path.name}")
+    _check_licence(star.license, findings)
+    if star.type == "nebula" and plain.files:
+        findings.error("a nebula holds dependencies only, but this one has files")
+    _check_sums(star, plain, findings)
+    script = read_star(data, path.name, unpacked_bytes, script_name=star.install_script).script
+    if star.install_script and script is None:
+        findings.error(f"star.toml: install_script is {star.install_script}, which is not in the archive")
+    _check_script(script, star.install_script, findings)
+
+
+def _check_sums(star: Star, contents: StarContents, findings: _Findings) -> None:
+    for name, wanted in star.checksums.items():
+        try:
+            entry = contents.files.get(TreePath.rooted(name))
+        except ValueError as error:
+            findings.error(f"star.toml: checksums: {error}")
+            continue
+        if entry is None:
+            findings.error(f"star.toml: checksums: files/{name} is not in the archive")
+        elif entry.digest != wanted:
+            findings.error(f"star.toml: checksums: files/{name} has SHA-256 {entry.digest or 'none'}, not {wanted}")
+
+
+def _no_verbs(*_args: object) -> tuple[bool, bytes]:
+    return False, b"verbs do nothing while a script is checked"

@@ -1,0 +1,2 @@
+-- want: stopped
+function install() while true do end end

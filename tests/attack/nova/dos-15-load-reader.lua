@@ -1,0 +1,3 @@
+-- want: stopped
+-- A reader that never ends.
+function install() while true do load(function() return " " end) end end

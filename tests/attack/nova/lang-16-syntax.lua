@@ -1,0 +1,2 @@
+-- want: syntax
+function install(

@@ -1,0 +1,79 @@
+"""Strict reading: whatever is wrong in a document is named with its dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosmos.errors import Malformed
+from cosmos.tables import Table
+
+
+def read(text: str) -> Table:
+    return Table.parse(text.encode(), "doc.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "ask", "said"),
+    [
+        ("", lambda t: t.need("a", str), "doc.toml: a: missing"),
+        ("a = 1", lambda t: t.need("a", str), "doc.toml: a: want a string, got an integer"),
+        ("a = true", lambda t: t.need("a", int), "doc.toml: a: want an integer, got true or false"),
+        ("a = 1", lambda t: t.need("a", bool), "doc.toml: a: want true or false, got an integer"),
+        ("a = [1]", lambda t: t.strings("a"), "doc.toml: a[0]: want a string, got an integer"),
+        ("[a.b]\nc = 1", lambda t: t.table("a").table("b").end(), "doc.toml: a.b.c: unknown key"),
+        ("[[a]]\n[[a]]\nb = 1", lambda t: t.tables("a")[1].end(), "doc.toml: a[1].b: unknown key"),
+        ("a = 7", lambda t: t.count("a", most=6), "doc.toml: a: want 0 to 6, got 7"),
+        ("a = -1", lambda t: t.count("a"), "doc.toml: a: want 0 to 9223372036854775807, got -1"),
+        ("a = 'x'", lambda t: t.choice("a", ("y", "z")), "doc.toml: a: want one of y, z, got 'x'"),
+        ("a = 'x'", lambda t: t.read("a", int), "doc.toml: a: invalid literal"),
+        ("[a]\nb = 'x'", lambda t: t.parsed_map("a", str, int), "doc.toml: a.b: invalid literal"),
+        ("[a]\nb = 1", lambda t: t.string_map("a"), "doc.toml: a.b: want a string, got an integer"),
+        ("a = 1", lambda t: t.end(), "doc.toml: a: unknown key"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_path(text: str, ask: Callable[[Table], object], said: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        ask(read(text))
+    assert str(caught.value).startswith(said)
+
+
+def test_a_key_that_was_asked_for_is_known() -> None:
+    table = read("a = 1\nb = 'x'\n[c]\n")
+    assert table.need("a", int) == 1
+    assert table.take("b", str) == "x"
+    table.table("c").end()
+    assert table.take("absent", str) is None
+    assert table.take("absent", str, "default") == "default"
+    table.end()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\xff", "is not UTF-8 at byte 0"),
+        (b"a = ", "is not TOML"),
+        (b"a = 1\na = 2\n", "is not TOML"),
+        (b"a = " + b"[" * 100 + b"]" * 100, "is nested more than 32 deep"),
+        (b"a = " + b"[" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_what_is_no_document_is_malformed(data: bytes, said: str) -> None:
+    with pytest.raises(Malformed, match=said):
+        Table.parse(data, "doc.toml")
+
+
+def test_a_document_is_bounded_before_it_is_parsed() -> None:
+    with pytest.raises(Malformed, match="has 5 bytes, the limit is 4"):
+        Table.parse(b"a = 1", "doc.toml", max_bytes=4)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(data: bytes) -> None:
+    try:
+        Table.parse(data, "doc.toml")
+    except Malformed:
+        return

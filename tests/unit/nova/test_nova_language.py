@@ -1,0 +1,163 @@
+"""The language that is left: what works as in Lua 5.4, what has a fixed order, what is gone, and how errors read."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosmos.errors import ScriptFailed
+
+
+def test_pairs_goes_through_numbers_then_strings_in_order(install):
+    body = """
+      local t = {30, 20, 10}
+      for _, name in ipairs{"zeta", "b", "alpha", "10", "9"} do t[name] = true end
+      t[-1], t[0], t[2.5] = "m", "z", "f"
+      local keys = {}
+      for key in pairs(t) do keys[#keys + 1] = tostring(key) end
+      log(table.concat(keys, " "))
+      keys = {}
+      local key = next(t)
+      while key ~= nil do keys[#keys + 1] = tostring(key); key = next(t, key) end
+      log(table.concat(keys, " "))"""
+    order = "-1 0 1 2 2.5 3 10 9 alpha b zeta"
+    assert install(body).receipt.logs == (order, order)
+
+
+@pytest.mark.parametrize("key", ["true", "{}", "print"])
+@pytest.mark.parametrize("walk", ["for k in pairs(t) do end", "next(t)"])
+def test_a_key_without_an_order_is_refused(failure, walk, key):
+    assert "only strings and numbers have an order" in str(failure(f"local t = {{[{key}] = 1}}; {walk}"))
+
+
+def test_fields_may_be_changed_and_cleared_while_pairs_goes_on(install):
+    body = "local t = {a = 1, b = 2, c = 3}; for k in pairs(t) do t[k] = nil; t.c = nil; log(k) end; log(next(t))"
+    assert install(body).receipt.logs == ("a", "b", "nil")
+
+
+def test_pairs_honours_its_metamethod(install):
+    body = (
+        "local t = setmetatable({}, {__pairs = function() return ipairs{5} end}) for k, v in pairs(t) do log(k, v) end"
+    )
+    assert install(body).receipt.logs == ("1\t5",)
+
+
+def test_nothing_prints_an_address(install):
+    body = """
+      log({}, print, setmetatable({}, {__name = "Thing"}), setmetatable({}, {__tostring = function() return "mine" end}))
+      log(string.format("%s %10s %q", {}, print, "x\\n"), ("%d%%"):format(5), 0/0)"""
+    assert install(body).receipt.logs[0] == "table\tfunction\tThing\tmine"
+    assert install(body).receipt.logs[1] == 'table   function "x\\x5c\\x0a"\t5%\tnan'
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os", "io", "package", "debug", "coroutine", "require", "dofile", "loadfile", "collectgarbage", "warn", "python",
+     "lupa", "math.random", "math.randomseed", "string.dump"],
+)  # fmt: skip
+def test_what_reaches_outside_or_differs_from_run_to_run_is_gone(install, name):
+    assert install(f"log(type({name}))").receipt.logs == ("nil",)
+
+
+def test_what_is_left_is_exactly_this(install):
+    body = """
+      local function names(t)
+        local out = {}
+        for name in pairs(t) do out[#out + 1] = name end
+        return table.concat(out, " ")
+      end
+      log(names(_G)) log(names(string)) log(names(table)) log(names(math)) log(names(utf8))"""
+    assert install(body).receipt.logs == (
+        "_G _VERSION assert chmod chown copy env error exists filemap getmetatable glob install install_root ipairs load "
+        "log math mkdir mknod next pairs pcall print rawequal rawget rawlen rawset render run select setcap setmetatable "
+        "string symlink table tonumber tostring type utf8 write xpcall",
+        "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
+        "concat insert move pack remove sort unpack",
+        "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad sin sqrt tan "
+        "tointeger type ult",
+        "char charpattern codepoint codes len offset",
+    )
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ('("x"):rep(3, ",")', "x,x,x"), ('(""):rep(1e15)', ""), ('("x"):rep(-1)', ""),
+        ('("aZ\\xe9"):upper()', "AZ\\xe9"), ('("aZ\\xc9"):lower()', "az\\xc9"),
+        ('select("#", table.unpack({1, nil, 3}, 1, 3))', "3"), ("table.concat({1, 2, 3}, '-', 2)", "2-3"),
+        ('load("return 1 + 1")()', "2"), ('load("return x", "n", "t", {x = 5})()', "5"),
+        ('select(2, load("\\27Lua"))', "attempt to load a binary chunk (mode is 't')"),
+        ('select(2, load("return 1", "n", "b"))', "attempt to load a text chunk (mode is 'b')"),
+        ('load("return install_root")()', "/"), ("math.type(3) .. math.type(3.0)", "integerfloat"),
+        ("tostring(1e15) .. 2^53", "1e+159.007199254741e+15"), ('utf8.char(228, 8364)', "ä€"),
+        ('("%5.1f|%-4d|%x"):format(3.14159, 7, 255)', "  3.1|7   |ff"), ("#table.pack(1, 2)", "2"),
+        ("select(2, pcall(error, {1}))[1]", "1"), ('xpcall(error, function(e) return e .. "!" end, "x")', "false"),
+        ('select(2, xpcall(error, function(e) return e .. "!" end, "x"))', "x!"), ("getmetatable('')", "locked"),
+        ("table.move({1, 2, 3}, 1, 3, 2)[3]", "2"), ("table.remove({1, 2, 3}, 1)", "1"), ("7 // 2 | 8", "11"),
+    ],
+)  # fmt: skip
+def test_the_rest_is_lua(install, expression, value):
+    assert install(f"log(({expression}))").receipt.logs == (value,)
+
+
+def test_sorting_is_stable_and_takes_any_comparison(install):
+    body = """
+      local words = {"bb", "a", "ccc", "aa", "b", "c"}
+      table.sort(words, function(l, r) return #l < #r end)
+      log(table.concat(words, " "))
+      table.sort(words)
+      log(table.concat(words, " "))
+      table.sort(words, function() return true end)"""
+    assert install(body).receipt.logs == ("a b c bb aa ccc", "a aa b bb c ccc")
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("\n\nlog(nil .. 'x')", "install.lua:3: attempt to concatenate a nil value"),
+        ("\nerror('mine')", "install.lua:2: mine"),
+        ("error('mine', 0)", "install.lua: mine"),
+        ("error({})", "install.lua: an error that is a table"),
+        ("\n\n\nstring.rep()", "install.lua:4: bad argument #1 to 'rep' (string expected, got no value)"),
+        ("\n('x'):find('[')", "install.lua:2: malformed pattern (missing ']')"),
+        ("\nmkdir()", "install.lua:2: mkdir: argument 1 is missing"),
+        ("\nmkdir('/a', '0755', 3)", "install.lua:2: mkdir: takes 2 arguments, got 3"),
+        ("\nmkdir(print)", "install.lua:2: mkdir: argument 1 may not be a function"),
+        ("\nmkdir(5)", "install.lua:2: mkdir: argument 1 must be a string"),
+        ("\nlocal function f() mkdir('..') end\nf()", "install.lua:2: mkdir: '..': has the component '..'"),
+        ("error('\\27[2J')", "install.lua:1: \\x1b[2J"),
+    ],
+)
+def test_an_error_names_star_script_and_line(failure, body, problem):
+    assert str(failure(body)) == f"busybox: {problem}"
+
+
+def test_a_syntax_error_names_its_line(script):
+    with pytest.raises(ScriptFailed, match=r"busybox: install\.lua:3: unexpected symbol near 'end'"):
+        script("function install()\n  copy(\nend")
+
+
+def test_a_missing_library_is_explained(failure):
+    assert "Nova has no os" in str(failure("os.execute('ls')").hint)
+
+
+def test_a_script_may_catch_a_verbs_error(install):
+    logs = install('log(pcall(copy, "no", "/x"))').receipt.logs
+    assert logs == ("false\tinstall.lua:1: copy: no is not in the star's archive",)
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        ("while true do end", "instructions"),
+        ("pcall(function() while true do end end) log('alive')", "instructions"),
+        ("local s = 'x' while true do s = s .. s end", "memory"),
+        ("pcall(function() local s = 'x' while true do s = s .. s end end) write('/alive', '')", "memory"),
+        ("while true do mkdir('/x') end", "did or saw"),
+        ("for i = 1, 1e6 do log('x') end", "logged more"),
+        ("local s = ('x'):rep(2^20) for i = 1, 100 do write('/x', s) end", "wrote more"),
+    ],
+)
+def test_a_script_that_runs_on_is_stopped_and_cannot_catch_it(failure, body, limit):
+    problem = str(failure(body))
+    assert problem.startswith("busybox: install.lua: was stopped: it ")
+    assert limit in problem
