@@ -23,7 +23,6 @@ from cosmos.trust.merkle import (
 )
 
 
-
 def cases(vectors: Path, kind: str) -> list[tuple[str, dict[str, object]]]:
     folder = vectors / "merkle" / kind
     return [(str(file.relative_to(folder)), json.loads(file.read_text())) for file in sorted(folder.rglob("*.json"))]
