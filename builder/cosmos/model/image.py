@@ -36,6 +36,8 @@ as = "vmlinuz"                            # its name in the release
 size-budget-bytes = 100000000             # optional: a larger image is an error
 owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
 unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
+log = true                                # every star must be in its galaxy's transparency log (trust.log)
+badges = { test = 2 }                     # how many attesters must have said of every star that it passed (trust.badges)
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from cosmos.trust.merkle import (
     HASH_BYTES,
     MAX_PROOF_HASHES,
     BadProof,
-    consistency_proof,
+    Tree,
     leaf_hash,
     root_of,
     verify_consistency,
@@ -151,7 +151,7 @@ def demand_continued(seen: Head, now: VerifiedHead, leaves: Sequence[bytes], sou
     if len(leaves) != head.size or root_of(leaves) != head.root:
         raise BadLog(source, f"its {len(leaves)} entries are not those of its signed head")
     try:
-        proof = consistency_proof(leaves, seen.size) if seen.size else ()
+        proof = Tree(leaves).consistency(seen.size) if seen.size else ()
         verify_consistency(seen.size, head.size, proof, seen.root, head.root, source)
     except BadProof as error:
         raise BadLog(

@@ -46,23 +46,54 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """Return the hashes from the leaf's sibling up to the root's child (RFC 6962 section 2.1.1)."""
-    if not 0 <= index < len(leaves):
-        raise ValueError(f"leaf {index} of a tree of {len(leaves)}")
-    if len(leaves) == 1:
-        return ()
-    middle = _split(len(leaves))
-    if index < middle:
-        return (*inclusion_proof(leaves[:middle], index), root_of(leaves[middle:]))
-    return (*inclusion_proof(leaves[middle:], index - middle), root_of(leaves[:middle]))
+class Tree:
+    """A tree over leaf hashes, which makes proofs. A node's hash is computed once, so that many proofs cost little."""
 
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._leaves = leaves
+        self._nodes: dict[tuple[int, int], bytes] = {}
 
-def consistency_proof(leaves: Sequence[bytes], size: int) -> tuple[bytes, ...]:
-    """Return the proof that the tree over `leaves` begins with its first `size` leaves (RFC 6962 section 2.1.2)."""
-    if not 0 < size <= len(leaves):
-        raise ValueError(f"the first {size} leaves of a tree of {len(leaves)}")
-    return _subproof(leaves, size, is_whole=True)
+    def inclusion(self, index: int) -> tuple[bytes, ...]:
+        """Return the hashes from the leaf's sibling up to the root's child (RFC 6962 section 2.1.1)."""
+        start, end = 0, len(self._leaves)
+        if not start <= index < end:
+            raise ValueError(f"leaf {index} of a tree of {end}")
+        proof: list[bytes] = []
+        while end - start > 1:
+            middle = start + _split(end - start)
+            if index < middle:
+                proof.append(self._node(middle, end))
+                end = middle
+            else:
+                proof.append(self._node(start, middle))
+                start = middle
+        return tuple(reversed(proof))
+
+    def consistency(self, size: int) -> tuple[bytes, ...]:
+        """Return the proof that the tree begins with its first `size` leaves (RFC 6962 section 2.1.2)."""
+        start, end, is_whole = 0, len(self._leaves), True
+        if not 0 < size <= end:
+            raise ValueError(f"the first {size} leaves of a tree of {end}")
+        proof: list[bytes] = []
+        while size != end:
+            middle = start + _split(end - start)
+            if size <= middle:
+                proof.append(self._node(middle, end))
+                end = middle
+            else:
+                proof.append(self._node(start, middle))
+                start, is_whole = middle, False
+        if not is_whole:
+            proof.append(self._node(start, end))
+        return tuple(reversed(proof))
+
+    def _node(self, start: int, end: int) -> bytes:
+        if end - start == 1:
+            return self._leaves[start]
+        if (start, end) not in self._nodes:
+            middle = start + _split(end - start)
+            self._nodes[start, end] = node_hash(self._node(start, middle), self._node(middle, end))
+        return self._nodes[start, end]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes, source: str) -> None:
@@ -124,15 +155,6 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
 def _split(size: int) -> int:
     """Return the largest power of two below `size`."""
     return 1 << ((size - 1).bit_length() - 1)
-
-
-def _subproof(leaves: Sequence[bytes], size: int, *, is_whole: bool) -> tuple[bytes, ...]:
-    if size == len(leaves):
-        return () if is_whole else (root_of(leaves),)
-    middle = _split(len(leaves))
-    if size <= middle:
-        return (*_subproof(leaves[:middle], size, is_whole=is_whole), root_of(leaves[middle:]))
-    return (*_subproof(leaves[middle:], size - middle, is_whole=False), root_of(leaves[:middle]))
 
 
 def _demand_hashes(hashes: Sequence[bytes], source: str) -> None:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from cosmos.trust.merkle import (
     EMPTY_ROOT,
     BadProof,
-    consistency_proof,
-    inclusion_proof,
+    Tree,
     leaf_hash,
     node_hash,
     root_of,
@@ -76,8 +75,8 @@ def test_a_tree_is_as_rfc_6962_draws_it() -> None:
     a, b, c, d, e, f, g = LEAVES[:7]
     left, right = node_hash(node_hash(a, b), node_hash(c, d)), node_hash(node_hash(e, f), g)
     assert root_of(LEAVES[:7]) == node_hash(left, right)
-    assert inclusion_proof(LEAVES[:7], 6) == (node_hash(e, f), left)
-    assert consistency_proof(LEAVES[:7], 3) == (c, d, node_hash(a, b), right)
+    assert Tree(LEAVES[:7]).inclusion(6) == (node_hash(e, f), left)
+    assert Tree(LEAVES[:7]).consistency(3) == (c, d, node_hash(a, b), right)
     assert root_of([]) == EMPTY_ROOT
 
 
@@ -85,14 +84,14 @@ def test_a_tree_is_as_rfc_6962_draws_it() -> None:
 def test_every_proof_that_is_made_is_good_and_for_no_other_place(size: int, data: st.DataObject) -> None:
     leaves = LEAVES[:size]
     index = data.draw(st.integers(0, size - 1))
-    proof, root = inclusion_proof(leaves, index), root_of(leaves)
+    proof, root = Tree(leaves).inclusion(index), root_of(leaves)
     verify_inclusion(leaves[index], index, size, proof, root, "x")
     other = data.draw(st.integers(0, 40))
     if other != index:
         with pytest.raises(BadProof):
             verify_inclusion(leaves[index], other, size, proof, root, "x")
     before = data.draw(st.integers(1, size))
-    consistency = consistency_proof(leaves, before)
+    consistency = Tree(leaves).consistency(before)
     verify_consistency(before, size, consistency, root_of(leaves[:before]), root, "x")
     forked = [*leaves[: before - 1], leaf_hash(b"another")]
     with pytest.raises(BadProof):
@@ -102,7 +101,7 @@ def test_every_proof_that_is_made_is_good_and_for_no_other_place(size: int, data
 @pytest.mark.parametrize("size", [1, 2, 7, 8, 33])
 def test_a_proof_with_a_hash_more_or_less_or_changed_is_refused(size: int) -> None:
     leaves, root = LEAVES[:size], root_of(LEAVES[:size])
-    proof = inclusion_proof(leaves, size - 1)
+    proof = Tree(leaves).inclusion(size - 1)
     for bad in ((*proof, root), proof[:-1], (*proof[:-1], b"\0" * 32), (*proof[:-1], b"short")):
         if bad != proof:
             with pytest.raises(BadProof):
