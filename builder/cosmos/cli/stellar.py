@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli import stellar_galaxies, stellar_import, stellar_stars
+from cosmos.cli import stellar_galaxies, stellar_import, stellar_stars, stellar_trust
 from cosmos.cli.terminal import run
 from cosmos.cli.trusting import trust_new
 
@@ -29,7 +29,8 @@ def trust() -> None:
     """Write the documents that say whom to trust."""
 
 
-trust.add_command(trust_new)
+for _command in (trust_new, *stellar_trust.COMMANDS):
+    trust.add_command(_command)
 for _command in (*stellar_stars.COMMANDS, *stellar_import.COMMANDS, *stellar_galaxies.COMMANDS):
     stellar.add_command(_command)
 
