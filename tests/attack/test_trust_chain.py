@@ -154,9 +154,7 @@ def test_an_unsigned_step_and_a_step_signed_for_something_else_are_refused(
 ) -> None:
     chain.step()
     beside = chain.file(2).with_name("2.toml.dsse")
-    beside.write_bytes(
-        secret("ship", "release").sign("application/vnd.cosmos.lock.v1+toml", chain.file(2).read_bytes())
-    )
+    beside.write_bytes(secret("ship", "release").sign(LOCK_TYPE, chain.file(2).read_bytes()))
     assert "want a signature for application/vnd.cosmos.trust" in refused()
     beside.unlink()
     assert "is not signed" in refused()

@@ -60,6 +60,7 @@ class Built:
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
+    world.store.sweep()
     lock, lock_data = fresh_lock(definition, world)
     # fetch and verify everything, before anything is unpacked
     acquired = acquire_lock(lock, definition, world, options.accept_revoked)
@@ -160,7 +161,7 @@ def overlay_all(
     if image.finish:
         tree = {path: own.get(path) or entry_without_bytes(line) for path, line in overlaid.lines.items()}
         packed = _star_layers(layers, overlaid, workshop)
-        found = PackedTree(overlaid=overlaid, layers=opened_once(packed))
+        found = PackedTree(overlaid=overlaid, layers=opened_once(packed), store=workshop.store)
         finished = finish(definition.folder / image.finish, tree, workshop.paths, epoch, found.bytes_of)
         own |= finished.changed
         winners |= dict.fromkeys(finished.changed, TEMPLATE)
@@ -196,7 +197,9 @@ def pack_tree(
             f"the image's files have {size} bytes, policy.size-budget-bytes is {budget}",
             hint=f"the biggest stars are {', '.join(biggest)}",
         )
-    return PackedTree(overlaid=overlaid, layers=opened_once([lambda: first, *stars, lambda: last]))
+    return PackedTree(
+        overlaid=overlaid, layers=opened_once([lambda: first, *stars, lambda: last]), store=workshop.store
+    )
 
 
 def _star_layers(

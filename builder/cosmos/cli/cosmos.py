@@ -13,7 +13,7 @@ import click
 
 from cosmos.about import VERSION
 from cosmos.cli import building, device, trusting
-from cosmos.cli import stellar as stellar_program
+from cosmos.cli.stellar import stellar
 from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and look after the systems made of them.
@@ -31,11 +31,11 @@ def program() -> None:
 
 for _command in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS):
     program.add_command(_command)
-program.add_command(stellar_program.stellar, "stellar")
+program.add_command(stellar, "stellar")
 
 
 def main() -> NoReturn:
     """Run the program that was called: `cosmos`, or `stellar` where the file bears that name."""
     if PurePath(sys.argv[0]).name.startswith("stellar"):
-        run(stellar_program.stellar, "stellar", sys.argv[1:])
+        run(stellar, "stellar", sys.argv[1:])
     run(program, "cosmos", sys.argv[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cosmos.device.galaxies import OpenGalaxy, Reach, reach
+from cosmos.device.galaxies import Reach, reach
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
@@ -14,6 +14,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
+from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.trust.stars import VerifiedStatement
 
 
