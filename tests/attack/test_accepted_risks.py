@@ -19,7 +19,8 @@ from fakes.programs import Cosmos
 
 
 def pin(image: ImageFixture, **changes: object) -> None:
-    """Change what the operator trusts, as the operator may."""
+    """Change what the operator trusts, and forget what was trusted before, as whoever writes to the home may."""
+    (image.home / "trust" / "state.toml").unlink(missing_ok=True)
     roots = dataclasses.replace(image.signers.roots(), **changes)
     (image.home / "trust" / "trust.toml").write_text(tomli_w.dumps(roots.to_toml()))
 
@@ -83,4 +84,5 @@ def test_whoever_can_write_to_the_builder_s_home_decides_what_it_trusts(tmp_path
     make_galaxy(image.galaxy.path, "core", (BASE,), stranger, seq=2)
     cosmos("freeze", image.folder, "--home", image.home).fails(4)
     (image.home / "trust" / "trust.toml").write_text(tomli_w.dumps(stranger.roots().to_toml()))
+    (image.home / "trust" / "state.toml").unlink()
     frozen_and_built(image, cosmos)

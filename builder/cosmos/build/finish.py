@@ -128,5 +128,12 @@ def _installed(star: LockedStar, lines: Iterable[ManifestLine], tree: Overlaid) 
 def _installed_entry(line: ManifestLine) -> InstalledEntry:
     linked = Digest.of(line.target) if line.kind in ("symlink", "hardlink") else None
     return InstalledEntry(
-        path=line.path, kind=line.kind, mode=line.mode, uid=line.uid, gid=line.gid, digest=line.digest or linked
+        path=line.path,
+        kind=line.kind,
+        mode=line.mode,
+        uid=line.uid,
+        gid=line.gid,
+        digest=line.digest or linked,
+        rdev=line.rdev,
+        xattrs=line.xattrs,
     )

@@ -18,11 +18,11 @@ import tomli_w
 
 from cosmos.about import VERSION
 from cosmos.build.definition import Definition, read_lock
-from cosmos.build.freeze_galaxies import OpenGalaxy, open_galaxy
+from cosmos.build.freeze_galaxies import open_galaxy
 from cosmos.build.world import World
 from cosmos.durable import write_durably
 from cosmos.errors import Differs, Malformed, NoSolution
-from cosmos.model.lock import BuildPins, Lock, LockedStar
+from cosmos.model.lock import BuildPins, Lock
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.version import Version
@@ -31,6 +31,7 @@ from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.library import Galaxies
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from cosmos.resolve.stale import differences, level_of, request_of
+from cosmos.staging.galaxies import OpenGalaxy
 
 Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
 
@@ -56,6 +57,7 @@ def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset
     Raises `NoSolution`, naming who wants what; `Refused` for what is not signed by whom the operator pinned;
     `WorldFailed`, offline for the first thing that the store lacks.
     """
+    world.store.sweep()
     old = _old_lock(definition, world.reporter)
     world.reporter.step(f"open {len(definition.image.galaxies)} galaxies")
     galaxies = _opened(definition, world, old)
@@ -72,7 +74,9 @@ def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset
             source_date_epoch=definition.image.source_date_epoch,
         ),
         galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
-        stars=tuple(_locked(star, galaxies[star.star.galaxy]) for star in resolved),
+        stars=tuple(
+            galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
+        ),
         trust=world.locked_trust,
     )
     data = lock_bytes(lock, definition.lock_file)
@@ -144,27 +148,6 @@ def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
     for name in sorted(upgrade - locked.keys()):
         raise NoSolution(name, "is not in the lock, so that there is nothing to upgrade", hint="leave out --upgrade")
     return {name: version for name, version in locked.items() if name not in upgrade}
-
-
-def _locked(found: Resolved, galaxy: OpenGalaxy) -> LockedStar:
-    verified = galaxy.statement(found.star)
-    said = verified.statement
-    return LockedStar(
-        name=said.star.name,
-        version=said.star.version,
-        arch=said.star.arch,
-        type=said.star.type,
-        galaxy=galaxy.asked.name,
-        file=said.file,
-        archive=said.archive,
-        size_bytes=said.size_bytes,
-        unpacked_bytes=said.unpacked_bytes,
-        statement=verified.digest,
-        script=said.script,
-        signers=verified.signers,
-        dependencies=found.dependencies,
-        wanted_by=found.wanted_by,
-    )
 
 
 def _report_exchanged(old: Lock | None, new: Lock, reporter: Reporter) -> None:

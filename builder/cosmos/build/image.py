@@ -13,6 +13,7 @@ from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe
 from cosmos.build.keep_root import write_root
 from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
+from cosmos.build.policy import demand_policy
 from cosmos.build.publish import describe, publish, sign
 from cosmos.build.template import RenderedTemplate, render_template
 from cosmos.build.world import World
@@ -60,9 +61,11 @@ class Built:
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
+    world.store.sweep()
     lock, lock_data = fresh_lock(definition, world)
     # fetch and verify everything, before anything is unpacked
     acquired = acquire_lock(lock, definition, world, options.accept_revoked)
+    demand_policy(definition.image.policy, acquired.stars, world)
     template = rendered(definition)
     paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
     level = options.level or lock.build.level
@@ -160,7 +163,7 @@ def overlay_all(
     if image.finish:
         tree = {path: own.get(path) or entry_without_bytes(line) for path, line in overlaid.lines.items()}
         packed = _star_layers(layers, overlaid, workshop)
-        found = PackedTree(overlaid=overlaid, layers=opened_once(packed))
+        found = PackedTree(overlaid=overlaid, layers=opened_once(packed), store=workshop.store)
         finished = finish(definition.folder / image.finish, tree, workshop.paths, epoch, found.bytes_of)
         own |= finished.changed
         winners |= dict.fromkeys(finished.changed, TEMPLATE)
@@ -196,7 +199,9 @@ def pack_tree(
             f"the image's files have {size} bytes, policy.size-budget-bytes is {budget}",
             hint=f"the biggest stars are {', '.join(biggest)}",
         )
-    return PackedTree(overlaid=overlaid, layers=opened_once([lambda: first, *stars, lambda: last]))
+    return PackedTree(
+        overlaid=overlaid, layers=opened_once([lambda: first, *stars, lambda: last]), store=workshop.store
+    )
 
 
 def _star_layers(

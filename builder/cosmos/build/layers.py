@@ -133,20 +133,12 @@ class Workshop:
     ) -> PackedLayer:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
         packed = pack_layer(self.acquired[name].star.id, kept, self.level)
-        data = packed.to_bytes()
-        record: Json = {"blob": str(self.store.put(data)), "size-bytes": len(data)}
-        self.store.put_result(self._frame_key(key, dropped), canonical_json(record))
+        self.store.put_made(self._frame_key(key, dropped), packed.to_bytes())
         return packed
 
     def _kept(self, key: Digest, dropped: frozenset[TreePath]) -> PackedLayer | None:
-        record = self.store.get_result(self._frame_key(key, dropped))
-        if record is None:
-            return None
-        table = Table.from_json(record, f"the store's record of frame {key.short}")
-        blob, size_bytes = table.read("blob", Digest.parse), table.count("size-bytes")
-        if not self.store.has(blob, size_bytes):
-            return None
-        return PackedLayer.from_bytes(self.store.get(blob, size_bytes))
+        data = self.store.get_made(self._frame_key(key, dropped))
+        return None if data is None else PackedLayer.from_bytes(data)
 
     def _frame_key(self, key: Digest, dropped: frozenset[TreePath]) -> Digest:
         return digest_of(

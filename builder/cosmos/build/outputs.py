@@ -2,7 +2,8 @@
 
 A tree's bytes lie in packed layers; each is opened once per output, in lock order, so that one layer's bytes are in
 memory at a time. The exception is the initramfs, which is compressed as one frame (a kernel reads no other) and must
-fit into the memory of the machine that boots it anyway.
+fit into the memory of the machine that boots it anyway; it is kept in the store, since compressing it is most of a
+build in which nothing has changed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos.canon import Json
+from cosmos.canon import Json, digest_of
 from cosmos.durable import durable_file, write_durably
 from cosmos.errors import Malformed, NoSolution
 from cosmos.model.image import Image, Output
 from cosmos.pack.cpio import cpio_pieces, xattr_losses
-from cosmos.pack.image_file import PackedLayer, image_pieces
-from cosmos.pack.zst import compress
+from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, image_pieces
+from cosmos.pack.zst import ZSTD_VERSION, compress
+from cosmos.store.blobs import Store
 from cosmos.tree.entry import Entry
 from cosmos.tree.globs import matches_any
 from cosmos.tree.overlay import Overlaid
@@ -25,6 +27,7 @@ from cosmos.treepath import TreePath
 
 BINARY_PATH = TreePath(b"usr/bin/cosmos")
 BINARY_FILE = "cosmos"
+_CODEC: dict[str, Json] = {"format": LAYER_FORMAT, "zstd": ZSTD_VERSION}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +36,7 @@ class PackedTree:
 
     overlaid: Overlaid
     layers: Callable[[], Iterator[PackedLayer]]
+    store: Store
 
     def bytes_of(self, path: TreePath) -> bytes:
         """Return one file's bytes from the layer that holds it; hard links are followed."""
@@ -82,6 +86,18 @@ def _write_image(image: Image, tree: PackedTree, folder: Path, about: dict[str, 
 
 
 def _write_initramfs(output: Output, image: Image, tree: PackedTree, folder: Path) -> Path:
+    file = folder / image_name(image, "cpio.zst")
+    frames: list[Json] = [str(layer.digest) for layer in tree.layers()]
+    key = digest_of({"what": "cpio", "frames": frames, "exclude": [*output.exclude], "level": output.level, **_CODEC})
+    data = tree.store.get_made(key)
+    if data is None:
+        data = _initramfs(output, tree)
+        tree.store.put_made(key, data)
+    write_durably(file, data)
+    return file
+
+
+def _initramfs(output: Output, tree: PackedTree) -> bytes:
     kept = [entry for entry in tree.entries() if not matches_any(entry.path, output.exclude)]
     lost = xattr_losses(kept)
     if lost:
@@ -90,9 +106,7 @@ def _write_initramfs(output: Output, image: Image, tree: PackedTree, folder: Pat
             "has extended attributes, which an initramfs (cpio) cannot hold",
             hint='exclude it: [[output]] format = "cpio.zst", exclude = ["…"]',
         )
-    file = folder / image_name(image, "cpio.zst")
-    write_durably(file, compress(list(cpio_pieces(kept)), output.level))
-    return file
+    return compress(list(cpio_pieces(kept)), output.level)
 
 
 def _write_file(output: Output, tree: PackedTree, folder: Path) -> Path:

@@ -21,6 +21,7 @@ from cosmos.build.verify import ReleaseVerdict, verify_release_folder
 from cosmos.build.world import World, program_identity
 from cosmos.canon import Json
 from cosmos.cli import device
+from cosmos.cli.attesting import asked_quorum, badges_option, quorum_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.keyring.anchors import home_anchor, load_trust
@@ -153,12 +154,16 @@ def build(
 @click.argument("path", type=_PATH, required=False)
 @click.option("--key", "key_files", type=_FILE, multiple=True, help="A public key of the release's signer.")
 @click.option("--root", type=_FOLDER, help="Check the system at this root instead [default: /].")
+@quorum_option
+@badges_option
 @_home_option
 @_json_option
 def verify(
     path: Path | None,
     key_files: tuple[Path, ...],
     root: Path | None,
+    quorum: int | None,
+    badges_file: Path | None,
     home: Path | None,
     as_json: bool,
 ) -> None:
@@ -167,8 +172,8 @@ def verify(
     Exit 0 when every byte is as it was signed or recorded; 4 for a bad signature, 7 naming what differs.
     """
     if path is None:
-        if key_files:
-            raise click.UsageError("--key belongs to a release: name its folder")
+        if key_files or quorum:
+            raise click.UsageError("--key and --quorum belong to a release: name its folder")
         device.verify(root or Path("/"), as_json)
         return
     if root is not None:
@@ -177,7 +182,11 @@ def verify(
     if not keys:
         keys = list(load_trust(home_anchor(surroundings().home(home, near=path))).roots.keys("release"))
     verdict = verify_release_folder(path, keys, reporter=surroundings().reporter(quiet=as_json))
-    _answer(_verdict_row(verdict), as_json, _verdict_text(verdict))
+    row, text = _verdict_row(verdict), _verdict_text(verdict)
+    if quorum is not None:
+        rebuilders = asked_quorum(path, quorum, badges_file, home).signers
+        row, text = {**row, "rebuilt-by": list(rebuilders)}, f"{text}\nrebuilt by    {', '.join(rebuilders)}"
+    _answer(row, as_json, text)
 
 
 @click.command()

@@ -12,13 +12,13 @@ from typing import NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli import building, device, trusting
-from cosmos.cli import stellar as stellar_program
+from cosmos.cli import attesting, building, device, trusting
+from cosmos.cli.stellar import stellar
 from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and look after the systems made of them.
 
-Building: new, freeze, build, verify, ls, cat, boot. On a system: init, install, status, verify, show, freeze.
+Building: new, freeze, build, verify, attest, ls, cat, boot. On a system: init, install, status, verify, show, freeze.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -29,13 +29,13 @@ def program() -> None:
     """Hold the commands."""
 
 
-for _command in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS):
+for _command in (*building.COMMANDS, *attesting.COMMANDS, *device.COMMANDS, *trusting.COMMANDS):
     program.add_command(_command)
-program.add_command(stellar_program.stellar, "stellar")
+program.add_command(stellar, "stellar")
 
 
 def main() -> NoReturn:
     """Run the program that was called: `cosmos`, or `stellar` where the file bears that name."""
     if PurePath(sys.argv[0]).name.startswith("stellar"):
-        run(stellar_program.stellar, "stellar", sys.argv[1:])
+        run(stellar, "stellar", sys.argv[1:])
     run(program, "cosmos", sys.argv[1:])

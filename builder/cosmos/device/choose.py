@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cosmos.about import VERSION
-from cosmos.device.galaxies import OpenGalaxy, Reach
+from cosmos.device.galaxies import Reach
 from cosmos.device.shelves import Shelves, installed_candidate
 from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request
@@ -16,6 +16,7 @@ from cosmos.model.version import Constraint
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.resolving import Resolved, Wish, resolve
+from cosmos.staging.galaxies import OpenGalaxy
 
 KEEPER = "this system"  # who wants what is installed, in the resolver's sentences
 NO_IMAGE = ImageName("system")  # what a request says where no image made the system
@@ -75,24 +76,7 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
 def _chosen(found: Resolved, reached: Reach) -> Chosen:
     galaxy = reached.galaxy(found.star.galaxy)
     assert galaxy is not None, "a candidate comes from a galaxy that is open"
-    statement = galaxy.statement(found.star)
-    said = statement.statement
-    star = LockedStar(
-        name=found.star.name,
-        version=found.star.version,
-        arch=said.star.arch,
-        type=said.star.type,
-        galaxy=galaxy.name,
-        file=said.file,
-        archive=said.archive,
-        size_bytes=said.size_bytes,
-        unpacked_bytes=said.unpacked_bytes,
-        statement=statement.digest,
-        script=said.script,
-        signers=statement.signers,
-        dependencies=found.dependencies,
-        wanted_by=found.wanted_by,
-    )
+    star = galaxy.pinned(found.star, found.dependencies, found.wanted_by)
     return Chosen(star=star, galaxy=galaxy)
 
 

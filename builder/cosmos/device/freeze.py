@@ -19,7 +19,7 @@ from typing import Final
 import tomli_w
 
 from cosmos.device.choose import NO_IMAGE, build_pins
-from cosmos.device.galaxies import OpenGalaxy, Reach, reach
+from cosmos.device.galaxies import Reach, reach
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import STATE_FOLDER, read_universe
@@ -31,8 +31,9 @@ from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Constraint
+from cosmos.resolve.library import Candidate
+from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.treepath import TreePath
-from cosmos.trust.stars import VerifiedStatement
 
 LOCK_PATH: Final = STATE_FOLDER.joined(LOCK_FILE.encode())
 
@@ -111,33 +112,15 @@ def _locked_star(name: StarName, star: Installed, reached: Reach) -> LockedStar:
     galaxy = reached.galaxy(star.galaxy)
     if galaxy is None:
         raise NoSolution(name, f"its galaxy {star.galaxy} cannot be reached")
-    statement = _statement(name, star, galaxy)
-    said = statement.statement
-    return LockedStar(
-        name=name,
-        version=star.version,
-        arch=said.star.arch,
-        type=said.star.type,
-        galaxy=galaxy.name,
-        file=said.file,
-        archive=said.archive,
-        size_bytes=said.size_bytes,
-        unpacked_bytes=said.unpacked_bytes,
-        statement=statement.digest,
-        script=said.script,
-        signers=statement.signers,
-        dependencies=star.dependencies,
-        wanted_by=star.wanted_by,
-    )
+    return galaxy.pinned(_same(name, star, galaxy), star.dependencies, star.wanted_by)
 
 
-def _statement(name: StarName, star: Installed, galaxy: OpenGalaxy) -> VerifiedStatement:
+def _same(name: StarName, star: Installed, galaxy: OpenGalaxy) -> Candidate:
     row = next((row for row in galaxy.versions(name) if row.version == star.version), None)
     if row is None:
         raise NoSolution(name, f"galaxy {galaxy.name} has no version {star.version} any more")
-    statement = galaxy.statement(row)
-    _demand_archive(name, star, statement.statement.archive, galaxy)
-    return statement
+    _demand_archive(name, star, galaxy.statement(row).statement.archive, galaxy)
+    return row
 
 
 def _demand_archive(name: StarName, star: Installed, archive: Digest, galaxy: OpenGalaxy) -> None:

@@ -37,7 +37,7 @@ size-budget-bytes = 100000000             # optional: a larger image is an error
 owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
 unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
 log = true                                # every star must be in its galaxy's transparency log (trust.log)
-badges = { test = 2 }                     # how many attesters must have said of every star that it passed (trust.badges)
+badges = { test = 2 }                     # how many attesters must say of every star that it passed (trust.badges)
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from cosmos.model.version import Constraint, Version
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
+BadgeKind: TypeAlias = Literal["test", "scan"]
 OutputFormat: TypeAlias = Literal["tar.zst", "cpio.zst", "file"]
 _FORMATS: tuple[str, ...] = ("tar.zst", "cpio.zst", "file")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
@@ -116,6 +117,8 @@ class Policy:
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
     unsigned_release: bool = False
+    log: bool = False
+    badges: Mapping[BadgeKind, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -124,6 +127,8 @@ class Policy:
             size_budget_bytes=table.count("size-budget-bytes") if "size-budget-bytes" in table else None,
             owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
             unsigned_release=table.take("unsigned-release", bool, False),
+            log=table.take("log", bool, False),
+            badges=_badges(table.take_table("badges")),
         )
         table.end()
         return policy
@@ -176,6 +181,15 @@ class Image:
             table.fail("galaxies", "names no galaxy")
         table.end()
         return image
+
+
+def _badges(table: Table | None) -> dict[BadgeKind, int]:
+    if table is None:
+        return {}
+    kinds: tuple[BadgeKind, ...] = ("test", "scan")
+    wanted = {kind: table.count(kind, least=1) for kind in kinds if kind in table}
+    table.end()
+    return wanted
 
 
 def _address(text: str) -> str:

@@ -38,7 +38,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
     at, links = ROOT, 0
     while todo:
         part = todo.pop()
-        meter.charge(LOOK_COST)
+        meter.charge(LOOK_COST + len(at) // 8)
         if part in (b"", b"."):
             continue
         if part == b"..":
@@ -51,6 +51,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
         entry = look(here)
         if entry is not None and entry.kind == "symlink" and (todo or last == "follow"):
             links += 1
+            meter.charge(len(entry.target))
             if links > MAX_NOVA_SYMLINKS:
                 raise VerbError(f"/{path.text}: more than {MAX_NOVA_SYMLINKS} symlinks on the way")
             if entry.target.startswith(b"/"):

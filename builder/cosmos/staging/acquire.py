@@ -19,7 +19,7 @@ from cosmos.errors import NoSolution, Refused
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
-from cosmos.staging.source import Source, not_stored
+from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
 from cosmos.store.blobs import Store
 from cosmos.trust.archives import VerifiedArchive, verify_archive
@@ -44,14 +44,7 @@ class Acquired:
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
     """Return the verified snapshot that the lock names; it may be older than what the galaxy says now."""
     file = source.index(locked)
-    verified = verify_index(
-        file.data,
-        file.envelope,
-        galaxy=locked.name,
-        roots=roots,
-        allow_unsigned=locked.allow_unsigned,
-        source=f"{locked.name}: {file.path}",
-    )
+    verified = verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
     if verified.index.seq != locked.seq:
         raise Refused(
             f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}"
@@ -70,14 +63,7 @@ def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ver
     file = source.newest_index()
     if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
         return None
-    newest = verify_index(
-        file.data,
-        file.envelope,
-        galaxy=locked.name,
-        roots=roots,
-        allow_unsigned=locked.allow_unsigned,
-        source=f"{locked.name}: {file.path}",
-    )
+    newest = verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
     if newest.index.seq < locked.seq or (
         newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq
     ):
@@ -88,6 +74,18 @@ def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ver
             hint="the galaxy was rolled back or forked: ask its owner",
         )
     return newest
+
+
+def verified_index(file: SignedFile, source: Source, roots: TrustRoots, *, allow_unsigned: bool) -> VerifiedIndex:
+    """Return the index in `file` if the galaxy's pinned keys signed it; raises `Refused` or `Malformed`."""
+    return verify_index(
+        file.data,
+        file.envelope,
+        galaxy=source.galaxy,
+        roots=roots,
+        allow_unsigned=allow_unsigned,
+        source=f"{source.galaxy}: {file.path}",
+    )
 
 
 def acquire_star(

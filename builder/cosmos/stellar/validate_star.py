@@ -116,7 +116,8 @@ def _check_script(script: bytes | None, name: str, findings: _Findings) -> None:
         return
     problem = script_problem(script, name)
     if problem is not None:
-        findings.error(f"{name}: {problem}")
+        octal = ' (Lua has no octal numbers: write "0755")' if "near '0o" in problem else ""
+        findings.error(problem + octal if problem.startswith(name) else f"{name}: {problem}{octal}")
     elif b"install" not in script:
         findings.error(f"{name}: defines no install()")
 

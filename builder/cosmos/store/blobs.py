@@ -22,11 +22,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from cosmos.canon import canonical_json
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted, make_folder
 from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.store.locking import alone_if_free, shared
+from cosmos.tables import Table
 
 _READ_ONLY = 0o444  # a slip of a person's editor must not change a blob
 _RESULT_HEADER = "cosmos-result 1 {key} {digest}\n"
@@ -115,6 +117,19 @@ class Store:
             draft.stream.write(whole)
             make_folder(path.parent)
             draft.keep_as(path)
+
+    def get_made(self, key: Digest) -> bytes | None:
+        """Return the blob that `put_made` kept for `key`, checked, or None."""
+        record = self.get_result(key)
+        if record is None:
+            return None
+        table = Table.from_json(record, f"the store's record {key.short}")
+        blob, size_bytes = table.read("blob", Digest.parse), table.count("size-bytes")
+        return self.get(blob, size_bytes) if self.has(blob, size_bytes) else None
+
+    def put_made(self, key: Digest, data: bytes) -> None:
+        """Keep what was made from all that `key` is the digest of; unlike a result it may be large."""
+        self.put_result(key, canonical_json({"blob": str(self.put(data)), "size-bytes": len(data)}))
 
     def sweep(self) -> bool:
         """Remove what killed writers left behind; return False if some process is writing, and so nothing was done."""

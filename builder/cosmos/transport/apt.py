@@ -7,8 +7,6 @@ lack what is asked for. A source that cannot be reached is a warning, as long as
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,13 +21,14 @@ from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.names import Arch
 from cosmos.model.reporter import Reporter
 from cosmos.process import find_program, run_program, watch_program
-from cosmos.transport.apt_state import INSTALL_APT, AptState, prepared_state
+from cosmos.transport.apt_state import INSTALL_APT, AptState, locked, prepared_state
 from cosmos.tree.deb822 import paragraphs
 from cosmos.tree.debversion import DebVersion
 
 T = TypeVar("T")
 
 FRESH_SECONDS: Final = 6 * 3600  # archives change a few times a day
+_RETRY_SECONDS: Final = 600  # a source that is away must not be waited for by every star of a `make`
 _UPDATE_SECONDS: Final = 900
 _ASK_SECONDS: Final = 120
 _DOWNLOAD_SECONDS: Final = 3600
@@ -168,31 +167,35 @@ class Apt:
             self._brought_up_to_date()
 
     def _brought_up_to_date(self) -> bool:
-        """Fetch the lists unless this run has done so; return whether it did now."""
+        """Fetch the lists unless this run has done so; return whether they are others than before."""
         if self._is_current:
             return False
+        before = self._updated()
+        with locked(self.state.folder, "alone"):
+            self._is_current = True
+            if self._updated() != before:
+                return True  # another process has done it while we waited
+            self._update()
+        return True
+
+    def _update(self) -> None:
         self._reporter.step("apt: bring the lists of packages up to date")
-        apt_get = self._program("apt-get")
         said: list[str] = []
-        with self._locked():
-            status, last = watch_program(
-                [apt_get, "-q", "update"],
-                env=self.state.environment,
-                timeout_seconds=_UPDATE_SECONDS,
-                where="apt",
-                told=said.append,
-            )
+        status, last = watch_program(
+            [self._program("apt-get"), "-q", "update"],
+            env=self.state.environment,
+            timeout_seconds=_UPDATE_SECONDS,
+            where="apt",
+            told=said.append,
+        )
         problems = [line for line in said if line.startswith(("W: Failed", "E: ", "W: GPG", "W: The repository"))]
         if not self.state.has_lists:
-            raise WorldFailed(
-                "apt", f"no source of packages could be read:\n{last}", hint="check the network, then try again"
-            )
+            hint = "check the network, then try again"
+            raise WorldFailed("apt", f"no source of packages could be read:\n{last}", hint=hint)
         for line in problems[:_MAX_WARNINGS]:
             self._reporter.warn(f"apt: {line[3:].strip()}")
-        if not problems and status == 0:
-            write_durably(self.state.folder / "updated", str(int(self._now)).encode())
-        self._is_current = True
-        return True
+        fresh = FRESH_SECONDS if not problems and status == 0 else _RETRY_SECONDS
+        write_durably(self.state.folder / "updated", str(self._now - FRESH_SECONDS + fresh).encode())
 
     def _updated(self) -> float:
         try:
@@ -226,7 +229,7 @@ class Apt:
 
     def _missing(self, name: str, version: str | None) -> AptRecord:
         have = sorted({DebVersion.parse(record.version) for record in self._records("--all-versions", name)})
-        if have:
+        if have and version is not None:
             versions = ", ".join(one.text for one in have)
             raise NoSolution(name, f"version {version} was asked for, the host's sources have {versions}")
         hint = (
@@ -256,9 +259,15 @@ class Apt:
                 "download",
                 *(f"{record.name}={record.version}" for record in wanted),
             ]
-            status, last = watch_program(
-                argv, env=self.state.environment, cwd=folder, timeout_seconds=_DOWNLOAD_SECONDS, where="apt", told=told
-            )
+            with locked(self.state.folder, "shared"):
+                status, last = watch_program(
+                    argv,
+                    env=self.state.environment,
+                    cwd=folder,
+                    timeout_seconds=_DOWNLOAD_SECONDS,
+                    where="apt",
+                    told=told,
+                )
             arrived = {file.name: file for file in folder.iterdir()}
             for record in wanted:
                 file = arrived.get(record.file_name)
@@ -272,18 +281,12 @@ class Apt:
 
     def _asked(self, program: str, *words: str) -> str:
         argv = [self._program(program), *words]
-        answer = run_program(argv, env=self.state.environment, timeout_seconds=_ASK_SECONDS, where="apt")
+        with locked(self.state.folder, "shared"):
+            answer = run_program(argv, env=self.state.environment, timeout_seconds=_ASK_SECONDS, where="apt")
         return answer.decode("utf-8", "replace")
 
     def _program(self, name: str) -> str:
         return find_program(name, INSTALL_APT, path=self.state.environment["PATH"])
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes from the lists: apt fails where it finds them locked, we wait."""
-        with (self.state.folder / "lock").open("wb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
 
 
 def _checked(file: Path, record: AptRecord) -> bytes:

@@ -15,11 +15,13 @@ each archive's signature over its index and, through it, the SHA-256 of each pac
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed, WorldFailed
@@ -97,15 +99,15 @@ def prepared_state(folder: Path, arch: Arch, environ: Mapping[str, str]) -> AptS
     plain |= {name: environ[name] for proxy in _PROXIES for name in (proxy, proxy.upper()) if name in environ}
     host = plain | {"APT_CONFIG": environ["APT_CONFIG"]} if "APT_CONFIG" in environ else plain
     apt_config = find_program("apt-config", INSTALL_APT, path=plain["PATH"])
-    for name in ("lists/partial", "cache/archives/partial", "sources.list.d", "debs", "none"):
-        make_folder(folder / name)
     places = _places(apt_config, host)
-    left_out = _copy_sources(places, folder)
     kept = [f"{name} {value};" for name, value in _KEPT.findall(_asked(apt_config, ["dump"], host))]
     settings = _settings(folder, str(architecture), places, kept)
-    write_durably(folder / "apt.conf", settings.encode())
-    if not (folder / "status").exists():
-        write_durably(folder / "status", b"")
+    for name in ("lists/partial", "cache/archives/partial", "sources.list.d", "debs", "none"):
+        make_folder(folder / name)
+    with locked(folder, "alone"):
+        left_out = _copy_sources(places, folder / "sources.list.d")
+        _made_the_same(folder / "apt.conf", settings.encode())
+        _made_the_same(folder / "status", b"")
     return AptState(
         folder=folder,
         architecture=str(architecture),
@@ -132,8 +134,19 @@ def verified_sources(text: str, file_name: str) -> tuple[str, tuple[str, ...]]:
     return ("\n\n" if is_deb822 else "\n").join(kept), tuple(left_out)
 
 
-def _copy_sources(places: Mapping[str, str], folder: Path) -> tuple[str, ...]:
-    wanted = folder / "sources.list.d"
+@contextlib.contextmanager
+def locked(folder: Path, how: Literal["alone", "shared"]) -> Iterator[None]:
+    """Hold the folder while the block runs: `alone` to change its settings or lists, `shared` to use them.
+
+    apt fails where it finds its lists locked, and answers wrongly while another apt changes them; we wait instead.
+    """
+    with (folder / "lock").open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX if how == "alone" else fcntl.LOCK_SH)
+        yield
+
+
+def _copy_sources(places: Mapping[str, str], wanted: Path) -> tuple[str, ...]:
+    """Copy the host's sources into `wanted`; return what was left out of them."""
     left_out: list[str] = []
     copies: dict[str, bytes] = {}
     for file in _source_files(places):
@@ -151,8 +164,14 @@ def _copy_sources(places: Mapping[str, str], folder: Path) -> tuple[str, ...]:
         if stale.name not in copies:
             stale.unlink()
     for name, data in copies.items():
-        write_durably(wanted / name, data)
+        _made_the_same(wanted / name, data)
     return tuple(left_out)
+
+
+def _made_the_same(file: Path, data: bytes) -> None:
+    """Write `file` unless it holds `data` already: others may be reading it."""
+    if not (file.is_file() and file.read_bytes() == data):
+        write_durably(file, data)
 
 
 def _source_files(places: Mapping[str, str]) -> list[Path]:

@@ -18,8 +18,6 @@ up step by step. A galaxy carries that folder as `trust/`; so can a USB stick.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.trust.dsse import BadEnvelope, Envelope, NotSigned, demand_threshold, signers_of
@@ -52,16 +50,15 @@ def verify_step(trusted: TrustRoots, data: bytes, envelope: bytes | None, source
     found = TrustRoots.parse(data, source)
     _demand_next(trusted, found, source)
     _demand(parsed, found, f"{beside}: by its own root keys, those of version {found.version}")
-    _demand_revocations(trusted, found, source)
-    _demand_floors(trusted, found, source)
+    demand_follows(trusted, found, source)
     return found
 
 
-def follow(trusted: TrustRoots, steps: Iterable[tuple[bytes, bytes | None, str]]) -> Iterator[TrustRoots]:
-    """Yield the document of each step (its bytes, its envelope, its source), each judged by the one before."""
-    for data, envelope, source in steps:
-        trusted = verify_step(trusted, data, envelope, source)
-        yield trusted
+def demand_follows(trusted: TrustRoots, found: TrustRoots, source: str) -> None:
+    """Raise `BrokenChain` unless what `found` says can follow `trusted`, whoever signs it (points 3, 5 and 6)."""
+    _demand_next(trusted, found, source)
+    _demand_revocations(trusted, found, source)
+    _demand_floors(trusted, found, source)
 
 
 def _demand(envelope: Envelope, roots: TrustRoots, source: str) -> None:

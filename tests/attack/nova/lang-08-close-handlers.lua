@@ -1,11 +1,12 @@
 -- want: stopped
--- To-be-closed variables run script code while an error unwinds.
+-- To-be-closed variables run script code while an error unwinds: thousands of handlers, each of them slow.
 function install()
-  local meta = {__close = function() local s = ("x"):rep(2^20) while true do s = s .. "y" end end}
+  local s = ("x"):rep(2 * 2^20)
+  local value = setmetatable({}, {__close = function() while true do local t = s .. "y" end end})
   local function deep(n)
-    local a <close>, b = setmetatable({}, meta), 0
-    local c <close> = setmetatable({}, meta)
-    local d <close> = setmetatable({}, meta)
+    local a <close> = value
+    local b <close> = value
+    local c <close> = value
     if n > 0 then deep(n - 1) end
     while true do end
   end

@@ -1,7 +1,7 @@
--- want: done
--- Links whose targets name links many times over would take exponential time.
+-- want: stopped
+-- Links whose targets name links many times over take very many steps to follow.
 function install()
-  symlink(("/e"):rep(1), "/e1")
+  symlink("/e", "/e1")
   for i = 2, 39 do symlink(("e" .. i - 1 .. "/"):rep(300), "/e" .. i) end
-  for i = 1, 1000 do exists("/e39/x") end
+  while true do exists("/e39/x") end
 end

@@ -7,6 +7,10 @@ function install()
     if pcall(exists, path) and exists(path) then breach("found a path of " .. #path) end
     if pcall(symlink, ("t"):rep(5000), "/x") then breach("took a target of 5000") end
   end
+  local huge = ("a/"):rep(6 * 2^20)
+  for i = 1, 200 do
+    if pcall(exists, huge) or pcall(mkdir, huge) or pcall(copy, huge, "/x") or pcall(glob, huge) then breach("took 12 MiB") end
+  end
   symlink(("d/"):rep(40), "/s")
   if pcall(write, "/s/" .. ("d/"):rep(40) .. "x", "") then breach("a link made a path too deep") end
 end

@@ -1,4 +1,4 @@
-"""Runs one script of the corpus as a star's install script; prints what came of it as JSON (see test_nova_corpus.py)."""
+"""Runs one script of the corpus as a star's install script; prints what came of it as JSON (test_nova_corpus.py)."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def render(template: bytes, variables: object) -> bytes:
 
 def main(script_file: str, cpu_seconds: str) -> None:
     """Run the script with lower limits than in earnest, so that the corpus takes seconds."""
-    sandbox.MAX_NOVA_CPU_SECONDS = int(cpu_seconds)  # type: ignore[misc]
-    run.Meter = functools.partial(Meter, max_work=MAX_WORK)  # type: ignore[misc, assignment]
+    sandbox.MAX_NOVA_CPU_SECONDS = int(cpu_seconds)
+    run.Meter = functools.partial(Meter, max_work=MAX_WORK)
     breaches: list[str] = []
     said = Verbs.log
 
@@ -59,7 +59,7 @@ def main(script_file: str, cpu_seconds: str) -> None:
             breaches.append(text.decode("utf-8", "replace"))
         said(self, text)
 
-    Verbs.log = log  # type: ignore[method-assign]
+    Verbs.log = log
     script = Path(script_file).read_bytes()
     job = NovaJob(star="attack", script_name="install.lua", script=BREACH.encode() + script, files=tree_of(FILES),
                   root=tree_of(ROOT), epoch=0, render=render)  # fmt: skip

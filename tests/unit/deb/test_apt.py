@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,26 @@ def test_a_source_that_cannot_be_reached_is_a_warning(archive: LocalArchive, ope
     reporter = Remembering()
     assert opened(reporter=reporter).record("hello").version == "2.0-1"
     assert any("nowhere" in warning for warning in reporter.warnings)
+
+
+def test_a_source_that_cannot_be_reached_is_not_waited_for_again_at_once(archive: LocalArchive, opened: Opener) -> None:
+    archive.sources(f"deb file://{archive.root}/nowhere test main\n", "broken.list")
+    reporters = [Remembering() for _ in range(3)]
+    for reporter, later in zip(reporters, (0, 60, 3600), strict=True):
+        opened(reporter=reporter, now=NOW + later).record("hello")
+    assert [len(reporter.steps) for reporter in reporters] == [1, 0, 1]
+
+
+def test_several_programs_at_once_share_the_lists(archive: LocalArchive, tmp_path: Path) -> None:
+    def work(number: int) -> tuple[str, int]:
+        reporter = Remembering()
+        apt = take(archive, tmp_path, reporter)
+        return apt.record("hello" if number % 2 else "linux-10-cloud").version, len(reporter.steps)
+
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(work, range(6)))
+    assert {version for version, _ in done} == {"2.0-1", "5.10-1"}
+    assert sum(steps for _, steps in done) == 1
 
 
 def test_with_no_source_at_all_it_says_so(archive: LocalArchive, tmp_path: Path) -> None:

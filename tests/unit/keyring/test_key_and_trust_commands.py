@@ -184,7 +184,7 @@ def test_a_running_system_keeps_its_own_anchors(typed: Typed, tmp_path: Path) ->
     [
         (["--galaxy", "keys/my-root.pub"], 2, "is listed in two roles, root and galaxy"),
         (["--threshold", "root=2"], 2, "roles.root.threshold: want 1 to 1"),
-        (["--threshold", "emperor=2"], 2, "want root, galaxy, release or author"),
+        (["--threshold", "emperor=2"], 2, "want one of root, author, galaxy, release"),
         (["--author", "keys/my-author.pub:co/re"], 2, "want a name, in which"),
         (["--author", "keys/nothing.pub"], 5, "cannot be read"),
         (["--author", "keys/my-root.key"], 2, "want one key in the file"),

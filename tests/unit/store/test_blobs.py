@@ -223,3 +223,17 @@ def test_a_write_that_the_kernel_cuts_short_leaves_nothing_half_written(tmp_path
     assert done.returncode == 5, done.stderr
     assert blobs(tmp_path) == []
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_what_was_made_is_had_again_by_what_made_it_until_a_byte_of_it_changes(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.get_made(KEY) is None
+    store.put_made(KEY, b"large")
+    assert store.get_made(KEY) == b"large"
+    assert store.get_made(OTHER_KEY) is None
+    blob = next(path for path in blobs(tmp_path) if path.read_bytes() == b"large")
+    blob.chmod(0o644)
+    blob.write_bytes(b"lar?e")
+    with pytest.raises(Refused, match="damaged"):
+        store.get_made(KEY)
+    assert store.get_made(KEY) is None

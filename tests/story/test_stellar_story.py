@@ -1,0 +1,254 @@
+"""A maintainer's day, through the program: a star of one's own, a galaxy, and packages of a distribution."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.names import GalaxyName, KeyName, StarName
+from cosmos.model.version import Version
+from cosmos.trust.galaxies import verify_index
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
+from cosmos.trust.stars import verify_statement
+from fakes.debs import LocalArchive, control_text, make_deb, make_local_archive
+
+Program = Callable[..., object]
+
+
+@pytest.fixture
+def keys(cosmos: Program, tmp_path: Path) -> Path:
+    for role in ("author", "galaxy"):
+        assert cosmos("key", "new", role, "--role", role, "--no-passphrase", "--home", tmp_path / "home").code == 0
+    return tmp_path / "home/keys"
+
+
+def pinned(keys: Path) -> TrustRoots:
+    """Return trust roots that pin the two keys."""
+    author, galaxy = (PublicKey.parse((keys / f"{name}.pub").read_bytes(), name) for name in ("author", "galaxy"))
+    assert author.name == KeyName("author")
+    return TrustRoots(
+        version=1,
+        description="",
+        roles={"galaxy": RoleKeys(threshold=1, keys=(galaxy,))},
+        author_threshold=1,
+        authors=(AuthorKey(key=author, galaxies=("*",), stars=("*",)),),
+    )
+
+
+def test_from_nothing_to_a_signed_galaxy(stellar: Program, keys: Path, tmp_path: Path) -> None:
+    stars, galaxy = tmp_path / "stars", tmp_path / "galaxy"
+    about = ("--description", "says hello", "--license", "MIT")
+    assert stellar("new-star", "hello", "--folder", stars, *about).code == 0
+    checked = stellar("validate", stars / "hello")
+    assert (checked.code, checked.out) == (0, f"{stars / 'hello'}: good\n")
+    assert stellar("galaxy-init", galaxy, "--name", "mine").code == 0
+    signing = ("--key", keys / "author.key")
+    built = stellar("build-star", stars / "hello", "--galaxy", galaxy, *signing)
+    assert built.code == 0, built.err
+    assert built.out.startswith(f"{galaxy}/packages/hello-0.1.0.tar.zst sha256:")
+    done = stellar("index-galaxy", galaxy, "--key", keys / "galaxy.key", "--json")
+    assert json.loads(done.out)["seq"] == 1
+    roots = pinned(keys)
+    index = verify_index(
+        (galaxy / "meta.toml").read_bytes(),
+        (galaxy / "meta.toml.dsse").read_bytes(),
+        galaxy=GalaxyName("mine"),
+        roots=roots,
+        allow_unsigned=False,
+        source="meta.toml",
+    )
+    assert {str(name): str(version) for name, version in index.index.newest.items()} == {"hello": "0.1.0"}
+    file = galaxy / "stars/hello-0.1.0.toml"
+    statement = verify_statement(
+        file.read_bytes(),
+        file.with_name(f"{file.name}.dsse").read_bytes(),
+        galaxy=GalaxyName("mine"),
+        name=StarName("hello"),
+        version=Version.parse("0.1.0"),
+        roots=roots,
+        allow_unsigned=False,
+        source="hello",
+    )
+    assert len(statement.signers) == 1
+
+
+def test_a_galaxy_can_be_signed_afterwards_and_by_more_keys(stellar: Program, keys: Path, tmp_path: Path) -> None:
+    galaxy = tmp_path / "galaxy"
+    stellar("new-star", "hello", "--folder", tmp_path, "--license", "MIT", "--description", "x")
+    stellar("galaxy-init", galaxy)
+    assert stellar("build-star", tmp_path / "hello", "--galaxy", galaxy).code == 0
+    assert stellar("index-galaxy", galaxy).code == 0
+    assert not list(galaxy.rglob("*.dsse"))
+    both = ("--key", keys / "author.key", "--key", keys / "galaxy.key")
+    signed = stellar("sign", galaxy, *both)
+    assert signed.code == 0, signed.err
+    assert len(signed.out.splitlines()) == 3
+    assert stellar("sign", galaxy, *both).out == ""
+    assert stellar("sign", galaxy / "meta.toml", "--key", keys / "author.key").code == 2
+
+
+def test_without_a_galaxy_the_archive_is_written_where_one_is(
+    stellar: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stellar("new-star", "hello", "--folder", tmp_path, "--license", "MIT", "--description", "x")
+    monkeypatch.chdir(tmp_path)
+    row = json.loads(stellar("build-star", "hello", "--json").out)
+    assert row["archive"] == "hello-0.1.0.tar.zst"
+    assert (tmp_path / row["archive"]).stat().st_size == row["size-bytes"]
+    assert stellar("validate", row["archive"]).code == 0
+    assert stellar("build-star", "hello", "--key", "star.toml").code == 2
+
+
+def test_what_is_wrong_is_answered_with_its_exit_code(stellar: Program, tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/star.toml").write_text('name = "bad"\nversion = "1"\n')
+    assert stellar("validate", tmp_path / "bad").code == 2
+    rows = json.loads(stellar("validate", tmp_path / "bad", "--json").out)
+    assert "version: want MAJOR.MINOR.PATCH" in rows[str(tmp_path / "bad")][0]["problem"]
+    missing = stellar("build-star", tmp_path / "nowhere")
+    assert (missing.code, "stellar new-star nowhere" in missing.err) == (2, True)
+    assert stellar("index-galaxy", tmp_path / "nowhere").code == 2
+    assert stellar("sign", tmp_path / "bad/star.toml").code == 2
+
+
+def test_every_command_has_help(stellar: Program) -> None:
+    for command in ("new-star", "build-star", "validate", "import-deb", "galaxy-init", "index-galaxy", "sign", "trust"):
+        assert stellar(command, "--help").code == 0
+
+
+# --- packages, from a small signed archive on this disk ---------------------------------------------------------------
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
+    copyright_file = b"Format: x\n\nFiles: *\nLicense: Expat\n"
+
+    def deb(name: str, **more: str) -> bytes:
+        files = {"usr/bin": None, f"usr/bin/{name}": name.encode(), f"usr/share/doc/{name}/copyright": copyright_file}
+        return make_deb(control_text(name, **more), files, suffix="", scripts=("postinst",))
+
+    debs = {
+        "hello_1.0-1_amd64.deb": deb("hello", depends="libhello (>= 1.0)"),
+        "libhello_1.0-1_amd64.deb": deb("libhello", depends="hello-data"),
+        "hello-data_1.0-1_all.deb": deb("hello-data", architecture="all", depends="libhello"),
+    }
+    made = make_local_archive(tmp_path / "host", debs, signed=True)
+    monkeypatch.setenv("APT_CONFIG", str(made.apt_config))
+    return made
+
+
+def test_packages_are_imported_with_all_that_they_need(
+    stellar: Program, host: LocalArchive, keys: Path, tmp_path: Path
+) -> None:
+    galaxy = tmp_path / "galaxy"
+    stellar("galaxy-init", galaxy, "--name", "deb")
+    words = ("hello", "--galaxy", galaxy, "--home", tmp_path / "home", "--arch", "x86_64", "--key", keys / "author.key")
+    done = stellar("import-deb", *words, "--closure")
+    assert done.code == 0, done.err
+    assert [line.rpartition("/")[2] for line in done.out.splitlines()] == [
+        "hello-1.0.0+DEB.1.tar.zst MIT",
+        "hello-data-1.0.0+DEB.1.tar.zst MIT",
+        "libhello-1.0.0+DEB.1.tar.zst MIT",
+    ]
+    assert "3 packages have maintainer scripts, which are not run: hello, hello-data, libhello" in done.err
+    assert "hello-data: its need of libhello closes a circle" in done.err
+    assert stellar("index-galaxy", galaxy, "--key", keys / "galaxy.key").code == 0
+    index = GalaxyIndex.parse((galaxy / "meta.toml").read_bytes(), "meta.toml")
+    assert len(index.snapshot) == 3
+    again = json.loads(stellar("import-deb", *words, "--closure", "--offline", "--json").out)
+    assert [row["new"] for row in again["stars"]] == [False, False, False]
+
+
+def test_a_recipe_names_a_package_and_builds_offline_afterwards(
+    stellar: Program, host: LocalArchive, tmp_path: Path
+) -> None:
+    assert stellar("new-star", "hi", "--folder", tmp_path, "--deb", "hello", "--license", "MIT").code == 0
+    words = ("build-star", tmp_path / "hi", "--home", tmp_path / "home", "--arch", "x86_64")
+    first = stellar(*words, "--out", tmp_path / "one", "--json")
+    assert first.code == 0, first.err
+    second = stellar(*words, "--out", tmp_path / "two", "--json", "--offline")
+    assert json.loads(first.out)["digest"] == json.loads(second.out)["digest"]
+    shutil.rmtree(tmp_path / "home")
+    assert stellar(*words, "--offline").code == 5
+
+
+# --- packages, from the archives that this machine uses ---------------------------------------------------------------
+
+RESCUE = ("busybox-static", "dropbear-bin", "e2fsprogs")
+MODULES = (
+    'name = "{}"\nsource = "deb:linux-image-6.1.0-*-cloud-amd64"\n[unpack]\nkernel-modules = ["virtio_net", "ext4"]\n'
+)
+
+
+@pytest.mark.network
+def test_real_packages_give_the_same_bytes_twice(stellar: Program, tmp_path: Path) -> None:
+    for name in RESCUE:
+        assert stellar("new-star", name, "--folder", tmp_path / "stars", "--deb", name).code == 0
+    (tmp_path / "stars/linux").mkdir()
+    (tmp_path / "stars/linux/star.toml").write_text(MODULES.format("linux"))
+    for name in (*RESCUE, "linux"):
+        digests = []
+        for place in ("one", "two"):
+            words = ("build-star", tmp_path / "stars" / name, "--home", tmp_path / "home", "--arch", "x86_64")
+            done = stellar(*words, "--out", tmp_path / place, "--json")
+            assert done.code == 0, done.err
+            digests.append(json.loads(done.out)["digest"])
+        assert digests[0] == digests[1]
+        assert stellar("validate", *(tmp_path / "one").iterdir()).code == 0
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_hundred_real_packages_are_imported(stellar: Program, tmp_path: Path) -> None:
+    stellar("galaxy-init", tmp_path / "galaxy", "--name", "deb")
+    packages = ("openssh-server", "curl", "nginx-light", "htop", "lvm2", "btrfs-progs", "bind9-dnsutils", "gnupg")
+    done = stellar(
+        "import-deb", *packages, "--closure", "--galaxy", tmp_path / "galaxy", "--home", tmp_path / "home", "--json"
+    )
+    answer = json.loads(done.out)
+    assert len(answer["stars"]) >= 100
+    reasons = set(answer["failed"].values())
+    assert all("only by case" in reason for reason in reasons), reasons
+    assert stellar("index-galaxy", tmp_path / "galaxy").code == 0
+
+
+@pytest.mark.network
+def test_an_ordinary_user_needs_no_root(repo: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        work = Path(name)
+        work.chmod(0o755)
+        shutil.copytree(repo / "builder/cosmos", work / "site/cosmos", ignore=shutil.ignore_patterns("__pycache__"))
+        (work / "star").mkdir()
+        (work / "star/star.toml").write_text('name = "busybox"\nsource = "deb:busybox-static"\n')
+        (work / "out").mkdir()
+        (work / "out").chmod(0o777)
+        libraries = Path(str(click.__file__)).parent.parent
+        paths = [str(work / "site"), str(libraries)]
+        program = f"import sys; sys.path[:0] = {paths!r}; from cosmos.cli.stellar import main; main()"
+        lead, python = [], sys.executable
+        if os.geteuid() == 0:
+            lead = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]
+            python = "/usr/bin/python3"  # an interpreter that is root's own cannot be started by another user
+        words = ["build-star", work / "star", "--home", work / "out/home", "--out", work / "out", "--arch", "x86_64"]
+        ran = subprocess.run(
+            [*lead, python, "-c", program, *map(str, words)],
+            env={"PATH": os.defpath, "HOME": str(work / "out"), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        (archive,) = (work / "out").glob("busybox-*.tar.zst")
+        if os.geteuid() == 0:
+            assert archive.stat().st_uid == 65534

@@ -1,0 +1,281 @@
+"""A star's archive is made of its source folder and nothing else: the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cosmos.errors import Malformed, NoSolution, ScriptFailed, WorldFailed
+from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
+from fakes.debs import MTIME, FakeArchive
+from fakes.modules import make_module
+from fakes.reporters import Remembering
+
+HELLO = 'name = "hello"\nversion = "1.0.0"\nlicense = "MIT"\n'
+OF_DEB = 'name = "hello"\nsource = "deb:hello"\n'
+Make = Callable[..., Path]
+
+
+def tree(built: BuiltStar) -> dict[str, str]:
+    return {entry.path.text: f"{entry.kind} {entry.mode:04o}" for entry in built.entries}
+
+
+def content(built: BuiltStar, path: str) -> bytes:
+    return next(bytes(entry.content) for entry in built.entries if entry.path.text == path)
+
+
+def test_own_files_become_a_star(make_folder: Make, workshop: Workshop) -> None:
+    folder = make_folder(HELLO, {"files/usr/bin/hello": "#!/bin/sh\n", "files/etc/hello.conf": "x\n", "NOTES": "-"})
+    (folder / "files/usr/bin/hello").chmod(0o755)
+    (folder / "files/usr/bin/hi").symlink_to("hello")
+    built = build_star(folder, workshop)
+    assert built.file_name == "hello-1.0.0.tar.zst"
+    assert built.manifest.source == "./packages/hello-1.0.0.tar.zst"
+    assert tree(built) == {
+        "etc": "dir 0755",
+        "etc/hello.conf": "file 0644",
+        "usr": "dir 0755",
+        "usr/bin": "dir 0755",
+        "usr/bin/hello": "file 0755",
+        "usr/bin/hi": "symlink 0777",
+    }
+
+
+def test_times_umask_and_owners_of_the_checkout_have_no_say(make_folder: Make, workshop: Workshop) -> None:
+    folder = make_folder(HELLO, {"files/a": "a", "files/d/b": "b"})
+    first = build_star(folder, workshop)
+    os.utime(folder / "files/a", (1, 1))
+    (folder / "files/a").chmod(0o600)
+    (folder / "files/d").chmod(0o700)
+    assert build_star(folder, workshop).packed.data == first.packed.data
+
+
+def test_a_package_gives_version_architecture_description_and_licence(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    copyright_file = b"Format: x\n\nFiles: *\nLicense: Expat\n"
+    files = {"usr/bin/hello": b"hello", "usr/share/doc/hello/copyright": copyright_file}
+    record = archive.add("hello", files, version="1:2.10-3+b1", description="says hello", scripts=("postinst",))
+    built = build_star(make_folder(OF_DEB), workshop)
+    star = built.manifest
+    assert (str(star.version), star.arch, star.description, star.license) == (
+        "2.10.0+e1.DEB.3.b.1",
+        "x86_64",
+        "says hello",
+        "MIT",
+    )
+    (origin,) = star.origins
+    assert (origin.name, origin.version, origin.digest) == ("hello", "1:2.10-3+b1", record.digest)
+    assert built.unrun == ("hello: postinst",)
+
+
+def test_a_package_for_all_machines_makes_a_star_for_any(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    archive.add("hello", architecture="all")
+    assert build_star(make_folder(OF_DEB), workshop).manifest.arch == "any"
+
+
+def test_the_same_package_gives_the_same_bytes(make_folder: Make, workshop: Workshop, archive: FakeArchive) -> None:
+    archive.add("hello")
+    one, other = make_folder(OF_DEB), make_folder(OF_DEB, name="elsewhere")
+    assert build_star(one, workshop).packed.data == build_star(other, workshop).packed.data
+
+
+def test_only_and_exclude_choose_and_folders_keep_their_modes(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    private = tarfile.TarInfo("./var/lib/hello")
+    private.type, private.mode = tarfile.DIRTYPE, 0o750
+    files = {"usr/bin/hello": b"", "usr/share/man/x": b"", "usr/share/doc/x": b"", "var/lib/hello": private}
+    archive.add("hello", {"usr": None, "usr/bin": None, "usr/share": None, **files})
+    unpack = '[unpack]\nonly = ["usr", "var/**"]\nexclude = ["usr/share/man/**"]\n'
+    assert tree(build_star(make_folder(OF_DEB + unpack), workshop)) == {
+        "usr": "dir 0755",
+        "usr/bin": "dir 0755",
+        "usr/bin/hello": "file 0755",
+        "usr/share": "dir 0755",
+        "usr/share/doc/x": "file 0644",
+        "var/lib/hello": "dir 0750",
+    }
+
+
+def test_a_glob_that_takes_nothing_is_a_warning_and_taking_nothing_at_all_an_error(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive, reporter: Remembering
+) -> None:
+    archive.add("hello")
+    build_star(make_folder(OF_DEB + '[unpack]\nonly = ["usr/bin", "usr/lib"]\n'), workshop)
+    assert reporter.warnings == ["hello: unpack.only: usr/lib matches nothing in deb:hello"]
+    with pytest.raises(NoSolution, match="hello: nothing of its packages is kept"):
+        build_star(make_folder(OF_DEB + '[unpack]\nonly = ["usr/lib"]\n'), workshop)
+
+
+def test_rename_moves_a_path_and_all_below_it(make_folder: Make, workshop: Workshop, archive: FakeArchive) -> None:
+    archive.add("hello", {"bin": None, "bin/hello": b"1", "lib": None, "lib/x": None, "lib/x/y": b"2", "bin/z": b"3"})
+    rename = (
+        '[unpack]\nrename = { "bin/hello" = "usr/bin/hi", "lib" = "usr/lib", "lib/x/y" = "etc/y", "bin/z" = "z" }\n'
+    )
+    assert [
+        path for path, what in tree(build_star(make_folder(OF_DEB + rename), workshop)).items() if "file" in what
+    ] == [
+        "etc/y",
+        "usr/bin/hi",
+        "z",
+    ]
+
+
+def test_a_hard_link_whose_file_is_left_out_becomes_the_file(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    def link(name: str) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(f"./{name}")
+        info.type, info.linkname = tarfile.LNKTYPE, "./a"
+        return info
+
+    archive.add("hello", {"a": b"shared", "b": link("b"), "c": link("c")})
+    built = build_star(make_folder(OF_DEB + '[unpack]\nexclude = ["a"]\n'), workshop)
+    assert content(built, "b") == b"shared"
+    assert {entry.path.text: entry.target for entry in built.entries} == {"b": b"", "c": b"b"}
+
+
+def test_several_packages_are_laid_together_and_two_owners_are_refused_by_name(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    archive.add("hello", {"usr": None, "usr/a": b"1"})
+    archive.add("other", {"usr": None, "usr/b": b"2"})
+    archive.add("rival", {"usr": None, "usr/a": b"1"})
+    recipe = 'name = "hello"\nsource = ["deb:hello", "deb:{}"]\n'
+    built = build_star(make_folder(recipe.format("other")), workshop)
+    assert list(tree(built)) == ["usr", "usr/a", "usr/b"]
+    assert [origin.name for origin in built.manifest.origins] == ["hello", "other"]
+    with pytest.raises(NoSolution, match="/usr/a: is brought by the package hello and by the package rival"):
+        build_star(make_folder(recipe.format("rival")), workshop)
+
+
+def test_own_files_lie_beside_a_package_s_and_do_not_replace_them(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    archive.add("hello")
+    folder = make_folder(OF_DEB, {"files/etc/hello": "mine"})
+    built = build_star(folder, workshop)
+    assert content(built, "etc/hello") == b"mine"
+    assert {entry.mtime for entry in built.entries if entry.path.text.startswith("etc")} == {MTIME}
+    make_folder(OF_DEB, {"files/usr/bin/hello": "mine"})
+    with pytest.raises(NoSolution, match="/usr/bin/hello: is brought by the package hello and by "):
+        build_star(folder, workshop)
+
+
+def test_a_file_below_what_is_no_folder_is_refused(make_folder: Make, workshop: Workshop, archive: FakeArchive) -> None:
+    archive.add("hello", {"lib": "usr/lib"})
+    archive.add("other", {"lib/x": b""})
+    with pytest.raises(
+        NoSolution, match=r"/lib/x: the package other brings it below lib, which is a symlink of the pac"
+    ):
+        build_star(make_folder('name = "hello"\nsource = ["deb:hello", "deb:other"]\n'), workshop)
+
+
+def test_kernel_modules_bring_what_they_need_and_modules_dep(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    lib = "lib/modules/6.1-cloud"
+    files = {
+        "boot/vmlinuz": b"kernel",
+        f"{lib}/kernel/net/virtio_net.ko": make_module(name="virtio_net", depends="failover,virtio"),
+        f"{lib}/kernel/net/failover.ko": make_module(name="failover"),
+        f"{lib}/kernel/net/other.ko": make_module(name="other"),
+        f"{lib}/modules.builtin": b"kernel/drivers/virtio/virtio.ko\n",
+    }
+    archive.add("hello", files)
+    built = build_star(make_folder(OF_DEB + '[unpack]\nkernel-modules = ["virtio-net"]\n'), workshop)
+    assert list(tree(built)) == [
+        f"{lib}/kernel/net/failover.ko",
+        f"{lib}/kernel/net/virtio_net.ko",
+        f"{lib}/modules.alias",
+        f"{lib}/modules.builtin",
+        f"{lib}/modules.dep",
+        f"{lib}/modules.softdep",
+    ]
+    assert content(built, f"{lib}/modules.dep") == (
+        b"kernel/net/failover.ko:\nkernel/net/virtio_net.ko: kernel/net/failover.ko\n"
+    )
+    with pytest.raises(NoSolution, match="nosuch: the recipe wants this kernel module"):
+        build_star(make_folder(OF_DEB + '[unpack]\nkernel-modules = ["nosuch"]\n'), workshop)
+
+
+BUILDING = HELLO + 'install_script = "install.lua"\n'
+INSTALL = 'function install()\n  copy("files/", install_root .. "/")\nend\n'
+
+
+def test_build_may_run_programs_on_the_maintainer_s_own_sources(make_folder: Make, workshop: Workshop) -> None:
+    script = (
+        INSTALL
+        + 'function build()\n  run{"sh", "-c", "mkdir -p files/usr && tr a-z A-Z <in.txt >files/usr/out"}\nend\n'
+    )
+    built = build_star(make_folder(BUILDING, {"install.lua": script, "in.txt": "loud"}), workshop)
+    assert content(built, "usr/out") == b"LOUD"
+    assert "in.txt" not in tree(built)
+
+
+def test_a_program_of_build_sees_a_fixed_environment(
+    make_folder: Make, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "s3cret")
+    script = INSTALL + 'function build()\n  run{"sh", "-c", "mkdir files; env >files/env"}\nend\n'
+    seen = content(build_star(make_folder(BUILDING, {"install.lua": script}), workshop), "env").decode()
+    assert "SECRET_TOKEN" not in seen
+    assert {"TZ=UTC", "LC_ALL=C.UTF-8", "SOURCE_DATE_EPOCH=0"} <= set(seen.splitlines())
+
+
+def test_a_program_of_build_that_fails_is_the_script_s_failure_and_its_words_are_told(
+    make_folder: Make, workshop: Workshop, reporter: Remembering
+) -> None:
+    script = INSTALL + 'function build()\n  run{"sh", "-c", "echo no compiler >&2; exit 3"}\nend\n'
+    with pytest.raises(ScriptFailed, match="sh ended with status 3"):
+        build_star(make_folder(BUILDING, {"install.lua": script}), workshop)
+    assert "no compiler" in reporter.warnings[0]
+    missing = INSTALL + 'function build()\n  run{"there-is-no-such-program"}\nend\n'
+    with pytest.raises((ScriptFailed, WorldFailed), match="there-is-no-such-program"):
+        build_star(make_folder(BUILDING, {"install.lua": missing}), workshop)
+
+
+def test_owners_and_modes_of_a_package_survive_a_build_that_runs_a_program(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    setuid = tarfile.TarInfo("./usr/bin/su")
+    setuid.mode, setuid.uid, setuid.gid, setuid.size = 0o4750, 0, 42, 0
+    archive.add("hello", {"usr/bin/su": setuid, "usr/bin/hello": b"hello"})
+    script = INSTALL + 'function build()\n  run{"touch", "files/made"}\nend\n'
+    built = build_star(make_folder(OF_DEB + 'install_script = "install.lua"\n', {"install.lua": script}), workshop)
+    entry = next(entry for entry in built.entries if entry.path == b"usr/bin/su")
+    assert (entry.mode, entry.gid, entry.mtime) == (0o4750, 42, MTIME)
+    assert {"made", "usr/bin/hello"} <= tree(built).keys()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "files", "said"),
+    [
+        (HELLO + 'source = "http://example.org/x"\n', {}, r"source\[0\]: want deb:NAME"),
+        (HELLO + 'source = "deb:UPPER"\n', {}, r"source\[0\]: want deb:NAME or deb:NAME=VERSION"),
+        (HELLO + '[unpack]\nonly = [""]\n', {}, r"unpack\.only\[0\]: want a glob"),
+        (HELLO + '[unpack]\nrename = { "a" = "../b" }\n', {}, r"unpack\.rename: '\.\./b'"),
+        (HELLO + 'install_script = "install.lua"\n', {}, "install.lua: is not there"),
+        (HELLO + 'type = "nebula"\n', {"files/x": ""}, "is a nebula, which holds dependencies only"),
+        (HELLO + "colour = 1\n", {}, "colour: unknown key"),
+        ('name = "hello"\n', {}, "version: missing"),
+    ],
+)
+def test_a_recipe_that_means_nothing_is_malformed(
+    make_folder: Make, workshop: Workshop, recipe: str, files: dict[str, str], said: str
+) -> None:
+    with pytest.raises(Malformed, match=said):
+        build_star(make_folder(recipe, files), workshop)
+
+
+def test_the_epoch_can_be_given(make_folder: Make, workshop: Workshop) -> None:
+    built = build_star(make_folder(HELLO, {"files/a": "a"}), replace(workshop, epoch=1234))
+    assert {entry.mtime for entry in built.entries} == {1234}

@@ -1,0 +1,225 @@
+"""A galaxy's folder: stated, indexed, signed; what has not changed keeps its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cosmos.errors import Malformed, Refused
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.names import GalaxyName
+from cosmos.model.statement import Statement
+from cosmos.model.version import Version
+from cosmos.pack.star_archive import read_star
+from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
+from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star, content_of
+from cosmos.stellar.galaxy_init import init_galaxy
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy, newest
+from cosmos.stellar.signing import sign_file, sign_files
+from cosmos.trust.dsse import Envelope, verify_envelope
+from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE
+from fakes.reporters import Remembering
+
+RECIPE = 'name = "{}"\nversion = "{}"\nlicense = "MIT"\n'
+Make = Callable[..., Path]
+MakeKey = Callable[..., SecretKey]
+
+
+@pytest.fixture
+def built(make_folder: Make, workshop: Workshop) -> Callable[..., BuiltStar]:
+    def build(name: str = "hello", version: str = "1.0.0", text: str = "hello") -> BuiltStar:
+        return build_star(make_folder(RECIPE.format(name, version), {"files/usr/x": text}, name=name), workshop)
+
+    return build
+
+
+def indexed(galaxy: GalaxyFolder, *keys: SecretKey, today: str = "2026.02.03") -> Indexed:
+    return index_galaxy(
+        galaxy,
+        authors=[key for key in keys if key.role == "author"],
+        galaxies=[key for key in keys if key.role == "galaxy"],
+        today=today,
+        reporter=Remembering(),
+    )
+
+
+def bytes_of(galaxy: GalaxyFolder) -> dict[str, bytes]:
+    return {str(file.relative_to(galaxy.root)): file.read_bytes() for file in galaxy.root.rglob("*") if file.is_file()}
+
+
+def test_a_new_galaxy_is_empty_and_is_not_begun_twice(galaxy: GalaxyFolder) -> None:
+    assert galaxy.index().seq == 0
+    with pytest.raises(Refused, match="is there already"):
+        init_galaxy(galaxy.root, GalaxyName("other"), "", "2026.01.01")
+
+
+def test_a_star_s_statement_says_what_its_archive_holds(galaxy: GalaxyFolder, built: Callable[..., BuiltStar]) -> None:
+    star = built()
+    added = add_star(galaxy, star, ())
+    statement = Statement.parse(added.statement_file.read_bytes(), "x")
+    data = (galaxy.root / statement.file).read_bytes()
+    assert data == star.packed.data
+    contents = read_star(data, statement.file, statement.unpacked_bytes, script_name="")
+    assert content_of(tuple(contents.files.values())) == statement.content
+    assert (statement.galaxy, statement.seq, statement.size_bytes) == ("core", 1, len(data))
+
+
+def test_an_index_lists_every_version_and_names_the_newest(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar]
+) -> None:
+    for name, version in (("b", "1.0.0"), ("a", "1.9.0"), ("a", "1.10.0"), ("a", "2.0.0-rc.1")):
+        add_star(galaxy, built(name, version), ())
+    done = indexed(galaxy)
+    index = GalaxyIndex.parse(galaxy.index_file.read_bytes(), "meta.toml")
+    assert (done.index.seq, index.version) == (1, "2026.02.03")
+    assert [f"{row.name} {row.version}" for row in index.snapshot] == [
+        "a 1.9.0",
+        "a 1.10.0",
+        "a 2.0.0-rc.1",
+        "b 1.0.0",
+    ]
+    assert {str(name): str(version) for name, version in index.newest.items()} == {"a": "1.10.0", "b": "1.0.0"}
+    assert galaxy.snapshot_file(1).read_bytes() == galaxy.index_file.read_bytes()
+    assert (galaxy.root / "stars/a.toml").read_bytes() == (galaxy.root / "stars/a-1.10.0.toml").read_bytes()
+
+
+def test_an_unchanged_galaxy_keeps_its_bytes(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    keys = (key("author"), key("galaxy"))
+    add_star(galaxy, built(), keys[:1])
+    first = indexed(galaxy, *keys)
+    before = bytes_of(galaxy)
+    add_star(galaxy, built(), keys[:1])
+    again = indexed(galaxy, *keys, today="2027.01.01")
+    assert (first.is_changed, again.is_changed, again.signed) == (True, False, 0)
+    assert bytes_of(galaxy) == before
+
+
+def test_each_change_raises_the_sequence_and_earlier_snapshots_stay(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar]
+) -> None:
+    add_star(galaxy, built(), ())
+    indexed(galaxy)
+    first = galaxy.snapshot_file(1).read_bytes()
+    added = add_star(galaxy, built(version="1.1.0"), ())
+    assert (indexed(galaxy).index.seq, added.statement.seq) == (2, 2)
+    assert galaxy.snapshot_file(1).read_bytes() == first
+    (galaxy.packages / "hello-1.1.0.tar.zst").unlink()
+    done = indexed(galaxy)
+    assert (done.index.seq, [str(row.version) for row in done.index.snapshot]) == (3, ["1.0.0"])
+
+
+def test_an_archive_that_is_not_the_stated_one_is_refused(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar]
+) -> None:
+    add_star(galaxy, built(), ())
+    indexed(galaxy)
+    (galaxy.packages / "hello-1.0.0.tar.zst").write_bytes(built(text="other").packed.data)
+    with pytest.raises(Refused, match=r"hello-1\.0\.0\.tar\.zst: its statement names sha256:"):
+        indexed(galaxy)
+
+
+def test_building_a_version_again_replaces_it_and_says_so(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    author = key("author")
+    first = add_star(galaxy, built(), (author,))
+    second = add_star(galaxy, built(text="other"), ())
+    assert (first.replaced, second.replaced) == (None, first.statement.archive)
+    assert not (galaxy.root / "stars/hello-1.0.0.toml.dsse").exists(), "a signature over other bytes must not stay"
+
+
+def test_an_archive_that_was_put_there_by_hand_is_stated_from_its_star_toml(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar]
+) -> None:
+    star = built()
+    by_hand = init_galaxy(galaxy.root / "by-hand", GalaxyName("core"), "", "2026.01.02")
+    star.write(by_hand.packages)
+    add_star(galaxy, star, ())
+    assert indexed(by_hand).stated == ("hello-1.0.0.tar.zst",)
+    assert (by_hand.root / "stars/hello-1.0.0.toml").read_bytes() == (
+        galaxy.root / "stars/hello-1.0.0.toml"
+    ).read_bytes()
+
+
+def test_an_archive_under_another_name_than_its_own_is_malformed(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar]
+) -> None:
+    built().write(galaxy.packages).rename(galaxy.packages / "hello-2.0.0.tar.zst")
+    with pytest.raises(Malformed, match=r"its star\.toml says hello-1\.0\.0"):
+        indexed(galaxy)
+
+
+def test_documents_are_signed_by_the_role_that_signs_them(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    author, index_key = key("author"), key("galaxy")
+    added = add_star(galaxy, built(), (author,))
+    indexed(galaxy, index_key)
+    for file, kind, signer in (
+        (added.statement_file, STAR_TYPE, author),
+        (galaxy.index_file, GALAXY_TYPE, index_key),
+        (galaxy.snapshot_file(1), GALAXY_TYPE, index_key),
+    ):
+        envelope = file.with_name(file.name + ".dsse").read_bytes()
+        verified = verify_envelope(envelope, payload_type=kind, keys=[signer.public], threshold=1, source="x")
+        assert verified.payload == file.read_bytes()
+    with pytest.raises(Refused, match="has the role galaxy, which does not sign"):
+        sign_file(added.statement_file, index_key)
+
+
+def test_a_second_signature_is_added_and_a_repeated_one_is_not(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    file = add_star(galaxy, built(), ()).statement_file
+    one, other = key("author", "one"), key("author", "other")
+    assert [sign_file(file, signer) for signer in (one, other, one)] == [True, True, False]
+    envelope = Envelope.parse((file.with_name(file.name + ".dsse")).read_bytes(), "x")
+    assert {row.keyid for row in envelope.signatures} == {one.public.id, other.public.id}
+    assert sign_files([file], [one, other]).already == 1
+
+
+def test_an_envelope_over_other_bytes_is_not_added_to(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    file = add_star(galaxy, built(), ()).statement_file
+    one, other = key("author", "one"), key("author", "other")
+    sign_file(file, one)
+    file.write_bytes(file.read_bytes() + b"\n")
+    sign_file(file, other)
+    envelope = Envelope.parse((file.with_name(file.name + ".dsse")).read_bytes(), "x")
+    assert [row.keyid for row in envelope.signatures] == [other.public.id]
+
+
+def test_what_is_no_document_of_ours_is_not_signed(tmp_path: Path, key: MakeKey) -> None:
+    for text in ("a = 1\n", "seq = 1\n", "not toml"):
+        (tmp_path / "x.toml").write_text(text)
+        with pytest.raises(Malformed):
+            sign_files([tmp_path / "x.toml"], [key("galaxy")])
+
+
+def test_a_document_that_no_key_fits_is_named_with_the_role_it_wants(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    file = add_star(galaxy, built(), ()).statement_file
+    with pytest.raises(Malformed, match="is signed by a key of the role author, and the keys given have: galaxy"):
+        sign_files([file], [key("galaxy")])
+
+
+def test_the_newest_version_is_a_pre_release_only_where_there_is_nothing_else() -> None:
+    parse = Version.parse
+    assert newest([parse("1.0.0"), parse("2.0.0-rc.1")]) == parse("1.0.0")
+    assert newest([parse("1.0.0-rc.1"), parse("1.0.0-rc.2")]) == parse("1.0.0-rc.2")
+
+
+def test_a_star_for_another_galaxy_is_stated_for_this_one(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], tmp_path: Path
+) -> None:
+    other = init_galaxy(tmp_path / "other", GalaxyName("other"), "", "2026.01.02")
+    star = replace(built())
+    assert [add_star(where, star, ()).statement.galaxy for where in (galaxy, other)] == ["core", "other"]
