@@ -1,4 +1,4 @@
-"""`stellar attest`."""
+"""`stellar attest`: a word about a star, signed by whoever tested it."""
 
 from __future__ import annotations
 
