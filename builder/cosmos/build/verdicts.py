@@ -74,7 +74,9 @@ def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str
     left = [problem for problem in verdicts.now if problem.star not in accept]
     if left:
         when = (
-            "was valid when it was locked" if verdicts.when_locked is not None else "whether it was ever is not known"
+            "was valid when it was locked"
+            if verdicts.when_locked is not None
+            else "whether it ever was cannot be judged here"
         )
         names = " ".join(f"--accept-revoked {problem.star}" for problem in left)
         raise Refused(
