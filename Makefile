@@ -92,7 +92,7 @@ $(VENV)/run.stamp: requirements.txt
 	done
 	@touch $@
 
-PIP := --quiet --disable-pip-version-check --no-input --no-compile
+PIP := -qq --disable-pip-version-check --no-input --no-compile
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo 'adding what tests need'
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-dev.txt

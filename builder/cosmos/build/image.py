@@ -14,13 +14,13 @@ from cosmos.build.keep_root import write_root
 from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
 from cosmos.build.policy import demand_policy
-from cosmos.build.publish import describe, publish, sign
+from cosmos.build.publish import Signing, describe, publish, sign
+from cosmos.build.signed_lock import demand_signed_lock, lock_envelope
 from cosmos.build.template import RenderedTemplate, render_template
 from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import NoSolution
-from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, Release
@@ -43,7 +43,7 @@ class BuildOptions:
     jobs: int
     identity: str
     level: int | None = None
-    key: SecretKey | None = None
+    key: Signing = None
     accept_revoked: frozenset[str] = frozenset()
     keep_root: Path | None = None
 
@@ -62,7 +62,7 @@ class Built:
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
     world.store.sweep()
-    lock, lock_data = fresh_lock(definition, world)
+    lock, lock_files = fresh_lock(definition, world)
     # fetch and verify everything, before anything is unpacked
     acquired = acquire_lock(lock, definition, world, options.accept_revoked)
     demand_policy(definition.image.policy, acquired.stars, world)
@@ -89,23 +89,26 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         for output in definition.image.outputs:
             write_output(output, definition.image, tree, folder, {"content-root": str(root)})
         write_binary(tree, folder)
-        write_durably(folder / MANIFEST_FILE, manifest(overlaid.lines.values()))
-        write_durably(folder / LOCK_FILE, lock_data)
+        for name, data in {MANIFEST_FILE: manifest(overlaid.lines.values()), **lock_files}.items():
+            write_durably(folder / name, data)
         release = describe(definition, lock, folder, root, level, acquired.accepted)
-        if options.key is not None:
-            sign(folder, release, options.key, definition, lock)
+        sign(folder, release, options.key, definition, lock)
         changed = publish(folder, options.out)
     if options.keep_root is not None:
         write_root(tree.entries(), options.keep_root, world.reporter)
-    return Built(
-        folder=options.out, release=release, content_root=root, signed=options.key is not None, changed=changed
-    )
+    signed = options.key is not None and options.key != "elsewhere"
+    return Built(folder=options.out, release=release, content_root=root, signed=signed, changed=changed)
 
 
-def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
-    """Return the lock and its bytes; raises `NoSolution` where it no longer answers the image definition."""
+def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str, bytes]]:
+    """Return the lock, and its files by name: its bytes, and the signature beside it.
+
+    Raises `Refused` for a lock that the image wants signed and that is not, `NoSolution` where it no longer answers the
+    image definition.
+    """
     unique_names(definition.image)
     lock, data = read_lock(definition)
+    envelope = demand_signed_lock(definition, world, data)
     stale = differences(lock, definition.image, definition.constellations)
     if stale:
         raise NoSolution(
@@ -124,7 +127,8 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
             f"the lock pins zstd {lock.build.zstd}, but this is {ZSTD_VERSION}: "
             "the contents will be the same, the packed bytes may not"
         )
-    return lock, data
+    beside = {} if envelope is None else {lock_envelope(definition).name: envelope}
+    return lock, {LOCK_FILE: data, **beside}
 
 
 def rendered(definition: Definition) -> RenderedTemplate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from cosmos.about import VERSION
 from cosmos.build.definition import Definition
@@ -18,6 +19,9 @@ from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.trust.roles import IN_TOTO_TYPE
+from cosmos.trust.signing_request import REQUEST_FILE, SigningRequest
+
+Signing: TypeAlias = SecretKey | Literal["elsewhere"] | None  # the key that signs a release, if one does
 
 
 def describe(
@@ -44,6 +48,7 @@ def describe(
             "arch": str(image.arch),
             "definition": str(Digest.of(definition.data)),
             "marker": image.marker,
+            **({"counter": image.counter} if image.counter else {}),
             **({"acceptedRevoked": dict(accepted)} if accepted else {}),
         },
         internal={
@@ -61,8 +66,13 @@ def describe(
     return release
 
 
-def sign(folder: Path, release: Release, key: SecretKey, definition: Definition, lock: Lock) -> None:
-    """Write `RELEASE.json.dsse`; refuses a release of unsigned stars unless the image's policy allows it in words."""
+def sign(folder: Path, release: Release, key: Signing, definition: Definition, lock: Lock) -> None:
+    """Write `RELEASE.json.dsse`; or, where the key is elsewhere, `RELEASE.request`; without a key nothing.
+
+    Refuses a signed release of unsigned stars unless the image's policy allows it in words.
+    """
+    if key is None:
+        return
     unsigned = [star.name for star in lock.stars if not star.signers]
     if unsigned and not definition.image.policy.unsigned_release:
         raise Refused(
@@ -70,7 +80,10 @@ def sign(folder: Path, release: Release, key: SecretKey, definition: Definition,
             f"{', '.join(unsigned)} came unsigned, and a signed release cannot be made from that",
             hint="sign these stars, or say [policy] unsigned-release = true",
         )
-    write_durably(folder / RELEASE_ENVELOPE, key.sign(IN_TOTO_TYPE, release.to_bytes()))
+    if key == "elsewhere":
+        write_durably(folder / REQUEST_FILE, SigningRequest(payload=release.to_bytes()).to_bytes())
+    else:
+        write_durably(folder / RELEASE_ENVELOPE, key.sign(IN_TOTO_TYPE, release.to_bytes()))
 
 
 def publish(folder: Path, out: Path) -> bool:

@@ -16,9 +16,10 @@ from functools import cached_property
 from pathlib import Path
 
 from cosmos.about import VERSION
+from cosmos.errors import WorldFailed
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
-from cosmos.model.lock import Lock, LockedTrust
+from cosmos.model.lock import Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.staging.source import Source
@@ -61,6 +62,14 @@ class World:
         if lock.trust is None:
             return None
         return earlier_roots(home_anchor(self.home), lock.trust.version, lock.trust.digest)
+
+    def kept_statement(self, star: LockedStar) -> bytes | None:
+        """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
+        try:
+            kept = Source(galaxy=star.galaxy, carrier=None, store=self.store)
+            return kept.statement(star.name, star.version, star.statement).data
+        except WorldFailed:
+            return None
 
     def remember(self, change: Callable[[Memory], Memory]) -> None:
         """Judge by what was seen before, and remember; raises `RolledBack`, and remembers nothing then."""

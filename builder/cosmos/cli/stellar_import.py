@@ -91,9 +91,8 @@ def _tell(done: Imported, reporter: Reporter) -> None:
     for name, rows in done.unmet.items():
         reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
     for name, needed in done.cut:
-        reporter.warn(
-            f"{name}: its need of {needed} closes a circle and is left out: where you want {name}, name {needed} too"
-        )
+        hint = f"where you want {name}, name {needed} too"
+        reporter.warn(f"{name}: its need of {needed} closes a circle and is left out: {hint}")
     if done.missing:
         reporter.warn(f"needed, but not in the galaxy: {_some(list(done.missing))}; --closure imports them too")
     scripts = [str(one.star.name) for one in done.stars if one.unrun]

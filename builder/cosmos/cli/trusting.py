@@ -10,6 +10,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, new_passphrase, passphrase_fd_option
+from cosmos.cli.releasing import sign_request
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_updating import places, trust_update
 from cosmos.cli.trust_words import author_key, role_thresholds, shown_public_key
@@ -192,6 +193,7 @@ def trust_new(
 
 
 trust.add_command(trust_update)
+key.add_command(sign_request)
 COMMANDS: tuple[click.Command, ...] = (key, trust)
 
 

@@ -9,6 +9,7 @@ constellations = ["rescue-tools.toml"]    # files beside this one
 finish = "finish.lua"                     # optional: a Nova script that runs last and may touch any path
 source-date-epoch = 1767225600            # no file in the image is newer; seconds since 1970
 trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
+counter = 3                               # optional: rises with every release, so that an older one is told from it
 marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
 
 [stars]                                   # name -> constraint
@@ -38,6 +39,7 @@ owners = { "etc/motd" = "base-files" }    # who wins where two stars own one pat
 unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
 log = true                                # every star must be in its galaxy's transparency log (trust.log)
 badges = { test = 2 }                     # how many attesters must say of every star that it passed (trust.badges)
+signed-lock = false                       # whether nothing is built from a lock that no release key has signed
 """
 
 from __future__ import annotations
@@ -119,6 +121,7 @@ class Policy:
     unsigned_release: bool = False
     log: bool = False
     badges: Mapping[BadgeKind, int] = field(default_factory=dict)
+    signed_lock: bool = False
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -129,6 +132,7 @@ class Policy:
             unsigned_release=table.take("unsigned-release", bool, False),
             log=table.take("log", bool, False),
             badges=_badges(table.take_table("badges")),
+            signed_lock=table.take("signed-lock", bool, False),
         )
         table.end()
         return policy
@@ -153,6 +157,7 @@ class Image:
     marker: str
     outputs: tuple[Output, ...]
     policy: Policy
+    counter: int = 0
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -176,6 +181,7 @@ class Image:
             marker=table.take("marker", str, DEFAULT_MARKER),
             outputs=outputs or (Output(format="tar.zst"),),
             policy=Policy() if policy is None else Policy.read(policy),
+            counter=table.count("counter", least=1) if "counter" in table else 0,
         )
         if not image.galaxies:
             table.fail("galaxies", "names no galaxy")

@@ -72,7 +72,7 @@ def test_a_line_of_the_manifest_is_what_the_documentation_says() -> None:
     ],
 )
 def test_a_manifest_that_we_would_not_have_written_is_refused(text: str) -> None:
-    with pytest.raises(Malformed, match="^m"):
+    with pytest.raises(Malformed, match=r"^m"):
         parse_manifest(text.encode(), "m")
 
 
