@@ -99,6 +99,7 @@ def revoke(key: str, seq: int = 0) -> Change:
 # Rollback, freeze, fork
 
 
+@pytest.mark.objective("SO-07")
 def test_an_index_older_than_one_seen_is_refused_when_freezing(site: Site) -> None:
     site.index(6)
     site.freeze().ok()
@@ -107,6 +108,7 @@ def test_an_index_older_than_one_seen_is_refused_when_freezing(site: Site) -> No
     assert "meta.toml: has seq 5, but seq 6 was seen before" in site.refused(site.freeze)
 
 
+@pytest.mark.objective("SO-07")
 def test_an_index_older_than_one_seen_is_refused_when_building(site: Site) -> None:
     shutil.copytree(site.image.galaxy.path, site.image.home / "old")
     lock = (site.image.folder / "universe.lock.toml").read_bytes()
@@ -126,12 +128,14 @@ def test_an_old_lock_still_builds_while_the_galaxy_has_gone_on(site: Site) -> No
     site.build().ok()
 
 
+@pytest.mark.objective("SO-07")
 def test_two_indexes_with_one_seq_are_a_fork(site: Site) -> None:
     (site.image.folder / "universe.lock.toml").unlink()
     make_galaxy(site.image.galaxy.path, "core", STARS[:2], site.image.signers, seq=5)
     assert "but another with the same seq 5 was seen before" in site.refused(site.freeze)
 
 
+@pytest.mark.objective("SO-09")
 def test_a_frozen_galaxy_is_judged_by_the_floor(site: Site) -> None:
     site.trust(lambda roots: replace(roots, floors=Floors(galaxies={CORE: 6})))
     assert "seq 5 lies below the floor of 6" in site.refused(site.freeze)
@@ -140,6 +144,7 @@ def test_a_frozen_galaxy_is_judged_by_the_floor(site: Site) -> None:
     site.freeze().ok()
 
 
+@pytest.mark.objective("SO-09", "RR-03")
 def test_without_memory_a_rollback_is_not_seen_and_it_says_so(site: Site) -> None:
     """RR-03: no memory and no floor."""
     site.index(6)
@@ -150,11 +155,13 @@ def test_without_memory_a_rollback_is_not_seen_and_it_says_so(site: Site) -> Non
     assert "a rollback cannot be judged" in site.freeze().ok().err
 
 
+@pytest.mark.objective("SO-07")
 def test_a_star_below_the_floor_is_refused(site: Site) -> None:
     site.trust(lambda roots: replace(roots, floors=Floors(stars={APP_NAME: Version.parse("2.0.1")})))
     assert "lies below the floor of 2.0.1" in site.refused(site.build)
 
 
+@pytest.mark.objective("SO-08")
 def test_two_snapshots_are_not_mixed(site: Site) -> None:
     """A lock row from another snapshot, the rest from this one."""
     newer = replace(BASE, version="1.3.0")
@@ -169,6 +176,7 @@ def test_two_snapshots_are_not_mixed(site: Site) -> None:
     assert "snapshot 6 of galaxy core does not list it as the lock pins it" in site.refused(site.build)
 
 
+@pytest.mark.objective("SO-10")
 def test_a_fast_forward_does_not_lock_the_operator_out(site: Site) -> None:
     thief_seq = (1 << 62) + 1
     lock = (site.image.folder / "universe.lock.toml").read_bytes()
@@ -194,6 +202,7 @@ def test_a_fast_forward_does_not_lock_the_operator_out(site: Site) -> None:
 # Revocation and old locks
 
 
+@pytest.mark.objective("SO-12")
 def test_a_revoked_key_with_an_existing_lock_is_refused_and_told_apart(site: Site) -> None:
     site.verify().ok()
     site.trust(revoke(author(site.image.signers)))
@@ -221,6 +230,7 @@ def test_a_name_that_need_not_be_accepted_is_an_error(site: Site) -> None:
     assert "need not be accepted" in site.build("--accept-revoked", "app").fails(3).err
 
 
+@pytest.mark.objective("SO-12")
 def test_what_was_never_signed_by_a_pinned_key_cannot_be_accepted(tmp_path: Path, cosmos: Cosmos) -> None:
     site = Site(make_image(tmp_path, STARS), cosmos)
     site.freeze().ok()
@@ -233,6 +243,7 @@ def test_what_was_never_signed_by_a_pinned_key_cannot_be_accepted(tmp_path: Path
     assert "want a signature by a pinned key" in said
 
 
+@pytest.mark.objective("SO-12")
 def test_what_a_retired_key_signed_before_stays_good(site: Site) -> None:
     retired = author(site.image.signers)
     site.trust(revoke(retired, 5))
@@ -244,6 +255,7 @@ def test_what_a_retired_key_signed_before_stays_good(site: Site) -> None:
     assert "is signed by test-author, whose key was revoked for all after seq 5 (stolen)" in outcome.err
 
 
+@pytest.mark.objective("SO-12")
 def test_a_key_that_is_pinned_no_longer_is_not_trusted_now(site: Site) -> None:
     other = SecretKey.generate(KeyName("other"), "author").public
     site.trust(lambda roots: replace(roots, authors=(AuthorKey(key=other, galaxies=("*",), stars=("*",)),)))
@@ -268,6 +280,7 @@ def counted(site: Site, counter: int) -> None:
     site.build("--key", str(site.image.secret_key)).ok()
 
 
+@pytest.mark.objective("SO-07")
 def test_an_older_release_than_one_seen_is_refused(site: Site) -> None:
     counted(site, 3)
     site.verify().ok()
@@ -275,6 +288,7 @@ def test_an_older_release_than_one_seen_is_refused(site: Site) -> None:
     assert "has counter 2, but counter 3 was seen before" in site.refused(site.verify)
 
 
+@pytest.mark.objective("SO-09")
 def test_a_release_below_the_floor_is_refused(site: Site) -> None:
     counted(site, 3)
     site.trust(lambda roots: replace(roots, floors=Floors(releases={IMAGE: 4})))

@@ -72,6 +72,7 @@ def version_of(home: Path, cosmos: Cosmos) -> int:
 # What passes
 
 
+@pytest.mark.objective("SO-11")
 def test_a_machine_that_slept_through_five_rotations_catches_up_from_a_stick(
     home: Path, chain: Chain, cosmos: Cosmos
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_system_is_updated_like_a_builder(tmp_path: Path, chain: Chain, cosmos
     assert (system / "etc/cosmos/chain/2.toml.dsse").is_file()
 
 
+@pytest.mark.objective("SO-09")
 def test_without_memory_the_report_says_that_rollback_cannot_be_judged(
     home: Path, chain: Chain, cosmos: Cosmos
 ) -> None:
@@ -128,16 +130,19 @@ def test_without_memory_the_report_says_that_rollback_cannot_be_judged(
 # Who signs a rotation
 
 
+@pytest.mark.objective("SO-11")
 def test_a_rotation_signed_by_the_new_keys_only_is_refused(chain: Chain, refused: Callable[..., str]) -> None:
     chain.step(lambda roots: with_roots(roots, "mallory"), ["mallory"])
     assert "by the root keys of version 1, which is trusted: want a signature by a pinned key, got none" in refused()
 
 
+@pytest.mark.objective("SO-11")
 def test_a_rotation_signed_by_the_old_keys_only_is_refused(chain: Chain, refused: Callable[..., str]) -> None:
     chain.step(lambda roots: with_roots(roots, "bob"), ["alice"])
     assert "by its own root keys, those of version 2: want a signature by a pinned key, got none" in refused()
 
 
+@pytest.mark.objective("SO-11")
 @pytest.mark.parametrize("signers", [["alice"], ["alice", "alice"], ["alice", "alice", "alice", "bob"]])
 def test_one_key_counted_twice_under_two_ids_is_refused(
     chain: Chain, home: Path, cosmos: Cosmos, refused: Callable[..., str], signers: list[str]
@@ -149,6 +154,7 @@ def test_one_key_counted_twice_under_two_ids_is_refused(
     assert "distinct pinned keys, got" in refused()
 
 
+@pytest.mark.objective("SO-11")
 def test_an_unsigned_step_and_a_step_signed_for_something_else_are_refused(
     chain: Chain, refused: Callable[..., str]
 ) -> None:
@@ -160,6 +166,7 @@ def test_an_unsigned_step_and_a_step_signed_for_something_else_are_refused(
     assert "is not signed" in refused()
 
 
+@pytest.mark.objective("SO-11")
 def test_a_changed_byte_under_a_good_signature_is_refused_before_it_is_read(
     chain: Chain, refused: Callable[..., str]
 ) -> None:
@@ -171,6 +178,7 @@ def test_a_changed_byte_under_a_good_signature_is_refused_before_it_is_read(
 # Order
 
 
+@pytest.mark.objective("SO-11")
 def test_a_skipped_version_is_refused(chain: Chain, refused: Callable[..., str]) -> None:
     chain.step(lambda roots: replace(roots, revoked=(*roots.revoked, Revoked(key=CAROL.id, reason="stolen"))))
     chain.step()
@@ -179,6 +187,7 @@ def test_a_skipped_version_is_refused(chain: Chain, refused: Callable[..., str])
     assert "is version 3, but version 1 is trusted: version 2 comes first" in refused(chain.file(3))
 
 
+@pytest.mark.objective("SO-07")
 def test_a_rolled_back_folder_is_refused(home: Path, chain: Chain, cosmos: Cosmos, refused: Callable[..., str]) -> None:
     chain.step()
     chain.step()
@@ -188,6 +197,7 @@ def test_a_rolled_back_folder_is_refused(home: Path, chain: Chain, cosmos: Cosmo
     assert "is version 2, but version 3 is trusted already" in refused(chain.file(2))
 
 
+@pytest.mark.objective("SO-07")
 def test_an_old_copy_put_back_on_the_machine_itself_is_refused(home: Path, chain: Chain, cosmos: Cosmos) -> None:
     old = tree(home / "trust")
     chain.step(lambda roots: replace(roots, revoked=(*roots.revoked, Revoked(key=CAROL.id, reason="stolen"))))
@@ -198,6 +208,7 @@ def test_an_old_copy_put_back_on_the_machine_itself_is_refused(home: Path, chain
     assert "has version 1, but version 2 was seen before" in sentence(outcome)
 
 
+@pytest.mark.objective("SO-07")
 def test_a_second_document_with_an_accepted_number_is_refused(
     home: Path, chain: Chain, tmp_path: Path, cosmos: Cosmos, refused: Callable[..., str]
 ) -> None:
@@ -209,6 +220,7 @@ def test_a_second_document_with_an_accepted_number_is_refused(
     assert "was accepted as version 2" in refused(fork.folder)
 
 
+@pytest.mark.objective("SO-11")
 def test_of_five_steps_with_one_bad_one_none_is_taken(chain: Chain, refused: Callable[..., str]) -> None:
     for place in range(5):
         chain.step(signers=["mallory"] if place == 4 else ["alice"])
@@ -242,6 +254,7 @@ def recover_earlier(roots: TrustRoots) -> TrustRoots:
     return replace(lower_floor(roots), recovered=Recovered(galaxies={CORE: 1}))
 
 
+@pytest.mark.objective("SO-11")
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -260,6 +273,7 @@ def test_a_step_that_takes_something_back_is_refused(
     assert problem in refused()
 
 
+@pytest.mark.objective("SO-12")
 def test_a_revocation_dropped_from_a_copy_is_refused(home: Path, chain: Chain, cosmos: Cosmos) -> None:
     chain.step(lambda roots: replace(roots, revoked=(*roots.revoked, Revoked(key=CAROL.id, reason="stolen"))))
     cosmos("trust", "update", chain.folder, "--home", home).ok()
@@ -273,6 +287,7 @@ def test_a_revocation_dropped_from_a_copy_is_refused(home: Path, chain: Chain, c
     )
 
 
+@pytest.mark.objective("SO-10")
 def test_a_floor_falls_only_with_a_recovery_of_the_same_version(home: Path, chain: Chain, cosmos: Cosmos) -> None:
     chain.step(lambda roots: replace(lower_floor(roots), recovered=Recovered(galaxies={CORE: 2})))
     cosmos("trust", "update", chain.folder, "--home", home).ok()
