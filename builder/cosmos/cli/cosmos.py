@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli import building, device, releasing, trusting
+from cosmos.cli import building, device, releasing, syncing, trusting
 from cosmos.cli.stellar import stellar
 from cosmos.cli.terminal import run
 
@@ -29,7 +29,7 @@ def program() -> None:
     """Hold the commands."""
 
 
-for _command in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS, releasing.attach):
+for _command in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS, releasing.attach, syncing.sync):
     program.add_command(_command)
 program.add_command(stellar, "stellar")
 
