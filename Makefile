@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 IMAGE ?= images/rescue
-JOBS ?= 2
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules
@@ -40,9 +40,11 @@ boot: image ## start the image in QEMU and wait until it says that it is well
 	@$(BIN)/cosmos boot $(IMAGE)/out
 
 .PHONY: test
-test: $(VENV)/dev.stamp image ## run every test, the boot included
-	@.ci/need qemu-system-x86_64=qemu-system-x86 bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd git=git
+test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run every test, the boot included; installs what it needs where it may
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup tests builder
+
+TEST-PROGRAMS: FORCE
+	@.ci/need qemu-system-x86_64=qemu-system-x86 bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd git=git
 
 .PHONY: check
 check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit tests; under a minute
@@ -102,14 +104,15 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 
 ROLES := root galaxy author release
 $(KEYS)/%.key: | $(VENV)/run.stamp
-	@$(BIN)/cosmos key new $* --role $* --no-passphrase --home $(HOME_FOLDER)
+	@echo 'making the development key $*'
+	@$(BIN)/cosmos key new $* --role $* --no-passphrase --home $(HOME_FOLDER) >/dev/null
 
 KEY_FILES := $(ROLES:%=$(KEYS)/%.key)
 $(HOME_FOLDER)/trust/trust.toml: | $(KEY_FILES)
 	@$(BIN)/stellar trust new --description 'keys that "make image" made on this machine' --out $(HOME_FOLDER)/first-trust.toml \
-		$(foreach role,$(ROLES),--$(role) $(KEYS)/$(role).pub) --sign $(KEYS)/root.key
+		$(foreach role,$(ROLES),--$(role) $(KEYS)/$(role).pub) --sign $(KEYS)/root.key --json >/dev/null
 	@$(BIN)/cosmos trust init $(HOME_FOLDER)/first-trust.toml --home $(HOME_FOLDER) \
-		--sha256 "$$(sha256sum $(HOME_FOLDER)/first-trust.toml | cut -d' ' -f1)"
+		--sha256 "$$(sha256sum $(HOME_FOLDER)/first-trust.toml | cut -d' ' -f1)" >/dev/null
 
 # --- the binary, as a star; then every star, the galaxy that holds them, and the lock ---------------------------------
 
@@ -124,7 +127,7 @@ STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))
 STAR_STAMPS := $(STARS:%=$(MADE)/%.star)
 
 $(GALAXY)/meta.toml: | $(HOME_FOLDER)/trust/trust.toml
-	@$(BIN)/stellar galaxy-init $(GALAXY) --name core --description 'the stars of this repository'
+	@$(BIN)/stellar galaxy-init $(GALAXY) --name core --description 'the stars of this repository' --json >/dev/null
 
 define star_rule
 $(MADE)/$(1).star: $(shell find stars/$(1) -type f) $(if $(filter cosmos,$(1)),build/stars/cosmos/star.toml) | $(GALAXY)/meta.toml

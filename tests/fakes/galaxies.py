@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -148,8 +149,11 @@ def make_galaxy(
     return galaxy
 
 
-def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1) -> Listed:
-    """Write one star's archive and signed statement, and return what the index lists of it."""
+def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1, **lies: Any) -> Listed:
+    """Write one star's archive and signed statement, and return what the index lists of it.
+
+    `lies` replace fields of the statement: the author signs what is not so.
+    """
     star, script = spec.star(), spec.script.encode() if spec.script is not None else None
     packed = write_star(star, script, spec.entries(), level=3)
     galaxy.archive(star.id).write_bytes(packed.data)
@@ -164,6 +168,7 @@ def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1) -> Listed:
         script=Digest.of(script) if script is not None else None,
         content=content_root(ManifestLine.of(entry) for entry in spec.entries()),
     )
+    statement = replace(statement, **lies)
     data = tomli_w.dumps(statement.to_toml()).encode()
     _write_signed(
         galaxy.statement(star.id), data, STAR_TYPE, (spec.signer or galaxy.signers["author"]) if spec.signed else None

@@ -44,6 +44,3 @@ def asked_quorum(out: Path, least: int, badges_file: Path | None, home: Path | N
     """Return who has rebuilt the release in `out`, by the pinned keys of `home`; raises `Refused`."""
     roots = load_trust(home_anchor(surroundings().home(home, near=out))).roots
     return demand_quorum(out, least, roots, badges_file)
-
-
-COMMANDS: tuple[click.Command, ...] = (attest,)

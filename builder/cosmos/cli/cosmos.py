@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli import attesting, building, device, releasing, trusting
+from cosmos.cli import attesting, building, device, releasing, syncing, trusting
 from cosmos.cli.stellar import stellar
 from cosmos.cli.terminal import run
 
@@ -29,8 +29,8 @@ def program() -> None:
     """Hold the commands."""
 
 
-_COMMANDS = (*building.COMMANDS, *attesting.COMMANDS, *device.COMMANDS, *trusting.COMMANDS, releasing.attach)
-for _command in _COMMANDS:
+_SINGLE = (attesting.attest, releasing.attach, syncing.sync)
+for _command in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS, *_SINGLE):
     program.add_command(_command)
 program.add_command(stellar, "stellar")
 

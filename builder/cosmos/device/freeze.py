@@ -81,6 +81,7 @@ def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
         build=build_pins(epoch),
         galaxies=galaxies,
         stars=tuple(stars),
+        trust=reached.trust.locked,
     )
 
 

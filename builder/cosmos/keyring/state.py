@@ -25,7 +25,8 @@ from cosmos.trust.memory import Memory
 
 NO_MEMORY: Final = "nothing is remembered here of what was seen before, so that a rollback cannot be judged"
 _TITLE: Final = "# what this machine has seen; kept so that nothing older is taken for new\n"
-_MODE: Final = 0o600
+STATE_MODE: Final = 0o600
+SYSTEM_STATE_NAME: Final = "trust-state.toml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,7 @@ class StateFile:
             before = self.read()
             after = change(before or Memory())
             if before is None or after != before:
-                write_durably(self.path, (_TITLE + tomli_w.dumps(after.to_toml())).encode(), mode=_MODE)
+                write_durably(self.path, state_bytes(after), mode=STATE_MODE)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -65,6 +66,11 @@ class StateFile:
             os.close(number)
 
 
+def state_bytes(memory: Memory) -> bytes:
+    """Return `memory` as its file has it."""
+    return (_TITLE + tomli_w.dumps(memory.to_toml())).encode()
+
+
 def home_state(home: Path) -> StateFile:
     """Return where a builder's home keeps its memory."""
     return StateFile(path=home / "trust" / "state.toml")
@@ -72,4 +78,4 @@ def home_state(home: Path) -> StateFile:
 
 def system_state(root: Path) -> StateFile:
     """Return where the system at `root` keeps its memory."""
-    return StateFile(path=root / "var" / "lib" / "cosmos" / "trust-state.toml")
+    return StateFile(path=root / "var" / "lib" / "cosmos" / SYSTEM_STATE_NAME)

@@ -59,6 +59,13 @@ class Source:
             )
         return self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
 
+    def kept_index(self, seq: int, digest: Digest) -> SignedFile:
+        """Return the index with this digest as the store keeps it; raises `WorldFailed` where it does not."""
+        kept = self._kept(f"snapshots/{seq}.toml", digest)
+        if kept is None:
+            raise not_stored(f"the index of galaxy {self.galaxy}")
+        return kept
+
     def index(self, locked: LockedGalaxy) -> SignedFile:
         """Return the snapshot that the lock names: from the store, or as the galaxy keeps it."""
         kept = self._kept(f"snapshots/{locked.seq}.toml", locked.index)
