@@ -141,7 +141,7 @@ def test_a_process_that_has_read_a_passphrase_leaves_no_core_file(image: ImageFi
 def test_a_process_that_holds_a_secret_is_not_dumpable(tmp_path: Path) -> None:
     text = """
 import ctypes, resource
-from cosmos.keyring.core_files import keep_secrets_in_memory
+from cosmos.keyring.memory_dumps import keep_secrets_in_memory
 prctl = ctypes.CDLL(None).prctl
 before = prctl(3, 0, 0, 0, 0)
 keep_secrets_in_memory()

@@ -31,7 +31,7 @@ class TrustVerdicts:
 
     when_locked: tuple[Problem, ...] | None
     now: tuple[Problem, ...]
-    lock_version: int | None
+    lock_version: int
     version: int
     accepted: Mapping[str, str]
 
@@ -57,7 +57,7 @@ def judge_release(verdict: ReleaseVerdict, world: World, accept: frozenset[str])
     verdicts = TrustVerdicts(
         when_locked=None if then is None else lock_problems(lock, then, _seq_from(world)),
         now=lock_problems(lock, roots, _seq_from(world)),
-        lock_version=None if lock.trust is None else lock.trust.version,
+        lock_version=lock.trust.version,
         version=roots.version,
         accepted={str(star): str(why) for star, why in accepted.items()},
     )

@@ -19,7 +19,7 @@ from cosmos.about import VERSION
 from cosmos.errors import WorldFailed
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
-from cosmos.model.lock import Lock, LockedStar, LockedTrust
+from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.staging.source import Source
@@ -51,15 +51,15 @@ class World:
         return self._anchor.roots
 
     @property
-    def locked_trust(self) -> LockedTrust | None:
-        """Return what a lock states of the trust anchors, None where none were accepted."""
+    def locked_trust(self) -> LockedTrust:
+        """Return what a lock states of the trust anchors."""
         if not home_anchor(self.home).exists():
-            return None
+            return NO_TRUST
         return LockedTrust(version=self._anchor.roots.version, digest=self._anchor.digest)
 
     def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
         """Return the trust anchors that `lock` was made under, None where they are not kept here."""
-        if lock.trust is None:
+        if lock.trust.digest is None:
             return None
         return earlier_roots(home_anchor(self.home), lock.trust.version, lock.trust.digest)
 

@@ -14,7 +14,7 @@ import click
 
 from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
-from cosmos.keyring.core_files import keep_secrets_in_memory
+from cosmos.keyring.memory_dumps import keep_secrets_in_memory
 from cosmos.keyring.key_file import MAX_PASSPHRASE_BYTES
 from cosmos.keyring.secret_key import SecretKey
 

@@ -19,9 +19,9 @@
     level = 9
     source-date-epoch = 1767225600
 
-    [trust]                            # by which trust.toml it was locked; absent where nothing was pinned
-    version = 3
-    digest = "sha256:…"
+    [trust]                            # by which trust.toml it was locked
+    version = 3                        # 0 where nothing was pinned
+    digest = "sha256:…"                # "" where nothing was pinned
 
     [[galaxy]]
     name = "core"
@@ -141,21 +141,26 @@ class BuildPins:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockedTrust:
-    """The trust anchors that a lock was made under."""
+    """The trust anchors that a lock was made under; version 0 and no digest where nothing was pinned."""
 
     version: int
-    digest: Digest
+    digest: Digest | None
 
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the `[trust]` table."""
-        trust = cls(version=table.count("version", least=1), digest=table.read("digest", Digest.parse))
+        trust = cls(version=table.count("version"), digest=table.read("digest", _digest_or_none))
+        if (trust.version == 0) != (trust.digest is None):
+            table.fail("digest", "want one of the version, and none of version 0")
         table.end()
         return trust
 
     def to_toml(self) -> dict[str, object]:
         """Return the table as `tomli_w` takes it."""
-        return {"version": self.version, "digest": str(self.digest)}
+        return {"version": self.version, "digest": str(self.digest or "")}
+
+
+NO_TRUST = LockedTrust(version=0, digest=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,7 +276,7 @@ class Lock:
     build: BuildPins
     galaxies: tuple[LockedGalaxy, ...]
     stars: tuple[LockedStar, ...]
-    trust: LockedTrust | None = None
+    trust: LockedTrust = NO_TRUST
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -279,13 +284,12 @@ class Lock:
         table = Table.parse(data, source)
         if table.count("lock-version") != LOCK_VERSION:
             table.fail("lock-version", f"want {LOCK_VERSION}: this lock is for another cosmos")
-        trust = table.take_table("trust")
         lock = cls(
             request=Request.read(table.table("request")),
             build=BuildPins.read(table.table("build")),
             galaxies=tuple(LockedGalaxy.read(row) for row in table.tables("galaxy")),
             stars=tuple(LockedStar.read(row) for row in table.tables("star")),
-            trust=None if trust is None else LockedTrust.read(trust),
+            trust=LockedTrust.read(table.table("trust")),
         )
         table.end()
         _check_references(lock, table)
@@ -297,7 +301,7 @@ class Lock:
             "lock-version": LOCK_VERSION,
             "request": self.request.to_toml(),
             "build": self.build.to_toml(),
-            **({} if self.trust is None else {"trust": self.trust.to_toml()}),
+            "trust": self.trust.to_toml(),
             "galaxy": [galaxy.to_toml() for galaxy in self.galaxies],
             "star": [star.to_toml() for star in self.stars],
         }
