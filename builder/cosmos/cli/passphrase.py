@@ -14,8 +14,8 @@ import click
 
 from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
-from cosmos.keyring.memory_dumps import keep_secrets_in_memory
 from cosmos.keyring.key_file import MAX_PASSPHRASE_BYTES
+from cosmos.keyring.memory_dumps import keep_secrets_in_memory
 from cosmos.keyring.secret_key import SecretKey
 
 passphrase_fd_option = click.option(
