@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ pytestmark = [pytest.mark.binary, pytest.mark.slow, pytest.mark.network, pytest.
 
 SOURCES = ("builder/cosmos", "freeze", "stars/cosmos", "pyproject.toml")
 MAX_BINARY_BYTES = 14 << 20  # FACTS: 9 to 12 MB; more means that something leaked in
-MAX_START_SECONDS = 2.0  # 0.16 s on the machine that this was written on; a loaded one is slower
 A_MINUTE = 60
 
 
@@ -180,20 +178,15 @@ def test_a_difference_is_named() -> None:
     assert differences(one, turned) == ["the same pieces in another order"]
 
 
-def test_building_again_does_nothing_and_takes_no_time(plain: Built, wheels: Path) -> None:
+def test_building_again_does_nothing(plain: Built, wheels: Path) -> None:
     before = plain.binary.stat().st_mtime_ns
-    began = time.monotonic()
     again = build(plain.root, wheels, python=sys.executable, environment=dict(os.environ), umask=0o022)
-    assert time.monotonic() - began < 1
     assert plain.binary.stat().st_mtime_ns == before
     assert again.said == plain.said
 
 
-def test_the_binary_is_small_and_starts_quickly(plain: Built) -> None:
+def test_the_binary_is_small(plain: Built) -> None:
     assert plain.binary.stat().st_size <= MAX_BINARY_BYTES
-    began = time.monotonic()
-    run([str(plain.binary), "--version"], {})
-    assert time.monotonic() - began < MAX_START_SECONDS
 
 
 def test_it_says_where_it_lies_how_big_it_is_and_its_digest(plain: Built) -> None:

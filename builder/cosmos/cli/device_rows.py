@@ -48,7 +48,7 @@ def status_lines(status: SystemStatus) -> Iterator[str]:
     """Yield a system's status."""
     universe, settings = status.universe, status.settings
     yield f"image         {universe.image or 'none'} {universe.version} ({universe.arch})"
-    yield f"content root  {universe.content_root or 'unknown'}"
+    yield f"made as       {universe.content_root or 'unknown'} (content root without universe.toml)"
     yield f"stars         {len(universe.installed)} with {_counted(status.files, 'file')}, {status.size_bytes:,} bytes"
     yield f"trust         {status.trust or trust_advice(status)}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
