@@ -115,5 +115,5 @@ def _reading(carrier: Carrier, below: str) -> Callable[[str], bytes | None]:
 def _versions(folder: Path | None) -> tuple[int, ...]:
     if folder is None or not folder.is_dir():
         return ()
-    names = [file.name.removesuffix(".toml") for file in folder.glob("*.toml")]
+    names = [file.name.removesuffix(".toml") for file in sorted(folder.glob("*.toml"))]
     return tuple(sorted(int(name) for name in names if name.isascii() and name.isdecimal() and len(name) < 19))

@@ -76,7 +76,7 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
 def accepted_versions(anchor: Path) -> tuple[int, ...]:
     """Return the versions that were ever accepted and are kept, oldest first."""
     folder = anchor.with_name(CHAIN)
-    names = [file.name.removesuffix(".toml") for file in folder.glob("*.toml")] if folder.is_dir() else []
+    names = [file.name.removesuffix(".toml") for file in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
     return tuple(sorted(int(name) for name in names if name.isascii() and name.isdecimal()))
 
 
