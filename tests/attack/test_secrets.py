@@ -95,6 +95,7 @@ def image(tmp_path: Path) -> ImageFixture:
     return make_image(tmp_path / "site")
 
 
+@pytest.mark.objective("SO-26")
 def test_a_secret_appears_nowhere(image: ImageFixture, tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     keys = tmp_path / "keys"
@@ -113,6 +114,7 @@ def test_a_secret_appears_nowhere(image: ImageFixture, tmp_path: Path) -> None:
     assert watch.found([b"cosmos-key-v1 ed25519 boss"]), "what is no secret is found"
 
 
+@pytest.mark.objective("SO-26")
 def test_a_process_that_has_read_a_passphrase_leaves_no_core_file(image: ImageFixture, tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     watch.run("key", "new", "ship", "--role", "release", "--out", tmp_path)
@@ -138,6 +140,7 @@ def test_a_process_that_has_read_a_passphrase_leaves_no_core_file(image: ImageFi
     assert not os.WCOREDUMP(status)
 
 
+@pytest.mark.objective("SO-26")
 def test_a_process_that_holds_a_secret_is_not_dumpable(tmp_path: Path) -> None:
     text = """
 import ctypes, resource
