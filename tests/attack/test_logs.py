@@ -18,6 +18,7 @@ from cosmos.errors import CosmosError, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import GalaxyName, KeyName, StarName
 from cosmos.model.version import Version
+from cosmos.trust.keys import PublicKey
 from cosmos.trust.log import LogProof, VerifiedHead, star_entry, verify_head, verify_logged
 from cosmos.trust.merkle import BadProof, leaf_hash, root_of
 from cosmos.trust.notes import BadNote, Head, Note, NoteSignature, cosigned, log_key_id, witness_key_id
@@ -323,3 +324,22 @@ def test_tiles_read_back_at_any_size(size: int) -> None:
 def test_the_tiles_of_256_entries_are_one_full_and_one_of_width_one() -> None:
     assert sorted(log_files([b"x"] * 256)) == ["tile/0/000", "tile/1/000.p/1", "tile/entries/000"]
     assert len(json.dumps(sorted(log_files([b"x"] * 300)))) > 0
+
+
+def test_a_note_of_the_go_project_is_verified() -> None:
+    """The example of golang.org/x/mod/sumdb/note: its verifier key, its text, its signature."""
+    raw = base64.b64decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
+    assert raw[:1] == b"\x01"
+    key = PublicKey(name=KeyName("neumann"), raw=raw[1:])
+    assert log_key_id("PeterNeumann", key).hex() == "c74f20a3"
+    note = (
+        "If you think cryptography is the answer to your problem,\n"
+        "then you don't know what your problem is.\n"
+        "\n"
+        "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+    ).encode()
+    parsed = Note.parse(note, "x")
+    assert parsed.log_signers("PeterNeumann", (key,), "x") == (key.id,)
+    assert parsed.to_bytes() == note
+    with pytest.raises(BadNote, match="forged"):
+        Note.parse(note.replace(b"answer", b"anchor"), "x").log_signers("PeterNeumann", (key,), "x")

@@ -231,7 +231,7 @@ def _show_how_to_compare(file: Path) -> NoReturn:
 
 
 def _say_keys(roots: TrustRoots) -> None:
-    for name in ("root", "galaxy", "release", "author"):
+    for name in ROLES:
         keys = [public for held, public in roots.all_keys() if held == name]
         if keys:
             say(f"  {name}: {roots.threshold(role(name))} of {len(keys)}")
