@@ -20,9 +20,10 @@ from cosmos.model.names import GalaxyName, ImageName, KeyName, StarName
 from cosmos.model.version import Version
 from cosmos.trust.floors import Floors, Recovered
 from cosmos.trust.revocation import Revoked
-from cosmos.trust.roles import TRUST_TYPE
+from cosmos.trust.roles import STAR_TYPE, TRUST_TYPE
 from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
 from fakes.galaxies import Signers, make_galaxy, write_index
+from fakes.http_servers import serving
 from fakes.images import APP, BASE, META, ImageFixture, make_image
 from fakes.programs import Cosmos, Outcome
 
@@ -237,7 +238,7 @@ def test_what_was_never_signed_by_a_pinned_key_cannot_be_accepted(tmp_path: Path
     mallory = Signers({**site.image.signers.keys, "author": SecretKey.generate(KeyName("mallory"), "author")})
     for star in STARS:
         statement = site.image.galaxy.statement(star.id)
-        sealed = mallory["author"].sign("application/vnd.cosmos.star.v1+toml", statement.read_bytes())
+        sealed = mallory["author"].sign(STAR_TYPE, statement.read_bytes())
         statement.with_name(f"{statement.name}.dsse").write_bytes(sealed)
     said = site.refused(lambda: site.build("--accept-revoked", "base"))
     assert "want a signature by a pinned key" in said
@@ -293,3 +294,25 @@ def test_a_release_below_the_floor_is_refused(site: Site) -> None:
     counted(site, 3)
     site.trust(lambda roots: replace(roots, floors=Floors(releases={IMAGE: 4})))
     assert "counter 3 lies below the floor of 4" in site.refused(site.verify)
+
+
+def test_a_star_signed_anew_after_its_key_was_revoked_is_taken_from_a_remote_galaxy(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    """The store keeps the signature of the day when it was fetched; the same statement has another one now."""
+    site = Site(make_image(tmp_path, (BASE,)), cosmos)
+    with serving(site.image.galaxy.path) as address:
+        text = (site.image.folder / "image.toml").read_text()
+        (site.image.folder / "image.toml").write_text(text.replace("../galaxy", address))
+        site.freeze().ok()
+        site.build().ok()
+        new = SecretKey.generate(KeyName("author-2"), "author")
+        added = AuthorKey(key=new.public, galaxies=("*",), stars=("*",))
+        gone = author(site.image.signers)
+        site.trust(lambda roots: revoke(gone)(replace(roots, authors=(*roots.authors, added))))
+        assert "whose key was revoked" in site.refused(site.build)
+        statement = site.image.galaxy.statement(BASE.id)
+        statement.with_name(f"{statement.name}.dsse").write_bytes(new.sign(STAR_TYPE, statement.read_bytes()))
+        site.build().ok()
+        site.freeze().ok()
+    site.build("--offline").ok()

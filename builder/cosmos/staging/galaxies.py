@@ -18,6 +18,7 @@ from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.resolve.library import Candidate, Facts, preferred
+from cosmos.staging.acquire import with_newest_signatures
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
 from cosmos.trust.galaxies import VerifiedIndex
@@ -119,15 +120,19 @@ class OpenGalaxy:
             file = upstream_statement(self.source, self.index.index, name, version)
         else:
             file = self.source.statement(name, version, row.statement)
-        verified = verify_statement(
-            file.data,
-            file.envelope,
-            galaxy=self.asked.name,
-            name=name,
-            version=version,
-            roots=self._roots,
-            allow_unsigned=self.asked.allow_unsigned,
-            source=f"{self.asked.name}: {file.path}",
+        file, verified = with_newest_signatures(
+            file,
+            self.source,
+            lambda file: verify_statement(
+                file.data,
+                file.envelope,
+                galaxy=self.asked.name,
+                name=name,
+                version=version,
+                roots=self._roots,
+                allow_unsigned=self.asked.allow_unsigned,
+                source=f"{self.asked.name}: {file.path}",
+            ),
         )
         if row is not None and verified.statement.archive != row.archive:
             raise Refused(

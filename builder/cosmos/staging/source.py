@@ -89,6 +89,19 @@ class Source:
             raise not_stored(f"{name} {version}")
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned)
 
+    def signed_anew(self, file: SignedFile) -> SignedFile | None:
+        """Return the very same document with the signatures that a remote galaxy has now; None where it has no other.
+
+        What the store keeps has the signatures of the day when it was fetched. Keys have been rotated since, perhaps.
+        """
+        if self.carrier is None or self.carrier.is_local:
+            return None
+        try:
+            again = self._fetched(self.carrier, file.path, MAX_INDEX_BYTES)
+        except WorldFailed:
+            return None
+        return again if again.digest == file.digest and again.envelope != file.envelope else None
+
     def archive(self, star: LockedStar, progress: Callable[[int], None]) -> bytes:
         """Return the bytes that stand for the star's archive; `trust.archives` says whether they are it."""
         stored = self.store.has(star.archive, star.size_bytes)
