@@ -297,6 +297,14 @@ def test_a_floor_falls_only_with_a_recovery_of_the_same_version(home: Path, chai
     assert version_of(home, cosmos) == 2
 
 
+def test_a_recovery_that_is_dropped_again_is_refused(home: Path, chain: Chain, cosmos: Cosmos) -> None:
+    chain.step(lambda roots: replace(lower_floor(roots), recovered=Recovered(galaxies={CORE: 2})))
+    cosmos("trust", "update", chain.folder, "--home", home).ok()
+    chain.step(lambda roots: replace(roots, recovered=Recovered()))
+    outcome = cosmos("trust", "update", chain.folder, "--home", home).fails(4)
+    assert "drops recovered.galaxies.core, which version 2 has" in sentence(outcome)
+
+
 def test_the_first_document_names_who_decides_and_no_stick_can(tmp_path: Path, chain: Chain, cosmos: Cosmos) -> None:
     outcome = cosmos("trust", "update", chain.folder, "--home", tmp_path / "nobody").fails(4)
     assert "no trust anchors were accepted" in sentence(outcome)
