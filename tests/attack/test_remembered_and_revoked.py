@@ -227,6 +227,13 @@ def test_a_revoked_star_is_accepted_by_name_alone_and_the_release_says_so(site: 
     assert "is trusted now         no, but accepted" in out
 
 
+def test_a_snapshot_by_a_revoked_galaxy_key_is_accepted_by_name_alone(site: Site) -> None:
+    site.trust(revoke(site.image.signers["galaxy"].public.id))
+    said = site.refused(site.build)
+    assert "galaxy:core: was valid when it was locked, but is not trusted now" in said
+    site.build("--accept-revoked", "galaxy:core").ok()
+
+
 def test_a_name_that_need_not_be_accepted_is_an_error(site: Site) -> None:
     assert "need not be accepted" in site.build("--accept-revoked", "app").fails(3).err
 
