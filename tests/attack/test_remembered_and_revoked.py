@@ -22,7 +22,7 @@ from cosmos.trust.floors import Floors, Recovered
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import STAR_TYPE, TRUST_TYPE
 from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
-from fakes.galaxies import Signers, make_galaxy, write_index
+from fakes.galaxies import Signers, make_galaxy, make_home, write_index
 from fakes.http_servers import serving
 from fakes.images import APP, BASE, META, ImageFixture, make_image
 from fakes.programs import Cosmos, Outcome
@@ -227,6 +227,13 @@ def test_a_revoked_star_is_accepted_by_name_alone_and_the_release_says_so(site: 
     assert "is trusted now         no, but accepted" in out
 
 
+def test_a_snapshot_by_a_revoked_galaxy_key_is_accepted_by_name_alone(site: Site) -> None:
+    site.trust(revoke(site.image.signers["galaxy"].public.id))
+    said = site.refused(site.build)
+    assert "galaxy:core: was valid when it was locked, but is not trusted now" in said
+    site.build("--accept-revoked", "galaxy:core").ok()
+
+
 def test_a_name_that_need_not_be_accepted_is_an_error(site: Site) -> None:
     assert "need not be accepted" in site.build("--accept-revoked", "app").fails(3).err
 
@@ -316,3 +323,21 @@ def test_a_star_signed_anew_after_its_key_was_revoked_is_taken_from_a_remote_gal
         site.build().ok()
         site.freeze().ok()
     site.build("--offline").ok()
+
+
+def test_a_signed_release_whose_lock_only_claims_our_trust_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
+    """Its lock names our trust.toml, but its stars are by an author whom that one never pinned."""
+    site = Site(make_image(tmp_path, (BASE,)), cosmos)
+    site.freeze().ok()
+    lock = site.image.folder / "universe.lock.toml"
+    ours = lock.read_text().split("[trust]\n")[1].split("\n\n")[0]
+    mallory = Signers({**site.image.signers.keys, "author": SecretKey.generate(KeyName("mallory"), "author")})
+    make_galaxy(site.image.galaxy.path, "core", (BASE,), mallory, seq=2)
+    elsewhere = make_home(tmp_path / "elsewhere", mallory)
+    cosmos("freeze", site.image.folder, "--home", elsewhere).ok()
+    theirs = lock.read_text().split("[trust]\n")[1].split("\n\n")[0]
+    assert theirs != ours
+    lock.write_text(lock.read_text().replace(theirs, ours))
+    cosmos("build", site.image.folder, "--home", elsewhere, "--key", site.image.secret_key).ok()
+    said = site.refused(lambda: site.verify("--accept-revoked", "base"))
+    assert "was not valid when it was locked: base-1.2.0: is signed by 0 pinned keys, and 1 must have signed" in said

@@ -75,6 +75,19 @@ def test_a_rolled_back_galaxy_is_refused(system: System) -> None:
     assert "has seq 1, but seq 2 was seen before" in system.refused()
     install = system.cosmos("install", "nano", "--root", system.root).fails(4)
     assert "has seq 1, but seq 2 was seen before" in install.err
+    assert not (system.root / "usr").exists(), "nothing was laid"
+
+
+def test_an_older_trust_that_was_put_back_on_a_system_is_refused(system: System) -> None:
+    anchor = system.root / "etc/cosmos/trust.toml"
+    anchor.write_text(anchor.read_text().replace("\nversion = 1\n", "\nversion = 2\n"))
+    (system.root / "var/lib/cosmos/trust-state.toml").unlink()
+    digest = Digest.of(anchor.read_bytes())
+    shutil.move(anchor, system.where / "second.toml")
+    system.cosmos("trust", "init", system.where / "second.toml", "--sha256", digest, "--root", system.root).ok()
+    system.sync().ok()
+    shutil.copy(system.where / "trust.toml", anchor)
+    assert "/etc/cosmos/trust.toml: has version 1, but version 2 was seen before" in system.refused()
 
 
 def test_two_indexes_with_one_seq_are_refused(system: System) -> None:

@@ -116,6 +116,18 @@ def test_a_system_is_updated_like_a_builder(tmp_path: Path, chain: Chain, cosmos
     assert (system / "etc/cosmos/chain/2.toml.dsse").is_file()
 
 
+def test_anchors_that_an_image_laid_are_kept_as_the_start_of_the_chain(
+    tmp_path: Path, chain: Chain, cosmos: Cosmos
+) -> None:
+    system = tmp_path / "system"
+    (system / "etc/cosmos").mkdir(parents=True)
+    shutil.copy(chain.file(1), system / "etc/cosmos/trust.toml")
+    chain.step()
+    cosmos("trust", "update", chain.folder, "--root", system).ok()
+    shown = cosmos("trust", "show", "--root", system, "--json").json()
+    assert (shown["kept-versions"], shown["version"]) == ([1, 2], 2)
+
+
 @pytest.mark.objective("SO-09")
 def test_without_memory_the_report_says_that_rollback_cannot_be_judged(
     home: Path, chain: Chain, cosmos: Cosmos
@@ -295,6 +307,14 @@ def test_a_floor_falls_only_with_a_recovery_of_the_same_version(home: Path, chai
     outcome = cosmos("trust", "update", chain.folder, "--home", home).fails(4)
     assert "floors only rise" in sentence(outcome)
     assert version_of(home, cosmos) == 2
+
+
+def test_a_recovery_that_is_dropped_again_is_refused(home: Path, chain: Chain, cosmos: Cosmos) -> None:
+    chain.step(lambda roots: replace(lower_floor(roots), recovered=Recovered(galaxies={CORE: 2})))
+    cosmos("trust", "update", chain.folder, "--home", home).ok()
+    chain.step(lambda roots: replace(roots, recovered=Recovered()))
+    outcome = cosmos("trust", "update", chain.folder, "--home", home).fails(4)
+    assert "drops recovered.galaxies.core, which version 2 has" in sentence(outcome)
 
 
 def test_the_first_document_names_who_decides_and_no_stick_can(tmp_path: Path, chain: Chain, cosmos: Cosmos) -> None:

@@ -18,7 +18,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and look after the systems made of them.
 
-Building: new, freeze, build, verify, attest, ls, cat, boot. On a system: init, install, status, verify, show, freeze.
+Building: new, freeze, build, verify, attest, ls, cat, boot, attach-signature.
+On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 

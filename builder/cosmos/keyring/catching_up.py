@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
-from cosmos.keyring.anchors import Anchor, beside, keep_version, load_trust
+from cosmos.keyring.anchors import Anchor, accepted_versions, beside, document_and_envelope, keep_version, load_trust
 from cosmos.keyring.state import StateFile
 from cosmos.trust.chain import BrokenChain, step_file, verify_step
 from cosmos.trust.memory import RolledBack
@@ -56,6 +56,8 @@ def catch_up(anchor: Path, source: ChainSource, state: StateFile) -> CaughtUp:
     steps = _verified_steps(start.roots, source)
     if not steps:
         _demand_not_behind(start, source)
+    if steps and start.roots.version not in accepted_versions(anchor):  # laid by an image, say, and not by init
+        keep_version(anchor, start.roots.version, *document_and_envelope(anchor))
     for step in steps:
         keep_version(anchor, step.roots.version, step.data, step.envelope)
     last = start
