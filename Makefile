@@ -68,7 +68,7 @@ format: $(VENV)/dev.stamp ## write the source as `make check` wants it
 
 .PHONY: clean
 clean: ## remove what was built; keys, the Python environment and the downloads stay
-	@rm -rf build images/*/out images/*/universe.lock.toml $(GALAXY) $(MADE)
+	@rm -rf build images/*/out images/*/.out-* images/*/universe.lock.toml $(GALAXY) $(MADE)
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find builder tests freeze -name __pycache__ -type d -prune -exec rm -rf '{}' +
 

@@ -2,6 +2,7 @@
 
 A program gets a session of its own. When it ends, when its time is up, or when the caller is interrupted, whatever is
 left of its process group is killed: while the leader is not yet waited for, its group's number cannot mean anyone else.
+Where we are killed ourselves and can do nothing any more, the kernel kills it (PR_SET_PDEATHSIG, prctl(2)).
 
 `run_program` is for programs that answer; `start_program` for those that are watched while they run.
 """
@@ -9,6 +10,7 @@ left of its process group is killed: while the leader is not yet waited for, its
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import shutil
@@ -17,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
@@ -27,6 +30,8 @@ _TAIL_BYTES: Final = 8 << 10
 _MAX_OUTPUT_BYTES: Final = 512 << 20  # of stdout; the largest answer so far, all of a distribution's index, has 60 MiB
 _MAX_LINE_BYTES: Final = 64 << 10  # a console that prints no newline must not fill the memory
 _READ_BYTES: Final = 64 << 10
+_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+_LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
 
 
 def find_program(name: str, hint: str, *, path: str | None = None) -> str:
@@ -67,6 +72,14 @@ def run_program(
         return answer.read()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stall:
+    """When a program counts as stuck: it is silent, and what `look` returns stays the same, for `seconds`."""
+
+    seconds: float
+    look: Callable[[], object]
+
+
 class RunningProgram:
     """A program that is watched: its stdout and stderr as one stream of lines. Made by `start_program`."""
 
@@ -87,11 +100,11 @@ class RunningProgram:
             return None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
-    def lines(self, timeout_seconds: float) -> Iterator[str]:
+    def lines(self, timeout_seconds: float, stall: Stall | None = None) -> Iterator[str]:
         """Yield its lines, without their ends, until it closes its output.
 
-        A last line with no end is yielded too. Raises `WorldFailed` when the time is up, counted from the first call.
-        May be left and called again: nothing that was read is lost.
+        A last line with no end is yielded too. Raises `WorldFailed` when the time is up, counted from the first call,
+        and where the program is stuck. May be left and called again: nothing that was read is lost.
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
@@ -99,7 +112,7 @@ class RunningProgram:
             if newline or len(line) > _MAX_LINE_BYTES:
                 self._kept = rest
                 yield _text(line)
-            elif piece := self._read(deadline, timeout_seconds):
+            elif piece := self._read(deadline, timeout_seconds, stall):
                 self._kept += piece
             else:
                 break
@@ -126,15 +139,30 @@ class RunningProgram:
         """Kill it and all that it started."""
         _kill_group(self._leader)
 
-    def _read(self, deadline: float, timeout_seconds: float) -> bytes:
+    def _read(self, deadline: float, timeout_seconds: float, stall: Stall | None) -> bytes:
         stdout = self._leader.stdout
         if stdout is None:
             return b""
-        left = deadline - time.monotonic()
-        if left <= 0 or not _readable(stdout.fileno(), left):
+        if not self._speaks(stdout.fileno(), deadline, stall):
             said = _text(self._kept[-_TAIL_BYTES:])
             raise _failure(self._where, self._argv, f"was not done in {timeout_seconds:g} seconds", said)
         return os.read(stdout.fileno(), _READ_BYTES)
+
+    def _speaks(self, number: int, deadline: float, stall: Stall | None) -> bool:
+        """Return whether there is something to read before `deadline`; raises `WorldFailed` where it is stuck."""
+        seen, since = object(), time.monotonic()
+        while (left := deadline - time.monotonic()) > 0:
+            if _readable(number, left if stall is None else min(left, stall.seconds / 4)):
+                return True
+            if stall is None:
+                continue
+            there = stall.look()
+            if there != seen:
+                seen, since = there, time.monotonic()
+            elif time.monotonic() - since >= stall.seconds:
+                problem = f"was ended: nothing has moved for {stall.seconds:g} seconds"
+                raise _failure(self._where, self._argv, problem, "")
+        return False
 
 
 @contextlib.contextmanager
@@ -154,11 +182,12 @@ def watch_program(
     timeout_seconds: float,
     where: str,
     told: Callable[[str], None],
+    stall: Stall | None = None,
 ) -> tuple[int, str]:
     """Run the program to its end, tell each of its lines, and return its exit status and its last lines."""
     last: list[str] = []
     with start_program(argv, env=env, cwd=cwd, where=where) as program:
-        for line in program.lines(timeout_seconds):
+        for line in program.lines(timeout_seconds, stall):
             told(line)
             last = [*last[1 - _TAIL_LINES :], line]
         return program.wait(timeout_seconds), "\n".join(last)
@@ -198,6 +227,7 @@ def _group(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            preexec_fn=_dying_with(os.getpid()),
         )
     except FileNotFoundError as error:
         missing = cwd if cwd is not None and not cwd.is_dir() else argv[0]
@@ -214,6 +244,17 @@ def _group(
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+
+
+def _dying_with(parent: int) -> Callable[[], None]:
+    """Return what a child runs before the program: the kernel kills it when the thread that started it ends."""
+
+    def prepare() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before we asked
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return prepare
 
 
 def _ended(leader: subprocess.Popen[bytes], timeout_seconds: float) -> bool:

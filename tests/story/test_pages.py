@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from cosmos.cli.cosmos import program
@@ -59,7 +60,9 @@ def test_every_command_in_the_readme_is_a_command(repo: Path) -> None:
         if first == "make":
             assert second in targets
         else:
-            known = {name for option in program.commands[second].params for name in option.opts}
+            command = program.get_command(click.Context(program), second)
+            assert command is not None
+            known = {name for option in command.params for name in option.opts}
             assert {word for word in rest if word.startswith("--")} <= known
 
 

@@ -114,22 +114,33 @@ def bootable_of(request: BootRequest) -> Bootable:
     if machine is None:
         raise Malformed(RELEASE_FILE, f"is for {arch}, and can be started here are {', '.join(MACHINES)}")
     return Bootable(
-        kernel=_only(request.release, release.subjects, "a kernel", lambda name: name.startswith("vmlinuz")),
-        initramfs=_only(request.release, release.subjects, "an initramfs", lambda name: name.endswith(".cpio.zst")),
+        kernel=_only(request.release, release.subjects, "a kernel", _is_kernel),
+        initramfs=_only(request.release, release.subjects, "an initramfs", _is_initramfs),
         machine=machine,
         marker=marker.strip(),
     )
 
 
+def is_bootable(release: Release) -> bool:
+    """Return whether `release` names what `boot` starts: one kernel and one initramfs, of a machine known here."""
+    names = [subject.name for subject in release.subjects]
+    return str(release.external.get("arch")) in MACHINES and all(
+        sum(map(is_it, names)) == 1 for is_it in (_is_kernel, _is_initramfs)
+    )
+
+
 def qemu_arguments(program: str, bootable: Bootable, memory_mib: int) -> list[str]:
-    """Return the whole command. The marker is not in it: a kernel prints its command line."""
+    """Return the whole command. The marker is not in it: a kernel prints its command line.
+
+    The kernel says its errors and no more (loglevel=4; `quiet` would hide why a boot failed).
+    """
     return [
         program,
         *("-accel", "tcg", *bootable.machine.arguments, "-m", str(memory_mib), "-no-reboot"),
         *("-nodefaults", "-display", "none", "-serial", "stdio"),
         *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
         *("-kernel", str(bootable.kernel), "-initrd", str(bootable.initramfs)),
-        *("-append", f"console={bootable.machine.console} panic=-1 quiet {POWER_OFF}"),
+        *("-append", f"console={bootable.machine.console} panic=-1 loglevel=4 {POWER_OFF}"),
     ]
 
 
@@ -150,6 +161,14 @@ def harmless(line: str) -> str:
     'red 2J'
     """
     return "".join(char for char in _ESCAPES.sub("", line) if char == "\t" or char.isprintable())
+
+
+def _is_kernel(name: str) -> bool:
+    return name.startswith("vmlinuz")
+
+
+def _is_initramfs(name: str) -> bool:
+    return name.endswith(".cpio.zst")
 
 
 def _only(folder: Path, subjects: Iterable[Subject], what: str, is_it: Callable[[str], bool]) -> Path:

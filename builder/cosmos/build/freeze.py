@@ -24,7 +24,7 @@ from cosmos.durable import write_durably
 from cosmos.errors import Differs, Malformed, NoSolution
 from cosmos.model.lock import BuildPins, Lock
 from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.model.version import Version
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
@@ -59,7 +59,7 @@ def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset
     """
     world.store.sweep()
     old = _old_lock(definition, world.reporter)
-    world.reporter.step(f"open {len(definition.image.galaxies)} galaxies")
+    world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
     galaxies = _opened(definition, world, old)
     world.reporter.step("resolve")
     library = Galaxies(shelves=galaxies)

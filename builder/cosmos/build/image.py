@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.build.acquiring import acquire_lock
 from cosmos.build.definition import Definition, read_lock
+from cosmos.build.drafts import draft_beside, sweep_beside
 from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
 from cosmos.build.keep_root import write_root
 from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
@@ -20,10 +20,10 @@ from cosmos.build.template import RenderedTemplate, render_template
 from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
-from cosmos.errors import NoSolution
+from cosmos.errors import Malformed, NoSolution
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
-from cosmos.model.release import MANIFEST_FILE, Release
+from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
@@ -61,6 +61,7 @@ class Built:
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
+    sweep_beside(options.out)
     world.store.sweep()
     lock, lock_files = fresh_lock(definition, world)
     # fetch and verify everything, before anything is unpacked
@@ -81,9 +82,8 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     own, overlaid = overlay_all(definition, lock, layers, template, workshop)
     world.reporter.step("pack")
     tree = pack_tree(definition, overlaid, own, layers, workshop)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{options.out.name}-", dir=options.out.parent) as temporary:
-        folder = Path(temporary) / options.out.name
+    with draft_beside(options.out) as temporary:
+        folder = temporary / options.out.name
         folder.mkdir()
         root = content_root(overlaid.lines.values())
         for output in definition.image.outputs:
@@ -93,10 +93,10 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
             write_durably(folder / name, data)
         release = describe(definition, lock, folder, root, level, acquired.accepted)
         sign(folder, release, options.key, definition, lock)
-        changed = publish(folder, options.out)
-    if options.keep_root is not None:
-        write_root(tree.entries(), options.keep_root, world.reporter)
-    signed = options.key is not None and options.key != "elsewhere"
+        if options.keep_root is not None:
+            write_root(tree.entries(), options.keep_root, world.reporter)
+        changed = publish(folder, options.out, world.reporter)  # last: a build that fails leaves what stood there
+    signed = (options.out / RELEASE_ENVELOPE).is_file()
     return Built(folder=options.out, release=release, content_root=root, signed=signed, changed=changed)
 
 
@@ -140,7 +140,7 @@ def rendered(definition: Definition) -> RenderedTemplate:
     for folder in (start, *start.parents):
         if (folder / TEMPLATES_FOLDER / named).is_dir():
             return render_template(folder / TEMPLATES_FOLDER / named, definition.image, source=source)
-    raise NoSolution(
+    raise Malformed(
         source,
         f"template: no {TEMPLATES_FOLDER}/{named} in this folder or above it",
         hint="a template beside image.toml is named with ./ before it",

@@ -6,20 +6,19 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cosmos.errors import WorldFailed
+from cosmos.errors import Malformed
 from cosmos.model.reporter import Reporter
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
 
 def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> None:
-    """Write `entries` below `folder`, which must be empty or absent; raises `WorldFailed`.
+    """Write `entries` below `folder`, which must be empty or absent; raises `Malformed`.
 
     Nothing of the tree lies below one of its links (tree.overlay, rule 3), so no link can lead a write elsewhere. As an
     ordinary user, owners are yours, and devices are left out; both are said.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise WorldFailed(str(folder), "is not empty", hint="choose a new folder for --keep-root")
+    demand_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
     is_root = os.geteuid() == 0
     skipped = 0
@@ -42,6 +41,12 @@ def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> No
         (folder / os.fsdecode(bytes(entry.path))).chmod(entry.mode)
     if not is_root:
         reporter.note(f"{folder}: written as you; owners are not kept, {skipped} devices left out")
+
+
+def demand_empty(folder: Path) -> None:
+    """Raise `Malformed` unless `folder` is absent or holds nothing: what stands there is not cosmos's to replace."""
+    if folder.exists() and any(folder.iterdir()):
+        raise Malformed(str(folder), "is not empty", hint="choose a new folder for --keep-root")
 
 
 def _make(entry: Entry, path: Path, folder: Path) -> None:

@@ -20,7 +20,7 @@ from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.model.names import StarName
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.staging.acquire import Acquired
@@ -157,7 +157,7 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter) -> dict[S
     keys = workshop.keys()
     layers = {name: workshop.load(key) for name, key in keys.items()}
     missing = [name for name, layer in layers.items() if layer is None]
-    reporter.step(f"stage {len(keys)} stars, {len(keys) - len(missing)} of them from the store")
+    reporter.step(f"stage {counted(len(keys), 'star')}, {len(keys) - len(missing)} of them from the store")
     with _workers(workshop, keys, jobs if len(missing) > 1 else 1) as submit:
         _make_all(workshop, missing, submit, reporter)
     done: dict[StarName, StarLayer] = {}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, WorldFailed
 from cosmos.pack.image_file import ImageReader
 from cosmos.tree.globs import matches_any
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath
+from cosmos.treepath import ROOT, TreePath
 
-IMAGE_SUFFIX = ".tar.zst"
+IMAGE_SUFFIX: Final = ".tar.zst"
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
+_MAX_LINKS: Final = 40  # as Linux, path_resolution(7)
 
 
 def find_image(path: Path) -> Path:
@@ -21,21 +24,70 @@ def find_image(path: Path) -> Path:
         if len(found) == 1:
             return found[0]
     if not path.is_file():
-        raise Malformed(str(path), f"is no image: want a {IMAGE_SUFFIX} file, or a folder that holds one")
+        raise _no_image(path)
     return path
 
 
 def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
     """Return the image's lines in byte order of path; with globs, those that one matches. Reads the index alone."""
     wanted = [pattern.lstrip("/") for pattern in globs]
-    lines = ImageReader.open(image).lines()
+    lines = _reader(image).lines()
     return tuple(line for line in lines if not wanted or matches_any(line.path, wanted))
 
 
 def file_bytes(image: Path, path: str) -> bytes:
-    """Return one file of the image; only its layer is read and verified."""
+    """Return one file of the image; only its layer is read and verified. Links inside the image are followed.
+
+    Raises `Malformed` where the path leads to no file.
+    """
     try:
         wanted = TreePath.rooted(path)
     except ValueError as error:
         raise Malformed(path, str(error)) from error
-    return ImageReader.open(image).read_file(wanted)
+    reader = _reader(image)
+    lines = {line.path: line for line in reader.lines()}
+    found = _followed(wanted, lines)
+    if found not in lines:
+        leads = f", where /{wanted.text} leads" if found != wanted else ""
+        raise Malformed(str(image), f"holds no /{found.text}{leads}", hint=f"cosmos ls {image}")
+    return reader.read_file(found)
+
+
+def _reader(image: Path) -> ImageReader:
+    try:
+        with image.open("rb") as stream:
+            is_zstd = stream.read(len(_ZSTD_MAGIC)) == _ZSTD_MAGIC
+    except OSError as error:
+        raise WorldFailed(str(image), f"cannot be read: {error.strerror}") from error
+    if not is_zstd:
+        raise _no_image(image)
+    return ImageReader.open(image)
+
+
+def _no_image(path: Path) -> Malformed:
+    return Malformed(str(path), f"is no image: want a {IMAGE_SUFFIX} file, or a folder that holds one")
+
+
+def _followed(path: TreePath, lines: Mapping[TreePath, ManifestLine]) -> TreePath:
+    """Return where `path` leads in the tree of `lines`: every link on the way is taken, none leaves the tree."""
+    left = bytes(path).split(b"/")[::-1]
+    done: list[bytes] = []
+    links = 0
+    while left:
+        part = left.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            del done[-1:]  # above the root is the root, as a kernel has it
+            continue
+        line = lines.get(TreePath(b"/".join((*done, part))))
+        if line is None or line.kind != "symlink":
+            done.append(part)
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise Malformed(path.text, "leads through too many links: is there a circle?")
+        if line.target.startswith(b"/"):
+            done.clear()
+        left += line.target.split(b"/")[::-1]
+    return TreePath(b"/".join(done)) if done else ROOT

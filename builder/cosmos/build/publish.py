@@ -17,6 +17,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
+from cosmos.model.reporter import Reporter
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import REQUEST_FILE, SigningRequest
@@ -86,11 +87,17 @@ def sign(folder: Path, release: Release, key: Signing, definition: Definition, l
         write_durably(folder / RELEASE_ENVELOPE, key.sign(IN_TOTO_TYPE, release.to_bytes()))
 
 
-def publish(folder: Path, out: Path) -> bool:
-    """Make `folder` stand at `out` in one step; return False where the same release stands there already."""
+def publish(folder: Path, out: Path, reporter: Reporter) -> bool:
+    """Make `folder` stand at `out` in one step; return False where the same release stands there already.
+
+    A signed release stays where the new one is the same but for the signature that it lacks.
+    """
     if out.is_dir():
-        if same_files(folder, out):
+        loses_signature = (out / RELEASE_ENVELOPE).is_file() and not (folder / RELEASE_ENVELOPE).is_file()
+        if same_files(folder, out, but=RELEASE_ENVELOPE if loses_signature else ""):
             return False
+        if loses_signature and (out / RELEASE_FILE).is_file():
+            reporter.warn(f"{out}: a signed release is replaced by another one, which is not signed")
         if any(out.iterdir()) and not (out / RELEASE_FILE).is_file():
             raise WorldFailed(
                 str(out),
@@ -101,10 +108,10 @@ def publish(folder: Path, out: Path) -> bool:
     return True
 
 
-def same_files(one: Path, other: Path) -> bool:
-    """Return whether two folders hold the same files with the same bytes and modes."""
-    names = sorted(file.name for file in one.iterdir())
-    if names != sorted(file.name for file in other.iterdir()):
+def same_files(one: Path, other: Path, *, but: str = "") -> bool:
+    """Return whether two folders hold the same files, with the same bytes and modes; `but` is not looked at."""
+    names = sorted(file.name for file in one.iterdir() if file.name != but)
+    if names != sorted(file.name for file in other.iterdir() if file.name != but):
         return False
     return all(
         (other / name).is_file()

@@ -20,7 +20,7 @@ from cosmos.build.definition import read_bounded
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Malformed
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import ImageReader
 from cosmos.tree.manifest import ManifestLine, parse_manifest
 from cosmos.trust.keys import PublicKey
@@ -62,7 +62,7 @@ def verify_release_folder(
     if found:
         raise Differs(
             str(folder),
-            f"{len(found)} differences from the signed release: {found[0]}",
+            f"{counted(len(found), 'difference')} from the signed release: {found[0]}",
             differences=tuple(found),
             hint="take the release again from whoever signed it",
         )

@@ -11,12 +11,13 @@ from typing import Literal
 import click
 
 import cosmos
-from cosmos.build.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot
+from cosmos.build.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot, is_bootable
 from cosmos.build.definition import read_definition
 from cosmos.build.freeze import check, freeze
 from cosmos.build.image import BuildOptions, Built, build_image
 from cosmos.build.look import file_bytes, find_image, listed
 from cosmos.build.new import new_image
+from cosmos.build.ready import demand_ready, demand_room
 from cosmos.build.signed_lock import sign_lock
 from cosmos.build.verdicts import judge_release
 from cosmos.build.verify import ReleaseVerdict, verify_release_folder
@@ -24,16 +25,19 @@ from cosmos.build.world import World, program_identity
 from cosmos.canon import Json
 from cosmos.cli import device
 from cosmos.cli.attesting import asked_quorum, badges_option, quorum_option
+from cosmos.cli.differences import differences_in_json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.releasing import accept_revoked_option, trust_row, trust_text
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.model.names import StarName
+from cosmos.model.reporter import counted
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.signing_request import REQUEST_FILE
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_SECONDS = click.FloatRange(min=0, min_open=True)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 _home_option = click.option(
     "--home", type=_FOLDER, envvar="COSMOS_HOME", help="The builder's home [default: the nearest .cosmos/]."
@@ -78,6 +82,7 @@ def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_
 @passphrase_fd_option
 @_home_option
 @_json_option
+@differences_in_json({"fresh": False}, of="image")
 def freeze_command(
     image: Path | None,
     only_check: bool,
@@ -100,7 +105,10 @@ def freeze_command(
         return
     if root is not None:
         raise click.UsageError("name an IMAGE or a --root, not both")
+    if only_check and upgraded:
+        raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
     definition = read_definition(image)
+    demand_ready(definition)
     if only_check:
         check(definition)
         _answer({"lock": str(definition.lock_file), "fresh": True}, as_json, f"{definition.lock_file}: fits its image")
@@ -117,7 +125,8 @@ def freeze_command(
         "changed": frozen.changed,
         "signed": signed,
     }
-    _answer(row, as_json, f"{definition.lock_file}: {word}, {stars} stars\nnext: cosmos build {definition.folder}")
+    following = f"next: cosmos build {definition.folder}"
+    _answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
 
 
 @click.command()
@@ -156,6 +165,8 @@ def build(
         raise click.UsageError("--unsigned-release and --key exclude each other")
     definition = read_definition(image)
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
+    for key in keys:
+        key.demand_role("release")
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
@@ -166,6 +177,8 @@ def build(
         keep_root=keep_root,
     )
     world = _world(home, image, offline=offline, quiet=as_json)
+    demand_ready(definition)
+    demand_room(options)
     built = build_image(definition, world, options)
     if not built.signed and not unsigned_release:
         world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
@@ -186,6 +199,7 @@ def build(
 @accept_revoked_option
 @_home_option
 @_json_option
+@differences_in_json({"verified": False}, of="path")
 def verify(
     path: Path | None,
     key_files: tuple[Path, ...],
@@ -249,7 +263,7 @@ def cat(image: Path, path: str) -> None:
 @click.command("boot")
 @click.argument("release", type=_FOLDER)
 @click.option("--marker", help="The line to wait for [default: the one that the release names].")
-@click.option("--timeout", "timeout_seconds", type=float, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
+@click.option("--timeout", "timeout_seconds", type=_SECONDS, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
 @click.option(
     "--memory", "memory_mib", type=click.IntRange(64), default=DEFAULT_MEMORY_MIB, show_default=True, metavar="MIB"
 )
@@ -309,7 +323,11 @@ def _say_built(built: Built, key_file: Path | None) -> None:
     if image is not None:
         say(f"pack digest   {image.digest}")
     public = f" --key {key_file.with_suffix('.pub')}" if key_file is not None else ""
-    say(f"next: cosmos verify {built.folder}{public}, or cosmos boot {built.folder}")
+    following = [f"cosmos verify {built.folder}{public}"] if built.signed else []
+    if is_bootable(built.release):
+        following.append(f"cosmos boot {built.folder}")
+    if following:
+        say(f"next: {', or '.join(following)}")
 
 
 def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:

@@ -4,18 +4,24 @@
     cosmos: hint: …
 
 stdout carries data only. Progress is drawn on a terminal alone; `NO_COLOR` and `TERM=dumb` are obeyed, and nothing
-is said by colour only. Exit codes: see `cosmos.errors`; 130 when interrupted, 1 for what is our own bug.
+is said by colour only. Exit codes: see `cosmos.errors`; 1 for what is our own bug; 128 and the signal's number where a
+signal ended us: 129 SIGHUP, 130 SIGINT, 143 SIGTERM, and 141 (SIGPIPE) where who reads the answer has gone away.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import select
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, TextIO
 
 import click
@@ -28,9 +34,18 @@ from cosmos.model.reporter import Reporter, Silent
 EXIT_BUG = 1
 EXIT_MALFORMED = 2
 EXIT_INTERRUPTED = 130
+EXIT_CUT = 141
 HOME_FOLDER = ".cosmos"
 _BAR = 24
 _REDRAW_SECONDS = 0.1
+
+
+class Ended(BaseException):
+    """A signal asked us to end. No `Exception`: nothing may take it for a failure and go on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Terminal:
@@ -146,24 +161,49 @@ def printable(text: str) -> str:
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `command` as the program and exit with the code that its outcome has."""
-    terminal = Terminal(program, sys.stderr, environ=os.environ)
+    stderr = sys.stderr or io.StringIO()  # None where it was closed before we began
     around = Surroundings(
         program=program,
         environ=dict(os.environ),
         cwd=Path.cwd(),
         user_home=Path.home(),
-        terminal=terminal,
+        terminal=Terminal(program, stderr, environ=os.environ),
         stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
         now=time.time,
     )
-    sys.exit(_outcome(command, program, arguments, around))
+    try:
+        code = _outcome(command, program, arguments, around)
+    except BrokenPipeError:
+        code = _cut()
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up; one ignored stays so (nohup)."""
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for one in numbers:
+            signal.signal(one, signal.SIG_IGN)  # cleaning up must not be interrupted
+        raise Ended(number)
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _outcome(command: click.Command, program: str, arguments: Sequence[str] | None, around: Surroundings) -> int:
     terminal = around.terminal
     try:
+        if sys.stdout is None:
+            raise WorldFailed("stdout", "is closed")
         given = None if arguments is None else list(arguments)
-        result = command.main(args=given, prog_name=program, standalone_mode=False, obj=around)
+        with _ended_by_signals():
+            result = command.main(args=given, prog_name=program, standalone_mode=False, obj=around)
         sys.stdout.flush()
     except CosmosError as error:
         return _failed(error, terminal)
@@ -178,10 +218,14 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except (KeyboardInterrupt, click.Abort):
         terminal.error("interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
-        return WorldFailed.exit_code
+    except Ended as ended:
+        terminal.error(f"ended by {signal.Signals(ended.number).name}")
+        return 128 + ended.number
+    except SystemExit:  # click's answer to a cut pipe, whichever it was; nothing else of ours exits
+        return _cut() if _is_cut() else _failed(WorldFailed(program, "a pipe is cut"), terminal)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_cut():
+            return _cut()
         named = error.filename if isinstance(error.filename, str) else program
         return _failed(WorldFailed(str(named), (error.strerror or str(error)).lower()), terminal)
     except Exception:  # whatever is no CosmosError is our bug, and says so
@@ -189,6 +233,22 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         terminal.hint(REPORT_BUGS_TO)
         return EXIT_BUG
     return result if isinstance(result, int) else 0
+
+
+def _is_cut() -> bool:
+    """Return whether nobody reads our stdout or stderr any more."""
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _cut() -> int:
+    """Return the exit code of a program whose reader has gone; the interpreter must not complain at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    return EXIT_CUT
 
 
 def _failed(error: CosmosError, terminal: Terminal) -> int:

@@ -16,7 +16,7 @@ from nacl import utils
 from nacl.signing import SigningKey
 
 from cosmos.durable import write_durably
-from cosmos.errors import Refused, WorldFailed
+from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.keyring.key_file import SEED_BYTES, Head, opened, plain_document, sealed_document
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
@@ -48,8 +48,9 @@ class SecretKey:
         """Return the key in `path`; `passphrase` is asked only where the key is sealed.
 
         Raises `Refused` for a file that others may read and for a passphrase that does not fit, `Malformed` for
-        another form, `WorldFailed` where the file cannot be read.
+        another form and for a public key, `WorldFailed` where the file cannot be read.
         """
+        _demand_no_public_key(path)
         head, seed = opened(read_private(path), passphrase, str(path))
         key = cls(name=head.public.name, role=head.role, seed=seed)
         if key.public != head.public:
@@ -67,6 +68,15 @@ class SecretKey:
         if path.exists() or path.is_symlink():
             raise Refused(str(path), "is there already, and a key is never overwritten")
         write_durably(path, document, mode=_SECRET_MODE)
+
+    def demand_role(self, role: Role) -> None:
+        """Raise `Refused` unless the key is one of this role: asked before the work that it is to sign."""
+        if self.role != role:
+            raise Refused(
+                f"key {self.public.name}",
+                f"has the role {self.role}, and one of the role {role} is wanted",
+                hint=f"make a key for that role with: cosmos key new --role {role} NAME",
+            )
 
     def signature(self, payload_type: str, payload: bytes) -> Signature:
         """Return this key's signature, verified; raises `Refused` for a type that the key's role does not sign."""
@@ -116,6 +126,20 @@ def read_private(path: Path) -> bytes:
         return os.read(descriptor, MAX_KEY_FILE_BYTES + 1)
     finally:
         os.close(descriptor)
+
+
+def _demand_no_public_key(path: Path) -> None:
+    """Say so where a `.pub` was named: that others may read it would be a misleading complaint."""
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as stream:
+            key = PublicKey.parse(stream.read(MAX_KEY_FILE_BYTES + 1), str(path))
+    except (OSError, Malformed):
+        return  # whatever it is, it is no public key
+    raise Malformed(
+        str(path), f"is a public key ({key.name}), and a secret key is wanted", hint="name the .key that belongs to it"
+    )
 
 
 def _demand_private(about: os.stat_result, path: Path) -> None:

@@ -35,3 +35,12 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Say nothing."""
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number and its noun; `many` is the noun for several, where it takes more than an s.
+
+    >>> counted(1, "star"), counted(2, "galaxy", "galaxies")
+    ('1 star', '2 galaxies')
+    """
+    return f"{number} {one if number == 1 else many or f'{one}s'}"

@@ -76,10 +76,11 @@ class Source:
         now = self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
         if now.digest == locked.index:
             return now
-        return self._pinned(self._fetched(self.carrier, f"snapshots/{locked.seq}.toml", MAX_INDEX_BYTES), locked.index)
+        older = self._fetched(self.carrier, f"snapshots/{locked.seq}.toml", MAX_INDEX_BYTES)
+        return self._pinned(older, locked.index, "the lock")
 
-    def statement(self, name: StarName, version: Version, pinned: Digest) -> SignedFile:
-        """Return the statement of one version, with the digest that the lock or the index pins."""
+    def statement(self, name: StarName, version: Version, pinned: Digest, by: str = "the lock") -> SignedFile:
+        """Return the statement of one version, with the digest that the lock or the index pins; `by` says which."""
         path = statement_path(name, version)
         if self.carrier is None or not self.carrier.is_local:
             kept = self._kept(path, pinned)
@@ -87,7 +88,7 @@ class Source:
                 return kept
         if self.carrier is None:
             raise not_stored(f"{name} {version}")
-        return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned)
+        return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
 
     def signed_anew(self, file: SignedFile) -> SignedFile | None:
         """Return the very same document with the signatures that a remote galaxy has now; None where it has no other.
@@ -139,11 +140,11 @@ class Source:
             envelope = None  # unsigned: `trust` decides whether that is allowed
         return SignedFile(path=path, data=data, envelope=envelope)
 
-    def _pinned(self, file: SignedFile, pinned: Digest) -> SignedFile:
+    def _pinned(self, file: SignedFile, pinned: Digest, by: str) -> SignedFile:
         if file.digest != pinned:
             raise Refused(
                 f"{self.galaxy}: {file.path}",
-                f"the lock names {pinned}, but the file is {file.digest}",
+                f"{by} names {pinned}, but the file is {file.digest}",
                 hint="the galaxy was changed or damaged: get it again, or `cosmos freeze` to lock what it has now",
             )
         return file

@@ -65,6 +65,9 @@ class PublicKey:
             lines = data.decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
             raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+        if any(line.startswith("secret-key-version") for line in lines):
+            hint = f"name its public half: {source.removesuffix('.key')}.pub"
+            raise Malformed(source, "is a secret key, and a public key is wanted", hint=hint)
         stated = [line for line in lines if line and not line.startswith("#")]
         if len(stated) != 1:
             raise Malformed(source, f"want one key in the file, got {len(stated)}")

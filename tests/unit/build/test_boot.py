@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.build.boot import BootRequest, BootResult, boot, harmless
+from cosmos.build.boot import BootRequest, BootResult, boot, bootable_of, harmless, qemu_arguments
 from cosmos.canon import readable_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
@@ -170,3 +170,11 @@ def test_a_statement_that_is_no_statement_is_told(tmp_path: Path) -> None:
     (tmp_path / RELEASE_FILE).write_bytes(readable_json({"_type": "something"}))
     with pytest.raises(Malformed):
         booted(tmp_path)
+
+
+def test_a_kernel_that_fails_says_why(release: Path) -> None:
+    (line,) = [
+        word for word in qemu_arguments("qemu", bootable_of(BootRequest(release=release)), 512) if "ttyS0" in word
+    ]
+    assert "quiet" not in line.split(" ")
+    assert "loglevel=4" in line.split(" ")

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from cosmos.cli import device_here
 from cosmos.cli.terminal import run
 from cosmos.cli.trusting import key, trust, trust_new
 from cosmos.digest import Digest
@@ -112,7 +113,7 @@ def test_a_key_that_cannot_be_made_leaves_nothing(
 def test_a_second_key_of_that_name_is_refused(typed: Typed, tmp_path: Path) -> None:
     made(typed, "author")
     before = (tmp_path / "keys/my-author.key").read_bytes()
-    assert typed("key", "new", "my-author", "--role", "author", "--out", "keys", "--no-passphrase").code == 4
+    assert typed("key", "new", "my-author", "--role", "author", "--out", "keys", "--no-passphrase").code == 2
     assert (tmp_path / "keys/my-author.key").read_bytes() == before
 
 
@@ -182,12 +183,12 @@ def test_a_running_system_keeps_its_own_anchors(typed: Typed, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
-        (["--galaxy", "keys/my-root.pub"], 2, "is listed in two roles, root and galaxy"),
+        (["--galaxy", "keys/my-root.pub"], 2, "is a key of the role root, not galaxy"),
         (["--threshold", "root=2"], 2, "roles.root.threshold: want 1 to 1"),
         (["--threshold", "emperor=2"], 2, "want one of root, author, galaxy, release"),
         (["--author", "keys/my-author.pub:co/re"], 2, "want a name, in which"),
         (["--author", "keys/nothing.pub"], 5, "cannot be read"),
-        (["--author", "keys/my-root.key"], 2, "want one key in the file"),
+        (["--author", "keys/my-root.key"], 2, "is a secret key"),
         (["--sign", "keys/my-author.key"], 4, "has the role author, which does not sign"),
         (["--sign", "keys/other.key"], 4, "want a signature by a pinned key"),
     ],
@@ -205,4 +206,42 @@ def test_a_document_that_would_not_hold_is_not_written(
 def test_a_document_is_never_overwritten(typed: Typed, tmp_path: Path) -> None:
     made(typed, "root")
     assert typed("stellar-trust-new", "--root", "keys/my-root.pub").code == 0
-    assert typed("stellar-trust-new", "--root", "keys/my-root.pub").code == 4
+    assert typed("stellar-trust-new", "--root", "keys/my-root.pub").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--root", "keys/my-author.pub"], "keys/my-author.pub: is a key of the role author, not root"),
+        (["--author", "keys/my-root.pub:core"], "keys/my-root.pub: is a key of the role root, not author"),
+        (["--threshold", "author=3", "--author", "keys/my-author.pub"], "no more than the author keys given: 1"),
+        (["--threshold", "galaxy=2"], "want keys of the role galaxy, got none"),
+    ],
+)
+def test_a_slip_in_roles_or_thresholds_is_refused(
+    typed: Typed, tmp_path: Path, words: list[str], problem: str
+) -> None:
+    made(typed, "root", "author")
+    outcome = typed("stellar-trust-new", "--root", "keys/my-root.pub", *words)
+    assert (outcome.code, problem in outcome.err) == (2, True), outcome.err
+    assert not (tmp_path / "trust.toml").exists()
+
+
+def test_on_a_running_system_trust_is_the_system_s(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(typed, "root")
+    typed("stellar-trust-new", "--root", "keys/my-root.pub")
+    digest = Digest.of((tmp_path / "trust.toml").read_bytes())
+    monkeypatch.delenv("COSMOS_HOME")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(device_here, "RUNNING", tmp_path / "running")
+    (tmp_path / "running/var/lib/cosmos").mkdir(parents=True)
+    assert typed("trust", "show").code == 4
+    (tmp_path / "running/var/lib/cosmos/universe.toml").touch()
+    accepted = typed("trust", "init", "trust.toml", "--sha256", str(digest))
+    assert f"accepted: {tmp_path}/running/etc/cosmos/trust.toml, version 1" in accepted.out
+    assert typed("trust", "show").out.startswith(f"{tmp_path}/running/etc/cosmos/trust.toml")
+    assert typed("trust", "show", "--home", "home").code == 4
+    (tmp_path / ".cosmos").mkdir()
+    assert typed("trust", "show").code == 4

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import WorldFailed
-from cosmos.process import find_program, run_program, start_program, watch_program
+from cosmos.process import Stall, find_program, run_program, start_program, watch_program
 
 ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
@@ -123,3 +123,23 @@ def test_watching_tells_every_line_and_returns_the_status() -> None:
     assert (status, len(seen)) == (4, 31)
     assert last.splitlines()[-1] == "bad"
     assert len(last.splitlines()) == 12
+
+
+def test_a_program_that_is_stuck_is_ended_long_before_its_time_is_up() -> None:
+    started = time.monotonic()
+    with pytest.raises(WorldFailed, match=r"sleep was ended: nothing has moved for 0\.4 seconds"):
+        watch_program(
+            ("sleep", "60"),
+            env=ENV,
+            timeout_seconds=50,
+            where="test",
+            told=print,
+            stall=Stall(seconds=0.4, look=lambda: 0),
+        )
+    assert time.monotonic() - started < 10
+
+
+def test_a_silent_program_whose_files_grow_is_not_stuck() -> None:
+    stall = Stall(seconds=0.2, look=time.monotonic)
+    status, _ = watch_program(("sleep", "1"), env=ENV, timeout_seconds=20, where="test", told=print, stall=stall)
+    assert status == 0

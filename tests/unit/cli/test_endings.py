@@ -1,0 +1,139 @@
+"""However a program ends, it says so in one line, its exit code tells which way, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cosmos.about import REPORT_BUGS_TO
+
+MAIN = "from cosmos.cli.cosmos import main; main()"
+WRITING = """
+import sys, click
+from cosmos.cli.terminal import run
+@click.command()
+def write() -> None:
+    for _ in range(10000):
+        sys.stdout.write("x" * 99 + "\\n")
+run(write, "cosmos", [])
+"""
+WATCHING = """
+import click
+from pathlib import Path
+from cosmos.cli.terminal import run
+from cosmos.process import start_program
+@click.command()
+@click.argument("note")
+def watch(note: str) -> None:
+    text = f"echo $$ > {note}.new; mv {note}.new {note}; exec sleep 60"
+    with start_program(("sh", "-c", text), env={"PATH": "/usr/bin:/bin"}, where="test") as program:
+        list(program.lines(60))
+run(watch, "cosmos")
+"""
+
+
+def started(text: str, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", text, *words], stderr=subprocess.PIPE)
+
+
+def appeared(note: Path) -> int:
+    deadline = time.monotonic() + 20
+    while not note.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return int(note.read_text())
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_program_in_order_and_what_it_started(number: signal.Signals, tmp_path: Path) -> None:
+    ours = started(WATCHING, str(tmp_path / "pid"))
+    child = appeared(tmp_path / "pid")
+    ours.send_signal(number)
+    _, said = ours.communicate(timeout=20)
+    assert ours.returncode == 128 + number
+    assert said.decode() == f"cosmos: error: ended by {number.name}\n"
+    assert gone(child)
+
+
+def test_what_we_started_dies_with_us_even_where_we_can_do_nothing(tmp_path: Path) -> None:
+    ours = started(WATCHING, str(tmp_path / "pid"))
+    child = appeared(tmp_path / "pid")
+    ours.kill()
+    ours.communicate(timeout=20)
+    assert gone(child)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    ours = started("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + WATCHING, str(tmp_path / "pid"))
+    appeared(tmp_path / "pid")
+    ours.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        ours.wait(timeout=0.5)
+    ours.terminate()
+    ours.communicate(timeout=20)
+    assert ours.returncode == 143
+
+
+@pytest.mark.parametrize(("text", "words"), [(WRITING, ()), (MAIN, ("--help",))])
+def test_a_pipe_whose_reader_has_gone_is_no_bug_of_ours(text: str, words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", text, *words], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_an_error_that_nobody_reads_is_a_cut_pipe_too() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", MAIN, "no-such"], stdout=writer, stderr=writer, timeout=60)
+    os.close(writer)
+    assert done.returncode == 141
+
+
+def test_a_closed_stdout_is_the_worlds_failure() -> None:
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", MAIN, "list-galaxies", "--json"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (5, b"cosmos: error: stdout: is closed\n")
+
+
+def test_a_closed_stderr_changes_no_exit_code() -> None:
+    command = ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-c", MAIN, "no-such"]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60).returncode == 2
+
+
+def test_an_interruption_while_commands_load_is_told_in_one_line() -> None:
+    text = f"""
+import builtins, os, signal, sys
+found = builtins.__import__
+def interrupting(name, *rest):
+    if name.startswith("cosmos.build"):
+        os.kill(os.getpid(), signal.SIGINT)
+    return found(name, *rest)
+builtins.__import__ = interrupting
+sys.argv = ["cosmos", "build", "--help"]
+{MAIN}
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr.strip()) == (130, b"cosmos: error: interrupted")
+
+
+def test_the_hint_for_a_bug_names_no_command_that_is_not_there() -> None:
+    assert "`" not in REPORT_BUGS_TO
