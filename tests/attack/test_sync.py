@@ -102,7 +102,7 @@ def test_two_snapshots_mixed_are_refused(system: System) -> None:
     system.publish(2)
     shutil.rmtree(system.where / "galaxy" / "stars")
     (system.where / "old-stars").rename(system.where / "galaxy" / "stars")
-    assert "stars/nano-7.2.0.toml: the lock names sha256:" in system.refused()
+    assert "stars/nano-7.2.0.toml: the index names sha256:" in system.refused()
 
 
 def test_an_index_by_a_key_that_is_not_pinned_is_refused(system: System) -> None:

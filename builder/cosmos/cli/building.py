@@ -13,11 +13,11 @@ import click
 import cosmos
 from cosmos.build.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot, is_bootable
 from cosmos.build.definition import read_definition
+from cosmos.build.early import demand_ready, demand_room
 from cosmos.build.freeze import check, freeze
 from cosmos.build.image import BuildOptions, Built, build_image
 from cosmos.build.look import file_bytes, find_image, listed
 from cosmos.build.new import new_image
-from cosmos.build.ready import demand_ready, demand_room
 from cosmos.build.signed_lock import sign_lock
 from cosmos.build.verdicts import judge_release
 from cosmos.build.verify import ReleaseVerdict, verify_release_folder
@@ -29,6 +29,7 @@ from cosmos.cli.differences import differences_in_json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.releasing import accept_revoked_option, trust_row, trust_text
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
 from cosmos.model.reporter import counted
 from cosmos.trust.keys import PublicKey
@@ -164,9 +165,7 @@ def build(
     if unsigned_release and key_file is not None:
         raise click.UsageError("--unsigned-release and --key exclude each other")
     definition = read_definition(image)
-    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    for key in keys:
-        key.demand_role("release")
+    keys = _release_keys(key_file, passphrase_fd)
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
@@ -180,14 +179,14 @@ def build(
     demand_ready(definition)
     demand_room(options)
     built = build_image(definition, world, options)
-    if not built.signed and not unsigned_release:
+    if unsigned_release:
+        world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
+    elif not built.signed:
         world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
     if as_json:
         emit(_built_row(built))
-        return
-    _say_built(built, key_file)
-    if unsigned_release:
-        world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
+    else:
+        _say_built(built, key_file)
 
 
 @click.command()
@@ -283,6 +282,14 @@ COMMANDS: tuple[click.Command, ...] = (new, freeze_command, build, verify, ls, c
 def _world(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> World:
     around = surroundings()
     return World(home=around.home(home, near=near), offline=offline, reporter=around.reporter(quiet=quiet))
+
+
+def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:
+    """The key that signs, told early if it is of another role."""
+    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
+    for key in keys:
+        key.demand_role("release")
+    return keys
 
 
 def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:

@@ -31,13 +31,14 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.show import show as show_star
 from cosmos.device.status import system_status
-from cosmos.device.system import initialise
+from cosmos.device.system import demand_system, initialise
 from cosmos.device.verify import verify_live
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.constellation import Constellation, wish
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.resolve.resolving import Wish
+from cosmos.transport.opening import open_carrier
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -80,8 +81,12 @@ def add_galaxy(name: str, url: str, allow_unsigned: bool, root: Path, as_json: b
     has_scheme = "://" in url
     address = url if has_scheme else os.path.normpath(surroundings().cwd / url)
     galaxy = GalaxySource(name=_parsed(GalaxyName.parse, name, "NAME"), url=address, allow_unsigned=allow_unsigned)
+    carrier = open_carrier(url, surroundings().cwd, root)  # judges the address; nothing is read, and no socket is made
     with LiveRoot.open(root) as live:
+        demand_system(live)
         write_settings(live, read_settings(live).with_galaxy(galaxy))
+    if carrier.is_local and not Path(carrier.address).is_dir():
+        surroundings().terminal.warn(f"{name}: {carrier.address} is no folder at the moment")
     if allow_unsigned:
         surroundings().terminal.warn(f"{name}: stars that nobody signed will be taken from it")
     if as_json:
@@ -98,6 +103,7 @@ def add_galaxy(name: str, url: str, allow_unsigned: bool, root: Path, as_json: b
 def remove_galaxy(name: str, root: Path, as_json: bool) -> None:
     """Take no more stars from a galaxy. What came from it stays installed."""
     with LiveRoot.open(root) as live:
+        demand_system(live)
         settings = read_settings(live).without_galaxy(_parsed(GalaxyName.parse, name, "NAME"))
         write_settings(live, settings)
     if as_json:
@@ -112,6 +118,7 @@ def remove_galaxy(name: str, root: Path, as_json: bool) -> None:
 def list_galaxies(root: Path, as_json: bool) -> None:
     """List the galaxies that stars are taken from, in order of priority. None of them is opened."""
     with LiveRoot.open(root) as live:
+        demand_system(live)
         galaxies = read_settings(live).galaxies
     if as_json:
         emit({"galaxies": [galaxy_row(galaxy) for galaxy in galaxies]})

@@ -103,6 +103,9 @@ def build(
         reporter=reporter,
     )
     built = build_star(folder, workshop)
+    for one in validate_star(folder):
+        if one.weight == "error":
+            around.terminal.warn(f"{folder}: {one.problem}")
     row = _kept(built, galaxy, out, secrets, reporter)
     if as_json:
         emit(row)

@@ -9,6 +9,8 @@ from typing import NoReturn
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.device_here import root_here
+from cosmos.cli.key_options import public_keys_option, scoped_keys_option
 from cosmos.cli.passphrase import load_secret_keys, new_passphrase, passphrase_fd_option
 from cosmos.cli.releasing import sign_request
 from cosmos.cli.terminal import emit, say, surroundings
@@ -97,7 +99,7 @@ def trust() -> None:
     "--sha256", "wanted", metavar="HEX", help="The file's SHA-256, from its maker, by another way than the file."
 )
 @click.option("--home", type=_FOLDER, envvar="COSMOS_HOME", help="Accept it for this builder's home.")
-@click.option("--root", type=_FOLDER, help="Accept it for the system at this root.")
+@click.option("--root", type=_FOLDER, callback=root_here, help="Accept it for the system at this root.")
 @_json_option
 def trust_init(file: Path, wanted: str | None, home: Path | None, root: Path | None, as_json: bool) -> None:
     """Accept FILE as the first trust anchors, if its SHA-256 is the one that you were given."""
@@ -115,7 +117,7 @@ def trust_init(file: Path, wanted: str | None, home: Path | None, root: Path | N
 
 @trust.command("show")
 @click.option("--home", type=_FOLDER, envvar="COSMOS_HOME", help="The builder's home.")
-@click.option("--root", type=_FOLDER, help="The system at this root.")
+@click.option("--root", type=_FOLDER, callback=root_here, help="The system at this root.")
 @_json_option
 def trust_show(home: Path | None, root: Path | None, as_json: bool) -> None:
     """Show the accepted trust anchors: which keys may sign what."""
@@ -145,12 +147,10 @@ def trust_show(home: Path | None, root: Path | None, as_json: bool) -> None:
 
 
 @click.command("new")
-@click.option("--root", "roots", type=_FILE, multiple=True, required=True, help="Public key that signs trust.toml.")
-@click.option("--galaxy", "galaxies", type=_FILE, multiple=True, help="Public key that signs galaxies' indexes.")
-@click.option(
-    "--author", "authors", multiple=True, metavar="K.pub[:GALAXIES[:STARS]]", help="Key that signs stars; globs."
-)
-@click.option("--release", "releases", type=_FILE, multiple=True, help="Public key that signs releases and locks.")
+@public_keys_option("root", "roots", required=True, text="Public key that signs trust.toml.")
+@public_keys_option("galaxy", "galaxies", text="Public key that signs galaxies' indexes.")
+@scoped_keys_option("author", "authors", metavar="K.pub[:GALAXIES[:STARS]]", text="Key that signs stars; globs.")
+@public_keys_option("release", "releases", text="Public key that signs releases and locks.")
 @click.option(
     "--threshold", "thresholds", multiple=True, metavar="ROLE=N", help="How many keys must sign [default: 1]."
 )

@@ -15,11 +15,17 @@ from cosmos.model.universe import Universe
 from cosmos.model.version import Constraint
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from cosmos.staging.galaxies import OpenGalaxy
 
 KEEPER = "this system"  # who wants what is installed, in the resolver's sentences
 NO_IMAGE = ImageName("system")  # what a request says where no image made the system
+ADVICE = Advice(
+    clash="cosmos show STAR lists the versions that there are; cosmos add-galaxy NAME URL adds a galaxy with others",
+    missing="cosmos add-galaxy NAME URL, for a galaxy that has {star}",
+    too_long="ask for exact versions: cosmos install STAR@=VERSION",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +56,7 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
         Wish(who=KEEPER, name=name, constraint=Constraint.parse(f"={star.version}"))
         for name, star in sorted(universe.installed.items())
     ]
-    resolved = resolve([*wishes, *keep], shelves, universe.arch, {})
+    resolved = resolve([*wishes, *keep], shelves, universe.arch, {}, ADVICE)
     stars: list[Chosen] = []
     reasons: dict[StarName, tuple[str, ...]] = {}
     kept: list[StarName] = []

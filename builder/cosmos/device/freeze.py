@@ -28,7 +28,7 @@ from cosmos.errors import CosmosError, NoSolution
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Constraint
 from cosmos.resolve.library import Candidate
@@ -50,7 +50,7 @@ class Frozen:
 def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     """Write the lock of what is installed; raises `NoSolution` naming every star that cannot be pinned."""
     universe = read_universe(root)
-    reporter.step(f"pin {len(universe.installed)} stars")
+    reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     reached = reach(root, read_settings(root), offline=offline)
     lock = locked(universe, reached, epoch=_newest_time(root, universe))
     data = tomli_w.dumps(lock.to_toml()).encode()
@@ -63,17 +63,18 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
 
 def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
     """Return the lock of `universe`; raises `NoSolution` naming every star that cannot be pinned, and why."""
-    stars, problems = list[LockedStar](), list[str]()
+    stars, problems, away = list[LockedStar](), list[str](), dict[str, list[StarName]]()
     for name in in_dependency_order(universe.installed):
+        star = universe.installed[name]
+        if star.galaxy is not None and reached.galaxy(star.galaxy) is None:
+            away.setdefault(star.galaxy, []).append(name)
+            continue
         try:
-            stars.append(_locked_star(name, universe.installed[name], reached))
+            stars.append(_locked_star(name, star, reached))
         except CosmosError as error:
             problems.append(str(error))
-    if problems:
-        why = "; ".join([*problems, *(str(failure) for failure in reached.failures.values())])
-        count = "one star" if len(problems) == 1 else f"{len(problems)} stars"
-        hint = "mount or reach their galaxies (cosmos list-galaxies), then run it again"
-        raise NoSolution("", f"{count} cannot be pinned: {why}", hint=hint)
+    if problems or away:
+        raise _not_pinned(problems, away, reached)
     used = {star.galaxy for star in stars}
     galaxies = tuple(galaxy.locked for galaxy in reached.galaxies if galaxy.name in used)
     return Lock(
@@ -83,6 +84,29 @@ def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
         stars=tuple(stars),
         trust=reached.trust.locked or NO_TRUST,
     )
+
+
+def _not_pinned(problems: Sequence[str], away: Mapping[str, Sequence[StarName]], reached: Reach) -> NoSolution:
+    """Return the error that names every star with a problem of its own, and each absent galaxy once."""
+    said = [_absence(galaxy, names, reached) for galaxy, names in sorted(away.items())]
+    if problems:
+        said.append(f"{_counted(len(problems))} cannot be pinned: {'; '.join(problems)}")
+    unknown = next((galaxy for galaxy in sorted(away) if galaxy not in reached.order), None)
+    hint = "mount or reach the galaxies (cosmos list-galaxies), then run it again"
+    if unknown is not None:
+        hint = f"cosmos add-galaxy {unknown} URL: a lock pins what it says of its stars, and who signed that"
+    return NoSolution("", "; ".join(said), hint=hint)
+
+
+def _absence(galaxy: str, names: Sequence[StarName], reached: Reach) -> str:
+    failure = next((failure for name, failure in reached.failures.items() if name == galaxy), None)
+    why = "not configured here" if failure is None else f"not to be had: {failure}"
+    come = "comes" if len(names) == 1 else "come"
+    return f"{_counted(len(names))} {come} from galaxy {galaxy}, which is {why}"
+
+
+def _counted(stars: int) -> str:
+    return "one star" if stars == 1 else f"{stars} stars"
 
 
 def in_dependency_order(installed: Mapping[StarName, Installed]) -> list[StarName]:
@@ -111,8 +135,7 @@ def _locked_star(name: StarName, star: Installed, reached: Reach) -> LockedStar:
     if star.galaxy is None or star.archive is None:
         raise NoSolution(name, "its universe does not record where it came from")
     galaxy = reached.galaxy(star.galaxy)
-    if galaxy is None:
-        raise NoSolution(name, f"its galaxy {star.galaxy} cannot be reached")
+    assert galaxy is not None, "the stars of absent galaxies were sorted out before"
     return galaxy.pinned(_same(name, star, galaxy), star.dependencies, star.wanted_by)
 
 

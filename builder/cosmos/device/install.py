@@ -18,10 +18,10 @@ from cosmos.device.laying import Laying
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import Settings, read_settings
-from cosmos.device.system import read_universe, rendered
+from cosmos.device.system import demand_anchors, read_universe, rendered
 from cosmos.digest import Digest
 from cosmos.model.names import StarName
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
@@ -108,12 +108,13 @@ def _acquired(
     root: LiveRoot, universe: Universe, settings: Settings, order: Order, reporter: Reporter
 ) -> tuple[Reach, Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
+    demand_anchors(root, settings.galaxies)
     reached = reach(root, settings, offline=order.offline)
     for failure in reached.failures.values():
         reporter.warn(f"left out: {failure}")
     choice = choose(order.wishes, universe, reached, epoch=order.epoch)
     if choice.stars:
-        reporter.step(f"fetch and verify {len(choice.stars)} stars")
+        reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
     total = sum(chosen.star.size_bytes for chosen in choice.stars)
     acquired: dict[StarName, Acquired] = {}
     done = 0

@@ -44,10 +44,12 @@ class LiveRoot:
 
     @classmethod
     def open(cls, path: Path, kernel: Kernel | None = None) -> Self:
-        """Return the system at `path`. Raises `WorldFailed` where it is no folder, or where openat2 is missing."""
+        """Return the system at `path`. Raises `Malformed` where it is no folder, `WorldFailed` without openat2."""
         calls = kernel or Kernel()
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise Malformed(str(path), f"is no cosmos system: {(error.strerror or 'no folder').lower()}") from error
         except OSError as error:
             raise WorldFailed(str(path), (error.strerror or "cannot be opened").lower()) from error
         try:

@@ -30,7 +30,7 @@ class SystemStatus:
 
 
 def system_status(root: LiveRoot) -> SystemStatus:
-    """Return the status of the system at `root`; raises `NoSolution` where it is none."""
+    """Return the status of the system at `root`; raises `Malformed` where it is none."""
     universe = read_universe(root)
     files, size_bytes = _sizes(root, universe)
     trust = trust_bytes(root)

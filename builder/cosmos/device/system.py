@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,8 +10,9 @@ import tomli_w
 
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH, Settings, write_settings
-from cosmos.errors import NoSolution
+from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES
+from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.treepath import TreePath
@@ -29,20 +31,41 @@ class Initialised:
 
 
 def read_universe(root: LiveRoot) -> Universe:
-    """Return what is installed; raises `NoSolution` where the tree is no system of ours."""
-    data = universe_bytes(root)
-    if data is None:
-        raise NoSolution(
-            shown(UNIVERSE_PATH),
-            f"is not there: {root.path} is no system that cosmos keeps",
-            hint="cosmos init --root DIR makes one of a bare tree",
-        )
-    return Universe.parse(data, shown(UNIVERSE_PATH))
+    """Return what is installed; raises `Malformed` where the tree is no system of ours."""
+    return Universe.parse(_demanded(root), shown(UNIVERSE_PATH))
+
+
+def demand_system(root: LiveRoot) -> None:
+    """Raise `Malformed` where the tree is no system of ours: it has no universe."""
+    _demanded(root)
+
+
+def demand_anchors(root: LiveRoot, galaxies: Iterable[GalaxySource]) -> None:
+    """Raise `Refused` where nobody is trusted here and every one of `galaxies` must be signed by somebody who is."""
+    sources = tuple(galaxies)
+    if not sources or trust_bytes(root) is not None or any(galaxy.allow_unsigned for galaxy in sources):
+        return
+    raise Refused(
+        shown(TRUST_PATH),
+        "no trust anchors were accepted for this system",
+        hint=f"cosmos trust init FILE --sha256 DIGEST --root {root.path}",
+    )
 
 
 def universe_bytes(root: LiveRoot) -> bytes | None:
     """Return the exact bytes of the universe, or None where there is none."""
     return root.document(UNIVERSE_PATH, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def _demanded(root: LiveRoot) -> bytes:
+    data = universe_bytes(root)
+    if data is None:
+        raise Malformed(
+            str(root.path),
+            f"is no cosmos system: it has no {shown(UNIVERSE_PATH)}",
+            hint=f"cosmos init --root {root.path} makes one of a bare tree",
+        )
+    return data
 
 
 def rendered(universe: Universe) -> bytes:

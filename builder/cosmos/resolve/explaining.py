@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch, StarName
@@ -15,6 +16,22 @@ _MAX_SHOWN = 5  # versions, or stars that want one thing: a sentence is to be re
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """What whoever asked can do where constraints clash, where no galaxy has a star, where the search took too long."""
+
+    clash: str
+    missing: str  # `{star}` stands for the star's name
+    too_long: str
+
+
+FOR_IMAGES: Final = Advice(
+    clash="loosen a constraint in image.toml, or add a galaxy that has another version",
+    missing="add a galaxy that has {star} to [galaxies]",
+    too_long="narrow the constraints of the image, so that fewer versions come into question",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Conflict:
     """One demand that took part in the last dead end, and the choice that it came with (None: a wish)."""
 
@@ -22,8 +39,8 @@ class Conflict:
     by: Choice | None
 
 
-def explained(conflicts: Iterable[Conflict], library: Library, arch: Arch) -> NoSolution:
-    """Return the error for a search that ended in `conflicts`."""
+def explained(conflicts: Iterable[Conflict], library: Library, arch: Arch, advice: Advice) -> NoSolution:
+    """Return the error for a search that ended in `conflicts`; its hint is in the words of `advice`."""
     demands: dict[StarName, list[Requirement]] = {}
     for conflict in conflicts:
         named = demands.setdefault(conflict.demand.name, [])
@@ -31,7 +48,7 @@ def explained(conflicts: Iterable[Conflict], library: Library, arch: Arch) -> No
             named.append(conflict.demand)
     sentences = [_sentence(name, group, library, arch) for name, group in sorted(demands.items())]
     missing = [name for name in sorted(demands) if not _is_known(name, library)]
-    return NoSolution("no solution", "; ".join(sentences), hint=_hint(missing, library))
+    return NoSolution("no solution", "; ".join(sentences), hint=_hint(missing, library, advice))
 
 
 def _sentence(name: StarName, demands: Sequence[Requirement], library: Library, arch: Arch) -> str:
@@ -103,10 +120,10 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(unique[:-1]), unique[-1]] if len(unique) > 1 else unique)
 
 
-def _hint(missing: Sequence[StarName], library: Library) -> str | None:
+def _hint(missing: Sequence[StarName], library: Library, advice: Advice) -> str:
     if not missing:
-        return "loosen a constraint in image.toml, or add a galaxy that has another version"
+        return advice.clash
     near = difflib.get_close_matches(missing[0], [str(name) for name in library.names()], n=3)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"add a galaxy that has {missing[0]} to [galaxies]"
+    return advice.missing.format(star=missing[0])

@@ -16,7 +16,7 @@ from resolvelib import BaseReporter, ResolutionImpossible, ResolutionTooDeep, Re
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Constraint, Version
-from cosmos.resolve.explaining import Conflict, explained
+from cosmos.resolve.explaining import FOR_IMAGES, Advice, Conflict, explained
 from cosmos.resolve.library import Candidate, Facts, Library
 from cosmos.resolve.order import dependency_order
 from cosmos.resolve.search import Choice, Chosen, Key, Provided, Requirement, Search, Wanted
@@ -44,11 +44,16 @@ class Resolved:
 
 
 def resolve(
-    wishes: Sequence[Wish], library: Library, arch: Arch, kept: Mapping[StarName, Version]
+    wishes: Sequence[Wish],
+    library: Library,
+    arch: Arch,
+    kept: Mapping[StarName, Version],
+    advice: Advice = FOR_IMAGES,
 ) -> tuple[Resolved, ...]:
     """Return one version of each star that `wishes` need on `arch`, each after what it depends on.
 
-    Raises `NoSolution`, naming who wants what; and whatever `library` raises when it is asked.
+    Raises `NoSolution`, naming who wants what, and hinting in the words of `advice`; and whatever `library`
+    raises when it is asked.
     """
     search = Search(library, arch, kept, frozenset(wish.name for wish in wishes))
     demands = [Wanted(wish.name, wish.constraint, wish.who) for wish in wishes]
@@ -57,13 +62,10 @@ def resolve(
         choices = resolver.resolve(demands, max_rounds=MAX_ROUNDS).mapping
     except ResolutionImpossible as error:
         conflicts = [Conflict(demand=cause.requirement, by=cause.parent) for cause in error.causes]
-        raise explained(conflicts, library, arch) from error
+        raise explained(conflicts, library, arch, advice) from error
     except ResolutionTooDeep as error:
-        raise NoSolution("", f"no solution was found in {MAX_ROUNDS} steps", hint=_TOO_DEEP) from error
+        raise NoSolution("", f"no solution was found in {MAX_ROUNDS} steps", hint=advice.too_long) from error
     return _arranged(wishes, library, choices)
-
-
-_TOO_DEEP = "narrow the constraints of the image, so that fewer versions come into question"
 
 
 def _arranged(wishes: Sequence[Wish], library: Library, choices: Mapping[Key, Choice]) -> tuple[Resolved, ...]:

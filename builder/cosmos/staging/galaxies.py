@@ -119,7 +119,7 @@ class OpenGalaxy:
         if row is None:
             file = upstream_statement(self.source, self.index.index, name, version)
         else:
-            file = self.source.statement(name, version, row.statement, by="the index")
+            file = self.source.statement(name, version, row.statement)
         file, verified = with_newest_signatures(
             file,
             self.source,

@@ -79,7 +79,7 @@ class Source:
         older = self._fetched(self.carrier, f"snapshots/{locked.seq}.toml", MAX_INDEX_BYTES)
         return self._pinned(older, locked.index, "the lock")
 
-    def statement(self, name: StarName, version: Version, pinned: Digest, by: str = "the lock") -> SignedFile:
+    def statement(self, name: StarName, version: Version, pinned: Digest, by: str = "the index") -> SignedFile:
         """Return the statement of one version, with the digest that the lock or the index pins; `by` says which."""
         path = statement_path(name, version)
         if self.carrier is None or not self.carrier.is_local:

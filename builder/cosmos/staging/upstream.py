@@ -52,9 +52,9 @@ def statement_for(source: Source, index: GalaxyIndex, star: LockedStar) -> Signe
     Raises `Refused` where what is made now is not what was made when the image was frozen.
     """
     if index.snapshot:
-        return source.statement(star.name, star.version, star.statement)
+        return source.statement(star.name, star.version, star.statement, by="the lock")
     try:
-        return source.statement(star.name, star.version, star.statement)  # from the store
+        return source.statement(star.name, star.version, star.statement, by="the lock")  # from the store
     except NotThere:
         made = upstream_statement(source, index, star.name, star.version)
     if made.digest != star.statement:

@@ -103,6 +103,8 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
     """Return the archive of the star whose source folder is `folder`. Raises every family but `Differs`."""
     source = read_source_folder(folder)
     recipe = source.recipe
+    if recipe.name in recipe.dependencies:
+        raise Malformed(str(folder / RECIPE_FILE), f"{recipe.name} depends on itself")
     wanted = deb_sources(recipe.sources, str(folder / RECIPE_FILE))
     demand_good_globs(recipe.unpack, str(folder / RECIPE_FILE))
     debs = _fetched(wanted, workshop.machine if recipe.arch == ANY_ARCH else recipe.arch, workshop)

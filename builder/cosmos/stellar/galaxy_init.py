@@ -7,17 +7,17 @@ from pathlib import Path
 import tomli_w
 
 from cosmos.durable import make_folder, write_durably
-from cosmos.errors import Refused
+from cosmos.errors import Malformed
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import GalaxyName
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 
 
 def init_galaxy(root: Path, name: GalaxyName, description: str, today: str) -> GalaxyFolder:
-    """Make `root` an empty galaxy, `today` being YYYY.MM.DD; raises `Refused` where one is there already."""
+    """Make `root` an empty galaxy, `today` being YYYY.MM.DD; raises `Malformed` where one is there already."""
     galaxy = GalaxyFolder(root=root)
     if galaxy.index_file.exists():
-        raise Refused(str(galaxy.index_file), "is there already: a galaxy is not begun twice")
+        raise Malformed(str(galaxy.index_file), "is there already: a galaxy is not begun twice")
     for folder in (root / "stars", galaxy.packages, root / "snapshots"):
         make_folder(folder)
     index = GalaxyIndex(name=name, description=description, version=today)

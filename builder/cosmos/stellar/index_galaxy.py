@@ -24,7 +24,7 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import Reporter
@@ -36,6 +36,7 @@ from cosmos.pack.star_archive import read_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.signing import envelope_of, sign_file, write_document
 from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.trust.dsse import Envelope
 
 _SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
 
@@ -77,18 +78,21 @@ def index_galaxy(
     Raises `Refused` or `Malformed`, naming the file.
     """
     old = galaxy.index()
-    known = _statements(galaxy)
+    known = _statements(galaxy, reporter)
     stated: list[_Stated] = []
     made: list[str] = []
     archives = _archives(galaxy)
     for place, file in enumerate(archives, 1):
         reporter.progress("index", place, len(archives))
         found = known.get(f"packages/{file.name}")
-        if found is None:
-            found = _stated_now(galaxy, file, old.name, old.seq + 1)
-            made.append(file.name)
-        else:
+        if found is not None:
             _demand_same(file, found.statement)
+        else:
+            found = _stated_now(file, old.name, old.seq + 1)
+            made.append(file.name)
+        statement_file = galaxy.statement_file(*found.order)
+        _warn_of_other(statement_file, found.data, reporter)
+        write_document(statement_file, found.data)
         stated.append(found)
     stated.sort(key=lambda one: one.order)
     files = [galaxy.statement_file(*one.order) for one in stated]
@@ -140,8 +144,8 @@ def _archives(galaxy: GalaxyFolder) -> list[Path]:
     return sorted(file for file in galaxy.packages.iterdir() if file.name.endswith(tuple(_SUFFIXES)))
 
 
-def _statements(galaxy: GalaxyFolder) -> Mapping[str, _Stated]:
-    """Return every statement by the archive that it names."""
+def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _Stated]:
+    """Return every statement by the archive that it names; warns of one that lies under another star's name."""
     found: dict[str, _Stated] = {}
     for file in sorted((galaxy.root / "stars").glob("*-*.toml")):
         data = file.read_bytes()
@@ -150,14 +154,32 @@ def _statements(galaxy: GalaxyFolder) -> Mapping[str, _Stated]:
         statement = Statement.parse(data, str(file))
         if file.name == f"{statement.star.id}.toml":
             found[statement.file] = _Stated(statement=statement, data=data)
+        elif file.name != f"{statement.star.name}.toml":
+            signed = ", and so is its signature" if envelope_of(file).is_file() else ""
+            reporter.warn(f"{file}: is the statement of {statement.star.id}, and is passed over{signed}")
     return found
 
 
-def _stated_now(galaxy: GalaxyFolder, file: Path, name: GalaxyName, seq: int) -> _Stated:
+def _stated_now(file: Path, name: GalaxyName, seq: int) -> _Stated:
     statement = state_archive(file, name, seq)
-    data = tomli_w.dumps(statement.to_toml()).encode()
-    write_document(galaxy.statement_file(statement.star.name, statement.star.version), data)
-    return _Stated(statement=statement, data=data)
+    return _Stated(statement=statement, data=tomli_w.dumps(statement.to_toml()).encode())
+
+
+def _warn_of_other(file: Path, data: bytes, reporter: Reporter) -> None:
+    """Say so where the envelope beside the statement `file` signs something else than `data`: it does not stay."""
+    envelope = envelope_of(file)
+    if not envelope.is_file():
+        return
+    signed = Envelope.parse(bounded_bytes(envelope, MAX_ENVELOPE_BYTES), str(envelope)).payload
+    if signed == data:
+        return
+    try:
+        what = str(Statement.parse(signed, str(envelope)).star.id)
+    except Malformed:
+        what = "no statement of a star"
+    own = file.name.removesuffix(".toml")
+    as_what = f"{what}, not as {own}" if what != own else f"{what} with other bytes"
+    reporter.warn(f"{envelope}: was signed as {as_what}: the signature does not count")
 
 
 def _demand_same(file: Path, statement: Statement) -> None:

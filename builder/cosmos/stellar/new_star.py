@@ -7,7 +7,7 @@ from pathlib import Path
 import tomli_w
 
 from cosmos.durable import make_folder, write_durably
-from cosmos.errors import Malformed, Refused
+from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.stellar.source_folder import RECIPE_FILE
 from cosmos.transport.deb import PREFIX, DebSource
@@ -26,10 +26,10 @@ _OWN_FILE = "files/usr/share/doc/{name}/README"
 def new_star(folder: Path, name: StarName, *, deb: str | None, description: str, licence: str) -> tuple[Path, ...]:
     """Write a source folder for `name`, made of the Debian package `deb` where one is named; return its files.
 
-    Raises `Refused` where the folder holds something already, `Malformed` for what is no package's name.
+    Raises `Malformed` where the folder holds something already, and for what is no package's name.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise Refused(str(folder), "is there already, and holds something")
+        raise Malformed(str(folder), "is there already, and holds something", hint="choose another name")
     source = _source(deb) if deb else None
     files = {RECIPE_FILE: _recipe(name, source, description, licence)}
     if source is None:

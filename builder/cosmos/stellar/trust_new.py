@@ -10,7 +10,7 @@ import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
-from cosmos.errors import Refused
+from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.trust.dsse import assemble
 from cosmos.trust.keys import PublicKey
@@ -42,7 +42,17 @@ class RoleWish:
 def first_roots(
     wishes: Iterable[RoleWish], authors: Sequence[AuthorKey], author_threshold: int, text: str
 ) -> TrustRoots:
-    """Return version 1 with these keys; `text` describes it. `write_trust` checks that the whole holds together."""
+    """Return version 1 with these keys; `text` describes it. `write_trust` checks that the whole holds together.
+
+    Raises `Malformed` for a threshold that the author keys could never reach, and for one of a role without keys.
+    """
+    wishes = tuple(wishes)
+    held = len({author.key.raw for author in authors})
+    if author_threshold > max(1, held):
+        raise Malformed(f"--threshold author={author_threshold}", f"want no more than the author keys given: {held}")
+    for wish in wishes:
+        if wish.threshold > 1 and not wish.keys:
+            raise Malformed(f"--threshold {wish.role}={wish.threshold}", f"want keys of the role {wish.role}, got none")
     roles = {
         wish.role: RoleKeys(threshold=wish.threshold, keys=wish.keys)
         for wish in wishes
@@ -65,7 +75,7 @@ def write_trust(roots: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> N
     checked = verify_roots(data, envelope, str(out))
     for path in (out, beside):
         if path.exists() or path.is_symlink():
-            raise Refused(str(path), "is there already, and trust anchors are never overwritten")
+            raise Malformed(str(path), "is there already, and trust anchors are never overwritten")
     if envelope is not None:
         write_durably(beside, envelope)
     write_durably(out, data)

@@ -87,6 +87,12 @@ class Envelope:
             }
         )
 
+    def with_strangers(self, source: str, keys: Iterable[PublicKey]) -> str:
+        """Return `source`, and whose signatures it claims to have besides those of `keys`. This proves nothing."""
+        known = {key.id for key in keys}
+        strangers = sorted({row.keyid or "a key without an id" for row in self.signatures} - known)
+        return f"{source} (signed by {', '.join(strangers)})" if strangers else source
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedPayload:

@@ -52,6 +52,7 @@ def verify_beside(data: bytes, envelope: bytes | None, demand: Demand, source: s
     if parsed.payload != data:
         raise BadEnvelope(beside, f"signs {Digest.of(parsed.payload)}, but {source} is {Digest.of(data)}")
     signers = signers_of(parsed, demand.keys)
+    beside = parsed.with_strangers(beside, demand.keys)
     if demand.allow_unsigned and len(signers) < demand.threshold:
         return ()
     if len(signers) < demand.threshold:

@@ -69,8 +69,8 @@ def test_a_galaxy_that_is_away_is_named_with_every_star_and_nothing_is_written(g
     galaxy.folder.rename(galaxy.folder.with_name("unplugged"))
     with pytest.raises(NoSolution) as caught:
         frozen(filled)
-    for word in ("2 stars cannot be pinned", "zlib: its galaxy core cannot be reached", "tool: ", "no galaxy is there"):
-        assert word in str(caught.value)
+    assert str(caught.value).startswith("2 stars come from galaxy core, which is not to be had: ")
+    assert str(caught.value).count("no galaxy is there") == 1
     assert not (filled / str(LOCK_PATH)).exists()
 
 
@@ -100,15 +100,17 @@ def test_a_star_that_upstream_recorded_cannot_be_pinned(filled: Path) -> None:
 
 def test_keys_that_are_no_longer_pinned_pin_nothing(filled: Path) -> None:
     (filled / "etc/cosmos/trust.toml").unlink()
-    with pytest.raises(NoSolution, match="cannot be pinned"):
+    with pytest.raises(NoSolution, match=r"is not to be had: .*want a signature by a pinned key"):
         frozen(filled)
 
 
 def test_settings_without_the_galaxy_are_told(filled: Path) -> None:
     with LiveRoot.open(filled) as root:
         write_settings(root, Settings())
-    with pytest.raises(NoSolution, match="its galaxy core cannot be reached"):
+    with pytest.raises(NoSolution) as caught:
         frozen(filled)
+    assert str(caught.value) == "2 stars come from galaxy core, which is not configured here"
+    assert (caught.value.hint or "").startswith("cosmos add-galaxy core URL")
 
 
 def test_a_circle_of_dependencies_is_named() -> None:

@@ -33,7 +33,7 @@ def test_without_openat2_nothing_is_opened(tmp_path: Path, code: int) -> None:
 
 
 def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorldFailed, match="nowhere"):
+    with pytest.raises(Malformed, match="nowhere: is no cosmos system"):
         LiveRoot.open(tmp_path / "nowhere")
 
 

@@ -15,7 +15,7 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.system import rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
-from cosmos.errors import Differs, NoSolution, WorldFailed
+from cosmos.errors import Differs, Malformed, WorldFailed
 from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import Version
@@ -219,7 +219,7 @@ def test_what_an_ordinary_user_cannot_read_is_an_error(
 
 
 def test_a_system_without_a_universe_is_no_success(tmp_path: Path) -> None:
-    with pytest.raises(NoSolution, match=r"universe.toml: is not there"):
+    with pytest.raises(Malformed, match=r"is no cosmos system: it has no /var/lib/cosmos/universe.toml"):
         verify_system(tmp_path)
 
 

@@ -218,9 +218,7 @@ def test_a_document_is_never_overwritten(typed: Typed, tmp_path: Path) -> None:
         (["--threshold", "galaxy=2"], "want keys of the role galaxy, got none"),
     ],
 )
-def test_a_slip_in_roles_or_thresholds_is_refused(
-    typed: Typed, tmp_path: Path, words: list[str], problem: str
-) -> None:
+def test_a_slip_in_roles_or_thresholds_is_refused(typed: Typed, tmp_path: Path, words: list[str], problem: str) -> None:
     made(typed, "root", "author")
     outcome = typed("stellar-trust-new", "--root", "keys/my-root.pub", *words)
     assert (outcome.code, problem in outcome.err) == (2, True), outcome.err

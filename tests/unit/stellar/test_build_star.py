@@ -279,3 +279,17 @@ def test_a_recipe_that_means_nothing_is_malformed(
 def test_the_epoch_can_be_given(make_folder: Make, workshop: Workshop) -> None:
     built = build_star(make_folder(HELLO, {"files/a": "a"}), replace(workshop, epoch=1234))
     assert {entry.mtime for entry in built.entries} == {1234}
+
+
+def test_a_star_that_depends_on_itself_is_not_built(make_folder: Make, workshop: Workshop) -> None:
+    with pytest.raises(Malformed, match="hello depends on itself"):
+        build_star(make_folder(HELLO + '[dependencies]\nhello = "*"\n', {"files/x": "x"}), workshop)
+
+
+def test_what_validate_calls_not_good_is_warned_of(make_folder: Make, stellar, tmp_path: Path) -> None:
+    folder = make_folder('name = "hello"\nversion = "1.0.0"\n', {"files/x": "x"})
+    said = stellar("build-star", folder, "--out", tmp_path).ok().err
+    assert "warning" in said
+    assert "it names no license" in said
+    folder = make_folder(HELLO, {"files/x": "x"})
+    assert "warning" not in stellar("build-star", folder, "--out", tmp_path).ok().err

@@ -19,7 +19,7 @@ from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star, content_of
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.index_galaxy import Indexed, index_galaxy, newest
-from cosmos.stellar.signing import sign_file, sign_files
+from cosmos.stellar.signing import envelope_of, sign_file, sign_files
 from cosmos.trust.dsse import Envelope, verify_envelope
 from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE
 from fakes.reporters import Remembering
@@ -53,7 +53,7 @@ def bytes_of(galaxy: GalaxyFolder) -> dict[str, bytes]:
 
 def test_a_new_galaxy_is_empty_and_is_not_begun_twice(galaxy: GalaxyFolder) -> None:
     assert galaxy.index().seq == 0
-    with pytest.raises(Refused, match="is there already"):
+    with pytest.raises(Malformed, match="is there already"):
         init_galaxy(galaxy.root, GalaxyName("other"), "", "2026.01.01")
 
 
@@ -223,3 +223,30 @@ def test_a_star_for_another_galaxy_is_stated_for_this_one(
     other = init_galaxy(tmp_path / "other", GalaxyName("other"), "", "2026.01.02")
     star = replace(built())
     assert [add_star(where, star, ()).statement.galaxy for where in (galaxy, other)] == ["core", "other"]
+
+
+def test_a_signature_under_another_version_is_named_before_it_goes(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey, reporter: Remembering
+) -> None:
+    author = key("author")
+    for version in ("1.0.0", "1.1.0"):
+        add_star(galaxy, built(version=version), [author])
+    one, other = galaxy.root / "stars/hello-1.0.0.toml", galaxy.root / "stars/hello-1.1.0.toml"
+    envelope_of(other).write_bytes(envelope_of(one).read_bytes())
+    index_galaxy(galaxy, authors=[author], galaxies=[], today="2026.02.03", reporter=reporter)
+    assert reporter.warnings == [
+        f"{envelope_of(other)}: was signed as hello-1.0.0, not as hello-1.1.0: the signature does not count"
+    ]
+
+
+def test_a_statement_under_another_version_is_named_with_its_signature(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey, reporter: Remembering
+) -> None:
+    add_star(galaxy, built(), [key("author")])
+    one, other = galaxy.root / "stars/hello-1.0.0.toml", galaxy.root / "stars/hello-7.0.0.toml"
+    other.write_bytes(one.read_bytes())
+    envelope_of(other).write_bytes(envelope_of(one).read_bytes())
+    index_galaxy(galaxy, authors=[], galaxies=[], today="2026.02.03", reporter=reporter)
+    assert reporter.warnings == [
+        f"{other}: is the statement of hello-1.0.0, and is passed over, and so is its signature"
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, Refused
+from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
@@ -49,7 +49,7 @@ def test_a_new_star_of_a_package_names_it(tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "hello").mkdir()
     (tmp_path / "hello/x").touch()
-    with pytest.raises(Refused, match="holds something"):
+    with pytest.raises(Malformed, match="holds something"):
         new_star(tmp_path / "hello", StarName("hello"), deb=None, description="", licence="")
     with pytest.raises(Malformed, match="--deb: want deb:NAME"):
         new_star(tmp_path / "other", StarName("other"), deb="No/Name", description="", licence="")

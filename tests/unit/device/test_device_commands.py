@@ -1,0 +1,63 @@
+"""What the commands on a system say where they cannot do what they were asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cosmos.device.settings import SETTINGS_PATH
+from cosmos.device.system import TRUST_PATH
+from fakes.programs import Cosmos
+
+COMMANDS = (
+    ("status",),
+    ("show", "s"),
+    ("install", "s"),
+    ("verify",),
+    ("freeze",),
+    ("list-galaxies",),
+    ("remove-galaxy", "core"),
+    ("add-galaxy", "core", "/galaxy"),
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_a_root_that_is_no_system_is_malformed_in_every_command(
+    cosmos: Cosmos, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    bare = tmp_path / "bare"
+    for root in (tmp_path / "nowhere", bare):
+        assert "is no cosmos system" in cosmos(*words, "--root", root).fails(2).err
+        bare.mkdir(exist_ok=True)
+    assert f"cosmos init --root {bare}" in cosmos(*words, "--root", bare).fails(2).err
+
+
+def test_without_anchors_the_operator_is_told_to_accept_some(galaxy, system: Path, cosmos: Cosmos) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    (system / TRUST_PATH.text).unlink()
+    said = cosmos("install", "s", "--root", system).fails(4).err
+    assert "no trust anchors were accepted for this system" in said
+    assert f"cosmos trust init FILE --sha256 DIGEST --root {system}" in said
+
+
+@pytest.mark.parametrize("url", ["ftp://host/galaxy", "deb:hello", "file://host/galaxy"])
+def test_an_address_that_nothing_opens_is_not_taken(system: Path, cosmos: Cosmos, url: str) -> None:
+    before = (system / SETTINGS_PATH.text).read_bytes()
+    cosmos("add-galaxy", "far", url, "--root", system).fails(2)
+    assert (system / SETTINGS_PATH.text).read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_warned_of(galaxy, system: Path, cosmos: Cosmos) -> None:
+    absent = cosmos("add-galaxy", "stick", galaxy.folder.with_name("absent"), "--root", system).ok()
+    assert "absent is no folder at the moment" in absent.err
+    assert cosmos("add-galaxy", "stick", galaxy.folder, "--root", system).ok().err == ""
+
+
+def test_hints_on_a_system_are_about_its_commands(galaxy, system: Path, cosmos: Cosmos) -> None:
+    galaxy.star("hello", files={"usr/f": b"s"})
+    clash = cosmos("install", "hello@^9", "--root", system).fails(3).err
+    missing = cosmos("install", "quux", "--root", system).fails(3).err
+    assert "cosmos show STAR" in clash
+    assert "cosmos add-galaxy NAME URL, for a galaxy that has quux" in missing
+    assert "image.toml" not in clash + missing
