@@ -107,7 +107,7 @@ def test_a_secret_appears_nowhere(image: ImageFixture, tmp_path: Path) -> None:
     watch.run("build", image.folder, *home, "--key", keys / "ship.key")
     watch.run("build", image.folder, *home, "--key", keys / "boss.key", code=4)
     watch.run("freeze", image.folder, *home, "--sign", keys / "ship.key", passphrase=f"not {PASSPHRASE}", code=4)
-    watch.run("freeze", image.folder, *home, "--sign", keys / "ship.pub", code=4)
+    watch.run("freeze", image.folder, *home, "--sign", keys / "ship.pub", code=2)
     seeds = [opened((keys / f"{name}.key").read_bytes(), PASSPHRASE.encode, name)[1] for name in ("boss", "ship")]
     assert watch.found([PASSPHRASE.encode(), *seeds]) == []
     assert watch.looks > 20, "it was watched while it signed"
