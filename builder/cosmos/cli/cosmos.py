@@ -21,7 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and look after the systems made of them.
 
-Building: new, freeze, build, verify, ls, cat, boot. On a system: init, install, status, verify, show, freeze.
+Building: new, freeze, build, verify, attest, ls, cat, boot, attach-signature.
+On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -46,6 +47,24 @@ def _trusting() -> _Commands:
     return trusting.COMMANDS
 
 
+def _releasing() -> _Commands:
+    from cosmos.cli.releasing import attach
+
+    return (attach,)
+
+
+def _syncing() -> _Commands:
+    from cosmos.cli.syncing import sync
+
+    return (sync,)
+
+
+def _attesting() -> _Commands:
+    from cosmos.cli.attesting import attest
+
+    return (attest,)
+
+
 def _stellar() -> _Commands:
     from cosmos.cli.stellar import stellar
 
@@ -56,6 +75,9 @@ _ROOMS: Final[Mapping[Callable[[], _Commands], str]] = {
     _building: "new freeze build verify ls cat boot",
     _device: "init add-galaxy remove-galaxy list-galaxies install status show",
     _trusting: "key trust",
+    _releasing: "attach-signature",
+    _syncing: "sync",
+    _attesting: "attest",
     _stellar: "stellar",
 }
 _WHERE: Final = {name: room for room, names in _ROOMS.items() for name in names.split()}
