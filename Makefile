@@ -53,6 +53,10 @@ check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit te
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n $(JOBS) -m 'not slow and not network' tests/house tests/unit builder
 
+.PHONY: mutants
+mutants: $(VENV)/dev.stamp ## take each protection away and see that a test notices: docs/security/objectives.toml
+	@$(BIN)/python tests/plugins/mutants.py
+
 .PHONY: golden
 golden: $(VENV)/dev.stamp ## write the golden files anew; look at the diff before you commit it
 	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden

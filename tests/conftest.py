@@ -11,6 +11,8 @@ import pytest
 from cosmos.cli.terminal import run
 from fakes.programs import Cosmos, Outcome
 
+pytest_plugins = ["pytester", "plugins.objectives"]  # pytester: the plugins' own tests run pytest
+
 REPO = Path(__file__).resolve().parent.parent
 
 

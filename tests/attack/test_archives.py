@@ -234,6 +234,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.objective("SO-18")
 @pytest.mark.parametrize("attack", HOSTILE)
 def test_a_hostile_archive_is_refused_by_name(attack: str) -> None:
     data, message = HOSTILE[attack]
@@ -274,6 +275,7 @@ def test_an_archive_that_is_cut_anywhere_is_refused(length: int) -> None:
         read_tar(whole[:length], SOURCE)
 
 
+@pytest.mark.objective("SO-19")
 def test_more_entries_than_declared_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(untar, "MAX_STAR_ENTRIES", 3)
     members = b"".join(member(b"f%d" % number) for number in range(4))
@@ -310,6 +312,7 @@ def zstd_frame(content: bytes, **options: bool) -> bytes:
     return zstandard.ZstdCompressor(level=3, **options).compress(content)
 
 
+@pytest.mark.objective("SO-19")
 def test_a_bomb_stops_at_the_signed_size() -> None:
     bomb = zstd_frame(bytes(64 << 20))
     with pytest.raises(Refused, match="holds more than 1000 bytes"):
@@ -318,17 +321,20 @@ def test_a_bomb_stops_at_the_signed_size() -> None:
         zst.gunzip_exactly(gzip.compress(bytes(64 << 20)), 1000, SOURCE)
 
 
+@pytest.mark.objective("SO-19")
 def test_a_bomb_that_does_not_state_its_size_stops_as_well() -> None:
     bomb = zstd_frame(bytes(64 << 20), write_content_size=False)
     with pytest.raises(Refused, match=r"more than was promised|not what was promised"):
         zst.decompress_exactly(bomb, 1000, SOURCE)
 
 
+@pytest.mark.objective("SO-19")
 def test_a_bomb_of_many_frames_stops_as_well() -> None:
     with pytest.raises(Refused, match="holds more than 100 bytes"):
         zst.decompress_exactly(zstd_frame(bytes(60)) * 2, 100, SOURCE)
 
 
+@pytest.mark.objective("SO-19")
 def test_frames_and_members_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zst, "MAX_FRAMES", 3)
     monkeypatch.setattr(zst, "MAX_GZIP_MEMBERS", 3)
@@ -374,6 +380,7 @@ def test_anything_after_the_last_frame_is_refused(tail: bytes) -> None:
         zst.gunzip_exactly(gzip.compress(b"x") + tail, 1, SOURCE)
 
 
+@pytest.mark.objective("SO-19")
 def test_a_window_larger_than_the_bound_is_refused() -> None:
     window_of_256_mib = bytes([(28 - 10) << 3])
     data = b"\x28\xb5\x2f\xfd\x00" + window_of_256_mib + b"\x09\x00\x00x"
@@ -413,6 +420,7 @@ def packed(tar: bytes) -> tuple[bytes, int]:
     return zst.compress([tar], 3), len(tar)
 
 
+@pytest.mark.objective("SO-18")
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -441,6 +449,7 @@ def test_a_star_of_another_suffix_is_refused(name: str) -> None:
         read_star(b"", name, 0)
 
 
+@pytest.mark.objective("SO-18")
 def test_a_script_name_does_not_lead_out() -> None:
     data, size = packed(FILE + END)
     with pytest.raises(Refused, match="its script's name"):
@@ -462,6 +471,7 @@ def test_a_maker_learns_at_once_of_what_no_reader_would_take(entry: Entry) -> No
         write_star(star, None, [entry], level=3)
 
 
+@pytest.mark.objective("SO-18")
 def test_reading_never_returns_what_python_would_write_outside() -> None:
     """The archive of CVE-2025-4517's class: symlinks that together lead out, then a file written through them."""
     chain = io.BytesIO()

@@ -54,6 +54,7 @@ CHANGES: dict[str, Callable[[ImageFixture], Path]] = {
 }
 
 
+@pytest.mark.objective("SO-03", "SO-17")
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 def test_a_changed_byte_in_a_galaxy_is_refused_before_anything_is_unpacked(
@@ -65,6 +66,7 @@ def test_a_changed_byte_in_a_galaxy_is_refused_before_anything_is_unpacked(
     build(image, cosmos, monkeypatch).fails(4)
 
 
+@pytest.mark.objective("SO-06", "SO-17")
 def test_a_changed_install_script_is_refused(
     image: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +79,7 @@ def test_a_changed_install_script_is_refused(
     build(image, cosmos, monkeypatch).fails(4)
 
 
+@pytest.mark.objective("SO-06")
 @pytest.mark.parametrize("size", [-1, 1])
 def test_an_archive_that_is_cut_or_grown_is_refused(
     image: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch, size: int
@@ -96,6 +99,7 @@ WRONG: dict[str, tuple[StarSpec, str]] = {
 }
 
 
+@pytest.mark.objective("SO-01")
 @pytest.mark.parametrize("what", WRONG)
 def test_a_star_that_is_not_what_it_is_signed_as_is_refused(
     image: ImageFixture, cosmos: Cosmos, what: str, tmp_path: Path
@@ -117,6 +121,7 @@ def test_a_star_that_is_not_what_it_is_signed_as_is_refused(
     assert not image.out.exists()
 
 
+@pytest.mark.objective("SO-04")
 def test_a_star_signed_for_another_galaxy_is_refused(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     other = make_galaxy(tmp_path / "other", "testing", (BASE, APP, META), image.signers)
     for file in other.path.rglob("app-2.0.0*"):
@@ -125,11 +130,13 @@ def test_a_star_signed_for_another_galaxy_is_refused(image: ImageFixture, cosmos
     assert "app-2.0.0" in failed.err
 
 
+@pytest.mark.objective("SO-05")
 def test_an_index_by_a_key_that_is_not_pinned_is_refused(image: ImageFixture, cosmos: Cosmos) -> None:
     make_galaxy(image.galaxy.path, "core", (BASE, APP, META), make_signers("stranger"), seq=2)
     cosmos("freeze", image.folder, "--home", image.home).fails(4)
 
 
+@pytest.mark.objective("SO-07")
 def test_a_rolled_back_index_is_refused(image: ImageFixture, cosmos: Cosmos) -> None:
     make_galaxy(image.galaxy.path, "core", (BASE, APP, META), image.signers, seq=2)
     cosmos("freeze", image.folder, "--home", image.home, "--upgrade").ok()
@@ -138,6 +145,7 @@ def test_a_rolled_back_index_is_refused(image: ImageFixture, cosmos: Cosmos) -> 
     assert "seq" in failed.err
 
 
+@pytest.mark.objective("SO-06")
 def test_a_later_snapshot_does_not_stop_a_locked_build(image: ImageFixture, cosmos: Cosmos) -> None:
     """A lock pins; what the galaxy adds afterwards is nothing to it."""
     newer = StarSpec("base", "1.3.0", {"bin/tool": b"new"})
@@ -150,11 +158,13 @@ def test_a_later_snapshot_does_not_stop_a_locked_build(image: ImageFixture, cosm
     assert cosmos("cat", image.out, "usr/bin/tool").ok().out == "tool" * 1000
 
 
+@pytest.mark.objective("SO-01")
 def test_without_trust_anchors_nothing_is_built(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     failed = cosmos("build", image.folder, "--home", tmp_path / "empty").fails(4)
     assert "hint: cosmos trust init" in failed.err
 
 
+@pytest.mark.objective("SO-15")
 def test_a_lock_with_a_star_taken_out_by_hand_is_refused(image: ImageFixture, cosmos: Cosmos) -> None:
     lock = image.folder / "universe.lock.toml"
     text = lock.read_text()
@@ -165,6 +175,7 @@ def test_a_lock_with_a_star_taken_out_by_hand_is_refused(image: ImageFixture, co
     assert failed.code in (2, 3), failed.err
 
 
+@pytest.mark.objective("SO-25")
 def test_every_changed_byte_of_a_release_is_found_and_its_file_named(image: ImageFixture, cosmos: Cosmos) -> None:
     cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
     cosmos("verify", image.out, "--key", image.public_key).ok()
@@ -180,6 +191,7 @@ def test_every_changed_byte_of_a_release_is_found_and_its_file_named(image: Imag
     cosmos("verify", image.out, "--key", image.public_key).ok()
 
 
+@pytest.mark.objective("SO-25")
 def test_a_missing_an_added_and_a_linked_file_of_a_release_are_named(image: ImageFixture, cosmos: Cosmos) -> None:
     cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
     added = image.out / "backdoor"
@@ -193,6 +205,7 @@ def test_a_missing_an_added_and_a_linked_file_of_a_release_are_named(image: Imag
     assert "manifest.txt" in cosmos("verify", image.out, "--key", image.public_key).fails(7).err
 
 
+@pytest.mark.objective("SO-25")
 def test_a_release_by_another_key_is_refused(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
     other = tmp_path / "other.pub"
@@ -200,11 +213,13 @@ def test_a_release_by_another_key_is_refused(image: ImageFixture, cosmos: Cosmos
     assert "RELEASE.json" in cosmos("verify", image.out, "--key", other).fails(4).err
 
 
+@pytest.mark.objective("SO-25")
 def test_an_unsigned_release_does_not_verify(image: ImageFixture, cosmos: Cosmos) -> None:
     cosmos("build", image.folder, "--home", image.home).ok()
     cosmos("verify", image.out, "--key", image.public_key).fails(4)
 
 
+@pytest.mark.objective("SO-06")
 def test_a_damaged_store_is_found(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     """A cached layer is a trust boundary: its digest is checked whenever it is used."""
     cosmos("build", image.folder, "--home", image.home).ok()

@@ -77,6 +77,7 @@ def install(root: LiveRoot) -> None:
             laying.publish()
 
 
+@pytest.mark.objective("SO-18")
 def test_a_folder_exchanged_at_any_step_never_leads_a_writer_outside(tmp_path: Path) -> None:
     refused = 0
     for step in range(MOST_STEPS):
@@ -97,6 +98,7 @@ def test_a_folder_exchanged_at_any_step_never_leads_a_writer_outside(tmp_path: P
     assert refused > 20, "the attack came too late to matter"
 
 
+@pytest.mark.objective("SO-18")
 def test_a_folder_exchanged_at_any_step_never_shows_the_host(tmp_path: Path) -> None:
     for step in range(MOST_STEPS):
         inside, outside = a_system(tmp_path / str(step))
@@ -109,6 +111,7 @@ def test_a_folder_exchanged_at_any_step_never_shows_the_host(tmp_path: Path) -> 
             return
 
 
+@pytest.mark.objective("SO-18")
 def test_state_below_a_planted_link_stays_inside(tmp_path: Path) -> None:
     inside, outside = tmp_path / "root", tmp_path / "outside"
     inside.mkdir()

@@ -116,6 +116,7 @@ def test_an_archive_with_no_stated_end_is_counted(tmp_path: Path) -> None:
             archive(carrier_of(server, tmp_path), 6)
 
 
+@pytest.mark.objective("SO-06")
 @pytest.mark.parametrize("length", ["Content-Length: 99", "Content-Length: 101"])
 def test_a_stated_length_that_is_not_the_pinned_one_is_refused_before_the_body(tmp_path: Path, length: str) -> None:
     with raw_server(said("200 OK", length, body=b"x" * 101)) as server:
@@ -144,6 +145,7 @@ def endless_without_length(head: bytes) -> Iterable[bytes]:
         yield b"x" * 65536
 
 
+@pytest.mark.objective("SO-19")
 @pytest.mark.parametrize("answer", [endless, endless_without_length])
 def test_endless_data_stops_at_the_bound(tmp_path: Path, answer: object) -> None:
     with raw_server(answer) as server:
@@ -154,6 +156,7 @@ def test_endless_data_stops_at_the_bound(tmp_path: Path, answer: object) -> None
     assert waiting(tmp_path) == []
 
 
+@pytest.mark.objective("SO-19")
 def test_endless_headers_and_endless_interim_answers_stop(tmp_path: Path) -> None:
     def interim(head: bytes) -> Iterable[bytes]:
         return itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -20,6 +20,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.dsse import BadEnvelope, NotSigned, Signature, assemble, pae
+from cosmos.trust.floors import Floors
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_release
@@ -106,22 +107,26 @@ def test_an_honest_statement_passes() -> None:
     assert verified.signers == (CAROL.public.id,)
 
 
+@pytest.mark.objective("SO-01")
 def test_a_star_that_is_not_signed_is_refused() -> None:
     with pytest.raises(NotSigned, match=r"is not signed: there is no \.dsse file beside it"):
         judged(envelope=None)
 
 
+@pytest.mark.objective("SO-01")
 def test_a_star_signed_by_a_key_that_is_not_pinned_is_refused() -> None:
     with pytest.raises(NotSigned):
         judged(envelope=MALLORY.sign(STAR_TYPE, STATEMENT))
 
 
+@pytest.mark.objective("SO-01")
 def test_a_star_signed_by_a_key_of_another_role_is_refused() -> None:
     for key in (ROOT, MIRROR, SHIP):
         with pytest.raises(NotSigned):
             judged(envelope=by_any_role(key, STAR_TYPE, STATEMENT))
 
 
+@pytest.mark.objective("SO-01")
 def test_a_star_outside_its_author_s_scope_is_refused() -> None:
     roots = dataclasses.replace(ROOTS, authors=(AuthorKey(key=CAROL.public, galaxies=("core",), stars=("bash",)),))
     with pytest.raises(NotSigned):
@@ -131,11 +136,13 @@ def test_a_star_outside_its_author_s_scope_is_refused() -> None:
         judged(roots=roots)
 
 
+@pytest.mark.objective("SO-12")
 def test_a_star_by_a_revoked_author_is_refused() -> None:
     with pytest.raises(NotSigned):
         judged(roots=dataclasses.replace(ROOTS, revoked=(Revoked(key=CAROL.public.id, reason="stolen"),)))
 
 
+@pytest.mark.objective("SO-04")
 @pytest.mark.parametrize(
     ("field", "problem"),
     [
@@ -157,12 +164,14 @@ def test_a_star_for_any_machine_runs_on_each() -> None:
     assert judged(other, CAROL.sign(STAR_TYPE, other), machine=Arch("x86_64")).statement.star.arch == "any"
 
 
+@pytest.mark.objective("SO-04")
 def test_a_statement_of_another_star_under_this_name_is_refused_although_validly_signed() -> None:
     other = statement(version="1.2.0")
     with pytest.raises(BadEnvelope, match=r"signs sha256:.*, but .* is sha256:"):
         judged(STATEMENT, CAROL.sign(STAR_TYPE, other))
 
 
+@pytest.mark.objective("SO-03")
 def test_a_swapped_statement_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(BadEnvelope):
         judged(b"\xff this is not even TOML")
@@ -170,6 +179,7 @@ def test_a_swapped_statement_is_refused_before_it_is_parsed() -> None:
         judged(b"\xff", MALLORY.sign(STAR_TYPE, b"\xff"))
 
 
+@pytest.mark.objective("SO-03")
 def test_every_flipped_byte_of_a_statement_is_refused_with_exit_code_4() -> None:
     for place in range(len(STATEMENT)):
         data = bytearray(STATEMENT)
@@ -179,6 +189,7 @@ def test_every_flipped_byte_of_a_statement_is_refused_with_exit_code_4() -> None
         assert caught.value.exit_code == 4
 
 
+@pytest.mark.objective("SO-03")
 def test_no_flipped_byte_of_an_envelope_leads_to_anything_but_this_statement_or_a_refusal() -> None:
     passed = []
     for place in range(len(SIGNED)):
@@ -193,12 +204,14 @@ def test_no_flipped_byte_of_an_envelope_leads_to_anything_but_this_statement_or_
     assert passed == list(range(hint, hint + len(CAROL.public.id))), "only the key id is a mere hint"
 
 
+@pytest.mark.objective("SO-04")
 def test_a_signature_for_another_kind_of_document_is_refused() -> None:
     for kind in (GALAXY_TYPE, IN_TOTO_TYPE):
         with pytest.raises(BadEnvelope, match="want a signature for"):
             judged(envelope=by_any_role(CAROL, kind, STATEMENT))
 
 
+@pytest.mark.objective("SO-02")
 def test_one_author_does_not_make_two() -> None:
     two = dataclasses.replace(ROOTS, author_threshold=2)
     row = CAROL.signature(STAR_TYPE, STATEMENT)
@@ -208,6 +221,7 @@ def test_one_author_does_not_make_two() -> None:
     assert len(judged(envelope=both, roots=two).signers) == 2
 
 
+@pytest.mark.objective("SO-02")
 def test_a_second_author_who_may_not_sign_this_star_does_not_count() -> None:
     libc = statement(name="libc")
     both = [key.signature(STAR_TYPE, libc) for key in (CAROL, DAVE)]  # DAVE's scope is zlib alone
@@ -224,13 +238,14 @@ def test_a_second_author_who_may_not_sign_this_star_does_not_count() -> None:
         )
 
 
+@pytest.mark.objective("SO-09")
 def test_a_star_below_the_operator_s_floor_is_refused() -> None:
-    floor = dataclasses.replace(ROOTS, star_floors={ZLIB: Version.parse("1.3.2")})
+    floor = dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: Version.parse("1.3.2")}))
     with pytest.raises(Refused, match=r"1\.3\.1 lies below the floor of 1\.3\.2"):
         judged(roots=floor)
     with pytest.raises(Refused, match="below the floor"):
         judged(roots=floor, envelope=None, allow_unsigned=True)
-    assert judged(roots=dataclasses.replace(ROOTS, star_floors={ZLIB: V131}))
+    assert judged(roots=dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: V131})))
 
 
 def test_unsigned_passes_only_where_the_operator_said_so_and_names_no_signer() -> None:
@@ -246,6 +261,7 @@ def test_where_unsigned_is_allowed_an_envelope_over_other_bytes_is_refused_all_t
         judged(envelope=b"{}", allow_unsigned=True)
 
 
+@pytest.mark.objective("SO-04")
 def test_where_unsigned_is_allowed_the_wrong_name_is_refused_all_the_same() -> None:
     with pytest.raises(Refused, match="is signed for star libz"):
         judged(statement(name="libz"), None, allow_unsigned=True)
@@ -282,6 +298,7 @@ def test_an_honest_index_passes() -> None:
     assert (verified.index.seq, verified.signers, verified.digest) == (7, (MIRROR.public.id,), Digest.of(INDEX))
 
 
+@pytest.mark.objective("SO-05")
 def test_an_index_by_an_author_or_by_no_one_is_refused() -> None:
     with pytest.raises(NotSigned):
         judged_index(INDEX, by_any_role(CAROL, GALAXY_TYPE, INDEX))
@@ -289,12 +306,14 @@ def test_an_index_by_an_author_or_by_no_one_is_refused() -> None:
         judged_index(INDEX, None)
 
 
+@pytest.mark.objective("SO-12")
 def test_an_index_by_a_revoked_key_is_refused() -> None:
     revoked = dataclasses.replace(ROOTS, revoked=(Revoked(key=MIRROR.public.id, reason=""),))
     with pytest.raises(NotSigned):
         judged_index(INDEX, MIRROR.sign(GALAXY_TYPE, INDEX), roots=revoked)
 
 
+@pytest.mark.objective("SO-03")
 def test_every_flipped_byte_of_an_index_is_refused_with_exit_code_4() -> None:
     envelope = MIRROR.sign(GALAXY_TYPE, INDEX)
     for place in range(len(INDEX)):
@@ -304,6 +323,7 @@ def test_every_flipped_byte_of_an_index_is_refused_with_exit_code_4() -> None:
             judged_index(bytes(data), envelope)
 
 
+@pytest.mark.objective("SO-04")
 def test_the_index_of_another_galaxy_is_refused() -> None:
     other = index_document(name=GalaxyName("extra"))
     with pytest.raises(Refused, match="is the index of galaxy extra, but core was asked for"):
@@ -312,8 +332,9 @@ def test_the_index_of_another_galaxy_is_refused() -> None:
         judged_index(other, None, allow_unsigned=True)
 
 
+@pytest.mark.objective("SO-09")
 def test_an_index_below_the_operator_s_floor_is_refused() -> None:
-    floor = dataclasses.replace(ROOTS, galaxy_floors={CORE: 8})
+    floor = dataclasses.replace(ROOTS, floors=Floors(galaxies={CORE: 8}))
     with pytest.raises(Refused, match="seq 7 lies below the floor of 8"):
         judged_index(INDEX, MIRROR.sign(GALAXY_TYPE, INDEX), roots=floor)
     with pytest.raises(Refused, match="seq 7 lies below the floor of 8"):
@@ -335,6 +356,7 @@ INCONSISTENT: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.objective("SO-05")
 @pytest.mark.parametrize(("changes", "problem"), INCONSISTENT.values(), ids=INCONSISTENT)
 def test_an_index_that_contradicts_itself_is_refused(changes: dict[str, Any], problem: str) -> None:
     other = index_document(**changes)
@@ -376,6 +398,7 @@ def test_the_archive_that_the_lock_pins_passes() -> None:
     assert verify_archive(ARCHIVE, locked()).data == ARCHIVE
 
 
+@pytest.mark.objective("SO-03")
 def test_an_archive_of_another_size_or_content_is_refused() -> None:
     with pytest.raises(Refused, match=r"^zlib-1\.3\.1: the lock names 32 bytes, but the archive has 33"):
         verify_archive(ARCHIVE + b"!", locked())
@@ -383,6 +406,7 @@ def test_an_archive_of_another_size_or_content_is_refused() -> None:
         verify_archive(ARCHIVE[:-1] + b"!", locked())
 
 
+@pytest.mark.objective("SO-01")
 def test_no_one_else_makes_a_verified_thing() -> None:
     with pytest.raises(TypeError, match="comes from verify_archive alone"):
         VerifiedArchive(star=locked(), data=b"evil", seal=object())  # type: ignore[arg-type]  # that is the attack
@@ -392,6 +416,7 @@ def test_no_one_else_makes_a_verified_thing() -> None:
         VerifiedIndex(index=GalaxyIndex(name=CORE), digest=Digest.of(b""), signers=(), seal=object())  # type: ignore[arg-type]  # the attack
 
 
+@pytest.mark.objective("SO-03")
 def test_a_verified_archive_does_not_survive_a_swap_of_its_bytes() -> None:
     verified = verify_archive(ARCHIVE, locked())
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -407,10 +432,12 @@ def judged_release(document: bytes, envelope: bytes | None, key: PublicKey = SHI
     return verify_release(document, envelope, keys=[key], source="RELEASE.json").signers
 
 
+@pytest.mark.objective("SO-25")
 def test_an_honest_release_passes_with_nothing_but_the_public_key() -> None:
     assert judged_release(RELEASE, SHIP.sign(IN_TOTO_TYPE, RELEASE)) == (SHIP.public.id,)
 
 
+@pytest.mark.objective("SO-25")
 def test_a_release_by_another_key_by_no_one_or_of_another_kind_is_refused() -> None:
     with pytest.raises(NotSigned):
         judged_release(RELEASE, SHIP.sign(IN_TOTO_TYPE, RELEASE), CAROL.public)
@@ -420,6 +447,7 @@ def test_a_release_by_another_key_by_no_one_or_of_another_kind_is_refused() -> N
         judged_release(RELEASE, by_any_role(SHIP, STAR_TYPE, RELEASE))
 
 
+@pytest.mark.objective("SO-25")
 @pytest.mark.parametrize("bit", [1, 0x20, 0x80])
 def test_every_flipped_byte_of_a_release_or_its_envelope_is_refused_with_exit_code_4(bit: int) -> None:
     envelope = SHIP.sign(IN_TOTO_TYPE, RELEASE)

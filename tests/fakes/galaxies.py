@@ -18,6 +18,7 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.keyring.anchors import accept_trust, home_anchor
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.keyring.state import home_state
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.star import Star, StarType
@@ -132,7 +133,8 @@ def make_home(home: Path, signers: Signers) -> Path:
     """Return a builder's home that has accepted the signers' trust anchors."""
     home.mkdir(parents=True, exist_ok=True)
     trust = signers.write_trust(home / "given-trust.toml")
-    accept_trust(trust, Digest.of(trust.read_bytes()), home_anchor(home))
+    anchor = accept_trust(trust, Digest.of(trust.read_bytes()), home_anchor(home))
+    home_state(home).change(lambda memory: memory.with_trust(anchor.roots.version, anchor.digest, str(trust)))
     return home
 
 

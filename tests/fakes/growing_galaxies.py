@@ -20,6 +20,7 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.keyring.anchors import accept_trust, home_anchor
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.keyring.state import home_state
 from cosmos.model.galaxy import Listed
 from cosmos.model.names import GalaxyName, KeyName
 from fakes.galaxies import ROLES, GalaxyFixture, Signers, StarSpec, make_galaxy, write_index, write_spec
@@ -34,6 +35,7 @@ def pin(signers: Signers, home: Path, **fields: Any) -> None:
     """Accept trust anchors for `signers` in a builder's home, in place of any that were there."""
     data = tomli_w.dumps(replace(signers.roots(), **fields).to_toml()).encode()
     home_anchor(home).unlink(missing_ok=True)
+    home_state(home).path.unlink(missing_ok=True)
     home.mkdir(parents=True, exist_ok=True)
     (home / "trust-to-accept.toml").write_bytes(data)
     accept_trust(home / "trust-to-accept.toml", Digest.of(data), home_anchor(home))

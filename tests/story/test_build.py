@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+import cosmos
 from cosmos.digest import Digest
 from fakes.galaxies import StarSpec, make_galaxy
 from fakes.images import APP, BASE, META, ImageFixture, make_image, write_image
@@ -48,6 +49,7 @@ def built(frozen: ImageFixture, cosmos: Cosmos) -> ImageFixture:
     return frozen
 
 
+@pytest.mark.objective("SO-25")
 def test_a_release_holds_what_proves_it(built: ImageFixture) -> None:
     assert sorted(file.name for file in built.out.iterdir()) == [
         "RELEASE.json",
@@ -227,9 +229,11 @@ def test_keep_root_writes_the_tree_to_look_at(frozen: ImageFixture, cosmos: Cosm
     assert str((tmp_path / "root" / "bin").readlink()) == "usr/bin"
 
 
+SOURCE_ROOT = Path(cosmos.__file__).parent.parent  # the program under test, wherever this checkout lies
 Perturbation = Callable[[Path], dict[str, str]]
 
 
+@pytest.mark.objective("SO-24")
 def test_the_same_lock_gives_the_same_bytes_whatever_the_surroundings(tmp_path: Path) -> None:
     """Another folder, umask, time zone, locale, hash seed, number of jobs, keys and home: the same image."""
     releases = []
@@ -241,7 +245,7 @@ def test_the_same_lock_gives_the_same_bytes_whatever_the_surroundings(tmp_path: 
     ):
         image = make_image(tmp_path / f"some{'where' * number}", (BASE, APP, META), tables=OUTPUTS)
         run = [sys.executable, "-c", "from cosmos.cli.cosmos import main; main()"]
-        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(SOURCE_ROOT), **environment}
         for words in (["freeze", image.folder], ["build", image.folder, "--jobs", jobs, "--key", image.secret_key]):
             subprocess.run(
                 [*run, *words, "--home", image.home], check=True, env=env, umask=umask, capture_output=True, cwd="/"

@@ -51,6 +51,7 @@ def work(tmp_path: Path) -> Path:
 
 def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
     environ = {"PATH": f"{work.parent / 'bin'}{os.pathsep}{os.defpath}", "HOME": str(work)}
+    environ["PYTHONPATH"] = str(repo / "builder")
     digest = Digest.of((work / "trust.toml").read_bytes())
     commands = shown((repo / "docs/device.md").read_text())
     assert len(commands) >= 13

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from cosmos.build.acquiring import acquire_all
 from cosmos.build.definition import read_definition, read_lock
 from cosmos.build.freeze import FrozenLock, Upgrade, check, freeze
-from cosmos.build.image import acquire_all
 from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.errors import Differs, NoSolution, Refused, WorldFailed
@@ -24,6 +24,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.names import KeyName, StarName
 from cosmos.model.version import Version
 from cosmos.transport.carrier import NotThere
+from cosmos.trust.floors import Floors
 from cosmos.trust.roots import AuthorKey
 from fakes.galaxies import Signers, StarSpec
 from fakes.growing_galaxies import GrowingGalaxy, grow_galaxy, make_upstream_galaxy, new_signers, pin
@@ -211,6 +212,7 @@ def test_a_failed_freeze_leaves_the_old_lock(site: Site) -> None:
 # Trust.
 
 
+@pytest.mark.objective("SO-05")
 def test_a_star_that_no_pinned_key_signed_is_refused(site: Site) -> None:
     stranger = SecretKey.generate(KeyName("mallory"), "author")
     site.galaxy.add(StarSpec("nano", "8.0.0"), author=stranger)
@@ -219,18 +221,21 @@ def test_a_star_that_no_pinned_key_signed_is_refused(site: Site) -> None:
     assert not site.lock_file.exists()
 
 
+@pytest.mark.objective("SO-04")
 def test_a_star_that_was_signed_for_another_galaxy_is_refused(site: Site) -> None:
     site.galaxy.add(StarSpec("nano", "8.0.0"), galaxy="other")
     with pytest.raises(Refused, match="signed for galaxy other"):
         site.freeze()
 
 
+@pytest.mark.objective("SO-01")
 def test_a_key_that_was_pinned_for_other_stars_is_refused(site: Site) -> None:
     pin(site.keys, site.home, authors=(AuthorKey(key=site.keys["author"].public, galaxies=("*",), stars=("lib*",)),))
     with pytest.raises(Refused):
         site.freeze()
 
 
+@pytest.mark.objective("SO-03")
 @pytest.mark.parametrize("file", ["meta.toml", "meta.toml.dsse", "stars/nano-7.2.0.toml", "stars/nano-7.2.0.toml.dsse"])
 def test_one_changed_byte_in_a_signed_document_is_refused(site: Site, file: str) -> None:
     data = bytearray(site.galaxy.file(file).read_bytes())
@@ -247,6 +252,7 @@ def test_a_document_without_its_signature_is_refused(site: Site, file: str) -> N
         site.freeze()
 
 
+@pytest.mark.objective("SO-05")
 def test_a_statement_that_the_index_does_not_list_is_refused(site: Site) -> None:
     row, other = site.galaxy.rows["nano", "7.2.0"], site.galaxy.rows["zlib", "1.3.1"]
     site.galaxy.rows["nano", "7.2.0"] = replace(row, statement=other.statement)
@@ -263,6 +269,7 @@ def test_an_index_that_lists_another_archive_than_the_author_signed_is_refused(s
         site.freeze()
 
 
+@pytest.mark.objective("SO-07")
 def test_a_galaxy_that_was_rolled_back_is_refused(site: Site) -> None:
     site.galaxy.add(StarSpec("zlib", "1.4.0"))
     site.freeze()
@@ -272,6 +279,7 @@ def test_a_galaxy_that_was_rolled_back_is_refused(site: Site) -> None:
         site.freeze(upgrade="all")
 
 
+@pytest.mark.objective("SO-07")
 def test_a_galaxy_that_tells_one_number_two_ways_is_refused(site: Site) -> None:
     site.freeze()
     site.galaxy.withdraw("nano", "7.2.0")
@@ -280,14 +288,16 @@ def test_a_galaxy_that_tells_one_number_two_ways_is_refused(site: Site) -> None:
         site.freeze()
 
 
+@pytest.mark.objective("SO-09")
 def test_a_version_below_the_operators_floor_is_not_chosen(site: Site) -> None:
-    pin(site.keys, site.home, star_floors={StarName("zlib"): Version.parse("1.4.0")})
+    pin(site.keys, site.home, floors=Floors(stars={StarName("zlib"): Version.parse("1.4.0")}))
     with pytest.raises(NoSolution, match=r"nano 7.2.0 wants zlib"):
         site.freeze()
     site.galaxy.add(StarSpec("zlib", "1.4.0"))
     assert stars(site.freeze()) == ["zlib-1.4.0", "nano-7.2.0"]
 
 
+@pytest.mark.objective("SO-12")
 def test_a_kept_statement_is_verified_again_under_the_keys_of_today(site: Site) -> None:
     site.freeze()
     pin(new_signers(), site.home)
@@ -415,6 +425,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "create_connection", refuse)
 
 
+@pytest.mark.objective("SO-16")
 def test_offline_the_snapshot_of_the_old_lock_is_resolved_again(site: Site, no_sockets: None) -> None:
     site.wish({"zlib": "*", "nano": "*"})
     site.freeze()
@@ -423,6 +434,7 @@ def test_offline_the_snapshot_of_the_old_lock_is_resolved_again(site: Site, no_s
     assert stars(site.freeze(offline=True)) == ["zlib-1.3.1"]
 
 
+@pytest.mark.objective("SO-16")
 def test_offline_what_the_store_lacks_is_named(site: Site, no_sockets: None) -> None:
     site.wish({"zlib": "*"})
     site.freeze()
@@ -433,6 +445,7 @@ def test_offline_what_the_store_lacks_is_named(site: Site, no_sockets: None) -> 
     assert "without --offline" in str(caught.value.hint)
 
 
+@pytest.mark.objective("SO-16")
 def test_offline_without_a_lock_there_is_no_snapshot_to_go_by(site: Site, no_sockets: None) -> None:
     with pytest.raises(WorldFailed, match="core: its index cannot be read offline"):
         site.freeze(offline=True)
@@ -516,6 +529,7 @@ def test_an_archive_of_upstream_that_its_own_index_does_not_know_is_refused(site
         site.freeze()
 
 
+@pytest.mark.objective("SO-06")
 def test_a_manifest_of_upstream_that_changed_after_it_was_frozen_is_refused_by_the_build(site: Site) -> None:
     path = make_upstream_galaxy(site.folder, "up", [ZLIB])
     site.wish({"zlib": "*"}, galaxies={"up": {"url": "../up", "allow-unsigned": True}})

@@ -77,6 +77,7 @@ def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset
         stars=tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
         ),
+        trust=world.locked_trust,
     )
     data = lock_bytes(lock, definition.lock_file)
     _report_exchanged(old, lock, world.reporter)
@@ -124,7 +125,10 @@ def _opened(definition: Definition, world: World, old: Lock | None) -> dict[Gala
         if asked.allow_unsigned:
             world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
         source = world.source(asked.name, asked.url, definition.folder)
-        opened[asked.name] = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
+        galaxy = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
+        if source.carrier is not None:
+            world.remember(galaxy.remembered)
+        opened[asked.name] = galaxy
     return opened
 
 

@@ -6,30 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos.build.acquiring import acquire_lock
 from cosmos.build.definition import Definition, read_lock
 from cosmos.build.drafts import draft_beside, sweep_beside
 from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
 from cosmos.build.keep_root import write_root
 from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
-from cosmos.build.policy import demand_allowed
-from cosmos.build.publish import describe, publish, sign
+from cosmos.build.policy import demand_policy
+from cosmos.build.powers import demand_allowed
+from cosmos.build.publish import Signing, describe, publish, sign
 from cosmos.build.receipts import RECEIPTS_FILE, receipts
+from cosmos.build.signed_lock import demand_signed_lock, lock_envelope
 from cosmos.build.template import RenderedTemplate, render_template
 from cosmos.build.world import World
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
-from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
-from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, check_closed, demand_stored
-from cosmos.staging.source import Source
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
@@ -46,7 +46,8 @@ class BuildOptions:
     jobs: int
     identity: str
     level: int | None = None
-    key: SecretKey | None = None
+    key: Signing = None
+    accept_revoked: frozenset[str] = frozenset()
     keep_root: Path | None = None
     safe: bool = False
 
@@ -66,13 +67,15 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
     sweep_beside(options.out)
     world.store.sweep()
-    lock, lock_data = fresh_lock(definition, world)
-    acquired = acquire_all(lock, definition, world)  # fetch and verify everything, before anything is unpacked
+    lock, lock_files = fresh_lock(definition, world)
+    # fetch and verify everything, before anything is unpacked
+    acquired = acquire_lock(lock, definition, world, options.accept_revoked)
+    demand_policy(definition.image.policy, acquired.stars, world)
     template = rendered(definition)
     level = options.level or lock.build.level
     workshop = Workshop(
         store=world.store,
-        acquired=acquired,
+        acquired=acquired.stars,
         epoch=lock.build.source_date_epoch,
         paths=PathMap(links={bytes(top): folder for top, folder in template.path_map.items()}),
         level=level,
@@ -91,12 +94,11 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         for output in definition.image.outputs:
             write_output(output, definition.image, tree, folder, {"content-root": str(root)})
         write_binary(tree, folder)
-        write_durably(folder / MANIFEST_FILE, manifest(overlaid.lines.values()))
-        write_durably(folder / LOCK_FILE, lock_data)
-        write_durably(folder / RECEIPTS_FILE, receipts(layers, finish_receipt))
-        release = describe(definition, lock, folder, root, level)
-        if options.key is not None:
-            sign(folder, release, options.key, definition, lock)
+        texts = {MANIFEST_FILE: manifest(overlaid.lines.values()), RECEIPTS_FILE: receipts(layers, finish_receipt)}
+        for name, data in {**texts, **lock_files}.items():
+            write_durably(folder / name, data)
+        release = describe(definition, lock, folder, root, level, acquired.accepted)
+        sign(folder, release, options.key, definition, lock)
         if options.keep_root is not None:
             write_root(tree.entries(), options.keep_root, world.reporter)
         changed = publish(folder, options.out, world.reporter)  # last: a build that fails leaves what stood there
@@ -104,10 +106,15 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     return Built(folder=options.out, release=release, content_root=root, signed=signed, changed=changed)
 
 
-def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
-    """Return the lock and its bytes; raises `NoSolution` where it no longer answers the image definition."""
+def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str, bytes]]:
+    """Return the lock, and its files by name: its bytes, and the signature beside it.
+
+    Raises `Refused` for a lock that the image wants signed and that is not, `NoSolution` where it no longer answers the
+    image definition.
+    """
     unique_names(definition.image)
     lock, data = read_lock(definition)
+    envelope = demand_signed_lock(definition, world, data)
     stale = differences(lock, definition.image, definition.constellations)
     if stale:
         raise NoSolution(
@@ -126,30 +133,8 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, bytes]:
             f"the lock pins zstd {lock.build.zstd}, but this is {ZSTD_VERSION}: "
             "the contents will be the same, the packed bytes may not"
         )
-    return lock, data
-
-
-def acquire_all(lock: Lock, definition: Definition, world: World) -> dict[StarName, Acquired]:
-    """Return every locked star, fetched and verified, in lock order."""
-    total = sum(star.size_bytes for star in lock.stars)
-    world.reporter.step(f"fetch and verify {len(lock.stars)} stars, {total} bytes")
-    roots = world.roots(signed=any(not galaxy.allow_unsigned for galaxy in lock.galaxies))
-    sources: dict[str, Source] = {
-        galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies
-    }
-    if world.offline:
-        demand_stored(lock, world.store)
-    indexes = {galaxy.name: acquire_index(galaxy, sources[galaxy.name], roots) for galaxy in lock.galaxies}
-    acquired: dict[StarName, Acquired] = {}
-    done = 0
-    for star in lock.stars:
-        acquired[star.name] = acquire_star(
-            lock, star, indexes[star.galaxy], sources[star.galaxy], roots, _counting(world, star.id, done, total)
-        )
-        done += star.size_bytes
-        world.reporter.progress(star.id, done, total)
-    check_closed(acquired)
-    return acquired
+    beside = {} if envelope is None else {lock_envelope(definition).name: envelope}
+    return lock, {LOCK_FILE: data, **beside}
 
 
 def rendered(definition: Definition) -> RenderedTemplate:
@@ -247,7 +232,3 @@ def _star_layers(
 
 def _opener(workshop: Workshop, name: StarName, key: Digest, dropped: frozenset[TreePath]) -> Callable[[], PackedLayer]:
     return lambda: workshop.packed(name, key, dropped)
-
-
-def _counting(world: World, what: str, before: int, total: int) -> Callable[[int], None]:
-    return lambda done: world.reporter.progress(what, before + done, total)

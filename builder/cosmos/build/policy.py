@@ -1,63 +1,115 @@
-"""What a star may do in this image: decided by the operator's `[policy]`, never by the star.
+"""What an image's policy demands of every star besides its author's signature: the log, and badges.
 
-    run      run programs at installation (in a sandbox of its own)
-    setuid   ship files that run with their owner's or group's rights
-    setcap   ship files with capabilities
-    mknod    make devices
-    chown    give files to others than root
-    outside  lay anything outside /usr and /etc
+    [policy]
+    log = true                     every star is in its galaxy's log, and the log continues the one that is remembered
+    badges = { test = 2 }          two pinned attesters have said of every star's archive that its test passed
 
-A layer is judged by what it holds and by its receipt, so that it makes no difference how it came about, nor whether it
-was made now or is from the store.
+Offline, the proofs and badges that were there last are judged; whether the log was forked meanwhile cannot be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from cosmos.build.layers import StarLayer
-from cosmos.errors import ScriptFailed
-from cosmos.model.image import Policy, Power
-from cosmos.model.names import StarName
-from cosmos.tree.entry import CAPABILITY
-from cosmos.tree.manifest import ManifestLine
+from cosmos.build.world import World
+from cosmos.digest import Digest
+from cosmos.errors import Refused
+from cosmos.model.image import Policy
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.staging.acquire import Acquired
+from cosmos.staging.beside import beside_path, read_beside
+from cosmos.staging.source import Source
+from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, counted, judge_badges
+from cosmos.trust.log import (
+    MAX_PROOF_BYTES,
+    PROOF_SUFFIX,
+    BadLog,
+    VerifiedHead,
+    demand_continued,
+    log_origin,
+    star_entry,
+    verify_head,
+    verify_logged,
+)
+from cosmos.trust.memory import Memory, SeenHead
+from cosmos.trust.merkle import EMPTY_ROOT, root_of
+from cosmos.trust.notes import MAX_NOTE_BYTES, Head
+from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, read_leaves
 
-_INSIDE = frozenset({b"usr", b"etc"})
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Now:
+    """A galaxy's log as it is now: its head and its leaf hashes."""
+
+    head: VerifiedHead
+    leaves: tuple[bytes, ...]
 
 
-def demand_allowed(policy: Policy, layers: Mapping[StarName, StarLayer]) -> None:
-    """Refuse stars that did what they are not named for; raises `ScriptFailed`, which says the line to add."""
-    for name, layer in layers.items():
-        for power, what in _used(layer):
-            if name not in policy.allowed.get(power, ()):
-                named = ", ".join(f'"{star}"' for star in (*policy.allowed.get(power, ()), name))
-                raise ScriptFailed(
-                    str(name),
-                    f"{what}, and the image's policy does not allow that",
-                    hint=f"if it may, say so in image.toml: [policy] {power} = [{named}]",
+def demand_policy(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:
+    """Raise `Refused` for the first star that is not as the image's policy demands."""
+    if policy.log:
+        world.reporter.step("find every star in its galaxy's log")
+        sources = {item.source.galaxy: item.source for item in acquired.values()}
+        logs = {name: _current(source, world) for name, source in sources.items()}
+        for item in acquired.values():
+            _demand_logged(item, logs[item.source.galaxy], world)
+    for kind, least in policy.badges.items():
+        world.reporter.step(f"find {least} badges of the kind {kind} for every star")
+        for item in acquired.values():
+            path = beside_path(item.star.name, item.star.version, BADGES_SUFFIX)
+            data = read_beside(item.source, item.star.name, item.star.version, BADGES_SUFFIX, MAX_BADGES_BYTES)
+            badges = judge_badges(data or b"", digest=item.star.archive, roots=world.pinned, source=path)
+            got = len(counted(badges, kind))
+            if got < least:
+                raise Refused(
+                    item.star.id,
+                    f"policy.badges wants {least} pinned attesters to say that its {kind} passed, got {got or 'none'} "
+                    f"of {len(badges)} badges",
+                    hint="cosmos show STAR says how each badge stands; stellar attest makes one",
                 )
 
 
-def _used(layer: StarLayer) -> Iterator[tuple[Power, str]]:
-    """Yield each power that the layer needed, and what for."""
-    events = layer.receipt.get("events") if isinstance(layer.receipt, dict) else None
-    for event in events if isinstance(events, list) else ():
-        if isinstance(event, dict) and event.get("do") == "run":
-            yield "run", "its script runs a program"
-    for line in layer.lines:
-        yield from _needed(line)
+def _current(source: Source, world: World) -> _Now | None:
+    """Return the galaxy's log as it is now, after it was found to continue what was remembered; None when offline."""
+    carrier, name = source.carrier, f"{source.galaxy}: {LOG_FOLDER}/{CHECKPOINT}"
+    if carrier is None:
+        world.reporter.note(f"{source.galaxy}: offline, whether its log was forked meanwhile cannot be judged")
+        return None
+    note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
+    head = verify_head(note, galaxy=source.galaxy, roots=world.pinned, source=name)
+    leaves = read_leaves(head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name)
+    world.remember(_continuing(source.galaxy, head, leaves, world.pinned.version, name))
+    return _Now(head=head, leaves=leaves)
 
 
-def _needed(line: ManifestLine) -> Iterator[tuple[Power, str]]:
-    shown = f"/{line.path.text}"
-    if line.kind == "file" and line.mode & 0o6000:
-        yield "setuid", f"{shown} runs with its owner's or group's rights ({line.mode:04o})"
-    if any(attribute == CAPABILITY for attribute, _ in line.xattrs):
-        yield "setcap", f"{shown} has capabilities"
-    if line.kind in ("char", "block"):
-        yield "mknod", f"{shown} is a device"
-    if (line.uid, line.gid) != (0, 0):
-        yield "chown", f"{shown} belongs to {line.uid}:{line.gid}"
-    plain = line.kind == "dir" and (line.mode, line.uid, line.gid) == (0o755, 0, 0)
-    if line.path.split(b"/")[0] not in _INSIDE and not plain:
-        yield "outside", f"/{line.path.text} lies outside /usr and /etc"
+def _continuing(
+    galaxy: GalaxyName, now: VerifiedHead, leaves: tuple[bytes, ...], trust_version: int, source: str
+) -> Callable[[Memory], Memory]:
+    origin = log_origin(galaxy)
+
+    def judged(memory: Memory) -> Memory:
+        seen = memory.logs.get(origin)
+        size, root = (seen.size, bytes.fromhex(seen.root.hex)) if seen is not None else (0, EMPTY_ROOT)
+        demand_continued(Head(origin=origin, size=size, root=root), now, leaves, source)
+        newest = SeenHead(size=now.head.size, root=_digest(now.head.root), trust_version=trust_version)
+        return memory.with_log(origin, newest)
+
+    return judged
+
+
+def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
+    """Refuse a star without a good proof, or whose proof's head is not one that the galaxy's log ever had."""
+    star, galaxy = item.star, item.source.galaxy
+    path = f"{galaxy}: {beside_path(star.name, star.version, PROOF_SUFFIX)}"
+    proof = read_beside(item.source, star.name, star.version, PROOF_SUFFIX, MAX_PROOF_BYTES)
+    if proof is None:
+        raise BadLog(path, "is not there, and policy.log wants every star in the log", hint="stellar log append GALAXY")
+    entry = star_entry(galaxy, star.name, star.version, star.statement, star.archive)
+    head = verify_logged(entry, proof, galaxy=galaxy, roots=world.pinned, source=path).head
+    if now is not None and (head.size > len(now.leaves) or root_of(now.leaves[: head.size]) != head.root):
+        raise BadLog(path, f"its head, of {head.size} entries, is not one that the galaxy's log ever had: a fork")
+
+
+def _digest(root: bytes) -> Digest:
+    return Digest.from_hex(root.hex())

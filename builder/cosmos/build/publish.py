@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import filecmp
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from cosmos.about import VERSION
 from cosmos.build.definition import Definition
@@ -19,10 +21,18 @@ from cosmos.model.reporter import Reporter
 from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.trust.roles import IN_TOTO_TYPE
+from cosmos.trust.signing_request import REQUEST_FILE, SigningRequest
+
+Signing: TypeAlias = SecretKey | Literal["elsewhere"] | None  # the key that signs a release, if one does
 
 
-def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, level: int) -> Release:
-    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them."""
+def describe(
+    definition: Definition, lock: Lock, folder: Path, root: Digest, level: int, accepted: Mapping[str, str]
+) -> Release:
+    """Return the release whose files lie in `folder`, and write its RELEASE.json beside them.
+
+    `accepted` are the stars that are not trusted now and were taken by name, and why they are not.
+    """
     image = definition.image
     release = Release(
         subjects=tuple(
@@ -40,6 +50,8 @@ def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, lev
             "arch": str(image.arch),
             "definition": str(Digest.of(definition.data)),
             "marker": image.marker,
+            **({"counter": image.counter} if image.counter else {}),
+            **({"acceptedRevoked": dict(accepted)} if accepted else {}),
         },
         internal={
             "contentRoot": str(root),
@@ -57,8 +69,13 @@ def describe(definition: Definition, lock: Lock, folder: Path, root: Digest, lev
     return release
 
 
-def sign(folder: Path, release: Release, key: SecretKey, definition: Definition, lock: Lock) -> None:
-    """Write `RELEASE.json.dsse`; refuses a release of unsigned stars unless the image's policy allows it in words."""
+def sign(folder: Path, release: Release, key: Signing, definition: Definition, lock: Lock) -> None:
+    """Write `RELEASE.json.dsse`; or, where the key is elsewhere, `RELEASE.request`; without a key nothing.
+
+    Refuses a signed release of unsigned stars unless the image's policy allows it in words.
+    """
+    if key is None:
+        return
     unsigned = [star.name for star in lock.stars if not star.signers]
     if unsigned and not definition.image.policy.unsigned_release:
         raise Refused(
@@ -66,7 +83,10 @@ def sign(folder: Path, release: Release, key: SecretKey, definition: Definition,
             f"{', '.join(unsigned)} came unsigned, and a signed release cannot be made from that",
             hint="sign these stars, or say [policy] unsigned-release = true",
         )
-    write_durably(folder / RELEASE_ENVELOPE, key.sign(IN_TOTO_TYPE, release.to_bytes()))
+    if key == "elsewhere":
+        write_durably(folder / REQUEST_FILE, SigningRequest(payload=release.to_bytes()).to_bytes())
+    else:
+        write_durably(folder / RELEASE_ENVELOPE, key.sign(IN_TOTO_TYPE, release.to_bytes()))
 
 
 def publish(folder: Path, out: Path, reporter: Reporter) -> bool:

@@ -2,24 +2,30 @@
 
 HOME/store/                 blobs and results (store.blobs); may be deleted at any time
 HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
+HOME/trust/chain/           every version of them that was accepted (`cosmos trust update`)
+HOME/trust/state.toml       what was seen, so that nothing older is taken for new
 HOME/keys/                  where a person may keep keys; nothing is read from there unless it is named
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cosmos.about import VERSION
-from cosmos.keyring.anchors import home_anchor, load_trust
+from cosmos.errors import WorldFailed
+from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
+from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
+from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.staging.source import Source
 from cosmos.store.blobs import Store
 from cosmos.transport.opening import open_carrier
+from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 
 NOTHING_PINNED = TrustRoots(version=0, roles={})
@@ -42,7 +48,46 @@ class World:
     @cached_property
     def pinned(self) -> TrustRoots:
         """The keys that the operator pinned; raises `Refused` where no trust was ever accepted."""
-        return load_trust(home_anchor(self.home)).roots
+        return self._anchor.roots
+
+    @property
+    def locked_trust(self) -> LockedTrust:
+        """Return what a lock states of the trust anchors."""
+        if not home_anchor(self.home).exists():
+            return NO_TRUST
+        return LockedTrust(version=self._anchor.roots.version, digest=self._anchor.digest)
+
+    def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
+        """Return the trust anchors that `lock` was made under, None where they are not kept here."""
+        if lock.trust.digest is None:
+            return None
+        return earlier_roots(home_anchor(self.home), lock.trust.version, lock.trust.digest)
+
+    def kept_statement(self, star: LockedStar) -> bytes | None:
+        """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
+        try:
+            kept = Source(galaxy=star.galaxy, carrier=None, store=self.store)
+            return kept.statement(star.name, star.version, star.statement).data
+        except WorldFailed:
+            return None
+
+    def remember(self, change: Callable[[Memory], Memory]) -> None:
+        """Judge by what was seen before, and remember; raises `RolledBack`, and remembers nothing then."""
+        if home_anchor(self.home).exists():
+            self._state.change(change)
+
+    @cached_property
+    def _state(self) -> StateFile:
+        return home_state(self.home)
+
+    @cached_property
+    def _anchor(self) -> Anchor:
+        memory = self._state.read()
+        anchor = load_trust(home_anchor(self.home), memory)
+        if memory is None:
+            self.reporter.note(f"{self._state.path}: {NO_MEMORY}")
+        self._state.change(lambda seen: seen.with_trust(anchor.roots.version, anchor.digest, str(anchor.path)))
+        return anchor
 
     def roots(self, *, signed: bool) -> TrustRoots:
         """Return the pinned keys. Where nothing `signed` is asked for, there need be none."""

@@ -18,17 +18,22 @@ from cosmos.build.freeze import check, freeze
 from cosmos.build.image import BuildOptions, Built, build_image
 from cosmos.build.look import file_bytes, find_image, listed
 from cosmos.build.new import new_image
+from cosmos.build.signed_lock import sign_lock
+from cosmos.build.verdicts import judge_release
 from cosmos.build.verify import ReleaseVerdict, verify_release_folder
 from cosmos.build.world import World, program_identity
 from cosmos.canon import Json
 from cosmos.cli import device
+from cosmos.cli.attesting import asked_quorum, badges_option, quorum_option
 from cosmos.cli.differences import differences_in_json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.releasing import accept_revoked_option, trust_row, trust_text
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.keyring.anchors import home_anchor, load_trust
+from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
 from cosmos.model.reporter import counted
 from cosmos.trust.keys import PublicKey
+from cosmos.trust.signing_request import REQUEST_FILE
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _PATH = click.Path(path_type=Path)
@@ -74,6 +79,8 @@ def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_
 )
 @click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
 @click.option("--root", type=_FOLDER, help="Without IMAGE: lock what is installed on the system at this root.")
+@click.option("--sign", "key_file", type=_FILE, help="Sign the lock with this secret key of the role release.")
+@passphrase_fd_option
 @_home_option
 @_json_option
 @differences_in_json({"fresh": False}, of="image")
@@ -83,6 +90,8 @@ def freeze_command(
     upgraded: tuple[str, ...],
     offline: bool,
     root: Path | None,
+    key_file: Path | None,
+    passphrase_fd: int | None,
     home: Path | None,
     as_json: bool,
 ) -> None:
@@ -91,8 +100,8 @@ def freeze_command(
     Without IMAGE, pin what is installed on this system (or on the one at --root).
     """
     if image is None:
-        if only_check or upgraded:
-            raise click.UsageError("--check and --upgrade belong to an IMAGE")
+        if only_check or upgraded or key_file is not None:
+            raise click.UsageError("--check, --upgrade and --sign belong to an IMAGE")
         device.freeze(root or Path("/"), offline, as_json)
         return
     if root is not None:
@@ -106,10 +115,17 @@ def freeze_command(
         _answer({"lock": str(definition.lock_file), "fresh": True}, as_json, f"{definition.lock_file}: fits its image")
         return
     world = _world(home, image, offline=offline, quiet=as_json)
+    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
     frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded))
+    signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
     stars = len(frozen.lock.stars)
-    word = "written" if frozen.changed else "unchanged"
-    row: dict[str, Json] = {"lock": str(definition.lock_file), "stars": stars, "changed": frozen.changed}
+    word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
+    row: dict[str, Json] = {
+        "lock": str(definition.lock_file),
+        "stars": stars,
+        "changed": frozen.changed,
+        "signed": signed,
+    }
     following = f"next: cosmos build {definition.folder}"
     _answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
 
@@ -121,6 +137,12 @@ def freeze_command(
 @click.option("--jobs", type=click.IntRange(min=1), help="Stars to work on at once [default: one a processor].")
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
 @click.option("--key", "key_file", type=_FILE, help="Sign the release with this secret key.")
+@click.option(
+    "--unsigned-release",
+    is_flag=True,
+    help="Write RELEASE.request, to be signed on another machine (key sign-request).",
+)
+@accept_revoked_option
 @click.option("--keep-root", type=_FOLDER, help="Write the finished tree out as files, to look at.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever the image's policy says.")
 @passphrase_fd_option
@@ -133,6 +155,8 @@ def build(
     jobs: int | None,
     level: int | None,
     key_file: Path | None,
+    unsigned_release: bool,
+    accept_revoked: tuple[str, ...],
     keep_root: Path | None,
     safe: bool,
     passphrase_fd: int | None,
@@ -140,16 +164,17 @@ def build(
     as_json: bool,
 ) -> None:
     """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
+    if unsigned_release and key_file is not None:
+        raise click.UsageError("--unsigned-release and --key exclude each other")
     definition = read_definition(image)
-    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    for key in keys:
-        key.demand_role("release")
+    keys = _release_keys(key_file, passphrase_fd)
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
         identity=program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent),
         level=level,
-        key=keys[0] if keys else None,
+        key=keys[0] if keys else "elsewhere" if unsigned_release else None,
+        accept_revoked=frozenset(accept_revoked),
         keep_root=keep_root,
         safe=safe,
     )
@@ -157,18 +182,23 @@ def build(
     demand_ready(definition)
     demand_room(options)
     built = build_image(definition, world, options)
-    if not built.signed:
+    if unsigned_release:
+        world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
+    elif not built.signed:
         world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
     if as_json:
         emit(_built_row(built))
-        return
-    _say_built(built, key_file)
+    else:
+        _say_built(built, key_file)
 
 
 @click.command()
 @click.argument("path", type=_PATH, required=False)
 @click.option("--key", "key_files", type=_FILE, multiple=True, help="A public key of the release's signer.")
 @click.option("--root", type=_FOLDER, help="Check the system at this root instead [default: /].")
+@quorum_option
+@badges_option
+@accept_revoked_option
 @_home_option
 @_json_option
 @differences_in_json({"verified": False}, of="path")
@@ -176,25 +206,37 @@ def verify(
     path: Path | None,
     key_files: tuple[Path, ...],
     root: Path | None,
+    quorum: int | None,
+    badges_file: Path | None,
+    accept_revoked: tuple[str, ...],
     home: Path | None,
     as_json: bool,
 ) -> None:
     """Check the release in PATH against a pinned key; without PATH, the running system against its universe.
 
-    Exit 0 when every byte is as it was signed or recorded; 4 for a bad signature, 7 naming what differs.
+    Without --key, or with --home, the trust anchors of the home have their say too: was it valid when it was locked,
+    and is it trusted now? Exit 0 when every byte is as it was signed or recorded; 4 for a bad signature, a revoked key
+    or a release older than one seen before, 7 naming what differs.
     """
     if path is None:
-        if key_files:
-            raise click.UsageError("--key belongs to a release: name its folder")
+        if key_files or quorum:
+            raise click.UsageError("--key and --quorum belong to a release: name its folder")
         device.verify(root or Path("/"), as_json)
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
     keys = [PublicKey.parse(file.read_bytes(), str(file)) for file in key_files]
-    if not keys:
-        keys = list(load_trust(home_anchor(surroundings().home(home, near=path))).roots.keys("release"))
-    verdict = verify_release_folder(path, keys, reporter=surroundings().reporter(quiet=as_json))
-    _answer(_verdict_row(verdict), as_json, _verdict_text(verdict))
+    world = _world(home, path, offline=True, quiet=as_json) if home is not None or not keys else None
+    threshold = 1
+    if world is not None and not keys:
+        keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
+    verdict = verify_release_folder(path, keys, threshold=threshold, reporter=surroundings().reporter(quiet=as_json))
+    judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
+    row, text = {**_verdict_row(verdict), **trust_row(judged)}, _verdict_text(verdict) + trust_text(judged)
+    if quorum is not None:
+        rebuilders = asked_quorum(path, quorum, badges_file, home).signers
+        row, text = {**row, "rebuilt-by": list(rebuilders)}, f"{text}\nrebuilt by    {', '.join(rebuilders)}"
+    _answer(row, as_json, text)
 
 
 @click.command()
@@ -243,6 +285,14 @@ COMMANDS: tuple[click.Command, ...] = (new, freeze_command, build, verify, ls, c
 def _world(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> World:
     around = surroundings()
     return World(home=around.home(home, near=near), offline=offline, reporter=around.reporter(quiet=quiet))
+
+
+def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:
+    """The key that signs, told early if it is of another role."""
+    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
+    for key in keys:
+        key.demand_role("release")
+    return keys
 
 
 def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:

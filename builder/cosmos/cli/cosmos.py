@@ -21,7 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and look after the systems made of them.
 
-Building: new, freeze, build, verify, ls, cat, boot, nova. On a system: init, install, status, verify, show, freeze.
+Building: new, freeze, build, verify, attest, ls, cat, boot, nova, attach-signature.
+On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -52,6 +53,24 @@ def _nova() -> _Commands:
     return nova.COMMANDS
 
 
+def _releasing() -> _Commands:
+    from cosmos.cli.releasing import attach
+
+    return (attach,)
+
+
+def _syncing() -> _Commands:
+    from cosmos.cli.syncing import sync
+
+    return (sync,)
+
+
+def _attesting() -> _Commands:
+    from cosmos.cli.attesting import attest
+
+    return (attest,)
+
+
 def _stellar() -> _Commands:
     from cosmos.cli.stellar import stellar
 
@@ -63,6 +82,9 @@ _ROOMS: Final[Mapping[Callable[[], _Commands], str]] = {
     _device: "init add-galaxy remove-galaxy list-galaxies install status show",
     _trusting: "key trust",
     _nova: "nova",
+    _releasing: "attach-signature",
+    _syncing: "sync",
+    _attesting: "attest",
     _stellar: "stellar",
 }
 _WHERE: Final = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -13,6 +13,7 @@ from cosmos.device.verify import Difference, SystemVerdict
 from cosmos.model.image import GalaxySource
 from cosmos.model.universe import Installed
 from cosmos.transport.opening import is_network
+from cosmos.trust.badges import Badge
 
 
 def galaxy_row(galaxy: GalaxySource) -> dict[str, Json]:
@@ -91,8 +92,20 @@ def offered_row(offered: Offered) -> dict[str, Json]:
             "script": said.script is not None,
             "dependencies": {str(name): limit.text for name, limit in sorted(said.star.dependencies.items())},
             "signers": [{"key": key, "name": name} for key, name in offered.signers.items()],
+            "badges": [badge_row(badge) for badge in offered.badges],
         }
     return row
+
+
+def badge_row(badge: Badge) -> dict[str, Json]:
+    """Return one badge as it stands."""
+    return {
+        "standing": badge.standing,
+        "kind": None if badge.claim is None else badge.claim.kind,
+        "result": None if badge.claim is None else badge.claim.result,
+        "signers": list(badge.signers),
+        "why": badge.why or None,
+    }
 
 
 def shown_row(found: Shown) -> dict[str, Json]:
@@ -137,6 +150,9 @@ def _offered_lines(offered: Offered) -> Iterator[str]:
     yield f"  depends on  {needs or 'nothing'}"
     names = ", ".join(f"{name} ({key[:20]})" for key, name in offered.signers.items())
     yield f"  signed by   {names or 'NOBODY: this galaxy may hold unsigned stars'}"
+    for badge in offered.badges:
+        what = f"{badge.claim.kind} {badge.claim.result}" if badge.claim is not None else "a badge"
+        yield f"  badge       {badge.standing}: {what}, {badge.why or _names(badge.signers)}"
 
 
 def installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
@@ -198,3 +214,8 @@ def _counted(number: int, what: str) -> str:
 
 def _difference_row(difference: Difference) -> Json:
     return {"path": shown(difference.path), "star": difference.star or None, "problem": difference.problem}
+
+
+def _names(signers: tuple[str, ...]) -> str:
+    """Return key ids as people compare them."""
+    return "by " + ", ".join(signer[:20] for signer in signers)

@@ -15,6 +15,7 @@ import click
 from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
 from cosmos.keyring.key_file import MAX_PASSPHRASE_BYTES
+from cosmos.keyring.memory_dumps import keep_secrets_in_memory
 from cosmos.keyring.secret_key import SecretKey
 
 passphrase_fd_option = click.option(
@@ -27,12 +28,15 @@ passphrase_fd_option = click.option(
 
 def load_secret_keys(paths: tuple[Path, ...], passphrase_fd: int | None) -> tuple[SecretKey, ...]:
     """Return the keys in `paths`. A passphrase from a descriptor is read once and serves them all."""
+    if paths:
+        keep_secrets_in_memory()
     given = functools.cache(lambda: _from_descriptor(passphrase_fd)) if passphrase_fd is not None else None
     return tuple(SecretKey.load(path, given or _prompted_for(path)) for path in paths)
 
 
 def new_passphrase(passphrase_fd: int | None) -> bytes:
     """Return the passphrase for a key that is being made; on a terminal it is asked for twice."""
+    keep_secrets_in_memory()
     if passphrase_fd is not None:
         return _from_descriptor(passphrase_fd)
     _demand_terminal("the new key")

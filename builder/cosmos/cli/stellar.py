@@ -7,13 +7,22 @@ from typing import NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli import stellar_galaxies, stellar_import, stellar_stars, stellar_trying
+from cosmos.cli import (
+    stellar_badges,
+    stellar_galaxies,
+    stellar_import,
+    stellar_logs,
+    stellar_stars,
+    stellar_trust,
+    stellar_trying,
+)
 from cosmos.cli.terminal import run
 from cosmos.cli.trusting import trust_new
 
 _HELP = """Make, check, sign and index stars and galaxies.
 
-Stars: new-star, build-star, validate, lint, test, import-deb. Galaxies: galaxy-init, index-galaxy, sign.
+Stars: new-star, build-star, validate, lint, test, import-deb, attest.
+Galaxies: galaxy-init, index-galaxy, sign, log.
 Keys: trust new.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed.
 """
@@ -30,13 +39,10 @@ def trust() -> None:
     """Write the documents that say whom to trust."""
 
 
-trust.add_command(trust_new)
-for _command in (
-    *stellar_stars.COMMANDS,
-    *stellar_trying.COMMANDS,
-    *stellar_import.COMMANDS,
-    *stellar_galaxies.COMMANDS,
-):
+for _command in (trust_new, *stellar_trust.COMMANDS):
+    trust.add_command(_command)
+_ROOMS = (stellar_stars, stellar_trying, stellar_import, stellar_galaxies, stellar_logs, stellar_badges)
+for _command in (one for room in _ROOMS for one in room.COMMANDS):
     stellar.add_command(_command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,19 +12,22 @@ from cosmos.canon import Json
 from cosmos.cli.device_here import root_here
 from cosmos.cli.key_options import public_keys_option, scoped_keys_option
 from cosmos.cli.passphrase import load_secret_keys, new_passphrase, passphrase_fd_option
+from cosmos.cli.releasing import sign_request
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.cli.trust_updating import places, trust_update
+from cosmos.cli.trust_words import author_key, role_thresholds, shown_public_key
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, WorldFailed
-from cosmos.keyring.anchors import Anchor, accept_trust, document_and_envelope, home_anchor, load_trust, system_anchor
+from cosmos.errors import Malformed
+from cosmos.keyring.anchors import Anchor, accept_trust, accepted_versions, document_and_envelope, load_trust
 from cosmos.keyring.key_file import stated_head
 from cosmos.keyring.secret_key import read_private
-from cosmos.limits import MAX_KEY_FILE_BYTES
+from cosmos.keyring.state import NO_MEMORY
 from cosmos.model.names import KeyName
 from cosmos.stellar.keys import new_key_pair
 from cosmos.stellar.trust_new import RoleWish, first_roots, write_trust
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import ROLES, Role, role
-from cosmos.trust.roots import AuthorKey, TrustRoots, glob
+from cosmos.trust.roots import TrustRoots
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -101,7 +105,9 @@ def trust_init(file: Path, wanted: str | None, home: Path | None, root: Path | N
     """Accept FILE as the first trust anchors, if its SHA-256 is the one that you were given."""
     if wanted is None:
         _show_how_to_compare(file)
-    anchor = accept_trust(file, _digest(wanted), _anchor_path(home, root))
+    path, state = places(home, root)
+    anchor = accept_trust(file, _digest(wanted), path)
+    state.change(lambda memory: replace(memory, trust=(anchor.roots.version, anchor.digest)))
     if as_json:
         emit({**_anchor_row(anchor), "new": anchor.is_new})
         return
@@ -115,14 +121,29 @@ def trust_init(file: Path, wanted: str | None, home: Path | None, root: Path | N
 @_json_option
 def trust_show(home: Path | None, root: Path | None, as_json: bool) -> None:
     """Show the accepted trust anchors: which keys may sign what."""
-    anchor = load_trust(_anchor_path(home, root))
+    path, state = places(home, root)
+    memory = state.read()
+    anchor = load_trust(path, memory)
+    versions = accepted_versions(path)
     if as_json:
-        emit({**_anchor_row(anchor), **_roots_row(anchor.roots)})
+        emit(
+            {
+                **_anchor_row(anchor),
+                **_roots_row(anchor.roots),
+                "kept-versions": list(versions),
+                "rollback-judged": memory is not None,
+            }
+        )
         return
     signed = "signed by its root keys" if anchor.is_signed else "not signed by its root keys"
     say(f"{anchor.path}, version {anchor.roots.version}, {signed}")
     say(f"  {anchor.digest}")
     _say_keys(anchor.roots)
+    for row in anchor.roots.revoked:
+        say(f"  {anchor.roots.name_of(row.key)} {row}")
+    say(f"  kept: version {', '.join(map(str, versions)) or 'none'}")
+    if memory is None:
+        surroundings().terminal.note(f"{state.path}: {NO_MEMORY}")
 
 
 @click.command("new")
@@ -155,13 +176,13 @@ def trust_new(
     Each option may be given more than once. GALAXIES and STARS are globs, several parted by commas; left out, they
     are `*`.
     """
-    needed = _thresholds(thresholds)
+    needed = role_thresholds(thresholds)
     files: dict[Role, tuple[Path, ...]] = {"root": roots, "galaxy": galaxies, "release": releases}
     wishes = [
-        RoleWish(role=name, keys=tuple(_public_key(path) for path in paths), threshold=needed.get(name, 1))
+        RoleWish(role=name, keys=tuple(shown_public_key(path) for path in paths), threshold=needed.get(name, 1))
         for name, paths in files.items()
     ]
-    wanted = first_roots(wishes, [_author(text) for text in authors], needed.get("author", 1), description)
+    wanted = first_roots(wishes, [author_key(text) for text in authors], needed.get("author", 1), description)
     written = write_trust(wanted, out, load_secret_keys(signers, passphrase_fd))
     if as_json:
         emit({"file": str(written.path), "digest": str(written.digest), "signed": written.is_signed})
@@ -171,6 +192,8 @@ def trust_new(
     surroundings().terminal.note(f"accept it with: cosmos trust init {written.path} --sha256 {written.digest.hex}")
 
 
+trust.add_command(trust_update)
+key.add_command(sign_request)
 COMMANDS: tuple[click.Command, ...] = (key, trust)
 
 
@@ -183,41 +206,9 @@ def _key_name(text: str) -> KeyName:
 
 def _shown_key(file: Path) -> tuple[PublicKey, dict[str, str]]:
     if file.suffix != ".key":
-        return _public_key(file), {}
+        return shown_public_key(file), {}
     head, protection = stated_head(read_private(file), str(file))
     return head.public, {"role": head.role, "protection": protection}
-
-
-def _public_key(file: Path) -> PublicKey:
-    try:
-        with file.open("rb") as stream:
-            return PublicKey.parse(stream.read(MAX_KEY_FILE_BYTES + 1), str(file))
-    except OSError as error:
-        raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-
-
-def _author(text: str) -> AuthorKey:
-    path, _, scope = text.partition(":")
-    galaxies, _, stars = scope.partition(":")
-    public = _public_key(Path(path))
-    try:
-        return AuthorKey(key=public, galaxies=_globs(galaxies), stars=_globs(stars))
-    except ValueError as error:
-        raise Malformed(f"--author {text}", str(error)) from error
-
-
-def _globs(text: str) -> tuple[str, ...]:
-    return tuple(glob(part) for part in (text or "*").split(","))
-
-
-def _thresholds(rows: tuple[str, ...]) -> dict[Role, int]:
-    needed: dict[Role, int] = {}
-    for row in rows:
-        name, _, number = row.partition("=")
-        if name not in ("root", "galaxy", "release", "author") or not (number.isascii() and number.isdecimal()):
-            raise Malformed(f"--threshold {row}", "want root, galaxy, release or author, and a number: root=2")
-        needed[role(name)] = int(number[:4])
-    return needed
 
 
 def _digest(text: str) -> Digest:
@@ -225,12 +216,6 @@ def _digest(text: str) -> Digest:
         return Digest.from_hex(text.lower().removeprefix("sha256:"))
     except ValueError as error:
         raise Malformed("--sha256", str(error)) from error
-
-
-def _anchor_path(home: Path | None, root: Path | None) -> Path:
-    if root is not None:
-        return system_anchor(root)
-    return home_anchor(surroundings().home(home))
 
 
 def _show_how_to_compare(file: Path) -> NoReturn:
@@ -246,16 +231,18 @@ def _show_how_to_compare(file: Path) -> NoReturn:
 
 
 def _say_keys(roots: TrustRoots) -> None:
-    for name in ("root", "galaxy", "release", "author"):
+    for name in ROLES:
         keys = [public for held, public in roots.all_keys() if held == name]
         if keys:
             say(f"  {name}: {roots.threshold(role(name))} of {len(keys)}")
         for public in keys:
             say(f"    {public.name:<20} {public.id}{_remarks(roots, public)}")
-    for galaxy, seq in roots.galaxy_floors.items():
+    for galaxy, seq in roots.floors.galaxies.items():
         say(f"  floor: galaxy {galaxy} from seq {seq}")
-    for star, version in roots.star_floors.items():
+    for star, version in roots.floors.stars.items():
         say(f"  floor: star {star} from {version}")
+    for image, counter in roots.floors.releases.items():
+        say(f"  floor: release {image} from counter {counter}")
 
 
 def _remarks(roots: TrustRoots, public: PublicKey) -> str:
@@ -293,8 +280,9 @@ def _roots_row(roots: TrustRoots) -> dict[str, Json]:
         "keys": keys,
         "thresholds": {name: roots.threshold(name) for name in sorted({held for held, _ in roots.all_keys()})},
         "floor": {
-            "galaxies": {str(name): seq for name, seq in roots.galaxy_floors.items()},
-            "stars": {str(name): str(version) for name, version in roots.star_floors.items()},
+            "galaxies": {str(name): seq for name, seq in roots.floors.galaxies.items()},
+            "stars": {str(name): str(version) for name, version in roots.floors.stars.items()},
+            "releases": {str(name): counter for name, counter in roots.floors.releases.items()},
         },
-        "revoked": [{"id": row.key, "reason": row.reason} for row in roots.revoked],
+        "revoked": [{"id": row.key, "reason": row.reason, "effective-seq": row.effective_seq} for row in roots.revoked],
     }

@@ -26,7 +26,7 @@ from cosmos.device.system import STATE_FOLDER, read_universe
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, NoSolution
 from cosmos.limits import MAX_DOCUMENT_BYTES
-from cosmos.model.lock import LOCK_FILE, Lock, LockedGalaxy, LockedStar, Request
+from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
@@ -82,6 +82,7 @@ def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
         build=build_pins(epoch),
         galaxies=galaxies,
         stars=tuple(stars),
+        trust=reached.trust.locked or NO_TRUST,
     )
 
 

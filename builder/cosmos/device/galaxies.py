@@ -2,20 +2,20 @@
 
 Offline means that no socket is made: a galaxy in a local folder is still read, a remote one is left out and named.
 A path in the settings that is relative starts at the folder of config.toml.
+Offline, a remote galaxy is as it was when it was last synced: its index lies in the store.
 
-KNOWN GAP: nothing remembers the highest seq that this system saw of a galaxy (its rollback memory): until something
-does, a rolled-back index is refused only below the floor in trust.toml.
+What this system has seen of a galaxy before is judged here and kept by `remember_reached` and by `sync`: an index that
+is older, or another with the same seq, stops the command. It is never merely left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from cosmos.device.root import LiveRoot, shown
+from cosmos.device.memory import SystemTrust, remember, system_trust
+from cosmos.device.root import LiveRoot
 from cosmos.device.settings import SETTINGS_PATH, Settings
-from cosmos.device.system import TRUST_PATH, trust_bytes, trust_envelope
 from cosmos.errors import CosmosError, NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
@@ -24,20 +24,24 @@ from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.staging.source import Source
 from cosmos.store.blobs import Store
 from cosmos.transport.opening import open_carrier
-from cosmos.trust.roots import TrustRoots, verify_roots
-
-NOTHING_PINNED: Final = TrustRoots(version=0, roles={})
+from cosmos.trust.memory import Memory, RolledBack
+from cosmos.trust.roots import TrustRoots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reach:
     """What a command can reach: the galaxies that opened, why the others did not, and the order of all of them."""
 
-    roots: TrustRoots
+    trust: SystemTrust
     store: Store
     order: tuple[GalaxyName, ...]
     galaxies: tuple[OpenGalaxy, ...]
     failures: Mapping[GalaxyName, CosmosError]
+
+    @property
+    def roots(self) -> TrustRoots:
+        """The keys that this system's operator pinned."""
+        return self.trust.roots
 
     def galaxy(self, name: str) -> OpenGalaxy | None:
         """Return the open galaxy called `name`, or None."""
@@ -45,32 +49,54 @@ class Reach:
 
 
 def reach(root: LiveRoot, settings: Settings, *, offline: bool) -> Reach:
-    """Open every galaxy of `settings`; why one does not open is in `failures`. Raises for a damaged trust document."""
-    roots = system_roots(root)
+    """Open every galaxy of `settings`; why one does not open is in `failures`.
+
+    Raises for a damaged trust document, and `RolledBack` for a galaxy that shows less than it did before.
+    """
+    trust = system_trust(root)
     store = Store(root.host_path(settings.cache_dir))
     opened, failures = list[OpenGalaxy](), dict[GalaxyName, CosmosError]()
     for galaxy in settings.galaxies:
         try:
-            opened.append(_opened(root, galaxy, store, roots, offline=offline))
+            opened.append(open_galaxy(root, galaxy, store, trust, offline=offline))
+        except RolledBack:
+            raise
         except CosmosError as error:
             failures[galaxy.name] = error
     order = tuple(galaxy.name for galaxy in settings.galaxies)
-    return Reach(roots=roots, store=store, order=order, galaxies=tuple(opened), failures=failures)
+    return Reach(trust=trust, store=store, order=order, galaxies=tuple(opened), failures=failures)
 
 
-def system_roots(root: LiveRoot) -> TrustRoots:
-    """Return the keys that this system's operator pinned; none where no trust was ever accepted."""
-    data = trust_bytes(root)
-    return NOTHING_PINNED if data is None else verify_roots(data, trust_envelope(root), shown(TRUST_PATH))
+def remember_reached(root: LiveRoot, reached: Reach) -> None:
+    """Remember the newest index of every galaxy that opened, where this system has trust anchors at all."""
+    if reached.trust.locked is not None:
+        remember(root, lambda memory: _after(memory, reached.galaxies))
 
 
-def _opened(root: LiveRoot, galaxy: GalaxySource, store: Store, roots: TrustRoots, *, offline: bool) -> OpenGalaxy:
-    base = root.host_path(SETTINGS_PATH.parent)
-    carrier = open_carrier(galaxy.url, base, store.partial_dir)
+def open_galaxy(root: LiveRoot, asked: GalaxySource, store: Store, trust: SystemTrust, *, offline: bool) -> OpenGalaxy:
+    """Return a galaxy with its newest index, verified and not older than what was seen of it.
+
+    Raises `Refused`, `WorldFailed`, or offline `NoSolution` for a remote galaxy that was never synced.
+    """
+    carrier = open_carrier(asked.url, root.host_path(SETTINGS_PATH.parent), store.partial_dir)
+    seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
-        raise NoSolution(galaxy.name, f"{carrier.address} is not reached offline", hint="run it without --offline")
-    source = Source(galaxy=galaxy.name, carrier=carrier, store=store)
-    file = source.newest_index()
-    index = verified_index(file, source, roots, allow_unsigned=galaxy.allow_unsigned)
+        if seen is None:
+            hint = "cosmos sync, once, where it can be reached"
+            raise NoSolution(asked.name, f"{carrier.address} is not reached offline", hint=hint)
+        source = Source(galaxy=asked.name, carrier=None, store=store)
+        file = source.kept_index(seen.number, seen.digest)
+    else:
+        source = Source(galaxy=asked.name, carrier=carrier, store=store)
+        file = source.newest_index()
+    index = verified_index(file, source, trust.roots, allow_unsigned=asked.allow_unsigned)
+    galaxy = OpenGalaxy(asked, source, index, trust.roots)
+    galaxy.remembered(trust.memory or Memory())
     source.keep(file)
-    return OpenGalaxy(galaxy, source, index, roots)
+    return galaxy
+
+
+def _after(memory: Memory, galaxies: Iterable[OpenGalaxy]) -> Memory:
+    for galaxy in galaxies:
+        memory = galaxy.remembered(memory)
+    return memory

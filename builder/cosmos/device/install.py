@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from cosmos.device.below import Below, path_map
 from cosmos.device.choose import Choice, Chosen, choose
-from cosmos.device.galaxies import reach
+from cosmos.device.galaxies import Reach, reach, remember_reached
 from cosmos.device.journal import Undone, at_work, journal, settle
 from cosmos.device.laying import Laying
 from cosmos.device.plan import Plan, PlannedStar
@@ -58,9 +58,8 @@ def install(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
         undone = settle(root)
         _tell_undone(undone, reporter)
         universe, settings = read_universe(root), read_settings(root)
-        chosen, acquired = _acquired(
-            root, universe, settings, order, reporter
-        )  # nothing is unpacked before all is verified
+        # nothing is unpacked before all is verified
+        reached, chosen, acquired = _acquired(root, universe, settings, order, reporter)
         records: dict[StarName, Installed] = {}
         with journal(root) as going_on:
             laying = Laying(root, going_on, tag=Digest.of(rendered(universe)).short)
@@ -71,6 +70,7 @@ def install(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
             after = with_stars(universe, chosen, records)
             if after != universe:
                 root.replace_document(UNIVERSE_PATH, rendered(after))
+        remember_reached(root, reached)
     return Installation(stars=chosen.stars, kept=chosen.kept, records=records, unowned=laying.unowned, undone=undone)
 
 
@@ -80,7 +80,7 @@ def rehearse(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
     What was fetched stays in the cache; nothing else on the system changes.
     """
     universe, settings = read_universe(root), read_settings(root)
-    chosen, acquired = _acquired(root, universe, settings, order, reporter)
+    _, chosen, acquired = _acquired(root, universe, settings, order, reporter)
     records = {
         StarName(planned.layout.star): planned.record
         for planned in _planned(root, universe, settings, acquired, order, reporter)
@@ -106,7 +106,7 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
 
 def _acquired(
     root: LiveRoot, universe: Universe, settings: Settings, order: Order, reporter: Reporter
-) -> tuple[Choice, dict[StarName, Acquired]]:
+) -> tuple[Reach, Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
     demand_anchors(root, settings.galaxies)
     reached = reach(root, settings, offline=order.offline)
@@ -126,7 +126,7 @@ def _acquired(
             choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, reached.roots, progress
         )
         done += chosen.star.size_bytes
-    return choice, acquired
+    return reached, choice, acquired
 
 
 @dataclass(frozen=True, slots=True)

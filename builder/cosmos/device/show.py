@@ -14,7 +14,9 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
+from cosmos.staging.beside import read_beside
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Badge, judge_badges
 from cosmos.trust.stars import VerifiedStatement
 
 
@@ -27,6 +29,7 @@ class Offered:
     newest: VerifiedStatement | None
     refused: str
     signers: Mapping[str, str]
+    badges: tuple[Badge, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +61,11 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
 def _offered(galaxy: OpenGalaxy, name: StarName, reached: Reach) -> Offered:
     rows = galaxy.versions(name)
     newest: VerifiedStatement | None = None
+    badges: tuple[Badge, ...] = ()
     refused = ""
     try:
         newest = galaxy.statement(rows[0])
+        badges = _badges(galaxy, newest, reached)
     except CosmosError as error:
         refused = str(error)
     return Offered(
@@ -69,4 +74,14 @@ def _offered(galaxy: OpenGalaxy, name: StarName, reached: Reach) -> Offered:
         newest=newest,
         refused=refused,
         signers={signer: reached.roots.name_of(signer) for signer in (newest.signers if newest else ())},
+        badges=badges,
     )
+
+
+def _badges(galaxy: OpenGalaxy, newest: VerifiedStatement, reached: Reach) -> tuple[Badge, ...]:
+    """Return what is said of the star's archive, each as it stands; an index of upstream's has none."""
+    star, archive = newest.statement.star, newest.statement.archive
+    data = read_beside(galaxy.source, star.name, star.version, BADGES_SUFFIX, MAX_BADGES_BYTES)
+    if data is None:
+        return ()
+    return judge_badges(data, digest=archive, roots=reached.roots, source=f"{galaxy.name}: {star.id}{BADGES_SUFFIX}")

@@ -3,22 +3,27 @@
     HOME/trust/trust.toml              of a builder
     ROOT/etc/cosmos/trust.toml         of a running system
     trust.toml.dsse beside it          where the document came signed
+    chain/N.toml, chain/N.toml.dsse    beside it: every version that was ever accepted
 
 The first document is accepted by the SHA-256 of its exact bytes, which the operator got by another way than the file.
-There is no trust on first use. Another document does not replace an accepted one here: going from version N to N+1 has
-its own rules (TRUST.md section 5).
+There is no trust on first use. Every later one has to follow from it: `keyring.catching_up`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.trust.chain import step_file
+from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TRUST_FILE, TrustRoots, demand_digest, verify_roots
+
+CHAIN: Final = "chain"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,15 +65,35 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
             f"another document was accepted before: {anchor} is {accepted.digest}",
             hint=f"if that one was a mistake, remove {anchor} yourself and run this again",
         )
-    _beside(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
+    beside(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
     if envelope is not None:
-        write_durably(_beside(anchor), envelope)
+        write_durably(beside(anchor), envelope)
+    keep_version(anchor, roots.version, data, envelope)
     write_durably(anchor, data)  # last: without it nothing was accepted
     return Anchor(path=anchor, digest=wanted, roots=roots, is_signed=envelope is not None, is_new=True)
 
 
-def load_trust(anchor: Path) -> Anchor:
-    """Return the accepted trust anchors at `anchor`; raises `Refused` where none were accepted."""
+def accepted_versions(anchor: Path) -> tuple[int, ...]:
+    """Return the versions that were ever accepted and are kept, oldest first."""
+    folder = anchor.with_name(CHAIN)
+    names = [file.name.removesuffix(".toml") for file in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
+    return tuple(sorted(int(name) for name in names if name.isascii() and name.isdecimal()))
+
+
+def earlier_roots(anchor: Path, version: int, digest: Digest) -> TrustRoots | None:
+    """Return the accepted document of `version` if it is kept and its SHA-256 is `digest`, else None."""
+    file = anchor.with_name(CHAIN) / step_file(version)
+    if not file.is_file():
+        return None
+    data, envelope = document_and_envelope(file)
+    return verify_roots(data, envelope, str(file)) if Digest.of(data) == digest else None
+
+
+def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
+    """Return the accepted trust anchors at `anchor`; raises `Refused` where none were accepted.
+
+    With a `memory`, anchors that are older than those it has seen, or others of the same version, are refused.
+    """
     if not anchor.exists():
         raise Refused(
             str(anchor),
@@ -76,17 +101,33 @@ def load_trust(anchor: Path) -> Anchor:
             hint="cosmos trust init trust.toml --sha256 DIGEST, with the digest from whoever made the file",
         )
     data, envelope = document_and_envelope(anchor)
+    version = TrustRoots.parse(data, str(anchor)).version
+    kept = anchor.with_name(CHAIN) / step_file(version)
+    if kept.is_file() and kept.read_bytes() == data:  # a step that was cut short left the envelope of the one before
+        envelope = document_and_envelope(kept)[1]
     roots = verify_roots(data, envelope, str(anchor))
-    return Anchor(path=anchor, digest=Digest.of(data), roots=roots, is_signed=envelope is not None)
+    digest = Digest.of(data)
+    if memory is not None:
+        memory.with_trust(version, digest, str(anchor))
+    return Anchor(path=anchor, digest=digest, roots=roots, is_signed=envelope is not None)
 
 
 def document_and_envelope(file: Path) -> tuple[bytes, bytes | None]:
     """Return the bytes of `file` and of the `.dsse` beside it, None where there is none; raises `WorldFailed`."""
-    beside = _beside(file)
-    return _bounded(file), _bounded(beside) if beside.exists() else None
+    envelope = beside(file)
+    return _bounded(file), _bounded(envelope) if envelope.exists() else None
 
 
-def _beside(file: Path) -> Path:
+def keep_version(anchor: Path, version: int, data: bytes, envelope: bytes | None) -> None:
+    """Keep an accepted version beside the anchors, its envelope first."""
+    file = anchor.with_name(CHAIN) / step_file(version)
+    if envelope is not None:
+        write_durably(beside(file), envelope)
+    write_durably(file, data)
+
+
+def beside(file: Path) -> Path:
+    """Return where the envelope of `file` lies."""
     return file.with_name(f"{file.name}.dsse")
 
 

@@ -95,6 +95,18 @@ class SecretKey:
         """Return an envelope over `payload` with this key's signature."""
         return assemble(payload_type, payload, (self.signature(payload_type, payload),))
 
+    def head_signature(self, text: bytes) -> bytes:
+        """Return this key's 64 bytes over what a log or a witness signs (`trust.notes`), verified."""
+        if self.role not in ("log", "witness"):
+            raise Refused(
+                f"key {self.public.name}",
+                f"has the role {self.role}, which does not sign the heads of logs",
+                hint="make a key for that with: cosmos key new --role log NAME",
+            )
+        raw = self._signing.sign(text).signature
+        verify_signature(self.public.raw, text, raw)
+        return raw
+
     def __repr__(self) -> str:
         return f"SecretKey(name={str(self.public.name)!r}, role={self.role!r}, id={self.public.id!r})"
 

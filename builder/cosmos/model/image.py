@@ -9,6 +9,7 @@ constellations = ["rescue-tools.toml"]    # files beside this one
 finish = "finish.lua"                     # optional: a Nova script that runs last and may touch any path
 source-date-epoch = 1767225600            # no file in the image is newer; seconds since 1970
 trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
+counter = 3                               # optional: rises with every release, so that an older one is told from it
 marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
 
 [stars]                                   # name -> constraint
@@ -37,6 +38,9 @@ size-budget-bytes = 100000000             # optional: a larger image is an error
 owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
 unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
 setuid = ["sudo"]                         # who may ship set-user-ID files; so: run setcap mknod chown outside
+log = true                                # every star must be in its galaxy's transparency log (trust.log)
+badges = { test = 2 }                     # how many attesters must say of every star that it passed (trust.badges)
+signed-lock = false                       # whether nothing is built from a lock that no release key has signed
 """
 
 from __future__ import annotations
@@ -51,6 +55,7 @@ from cosmos.model.version import Constraint, Version
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
+BadgeKind: TypeAlias = Literal["test", "scan"]
 OutputFormat: TypeAlias = Literal["tar.zst", "cpio.zst", "file"]
 _FORMATS: tuple[str, ...] = ("tar.zst", "cpio.zst", "file")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
@@ -121,6 +126,9 @@ class Policy:
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
     unsigned_release: bool = False
     allowed: Mapping[Power, tuple[StarName, ...]] = field(default_factory=dict)
+    log: bool = False
+    badges: Mapping[BadgeKind, int] = field(default_factory=dict)
+    signed_lock: bool = False
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -130,6 +138,9 @@ class Policy:
             owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
             unsigned_release=table.take("unsigned-release", bool, False),
             allowed={power: table.parsed_strings(power, StarName.parse) for power in POWERS if power in table},
+            log=table.take("log", bool, False),
+            badges=_badges(table.take_table("badges")),
+            signed_lock=table.take("signed-lock", bool, False),
         )
         table.end()
         return policy
@@ -154,6 +165,7 @@ class Image:
     marker: str
     outputs: tuple[Output, ...]
     policy: Policy
+    counter: int = 0
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -177,11 +189,21 @@ class Image:
             marker=table.take("marker", str, DEFAULT_MARKER),
             outputs=outputs or (Output(format="tar.zst"),),
             policy=Policy() if policy is None else Policy.read(policy),
+            counter=table.count("counter", least=1) if "counter" in table else 0,
         )
         if not image.galaxies:
             table.fail("galaxies", "names no galaxy")
         table.end()
         return image
+
+
+def _badges(table: Table | None) -> dict[BadgeKind, int]:
+    if table is None:
+        return {}
+    kinds: tuple[BadgeKind, ...] = ("test", "scan")
+    wanted = {kind: table.count(kind, least=1) for kind in kinds if kind in table}
+    table.end()
+    return wanted
 
 
 def _address(text: str) -> str:

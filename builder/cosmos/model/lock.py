@@ -19,6 +19,10 @@
     level = 9
     source-date-epoch = 1767225600
 
+    [trust]                            # by which trust.toml it was locked
+    version = 3                        # 0 where nothing was pinned
+    digest = "sha256:…"                # "" where nothing was pinned
+
     [[galaxy]]
     name = "core"
     url = "../../galaxy"
@@ -43,7 +47,8 @@
     dependencies = []                  # names of stars that stand above it
     wanted-by = ["image"]              # image, constellation:NAME, or star names
 
-No defaults: a lock that leaves something out pins nothing.
+No defaults: a lock that leaves something out pins nothing. `[trust]` pins no byte of the image: years later, it says by
+whose signatures the lock was good when it was made. `universe.lock.toml.dsse` may sign these exact bytes.
 """
 
 from __future__ import annotations
@@ -132,6 +137,30 @@ class BuildPins:
             "level": self.level,
             "source-date-epoch": self.source_date_epoch,
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedTrust:
+    """The trust anchors that a lock was made under; version 0 and no digest where nothing was pinned."""
+
+    version: int
+    digest: Digest | None
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `[trust]` table."""
+        trust = cls(version=table.count("version"), digest=table.read("digest", _digest_or_none))
+        if (trust.version == 0) != (trust.digest is None):
+            table.fail("digest", "want one of the version, and none of version 0")
+        table.end()
+        return trust
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {"version": self.version, "digest": str(self.digest or "")}
+
+
+NO_TRUST = LockedTrust(version=0, digest=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,6 +276,7 @@ class Lock:
     build: BuildPins
     galaxies: tuple[LockedGalaxy, ...]
     stars: tuple[LockedStar, ...]
+    trust: LockedTrust = NO_TRUST
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -259,6 +289,7 @@ class Lock:
             build=BuildPins.read(table.table("build")),
             galaxies=tuple(LockedGalaxy.read(row) for row in table.tables("galaxy")),
             stars=tuple(LockedStar.read(row) for row in table.tables("star")),
+            trust=LockedTrust.read(table.table("trust")),
         )
         table.end()
         _check_references(lock, table)
@@ -270,6 +301,7 @@ class Lock:
             "lock-version": LOCK_VERSION,
             "request": self.request.to_toml(),
             "build": self.build.to_toml(),
+            "trust": self.trust.to_toml(),
             "galaxy": [galaxy.to_toml() for galaxy in self.galaxies],
             "star": [star.to_toml() for star in self.stars],
         }

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cosmos.errors import NoSolution, Refused
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
@@ -23,9 +24,12 @@ from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
 from cosmos.store.blobs import Store
 from cosmos.trust.archives import VerifiedArchive, verify_archive
+from cosmos.trust.dsse import NotSigned
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.stars import VerifiedStatement, verify_statement
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,20 +46,41 @@ class Acquired:
 
 
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
-    """Return the verified snapshot that the lock names.
-
-    Where the galaxy is at hand, what it says now is judged too: it must be that snapshot or a validly signed later one.
-    """
-    file = source.index(locked)
-    verified = verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
+    """Return the verified snapshot that the lock names; it may be older than what the galaxy says now."""
+    file, verified = with_newest_signatures(
+        source.index(locked),
+        source,
+        lambda file: verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned),
+    )
     if verified.index.seq != locked.seq:
         raise Refused(
             f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}"
         )
     source.keep(file)
-    if source.carrier is not None and source.carrier.is_local:
-        _check_newest(locked, source, roots)
     return verified
+
+
+def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex | None:
+    """Return what the galaxy says now, where it is at hand: the lock's snapshot or a validly signed later one.
+
+    None where the galaxy is not at hand, or is the unsigned one that the lock names. Raises `Refused`.
+    """
+    if source.carrier is None or not source.carrier.is_local:
+        return None
+    file = source.newest_index()
+    if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
+        return None
+    newest = verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
+    if newest.index.seq < locked.seq or (
+        newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq
+    ):
+        raise Refused(
+            f"{locked.name}: {file.path}",
+            f"the lock has seen seq {locked.seq} ({locked.index}), "
+            f"but the galaxy shows seq {newest.index.seq} ({newest.digest})",
+            hint="the galaxy was rolled back or forked: ask its owner",
+        )
+    return newest
 
 
 def verified_index(file: SignedFile, source: Source, roots: TrustRoots, *, allow_unsigned: bool) -> VerifiedIndex:
@@ -70,6 +95,20 @@ def verified_index(file: SignedFile, source: Source, roots: TrustRoots, *, allow
     )
 
 
+def with_newest_signatures(file: SignedFile, source: Source, judge: Callable[[SignedFile], T]) -> tuple[SignedFile, T]:
+    """Return `file` and what `judge` finds in it; where its kept signatures count no longer, with those of today.
+
+    The document stays the very same; only who vouches for it may have changed since it was kept.
+    """
+    try:
+        return file, judge(file)
+    except NotSigned:
+        again = source.signed_anew(file)
+        if again is None:
+            raise
+        return again, judge(again)
+
+
 def acquire_star(
     lock: Lock,
     star: LockedStar,
@@ -80,6 +119,30 @@ def acquire_star(
 ) -> Acquired:
     """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`."""
     galaxy = lock.galaxy(star.galaxy)
+    _demand_listed(star, index, galaxy)
+    file, statement = with_newest_signatures(
+        statement_for(source, index.index, star),
+        source,
+        lambda file: verify_statement(
+            file.data,
+            file.envelope,
+            galaxy=galaxy.name,
+            name=star.name,
+            version=star.version,
+            roots=roots,
+            allow_unsigned=galaxy.allow_unsigned,
+            source=f"{galaxy.name}: {file.path}",
+        ),
+    )
+    check_pins(star, statement.statement)
+    source.keep(file)
+    archive = verify_archive(source.archive(star, progress), star)
+    if not source.store.has(star.archive, star.size_bytes):
+        source.store.put(archive.data)
+    return Acquired(star=star, statement=statement, source=source)
+
+
+def _demand_listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> None:
     if index.index.snapshot and not any(
         row.name == star.name
         and row.version == star.version
@@ -92,23 +155,6 @@ def acquire_star(
             f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
             hint="cosmos freeze, to lock one snapshot of the galaxy again",
         )
-    file = statement_for(source, index.index, star)
-    statement = verify_statement(
-        file.data,
-        file.envelope,
-        galaxy=galaxy.name,
-        name=star.name,
-        version=star.version,
-        roots=roots,
-        allow_unsigned=galaxy.allow_unsigned,
-        source=f"{galaxy.name}: {file.path}",
-    )
-    check_pins(star, statement.statement)
-    source.keep(file)
-    archive = verify_archive(source.archive(star, progress), star)
-    if not source.store.has(star.archive, star.size_bytes):
-        source.store.put(archive.data)
-    return Acquired(star=star, statement=statement, source=source)
 
 
 def check_pins(star: LockedStar, statement: Statement) -> None:
@@ -125,22 +171,6 @@ def check_pins(star: LockedStar, statement: Statement) -> None:
     for what, (locked, stated) in pins.items():
         if locked != stated:
             raise Refused(star.id, f"the lock pins {what} {locked}, but its signed statement says {stated}")
-
-
-def _check_newest(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> None:
-    file = source.newest_index()
-    if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
-        return
-    newest = verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
-    if newest.index.seq < locked.seq or (
-        newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq
-    ):
-        raise Refused(
-            f"{locked.name}: {file.path}",
-            f"the lock has seen seq {locked.seq} ({locked.index}), "
-            f"but the galaxy shows seq {newest.index.seq} ({newest.digest})",
-            hint="the galaxy was rolled back or forked: ask its owner",
-        )
 
 
 def demand_stored(lock: Lock, store: Store) -> None:

@@ -18,9 +18,11 @@ from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.resolve.library import Candidate, Facts, preferred
-from cosmos.staging.source import Source
+from cosmos.staging.acquire import with_newest_signatures
+from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
 from cosmos.trust.galaxies import VerifiedIndex
+from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.stars import VerifiedStatement, verify_statement
 
@@ -52,6 +54,10 @@ class OpenGalaxy:
             index=self.index.digest,
             allow_unsigned=self.asked.allow_unsigned,
         )
+
+    def remembered(self, memory: Memory) -> Memory:
+        """Return the memory after the galaxy showed this index as its newest; raises `RolledBack`."""
+        return memory.with_index(self.index, self._roots, f"{self.asked.name}: {INDEX_FILE}")
 
     def names(self) -> Iterable[StarName]:
         """Return every name that the index lists."""
@@ -114,15 +120,19 @@ class OpenGalaxy:
             file = upstream_statement(self.source, self.index.index, name, version)
         else:
             file = self.source.statement(name, version, row.statement)
-        verified = verify_statement(
-            file.data,
-            file.envelope,
-            galaxy=self.asked.name,
-            name=name,
-            version=version,
-            roots=self._roots,
-            allow_unsigned=self.asked.allow_unsigned,
-            source=f"{self.asked.name}: {file.path}",
+        file, verified = with_newest_signatures(
+            file,
+            self.source,
+            lambda file: verify_statement(
+                file.data,
+                file.envelope,
+                galaxy=self.asked.name,
+                name=name,
+                version=version,
+                roots=self._roots,
+                allow_unsigned=self.asked.allow_unsigned,
+                source=f"{self.asked.name}: {file.path}",
+            ),
         )
         if row is not None and verified.statement.archive != row.archive:
             raise Refused(
@@ -140,7 +150,7 @@ class OpenGalaxy:
             rows.setdefault(row.name, {})[row.version] = row
         if not index.snapshot:
             rows = {name: {version: None} for name, version in upstream_listing(self.source, index).items()}
-        floors = self._roots.star_floors
+        floors = self._roots.floors.stars
         allowed = {
             name: {version: row for version, row in versions.items() if name not in floors or version >= floors[name]}
             for name, versions in rows.items()

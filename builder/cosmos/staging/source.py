@@ -59,6 +59,13 @@ class Source:
             )
         return self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
 
+    def kept_index(self, seq: int, digest: Digest) -> SignedFile:
+        """Return the index with this digest as the store keeps it; raises `WorldFailed` where it does not."""
+        kept = self._kept(f"snapshots/{seq}.toml", digest)
+        if kept is None:
+            raise not_stored(f"the index of galaxy {self.galaxy}")
+        return kept
+
     def index(self, locked: LockedGalaxy) -> SignedFile:
         """Return the snapshot that the lock names: from the store, or as the galaxy keeps it."""
         kept = self._kept(f"snapshots/{locked.seq}.toml", locked.index)
@@ -82,6 +89,19 @@ class Source:
         if self.carrier is None:
             raise not_stored(f"{name} {version}")
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
+
+    def signed_anew(self, file: SignedFile) -> SignedFile | None:
+        """Return the very same document with the signatures that a remote galaxy has now; None where it has no other.
+
+        What the store keeps has the signatures of the day when it was fetched. Keys have been rotated since, perhaps.
+        """
+        if self.carrier is None or self.carrier.is_local:
+            return None
+        try:
+            again = self._fetched(self.carrier, file.path, MAX_INDEX_BYTES)
+        except WorldFailed:
+            return None
+        return again if again.digest == file.digest and again.envelope != file.envelope else None
 
     def archive(self, star: LockedStar, progress: Callable[[int], None]) -> bytes:
         """Return the bytes that stand for the star's archive; `trust.archives` says whether they are it."""

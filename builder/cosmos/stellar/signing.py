@@ -21,7 +21,8 @@ from cosmos.model.statement import Statement
 from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.tables import Table
 from cosmos.trust.dsse import Envelope, Signature, assemble
-from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE
+from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE, TRUST_TYPE
+from cosmos.trust.roots import TrustRoots
 
 ENVELOPE_SUFFIX: Final = ".dsse"
 
@@ -92,10 +93,15 @@ def kind_of(file: Path, data: bytes) -> str:
     if "lock-version" in table:
         Lock.parse(data, str(file))
         return LOCK_TYPE
+    if "trust-version" in table:
+        TrustRoots.parse(data, str(file))
+        return TRUST_TYPE
     if "seq" in table:
         GalaxyIndex.parse(data, str(file))
         return GALAXY_TYPE
-    raise Malformed(str(file), "is no statement of a star, no galaxy's index and no lock: it is not signed")
+    raise Malformed(
+        str(file), "is no statement of a star, no galaxy's index, no lock and no trust.toml: it is not signed"
+    )
 
 
 def _read(file: Path) -> bytes:

@@ -41,6 +41,10 @@ class NotSigned(Refused):
     """Fewer distinct keys than the threshold have signed. Nothing was read of the payload."""
 
 
+class RevokedSigner(NotSigned):
+    """Enough keys have signed, but one that is needed was revoked."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
     """One signature: 64 bytes, and a hint whose it is."""

@@ -1,7 +1,8 @@
 """A galaxy's index, judged. An index can hide a star or mislabel it; it can never vouch for one (SO-05).
 
 In this order: the envelope's type and bytes, a threshold of galaxy keys, then the document; its name is the galaxy's
-that was asked for; its seq is at least 1 and not below the operator's floor; its three lists agree with each other.
+that was asked for; the keys were not retired before its seq, which is not below the operator's floor; its three lists
+agree with each other. What this machine saw before is judged by `trust.memory`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from cosmos.errors import Refused
 from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import GalaxyName
-from cosmos.trust.payloads import Demand, verify_beside
+from cosmos.trust.payloads import Demand, demand_still_good, verify_beside
 from cosmos.trust.roles import GALAXY_TYPE
 from cosmos.trust.roots import TrustRoots
 
@@ -52,17 +53,19 @@ def verify_index(
     """Return the index in `payload_file`, signed for `galaxy`, or raise `Refused` or `Malformed`."""
     demand = Demand(
         payload_type=GALAXY_TYPE,
-        keys=roots.keys("galaxy"),
+        keys=roots.keys_or_retired("galaxy"),
         threshold=roots.threshold("galaxy"),
         hint="see which keys are pinned, and for what, with: cosmos trust show",
         allow_unsigned=allow_unsigned,
         max_bytes=MAX_INDEX_ENVELOPE_BYTES,
+        revoked=roots.revoked_keys("galaxy"),
     )
     signers = verify_beside(payload_file, envelope, demand, source)
     index = GalaxyIndex.parse(payload_file, source)
     if index.name != galaxy:
         raise Refused(source, f"is the index of galaxy {index.name}, but {galaxy} was asked for")
-    floor = roots.galaxy_floors.get(galaxy, 0)
+    signers = demand_still_good(signers, index.seq, demand, roots, source)
+    floor = roots.floors.galaxies.get(galaxy, 0)
     if index.seq < floor:
         raise Refused(source, f"seq {index.seq} lies below the floor of {floor} that trust.toml sets")
     if signers or index.snapshot:

@@ -7,17 +7,23 @@ kind and hold these very bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cosmos.digest import Digest
 from cosmos.limits import MAX_ENVELOPE_BYTES
-from cosmos.trust.dsse import BadEnvelope, Envelope, NotSigned, demand_threshold, signers_of
+from cosmos.trust.dsse import BadEnvelope, Envelope, NotSigned, RevokedSigner, demand_threshold, signers_of
 from cosmos.trust.keys import PublicKey
+from cosmos.trust.revocation import Revoked
+from cosmos.trust.roots import TrustRoots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
-    """What a signature must be to count; `hint` says what a person does where it is missing."""
+    """What a signature must be to count; `hint` says what a person does where it is missing.
+
+    `revoked` are keys that would count, had they not been revoked: they are never counted, but named in the refusal.
+    """
 
     payload_type: str
     keys: tuple[PublicKey, ...]
@@ -25,6 +31,7 @@ class Demand:
     hint: str
     allow_unsigned: bool = False
     max_bytes: int = MAX_ENVELOPE_BYTES
+    revoked: tuple[tuple[PublicKey, Revoked], ...] = ()
 
 
 def verify_beside(data: bytes, envelope: bytes | None, demand: Demand, source: str) -> tuple[str, ...]:
@@ -48,5 +55,35 @@ def verify_beside(data: bytes, envelope: bytes | None, demand: Demand, source: s
     beside = parsed.with_strangers(beside, demand.keys)
     if demand.allow_unsigned and len(signers) < demand.threshold:
         return ()
+    if len(signers) < demand.threshold:
+        refuse_revoked(signers_of(parsed, (key for key, _ in demand.revoked)), demand.revoked, beside)
     demand_threshold(signers, demand.threshold, beside, demand.hint)
     return signers
+
+
+def refuse_revoked(signers: tuple[str, ...], revoked: Iterable[tuple[PublicKey, Revoked]], source: str) -> None:
+    """Raise `RevokedSigner` if one of `signers` (key ids) is among the `revoked`."""
+    for key, row in revoked:
+        if key.id in signers:
+            raise RevokedSigner(
+                source,
+                f"is signed by {key.name}, whose key was {row}",
+                hint="get what took its place, signed by a key that is trusted; cosmos trust show names them",
+            )
+
+
+def demand_still_good(
+    signers: tuple[str, ...], seq: int, demand: Demand, roots: TrustRoots, source: str
+) -> tuple[str, ...]:
+    """Return those `signers` of a document with this `seq` that were not retired before it; raises `RevokedSigner`.
+
+    The second half of `verify_beside` where `demand.keys` hold retired keys: the seq is known only after the parse.
+    """
+    good = roots.still_good(signers, seq)
+    if len(good) == len(signers) or len(good) >= demand.threshold:
+        return good
+    if demand.allow_unsigned:
+        return ()
+    refuse_revoked(tuple(signer for signer in signers if signer not in good), demand.revoked, f"{source}.dsse")
+    demand_threshold(good, demand.threshold, f"{source}.dsse", demand.hint)
+    return good

@@ -24,23 +24,20 @@
     galaxies = ["core"]                # globs on galaxies' names: * and ?
     stars = ["lib*", "zlib"]           # globs on stars' names
 
-    [floor.galaxies]                   # optional: the lowest seq of an index that is taken
+    [floor.galaxies]                   # optional, and so is [recovered]: see trust.floors
     core = 7
-    [floor.stars]                      # optional: the lowest version of a star that is taken, from whichever galaxy
-    zlib = "1.3.1"
 
-    [[revoked]]                        # optional: beats every other table
+    [[revoked]]                        # optional, beats every other table: see trust.revocation
     key = "ed25519:…"                  # a key id
     reason = "stolen laptop"
     effective-seq = 0                  # all that it ever signed is refused
 
 A key stands in one role only, and once in it. A threshold is at least 1 and at most the number of its role's keys.
-`effective-seq` above 0 (what a retired key signed earlier stays good) is for a later version of this format, and so are
-the roles attester, log and witness; a document that uses them is refused rather than half obeyed.
+The roles attester, log and witness (badges, a log's heads, and their cosignatures) are written as release is.
 
 `trust.toml.dsse` beside it, where it is there, must be signed by a threshold of the document's own root keys.
 That alone proves nothing to someone who has never seen the keys: the first document is accepted by its SHA-256, which
-travels another way (`cosmos trust init FILE --sha256 …`).
+travels another way (`cosmos trust init FILE --sha256 …`); how the next version follows is `trust.chain`.
 """
 
 from __future__ import annotations
@@ -55,15 +52,16 @@ from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_ENVELOPE_BYTES
 from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.version import Version
 from cosmos.tables import Table
 from cosmos.trust.dsse import BadEnvelope, verify_envelope
-from cosmos.trust.keys import PublicKey, key_id
+from cosmos.trust.floors import Floors, Recovered
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import TRUST_TYPE, Role
 
 TRUST_VERSION = 1
 TRUST_FILE = "trust.toml"
-KEYED_ROLES: tuple[Role, ...] = ("root", "galaxy", "release")
+KEYED_ROLES: tuple[Role, ...] = ("root", "galaxy", "release", "attester", "log", "witness")
 _GLOB = re.compile(r"[A-Za-z0-9+._*?-]{1,128}")
 _MAX_TRUST_BYTES = MAX_ENVELOPE_BYTES // 2  # so that it fits into an envelope, in base64
 
@@ -120,37 +118,20 @@ class RoleKeys:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Revoked:
-    """A key that is trusted no longer, for anything that it ever signed."""
-
-    key: str
-    reason: str
-
-    @classmethod
-    def read(cls, table: Table) -> Self:
-        """Return a `[[revoked]]` table."""
-        if table.count("effective-seq") != 0:
-            table.fail("effective-seq", "want 0: this cosmos knows only revocations of all that a key ever signed")
-        revoked = cls(key=table.read("key", key_id), reason=table.take("reason", str, ""))
-        table.end()
-        return revoked
-
-    def to_toml(self) -> dict[str, object]:
-        """Return the table as `tomli_w` takes it."""
-        return {"key": self.key, "reason": self.reason, "effective-seq": 0}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TrustRoots:
-    """The pinned keys. `keys`, `author_keys` and `signer_names` leave out what is revoked."""
+    """The pinned keys. `keys` and `author_keys` leave out every key that is revoked.
+
+    What a retired key signed before it was put away is judged in two steps: a signature by one of `keys_or_retired`,
+    and then, by the seq that the signed bytes state, `payloads.demand_still_good`.
+    """
 
     version: int
     description: str = ""
     roles: Mapping[Role, RoleKeys]
     author_threshold: int = 1
     authors: tuple[AuthorKey, ...] = ()
-    galaxy_floors: Mapping[GalaxyName, int] = field(default_factory=dict)
-    star_floors: Mapping[StarName, Version] = field(default_factory=dict)
+    floors: Floors = field(default_factory=Floors)
+    recovered: Recovered = field(default_factory=Recovered)
     revoked: tuple[Revoked, ...] = ()
 
     @classmethod
@@ -161,19 +142,21 @@ class TrustRoots:
             table.fail("trust-version", f"want {TRUST_VERSION}: this document is for another cosmos")
         authors = tuple(AuthorKey.read(row) for row in table.tables("author"))
         roles, author_threshold = _roles(table.table("roles"), len(authors))
-        galaxy_floors, star_floors = _floors(table)
+        version = table.count("version", least=1)
         roots = cls(
-            version=table.count("version", least=1),
+            version=version,
             description=table.take("description", str, ""),
             roles=roles,
             author_threshold=author_threshold,
             authors=authors,
-            galaxy_floors=galaxy_floors,
-            star_floors=star_floors,
+            floors=Floors.read(table.take_table("floor")),
+            recovered=Recovered.read(table.take_table("recovered"), version),
             revoked=tuple(Revoked.read(row) for row in table.tables("revoked")),
         )
         table.end()
         _refuse_shared_keys(roots, table)
+        if len({row.key for row in roots.revoked}) != len(roots.revoked):
+            table.fail("revoked", "names one key twice")
         return roots
 
     def keys(self, role: Role) -> tuple[PublicKey, ...]:
@@ -186,15 +169,35 @@ class TrustRoots:
         covering = (author.key for author in self.authors if author.covers(galaxy, star))
         return tuple(key for key in covering if not self.is_revoked(key))
 
+    def keys_or_retired(self, role: Role) -> tuple[PublicKey, ...]:
+        """Return the keys of `role` that ever signed something good: those that are not revoked from the start."""
+        listed = [author.key for author in self.authors] if role == "author" else self._listed(role)
+        return tuple(key for key in listed if not self.is_revoked(key, at_seq=1))
+
+    def author_keys_or_retired(self, galaxy: GalaxyName, star: StarName) -> tuple[PublicKey, ...]:
+        """Return the same of the keys that may sign `star` in `galaxy`."""
+        covering = (author.key for author in self.authors if author.covers(galaxy, star))
+        return tuple(key for key in covering if not self.is_revoked(key, at_seq=1))
+
+    def still_good(self, signers: tuple[str, ...], seq: int) -> tuple[str, ...]:
+        """Return those `signers` (ids of pinned keys) whose signature on a document with this `seq` counts."""
+        extents = {row.key: row.effective_seq for row in self.revoked}
+        return tuple(signer for signer in signers if signer not in extents or 1 <= seq <= extents[signer])
+
     def threshold(self, role: Role) -> int:
         """Return how many distinct keys of `role` must have signed: at least 1, also for a role without keys."""
         if role == "author":
             return self.author_threshold
         return self.roles[role].threshold if role in self.roles else 1
 
-    def is_revoked(self, key: PublicKey) -> bool:
-        """Return whether `key` is trusted no longer."""
-        return any(row.key == key.id for row in self.revoked)
+    def is_revoked(self, key: PublicKey, *, at_seq: int | None = None) -> bool:
+        """Return whether `key` is trusted no longer: at all, or for a document with the seq `at_seq`."""
+        return not self.still_good((key.id,), at_seq or 0)
+
+    def revoked_keys(self, role: Role) -> tuple[tuple[PublicKey, Revoked], ...]:
+        """Return the keys that `role` lists and that are revoked, retired ones too, for sentences that name them."""
+        rows = {row.key: row for row in self.revoked}
+        return tuple((key, rows[key.id]) for held, key in self.all_keys() if held == role and key.id in rows)
 
     def name_of(self, signer: str) -> str:
         """Return the name that the pinned key with the id `signer` has here, or the id itself."""
@@ -208,17 +211,14 @@ class TrustRoots:
     def to_toml(self) -> dict[str, object]:
         """Return the document as `tomli_w` takes it."""
         roles: dict[str, object] = {role: keys.to_toml() for role, keys in self.roles.items()}
-        floor = {
-            "galaxies": {str(name): seq for name, seq in sorted(self.galaxy_floors.items())},
-            "stars": {str(name): str(version) for name, version in sorted(self.star_floors.items())},
-        }
         rows: dict[str, object] = {
             "trust-version": TRUST_VERSION,
             "version": self.version,
             "description": self.description,
             "roles": {**roles, "author": {"threshold": self.author_threshold}} if self.authors else roles,
             "author": [author.to_toml() for author in self.authors],
-            "floor": {key: value for key, value in floor.items() if value},
+            "floor": self.floors.to_toml(),
+            "recovered": self.recovered.to_toml(),
             "revoked": [row.to_toml() for row in self.revoked],
         }
         return {key: value for key, value in rows.items() if value}
@@ -282,24 +282,6 @@ def _roles(table: Table, authors: int) -> tuple[dict[Role, RoleKeys], int]:
         author.end()
     table.end()
     return roles, author_threshold
-
-
-def _floors(table: Table) -> tuple[dict[GalaxyName, int], dict[StarName, Version]]:
-    floor = table.take_table("floor")
-    if floor is None:
-        return {}, {}
-    stars = floor.parsed_map("stars", StarName.parse, Version.parse)
-    rows = floor.take_table("galaxies") or Table({}, table.source)
-    galaxies = {_galaxy_name(rows, name): rows.count(name, least=1) for name in tuple(rows.keys())}
-    floor.end()
-    return galaxies, stars
-
-
-def _galaxy_name(table: Table, name: str) -> GalaxyName:
-    try:
-        return GalaxyName.parse(name)
-    except ValueError as error:
-        table.fail(name, str(error))
 
 
 def _refuse_shared_keys(roots: TrustRoots, table: Table) -> None:

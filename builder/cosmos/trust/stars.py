@@ -4,7 +4,8 @@ In this order, and the statement is not parsed before the first two hold:
   1. the envelope is of the payload type `star`, and its payload is the file's exact bytes
   2. a threshold of distinct author keys, pinned for that galaxy and that name and not revoked, has signed
   3. the galaxy, name, version and architecture inside are those that were asked for
-  4. the version is not below the operator's floor
+  4. a threshold of those keys was not retired before the statement's seq
+  5. the version is not below the operator's floor
 
 Signing the archive alone would leave renaming, swapping between galaxies, and downgrades open.
 """
@@ -18,7 +19,7 @@ from cosmos.errors import Refused
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.trust.payloads import Demand, verify_beside
+from cosmos.trust.payloads import Demand, demand_still_good, verify_beside
 from cosmos.trust.roles import STAR_TYPE
 from cosmos.trust.roots import TrustRoots
 
@@ -64,17 +65,19 @@ def verify_statement(
     """
     demand = Demand(
         payload_type=STAR_TYPE,
-        keys=roots.author_keys(galaxy, name),
+        keys=roots.author_keys_or_retired(galaxy, name),
         threshold=roots.threshold("author"),
         hint="see which keys are pinned, and for what, with: cosmos trust show",
         allow_unsigned=allow_unsigned,
+        revoked=roots.revoked_keys("author"),
     )
     signers = verify_beside(payload_file, envelope, demand, source)
     statement = Statement.parse(payload_file, source)
     _demand_same(statement, galaxy, name, version, source)
     if machine is not None and not statement.star.arch.runs_on(machine):
         raise Refused(source, f"is for {statement.star.arch}, and {machine} was asked for")
-    floor = roots.star_floors.get(name)
+    signers = demand_still_good(signers, statement.seq, demand, roots, source)
+    floor = roots.floors.stars.get(name)
     if floor is not None and version < floor:
         raise Refused(source, f"version {version} lies below the floor of {floor} that trust.toml sets")
     return VerifiedStatement(statement=statement, digest=Digest.of(payload_file), signers=signers, seal=_SEAL)

@@ -7,16 +7,15 @@ import sys
 
 import click
 
-from cosmos.cli import building, device, nova, trusting
+from cosmos.cli import attesting, building, device, nova, releasing, syncing, trusting
 from cosmos.cli.cosmos import program
 from cosmos.cli.stellar import stellar
 
 
 def test_every_command_that_a_room_offers_is_found_and_no_other() -> None:
     context = click.Context(program)
-    offered = {
-        one.name: one for one in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS, *nova.COMMANDS, stellar)
-    }
+    single = (attesting.attest, releasing.attach, syncing.sync, *nova.COMMANDS, stellar)
+    offered = {one.name: one for one in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS, *single)}
     assert {name: program.get_command(context, name) for name in program.list_commands(context)} == offered
     assert program.get_command(context, "no-such") is None
 

@@ -70,6 +70,7 @@ def test_a_new_key_is_a_private_file_and_a_public_one(typed: Typed, tmp_path: Pa
     assert "NOT SEALED" in outcome.out
 
 
+@pytest.mark.objective("SO-26")
 def test_a_passphrase_comes_through_a_descriptor_and_shows_nowhere(typed: Typed, tmp_path: Path) -> None:
     number = descriptor(PASSPHRASE + "\nmore")
     outcome = typed("key", "new", "alice", "--role", "root", "--out", "keys", "--passphrase-fd", str(number), "--json")
@@ -116,6 +117,7 @@ def test_a_second_key_of_that_name_is_refused(typed: Typed, tmp_path: Path) -> N
     assert (tmp_path / "keys/my-author.key").read_bytes() == before
 
 
+@pytest.mark.objective("SO-26")
 def test_showing_a_key_never_shows_its_seed(typed: Typed, tmp_path: Path) -> None:
     made(typed, "author")
     seed = (tmp_path / "keys/my-author.key").read_text().partition('seed = "')[2].partition('"')[0]
@@ -183,7 +185,7 @@ def test_a_running_system_keeps_its_own_anchors(typed: Typed, tmp_path: Path) ->
     [
         (["--galaxy", "keys/my-root.pub"], 2, "is a key of the role root, not galaxy"),
         (["--threshold", "root=2"], 2, "roles.root.threshold: want 1 to 1"),
-        (["--threshold", "emperor=2"], 2, "want root, galaxy, release or author"),
+        (["--threshold", "emperor=2"], 2, "want one of root, author, galaxy, release"),
         (["--author", "keys/my-author.pub:co/re"], 2, "want a name, in which"),
         (["--author", "keys/nothing.pub"], 5, "cannot be read"),
         (["--author", "keys/my-root.key"], 2, "is a secret key"),

@@ -96,6 +96,7 @@ def test_a_key_without_a_passphrase_says_so_in_its_file(plain: Path) -> None:
     assert SecretKey.load(plain, no_passphrase).public == KEY.public
 
 
+@pytest.mark.objective("SO-26")
 def test_a_sealed_file_holds_neither_the_seed_nor_the_passphrase(sealed: bytes) -> None:
     for form in (SEED, base64.b64encode(SEED), SEED.hex().encode(), PASSPHRASE):
         assert form not in sealed
@@ -118,6 +119,7 @@ def test_the_file_is_made_with_mode_0600_whatever_the_umask(tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == 0o600
 
 
+@pytest.mark.objective("SO-26")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o700, 0o400])
 def test_a_file_of_another_mode_is_refused_before_it_is_read(plain: Path, mode: int) -> None:
     plain.chmod(mode)
@@ -215,6 +217,7 @@ def test_what_is_stated_is_shown_without_a_passphrase(sealed: bytes) -> None:
     assert (head.public, head.role, protection) == (KEY.public, "author", "passphrase")
 
 
+@pytest.mark.objective("SO-26")
 def test_a_key_says_nothing_of_its_seed_and_does_not_leave_the_process() -> None:
     shown = f"{KEY!r} {KEY} {vars(KEY.public) if hasattr(KEY.public, '__dict__') else KEY.public}"
     for form in (SEED.hex(), base64.b64encode(SEED).decode(), repr(SEED)):
@@ -238,6 +241,7 @@ BROKEN: list[Callable[[str], str]] = [
 ]
 
 
+@pytest.mark.objective("SO-26")
 @pytest.mark.parametrize("change", BROKEN)
 def test_an_error_about_a_broken_file_repeats_nothing_secret(plain: Path, change: Callable[[str], str]) -> None:
     broken = private(plain, change(plain.read_text()).encode())

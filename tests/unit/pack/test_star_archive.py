@@ -37,6 +37,7 @@ def test_what_is_written_comes_back() -> None:
     assert set(contents.beside) == {b"star.toml", b"install.lua"}
 
 
+@pytest.mark.objective("SO-24")
 def test_the_order_of_files_does_not_move_a_byte() -> None:
     assert write_star(STAR, SCRIPT, reversed(FILES), level=3) == write_star(STAR, SCRIPT, iter(FILES), level=3)
 

@@ -161,6 +161,7 @@ def test_an_image_comes_back_as_it_was(entries: list[Entry]) -> None:
     assert reader.lines() == sorted((ManifestLine.of(entry) for entry in entries), key=lambda line: line.path)
 
 
+@pytest.mark.objective("SO-24")
 @given(trees(), st.randoms(use_true_random=False))
 def test_the_order_of_entries_does_not_move_a_byte_of_a_layer(entries: list[Entry], random: object) -> None:
     shuffled = list(entries)

@@ -25,6 +25,7 @@ def test_what_is_compressed_comes_back(pieces: list[bytes], level: int) -> None:
     assert decompress_exactly(compress(pieces, level), len(whole), "a") == whole
 
 
+@pytest.mark.objective("SO-24")
 def test_how_the_input_is_cut_does_not_move_a_byte() -> None:
     cut = [memoryview(TEXT)[start : start + 999] for start in range(0, len(TEXT), 999)]
     assert compress(cut, 3) == compress([TEXT], 3) == compress([bytearray(TEXT)], 3)

@@ -343,10 +343,17 @@ def is_solution(stars: Mapping[str, str], wishes: Mapping[str, str], library: Ma
     listed = {text.partition(" ")[0] for text in library}
     about = {name: library[f"{name} {version}"] for name, version in stars.items()}
 
-    def answers(name: str, limit: Constraint) -> bool:
+    wanted: dict[str, list[Constraint]] = {name: [Constraint.parse(limit)] for name, limit in wishes.items()}
+    for fact in about.values():
+        for needed, limit in fact.dependencies.items():
+            wanted.setdefault(needed, []).append(limit)
+
+    def answered(name: str, limits: list[Constraint]) -> bool:
+        """One star answers a name for everybody who wants it."""
         if name in listed:
-            return name in stars and limit.allows(Version.parse(stars[name]))
-        return any(name in fact.provides and limit.allows(fact.provides[StarName(name)]) for fact in about.values())
+            return name in stars and all(limit.allows(Version.parse(stars[name])) for limit in limits)
+        versions = (fact.provides[StarName(name)] for fact in about.values() if name in fact.provides)
+        return any(all(limit.allows(version) for limit in limits) for version in versions)
 
     def quarrels(name: str, other: str, limit: Constraint) -> bool:
         return any(
@@ -358,12 +365,8 @@ def is_solution(stars: Mapping[str, str], wishes: Mapping[str, str], library: Ma
             for candidate, fact in about.items()
         )
 
-    return (
-        all(answers(name, Constraint.parse(limit)) for name, limit in wishes.items())
-        and all(answers(name, limit) for fact in about.values() for name, limit in fact.dependencies.items())
-        and not any(
-            quarrels(name, other, limit) for name, fact in about.items() for other, limit in fact.conflicts.items()
-        )
+    return all(answered(name, limits) for name, limits in wanted.items()) and not any(
+        quarrels(name, other, limit) for name, fact in about.items() for other, limit in fact.conflicts.items()
     )
 
 

@@ -70,6 +70,7 @@ def test_two_keys_meet_a_threshold_of_two_in_whatever_order_they_signed() -> Non
     )
 
 
+@pytest.mark.objective("SO-02")
 def test_one_key_does_not_count_twice_under_two_ids() -> None:
     row = ALICE.signature(STAR_TYPE, PAYLOAD)
     twice = assemble(STAR_TYPE, PAYLOAD, [row, Signature(keyid=BOB.public.id, raw=row.raw)])
@@ -77,6 +78,7 @@ def test_one_key_does_not_count_twice_under_two_ids() -> None:
         judged(twice, ALICE, BOB, threshold=2)
 
 
+@pytest.mark.objective("SO-02")
 def test_one_key_does_not_count_twice_when_it_is_pinned_under_two_names() -> None:
     row = ALICE.signature(STAR_TYPE, PAYLOAD)
     twice = assemble(STAR_TYPE, PAYLOAD, [row, row])
@@ -85,6 +87,7 @@ def test_one_key_does_not_count_twice_when_it_is_pinned_under_two_names() -> Non
         verify_envelope(twice, payload_type=STAR_TYPE, keys=[ALICE.public, again], threshold=2, source="x")
 
 
+@pytest.mark.objective("SO-02")
 @pytest.mark.parametrize("threshold", [0, -1])
 def test_a_threshold_below_one_is_an_error(threshold: int) -> None:
     with pytest.raises(Refused, match="would let anything pass"):

@@ -44,6 +44,7 @@ def passes(public: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
+@pytest.mark.objective("SO-01")
 def test_wycheproof_has_151_cases_and_all_are_judged_right(vectors: Path) -> None:
     document = json.loads((vectors / "ed25519/wycheproof_ed25519_test.json").read_text())
     cases = [
@@ -59,6 +60,7 @@ def test_wycheproof_has_151_cases_and_all_are_judged_right(vectors: Path) -> Non
     assert [number for number, valid, *case in cases if passes(*case) is not valid] == []
 
 
+@pytest.mark.objective("SO-01")
 def test_all_1024_cases_of_the_rfc_8032_set_are_judged_right() -> None:
     text = (Path(cryptography_vectors.__file__).parent / "asymmetric/Ed25519/sign.input").read_text()
     rows = [[bytes.fromhex(field) for field in line.split(":")[:4]] for line in text.splitlines()]
@@ -68,6 +70,7 @@ def test_all_1024_cases_of_the_rfc_8032_set_are_judged_right() -> None:
         assert not passes(public, message + b"\0", signed[:64])
 
 
+@pytest.mark.objective("SO-01")
 @pytest.mark.parametrize("point", SMALL.values(), ids=SMALL)
 def test_a_key_of_small_order_or_odd_spelling_is_refused(point: bytes) -> None:
     assert not is_strong_point(point)
@@ -89,6 +92,7 @@ def test_a_key_of_mixed_order_is_refused_although_the_library_alone_takes_it() -
         verify_signature(public, message, signature)
 
 
+@pytest.mark.objective("SO-01")
 def test_a_signature_with_the_group_order_added_to_s_is_refused() -> None:
     signer = SigningKey(bytes(32))
     signature = signer.sign(b"message").signature

@@ -72,7 +72,7 @@ def test_keys_and_thresholds_are_by_role() -> None:
     assert (roots.threshold("root"), roots.threshold("author")) == (1, 2)
     assert (roots.keys("attester"), roots.threshold("attester")) == ((), 1)
     assert roots.name_of(CAROL.public.id) == "carol"
-    assert roots.star_floors == {"zlib": Version.parse("1.3.1")}
+    assert roots.floors.stars == {"zlib": Version.parse("1.3.1")}
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,7 @@ def test_an_author_s_scope_is_galaxies_and_stars(galaxy: str, star: str, names: 
     assert [key.name for key in parsed().author_keys(GalaxyName(galaxy), StarName(star))] == names
 
 
+@pytest.mark.objective("SO-12")
 def test_revoked_beats_trusted_in_every_role() -> None:
     def revoke(document: dict[str, Any]) -> None:
         for key in (ROOT, GALAXY, CAROL):
@@ -131,7 +132,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no roles": (without("roles"), "roles: missing"),
     "no root": (without("roles", "root"), r"roles\.root: missing"),
     "an unknown key": (at("verison", value=1), "verison: unknown key"),
-    "an unknown role": (at("roles", "attester", value={"threshold": 1, "keys": []}), r"roles\.attester: unknown key"),
+    "an unknown role": (at("roles", "auditor", value={"threshold": 1, "keys": []}), r"roles\.auditor: unknown key"),
     "an unknown key in a role": (at("roles", "root", "x", value=1), r"roles\.root\.x: unknown key"),
     "a threshold of 0": (at("roles", "root", "threshold", value=0), "want 1 to 1"),
     "a negative threshold": (at("roles", "root", "threshold", value=-1), "want 0"),
@@ -170,7 +171,16 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a floor that is no version": (at("floor", "stars", "zlib", value="1"), r"floor\.stars\.zlib: want MAJOR"),
     "a floor of something else": (at("floor", "release", value=1), r"floor\.release: unknown key"),
     "a floor for no galaxy": (at("floor", "galaxies", "a/b", value=1), r"floor\.galaxies\.a/b: want letters"),
-    "a partial revocation": (at("revoked", 0, "effective-seq", value=7), r"revoked\[0\]\.effective-seq: want 0"),
+    "a revocation before the start": (at("revoked", 0, "effective-seq", value=-1), r"effective-seq: want 0 to"),
+    "one key revoked twice": (
+        at("revoked", value=[{"key": "ed25519:" + "0" * 64, "effective-seq": seq} for seq in (0, 7)]),
+        "revoked: names one key twice",
+    ),
+    "a recovery that lies ahead": (
+        at("recovered", value={"galaxies": {"core": 4}}),
+        r"recovered\.galaxies\.core: want 1",
+    ),
+    "a recovery of something else": (at("recovered", value={"keys": {}}), r"recovered\.keys: unknown key"),
     "a revocation without its extent": (without("revoked", 0, "effective-seq"), "effective-seq: missing"),
     "a revocation of no key": (at("revoked", 0, "key", value="ed25519:00"), r"revoked\[0\]\.key: want ed25519:"),
 }

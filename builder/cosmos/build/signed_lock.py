@@ -1,0 +1,72 @@
+"""A lock and the signature beside it: `cosmos freeze --sign KEY`, and images whose policy demands it.
+
+`universe.lock.toml.dsse` signs the lock's exact bytes with a key of the role `release`. Where image.toml says `[policy]
+signed-lock = true`, nothing is built from a lock that a threshold of those keys has not signed. Where it does not, a
+signature may be missing; one that is there must be over these very bytes all the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cosmos.build.definition import Definition
+from cosmos.build.world import World
+from cosmos.durable import write_durably
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.trust.dsse import BadEnvelope, Envelope
+from cosmos.trust.payloads import Demand, verify_beside
+from cosmos.trust.roles import LOCK_TYPE
+
+_MAX_ENVELOPE_BYTES = 2 * MAX_DOCUMENT_BYTES  # a lock in base64, and its signatures
+
+
+def lock_envelope(definition: Definition) -> Path:
+    """Return where the signature of an image's lock lies."""
+    return definition.lock_file.with_name(f"{definition.lock_file.name}.dsse")
+
+
+def sign_lock(definition: Definition, data: bytes, key: SecretKey | None) -> bool:
+    """Sign the lock with the bytes `data`, or, with no key, drop a signature that is over other bytes.
+
+    Returns whether the lock is signed now. Raises `Refused` for a key that does not sign locks.
+    """
+    file = lock_envelope(definition)
+    if key is not None:
+        write_durably(file, key.sign(LOCK_TYPE, data))
+        return True
+    if file.is_file() and _stale(file, data):
+        file.unlink()
+    return file.is_file()
+
+
+def demand_signed_lock(definition: Definition, world: World, data: bytes) -> bytes | None:
+    """Return the envelope of the lock with the bytes `data`, None where there is none and none is demanded.
+
+    Raises `BadEnvelope` or `NotSigned`.
+    """
+    demanded = definition.image.policy.signed_lock
+    file = lock_envelope(definition)
+    envelope = file.read_bytes() if file.is_file() else None
+    if envelope is None and not demanded:
+        return None
+    roots = world.roots(signed=demanded)
+    demand = Demand(
+        payload_type=LOCK_TYPE,
+        keys=roots.keys("release"),
+        threshold=roots.threshold("release"),
+        hint=f"image.toml demands a signed lock: cosmos freeze {definition.folder} --sign RELEASE.key",
+        allow_unsigned=not demanded,
+        max_bytes=_MAX_ENVELOPE_BYTES,
+        revoked=roots.revoked_keys("release"),
+    )
+    verify_beside(data, envelope, demand, str(definition.lock_file))
+    return envelope
+
+
+def _stale(file: Path, data: bytes) -> bool:
+    try:
+        parsed = Envelope.parse(file.read_bytes(), str(file), max_bytes=_MAX_ENVELOPE_BYTES)
+    except BadEnvelope:
+        return True
+    return parsed.payload != data

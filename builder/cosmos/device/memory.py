@@ -1,0 +1,71 @@
+"""What a system remembers of what it has seen (`keyring.state`), and its trust anchors judged by that.
+
+Its files are reached through the system's own root, so that a link in it never leads outside. Only one cosmos is at
+work on a system at a time (`device.journal`), so that no lock of its own is needed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER, TRUST_PATH, trust_bytes, trust_envelope
+from cosmos.digest import Digest
+from cosmos.keyring.anchors import CHAIN
+from cosmos.keyring.state import STATE_MODE, SYSTEM_STATE_NAME, state_bytes
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES
+from cosmos.model.lock import LockedTrust
+from cosmos.trust.chain import step_file
+from cosmos.trust.memory import Memory
+from cosmos.trust.roots import TrustRoots, verify_roots
+
+NOTHING_PINNED: Final = TrustRoots(version=0, roles={})
+MEMORY_PATH: Final = STATE_FOLDER.joined(SYSTEM_STATE_NAME.encode())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemTrust:
+    """A system's trust anchors and its memory; `locked` and `memory` are None where there are none."""
+
+    roots: TrustRoots
+    locked: LockedTrust | None
+    memory: Memory | None
+
+
+def read_memory(root: LiveRoot) -> Memory | None:
+    """Return what the system remembers, None where there is no such file."""
+    data = root.document(MEMORY_PATH, max_bytes=MAX_DOCUMENT_BYTES)
+    return None if data is None else Memory.parse(data, shown(MEMORY_PATH))
+
+
+def remember(root: LiveRoot, change: Callable[[Memory], Memory]) -> None:
+    """Remember what `change` makes of the memory; what it raises is raised, and nothing is written then."""
+    before = read_memory(root)
+    after = change(before or Memory())
+    if after != before:
+        root.replace_document(MEMORY_PATH, state_bytes(after), mode=STATE_MODE)
+
+
+def system_trust(root: LiveRoot) -> SystemTrust:
+    """Return whom this system's operator trusts; nobody where no trust was ever accepted.
+
+    Raises `Refused` for anchors that are older than those that the system has seen, or others of the same version.
+    """
+    data, memory = trust_bytes(root), read_memory(root)
+    if data is None:
+        return SystemTrust(roots=NOTHING_PINNED, locked=None, memory=memory)
+    roots = verify_roots(data, _envelope(root, data), shown(TRUST_PATH))
+    if memory is not None:
+        memory.with_trust(roots.version, Digest.of(data), shown(TRUST_PATH))
+    return SystemTrust(roots=roots, locked=LockedTrust(version=roots.version, digest=Digest.of(data)), memory=memory)
+
+
+def _envelope(root: LiveRoot, data: bytes) -> bytes | None:
+    """The envelope of the anchors: kept beside the very same bytes in chain/, or else beside the anchors."""
+    name = step_file(TrustRoots.parse(data, shown(TRUST_PATH)).version)
+    folder = SETTINGS_FOLDER.joined(CHAIN.encode())
+    if root.document(folder.joined(name.encode()), max_bytes=MAX_DOCUMENT_BYTES) == data:
+        return root.document(folder.joined(f"{name}.dsse".encode()), max_bytes=MAX_ENVELOPE_BYTES)
+    return trust_envelope(root)

@@ -1,0 +1,114 @@
+"""Catch up: take every version of trust.toml that follows the accepted one, out of a folder, a stick or a galaxy.
+
+Whoever slept through five rotations gets all five, each judged by the one before (`trust.chain`), or none: nothing is
+written before the last was judged. It needs no network; the folder may come on a stick.
+
+What does not go on from here is told from what has no news: a folder whose newest version is the accepted one, byte for
+byte, has none; one that is behind, or that holds another document under a number that was accepted, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.digest import Digest
+from cosmos.durable import write_durably
+from cosmos.keyring.anchors import Anchor, accepted_versions, beside, document_and_envelope, keep_version, load_trust
+from cosmos.keyring.state import StateFile
+from cosmos.trust.chain import BrokenChain, step_file, verify_step
+from cosmos.trust.memory import RolledBack
+from cosmos.trust.roots import TrustRoots
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChainSource:
+    """Where the versions come from. `read` gives a file's bytes, or None where it is not there.
+
+    `listed` are the versions that are known to be there, where the place can be listed.
+    """
+
+    address: str
+    read: Callable[[str], bytes | None]
+    listed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaughtUp:
+    """The anchors now, and the versions that were taken, in order; none where there was no news."""
+
+    anchor: Anchor
+    taken: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Step:
+    data: bytes
+    envelope: bytes | None
+    roots: TrustRoots
+
+
+def catch_up(anchor: Path, source: ChainSource, state: StateFile) -> CaughtUp:
+    """Take every version in `source` that follows the accepted one, or raise and write nothing."""
+    start = load_trust(anchor, state.read())
+    _demand_same(start, source)
+    steps = _verified_steps(start.roots, source)
+    if not steps:
+        _demand_not_behind(start, source)
+    if steps and start.roots.version not in accepted_versions(anchor):  # laid by an image, say, and not by init
+        keep_version(anchor, start.roots.version, *document_and_envelope(anchor))
+    for step in steps:
+        keep_version(anchor, step.roots.version, step.data, step.envelope)
+    last = start
+    if steps:
+        step = steps[-1]
+        write_durably(anchor, step.data)  # now it holds; until its envelope stands beside it, chain/ has that
+        if step.envelope is not None:
+            write_durably(beside(anchor), step.envelope)
+        last = Anchor(path=anchor, digest=Digest.of(step.data), roots=step.roots, is_signed=True, is_new=True)
+    state.change(lambda memory: memory.with_trust(last.roots.version, last.digest, str(anchor)))
+    return CaughtUp(anchor=last, taken=tuple(step.roots.version for step in steps))
+
+
+def _verified_steps(trusted: TrustRoots, source: ChainSource) -> list[_Step]:
+    steps: list[_Step] = []
+    while True:
+        name = step_file(trusted.version + 1)
+        data = source.read(name)
+        if data is None:
+            break
+        envelope = source.read(f"{name}.dsse")
+        trusted = verify_step(trusted, data, envelope, f"{source.address}: {name}")
+        steps.append(_Step(data=data, envelope=envelope, roots=trusted))
+    later = [version for version in source.listed if version > trusted.version]
+    if later:
+        raise BrokenChain(
+            source.address,
+            f"holds version {min(later)}, but not version {trusted.version + 1}, which comes first",
+            hint="take the whole folder of versions; a step that is left out may hold a revocation",
+        )
+    return steps
+
+
+def _demand_same(start: Anchor, source: ChainSource) -> None:
+    """Refuse a place that holds another document under the version that was accepted."""
+    same = source.read(step_file(start.roots.version))
+    if same is not None and Digest.of(same) != start.digest:
+        raise RolledBack(
+            f"{source.address}: {step_file(start.roots.version)}",
+            f"is {Digest.of(same)}, but {start.digest} was accepted as version {start.roots.version}",
+            hint="it belongs to somebody else's chain, or somebody made a second one: ask whoever signs yours",
+        )
+
+
+def _demand_not_behind(start: Anchor, source: ChainSource) -> None:
+    """Refuse a place that holds neither the next version nor the accepted one: it is behind, or another's."""
+    version = start.roots.version
+    if source.read(step_file(version)) is None:
+        newest = f"ends with version {max(source.listed)}" if source.listed else f"does not hold version {version}"
+        raise RolledBack(
+            source.address,
+            f"{newest}, but version {version} is accepted here",
+            hint="it is an old copy, or another's: ask for the newest versions",
+        )

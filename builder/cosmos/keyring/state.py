@@ -1,0 +1,81 @@
+"""The state file: what this machine has seen (`trust.memory`), kept so that nothing older is taken for new.
+
+    HOME/trust/state.toml                     of a builder
+    ROOT/var/lib/cosmos/trust-state.toml      of a running system
+
+Mode 0600, written durably, and by one process at a time. Without it a rollback cannot be judged, and whoever reads it
+says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import tomli_w
+
+from cosmos.durable import blaming, make_folder, write_durably
+from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.trust.memory import Memory
+
+NO_MEMORY: Final = "nothing is remembered here of what was seen before, so that a rollback cannot be judged"
+_TITLE: Final = "# what this machine has seen; kept so that nothing older is taken for new\n"
+STATE_MODE: Final = 0o600
+SYSTEM_STATE_NAME: Final = "trust-state.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateFile:
+    """The memory on disk."""
+
+    path: Path
+
+    def read(self) -> Memory | None:
+        """Return what is remembered, or None where nothing is; raises `Malformed` or `WorldFailed`."""
+        with blaming(self.path):
+            try:
+                with self.path.open("rb") as stream:
+                    data = stream.read(MAX_DOCUMENT_BYTES + 1)
+            except FileNotFoundError:
+                return None
+        return Memory.parse(data, str(self.path))
+
+    def change(self, change: Callable[[Memory], Memory]) -> None:
+        """Remember what `change` makes of the memory; what it raises is raised, and nothing is written then."""
+        with self._alone():
+            before = self.read()
+            after = change(before or Memory())
+            if before is None or after != before:
+                write_durably(self.path, state_bytes(after), mode=STATE_MODE)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from changing it meanwhile; the kernel lets go if this one is killed (flock(2))."""
+        with blaming(self.path):
+            make_folder(self.path.parent)
+            number = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(number)
+
+
+def state_bytes(memory: Memory) -> bytes:
+    """Return `memory` as its file has it."""
+    return (_TITLE + tomli_w.dumps(memory.to_toml())).encode()
+
+
+def home_state(home: Path) -> StateFile:
+    """Return where a builder's home keeps its memory."""
+    return StateFile(path=home / "trust" / "state.toml")
+
+
+def system_state(root: Path) -> StateFile:
+    """Return where the system at `root` keeps its memory."""
+    return StateFile(path=root / "var" / "lib" / "cosmos" / SYSTEM_STATE_NAME)

@@ -1,0 +1,36 @@
+"""What a galaxy keeps beside a star's statement for whoever asks: log proofs and badges.
+
+Nothing here is pinned by the lock: new ones come without a new lock, and `trust` judges them whenever they are read.
+With the galaxy at hand they are read afresh, and kept, so that an offline build finds what was there last.
+"""
+
+from __future__ import annotations
+
+from cosmos.canon import digest_of
+from cosmos.digest import Digest
+from cosmos.model.names import StarName
+from cosmos.model.version import Version
+from cosmos.staging.source import Source
+from cosmos.transport.carrier import NotThere
+
+
+def read_beside(source: Source, name: StarName, version: Version, suffix: str, max_bytes: int) -> bytes | None:
+    """Return the file `stars/NAME-VERSION` + `suffix`, or None where the galaxy (offline: the store) has none."""
+    path = beside_path(name, version, suffix)
+    if source.carrier is None:
+        return source.store.get_result(_key(source, path))
+    try:
+        data = source.carrier.read(path, max_bytes=max_bytes)
+    except NotThere:
+        return None
+    source.store.put_result(_key(source, path), data)
+    return data
+
+
+def beside_path(name: StarName, version: Version, suffix: str) -> str:
+    """Return where a galaxy keeps a file beside the statement of one version."""
+    return f"stars/{name}-{version}{suffix}"
+
+
+def _key(source: Source, path: str) -> Digest:
+    return digest_of({"kind": "beside", "galaxy": str(source.galaxy), "path": path})

@@ -1,0 +1,229 @@
+"""Keep a galaxy's transparency log (`trust.log`, `trust.tiles`): append to it, check it, cosign its head.
+
+`append` publishes every version that the galaxy's index lists and the log does not have yet, signs the new head, and
+writes a proof beside each statement. What was published is never taken out again.
+
+The order of writing: tiles, then the head, then the proofs. A run that was cut short leaves the old head, or the new
+one with some older proofs, which are good as well; the next run finishes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cosmos.durable import write_durably
+from cosmos.errors import Differs, Malformed, Refused
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.trust.log import (
+    PROOF_SUFFIX,
+    LogProof,
+    VerifiedHead,
+    demand_continued,
+    log_origin,
+    star_entry,
+    verify_head,
+    verify_logged,
+)
+from cosmos.trust.merkle import Tree, leaf_hash, root_of
+from cosmos.trust.notes import (
+    MAX_NOTE_BYTES,
+    Head,
+    Note,
+    NoteSignature,
+    cosigned,
+    log_key_id,
+    witness_key_id,
+)
+from cosmos.trust.roots import TrustRoots
+from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, log_files, read_entries
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appended:
+    """A log as it is now: how many entries are new, its head, and how many proofs were written."""
+
+    added: int
+    head: Head
+    proofs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """A log that passed. `continued` is the size that was remembered, None where nothing was."""
+
+    head: VerifiedHead
+    stars: int
+    continued: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Log:
+    """A log on disk: its head, as it was signed, and its entries. With no head it is empty."""
+
+    folder: Path
+    note: Note | None
+    entries: tuple[bytes, ...]
+
+    @property
+    def leaves(self) -> tuple[bytes, ...]:
+        return tuple(leaf_hash(entry) for entry in self.entries)
+
+
+def append_to_log(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
+    """Publish what the galaxy's index lists, and sign the head with `keys`; raises `Refused` for a changed log.
+
+    A log in which nothing is new keeps its head, with the signatures of witnesses.
+    """
+    log, index = _read(galaxy), galaxy.index()
+    if not keys:
+        raise Malformed(str(log.folder), "wants a key of the role log to sign with", hint="--key LOG.key")
+    published = set(log.entries)
+    new = [entry for entry in (_entry(index, row) for row in index.snapshot) if entry not in published]
+    entries = (*log.entries, *new)
+    origin = log_origin(index.name)
+    head = Head(origin=origin, size=len(entries), root=root_of([leaf_hash(entry) for entry in entries]))
+    signatures = [
+        NoteSignature(name=origin, key_id=log_key_id(origin, key.public), raw=key.head_signature(head.to_text()))
+        for key in keys
+    ]
+    old = log.note.signatures if log.note is not None and log.note.text == head.to_text() else ()
+    note = _merged(Note(text=head.to_text(), signatures=()), (*old, *signatures))
+    for path, data in log_files(entries).items():
+        _write(log.folder / path, data)
+    _write(log.folder / CHECKPOINT, note.to_bytes())
+    proofs = _write_proofs(galaxy, index, entries, note)
+    return Appended(added=len(new), head=head, proofs=proofs)
+
+
+def cosign_log(galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Path, seconds: int) -> VerifiedHead:
+    """Add a witness's signature, made at `seconds`, to the head, if the log continues the head kept in `seen`.
+
+    That file is then what the witness has seen. A witness without it has seen nothing and says so by making it.
+    Raises `Refused`.
+    """
+    log, index = _read(galaxy), galaxy.index()
+    without = replace(roots, roles={role: keys for role, keys in roots.roles.items() if role != "witness"})
+    head = _verified(log, index, without)
+    _demand_continued(log, head, seen)
+    assert log.note is not None
+    raw = seconds.to_bytes(8, "big") + key.head_signature(cosigned(log.note.text, seconds))
+    mine = NoteSignature(name=str(key.public.name), key_id=witness_key_id(key.public), raw=raw)
+    note = _merged(log.note, (mine,))
+    write_durably(seen, note.to_bytes())
+    _write(log.folder / CHECKPOINT, note.to_bytes())
+    _write_proofs(galaxy, index, log.entries, note)
+    return head
+
+
+def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Checked:
+    """Check the whole log, and that it continues the head kept in the file `seen`, which is then the new one.
+
+    Raises `Refused` for a log that nobody should believe, `Differs` for stars that it does not have.
+    """
+    log, index = _read(galaxy), galaxy.index()
+    head = _verified(log, index, roots)
+    for path, data in log_files(log.entries).items():
+        if not (log.folder / path).is_file() or (log.folder / path).read_bytes() != data:
+            raise Refused(str(log.folder / path), "is not what the log's entries make it")
+    missing = tuple(f"{row.name}-{row.version}" for row in index.snapshot if _entry(index, row) not in log.entries)
+    if missing:
+        raise Differs(
+            str(log.folder),
+            f"{len(missing)} stars of the index are not in the log: {missing[0]}",
+            differences=missing,
+            hint=f"stellar log append {galaxy.root} --key LOG.key",
+        )
+    for row in index.snapshot:
+        file = proof_file(galaxy, row)
+        verify_logged(_entry(index, row), _bytes(file, 1 << 20), galaxy=index.name, roots=roots, source=str(file))
+    continued = _demand_continued(log, head, seen) if seen is not None else None
+    if seen is not None:
+        write_durably(seen, _bytes(log.folder / CHECKPOINT, MAX_NOTE_BYTES))
+    return Checked(head=head, stars=len(index.snapshot), continued=continued)
+
+
+def proof_file(galaxy: GalaxyFolder, row: Listed) -> Path:
+    """Return where the proof of one version of a star lies."""
+    return (
+        galaxy.statement_file(row.name, row.version)
+        .with_suffix("")
+        .with_name(f"{row.name}-{row.version}{PROOF_SUFFIX}")
+    )
+
+
+def _entry(index: GalaxyIndex, row: Listed) -> bytes:
+    return star_entry(index.name, row.name, row.version, row.statement, row.archive)
+
+
+def _read(galaxy: GalaxyFolder) -> _Log:
+    """Return the log on disk; raises `Refused` where its entries are not those of its head."""
+    folder = galaxy.root / LOG_FOLDER
+    if not (folder / CHECKPOINT).is_file():
+        return _Log(folder=folder, note=None, entries=())
+    note = Note.parse(_bytes(folder / CHECKPOINT, MAX_NOTE_BYTES), str(folder / CHECKPOINT))
+    head = Head.parse(note.text, str(folder / CHECKPOINT))
+    entries = read_entries(head.size, lambda path, most: _bytes(folder / path, most), str(folder))
+    if root_of([leaf_hash(entry) for entry in entries]) != head.root:
+        raise Refused(
+            str(folder),
+            "its entries are not those of its signed head: the log was changed by hand",
+            hint="put back the copy that was published; a log is only ever appended to",
+        )
+    return _Log(folder=folder, note=note, entries=entries)
+
+
+def _verified(log: _Log, index: GalaxyIndex, roots: TrustRoots) -> VerifiedHead:
+    file = log.folder / CHECKPOINT
+    if log.note is None:
+        raise Malformed(
+            str(file), "is not there: the galaxy has no log", hint="stellar log append GALAXY --key LOG.key"
+        )
+    return verify_head(log.note.to_bytes(), galaxy=index.name, roots=roots, source=str(file))
+
+
+def _demand_continued(log: _Log, head: VerifiedHead, seen: Path) -> int | None:
+    """Return the size of the head that is kept in `seen`, which the log continues; None where nothing is kept."""
+    if not seen.is_file():
+        return None
+    before = Head.parse(Note.parse(_bytes(seen, MAX_NOTE_BYTES), str(seen)).text, str(seen))
+    if before.origin != head.head.origin:
+        raise Malformed(str(seen), f"is the head of {before.origin}, and this is {head.head.origin}")
+    demand_continued(before, head, log.leaves, str(log.folder))
+    return before.size
+
+
+def _merged(note: Note, more: Sequence[NoteSignature]) -> Note:
+    """Return the note with more signatures: the last of each key, the log's own first."""
+    rows = {(one.name, one.key_id): one for one in (*note.signatures, *more)}
+    origin = note.text.split(b"\n", 1)[0].decode()
+    ordered = sorted(rows.values(), key=lambda one: (one.name != origin, one.name, one.key_id))
+    return Note(text=note.text, signatures=tuple(ordered))
+
+
+def _write_proofs(galaxy: GalaxyFolder, index: GalaxyIndex, entries: Sequence[bytes], note: Note) -> int:
+    places = {entry: place for place, entry in enumerate(entries)}
+    tree = Tree([leaf_hash(entry) for entry in entries])
+    for row in index.snapshot:
+        at = places[_entry(index, row)]
+        proof = LogProof(index=at, hashes=tree.inclusion(at), note=note.to_bytes())
+        _write(proof_file(galaxy, row), proof.to_bytes())
+    return len(index.snapshot)
+
+
+def _bytes(file: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a file of the log, which must be there."""
+    if not file.is_file():
+        raise Refused(str(file), "is missing", hint="put back what was published, or: stellar log append GALAXY")
+    return bounded_bytes(file, max_bytes)
+
+
+def _write(file: Path, data: bytes) -> None:
+    if file.is_file() and file.read_bytes() == data:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(file, data)

@@ -1,0 +1,188 @@
+"""Write the version of `trust.toml` that follows another: rotate keys, revoke them, raise floors, recover.
+
+    OLD.toml + what shall change -> N+1.toml -> signed by as many people as both thresholds want, one after the other
+
+What is written obeys every rule of `trust.chain` but the signatures, which may still be missing: each holder of a root
+key adds his own on his own machine (`stellar trust sign`), to the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import tomli_w
+
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, NoSolution, Refused
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.version import Version
+from cosmos.stellar.signing import envelope_of, sign_file, write_document
+from cosmos.trust.chain import demand_follows, step_file
+from cosmos.trust.dsse import Envelope, signers_of
+from cosmos.trust.floors import Floors, Recovered
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.revocation import Revoked
+from cosmos.trust.roles import Role
+from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What shall differ from the version before. `removed` are ids of keys, `recovered` kinds and names."""
+
+    added: tuple[tuple[Role, PublicKey], ...] = ()
+    authors: tuple[AuthorKey, ...] = ()
+    removed: frozenset[str] = frozenset()
+    revoked: tuple[Revoked, ...] = ()
+    thresholds: Mapping[Role, int] = field(default_factory=dict)
+    floors: Floors = field(default_factory=Floors)
+    recovered: Recovered = field(default_factory=Recovered)
+    description: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Who has signed a document so far, against both thresholds. Without a version before it, `old` is None."""
+
+    path: Path
+    digest: Digest
+    roots: TrustRoots
+    own: tuple[int, int]
+    old: tuple[int, int] | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everyone has signed who must."""
+        return self.own[0] >= self.own[1] and (self.old is None or self.old[0] >= self.old[1])
+
+
+def next_roots(old: TrustRoots, changes: Changes) -> TrustRoots:
+    """Return the version that follows `old`. `write_next` checks that the whole holds together."""
+    roles: dict[Role, RoleKeys] = {}
+    for role in dict.fromkeys((*old.roles, *(role for role, _ in changes.added))):
+        before = old.roles[role] if role in old.roles else RoleKeys(threshold=1, keys=())
+        kept = [key for key in before.keys if key.id not in changes.removed]
+        keys = (*kept, *(key for held, key in changes.added if held == role))
+        if keys:
+            roles[role] = RoleKeys(threshold=changes.thresholds.get(role, before.threshold), keys=keys)
+    version = old.version + 1
+    return replace(
+        old,
+        version=version,
+        description=old.description if changes.description is None else changes.description,
+        roles=roles,
+        author_threshold=changes.thresholds.get("author", old.author_threshold),
+        authors=(*(author for author in old.authors if author.key.id not in changes.removed), *changes.authors),
+        floors=Floors(
+            galaxies={**old.floors.galaxies, **changes.floors.galaxies},
+            stars={**old.floors.stars, **changes.floors.stars},
+            releases={**old.floors.releases, **changes.floors.releases},
+        ),
+        recovered=Recovered(
+            galaxies={**old.recovered.galaxies, **dict.fromkeys(changes.recovered.galaxies, version)},
+            stars={**old.recovered.stars, **dict.fromkeys(changes.recovered.stars, version)},
+            releases={**old.recovered.releases, **dict.fromkeys(changes.recovered.releases, version)},
+        ),
+        revoked=_revoked(old.revoked, changes.revoked),
+    )
+
+
+def write_next(old: TrustRoots, new: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> Progress:
+    """Write `new` to `out`, with the signatures of `signers`; nothing is overwritten.
+
+    Raises `Malformed` for a document that does not hold together, `Refused` for one that cannot follow `old`.
+    """
+    title = f"# version {new.version}: follows version {old.version}; taken with: cosmos trust update FOLDER\n"
+    data = (title + tomli_w.dumps(new.to_toml())).encode()
+    checked = TrustRoots.parse(data, str(out))
+    demand_follows(old, checked, str(out))
+    if len(checked.keys("root")) < checked.threshold("root"):
+        raise Malformed(
+            str(out),
+            f"wants {checked.threshold('root')} root keys, but only {len(checked.keys('root'))} are not revoked: "
+            "nothing could ever follow it",
+            hint="add a root key with --add root=NEW.pub, or lower the threshold",
+        )
+    for path in (out, envelope_of(out)):
+        if path.exists() or path.is_symlink():
+            raise Refused(str(path), "is there already, and trust anchors are never overwritten")
+    _demand_holders(signers, old, checked)
+    write_document(out, data)
+    for signer in signers:
+        sign_file(out, signer)
+    return progress(out, old)
+
+
+def sign_next(file: Path, old: TrustRoots | None, signers: Sequence[SecretKey]) -> Progress:
+    """Add the signatures of `signers` to the document in `file`; raises `Refused` for a key that would not count."""
+    found = TrustRoots.parse(file.read_bytes(), str(file))
+    if old is not None:
+        demand_follows(old, found, str(file))
+    _demand_holders(signers, old, found)
+    for signer in signers:
+        sign_file(file, signer)
+    return progress(file, old)
+
+
+def progress(file: Path, old: TrustRoots | None) -> Progress:
+    """Return how far the document in `file` is signed."""
+    data, beside = file.read_bytes(), envelope_of(file)
+    roots = TrustRoots.parse(data, str(file))
+    envelope = Envelope.parse(beside.read_bytes(), str(beside)) if beside.is_file() else None
+    if envelope is not None and envelope.payload != data:
+        envelope = None
+    return Progress(
+        path=file,
+        digest=Digest.of(data),
+        roots=roots,
+        own=_count(envelope, roots),
+        old=None if old is None else _count(envelope, old),
+    )
+
+
+def before(file: Path, version: int) -> Path:
+    """Return where the version before `version` lies if a folder holds them all."""
+    return file.with_name(step_file(version - 1))
+
+
+def found_key(roots: TrustRoots, text: str) -> PublicKey:
+    """Return the key that `roots` lists under the name or the id `text`; raises `NoSolution`."""
+    found = [key for _, key in roots.all_keys() if text in (key.id, str(key.name))]
+    if len(found) != 1:
+        listed = ", ".join(sorted(str(key.name) for _, key in roots.all_keys()))
+        raise NoSolution(text, f"{len(found) or 'no'} keys have this name or id; there are: {listed}")
+    return found[0]
+
+
+def floor_of(kind: str, name: str, text: str) -> int | Version:
+    """Return a floor's value as its kind has it, or raise `ValueError`."""
+    if kind == "star":
+        return Version.parse(text)
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:20]) < 1 << 63):
+        raise ValueError(f"want a number from 1 on for {name}, got {text[:80]!r}")
+    return int(text)
+
+
+def _revoked(old: Iterable[Revoked], new: Iterable[Revoked]) -> tuple[Revoked, ...]:
+    rows = {row.key: row for row in old}
+    for row in new:
+        rows[row.key] = row
+    return tuple(rows.values())
+
+
+def _count(envelope: Envelope | None, roots: TrustRoots) -> tuple[int, int]:
+    signers = () if envelope is None else signers_of(envelope, roots.keys("root"))
+    return len(signers), roots.threshold("root")
+
+
+def _demand_holders(signers: Iterable[SecretKey], old: TrustRoots | None, new: TrustRoots) -> None:
+    counted = {key.raw for roots in (old, new) if roots is not None for key in roots.keys("root")}
+    for signer in signers:
+        if signer.public.raw not in counted:
+            raise Refused(
+                f"key {signer.public.name}",
+                "is no root key of this version or the one before: its signature would not count",
+                hint="stellar trust sign FILE --previous OLD.toml names the version before",
+            )

@@ -1,0 +1,193 @@
+"""Badges: what attesters say of bytes. In-toto Statements v1 in DSSE, one envelope a line, in `*.intoto.jsonl`.
+
+    stars/NAME-VERSION.intoto.jsonl     beside a star's statement; the subject is its archive
+    OUT.intoto.jsonl                    beside the folder of a release; the subject is its content root
+
+| kind    | predicateType                                     | says                                               |
+|---------|---------------------------------------------------|----------------------------------------------------|
+| test    | https://in-toto.io/attestation/test-result/v0.1   | `predicate.result`: PASSED or FAILED               |
+| scan    | urn:cosmos:badge:scan:v1                          | the same, of a scan for what should not be inside  |
+| rebuild | urn:cosmos:badge:rebuild:v1                       | PASSED: "I rebuilt this content root from the lock |
+|         |                                                   | whose SHA-256 is `predicate.lock`"                 |
+
+A badge stands in one of three ways, and only the first is ever counted:
+
+- **verified**: a pinned key of the role `attester` has signed it, and its subject is the bytes that were asked about
+- **unpinned**: it is well formed and of these bytes, but nobody who signed it is pinned as an attester; the key of an
+  author or of a release is not
+- **unverifiable**: it is malformed, of other bytes, or a signature in a pinned key's name does not fit
+
+What is counted is distinct keys. A badge never replaces an author's signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, Self, TypeAlias, get_args
+
+from cosmos.canon import Json, canonical_json
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError, Malformed, Refused
+from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.model.release import STATEMENT_TYPE
+from cosmos.tables import Table
+from cosmos.trust.dsse import Envelope, signers_of
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.roles import IN_TOTO_TYPE
+from cosmos.trust.roots import TrustRoots
+
+Kind: TypeAlias = Literal["test", "scan", "rebuild"]
+Result: TypeAlias = Literal["PASSED", "FAILED"]
+Standing: TypeAlias = Literal["verified", "unpinned", "unverifiable"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+RESULTS: Final[tuple[Result, ...]] = get_args(Result)
+BADGES_SUFFIX: Final = ".intoto.jsonl"
+MAX_BADGES: Final = 256  # of one file: each costs a verification
+MAX_BADGES_BYTES: Final = 4 * MAX_ENVELOPE_BYTES
+_TYPES: Final[dict[Kind, str]] = {
+    "test": "https://in-toto.io/attestation/test-result/v0.1",
+    "scan": "urn:cosmos:badge:scan:v1",
+    "rebuild": "urn:cosmos:badge:rebuild:v1",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What a badge says: of which bytes, and for a rebuild, from which lock."""
+
+    kind: Kind
+    name: str
+    digest: Digest
+    result: Result
+    lock: Digest | None = None
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Self:
+        """Return the claim in an in-toto Statement; raises `Malformed`."""
+        table = Table.from_json(data, source, max_bytes=MAX_ENVELOPE_BYTES)
+        table.choice("_type", (STATEMENT_TYPE,))
+        subjects = table.tables("subject")
+        if len(subjects) != 1:
+            table.fail("subject", f"want one, got {len(subjects)}")
+        said = table.choice("predicateType", tuple(_TYPES.values()))
+        kind = next(kind for kind, uri in _TYPES.items() if uri == said)
+        predicate = table.table("predicate")
+        claim = cls(
+            kind=kind,
+            name=subjects[0].need("name", str),
+            digest=subjects[0].table("digest").read("sha256", Digest.from_hex),
+            result="PASSED" if predicate.choice("result", RESULTS) == "PASSED" else "FAILED",
+            lock=predicate.read("lock", Digest.parse) if kind == "rebuild" else None,
+        )
+        table.end()
+        return claim
+
+    def to_bytes(self) -> bytes:
+        """Return the in-toto Statement."""
+        predicate: dict[str, Json] = {"result": self.result}
+        if self.kind == "test":
+            predicate["configuration"] = []
+        if self.lock is not None:
+            predicate["lock"] = str(self.lock)
+        return canonical_json(
+            {
+                "_type": STATEMENT_TYPE,
+                "subject": [{"name": self.name, "digest": {"sha256": self.digest.hex}}],
+                "predicateType": _TYPES[self.kind],
+                "predicate": predicate,
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Badge:
+    """A badge as it was judged. `signers` are the pinned attesters who signed, empty unless it is verified."""
+
+    standing: Standing
+    claim: Claim | None
+    signers: tuple[str, ...]
+    why: str
+
+
+def judge_badges(data: bytes, *, digest: Digest, roots: TrustRoots, source: str) -> tuple[Badge, ...]:
+    """Return every badge in a file's bytes as it stands for the bytes with this `digest`.
+
+    A bad one is told as that, and harms no other. Raises `Refused` only for a file past its bounds.
+    """
+    lines = [line for line in data.split(b"\n") if line]
+    if len(data) > MAX_BADGES_BYTES or len(lines) > MAX_BADGES:
+        raise Refused(source, f"has {len(lines)} badges in {len(data)} bytes, the limit is {MAX_BADGES}")
+    return tuple(_judged(line, digest, roots, f"{source}: badge {place}") for place, line in enumerate(lines, 1))
+
+
+def counted(badges: Iterable[Badge], kind: Kind, lock: Digest | None = None) -> tuple[str, ...]:
+    """Return the distinct keys whose verified badges say that `kind` passed; a rebuild counts for this `lock` alone."""
+    good = {
+        signer
+        for badge in badges
+        if badge.standing == "verified"
+        and badge.claim is not None
+        and badge.claim.kind == kind
+        and badge.claim.result == "PASSED"
+        and badge.claim.lock == lock
+        for signer in badge.signers
+    }
+    return tuple(sorted(good))
+
+
+def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:
+    """Return a file's bytes with one more badge, as one line; the same badge is not added twice."""
+    row = _one_line(envelope)
+    lines = [line for line in data.split(b"\n") if line]
+    if row in lines:
+        return data
+    if len(lines) >= MAX_BADGES:
+        raise Refused(source, f"has {len(lines)} badges, the limit is {MAX_BADGES}")
+    return b"".join(line + b"\n" for line in (*lines, row))
+
+
+def kind_of_badge(text: str) -> Kind:
+    """Return `text` as a kind, or raise `ValueError`."""
+    for known in KINDS:
+        if text == known:
+            return known
+    raise ValueError(f"want one of {', '.join(KINDS)}, got {text[:80]!r}")
+
+
+def _judged(line: bytes, digest: Digest, roots: TrustRoots, source: str) -> Badge:
+    try:
+        envelope = Envelope.parse(line, source)
+        if envelope.payload_type != IN_TOTO_TYPE:
+            raise Malformed(source, f"is signed as {envelope.payload_type[:120]!r}, not as an in-toto Statement")
+        claim = Claim.parse(envelope.payload, source)
+    except CosmosError as error:
+        return Badge(standing="unverifiable", claim=None, signers=(), why=error.problem)
+    if claim.digest != digest:
+        return Badge(standing="unverifiable", claim=claim, signers=(), why=f"speaks of {claim.digest}")
+    pinned = roots.keys("attester")
+    signers = signers_of(envelope, pinned)
+    forged = _forged(envelope, signers, pinned)
+    if forged is not None:
+        return Badge(
+            standing="unverifiable", claim=claim, signers=(), why=f"is not signed by {forged.name}, as it says"
+        )
+    if not signers:
+        return Badge(standing="unpinned", claim=claim, signers=(), why=f"signed by {_hints(envelope)}")
+    return Badge(standing="verified", claim=claim, signers=signers, why="")
+
+
+def _forged(envelope: Envelope, signers: tuple[str, ...], pinned: Iterable[PublicKey]) -> PublicKey | None:
+    """Return the pinned key in whose name somebody else has signed."""
+    named = {signature.keyid for signature in envelope.signatures}
+    return next((key for key in pinned if key.id in named and key.id not in signers), None)
+
+
+def _hints(envelope: Envelope) -> str:
+    return ", ".join(signature.keyid[:20] or "nobody named" for signature in envelope.signatures)
+
+
+def _one_line(envelope: bytes) -> bytes:
+    parsed = Envelope.parse(envelope, "a badge")
+    text = b" ".join(part.strip() for part in parsed.to_bytes().split(b"\n"))
+    return text.strip()

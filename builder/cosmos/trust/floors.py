@@ -1,0 +1,123 @@
+"""`[floor]` and `[recovered]`: the lowest numbers that are taken, and what was seen that shall be forgotten.
+
+    [floor.galaxies]                   # the lowest seq of an index that is taken
+    core = 7
+    [floor.stars]                      # the lowest version of a star that is taken, from whichever galaxy
+    zlib = "1.3.1"
+    [floor.releases]                   # the lowest counter of an image's release that is taken
+    rescue = 4
+
+    [recovered.galaxies]               # since which version of this document the galaxy's numbers begin anew
+    core = 5
+    [recovered.stars]
+    [recovered.releases]
+
+A floor only rises from one version of the document to the next. The exception is recovery from a fast-forward: a thief
+of a galaxy's key can publish seq 9,000,000,000, after which every honest index looks rolled back. Version 5 takes the
+key away and says `recovered.galaxies.core = 5`: what was seen of `core` under an earlier version is forgotten, and its
+floor may be lower. It says nothing of what was seen under version 5 itself, so that reading it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+from cosmos.model.names import GalaxyName, ImageName, StarName
+from cosmos.model.version import Version
+from cosmos.tables import Table
+
+Name = TypeVar("Name", bound=str)
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Floors:
+    """The lowest numbers that are taken."""
+
+    galaxies: Mapping[GalaxyName, int] = field(default_factory=dict)
+    stars: Mapping[StarName, Version] = field(default_factory=dict)
+    releases: Mapping[ImageName, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, table: Table | None) -> Self:
+        """Return the `[floor]` table; None is an empty one."""
+        if table is None:
+            return cls()
+        floors = cls(
+            galaxies=_counts(table, "galaxies", GalaxyName.parse),
+            stars=table.parsed_map("stars", StarName.parse, Version.parse),
+            releases=_counts(table, "releases", ImageName.parse),
+        )
+        table.end()
+        return floors
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it, without what is empty."""
+        rows: dict[str, dict[str, object]] = {
+            "galaxies": {**_plain(self.galaxies)},
+            "stars": {name: str(version) for name, version in _plain(self.stars).items()},
+            "releases": {**_plain(self.releases)},
+        }
+        return {key: value for key, value in rows.items() if value}
+
+    def rows(self) -> dict[tuple[str, str], int | Version]:
+        """Return every floor by kind and name: `("galaxies", "core")`."""
+        return {
+            **{("galaxies", str(name)): seq for name, seq in self.galaxies.items()},
+            **{("stars", str(name)): version for name, version in self.stars.items()},
+            **{("releases", str(name)): counter for name, counter in self.releases.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recovered:
+    """Since which version of trust.toml the numbers of something begin anew."""
+
+    galaxies: Mapping[GalaxyName, int] = field(default_factory=dict)
+    stars: Mapping[StarName, int] = field(default_factory=dict)
+    releases: Mapping[ImageName, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, table: Table | None, version: int) -> Self:
+        """Return the `[recovered]` table of a document of `version`, which no row may exceed."""
+        if table is None:
+            return cls()
+        recovered = cls(
+            galaxies=_counts(table, "galaxies", GalaxyName.parse, version),
+            stars=_counts(table, "stars", StarName.parse, version),
+            releases=_counts(table, "releases", ImageName.parse, version),
+        )
+        table.end()
+        return recovered
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it, without what is empty."""
+        return {kind: {**rows} for kind, rows in self._kinds().items() if rows}
+
+    def rows(self) -> dict[tuple[str, str], int]:
+        """Return every row by kind and name."""
+        return {(kind, name): version for kind, rows in self._kinds().items() for name, version in rows.items()}
+
+    def _kinds(self) -> dict[str, dict[str, int]]:
+        return {
+            "galaxies": _plain(self.galaxies),
+            "stars": _plain(self.stars),
+            "releases": _plain(self.releases),
+        }
+
+
+def _plain(rows: Mapping[Name, Value]) -> dict[str, Value]:
+    return {str(name): rows[name] for name in sorted(rows)}
+
+
+def _counts(table: Table, key: str, parse: Callable[[str], Name], most: int = (1 << 63) - 1) -> dict[Name, int]:
+    rows = table.take_table(key) or Table({}, table.source)
+    found: dict[Name, int] = {}
+    for name in tuple(rows.keys()):
+        try:
+            found[parse(name)] = rows.count(name, least=1, most=most)
+        except ValueError as error:
+            rows.fail(name, str(error))
+    return found

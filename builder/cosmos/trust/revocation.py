@@ -1,0 +1,54 @@
+"""`[[revoked]]`: a key that is believed no longer, and how far back.
+
+    [[revoked]]
+    key = "ed25519:…"                  # a key id
+    reason = "stolen laptop"
+    effective-seq = 0                  # all that it ever signed is refused
+
+    [[revoked]]                        # a key that was retired, and never lost
+    key = "ed25519:…"
+    reason = "carol has left"
+    effective-seq = 12                 # what it signed up to seq 12 stays good; it has to stay listed in its role
+
+The number that is compared is the one inside the signed document: `seq` of a statement or an index. A document without
+one (a lock, a release, a trust.toml) is never good under a retired key.
+
+KNOWN GAP: whoever holds a key can write an old seq into a new statement. `effective-seq` above 0 is for keys that were
+put away, not for keys that were lost; a lost key gets 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from cosmos.tables import Table
+from cosmos.trust.keys import key_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revoked:
+    """A key that is trusted no longer. What it signed up to `effective_seq` stays good; 0: nothing does."""
+
+    key: str
+    reason: str
+    effective_seq: int = 0
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return a `[[revoked]]` table."""
+        revoked = cls(
+            key=table.read("key", key_id),
+            reason=table.take("reason", str, ""),
+            effective_seq=table.count("effective-seq"),
+        )
+        table.end()
+        return revoked
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {"key": self.key, "reason": self.reason, "effective-seq": self.effective_seq}
+
+    def __str__(self) -> str:
+        extent = f" for all after seq {self.effective_seq}" if self.effective_seq else ""
+        return f"revoked{extent}{f' ({self.reason})' if self.reason else ''}"

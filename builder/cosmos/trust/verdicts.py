@@ -1,0 +1,67 @@
+"""A lock judged by trust anchors, with nothing but what the lock itself states: for locks that are years old.
+
+The lock names each star's signers; whoever asks has already seen to it that the lock is genuine (it is part of a signed
+release, or signed itself). The same rule gives both verdicts: under the trust anchors that the lock was made by, it
+**was valid when locked**; under those of today, it **is trusted now**.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cosmos.model.lock import Lock, LockedStar
+from cosmos.model.names import StarName
+from cosmos.trust.roots import TrustRoots
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Why one star of a lock is not good under some trust anchors."""
+
+    star: StarName
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def lock_problems(lock: Lock, roots: TrustRoots, seq_of: Callable[[LockedStar], int | None]) -> tuple[Problem, ...]:
+    """Return what in `lock` is not good under `roots`, a row a star; empty means all of it is.
+
+    `seq_of` gives the seq that a star's statement states, or None where the statement is not at hand; it is asked only
+    where a retired key has signed and the lock's own snapshot is later than what stays good. A star of a galaxy that
+    the operator lets be unsigned has no signers, and is no problem here.
+    """
+    problems = ((star, _problem(lock, star, roots, seq_of)) for star in lock.stars)
+    return tuple(Problem(star=star.name, text=f"{star.id}: {text}") for star, text in problems if text)
+
+
+def _problem(lock: Lock, star: LockedStar, roots: TrustRoots, seq_of: Callable[[LockedStar], int | None]) -> str | None:
+    floor = roots.floors.stars.get(star.name)
+    if floor is not None and star.version < floor:
+        return f"lies below the floor of {floor}"
+    galaxy = lock.galaxy(star.galaxy)
+    if galaxy.seq < roots.floors.galaxies.get(galaxy.name, 0):
+        return (
+            f"is locked from seq {galaxy.seq} of {galaxy.name}, below the floor of {roots.floors.galaxies[galaxy.name]}"
+        )
+    if not star.signers:
+        return None
+    pinned = {key.id for key in roots.author_keys_or_retired(star.galaxy, star.name)}
+    counted = tuple(signer for signer in star.signers if signer in pinned)
+    good = roots.still_good(counted, galaxy.seq)  # listed at that seq, so signed by then
+    if len(good) < min(len(counted), roots.threshold("author")):
+        stated = seq_of(star)
+        good = roots.still_good(counted, stated) if stated is not None else good
+    if len(good) >= roots.threshold("author"):
+        return None
+    return _missing(star, roots, good)
+
+
+def _missing(star: LockedStar, roots: TrustRoots, good: tuple[str, ...]) -> str:
+    rows = {row.key: row for row in roots.revoked}
+    for signer in star.signers:
+        if signer in rows and signer not in good:
+            return f"is signed by {roots.name_of(signer)}, whose key was {rows[signer]}"
+    return f"is signed by {len(good)} pinned keys, and {roots.threshold('author')} must have signed"

@@ -1,0 +1,53 @@
+"""Every command that docs/audit.md shows, run in its order beside a small galaxy and an image."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from cosmos.trust.roles import TRUST_TYPE
+from fakes.galaxies import make_signers
+from fakes.images import BASE, make_image
+
+PROGRAM = "import sys\nsys.path.insert(0, {builder!r})\nfrom cosmos.cli.{name} import main\nmain()\n"
+
+
+def shown_commands(page: str) -> list[str]:
+    blocks = re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture
+def programs(tmp_path: Path, repo: Path) -> Path:
+    """A folder with `cosmos` and `stellar`, for the shell's path."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("cosmos", "stellar"):
+        program = folder / name
+        program.write_text(f"#!{sys.executable}\n{PROGRAM.format(builder=str(repo / 'builder'), name=name)}")
+        program.chmod(0o755)
+    return folder
+
+
+def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path, programs: Path) -> None:
+    work, signers = tmp_path / "work", make_signers()
+    image = make_image(work, (BASE,))
+    first = tomli_w.dumps(signers.roots().to_toml()).encode()
+    (work / "trust").mkdir()
+    (work / "trust" / "1.toml").write_bytes(first)
+    (work / "trust" / "1.toml.dsse").write_bytes(signers["root"].sign(TRUST_TYPE, first))
+    signers["root"].save(work / "root.key", None)
+    environ = {"PATH": f"{programs}{os.pathsep}{os.defpath}", "COSMOS_HOME": str(image.home), "HOME": str(work)}
+    commands = shown_commands((repo / "docs/audit.md").read_text())
+    assert len(commands) == 17
+    for command in commands:
+        ran = subprocess.run(["bash", "-c", command], cwd=work, env=environ, capture_output=True, text=True)
+        assert ran.returncode == 0, f"{command}\n{ran.stderr}"
+    assert "core/log" in (work / "core.head").read_text()
+    assert len((image.folder / "out.intoto.jsonl").read_text().splitlines()) == 2
