@@ -171,7 +171,7 @@ def build(
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
-        identity=program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent),
+        identity=_identity(),
         level=level,
         key=keys[0] if keys else "elsewhere" if unsigned_release else None,
         accept_revoked=frozenset(accept_revoked),
@@ -187,9 +187,8 @@ def build(
     elif not built.signed:
         world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
     if as_json:
-        emit(_built_row(built))
-    else:
-        _say_built(built, key_file)
+        return emit(_built_row(built))
+    return _say_built(built, key_file)
 
 
 @click.command()
@@ -280,6 +279,10 @@ def boot_command(release: Path, marker: str | None, timeout_seconds: float, memo
 
 
 COMMANDS: tuple[click.Command, ...] = (new, freeze_command, build, verify, ls, cat, boot_command)
+
+
+def _identity() -> str:
+    return program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent)
 
 
 def _world(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> World:
