@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from resolvelib import BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
+from resolvelib import BaseReporter, ResolutionImpossible, ResolutionTooDeep
+from resolvelib.resolvers import Resolution
 
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch, StarName
@@ -57,9 +58,10 @@ def resolve(
     """
     search = Search(library, arch, kept, frozenset(wish.name for wish in wishes))
     demands = [Wanted(wish.name, wish.constraint, wish.who) for wish in wishes]
-    resolver: Resolver[Requirement, Choice, Key] = Resolver(search, BaseReporter())
+    # `Resolver` would also trace each choice back to a wish, without end where choices given up before form a circle
+    resolution: Resolution[Requirement, Choice, Key] = Resolution(search, BaseReporter())
     try:
-        choices = resolver.resolve(demands, max_rounds=MAX_ROUNDS).mapping
+        choices = resolution.resolve(demands, max_rounds=MAX_ROUNDS).mapping
     except ResolutionImpossible as error:
         conflicts = [Conflict(demand=cause.requirement, by=cause.parent) for cause in error.causes]
         raise explained(conflicts, library, arch, advice) from error

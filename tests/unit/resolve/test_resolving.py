@@ -399,3 +399,17 @@ def test_what_is_chosen_is_a_solution_and_one_is_found_whenever_there_is_one(
     assert chosen(dict(reversed(wishes.items())), dict(shuffled)) == found
     kept = {str(row.star.name): str(row.star.version) for row in found}
     assert chosen(wishes, library, kept) == found
+
+
+def test_a_circle_among_choices_that_were_given_up_is_no_end_of_the_search() -> None:
+    library = {
+        "d 1.0.0": facts(),
+        "d 2.0.0": facts({"a": "^2", "d": "=1.0.0"}, conflicts={"c": "*"}, provides={"d": "2.0.0"}),
+        "a 1.0.0": facts({"e": "<2", "b": "^1"}, conflicts={"d": "*"}),
+        "a 1.1.0": facts({"e": "^2", "a": ">=1.1"}, provides={"d": "1.1.0"}),
+        "a 2.0.0": facts({"e": "^1", "a": "*"}, provides={"d": "1.1.0"}),
+        "b 1.1.0": facts(conflicts={"d": "^1"}),
+        "e 1.0.0": facts({"c": "*"}),
+        "e 1.1.0": facts(),
+    }
+    assert [str(row.star) for row in chosen({"d": "*"}, library)] == ["d 1.0.0"]
