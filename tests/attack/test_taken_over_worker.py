@@ -307,6 +307,7 @@ print(found)
     assert done.stdout == "False\n"
 
 
+@pytest.mark.objective("RR-04")  # what is left to a kernel's own holes
 @pytest.mark.objective("SO-21")
 @pytest.mark.parametrize("name", list(MACHINES))
 def test_the_filter_allows_about_twenty_calls_and_knows_each_of_them(name):
