@@ -73,9 +73,20 @@ class Site:
         }
         (self.image / "image.toml").write_text(tomli_w.dumps(document))
 
-    def freeze(self, *, offline: bool = False, upgrade: Upgrade = frozenset()) -> FrozenLock:
+    def freeze(
+        self,
+        *,
+        offline: bool = False,
+        upgrade: Upgrade = frozenset(),
+        allow_downgrade: frozenset[StarName] = frozenset(),
+    ) -> FrozenLock:
         self.reporter = Remembering()
-        return freeze(read_definition(self.image), self.world(offline=offline), upgrade=upgrade)
+        return freeze(
+            read_definition(self.image),
+            self.world(offline=offline),
+            upgrade=upgrade,
+            allow_downgrade=allow_downgrade,
+        )
 
     def world(self, *, offline: bool = False) -> World:
         return World(home=self.home, offline=offline, reporter=self.reporter)
@@ -174,11 +185,25 @@ def test_a_locked_star_moves_where_it_no_longer_fits(site: Site) -> None:
     assert stars(site.freeze()) == ["zlib-1.4.0", "nano-7.2.0"]
 
 
-def test_a_withdrawn_star_moves(site: Site) -> None:
+def test_a_withdrawn_star_moves_up(site: Site) -> None:
     site.freeze()
+    site.galaxy.add(StarSpec("zlib", "1.3.2"))
+    site.galaxy.withdraw("zlib", "1.3.1")
+    assert stars(site.freeze()) == ["zlib-1.3.2", "nano-7.2.0"]
+
+
+@pytest.mark.objective("SO-07")
+def test_a_star_goes_down_only_where_it_is_named_and_the_lock_says_so(site: Site) -> None:
+    before = site.freeze().data
     site.galaxy.add(StarSpec("zlib", "1.3.0"))
     site.galaxy.withdraw("zlib", "1.3.1")
-    assert stars(site.freeze()) == ["zlib-1.3.0", "nano-7.2.0"]
+    with pytest.raises(Refused, match=r"zlib-1\.3\.0: the lock has 1\.3\.1: this is a downgrade"):
+        site.freeze()
+    assert site.lock_file.read_bytes() == before
+    lowered = site.freeze(allow_downgrade=names("zlib"))
+    assert stars(lowered) == ["zlib-1.3.0", "nano-7.2.0"]
+    assert lowered.lock.downgraded == {"zlib": Version.parse("1.3.1")}
+    assert not site.freeze().changed, "what was allowed stays written"
 
 
 def test_a_star_that_is_not_locked_cannot_be_upgraded(site: Site) -> None:

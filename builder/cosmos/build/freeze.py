@@ -21,8 +21,8 @@ from cosmos.build.definition import Definition, read_lock
 from cosmos.build.freeze_galaxies import open_galaxy
 from cosmos.build.world import World
 from cosmos.durable import write_durably
-from cosmos.errors import Differs, Malformed, NoSolution
-from cosmos.model.lock import BuildPins, Lock
+from cosmos.errors import Differs, Malformed, NoSolution, Refused
+from cosmos.model.lock import BuildPins, Lock, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.version import Version
@@ -51,8 +51,16 @@ class FrozenLock:
     changed: bool
 
 
-def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset()) -> FrozenLock:
+def freeze(
+    definition: Definition,
+    world: World,
+    *,
+    upgrade: Upgrade = frozenset(),
+    allow_downgrade: frozenset[StarName] = frozenset(),
+) -> FrozenLock:
     """Write the lock of `definition`, with each star that the old lock has kept unless it is in `upgrade`.
+
+    A star goes down only where `allow_downgrade` names it, and the lock says so (TRUST.md section 5).
 
     Raises `NoSolution`, naming who wants what; `Refused` for what is not signed by whom the operator pinned;
     `WorldFailed`, offline for the first thing that the store lacks.
@@ -64,20 +72,16 @@ def freeze(definition: Definition, world: World, *, upgrade: Upgrade = frozenset
     world.reporter.step("resolve")
     library = Galaxies(shelves=galaxies)
     resolved = resolve(_wishes(definition), library, definition.image.arch, _kept(old, upgrade))
+    stars = tuple(
+        galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
+    )
     lock = Lock(
         request=request_of(definition.image, definition.constellations),
-        build=BuildPins(
-            cosmos=VERSION,
-            zstd=ZSTD_VERSION,
-            layer_format=LAYER_FORMAT,
-            level=level_of(definition.image),
-            source_date_epoch=definition.image.source_date_epoch,
-        ),
+        build=_pins(definition),
         galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
-        stars=tuple(
-            galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
-        ),
+        stars=stars,
         trust=world.locked_trust,
+        downgraded=_downgraded(old, stars, allow_downgrade),
     )
     data = lock_bytes(lock, definition.lock_file)
     _report_exchanged(old, lock, world.reporter)
@@ -148,6 +152,36 @@ def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
     for name in sorted(upgrade - locked.keys()):
         raise NoSolution(name, "is not in the lock, so that there is nothing to upgrade", hint="leave out --upgrade")
     return {name: version for name, version in locked.items() if name not in upgrade}
+
+
+def _pins(definition: Definition) -> BuildPins:
+    return BuildPins(
+        cosmos=VERSION,
+        zstd=ZSTD_VERSION,
+        layer_format=LAYER_FORMAT,
+        level=level_of(definition.image),
+        source_date_epoch=definition.image.source_date_epoch,
+    )
+
+
+def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozenset[StarName]) -> dict[StarName, Version]:
+    """Return which stars went down, from which version; raises `Refused` for one that is not `allowed` to."""
+    was = {star.name: star.version for star in old.stars} if old is not None else {}
+    went_before = old.downgraded if old is not None else {}
+    down: dict[StarName, Version] = {}
+    for star in stars:
+        before = was.get(star.name, star.version)
+        if star.version == before and star.name in went_before:
+            down[star.name] = went_before[star.name]
+        elif star.version < before:
+            if star.name not in allowed:
+                raise Refused(
+                    star.id,
+                    f"the lock has {before}: this is a downgrade",
+                    hint=f"if it is meant: cosmos freeze IMAGE --allow-downgrade {star.name}",
+                )
+            down[star.name] = before
+    return down
 
 
 def _report_exchanged(old: Lock | None, new: Lock, reporter: Reporter) -> None:

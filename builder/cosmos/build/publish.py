@@ -34,6 +34,7 @@ def describe(
     `accepted` are the stars that are not trusted now and were taken by name, and why they are not.
     """
     image = definition.image
+    downgrades: dict[str, Json] = {str(name): str(version) for name, version in sorted(lock.downgraded.items())}
     release = Release(
         subjects=tuple(
             Subject(
@@ -52,6 +53,7 @@ def describe(
             "marker": image.marker,
             **({"counter": image.counter} if image.counter else {}),
             **({"acceptedRevoked": dict(accepted)} if accepted else {}),
+            **({"allowedDowngrades": downgrades} if downgrades else {}),
         },
         internal={
             "contentRoot": str(root),

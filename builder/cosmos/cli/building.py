@@ -77,6 +77,9 @@ def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_
     metavar="[STAR]",
     help="Move this star (without a name: every star) to the newest version that fits. May be repeated.",
 )
+@click.option(
+    "--allow-downgrade", "lowered", multiple=True, metavar="STAR", help="Let this star go to a lower version."
+)
 @click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
 @click.option("--root", type=_FOLDER, help="Without IMAGE: lock what is installed on the system at this root.")
 @click.option("--sign", "key_file", type=_FILE, help="Sign the lock with this secret key of the role release.")
@@ -88,6 +91,7 @@ def freeze_command(
     image: Path | None,
     only_check: bool,
     upgraded: tuple[str, ...],
+    lowered: tuple[str, ...],
     offline: bool,
     root: Path | None,
     key_file: Path | None,
@@ -102,8 +106,7 @@ def freeze_command(
     if image is None:
         if only_check or upgraded or key_file is not None:
             raise click.UsageError("--check, --upgrade and --sign belong to an IMAGE")
-        device.freeze(root or Path("/"), offline, as_json)
-        return
+        return device.freeze(root or Path("/"), offline, as_json)
     if root is not None:
         raise click.UsageError("name an IMAGE or a --root, not both")
     if only_check and upgraded:
@@ -112,22 +115,22 @@ def freeze_command(
     demand_ready(definition)
     if only_check:
         check(definition)
-        _answer({"lock": str(definition.lock_file), "fresh": True}, as_json, f"{definition.lock_file}: fits its image")
-        return
+        row: dict[str, Json] = {"lock": str(definition.lock_file), "fresh": True}
+        return _answer(row, as_json, f"{definition.lock_file}: fits its image")
     world = _world(home, image, offline=offline, quiet=as_json)
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded))
+    frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered))
     signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
     stars = len(frozen.lock.stars)
     word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
-    row: dict[str, Json] = {
+    row = {
         "lock": str(definition.lock_file),
         "stars": stars,
         "changed": frozen.changed,
         "signed": signed,
     }
     following = f"next: cosmos build {definition.folder}"
-    _answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+    return _answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
 
 
 @click.command()
@@ -301,10 +304,14 @@ def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[Sec
 def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:
     if _EVERYTHING in names:
         return "all"
+    return _star_names(names)
+
+
+def _star_names(names: tuple[str, ...]) -> frozenset[StarName]:
     try:
         return frozenset(StarName.parse(name) for name in names)
     except ValueError as error:
-        raise click.UsageError(f"--upgrade: {error}") from error
+        raise click.UsageError(str(error)) from error
 
 
 def _answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:

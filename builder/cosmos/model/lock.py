@@ -47,6 +47,9 @@
     dependencies = []                  # names of stars that stand above it
     wanted-by = ["image"]              # image, constellation:NAME, or star names
 
+A lock in which stars were let go to a lower version names them in `[downgraded]`, with the version before
+(`zlib = "1.4.0"`).
+
 No defaults: a lock that leaves something out pins nothing. `[trust]` pins no byte of the image: years later, it says by
 whose signatures the lock was good when it was made. `universe.lock.toml.dsse` may sign these exact bytes.
 """
@@ -54,7 +57,7 @@ whose signatures the lock was good when it was made. `universe.lock.toml.dsse` m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, cast
 
 from cosmos.digest import Digest
@@ -277,6 +280,7 @@ class Lock:
     galaxies: tuple[LockedGalaxy, ...]
     stars: tuple[LockedStar, ...]
     trust: LockedTrust = NO_TRUST
+    downgraded: Mapping[StarName, Version] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -290,6 +294,7 @@ class Lock:
             galaxies=tuple(LockedGalaxy.read(row) for row in table.tables("galaxy")),
             stars=tuple(LockedStar.read(row) for row in table.tables("star")),
             trust=LockedTrust.read(table.table("trust")),
+            downgraded=table.parsed_map("downgraded", StarName.parse, Version.parse),
         )
         table.end()
         _check_references(lock, table)
@@ -297,11 +302,13 @@ class Lock:
 
     def to_toml(self) -> dict[str, object]:
         """Return the document as `tomli_w` takes it."""
+        lowered = {str(name): str(version) for name, version in sorted(self.downgraded.items())}
         return {
             "lock-version": LOCK_VERSION,
             "request": self.request.to_toml(),
             "build": self.build.to_toml(),
             "trust": self.trust.to_toml(),
+            **({"downgraded": lowered} if lowered else {}),
             "galaxy": [galaxy.to_toml() for galaxy in self.galaxies],
             "star": [star.to_toml() for star in self.stars],
         }
