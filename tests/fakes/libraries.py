@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Constraint, Version
-from cosmos.resolve.library import Candidate, Facts
+from cosmos.resolve.catalogue import Candidate, Facts
 
 
 def facts(

@@ -28,7 +28,7 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.version import Version
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
-from cosmos.resolve.library import Galaxies
+from cosmos.resolve.catalogue import Galaxies
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from cosmos.resolve.stale import differences, level_of, request_of
 from cosmos.staging.galaxies import OpenGalaxy

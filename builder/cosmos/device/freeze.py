@@ -31,7 +31,7 @@ from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Constraint
-from cosmos.resolve.library import Candidate
+from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.treepath import TreePath
 

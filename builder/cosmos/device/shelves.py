@@ -18,7 +18,7 @@ from cosmos.errors import CosmosError
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import ANY_VERSION
-from cosmos.resolve.library import Candidate, Facts, Galaxies
+from cosmos.resolve.catalogue import Candidate, Facts, Galaxies
 
 NOWHERE = GalaxyName("system")  # the galaxy of a star that upstream recorded
 

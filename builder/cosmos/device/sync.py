@@ -24,7 +24,7 @@ from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
-from cosmos.resolve.library import Candidate
+from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.blobs import Store
 from cosmos.trust.archives import verify_archive

@@ -9,7 +9,7 @@ from typing import Final
 
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch, StarName
-from cosmos.resolve.library import Candidate, Library, preferred
+from cosmos.resolve.catalogue import Candidate, Library, preferred
 from cosmos.resolve.search import Barred, Choice, Claimed, Disputed, Exact, Requirement, Wanted
 
 _MAX_SHOWN = 5  # versions, or stars that want one thing: a sentence is to be read

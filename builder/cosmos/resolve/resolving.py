@@ -17,8 +17,8 @@ from resolvelib.resolvers import Resolution
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Constraint, Version
+from cosmos.resolve.catalogue import Candidate, Facts, Library
 from cosmos.resolve.explaining import FOR_IMAGES, Advice, Conflict, explained
-from cosmos.resolve.library import Candidate, Facts, Library
 from cosmos.resolve.order import dependency_order
 from cosmos.resolve.search import Choice, Chosen, Key, Provided, Requirement, Search, Wanted
 

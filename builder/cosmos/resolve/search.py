@@ -22,7 +22,7 @@ from resolvelib import AbstractProvider
 
 from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Constraint, Version
-from cosmos.resolve.library import Candidate, Library, preferred
+from cosmos.resolve.catalogue import Candidate, Library, preferred
 
 
 @dataclass(frozen=True, slots=True)

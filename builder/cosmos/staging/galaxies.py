@@ -17,7 +17,7 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
-from cosmos.resolve.library import Candidate, Facts, preferred
+from cosmos.resolve.catalogue import Candidate, Facts, preferred
 from cosmos.staging.acquire import with_newest_signatures
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement

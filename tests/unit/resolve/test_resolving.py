@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Constraint, Version
-from cosmos.resolve.library import Facts, Galaxies, Library
+from cosmos.resolve.catalogue import Facts, Galaxies, Library
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from fakes.libraries import Shelf, facts
 
