@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from debian_python import library_folder
+from debian_python import folder_of_libraries
 from exact_venv import ensure_venv
 from needs import Builder, refuse_what_cannot_build
 from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
@@ -168,7 +168,7 @@ def build(places: Places, wheels: Path | None) -> bool:
     builder = Builder.here()
     refuse_what_cannot_build(builder)
     (places.work / "tmp").mkdir(exist_ok=True)
-    libraries = library_folder(builder, places)
+    libraries = folder_of_libraries(builder, places)
     ensure_venv(places, wheels)
     new = freeze(places, libraries)
     contents = examine(places, new)

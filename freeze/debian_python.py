@@ -11,7 +11,7 @@ from needs import Builder, libpython
 from places import BuildError, Places, plain_environment, run, say
 
 
-def library_folder(builder: Builder, places: Places) -> Path:
+def folder_of_libraries(builder: Builder, places: Places) -> Path:
     """Return the folder that libpython lies in; on Debian it is fetched through apt, which checks its signature.
 
     Raises `BuildError` that names the package if it cannot be had.

@@ -76,7 +76,7 @@ def test_debians_python_without_its_shared_library_names_the_package_that_cannot
     monkeypatch.setattr(debian_python, "run", no_network)
     (tmp_path / "binary").mkdir()
     with pytest.raises(needs.BuildError, match=r"libpython3\.11 is not to be had") as caught:
-        debian_python.library_folder(builder, Places(root=tmp_path, build=tmp_path))
+        debian_python.folder_of_libraries(builder, Places(root=tmp_path, build=tmp_path))
     assert caught.value.hint == "apt-get update && apt-get install libpython3.11"
 
 
