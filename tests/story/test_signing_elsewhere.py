@@ -42,12 +42,12 @@ def test_a_release_signed_elsewhere_is_byte_for_byte_one_signed_in_place(
     cosmos("verify", there, "--key", image.public_key).ok()
 
 
-def test_a_request_that_stays_beside_the_release_goes_when_it_is_answered(image: ImageFixture, cosmos: Cosmos) -> None:
+def test_a_request_and_a_signature_beside_the_release_go_when_it_is_answered(
+    image: ImageFixture, cosmos: Cosmos
+) -> None:
     cosmos("build", image.folder, "--home", image.home, "--unsigned-release").ok()
-    cosmos(
-        "key", "sign-request", image.out / "RELEASE.request", "--key", image.secret_key, "--out", image.home / "s"
-    ).ok()
-    cosmos("attach-signature", image.out, image.home / "s").ok()
+    cosmos("key", "sign-request", image.out / "RELEASE.request", "--key", image.secret_key).ok()
+    cosmos("attach-signature", image.out, image.out / "RELEASE.signature").ok()
     cosmos("verify", image.out, "--key", image.public_key).ok()
 
 

@@ -40,6 +40,8 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
     signatures = [one for one in _signatures(beside, payload) if one.keyid != added.keyid] + [added]
     write_durably(beside, assemble(IN_TOTO_TYPE, payload, signatures))
     (folder / REQUEST_FILE).unlink(missing_ok=True)
+    if signature_file.resolve().parent == folder.resolve():
+        signature_file.unlink()  # it lies in the envelope now, and is no part of the release
     sync_folder(folder)
     return Attached(folder=folder, key=offered.key, signatures=len(signatures))
 
