@@ -44,10 +44,14 @@ test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run every test, the boot included
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup tests builder
 
 TEST-PROGRAMS: FORCE
-	@.ci/need qemu-system-x86_64=qemu-system-x86 bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd git=git
+	@.ci/need qemu-system-x86_64=qemu-system-x86 $(TEST_PROGRAMS)
+
+# What the tests compare with, or run: program=package.
+TEST_PROGRAMS := bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd gpg=gpg git=git
 
 .PHONY: check
 check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit tests; under a minute
+	@.ci/need $(TEST_PROGRAMS)
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run "make format"' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
