@@ -1,7 +1,7 @@
 """Render a star's own Jinja2 template for the verb `render`: text from text and values, nothing else within reach.
 
-KNOWN GAP: until scripts run in a process of their own, a template that loops in loops is bounded by Jinja2's sandbox
-alone (100,000 turns a range) and by the size of what it writes, not by time.
+KNOWN GAP: it runs in the builder, not in the script's worker, and a template that loops in loops is bounded by Jinja2's
+sandbox (100,000 turns a range) and by the size of what it writes, not by time: a hostile one can make a build hang.
 """
 
 from __future__ import annotations
