@@ -46,5 +46,6 @@ MAX_NOVA_WAIT_SECONDS: Final = (
 )
 MAX_NOVA_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
 MAX_NOVA_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
+MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store
 MAX_IMAGE_INDEX_BYTES: Final = 256 * MIB  # of one image, decompressed: a million files
 MAX_IMAGE_LAYERS: Final = 100_000  # frames of one image, one a star

@@ -11,7 +11,7 @@ from cosmos.build.definition import Definition, read_lock
 from cosmos.build.drafts import draft_beside, sweep_beside
 from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
 from cosmos.build.keep_root import write_root
-from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
+from cosmos.build.layers import Layers, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
 from cosmos.build.policy import demand_policy
 from cosmos.build.powers import demand_allowed
@@ -54,13 +54,17 @@ class BuildOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """A finished release. `changed` is false where the same release stood there already."""
+    """A finished release. `changed` is false where the same release stood there already.
+
+    `made` says why the layers were made that the store did not have.
+    """
 
     folder: Path
     release: Release
     content_root: Digest
     signed: bool
     changed: bool
+    made: Mapping[StarName, str]
 
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
@@ -82,7 +86,8 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         identity=options.identity,
         may_run=frozenset(() if options.safe else definition.image.policy.allowed.get("run", ())),
     )
-    layers = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
+    staged = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
+    layers = staged.layers
     demand_allowed(definition.image.policy, layers)
     own, overlaid, finish_receipt = overlay_all(definition, lock, layers, template, workshop)
     world.reporter.step("pack")
@@ -103,7 +108,9 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
             write_root(tree.entries(), options.keep_root, world.reporter)
         changed = publish(folder, options.out, world.reporter)  # last: a build that fails leaves what stood there
     signed = (options.out / RELEASE_ENVELOPE).is_file()
-    return Built(folder=options.out, release=release, content_root=root, signed=signed, changed=changed)
+    return Built(
+        folder=options.out, release=release, content_root=root, signed=signed, changed=changed, made=staged.made
+    )
 
 
 def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str, bytes]]:
@@ -156,7 +163,7 @@ def rendered(definition: Definition) -> RenderedTemplate:
 def overlay_all(
     definition: Definition,
     lock: Lock,
-    layers: Mapping[StarName, StarLayer],
+    layers: Layers,
     template: RenderedTemplate,
     workshop: Workshop,
 ) -> tuple[list[Entry], Overlaid, Json]:
@@ -191,7 +198,7 @@ def pack_tree(
     definition: Definition,
     overlaid: Overlaid,
     own: Sequence[Entry],
-    layers: Mapping[StarName, StarLayer],
+    layers: Layers,
     workshop: Workshop,
 ) -> PackedTree:
     """Return the finished tree with its layers; raises `NoSolution` where it is over the image's budget."""
@@ -218,17 +225,17 @@ def pack_tree(
     )
 
 
-def _star_layers(
-    layers: Mapping[StarName, StarLayer], overlaid: Overlaid, workshop: Workshop
-) -> list[Callable[[], PackedLayer]]:
+def _star_layers(layers: Layers, overlaid: Overlaid, workshop: Workshop) -> list[Callable[[], PackedLayer]]:
     """Return one opener a star that holds any files, in lock order."""
     openers: list[Callable[[], PackedLayer]] = []
     for name, layer in layers.items():
         dropped = overlaid.dropped(Layer(owner=name, lines=layer.lines))
         if any(line.kind != "dir" and line.path not in dropped for line in layer.lines):
-            openers.append(_opener(workshop, name, layer.key, dropped))
+            openers.append(_opener(workshop, name, layers, dropped))
     return openers
 
 
-def _opener(workshop: Workshop, name: StarName, key: Digest, dropped: frozenset[TreePath]) -> Callable[[], PackedLayer]:
-    return lambda: workshop.packed(name, key, dropped)
+def _opener(
+    workshop: Workshop, name: StarName, layers: Layers, dropped: frozenset[TreePath]
+) -> Callable[[], PackedLayer]:
+    return lambda: workshop.packed(name, layers, dropped)

@@ -1,8 +1,14 @@
 """Stage every star and pack its layer, in parallel, each at most once ever.
 
-What a star's layer holds is decided by its *layer key*: the digest of everything that shaped it (its archive, its
-script, the epoch, the merged folders, the layers that its script could see, and this program's own code). The store
-remembers per key the layer's manifest and receipt, and per key, level and zstd version the packed frame.
+What a star's layer holds is decided by its *shape* (its archive, its script, the epoch, the merged folders, whether it
+may run programs, and this program's own code) and by what its script saw in the layers of its dependencies: the reads
+of its receipt. The store remembers
+
+    by shape                    which layers were made of it, the newest first
+    by shape and reads          a layer: its manifest and its receipt
+    … and level, zstd version   its packed frame
+
+so that a layer is used again exactly when every recorded read still holds, whatever else has changed below it.
 
 Workers are forked (`ProcessPoolExecutor`): they inherit what was verified and hand their results back through the
 store, so that no large value crosses a pipe. One star's bytes are in a worker's memory at a time.
@@ -15,15 +21,19 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
+from cosmos.limits import MAX_LAYERS_OF_A_SHAPE
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.nova.bubble import Bubble, star_tools
+from cosmos.nova.lower import Lower
 from cosmos.nova.probe import demand_sandbox
+from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.staging.acquire import Acquired
@@ -36,6 +46,8 @@ from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
 
 _RUN_SECONDS: Final = 600  # of one program at installation; what takes longer belongs into build()
+_NEVER_MADE: Final = "none was made yet of this archive, script and image definition by this program"
+Keys: TypeAlias = Mapping[StarName, Digest]
 
 
 class Unread(bytes):
@@ -47,7 +59,7 @@ class Unread(bytes):
 UNREAD = Unread()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class StarLayer:
     """One star's layer: what it holds. Its frame is in the store under `Workshop.packed`."""
 
@@ -55,16 +67,21 @@ class StarLayer:
     lines: tuple[ManifestLine, ...]
     receipt: Json
 
-    def entries(self) -> dict[TreePath, Entry]:
-        """Return the layer's entries without the files' bytes (`UNREAD`)."""
+    @cached_property
+    def entries(self) -> Mapping[TreePath, Entry]:
+        """The layer's entries without the files' bytes (`UNREAD`)."""
         return {line.path: entry_without_bytes(line) for line in self.lines}
+
+
+Layers: TypeAlias = Mapping[StarName, StarLayer]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
     """All that staging the stars of one image needs; the same in every worker.
 
-    `identity` is this program's code. `may_run`: the stars whose scripts the operator lets run programs.
+    `identity` is this program's code. `may_run`: the stars whose scripts the operator lets run programs. `layers` is,
+    wherever it stands, what is known already: at least the layers that the star's script may see.
     """
 
     store: Store
@@ -75,35 +92,31 @@ class Workshop:
     identity: str
     may_run: frozenset[StarName] = frozenset()
 
-    def keys(self) -> dict[StarName, Digest]:
-        """Return each star's layer key, in lock order."""
-        keys: dict[StarName, Digest] = {}
-        for name, acquired in self.acquired.items():
-            star, manifest_ = acquired.star, acquired.statement.statement.star
-            seen = [str(keys[below]) for below in self.below(name)] if star.script else []
-            keys[name] = digest_of(
-                {
-                    "what": "layer",
-                    "format": LAYER_FORMAT,
-                    "program": self.identity,
-                    "star": star.id,
-                    "archive": str(star.archive),
-                    "script": [manifest_.install_script, str(star.script or "")],
-                    "epoch": self.epoch,
-                    "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
-                    "below": [*seen],
-                    "run": name in self.may_run,
-                }
-            )
-        return keys
-
-    def below(self, name: StarName) -> tuple[StarName, ...]:
-        """Return all that `name` depends on, directly or not, in lock order."""
+    def seen_by(self, name: StarName) -> tuple[StarName, ...]:
+        """Return the stars whose layers the script of `name` may see: all that it depends on, in lock order."""
+        if not self.acquired[name].star.script:
+            return ()
         wanted = {name}
         for star in reversed(tuple(self.acquired)):
             if star in wanted:
                 wanted.update(self.acquired[star].star.dependencies)
         return tuple(star for star in self.acquired if star in wanted and star != name)
+
+    def find(self, name: StarName, layers: Layers) -> StarLayer | str:
+        """Return the layer that the store has and whose every read still holds, or why there is none, in words."""
+        shape = self._shape(name)
+        if not self.acquired[name].star.script:
+            return self.load(_layer_key(shape, ())) or _NEVER_MADE
+        lower, why = Lower(self._below(name, layers), self.epoch), _NEVER_MADE
+        for key in self._made_of(shape):
+            layer = self.load(key)
+            if layer is None:
+                continue
+            changed = _receipt(layer.receipt, f"the store's record of layer {key.short}").changed(lower)
+            if changed is None:
+                return layer
+            why = changed if why == _NEVER_MADE else why  # the newest layer's: what has changed since
+        return why
 
     def load(self, key: Digest) -> StarLayer | None:
         """Return the layer that the store remembers for `key`."""
@@ -114,39 +127,74 @@ class Workshop:
         lines = parse_manifest(table.need("manifest", str).encode(), table.source)
         return StarLayer(key=key, lines=lines, receipt=_json(table.value("receipt")))
 
-    def packed(self, name: StarName, key: Digest, dropped: frozenset[TreePath]) -> PackedLayer:
+    def packed(self, name: StarName, layers: Layers, dropped: frozenset[TreePath]) -> PackedLayer:
         """Return the packed frame of a layer less the paths that others own, making it if the store has none."""
-        kept = self._kept(key, dropped)
-        return kept if kept is not None else self._pack(name, key, self._staged(name, self.keys()).entries, dropped)
+        key = layers[name].key
+        data = self.store.get_made(self._frame_key(key, dropped))
+        if data is not None:
+            return PackedLayer.from_bytes(data)
+        return self._pack(name, key, self._staged(name, layers).entries, dropped)
 
-    def make(self, name: StarName, keys: Mapping[StarName, Digest]) -> None:
-        """Stage one star and leave its manifest, receipt and frame in the store."""
-        staged = self._staged(name, keys)
-        self._pack(name, keys[name], staged.entries, frozenset())
+    def make(self, name: StarName, layers: Layers) -> Digest:
+        """Stage one star, leave its manifest, receipt and frame in the store, and return the layer's key."""
+        staged, shape = self._staged(name, layers), self._shape(name)
+        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
+        key = _layer_key(shape, reads)
+        self._pack(name, key, staged.entries, frozenset())
         lines = [ManifestLine.of(entry) for entry in staged.entries.values()]
         record: Json = {"manifest": manifest(lines).decode(), "receipt": staged.receipt}
-        self.store.put_result(keys[name], canonical_json(record))
+        self.store.put_result(key, canonical_json(record))
+        if self.acquired[name].star.script:
+            others = [other for other in self._made_of(shape) if other != key]
+            known = [str(one) for one in (key, *others)][:MAX_LAYERS_OF_A_SHAPE]
+            self.store.put_result(shape, canonical_json({"layers": [*known]}))
+        return key
 
-    def _staged(self, name: StarName, keys: Mapping[StarName, Digest]) -> StagedStar:
+    def _shape(self, name: StarName) -> Digest:
+        """Return the digest of all that shapes a layer, but for what the star's script sees below it."""
         acquired = self.acquired[name]
+        star = acquired.star
+        return digest_of(
+            {
+                "what": "shape",
+                "format": LAYER_FORMAT,
+                "program": self.identity,
+                "star": star.id,
+                "archive": str(star.archive),
+                "script": [acquired.statement.statement.star.install_script, str(star.script or "")],
+                "epoch": self.epoch,
+                "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
+                "run": name in self.may_run,
+            }
+        )
+
+    def _made_of(self, shape: Digest) -> tuple[Digest, ...]:
+        """Return the keys of the layers that were made of one shape, the newest first."""
+        record = self.store.get_result(shape)
+        if record is None:
+            return ()
+        return Table.from_json(record, f"the store's record {shape.short}").parsed_strings("layers", Digest.parse)
+
+    def _below(self, name: StarName, layers: Layers) -> Mapping[TreePath, Entry]:
         below: dict[TreePath, Entry] = {}
-        for star in self.below(name) if acquired.star.script else ():
-            layer = self.load(keys[star])
-            if layer is None:
-                raise RuntimeError(f"{star} was to be staged before {name}")
-            below |= layer.entries()
-        programs = self._programs(name, keys) if name in self.may_run else None
-        ground = Ground(epoch=self.epoch, paths=self.paths, below=below, programs=programs)
+        for star in self.seen_by(name):
+            below |= layers[star].entries
+        return below
+
+    def _staged(self, name: StarName, layers: Layers) -> StagedStar:
+        acquired = self.acquired[name]
+        programs = self._programs(name, layers) if name in self.may_run else None
+        ground = Ground(epoch=self.epoch, paths=self.paths, below=self._below(name, layers), programs=programs)
         return stage_star(acquired.archive(), acquired.statement, ground)
 
-    def _programs(self, name: StarName, keys: Mapping[StarName, Digest]) -> Bubble:
+    def _programs(self, name: StarName, layers: Layers) -> Bubble:
         """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""
 
         def files() -> Iterator[Entry]:
             for top, folder in self.paths.links.items():
                 yield Entry(path=TreePath(top), kind="symlink", mode=0o777, target=bytes(folder))
-            for star in self.below(name):
-                yield from self.packed(star, keys[star], frozenset()).entries()
+            for star in self.seen_by(name):
+                yield from self.packed(star, layers, frozenset()).entries()
 
         return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=_RUN_SECONDS, where=str(name))
 
@@ -157,10 +205,6 @@ class Workshop:
         packed = pack_layer(self.acquired[name].star.id, kept, self.level)
         self.store.put_made(self._frame_key(key, dropped), packed.to_bytes())
         return packed
-
-    def _kept(self, key: Digest, dropped: frozenset[TreePath]) -> PackedLayer | None:
-        data = self.store.get_made(self._frame_key(key, dropped))
-        return None if data is None else PackedLayer.from_bytes(data)
 
     def _frame_key(self, key: Digest, dropped: frozenset[TreePath]) -> Digest:
         return digest_of(
@@ -174,77 +218,105 @@ class Workshop:
         )
 
 
-def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter) -> dict[StarName, StarLayer]:
-    """Return every star's layer in lock order; what the store has is reused, the rest is made with `jobs` workers."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedLayers:
+    """Every star's layer in lock order; and for each that was made, not found in the store, why."""
+
+    layers: Layers
+    made: Mapping[StarName, str]
+
+
+def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter) -> StagedLayers:
+    """Return every star's layer; what the store has is used again, the rest is made with `jobs` workers."""
     demand_sandbox()  # fail closed: before the first script, and before the workers are forked
-    keys = workshop.keys()
-    layers = {name: workshop.load(key) for name, key in keys.items()}
-    missing = [name for name, layer in layers.items() if layer is None]
-    reporter.step(f"stage {counted(len(keys), 'star')}, {len(keys) - len(missing)} of them from the store")
-    with _workers(workshop, keys, jobs if len(missing) > 1 else 1) as submit:
-        _make_all(workshop, missing, submit, reporter)
-    done: dict[StarName, StarLayer] = {}
-    for name, key in keys.items():
-        layer = layers[name] or workshop.load(key)
-        if layer is None:
-            raise RuntimeError(f"{name} was staged, but the store lost it")
-        done[name] = layer
-    return done
+    layers: dict[StarName, StarLayer] = {}
+    made: dict[StarName, str] = {}
+    for name in workshop.acquired:
+        _find(workshop, name, layers, made)
+    stars = len(workshop.acquired)
+    reporter.step(f"stage {counted(stars, 'star')}, {len(layers)} of them from the store")
+    with _workers(workshop, jobs if stars - len(layers) > 1 else 1) as submit:
+        _make_all(workshop, layers, made, submit, reporter)
+    return StagedLayers(layers={name: layers[name] for name in workshop.acquired}, made=made)
+
+
+def _find(workshop: Workshop, name: StarName, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> bool:
+    """Look for a star's layer once it can be judged; return whether it could. What has none goes into `made`."""
+    if not all(star in layers for star in workshop.seen_by(name)):
+        return False
+    found = workshop.find(name, layers)
+    if isinstance(found, StarLayer):
+        layers[name] = found
+    else:
+        made[name] = found
+    return True
 
 
 def _make_all(
-    workshop: Workshop, missing: list[StarName], submit: Callable[[StarName], Future[None]], reporter: Reporter
+    workshop: Workshop,
+    layers: dict[StarName, StarLayer],
+    made: dict[StarName, str],
+    submit: Callable[[StarName, Keys], Future[Digest]],
+    reporter: Reporter,
 ) -> None:
-    """Make the missing layers, biggest first, each after those that its script can see."""
+    """Make the missing layers, biggest first, each after those that its script can see.
+
+    A layer whose dependencies had to be made anew is looked for again: they may have come out the same where it looked.
+    """
+    missing = [name for name in workshop.acquired if name not in layers]
     todo = sorted(missing, key=lambda name: -workshop.acquired[name].star.unpacked_bytes)
-    running: dict[Future[None], StarName] = {}
-    made: set[StarName] = set()
+    running: dict[Future[Digest], StarName] = {}
     while todo or running:
-        for name in list(todo):
-            needed = workshop.below(name) if workshop.acquired[name].star.script else ()
-            if all(star not in missing or star in made for star in needed):
-                running[submit(name)] = name
-                todo.remove(name)
+        for name in [name for name in todo if name in made or _find(workshop, name, layers, made)]:
+            todo.remove(name)
+            if name in made:
+                running[submit(name, {star: layers[star].key for star in workshop.seen_by(name)})] = name
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             name = running.pop(future)
-            future.result()
-            made.add(name)
-            reporter.progress(f"staged {name}", len(made), len(missing))
+            layers[name] = _loaded(workshop, name, future.result())
+            reporter.progress(f"staged {name}", len(missing) - len(todo) - len(running), len(missing))
+
+
+def _loaded(workshop: Workshop, name: StarName, key: Digest) -> StarLayer:
+    layer = workshop.load(key)
+    if layer is None:
+        raise RuntimeError(f"{name} was staged, but the store lost it")
+    return layer
 
 
 @contextmanager
-def _workers(
-    workshop: Workshop, keys: Mapping[StarName, Digest], jobs: int
-) -> Iterator[Callable[[StarName], Future[None]]]:
+def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys], Future[Digest]]]:
     if jobs <= 1:
 
-        def inline(name: StarName) -> Future[None]:
-            future: Future[None] = Future()
-            workshop.make(name, keys)
-            future.set_result(None)
+        def inline(name: StarName, keys: Keys) -> Future[Digest]:
+            future: Future[Digest] = Future()
+            future.set_result(_made(workshop, name, keys))
             return future
 
         yield inline
         return
     fork = multiprocessing.get_context("fork")  # initargs are inherited, not pickled
-    with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop, keys)) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop,)) as pool:
         try:
-            yield lambda name: pool.submit(_work, name)
+            yield lambda name, keys: pool.submit(_work, name, keys)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-_bench: list[tuple[Workshop, Mapping[StarName, Digest]]] = []  # a worker's own; empty in the builder
+_bench: list[Workshop] = []  # a worker's own; empty in the builder
 
 
-def _enter(workshop: Workshop, keys: Mapping[StarName, Digest]) -> None:
-    _bench.append((workshop, keys))
+def _enter(workshop: Workshop) -> None:
+    _bench.append(workshop)
 
 
-def _work(name: StarName) -> None:
-    workshop, keys = _bench[0]
-    workshop.make(name, keys)
+def _work(name: StarName, keys: Keys) -> Digest:
+    return _made(_bench[0], name, keys)
+
+
+def _made(workshop: Workshop, name: StarName, keys: Keys) -> Digest:
+    return workshop.make(name, {star: _loaded(workshop, star, key) for star, key in keys.items()})
 
 
 def entry_without_bytes(line: ManifestLine) -> Entry:
@@ -266,3 +338,13 @@ def _json(value: object) -> Json:
     if value is None or isinstance(value, (bool, int, str, list, dict)):
         return value
     raise Malformed("the store's record", "holds a value that JSON has not")
+
+
+def _receipt(receipt: Json, source: str) -> Receipt:
+    if not isinstance(receipt, dict):
+        raise Malformed(source, "holds no receipt")
+    return Receipt.read(Table(receipt, source, "receipt"))
+
+
+def _layer_key(shape: Digest, reads: tuple[Event, ...]) -> Digest:
+    return digest_of({"what": "layer", "shape": str(shape), "reads": [read.to_json() for read in reads]})

@@ -146,6 +146,7 @@ def freeze_command(
     help="Write RELEASE.request, to be signed on another machine (key sign-request).",
 )
 @accept_revoked_option
+@click.option("--explain", is_flag=True, help="Say why each layer was made that the store did not have.")
 @click.option("--keep-root", type=_FOLDER, help="Write the finished tree out as files, to look at.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever the image's policy says.")
 @passphrase_fd_option
@@ -160,6 +161,7 @@ def build(
     key_file: Path | None,
     unsigned_release: bool,
     accept_revoked: tuple[str, ...],
+    explain: bool,
     keep_root: Path | None,
     safe: bool,
     passphrase_fd: int | None,
@@ -185,6 +187,8 @@ def build(
     demand_ready(definition)
     demand_room(options)
     built = build_image(definition, world, options)
+    if explain:
+        _explain(built, world)
     if unsigned_release:
         world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
     elif not built.signed:
@@ -327,11 +331,19 @@ def _built_row(built: Built) -> dict[str, Json]:
         "content-root": str(built.content_root),
         "signed": built.signed,
         "changed": built.changed,
+        "made": {str(name): why for name, why in built.made.items()},
         "files": [
             {"name": subject.name, "size-bytes": subject.size_bytes, "digest": str(subject.digest)}
             for subject in built.release.subjects
         ],
     }
+
+
+def _explain(built: Built, world: World) -> None:
+    for name, why in built.made.items():
+        world.reporter.note(f"{name}: its layer was made: {why}")
+    if not built.made:
+        world.reporter.note("every layer is from the store")
 
 
 def _say_built(built: Built, key_file: Path | None) -> None:

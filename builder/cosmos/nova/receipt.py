@@ -15,25 +15,27 @@ Each event is a JSON object with `do` and what that verb needs:
     {"do": "log", "text": …}   {"do": "filemap", "path": …}
 
 Paths are in text form (see treepath). What a script reads of its own star needs no event: the archive's digest pins it.
-A layer may be reused while every read still holds (`Receipt.holds`).
+A layer is used again while every read still holds: `Receipt.changed` says which does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.nova.globs import Glob
+from cosmos.nova.lower import Lower
+from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped, unescaped
 
 Fact: TypeAlias = "str | int | list[str] | dict[str, str]"
-ReadKind: TypeAlias = Literal["read", "glob"]
 
 ABSENT: Final = "absent"
+_VERSION: Final = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +61,7 @@ class Receipt:
     def to_json(self) -> Json:
         """Return the receipt as a JSON value."""
         return {
-            "receipt-version": 1,
+            "receipt-version": _VERSION,
             "script": self.script,
             "function": self.function,
             "events": [event.to_json() for event in self.events],
@@ -74,28 +76,48 @@ class Receipt:
         """What the script said with `log`, in order."""
         return tuple(str(event.facts["text"]) for event in self.events if event.verb == "log")
 
-    def holds(self, lower: Mapping[TreePath, Entry]) -> bool:
-        """Whether a script would see on `lower` (the layers of its dependencies) what it saw then."""
-        folders = {parent for path in lower for parent in path.parents}
-        for event in self.events:
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the receipt that `table` states; raises `Malformed`."""
+        if table.need("receipt-version", int) != _VERSION:
+            table.fail("receipt-version", f"want {_VERSION}")
+        receipt = cls(
+            script=table.need("script", str),
+            function=table.need("function", str),
+            events=tuple(_event(row) for row in table.tables("events")),
+        )
+        table.end()
+        return receipt
+
+    @property
+    def reads(self) -> tuple[Event, ...]:
+        """What the script's outcome depends on besides its own star: what it looked at and found below its layer."""
+        return tuple(event for event in self.events if "saw" in event.facts)
+
+    def changed(self, lower: Lower) -> str | None:
+        """Return the first read that a script would not find again on `lower`, in words; None where all still hold."""
+        for event in self.reads:
+            saw = event.facts["saw"]
             if event.verb == "read":
                 path = TreePath.from_text(str(event.facts["path"]))
-                if seen(lower.get(path), is_implied=path in folders) != event.facts["saw"]:
-                    return False
-            elif event.verb == "glob" and "saw" in event.facts:
+                now = seen(lower.look(path))
+                if now != saw:
+                    return f"/{path.text} was {saw}, is {now}"
+            else:
                 glob = Glob.parse(unescaped(str(event.facts["pattern"])))
-                found = [path for path in sorted({*lower, *folders}) if glob.matches(path)]
-                if found_digest(found) != event.facts["saw"]:
-                    return False
-        return True
+                found = (path for path in lower.paths(TreePath(b"/".join(glob.fixed))) if glob.matches(path))
+                if found_digest(found) != saw:
+                    return f"/{event.facts['pattern']} finds other paths"
+        return None
 
 
-def seen(entry: Entry | None, *, is_implied: bool = False) -> str:
+def seen(entry: Entry | None) -> str:
     """Return how a read states what lay at a path: its kind, and what of it a script's outcome can depend on."""
     if entry is None:
-        return "dir 0755 0:0" if is_implied else ABSENT
-    if entry.kind == "dir":
-        return f"dir {entry.mode:04o} {entry.uid}:{entry.gid}"
+        return ABSENT
+    if entry.kind == "dir":  # mkdir takes a folder over as it is
+        xattrs = "".join(f" {escaped(name)}={value.hex()}" for name, value in entry.xattrs)
+        return f"dir {entry.mode:04o} {entry.uid}:{entry.gid}{xattrs}"
     return f"symlink {escaped(entry.target)}" if entry.kind == "symlink" else entry.kind
 
 
@@ -108,3 +130,19 @@ def _json(fact: Fact) -> Json:
     if isinstance(fact, list):
         return list(fact)
     return dict(fact) if isinstance(fact, dict) else fact
+
+
+def _event(row: Table) -> Event:
+    verb = row.need("do", str)
+    return Event(verb=verb, facts={name: _fact(row, name) for name in tuple(row.keys()) if name != "do"})
+
+
+def _fact(row: Table, name: str) -> Fact:
+    value = row.value(name)
+    if isinstance(value, (str, int)):
+        return value
+    if isinstance(value, list):
+        return list(row.strings(name))
+    if not isinstance(value, dict):
+        row.fail(name, "want text, a number, a list or a table")
+    return {key: str(item) for key, item in value.items()}

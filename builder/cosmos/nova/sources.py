@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cosmos.nova.arguments import path_of
+from cosmos.nova.lower import implied_folder
 from cosmos.nova.meter import LOOK_COST, Meter, VerbError
-from cosmos.nova.virtual_root import VirtualRoot, implied_folder, resolved
+from cosmos.nova.virtual_root import VirtualRoot, resolved
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath, escaped
 

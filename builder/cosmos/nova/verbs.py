@@ -20,11 +20,12 @@ from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
 from cosmos.nova.globs import Glob
 from cosmos.nova.job import NovaJob
+from cosmos.nova.lower import implied_folder
 from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.receipt import Event, Fact, found_digest, seen
 from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
 from cosmos.nova.values import Scalar
-from cosmos.nova.virtual_root import VirtualRoot, implied_folder, named
+from cosmos.nova.virtual_root import VirtualRoot, named
 from cosmos.tree.entry import CAPABILITY, Entry, Kind
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import ROOT, TreePath, escaped

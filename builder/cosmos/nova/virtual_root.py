@@ -7,12 +7,12 @@ root stays there.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.limits import MAX_NOVA_SYMLINKS
+from cosmos.nova.lower import Lower, implied_folder
 from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
@@ -79,9 +79,8 @@ class VirtualRoot:
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
-        self._lower = lower
-        self._lower_order: list[TreePath] | None = None
-        self._lower_paths: list[TreePath] | None = None
+        self._lower = Lower(lower, epoch)
+        self._lower_was_listed = False
         self._folders: dict[TreePath, TreePath] = {}  # where folders that exist lead, as far as asked
         self._epoch = epoch
         self._meter = meter
@@ -110,9 +109,7 @@ class VirtualRoot:
 
     def look_lower(self, path: TreePath) -> Entry | None:
         """Return what lies at `path` below the script's own layer."""
-        entry = self._lower.get(path)
-        if entry is None and path and self._holds_below(path):
-            entry = implied_folder(path, self._epoch)
+        entry = self._lower.look(path)
         self._on_look(path, entry)
         return entry
 
@@ -194,14 +191,10 @@ class VirtualRoot:
 
     def lower_paths(self, folder: TreePath) -> list[TreePath]:
         """Return the paths below `folder` in the layers below, folders that nobody names among them, in byte order."""
-        if self._lower_paths is None:
+        if not self._lower_was_listed:
             self._meter.charge(ENTRY_COST * len(self._lower))
-            folders = {parent for path in self._lower for parent in path.parents}
-            self._lower_paths = sorted({*self._lower, *folders})
-        if folder == ROOT:
-            return self._lower_paths
-        first = bisect_left(self._lower_paths, folder + b"/")
-        return self._lower_paths[first : bisect_left(self._lower_paths, folder + b"0")]  # "0" is what follows "/"
+            self._lower_was_listed = True
+        return self._lower.paths(folder)
 
     def own_paths(self, folder: TreePath) -> list[TreePath]:
         """Return the paths below `folder` in the script's own layer, in any order."""
@@ -235,20 +228,3 @@ class VirtualRoot:
                 self._hard_links -= 1
             else:
                 self._own[sharer] = replace(entry, target=bytes(sharers[0]))
-
-    def _ordered(self) -> list[TreePath]:
-        if self._lower_order is None:
-            self._lower_order = sorted(self._lower)
-        return self._lower_order
-
-    def _holds_below(self, path: TreePath) -> bool:
-        if not self._lower:
-            return False
-        order, prefix = self._ordered(), path + b"/"
-        place = bisect_left(order, prefix)
-        return place < len(order) and order[place].startswith(prefix)
-
-
-def implied_folder(path: TreePath, epoch: int) -> Entry:
-    """Return the folder that must be at `path` because something lies below it."""
-    return Entry(path=path, kind="dir", mode=0o755, mtime=epoch)

@@ -1,0 +1,164 @@
+"""A layer is used again exactly when everything that its script saw is as it was, and `--explain` says what was not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+from fakes.galaxies import StarSpec, make_galaxy
+from fakes.images import ImageFixture, make_image
+from fakes.programs import Cosmos, Outcome
+
+LIBRARY = StarSpec("library", "1.0.0", {"usr/lib/libz.so.1": b"one", "usr/share/doc/library": b"d"})
+SCRIPT = """
+function install()
+  copy("tool", "/usr/bin/tool")
+  if exists("/usr/lib/libz.so.1") then symlink("/usr/lib/libz.so.1", "/usr/lib/tool.so") end
+  if #glob("/usr/share/doc/*.so") > 0 then write("/etc/tool.conf", "plugins\\n") end
+end
+"""
+TOOL = StarSpec("tool", "1.0.0", {"tool": b"t"}, {"library": "*"}, script=SCRIPT)
+
+
+@dataclass
+class Bench:
+    """An image whose star `library` comes in ever new versions."""
+
+    image: ImageFixture
+    cosmos: Cosmos
+    seq: int = 1
+
+    def build(self, **library: object) -> Outcome:
+        """Publish the library's next version, freeze it, build, and return what was said."""
+        self.seq += 1
+        files = {**LIBRARY.files, **library.pop("files", {})}  # type: ignore[dict-item]  # a test's own words
+        new = replace(LIBRARY, version=f"1.0.{self.seq}", files=files, **library)  # type: ignore[arg-type]
+        make_galaxy(self.image.galaxy.path, "core", (new, TOOL), self.image.signers, seq=self.seq)
+        self.cosmos("freeze", self.image.folder, "--upgrade", "--home", self.image.home).ok()
+        return self.again()
+
+    def again(self) -> Outcome:
+        """Build once more."""
+        return self.cosmos("build", self.image.folder, "--home", self.image.home, "--explain").ok()
+
+    def made(self) -> Mapping[str, str]:
+        """Build once more; return which layers were made, and why."""
+        answer: Mapping[str, str] = self.cosmos("build", self.image.folder, "--home", self.image.home, "--json").json()[
+            "made"
+        ]
+        return answer
+
+
+@pytest.fixture
+def bench(tmp_path: Path, cosmos: Cosmos) -> Bench:
+    image = make_image(tmp_path, (LIBRARY, TOOL), {"tool": "*"})
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    bench = Bench(image, cosmos)
+    said = bench.again().err
+    assert "tool: its layer was made: none was made yet" in said
+    return bench
+
+
+def file(path: str, content: bytes = b"x") -> dict[str, Entry]:
+    return {path: Entry(path=TreePath.parse(path), kind="file", mode=0o644, content=content)}
+
+
+def test_a_second_build_makes_nothing(bench: Bench) -> None:
+    assert "every layer is from the store" in bench.again().err
+    assert bench.made() == {}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"usr/lib/libz.so.1": b"other bytes, which no script can read"},
+        file("usr/share/doc/more"),
+        file("usr/lib/libz.so.2"),
+        file("opt/x"),
+    ],
+    ids=["bytes", "beside", "beside-what-was-read", "elsewhere"],
+)
+def test_a_change_that_the_script_did_not_look_at_leaves_its_layer(
+    bench: Bench, files: Mapping[str, object], cosmos: Cosmos
+) -> None:
+    definition = bench.image.folder / "image.toml"
+    definition.write_text(definition.read_text() + '[policy]\noutside = ["library"]\n')
+    said = bench.build(files=files).err
+    assert "library: its layer was made" in said
+    assert "tool: " not in said
+    assert cosmos("ls", bench.image.out, "usr/lib/tool.so").ok()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"files": file("usr/share/doc/a.so")}, "/usr/share/doc/*.so finds other paths"),
+        (
+            {"files": {"usr/lib/libz.so.1": Entry(path=TreePath(b"usr/lib/libz.so.1"), kind="symlink", mode=0o777,
+                                                  target=b"nowhere")}},
+            "/usr/lib/libz.so.1 was file, is symlink nowhere",
+        ),
+        (
+            {"files": {"usr/lib": Entry(path=TreePath(b"usr/lib"), kind="dir", mode=0o700)}},
+            "/usr/lib was dir 0755 0:0, is dir 0700 0:0",
+        ),
+    ],
+    ids=["glob", "kind", "mode"],
+)  # fmt: skip
+def test_a_change_that_the_script_saw_makes_its_layer_anew_and_is_named(
+    bench: Bench, change: dict[str, object], why: str
+) -> None:
+    before = (bench.image.out / "receipts.json").read_bytes()
+    assert f"tool: its layer was made: {why}" in bench.build(**change).err
+    after = json.loads((bench.image.out / "receipts.json").read_bytes())
+    assert after["stars"]["tool"] != json.loads(before)["stars"]["tool"]
+
+
+def test_what_was_made_of_an_earlier_state_is_found_again_when_that_comes_back(bench: Bench) -> None:
+    bench.build(files=file("usr/share/doc/a.so"))
+    assert "tool: " not in bench.build().err
+
+
+def test_a_layer_that_was_made_again_with_the_same_outcome_changes_nothing_above_it(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    def stars(version: str, text: str) -> tuple[StarSpec, ...]:
+        middle = f'function install() copy("m", "/usr/lib/m") write("/usr/lib/middle", "{text}") end'
+        return (
+            StarSpec("middle", version, {"m": b"m"}, script=middle),
+            StarSpec("top", "1.0.0", {}, {"middle": "*"}, script='function install() exists("/usr/lib/middle") end'),
+        )
+
+    image = make_image(tmp_path, stars("1.0.0", "one"), {"top": "*"})
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home).ok()
+    make_galaxy(image.galaxy.path, "core", stars("1.0.1", "two"), image.signers, seq=2)
+    cosmos("freeze", image.folder, "--upgrade", "--home", image.home).ok()
+    said = cosmos("build", image.folder, "--home", image.home, "--explain", "--jobs", "2").ok().err
+    assert "middle: its layer was made" in said
+    assert "top: " not in said
+
+
+def test_a_frame_that_the_store_lost_is_packed_again_to_the_same_bytes(bench: Bench) -> None:
+    first = next(bench.image.out.glob("*.tar.zst")).read_bytes()
+    for blob in (bench.image.home / "store" / "blobs").rglob("*"):
+        if blob.is_file() and b"cosmos-layer-v1" in blob.read_bytes()[:16]:
+            blob.unlink()
+    assert bench.made() == {}
+    assert next(bench.image.out.glob("*.tar.zst")).read_bytes() == first
+
+
+def test_a_layer_used_again_is_the_one_that_a_build_from_nothing_makes(
+    bench: Bench, tmp_path: Path, cosmos: Cosmos
+) -> None:
+    bench.build(files=file("usr/share/doc/more"))
+    kept = {path.name: path.read_bytes() for path in bench.image.out.iterdir()}
+    (bench.image.home / "store").rename(tmp_path / "away")
+    assert set(bench.made()) == {"library", "tool"}
+    assert {path.name: path.read_bytes() for path in bench.image.out.iterdir()} == kept
