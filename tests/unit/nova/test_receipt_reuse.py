@@ -100,3 +100,11 @@ def test_what_was_not_looked_at_may_change(calls, before, extra):
 def test_a_receipt_is_read_as_it_was_written(calls, root):
     receipt, _ = ran(calls, root)
     assert Receipt.read(Table.from_json(receipt.to_bytes(), "x")) == receipt
+
+
+def test_a_folder_that_a_script_takes_over_is_read_with_all_that_it_has():
+    plain = Entry(path=TreePath(b"a"), kind="dir", mode=0o755)
+    for other in (replace(plain, mode=0o750), replace(plain, gid=5), replace(plain, xattrs=((b"user.x", b"1"),))):
+        receipt, lines = ran([("mkdir", "a")], {plain.path: plain})
+        assert ran([("mkdir", "a")], {plain.path: other})[1] != lines
+        assert receipt.changed(Lower({plain.path: other})) is not None
