@@ -16,6 +16,13 @@ from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _CONTROL = frozenset(range(0x20)) | {0x7F, 0x5C}
+# What each character that is not shown as it is becomes: controls, a backslash; C1 controls, which can drive a
+# terminal; and the bytes that are not UTF-8, as `surrogateescape` reads them.
+_ESCAPED = {
+    **{code: f"\\x{code:02x}" for code in _CONTROL},
+    **{code: "".join(f"\\x{byte:02x}" for byte in chr(code).encode()) for code in range(0x80, 0xA0)},
+    **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)},
+}
 
 
 class TreePath(bytes):
@@ -96,18 +103,7 @@ def escaped(data: bytes) -> str:
     """
     if data.isascii() and not _CONTROL.intersection(data):
         return data.decode("ascii")
-    out: list[str] = []
-    for char in data.decode("utf-8", "surrogateescape"):
-        code = ord(char)
-        if 0xDC80 <= code <= 0xDCFF:
-            out.append(f"\\x{code - 0xDC00:02x}")
-        elif code in _CONTROL:
-            out.append(f"\\x{code:02x}")
-        elif 0x80 <= code < 0xA0:  # C1 controls can drive a terminal
-            out.extend(f"\\x{byte:02x}" for byte in char.encode())
-        else:
-            out.append(char)
-    return "".join(out)
+    return data.decode("utf-8", "surrogateescape").translate(_ESCAPED)
 
 
 def unescaped(text: str) -> bytes:

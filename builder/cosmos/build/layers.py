@@ -27,11 +27,11 @@ from typing import Final, TypeAlias
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_LAYERS_OF_A_SHAPE
+from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.nova.bubble import Bubble, star_tools
-from cosmos.nova.lower import Lower
+from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
@@ -107,7 +107,7 @@ class Workshop:
         shape = self._shape(name)
         if not self.acquired[name].star.script:
             return self.load(_layer_key(shape, ())) or _NEVER_MADE
-        lower, why = Lower(self._below(name, layers), self.epoch), _NEVER_MADE
+        lower, why = IndexedTree(self._below(name, layers), self.epoch), _NEVER_MADE
         for key in self._made_of(shape):
             layer = self.load(key)
             if layer is None:
@@ -123,7 +123,7 @@ class Workshop:
         record = self.store.get_result(key)
         if record is None:
             return None
-        table = Table.from_json(record, f"the store's record of layer {key.short}")
+        table = Table.from_json(record, f"the store's record of layer {key.short}", max_bytes=MAX_LAYER_RECORD_BYTES)
         lines = parse_manifest(table.need("manifest", str).encode(), table.source)
         return StarLayer(key=key, lines=lines, receipt=_json(table.value("receipt")))
 

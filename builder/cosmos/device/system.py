@@ -11,7 +11,7 @@ import tomli_w
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH, Settings, write_settings
 from cosmos.errors import Malformed, Refused
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_UNIVERSE_BYTES
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch
 from cosmos.model.universe import UNIVERSE_PATH, Universe
@@ -54,7 +54,7 @@ def demand_anchors(root: LiveRoot, galaxies: Iterable[GalaxySource]) -> None:
 
 def universe_bytes(root: LiveRoot) -> bytes | None:
     """Return the exact bytes of the universe, or None where there is none."""
-    return root.document(UNIVERSE_PATH, max_bytes=MAX_DOCUMENT_BYTES)
+    return root.document(UNIVERSE_PATH, max_bytes=MAX_UNIVERSE_BYTES)
 
 
 def _demanded(root: LiveRoot) -> bytes:

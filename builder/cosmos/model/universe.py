@@ -40,6 +40,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from cosmos.digest import Digest
+from cosmos.limits import MAX_UNIVERSE_BYTES
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.version import Version
 from cosmos.tables import Table
@@ -155,7 +156,7 @@ class Universe:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the universe in `data`; raises `Malformed`."""
-        table = Table.parse(data, source)
+        table = Table.parse(data, source, max_bytes=MAX_UNIVERSE_BYTES)
         system, rows = table.table("system"), table.take_table("installed")
         universe = cls(
             arch=system.read("arch", Arch.parse),

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from cosmos.limits import KIB
+from cosmos.limits import KIB, MAX_NOVA_MESSAGE_BYTES
 from cosmos.nova.meter import VerbError
 from cosmos.nova.values import Scalar
 from cosmos.treepath import ROOT, TreePath, escaped
 
 TEXT: Final = "text"  # the kind of an argument that may be large: its own limit is elsewhere
-MAX_ARGUMENT_BYTES: Final = 64 * KIB  # of any other: paths have 1,024 at most, words of a command some hundreds
+SHORT: Final = "short"  # a path, a pattern, a link's target, names of capabilities: what is looked at byte by byte
+MAX_ARGUMENT_BYTES: Final = 64 * KIB  # of a word of a command or a variable's value
+MAX_SHORT_BYTES: Final = 4 * KIB  # Linux's own limit on a path in a call; a path in a tree has a quarter at most
 MAX_MODE: Final = 0o7777
 MAX_ID: Final = 0xFFFFFFFE  # the last 32-bit number means "no change" to chown(2)
+_MOST_BYTES: Final = {bytes: MAX_ARGUMENT_BYTES, SHORT: MAX_SHORT_BYTES, TEXT: MAX_NOVA_MESSAGE_BYTES}
 _NAMES: Final = {bytes: "a string", int: "an integer"}
 _OCTAL: Final = frozenset(b"01234567")
 
 
 class Signature:
-    """The types of a verb's arguments: `bytes`, `TEXT`, `int` or "mode" (a number, or octal digits in a string)."""
+    """The types of a verb's arguments: `bytes`, `SHORT`, `TEXT`, `int` or "mode" (a number, or octal digits)."""
 
     def __init__(self, *needed: object, optional: tuple[object, ...] = (), rest: object = None) -> None:
         self._needed = needed
@@ -86,9 +89,9 @@ def _checked(value: object, kind: object, place: int, *, is_needed: bool) -> Sca
         return None
     if kind == "mode":
         return mode_of(value)
-    if kind in (bytes, TEXT) and isinstance(value, bytes):
-        if kind is bytes and len(value) > MAX_ARGUMENT_BYTES:
-            raise VerbError(f"argument {place} has {len(value)} bytes, the limit is {MAX_ARGUMENT_BYTES}")
+    if kind in _MOST_BYTES and isinstance(value, bytes):
+        if len(value) > _MOST_BYTES[kind]:
+            raise VerbError(f"argument {place} has {len(value)} bytes, the limit is {_MOST_BYTES[kind]}")
         return value
     if kind is int and (number := _integer(value)) is not None:
         return number

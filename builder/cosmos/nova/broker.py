@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from cosmos.errors import CosmosError, WorldFailed
 from cosmos.limits import MAX_NOVA_REPLY_BYTES
-from cosmos.nova.arguments import TEXT, Signature
+from cosmos.nova.arguments import MAX_SHORT_BYTES, SHORT, TEXT, Signature
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import CALL_COST, BudgetError, Meter, VerbError
 from cosmos.nova.receipt import Receipt
@@ -28,20 +28,20 @@ from cosmos.nova.verbs import Verbs
 Answer: TypeAlias = "tuple[bool | None, Scalar]"
 
 SIGNATURES: Final[dict[bytes, Signature]] = {
-    b"copy": Signature(bytes, bytes),
-    b"symlink": Signature(bytes, bytes),
-    b"mkdir": Signature(bytes, optional=("mode",)),
-    b"chmod": Signature(bytes, "mode"),
-    b"chown": Signature(bytes, int, int),
-    b"exists": Signature(bytes),
-    b"write": Signature(bytes, TEXT, optional=("mode",)),
-    b"render": Signature(bytes, bytes, TEXT),
-    b"setcap": Signature(bytes, bytes),
-    b"mknod": Signature(bytes, bytes, optional=(int, int, "mode")),
-    b"glob": Signature(bytes),
-    b"env": Signature(bytes, optional=(bytes,)),
+    b"copy": Signature(SHORT, SHORT),
+    b"symlink": Signature(SHORT, SHORT),
+    b"mkdir": Signature(SHORT, optional=("mode",)),
+    b"chmod": Signature(SHORT, "mode"),
+    b"chown": Signature(SHORT, int, int),
+    b"exists": Signature(SHORT),
+    b"write": Signature(SHORT, TEXT, optional=("mode",)),
+    b"render": Signature(SHORT, SHORT, TEXT),
+    b"setcap": Signature(SHORT, SHORT),
+    b"mknod": Signature(SHORT, SHORT, optional=(int, int, "mode")),
+    b"glob": Signature(SHORT),
+    b"env": Signature(SHORT, optional=(bytes,)),
     b"log": Signature(TEXT),
-    b"filemap": Signature(optional=(bytes, "mode")),
+    b"filemap": Signature(optional=(SHORT, "mode")),
     b"run": Signature(bytes, rest=bytes),
 }
 
@@ -87,7 +87,8 @@ class Broker:
         return Receipt(script=self._job.script_name, function=function, events=tuple(self._verbs.events))
 
     def _answer(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
-        self._meter.charge(CALL_COST + sum(len(arg) for arg in args if isinstance(arg, bytes)) // 512)
+        sizes = [len(arg) for arg in args if isinstance(arg, bytes)]
+        self._meter.charge(CALL_COST + sum(size // 512 if size > MAX_SHORT_BYTES else 5 * size for size in sizes))
         signature = SIGNATURES.get(verb) if isinstance(verb, bytes) else None
         if signature is None or not isinstance(verb, bytes):
             raise BudgetError("it asked for what is no verb")

@@ -14,6 +14,7 @@ from cosmos.treepath import TreePath
 
 ANY_DEPTH: Final = b"**"
 _PATH_COST: Final = 20  # of one path looked at, in the units of the meter, besides the steps of its wildcards
+_STEP_COST: Final = 5  # of one component of a path against one of the pattern
 
 
 def _free(_units: int) -> None:
@@ -35,6 +36,9 @@ class Glob:
         """
         path = TreePath.rooted(raw)
         parts = tuple(path.split(b"/"))
+        parts = tuple(
+            part for place, part in enumerate(parts) if part != ANY_DEPTH or parts[place - 1 : place] != (part,)
+        )
         if any(ANY_DEPTH in part and part != ANY_DEPTH for part in parts):
             raise ValueError(f"{path.text!r}: ** must stand alone between slashes")
         return cls(parts=parts)
@@ -58,6 +62,7 @@ class Glob:
         reached = _past_stars(self.parts, {0})
         for name in path.split(b"/"):
             following: set[int] = set()
+            charge(_STEP_COST * len(reached))
             for place in reached:
                 if place == len(self.parts):
                     continue

@@ -1,13 +1,22 @@
-"""What a script's verbs may cost: work, bytes made up, bytes copied, entries, events, log. One meter a script."""
+"""What a script's verbs may cost: work, bytes made up, bytes copied, entries, events, log. One meter a script.
+
+Work is counted in units, so that it ends at the same place on every machine. Whatever the units may miscount, the
+processor time that this process spends on a script's verbs is bounded as well.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from cosmos.limits import (
     MAX_NOVA_EVENTS,
     MAX_NOVA_LOG_BYTES,
+    MAX_NOVA_RECEIPT_BYTES,
+    MAX_NOVA_VERB_SECONDS,
     MAX_NOVA_WORK,
     MAX_NOVA_WRITTEN_BYTES,
     MAX_STAR_ENTRIES,
@@ -18,6 +27,7 @@ from cosmos.limits import (
 CALL_COST: Final = 800  # of one verb and its messages, in units of about 0.1 microseconds
 LOOK_COST: Final = 10  # of one component of a path
 ENTRY_COST: Final = 100  # of one entry copied
+_UNITS_A_LOOK: Final = 500_000  # at the processor clock: 50 milliseconds of work that is counted as it should be
 
 
 class BudgetError(Exception):
@@ -38,18 +48,35 @@ class Meter:
     """The running totals. Each method raises `BudgetError` past its limit."""
 
     max_work: int = MAX_NOVA_WORK
+    max_seconds: float = MAX_NOVA_VERB_SECONDS
     work: int = 0
     written_bytes: int = 0
     copied_bytes: int = 0
     log_bytes: int = 0
     entries: int = 0
     events: int = 0
+    receipt_bytes: int = 0
+    _began: float = field(default_factory=time.process_time)
+    _next_look: int = _UNITS_A_LOOK
 
     def charge(self, units: int) -> None:
         """Count `units` of work."""
         self.work += units
         if self.work > self.max_work:
             raise BudgetError(f"it did more work through its verbs than the limit of {self.max_work} units")
+        if self.work > self._next_look:
+            self._next_look = self.work + _UNITS_A_LOOK
+            if time.process_time() - self._began > self.max_seconds:
+                raise BudgetError(f"its verbs took more than {self.max_seconds} seconds")
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Do not count the processor time of the block: it has bounds of its own."""
+        since = time.process_time()
+        try:
+            yield
+        finally:
+            self._began += time.process_time() - since
 
     def count_written(self, size_bytes: int) -> None:
         """Count bytes that a script makes up."""
@@ -63,9 +90,12 @@ class Meter:
         if self.log_bytes > MAX_NOVA_LOG_BYTES:
             raise BudgetError(f"it logged more than {MAX_NOVA_LOG_BYTES // MIB} MiB")
 
-    def count_event(self) -> None:
-        """Count one event of the receipt."""
+    def count_event(self, size_bytes: int) -> None:
+        """Count one event of the receipt, and the bytes of what it says."""
         self.events += 1
+        self.receipt_bytes += size_bytes
+        if self.receipt_bytes > MAX_NOVA_RECEIPT_BYTES:
+            raise BudgetError(f"its receipt has more than {MAX_NOVA_RECEIPT_BYTES // MIB} MiB")
         if self.events > MAX_NOVA_EVENTS:
             raise BudgetError(f"it did or saw more than {MAX_NOVA_EVENTS} things")
 

@@ -27,7 +27,7 @@ from typing import Final, Self, TypeAlias
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.nova.globs import Glob
-from cosmos.nova.lower import Lower
+from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped, unescaped
@@ -94,7 +94,7 @@ class Receipt:
         """What the script's outcome depends on besides its own star: what it looked at and found below its layer."""
         return tuple(event for event in self.events if "saw" in event.facts)
 
-    def changed(self, lower: Lower) -> str | None:
+    def changed(self, lower: IndexedTree) -> str | None:
         """Return the first read that a script would not find again on `lower`, in words; None where all still hold."""
         for event in self.reads:
             saw = event.facts["saw"]

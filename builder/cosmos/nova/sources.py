@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cosmos.nova.arguments import path_of
-from cosmos.nova.lower import implied_folder
-from cosmos.nova.meter import LOOK_COST, Meter, VerbError
+from cosmos.nova.indexed_tree import IndexedTree, implied_folder
+from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.virtual_root import VirtualRoot, resolved
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath, escaped
@@ -19,19 +19,13 @@ FILES = b"files"
 class Source:
     """A place in the archive: the tree that it lies in, its path there, what is there, and how to speak of it."""
 
-    tree: Mapping[TreePath, Entry]
+    tree: IndexedTree
     path: TreePath
     entry: Entry
     shown: str
 
-    def below(self, meter: Meter) -> list[Entry]:
-        """Return what lies below it, in byte order."""
-        meter.charge(len(self.tree))
-        prefix = self.path + b"/" if self.path else b""
-        return [entry for path, entry in sorted(self.tree.items()) if path.startswith(prefix)]
 
-
-def find_source(raw: bytes, trees: Mapping[bytes, Mapping[TreePath, Entry]], meter: Meter, epoch: int) -> Source:
+def find_source(raw: bytes, trees: Mapping[bytes, IndexedTree], meter: Meter) -> Source:
     """Return what `raw` names in the archive; raises `VerbError`.
 
     `trees` are the places to look in, in order, by the name that they have in the archive: `files`, then its root. The
@@ -43,7 +37,7 @@ def find_source(raw: bytes, trees: Mapping[bytes, Mapping[TreePath, Entry]], met
     for name, tree in trees.items():
         tries = (inside, wanted) if name == FILES else (wanted,)
         for path in dict.fromkeys(tries):
-            found = _looked_up(tree, path, meter, epoch)
+            found = _looked_up(tree, path, meter)
             if found is not None:
                 at, entry = found
                 shown = escaped(b"/".join(part for part in (name, at) if part))
@@ -72,12 +66,12 @@ class FolderCopy:
     landed: dict[TreePath, TreePath] = field(default_factory=dict)  # path in the archive -> path in the root
     taken: dict[TreePath, TreePath] = field(default_factory=dict)  # and back, folders aside
 
-    def copy(self, meter: Meter) -> int:
+    def copy(self) -> int:
         """Copy; returns how many entries came. Raises `VerbError`."""
         links: list[Entry] = []
-        if self.to and self.source.path in self.source.tree:
+        if self.to and self.source.tree.named(self.source.path) is not None:
             self._put_folder(self.source.entry, self.root.resolve(self.to, "follow"))
-        for entry in self.source.below(meter):
+        for entry in self.source.tree.entries(self.source.path):
             if entry.kind == "hardlink":
                 links.append(entry)
             else:
@@ -91,7 +85,7 @@ class FolderCopy:
         first = self.landed.get(TreePath(link.target))
         if first is not None:
             return replace(link, target=bytes(first))
-        whole = self.source.tree.get(TreePath(link.target))
+        whole = self.source.tree.named(TreePath(link.target))
         if whole is None or whole.kind != "file":
             raise VerbError(
                 f"{link.path.text} is a hard link to {escaped(link.target)}, which is no file of the archive"
@@ -129,26 +123,16 @@ def copied(entry: Entry, path: TreePath, epoch: int) -> Entry:
     return replace(entry, path=path, mtime=min(entry.mtime, epoch))
 
 
-def _looked_up(
-    tree: Mapping[TreePath, Entry], path: TreePath, meter: Meter, epoch: int
-) -> tuple[TreePath, Entry] | None:
-    def look(at: TreePath) -> Entry | None:
-        entry = tree.get(at)
-        if entry is not None or at == ROOT:
-            return entry
-        meter.charge(len(tree) // LOOK_COST)
-        prefix = at + b"/"
-        return implied_folder(at, epoch) if any(other.startswith(prefix) for other in tree) else None
-
+def _looked_up(tree: IndexedTree, path: TreePath, meter: Meter) -> tuple[TreePath, Entry] | None:
     if path == ROOT:
-        return (ROOT, implied_folder(ROOT, epoch)) if tree else None
+        return (ROOT, implied_folder(ROOT, 0)) if len(tree) else None
     try:
-        at = resolved(look, path, "follow", meter)
+        at = resolved(tree.look, path, "follow", meter)
     except VerbError:
         return None
-    entry = look(at)
+    entry = tree.look(at) if at else implied_folder(ROOT, 0)
     if entry is not None and entry.kind == "hardlink":
-        entry = tree.get(TreePath(entry.target))
+        entry = tree.named(TreePath(entry.target))
     return None if entry is None else (at, entry)
 
 

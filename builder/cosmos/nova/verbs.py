@@ -19,14 +19,14 @@ from cosmos.nova.arguments import MAX_ID, path_of
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
 from cosmos.nova.globs import Glob
+from cosmos.nova.indexed_tree import IndexedTree, implied_folder
 from cosmos.nova.job import NovaJob
-from cosmos.nova.lower import implied_folder
-from cosmos.nova.meter import Meter, VerbError
+from cosmos.nova.meter import ENTRY_COST, Meter, VerbError
 from cosmos.nova.receipt import Event, Fact, found_digest, seen
 from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
 from cosmos.nova.values import Scalar
 from cosmos.nova.virtual_root import VirtualRoot, named
-from cosmos.tree.entry import CAPABILITY, Entry, Kind
+from cosmos.tree.entry import CAPABILITY, Entry, Kind, Tree
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import ROOT, TreePath, escaped
 
@@ -49,6 +49,7 @@ class Verbs:
         self._absent: set[TreePath] = set()
         self._env: dict[bytes, bytes] = {}
         self._filemap = Filemap()
+        self._sources = _sources(job.files, job.beside, job.epoch)
         self.events: list[Event] = []
         self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_look=self._looked)
 
@@ -58,7 +59,7 @@ class Verbs:
         path = self._path(self._into(source, found, to))
         if found.entry.kind == "dir":
             work = FolderCopy(source=found, to=path, root=self.root, path_map=self._job.path_map, epoch=self._job.epoch)
-            self._did("copy", path, {"from": found.shown, "entries": work.copy(self._meter)})
+            self._did("copy", path, {"from": found.shown, "entries": work.copy()})
             return
         place = self.root.place(path)
         self.root.put(copied(found.entry, place, self._job.epoch))
@@ -206,7 +207,8 @@ class Verbs:
                 f'can allow it: [policy] run = ["{self._job.star}"]',
             )
         before = _digest(self.root.own)
-        outcome = self._job.programs.run(command, dict(self._env), self.root.own)
+        with self._meter.off():
+            outcome = self._job.programs.run(command, dict(self._env), self.root.own)
         self.root.replace_own(outcome.tree)
         shown = [escaped(word) for word in command]
         env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
@@ -226,18 +228,18 @@ class Verbs:
     def _looked(self, path: TreePath, entry: Entry | None) -> None:
         if path in self._seen or self._job.free == "any":
             return
-        if entry is None:
-            if any(parent in self._absent for parent in path.parents):
-                return  # what is not there holds nothing: no new fact
-            self._absent.add(path)
         self._seen.add(path)
+        if entry is None:
+            self._absent.add(path)
+            if path.parent in self._absent:
+                return  # what is not there holds nothing: no new fact
         self._note("read", {"path": path.text, "saw": seen(entry)})
 
     def _did(self, verb: str, place: TreePath, facts: Mapping[str, Fact]) -> None:
         self._note(verb, {"path": place.text, **facts})
 
     def _note(self, verb: str, facts: Mapping[str, Fact]) -> None:
-        self._meter.count_event()
+        self._meter.count_event(sum(_size(fact) for fact in facts.values()))
         self.events.append(Event(verb=verb, facts=facts))
 
     def _path(self, raw: bytes) -> TreePath:
@@ -245,14 +247,14 @@ class Verbs:
         return self._job.path_map(path) if path else path
 
     def _source(self, raw: bytes) -> Source:
-        trees = {FILES: self._job.files, b"": self._job.beside}
         if self._function == "build":  # a build copies from what it has made so far
-            files = {
-                TreePath(path[6:]): entry for path, entry in self.root.own.items() if path.startswith(FILES + b"/")
-            }
-            trees = {FILES: files, b"": self.root.own}
-            self._meter.charge(len(self.root.own))
-        return find_source(raw, trees, self._meter, self._job.epoch)
+            self._sources = _sources(
+                {TreePath(path[6:]): entry for path, entry in self.root.own.items() if path.startswith(FILES + b"/")},
+                self.root.own,
+                self._job.epoch,
+            )
+            self._meter.charge(ENTRY_COST * len(self.root.own))
+        return find_source(raw, self._sources, self._meter)
 
     def _into(self, raw: bytes, found: Source, to: bytes) -> bytes:
         """Return where a copy goes: a `to` with a slash at its end is a folder to put it in, under its own name.
@@ -280,9 +282,20 @@ class Verbs:
         return {"mode": _octal(self.root.own[place].mode), "size": len(text), "digest": Digest.of(text)}
 
 
-def _digest(tree: Mapping[TreePath, Entry]) -> Digest:
+def _sources(files: Tree, beside: Tree, epoch: int) -> dict[bytes, IndexedTree]:
+    """Return where a source is looked up, in order, by the name that it has in the archive."""
+    return {FILES: IndexedTree(files, epoch), b"": IndexedTree(beside, epoch)}
+
+
+def _digest(tree: Tree) -> Digest:
     """Return the digest of a tree's contents: what a program was given, and what it left."""
     return content_root(ManifestLine.of(entry) for entry in tree.values())
+
+
+def _size(fact: Fact) -> int:
+    if isinstance(fact, dict):
+        return sum(len(name) + len(value) for name, value in fact.items())
+    return sum(map(len, fact)) if isinstance(fact, list) else len(str(fact))
 
 
 def _octal(mode: int) -> str:

@@ -7,12 +7,12 @@ root stays there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.limits import MAX_NOVA_SYMLINKS
-from cosmos.nova.lower import Lower, implied_folder
+from cosmos.nova.indexed_tree import IndexedTree, implied_folder
 from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
@@ -38,7 +38,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
     at, links = ROOT, 0
     while todo:
         part = todo.pop()
-        meter.charge(LOOK_COST + len(at) // 8)
+        meter.charge(LOOK_COST + len(at))
         if part in (b"", b"."):
             continue
         if part == b"..":
@@ -51,7 +51,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
         entry = look(here)
         if entry is not None and entry.kind == "symlink" and (todo or last == "follow"):
             links += 1
-            meter.charge(len(entry.target))
+            meter.charge(LOOK_COST + len(entry.target))
             if links > MAX_NOVA_SYMLINKS:
                 raise VerbError(f"/{path.text}: more than {MAX_NOVA_SYMLINKS} symlinks on the way")
             if entry.target.startswith(b"/"):
@@ -79,7 +79,7 @@ class VirtualRoot:
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
-        self._lower = Lower(lower, epoch)
+        self._lower = IndexedTree(lower, epoch)
         self._lower_was_listed = False
         self._folders: dict[TreePath, TreePath] = {}  # where folders that exist lead, as far as asked
         self._epoch = epoch
@@ -189,7 +189,7 @@ class VirtualRoot:
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
         self._folders.clear()
 
-    def lower_paths(self, folder: TreePath) -> list[TreePath]:
+    def lower_paths(self, folder: TreePath) -> Sequence[TreePath]:
         """Return the paths below `folder` in the layers below, folders that nobody names among them, in byte order."""
         if not self._lower_was_listed:
             self._meter.charge(ENTRY_COST * len(self._lower))
@@ -203,6 +203,7 @@ class VirtualRoot:
         return [path for path in {*self._own, *self._own_folders} if path.startswith(prefix)]
 
     def _insert(self, entry: Entry) -> None:
+        self._meter.charge(2 * len(entry.path))
         self._meter.count_entry(entry.size if entry.kind == "file" else 0)
         self._hard_links += entry.kind == "hardlink"
         self._own[entry.path] = entry

@@ -1,0 +1,73 @@
+"""`IndexedTree`: a tree that is only looked at: a star's archive, or what lies below a script's own layer.
+
+What lies below a path is found without going through all of the tree. One piece of code answers the running script
+(`nova.virtual_root`) and whoever asks later whether the script would see the same again (`Receipt.changed`), so that
+the two cannot come to differ.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+
+from cosmos.tree.entry import Entry
+from cosmos.treepath import ROOT, TreePath
+
+
+class IndexedTree:
+    """Entries by path. Folders that nobody names and that something lies in are there: `0755 0 0`."""
+
+    def __init__(self, entries: Mapping[TreePath, Entry], epoch: int = 0) -> None:
+        self._entries = entries
+        self._epoch = epoch
+        self._order: list[TreePath] | None = None
+        self._paths: list[TreePath] | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def named(self, path: TreePath) -> Entry | None:
+        """Return the entry that the tree holds at `path`; None for a folder that only lies above something."""
+        return self._entries.get(path)
+
+    def look(self, path: TreePath) -> Entry | None:
+        """Return what lies at `path`, no symlink followed."""
+        entry = self._entries.get(path)
+        if entry is None and path and self._holds_below(path):
+            return implied_folder(path, self._epoch)
+        return entry
+
+    def entries(self, folder: TreePath) -> list[Entry]:
+        """Return what the tree holds below `folder`, in byte order."""
+        return [self._entries[path] for path in _below(self._ordered(), folder)]
+
+    def paths(self, folder: TreePath) -> Sequence[TreePath]:
+        """Return the paths below `folder` in byte order, folders that nobody names among them."""
+        if self._paths is None:
+            folders = {parent for path in self._entries for parent in path.parents}
+            self._paths = sorted({*self._entries, *folders})
+        return _below(self._paths, folder)
+
+    def _ordered(self) -> list[TreePath]:
+        if self._order is None:
+            self._order = sorted(self._entries)
+        return self._order
+
+    def _holds_below(self, path: TreePath) -> bool:
+        if not self._entries:
+            return False
+        order, prefix = self._ordered(), path + b"/"
+        place = bisect_left(order, prefix)
+        return place < len(order) and order[place].startswith(prefix)
+
+
+def implied_folder(path: TreePath, epoch: int) -> Entry:
+    """Return the folder that must be at `path` because something lies below it."""
+    return Entry(path=path, kind="dir", mode=0o755, mtime=epoch)
+
+
+def _below(order: list[TreePath], folder: TreePath) -> list[TreePath]:
+    if folder == ROOT:
+        return order
+    first = bisect_left(order, folder + b"/")
+    return order[first : bisect_left(order, folder + b"0")]  # "0" is what follows "/"
