@@ -3,8 +3,8 @@
 Bytes, not text: names on Linux are bytes, and Debian ships some that are not UTF-8. A path has no leading or
 trailing slash, no empty, `.` or `..` component, no NUL. Byte order is the order of everything we write.
 
-Text form (`.text`), used in TOML, JSON and on screens: UTF-8 as it is; a backslash, a control character and a byte
-that is not UTF-8 are written `\\xNN`. It reads back exactly (`from_text`).
+Text form (`.text`), used in TOML, JSON and on screens: UTF-8 as it is; a backslash, a control character (those that
+reorder text among them) and a byte that is not UTF-8 are written `\\xNN`. It reads back exactly (`from_text`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _CONTROL = frozenset(range(0x20)) | {0x7F, 0x5C}
+# U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 in UTF-8: they reorder what a person reads
+_BIDI = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
+_BIDI_CODES = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # What each character that is not shown as it is becomes: controls, a backslash; C1 controls, which can drive a
-# terminal; and the bytes that are not UTF-8, as `surrogateescape` reads them.
+# terminal, and what reorders text there; and the bytes that are not UTF-8, as `surrogateescape` reads them.
 _ESCAPED = {
     **{code: f"\\x{code:02x}" for code in _CONTROL},
-    **{code: "".join(f"\\x{byte:02x}" for byte in chr(code).encode()) for code in range(0x80, 0xA0)},
+    **{code: "".join(f"\\x{byte:02x}" for byte in chr(code).encode()) for code in (*range(0x80, 0xA0), *_BIDI_CODES)},
     **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)},
 }
 
@@ -133,3 +136,25 @@ def _problem(data: bytes) -> str | None:
         if len(part) > MAX_NAME_BYTES:
             return f"has a component of {len(part)} bytes, the limit is {MAX_NAME_BYTES}"
     return None
+
+
+def has_bidi(raw: bytes) -> bool:
+    """Return whether `raw` holds a control that reorders what a person reads."""
+    return _BIDI.search(raw) is not None
+
+
+def climbs_out(path: bytes, target: bytes) -> bool:
+    """Return whether a symlink at `path` leads above the tree's root by its dots. Absolute ones start at the root.
+
+    >>> climbs_out(b"usr/lib/x", b"../../etc"), climbs_out(b"usr/lib/x", b"../../../etc"), climbs_out(b"x", b"/../y")
+    (False, True, True)
+    """
+    depth = 0 if target.startswith(b"/") else path.count(b"/")
+    for part in target.split(b"/"):
+        if part == b"..":
+            depth -= 1
+            if depth < 0:
+                return True
+        elif part not in (b"", b"."):
+            depth += 1
+    return False

@@ -7,7 +7,7 @@ from typing import Final
 from cosmos.limits import KIB, MAX_NOVA_MESSAGE_BYTES
 from cosmos.nova.meter import VerbError
 from cosmos.nova.values import Scalar
-from cosmos.treepath import ROOT, TreePath, escaped
+from cosmos.treepath import ROOT, TreePath, escaped, has_bidi
 
 TEXT: Final = "text"  # the kind of an argument that may be large: its own limit is elsewhere
 SHORT: Final = "short"  # a path, a pattern, a link's target, names of capabilities: what is looked at byte by byte
@@ -76,6 +76,8 @@ def path_of(raw: bytes) -> TreePath:
         if any(part == b".." for part in raw.split(b"/")):
             raise VerbError(f"{escaped(raw[:200])!r}: has the component '..'")
         return ROOT
+    if has_bidi(raw):
+        raise VerbError(f"{escaped(raw[:200])!r}: has a bidirectional control character")
     try:
         return TreePath.rooted(raw)
     except ValueError as error:

@@ -28,7 +28,7 @@ from cosmos.nova.values import Scalar
 from cosmos.nova.virtual_root import VirtualRoot, named
 from cosmos.tree.entry import CAPABILITY, Entry, Kind, Tree
 from cosmos.tree.manifest import ManifestLine, content_root
-from cosmos.treepath import ROOT, TreePath, escaped
+from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi
 
 Function: TypeAlias = Literal["install", "build"]
 
@@ -70,6 +70,11 @@ class Verbs:
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
             raise VerbError(f"a symlink's target has 1 to {MAX_LINK_TARGET_BYTES} bytes and no NUL")
         place = self.root.place(self._path(link))
+        if has_bidi(target) or climbs_out(place, target):
+            raise VerbError(
+                f"the target {escaped(target[:200])} climbs above the root, or has a bidirectional control character",
+                hint=f"seen from /{place.parent.text}, the root is {'../' * len(place.parents) or './'}",
+            )
         self.root.put(self._made(place, "symlink", 0o777, target=target))
         self._did("symlink", place, {"target": escaped(target)})
 

@@ -25,11 +25,11 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Star
 from cosmos.pack.layer import members_in_order
 from cosmos.pack.tar import TAR_END, tar_members
-from cosmos.pack.treenames import Case, climbs_out, shown
+from cosmos.pack.treenames import Case, shown
 from cosmos.pack.untar import read_tar
 from cosmos.pack.zst import compress, decompress_exactly, gunzip_exactly
 from cosmos.tree.entry import Entry
-from cosmos.treepath import TreePath
+from cosmos.treepath import TreePath, climbs_out
 
 MANIFEST = TreePath(b"star.toml")
 FILES = TreePath(b"files")

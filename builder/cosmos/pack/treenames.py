@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal, NoReturn, TypeAlias
+from collections.abc import Iterable
+from typing import Literal, NoReturn, Protocol, TypeAlias
 
 from cosmos.errors import Refused
 from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 from cosmos.tree.entry import Entry, Kind
-from cosmos.treepath import ROOT, TreePath, escaped
+from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi
 
 Case: TypeAlias = Literal["refuse", "keep"]
 
-# U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 in UTF-8: they reorder what a person reads
-_BIDI = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
 _BIDI_TEXT = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SHOWN_BYTES = 200
+
+
+class Named(Protocol):
+    """An entry, or a line of a manifest, as far as it is a name."""
+
+    @property
+    def path(self) -> TreePath: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def target(self) -> bytes: ...
 
 
 class TreeNames:
@@ -79,7 +89,7 @@ class TreeNames:
 
     def _fold(self, path: bytes, raw: bytes) -> None:
         if not path.isascii():
-            if _BIDI.search(path):
+            if has_bidi(path):
                 self.refuse(raw, "has a bidirectional control character")
             folded = folded_name(path, self._case)
         elif self._case == "refuse":
@@ -89,6 +99,23 @@ class TreeNames:
         other = self._folded.setdefault(folded, path)
         if other != path:
             self.refuse(raw, f"differs from {shown(other)} only by case or Unicode form")
+
+
+def demand_readable(lines: Iterable[Named], source: str) -> None:
+    """Raise `Refused` for the first of `lines` whose name or target no reader of ours takes; in byte order of path."""
+    names = TreeNames(source, case="keep")
+    for line in lines:
+        path = names.placed(line.path, line.kind)
+        if line.kind == "symlink":
+            demand_target(names, line.path, path, line.target)
+
+
+def demand_target(names: TreeNames, raw: bytes, path: TreePath, target: bytes) -> None:
+    """Raise `Refused` where no symlink at `path` may say `target`."""
+    if has_bidi(target):
+        names.refuse(raw, "its target has a bidirectional control character")
+    if climbs_out(path, target):
+        names.refuse(raw, f"its target climbs above the root: {shown(target)}")
 
 
 def folded_name(path: bytes, case: Case) -> bytes:
@@ -102,28 +129,6 @@ def folded_name(path: bytes, case: Case) -> bytes:
     except UnicodeDecodeError:
         return path.lower() if case == "refuse" else path
     return (unicodedata.normalize("NFC", text.casefold()) if case == "refuse" else text).encode()
-
-
-def has_bidi(raw: bytes) -> bool:
-    """Return whether `raw` holds a control that reorders what a person reads."""
-    return _BIDI.search(raw) is not None
-
-
-def climbs_out(path: bytes, target: bytes) -> bool:
-    """Return whether a symlink at `path` leads above the tree's root by its dots. Absolute ones start at the root.
-
-    >>> climbs_out(b"usr/lib/x", b"../../etc"), climbs_out(b"usr/lib/x", b"../../../etc"), climbs_out(b"x", b"/../y")
-    (False, True, True)
-    """
-    depth = 0 if target.startswith(b"/") else path.count(b"/")
-    for part in target.split(b"/"):
-        if part == b"..":
-            depth -= 1
-            if depth < 0:
-                return True
-        elif part not in (b"", b"."):
-            depth += 1
-    return False
 
 
 def shown(raw: bytes) -> str:

@@ -31,7 +31,7 @@ from cosmos.errors import Refused
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
-from cosmos.pack.treenames import Case, TreeNames, climbs_out, has_bidi, shown
+from cosmos.pack.treenames import Case, TreeNames, demand_target, shown
 from cosmos.tree.entry import Entry, Kind
 
 Devices: TypeAlias = Literal["refuse", "keep"]
@@ -161,8 +161,8 @@ class TarReader:
         )
         if kind == "hardlink":
             entry = self._linked(entry)
-        elif kind == "symlink" and climbs_out(path, entry.target):
-            names.refuse(raw, f"its target climbs above the root: {shown(entry.target)}")
+        elif kind == "symlink":
+            demand_target(names, raw, path, entry.target)
         if len(names.entries) >= MAX_STAR_ENTRIES:
             raise Refused(names.source, f"has more than {MAX_STAR_ENTRIES} entries")
         names.entries[path] = entry
@@ -213,8 +213,6 @@ class TarReader:
             return b""
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
             self._names.refuse(raw, f"its target is no name: {shown(target)}")
-        if has_bidi(target):
-            self._names.refuse(raw, "its target has a bidirectional control character")
         return target
 
     def _linked(self, link: Entry) -> Entry:

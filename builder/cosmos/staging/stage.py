@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
-from cosmos.errors import Refused
+from cosmos.errors import Refused, ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.lock import LockedStar
 from cosmos.model.star import Star
@@ -24,6 +24,7 @@ from cosmos.model.statement import Statement
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.pack.treenames import demand_readable
 from cosmos.staging.render import render_text
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root
@@ -76,12 +77,21 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: G
                 free="own",
             )
         )
+        _demand_readable(star, result.entries)
         laid, receipt = result.entries, result.receipt.to_json()
     tree = remapped(laid.values(), star.id, ground.paths)
     ordered = hard_links_ordered(tree, star.id).values()
     return StagedStar(
         star=star, entries={entry.path: entry for entry in normalised(ordered, ground.epoch)}, receipt=receipt
     )
+
+
+def _demand_readable(star: LockedStar, made: Mapping[TreePath, Entry]) -> None:
+    """Refuse what no reader of an image would take: a script may name things as no archive may."""
+    try:
+        demand_readable(made.values(), star.id)
+    except Refused as refusal:
+        raise ScriptFailed(str(star.name), f"its script makes what no image may hold: {refusal.problem}") from refusal
 
 
 def opened(archive: VerifiedArchive, signed: Statement) -> StarContents:

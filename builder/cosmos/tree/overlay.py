@@ -8,6 +8,8 @@ The rule, in the order in which it is applied:
 2. **Everything else has one owner.** Two layers that bring one path are refused by name, even where the bytes agree,
    unless `winners` (the image's `[policy] owners`) names one of them; the loser's entry is then dropped.
 3. **Nothing lies below what is no folder.** A path below another layer's symlink or file is refused by name.
+4. **What is made can be read.** Names that fall together in Unicode (NFC), controls that reorder text, and symlinks
+   that climb above the root are refused by name: no reader of an image takes them (pack.untar).
 
 A merged /usr is a property of the template (`PathMap`): `bin`, `sbin`, `lib…` are links into `usr`, and the paths and
 hard-link targets of every star are mapped *before* layering, so that rule 3 does not trip over the links.
@@ -16,13 +18,14 @@ hard-link targets of every star are mapped *before* layering, so that rule 3 doe
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cosmos.errors import NoSolution
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath
+from cosmos.treepath import TreePath, climbs_out, has_bidi
 
 TEMPLATE = "template"  # the owner's name of what comes from the rootfs template and the finish script
 IMPLIED = "directories"  # the owner's name of folders that nobody names
@@ -89,6 +92,7 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
                     hint="let the template merge these folders (merged-usr), or leave one of the two out",
                 )
     _check_hard_links(lines, owners)
+    _check_names(lines, owners)
     ordered = sorted(lines)
     return Overlaid(lines={path: lines[path] for path in ordered}, owners={path: owners[path] for path in ordered})
 
@@ -196,6 +200,23 @@ def _check_hard_links(lines: Mapping[TreePath, ManifestLine], owners: Mapping[Tr
                     f"{owners[path]} makes it a hard link to /{target.text}, which another layer replaces",
                     hint="let one owner bring both paths",
                 )
+
+
+def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str]) -> None:
+    composed: dict[str, TreePath] = {}
+    for path, line in lines.items():
+        if not path.isascii():
+            twin = composed.setdefault(unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")), path)
+            if twin != path:
+                raise NoSolution(
+                    f"/{path.text}",
+                    f"{owners[path]} and {owners[twin]} bring names that differ only by Unicode form",
+                    hint=f"leave one of the two out: {bytes(twin)!r}, {bytes(path)!r}",
+                )
+        if has_bidi(path) or has_bidi(line.target):
+            raise NoSolution(f"/{path.text}", f"{owners[path]} gives it a bidirectional control character")
+        if line.kind == "symlink" and climbs_out(path, line.target):
+            raise NoSolution(f"/{path.text}", f"{owners[path]} makes it a symlink that climbs above the root")
 
 
 def _kind(kind: Kind) -> str:

@@ -39,7 +39,21 @@ def test_a_link_of_a_dependency_is_followed_inside_the_root(install, entry, targ
 
 
 def test_a_link_of_ones_own_is_followed_inside_the_root(install):
-    assert TreePath(b"etc/x") in install('symlink("../../../etc", "/l"); write("/l/x", "")').entries
+    assert TreePath(b"etc/x") in install('symlink("/etc", "/a/l"); write("/a/l/x", "")').entries
+    assert TreePath(b"etc/x") in install('symlink("../etc", "/a/l"); write("/a/l/x", "")').entries
+
+
+@pytest.mark.parametrize("target", ["../../../etc", "../etc", "/../etc", "a/../../etc"])
+def test_a_link_that_climbs_above_the_root_is_refused_as_no_image_may_hold_one(failure, target):
+    problem = failure(f'symlink("{target}", "/l")')
+    assert f"symlink: the target {target} climbs above the root" in str(problem)
+
+
+@pytest.mark.parametrize("verb", ['write("/usr/{}", "")', 'mkdir("/{}")', 'symlink("{}", "/l")', 'copy("f", "/{}")'])
+def test_a_name_that_reorders_what_a_person_reads_is_refused(failure, entry, verb):
+    problem = failure(verb.format("a\u202eb"), files=[entry("f", content=b"f")])
+    assert "bidirectional control character" in str(problem)
+    assert "\u202e" not in str(problem)
 
 
 def test_links_in_a_circle_are_refused(failure):

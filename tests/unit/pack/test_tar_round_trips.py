@@ -20,11 +20,11 @@ from cosmos.pack.cpio import cpio_pieces
 from cosmos.pack.image_file import ImageReader, image_pieces
 from cosmos.pack.layer import PackedLayer, members_in_order, pack_layer
 from cosmos.pack.tar import TAR_END, member_header, tar_members
-from cosmos.pack.treenames import climbs_out, folded_name, has_bidi
+from cosmos.pack.treenames import folded_name
 from cosmos.pack.untar import read_tar
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath
+from cosmos.treepath import TreePath, climbs_out, has_bidi
 
 SEPARATORS = (b"", b".", b"..")
 

@@ -120,3 +120,22 @@ def test_a_hard_link_may_not_lose_its_file_to_another_star() -> None:
     linked = layer("a", entry("x"), entry("y", "hardlink", target=b"x"))
     with pytest.raises(NoSolution, match="hard link"):
         overlay([linked, layer("b", entry("x"))], {TreePath(b"x"): "b"})
+
+
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        (Entry(path=TreePath("usr/a\u202eb".encode()), kind="file", mode=0o644), "a gives it a bidirectional control"),
+        (
+            Entry(path=TreePath(b"usr/l"), kind="symlink", mode=0o777, target="\u2067x".encode()),
+            "a gives it a bidirectional control",
+        ),
+        (
+            Entry(path=TreePath(b"usr/l"), kind="symlink", mode=0o777, target=b"../../x"),
+            "a makes it a symlink that climbs above the root",
+        ),
+    ],
+)
+def test_what_no_reader_of_an_image_takes_is_refused(made, problem):
+    with pytest.raises(NoSolution, match=problem):
+        overlay([Layer(owner="a", lines=[ManifestLine.of(made)])], {})
