@@ -155,7 +155,8 @@ def test_what_a_star_does_outlives_a_new_revision_of_its_package(
         "added file 0644 0:0 /usr/w 1",
     ]
     (tool / "install.lua").write_text(script.replace("56", "57"))
-    on(of_package("tool", "57", {"usr/tool-57-amd64": b"new", "usr/sha-256": b"y"}, version="1.1.0"))
+    old = of_package("tool", "56", {"usr/tool-56-amd64": b"old"})
+    on(old, of_package("tool", "57", {"usr/tool-57-amd64": b"new", "usr/sha-256": b"y"}, version="1.1.0"))
     assert "as expected" in stellar("test", tool, "--galaxy", galaxy).ok().out
     on(of_package("tool", "58", {"usr/tool-58-amd64": b"new", "usr/more": b"y", "usr/sha-256": b"y"}, version="1.2.0"))
     assert "+added file 0755 0:0 /usr/more" in stellar("test", tool, "--galaxy", galaxy).fails(7).err
@@ -177,12 +178,12 @@ def test_dependencies_come_from_the_galaxy_each_laid_on_its_own_alone(
     script = "function install() for _, path in ipairs(glob('/opt/*')) do copy('x', path) end end"
     tool = star("tool", script, {"x": ""}, 'license = "MIT"\n[dependencies]\nb = "1"\na = "1"')
     assert "depends on a, b" in stellar("test", tool).fails(3).err
-    galaxy = on(noting("a"), noting("b", c="1"), noting("c"), noting("d"))
+    galaxy = on(noting("a"), noting("b", c="1"), noting("c", e="1"), noting("d"), noting("e"))
     stellar("test", tool, "--galaxy", galaxy, "--update").ok()
     found = (tool / "expect.txt").read_text()
     assert found.startswith("# on an empty root\nnothing\n# on the root of its dependencies\n")
     saw = [line.split()[4].removeprefix("/opt/") for line in found.splitlines() if line.startswith("changed")]
-    assert saw == ["a-saw-a", "b-saw-b", "b-saw-c", "c-saw-c"], "b needs c; nobody but the user needs a, nobody d"
+    assert saw == ["a-saw-a", "b-saw-b", "b-saw-c", "b-saw-e", "c-saw-c", "c-saw-e", "e-saw-e"], "nobody needs d"
 
 
 def test_the_version_that_fits_is_taken(star: Callable[..., Path], on: Callable[..., Path], stellar: Cosmos) -> None:
@@ -242,3 +243,23 @@ def test_a_link_into_a_dependency_leads_somewhere(
     assert stellar("lint", tool).ok().out == "", "what the dependencies lay is not known"
     galaxy = on(StarSpec("lib", files={"usr/lib/x": b"x"}))
     assert stellar("lint", tool, "--galaxy", galaxy).ok().out == "warning: /usr/b: leads to nothing (lib/gone)\n"
+
+
+def test_the_licence_may_come_from_the_package(
+    star: Callable[..., Path], on: Callable[..., Path], stellar: Cosmos
+) -> None:
+    tool = star("tool", None, {}, 'source = "deb:tool"')
+    assert stellar("lint", tool, "--galaxy", on(StarSpec("tool", files={"usr/x": b"x"}))).ok().out == ""
+    assert "--galaxy" in stellar("lint", tool).fails(3).err
+
+
+def test_a_dependency_may_be_provided_and_must_not_fail(
+    star: Callable[..., Path], on: Callable[..., Path], stellar: Cosmos
+) -> None:
+    script = "function install() if exists('/usr/sendmail') then write('/usr/mail', '') end end"
+    tool = star("tool", script, {}, 'license = "MIT"\n[dependencies]\nmta = "1"')
+    galaxy = on(StarSpec("postfix", files={"usr/sendmail": b"x"}, provides={"mta": "1.0.0"}))
+    stellar("test", tool, "--galaxy", galaxy, "--update").ok()
+    assert "added file 0644 0:0 /usr/mail" in (tool / "expect.txt").read_text()
+    on(StarSpec("mta", script="function install() error('no') end"))
+    assert "mta: install.lua:1: no" in stellar("test", tool, "--galaxy", galaxy).fails(6).err
