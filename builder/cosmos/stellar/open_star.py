@@ -66,7 +66,7 @@ def open_folder(source: SourceFolder) -> OpenStar:
     if recipe.sources:
         raise NoSolution(
             str(source.path),
-            "is made of packages, which are in its archive",
+            "is made of packages: what it holds is in its archive",
             hint="--galaxy FOLDER: the galaxy that holds the archive; stellar build-star makes one",
         )
     return OpenStar(

@@ -17,6 +17,7 @@ of the packages that it is made of brings other bytes:
 - The second title is there for a star with dependencies, and `: the same` where it would repeat the first.
 - Where the recipe names a package with a wildcard, what that stands for is written as the wildcard, wherever it stands
   between the same two characters: `deb:linux-image-6.1.0-*-cloud-amd64` makes `/boot/vmlinuz-6.1.0-*-cloud-amd64`.
+  An archive by itself knows no recipe, and has its names in full.
 """
 
 from __future__ import annotations
