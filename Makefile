@@ -62,7 +62,7 @@ mutants: $(VENV)/dev.stamp ## take each protection away and see that a test noti
 	@$(BIN)/python tests/plugins/mutants.py
 
 .PHONY: golden
-golden: $(VENV)/dev.stamp ## write the golden files anew; look at the diff before you commit it
+golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write the golden files anew, each star's expect.txt too; look at the diff
 	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 
 .PHONY: format
@@ -134,7 +134,7 @@ $(GALAXY)/meta.toml: | $(HOME_FOLDER)/trust/trust.toml
 	@$(BIN)/stellar galaxy-init $(GALAXY) --name core --description 'the stars of this repository' --json >/dev/null
 
 define star_rule
-$(MADE)/$(1).star: $(shell find stars/$(1) -type f) $(if $(filter cosmos,$(1)),build/stars/cosmos/star.toml) | $(GALAXY)/meta.toml
+$(MADE)/$(1).star: $(shell find stars/$(1) -type f ! -name expect.txt) $(if $(filter cosmos,$(1)),build/stars/cosmos/star.toml) | $(GALAXY)/meta.toml
 	@$(BIN)/stellar build-star $(if $(filter cosmos,$(1)),build/stars,stars)/$(1) --galaxy $(GALAXY) --key $(KEYS)/author.key
 	@mkdir -p $(MADE) && touch $$@
 endef

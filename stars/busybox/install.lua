@@ -50,6 +50,10 @@ local applets = {
 }
 
 function install()
+    filemap{
+        "/bin/*", "/sbin/*", "/usr/bin/*", "/usr/sbin/*", "/usr/share/doc/busybox-static/copyright",
+        ["/bin/busybox"] = "0755",
+    }
     copy("bin/busybox", install_root .. "/bin/busybox")
     copy("usr/share/doc", install_root .. "/usr/share/doc")
     chmod(install_root .. "/bin/busybox", "0755")

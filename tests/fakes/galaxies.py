@@ -21,7 +21,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.state import home_state
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
-from cosmos.model.star import Star, StarType
+from cosmos.model.star import Origin, Star, StarType
 from cosmos.model.statement import Statement
 from cosmos.model.version import Constraint, Version
 from cosmos.pack.star_archive import write_star
@@ -47,6 +47,7 @@ class StarSpec:
     type: StarType = "normal"
     provides: Mapping[str, str] = field(default_factory=dict)
     conflicts: Mapping[str, str] = field(default_factory=dict)
+    packages: Sequence[str] = ()  # names of the Debian packages that it was made from
     signer: SecretKey | None = None
     signed: bool = True
 
@@ -75,6 +76,10 @@ class StarSpec:
             dependencies={StarName.parse(name): Constraint.parse(text) for name, text in self.dependencies.items()},
             provides={StarName.parse(name): Version.parse(text) for name, text in self.provides.items()},
             conflicts={StarName.parse(name): Constraint.parse(text) for name, text in self.conflicts.items()},
+            origins=tuple(
+                Origin(ecosystem="deb", name=name, version="1", digest=Digest.of(name.encode()))
+                for name in self.packages
+            ),
         )
 
 

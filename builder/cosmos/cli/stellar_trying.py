@@ -2,45 +2,77 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from cosmos.cli.stellar_options import json_option
+from cosmos.cli.stellar_options import FOLDER, json_option, machine
 from cosmos.cli.terminal import emit, say
-from cosmos.errors import Malformed
-from cosmos.stellar.try_star import EXPECT_FILE, changes, compare, open_star, update
-from cosmos.stellar.try_star import lint as lint_star
+from cosmos.errors import Differs, Malformed, NoSolution
+from cosmos.stellar.galaxy_shelf import GalaxyShelf
+from cosmos.stellar.lint_star import lint as lint_star
+from cosmos.stellar.open_star import OpenStar, open_star
+from cosmos.stellar.try_star import EXPECT_FILE, changes, differences, update
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
 
 _STAR = click.Path(path_type=Path, exists=True)
+_SHOWN = 60  # lines of a comparison on a screen; --json has all
+
+galaxy_option = click.option(
+    "--galaxy", type=FOLDER, help="Take the archive of a star made of packages, and its dependencies, from here."
+)
 
 
 @click.command("test")
 @click.argument("star", type=_STAR)
-@click.option("--below", "dependencies", type=_STAR, multiple=True, help="A star that it depends on; in order.")
+@galaxy_option
+@click.option("--below", "named", type=_STAR, multiple=True, help="Without a galaxy: a dependency; in order.")
 @click.option("--expect", type=click.Path(path_type=Path, dir_okay=False), help="The file to compare with.")
 @click.option("--update", "rewrite", is_flag=True, help="Write the file instead.")
-def test(star: Path, dependencies: tuple[Path, ...], expect: Path | None, rewrite: bool) -> None:
+@json_option
+def test(
+    star: Path, galaxy: Path | None, named: tuple[Path, ...], expect: Path | None, rewrite: bool, as_json: bool
+) -> None:
     """Run a star's script on an empty root and on its dependencies', and compare the change with expect.txt.
 
-    STAR is an archive, or a source folder that ships everything itself; expect.txt lies beside or in it.
+    STAR is an archive, or a source folder; expect.txt lies beside or in it. The script that runs is the folder's, as it
+    stands; what it copies is the folder's too, or, where star.toml names packages, what the newest archive in --galaxy
+    holds.
     """
     file = expect or (star if star.is_dir() else star.parent) / EXPECT_FILE
-    found = changes(open_star(star), [open_star(path) for path in dependencies])
+    opened, below = _with_dependencies(star, galaxy, named)
+    found = changes(opened, below)
     if rewrite:
         update(found, file)
-        say(f"wrote {file}")
-        return
-    compare(found, file)
-    say(f"{star}: as expected")
+    lines = () if rewrite else differences(found, file)
+    if as_json:
+        emit({"star": str(opened.name), "same": not lines, "differences": list(lines)})
+    if lines:
+        raise Differs(
+            str(file),
+            f"{opened.name} does something else",
+            differences=_shortened(lines),
+            hint="stellar test --update rewrites it, where that is right",
+        )
+    if not as_json:
+        say(f"wrote {file}" if rewrite else f"{star}: as expected")
 
 
 @click.command("lint")
 @click.argument("star", type=_STAR)
+@galaxy_option
 @json_option
-def lint(star: Path, as_json: bool) -> None:
-    """Look for what is unsafe in what a star lays: modes, links, a missing licence, undeclared outputs."""
-    findings = lint_star(open_star(star))
+def lint(star: Path, galaxy: Path | None, as_json: bool) -> None:
+    """Look for what is unsafe in what a star lays.
+
+    Rights that go beyond its own, paths that everybody may write to, links out of the root or (where its dependencies
+    are known: --galaxy) to nothing, a missing licence, undeclared outputs.
+    """
+    opened, below = _opened(star, galaxy)
+    findings = lint_star(opened, below)
     if as_json:
         emit([{"weight": finding.weight, "problem": finding.problem} for finding in findings])
     else:
@@ -52,3 +84,40 @@ def lint(star: Path, as_json: bool) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (test, lint)
+
+
+def _opened(star: Path, galaxy: Path | None) -> tuple[OpenStar, Mapping[TreePath, Entry] | None]:
+    """Return the star, and the root of its dependencies; None where they are not known."""
+    if galaxy is not None:
+        shelf = GalaxyShelf.open(galaxy, machine(platform.machine()))
+        opened = shelf.star(star)
+        return opened, shelf.below(opened)
+    opened = open_star(star)
+    return opened, None if opened.dependencies else {}
+
+
+def _with_dependencies(
+    star: Path, galaxy: Path | None, named: Sequence[Path]
+) -> tuple[OpenStar, Mapping[TreePath, Entry]]:
+    """Return the star, and the root of its dependencies, which must be known."""
+    if galaxy is not None and named:
+        raise Malformed("--below", "names what --galaxy finds by itself", hint="give one of the two")
+    opened, below = _opened(star, galaxy)
+    if named:
+        laid: dict[TreePath, Entry] = {}
+        for path in named:
+            laid |= open_star(path).lay(laid).entries
+        return opened, laid
+    if below is None:
+        raise NoSolution(
+            str(star),
+            f"depends on {', '.join(sorted(opened.dependencies))}",
+            hint="--galaxy FOLDER takes them from there; --below STAR names one",
+        )
+    return opened, below
+
+
+def _shortened(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return as many lines as a person reads, and how many there are besides."""
+    left = len(lines) - _SHOWN
+    return lines if left <= 0 else (*lines[:_SHOWN], f"… and {left} lines more; --json has all")

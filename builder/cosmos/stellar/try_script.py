@@ -84,15 +84,19 @@ def _change(before: Mapping[TreePath, Entry], result: NovaResult) -> list[str]:
     return lines + [f"removed /{path.text}" for path in sorted(before) if path not in result.entries]
 
 
-def described(entry: Entry) -> str:
-    """Return an entry as a line that a person can read in a diff.
+def described(entry: Entry, origin: str | None = None) -> str:
+    """Return an entry as a line that a person can read in a diff. `origin` is where a file's bytes come from, where
+    that says more than their size and digest.
 
-    >>> described(Entry(path=TreePath(b"etc/x"), kind="file", mode=0o644, content=b"hello"))
+    >>> file = Entry(path=TreePath(b"etc/x"), kind="file", mode=0o644, content=b"hello")
+    >>> described(file)
     'file 0644 0:0 /etc/x 5 sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824'
+    >>> described(file, "files/x")
+    'file 0644 0:0 /etc/x = files/x'
     """
     line = f"{entry.kind} {entry.mode:04o} {entry.uid}:{entry.gid} /{entry.path.text}"
     if entry.kind == "file":
-        line += f" {entry.size} {entry.digest}"
+        line += f" {entry.size} {entry.digest}" if origin is None else f" = {origin}"
     if entry.target:
         line += f" -> {escaped(entry.target)}"
     if entry.rdev is not None:

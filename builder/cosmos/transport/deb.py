@@ -19,6 +19,7 @@ from cosmos.tree.debversion import DebVersion
 
 PREFIX: Final = "deb:"
 _FORM: Final = re.compile(r"deb:([a-z0-9][a-z0-9+.*?-]{0,127})(?:=([A-Za-z0-9.+~:-]{1,200}))?")
+_MEANING: Final = {"*": "([^ ]*)", "?": "([^ ])"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,24 @@ class DebSource:
         """Whether it names several packages."""
         return bool(set(self.name) & {"*", "?"})
 
+    def wild_parts(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return what each wildcard stands for in `name`, the characters beside it with it, and the same with the
+        wildcard; nothing where `name` does not match.
+
+        >>> DebSource.parse("deb:linux-image-*-cloud-amd64").wild_parts("linux-image-6.1.0-56-cloud-amd64")
+        (('-6.1.0-56-', '-*-'),)
+        """
+        match = _pattern(self.name).fullmatch(name)
+        if match is None:
+            return ()
+        wildcards = [char for char in self.name if char in _MEANING]
+        spans = [match.span(place) for place in range(1, len(wildcards) + 1)]
+        return tuple(
+            (name[start - 1 : end + 1], name[start - 1] + wildcard + name[end : end + 1])
+            for wildcard, (start, end) in zip(wildcards, spans, strict=True)
+            if start < end
+        )
+
     def __str__(self) -> str:
         return f"{PREFIX}{self.name}" + (f"={self.version}" if self.version else "")
 
@@ -69,5 +88,4 @@ def _prefix(glob: str) -> str:
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    meaning = {"*": "[^ ]*", "?": "[^ ]"}
-    return re.compile("".join(meaning.get(char) or re.escape(char) for char in glob))
+    return re.compile("".join(_MEANING.get(char) or re.escape(char) for char in glob))

@@ -1,0 +1,147 @@
+"""A maintainer's own galaxy as something to choose stars from: what is tried is tried on the stars that it lists.
+
+The same rules choose as in `cosmos freeze` (resolve.resolving). Archives and statements must be those that the index
+names; who signed them is not asked, for nothing of it is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.digest import Digest
+from cosmos.errors import NoSolution, Refused
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
+from cosmos.model.galaxy import Listed
+from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
+from cosmos.model.star import Star
+from cosmos.model.statement import Statement
+from cosmos.model.version import Version
+from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.resolve.catalogue import Candidate, Facts, preferred
+from cosmos.resolve.explaining import Advice
+from cosmos.resolve.resolving import Wish, resolve
+from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.open_star import OpenStar, open_contents, open_folder, open_source_on, open_star
+from cosmos.stellar.source_folder import SourceFolder, bounded_bytes, read_source_folder
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+_REINDEX: Final = "stellar index-galaxy brings the index up to date"
+_ADVICE: Final = Advice(
+    clash="loosen a constraint in star.toml, or build a version that fits",
+    missing="stellar build-star stars/{star} --galaxy FOLDER, then stellar index-galaxy FOLDER",
+    too_long="narrow the constraints, so that fewer versions come into question",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalaxyShelf:
+    """A galaxy's folder, opened: the resolver's `Library`. `machine`: where stars that run anywhere are tried."""
+
+    folder: GalaxyFolder
+    name: GalaxyName
+    rows: Mapping[StarName, Mapping[Version, Listed]]
+    machine: Arch
+
+    @classmethod
+    def open(cls, root: Path, machine: Arch) -> GalaxyShelf:
+        """Return the galaxy in the folder `root`; raises `Malformed` where there is none."""
+        folder = GalaxyFolder(root=root)
+        index = folder.index()
+        rows: dict[StarName, dict[Version, Listed]] = {}
+        for row in index.snapshot:
+            rows.setdefault(row.name, {})[row.version] = row
+        return cls(folder=folder, name=index.name, rows=rows, machine=machine)
+
+    def star(self, path: Path) -> OpenStar:
+        """Return the star at `path`: an archive, or a source folder on the newest archive of its name where it is made
+        of packages.
+
+        Raises `Malformed`, `NoSolution`, `Refused`.
+        """
+        if not path.is_dir():
+            return open_star(path)
+        source = read_source_folder(path)
+        return self._on_newest(source) if source.recipe.sources else open_folder(source)
+
+    def below(self, star: OpenStar) -> dict[TreePath, Entry]:
+        """Return the root of the star's dependencies, direct or not, each laid on its own; raises `NoSolution`,
+        `Refused`, `ScriptFailed`.
+        """
+        wishes = [Wish(who=star.name, name=name, constraint=limit) for name, limit in star.dependencies.items()]
+        arch = self.machine if star.arch == ANY_ARCH else star.arch
+        layers: dict[StarName, Mapping[TreePath, Entry]] = {}
+        needed: dict[StarName, frozenset[StarName]] = {}
+        for chosen in resolve(wishes, self, arch, {}, _ADVICE):
+            name = chosen.star.name
+            needed[name] = frozenset(chosen.dependencies).union(*(needed[below] for below in chosen.dependencies))
+            under = {below: layer for below, layer in layers.items() if below in needed[name]}
+            layers[name] = open_contents(*self._read(self._row(chosen.star))).lay(_laid(under)).entries
+        return _laid(layers)
+
+    def names(self) -> Iterable[StarName]:
+        """Return every name that the index lists."""
+        return sorted(self.rows)
+
+    def versions(self, name: StarName) -> Sequence[Candidate]:
+        """Return every version of `name` that the index lists."""
+        return tuple(Candidate(name=name, version=version, galaxy=self.name) for version in self.rows.get(name, ()))
+
+    def providers(self, name: StarName) -> Sequence[Candidate]:
+        """Return the stars whose newest version provides `name`, and their other versions that do."""
+        ordered = [preferred(self.versions(star), {}) for star in self.names()]
+        return [
+            version
+            for newest, *older in ordered
+            if name in self.facts(newest).provides
+            for version in (newest, *(one for one in older if name in self.facts(one).provides))
+        ]
+
+    def facts(self, candidate: Candidate) -> Facts:
+        """Return what the candidate's statement says."""
+        star = self._statement(self._row(candidate)).star
+        return Facts(arch=star.arch, dependencies=star.dependencies, provides=star.provides, conflicts=star.conflicts)
+
+    def _on_newest(self, source: SourceFolder) -> OpenStar:
+        name, root = source.recipe.name, self.folder.root
+        versions = preferred(self.versions(name), {})
+        if not versions:
+            raise NoSolution(
+                str(root),
+                f"lists no star {name}",
+                hint=f"stellar build-star {source.path} --galaxy {root}, then stellar index-galaxy {root}",
+            )
+        return open_source_on(source, *self._read(self._row(versions[0])))
+
+    def _row(self, candidate: Candidate) -> Listed:
+        return self.rows[candidate.name][candidate.version]
+
+    def _statement(self, row: Listed) -> Statement:
+        file = self.folder.statement_file(row.name, row.version)
+        return Statement.parse(_listed(file, row.statement, MAX_DOCUMENT_BYTES), str(file))
+
+    def _read(self, row: Listed) -> tuple[Star, StarContents]:
+        statement = self._statement(row)
+        file = self.folder.root / statement.file
+        data = _listed(file, row.archive, MAX_STAR_ARCHIVE_BYTES)
+        script_name = statement.star.install_script
+        return statement.star, read_star(data, file.name, statement.unpacked_bytes, script_name=script_name)
+
+
+def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:
+    """Return what is in the file; raises `NoSolution` where it is not there, `Refused` where it is another."""
+    if not file.is_file():
+        raise NoSolution(str(file), "is not there, but the index lists it", hint=_REINDEX)
+    data = bounded_bytes(file, max_bytes)
+    found = Digest.of(data)
+    if found != wanted:
+        raise Refused(str(file), f"the index lists {wanted}, but the file is {found}", hint=_REINDEX)
+    return data
+
+
+def _laid(layers: Mapping[StarName, Mapping[TreePath, Entry]]) -> dict[TreePath, Entry]:
+    """Return one root with all `layers`, in their order."""
+    return {path: entry for layer in layers.values() for path, entry in layer.items()}

@@ -1,0 +1,85 @@
+"""What is unsafe or unclear about what a star lays: `stellar lint`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from cosmos.errors import ScriptFailed
+from cosmos.nova.job import NovaResult
+from cosmos.nova.meter import Meter, VerbError
+from cosmos.nova.virtual_root import VirtualRoot
+from cosmos.pack.treenames import climbs_out
+from cosmos.stellar.open_star import OpenStar
+from cosmos.stellar.validate_star import Finding
+from cosmos.tree.entry import Entry
+from cosmos.treepath import ROOT, TreePath, escaped
+
+_FILLED_LATER: Final = frozenset({b"dev", b"proc", b"run", b"sys", b"tmp"})  # by the running system
+
+
+def lint(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> tuple[Finding, ...]:
+    """Return what is unsafe or unclear about what `star` lays on `below`, the root of its dependencies; None where
+    that is not known, and a link may lead into it.
+    """
+    return tuple(_findings(star, below))
+
+
+def _findings(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> Iterator[Finding]:
+    if not star.licence:
+        yield _error("star.toml: it names no license")
+    try:
+        laid = star.lay(below or {})
+    except ScriptFailed as failure:
+        yield _error(str(failure))
+        return
+    if star.script is not None and not any(event.verb == "filemap" for event in laid.receipt.events):
+        yield _warning(f"{star.script_name}: declares no outputs: filemap{{…}} would hold it to them")
+    for entry in laid.entries.values():
+        yield from _of_rights(entry)
+        if entry.kind == "symlink" and climbs_out(entry.path, entry.target):
+            yield _error(f"/{entry.path.text}: leads out of the root ({escaped(entry.target)})")
+    if below is not None:
+        yield from _of_links(laid, below)
+
+
+def _of_rights(entry: Entry) -> Iterator[Finding]:
+    """Yield what is wrong with who may do what with it. Devices judge for themselves: /dev/null is everybody's."""
+    shown = f"/{entry.path.text}"
+    if entry.kind == "file" and entry.mode & 0o6000:
+        yield _warning(f"{shown}: runs with its owner's or group's rights ({entry.mode:04o})")
+    if entry.xattrs:
+        names = ", ".join(escaped(name) for name, _ in entry.xattrs)
+        yield _warning(f"{shown}: has more rights or marks than its mode says ({names})")
+    is_shared = entry.kind == "dir" and entry.mode & 0o1000
+    if entry.kind in ("file", "dir", "fifo", "block") and entry.mode & 0o002 and not is_shared:
+        yield _error(f"{shown}: everybody may write to it ({entry.mode:04o})")
+
+
+def _of_links(laid: NovaResult, below: Mapping[TreePath, Entry]) -> Iterator[Finding]:
+    """Yield the symlinks that lead to nothing that the star or its dependencies lay."""
+    meter = Meter(max_work=sys.maxsize)  # the archive has limits of its own
+    root = VirtualRoot(own=laid.entries, lower=below, epoch=0, meter=meter, on_look=_unheard)
+    for entry in laid.entries.values():
+        if entry.kind != "symlink":
+            continue
+        try:
+            end = root.resolve(entry.path, "follow")
+        except VerbError as problem:
+            yield _warning(f"/{entry.path.text}: leads nowhere ({problem})")
+            continue
+        if end != ROOT and end.split(b"/")[0] not in _FILLED_LATER and root.look(end) is None:
+            yield _warning(f"/{entry.path.text}: leads to nothing ({escaped(entry.target)})")
+
+
+def _unheard(_path: TreePath, _entry: Entry | None) -> None:
+    """Keep no record of what was looked at."""
+
+
+def _error(problem: str) -> Finding:
+    return Finding(weight="error", problem=problem)
+
+
+def _warning(problem: str) -> Finding:
+    return Finding(weight="warning", problem=problem)

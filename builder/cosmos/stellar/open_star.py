@@ -1,0 +1,131 @@
+"""A star as its script finds it, opened to be tried: from a source folder, or from an archive.
+
+A folder that ships all that it holds itself is taken as it is. One that is made of packages needs a galaxy with its
+archive (see stellar.galaxy_shelf): the files are then the archive's, script and recipe the folder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.errors import Malformed, NoSolution
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.names import Arch, StarName
+from cosmos.model.star import Star
+from cosmos.model.version import Constraint
+from cosmos.nova.job import NovaJob, NovaResult
+from cosmos.nova.run import default_install, run_install
+from cosmos.pack.inflate import inflated
+from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.staging.render import render_text
+from cosmos.stellar.build_star import deb_sources
+from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+_SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenStar:
+    """A star, ready to run. `wild` is what the recipe's wildcards stand for: text, and the same with the wildcard."""
+
+    name: StarName
+    arch: Arch
+    licence: str
+    dependencies: Mapping[StarName, Constraint]
+    script_name: str
+    script: bytes | None
+    files: Mapping[TreePath, Entry]
+    beside: Mapping[TreePath, Entry]
+    wild: tuple[tuple[str, str], ...] = ()
+
+    def lay(self, below: Mapping[TreePath, Entry]) -> NovaResult:
+        """Return what it lays on a root that holds `below`, and its receipt; raises `ScriptFailed`."""
+        if self.script is None:
+            return default_install(self.files, epoch=0)
+        job = NovaJob(
+            star=self.name,
+            script_name=self.script_name,
+            script=self.script,
+            files=self.files,
+            beside=self.beside,
+            root=below,
+            epoch=0,
+            render=render_text,
+        )
+        return run_install(job)
+
+
+def open_folder(source: SourceFolder) -> OpenStar:
+    """Return the star of a source folder that ships everything itself; raises `NoSolution` for one made of packages."""
+    recipe = source.recipe
+    if recipe.sources:
+        raise NoSolution(
+            str(source.path),
+            "is made of packages: what it holds is in its archive",
+            hint="--galaxy FOLDER: the galaxy that holds the archive; stellar build-star makes one",
+        )
+    return OpenStar(
+        name=recipe.name,
+        arch=recipe.arch,
+        licence=recipe.license,
+        dependencies=recipe.dependencies,
+        script_name=recipe.install_script,
+        script=source.script,
+        files=source.files,
+        beside=source.beside,
+    )
+
+
+def open_source_on(source: SourceFolder, manifest: Star, archive: StarContents) -> OpenStar:
+    """Return the star of a source folder on the files that its `archive` holds; raises `Malformed`."""
+    recipe = source.recipe
+    return OpenStar(
+        name=recipe.name,
+        arch=recipe.arch,
+        licence=recipe.license or manifest.license,
+        dependencies=recipe.dependencies,
+        script_name=recipe.install_script,
+        script=source.script,
+        files=archive.files,
+        beside=archive.beside,
+        wild=_wild(source, manifest),
+    )
+
+
+def open_contents(manifest: Star, contents: StarContents) -> OpenStar:
+    """Return the star of an archive that was read."""
+    return OpenStar(
+        name=manifest.name,
+        arch=manifest.arch,
+        licence=manifest.license,
+        dependencies=manifest.dependencies,
+        script_name=manifest.install_script,
+        script=contents.script or None,
+        files=contents.files,
+        beside=contents.beside,
+    )
+
+
+def open_star(path: Path) -> OpenStar:
+    """Return the star at `path`, a source folder or an archive; raises `Malformed`, `NoSolution`, `Refused`."""
+    if path.is_dir():
+        return open_folder(read_source_folder(path))
+    suffix = next((short for long, short in _SUFFIXES.items() if path.name.endswith(long)), None)
+    if suffix is None:
+        raise Malformed(str(path), "want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
+    data = bounded_bytes(path, MAX_STAR_ARCHIVE_BYTES)
+    size_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
+    manifest = read_star(data, path.name, size_bytes, script_name="").manifest
+    star = Star.parse(manifest, f"{path.name}: star.toml")
+    return open_contents(star, read_star(data, path.name, size_bytes, script_name=star.install_script))
+
+
+def _wild(source: SourceFolder, manifest: Star) -> tuple[tuple[str, str], ...]:
+    """Return what the wildcards of the recipe's packages stand for in the archive; raises `Malformed`."""
+    packages = deb_sources(source.recipe.sources, str(source.path / RECIPE_FILE))
+    return tuple(pair for one in packages for origin in manifest.origins for pair in one.wild_parts(origin.name))
