@@ -6,11 +6,13 @@ processor time that this process spends on a script's verbs is bounded as well.
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from cosmos.limits import (
     MAX_NOVA_EVENTS,
@@ -58,6 +60,11 @@ class Meter:
     receipt_bytes: int = 0
     _began: float = field(default_factory=time.process_time)
     _next_look: int = _UNITS_A_LOOK
+
+    @classmethod
+    def unbounded(cls) -> Self:
+        """Return a meter for what is no script's doing: the archive has limits of its own."""
+        return cls(max_work=sys.maxsize, max_seconds=math.inf)
 
     def charge(self, units: int) -> None:
         """Count `units` of work."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -79,9 +77,7 @@ def default_install(
 ) -> NovaResult:
     """Return the layer of a star without a script: `files/*`. Raises `ScriptFailed` where two paths meet."""
     job = NovaJob(star="", script_name="", script=b"", files=files, epoch=epoch, path_map=path_map)
-    verbs = Verbs(
-        job, "install", Meter(max_work=sys.maxsize, max_seconds=math.inf)
-    )  # the archive has limits of its own
+    verbs = Verbs(job, "install", Meter.unbounded())
     try:
         if files:
             verbs.copy(b"files/", b"/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -10,11 +9,10 @@ from cosmos.errors import ScriptFailed
 from cosmos.nova.job import NovaResult
 from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.virtual_root import VirtualRoot
-from cosmos.pack.treenames import climbs_out
 from cosmos.stellar.open_star import OpenStar
 from cosmos.stellar.validate_star import Finding
 from cosmos.tree.entry import Entry
-from cosmos.treepath import ROOT, TreePath, escaped
+from cosmos.treepath import ROOT, TreePath, climbs_out, escaped
 
 _FILLED_LATER: Final = frozenset({b"dev", b"proc", b"run", b"sys", b"tmp"})  # by the running system
 
@@ -59,8 +57,7 @@ def _of_rights(entry: Entry) -> Iterator[Finding]:
 
 def _of_links(laid: NovaResult, below: Mapping[TreePath, Entry]) -> Iterator[Finding]:
     """Yield the symlinks that lead to nothing that the star or its dependencies lay."""
-    meter = Meter(max_work=sys.maxsize)  # the archive has limits of its own
-    root = VirtualRoot(own=laid.entries, lower=below, epoch=0, meter=meter, on_look=_unheard)
+    root = VirtualRoot(own=laid.entries, lower=below, epoch=0, meter=Meter.unbounded(), on_look=_unheard)
     for entry in laid.entries.values():
         if entry.kind != "symlink":
             continue
