@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.build.acquiring import acquire_lock
-from cosmos.build.definition import Definition, read_lock
+from cosmos.build.definition import IMAGE_FILE, Definition, read_lock
 from cosmos.build.drafts import draft_beside, sweep_beside
 from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
 from cosmos.build.keep_root import write_root
 from cosmos.build.layers import StarLayer, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
 from cosmos.build.policy import demand_policy
-from cosmos.build.powers import demand_allowed
 from cosmos.build.publish import Signing, describe, publish, sign
 from cosmos.build.receipts import RECEIPTS_FILE, receipts
 from cosmos.build.signed_lock import demand_signed_lock, lock_envelope
@@ -24,16 +23,18 @@ from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
+from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
+from cosmos.staging.powers import Consent, OpenFolders, demand_consent
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
-from cosmos.treepath import TreePath
+from cosmos.treepath import ROOT, TreePath
 
 TEMPLATES_FOLDER = "rootfs-templates"
 
@@ -73,17 +74,19 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     demand_policy(definition.image.policy, acquired.stars, world)
     template = rendered(definition)
     level = options.level or lock.build.level
+    paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
     workshop = Workshop(
         store=world.store,
         acquired=acquired.stars,
         epoch=lock.build.source_date_epoch,
-        paths=PathMap(links={bytes(top): folder for top, folder in template.path_map.items()}),
+        paths=paths,
         level=level,
         identity=options.identity,
-        may_run=frozenset(() if options.safe else definition.image.policy.allowed.get("run", ())),
+        consent=image_consent(definition.image, paths, safe=options.safe),
     )
     layers = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
-    demand_allowed(definition.image.policy, layers)
+    for star, layer in layers.items():
+        demand_consent(workshop.consent, star, layer.lines, layer.receipt)
     own, overlaid, finish_receipt = overlay_all(definition, lock, layers, template, workshop)
     world.reporter.step("pack")
     tree = pack_tree(definition, overlaid, own, layers, workshop)
@@ -104,6 +107,12 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         changed = publish(folder, options.out, world.reporter)  # last: a build that fails leaves what stood there
     signed = (options.out / RELEASE_ENVELOPE).is_file()
     return Built(folder=options.out, release=release, content_root=root, signed=signed, changed=changed)
+
+
+def image_consent(image: Image, paths: PathMap, *, safe: bool) -> Consent:
+    """Return what the image's policy lets stars do."""
+    folders = OpenFolders.below(ROOT, paths.mapped)
+    return Consent(powers=image.policy.powers, file=IMAGE_FILE, folders=folders, safe=safe)
 
 
 def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str, bytes]]:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
+from cosmos.limits import MAX_RUN_SECONDS
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.nova.bubble import Bubble, star_tools
@@ -27,6 +27,7 @@ from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.staging.acquire import Acquired
+from cosmos.staging.powers import Consent
 from cosmos.staging.stage import Ground, StagedStar, stage_star
 from cosmos.store.blobs import Store
 from cosmos.tables import Table
@@ -34,8 +35,6 @@ from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
-
-_RUN_SECONDS: Final = 600  # of one program at installation; what takes longer belongs into build()
 
 
 class Unread(bytes):
@@ -64,7 +63,7 @@ class StarLayer:
 class Workshop:
     """All that staging the stars of one image needs; the same in every worker.
 
-    `identity` is this program's code. `may_run`: the stars whose scripts the operator lets run programs.
+    `identity` is this program's code. `consent`: what the operator lets stars do, and so which scripts run programs.
     """
 
     store: Store
@@ -73,7 +72,7 @@ class Workshop:
     paths: PathMap
     level: int
     identity: str
-    may_run: frozenset[StarName] = frozenset()
+    consent: Consent
 
     def keys(self) -> dict[StarName, Digest]:
         """Return each star's layer key, in lock order."""
@@ -92,7 +91,7 @@ class Workshop:
                     "epoch": self.epoch,
                     "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
                     "below": [*seen],
-                    "run": name in self.may_run,
+                    "run": self.consent.gives(name, "run"),
                 }
             )
         return keys
@@ -135,20 +134,20 @@ class Workshop:
             if layer is None:
                 raise RuntimeError(f"{star} was to be staged before {name}")
             below |= layer.entries()
-        programs = self._programs(name, keys) if name in self.may_run else None
-        ground = Ground(epoch=self.epoch, paths=self.paths, below=below, programs=programs)
+        programs = self._programs(name, keys) if self.consent.gives(name, "run") else None
+        run_hint = self.consent.hint(name, "run")
+        ground = Ground(epoch=self.epoch, paths=self.paths, below=below, programs=programs, run_hint=run_hint)
         return stage_star(acquired.archive(), acquired.statement, ground)
 
     def _programs(self, name: StarName, keys: Mapping[StarName, Digest]) -> Bubble:
         """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""
 
         def files() -> Iterator[Entry]:
-            for top, folder in self.paths.links.items():
-                yield Entry(path=TreePath(top), kind="symlink", mode=0o777, target=bytes(folder))
+            yield from self.paths.entries()
             for star in self.below(name):
                 yield from self.packed(star, keys[star], frozenset()).entries()
 
-        return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=_RUN_SECONDS, where=str(name))
+        return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=MAX_RUN_SECONDS, where=str(name))
 
     def _pack(
         self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]
