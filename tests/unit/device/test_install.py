@@ -521,7 +521,8 @@ def test_an_ordinary_user_lays_a_system_of_his_own_and_is_told_what_he_cannot_se
         with LiveRoot.open(root) as live:
             initialise(live, arch=Arch("x86_64"), version="1")
             source = GalaxySource(name=GalaxyName("core"), url=str(open_folder / "galaxy"))
-            write_settings(live, Settings(galaxies=(source,)))
+            powers = Powers(named={"setuid": (StarName("s"),), "chown": (StarName("s"),)})
+            write_settings(live, Settings(galaxies=(source,), powers=powers))
             live.replace_document(TRUST_PATH, trust)
             done = install(live, order("s"), Silent())
         verdict = verify_system(root)
