@@ -23,13 +23,13 @@ from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
-from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
+from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders, demand_consent
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
@@ -73,17 +73,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     acquired = acquire_lock(lock, definition, world, options.accept_revoked)
     demand_policy(definition.image.policy, acquired.stars, world)
     template = rendered(definition)
-    level = options.level or lock.build.level
-    paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
-    workshop = Workshop(
-        store=world.store,
-        acquired=acquired.stars,
-        epoch=lock.build.source_date_epoch,
-        paths=paths,
-        level=level,
-        identity=options.identity,
-        consent=image_consent(definition.image, paths, safe=options.safe),
-    )
+    workshop = workshop_of(definition, world, options, lock, acquired.stars, template)
     layers = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
     for star, layer in layers.items():
         demand_consent(workshop.consent, star, layer.lines, layer.receipt)
@@ -100,7 +90,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         texts = {MANIFEST_FILE: manifest(overlaid.lines.values()), RECEIPTS_FILE: receipts(layers, finish_receipt)}
         for name, data in {**texts, **lock_files}.items():
             write_durably(folder / name, data)
-        release = describe(definition, lock, folder, root, level, acquired.accepted)
+        release = describe(definition, lock, folder, root, workshop.level, acquired.accepted)
         sign(folder, release, options.key, definition, lock)
         if options.keep_root is not None:
             write_root(tree.entries(), options.keep_root, world.reporter)
@@ -109,10 +99,30 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     return Built(folder=options.out, release=release, content_root=root, signed=signed, changed=changed)
 
 
-def image_consent(image: Image, paths: PathMap, *, safe: bool) -> Consent:
-    """Return what the image's policy lets stars do."""
-    folders = OpenFolders.below(ROOT, paths.mapped)
-    return Consent(powers=image.policy.powers, file=IMAGE_FILE, folders=folders, safe=safe)
+def workshop_of(
+    definition: Definition,
+    world: World,
+    options: BuildOptions,
+    lock: Lock,
+    acquired: Mapping[StarName, Acquired],
+    template: RenderedTemplate,
+) -> Workshop:
+    """Return all that the image's stars are staged with."""
+    paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
+    return Workshop(
+        store=world.store,
+        acquired=acquired,
+        epoch=lock.build.source_date_epoch,
+        paths=paths,
+        level=options.level or lock.build.level,
+        identity=options.identity,
+        consent=Consent(
+            powers=definition.image.policy.powers,
+            file=IMAGE_FILE,
+            folders=OpenFolders.below(ROOT, paths.mapped),
+            safe=options.safe,
+        ),
+    )
 
 
 def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str, bytes]]:
