@@ -196,6 +196,27 @@ def test_all_else_is_outside(system: System, path: str) -> None:
     assert f"/{path} lies outside /usr and /etc" in system.install("tool").fails(6).err
 
 
+def test_a_system_whose_usr_is_a_link_is_open_where_that_leads(system: System) -> None:
+    (system.root / "data/usr").mkdir(parents=True)
+    (system.root / "usr").symlink_to("data/usr")
+    (system.root / "opt").symlink_to("usr/opt")
+    (system.root / "data/usr/opt").mkdir()
+    system.offer(
+        StarSpec("tool", files={**file("usr/bin/x"), **file("opt/x")}), StarSpec("bad", files=file("data/usr2/x"))
+    )
+    system.install("tool").ok()
+    assert (system.root / "data/usr/opt/x").is_file()
+    assert "/data/usr2/x lies outside" in system.install("bad").fails(6).err
+
+
+@pytest.mark.parametrize("loop", ["/", "."])
+def test_a_system_whose_usr_leads_to_its_root_opens_no_more_for_it(system: System, loop: str) -> None:
+    (system.root / "usr").symlink_to(loop)
+    system.offer(StarSpec("good", files=file("usr/bin/x")), StarSpec("bad", files=file("usr/home/x")))
+    system.install("good").ok()
+    assert "/home/x lies outside" in system.install("bad").fails(6).err
+
+
 def test_a_star_is_judged_below_the_operators_install_dir_as_it_is_at_the_root(system: System) -> None:
     system.settings.write_text(system.settings.read_text().replace('install_dir = "/"', 'install_dir = "/opt/stars"'))
     system.offer(StarSpec("good", files=file("usr/bin/x")), StarSpec("bad", files=file("srv/x")))
@@ -253,6 +274,20 @@ def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_
     seen = set((system.root / install_dir.lstrip("/") / "etc/list").read_text().split())
     assert {"/proc", "/stage"} <= seen <= {"/bin", "/dev", "/lib", "/lib64", "/proc", "/stage", "/tmp", "/usr"}
     assert system.cosmos("verify", "--json").json()["good"] is True
+
+
+@pytest.mark.parametrize("below", ["new", "installed"])
+def test_tools_are_found_where_the_systems_links_lead(system: System, below: str) -> None:
+    (system.root / "usr").mkdir()
+    for top in ("bin", "lib", "lib64"):
+        (system.root / "usr" / top).mkdir()
+        (system.root / top).symlink_to(f"usr/{top}")
+    system.offer(shell(), running())
+    system.policy('run = ["tool"]')
+    if below == "installed":
+        system.install("shell").ok()
+    system.install("tool").ok()
+    assert "/bin" in (system.root / "etc/list").read_text().split()
 
 
 def test_a_program_that_a_dependency_of_a_dependency_made_is_a_tool(system: System) -> None:
