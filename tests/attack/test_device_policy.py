@@ -253,13 +253,14 @@ def running(body: str = RUNS, needs: Iterable[str] = ("shell",), name: str = "to
 
 @pytest.mark.objective("SO-22")
 @pytest.mark.parametrize("below", ["new", "installed"])
-@pytest.mark.parametrize("install_dir", ["/", "/opt/stars"])
+@pytest.mark.parametrize("install_dir", ["/", "/opt/stars", "/alias/stars"])
 def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_safe(
     system: System, below: str, install_dir: str
 ) -> None:
     system.settings.write_text(
         system.settings.read_text().replace('install_dir = "/"', f'install_dir = "{install_dir}"')
     )
+    (system.root / "alias").symlink_to("opt")
     (system.root / "host-only").write_text("not for programs")
     system.offer(shell(), running())
     system.policy('run = ["tool"]')
@@ -271,8 +272,13 @@ def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_
     system.install("tool", "--dry-run").ok()
     assert system.tree() == before
     system.install("tool").ok()
-    seen = set((system.root / install_dir.lstrip("/") / "etc/list").read_text().split())
-    assert {"/proc", "/stage"} <= seen <= {"/bin", "/dev", "/lib", "/lib64", "/proc", "/stage", "/tmp", "/usr"}
+    laid = install_dir.replace("/alias", "/opt").lstrip("/")
+    seen = set((system.root / laid / "etc/list").read_text().split())
+    assert (
+        {"/proc", "/stage"}
+        <= seen - {"/alias"}
+        <= {"/bin", "/dev", "/lib", "/lib64", "/proc", "/stage", "/tmp", "/usr"}
+    )
     assert system.cosmos("verify", "--json").json()["good"] is True
 
 
@@ -352,6 +358,24 @@ def test_a_link_that_was_changed_on_the_system_is_refused_by_name(system: System
     (system.root / "usr/bin/alias").unlink()
     (system.root / "usr/bin/alias").symlink_to("/bin/evil")
     assert "/usr/bin/alias: leads to /bin/evil, but shell installed it" in system.install("tool").fails(4).err
+
+
+def test_a_hard_link_that_leads_nowhere_is_refused_by_name(system: System) -> None:
+    twin = Entry(path=TreePath(b"usr/bin/twin"), kind="hardlink", mode=0o755, target=b"bin/sh")
+    system.offer(
+        StarSpec("shell", files={**shell().files, "usr/bin/twin": twin}),
+        running('run{"twin", "-c", "echo x >etc/first"}'),
+        running('run{"twin", "-c", "echo x >etc/second"}', name="second"),
+    )
+    system.policy('run = ["tool", "second"]')
+    system.install("shell").ok()
+    system.install("tool").ok()
+    universe = system.root / "var/lib/cosmos/universe.toml"
+    document = tomllib.loads(universe.read_text())
+    row = next(row for row in document["installed"]["shell"]["entry"] if row["kind"] == "hardlink")
+    row["digest"] = str(Digest.of(b"elsewhere"))
+    universe.write_text(tomli_w.dumps(document))
+    assert "/usr/bin/twin: is a hard link to none of its files" in system.install("second").fails(4).err
 
 
 @pytest.mark.objective("SO-22")

@@ -43,7 +43,7 @@ class Below:
 
     def __init__(self, root: LiveRoot, universe: Universe, install_dir: TreePath) -> None:
         self._root = root
-        self._install_dir = install_dir
+        self._install_dir = root.mapped_folder(install_dir)  # what is recorded lies there
         self._installed = universe.installed
         self._dependencies = {name: star.dependencies for name, star in universe.installed.items()}
         self._trees: dict[StarName, Mapping[TreePath, Entry]] = {}

@@ -4,6 +4,9 @@ Where the operator lets a star's script run programs, these are its tools: the f
 directly or not, and nothing else of the system. A new star's are staged once more when a program asks for them, so that
 one star's bytes are in memory at a time; an installed one's are read from the system, and each must still be what was
 installed (`Below.files`).
+
+KNOWN GAP: a new star whose own script runs programs runs them again when it is staged again; what a program that gives
+something else each time gave first is laid, and what it gave last is a tool.
 """
 
 from __future__ import annotations
