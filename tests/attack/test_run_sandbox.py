@@ -197,10 +197,17 @@ def test_a_program_that_is_not_among_its_tools_fails_the_script():
 
 
 def test_without_the_operators_consent_nothing_runs_and_the_line_to_add_is_said():
-    job = NovaJob(star="tool", script_name="x", script=b'function install() run{"sh"} end', files={}, epoch=0)
+    job = NovaJob(
+        star="tool",
+        script_name="x",
+        script=b'function install() run{"sh"} end',
+        files={},
+        epoch=0,
+        run_hint='say so in image.toml: [policy] run = ["tool"]',
+    )
     with pytest.raises(ScriptFailed, match=r"run\(\) is not allowed") as caught:
         run_install(job)
-    assert '[policy] run = ["tool"]' in str(caught.value.hint)
+    assert str(caught.value.hint).endswith('say so in image.toml: [policy] run = ["tool"]')
 
 
 def test_without_bubblewrap_nothing_runs_and_it_is_said_how_to_get_it(monkeypatch, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos
+from fakes.shells import shell
 
 Make = Callable[..., ImageFixture]
 
@@ -62,7 +62,7 @@ def test_a_power_that_the_operator_did_not_give_is_refused_and_the_line_to_add_i
     refused = cosmos("build", image.folder, "--home", image.home)
     assert refused.code == 6
     assert problem in refused.err
-    assert f'[policy] {power} = ["tool"]' in refused.err
+    assert f'if it may, say so in image.toml: [policy] {power} = ["tool"]' in refused.err
     assert not image.out.exists()
     definition = image.folder / "image.toml"
     definition.write_text(definition.read_text().replace("[policy]", f'[policy]\n{power} = ["tool"]'))
@@ -73,16 +73,19 @@ def test_a_power_that_the_operator_did_not_give_is_refused_and_the_line_to_add_i
     assert f'[policy] {power} = ["other", "tool"]' in again.err
 
 
-def shell() -> StarSpec:
-    """A star that brings this machine's `sh`, and what it is linked with."""
-    listed = subprocess.run(["ldd", "/bin/sh"], capture_output=True, text=True, check=True).stdout
-    libraries = {word for word in listed.split() if word.startswith("/")}
-    files = {path.lstrip("/"): Path(path).read_bytes() for path in ("/bin/sh", *sorted(libraries))}
-    return StarSpec("shell", files=files)
-
-
 RUNS = 'run{"/bin/sh", "-c", "for p in /*; do echo $p; done >list; echo made >made"}'
 HIDES = f"pcall(function() {RUNS} end)"
+
+
+@pytest.mark.parametrize(("path", "code"), [("bin/t", 0), ("lib64/t", 0), ("etc/t", 0), ("boot/t", 6), ("bin2/t", 6)])
+def test_parts_of_usr_are_open_to_every_star_also_where_they_are_not_merged(
+    make: Make, cosmos: Cosmos, path: str, code: int
+) -> None:
+    image = make(star(path, content=b"t"), None)
+    (image.folder / "template" / "template.toml").write_text("merged-usr = false\n")
+    built = cosmos("build", image.folder, "--home", image.home)
+    assert built.code == code, built.err
+    assert (f"/{path} lies outside /usr and /etc" in built.err) is (code == 6)
 
 
 @pytest.mark.objective("SO-22")
@@ -93,7 +96,7 @@ def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_
     refused = cosmos("build", image.folder, "--home", image.home)
     assert refused.code == 6
     assert "run() is not allowed in install()" in refused.err
-    assert '[policy] run = ["tool"]' in refused.err
+    assert 'if it may, say so in image.toml: [policy] run = ["tool"]' in refused.err
     definition = image.folder / "image.toml"
     definition.write_text(definition.read_text().replace("[policy]", '[policy]\nrun = ["tool"]'))
     cosmos("build", image.folder, "--home", image.home).ok()
@@ -106,7 +109,8 @@ def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_
     ran = next(event for event in receipt["events"] if event["do"] == "run")
     assert ran["words"][0] == "/bin/sh"
     assert ran["before"] != ran["after"]
-    assert cosmos("build", image.folder, "--home", image.home, "--safe", "--out", image.out.parent / "safe").code == 6
+    safe = cosmos("build", image.folder, "--home", image.home, "--safe", "--out", image.out.parent / "safe")
+    assert "--safe refuses run(), whatever the policy says" in safe.fails(6).err
 
 
 @pytest.mark.objective("SO-22")

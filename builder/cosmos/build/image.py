@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.build.acquiring import acquire_lock
-from cosmos.build.definition import Definition, read_lock
+from cosmos.build.definition import IMAGE_FILE, Definition, read_lock
 from cosmos.build.drafts import draft_beside, sweep_beside
 from cosmos.build.finish import finish, own_layer, relaid, trust_entry, universe_entry
 from cosmos.build.keep_root import write_root
 from cosmos.build.layers import Layers, Workshop, entry_without_bytes, stage_layers
 from cosmos.build.outputs import PackedTree, opened_once, unique_names, write_binary, write_output
 from cosmos.build.policy import demand_policy
-from cosmos.build.powers import demand_allowed
 from cosmos.build.publish import Signing, describe, publish, sign
 from cosmos.build.receipts import RECEIPTS_FILE, receipts
 from cosmos.build.signed_lock import demand_signed_lock, lock_envelope
@@ -30,10 +29,12 @@ from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.stale import differences
+from cosmos.staging.acquire import Acquired
+from cosmos.staging.powers import Consent, OpenFolders, demand_consent
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
-from cosmos.treepath import TreePath
+from cosmos.treepath import ROOT, TreePath
 
 TEMPLATES_FOLDER = "rootfs-templates"
 
@@ -76,19 +77,11 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     acquired = acquire_lock(lock, definition, world, options.accept_revoked)
     demand_policy(definition.image.policy, acquired.stars, world)
     template = rendered(definition)
-    level = options.level or lock.build.level
-    workshop = Workshop(
-        store=world.store,
-        acquired=acquired.stars,
-        epoch=lock.build.source_date_epoch,
-        paths=PathMap(links={bytes(top): folder for top, folder in template.path_map.items()}),
-        level=level,
-        identity=options.identity,
-        may_run=frozenset(() if options.safe else definition.image.policy.allowed.get("run", ())),
-    )
+    workshop = workshop_of(definition, world, options, lock, acquired.stars, template)
     staged = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
     layers = staged.layers
-    demand_allowed(definition.image.policy, layers)
+    for star, layer in layers.items():
+        demand_consent(workshop.consent, star, layer.lines, layer.receipt)
     own, overlaid, finish_receipt = overlay_all(definition, lock, layers, template, workshop)
     world.reporter.step("pack")
     tree = pack_tree(definition, overlaid, own, layers, workshop)
@@ -102,7 +95,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         texts = {MANIFEST_FILE: manifest(overlaid.lines.values()), RECEIPTS_FILE: receipts(layers, finish_receipt)}
         for name, data in {**texts, **lock_files}.items():
             write_durably(folder / name, data)
-        release = describe(definition, lock, folder, root, level, acquired.accepted)
+        release = describe(definition, lock, folder, root, workshop.level, acquired.accepted)
         sign(folder, release, options.key, definition, lock)
         if options.keep_root is not None:
             write_root(tree.entries(), options.keep_root, world.reporter)
@@ -110,6 +103,32 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     signed = (options.out / RELEASE_ENVELOPE).is_file()
     return Built(
         folder=options.out, release=release, content_root=root, signed=signed, changed=changed, made=staged.made
+    )
+
+
+def workshop_of(
+    definition: Definition,
+    world: World,
+    options: BuildOptions,
+    lock: Lock,
+    acquired: Mapping[StarName, Acquired],
+    template: RenderedTemplate,
+) -> Workshop:
+    """Return all that the image's stars are staged with."""
+    paths = PathMap(links={bytes(top): folder for top, folder in template.path_map.items()})
+    return Workshop(
+        store=world.store,
+        acquired=acquired,
+        epoch=lock.build.source_date_epoch,
+        paths=paths,
+        level=options.level or lock.build.level,
+        identity=options.identity,
+        consent=Consent(
+            powers=definition.image.policy.powers,
+            file=IMAGE_FILE,
+            folders=OpenFolders.below(ROOT, paths.mapped),
+            safe=options.safe,
+        ),
     )
 
 

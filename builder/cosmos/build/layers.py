@@ -27,7 +27,7 @@ from typing import Final, TypeAlias
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE
+from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.nova.bubble import Bubble, star_tools
@@ -37,6 +37,7 @@ from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.staging.acquire import Acquired
+from cosmos.staging.powers import Consent
 from cosmos.staging.stage import Ground, StagedStar, stage_star
 from cosmos.store.blobs import Store
 from cosmos.tables import Table
@@ -45,7 +46,6 @@ from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
 
-_RUN_SECONDS: Final = 600  # of one program at installation; what takes longer belongs into build()
 _NEVER_MADE: Final = "none was made yet of this archive, script and image definition by this program"
 Keys: TypeAlias = Mapping[StarName, Digest]
 
@@ -80,8 +80,8 @@ Layers: TypeAlias = Mapping[StarName, StarLayer]
 class Workshop:
     """All that staging the stars of one image needs; the same in every worker.
 
-    `identity` is this program's code. `may_run`: the stars whose scripts the operator lets run programs. `layers` is,
-    wherever it stands, what is known already: at least the layers that the star's script may see.
+    `identity` is this program's code. `consent`: what the operator lets stars do, and so which scripts run programs.
+    `layers` is, wherever it stands, what is known already: at least the layers that the star's script may see.
     """
 
     store: Store
@@ -90,7 +90,7 @@ class Workshop:
     paths: PathMap
     level: int
     identity: str
-    may_run: frozenset[StarName] = frozenset()
+    consent: Consent
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
         """Return the stars whose layers the script of `name` may see: all that it depends on, in lock order."""
@@ -164,7 +164,7 @@ class Workshop:
                 "script": [acquired.statement.statement.star.install_script, str(star.script or "")],
                 "epoch": self.epoch,
                 "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
-                "run": name in self.may_run,
+                "run": self.consent.gives(name, "run"),
             }
         )
 
@@ -183,20 +183,24 @@ class Workshop:
 
     def _staged(self, name: StarName, layers: Layers) -> StagedStar:
         acquired = self.acquired[name]
-        programs = self._programs(name, layers) if name in self.may_run else None
-        ground = Ground(epoch=self.epoch, paths=self.paths, below=self._below(name, layers), programs=programs)
+        ground = Ground(
+            epoch=self.epoch,
+            paths=self.paths,
+            below=self._below(name, layers),
+            programs=self._programs(name, layers) if self.consent.gives(name, "run") else None,
+            run_hint=self.consent.hint(name, "run"),
+        )
         return stage_star(acquired.archive(), acquired.statement, ground)
 
     def _programs(self, name: StarName, layers: Layers) -> Bubble:
         """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""
 
         def files() -> Iterator[Entry]:
-            for top, folder in self.paths.links.items():
-                yield Entry(path=TreePath(top), kind="symlink", mode=0o777, target=bytes(folder))
+            yield from self.paths.entries()
             for star in self.seen_by(name):
                 yield from self.packed(star, layers, frozenset()).entries()
 
-        return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=_RUN_SECONDS, where=str(name))
+        return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=MAX_RUN_SECONDS, where=str(name))
 
     def _pack(
         self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]

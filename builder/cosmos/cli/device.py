@@ -171,7 +171,7 @@ def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_
 @click.option("--constellation", "constellations", type=_FILE, multiple=True, help="Install the members of this file.")
 @_offline_option
 @click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, look for conflicts, and lay nothing.")
-@click.option("--safe", is_flag=True, help="Refuse run() in scripts. (On a system it always is.)")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever [policy] says.")
 @_root_option
 @_json_option
 def install_command(
@@ -179,7 +179,7 @@ def install_command(
     constellations: tuple[Path, ...],
     offline: bool,
     dry_run: bool,
-    safe: bool,  # noqa: ARG001  on a system nobody can allow run(), so that there is nothing to take back
+    safe: bool,
     root: Path,
     as_json: bool,
 ) -> None:
@@ -196,7 +196,7 @@ def install_command(
                 raise click.UsageError("name a STAR, or a --constellation that has members")
             _answer_recovered(recover(live), as_json)
             return
-        order = Order(wishes=wishes, offline=offline, epoch=int(around.now()))
+        order = Order(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe)
         done = rehearse(live, order, reporter) if dry_run else install(live, order, reporter)
     if done.unowned:
         around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can")

@@ -114,6 +114,7 @@ def shown_row(found: Shown) -> dict[str, Json]:
         "name": str(found.name),
         "installed": None if found.installed is None else installed_row(found.installed),
         "needed-by": [str(name) for name in found.needed_by],
+        "may": list(found.powers),
         "galaxies": [offered_row(offered) for offered in found.offered],
     }
 
@@ -131,6 +132,8 @@ def shown_lines(found: Shown) -> Iterator[str]:
         yield f"depends on    {', '.join(star.dependencies) or 'nothing'}"
         yield f"needed by     {', '.join(found.needed_by) or 'nothing'}"
         yield f"files         {len(star.files) - sum(entry.kind == 'dir' for entry in star.entries)}"
+    if found.powers:
+        yield f"may           {', '.join(found.powers)}, by the policy of this system"
     for offered in found.offered:
         yield from _offered_lines(offered)
 

@@ -1,4 +1,4 @@
-"""Install stars from the system's galaxies: resolve, fetch, verify, stage, lay. `install` is the whole of it.
+"""Install stars from the system's galaxies: resolve, fetch, verify, stage, judge, lay. `install` is the whole of it.
 
 What is installed is kept as it is: an installation adds. universe.toml is written last and in one step; until then a
 journal knows how to undo everything (device.journal), so that a kill or a power cut leaves the system as it was. An
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cosmos.device.below import Below, path_map
+from cosmos.device.below import Below
+from cosmos.device.bench import Bench, system_consent
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.galaxies import Reach, reach, remember_reached
 from cosmos.device.journal import Undone, at_work, journal, settle
@@ -25,16 +26,20 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
-from cosmos.staging.stage import Ground, stage_star
+from cosmos.staging.powers import demand_consent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to install. `epoch` bounds the times of what is laid: no file is newer; scripts make theirs with it."""
+    """What to install. `epoch` bounds the times of what is laid: no file is newer; scripts make theirs with it.
+
+    `safe`: no script runs programs, whatever the system's policy says.
+    """
 
     wishes: Sequence[Wish]
     offline: bool
     epoch: int
+    safe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,16 +155,15 @@ def _planned(
     order: Order,
     reporter: Reporter,
 ) -> Iterator[PlannedStar]:
-    """Stage and plan star by star: one star's bytes are in memory at a time."""
+    """Stage, plan and judge star by star: one star's bytes are in memory at a time."""
     plan = Plan(root, universe, settings.install_dir)
-    below = Below(root, universe, settings.install_dir)
-    paths = path_map(root)
+    consent = system_consent(root, settings, safe=order.safe)
+    bench = Bench(root, Below(root, universe, settings.install_dir), acquired, consent, order.epoch)
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
-        ground = Ground(epoch=order.epoch, paths=paths, below=below.of(item.star.dependencies))
-        staged = stage_star(item.archive(), item.statement, ground)
+        staged = bench.stage(name)
         planned = plan.add(item.star, staged.entries)
-        below.add(name, item.star.dependencies, staged.entries)
+        demand_consent(consent, name, planned.record.entries, staged.receipt)
         yield planned
 
 

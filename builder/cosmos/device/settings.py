@@ -1,4 +1,4 @@
-"""`/etc/cosmos/config.toml`: where a system's stars come from (upstream's format, and one field besides).
+"""`/etc/cosmos/config.toml`: where a system's stars come from (upstream's format, and two things besides).
 
     install_dir = "/"                  # where stars are laid; a path inside the system
     cache_dir = "/var/cache/cosmos"    # where what was fetched is kept; a path inside the system
@@ -8,6 +8,9 @@
     extra = "http://10.0.0.1:8000"
     mine = { url = "/srv/mine", allow-unsigned = true }    # ours
 
+    [policy]                           # ours: which stars may do what no star may do of itself (model.powers)
+    setuid = ["sudo"]
+
 Read strictly: it is the operator's own file. Upstream requires all three; here the folders have upstream's defaults.
 TOML counts keys that follow `[galaxies]` as galaxies: upstream's own manual has that slip, and the error says so.
 A galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
@@ -16,16 +19,17 @@ A galaxy's path is one of the machine that runs cosmos, not of the system below 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 import tomli_w
 
 from cosmos.device.root import LiveRoot, shown
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import NoSolution
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
+from cosmos.model.powers import POWERS, Powers
 from cosmos.tables import Table
 from cosmos.treepath import ROOT, TreePath
 
@@ -41,19 +45,24 @@ class Settings:
     galaxies: tuple[GalaxySource, ...] = ()
     install_dir: TreePath = ROOT
     cache_dir: TreePath = DEFAULT_CACHE
+    powers: Powers = field(default_factory=Powers)
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the settings in `data`; raises `Malformed`."""
         table = Table.parse(data, source)
         galaxies = table.take_table("galaxies")
+        policy = table.take_table("policy")
         if galaxies is not None:
-            _refuse_folders(galaxies)
+            _refuse_strays(galaxies)
         settings = cls(
             galaxies=() if galaxies is None else GalaxySource.read_all(galaxies),
             install_dir=table.take_read("install_dir", _folder, ROOT),
             cache_dir=table.take_read("cache_dir", _folder, DEFAULT_CACHE),
+            powers=Powers() if policy is None else Powers.read(policy),
         )
+        if policy is not None:
+            policy.end()
         if settings.cache_dir == ROOT:
             table.fail("cache_dir", "the whole system is no cache", hint='write cache_dir = "/var/cache/cosmos"')
         table.end()
@@ -61,11 +70,13 @@ class Settings:
 
     def to_toml(self) -> dict[str, object]:
         """Return the document as `tomli_w` takes it."""
-        return {
+        document: dict[str, object] = {
             "install_dir": shown(self.install_dir),
             "cache_dir": shown(self.cache_dir),
             "galaxies": {str(galaxy.name): _galaxy_toml(galaxy) for galaxy in self.galaxies},
         }
+        policy = self.powers.to_toml()
+        return {**document, "policy": policy} if policy else document
 
     def galaxy(self, name: str) -> GalaxySource | None:
         """Return the galaxy called `name`, or None."""
@@ -106,11 +117,18 @@ def _folder(text: str) -> TreePath:
     return ROOT if not text.strip("/") else TreePath.rooted(text)
 
 
-def _refuse_folders(galaxies: Table) -> None:
-    for key in _FOLDERS:
-        if key in galaxies:
-            raise Malformed(
-                galaxies.source,
-                f"{galaxies.dotted(key)}: stands below [galaxies], so that TOML counts it as a galaxy",
-                hint=f"move the line {key} = … above the line [galaxies]",
-            )
+def _refuse_strays(galaxies: Table) -> None:
+    """Refuse lines below [galaxies] that belong elsewhere: TOML counts them as galaxies."""
+    stray = next((key for key in galaxies.keys() if key in _FOLDERS or _names_stars(galaxies, key)), None)
+    if stray is not None:
+        head = "above the line [galaxies]" if stray in _FOLDERS else "below a line [policy]"
+        galaxies.fail(
+            stray,
+            "stands below [galaxies], so that TOML counts it as a galaxy",
+            hint=f"move the line {stray} = … {head}",
+        )
+
+
+def _names_stars(galaxies: Table, key: str) -> bool:
+    """Whether `key` is a line of [policy]; a galaxy may have that name, too."""
+    return key in POWERS and isinstance(galaxies.value(key), list)

@@ -11,6 +11,7 @@ from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
 from cosmos.errors import CosmosError, NoSolution
 from cosmos.model.names import StarName
+from cosmos.model.powers import Power
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
@@ -34,18 +35,19 @@ class Offered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What is known of one star."""
+    """What is known of one star. `powers`: what the system's operator named it for."""
 
     name: StarName
     installed: Installed | None
     needed_by: tuple[StarName, ...]
     offered: tuple[Offered, ...]
+    powers: tuple[Power, ...]
 
 
 def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -> Shown:
     """Return what is known of `name`; raises `NoSolution` where nobody knows it. Warns of absent galaxies."""
-    universe = read_universe(root)
-    reached = reach(root, read_settings(root), offline=offline)
+    universe, settings = read_universe(root), read_settings(root)
+    reached = reach(root, settings, offline=offline)
     for failure in reached.failures.values():
         reporter.warn(str(failure))
     offered = tuple(_offered(galaxy, name, reached) for galaxy in reached.galaxies if galaxy.versions(name))
@@ -55,7 +57,7 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
         where = f"galaxy {asked} does not list it" if asked else "no galaxy can be asked"
         raise NoSolution(name, f"is not installed, and {where}", hint="cosmos list-galaxies")
     needed_by = tuple(sorted(other for other, star in universe.installed.items() if name in star.dependencies))
-    return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered)
+    return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered, powers=settings.powers.of(name))
 
 
 def _offered(galaxy: OpenGalaxy, name: StarName, reached: Reach) -> Offered:

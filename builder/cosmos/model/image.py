@@ -51,6 +51,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias, cast
 
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
+from cosmos.model.powers import Powers
 from cosmos.model.version import Constraint, Version
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
@@ -113,19 +114,14 @@ class Output:
         return output
 
 
-Power: TypeAlias = Literal["run", "setuid", "setcap", "mknod", "chown", "outside"]
-# What a star may do only where the operator names it in [policy]; never the star itself.
-POWERS: tuple[Power, ...] = ("run", "setuid", "setcap", "mknod", "chown", "outside")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the operator demands of the image, and what he waives. `allowed`: the stars that may, by power."""
+    """What the operator demands of the image, and what he waives. `powers`: which stars may do what."""
 
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
     unsigned_release: bool = False
-    allowed: Mapping[Power, tuple[StarName, ...]] = field(default_factory=dict)
+    powers: Powers = field(default_factory=Powers)
     log: bool = False
     badges: Mapping[BadgeKind, int] = field(default_factory=dict)
     signed_lock: bool = False
@@ -137,7 +133,7 @@ class Policy:
             size_budget_bytes=table.count("size-budget-bytes") if "size-budget-bytes" in table else None,
             owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
             unsigned_release=table.take("unsigned-release", bool, False),
-            allowed={power: table.parsed_strings(power, StarName.parse) for power in POWERS if power in table},
+            powers=Powers.read(table),
             log=table.take("log", bool, False),
             badges=_badges(table.take_table("badges")),
             signed_lock=table.take("signed-lock", bool, False),

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from cosmos.errors import CosmosError, WorldFailed
+from cosmos.errors import CosmosError, Refused, WorldFailed
 from cosmos.limits import MAX_NOVA_REPLY_BYTES
 from cosmos.nova.arguments import MAX_SHORT_BYTES, SHORT, TEXT, Signature
 from cosmos.nova.job import NovaJob
@@ -96,7 +96,7 @@ class Broker:
         method: Callable[..., Scalar] = getattr(self._verbs, verb.decode("ascii"))
         try:
             value = method(*checked)
-        except WorldFailed:
+        except (Refused, WorldFailed):
             raise  # not the script's fault, and not for it to catch
         except CosmosError as error:
             raise VerbError(str(error), hint=error.hint) from error

@@ -44,7 +44,8 @@ class NovaJob:
     its root. `root` is what the script may see besides its own: the layers of the star's dependencies. `own` is its
     layer to begin with: empty for a star; with `free="any"` (an image's finish script) the whole tree, any path of
     which it may change. `path_map` is applied to each path that the script names or copies to (merged /usr). Times of
-    what it makes are `epoch`. Without `programs`, `run()` is refused; without `render`, `render()` is.
+    what it makes are `epoch`. Without `programs`, `run()` is refused, and `run_hint` says how it could be
+    allowed; without `render`, `render()` is refused.
     """
 
     star: str
@@ -57,6 +58,7 @@ class NovaJob:
     epoch: int
     path_map: Callable[[TreePath], TreePath] = unmapped
     programs: ProgramRunner | None = None
+    run_hint: str = "an operator can allow it: [policy] run"
     render: Render | None = None
     free: Free = "own"
 

@@ -208,8 +208,7 @@ class Verbs:
         if self._job.programs is None:
             raise VerbError(
                 f"run() is not allowed in {self._function}() of this star",
-                hint="ship what the program would make in the archive, or make it in build(); the operator of an image "
-                f'can allow it: [policy] run = ["{self._job.star}"]',
+                hint=f"ship what the program would make in the archive, or make it in build(); {self._job.run_hint}",
             )
         before = _digest(self.root.own)
         with self._meter.off():

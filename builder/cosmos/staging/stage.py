@@ -41,7 +41,8 @@ class Ground:
     epoch: int
     paths: PathMap
     below: Mapping[TreePath, Entry]  # layers of its dependencies: what a script may see
-    programs: ProgramRunner | None = None  # what runs programs for the script, where the operator lets it
+    programs: ProgramRunner | None  # what runs programs for the script, where the operator lets it
+    run_hint: str  # how he could, where he does not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +74,7 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: G
                 epoch=ground.epoch,
                 path_map=ground.paths.mapped,
                 programs=ground.programs,
+                run_hint=ground.run_hint,
                 render=render_text,
                 free="own",
             )

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cosmos.errors import NoSolution
@@ -48,6 +48,11 @@ class PathMap:
         if folder is None:
             return path
         return TreePath(folder + slash + rest) if slash else folder
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the links themselves."""
+        for top, folder in self.links.items():
+            yield Entry(path=TreePath(top), kind="symlink", mode=0o777, target=bytes(folder))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

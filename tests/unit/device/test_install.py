@@ -24,6 +24,7 @@ from cosmos.errors import NoSolution, Refused, ScriptFailed, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
+from cosmos.model.powers import Power, Powers
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import ANY_VERSION, Constraint, Version
@@ -45,6 +46,13 @@ def order(*names: str, who: str = "user", offline: bool = False) -> Order:
 def installed(root: Path, *names: str, kernel: Kernel | None = None) -> Installation:
     with LiveRoot.open(root, kernel) as live:
         return install(live, order(*names), Silent())
+
+
+def allow(root: Path, power: Power, *stars: str) -> None:
+    """Name stars in the system's policy."""
+    with LiveRoot.open(root) as live:
+        powers = Powers(named={power: tuple(map(StarName, stars))})
+        write_settings(live, replace(read_settings(live), powers=powers))
 
 
 def universe_of(root: Path) -> Universe:
@@ -122,16 +130,16 @@ def test_a_star_that_needs_another_version_of_what_is_installed_is_refused(galax
 
 
 def test_an_installed_star_is_heard_when_it_conflicts(galaxy, system: Path) -> None:
-    galaxy.star("zlib", files={"a": b"z"}, conflicts={"zlib-ng": "*"})
-    galaxy.star("zlib-ng", files={"b": b"z"})
+    galaxy.star("zlib", files={"usr/a": b"z"}, conflicts={"zlib-ng": "*"})
+    galaxy.star("zlib-ng", files={"usr/b": b"z"})
     installed(system, "zlib")
     with pytest.raises(NoSolution, match="conflicts with zlib-ng"):
         installed(system, "zlib-ng")
 
 
 def test_what_an_installed_star_provides_is_enough(galaxy, system: Path) -> None:
-    galaxy.star("dropbear", files={"a": b"z"}, provides={"ssh-server": "1.0.0"})
-    galaxy.star("openssh", files={"b": b"z"}, provides={"ssh-server": "9.0.0"})
+    galaxy.star("dropbear", files={"usr/a": b"z"}, provides={"ssh-server": "1.0.0"})
+    galaxy.star("openssh", files={"usr/b": b"z"}, provides={"ssh-server": "9.0.0"})
     galaxy.star("remote", dependencies={"ssh-server": "*"}, type="nebula")
     installed(system, "dropbear")
     assert [chosen.star.name for chosen in installed(system, "remote").stars] == ["remote"]
@@ -151,6 +159,7 @@ def test_a_star_lands_where_the_systems_own_links_lead(galaxy, system: Path) -> 
             "var/run/old/pid": b"1",
         },
     )
+    allow(system, "outside", "old")  # its pid lies in /run
     installed(system, "old")
     assert (system / "usr/bin/x").stat().st_ino == (system / "usr/bin/y").stat().st_ino
     assert (system / "run/old/pid").read_bytes() == b"1"
@@ -163,6 +172,7 @@ def test_a_system_whose_var_is_a_link_is_a_system_too(galaxy, system: Path) -> N
     (system / "data").mkdir()
     (system / "var").rename(system / "data/var")
     (system / "var").symlink_to("/data/var")
+    allow(system, "outside", "s")
     galaxy.star("s", files={"usr/f": b"s", "var/g": b"g"})
     installed(system, "s")
     assert (system / "data/var/g").exists()
@@ -511,7 +521,8 @@ def test_an_ordinary_user_lays_a_system_of_his_own_and_is_told_what_he_cannot_se
         with LiveRoot.open(root) as live:
             initialise(live, arch=Arch("x86_64"), version="1")
             source = GalaxySource(name=GalaxyName("core"), url=str(open_folder / "galaxy"))
-            write_settings(live, Settings(galaxies=(source,)))
+            powers = Powers(named={"setuid": (StarName("s"),), "chown": (StarName("s"),)})
+            write_settings(live, Settings(galaxies=(source,), powers=powers))
             live.replace_document(TRUST_PATH, trust)
             done = install(live, order("s"), Silent())
         verdict = verify_system(root)

@@ -11,7 +11,8 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.settings import SETTINGS_PATH, Settings, read_settings, write_settings
 from cosmos.errors import Malformed, NoSolution
 from cosmos.model.image import GalaxySource
-from cosmos.model.names import GalaxyName
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.powers import POWERS, Powers
 from cosmos.treepath import ROOT, TreePath
 
 EXAMPLE = b"""
@@ -22,6 +23,10 @@ cache_dir = "/var/cache/cosmos"
 core = "/mnt/usb/galaxies/core"
 extra = "http://10.0.0.1:8000"
 mine = { url = "/srv/mine", allow-unsigned = true }
+
+[policy]
+run = ["fontconfig"]
+setuid = ["sudo", "su"]
 """
 
 
@@ -38,6 +43,8 @@ def test_the_example_of_the_format_reads_in_its_order() -> None:
         source("extra", "http://10.0.0.1:8000"),
         source("mine", "/srv/mine", allow_unsigned=True),
     )
+    assert settings.powers.of(StarName("sudo")) == ("setuid",)
+    assert settings.powers.of(StarName("fontconfig")) == ("run",)
 
 
 def test_what_is_written_reads_back() -> None:
@@ -49,7 +56,9 @@ def test_the_file_that_upstreams_init_writes_is_taken() -> None:
     upstream = (
         b'install_dir = "/"\ncache_dir = "/var/cache/cosmos"\n\n[galaxies]\ncore = "file:///mnt/usb/galaxies/core"\n'
     )
-    assert Settings.parse(upstream, "config.toml").galaxies == (source("core", "file:///mnt/usb/galaxies/core"),)
+    settings = Settings.parse(upstream, "config.toml")
+    assert settings.galaxies == (source("core", "file:///mnt/usb/galaxies/core"),)
+    assert settings.powers == Powers(), "it allows nothing"
 
 
 @pytest.mark.parametrize("key", ["install_dir", "cache_dir"])
@@ -58,6 +67,14 @@ def test_a_folder_below_galaxies_is_told_from_a_galaxy(key: str) -> None:
     with pytest.raises(Malformed, match=f"galaxies.{key}") as caught:
         Settings.parse(document, "config.toml")
     assert "above the line [galaxies]" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("power", POWERS)
+def test_a_line_of_the_policy_below_galaxies_is_told_from_a_galaxy(power: str) -> None:
+    with pytest.raises(Malformed, match=f"galaxies.{power}") as caught:
+        Settings.parse(f'[galaxies]\ncore = "/g"\n{power} = ["sudo"]\n'.encode(), "config.toml")
+    assert "below a line [policy]" in (caught.value.hint or "")
+    assert Settings.parse(f'[galaxies]\n{power} = "/g"\n'.encode(), "config.toml").galaxies == (source(power, "/g"),)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +86,13 @@ def test_a_folder_below_galaxies_is_told_from_a_galaxy(key: str) -> None:
         ("cache_dir = '/'", "cache_dir: the whole system"),
         ("[galaxies]\ncore = 7", "galaxies.core: want a string"),
         ("[galaxies]\n'../x' = '/g'", "galaxies"),
+        ("[policy]\nsetuid = 'sudo'", "policy.setuid: want an array"),
+        ("[policy]\nsetuid = ['Su do']", "policy.setuid[0]: "),
+        ("[policy]\nsetuid = true", "policy.setuid: want an array"),
+        ("[policy]\nset-uid = ['sudo']", "policy.set-uid: unknown key"),
+        ("[policy]\nowners = {}", "policy.owners: unknown key"),
+        ("policy = ['sudo']", "policy: want a table"),
+        ("setuid = ['sudo']", "setuid: unknown key"),
         ("[galaxies]\ncore = { url = '/g', unsigned = true }", "galaxies.core.unsigned: unknown key"),
     ],
 )

@@ -1,0 +1,57 @@
+"""`Powers`: which stars may do what no star may do of itself. The operator names them in a table `[policy]`.
+
+    [policy]                      # of image.toml for an image, of /etc/cosmos/config.toml for a system
+    run = ["fontconfig"]          # run programs at installation (in a sandbox of its own)
+    setuid = ["sudo", "su"]       # ship files that run with their owner's or group's rights
+    setcap = ["ping"]             # ship files with capabilities
+    mknod = ["base-devices"]      # make devices
+    chown = ["postfix"]           # give files to others than root
+    outside = ["linux-cloud"]     # lay anything outside /usr and /etc
+
+What is left out allows nothing. A star's own manifest has no such key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Self, TypeAlias
+
+from cosmos.model.names import StarName
+from cosmos.tables import Table
+
+Power: TypeAlias = Literal["run", "setuid", "setcap", "mknod", "chown", "outside"]
+POWERS: Final[tuple[Power, ...]] = ("run", "setuid", "setcap", "mknod", "chown", "outside")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Powers:
+    """The stars that the operator named, by power."""
+
+    named: Mapping[Power, tuple[StarName, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return what the powers' keys of a `[policy]` table say; its other keys are left to the caller."""
+        return cls(named={power: table.parsed_strings(power, StarName.parse) for power in POWERS if power in table})
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the keys as `tomli_w` takes them."""
+        return {power: [str(star) for star in stars] for power, stars in self.named.items()}
+
+    def has(self, star: StarName, power: Power) -> bool:
+        """Whether the operator named `star` for `power`."""
+        return star in self.named.get(power, ())
+
+    def of(self, star: StarName) -> tuple[Power, ...]:
+        """Return all that `star` is named for."""
+        return tuple(power for power in POWERS if self.has(star, power))
+
+    def line_with(self, star: StarName, power: Power) -> str:
+        """Return the line that names `star` for `power`, besides those that are named already.
+
+        >>> Powers(named={"setuid": (StarName("su"),)}).line_with(StarName("sudo"), "setuid")
+        '[policy] setuid = ["su", "sudo"]'
+        """
+        stars = ", ".join(f'"{name}"' for name in dict.fromkeys((*self.named.get(power, ()), star)))
+        return f"[policy] {power} = [{stars}]"

@@ -1,0 +1,129 @@
+"""What a star may do, in an image and on a system: decided by the operator's `[policy]` (`model.powers`), never by it.
+
+A star is judged by what would be laid and by its receipt, so that it makes no difference how that came about, nor
+whether it was made now or is from the store. A path counts where it really lies, links followed: a link that leads out
+of /usr takes what lies behind it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+from cosmos.canon import Json
+from cosmos.errors import ScriptFailed
+from cosmos.model.names import StarName
+from cosmos.model.powers import Power, Powers
+from cosmos.tree.entry import CAPABILITY
+from cosmos.treepath import TreePath
+
+# /usr and /etc, and the names that parts of /usr go by where they are not merged (docs/decisions/0011).
+_OPEN: Final = (b"usr", b"etc", b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32")
+
+
+class Laid(Protocol):
+    """A path that a star brings, as far as powers go: a manifest's line, or what a universe records of it."""
+
+    @property
+    def path(self) -> TreePath:
+        """Where it is laid."""
+
+    @property
+    def kind(self) -> str:
+        """What it is: file, dir, symlink, …"""
+
+    @property
+    def mode(self) -> int:
+        """Its twelve mode bits."""
+
+    @property
+    def uid(self) -> int:
+        """Whose it is."""
+
+    @property
+    def gid(self) -> int:
+        """Which group's it is."""
+
+    @property
+    def xattrs(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Its extended attributes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenFolders:
+    """The folders that every star may lay things in, where they really lie; `base` is the folder that stars go below.
+
+    >>> str(OpenFolders.below(TreePath(b"opt/stars"), lambda path: path))
+    'usr and etc of /opt/stars'
+    """
+
+    base: TreePath
+    real: frozenset[TreePath]
+
+    @classmethod
+    def below(cls, base: TreePath, real: Callable[[TreePath], TreePath]) -> Self:
+        """Return the open folders below `base`; `real` says where a folder lies once links are followed."""
+        return cls(base=base, real=frozenset(real(base.joined(top)) for top in _OPEN))
+
+    def hold(self, laid: Laid) -> bool:
+        """Whether it lies in one of them; one of them itself is a folder, and no link that leads elsewhere."""
+        if laid.path in self.real:
+            return laid.kind == "dir"
+        return not self.real.isdisjoint(laid.path.parents)
+
+    def __str__(self) -> str:
+        return f"usr and etc of /{self.base.text}" if self.base else "/usr and /etc"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consent:
+    """The operator's word on what stars may do. `file` is where he gives it. `safe`: no script runs programs at all."""
+
+    powers: Powers
+    file: str
+    folders: OpenFolders
+    safe: bool
+
+    def gives(self, star: StarName, power: Power) -> bool:
+        """Whether `star` may use `power`."""
+        return self.powers.has(star, power) and not (self.safe and power == "run")
+
+    def hint(self, star: StarName, power: Power) -> str:
+        """Return what the operator does to let `star` use `power`."""
+        if self.safe and power == "run":
+            return "--safe refuses run(), whatever the policy says"
+        return f"if it may, say so in {self.file}: {self.powers.line_with(star, power)}"
+
+
+def demand_consent(consent: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> None:
+    """Refuse a star that needs what it is not named for; raises `ScriptFailed`, which says the line to add."""
+    for power, what in _needed(consent.folders, laid, receipt):
+        if not consent.gives(star, power):
+            problem = f"{what}, and the operator's policy does not allow that"
+            raise ScriptFailed(str(star), problem, hint=consent.hint(star, power))
+
+
+def _needed(folders: OpenFolders, laid: Iterable[Laid], receipt: Json) -> Iterator[tuple[Power, str]]:
+    """Yield each power that a star needs, and what for."""
+    events = receipt.get("events") if isinstance(receipt, dict) else None
+    for event in events if isinstance(events, list) else ():
+        if isinstance(event, dict) and event.get("do") == "run":
+            yield "run", "its script runs a program"
+    for one in laid:
+        yield from _needed_for(one, folders)
+
+
+def _needed_for(laid: Laid, folders: OpenFolders) -> Iterator[tuple[Power, str]]:
+    shown = f"/{laid.path.text}"
+    if laid.kind == "file" and laid.mode & 0o6000:
+        yield "setuid", f"{shown} runs with its owner's or group's rights ({laid.mode:04o})"
+    if any(attribute == CAPABILITY for attribute, _ in laid.xattrs):
+        yield "setcap", f"{shown} has capabilities"
+    if laid.kind in ("char", "block"):
+        yield "mknod", f"{shown} is a device"
+    if (laid.uid, laid.gid) != (0, 0):
+        yield "chown", f"{shown} belongs to {laid.uid}:{laid.gid}"
+    plain = laid.kind == "dir" and (laid.mode, laid.uid, laid.gid) == (0o755, 0, 0)
+    if not plain and not folders.hold(laid):
+        yield "outside", f"{shown} lies outside {folders}"

@@ -1,0 +1,16 @@
+"""A star that brings this machine's `sh`: what a script may run where the operator lets it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from fakes.galaxies import StarSpec
+
+
+def shell() -> StarSpec:
+    """Return the star `shell`: `/bin/sh`, and what it is linked with."""
+    listed = subprocess.run(["ldd", "/bin/sh"], capture_output=True, text=True, check=True).stdout
+    libraries = {word for word in listed.split() if word.startswith("/")}
+    files = {path.lstrip("/"): Path(path).read_bytes() for path in ("/bin/sh", *sorted(libraries))}
+    return StarSpec("shell", files=files)

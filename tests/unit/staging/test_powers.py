@@ -1,0 +1,61 @@
+"""What a star needs the operator's word for, by what would be laid and by its receipt."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosmos.canon import Json
+from cosmos.errors import ScriptFailed
+from cosmos.model.names import StarName
+from cosmos.model.powers import Power, Powers
+from cosmos.staging.powers import Consent, OpenFolders, demand_consent
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
+from cosmos.treepath import ROOT, TreePath
+
+STAR = StarName("tool")
+RAN: Json = {"events": [{"do": "log", "text": "x"}, {"do": "run", "words": ["sh"]}]}
+
+
+def consent(*powers: Power, safe: bool = False) -> Consent:
+    folders = OpenFolders.below(ROOT, lambda path: path)
+    return Consent(powers=Powers(named=dict.fromkeys(powers, (STAR,))), file="FILE", folders=folders, safe=safe)
+
+
+def line(path: str, kind: str = "file", mode: int = 0o644, **fields: object) -> ManifestLine:
+    return ManifestLine.of(Entry(**{"path": TreePath.parse(path), "kind": kind, "mode": mode, **fields}))
+
+
+@pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o6755])
+def test_a_file_that_runs_with_rights_of_others_needs_setuid(mode: int) -> None:
+    demand_consent(consent("setuid"), STAR, [line("usr/x", mode=mode)], None)
+    with pytest.raises(ScriptFailed, match=f"{mode:04o}") as caught:
+        demand_consent(consent(), STAR, [line("usr/x", mode=mode)], None)
+    assert caught.value.hint == 'if it may, say so in FILE: [policy] setuid = ["tool"]'
+
+
+@pytest.mark.parametrize("owner", [{"uid": 1}, {"gid": 1}])
+def test_a_user_and_a_group_besides_root_need_chown(owner: dict[str, int]) -> None:
+    demand_consent(consent("chown"), STAR, [line("usr/x", **owner)], None)
+    with pytest.raises(ScriptFailed, match="belongs to"):
+        demand_consent(consent(), STAR, [line("usr/x", **owner)], None)
+
+
+def test_a_layer_whose_receipt_says_that_it_ran_programs_needs_run() -> None:
+    demand_consent(consent("run"), STAR, [], RAN)
+    with pytest.raises(ScriptFailed, match="its script runs a program"):
+        demand_consent(consent(), STAR, [], RAN)
+    with pytest.raises(ScriptFailed, match="its script runs a program") as caught:
+        demand_consent(consent("run", safe=True), STAR, [], RAN)
+    assert caught.value.hint == "--safe refuses run(), whatever the policy says"
+
+
+def test_plain_folders_are_nobodys_business() -> None:
+    demand_consent(consent(), STAR, [line("opt", "dir", 0o755), line("opt/x", "dir", 0o755)], None)
+    with pytest.raises(ScriptFailed, match="/opt/x lies outside /usr and /etc"):
+        demand_consent(consent(), STAR, [line("opt", "dir", 0o755), line("opt/x", "dir", 0o1777)], None)
+
+
+def test_an_ordinary_star_needs_nothing() -> None:
+    lines = [line("usr", "dir", 0o755), line("usr/bin/x", mode=0o755), line("etc/x"), line("bin/x", "symlink", 0o777)]
+    demand_consent(consent(), STAR, lines, {"events": [{"do": "write", "path": "etc/x"}]})
