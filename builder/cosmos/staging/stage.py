@@ -24,7 +24,6 @@ from cosmos.model.statement import Statement
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
-from cosmos.staging.render import render_text
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.tree.overlay import PathMap, hard_links_ordered, remapped
@@ -72,7 +71,6 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: G
                 epoch=ground.epoch,
                 path_map=ground.paths.mapped,
                 programs=ground.programs,
-                render=render_text,
                 free="own",
             )
         )

@@ -26,7 +26,6 @@ from cosmos.nova.job import NovaJob
 from cosmos.nova.run import default_install, run_install
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import read_star
-from cosmos.staging.render import render_text
 from cosmos.stellar.source_folder import bounded_bytes, read_source_folder
 from cosmos.stellar.try_script import described
 from cosmos.stellar.validate_star import Finding
@@ -54,7 +53,7 @@ class Opened:
         if self.script is None:
             return default_install(self.files, epoch=0).entries
         job = NovaJob(star=self.name, script_name=self.script_name, script=self.script, files=self.files,
-                      beside=self.beside, root=below, epoch=0, render=render_text)  # fmt: skip
+                      beside=self.beside, root=below, epoch=0)  # fmt: skip
         return run_install(job).entries
 
 
