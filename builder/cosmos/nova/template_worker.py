@@ -23,13 +23,13 @@ def work(channel: int) -> NoReturn:
 
 
 def _serve(channel: int, _job: tuple[Scalar, ...]) -> NoReturn:
-    gc.enable()  # off in the zygote; a template's own functions hold each other
     while True:
         _, (template, variables) = opened(locked.read(channel), TEMPLATE)
         try:
             locked.write(channel, frame(ANSWER, _answer(locked.text(template), locked.text(variables))))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
+        gc.collect()  # off by itself since the zygote; an error holds, in a circle, what its template had made
 
 
 def _answer(template: bytes, variables: bytes) -> tuple[Scalar, ...]:

@@ -217,6 +217,12 @@ def test_many_templates_share_one_budget(failure, entry, monkeypatch):
     assert "was stopped: it took more than 1 seconds, rendering files/m" in str(broken)
 
 
+def test_what_a_failing_template_had_made_is_given_back(install, entry):
+    fails = entry("m", content=b"{% set large = 'x' * 4000000 %}{{ large }}{{ nothing }}")
+    body = 'for n = 1, 100 do pcall(render, "m", "/x") end render("good", "/y")'
+    assert TreePath(b"y") in install(body, files=[fails, entry("good")]).entries
+
+
 def test_templates_and_script_share_the_time_that_is_waited_for_them(failure, entry, monkeypatch):
     monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=20, wait_seconds=1))
     broken = failure('render("m", "/x")', files=[entry("m", content=ENDLESS.encode())])
