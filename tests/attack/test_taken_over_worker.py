@@ -278,6 +278,19 @@ def test_a_template_that_says_nothing_is_killed(taken_renderer, silence):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.objective("SO-21")
+def test_a_render_worker_dies_with_its_script(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    with Renderer(Limits(), Patience(seconds=20), TAKEN_RENDERER) as renderer:
+        worker = Path("/proc", renderer.render("t", b"made = b'%d' % os.getpid()", b"{}").decode())
+        assert worker.exists()
+    for _ in range(100):
+        if not worker.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the worker lives on")
+
+
 @pytest.mark.objective("SO-23")
 def test_no_template_is_rendered_where_the_probe_of_its_worker_sees_anything_else(taken_renderer, monkeypatch):
     seen = probe.demand_sandbox()
