@@ -405,6 +405,26 @@ assert [confine._zygotes[module][:2] for module in early] == list(early.values()
     assert done.stdout == ("{'absent'}\n" if wiped else "{'found'}\n")
 
 
+def test_the_zygotes_that_were_forked_before_all_else_run_scripts_and_render_templates():
+    code = """
+from cosmos.nova import zygote
+zygote.forked(zygote.WORKER)
+zygote.forked(zygote.TEMPLATE_WORKER)
+import sys
+sys.frozen = True  # no other zygote can be had
+from cosmos.nova.job import NovaJob
+from cosmos.nova.run import run_install
+from cosmos.tree.entry import Entry, tree_of
+from cosmos.treepath import TreePath
+files = tree_of([Entry(path=TreePath(b"t"), kind="file", mode=0o644, content=b"{{ x|upper }}")])
+script = b'function install() render("t", "/t", {x = "y"}) end'
+result = run_install(NovaJob(star="x", script_name="x", script=script, files=files, epoch=0))
+print(bytes(result.entries[TreePath(b"t")].content))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "b'Y'\n"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads another process's memory")
 def test_a_forked_zygote_holds_nothing_of_the_environment_that_it_came_from():
     code = """
