@@ -1,7 +1,7 @@
 """Where the single-file binary starts: it answers to `cosmos` and, by its name, to `stellar`.
 
-First of all it forks the zygote of Nova's sandbox: nothing is loaded yet that a script should not share a process with,
-and the file must not be started a second time, which would unpack it again.
+First of all it forks the zygotes of Nova's sandbox: nothing is loaded yet that a script should not share a process
+with, and the file must not be started a second time, which would unpack it again.
 
 `cosmos --check-binary` loads every compiled part, uses it once and says so, a line each: whether this file works in the
 system where it lies. The build runs it, and the tests run it where nothing is but the stars that `cosmos` depends on.
@@ -72,7 +72,8 @@ if __name__ == "__main__":
     else:
         from cosmos.nova import zygote
 
-        zygote.forked()
+        zygote.forked(zygote.WORKER)
+        zygote.forked(zygote.TEMPLATE_WORKER)
 
         from cosmos.cli.cosmos import main
 

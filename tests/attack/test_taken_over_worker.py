@@ -13,13 +13,17 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import ScriptFailed, WorldFailed
-from cosmos.nova import confine, probe, run
-from cosmos.nova.confine import run_confined
+from cosmos.nova import confine, probe, run, zygote
+from cosmos.nova.confine import Patience, run_confined
 from cosmos.nova.job import NovaJob
 from cosmos.nova.outcome import Limits, Outcome
+from cosmos.nova.renderer import Renderer
 from cosmos.nova.seccomp import MACHINES, PLAIN, filter_program
+from cosmos.tree.entry import Entry, tree_of
+from cosmos.treepath import TreePath
 
 TAKEN = "taken_worker"
+TAKEN_RENDERER = "taken_renderer"
 FOLDER = Path(__file__).parent / "takeover"
 SECRET = "a-secret-of-the-builder"
 # x86_64 numbers of what must not be had; each is called with zeros unless its arguments matter
@@ -52,7 +56,9 @@ def taken(monkeypatch):
             return True, None
 
         limits = limits or Limits(cpu_seconds=2, wait_seconds=20)
-        return confine.run_confined(code.encode(), "x", "install", limits, call, TAKEN), said
+        return confine.run_confined(
+            code.encode(), "x", "install", limits, Patience(seconds=limits.wait_seconds), call, TAKEN
+        ), said
 
     return attack
 
@@ -132,6 +138,22 @@ def test_a_worker_that_runs_on_is_killed(taken):
 
 
 @pytest.mark.objective("SO-21")
+def test_a_worker_that_sends_a_byte_now_and_then_is_killed(taken):
+    drip = """
+import _thread
+lock = _thread.allocate_lock()
+lock.acquire()
+raw(struct.pack('>I', 1000) + b'C')
+while True:
+  lock.acquire(timeout=0.3)
+  raw(b'x')"""
+    began = time.monotonic()
+    outcome, _ = taken(drip, Limits(cpu_seconds=2, wait_seconds=2))
+    assert outcome.problem == "it took more than 2 seconds"
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.objective("SO-21")
 def test_a_worker_that_floods_is_bounded(taken):
     outcome, _ = taken("while True: say('x' * 100000)", Limits(cpu_seconds=1, wait_seconds=1))
     assert outcome.ending == "over"
@@ -181,6 +203,103 @@ def test_verbs_after_the_end_are_not_heard(taken):
     assert said == []
 
 
+@pytest.fixture
+def taken_renderer(monkeypatch):
+    """Run a script with one `render()`, whose template is Python in a worker that Jinja2 would run in; its file."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(run, "Renderer", lambda *args: Renderer(*args, TAKEN_RENDERER))
+    monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=2, wait_seconds=4))
+
+    def attack(code: str) -> bytes:
+        script = b'function install() pcall(render, "t", "/made") log("went on") end'
+        template = Entry(path=TreePath(b"t"), kind="file", mode=0o644, content=code.encode())
+        job = NovaJob(star="x", script_name="x", script=script, files=tree_of([template]), epoch=0)
+        return bytes(run.run_install(job).entries[TreePath(b"made")].content)
+
+    return attack
+
+
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_a_template_that_python_commands_gets_nowhere(taken_renderer, attack):
+    assert (
+        taken_renderer(f"try:\n  {attack}\n  made = b'BREACH'\nexcept OSError as error: made = b'%d' % error.errno")
+        == b"1"
+    )
+
+
+@pytest.mark.objective("SO-21")
+def test_a_taken_over_template_makes_any_bytes_as_a_script_may(taken_renderer):
+    assert taken_renderer("made = bytes(range(256)) + variables") == bytes(range(256)) + b"{}"
+
+
+ANSWERS = {
+    "too long": ("raw(frame(ANSWER, [True, b'x' * (5 << 20)]))", "the message has"),
+    "endless": ("raw(struct.pack('>I', 0xffffffff) + b'A' * 100)", "the message has"),
+    "a number": ("raw(frame(ANSWER, [True, 7]))", "neither a text nor a problem"),
+    "nothing": ("raw(frame(ANSWER, []))", "neither a text nor a problem"),
+    "no text": ("raw(frame(ANSWER, [True]))", "neither a text nor a problem"),
+    "a text and more": ("raw(frame(ANSWER, [True, b'', b'']))", "neither a text nor a problem"),
+    "a yes that is a number": ("raw(frame(ANSWER, [1, b'']))", "neither a text nor a problem"),
+    "a problem of numbers": ("raw(frame(ANSWER, [False, 1, 2]))", "neither a text nor a problem"),
+    "a problem in a line of text": ("raw(frame(ANSWER, [False, b'', b'3']))", "neither a text nor a problem"),
+    "a verb": ("raw(frame(CALL, [b'write', b'/etc/passwd', b'root::0:0']))", "the message is of kind b'C'"),
+    "an ending": ("raw(frame(OUTCOME, [b'done', b'']))", "the message is of kind b'O'"),
+    "no kind": ("raw(struct.pack('>I', 0))", "the message is of kind b''"),
+    "cut off": ("raw(struct.pack('>I', 100) + b'A'); os._exit(0)", "ended with status 0"),
+    "a pickle": ("raw(struct.pack('>I', 20) + b'A' + b'cos\\nsystem\\n(S\"id\"tR')", "no value begins with"),
+    "the end": ("os._exit(0)", "ended with status 0"),
+    "an exit that means something to the parent": ("os._exit(72)", "ended with status 72"),
+}
+
+
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize(("forgery", "why"), ANSWERS.values(), ids=ANSWERS)
+def test_a_forged_answer_of_a_template_is_refused_and_ends_the_script(taken_renderer, forgery, why):
+    with pytest.raises(ScriptFailed, match=r"x: was stopped: it took its process over.*, rendering files/t") as caught:
+        taken_renderer(forgery + "\nos.read(channel, 1)")
+    assert why in str(caught.value)
+
+
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize(
+    "silence",
+    [
+        "os.read(channel, 1)",
+        "while True: pass",
+        "while True: raw(b'\\0')",
+        "raw(struct.pack('>I', 9)); os.read(channel, 1)",
+    ],
+)
+def test_a_template_that_says_nothing_is_killed(taken_renderer, silence):
+    began = time.monotonic()
+    with pytest.raises(ScriptFailed, match=r"x: was stopped: it took .*, rendering files/t"):
+        taken_renderer(silence)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.objective("SO-21")
+def test_a_render_worker_dies_with_its_script(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    with Renderer(Limits(), Patience(seconds=20), TAKEN_RENDERER) as renderer:
+        worker = Path("/proc", renderer.render("t", b"made = b'%d' % os.getpid()", b"{}").decode())
+        assert worker.exists()
+    for _ in range(100):
+        if not worker.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the worker lives on")
+
+
+@pytest.mark.objective("SO-23")
+def test_no_template_is_rendered_where_the_probe_of_its_worker_sees_anything_else(taken_renderer, monkeypatch):
+    seen = probe.demand_sandbox()
+    monkeypatch.setattr(probe, "_held", {zygote.WORKER: seen})
+    monkeypatch.setattr(probe, "_probed", lambda _module: {**probe.WANTED, "seccomp": "off"})
+    with pytest.raises(WorldFailed, match="the sandbox does not hold: seccomp is off"):
+        taken_renderer("made = b'BREACH'")
+
+
 @pytest.mark.objective("SO-21")
 @pytest.mark.parametrize(
     "verb", ["b'__init__'", "b'events'", "b'root'", "b'undeclared'", "b'_note'", "7", "None", "b''"]
@@ -203,7 +322,8 @@ def call(verb, *args):
     print(args[0].decode(), flush=True)
     return True, None
 limits = Limits(cpu_seconds=60, wait_seconds=60)
-confine.run_confined(b"say(os.getpid())\\nwhile True: pass", "x", "install", limits, call, "taken_worker")
+patience = confine.Patience(seconds=60)
+confine.run_confined(b"say(os.getpid())\\nwhile True: pass", "x", "install", limits, patience, call, "taken_worker")
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         worker = int(parent.stdout.readline())
@@ -240,8 +360,7 @@ def test_a_probe_that_says_too_little_stops_everything(monkeypatch, answer):
 LOOSE = """
 from cosmos.nova import kernel
 {change}
-from cosmos.nova import worker
-work = worker.work
+from cosmos.nova.{worker} import work
 """
 LOOSENED = {
     "kernel._filter = lambda machine: None": "seccomp is off",
@@ -252,10 +371,11 @@ LOOSENED = {
 
 
 @pytest.mark.objective("SO-23")
+@pytest.mark.parametrize("worker", ["worker", "template_worker"])
 @pytest.mark.parametrize(("change", "seen"), LOOSENED.items())
-def test_the_probe_sees_a_sandbox_that_is_loose(monkeypatch, tmp_path, change, seen):
-    name = f"loose_{abs(hash(change))}"
-    (tmp_path / f"{name}.py").write_text(LOOSE.format(change=change))
+def test_the_probe_sees_a_sandbox_that_is_loose(monkeypatch, tmp_path, worker, change, seen):
+    name = f"loose_{worker}_{abs(hash(change))}"
+    (tmp_path / f"{name}.py").write_text(LOOSE.format(change=change, worker=worker))
     monkeypatch.syspath_prepend(str(tmp_path))
     if not seen:
         assert probe.demand_sandbox(name) == probe.WANTED
@@ -270,16 +390,39 @@ def test_the_probe_sees_a_sandbox_that_is_loose(monkeypatch, tmp_path, change, s
 
 @pytest.mark.objective("SO-23")
 @pytest.mark.parametrize("wiped", [True, False])
-def test_a_secret_in_the_environment_is_wiped_from_a_zygote_that_was_forked(wiped):
+def test_a_secret_in_the_environment_is_wiped_from_the_zygotes_that_were_forked(wiped):
     code = """
 from cosmos.nova import zygote
 if not WIPED: zygote.forget_environment = lambda: None
-zygote.forked()
+zygote.forked(zygote.WORKER)
+zygote.forked(zygote.TEMPLATE_WORKER)
 from cosmos.nova import confine, probe
-print(probe._probed(zygote.WORKER)["secret"])
+early = dict(zygote.EARLY)
+print({probe._probed(module)["secret"] for module in early})
+assert [confine._zygotes[module][:2] for module in early] == list(early.values())
 """.replace("WIPED", str(wiped))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == ("absent\n" if wiped else "found\n")
+    assert done.stdout == ("{'absent'}\n" if wiped else "{'found'}\n")
+
+
+def test_the_zygotes_that_were_forked_before_all_else_run_scripts_and_render_templates():
+    code = """
+from cosmos.nova import zygote
+zygote.forked(zygote.WORKER)
+zygote.forked(zygote.TEMPLATE_WORKER)
+import sys
+sys.frozen = True  # no other zygote can be had
+from cosmos.nova.job import NovaJob
+from cosmos.nova.run import run_install
+from cosmos.tree.entry import Entry, tree_of
+from cosmos.treepath import TreePath
+files = tree_of([Entry(path=TreePath(b"t"), kind="file", mode=0o644, content=b"{{ x|upper }}")])
+script = b'function install() render("t", "/t", {x = "y"}) end'
+result = run_install(NovaJob(star="x", script_name="x", script=script, files=files, epoch=0))
+print(bytes(result.entries[TreePath(b"t")].content))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "b'Y'\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads another process's memory")

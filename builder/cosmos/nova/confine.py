@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, get_args
 
 from cosmos.errors import WorldFailed
-from cosmos.limits import MAX_NOVA_MESSAGE_BYTES
+from cosmos.limits import MAX_NOVA_MESSAGE_BYTES, MAX_NOVA_WORKER_BYTES, MIB
 from cosmos.nova import zygote
 from cosmos.nova.broker import Answer
-from cosmos.nova.outcome import Ending, Limits, Outcome
+from cosmos.nova.outcome import OUT_OF_MEMORY, Ending, Limits, Outcome
 from cosmos.nova.values import Scalar
 from cosmos.nova.wire import ANSWER, CALL, JOB, LENGTH, OUTCOME, READY, BrokenProtocol, frame, opened
 from cosmos.process import outcome as ended
@@ -32,16 +33,24 @@ _NO_LOCKS: Final = {
     71: "this machine's architecture is none that Nova's sandbox knows",
     72: "this kernel refuses a part of Nova's sandbox",
 }
+_TALK_SECONDS: Final = 8  # of processor time, beyond Lua's own, for as many messages as a script may send
 _END_SECONDS: Final = 10  # for the zygote to say how a worker ended
 
 
-class Conversation:
-    """The channel to one worker. Every wait counts against `seconds`; past them it raises `TimeoutError`."""
+@dataclass(kw_only=True, slots=True)
+class Patience:
+    """How long the workers of one script may still be waited for, altogether."""
 
-    def __init__(self, channel: socket.socket, control: socket.socket, seconds: float) -> None:
+    seconds: float
+
+
+class Conversation:
+    """The channel to one worker. Every wait counts against `patience`; past it it raises `TimeoutError`."""
+
+    def __init__(self, channel: socket.socket, control: socket.socket, patience: Patience) -> None:
         self._channel = channel
         self._control = control
-        self._left = seconds
+        self._patience = patience
 
     def send(self, kind: bytes, values: tuple[Scalar, ...]) -> None:
         """Send one message. A worker that is gone is noticed at the next `receive`."""
@@ -51,11 +60,11 @@ class Conversation:
             except (BrokenPipeError, ConnectionResetError):
                 return
 
-    def receive(self, kinds: bytes) -> tuple[bytes, tuple[Scalar, ...]]:
+    def receive(self, kinds: bytes, max_bytes: int = MAX_NOVA_MESSAGE_BYTES) -> tuple[bytes, tuple[Scalar, ...]]:
         """Return the next message, of one of `kinds`; raises `BrokenProtocol` or, where it is gone, `EOFError`."""
         (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
-        if size > MAX_NOVA_MESSAGE_BYTES:
-            raise BrokenProtocol(f"the message has {size} bytes, the limit is {MAX_NOVA_MESSAGE_BYTES}")
+        if size > max_bytes:
+            raise BrokenProtocol(f"the message has {size} bytes, the limit is {max_bytes}")
         return opened(self._exactly(size), kinds)
 
     def status(self) -> int | None:
@@ -69,41 +78,45 @@ class Conversation:
 
     def _exactly(self, size_bytes: int) -> bytes:
         data = bytearray()
-        with self._waiting():
-            while len(data) < size_bytes:
-                began = time.monotonic()
+        while len(data) < size_bytes:
+            with self._waiting():
                 try:
                     piece = self._channel.recv(min(size_bytes - len(data), 1 << 20))
                 except ConnectionResetError:
                     piece = b""
-                if not piece:
-                    raise EOFError
-                data += piece
-                self._channel.settimeout(max(0.001, self._left - (time.monotonic() - began)))
+            if not piece:
+                raise EOFError
+            data += piece
         return bytes(data)
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        if self._left <= 0:
+        if self._patience.seconds <= 0:
             raise TimeoutError
         began = time.monotonic()
-        self._channel.settimeout(self._left)
+        self._channel.settimeout(self._patience.seconds)
         try:
             yield
         finally:
-            self._left -= time.monotonic() - began
+            self._patience.seconds -= time.monotonic() - began
 
 
 def run_confined(
-    script: bytes, script_name: str, function: str, limits: Limits, call: Call, module: str = zygote.WORKER
+    script: bytes,
+    script_name: str,
+    function: str,
+    limits: Limits,
+    patience: Patience,
+    call: Call,
+    module: str = zygote.WORKER,
 ) -> Outcome:
     """Run `function` of `script` in a worker and serve it with `call(verb, *args)`; raises `WorldFailed`.
 
     What the sandbox must refuse was tried before (`nova.probe`). `module` has the worker's `work`.
     """
-    job = (b"script", script, script_name.encode(), function.encode(),
+    job = (b"script", limits.cpu_seconds + _TALK_SECONDS, script, script_name.encode(), function.encode(),
            limits.instructions, limits.cpu_seconds, limits.memory_bytes)  # fmt: skip
-    with conversation(job, limits.wait_seconds, module) as worker:
+    with conversation(job, patience, module) as worker:
         try:
             return _served(worker, call)
         except BrokenProtocol as broken:
@@ -111,18 +124,18 @@ def run_confined(
         except TimeoutError:
             return Outcome(ending="over", problem=f"it took more than {limits.wait_seconds} seconds")
         except EOFError:
-            return _gone(worker.status(), limits)
+            return Outcome(ending="over", problem=gone(worker.status(), limits))
 
 
 @contextmanager
-def conversation(job: tuple[Scalar, ...], seconds: float, module: str = zygote.WORKER) -> Iterator[Conversation]:
+def conversation(job: tuple[Scalar, ...], patience: Patience, module: str = zygote.WORKER) -> Iterator[Conversation]:
     """Give the conversation with a new worker that was given `job`; when the block ends, the worker is killed."""
     ours, its = socket.socketpair()
     control, its_control = socket.socketpair()
     with ours, control:
         with its, its_control:
             _ask(module, its, its_control)
-        worker = Conversation(ours, control, seconds)
+        worker = Conversation(ours, control, patience)
         worker.send(JOB, job)
         try:
             worker.receive(READY)
@@ -154,13 +167,15 @@ def _outcome(values: tuple[Scalar, ...]) -> Outcome:
     raise BrokenProtocol("the last message is no ending")
 
 
-def _gone(status: int | None, limits: Limits) -> Outcome:
-    """Return what became of a worker that ended without a word."""
+def gone(status: int | None, limits: Limits) -> str:
+    """Return what became of a worker that ended without a word; raises `WorldFailed` where its zygote is gone, too."""
     if status is None:
         raise no_sandbox("the process that starts the sandbox's workers was killed")
     if status in (-9, -24):  # SIGKILL and SIGXCPU: what the limit on processor time ends with
-        return Outcome(ending="over", problem=f"it took more than {limits.cpu_seconds} seconds")
-    return Outcome(ending="over", problem=f"it took its process over, which {ended(status)}")
+        return f"it took more than {limits.cpu_seconds} seconds"
+    if status == OUT_OF_MEMORY:
+        return f"it used more than {MAX_NOVA_WORKER_BYTES // MIB} MiB of memory"
+    return f"it took its process over, which {ended(status)}"
 
 
 def no_sandbox(why: str) -> WorldFailed:
@@ -176,7 +191,7 @@ _zygotes: dict[str, tuple[socket.socket, bytes, object]] = {}  # by module: requ
 def planted_secret(module: str = zygote.WORKER) -> bytes:
     """Return the secret that no worker may hold, 32 bytes; starts the zygote where there is none yet."""
     if module not in _zygotes:
-        early = zygote.EARLY.pop() if module == zygote.WORKER and zygote.EARLY else None
+        early = zygote.EARLY.pop(module, None)
         _zygotes[module] = (*early, None) if early is not None else _fresh(module)
     return _zygotes[module][1]
 

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-from cosmos.canon import Json
 from cosmos.nova.receipt import Receipt
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
 Free: TypeAlias = Literal["own", "any"]
-Render: TypeAlias = Callable[[bytes, Mapping[str, Json]], bytes]
 
 
 def unmapped(path: TreePath) -> TreePath:
@@ -44,8 +42,7 @@ class NovaJob:
     its root. `root` is what the script may see besides its own: the layers of the star's dependencies. `own` is its
     layer to begin with: empty for a star; with `free="any"` (an image's finish script) the whole tree, any path of
     which it may change. `path_map` is applied to each path that the script names or copies to (merged /usr). Times of
-    what it makes are `epoch`. Without `programs`, `run()` is refused, and `run_hint` says how it could be
-    allowed; without `render`, `render()` is refused.
+    what it makes are `epoch`. Without `programs`, `run()` is refused, and `run_hint` says how it could be allowed.
     """
 
     star: str
@@ -59,7 +56,6 @@ class NovaJob:
     path_map: Callable[[TreePath], TreePath] = unmapped
     programs: ProgramRunner | None = None
     run_hint: str = "an operator can allow it: [policy] run"
-    render: Render | None = None
     free: Free = "own"
 
 

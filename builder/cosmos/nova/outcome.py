@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from cosmos.limits import MAX_NOVA_CPU_SECONDS, MAX_NOVA_INSTRUCTIONS, MAX_NOVA_MEMORY_BYTES, MAX_NOVA_WAIT_SECONDS
 
+OUT_OF_MEMORY: Final = 73  # exit status of a worker that had no memory left
 Ending: TypeAlias = Literal["done", "syntax", "missing", "failed", "over"]
 
 
@@ -20,7 +21,11 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one script may use. `wait_seconds` is the time that is spent waiting for its worker, verbs not counted."""
+    """What one script may use.
+
+    `cpu_seconds` is for Lua, and again for all templates. `wait_seconds` is the time that is spent waiting for the
+    script's workers, verbs not counted.
+    """
 
     instructions: int = MAX_NOVA_INSTRUCTIONS
     cpu_seconds: int = MAX_NOVA_CPU_SECONDS

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cosmos.errors import WorldFailed
-from cosmos.nova.confine import conversation, no_sandbox, planted_secret
+from cosmos.nova.confine import Patience, conversation, no_sandbox, planted_secret
 from cosmos.nova.wire import OUTCOME, BrokenProtocol
 from cosmos.nova.zygote import WORKER
 
@@ -28,6 +28,7 @@ WANTED: Final[Mapping[str, str]] = {
     "secret": "absent",  # what was planted in the environment or the memory of the process that the sandbox came from
 }
 _SECONDS: Final = 30
+_CPU_SECONDS: Final = 5
 _HALF: Final = 16
 
 _held: dict[str, Mapping[str, str]] = {}  # by the module of the worker: what was seen, once it was as wanted
@@ -53,9 +54,9 @@ def _probed(module: str) -> Mapping[str, str]:
         canary.write(secret)
         canary.flush()
         # never whole: the question itself would be found
-        job = (b"probe", canary.name.encode(), secret[:_HALF], hashlib.sha256(secret[_HALF:]).digest())
+        job = (b"probe", _CPU_SECONDS, canary.name.encode(), secret[:_HALF], hashlib.sha256(secret[_HALF:]).digest())
         try:
-            with conversation(job, _SECONDS, module) as worker:
+            with conversation(job, Patience(seconds=_SECONDS), module) as worker:
                 _, values = worker.receive(OUTCOME)
         except (BrokenProtocol, EOFError, TimeoutError) as error:
             raise no_sandbox("the sandbox's probe did not come to its end") from error

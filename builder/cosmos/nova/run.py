@@ -9,12 +9,13 @@ from dataclasses import replace
 from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_SCRIPT_BYTES
 from cosmos.nova.broker import Answer, Broker
-from cosmos.nova.confine import run_confined
+from cosmos.nova.confine import Patience, run_confined
 from cosmos.nova.job import NovaJob, NovaResult, unmapped
 from cosmos.nova.meter import BudgetError, Meter, VerbError
 from cosmos.nova.outcome import Limits, Outcome
 from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.receipt import Receipt
+from cosmos.nova.renderer import Renderer
 from cosmos.nova.sources import FILES
 from cosmos.nova.values import Scalar
 from cosmos.nova.verbs import Function, Verbs
@@ -68,7 +69,7 @@ def syntax_problem(script: bytes, script_name: str) -> str | None:
     not.
     """
     demand_sandbox()
-    outcome = run_confined(script, script_name, _NOWHERE, LIMITS, _no_verbs)
+    outcome = run_confined(script, script_name, _NOWHERE, LIMITS, _patience(), _no_verbs)
     return outcome.problem if outcome.ending == "syntax" else None
 
 
@@ -77,7 +78,8 @@ def default_install(
 ) -> NovaResult:
     """Return the layer of a star without a script: `files/*`. Raises `ScriptFailed` where two paths meet."""
     job = NovaJob(star="", script_name="", script=b"", files=files, epoch=epoch, path_map=path_map)
-    verbs = Verbs(job, "install", Meter.unbounded())
+    renderer = Renderer(LIMITS, _patience())  # nobody asks it for anything
+    verbs = Verbs(job, "install", Meter.unbounded(), renderer.render)
     try:
         if files:
             verbs.copy(b"files/", b"/")
@@ -93,14 +95,16 @@ def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
             job.star, f"{_script_name(job)}: has {len(job.script)} bytes, the limit is {MAX_SCRIPT_BYTES}"
         )
     meter = Meter()
-    verbs = Verbs(job, function, meter)
-    broker = Broker(job, verbs, meter)
+    patience = _patience()
+    with Renderer(LIMITS, patience) as renderer:
+        verbs = Verbs(job, function, meter, renderer.render)
+        broker = Broker(job, verbs, meter)
 
-    def call(verb: Scalar, *args: Scalar) -> Answer:
-        return broker.call(verb, args)
+        def call(verb: Scalar, *args: Scalar) -> Answer:
+            return broker.call(verb, args)
 
-    demand_sandbox()
-    outcome = run_confined(job.script, _script_name(job), function, LIMITS, call)
+        demand_sandbox()
+        outcome = run_confined(job.script, _script_name(job), function, LIMITS, patience, call)
     broker.reraise()
     return verbs, broker, outcome
 
@@ -147,6 +151,10 @@ def _hint(text: str, script: bytes) -> str | None:
 def _script_name(job: NovaJob) -> str:
     """Return the script's name as errors show it: Lua cuts names off at 59 characters."""
     return escaped(job.script_name.removeprefix("./").encode("utf-8", "surrogateescape"))[:50] or "install.lua"
+
+
+def _patience() -> Patience:
+    return Patience(seconds=LIMITS.wait_seconds)
 
 
 def _no_verbs(*_args: Scalar) -> Answer:

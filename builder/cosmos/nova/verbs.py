@@ -7,14 +7,12 @@ something is made, the last component is never followed: what is there is replac
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from cosmos.canon import Json
 from cosmos.digest import Digest
-from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_NOVA_REPLY_BYTES
+from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_NOVA_REPLY_BYTES, MAX_NOVA_TEMPLATE_BYTES
 from cosmos.nova.arguments import MAX_ID, path_of
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
@@ -31,6 +29,7 @@ from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi
 
 Function: TypeAlias = Literal["install", "build"]
+Render: TypeAlias = Callable[[str, bytes, bytes], bytes]  # a template's name, its text, its variables: its result
 
 _NODES: dict[bytes, Kind] = {b"c": "char", b"b": "block", b"p": "fifo"}
 _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1  # of a device number on Linux
@@ -41,8 +40,9 @@ _UNSAFE_NAME = frozenset(b"=\0")
 class Verbs:
     """What a script can do. Methods raise `VerbError` (the script's error) or `BudgetError`; most leave an event."""
 
-    def __init__(self, job: NovaJob, function: Function, meter: Meter) -> None:
+    def __init__(self, job: NovaJob, function: Function, meter: Meter, render: Render) -> None:
         self._job = job
+        self._render = render
         self._meter = meter
         self._function = function
         self._seen: set[TreePath] = set()
@@ -122,12 +122,15 @@ class Verbs:
 
     def render(self, template: bytes, raw: bytes, variables: bytes) -> None:
         """Make a file of a template in the star's archive, filled in with `variables` (a JSON object)."""
-        if self._job.render is None:
-            raise VerbError("render() is not to be had here")
+        if len(variables) > MAX_NOVA_REPLY_BYTES:
+            raise VerbError(f"vars have {len(variables)} bytes, the limit is {MAX_NOVA_REPLY_BYTES}")
         found = self._source(template)
         if found.entry.kind != "file":
             raise VerbError(f"{found.shown} is {named(found.entry)}, not a file")
-        text = self._job.render(bytes(found.entry.content), _variables(variables))
+        if found.entry.size > MAX_NOVA_TEMPLATE_BYTES:
+            raise VerbError(f"{found.shown} has {found.entry.size} bytes, the limit is {MAX_NOVA_TEMPLATE_BYTES}")
+        self._meter.charge(found.entry.size // 512)
+        text = self._render(found.shown, bytes(found.entry.content), variables)
         place = self._put_text(raw, text, found.entry.mode)
         self._did("render", place, {"template": found.shown, **self._text_facts(place, text)})
 
@@ -251,6 +254,11 @@ class Verbs:
         return self._job.path_map(path) if path else path
 
     def _source(self, raw: bytes) -> Source:
+        if self._job.free == "any":
+            raise VerbError(
+                f"{escaped(raw)} is not to be had: a finish script has no archive",
+                hint="write() makes a file; templates of an image lie in its rootfs template",
+            )
         if self._function == "build":  # a build copies from what it has made so far
             self._sources = _sources(
                 {TreePath(path[6:]): entry for path, entry in self.root.own.items() if path.startswith(FILES + b"/")},
@@ -312,18 +320,6 @@ def _split(line: bytes) -> tuple[bytes, ...]:
             "there is no shell: a command in one string may hold plain words only", hint='write run{"make", "-j2"}'
         )
     return tuple(line.split())
-
-
-def _variables(data: bytes) -> Mapping[str, Json]:
-    if len(data) > MAX_NOVA_REPLY_BYTES:
-        raise VerbError(f"vars have {len(data)} bytes, the limit is {MAX_NOVA_REPLY_BYTES}")
-    try:
-        value: Json = json.loads(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise VerbError("vars hold text that is not UTF-8") from None
-    if not isinstance(value, dict):
-        raise VerbError("vars must be a table with names for keys")
-    return value
 
 
 __all__ = ["Function", "Scalar", "Verbs"]

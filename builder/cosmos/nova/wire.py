@@ -7,10 +7,13 @@ and values, each with a tag:
 
 | kind | from    | values |
 |------|---------|--------|
-| `J`  | trusted | what to do: "script", its text, its name, the function, the limits; or "probe", its questions |
-| `R`  | worker  | none: its locks are on, and nothing of the script is loaded yet |
+| `J`  | trusted | "script", seconds of processor time, its text, its name, the function, the limits; |
+|      |         | or "templates", the seconds; or "probe", the seconds, its questions |
+| `R`  | worker  | none: its locks are on, and nothing of script or template is loaded yet |
 | `C`  | worker  | a verb, then its arguments |
 | `A`  | trusted | the answer: true, false or nil; and a value |
+| `T`  | trusted | a template, and its variables as JSON |
+| `A`  | worker  | of templates: true, the text; or false, what is wrong, and in which line |
 | `O`  | worker  | how it ended, and why; the last message |
 
 A frame over its limit, an unknown kind or tag, a message that ends early or late: `BrokenProtocol`, and the worker is
@@ -29,7 +32,7 @@ from cosmos.nova.values import Scalar
 LENGTH: Final = struct.Struct(">I")
 _INTEGER: Final = struct.Struct(">q")
 _FLOAT: Final = struct.Struct(">d")
-JOB, READY, CALL, ANSWER, OUTCOME = b"J", b"R", b"C", b"A", b"O"
+JOB, READY, CALL, ANSWER, TEMPLATE, OUTCOME = b"J", b"R", b"C", b"A", b"T", b"O"
 
 
 class BrokenProtocol(Exception):

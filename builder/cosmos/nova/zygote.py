@@ -1,8 +1,9 @@
-"""The zygote: a small clean process that forks a worker for each script.
+"""The zygote: a small clean process that forks a worker for each script; a second one, for its templates.
 
 It holds nothing of the builder: either it is a fresh interpreter with an empty environment (`fresh`), or, in the
 single-file binary, which must not be started a second time because it would unpack itself again, a fork made before
-anything else was loaded, whose environment is wiped (`forked`). It loads Lua when the first worker is asked for.
+anything else was loaded, whose environment is wiped (`forked`). It loads Lua, or Jinja2, when the first worker is asked
+for.
 
 Talk: on `requests` (SOCK_SEQPACKET, one message a worker) come two descriptors, the worker's channel and a *control*
 socket. The zygote answers on the control socket once, when the worker has ended: its status, 4 bytes, signed (below
@@ -28,8 +29,9 @@ from typing import Final, NoReturn, TypeAlias
 Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")
 WORKER: Final = "cosmos.nova.worker"
+TEMPLATE_WORKER: Final = "cosmos.nova.template_worker"
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
-EARLY: Final[list[tuple[socket.socket, bytes]]] = []  # the zygote that was forked before all else, if one was
+EARLY: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +43,11 @@ class Worker:
     control: socket.socket
 
 
-def forked() -> tuple[socket.socket, bytes]:
-    """Fork the zygote from this process; return the socket for requests, and the secret that was planted in it.
+def forked(module: str = WORKER) -> tuple[socket.socket, bytes]:
+    """Fork a zygote from this process; return the socket for requests, and the secret that was planted in it.
 
-    `EARLY` keeps both for whoever runs the first script. For the single-file binary alone, first of all and before a
-    second thread is there.
+    `EARLY` keeps both for whoever asks for the first worker of `module`. For the single-file binary alone, first of all
+    and before a second thread is there.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     planted = b"%016x%016x" % (os.getpid(), time.monotonic_ns())
@@ -53,10 +55,10 @@ def forked() -> tuple[socket.socket, bytes]:
     if os.fork() == 0:
         ours.close()
         forget_environment()
-        serve(its.detach())
+        serve(its.detach(), module)
     del os.environb[PLANTED_NAME]
     its.close()
-    EARLY.append((ours, planted))
+    EARLY[module] = (ours, planted)
     return ours, planted
 
 
@@ -150,6 +152,10 @@ def _loaded(module: str) -> Work:
         from cosmos.nova.worker import work  # only now, and said so that whoever packs the program finds it
 
         return work
+    if module == TEMPLATE_WORKER:
+        from cosmos.nova.template_worker import work as template_work
+
+        return template_work
     named: Work = importlib.import_module(module).work
     return named
 

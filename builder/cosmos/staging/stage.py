@@ -25,7 +25,6 @@ from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.pack.treenames import demand_readable
-from cosmos.staging.render import render_text
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.tree.overlay import PathMap, hard_links_ordered, remapped
@@ -75,7 +74,6 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: G
                 path_map=ground.paths.mapped,
                 programs=ground.programs,
                 run_hint=ground.run_hint,
-                render=render_text,
                 free="own",
             )
         )

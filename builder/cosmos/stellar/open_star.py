@@ -20,7 +20,6 @@ from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.run import default_install, run_install
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star
-from cosmos.staging.render import render_text
 from cosmos.stellar.build_star import deb_sources
 from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
 from cosmos.tree.entry import Entry
@@ -55,7 +54,6 @@ class OpenStar:
             beside=self.beside,
             root=below,
             epoch=0,
-            render=render_text,
         )
         return run_install(job)
 

@@ -15,7 +15,6 @@ from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.on_disk import folder_entries
 from cosmos.nova.run import run_install
 from cosmos.nova.sources import FILES
-from cosmos.staging.render import render_text
 from cosmos.stellar.source_folder import bounded_bytes, moved_up
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped
@@ -66,7 +65,6 @@ class Bench:
                 root={},
                 own=self.root,
                 epoch=self.epoch,
-                render=render_text,
             )
         )
         made = tuple(_change(self.root, result))

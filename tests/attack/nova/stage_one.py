@@ -29,6 +29,65 @@ def entry(path: str, kind: Kind = "file", target: bytes = b"", content: bytes = 
     return Entry(path=TreePath.parse(path), kind=kind, mode=0o755, target=target, content=content)
 
 
+WAYS_OUT = (
+    "{{ ''.__class__.__mro__ }}",
+    "{{ ''['__class__'] }}",
+    "{{ ''|attr('__class__') }}",
+    "{{ ''|attr('format')|attr('__globals__') }}",
+    "{{ '{0.__class__.__mro__}'.format('') }}",  # CVE-2016-10745
+    "{{ '{x.__class__}'.format_map({'x': 1}) }}",  # CVE-2019-10906
+    "{% set f = '{0.__class__}'.format %}{{ f('') }}",
+    "{{ ['{0.__class__}'.format]|map('call')|list }}",  # CVE-2024-56326: kept, called by a filter
+    "{{ (''|attr('format'))|string }}",  # CVE-2025-27516: had by |attr
+    "{{ {'a': '{0.__class__}'}|map('attr', 'format')|first }}",
+    "{{ [''.join]|map(attribute='__self__')|first|upper }}",
+    "{{ self.__init__.__globals__ }}",
+    "{{ self._TemplateReference__context.environment }}",
+    "{{ cycler.__init__.__globals__.os }}",
+    "{{ joiner.__init__.__globals__ }}",
+    "{{ namespace.__init__.__globals__ }}",
+    "{{ range.__globals__ }}",
+    "{{ range._action }}",
+    "{{ dict.__base__.__subclasses__() }}",
+    "{% macro m() %}{% endmacro %}{{ m._func.__globals__ }}",
+    "{% for x in [1] %}{{ loop._iterator.gi_frame }}{% endfor %}",
+    "{{ x.environment }}",
+    "{{ ().count.__self__.__class__ }}",
+    "{{ config.items() }}",
+    "{{ get_flashed_messages.__globals__ }}",
+    "{{ [].append(1) }}",
+    "{{ dict().update(a=1) }}",
+)
+ROUND = "{% for i in range(99999) %}"
+TEMPLATES = {
+    "shows": "{% for key in vars %}{{ key }}={{ vars[key] }}\n{% endfor %}",
+    "loops": ROUND * 9 + "{% endfor %}" * 9,
+    "slow": ROUND + "{% endfor %}",
+    "power": "{{ 10 ** 10000000 }}",
+    "repeated": "{{ 'x' * 10 ** 9 }}",
+    "doubled": "{% set n = namespace(x='x') %}" + ROUND + "{% set n.x = n.x ~ n.x %}{% endfor %}",
+    "nested": "{% set n = namespace(x=1) %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+    "padded": "{{ '%0999999999d' % 1 }}",
+    "indented": "{{ ('\\n' * 100000)|indent(100000, blank=true) }}",
+    "long": ROUND + "{{ 'x' * 1000 }}{% endfor %}",
+    "tags": "{% set t = '<!--' * 500000 %}{% for i in range(9999) %}{{ t|striptags|length }}{% endfor %}",
+    "links": "{% set t = 'a.' * 500000 %}{% for i in range(9999) %}{{ t|urlize|length }}{% endfor %}",
+    "wrapped": "{% set t = 'a ' * 500000 %}{% for i in range(9999) %}{{ t|wordwrap(3)|length }}{% endfor %}",
+    "recursion": "{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}",
+    "deep": "{{ " + "[" * 100000 + "]" * 100000 + " }}",
+    "many": "{{1|d}}" * 149000,
+    "bare": "{{ 'x'.upper }}",
+    "set": "{{ ({'a': 1, 'b': 2, 'c': 3}.keys() - [])|join }}",
+    "lazy": "{{ ['a']|map('upper') }}",
+    "include": "{% include '/etc/passwd' %}",
+    "extends": "{% extends 'canary-of-the-host' %}",
+    "import": "{% import 'os' as os %}",
+    "lorem": "{{ lipsum() }}",
+    "random": "{{ [1, 2, 3]|random }}",
+    "do": "{% do x.append(1) %}",
+    "utf8": "\udcff",
+    **{f"out{number}": text for number, text in enumerate(WAYS_OUT)},
+}
 FILES = [
     entry("data", content=b"data"),
     entry("hard/file", content=b"x"),
@@ -37,15 +96,11 @@ FILES = [
     entry("evil-up", "symlink", target=b"../../../../../etc/passwd"),
     entry("evil-dir", "symlink", target=b"/etc"),
     entry("links/evil", "symlink", target=b"../../../../../../canary-of-the-host"),
-    entry("t", content=b"template"),
+    entry("t", content=b"template{{ text }}"),
+    *(entry(f"j/{name}", content=text.encode("utf-8", "surrogateescape")) for name, text in TEMPLATES.items()),
     *(entry(f"many/{number}", content=b"m" * 1000) for number in range(200)),
 ]
 ROOT = [entry("usr/lib", "dir"), entry("usr/lib/libdep.so", content=b"dep")]
-
-
-def render(template: bytes, variables: object) -> bytes:
-    """A template that shows what it was given."""
-    return template + json.dumps(variables, sort_keys=True).encode()
 
 
 def main(script_file: str, cpu_seconds: str) -> None:
@@ -63,7 +118,7 @@ def main(script_file: str, cpu_seconds: str) -> None:
     Verbs.log = log
     script = Path(script_file).read_bytes()
     job = NovaJob(star="attack", script_name="install.lua", script=BREACH.encode() + script, files=tree_of(FILES),
-                  root=tree_of(ROOT), epoch=0, render=render)  # fmt: skip
+                  root=tree_of(ROOT), epoch=0)  # fmt: skip
     began = time.perf_counter()
     problem, tree, receipt = None, [], b""
     try:

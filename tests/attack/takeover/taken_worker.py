@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 
-from cosmos.nova import worker
+from cosmos.nova import locked, worker
 from cosmos.nova.outcome import Outcome
 from cosmos.nova.wire import CALL, OUTCOME, frame
 
@@ -34,7 +34,7 @@ def syscall(number: int, *args: object) -> int:
 
 def raw(data: bytes) -> None:
     """Write bytes on the channel, whatever they are."""
-    worker._write(worker._channels[0], data)
+    locked.write(worker._channels[0], data)
 
 
 def taken_over(script: bytes, _name: str, _function: str, _start: object) -> Outcome:

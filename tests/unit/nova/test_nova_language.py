@@ -154,8 +154,8 @@ def test_a_script_may_catch_a_verbs_error(install):
         ("pcall(function() while true do end end) log('alive')", "instructions"),
         ("local s = 'x' while true do s = s .. s end", "memory"),
         ("pcall(function() local s = 'x' while true do s = s .. s end end) write('/alive', '')", "memory"),
-        ("while true do mkdir('/x') end", "it did "),
-        ("for i = 1, 1e6 do log('x') end", "logged more"),
+        ("while true do mkdir(('/x'):rep(50)) end", "it did "),
+        ("for i = 1, 1e6 do log(('x'):rep(200)) end", "logged more"),
         ("local s = ('x'):rep(2^20) for i = 1, 100 do write('/x', s) end", "wrote more"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import WorldFailed
 from cosmos.nova.job import RunOutcome
 from cosmos.treepath import TreePath
 
@@ -185,41 +185,6 @@ def test_write_makes_a_file_and_keeps_the_mode_of_its_own(install, lines):
         "file 0600 0:0 /a 2",
         "file 0644 0:0 /b b",
     ]
-
-
-def test_render_fills_in_a_template_of_the_star(install, entry, lines):
-    def render(template, variables):
-        assert variables == {"name": 'a"b\n', "n": 3, "on": True, "list": [1, "x", {"deep": "é"}], "empty": {}}
-        return template + b"!"
-
-    body = (
-        r'render("m.in", "/etc/motd", {name = "a\"b\n", n = 3, on = true, list = {1, "x", {deep = "é"}}, empty = {}})'
-    )
-    assert lines(install(body, files=[entry("m.in", content=b"hi", mode=0o600)], render=render)) == [
-        "file 0600 0:0 /etc/motd hi!"
-    ]
-
-
-def test_a_failing_template_is_the_scripts_failure(failure, entry):
-    def render(template, variables):
-        raise Malformed("m.in", "name is undefined", hint="declare it")
-
-    problem = failure('render("m.in", "/x")', files=[entry("m.in")], render=render)
-    assert str(problem) == "busybox: install.lua:1: render: m.in: name is undefined"
-    assert problem.hint == "declare it"
-
-
-@pytest.mark.parametrize(
-    "variables", ['"x"', "{1.5}", "{f = print}", '{a = "\\xff"}', "{1, 2, x = 3}", "{[1.5] = 2}", "{1}", "{[true] = 1}"]
-)
-def test_variables_that_no_template_can_take_are_refused(failure, entry, variables):
-    text = f'render("m", "/x", {variables})'
-    assert "render: " in str(failure(text, files=[entry("m")], render=lambda template, _: template))
-
-
-def test_a_table_of_variables_that_holds_itself_is_refused(failure, entry):
-    body = 'local t = {}; t.t = t; render("m", "/x", t)'
-    assert "more than 8 deep" in str(failure(body, files=[entry("m")], render=lambda template, _: template))
 
 
 def test_setcap_is_the_kernels_attribute(install):

@@ -1,0 +1,39 @@
+"""The untrusted side of `render`: the templates of one script, in a process as confined as the script's own.
+
+A template is its star's text, and a way out of Jinja2's sandbox has been found more than once (CVE-2024-56326,
+CVE-2025-27516): whoever finds the next one is in here, and can compute. This module has a zygote of its own, so that
+Jinja2 is loaded once, and not into the one from which scripts are forked.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import NoReturn
+
+from cosmos.nova import locked, templates
+from cosmos.nova.outcome import OUT_OF_MEMORY
+from cosmos.nova.values import Scalar
+from cosmos.nova.wire import ANSWER, TEMPLATE, frame, opened
+
+
+def work(channel: int) -> NoReturn:
+    """Render whatever template comes on `channel`, until nobody sends one."""
+    locked.work(channel, _serve)
+
+
+def _serve(channel: int, _job: tuple[Scalar, ...]) -> NoReturn:
+    while True:
+        _, (template, variables) = opened(locked.read(channel), TEMPLATE)
+        try:
+            locked.write(channel, frame(ANSWER, _answer(locked.text(template), locked.text(variables))))
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+        gc.collect()  # off by itself since the zygote; an error holds, in a circle, what its template had made
+
+
+def _answer(template: bytes, variables: bytes) -> tuple[Scalar, ...]:
+    try:
+        return True, templates.rendered(template, variables)
+    except templates.TemplateProblem as problem:
+        return False, problem.text.encode("utf-8", "backslashreplace"), problem.line
