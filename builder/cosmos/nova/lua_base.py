@@ -12,6 +12,13 @@ How a script is kept from running on:
 - `die` ends the script for good: `dead` is set, and `pcall` and the hook raise again whatever a script does about it;
 - no script code runs where hooks are off: finalizers (`__gc`) are refused, and `xpcall` calls its handler after
   unwinding.
+
+How a script is kept from seeing when Lua collects garbage, which may differ from run to run by how strings hash:
+
+- Lua collects in `make_room` and where an allocation fails, never by itself;
+- only a weak table would show it. `setmetatable` refuses `__mode`, which may be added to a metatable later: therefore
+  each metatable of the script has a *probe* here, a table with that metatable that holds garbage only. A probe that is
+  empty after a collection tells of weak tables, and ends the script before its next verb.
 """
 
 from __future__ import annotations
@@ -31,8 +38,8 @@ local floor, integer, number_kind = math.floor, math.tointeger, math.type
 local sethook, frame, metatable_of = debug.sethook, debug.getinfo, debug.getmetatable
 local clock, collect = os.clock, collectgarbage
 
--- Numbers and the order of strings must not depend on the builder's locale.
-for _, category in ipairs({"collate", "numeric"}) do
+-- Numbers, the order of strings and what `%q` escapes must not depend on the builder's locale.
+for _, category in ipairs({"collate", "ctype", "numeric"}) do
   if os.setlocale(nil, category) ~= "C" then os.setlocale("C", category) end
 end
 
@@ -64,13 +71,29 @@ end
 
 local OUT_OF_MEMORY = "it used more than " .. max_memory // 1048576 .. " MiB of memory"
 
+collect("stop")
+local probes = real_setmetatable({}, {__mode = "k"})  -- by metatable
+local witness = real_setmetatable({}, {__mode = "v"})  -- empty once Lua has collected
+
+local function check_probes()
+  if witness[1] then return end
+  for _, probe in real_next, probes do
+    if real_next(probe) == nil then die("it had a weak table when Lua collected garbage") end
+  end
+  witness[1] = {}
+end
+check_probes()
+
 -- Values cross from Python outside of Lua's own protection: there must be room for them beforehand. And a script
 -- that lives close to the limit would make Lua collect garbage at every allocation.
 local function make_room()
   if collect("count") * 1024 > max_memory - headroom then
     collect()
-    if collect("count") * 1024 > max_memory - headroom then die(OUT_OF_MEMORY) end
+    local kept = collect("count") * 1024 // 1
+    if kept > max_memory - headroom then die(OUT_OF_MEMORY) end
+    charge(kept // 32)  -- more than the time that it takes
   end
+  check_probes()
 end
 
 function tick()
@@ -178,6 +201,7 @@ function env.setmetatable(...)
     for _, name in ipairs({"__gc", "__mode"}) do
       if rawget(meta, name) ~= nil then fail("setmetatable: " .. name .. " is not to be had in a script") end
     end
+    if not probes[meta] then probes[meta] = real_setmetatable({[{}] = {}}, meta) end
   end
   return real_setmetatable(...)
 end

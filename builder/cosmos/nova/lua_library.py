@@ -169,12 +169,15 @@ local function conversions(form)
   end
 end
 
+local NAN = real_string.unpack("<d", "\0\0\0\0\0\0\xf8\x7f")  -- that of 0/0 has a sign on some processors
+
 function text_library.format(form, ...)
   form = want_text(form, 1, "format")
   local values = pack(...)
   for place, letter in ipairs(conversions(form)) do
     if letter == "p" then fail("format: %p is not to be had in a script: addresses differ from run to run") end
     if letter == "s" and place <= values.n then values[place] = tostring(values[place]) end
+    if values[place] ~= values[place] then values[place] = NAN end
   end
   return real_string.format(form, unpack(values, 1, values.n))
 end

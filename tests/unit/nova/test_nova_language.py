@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from lupa.lua54 import LuaRuntime
 
@@ -175,3 +178,67 @@ def test_real_bytecode_is_not_loaded_in_any_mode(install):
       end
       log(load("{text}") == nil, load(function() local t = "{text}" return t end) == nil)"""
     assert install(body).receipt.logs == ("true",) * 5 + ("true\ttrue",)
+
+
+GARBAGE = {
+    "in a loop": "for i = 1, 1e6 do local x = {i} end",
+    "in few instructions": "local s = ('x'):rep(10 << 20) s = s .. 'a' s = s .. 'b' s = s .. 'c' s = s .. 'd'",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("mode", ["k", "v", "kv"])
+def test_a_table_made_weak_later_never_shows_when_lua_collected(failure, garbage, mode):
+    body = f"""
+      local meta = {{}}
+      local t = setmetatable({{}}, meta)
+      t[1], t[{{}}], meta.__mode = {{}}, 1, "{mode}"
+      {garbage}
+      meta.__mode = nil
+      log(t[1] == nil)"""
+    assert "was stopped: it had a weak table when Lua collected garbage" in str(failure(body))
+
+
+def test_a_table_made_weak_later_keeps_what_it_holds_until_lua_collects(install):
+    body = """
+      local meta = {}
+      local t = setmetatable({}, meta)
+      t[1], meta.__mode = {}, "v"
+      for i = 1, 1e5 do local x = {i} end
+      log(t[1] ~= nil)"""
+    assert install(body).receipt.logs == ("true",)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_alone_ends_no_script(install, garbage):
+    body = f"""
+      local t = setmetatable({{}}, {{__mode = nil, __index = function() return 1 end}})
+      t[1] = {{}}
+      {garbage}
+      log(type(t[1]))"""
+    assert install(body).receipt.logs == ("table",)
+
+
+def test_a_script_close_to_the_memory_limit_pays_for_collecting_and_ends_by_count_not_by_time(failure):
+    body = "local keep = {} for i = 1, 1e9 do keep[i % 270000] = {i} end"
+    assert "it ran more than 100000000 instructions" in str(failure(body))
+
+
+def test_not_a_number_has_no_sign_of_the_processors(install):
+    body = """
+      for _, nan in ipairs{0/0, -(0/0)} do log(nan, ("%f %g %5.1f %a %s %d"):format(nan, nan, nan, nan, nan, 7)) end"""
+    assert install(body).receipt.logs == ("nan\tnan nan   nan nan nan 7",) * 2
+
+
+def test_no_category_of_the_locale_that_lua_looks_at_stays_the_builders():
+    code = """
+import locale
+for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC):
+    locale.setlocale(category, "C.UTF-8")
+from cosmos.nova.outcome import Limits
+from cosmos.nova.sandbox import prepared
+prepared(Limits(), print)
+print(*(locale.setlocale(category) for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "C C C\n"
