@@ -27,14 +27,14 @@ from typing import Final
 
 BASE: Final = r"""
 local call, max_instructions, max_cpu_seconds, max_memory, headroom, max_source = ...
-local STRIDE = 250
+local STRIDE, MAX_HANDLERS = 250, 10
 
 local assert, error, ipairs, type, select, tonumber = assert, error, ipairs, type, select, tonumber
 local rawequal, rawget, rawset, rawlen = rawequal, rawget, rawset, rawlen
 local getmetatable, real_setmetatable, real_next, real_pcall = getmetatable, setmetatable, next, pcall
 local real_tostring, real_load, real_string, real_table, real_math = tostring, load, string, table, math
 local byte, sub, char, join, pack, unpack = string.byte, string.sub, string.char, table.concat, table.pack, table.unpack
-local floor, integer, number_kind = math.floor, math.tointeger, math.type
+local find_plain, floor, integer, number_kind = string.find, math.floor, math.tointeger, math.type
 local sethook, frame, metatable_of = debug.sethook, debug.getinfo, debug.getmetatable
 local clock, collect = os.clock, collectgarbage
 
@@ -149,8 +149,18 @@ local function want_integer(value, place, name, default)
   return whole
 end
 
+-- As Lua's own, but that a line of the sandbox's is no place, as one of C's is none.
+local function script_error(message, level)
+  level = want_integer(level, 2, "error", 1)
+  local at = level > 0 and frame(level + 1, "S")
+  if not at or at.source == "=nova" then error(message, 0) end
+  error(message, level + 1)
+end
+
 -- Tables, functions and userdata have addresses; their text must not.
-local function tostring(value)
+local function tostring(...)
+  if select("#", ...) == 0 then bad(1, "tostring", "value expected") end
+  local value = ...
   local kind = type(value)
   if kind == "string" then return value end
   local meta = kind ~= "number" and metatable_of(value)
@@ -180,14 +190,35 @@ local function settle(ok, ...)
   return ok, ...
 end
 
+local function answered_as(name, ok, ...)
+  if ok then return ... end
+  local problem = ...
+  local first, last = find_plain(problem, "'?'", 1, true)  -- C was called by pcall, and has no name for itself
+  if first then problem = sub(problem, 1, first) .. name .. sub(problem, last) end
+  fail(problem)
+end
+
+-- `action`, a function of C, whose errors name the script's line, and it by `name`.
+local function named(name, action)
+  return function(...) return answered_as(name, settle(real_pcall(action, ...))) end
+end
+
+local set_metatable = named("setmetatable", real_setmetatable)
+
 function env.pcall(...)
   if select("#", ...) == 0 then bad(1, "pcall", "value expected") end
   return settle(real_pcall(...))
 end
 
+-- As in Lua, a handler that fails is called again with its own error; but not as often.
 local function handled(handler, ok, ...)
   if ok then return true, ... end
-  return false, handler(...)
+  local answers = pack(true, ...)
+  for _ = 1, MAX_HANDLERS do
+    answers = pack(settle(real_pcall(handler, answers[2])))
+    if answers[1] then return false, unpack(answers, 2, answers.n) end
+  end
+  return false, "error in error handling"
 end
 
 function env.xpcall(action, handler, ...)
@@ -203,7 +234,7 @@ function env.setmetatable(...)
     end
     if not probes[meta] then probes[meta] = real_setmetatable({[{}] = {}}, meta) end
   end
-  return real_setmetatable(...)
+  return set_metatable(...)
 end
 
 function env.load(...)
@@ -211,7 +242,8 @@ function env.load(...)
   if type(chunk) == "function" then
     local pieces, size = {}, 0
     while true do
-      local piece = chunk()
+      local ok, piece = settle(real_pcall(chunk))
+      if not ok then return nil, piece end
       if piece == nil or piece == "" then break end
       if type(piece) ~= "string" then return nil, "reader function must return a string" end
       size = size + #piece
@@ -234,7 +266,8 @@ function env.load(...)
 end
 
 -- C functions whose time grows with the text that they are given, paid for by its length.
-local function paid(action)
+local function paid(name, action)
+  action = named(name, action)
   return function(...)
     local size = 0
     for place = 1, 2 do
@@ -247,8 +280,8 @@ local function paid(action)
 end
 
 for name, value in real_next, {
-  assert = assert, error = error, ipairs = ipairs, type = type, select = select, tonumber = paid(tonumber),
-  tostring = tostring, rawequal = rawequal, rawget = rawget, rawset = rawset, rawlen = rawlen,
-  getmetatable = getmetatable, _VERSION = _VERSION, _G = env,
+  assert = assert, error = script_error, ipairs = ipairs, type = type, select = select,
+  tonumber = paid("tonumber", tonumber), tostring = tostring, rawequal = rawequal, rawget = rawget, rawset = rawset,
+  rawlen = rawlen, getmetatable = getmetatable, _VERSION = _VERSION, _G = env,
 } do env[name] = value end
 """

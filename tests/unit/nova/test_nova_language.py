@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -130,10 +131,52 @@ def test_sorting_is_stable_and_takes_any_comparison(install):
         ("\nmkdir(5)", "install.lua:2: mkdir: argument 1 must be a string"),
         ("\nlocal function f() mkdir('..') end\nf()", "install.lua:2: mkdir: '..': has the component '..'"),
         ("error('\\27[2J')", "install.lua:1: \\x1b[2J"),
+        ("\nlog(('%d'):format('x'))", "install.lua:2: bad argument #2 to 'format' (number expected, got string)"),
+        ("\nlog(tonumber({}, 10))", "install.lua:2: bad argument #1 to 'tonumber' (string expected, got table)"),
+        ("\nlog(utf8.len({}))", "install.lua:2: bad argument #1 to 'len' (string expected, got table)"),
+        ("\nlog(utf8.codepoint('\\xff'))", "install.lua:2: invalid UTF-8 code"),
+        ("\nlog(tostring())", "install.lua:2: bad argument #1 to 'tostring' (value expected)"),
+        ("\nsetmetatable(1, {})", "install.lua:2: bad argument #1 to 'setmetatable' (table expected, got number)"),
+        ("\ntable.sort({1, 'x'})", "install.lua:2: attempt to compare string with number"),
+        ("\ntable.sort({2, 1}, function() error({}) end)", "install.lua: an error that is a table"),
+        ("\ntable.unpack()", "install.lua:2: bad argument #1 to 'unpack' (table expected, got no value)"),
+        ("\nlog(table.concat({{}}))", "install.lua:2: invalid value (table) at index 1 in table for 'concat'"),
+        ("\ntable.insert(setmetatable({}, {__len = log}), 1)", "install.lua:2: object length is not an integer"),
     ],
 )
 def test_an_error_names_star_script_and_line(failure, body, problem):
     assert str(failure(body)) == f"busybox: {problem}"
+
+
+def test_an_error_of_any_level_names_no_line_of_the_sandbox(install):
+    body = """
+      for level = 0, 9 do
+        local _, problem = pcall(table.sort, {1, 2}, function() error("mine", level) end)
+        log(problem)
+      end"""
+    assert {re.sub(r"^install\.lua:\d+: ", "", line) for line in install(body).receipt.logs} == {"mine"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "answer"),
+    [
+        ("xpcall(error, error)", "false\terror in error handling"),
+        (
+            "xpcall(error, function(m) if m == 'twice' then return 'well' end error('twice', 0) end, 'once')",
+            "false\twell",
+        ),
+        ("load(function() error('mine', 0) end)", "nil\tmine"),
+        ("select('#', pairs({})), select(3, pairs({}))", "3\tnil"),
+        ("select(2, pairs(string)) == string", "true"),
+    ],
+)
+def test_what_can_fail_fails_as_in_lua(install, expression, answer):
+    assert install(f"log({expression})").receipt.logs == (answer,)
+
+
+def test_a_handler_that_always_fails_does_not_run_for_ever(install):
+    body = "local n = 0; xpcall(error, function() n = n + 1 error() end) log(n)"
+    assert install(body).receipt.logs == ("10",)
 
 
 def test_a_syntax_error_names_its_line(script):
