@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from cosmos.nova.broker import SIGNATURES
 
 CORPUS = Path(__file__).parent / "nova"
 SCRIPTS = sorted(CORPUS.glob("*.lua"))
@@ -31,13 +35,15 @@ ENDINGS = {
 
 
 def attack(
-    script: Path, folder: Path, prepare: Callable[[], object] | None = None, **environment: str
+    script: Path, folder: Path, prepare: Callable[[], object] | None = None, user: str = "", **environment: str
 ) -> dict[str, object]:
-    """Run one script in a process of its own, which does `prepare` first; a hang or a crash fails the test."""
+    """Run one script in a process of its own, which does `prepare` first, and becomes `user`; a hang or a crash fails
+    the test.
+    """
     (folder / "canary-of-the-host").write_text(SECRET)
     env = {**os.environ, "COSMOS_TEST_SECRET": SECRET, **environment}
     done = subprocess.run(
-        [sys.executable, str(CORPUS / "stage_one.py"), str(script), str(CPU_SECONDS)],
+        [sys.executable, str(CORPUS / "stage_one.py"), str(script), str(CPU_SECONDS), user],
         cwd=folder, env=env, preexec_fn=prepare, capture_output=True, timeout=WALL_SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"crashed: {done.stderr.decode()[-2000:]}"
@@ -70,18 +76,75 @@ def test_a_breach_would_be_seen(tmp_path):
     assert attack(script, folder)["breaches"] == ["BREACH: seen"]
 
 
-@pytest.mark.parametrize(
-    "script", ["path-03-links-out", "lang-04-string-metatable", "path-07-nul-and-bytes", "render-01-shows"]
-)
-def test_one_script_gives_one_receipt_whatever_the_builder_is_like(script, tmp_path):
+BUILDERS = [
+    {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8"},
+    {"PYTHONHASHSEED": "4711", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/nowhere", "COLUMNS": "40"},
+    {"PYTHONHASHSEED": "random", "TZ": "America/New_York", "LC_ALL": "tr_TR.UTF-8", "LANG": "de_DE"},
+]
+SAME = [script for script in SCRIPTS if script.stem.startswith("same-")]
+SAME_AS_WELL = ["dos-18-garbage-at-the-limit", "lang-04-string-metatable", "lang-12-addresses",
+                "lang-13-deep-recursion", "lang-43-weak-later", "path-03-links-out", "path-07-nul-and-bytes",
+                "path-12-globs", "render-01-shows"]  # fmt: skip
+
+
+def other_users() -> list[str]:
+    """Return the users that a builder is in turn: itself, and where it is root two others."""
+    mapped = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    others = [user for user in (4711, 65534) if any(int(at) <= user < int(at) + int(size) for at, _, size in mapped)]
+    if os.geteuid() != 0 or len(others) < 2:
+        warnings.warn("this is not root: the user is the same in all runs, all else differs", stacklevel=2)
+        return ["", "", ""]
+    return ["", *map(str, others)]
+
+
+def unlike(place: int) -> Callable[[], object]:
+    """Return what makes a process unlike those of other places: umask, processors, size of its stack."""
+
+    def prepare() -> None:
+        processors = sorted(os.sched_getaffinity(0))
+        os.umask([0o022, 0o077, 0o000][place])
+        os.sched_setaffinity(0, [processors, processors[:1], processors[-1:]][place])
+        resource.setrlimit(resource.RLIMIT_STACK, ([8, 2, 64][place] << 20, resource.RLIM_INFINITY))
+
+    return prepare
+
+
+def outcomes(script: Path, tmp_path: Path) -> list[dict[str, object]]:
+    """Return what came of one script under each of the builders."""
     results = []
-    other = {"PYTHONHASHSEED": "4711", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/nowhere"}
-    for place, (environment, prepare) in enumerate(
-        [({"PYTHONHASHSEED": "0"}, None), (other, lambda: (os.umask(0o077), os.sched_setaffinity(0, {0})))]
-    ):
-        folder = tmp_path / f"cwd{place}"
+    for place, (environment, user) in enumerate(zip(BUILDERS, other_users(), strict=True)):
+        folder = tmp_path / ("cwd" * (place + 1))
         folder.mkdir()
-        result = attack(CORPUS / f"{script}.lua", folder, prepare, **environment)
-        results.append((result["problem"], result["made"], result["receipt"]))
-    assert results[0] == results[1]
-    assert results[0][2]
+        result = attack(script, folder, unlike(place), user, **environment)
+        assert result.pop("user") == int(user or os.geteuid())
+        del result["seconds"]
+        results.append(result)
+    return results
+
+
+@pytest.mark.objective("SO-24")
+@pytest.mark.parametrize("script", [*SAME, *(CORPUS / f"{name}.lua" for name in SAME_AS_WELL)], ids=lambda s: s.stem)
+def test_one_script_gives_one_receipt_and_one_layer_whatever_the_builder_is_like(script, tmp_path):
+    first, *others = outcomes(script, tmp_path)
+    assert (first["problem"] is None) == bool(first["receipt"])
+    assert script not in SAME or first["made"]
+    for other in others:
+        assert other == first
+
+
+def test_every_verb_is_in_what_is_compared(tmp_path):
+    result = attack(CORPUS / "same-01-every-verb.lua", tmp_path)
+    events = json.loads(str(result["receipt"]))["events"]
+    verbs = {verb.decode() for verb in SIGNATURES}
+    assert {event["do"] for event in events} == verbs - {"exists", "env"} | {"read"}
+    assert [event["env"] for event in events if event["do"] == "run"] == [{"CFLAGS": "-O2"}] * 2
+
+
+def test_a_layer_that_differs_by_one_byte_would_be_seen(tmp_path):
+    layers = set()
+    for place, mode in enumerate(("0644", "0640", "0640")):
+        script, folder = tmp_path / f"{place}.lua", tmp_path / f"{place}"
+        script.write_text(f"function install() write('/x', 'x', '{mode}') end")
+        folder.mkdir()
+        layers.add(attack(script, folder)["layer"])
+    assert len(layers) == 2

@@ -12,6 +12,13 @@ How a script is kept from running on:
 - `die` ends the script for good: `dead` is set, and `pcall` and the hook raise again whatever a script does about it;
 - no script code runs where hooks are off: finalizers (`__gc`) are refused, and `xpcall` calls its handler after
   unwinding.
+
+How a script is kept from seeing when Lua collects garbage, which may differ from run to run by how strings hash:
+
+- Lua collects in `make_room` and where an allocation fails, never by itself;
+- only a weak table would show it. `setmetatable` refuses `__mode`, which may be added to a metatable later: therefore
+  each metatable of the script has a *probe* here, a table with that metatable that holds garbage only. A probe that is
+  empty after a collection tells of weak tables, and ends the script before its next verb.
 """
 
 from __future__ import annotations
@@ -20,19 +27,19 @@ from typing import Final
 
 BASE: Final = r"""
 local call, max_instructions, max_cpu_seconds, max_memory, headroom, max_source = ...
-local STRIDE = 250
+local STRIDE, MAX_HANDLERS = 250, 10
 
 local assert, error, ipairs, type, select, tonumber = assert, error, ipairs, type, select, tonumber
 local rawequal, rawget, rawset, rawlen = rawequal, rawget, rawset, rawlen
 local getmetatable, real_setmetatable, real_next, real_pcall = getmetatable, setmetatable, next, pcall
 local real_tostring, real_load, real_string, real_table, real_math = tostring, load, string, table, math
 local byte, sub, char, join, pack, unpack = string.byte, string.sub, string.char, table.concat, table.pack, table.unpack
-local floor, integer, number_kind = math.floor, math.tointeger, math.type
+local find_plain, floor, integer, number_kind = string.find, math.floor, math.tointeger, math.type
 local sethook, frame, metatable_of = debug.sethook, debug.getinfo, debug.getmetatable
 local clock, collect = os.clock, collectgarbage
 
--- Numbers and the order of strings must not depend on the builder's locale.
-for _, category in ipairs({"collate", "numeric"}) do
+-- Numbers, the order of strings and what `%q` escapes must not depend on the builder's locale.
+for _, category in ipairs({"collate", "ctype", "numeric"}) do
   if os.setlocale(nil, category) ~= "C" then os.setlocale("C", category) end
 end
 
@@ -64,13 +71,29 @@ end
 
 local OUT_OF_MEMORY = "it used more than " .. max_memory // 1048576 .. " MiB of memory"
 
+collect("stop")
+local probes = real_setmetatable({}, {__mode = "k"})  -- by metatable
+local witness = real_setmetatable({}, {__mode = "v"})  -- empty once Lua has collected
+
+local function check_probes()
+  if witness[1] then return end
+  for _, probe in real_next, probes do
+    if real_next(probe) == nil then die("it had a weak table when Lua collected garbage") end
+  end
+  witness[1] = {}
+end
+check_probes()
+
 -- Values cross from Python outside of Lua's own protection: there must be room for them beforehand. And a script
 -- that lives close to the limit would make Lua collect garbage at every allocation.
 local function make_room()
   if collect("count") * 1024 > max_memory - headroom then
     collect()
-    if collect("count") * 1024 > max_memory - headroom then die(OUT_OF_MEMORY) end
+    local kept = collect("count") * 1024 // 1
+    if kept > max_memory - headroom then die(OUT_OF_MEMORY) end
+    charge(kept // 32)  -- more than the time that it takes
   end
+  check_probes()
 end
 
 function tick()
@@ -126,8 +149,18 @@ local function want_integer(value, place, name, default)
   return whole
 end
 
+-- As Lua's own, but that a line of the sandbox's is no place, as one of C's is none.
+local function script_error(message, level)
+  level = want_integer(level, 2, "error", 1)
+  local at = level > 0 and frame(level + 1, "S")
+  if not at or at.source == "=nova" then error(message, 0) end
+  error(message, level + 1)
+end
+
 -- Tables, functions and userdata have addresses; their text must not.
-local function tostring(value)
+local function tostring(...)
+  if select("#", ...) == 0 then bad(1, "tostring", "value expected") end
+  local value = ...
   local kind = type(value)
   if kind == "string" then return value end
   local meta = kind ~= "number" and metatable_of(value)
@@ -157,14 +190,35 @@ local function settle(ok, ...)
   return ok, ...
 end
 
+local function answered_as(name, ok, ...)
+  if ok then return ... end
+  local problem = ...
+  local first, last = find_plain(problem, "'?'", 1, true)  -- C was called by pcall, and has no name for itself
+  if first then problem = sub(problem, 1, first) .. name .. sub(problem, last) end
+  fail(problem)
+end
+
+-- `action`, a function of C, whose errors name the script's line, and it by `name`.
+local function named(name, action)
+  return function(...) return answered_as(name, settle(real_pcall(action, ...))) end
+end
+
+local set_metatable = named("setmetatable", real_setmetatable)
+
 function env.pcall(...)
   if select("#", ...) == 0 then bad(1, "pcall", "value expected") end
   return settle(real_pcall(...))
 end
 
+-- As in Lua, a handler that fails is called again with its own error; but not as often.
 local function handled(handler, ok, ...)
   if ok then return true, ... end
-  return false, handler(...)
+  local answers = pack(true, ...)
+  for _ = 1, MAX_HANDLERS do
+    answers = pack(settle(real_pcall(handler, answers[2])))
+    if answers[1] then return false, unpack(answers, 2, answers.n) end
+  end
+  return false, "error in error handling"
 end
 
 function env.xpcall(action, handler, ...)
@@ -178,8 +232,9 @@ function env.setmetatable(...)
     for _, name in ipairs({"__gc", "__mode"}) do
       if rawget(meta, name) ~= nil then fail("setmetatable: " .. name .. " is not to be had in a script") end
     end
+    if not probes[meta] then probes[meta] = real_setmetatable({[{}] = {}}, meta) end
   end
-  return real_setmetatable(...)
+  return set_metatable(...)
 end
 
 function env.load(...)
@@ -187,7 +242,8 @@ function env.load(...)
   if type(chunk) == "function" then
     local pieces, size = {}, 0
     while true do
-      local piece = chunk()
+      local ok, piece = settle(real_pcall(chunk))
+      if not ok then return nil, piece end
       if piece == nil or piece == "" then break end
       if type(piece) ~= "string" then return nil, "reader function must return a string" end
       size = size + #piece
@@ -210,7 +266,8 @@ function env.load(...)
 end
 
 -- C functions whose time grows with the text that they are given, paid for by its length.
-local function paid(action)
+local function paid(name, action)
+  action = named(name, action)
   return function(...)
     local size = 0
     for place = 1, 2 do
@@ -223,8 +280,8 @@ local function paid(action)
 end
 
 for name, value in real_next, {
-  assert = assert, error = error, ipairs = ipairs, type = type, select = select, tonumber = paid(tonumber),
-  tostring = tostring, rawequal = rawequal, rawget = rawget, rawset = rawset, rawlen = rawlen,
-  getmetatable = getmetatable, _VERSION = _VERSION, _G = env,
+  assert = assert, error = script_error, ipairs = ipairs, type = type, select = select,
+  tonumber = paid("tonumber", tonumber), tostring = tostring, rawequal = rawequal, rawget = rawget, rawset = rawset,
+  rawlen = rawlen, getmetatable = getmetatable, _VERSION = _VERSION, _G = env,
 } do env[name] = value end
 """

@@ -85,7 +85,7 @@ function env.pairs(t)
     local step, state, first = method(t)
     return step, state, first
   end
-  return ordered_pairs(want_table(t, 1, "pairs"), "pairs")
+  return ordered_pairs(want_table(t, 1, "pairs"), "pairs"), t, nil
 end
 
 local function comes_before(left, right)
@@ -115,10 +115,11 @@ local MAX_TEXT = max_memory // 2
 
 local text_library = {
   find = patterns.find, match = patterns.match, gmatch = patterns.gmatch, gsub = patterns.gsub,
-  byte = real_string.byte, char = real_string.char, len = real_string.len, reverse = paid(real_string.reverse),
-  sub = real_string.sub, pack = paid(real_string.pack), packsize = paid(real_string.packsize),
-  unpack = paid(real_string.unpack),
+  byte = real_string.byte, char = real_string.char, len = real_string.len, sub = real_string.sub,
 }
+for _, name in ipairs({"pack", "packsize", "reverse", "unpack"}) do
+  text_library[name] = paid(name, real_string[name])
+end
 
 function text_library.rep(text, times, between)
   text, times = want_text(text, 1, "rep"), want_integer(times, 2, "rep")
@@ -169,22 +170,31 @@ local function conversions(form)
   end
 end
 
+local NAN = real_string.unpack("<d", "\0\0\0\0\0\0\xf8\x7f")  -- that of 0/0 has a sign on some processors
+
+local format = named("format", real_string.format)
+
 function text_library.format(form, ...)
   form = want_text(form, 1, "format")
   local values = pack(...)
   for place, letter in ipairs(conversions(form)) do
     if letter == "p" then fail("format: %p is not to be had in a script: addresses differ from run to run") end
     if letter == "s" and place <= values.n then values[place] = tostring(values[place]) end
+    if values[place] ~= values[place] then values[place] = NAN end
   end
-  return real_string.format(form, unpack(values, 1, values.n))
+  return format(form, unpack(values, 1, values.n))
 end
 env.string = text_library
 
 local list_library = {pack = pack}
 
+local function length(list)
+  return integer(#list) or fail("object length is not an integer")
+end
+
 function list_library.insert(list, ...)
   want_table(list, 1, "insert")
-  local size, given = #list + 1, select("#", ...)
+  local size, given = length(list) + 1, select("#", ...)
   if given == 1 then
     list[size] = (...)
   elseif given == 2 then
@@ -200,7 +210,7 @@ end
 
 function list_library.remove(list, ...)
   want_table(list, 1, "remove")
-  local size = #list
+  local size = length(list)
   local place = want_integer((...), 2, "remove", size)
   if place ~= size and (place < 1 or place > size + 1) then bad(2, "remove", "position out of bounds") end
   local value = list[place]
@@ -213,12 +223,12 @@ function list_library.concat(list, between, first, last)
   want_table(list, 1, "concat")
   between = between == nil and "" or want_text(between, 2, "concat")
   first = want_integer(first, 3, "concat", 1)
-  last = last == nil and #list or want_integer(last, 4, "concat")
+  last = last == nil and length(list) or want_integer(last, 4, "concat")
   local pieces, count = {}, 0
   for place = first, last do
     local piece = list[place]
     if type(piece) ~= "string" and type(piece) ~= "number" then
-      fail("invalid value (at index " .. place .. ") in table for 'concat'")
+      fail("invalid value (" .. type(piece) .. ") at index " .. place .. " in table for 'concat'")
     end
     count = count + 1
     pieces[count] = piece
@@ -227,8 +237,9 @@ function list_library.concat(list, between, first, last)
 end
 
 function list_library.unpack(list, first, last)
+  if list == nil then bad(1, "unpack", "table expected, got no value") end
   first = want_integer(first, 2, "unpack", 1)
-  last = last == nil and #list or want_integer(last, 3, "unpack")
+  last = last == nil and length(list) or want_integer(last, 3, "unpack")
   if last - first >= 65536 or (first < last and last - first < 0) then fail("too many results to unpack") end
   if last > first then charge((last - first) // 4) end
   return unpack(list, first, last)
@@ -250,15 +261,24 @@ function list_library.move(from, first, last, place, to)
   return to
 end
 
+-- What the sandbox's own Lua cannot compare is an error of the script's line.
+local function sorted(ok, ...)
+  if ok then return ... end
+  local problem = ...
+  local _, last = find_plain(type(problem) == "string" and problem or "", "^nova:%d+: ")
+  if last then fail(sub(problem, last + 1)) end
+  error(problem, 0)
+end
+
 function list_library.sort(list, before)
   want_table(list, 1, "sort")
   if before ~= nil and type(before) ~= "function" then
     bad(2, "sort", "function expected, got " .. type(before))
   end
-  local size, values = #list, {}
+  local size, values = length(list), {}
   if size >= 2147483647 then bad(1, "sort", "array too big") end
   for place = 1, size do values[place] = list[place] end
-  values = sort_list(values, size, before or less)
+  values = sorted(settle(real_pcall(sort_list, values, size, before or less)))
   for place = 1, size do list[place] = values[place] end
 end
 env.table = list_library
@@ -270,7 +290,7 @@ for _, name in ipairs({
 }) do
   env.math[name] = real_math[name]
 end
-for _, name in ipairs({"codepoint", "codes", "len", "offset"}) do env.utf8[name] = paid(utf8[name]) end
+for _, name in ipairs({"codepoint", "codes", "len", "offset"}) do env.utf8[name] = paid(name, utf8[name]) end
 env.utf8.char, env.utf8.charpattern = utf8.char, utf8.charpattern
 
 local texts = metatable_of("")

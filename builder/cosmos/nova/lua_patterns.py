@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 PATTERNS: Final = r"""
-local find_plain, patterns = string.find, {}
+local patterns = {}
 
 do
   local ESCAPE, CARET, DOLLAR, OPEN, CLOSE, SET, SET_END, DOT = 37, 94, 36, 40, 41, 91, 93, 46

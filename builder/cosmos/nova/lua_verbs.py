@@ -149,6 +149,7 @@ function start(source, script_name, name)
     if type(found) ~= "function" then stage = "missing" error(type(found), 0) end
     found()
   end)
+  real_pcall(check_probes)  -- how it ended may tell, too
   sethook()
   if dead then return "over", dead end
   if ok then return "done", "" end

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
 import pytest
 from lupa.lua54 import LuaRuntime
 
@@ -127,10 +131,53 @@ def test_sorting_is_stable_and_takes_any_comparison(install):
         ("\nmkdir(5)", "install.lua:2: mkdir: argument 1 must be a string"),
         ("\nlocal function f() mkdir('..') end\nf()", "install.lua:2: mkdir: '..': has the component '..'"),
         ("error('\\27[2J')", "install.lua:1: \\x1b[2J"),
+        ("\nlog(('%d'):format('x'))", "install.lua:2: bad argument #2 to 'format' (number expected, got string)"),
+        ("\nlog(tonumber({}, 10))", "install.lua:2: bad argument #1 to 'tonumber' (string expected, got table)"),
+        ("\nlog(utf8.len({}))", "install.lua:2: bad argument #1 to 'len' (string expected, got table)"),
+        ("\nlog(utf8.codepoint('\\xff'))", "install.lua:2: invalid UTF-8 code"),
+        ("\nlog(tostring())", "install.lua:2: bad argument #1 to 'tostring' (value expected)"),
+        ("\nsetmetatable(1, {})", "install.lua:2: bad argument #1 to 'setmetatable' (table expected, got number)"),
+        ("\ntable.sort({1, 'x'})", "install.lua:2: attempt to compare string with number"),
+        ("\ntable.sort({2, 1}, function() error({}) end)", "install.lua: an error that is a table"),
+        ("\ntable.unpack()", "install.lua:2: bad argument #1 to 'unpack' (table expected, got no value)"),
+        ("\nlog(table.concat({{}}))", "install.lua:2: invalid value (table) at index 1 in table for 'concat'"),
+        ("\ntable.insert(setmetatable({}, {__len = log}), 1)", "install.lua:2: object length is not an integer"),
     ],
 )
 def test_an_error_names_star_script_and_line(failure, body, problem):
     assert str(failure(body)) == f"busybox: {problem}"
+
+
+def test_an_error_of_any_level_names_no_line_of_the_sandbox(install):
+    body = """
+      for level = 0, 9 do
+        local function mine() error("mine", level) end
+        log((select(2, pcall(table.sort, {1, 2}, mine))))
+        log((select(2, pcall(string.gsub, "x", "x", mine))))
+      end"""
+    assert {re.sub(r"^install\.lua:\d+: ", "", line) for line in install(body).receipt.logs} == {"mine"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "answer"),
+    [
+        ("xpcall(error, error)", "false\terror in error handling"),
+        (
+            "xpcall(error, function(m) if m == 'twice' then return 'well' end error('twice', 0) end, 'once')",
+            "false\twell",
+        ),
+        ("load(function() error('mine', 0) end)", "nil\tmine"),
+        ("select('#', pairs({})), select(3, pairs({}))", "3\tnil"),
+        ("select(2, pairs(string)) == string", "true"),
+    ],
+)
+def test_what_can_fail_fails_as_in_lua(install, expression, answer):
+    assert install(f"log({expression})").receipt.logs == (answer,)
+
+
+def test_a_handler_that_always_fails_does_not_run_for_ever(install):
+    body = "local n = 0; xpcall(error, function() n = n + 1 error() end) log(n)"
+    assert install(body).receipt.logs == ("10",)
 
 
 def test_a_syntax_error_names_its_line(script):
@@ -175,3 +222,77 @@ def test_real_bytecode_is_not_loaded_in_any_mode(install):
       end
       log(load("{text}") == nil, load(function() local t = "{text}" return t end) == nil)"""
     assert install(body).receipt.logs == ("true",) * 5 + ("true\ttrue",)
+
+
+GARBAGE = {
+    "in a loop": "for i = 1, 1e6 do local x = {i} end",
+    "in few instructions": "local s = ('x'):rep(10 << 20) s = s .. 'a' s = s .. 'b' s = s .. 'c' s = s .. 'd'",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("mode", ["k", "v", "kv"])
+def test_a_table_made_weak_later_never_shows_when_lua_collected(failure, garbage, mode):
+    body = f"""
+      local meta = {{}}
+      local t = setmetatable({{}}, meta)
+      t[1], t[{{}}], meta.__mode = {{}}, 1, "{mode}"
+      {garbage}
+      meta.__mode = nil
+      log(t[1] == nil)"""
+    assert "was stopped: it had a weak table when Lua collected garbage" in str(failure(body))
+
+
+def test_nor_does_the_way_in_which_the_script_ends_show_it(failure):
+    body = f"""
+      local meta = {{}}
+      local t = setmetatable({{}}, meta)
+      t[1], meta.__mode = {{}}, "v"
+      {GARBAGE["in few instructions"]}
+      error(t[1] == nil and "collected" or "not collected")"""
+    assert "was stopped: it had a weak table when Lua collected garbage" in str(failure(body))
+
+
+def test_a_table_made_weak_later_keeps_what_it_holds_until_lua_collects(install):
+    body = """
+      local meta = {}
+      local t = setmetatable({}, meta)
+      t[1], meta.__mode = {}, "v"
+      for i = 1, 1e5 do local x = {i} end
+      log(t[1] ~= nil)"""
+    assert install(body).receipt.logs == ("true",)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_alone_ends_no_script(install, garbage):
+    body = f"""
+      local t = setmetatable({{}}, {{__mode = nil, __index = function() return 1 end}})
+      t[1] = {{}}
+      {garbage}
+      log(type(t[1]))"""
+    assert install(body).receipt.logs == ("table",)
+
+
+def test_a_script_close_to_the_memory_limit_pays_for_collecting_and_ends_by_count_not_by_time(failure):
+    body = "local keep = {} for i = 1, 1e9 do keep[i % 280000] = {i} end"
+    assert "it ran more than 100000000 instructions" in str(failure(body))
+
+
+def test_not_a_number_has_no_sign_of_the_processors(install):
+    body = """
+      for _, nan in ipairs{0/0, -(0/0)} do log(nan, ("%f %g %5.1f %a %s %d"):format(nan, nan, nan, nan, nan, 7)) end"""
+    assert install(body).receipt.logs == ("nan\tnan nan   nan nan nan 7",) * 2
+
+
+def test_no_category_of_the_locale_that_lua_looks_at_stays_the_builders():
+    code = """
+import locale
+for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC):
+    locale.setlocale(category, "C.UTF-8")
+from cosmos.nova.outcome import Limits
+from cosmos.nova.sandbox import prepared
+prepared(Limits(), print)
+print(*(locale.setlocale(category) for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "C C C\n"
