@@ -22,7 +22,7 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
-from cosmos.nova.bubble import Bubble, star_tools
+from cosmos.nova.bubble import Bubble, star_tools, tools_digest
 from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
@@ -142,13 +142,27 @@ class Workshop:
     def _programs(self, name: StarName, keys: Mapping[StarName, Digest]) -> Bubble:
         """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""
 
+        links = [
+            Entry(path=TreePath(top), kind="symlink", mode=0o777, target=bytes(folder))
+            for top, folder in self.paths.links.items()
+        ]
+        stars = self.below(name)
+
         def files() -> Iterator[Entry]:
-            for top, folder in self.paths.links.items():
-                yield Entry(path=TreePath(top), kind="symlink", mode=0o777, target=bytes(folder))
-            for star in self.below(name):
+            yield from links
+            for star in stars:
                 yield from self.packed(star, keys[star], frozenset()).entries()
 
-        return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=_RUN_SECONDS, where=str(name))
+        def lines() -> Iterator[ManifestLine]:
+            yield from map(ManifestLine.of, links)
+            for star in stars:
+                layer = self.load(keys[star])
+                if layer is None:
+                    raise RuntimeError(f"{star} was to be staged before {name}")
+                yield from layer.lines
+
+        tools = star_tools(files, tools_digest(lines()))
+        return Bubble(tools=tools, epoch=self.epoch, timeout_seconds=_RUN_SECONDS, where=str(name))
 
     def _pack(
         self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]

@@ -1,4 +1,4 @@
-"""What a script's verbs may cost: work, bytes made up, bytes copied, entries, events, log. One meter a script."""
+"""What a script's verbs may cost: work, bytes made up or copied, entries, events, log, programs. One meter a script."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from cosmos.limits import (
     MAX_NOVA_EVENTS,
     MAX_NOVA_LOG_BYTES,
+    MAX_NOVA_PROGRAMS_SECONDS,
     MAX_NOVA_WORK,
     MAX_NOVA_WRITTEN_BYTES,
     MAX_STAR_ENTRIES,
@@ -44,6 +45,7 @@ class Meter:
     log_bytes: int = 0
     entries: int = 0
     events: int = 0
+    programs_seconds: float = 0
 
     def charge(self, units: int) -> None:
         """Count `units` of work."""
@@ -68,6 +70,12 @@ class Meter:
         self.events += 1
         if self.events > MAX_NOVA_EVENTS:
             raise BudgetError(f"it did or saw more than {MAX_NOVA_EVENTS} things")
+
+    def count_programs(self, seconds: float) -> None:
+        """Count the time that one program of `run()` took."""
+        self.programs_seconds += seconds
+        if self.programs_seconds > MAX_NOVA_PROGRAMS_SECONDS:
+            raise BudgetError(f"its programs took more than {MAX_NOVA_PROGRAMS_SECONDS} seconds together")
 
     def count_entry(self, size_bytes: int) -> None:
         """Count one entry put into the layer, and its content's bytes."""

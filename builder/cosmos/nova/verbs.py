@@ -8,6 +8,7 @@ something is made, the last component is never followed: what is there is replac
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
@@ -204,14 +205,20 @@ class Verbs:
                 hint="ship what the program would make in the archive, or make it in build(); the operator of an image "
                 f'can allow it: [policy] run = ["{self._job.star}"]',
             )
-        before = _digest(self.root.own)
+        before, began = _digest(self.root.own), time.monotonic()
         outcome = self._job.programs.run(command, dict(self._env), self.root.own)
+        self._meter.count_programs(time.monotonic() - began)
         self.root.replace_own(outcome.tree)
         shown = [escaped(word) for word in command]
         env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
         self._meter.count_log(sum(map(len, shown)))
-        after = _digest(self.root.own)
-        self._note("run", {"words": shown, "env": env, "status": outcome.status, "before": before, "after": after})
+        facts: dict[str, Fact] = {
+            "words": shown,
+            "env": env,
+            "status": outcome.status,
+            "tools": outcome.tools or "host",
+        }
+        self._note("run", {**facts, "before": before, "after": _digest(self.root.own)})
         if outcome.status != 0:
             hint = f"it said: {outcome.last}" if outcome.last else None
             raise VerbError(f"{shown[0]} ended with status {outcome.status}", hint=hint)
