@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cosmos.digest import Digest
+from cosmos.nova import bubble_probe
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec
@@ -81,6 +82,12 @@ def shell() -> StarSpec:
     return StarSpec("shell", files=files)
 
 
+def internal(image: ImageFixture) -> dict[str, Any]:
+    """What RELEASE.json says of how the image was built."""
+    release = json.loads((image.out / "RELEASE.json").read_bytes())
+    return release["predicate"]["buildDefinition"]["internalParameters"]
+
+
 RUNS = 'run{"/bin/sh", "-c", "for p in /*; do echo $p; done >list; echo made >made"}'
 HIDES = f"pcall(function() {RUNS} end)"
 
@@ -106,6 +113,8 @@ def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_
     ran = next(event for event in receipt["events"] if event["do"] == "run")
     assert ran["words"][0] == "/bin/sh"
     assert ran["before"] != ran["after"]
+    assert Digest.parse(ran["tools"])
+    assert internal(image)["sandbox"]["programs"] == bubble_probe.WANTED
     assert cosmos("build", image.folder, "--home", image.home, "--safe", "--out", image.out.parent / "safe").code == 6
 
 
@@ -139,8 +148,7 @@ def test_receipts_are_part_of_the_release(make: Make, cosmos: Cosmos) -> None:
 def test_what_the_sandbox_refused_is_in_the_provenance(make: Make, cosmos: Cosmos) -> None:
     image = make({}, 'write("/etc/x", "x")')
     cosmos("build", image.folder, "--home", image.home).ok()
-    release = json.loads((image.out / "RELEASE.json").read_bytes())
-    assert release["predicate"]["buildDefinition"]["internalParameters"]["sandbox"] == {
+    assert internal(image)["sandbox"] == {
         "canary": "refused", "capabilities": "none", "executable-memory": "refused", "no-new-privileges": "on",
         "processes": "refused", "program": "refused", "seccomp": "on", "secret": "absent", "socket": "refused",
     }  # fmt: skip
