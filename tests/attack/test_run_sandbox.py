@@ -35,6 +35,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there"),
 ]
 SECRET = "a-secret-of-the-builder"
+MARK = f"{os.getpid():08}"  # by which the programs of this run are found among all others
 
 
 def file(path: str, content: bytes, mode: int = 0o644) -> Entry:
@@ -228,15 +229,15 @@ def soon_gone(marker: str) -> bool:
 
 
 def test_a_daemon_with_a_session_of_its_own_is_dead_before_anything_is_read_back(shell):
-    assert shell("setsid -f sh -c 'sleep 61.0731' >/dev/null 2>&1; echo done >out") == "done\n"
-    assert running("61.0731") == []
+    assert shell(f"setsid -f sh -c 'sleep 61.{MARK}' >/dev/null 2>&1; echo done >out") == "done\n"
+    assert running(f"61.{MARK}") == []
     assert shell("setsid -f sh -c 'while :; do echo x >>out; done' >/dev/null 2>&1; sleep 0.2").startswith("x\n")
 
 
 def test_a_fork_bomb_ends_with_its_time(shell):
     with pytest.raises(WorldFailed, match="was not done in 1 seconds"):
-        shell("while :; do sleep 62.0732 & done", seconds=1)
-    assert soon_gone("62.0732")
+        shell(f"while :; do sleep 62.{MARK} & done", seconds=1)
+    assert soon_gone(f"62.{MARK}")
     assert "4096" in shell("ulimit -u >out 2>/dev/null || ulimit -p >out")
 
 
@@ -321,12 +322,12 @@ def test_modes_and_links_come_through_the_stage_as_they_were():
     assert outcome.tree == tree
 
 
-KILLED = """
+KILLED = f"""
 import sys, time
 from cosmos.nova import bubble
 bubble.demand_closed = lambda *rest: (print("asleep", flush=True), time.sleep(60))
 runner = bubble.Bubble(tools=bubble.HOST_TOOLS, epoch=0, timeout_seconds=20, where="x")
-runner.run((b"sleep", b"63.0733"), {}, {})
+runner.run((b"sleep", b"63.{MARK}"), {{}}, {{}})
 """
 
 
@@ -334,9 +335,9 @@ def test_a_builder_that_is_killed_leaves_no_sandbox_and_starts_no_program():
     with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE) as builder:
         assert builder.stdout is not None
         assert builder.stdout.readline() == b"asleep\n"
-        assert running("63.0733")
+        assert running(f"63.{MARK}")
         builder.kill()
-    assert soon_gone("63.0733")
+    assert soon_gone(f"63.{MARK}")
 
 
 @pytest.mark.parametrize(
@@ -440,6 +441,17 @@ def test_without_bubblewrap_nothing_runs_and_it_is_said_how_to_get_it(monkeypatc
         run_build(job)
     assert caught.value.exit_code == 5
     assert "apt-get install --no-install-recommends bubblewrap" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("missing", ["prlimit", "setpriv"])
+def test_without_what_bounds_a_program_nothing_runs_and_it_is_said_how_to_get_it(monkeypatch, tmp_path, missing):
+    for name in {"bwrap", "prlimit", "setpriv"} - {missing}:
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(bubble.os, "geteuid", lambda: 0)
+    with pytest.raises(WorldFailed, match=missing) as caught:
+        Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x").run((b"true",), {}, {})
+    assert "apt-get install util-linux" in str(caught.value.hint)
 
 
 def test_without_user_namespaces_nothing_runs_and_it_is_said_what_to_do(monkeypatch, open_folder):

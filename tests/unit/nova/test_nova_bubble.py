@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cosmos.digest import Digest
 from cosmos.nova import meter
 from cosmos.nova.bubble import HOST_TOOLS, star_tools, tools_digest
 from cosmos.nova.job import RunOutcome
+from cosmos.nova.on_disk import NOBODY, as_its_owner
 from cosmos.tree.manifest import ManifestLine, content_root
 
 
@@ -72,3 +74,19 @@ def test_tools_may_be_read_by_everybody_whatever_the_umask(entry):
                 assert {path.stat().st_mode & 0o005 for path in (Path(words[1]), Path(words[1], "usr"))} == {0o005}
     finally:
         os.umask(old)
+
+
+def test_a_stage_is_filled_as_its_owner_by_one_thread_alone(tmp_path):
+    tmp_path.chmod(0o777)
+    folder = os.open(tmp_path, os.O_RDONLY)
+
+    def made(name: str) -> int:
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+        return os.stat(name, dir_fd=folder).st_uid
+
+    ours = os.geteuid()
+    with ThreadPoolExecutor(1) as other, as_its_owner():
+        assert made("in it") == (NOBODY if ours == 0 else ours)
+        assert other.submit(made, "beside it").result() == ours
+    assert made("after it") == ours
+    os.close(folder)
