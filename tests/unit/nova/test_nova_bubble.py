@@ -85,8 +85,10 @@ def test_a_stage_is_filled_as_its_owner_by_one_thread_alone(tmp_path):
         return os.stat(name, dir_fd=folder).st_uid
 
     ours = os.geteuid()
-    with ThreadPoolExecutor(1) as other, as_its_owner():
-        assert made("in it") == (NOBODY if ours == 0 else ours)
-        assert other.submit(made, "beside it").result() == ours
+    with ThreadPoolExecutor(1) as other:
+        other.submit(int).result()  # the thread is there before this one changes
+        with as_its_owner():
+            assert made("in it") == (NOBODY if ours == 0 else ours)
+            assert other.submit(made, "beside it").result() == ours
     assert made("after it") == ours
     os.close(folder)
