@@ -213,7 +213,7 @@ def ending_with_us(pid: int, where: str) -> Iterator[None]:
     argv = [find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin"), "-c"]
     try:
         watcher = subprocess.Popen(  # noqa: S603 - a list, and the script is this constant
-            [*argv, 'read -r _ || kill -KILL "$0"', str(pid)],
+            [*argv, 'read -r _; kill -KILL "$0"', str(pid)],
             env={},
             cwd="/",
             stdin=subprocess.PIPE,

@@ -331,8 +331,9 @@ runner.run((b"sleep", b"63.{MARK}"), {{}}, {{}})
 """
 
 
-def test_a_builder_that_is_killed_leaves_no_sandbox_and_starts_no_program():
-    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE) as builder:
+def test_a_builder_that_is_killed_leaves_no_sandbox_and_starts_no_program(open_folder):
+    surroundings = {**os.environ, "TMPDIR": str(open_folder)}  # for what it leaves
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, env=surroundings) as builder:
         assert builder.stdout is not None
         assert builder.stdout.readline() == b"asleep\n"
         assert running(f"63.{MARK}")
