@@ -49,6 +49,10 @@ MAX_NOVA_WAIT_SECONDS: Final = (
     30  # of one script, for its worker altogether: above its processor time on a busy machine
 )
 MAX_RUN_SECONDS: Final = 600  # of one program at installation; what takes longer belongs into build()
+MAX_NOVA_PROGRAMS_SECONDS: Final = 2 * 3600  # of one script's run() calls together: thousands of short ones add up
+MAX_STAGE_BYTES: Final = (
+    4 * GIB
+)  # of the tree that a program of run() works on; it is memory, half of a builder with 8 GiB
 MAX_NOVA_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
 MAX_NOVA_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store

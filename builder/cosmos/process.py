@@ -90,6 +90,11 @@ class RunningProgram:
         self._kept = b""
 
     @property
+    def pid(self) -> int:
+        """Its number, which is its own at least until the block of `start_program` ends."""
+        return self._leader.pid
+
+    @property
     def status(self) -> int | None:
         """Its exit status (negative: the signal that ended it); None while it runs."""
         if self._leader.returncode is not None:
@@ -167,10 +172,13 @@ class RunningProgram:
 
 @contextlib.contextmanager
 def start_program(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, where: str
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, where: str, pass_fds: Sequence[int] = ()
 ) -> Iterator[RunningProgram]:
-    """Give the running program; when the block ends, it and all that it started is killed. Raises `WorldFailed`."""
-    with _group(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, subprocess.STDOUT, where) as leader:
+    """Give the running program; when the block ends, it and all that it started is killed. Raises `WorldFailed`.
+
+    It has our descriptors `pass_fds`, under their numbers, and no other but its stdin, stdout and stderr.
+    """
+    with _group(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, subprocess.STDOUT, where, pass_fds) as leader:
         yield RunningProgram(leader, argv, where)
 
 
@@ -193,6 +201,33 @@ def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> obje
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
+
+
+@contextlib.contextmanager
+def ending_with_us(pid: int, where: str) -> Iterator[None]:
+    """See to it that the process `pid` is killed where we are killed within the block.
+
+    For one that the kernel cannot be asked to kill, because it is not our child: a shell outlives us, and sees its
+    stdin end. Raises `WorldFailed`.
+    """
+    argv = [find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin"), "-c"]
+    try:
+        watcher = subprocess.Popen(  # noqa: S603 - a list, and the script is this constant
+            [*argv, 'read -r _; kill -KILL "$0"', str(pid)],
+            env={},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WorldFailed(where, f"{argv[0]} cannot be started: {(error.strerror or str(error)).lower()}") from error
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()
 
 
 def watch_program(
@@ -237,6 +272,7 @@ def _group(
     stdout: IO[bytes] | int,
     stderr: IO[bytes] | int,
     where: str,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the leader of a new session; kill what is left of its group when the block ends, and wait for it."""
     try:
@@ -248,6 +284,7 @@ def _group(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            pass_fds=pass_fds,
             preexec_fn=_dying_with(os.getpid()),
         )
     except FileNotFoundError as error:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
+import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from cosmos.errors import CosmosError, ScriptFailed, WorldFailed
-from cosmos.nova import bubble
-from cosmos.nova.bubble import Bubble, host_tools, star_tools
+from cosmos.nova import bubble, meter
+from cosmos.nova.bubble import HOST_TOOLS, Bubble, Channels, Tools, sandboxed, star_tools, tools_digest
 from cosmos.nova.job import NovaJob
 from cosmos.nova.on_disk import folder_entries, written_out
 from cosmos.nova.run import run_build, run_install
+from cosmos.nova.seccomp import MACHINES, REFUSED
 from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import TreePath
 
 pytestmark = [
@@ -26,6 +35,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there"),
 ]
 SECRET = "a-secret-of-the-builder"
+MARK = f"{os.getpid():08}"  # by which the programs of this run are found among all others
 
 
 def file(path: str, content: bytes, mode: int = 0o644) -> Entry:
@@ -38,8 +48,8 @@ def shell(tmp_path, monkeypatch):
     monkeypatch.setenv("COSMOS_TEST_SECRET", SECRET)
     (tmp_path / "secret").write_text(SECRET)
 
-    def run(command: str, seconds: float = 20) -> str:
-        runner = Bubble(tools=host_tools, epoch=5, timeout_seconds=seconds, where="build()")
+    def run(command: str, seconds: float = 20, stage_bytes: int = 64 << 20) -> str:
+        runner = Bubble(tools=HOST_TOOLS, epoch=5, timeout_seconds=seconds, where="build()", stage_bytes=stage_bytes)
         outcome = runner.run((b"sh", b"-c", command.encode()), {b"CC": b"gcc"}, {})
         made = outcome.tree.get(TreePath(b"out"))
         return bytes(made.content).decode() if made else f"status {outcome.status}: {outcome.last}"
@@ -70,9 +80,78 @@ def test_it_sees_its_own_processes_alone(shell):
 
 
 def test_it_has_no_capability_and_gains_none(shell):
-    said = shell("grep -E '^(Cap(Eff|Prm|Bnd|Inh)|NoNewPrivs)' /proc/self/status >out")
+    said = shell("grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status >out")
     values = dict(line.split(":\t") for line in said.splitlines())
-    assert values == {"CapInh": "0" * 16, "CapPrm": "0" * 16, "CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"}
+    sets = dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
+    assert values == {**sets, "NoNewPrivs": "1", "Seccomp": "2"}
+
+
+ASK = """
+import ctypes, json
+libc = ctypes.CDLL(None, use_errno=True)
+def asked(number, *words):
+    ctypes.set_errno(0)
+    return [libc.syscall(number, *words), ctypes.get_errno()]
+print(json.dumps({name: asked(*call) for name, call in CALLS.items()}))
+"""
+
+
+@pytest.fixture
+def python(shell):
+    """Runs Python in the sandbox; returns what it printed."""
+    return lambda code, **fields: shell(f"python3 -I -c {shlex.quote(code)} >out", **fields)
+
+
+@pytest.fixture
+def called(python):
+    """Makes system calls in the sandbox, by name and words; returns what each answered: a result and an errno."""
+    numbers = MACHINES[os.uname().machine].calls
+
+    def call(**calls: tuple[int, ...]) -> dict[str, list[int]]:
+        table = {name: (numbers[name.rstrip("_")], *words) for name, words in calls.items()}
+        return json.loads(python(ASK.replace("CALLS", repr(table))))
+
+    return call
+
+
+def test_what_namespaces_do_not_part_is_refused_by_the_kernel(called):
+    named = {name: (0,) * 6 for name in REFUSED if name in MACHINES[os.uname().machine].calls}
+    assert {name: said for name, said in called(**named).items() if said != [-1, errno.EPERM]} == {}
+
+
+def test_a_key_of_the_builders_keyrings_cannot_be_had(called):
+    libc = ctypes.CDLL(None, use_errno=True)
+    numbers = MACHINES[os.uname().machine].calls
+    key = libc.syscall(numbers["add_key"], b"user", b"cosmos-test", SECRET.encode(), len(SECRET), -3)
+    try:
+        session, user, invalid = (0, -3, 0), (0, -4, 0), (11, max(key, 1), 0, 0)  # two keyrings' ids, a key's bytes
+        assert called(keyctl=session, keyctl_=user, keyctl__=invalid) == {
+            "keyctl": [-1, errno.EPERM], "keyctl_": [-1, errno.EPERM], "keyctl__": [-1, errno.EPERM]
+        }  # fmt: skip
+    finally:
+        libc.syscall(numbers["keyctl"], 9, key, -3)  # KEYCTL_UNLINK
+
+
+def test_a_socket_that_leads_out_of_the_machine_is_refused(called):
+    vsock, alg, packet, bluetooth, tipc = 40, 38, 17, 31, 30
+    for family in (vsock, alg, packet, bluetooth, tipc):
+        assert called(socket=(family, 1, 0)) == {"socket": [-1, errno.EPERM]}, family
+    assert called(socket=(1, 1, 0), socket_=(2, 1, 0))["socket"][0] > 2
+
+
+def test_a_new_user_namespace_is_had_by_no_call(called):
+    assert called(clone=(0x10000000 | 17, 0, 0, 0, 0), unshare=(0x10000000,), clone3=(0, 0)) == {
+        "clone": [-1, errno.EPERM], "unshare": [-1, errno.EPERM], "clone3": [-1, errno.ENOSYS]
+    }  # fmt: skip
+
+
+def test_what_it_is_given_to_hold_leads_nowhere(python):
+    code = """
+import os
+for number in range(3, 99):
+    try: print(os.readlink(f"/proc/self/fd/{number}"))
+    except FileNotFoundError: pass"""
+    assert python(code) == ""
 
 
 def test_it_makes_no_user_namespace_of_its_own(shell):
@@ -104,7 +183,17 @@ def test_it_has_no_network(shell):
 
 
 @pytest.mark.parametrize(
-    "place", ["/x", "/usr/x", "/etc/x", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/bin/x"]
+    "place",
+    [
+        "/x",
+        "/usr/x",
+        "/etc/x",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sysrq-trigger",
+        "/bin/x",
+        "/dev/x",
+        "/dev/pts/x",
+    ],
 )
 def test_it_writes_nowhere_but_to_the_star(shell, place):
     assert shell(f"(: >>{place}) 2>/dev/null && echo BREACH >out || echo none >out") == "none\n"
@@ -118,13 +207,145 @@ def test_what_it_leaves_running_dies(shell, tmp_path):
 def test_one_that_runs_on_is_killed(shell):
     with pytest.raises(WorldFailed, match="was not done in 1 seconds"):
         shell("sleep 60", seconds=1)
+    with pytest.raises(WorldFailed, match="was not done in 1 seconds"):
+        shell("exec >/dev/null 2>&1; sleep 60", seconds=1)
+
+
+def running(marker: str) -> list[str]:
+    """The processes of this machine that have `marker` among their words."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marker.encode() in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found
+
+
+def soon_gone(marker: str) -> bool:
+    deadline = time.monotonic() + 10
+    while running(marker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not running(marker)
+
+
+def test_a_daemon_with_a_session_of_its_own_is_dead_before_anything_is_read_back(shell):
+    assert shell(f"setsid -f sh -c 'sleep 61.{MARK}' >/dev/null 2>&1; echo done >out") == "done\n"
+    assert running(f"61.{MARK}") == []
+    assert shell("setsid -f sh -c 'while :; do echo x >>out; done' >/dev/null 2>&1; sleep 0.2").startswith("x\n")
+
+
+def test_a_fork_bomb_ends_with_its_time(shell):
+    with pytest.raises(WorldFailed, match="was not done in 1 seconds"):
+        shell(f"while :; do sleep 62.{MARK} & done", seconds=1)
+    assert soon_gone(f"62.{MARK}")
+    assert "4096" in shell("ulimit -u >out 2>/dev/null || ulimit -p >out")
+
+
+def test_a_thousand_programs_that_sleep_end_with_the_scripts_time(monkeypatch):
+    monkeypatch.setattr(meter, "MAX_NOVA_PROGRAMS_SECONDS", 1)
+    runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x")
+    script = b'function build() while true do pcall(run, {"sleep", "0.3"}) end end'
+    began = time.monotonic()
+    with pytest.raises(ScriptFailed, match="was stopped: its programs took more than 1 seconds together"):
+        run_build(NovaJob(star="x", script_name="x", script=script, files={}, epoch=0, programs=runner))
+    assert time.monotonic() - began < 10
+
+
+SMALL = 1 << 20  # bytes of a stage
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        "open('big', 'wb')",
+        "tempfile.TemporaryFile(dir='/stage')",  # has no name, and takes space all the same
+        "open('/dev/shm/big', 'wb')",
+        "open('/tmp/big', 'wb')",
+    ],
+)
+def test_one_that_fills_the_disk_meets_the_kernels_bound(python, monkeypatch, fill):
+    monkeypatch.setattr(bubble, "_TMP_BYTES", SMALL)
+    code = f"""
+import errno, os, tempfile
+size = 0
+try:
+    with {fill} as stream:
+        while True: size += os.write(stream.fileno(), bytes(4096))
+except OSError as error: problem = error.errno
+if os.path.exists("big"): os.unlink("big")
+print(problem == errno.ENOSPC, size)"""
+    full, size = python(code, stage_bytes=SMALL).split()
+    assert full == "True"
+    assert SMALL * 0.9 < int(size) <= SMALL
+
+
+def test_a_full_stage_is_the_programs_own_failure(shell):
+    assert "No space left on device" in shell("dd if=/dev/zero of=big bs=1M count=8", stage_bytes=SMALL)
+
+
+def test_a_file_that_is_all_holes_is_not_read_into_memory(shell):
+    with pytest.raises(CosmosError, match="/stage: is larger than a star may be, at hole"):
+        shell("truncate -s 1G hole", stage_bytes=SMALL)
+
+
+def test_a_tree_that_its_stage_cannot_hold_is_refused_with_a_way_out():
+    runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x", stage_bytes=SMALL)
+    files = {TreePath(b"big"): file("big", bytes(2 * SMALL))}
+    script = b'function install() copy("big", "/big") run{"touch", "/stage/ran"} end'
+    with pytest.raises(ScriptFailed, match="x:1: run: x: its tree does not fit into a program's /stage") as caught:
+        run_install(NovaJob(star="x", script_name="x", script=script, files=files, epoch=0, programs=runner))
+    assert caught.value.exit_code == 6
+    assert "copy() can bring them" in str(caught.value.hint)
+
+
+def test_what_it_makes_unreadable_is_read_back_all_the_same():
+    outcome = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x").run(
+        (b"sh", b"-c", b"mkdir -p d/e; echo x >d/e/f; ln -s f d/e/l; chmod 000 d/e/f d/e d /stage"), {}, {}
+    )
+    assert {path.text: entry.kind for path, entry in outcome.tree.items()} == {
+        "d": "dir", "d/e": "dir", "d/e/f": "file", "d/e/l": "symlink"
+    }  # fmt: skip
+    assert outcome.tree[TreePath(b"d/e/f")].content == b"x\n"
+
+
+def test_modes_and_links_come_through_the_stage_as_they_were():
+    tree = {
+        entry.path: entry
+        for entry in (
+            Entry(path=TreePath(b"d"), kind="dir", mode=0o700, uid=7),
+            file("d/run", b"r", 0o4755), file("d/read", b"d", 0o600),
+            Entry(path=TreePath(b"l"), kind="symlink", mode=0o777, target=b"/etc/shadow"),
+            Entry(path=TreePath(b"n"), kind="char", mode=0o666, rdev=(1, 3)),
+        )
+    }  # fmt: skip
+    outcome = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x").run((b"true",), {}, tree)
+    assert outcome.tree == tree
+
+
+KILLED = f"""
+import sys, time
+from cosmos.nova import bubble
+bubble.demand_closed = lambda *rest: (print("asleep", flush=True), time.sleep(60))
+runner = bubble.Bubble(tools=bubble.HOST_TOOLS, epoch=0, timeout_seconds=20, where="x")
+runner.run((b"sleep", b"63.{MARK}"), {{}}, {{}})
+"""
+
+
+def test_a_builder_that_is_killed_leaves_no_sandbox_and_starts_no_program(open_folder):
+    surroundings = {**os.environ, "TMPDIR": str(open_folder)}  # for what it leaves
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, env=surroundings) as builder:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == b"asleep\n"
+        assert running(f"63.{MARK}")
+        builder.kill()
+    assert soon_gone(f"63.{MARK}")
 
 
 @pytest.mark.parametrize(
     "command", ["ln -s /etc/shadow link", "ln -s ../../../../etc link; true", "mkdir d; ln -s /etc d/etc"]
 )
 def test_a_link_that_it_leaves_is_read_back_as_a_link(command):
-    outcome = Bubble(tools=host_tools, epoch=0, timeout_seconds=20, where="x").run(
+    outcome = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x").run(
         (b"sh", b"-c", command.encode()), {}, {}
     )
     assert {entry.kind for entry in outcome.tree.values()} <= {"symlink", "dir"}
@@ -132,7 +353,7 @@ def test_a_link_that_it_leaves_is_read_back_as_a_link(command):
 
 @pytest.mark.parametrize("command", ["mkfifo p", "python3 -c 'import socket; socket.socket(1).bind(\"s\")'"])
 def test_what_no_star_may_ship_is_refused(command):
-    runner = Bubble(tools=host_tools, epoch=0, timeout_seconds=20, where="x")
+    runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x")
     with pytest.raises(CosmosError, match="is no file, folder or symlink"):
         runner.run((b"sh", b"-c", command.encode()), {}, {})
 
@@ -152,12 +373,14 @@ def test_a_folder_swapped_for_a_link_is_not_followed(tmp_path):
 
 def test_nothing_is_written_through_a_link_of_the_tree(tmp_path):
     (tmp_path / "root").mkdir()
+    root = os.open(tmp_path / "root", os.O_RDONLY)
     tree = {
         TreePath(b"a"): Entry(path=TreePath(b"a"), kind="symlink", mode=0o777, target=str(tmp_path).encode()),
         TreePath(b"a/x"): file("a/x", b"BREACH"),
     }
     with pytest.raises(CosmosError, match="lies below /a, which is no folder"):
-        written_out(tree, tmp_path / "root")
+        written_out(tree, root)
+    os.close(root)
     assert not (tmp_path / "x").exists()
 
 
@@ -176,8 +399,13 @@ def shell_files() -> list[Entry]:
     return [file(path.lstrip("/"), Path(path).read_bytes(), 0o755) for path in paths]
 
 
+def tools_of(entries: list[Entry]) -> Tools:
+    return star_tools(lambda: iter(entries), tools_digest(map(ManifestLine.of, entries)))
+
+
 def test_tools_of_stars_are_all_that_a_program_at_installation_has():
-    runner = Bubble(tools=star_tools(lambda: iter(shell_files())), epoch=0, timeout_seconds=20, where="x")
+    tools = tools_of(shell_files())
+    runner = Bubble(tools=tools, epoch=0, timeout_seconds=20, where="x")
     script = b'function install() run{"/bin/sh", "-c", "echo /* >list"} end'
     result = run_install(NovaJob(star="x", script_name="x", script=script, files={}, epoch=0, programs=runner))
     seen = set(bytes(result.entries[TreePath(b"list")].content).decode().split())
@@ -185,10 +413,11 @@ def test_tools_of_stars_are_all_that_a_program_at_installation_has():
     event = next(event for event in result.receipt.events if event.verb == "run")
     assert event.facts["before"] != event.facts["after"]
     assert str(event.facts["after"]).startswith("sha256:")
+    assert event.facts["tools"] == tools.digest == content_root(map(ManifestLine.of, shell_files()))
 
 
 def test_a_program_that_is_not_among_its_tools_fails_the_script():
-    runner = Bubble(tools=star_tools(lambda: iter([])), epoch=0, timeout_seconds=20, where="x")
+    runner = Bubble(tools=tools_of([]), epoch=0, timeout_seconds=20, where="x")
     job = NovaJob(
         star="x", script_name="x", script=b'function install() run{"sh"} end', files={}, epoch=0, programs=runner
     )
@@ -212,7 +441,7 @@ def test_without_the_operators_consent_nothing_runs_and_the_line_to_add_is_said(
 
 def test_without_bubblewrap_nothing_runs_and_it_is_said_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    runner = Bubble(tools=host_tools, epoch=0, timeout_seconds=20, where="x")
+    runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x")
     job = NovaJob(
         star="x", script_name="x", script=b'function build() run{"sh"} end', files={}, epoch=0, programs=runner
     )
@@ -222,22 +451,123 @@ def test_without_bubblewrap_nothing_runs_and_it_is_said_how_to_get_it(monkeypatc
     assert "apt-get install --no-install-recommends bubblewrap" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("missing", ["prlimit", "setpriv"])
+def test_without_what_bounds_a_program_nothing_runs_and_it_is_said_how_to_get_it(monkeypatch, tmp_path, missing):
+    for name in {"bwrap", "prlimit", "setpriv"} - {missing}:
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(bubble.os, "geteuid", lambda: 0)
+    with pytest.raises(WorldFailed, match=missing) as caught:
+        Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x").run((b"true",), {}, {})
+    assert "apt-get install util-linux" in str(caught.value.hint)
+
+
 def test_without_user_namespaces_nothing_runs_and_it_is_said_what_to_do(monkeypatch, open_folder):
     broken = open_folder / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{open_folder}:/usr/bin:/bin")
-    runner = Bubble(tools=host_tools, epoch=0, timeout_seconds=20, where="x")
+    runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x")
     with pytest.raises(WorldFailed, match="No permissions to create new namespace") as caught:
         runner.run((b"sh",), {}, {})
     assert caught.value.exit_code == 5
     assert "kernel.unprivileged_userns_clone=1" in str(caught.value.hint)
 
 
-def test_the_command_is_what_the_design_says(tmp_path):
-    command = " ".join(bubble.sandboxed("bwrap", ("--ro-bind", "TOOLS", "/"), Path("STAGE")))
+# What a bwrap that does less than it was told would leave open; each is seen. `a` are its words.
+LOOSE = {
+    "namespaces is the builder's net": "before('--disable-userns', '--share-net')",
+    "namespaces is the builder's uts": "a[a.index('--unshare-all')] = NO_UTS; drop('--hostname', 2)",
+    "processes is [0-9]+, itself number": "a[a.index('--unshare-all')] = NO_PID; a[a.index('--proc')] = BIND_PROC",
+    "/etc as .* ro": "before('--chdir', '--ro-bind', '/etc', '/etc')",
+    "/ as .* rw": "a[a.index('--ro-bind')] = '--bind'",
+    "/dev/kmsg as ": "before('--remount-ro', '--dev-bind', '/dev/null', '/dev/kmsg')",
+    "/dev as tmpfs rw": "drop('--remount-ro', 2)",
+    "/stage as tmpfs rw": "a[a.index('/stage') - 2] = '1048576000'",
+    "canary is there": "before('--chdir', '--ro-bind', TEMPORARY, TEMPORARY)",
+    "environment is not empty": "os.environ['SECRET'] = 'a-secret'",
+    "descriptors is /": "os.set_inheritable(os.open('/', os.O_RDONLY), True)",
+    "has not finished its sandbox": "a[a.index('--cap-drop')] = '--cap-add'",
+}
+LOOSE_BWRAP = """#!/usr/bin/python3 -I
+import os, sys
+os.environ.clear()  # of what this interpreter sets for itself
+a = sys.argv[:]
+BIND_PROC, NO_UTS, NO_PID, TEMPORARY = object(), object(), object(), {temporary!r}
+KINDS = ["--unshare-user", "--unshare-ipc", "--unshare-net", "--unshare-cgroup-try"]
+def before(word, *more): a[a.index(word):a.index(word)] = more
+def drop(word, number): del a[a.index(word):a.index(word) + number]
+before("--chdir", "--bind", {mark!r}, "/tmp")
+{change}
+words = []
+for word in a:
+    words += ["--ro-bind", "/proc"] if word is BIND_PROC else [*KINDS, "--unshare-pid"] if word is NO_UTS else (
+        [*KINDS, "--unshare-uts"] if word is NO_PID else [word])
+os.execv({bwrap!r}, words)
+"""
+
+
+@pytest.fixture
+def loosened(monkeypatch, open_folder):
+    """Runs a program in the sandbox of a bwrap that was changed; `.ran`: whether it left its mark on this machine."""
+
+    def run(change: str) -> None:
+        mark = open_folder / "mark"
+        mark.mkdir()
+        mark.chmod(0o777)
+        text = LOOSE_BWRAP.format(
+            temporary=tempfile.gettempdir(), mark=str(mark), change=change, bwrap=shutil.which("bwrap")
+        )
+        (open_folder / "bwrap").write_text(text)
+        (open_folder / "bwrap").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{open_folder}:{os.environ['PATH']}")
+        monkeypatch.setattr(bubble, "_START_SECONDS", 3)
+        runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x")
+        try:
+            runner.run((b"touch", b"/tmp/ran"), {}, {})
+        finally:
+            run.ran = (mark / "ran").exists()
+
+    return run
+
+
+@pytest.mark.objective("SO-23")
+@pytest.mark.parametrize(("seen", "change"), LOOSE.items(), ids=range(len(LOOSE)))
+def test_a_sandbox_of_run_that_is_loose_is_seen_and_nothing_runs(loosened, seen, change):
+    with pytest.raises(WorldFailed, match=seen) as caught:
+        loosened(change)
+    assert caught.value.exit_code == 5
+    assert not loosened.ran
+
+
+def test_a_loose_sandbox_that_is_not_looked_at_would_leave_its_mark(loosened, monkeypatch):
+    monkeypatch.setattr(bubble, "demand_closed", lambda *rest: None)
+    loosened("pass")
+    assert loosened.ran, "what the tests above look for"
+
+
+def test_nothing_is_read_back_before_the_sandbox_is_seen_to_be_gone(monkeypatch):
+    """The kernel closes the first process's output before it kills the others: a race too narrow to be tried."""
+    order: list[str] = []
+    end, read_back = bubble.Sleeper.end, bubble.read_back
+    monkeypatch.setattr(bubble.Sleeper, "end", lambda *rest: end(*rest) or order.append("gone"))
+    monkeypatch.setattr(bubble, "read_back", lambda *rest: order.append("read") or read_back(*rest))
+    Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x").run((b"true",), {}, {})
+    assert order[:2] == ["gone", "read"]
+
+
+@pytest.mark.objective("SO-23")
+def test_without_a_bwrap_that_waits_nothing_is_believed(loosened):
+    with pytest.raises(WorldFailed):
+        loosened("drop('--info-fd', 2)")
+    assert not loosened.ran
+
+
+def test_the_command_is_what_the_design_says():
+    memory = {"/dev/shm": 1, "/tmp": 2, "/stage": 3}
+    command = " ".join(sandboxed(("--ro-bind", "TOOLS", "/"), memory, Channels(info=7, block=8, seccomp=9)))
     assert command == (
-        "bwrap --unshare-user --unshare-all --disable-userns --die-with-parent --new-session --clearenv --cap-drop ALL "
-        "--hostname nova --ro-bind TOOLS / --proc /proc --dev /dev --size 268435456 --tmpfs /tmp --bind STAGE /stage "
-        "--chdir /stage"
+        "--unshare-user --unshare-all --disable-userns --die-with-parent --new-session --clearenv --cap-drop ALL "
+        "--hostname nova --ro-bind TOOLS / --proc /proc --dev /dev --size 1 --tmpfs /dev/shm --remount-ro /dev "
+        "--size 2 --tmpfs /tmp --size 3 --tmpfs /stage --chdir /stage --seccomp 9 --info-fd 7 --block-fd 8"
     )

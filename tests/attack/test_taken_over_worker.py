@@ -18,7 +18,7 @@ from cosmos.nova.confine import Patience, run_confined
 from cosmos.nova.job import NovaJob
 from cosmos.nova.outcome import Limits, Outcome
 from cosmos.nova.renderer import Renderer
-from cosmos.nova.seccomp import MACHINES, PLAIN, filter_program
+from cosmos.nova.seccomp import MACHINES, PLAIN, worker_filter
 from cosmos.tree.entry import Entry, tree_of
 from cosmos.treepath import TreePath
 
@@ -457,6 +457,6 @@ def test_the_filter_allows_about_twenty_calls_and_knows_each_of_them(name):
     machine = MACHINES[name]
     assert len(PLAIN) <= 19
     assert len(set(machine.calls.values())) == len(machine.calls)
-    program = filter_program(machine)
+    program = worker_filter(machine)
     assert len(program) % 8 == 0
     assert program.endswith(b"\x06\x00\x00\x00\x01\x00\x05\x00")  # the last word: EPERM

@@ -12,7 +12,6 @@ ORDERLESS = {"sorted", "any", "all", "set", "frozenset", "len", "sum", "max", "m
 
 # (module, listing) -> why its order cannot matter
 EXCEPTIONS = {
-    ("nova.on_disk", "walk"): "each file is given away or opened by itself",
     ("stellar.index_galaxy", "glob"): "each file is judged and removed by itself",
     ("transport.apt", "iterdir"): "becomes a dictionary that is only looked up",
     ("transport.apt_state", "iterdir"): "each file is judged and removed by itself",

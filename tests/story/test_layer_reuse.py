@@ -14,6 +14,7 @@ from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec, make_galaxy
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos, Outcome
+from fakes.shells import shell
 
 LIBRARY = StarSpec("library", "1.0.0", {"usr/lib/libz.so.1": b"one", "usr/share/doc/library": b"d"})
 SCRIPT = """
@@ -162,3 +163,40 @@ def test_a_layer_used_again_is_the_one_that_a_build_from_nothing_makes(
     (bench.image.home / "store").rename(tmp_path / "away")
     assert set(bench.made()) == {"library", "tool"}
     assert {path.name: path.read_bytes() for path in bench.image.out.iterdir()} == kept
+
+
+RUNS = 'run{"/bin/sh", "-c", "echo made >made"}'
+UNSTEADY = 'run{"/bin/sh", "-c", "read x </proc/sys/kernel/random/uuid; echo $x >made"}'
+
+
+def running(where: Path, cosmos: Cosmos, script: str) -> ImageFixture:
+    """An image of one star, whose script runs programs of `shell`."""
+    tool = StarSpec("tool", "1.0.0", {}, {"shell": "*"}, script=f"function install() {script} end")
+    policy = '[policy]\nrun = ["tool"]\noutside = ["tool"]\n'
+    image = make_image(where, (shell(), tool), {"tool": "*"}, tables=policy)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home).ok()
+    return image
+
+
+def test_a_layer_that_programs_made_is_made_anew_when_any_of_their_tools_changes(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    image = running(tmp_path, cosmos, RUNS)
+    assert cosmos("build", image.folder, "--home", image.home, "--json").json()["made"] == {}
+    tool = StarSpec("tool", "1.0.0", {}, {"shell": "*"}, script=f"function install() {RUNS} end")
+    new = replace(shell(), version="1.0.1", files={**shell().files, "usr/share/unread": b"x"})
+    make_galaxy(image.galaxy.path, "core", (new, tool), image.signers, seq=2)
+    cosmos("freeze", image.folder, "--upgrade", "--home", image.home).ok()
+    said = cosmos("build", image.folder, "--home", image.home, "--explain").ok().err
+    assert "tool: its layer was made: the tools of its programs are others" in said
+
+
+def test_a_layer_that_cannot_be_made_again_as_it_was_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
+    image = running(tmp_path, cosmos, UNSTEADY)
+    for blob in (image.home / "store" / "blobs").rglob("*"):
+        if blob.is_file() and blob.read_bytes()[:16].startswith(b"cosmos-layer-v1"):
+            blob.unlink()
+    again = cosmos("build", image.folder, "--home", image.home, "--out", tmp_path / "again").fails(6)
+    assert "tool: its script made something else than the first time" in again.err
+    assert not (tmp_path / "again").exists()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cosmos.digest import Digest
+from cosmos.nova import bubble_probe
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec
@@ -73,6 +74,12 @@ def test_a_power_that_the_operator_did_not_give_is_refused_and_the_line_to_add_i
     assert f'[policy] {power} = ["other", "tool"]' in again.err
 
 
+def internal(image: ImageFixture) -> dict[str, Any]:
+    """What RELEASE.json says of how the image was built."""
+    release = json.loads((image.out / "RELEASE.json").read_bytes())
+    return release["predicate"]["buildDefinition"]["internalParameters"]
+
+
 RUNS = 'run{"/bin/sh", "-c", "for p in /*; do echo $p; done >list; echo made >made"}'
 HIDES = f"pcall(function() {RUNS} end)"
 
@@ -111,6 +118,8 @@ def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_
     assert ran["before"] != ran["after"]
     safe = cosmos("build", image.folder, "--home", image.home, "--safe", "--out", image.out.parent / "safe")
     assert "--safe refuses run(), whatever the policy says" in safe.fails(6).err
+    assert Digest.parse(ran["tools"])
+    assert internal(image)["sandbox"]["programs"] == bubble_probe.WANTED
 
 
 @pytest.mark.objective("SO-22")
@@ -143,8 +152,7 @@ def test_receipts_are_part_of_the_release(make: Make, cosmos: Cosmos) -> None:
 def test_what_the_sandbox_refused_is_in_the_provenance(make: Make, cosmos: Cosmos) -> None:
     image = make({}, 'write("/etc/x", "x")')
     cosmos("build", image.folder, "--home", image.home).ok()
-    release = json.loads((image.out / "RELEASE.json").read_bytes())
-    assert release["predicate"]["buildDefinition"]["internalParameters"]["sandbox"] == {
+    assert internal(image)["sandbox"] == {
         "canary": "refused", "capabilities": "none", "executable-memory": "refused", "no-new-privileges": "on",
         "processes": "refused", "program": "refused", "seccomp": "on", "secret": "absent", "socket": "refused",
     }  # fmt: skip

@@ -22,15 +22,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, ScriptFailed
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
-from cosmos.nova.bubble import Bubble, star_tools
+from cosmos.nova.bubble import Bubble, star_tools, tools_digest
 from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.receipt import Event, Receipt
@@ -47,6 +48,7 @@ from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
 
 _NEVER_MADE: Final = "none was made yet of this archive, script and image definition by this program"
+_NOT_THE_SAME: Final = "a program of run() that gives something else each time belongs into build()"
 Keys: TypeAlias = Mapping[StarName, Digest]
 
 
@@ -108,11 +110,12 @@ class Workshop:
         if not self.acquired[name].star.script:
             return self.load(_layer_key(shape, ())) or _NEVER_MADE
         lower, why = IndexedTree(self._below(name, layers), self.epoch), _NEVER_MADE
+        tools = self._tools_digest(name, layers) if self.consent.gives(name, "run") else None
         for key in self._made_of(shape):
             layer = self.load(key)
             if layer is None:
                 continue
-            changed = _receipt(layer.receipt, f"the store's record of layer {key.short}").changed(lower)
+            changed = _receipt(layer.receipt, f"the store's record of layer {key.short}").changed(lower, tools)
             if changed is None:
                 return layer
             why = changed if why == _NEVER_MADE else why  # the newest layer's: what has changed since
@@ -129,11 +132,14 @@ class Workshop:
 
     def packed(self, name: StarName, layers: Layers, dropped: frozenset[TreePath]) -> PackedLayer:
         """Return the packed frame of a layer less the paths that others own, making it if the store has none."""
-        key = layers[name].key
-        data = self.store.get_made(self._frame_key(key, dropped))
+        layer = layers[name]
+        data = self.store.get_made(self._frame_key(layer.key, dropped))
         if data is not None:
             return PackedLayer.from_bytes(data)
-        return self._pack(name, key, self._staged(name, layers).entries, dropped)
+        entries = self._staged(name, layers).entries
+        if tuple(map(ManifestLine.of, entries.values())) != layer.lines:
+            raise ScriptFailed(str(name), "its script made something else than the first time", hint=_NOT_THE_SAME)
+        return self._pack(name, layer.key, entries, dropped)
 
     def make(self, name: StarName, layers: Layers) -> Digest:
         """Stage one star, leave its manifest, receipt and frame in the store, and return the layer's key."""
@@ -200,7 +206,13 @@ class Workshop:
             for star in self.seen_by(name):
                 yield from self.packed(star, layers, frozenset()).entries()
 
-        return Bubble(tools=star_tools(files), epoch=self.epoch, timeout_seconds=MAX_RUN_SECONDS, where=str(name))
+        tools = star_tools(files, self._tools_digest(name, layers))
+        return Bubble(tools=tools, epoch=self.epoch, timeout_seconds=MAX_RUN_SECONDS, where=str(name))
+
+    def _tools_digest(self, name: StarName, layers: Layers) -> Digest:
+        """Return the content root of the tools that a program of `name` has."""
+        links = map(ManifestLine.of, self.paths.entries())
+        return tools_digest(chain(links, *(layers[star].lines for star in self.seen_by(name))))
 
     def _pack(
         self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from cosmos.about import VERSION
 from cosmos.build.definition import Definition
 from cosmos.build.outputs import image_name
+from cosmos.build.receipts import RECEIPTS_FILE
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.durable import replace_folder_durably, write_durably
@@ -18,8 +19,10 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter
+from cosmos.nova.bubble_probe import WANTED
 from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.tables import Table
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import REQUEST_FILE, SigningRequest
 
@@ -59,7 +62,7 @@ def describe(
             "contentRoot": str(root),
             "layerFormat": lock.build.layer_format,
             "level": level,
-            "sandbox": dict(demand_sandbox()),
+            "sandbox": {**demand_sandbox(), **({"programs": dict(WANTED)} if _ran_programs(folder) else {})},
             "sourceDateEpoch": lock.build.source_date_epoch,
             "zstd": ZSTD_VERSION,
             "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},
@@ -123,6 +126,13 @@ def same_files(one: Path, other: Path, *, but: str = "") -> bool:
         and filecmp.cmp(one / name, other / name, shallow=False)
         for name in names
     )
+
+
+def _ran_programs(folder: Path) -> bool:
+    """Whether a script of the release in `folder` ran a program, by its receipts. Each was inspected, or nothing is."""
+    document = Table.from_json((folder / RECEIPTS_FILE).read_bytes(), RECEIPTS_FILE)
+    receipts = [*document.need("stars", dict).values(), document.value("finish")]
+    return any(event["do"] == "run" for receipt in receipts if receipt for event in receipt["events"])
 
 
 def _star(star: LockedStar) -> Json:

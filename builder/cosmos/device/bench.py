@@ -19,11 +19,12 @@ from cosmos.device.settings import SETTINGS_PATH, Settings
 from cosmos.limits import MAX_RUN_SECONDS
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
-from cosmos.nova.bubble import Bubble, star_tools
+from cosmos.nova.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders
 from cosmos.staging.stage import Ground, StagedStar, stage_star
 from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
 
 
 def system_consent(root: LiveRoot, settings: Settings, *, safe: bool) -> Consent:
@@ -62,7 +63,7 @@ class Bench:
         return stage_star(item.archive(), item.statement, ground)
 
     def _programs(self, star: LockedStar) -> Bubble:
-        tools = star_tools(lambda: self._tools(star))
+        tools = star_tools(lambda: self._tools(star), tools_digest(map(ManifestLine.of, self._tools(star))))
         return Bubble(tools=tools, epoch=self._epoch, timeout_seconds=MAX_RUN_SECONDS, where=str(star.name))
 
     def _tools(self, star: LockedStar) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from cosmos.digest import Digest
 from cosmos.nova.receipt import Receipt
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -20,11 +21,15 @@ def unmapped(path: TreePath) -> TreePath:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
-    """What a program left behind: its exit status, the tree that it was given as it is now, its last lines."""
+    """What a program left behind: its exit status, the tree that it was given as it is now, its last lines.
+
+    `tools` is the content root of the tree that it had at `/`; None where that was the machine's own.
+    """
 
     status: int
     tree: Mapping[TreePath, Entry]
     last: str = ""
+    tools: Digest | None = None
 
 
 class ProgramRunner(Protocol):

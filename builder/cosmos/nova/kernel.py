@@ -19,7 +19,7 @@ import struct
 from typing import Final
 
 from cosmos.limits import MAX_NOVA_WORKER_BYTES
-from cosmos.nova.seccomp import MACHINES, Machine, filter_program
+from cosmos.nova.seccomp import MACHINES, Machine, worker_filter
 
 NOBODY: Final = 65534
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_GET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 21, 24
@@ -33,7 +33,7 @@ _LANDLOCK_FS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: 
 _LANDLOCK_NET: Final = 0b11
 _LANDLOCK_SCOPED: Final = 0b11
 
-_FILTERS: Final = {machine.architecture: filter_program(machine) for machine in MACHINES.values()}
+_FILTERS: Final = {machine.architecture: worker_filter(machine) for machine in MACHINES.values()}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

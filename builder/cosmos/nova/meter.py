@@ -1,4 +1,4 @@
-"""What a script's verbs may cost: work, bytes made up, bytes copied, entries, events, log. One meter a script.
+"""What a script's verbs may cost: work, bytes made up or copied, entries, events, log, programs. One meter a script.
 
 Work is counted in units, so that it ends at the same place on every machine. Whatever the units may miscount, the
 processor time that this process spends on a script's verbs is bounded as well.
@@ -17,6 +17,7 @@ from typing import Final, Self
 from cosmos.limits import (
     MAX_NOVA_EVENTS,
     MAX_NOVA_LOG_BYTES,
+    MAX_NOVA_PROGRAMS_SECONDS,
     MAX_NOVA_RECEIPT_BYTES,
     MAX_NOVA_VERB_SECONDS,
     MAX_NOVA_WORK,
@@ -58,6 +59,7 @@ class Meter:
     entries: int = 0
     events: int = 0
     receipt_bytes: int = 0
+    programs_seconds: float = 0
     _began: float = field(default_factory=time.process_time)
     _next_look: int = _UNITS_A_LOOK
 
@@ -77,13 +79,18 @@ class Meter:
                 raise BudgetError(f"its verbs took more than {self.max_seconds} seconds")
 
     @contextmanager
-    def off(self) -> Iterator[None]:
-        """Do not count the processor time of the block: it has bounds of its own."""
-        since = time.process_time()
+    def program(self) -> Iterator[None]:
+        """Count the time that a program of `run()` takes, and none of this process's: the program has bounds of its
+        own, and so has what it is given and leaves.
+        """
+        began, spent = time.monotonic(), time.process_time()
         try:
             yield
         finally:
-            self._began += time.process_time() - since
+            self.programs_seconds += time.monotonic() - began
+            self._began += time.process_time() - spent
+        if self.programs_seconds > MAX_NOVA_PROGRAMS_SECONDS:
+            raise BudgetError(f"its programs took more than {MAX_NOVA_PROGRAMS_SECONDS} seconds together")
 
     def count_written(self, size_bytes: int) -> None:
         """Count bytes that a script makes up."""

@@ -10,8 +10,9 @@ Each event is a JSON object with `do` and what that verb needs:
     {"do": "mkdir"|"chmod", "path": …, "mode": "0755"}   {"do": "chown", "path": …, "uid": 0, "gid": 5}
     {"do": "symlink", "path": …, "target": …}   {"do": "setcap", "path": …, "caps": …}
     {"do": "mknod", "path": …, "kind": "char", "major": 1, "minor": 3, "mode": "0666"}
-    {"do": "run", "words": […], "env": {…}, "status": 0, "before": "sha256:…", "after": "sha256:…"}
-                                      content roots of the script's tree when the program began, and when it had ended
+    {"do": "run", "words": […], "env": {…}, "status": 0, "tools": "sha256:…", "before": "sha256:…", "after": "sha256:…"}
+                      content roots: of the tree that the program had at /, "host" where that was the machine's own; of
+                      the script's tree when the program began, and when it had ended
     {"do": "log", "text": …}   {"do": "filemap", "path": …}
 
 Paths are in text form (see treepath). What a script reads of its own star needs no event: the archive's digest pins it.
@@ -91,14 +92,22 @@ class Receipt:
 
     @property
     def reads(self) -> tuple[Event, ...]:
-        """What the script's outcome depends on besides its own star: what it looked at and found below its layer."""
-        return tuple(event for event in self.events if "saw" in event.facts)
+        """What the script's outcome depends on besides its own star: what it looked at and found below its layer, and
+        the tools of its programs.
+        """
+        return tuple(event for event in self.events if "saw" in event.facts or event.verb == "run")
 
-    def changed(self, lower: IndexedTree) -> str | None:
-        """Return the first read that a script would not find again on `lower`, in words; None where all still hold."""
+    def changed(self, lower: IndexedTree, tools: Digest | None) -> str | None:
+        """Return the first read that a script would not find again, in words; None where all still hold.
+
+        `lower` is what it would see below its own layer, `tools` the content root of what its programs would have.
+        """
         for event in self.reads:
-            saw = event.facts["saw"]
-            if event.verb == "read":
+            saw = event.facts.get("saw")
+            if event.verb == "run":
+                if tools is None or str(tools) != event.facts["tools"]:
+                    return "the tools of its programs are others"
+            elif event.verb == "read":
                 path = TreePath.from_text(str(event.facts["path"]))
                 now = seen(lower.look(path))
                 if now != saw:

@@ -213,15 +213,21 @@ class Verbs:
                 f"run() is not allowed in {self._function}() of this star",
                 hint=f"ship what the program would make in the archive, or make it in build(); {self._job.run_hint}",
             )
-        before = _digest(self.root.own)
-        with self._meter.off():
+        with self._meter.program():
+            before = _digest(self.root.own)
             outcome = self._job.programs.run(command, dict(self._env), self.root.own)
+            after = _digest(outcome.tree)
         self.root.replace_own(outcome.tree)
         shown = [escaped(word) for word in command]
         env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
         self._meter.count_log(sum(map(len, shown)))
-        after = _digest(self.root.own)
-        self._note("run", {"words": shown, "env": env, "status": outcome.status, "before": before, "after": after})
+        facts: dict[str, Fact] = {
+            "words": shown,
+            "env": env,
+            "status": outcome.status,
+            "tools": outcome.tools or "host",
+        }
+        self._note("run", {**facts, "before": before, "after": after})
         if outcome.status != 0:
             hint = f"it said: {outcome.last}" if outcome.last else None
             raise VerbError(f"{shown[0]} ended with status {outcome.status}", hint=hint)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.model.reporter import Reporter
-from cosmos.nova.bubble import Bubble, host_tools
+from cosmos.nova.bubble import HOST_TOOLS, Bubble
 from cosmos.nova.job import RunOutcome
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -31,5 +31,5 @@ class HostPrograms:
         """Run `words` in a copy of `tree` and return what is there afterwards; raises `WorldFailed`."""
         program = os.fsdecode(words[0])
         self.reporter.warn(f"build(): {program} is this machine's own: what it makes may differ elsewhere")
-        bubble = Bubble(tools=host_tools, epoch=self.epoch, timeout_seconds=_BUILD_SECONDS, where="build()")
+        bubble = Bubble(tools=HOST_TOOLS, epoch=self.epoch, timeout_seconds=_BUILD_SECONDS, where="build()")
         return bubble.run(words, env, tree)

@@ -25,7 +25,7 @@ def test_verbs_that_cost_more_than_they_are_charged_are_stopped():
 
 def test_what_has_bounds_of_its_own_is_not_counted():
     meter = Meter(max_seconds=0.01)
-    with meter.off():
+    with meter.program():
         busy(0.02)
     meter.charge(600_000)
 

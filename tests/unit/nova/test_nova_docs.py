@@ -11,9 +11,10 @@ from lupa.lua54 import LuaRuntime
 
 from cosmos import limits
 from cosmos.nova.broker import SIGNATURES
+from cosmos.nova.bubble_probe import WANTED as WANTED_OF_PROGRAMS
 from cosmos.nova.job import NovaResult
 from cosmos.nova.probe import WANTED
-from cosmos.nova.seccomp import NOT_EXECUTABLE, PLAIN
+from cosmos.nova.seccomp import NOT_EXECUTABLE, PLAIN, REFUSED
 
 BEGIN, END = "<!-- what Nova has of Lua: make golden writes this table -->\n", "\n<!-- end -->\n"
 LIST_NAMES = """
@@ -115,3 +116,13 @@ def test_the_system_calls_and_the_probe_are_the_programs(repo):
     assert all(f"`{name}`" in text for name in NOT_EXECUTABLE)
     assert dict(re.findall(r"^\| `([a-z-]+)` \| `(\w+)` \|$", text, re.MULTILINE)) == WANTED
     assert f"| {limits.MAX_NOVA_WAIT_SECONDS} seconds |" in text
+
+
+def test_what_programs_meet_is_the_programs(repo):
+    text = (repo / "docs/nova.md").read_text()
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| `([a-z ]+)` \| .+ \|$", text, re.MULTILINE)) == WANTED_OF_PROGRAMS
+    refused = re.search(r"with EPERM\s+`([^`]+)`", text)
+    assert refused
+    assert tuple(refused[1].split()) == REFUSED
+    assert f"files without a name | {limits.MAX_STAGE_BYTES >> 30} GiB |" in text
+    assert f"no further one starts | {limits.MAX_NOVA_PROGRAMS_SECONDS // 3600} hours |" in text

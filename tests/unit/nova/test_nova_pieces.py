@@ -133,10 +133,10 @@ def test_a_receipt_holds_exactly_while_its_reads_do(script, entry, change, holds
         tree.pop(TreePath.parse(path), None)
         if kind is not None:
             tree[TreePath.parse(path)] = entry(path, kind, target=b"x" if kind == "symlink" else b"")
-    assert (receipt.changed(IndexedTree(tree)) is None) is holds
+    assert (receipt.changed(IndexedTree(tree), None) is None) is holds
 
 
 def test_a_finish_script_reads_its_own_input_only(script, entry):
     receipt = script('function install() log(exists("/x")); glob("/*") end', own=[entry("x")], free="any").receipt
     assert [event.verb for event in receipt.events] == ["log", "glob"]
-    assert receipt.changed(IndexedTree({})) is None
+    assert receipt.changed(IndexedTree({}), None) is None

@@ -85,7 +85,7 @@ def ran(calls: list[tuple[object, ...]], root: Tree) -> tuple[Receipt, list[Mani
 @given(calls=st.lists(CALLS, min_size=1, max_size=6), before=TREES, after=TREES)
 def test_a_layer_is_used_again_exactly_when_every_read_still_holds(calls, before, after):
     then, now = ran(calls, before), ran(calls, after)
-    holds = then[0].changed(IndexedTree(after)) is None
+    holds = then[0].changed(IndexedTree(after), None) is None
     assert holds is (then[0].reads == now[0].reads)
     if holds:
         assert then == now
@@ -97,7 +97,7 @@ def test_what_was_not_looked_at_may_change(calls, before, extra):
     receipt, _ = ran(calls, before)
     after = plausible([*before.values(), replace(extra, path=TreePath(b"elsewhere/" + extra.path))])
     looked = [event for event in receipt.reads if event.verb == "glob"]
-    assert looked or receipt.changed(IndexedTree(after)) is None
+    assert looked or receipt.changed(IndexedTree(after), None) is None
 
 
 @settings(max_examples=200, deadline=None)
@@ -112,4 +112,4 @@ def test_a_folder_that_a_script_takes_over_is_read_with_all_that_it_has():
     for other in (replace(plain, mode=0o750), replace(plain, gid=5), replace(plain, xattrs=((b"user.x", b"1"),))):
         receipt, lines = ran([("mkdir", "a")], {plain.path: plain})
         assert ran([("mkdir", "a")], {plain.path: other})[1] != lines
-        assert receipt.changed(IndexedTree({plain.path: other})) is not None
+        assert receipt.changed(IndexedTree({plain.path: other}), None) is not None

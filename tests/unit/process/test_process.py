@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import WorldFailed
-from cosmos.process import Stall, find_program, run_program, start_program, watch_program
+from cosmos.process import Stall, ending_with_us, find_program, run_program, start_program, watch_program
 
 ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
@@ -143,3 +145,37 @@ def test_a_silent_program_whose_files_grow_is_not_stuck() -> None:
     stall = Stall(seconds=0.2, look=time.monotonic)
     status, _ = watch_program(("sleep", "1"), env=ENV, timeout_seconds=20, where="test", told=print, stall=stall)
     assert status == 0
+
+
+def test_a_program_has_the_descriptors_that_it_is_passed_and_no_other() -> None:
+    given, kept = os.pipe(), os.pipe()
+    try:
+        look = f"import os; print([n for n in {[*given, *kept]} if os.path.exists(f'/proc/self/fd/{{n}}')])"
+        with start_program(python(look), env=ENV, where="test", pass_fds=given[:1]) as program:
+            assert list(program.lines(20)) == [str([given[0]])]
+    finally:
+        for number in (*given, *kept):
+            os.close(number)
+
+
+WATCHED = """
+import os, signal, sys
+from cosmos.process import ending_with_us
+with ending_with_us(int(sys.argv[1]), "test"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_no_child_is_killed_where_we_are_killed() -> None:
+    with start_program(("sleep", "60"), env=ENV, where="test") as other:
+        run_itself = subprocess.run([sys.executable, "-c", WATCHED, str(other.pid)], check=False)
+        assert run_itself.returncode == -signal.SIGKILL
+        assert other.wait(20) == -signal.SIGKILL
+
+
+def test_a_process_that_is_no_child_lives_on_where_we_are_not_killed() -> None:
+    with start_program(("sleep", "60"), env=ENV, where="test") as other:
+        with ending_with_us(other.pid, "test"):
+            pass
+        time.sleep(0.2)
+        assert other.status is None
