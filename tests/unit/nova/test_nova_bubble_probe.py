@@ -73,7 +73,7 @@ CHANGES = {  # row -> each: a file, what becomes what, what is seen
     "an interface": ("network", "net/dev", ("  sit0:", "  eth0:"), "eth0"),
     "no table of interfaces": ("network", "net/dev", (NETWORK, ""), "unknown"),
     "not the first": ("processes", "status", ("4711\t1", "4711"), "1, itself number 4711"),
-    "a variable": ("environment", "environ", ("", "HOME=/root\0"), "not empty"),
+    "a variable": ("environment", "environ", ("", "HOME=/x\0"), "not empty"),
     "a mount more": ("mounts", "mountinfo", ("/usr/local ro", "/home ro"), "/home as ext4 ro"),
     "a mount like tools": ("mounts", "mountinfo", ("/usr/local ro", "/usrlocal ro"), "/usrlocal as ext4 ro"),
     "tools to write to": ("mounts", "mountinfo", ("/usr/local ro", "/usr/local rw"), "/usr/local as ext4 rw"),
