@@ -36,11 +36,11 @@ local real_tostring, real_load, real_string, real_table, real_math = tostring, l
 local byte, sub, char, join, pack, unpack = string.byte, string.sub, string.char, table.concat, table.pack, table.unpack
 local find_plain, floor, integer, number_kind = string.find, math.floor, math.tointeger, math.type
 local sethook, frame, metatable_of = debug.sethook, debug.getinfo, debug.getmetatable
-local clock, collect = os.clock, collectgarbage
+local clock, set_locale, collect = os.clock, os.setlocale, collectgarbage
 
--- Numbers, the order of strings and what `%q` escapes must not depend on the builder's locale.
-for _, category in ipairs({"collate", "ctype", "numeric"}) do
-  if os.setlocale(nil, category) ~= "C" then os.setlocale("C", category) end
+-- Numbers and the order of strings must not depend on the builder's locale.
+for _, category in ipairs({"collate", "numeric"}) do
+  if set_locale(nil, category) ~= "C" then set_locale("C", category) end
 end
 
 local env = {}

@@ -138,6 +138,7 @@ end
 -- Run `name` of the script; answers "done", or "syntax", "missing", "failed", "over", and why. Python calls it once.
 function start(source, script_name, name)
   local stage, found = "syntax", nil
+  set_locale("C", "ctype")  -- what `%q` escapes; not before: Python reads files by it
   sethook(tick, "", STRIDE)
   local ok, problem = real_pcall(function()
     charge(#source)

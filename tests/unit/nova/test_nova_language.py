@@ -290,8 +290,8 @@ import locale
 for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC):
     locale.setlocale(category, "C.UTF-8")
 from cosmos.nova.outcome import Limits
-from cosmos.nova.sandbox import prepared
-prepared(Limits(), print)
+from cosmos.nova.sandbox import prepared, run_script
+run_script(b"", "x", "install", prepared(Limits(), print))
 print(*(locale.setlocale(category) for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
