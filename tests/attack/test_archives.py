@@ -101,7 +101,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a name of more than 1,024 bytes": (pax((b"path", b"/".join([b"x" * 200] * 6))) + FILE, "limit is 1024"),
     "a name of more than 64 components": (pax((b"path", b"x/" * 64 + b"y")) + FILE, "65 components"),
     "a component of more than 255 bytes": (pax((b"path", b"x" * 256)) + FILE, "limit is 255"),
-    "a bidirectional control": (member("a\u202egnp.exe".encode()), "a\\u202egnp.exe: has a bidirectional"),
+    "a bidirectional control": (member("a\u202egnp.exe".encode()), "a\\xe2\\x80\\xaegnp.exe: has a bidirectional"),
     "a bidirectional control in a folder": (member("a\u2066b/c".encode()), "bidirectional"),
     "a bidirectional control in a target": (member(b"a", kind=b"2", link="\u200fb".encode()), "bidirectional"),
     # names beside each other

@@ -35,11 +35,10 @@ class Bench:
     cosmos: Cosmos
     seq: int = 1
 
-    def build(self, **library: object) -> Outcome:
-        """Publish the library's next version, freeze it, build, and return what was said."""
+    def build(self, files: Mapping[str, bytes | Entry] | None = None) -> Outcome:
+        """Publish the library's next version, with these files besides, freeze it, build, and return what was said."""
         self.seq += 1
-        files = {**LIBRARY.files, **library.pop("files", {})}  # type: ignore[dict-item]  # a test's own words
-        new = replace(LIBRARY, version=f"1.0.{self.seq}", files=files, **library)  # type: ignore[arg-type]
+        new = replace(LIBRARY, version=f"1.0.{self.seq}", files={**LIBRARY.files, **(files or {})})
         make_galaxy(self.image.galaxy.path, "core", (new, TOOL), self.image.signers, seq=self.seq)
         self.cosmos("freeze", self.image.folder, "--upgrade", "--home", self.image.home).ok()
         return self.again()
@@ -86,7 +85,7 @@ def test_a_second_build_makes_nothing(bench: Bench) -> None:
     ids=["bytes", "beside", "beside-what-was-read", "elsewhere"],
 )
 def test_a_change_that_the_script_did_not_look_at_leaves_its_layer(
-    bench: Bench, files: Mapping[str, object], cosmos: Cosmos
+    bench: Bench, files: Mapping[str, bytes | Entry], cosmos: Cosmos
 ) -> None:
     definition = bench.image.folder / "image.toml"
     definition.write_text(definition.read_text() + '[policy]\noutside = ["library"]\n')
@@ -99,24 +98,24 @@ def test_a_change_that_the_script_did_not_look_at_leaves_its_layer(
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"files": file("usr/share/doc/a.so")}, "/usr/share/doc/*.so finds other paths"),
+        (file("usr/share/doc/a.so"), "/usr/share/doc/*.so finds other paths"),
         (
-            {"files": {"usr/lib/libz.so.1": Entry(path=TreePath(b"usr/lib/libz.so.1"), kind="symlink", mode=0o777,
-                                                  target=b"nowhere")}},
+            {"usr/lib/libz.so.1": Entry(path=TreePath(b"usr/lib/libz.so.1"), kind="symlink", mode=0o777,
+                                        target=b"nowhere")},
             "/usr/lib/libz.so.1 was file, is symlink nowhere",
         ),
         (
-            {"files": {"usr/lib": Entry(path=TreePath(b"usr/lib"), kind="dir", mode=0o700)}},
+            {"usr/lib": Entry(path=TreePath(b"usr/lib"), kind="dir", mode=0o700)},
             "/usr/lib was dir 0755 0:0, is dir 0700 0:0",
         ),
     ],
     ids=["glob", "kind", "mode"],
 )  # fmt: skip
 def test_a_change_that_the_script_saw_makes_its_layer_anew_and_is_named(
-    bench: Bench, change: dict[str, object], why: str
+    bench: Bench, change: Mapping[str, Entry], why: str
 ) -> None:
     before = (bench.image.out / "receipts.json").read_bytes()
-    assert f"tool: its layer was made: {why}" in bench.build(**change).err
+    assert f"tool: its layer was made: {why}" in bench.build(change).err
     after = json.loads((bench.image.out / "receipts.json").read_bytes())
     assert after["stars"]["tool"] != json.loads(before)["stars"]["tool"]
 

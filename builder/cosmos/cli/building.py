@@ -189,10 +189,7 @@ def build(
     built = build_image(definition, world, options)
     if explain:
         _explain(built, world)
-    if unsigned_release:
-        world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
-    elif not built.signed:
-        world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
+    _tell_of_signature(built, world)
     if as_json:
         return emit(_built_row(built))
     return _say_built(built, key_file)
@@ -337,6 +334,13 @@ def _built_row(built: Built) -> dict[str, Json]:
             for subject in built.release.subjects
         ],
     }
+
+
+def _tell_of_signature(built: Built, world: World) -> None:
+    if (built.folder / REQUEST_FILE).is_file():
+        world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
+    elif not built.signed:
+        world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
 
 
 def _explain(built: Built, world: World) -> None:

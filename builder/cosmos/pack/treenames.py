@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Literal, NoReturn, Protocol, TypeAlias
@@ -17,7 +16,6 @@ from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi
 
 Case: TypeAlias = Literal["refuse", "keep"]
 
-_BIDI_TEXT = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SHOWN_BYTES = 200
 
 
@@ -132,13 +130,12 @@ def folded_name(path: bytes, case: Case) -> bytes:
 
 
 def shown(raw: bytes) -> str:
-    """Return a name from outside as an error may show it: escaped, of bounded length, nothing reordered.
+    """Return a name from outside as an error may show it: escaped, of bounded length.
 
     >>> shown("a\\u202eb".encode())
-    'a\\\\u202eb'
+    'a\\\\xe2\\\\x80\\\\xaeb'
     """
-    text = escaped(raw[:_SHOWN_BYTES]) + ("…" if len(raw) > _SHOWN_BYTES else "")
-    return _BIDI_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text) or "''"
+    return escaped(raw[:_SHOWN_BYTES]) + ("…" if len(raw) > _SHOWN_BYTES else "") or "''"
 
 
 def is_plain(path: bytes, name: bytes) -> bool:
