@@ -154,6 +154,7 @@ def test_a_frame_that_the_store_lost_is_packed_again_to_the_same_bytes(bench: Be
     assert next(bench.image.out.glob("*.tar.zst")).read_bytes() == first
 
 
+@pytest.mark.objective("SO-24")
 def test_a_layer_used_again_is_the_one_that_a_build_from_nothing_makes(
     bench: Bench, tmp_path: Path, cosmos: Cosmos
 ) -> None:

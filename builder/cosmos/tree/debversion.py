@@ -13,13 +13,13 @@ two as runs of non-digits and digits in turn. `~` comes before the end, the end 
 
 Identifiers are the runs of digits and of letters. So that later versions compare later (a shorter list comes first,
 then numbers, then words by ASCII; see `model.version`): `+` and `.` before a number become `y` and `z`, because `4+b1`
-comes before `4.1`; a number before a `~` becomes one less and `zz`, because `1~deb12u1` comes before `1`; all else is
-dropped.
+comes before `4.1`; a number before a `~` becomes one less and `zz`, because `1~deb12u1` comes before `1`; a word that
+ends upstream's version is followed by `0`, because `dfsg` comes before `dfsg1`; all else is dropped.
 
 >>> str(semver("1:1.35.0-4+deb12u1+b1")), str(semver("2.4.68-1~deb12u1")), str(semver("4.0~rc1-2"))
 ('1.35.0+e1.DEB.4.deb.12.u.1.b.1', '2.4.68+DEB.0.zz.deb.12.u.1', '4.0.0-rc.1+DEB.2')
 >>> str(semver("20230311")), str(semver("1.2.13.dfsg-1")), str(semver("08.09-1"))
-('20230311.0.0', '1.2.13+dfsg.DEB.1', '8.9.0+DEB.1')
+('20230311.0.0', '1.2.13+dfsg.0.DEB.1', '8.9.0+DEB.1')
 
 The promise: `a < b` in Debian means `semver(a) < semver(b)`, for versions of one epoch whose numbers before the first
 non-number are as many, in the forms that Debian's own archive uses (`-N`, `-N.N`, `+debNuN`, `+bN`, `~debNuN`,
@@ -116,7 +116,8 @@ def semver(text: str) -> Version:
     build = [f"e{version.epoch}"] if version.epoch else []
     build += _identifiers(rest)
     if version.revision:
-        build += ["DEB", *_identifiers(version.revision)]
+        ending = ["0"] if rest[-1:].isalpha() else []
+        build += [*ending, "DEB", *_identifiers(version.revision)]
     major, minor, patch = (*release, 0, 0, 0)[:3]
     return Version.parse(str(Version(major, minor, patch, _bounded(pre), _bounded(build))))
 
