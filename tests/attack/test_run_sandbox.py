@@ -288,7 +288,9 @@ def test_a_file_that_is_all_holes_is_not_read_into_memory(shell):
         shell("truncate -s 1G hole", stage_bytes=SMALL)
 
 
-@pytest.mark.parametrize("flood", ["head -c 3000000 /dev/zero", "yes line | head -c 3000000", "yes '' | head -c 300000"])
+@pytest.mark.parametrize(
+    "flood", ["head -c 3000000 /dev/zero", "yes line | head -c 3000000", "yes '' | head -c 300000"]
+)
 def test_what_it_floods_its_output_with_is_a_few_short_lines_in_an_error(shell, flood):
     assert len(shell(f"{flood}; exit 3")) <= 12 * 501 + len("status 3: ")
 
