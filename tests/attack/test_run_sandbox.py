@@ -288,6 +288,19 @@ def test_a_file_that_is_all_holes_is_not_read_into_memory(shell):
         shell("truncate -s 1G hole", stage_bytes=SMALL)
 
 
+@pytest.mark.parametrize(
+    "flood", ["head -c 3000000 /dev/zero", "yes line | head -c 3000000", "yes '' | head -c 300000"]
+)
+def test_what_it_floods_its_output_with_is_a_few_short_lines_in_an_error(shell, flood):
+    assert len(shell(f"{flood}; exit 3")) <= 12 * 501 + len("status 3: ")
+
+
+def test_a_tree_deeper_than_any_path_is_refused_and_gone(python):
+    deep = "import os\nfor _ in range(5000): os.mkdir('d'); os.chdir('d')"
+    with pytest.raises(CosmosError, match="has 65 components, the limit is 64"):
+        python(deep)
+
+
 def test_a_tree_that_its_stage_cannot_hold_is_refused_with_a_way_out():
     runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=20, where="x", stage_bytes=SMALL)
     files = {TreePath(b"big"): file("big", bytes(2 * SMALL))}

@@ -203,6 +203,21 @@ def test_verbs_after_the_end_are_not_heard(taken):
     assert said == []
 
 
+@pytest.mark.objective("SO-21")
+@pytest.mark.parametrize("ending", ["over", "failed", "syntax"])
+def test_what_a_taken_over_worker_says_of_its_end_is_one_line_that_is_not_long(monkeypatch, ending):
+    problem = ("\x1b[2J\ncosmos: error: forged\n" * 100_000)[: 4 << 20]
+    monkeypatch.setattr(run, "run_confined", lambda *_: Outcome(ending=ending, problem=problem))
+    with pytest.raises(ScriptFailed) as caught:
+        run.run_install(NovaJob(star="x", script_name="x", script=b"", files={}, epoch=0))
+    said = [str(caught.value)]
+    if ending == "syntax":
+        said.append(run.syntax_problem(b"", "x"))
+    for text in said:
+        assert len(text) < 10_000
+        assert text.isprintable()
+
+
 @pytest.fixture
 def taken_renderer(monkeypatch):
     """Run a script with one `render()`, whose template is Python in a worker that Jinja2 would run in; its file."""

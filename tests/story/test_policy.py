@@ -74,6 +74,20 @@ def test_a_power_that_the_operator_did_not_give_is_refused_and_the_line_to_add_i
     assert f'[policy] {power} = ["other", "tool"]' in again.err
 
 
+@pytest.mark.parametrize("file", ["config.toml", "trust.toml"])
+def test_a_star_writes_no_policy_into_the_image_that_it_is_part_of(make: Make, cosmos: Cosmos, file: str) -> None:
+    image = make(star(f"etc/cosmos/{file}", mode=0o644, content=b'[policy]\nsetuid = ["tool"]\n'), None)
+    refused = cosmos("build", image.folder, "--home", image.home)
+    assert refused.code == 6
+    assert f"/etc/cosmos/{file} is for the operator alone to lay" in refused.err
+
+
+def test_a_layer_whose_script_looked_behind_an_odd_link_is_used_again(make: Make, cosmos: Cosmos) -> None:
+    image = make({}, 'symlink("/a**b", "/etc/l") pcall(glob, "/etc/l/*") write("/etc/x", "")')
+    cosmos("build", image.folder, "--home", image.home).ok()
+    assert "1 of them from the store" in cosmos("build", image.folder, "--home", image.home).ok().err
+
+
 def internal(image: ImageFixture) -> dict[str, Any]:
     """What RELEASE.json says of how the image was built."""
     release = json.loads((image.out / "RELEASE.json").read_bytes())

@@ -63,6 +63,7 @@ _END_SECONDS: Final = 20  # for the kernel to end all that a program left
 _LOOK_SECONDS: Final = 0.001  # between two looks whether it is done
 _MAX_INFO_BYTES: Final = 4096  # of what bwrap says of its sandbox: it has about 200
 _TAIL_LINES: Final = 12  # of what a program said, in an error
+_TAIL_CHARACTERS: Final = 500  # of each of them
 _UTIL_HINT: Final = "install util-linux: sudo apt-get install util-linux"
 _BWRAP_HINT: Final = "install bubblewrap: sudo apt-get install --no-install-recommends bubblewrap"
 _NAMESPACE_HINT: Final = (
@@ -155,7 +156,8 @@ class Bubble:
                 with _opened("root/stage", sleeper.process.folder) as stage:
                     self._fill(stage, tree)
                     os.write(channels.block, b"!")
-                    last = deque(program.lines(self.timeout_seconds), _TAIL_LINES)
+                    said = (line[:_TAIL_CHARACTERS] for line in program.lines(self.timeout_seconds))
+                    last = deque(said, _TAIL_LINES)
                     status = program.wait(_END_SECONDS)  # bwrap has closed its output, which the program had from it
                     sleeper.end(self.where)
                     after = self._left(stage, tree)

@@ -52,9 +52,11 @@ class Glob:
         return self.parts[:count]
 
     def below(self, folder: TreePath) -> Glob:
-        """Return the glob with its fixed components replaced by `folder`."""
+        """Return the glob with its fixed components replaced by `folder`; raises `ValueError` where it is none then."""
         moved = tuple(folder.split(b"/")) if folder else ()
-        return Glob(parts=(*moved, *self.parts[len(self.fixed) :]))
+        if any(map(_is_wild, moved)):
+            raise ValueError(f"{folder.text!r}: a folder whose name holds a wildcard cannot be searched by name")
+        return Glob.parse(b"/".join((*moved, *self.parts[len(self.fixed) :])))
 
     def matches(self, path: TreePath, charge: Callable[[int], None] = _free) -> bool:
         """Whether the whole of `path` fits. `charge` is told what it cost."""

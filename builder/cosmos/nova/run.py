@@ -23,7 +23,7 @@ from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped
 
 _NOWHERE = "-- there is no function of this name --"
-_OCTAL_LITERAL = re.compile(r":(\d+): malformed number near '0[oO]")
+_OCTAL_LITERAL = re.compile(r":(\d{1,6}): malformed number near '0[oO]")
 _MISSING_LIBRARY = re.compile(r"\(global '(coroutine|debug|dofile|io|loadfile|os|package|require)'\)")
 _OWN_LINE = re.compile(r"^nova:\d+: ")  # a line of the sandbox's own Lua means nothing to a script's author
 LIMITS = Limits()
@@ -70,7 +70,7 @@ def syntax_problem(script: bytes, script_name: str) -> str | None:
     """
     demand_sandbox()
     outcome = run_confined(script, script_name, _NOWHERE, LIMITS, _patience(), _no_verbs)
-    return outcome.problem if outcome.ending == "syntax" else None
+    return _shown(outcome) if outcome.ending == "syntax" else None
 
 
 def default_install(
@@ -122,17 +122,20 @@ def _result(job: NovaJob, verbs: Verbs, broker: Broker, outcome: Outcome, functi
 
 
 def _failed(job: NovaJob, broker: Broker, outcome: Outcome) -> ScriptFailed:
+    text, name = _shown(outcome), _script_name(job)
     if outcome.ending == "over":
         return ScriptFailed(
             job.star,
-            f"{_script_name(job)}: was stopped: {escaped(outcome.problem.encode('utf-8', 'surrogateescape'))}",
+            f"{name}: was stopped: {text}",
             hint="a script places files; what takes long belongs into build() or into the archive",
         )
-    raw = _OWN_LINE.sub("", outcome.problem).encode("utf-8", "surrogateescape")[:_MAX_PROBLEM]
-    text = escaped(raw)
-    name = _script_name(job)
     hint = broker.hint_for(outcome.problem) or _hint(text, job.script)
     return ScriptFailed(job.star, text if text.startswith(f"{name}:") else f"{name}: {text}", hint=hint)
+
+
+def _shown(outcome: Outcome) -> str:
+    """Return what a script, or who took its worker over, says of its end: one line that is not long."""
+    return escaped(_OWN_LINE.sub("", outcome.problem).encode("utf-8", "surrogateescape")[:_MAX_PROBLEM])
 
 
 def _hint(text: str, script: bytes) -> str | None:
@@ -143,8 +146,8 @@ def _hint(text: str, script: bytes) -> str | None:
     octal = _OCTAL_LITERAL.search(text)
     if octal is None:
         return None
-    line = (script.split(b"\n") + [b""] * int(octal[1]))[int(octal[1]) - 1]
-    digits = re.search(rb"0[oO]([0-7]{1,5})", line)
+    lines = script.split(b"\n")[int(octal[1]) - 1 :]  # the text may be the script's own, and the line none
+    digits = re.search(rb"0[oO]([0-7]{1,5})", lines[0] if lines else b"")
     return f'Lua has no octal numbers: write "0{digits[1].decode() if digits else "755"}" in quotes'
 
 

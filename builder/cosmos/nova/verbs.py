@@ -167,10 +167,10 @@ class Verbs:
         """Return the paths that fit, in byte order, each with a slash before it and a NUL after it."""
         try:
             glob = Glob.parse(pattern)
+            if glob.fixed:
+                glob = glob.below(self.root.resolve(self._job.path_map(TreePath(b"/".join(glob.fixed))), "follow"))
         except ValueError as error:
             raise VerbError(str(error)[:300]) from None
-        if glob.fixed:
-            glob = glob.below(self.root.resolve(self._job.path_map(TreePath(b"/".join(glob.fixed))), "follow"))
         folder = TreePath(b"/".join(glob.fixed))
         below = [path for path in self.root.lower_paths(folder) if glob.matches(path, self._meter.charge)]
         own = [path for path in self.root.own_paths(folder) if glob.matches(path, self._meter.charge)]
@@ -208,6 +208,8 @@ class Verbs:
         command = _split(words[0]) if form == b"line" and len(words) == 1 else words
         if not command or not command[0]:
             raise VerbError("wants the program and its arguments", hint='write run{"make", "-j2"}')
+        if any(b"\0" in word for word in command):
+            raise VerbError("a word of a command holds no NUL")
         if self._job.programs is None:
             raise VerbError(
                 f"run() is not allowed in {self._function}() of this star",

@@ -144,7 +144,7 @@ class VirtualRoot:
         above = self.look(entry.path.parent)
         if above is not None and above.kind != "dir":
             raise VerbError(f"/{above.path.text} is {named(above)}, nothing can lie below it")
-        if there is not None and there.kind == "symlink":
+        if "symlink" in (entry.kind, there.kind if there is not None else ""):  # a new one, too: `link/..` leads on
             self._folders.clear()
         self._unlink(entry.path)
         self._insert(entry)
@@ -162,6 +162,8 @@ class VirtualRoot:
 
         A folder that only lies above the script's own entries is made its own first.
         """
+        if path == ROOT:
+            raise VerbError("the root itself cannot be changed")
         entry = self._own.get(path)
         if entry is None:
             below = self.look_lower(path)
@@ -198,7 +200,7 @@ class VirtualRoot:
 
     def own_paths(self, folder: TreePath) -> list[TreePath]:
         """Return the paths below `folder` in the script's own layer, in any order."""
-        self._meter.charge(len(self._own))
+        self._meter.charge(len(self._own) + len(self._own_folders))
         prefix = folder + b"/" if folder else b""
         return [path for path in {*self._own, *self._own_folders} if path.startswith(prefix)]
 
@@ -222,6 +224,7 @@ class VirtualRoot:
         sharers = sorted(
             other for other, entry in self._own.items() if entry.kind == "hardlink" and entry.target == path
         )
+        self._meter.charge(ENTRY_COST * len(sharers))
         for place, sharer in enumerate(sharers):
             entry = self._own[sharer]
             if place == 0:

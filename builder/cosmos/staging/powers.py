@@ -16,10 +16,11 @@ from cosmos.errors import ScriptFailed
 from cosmos.model.names import StarName
 from cosmos.model.powers import Power, Powers
 from cosmos.tree.entry import CAPABILITY
-from cosmos.treepath import TreePath
+from cosmos.treepath import TreePath, escaped
 
 # /usr and /etc, and the names that parts of /usr go by where they are not merged (docs/decisions/0011).
 _OPEN: Final = (b"usr", b"etc", b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32")
+_OPERATORS: Final = b"etc/cosmos"  # whom a system trusts, and what its stars may do
 
 
 class Laid(Protocol):
@@ -54,23 +55,31 @@ class Laid(Protocol):
 class OpenFolders:
     """The folders that every star may lay things in, where they really lie; `base` is the folder that stars go below.
 
+    `operators` is the one among them that no star may lay things in.
+
     >>> str(OpenFolders.below(TreePath(b"opt/stars"), lambda path: path))
     'usr and etc of /opt/stars'
     """
 
     base: TreePath
     real: frozenset[TreePath]
+    operators: TreePath
 
     @classmethod
     def below(cls, base: TreePath, real: Callable[[TreePath], TreePath]) -> Self:
         """Return the open folders below `base`; `real` says where a folder lies once links are followed."""
-        return cls(base=base, real=frozenset(real(base.joined(top)) for top in _OPEN))
+        tops = frozenset(real(base.joined(top)) for top in _OPEN)
+        return cls(base=base, real=tops, operators=real(base.joined(_OPERATORS)))
 
     def hold(self, laid: Laid) -> bool:
         """Whether it lies in one of them; one of them itself is a folder, and no link that leads elsewhere."""
         if laid.path in self.real:
             return laid.kind == "dir"
         return not self.real.isdisjoint(laid.path.parents)
+
+    def are_the_operators(self, laid: Laid) -> bool:
+        """Whether it is, or lies in, the folder of the operator's own settings."""
+        return self.operators in (laid.path, *laid.path.parents)
 
     def __str__(self) -> str:
         return f"usr and etc of /{self.base.text}" if self.base else "/usr and /etc"
@@ -120,10 +129,15 @@ def _needed_for(laid: Laid, folders: OpenFolders) -> Iterator[tuple[Power, str]]
         yield "setuid", f"{shown} runs with its owner's or group's rights ({laid.mode:04o})"
     if any(attribute == CAPABILITY for attribute, _ in laid.xattrs):
         yield "setcap", f"{shown} has capabilities"
+    for attribute, _ in laid.xattrs:  # lists of who may write, labels, marks of overlays: the kernel acts on them
+        if attribute != CAPABILITY and not attribute.startswith(b"user."):
+            yield "setcap", f"{shown} has the attribute {escaped(attribute)}"
     if laid.kind in ("char", "block"):
         yield "mknod", f"{shown} is a device"
     if (laid.uid, laid.gid) != (0, 0):
         yield "chown", f"{shown} belongs to {laid.uid}:{laid.gid}"
     plain = laid.kind == "dir" and (laid.mode, laid.uid, laid.gid) == (0o755, 0, 0)
-    if not plain and not folders.hold(laid):
+    if not plain and folders.are_the_operators(laid):
+        yield "outside", f"{shown} is for the operator alone to lay"
+    elif not plain and not folders.hold(laid):
         yield "outside", f"{shown} lies outside {folders}"

@@ -6,7 +6,11 @@ import time
 
 import pytest
 
+from cosmos.errors import ScriptFailed
 from cosmos.nova.meter import BudgetError, Meter
+from cosmos.nova.virtual_root import VirtualRoot
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
 
 
 def busy(seconds: float) -> None:
@@ -28,6 +32,21 @@ def test_what_has_bounds_of_its_own_is_not_counted():
     with meter.program():
         busy(0.02)
     meter.charge(600_000)
+
+
+def test_a_file_that_leaves_its_hard_links_behind_is_paid_for_by_each_of_them(install, entry):
+    files = [entry("h/f"), *(entry(f"h/l{number:03}", "hardlink", target=b"h/f") for number in range(500))]
+    with pytest.raises(ScriptFailed, match="more work through its verbs than the limit"):
+        install('for _ = 1, 7 do copy("h/", "/h/") end', files=files)
+
+
+def test_folders_that_nobody_names_are_paid_for_where_a_glob_goes_through_them():
+    meter = Meter()
+    path = TreePath(b"/".join([b"d"] * 60))
+    root = VirtualRoot(own={path: Entry(path=path, kind="file", mode=0o644)}, lower={}, epoch=0, meter=meter,
+                       on_look=lambda *_: None)  # fmt: skip
+    root.own_paths(TreePath(b"d"))
+    assert meter.work >= 60
 
 
 def test_a_receipt_is_bounded_in_bytes():

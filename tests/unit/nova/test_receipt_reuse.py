@@ -51,7 +51,7 @@ CALLS = st.one_of(
     st.tuples(st.just("write"), PATHS, st.just("text")),
     st.tuples(st.just("mkdir"), PATHS),
     st.tuples(st.just("symlink"), PATHS, PATHS),
-    st.tuples(st.just("chmod"), PATHS, st.just(0o700)),
+    st.tuples(st.just("chmod"), PATHS | st.just("/"), st.just(0o700)),
     st.tuples(st.just("chown"), PATHS, st.just(1), st.just(1)),
     st.tuples(st.just("copy"), st.just("folder"), PATHS),
     st.tuples(st.just("copy"), st.just("folder/f"), PATHS.map(lambda path: path + "/")),
@@ -113,3 +113,15 @@ def test_a_folder_that_a_script_takes_over_is_read_with_all_that_it_has():
         receipt, lines = ran([("mkdir", "a")], {plain.path: plain})
         assert ran([("mkdir", "a")], {plain.path: other})[1] != lines
         assert receipt.changed(IndexedTree({plain.path: other}), None) is not None
+
+
+def test_a_try_at_the_root_hides_no_later_look():
+    receipt, _ = ran([("chmod", "/", 0o700), ("exists", "a/b")], {})
+    below = {TreePath(b"a/b"): Entry(path=TreePath(b"a/b"), kind="file", mode=0o644)}
+    assert receipt.changed(IndexedTree(below), None) == "/a was absent, is dir 0755 0:0"
+
+
+def test_a_pattern_that_a_link_leads_on_can_be_looked_for_again():
+    for target in ("/a**b", "/a*b", "/" + "/".join(["x" * 250] * 4)):
+        receipt, _ = ran([("symlink", target, "l"), ("glob", "l/" + "?" * 100)], {})
+        assert receipt.changed(IndexedTree({}), None) is None

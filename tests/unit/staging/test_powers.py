@@ -50,6 +50,31 @@ def test_a_layer_whose_receipt_says_that_it_ran_programs_needs_run() -> None:
     assert caught.value.hint == "--safe refuses run(), whatever the policy says"
 
 
+@pytest.mark.parametrize("name", [b"system.posix_acl_access", b"trusted.overlay.redirect", b"security.ima"])
+def test_an_attribute_that_the_kernel_acts_on_needs_setcap(name: bytes) -> None:
+    lines = [line("usr/x", xattrs=((name, b"x"), (b"user.note", b"x")))]
+    demand_consent(consent("setcap"), STAR, lines, None)
+    with pytest.raises(ScriptFailed, match=f"/usr/x has the attribute {name.decode()}"):
+        demand_consent(consent(), STAR, lines, None)
+    demand_consent(consent(), STAR, [line("usr/x", xattrs=((b"user.note", b"x"),))], None)
+
+
+@pytest.mark.parametrize(("path", "kind", "mode"), [
+    ("etc/cosmos/config.toml", "file", 0o644), ("etc/cosmos/trust.toml", "symlink", 0o777),
+    ("etc/cosmos", "symlink", 0o777), ("etc/cosmos", "dir", 0o777),
+])  # fmt: skip
+def test_what_the_operator_sets_is_laid_by_no_star(path: str, kind: str, mode: int) -> None:
+    lines = [
+        line("etc/cosmos", "dir", 0o755),
+        line("etc/cosmos-tool/x"),
+        line(path, kind, mode, target=b"x" * (kind == "symlink")),
+    ]
+    demand_consent(consent("outside"), STAR, lines, None)
+    with pytest.raises(ScriptFailed, match=f"/{path} is for the operator alone to lay"):
+        demand_consent(consent(), STAR, lines, None)
+    demand_consent(consent(), STAR, lines[:2], None)
+
+
 def test_plain_folders_are_nobodys_business() -> None:
     demand_consent(consent(), STAR, [line("opt", "dir", 0o755), line("opt/x", "dir", 0o755)], None)
     with pytest.raises(ScriptFailed, match="/opt/x lies outside /usr and /etc"):
