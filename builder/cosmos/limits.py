@@ -42,6 +42,7 @@ MAX_NOVA_LOG_BYTES: Final = 1 * MIB  # of one script's log, which lands in its r
 MAX_NOVA_EVENTS: Final = 200_000  # of one script's receipt; real ones have some hundreds
 MAX_NOVA_VERB_SECONDS: Final = 20  # of the builder's processor, for one script's verbs: above its work on a slow one
 MAX_NOVA_RECEIPT_BYTES: Final = 16 * MIB  # of the text of one script's receipt: 200,000 paths
+MAX_RECEIPTS_BYTES: Final = 256 * MIB  # of all scripts of a release: more than a dozen of the largest
 MAX_NOVA_REPLY_BYTES: Final = 1 * MIB  # of one answer to a script: 20,000 paths
 MAX_NOVA_MESSAGE_BYTES: Final = 33 * MIB  # from a worker: one write() of all the memory that Lua has
 MAX_NOVA_MESSAGE_VALUES: Final = 1004  # in one: a command's 1,000 words, and what goes before them

@@ -16,6 +16,7 @@ from typing import Final
 from cosmos.build.layers import StarLayer
 from cosmos.canon import Json, canonical_json
 from cosmos.errors import Malformed, NoSolution
+from cosmos.limits import MAX_RECEIPTS_BYTES
 from cosmos.model.names import StarName
 from cosmos.tables import Table
 
@@ -38,7 +39,7 @@ def read_receipt(release: Path, name: str) -> Json:
     file = next((file for file in tries if file.is_file()), None)
     if file is None:
         raise NoSolution(str(release), "holds no receipts", hint="name a release: --release images/NAME/out")
-    table = Table.from_json(file.read_bytes(), str(file))
+    table = Table.from_json(file.read_bytes(), str(file), max_bytes=MAX_RECEIPTS_BYTES)
     if table.need("receipts-version", int) != _VERSION:
         raise Malformed(str(file), f"receipts-version: want {_VERSION}")
     stars = table.need("stars", dict)
