@@ -10,9 +10,9 @@ In this order:
   4. started in QEMU, which emulates: /init runs pytest with WORDs, `TESTS` unless given, and powers off
 
 The console goes to stdout, and the exit code is 0 if every test passed, 1 if one failed, 5 if it did not come so far.
-Emulation is 10 to 20 times slower than a machine. The limits of time of the corpus of attacks are raised there
-(`SLOW`), those of the builder are as everywhere; attacks that want to run on (`dos-…`) are left out: what ends them
-there is the clock, and each takes minutes.
+Emulation is 10 to 20 times slower than a machine: all takes a quarter of an hour. The limits of time of the corpus of
+attacks are raised there (`SLOW`), those of the builder are as everywhere; attacks that want to run on (`dos-…`,
+`many-hints`) are left out: what ends them there is the builder's clock and not what they are meant to run into.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TESTS = (
     "tests/golden/test_every_machine.py",
     "tests/attack/test_taken_over_worker.py",
     "tests/attack/test_nova_corpus.py",
-    *("-k", "not dos"),
+    *("-k", "not dos and not many-hints"),
 )
 ARCHITECTURE = "arm64"
 KERNEL = "linux-image-cloud-arm64"  # names the newest; its console and its initramfs are built in
