@@ -49,6 +49,11 @@ TEST-PROGRAMS: FORCE
 # What the tests compare with, or run: program=package.
 TEST_PROGRAMS := bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd gpg=gpg git=git
 
+.PHONY: test-aarch64
+test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on a kernel for aarch64, in QEMU; downloads 100 MB and takes its time
+	@.ci/need qemu-system-aarch64=qemu-system-arm git=git
+	@$(BIN)/python tests/boot/aarch64_sandbox.py $(HOME_FOLDER)/aarch64
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit tests; under a minute
 	@.ci/need $(TEST_PROGRAMS)
