@@ -5,7 +5,7 @@
     setuid = ["sudo", "su"]       # ship files that run with their owner's or group's rights
     setcap = ["ping"]             # ship files with capabilities
     mknod = ["base-devices"]      # make devices
-    chown = ["postfix"]           # give files to others than root
+    chown = ["postfix"]           # give files to others than root, or let everybody write to them
     outside = ["linux-cloud"]     # lay anything outside /usr and /etc
 
 What is left out allows nothing. A star's own manifest has no such key.

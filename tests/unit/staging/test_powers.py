@@ -41,6 +41,14 @@ def test_a_user_and_a_group_besides_root_need_chown(owner: dict[str, int]) -> No
         demand_consent(consent(), STAR, [line("usr/x", **owner)], None)
 
 
+@pytest.mark.parametrize(("kind", "mode"), [("file", 0o666), ("dir", 0o777), ("dir", 0o2777), ("fifo", 0o622)])
+def test_what_everybody_may_write_to_needs_chown(kind: str, mode: int) -> None:
+    demand_consent(consent("chown"), STAR, [line("usr/x", kind, mode)], None)
+    with pytest.raises(ScriptFailed, match=rf"/usr/x is everybody's to write to \({mode:04o}\)"):
+        demand_consent(consent(), STAR, [line("usr/x", kind, mode)], None)
+    demand_consent(consent(), STAR, [line("usr/x", "dir", 0o1777), line("usr/l", "symlink", 0o777, target=b"x")], None)
+
+
 def test_a_layer_whose_receipt_says_that_it_ran_programs_needs_run() -> None:
     demand_consent(consent("run"), STAR, [], RAN)
     with pytest.raises(ScriptFailed, match="its script runs a program"):
