@@ -69,7 +69,7 @@ def test_an_attribute_that_the_kernel_acts_on_needs_setcap(name: bytes) -> None:
 
 @pytest.mark.parametrize(("path", "kind", "mode"), [
     ("etc/cosmos/config.toml", "file", 0o644), ("etc/cosmos/trust.toml", "symlink", 0o777),
-    ("etc/cosmos", "symlink", 0o777), ("etc/cosmos", "dir", 0o777),
+    ("etc/cosmos", "symlink", 0o777), ("etc/cosmos", "dir", 0o700),
 ])  # fmt: skip
 def test_what_the_operator_sets_is_laid_by_no_star(path: str, kind: str, mode: int) -> None:
     lines = [
