@@ -35,6 +35,7 @@ _LANDLOCK_SCOPED: Final = 0b11
 
 _FILTERS: Final = {machine.architecture: worker_filter(machine) for machine in MACHINES.values()}
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)  # said once: a worker makes some fifty calls
 
 
 def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
@@ -63,7 +64,7 @@ def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
 
 def control(option: int, value: int = 0) -> int:
     """Call prctl(2); raises `OSError`."""
-    return _checked(_libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)))
+    return _checked(_libc.prctl(option, value, 0, 0, 0))
 
 
 def capability_sets(machine: Machine) -> bytes:
@@ -86,7 +87,7 @@ def _become_nobody() -> None:
 
 def _drop_bounds() -> None:
     for number in range(64):
-        if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), *[ctypes.c_ulong(0)] * 3) != 0:
+        if _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
             break  # without CAP_SETPCAP, or past the last capability: no_new_privs keeps programs from any
 
 
