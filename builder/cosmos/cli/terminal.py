@@ -100,7 +100,8 @@ class Terminal:
         erase = "\r\x1b[K" if self._drawn else ""
         lead = f"{self._program}: {self._painted(*label)}: " if label else ""
         self._drawn = False
-        self._stream.write(f"{erase}{lead}{printable(text)}\n")
+        shown = printable(text).replace("\n", "\n  ")  # what a program said must not look like a line of ours
+        self._stream.write(f"{erase}{lead}{shown}\n")
         self._stream.flush()
 
     def _painted(self, word: str, colour: int) -> str:

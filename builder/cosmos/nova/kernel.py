@@ -33,9 +33,22 @@ _LANDLOCK_FS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: 
 _LANDLOCK_NET: Final = 0b11
 _LANDLOCK_SCOPED: Final = 0b11
 
-_FILTERS: Final = {machine.architecture: worker_filter(machine) for machine in MACHINES.values()}
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)  # said once: a worker makes some fifty calls
+# Made once, in the zygote: the first look for a function, and the first array of each size, take a worker's time.
+_syscall = _libc.syscall
+_OF_THIS_PROCESS: Final = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
+_NONE: Final = ctypes.create_string_buffer(24)  # no effective, permitted or inheritable capability
+
+
+def _for_the_kernel(instructions: bytes) -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:
+    """Return a filter as seccomp(2) takes it, `struct sock_fprog`, and the memory that this points to."""
+    memory = ctypes.create_string_buffer(instructions, len(instructions))
+    header = struct.pack("@HP", len(instructions) // 8, ctypes.addressof(memory))
+    return ctypes.create_string_buffer(header, 16), memory
+
+
+_FILTERS: Final = {machine.architecture: _for_the_kernel(worker_filter(machine)) for machine in MACHINES.values()}
 
 
 def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
@@ -69,9 +82,8 @@ def control(option: int, value: int = 0) -> int:
 
 def capability_sets(machine: Machine) -> bytes:
     """Return this process's effective, permitted and inheritable capabilities; zeros where there are none."""
-    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
     data = ctypes.create_string_buffer(24)
-    _checked(_libc.syscall(machine.calls["capget"], header, data))
+    _checked(_syscall(machine.calls["capget"], _OF_THIS_PROCESS, data))
     return data.raw
 
 
@@ -92,26 +104,23 @@ def _drop_bounds() -> None:
 
 
 def _drop_capabilities(machine: Machine) -> None:
-    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
-    _checked(_libc.syscall(machine.calls["capset"], header, ctypes.create_string_buffer(24)))
+    _checked(_syscall(machine.calls["capset"], _OF_THIS_PROCESS, _NONE))
 
 
 def _landlock() -> None:
-    version = _libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(_LANDLOCK_VERSION))
+    version = _syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(_LANDLOCK_VERSION))
     if version < 1:
         return  # the second layer, where there is one
     parts = [_LANDLOCK_FS[min(version, 5)], _LANDLOCK_NET, _LANDLOCK_SCOPED]
     rules = struct.pack("=3Q", *parts)[: 8 if version < 4 else 16 if version < 6 else 24]
-    ruleset = _checked(_libc.syscall(_LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), ctypes.c_uint(0)))
-    _checked(_libc.syscall(_LANDLOCK_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint(0)))
+    ruleset = _checked(_syscall(_LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), ctypes.c_uint(0)))
+    _checked(_syscall(_LANDLOCK_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint(0)))
     os.close(ruleset)
 
 
 def _filter(machine: Machine) -> None:
-    program = _FILTERS[machine.architecture]
-    instructions = ctypes.create_string_buffer(program, len(program))
-    header = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions)), 16)
-    _checked(_libc.syscall(machine.calls["seccomp"], _SECCOMP_SET_MODE_FILTER, ctypes.c_uint(0), header))
+    header, _ = _FILTERS[machine.architecture]
+    _checked(_syscall(machine.calls["seccomp"], _SECCOMP_SET_MODE_FILTER, ctypes.c_uint(0), header))
 
 
 def _checked(result: int) -> int:
