@@ -55,7 +55,7 @@ test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on a kernel for aarch64, i
 	@$(BIN)/python tests/boot/aarch64_sandbox.py $(HOME_FOLDER)/aarch64
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit tests; under a minute
+check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit tests; about a minute
 	@.ci/need $(TEST_PROGRAMS)
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run "make format"' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .

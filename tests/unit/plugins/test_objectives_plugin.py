@@ -9,6 +9,8 @@ import pytest
 from plugins.mutants import mutate
 from plugins.objectives import BadMap, Mutant, Objective, objectives_of, read_map
 
+pytestmark = pytest.mark.slow  # each case runs pytest: together half a minute
+
 MAP = """
 [[objective]]
 id = "SO-01"
