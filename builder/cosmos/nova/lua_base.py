@@ -174,7 +174,7 @@ local function tostring(...)
     if type(name) == "string" then return name end
   end
   if kind == "number" or kind == "boolean" or kind == "nil" then
-    if value ~= value then return "nan" end  -- KNOWN GAP: `..` and format say -nan on x86_64, nan on aarch64
+    if value ~= value then return "nan" end  -- KNOWN GAP: `..` and pack show its sign, the processor's
     return real_tostring(value)
   end
   return kind
