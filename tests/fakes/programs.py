@@ -1,11 +1,16 @@
-"""Run the programs in this process, as a user would type them."""
+"""Run the programs in this process, as a user would type them, or put them where a shell finds them."""
 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,19 @@ class Outcome:
 
 
 Cosmos = Callable[..., Outcome]
+
+
+def write_programs(folder: Path) -> Path:
+    """Write `cosmos` and `stellar` into the new folder `folder`, for a shell's path, and return it.
+
+    They begin as shell, and go on as Python: a `#!` line can hold no folder with a space.
+    """
+    folder.mkdir()
+    for name in ("cosmos", "stellar"):
+        program = folder / name
+        program.write_text(
+            f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} \"$0\" \"$@\"\n' '''\n"
+            f"import sys\nsys.path.insert(0, {str(REPO / 'builder')!r})\nfrom cosmos.cli.{name} import main\nmain()\n"
+        )
+        program.chmod(0o755)
+    return folder

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
 import tomli_w
 
 from cosmos.trust.roles import TRUST_TYPE
 from fakes.galaxies import make_signers
 from fakes.images import BASE, make_image
-
-PROGRAM = "import sys\nsys.path.insert(0, {builder!r})\nfrom cosmos.cli.{name} import main\nmain()\n"
+from fakes.programs import write_programs
 
 
 def shown_commands(page: str) -> list[str]:
@@ -23,20 +20,8 @@ def shown_commands(page: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-@pytest.fixture
-def programs(tmp_path: Path, repo: Path) -> Path:
-    """A folder with `cosmos` and `stellar`, for the shell's path."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("cosmos", "stellar"):
-        program = folder / name
-        program.write_text(f"#!{sys.executable}\n{PROGRAM.format(builder=str(repo / 'builder'), name=name)}")
-        program.chmod(0o755)
-    return folder
-
-
-def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path, programs: Path) -> None:
-    work, signers = tmp_path / "work", make_signers()
+def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path) -> None:
+    work, signers, programs = tmp_path / "work", make_signers(), write_programs(tmp_path / "bin")
     image = make_image(work, (BASE,))
     first = tomli_w.dumps(signers.roots().to_toml()).encode()
     (work / "trust").mkdir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cosmos.digest import Digest
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec, make_galaxy, make_signers
+from fakes.programs import write_programs
 
 STARS = (
     StarSpec("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z" * 5000}),
@@ -40,10 +40,7 @@ def shown(page: str) -> list[tuple[str, list[str]]]:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    program = tmp_path / "bin" / "cosmos"
-    program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\nfrom cosmos.cli.cosmos import main\nmain()\n")
-    program.chmod(0o755)
+    write_programs(tmp_path / "bin")
     folder = tmp_path / "work"
     folder.mkdir()
     signers = make_signers()
@@ -54,7 +51,6 @@ def work(tmp_path: Path) -> Path:
 
 def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
     environ = {"PATH": f"{work.parent / 'bin'}{os.pathsep}{os.defpath}", "HOME": str(work)}
-    environ["PYTHONPATH"] = str(repo / "builder")
     digest = Digest.of((work / "trust.toml").read_bytes())
     commands = shown((repo / "docs/device.md").read_text())
     assert len(commands) >= 13

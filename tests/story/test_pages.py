@@ -5,30 +5,22 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
 
 from cosmos.cli.cosmos import program
+from fakes.programs import write_programs
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
-def on_path(tmp_path: Path, repo: Path) -> dict[str, str]:
+def on_path(tmp_path: Path) -> dict[str, str]:
     """An environment in which `cosmos` and `stellar` are on the path."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("cosmos", "stellar"):
-        script = folder / name
-        script.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(repo / 'builder')!r})\n"
-            f"from cosmos.cli.cosmos import main\nmain()\n"
-        )
-        script.chmod(0o755)
+    folder = write_programs(tmp_path / "bin")
     return {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
 
 

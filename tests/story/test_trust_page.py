@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
-
-import pytest
 
 from cosmos.digest import Digest
 from cosmos.model.statement import Statement
 from cosmos.trust.roots import TrustRoots
+from fakes.programs import write_programs
 
 EXIT_CODES = {"cosmos trust init trust.toml": 2}  # shown because it refuses
-PROGRAM = "from cosmos.cli.cosmos import main\nmain()\n"  # it answers to the name that it is called by
 
 
 def shown_commands(page: str) -> list[str]:
@@ -24,24 +21,11 @@ def shown_commands(page: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-@pytest.fixture
-def programs(tmp_path: Path) -> Path:
-    """A folder with `cosmos` and `stellar`, for the shell's path."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("cosmos", "stellar"):
-        program = folder / name
-        program.write_text(f"#!{sys.executable}\n{PROGRAM}")
-        program.chmod(0o755)
-    return folder
-
-
-def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path, programs: Path) -> None:
-    work = tmp_path / "work"
+def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path) -> None:
+    work, programs = tmp_path / "work", write_programs(tmp_path / "bin")
     work.mkdir()
     (work / "passphrase.txt").write_text("correct horse battery staple\n")
     environ = {"PATH": f"{programs}{os.pathsep}{os.defpath}", "COSMOS_HOME": str(tmp_path / "home"), "HOME": str(work)}
-    environ["PYTHONPATH"] = str(repo / "builder")
     commands = shown_commands((repo / "docs/trust.md").read_text())
     assert len(commands) >= 20
     for command in commands:

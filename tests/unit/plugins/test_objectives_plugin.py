@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ class Sabotaged:
         self.pytester = pytester
         self.map, self.tests = MAP, TESTS
         pytester.makeini(
-            f"[pytest]\npythonpath = {tests_folder}\naddopts = --strict-markers -p no:cacheprovider\n"
+            f"[pytest]\npythonpath = {shlex.quote(str(tests_folder))}\naddopts = --strict-markers -p no:cacheprovider\n"
             "markers = objective(id): proves it\n"
         )
 
