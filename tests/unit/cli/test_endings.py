@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from cosmos.about import REPORT_BUGS_TO
 MAIN = "from cosmos.cli.cosmos import main; main()"
 WRITING = """
 import sys, click
-from cosmos.cli.terminal import run
+from cosmos.cli.terminal import run, Terminal
 @click.command()
 def write() -> None:
     for _ in range(10000):
@@ -26,7 +27,7 @@ run(write, "cosmos", [])
 WATCHING = """
 import click
 from pathlib import Path
-from cosmos.cli.terminal import run
+from cosmos.cli.terminal import run, Terminal
 from cosmos.process import start_program
 @click.command()
 @click.argument("note")
@@ -140,3 +141,9 @@ sys.argv = ["cosmos", "build", "--help"]
 
 def test_the_hint_for_a_bug_names_no_command_that_is_not_there() -> None:
     assert "`" not in REPORT_BUGS_TO
+
+
+def test_what_an_error_quotes_does_not_look_like_a_line_of_ours():
+    said = io.StringIO()
+    Terminal("cosmos", said, environ={}).hint("it said: x\ncosmos: error: all is well")
+    assert said.getvalue() == "cosmos: hint: it said: x\n  cosmos: error: all is well\n"

@@ -128,3 +128,9 @@ def test_a_name_that_is_not_utf8_goes_through_as_it_is(script, entry):
 
 def usr_merged(path):
     return TreePath(b"usr/" + path) if path.split(b"/")[0] in (b"bin", b"lib") else path
+
+
+@pytest.mark.parametrize("call", ["copy({}, '/x')", "symlink('x', {})", "symlink({}, '/x')", "glob({})", "exists({})"])
+def test_an_argument_that_no_path_can_be_is_not_looked_at(failure, call):
+    long = "('n'):rep(4097)"
+    assert "has 4097 bytes, the limit is 4096" in str(failure(call.format(long)))
