@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.about import REPORT_BUGS_TO
+from cosmos.cli.terminal import Terminal
 
 MAIN = "from cosmos.cli.cosmos import main; main()"
 WRITING = """
