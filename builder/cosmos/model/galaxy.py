@@ -34,7 +34,7 @@ from typing import Self
 from cosmos.digest import Digest
 from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.version import Version
+from cosmos.model.version import Version, read_version, version_rows
 from cosmos.tables import Table
 
 _DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", re.ASCII)
@@ -54,7 +54,7 @@ class Listed:
         """Return a `[[snapshot]]` table."""
         row = cls(
             name=table.read("name", StarName.parse),
-            version=table.read("version", Version.parse),
+            version=read_version(table),
             statement=table.read("statement", Digest.parse),
             archive=table.read("archive", Digest.parse),
         )
@@ -65,7 +65,7 @@ class Listed:
         """Return the table as `tomli_w` takes it."""
         return {
             "name": str(self.name),
-            "version": str(self.version),
+            **version_rows(self.version),
             "statement": str(self.statement),
             "archive": str(self.archive),
         }
@@ -89,12 +89,16 @@ class GalaxyIndex:
         """Return the `meta.toml` in `data`; raises `Malformed`."""
         table = Table.parse(data, source, max_bytes=MAX_INDEX_BYTES)
         named = "stars" in table and isinstance(table.value("stars"), dict)
+        snapshot = tuple(Listed.read(row) for row in table.tables("snapshot"))
+        listed = {(row.name, str(row.version)): row.version for row in snapshot}
         newest: Mapping[StarName, Version | None] = (
-            table.parsed_map("stars", StarName.parse, Version.parse)
+            {
+                name: listed.get((name, text)) or table.table("stars").read(name, Version.guessed)
+                for name, text in table.parsed_map("stars", StarName.parse, str).items()
+            }
             if named
             else dict.fromkeys(table.parsed_strings("stars", StarName.parse))
         )
-        snapshot = tuple(Listed.read(row) for row in table.tables("snapshot"))
         if len({(row.name, str(row.version)) for row in snapshot}) != len(snapshot):
             table.fail("snapshot", "lists one version of a star twice")
         return cls(

@@ -12,12 +12,13 @@ from contextlib import suppress
 from functools import cached_property
 
 from cosmos.errors import Refused
+from cosmos.model.facts import Facts
 from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
-from cosmos.resolve.catalogue import Candidate, Facts, preferred
+from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.staging.acquire import with_newest_signatures
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
@@ -84,8 +85,7 @@ class OpenGalaxy:
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's verified statement says."""
-        star = self.statement(candidate).statement.star
-        return Facts(arch=star.arch, dependencies=star.dependencies, provides=star.provides, conflicts=star.conflicts)
+        return Facts.of(self.statement(candidate).statement.star)
 
     def statement(self, candidate: Candidate) -> VerifiedStatement:
         """Return the candidate's statement, fetched and verified once; raises `Refused`."""
@@ -112,6 +112,7 @@ class OpenGalaxy:
             signers=verified.signers,
             dependencies=dependencies,
             wanted_by=wanted_by,
+            facts=Facts.of(said.star),
         )
 
     def _verified(self, name: StarName, version: Version) -> VerifiedStatement:
@@ -152,7 +153,7 @@ class OpenGalaxy:
             rows = {name: {version: None} for name, version in upstream_listing(self.source, index).items()}
         floors = self._roots.floors.stars
         allowed = {
-            name: {version: row for version, row in versions.items() if name not in floors or version >= floors[name]}
+            name: {version: row for version, row in versions.items() if name not in floors or not version.is_below(floors[name])}
             for name, versions in rows.items()
         }
         return {name: versions for name, versions in allowed.items() if versions}
