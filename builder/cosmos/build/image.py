@@ -28,6 +28,7 @@ from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders, demand_consent
@@ -136,7 +137,7 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str,
     """Return the lock, and its files by name: its bytes, and the signature beside it.
 
     Raises `Refused` for a lock that the image wants signed and that is not, `NoSolution` where it no longer answers the
-    image definition.
+    image definition, or not even its own wishes.
     """
     unique_names(definition.image)
     lock, data = read_lock(definition)
@@ -148,6 +149,7 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str,
             f"is stale: {'; '.join(stale)}",
             hint=f"cosmos freeze {definition.folder}",
         )
+    demand_right(lock, str(definition.lock_file))
     if lock.build.layer_format != LAYER_FORMAT:
         raise NoSolution(
             str(definition.lock_file),

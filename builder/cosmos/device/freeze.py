@@ -30,7 +30,7 @@ from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedSta
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
-from cosmos.model.version import Constraint
+from cosmos.model.version import exactly
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.treepath import TreePath
@@ -158,7 +158,7 @@ def _request(universe: Universe, galaxies: Sequence[LockedGalaxy]) -> Request:
     return Request(
         image=ImageName(universe.image) if universe.image else NO_IMAGE,
         arch=universe.arch,
-        stars={name: Constraint.parse(f"={star.version}") for name, star in _asked_for(universe)},
+        stars={name: exactly(star.version) for name, star in _asked_for(universe)},
         constellations={},
         galaxies={galaxy.name: galaxy.url for galaxy in galaxies},
     )

@@ -158,7 +158,8 @@ def _planned(
     """Stage, plan and judge star by star: one star's bytes are in memory at a time."""
     plan = Plan(root, universe, settings.install_dir)
     consent = system_consent(root, settings, safe=order.safe)
-    bench = Bench(root, Below(root, universe, settings.install_dir), acquired, consent, order.epoch)
+    coming = {name: item.star.dependencies for name, item in acquired.items()}
+    bench = Bench(root, Below(root, universe, settings.install_dir, coming), acquired, consent, order.epoch)
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
         staged = bench.stage(name)

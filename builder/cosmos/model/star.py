@@ -155,7 +155,7 @@ class Star:
     @property
     def needs(self) -> tuple[Need, ...]:
         """Everything that it depends on, in a fixed order: what one star answers by name, then alternatives."""
-        return (*((Demand(name, limit),) for name, limit in sorted(self.dependencies.items())), *self.any_of)
+        return _needs(self.dependencies, self.any_of)
 
     @property
     def made_of(self) -> tuple[tuple[StarName, Version], ...]:
@@ -245,6 +245,11 @@ class Recipe:
     conflicts: Conflicts
     unpack: Unpack
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Everything that the star will depend on, as `Star.needs`."""
+        return _needs(self.dependencies, self.any_of)
+
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the recipe in `data`; here unknown keys are errors. Raises `Malformed`."""
@@ -301,6 +306,10 @@ def _about(table: Table, scheme: Scheme) -> _About:
         provides=_several(table, "provides", lambda text: Version.parse(text, scheme) if text else None),
         conflicts=_several(table, "conflicts", Constraint.parse),
     )
+
+
+def _needs(dependencies: Mapping[StarName, Constraint], any_of: tuple[Need, ...]) -> tuple[Need, ...]:
+    return (*((Demand(name, limit),) for name, limit in sorted(dependencies.items())), *any_of)
 
 
 def _several(table: Table, key: str, parse: Callable[[str], T]) -> dict[StarName, tuple[T, ...]]:

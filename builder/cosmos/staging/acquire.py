@@ -12,13 +12,13 @@ The archive's bytes stay in the store; `staging.stage` takes them from there, ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import Refused
+from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
-from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
@@ -135,6 +135,7 @@ def acquire_star(
         ),
     )
     check_pins(star, statement.statement)
+    _demand_signers(star, statement.signers, roots)
     source.keep(file)
     archive = verify_archive(source.archive(star, progress), star)
     if not source.store.has(star.archive, star.size_bytes):
@@ -171,6 +172,36 @@ def check_pins(star: LockedStar, statement: Statement) -> None:
     for what, (locked, stated) in pins.items():
         if locked != stated:
             raise Refused(star.id, f"the lock pins {what} {locked}, but its signed statement says {stated}")
+    if star.facts is not None:
+        _demand_same_facts(star.id, star.facts, Facts.of(statement.star))
+
+
+def _demand_same_facts(star: str, locked: Facts, signed: Facts) -> None:
+    said = signed.to_toml()
+    for key, value in locked.to_toml().items():
+        if value != said[key]:
+            raise Refused(star, f"the lock says that its {key} are {value}, but its signed statement says {said[key]}")
+
+
+def _demand_signers(star: LockedStar, signers: tuple[str, ...], roots: TrustRoots) -> None:
+    """Refuse a lock that names a signer who did not sign, or none of those who did.
+
+    A signature by a key that was revoked since the star was locked does not count any more, and may be named.
+    """
+    revoked = {row.key for row in roots.revoked}
+    strangers = [key for key in star.signers if key not in signers and key not in revoked]
+    if strangers:
+        raise Refused(
+            star.id,
+            f"the lock says that {', '.join(strangers)} signed it, but no such signature stands",
+            hint="cosmos freeze, to lock who signs it now",
+        )
+    if signers and not set(signers) & set(star.signers):
+        raise Refused(
+            star.id,
+            f"was signed anew by {', '.join(signers)}, and the lock names none of them",
+            hint="cosmos freeze, to lock who signs it now",
+        )
 
 
 def demand_stored(lock: Lock, store: Store) -> None:
@@ -178,19 +209,3 @@ def demand_stored(lock: Lock, store: Store) -> None:
     for star in lock.stars:
         if not store.has(star.archive, star.size_bytes):
             raise not_stored(f"{star.name} {star.version}")
-
-
-def check_closed(acquired: Mapping[StarName, Acquired]) -> None:
-    """Refuse a lock in which some star's signed dependencies are not all there: nothing may be left out by hand."""
-    provided = {name: acquired[name].star.version for name in acquired}
-    for item in acquired.values():
-        provided = {**item.statement.statement.star.provides, **provided}
-    for item in acquired.values():
-        for name, limit in item.statement.statement.star.dependencies.items():
-            version = provided.get(name)
-            if version is None or not limit.allows(version):
-                raise NoSolution(
-                    item.star.id,
-                    f"depends on {name} {limit}, but the lock has {version or 'none'}",
-                    hint="cosmos freeze",
-                )

@@ -153,7 +153,11 @@ class OpenGalaxy:
             rows = {name: {version: None} for name, version in upstream_listing(self.source, index).items()}
         floors = self._roots.floors.stars
         allowed = {
-            name: {version: row for version, row in versions.items() if name not in floors or not version.is_below(floors[name])}
+            name: {
+                version: row
+                for version, row in versions.items()
+                if name not in floors or not version.is_below(floors[name])
+            }
             for name, versions in rows.items()
         }
         return {name: versions for name, versions in allowed.items() if versions}

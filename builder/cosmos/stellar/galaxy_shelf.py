@@ -19,8 +19,9 @@ from cosmos.model.galaxy import Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.model.version import Version
+from cosmos.model.version import ANY_VERSION, SemVer, Version
 from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Wish, resolve
@@ -72,14 +73,16 @@ class GalaxyShelf:
         """Return the root of the star's dependencies, direct or not, each laid on its own; raises `NoSolution`,
         `Refused`, `ScriptFailed`.
         """
-        wishes = [Wish(who=star.name, name=name, constraint=limit) for name, limit in star.dependencies.items()]
         arch = self.machine if star.arch == ANY_ARCH else star.arch
         layers: dict[StarName, Mapping[TreePath, Entry]] = {}
-        needed: dict[StarName, frozenset[StarName]] = {}
-        for chosen in resolve(wishes, self, arch, {}, _ADVICE):
+        tried = _Tried(shelf=self, star=star)
+        wish = Wish(who="stellar", name=star.name, constraint=ANY_VERSION)
+        resolved = [chosen for chosen in resolve([wish], tried, arch, {}, _ADVICE) if chosen.star != tried.candidate]
+        needs = {chosen.star.name: chosen.dependencies for chosen in resolved}
+        for chosen in resolved:
             name = chosen.star.name
-            needed[name] = frozenset(chosen.dependencies).union(*(needed[below] for below in chosen.dependencies))
-            under = {below: layer for below, layer in layers.items() if below in needed[name]}
+            below = rests_on(chosen.dependencies, needs)
+            under = {other: layer for other, layer in layers.items() if other in below}
             layers[name] = open_contents(*self._read(self._row(chosen.star))).lay(_laid(under)).entries
         return _laid(layers)
 
@@ -129,6 +132,37 @@ class GalaxyShelf:
         data = _listed(file, row.archive, MAX_STAR_ARCHIVE_BYTES)
         script_name = statement.star.install_script
         return statement.star, read_star(data, file.name, statement.unpacked_bytes, script_name=script_name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tried:
+    """The galaxy with the star that is tried in place of its own versions."""
+
+    shelf: GalaxyShelf
+    star: OpenStar
+
+    @property
+    def candidate(self) -> Candidate:
+        """The star that is tried; it needs no version."""
+        return Candidate(name=self.star.name, version=SemVer(0, 0, 0), galaxy=self.shelf.name)
+
+    def names(self) -> Iterable[StarName]:
+        """Return every name that the index lists, and the star's."""
+        return sorted({*self.shelf.names(), self.star.name})
+
+    def versions(self, name: StarName) -> Sequence[Candidate]:
+        """Return every version of `name`; of the star's name, itself alone."""
+        return (self.candidate,) if name == self.star.name else self.shelf.versions(name)
+
+    def providers(self, name: StarName) -> Sequence[Candidate]:
+        """Return the other stars that provide `name`."""
+        return [star for star in self.shelf.providers(name) if star.name != self.star.name]
+
+    def facts(self, candidate: Candidate) -> Facts:
+        """Return what a candidate says of itself."""
+        if candidate == self.candidate:
+            return Facts(arch=self.star.arch, needs=self.star.needs)
+        return self.shelf.facts(candidate)
 
 
 def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:

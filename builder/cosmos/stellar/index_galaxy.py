@@ -135,7 +135,7 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
 
 def newest(versions: Iterable[Version]) -> Version:
     """Return the highest version; a pre-release only where there is nothing else."""
-    return max(versions, key=lambda version: (not version.pre, version))
+    return max(versions, key=lambda version: (not version.is_pre_release, version))
 
 
 def _archives(galaxy: GalaxyFolder) -> list[Path]:
