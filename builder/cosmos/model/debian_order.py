@@ -26,7 +26,7 @@ def parts_of(text: str) -> tuple[int, str, str] | None:
     ((1, '1.35.0', '4+deb12u1'), (0, '2.4', ''))
     """
     match = _FORM.fullmatch(text)
-    return None if match is None else (int(match[1] or 0), match[2], match[3] or "")
+    return None if match is None or text.endswith("-") else (int(match[1] or 0), match[2], match[3] or "")
 
 
 def rank_of(epoch: int, upstream: str, revision: str) -> Rank:
@@ -40,9 +40,9 @@ def rank_of(epoch: int, upstream: str, revision: str) -> Rank:
 
 def _key(text: str) -> tuple[object, ...]:
     runs = [(_weights(word), int(number or 0)) for word, number in _RUNS.findall(text) if word or number]
-    while runs and runs[-1] == _END:  # a zero at the end counts as nothing: 1.0-0 is 1.0
-        runs.pop()
-    return (*runs, _END)
+    if runs == [_END]:  # a zero alone counts as nothing: 1.0-0 is 1.0
+        runs = []
+    return (*runs, _END, _END)  # two: whatever follows a zero at the beginning, as in 0~1, is compared with an end, too
 
 
 def _weights(word: str) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """What a star asks of others: a name with the versions that will do, and alternatives of such.
 
-    libfoo                 any version
-    libfoo >=1.2-3         a constraint (model.version)
-    mta-a | mta-b >=2      alternatives, the preferred first
+libfoo                 any version
+libfoo >=1.2-3         a constraint (model.version)
+mta-a | mta-b >=2      alternatives, the preferred first
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from cosmos.model.version import Constraint, DebianVersion, SemVer, Version
 
 # Each line in dpkg's order (Debian Policy 5.6.12 and versions of Debian's own archive).
 RISING = [
-    "1.0~~ 1.0~~a 1.0~ 1.0 1.0a 1.0-1 1.0.1",
+    "1.0~~ 1.0~~a 1.0~ 1.0 1.0-1 1.0a 1.0.1",
     "1.35.0-3 1.35.0-4~bpo11+1 1.35.0-4 1.35.0-4+b1 1.35.0-4+deb12u1 1.35.0-4.1 1.35.0-5 1:1.0-1",
     "10.0.0~dfsg-11 10.0.0~dfsg-11+deb12u9 10.0.0-1 10.01-1",
     "0~20191001-1 0-1 0.1 1~rc1 1",
@@ -41,10 +41,9 @@ def test_what_dpkg_holds_to_be_equal_ranks_the_same_and_yet_is_another_star(pair
 
 
 @pytest.mark.skipif(shutil.which("dpkg") is None, reason="compares with dpkg itself, where there is one")
-@given(st.text("019.+~-abz", min_size=1, max_size=9), st.text("019.+~-abz", min_size=1, max_size=9))
+@given(st.from_regex(r"[019][019.+~ab-]{0,8}", fullmatch=True), st.from_regex(r"[019][019.+~ab-]{0,8}", fullmatch=True))
 @settings(max_examples=80, deadline=None)
 def test_the_order_is_dpkgs(one: str, other: str) -> None:
-    one, other = f"1:1{one}", f"1:1{other}"
     assume(not one.endswith("-") and not other.endswith("-"))
     mine, theirs = DebianVersion.of(one).rank, DebianVersion.of(other).rank
     for relation, holds in (("lt", mine < theirs), ("eq", mine == theirs)):
