@@ -31,7 +31,7 @@ from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
 from cosmos.staging.acquire import Acquired
-from cosmos.staging.powers import Consent, OpenFolders, demand_consent
+from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
@@ -81,8 +81,10 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     workshop = workshop_of(definition, world, options, lock, acquired.stars, template)
     staged = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
     layers = staged.layers
-    for star, layer in layers.items():
-        demand_consent(workshop.consent, star, layer.lines, layer.receipt)
+    consent = workshop.consent
+    demand_none(
+        consent, [row for star, one in layers.items() for row in overreaches(consent, star, one.lines, one.receipt)]
+    )
     own, overlaid, finish_receipt = overlay_all(definition, lock, layers, template, workshop)
     world.reporter.step("pack")
     tree = pack_tree(definition, overlaid, own, layers, workshop)

@@ -29,7 +29,9 @@
     digest = "sha256:…"
 
 A star made of Debian packages provides them, each in its exact version, under the name that it has there, and stands
-beside no star of such a name. `authors` may also be an array of names. Unknown keys warn and pass, because upstream's galaxies carry some.
+beside no star of such a name.
+
+`authors` may also be an array of names. Unknown keys warn and pass, because upstream's galaxies carry some.
 
 A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`): the same, where besides
 

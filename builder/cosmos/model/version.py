@@ -76,7 +76,7 @@ class Version:
 
     @staticmethod
     def guessed(text: str) -> Version:
-        """Return what `text` most likely means where no scheme is stated: SemVer where it can be read so, else Debian's.
+        """Return what `text` most likely means where no scheme is stated: SemVer where it can be that, else Debian's.
 
         Raises `ValueError` where it is a version of neither scheme.
         """
