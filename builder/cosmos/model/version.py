@@ -52,6 +52,7 @@ _DEBIAN_COMPARATOR = re.compile(r"(\^|~|>=|>>|>|<=|<<|<|=)?\s*([0-9](?:[A-Za-z0-
 _DEBIAN_RANGE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(?:\.[*xX]){1,2}", re.ASCII)
 _UPSTREAM_NUMBERS = re.compile(r"[0-9]{1,18}(?![0-9])(?:\.[0-9]{1,18}(?![0-9])){0,2}", re.ASCII)
 _MAX_TEXT = 256
+_REMEMBERED: Final = 1 << 16  # texts of versions and constraints: more than all packages of Debian have
 
 Operator: TypeAlias = Literal["^", "~", ">=", ">>", ">", "<=", "<<", "<", "=", "*"]
 _Release: TypeAlias = tuple[int, int, int]
@@ -168,23 +169,28 @@ class DebianVersion(Version):
 
     scheme: ClassVar[Scheme] = "debian"
     text: str
-    epoch: int = field(compare=False, repr=False)
-    upstream: str = field(compare=False, repr=False)
-    revision: str = field(compare=False, repr=False)
-    rank: Rank = field(compare=False, repr=False)  # equal where dpkg says so
-    order: tuple[object, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Order by rank, then by text, so that two versions that dpkg holds to be equal have an order as well."""
-        object.__setattr__(self, "order", (1, self.rank, self.text))
 
     @classmethod
     def of(cls, text: str) -> Self:
         """Return `text` as a version, or raise `ValueError`."""
-        parts = parts_of(text) if len(text) <= _MAX_TEXT else None
-        if parts is None:
+        if len(text) > _MAX_TEXT or parts_of(text) is None:
             raise ValueError(f"want a Debian version such as 1:2.3-4, got {text[:80]!r}")
-        return cls(text, *parts, rank_of(*parts))
+        return cls(text)
+
+    @property
+    def upstream(self) -> str:
+        """What upstream calls the version."""
+        return _debian_parts(self.text)[1]
+
+    @property
+    def rank(self) -> Rank:
+        """A key in dpkg's order; equal where dpkg says so."""
+        return _debian_rank(self.text)
+
+    @property
+    def order(self) -> tuple[object, ...]:  # type: ignore[override]  # worked out when it is asked for
+        """The rank, then the text, so that two versions that dpkg holds to be equal have an order as well."""
+        return (1, _debian_rank(self.text), self.text)
 
     @property
     def release(self) -> _Release:
@@ -268,6 +274,7 @@ class Constraint:
     """Which versions a star accepts. `text` is what its author wrote.
 
     `semver` and `debian` are its terms as each scheme reads them; None: no version of that scheme will do.
+    Most constraints are written many times over: each text is read once.
 
     >>> Constraint.parse(">=1.2, <2").allows(Version.parse("1.9.9"))
     True
@@ -284,17 +291,7 @@ class Constraint:
         """Return `text` as a constraint, or raise `ValueError`."""
         if len(text) > _MAX_TEXT:
             raise ValueError(f"want at most {_MAX_TEXT} characters, got {len(text)}")
-        if text.strip() in ("*", "x", "X"):
-            return cls(text, (), ())
-        parts = [part.strip() for part in text.split(",")]
-        debian = [found for part in parts if (found := _debian_comparator(part))]
-        try:
-            semver: tuple[Comparator, ...] | None = tuple(_comparator(part, text) for part in parts)
-        except ValueError:
-            if len(debian) < len(parts):
-                raise
-            semver = None
-        return cls(text, semver, tuple(debian) if len(debian) == len(parts) else None)
+        return cls(text, *_terms(text))
 
     @property
     def is_any(self) -> bool:
@@ -328,9 +325,6 @@ class Constraint:
         return self.text
 
 
-ANY_VERSION = Constraint.parse("*")
-
-
 def exactly(version: Version) -> Constraint:
     """Return the constraint that `version` satisfies and hardly another: `=` and the version."""
     return Constraint.parse(f"={version}")
@@ -346,6 +340,33 @@ def version_rows(version: Version) -> dict[str, object]:
     """Return `version`, and `version-scheme` where it is not the default, as `tomli_w` takes them."""
     scheme = {} if version.scheme == "semver" else {"version-scheme": version.scheme}
     return {"version": str(version), **scheme}
+
+
+@functools.lru_cache(_REMEMBERED)
+def _terms(text: str) -> tuple[tuple[Comparator, ...] | None, tuple[DebianComparator, ...] | None]:
+    if text.strip() in ("*", "x", "X"):
+        return (), ()
+    parts = [part.strip() for part in text.split(",")]
+    debian = [found for part in parts if (found := _debian_comparator(part))]
+    try:
+        semver: tuple[Comparator, ...] | None = tuple(_comparator(part, text) for part in parts)
+    except ValueError:
+        if len(debian) < len(parts):
+            raise
+        semver = None
+    return semver, tuple(debian) if len(debian) == len(parts) else None
+
+
+@functools.lru_cache(_REMEMBERED)
+def _debian_parts(text: str) -> tuple[int, str, str]:
+    parts = parts_of(text)
+    assert parts is not None, "a DebianVersion has the form of one"
+    return parts
+
+
+@functools.lru_cache(_REMEMBERED)
+def _debian_rank(text: str) -> Rank:
+    return rank_of(*_debian_parts(text))
 
 
 def _comparator(part: str, whole: str) -> Comparator:
@@ -400,3 +421,6 @@ def _end(operator: Operator, numbers: tuple[int, ...]) -> _Release:
 def _ordered(parts: tuple[str, ...]) -> tuple[tuple[bool, int, str], ...]:
     """SemVer section 11.4: numbers by value and below words, words by ASCII, a shorter list first."""
     return tuple((False, int(part), "") if part.isdigit() else (True, 0, part) for part in parts)
+
+
+ANY_VERSION = Constraint.parse("*")
