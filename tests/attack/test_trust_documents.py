@@ -390,6 +390,7 @@ def locked(**changes: Any) -> LockedStar:
         signers=(CAROL.public.id,),
         dependencies=(),
         wanted_by=("image",),
+        facts=None,
     )
     return dataclasses.replace(star, **changes)
 

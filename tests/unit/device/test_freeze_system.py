@@ -18,7 +18,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed
-from cosmos.model.version import ANY_VERSION, Version
+from cosmos.model.version import ANY_VERSION, SemVer
 from cosmos.resolve.resolving import Wish
 from cosmos.treepath import TreePath
 
@@ -90,7 +90,7 @@ def test_a_version_that_its_galaxy_gave_up_is_named(galaxy, filled: Path) -> Non
 def test_a_star_that_upstream_recorded_cannot_be_pinned(filled: Path) -> None:
     with LiveRoot.open(filled) as root:
         universe = read_universe(root)
-        old = Installed(version=Version(1, 0, 0), files=(TreePath(b"x"),))
+        old = Installed(version=SemVer(1, 0, 0), files=(TreePath(b"x"),))
         root.replace_document(
             UNIVERSE_PATH, rendered(replace(universe, installed={**universe.installed, StarName("old"): old}))
         )
@@ -114,7 +114,7 @@ def test_settings_without_the_galaxy_are_told(filled: Path) -> None:
 
 
 def test_a_circle_of_dependencies_is_named() -> None:
-    one = Installed(version=Version(1, 0, 0), files=(), dependencies=(StarName("b"),))
+    one = Installed(version=SemVer(1, 0, 0), files=(), dependencies=(StarName("b"),))
     other = replace(one, dependencies=(StarName("a"),))
     with pytest.raises(NoSolution, match="a -> b -> a"):
         in_dependency_order({StarName("a"): one, StarName("b"): other})

@@ -27,7 +27,7 @@ from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.powers import Power, Powers
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
-from cosmos.model.version import ANY_VERSION, Constraint, Version
+from cosmos.model.version import ANY_VERSION, Constraint, SemVer
 from cosmos.resolve.resolving import Wish
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -270,7 +270,7 @@ def test_two_stars_may_not_own_one_path(galaxy, system: Path) -> None:
 
 def test_a_path_of_a_star_that_upstream_recorded_is_owned(galaxy, system: Path) -> None:
     with LiveRoot.open(system) as root:
-        old = Installed(version=Version(1, 0, 0), files=(TreePath(b"usr/f"),))
+        old = Installed(version=SemVer(1, 0, 0), files=(TreePath(b"usr/f"),))
         root.replace_document(UNIVERSE_PATH, rendered(replace(read_universe(root), installed={StarName("old"): old})))
     galaxy.star("s", files={"usr/f": b"s"})
     with pytest.raises(NoSolution, match="both old and s bring it"):
