@@ -79,7 +79,7 @@ def read_deb(data: bytes | memoryview, source: str, *, max_bytes: int = MAX_STAR
     return DebPackage(
         control=fields,
         scripts=tuple(name for name in MAINTAINER_SCRIPTS if TreePath(name.encode()) in by_path),
-        entries=tuple(read_tar(tar, source, case="keep")),  # Linux's modules differ by case alone
+        entries=tuple(read_tar(tar, source)),
     )
 
 

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
-from typing import Literal, NoReturn, Protocol, TypeAlias
+from typing import NoReturn, Protocol
 
 from cosmos.errors import Refused
 from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 from cosmos.tree.entry import Entry, Kind
-from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi
-
-Case: TypeAlias = Literal["refuse", "keep"]
+from cosmos.treepath import ROOT, TreePath, climbs_out, composed, escaped, has_bidi
 
 _SHOWN_BYTES = 200
 
@@ -31,19 +28,15 @@ class Named(Protocol):
 
 
 class TreeNames:
-    """Every path of an archive so far.
+    """Every path of an archive so far."""
 
-    `case="keep"` lets names stand that differ only by case: Linux's own modules have xt_DSCP.ko beside xt_dscp.ko.
-    """
+    __slots__ = ("_composed", "_folders", "entries", "source")
 
-    __slots__ = ("_case", "_folded", "_folders", "entries", "source")
-
-    def __init__(self, source: str, *, case: Case) -> None:
+    def __init__(self, source: str) -> None:
         self.source = source
         self.entries: dict[bytes, Entry] = {}
-        self._case = case
         self._folders: set[bytes] = {b""}
-        self._folded: dict[bytes, bytes] = {}
+        self._composed: dict[bytes, bytes] = {}
 
     def refuse(self, raw: bytes, problem: str) -> NoReturn:
         """Raise `Refused` for the entry named `raw`."""
@@ -71,7 +64,7 @@ class TreeNames:
             self._folders.add(path)
         elif path in self._folders:
             self.refuse(raw, f"is a {kind}, but there are entries below it")
-        self._fold(path, raw)
+        self._compose(path, raw)
         return TreePath(path)
 
     def _enter(self, folder: bytes, raw: bytes) -> None:
@@ -82,26 +75,22 @@ class TreeNames:
             entry = self.entries.get(above)
             if entry is not None:
                 self.refuse(raw, f"lies below {shown(above)}, which is a {entry.kind}")
-            self._fold(above, raw)
+            self._compose(above, raw)
             self._folders.add(bytes(above))
 
-    def _fold(self, path: bytes, raw: bytes) -> None:
-        if not path.isascii():
-            if has_bidi(path):
-                self.refuse(raw, "has a bidirectional control character")
-            folded = folded_name(path, self._case)
-        elif self._case == "refuse":
-            folded = path.lower()
-        else:
+    def _compose(self, path: bytes, raw: bytes) -> None:
+        if path.isascii():
             return
-        other = self._folded.setdefault(folded, path)
+        if has_bidi(path):
+            self.refuse(raw, "has a bidirectional control character")
+        other = self._composed.setdefault(composed(path), path)
         if other != path:
-            self.refuse(raw, f"differs from {shown(other)} only by case or Unicode form")
+            self.refuse(raw, f"differs from {shown(other)} only by Unicode form")
 
 
 def demand_readable(lines: Iterable[Named], source: str) -> None:
     """Raise `Refused` for the first of `lines` whose name or target no reader of ours takes; in byte order of path."""
-    names = TreeNames(source, case="keep")
+    names = TreeNames(source)
     for line in lines:
         path = names.placed(line.path, line.kind)
         if line.kind == "symlink":
@@ -114,19 +103,6 @@ def demand_target(names: TreeNames, raw: bytes, path: TreePath, target: bytes) -
         names.refuse(raw, "its target has a bidirectional control character")
     if climbs_out(path, target):
         names.refuse(raw, f"its target climbs above the root: {shown(target)}")
-
-
-def folded_name(path: bytes, case: Case) -> bytes:
-    """Return what two names share that look the same: NFC, and lower case unless case counts.
-
-    >>> folded_name("Caf\\u0065\\u0301".encode(), "refuse") == folded_name("CAF\\u00c9".encode(), "refuse")
-    True
-    """
-    try:
-        text = unicodedata.normalize("NFC", path.decode("utf-8"))
-    except UnicodeDecodeError:
-        return path.lower() if case == "refuse" else path
-    return (unicodedata.normalize("NFC", text.casefold()) if case == "refuse" else text).encode()
 
 
 def shown(raw: bytes) -> str:

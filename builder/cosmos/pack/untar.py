@@ -3,7 +3,7 @@
 An archive that readers could understand in two ways is not read at all. Refused, with the archive and the entry named:
 
     names       absolute, empty, with `..`, `.`, `//` or a NUL, over 1,024 bytes or 64 components, given twice, that
-                differ from another only by case or Unicode form (NFC), with bidirectional controls
+                differ from another only by Unicode form (NFC), with bidirectional controls
     structure   an entry below something that is no folder; a file where there are entries below
     links       hard links to anything but a file that came earlier; symlinks that climb above the root
     devices     device nodes and FIFOs, unless the caller keeps them
@@ -31,7 +31,7 @@ from cosmos.errors import Refused
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
-from cosmos.pack.treenames import Case, TreeNames, demand_target, shown
+from cosmos.pack.treenames import TreeNames, demand_target, shown
 from cosmos.tree.entry import Entry, Kind
 
 Devices: TypeAlias = Literal["refuse", "keep"]
@@ -48,14 +48,12 @@ _PLAIN_OCTAL = re.compile(rb" *[0-7]+[ \0]*|\0+")
 _LONG_NAMES = {ord("L"): b"path", ord("K"): b"linkpath"}
 
 
-def read_tar(
-    data: bytes | memoryview, source: str, *, devices: Devices = "refuse", case: Case = "refuse"
-) -> list[Entry]:
+def read_tar(data: bytes | memoryview, source: str, *, devices: Devices = "refuse") -> list[Entry]:
     """Return the entries of the tar archive `data`, in its order; files are slices of `data`.
 
     `source` is the archive's name, for errors. Raises `Refused` for what the module's docstring lists.
     """
-    entries, end = TarReader(source, devices=devices, case=case).read(data)
+    entries, end = TarReader(source, devices=devices).read(data)
     rest = memoryview(data)[end:]
     if len(rest) < len(TAR_END):
         raise Refused(source, "does not end with two blocks of zeros: it is cut off")
@@ -67,8 +65,8 @@ def read_tar(
 class TarReader:
     """Reads the members of one archive that may come in several pieces, each of whole members."""
 
-    def __init__(self, source: str, *, devices: Devices, case: Case) -> None:
-        self._names = TreeNames(source, case=case)
+    def __init__(self, source: str, *, devices: Devices) -> None:
+        self._names = TreeNames(source)
         self._devices = devices
 
     def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
