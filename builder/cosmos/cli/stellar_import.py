@@ -22,6 +22,7 @@ from cosmos.cli.stellar_options import (
     offline_option,
     sources_option,
     suite_named,
+    suite_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import NoSolution
@@ -42,9 +43,7 @@ _SHOWN = 8  # names in one line of a report
 @arch_option
 @level_option
 @sources_option
-@click.option(
-    "--suite", metavar="NAME", help="Take packages from this release of Debian [default: the host's sources]."
-)
+@suite_option
 @offline_option
 @home_option
 @json_option

@@ -31,6 +31,11 @@ sources_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Take packages from the sources in this file (sources.list), instead of the host's.",
 )
+suite_option = click.option(
+    "--suite",
+    metavar="NAME",
+    help="Take packages from this release of Debian [default: whatever the host's sources name].",
+)
 arch_option = click.option(
     "--arch", metavar="ARCH", default=platform.machine(), show_default=True, help="Fetch packages for this machine."
 )

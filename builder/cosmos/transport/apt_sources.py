@@ -94,7 +94,7 @@ def no_suite(suite: Suite, problem: str) -> WorldFailed:
     return WorldFailed(
         f"Debian {suite}",
         problem,
-        hint=f"check the network, or name a file that has its sources: --apt-sources FILE (make image APT_SOURCES=FILE), with a line\n"
+        hint="check the network, or name a file of sources: --apt-sources FILE (make image APT_SOURCES=FILE), with a line\n"
         f"deb [signed-by=KEYRING] ARCHIVE {suite} main",
     )
 

@@ -101,7 +101,7 @@ def test_a_host_that_takes_nothing_from_debian_is_told_the_way_out(text: str, na
         WorldFailed, match="Debian bookworm: the host takes no suite from an archive of Debian"
     ) as caught:
         made(text, name)
-    assert "name a file that has its sources: --apt-sources FILE" in str(caught.value.hint)
+    assert "name a file of sources: --apt-sources FILE" in str(caught.value.hint)
 
 
 def test_no_line_of_the_host_s_can_add_one_of_its_own() -> None:
