@@ -28,7 +28,7 @@ from typing import IO
 
 from exact_venv import ensure_venv
 from interpreters import Interpreter, has_apt, of_suite, running, suite
-from needs import Builder, refuse_what_cannot_be_frozen, refuse_without_tools
+from needs import Builder, refuse_what_cannot_be_frozen
 from places import SYSTEM_PATH, BuildError, Places, run, say, sha256
 from star_layout import lay_out_star, star_is_current
 
@@ -200,7 +200,6 @@ def build(places: Places, wheels: Path | None, debs: Path | None, *, this_python
         if not star_is_current(places):
             lay_out_star(places)
         return False
-    refuse_without_tools(builder)
     if host_s:
         refuse_what_cannot_be_frozen(builder)
     (places.work / "tmp").mkdir(exist_ok=True)

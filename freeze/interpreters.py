@@ -1,13 +1,15 @@
 """The Python that the binary is frozen with: the one of the suite that the stars come from, or the running one.
 
 The binary runs on the C library of the star glibc-runtime. A Python of a newer Debian wants a newer one, and would not
-start there; a newer host must not change an image anyway. So Python and the libraries that it loads are the packages
-of the suite that stars/glibc-runtime names, fetched as a star's packages are, and unpacked into build/binary/python.
+start there; a newer host must not change an image anyway. So Python, the libraries that it loads and the binutils that
+strip them are the packages of the suite that stars/glibc-runtime names, fetched as a star's packages are, and unpacked
+into build/binary/python.
 Where there is no apt-get, or with --this-python, the running Python is used, and the system's libraries.
 """
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from needs import Builder, libpython
-from places import BuildError, Places, plain_environment, run, say, sha256
+from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
 
 VERSION = "3.11"  # the suite's own
 PACKAGES = (
@@ -33,12 +35,21 @@ PACKAGES = (
     "liblzma5",
     "libssl3",
     "zlib1g",
+    # strip, objcopy and objdump
+    "binutils",
+    "binutils-common",
+    f"binutils-{platform.machine().replace('_', '-')}-linux-gnu",
+    "libbinutils",
+    "libctf-nobfd0",
+    "libctf0",
+    "libjansson4",
+    "libzstd1",
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
-    """A Python that can be frozen. `identity` names it, `libraries` are the folders of what it loads.
+    """A Python that can be frozen. `identity` names it, `libraries` are the folders of what it loads, `path` of programs.
 
     `pip` is the pip to install with, a folder inside a wheel; None where virtual environments bring their own.
     `is_host_s` says whether libraries of the system may go into the binary.
@@ -47,12 +58,14 @@ class Interpreter:
     program: Path
     identity: Mapping[str, str]
     libraries: tuple[Path, ...]
+    path: str
     pip: Path | None
     is_host_s: bool
 
     def environment(self, places: Places) -> dict[str, str]:
         """Return what it, and a virtual environment of it, is to be run with."""
-        return plain_environment(places) | {"LD_LIBRARY_PATH": ":".join(map(str, self.libraries))}
+        libraries = ":".join(map(str, self.libraries))
+        return plain_environment(places) | {"PATH": self.path, "LD_LIBRARY_PATH": libraries}
 
 
 def running() -> Interpreter:
@@ -61,6 +74,7 @@ def running() -> Interpreter:
         program=Path(sys.executable),
         identity={"python": sys.version, "base": sys.base_prefix},
         libraries=(libpython().parent,),
+        path=SYSTEM_PATH,
         pip=None,
         is_host_s=True,
     )
@@ -85,6 +99,7 @@ def of_suite(places: Places, debs: Path | None) -> Interpreter:
         program=program,
         identity=identity,
         libraries=tuple(sorted(path for path in libraries if path.name.endswith("-linux-gnu"))),
+        path=f"{root / 'usr/bin'}:{SYSTEM_PATH}",
         pip=wheels[-1] / "pip",
         is_host_s=False,
     )

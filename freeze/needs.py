@@ -61,14 +61,10 @@ def libpython() -> Path:
     return next((place for place in places if place.is_file()), places[0])
 
 
-def refuse_without_tools(builder: Builder) -> None:
-    """Raise `BuildError`, naming the package, unless the programs that every build takes are there."""
-    if builder.missing_tools:
-        raise BuildError(f"{', '.join(builder.missing_tools)}: not found", "apt-get install binutils")
-
-
 def refuse_what_cannot_be_frozen(builder: Builder) -> None:
     """Raise `BuildError`, naming the package that is missing, unless the running Python can be frozen."""
+    if builder.missing_tools:
+        raise BuildError(f"{', '.join(builder.missing_tools)}: not found", "apt-get install binutils")
     name = "{}.{}".format(*builder.version)
     if not builder.has_venv:
         hint = f"apt-get install python{name}-venv" if builder.is_debian else "make binary PYTHON=…"

@@ -94,8 +94,8 @@ def no_suite(suite: Suite, problem: str) -> WorldFailed:
     return WorldFailed(
         f"Debian {suite}",
         problem,
-        hint="check the network, or name a file of sources: --apt-sources FILE (make image APT_SOURCES=FILE), with a line\n"
-        f"deb [signed-by=KEYRING] ARCHIVE {suite} main",
+        hint="check the network, or name a file of sources: --apt-sources FILE (make image APT_SOURCES=FILE), with a "
+        f"line\ndeb [signed-by=KEYRING] ARCHIVE {suite} main",
     )
 
 
