@@ -1,19 +1,27 @@
 """The names of one archive: which may stand beside those that came before (TRUST.md section 7).
 
 `TreeNames` is asked before each entry. It knows every entry so far and every folder that their paths imply.
+
+By the rules of dpkg (`Rules`), which hold for the tar archives in a Debian package alone, a name is what it is below
+the root: slashes and `./` before it, and doubled slashes, mean nothing. A folder may be there twice.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import NoReturn, Protocol
+from typing import Final, Literal, NoReturn, Protocol, TypeAlias
 
 from cosmos.errors import Refused
 from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import ROOT, TreePath, climbs_out, composed, escaped, has_bidi
 
+Rules: TypeAlias = Literal["strict", "dpkg"]
+
 _SHOWN_BYTES = 200
+_LEAD: Final = re.compile(rb"(?:\.?/)*")
+_SLASHES: Final = re.compile(rb"/+")
 
 
 class Named(Protocol):
@@ -30,11 +38,12 @@ class Named(Protocol):
 class TreeNames:
     """Every path of an archive so far."""
 
-    __slots__ = ("_composed", "_folders", "entries", "source")
+    __slots__ = ("_composed", "_folders", "_rules", "entries", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, rules: Rules = "strict") -> None:
         self.source = source
         self.entries: dict[bytes, Entry] = {}
+        self._rules = rules
         self._folders: set[bytes] = {b""}
         self._composed: dict[bytes, bytes] = {}
 
@@ -44,28 +53,37 @@ class TreeNames:
 
     def placed(self, raw: bytes, kind: Kind) -> TreePath:
         """Return the path that `raw` stands for (`ROOT` for the root itself), or raise `Refused`."""
-        path = raw.removeprefix(b"./")
+        path = self.relative(raw)
         if kind == "dir":
             path = b"" if path == b"." else path.removesuffix(b"/")
         if not path:
-            if kind != "dir" or raw not in (b".", b"./"):
+            if kind != "dir" or (self._rules == "strict" and raw not in (b".", b"./")):
                 self.refuse(raw, "is no name")
-            if ROOT in self.entries:
-                self.refuse(raw, "is there twice")
+            self._demand_new(raw, ROOT, kind)
             return ROOT
         parent, _, name = path.rpartition(b"/")
         if parent not in self._folders:
             self._enter(parent, raw)
         if not is_plain(path, name):
             _checked(self.source, raw, path)
-        if path in self.entries:
-            self.refuse(raw, "is there twice")
+        self._demand_new(raw, path, kind)
         if kind == "dir":
             self._folders.add(path)
         elif path in self._folders:
             self.refuse(raw, f"is a {kind}, but there are entries below it")
         self._compose(path, raw)
         return TreePath(path)
+
+    def relative(self, raw: bytes) -> bytes:
+        """Return what of `raw` is a path below the root; not checked."""
+        if self._rules == "strict":
+            return raw.removeprefix(b"./")
+        return _SLASHES.sub(b"/", _LEAD.sub(b"", raw, count=1))
+
+    def _demand_new(self, raw: bytes, path: bytes, kind: Kind) -> None:
+        held = self.entries.get(path)
+        if held is not None and not (self._rules == "dpkg" and held.kind == kind == "dir"):
+            self.refuse(raw, "is there twice")
 
     def _enter(self, folder: bytes, raw: bytes) -> None:
         """Take note of a folder that `raw` lies in, and of those above it."""
