@@ -15,6 +15,7 @@ from functools import cached_property
 
 from cosmos.device.galaxies import Reach
 from cosmos.errors import CosmosError
+from cosmos.model.demand import Demand
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import ANY_VERSION
@@ -103,7 +104,7 @@ class Shelves:
                     return shelf.facts(candidate)
             except CosmosError:
                 pass  # a galaxy that spoilt a statement must not keep the system from taking other stars
-        return Facts(arch=star.arch, dependencies=dict.fromkeys(star.dependencies, ANY_VERSION))
+        return Facts(arch=star.arch, needs=tuple((Demand(needed, ANY_VERSION),) for needed in star.dependencies))
 
 
 def installed_candidate(name: StarName, star: Installed) -> Candidate:

@@ -17,7 +17,7 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
-from cosmos.resolve.catalogue import Candidate, Facts, preferred
+from cosmos.resolve.catalogue import Candidate, Facts, facts_of, preferred
 from cosmos.staging.acquire import with_newest_signatures
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
@@ -85,7 +85,7 @@ class OpenGalaxy:
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's verified statement says."""
         star = self.statement(candidate).statement.star
-        return Facts(arch=star.arch, dependencies=star.dependencies, provides=star.provides, conflicts=star.conflicts)
+        return facts_of(star)
 
     def statement(self, candidate: Candidate) -> VerifiedStatement:
         """Return the candidate's statement, fetched and verified once; raises `Refused`."""

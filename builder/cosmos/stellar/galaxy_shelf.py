@@ -20,7 +20,7 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.pack.star_archive import StarContents, read_star
-from cosmos.resolve.catalogue import Candidate, Facts, preferred
+from cosmos.resolve.catalogue import Candidate, Facts, facts_of, preferred
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Wish, resolve
 from cosmos.stellar.galaxy_folder import GalaxyFolder
@@ -102,8 +102,7 @@ class GalaxyShelf:
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's statement says."""
-        star = self._statement(self._row(candidate)).star
-        return Facts(arch=star.arch, dependencies=star.dependencies, provides=star.provides, conflicts=star.conflicts)
+        return facts_of(self._statement(self._row(candidate)).star)
 
     def _on_newest(self, source: SourceFolder) -> OpenStar:
         name, root = source.recipe.name, self.folder.root
