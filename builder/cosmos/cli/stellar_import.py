@@ -19,10 +19,12 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    replace_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import NoSolution
+from cosmos.errors import NoSolution, Refused
 from cosmos.model.reporter import Reporter
+from cosmos.stellar.add_star import Unpublished
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.import_deb import Imported, Order, import_debs
 
@@ -38,6 +40,7 @@ _SHOWN = 8  # names in one line of a report
 @passphrase_fd_option
 @arch_option
 @level_option
+@replace_option
 @offline_option
 @home_option
 @json_option
@@ -50,6 +53,7 @@ def import_deb(
     passphrase_fd: int | None,
     arch: str,
     level: int,
+    unpublished: Unpublished,
     offline: bool,
     home: Path | None,
     as_json: bool,
@@ -68,6 +72,7 @@ def import_deb(
         reach="closure" if closure else "as asked",
         level=level,
         workers=jobs or os.cpu_count() or 1,
+        unpublished=unpublished,
     )
     done = import_debs(order, apt, GalaxyFolder(root=galaxy), load_secret_keys(keys, passphrase_fd), reporter)
     if as_json:
@@ -76,6 +81,10 @@ def import_deb(
         _tell(done, reporter)
         for one in done.stars:
             say(f"{one.archive} {one.star.license}")
+    if done.refused:
+        name, refusal = next(iter(done.refused.items()))
+        others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""
+        raise Refused(name, f"{refusal}{others}", hint=done.hints.get(name))
     if done.failed:
         names = _some(list(done.failed))
         hint = next(iter(done.hints.values()), None)
@@ -89,6 +98,11 @@ COMMANDS: tuple[click.Command, ...] = (import_deb,)
 def _tell(done: Imported, reporter: Reporter) -> None:
     for name, reason in done.failed.items():
         reporter.warn(f"{name}: {reason}")
+    if done.kept:
+        reporter.warn(
+            f"{len(done.kept)} stars are there already, made of the same package in another way, and stay as they are: "
+            f"{_some(list(done.kept))}"
+        )
     for name, rows in done.unmet.items():
         reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
     for name, needed in done.cut:
@@ -122,6 +136,8 @@ def _row(done: Imported) -> dict[str, Json]:
         "missing": list(done.missing),
         "unmet": {name: list(rows) for name, rows in done.unmet.items()},
         "failed": dict(done.failed),
+        "kept": dict(done.kept),
+        "refused": dict(done.refused),
     }
 
 
