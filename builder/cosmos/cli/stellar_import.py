@@ -23,7 +23,7 @@ from cosmos.cli.stellar_options import (
 )
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import NoSolution, Refused
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.add_star import Unpublished
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.import_deb import Imported, Order, import_debs
@@ -84,7 +84,7 @@ def import_deb(
     if done.refused:
         name, refusal = next(iter(done.refused.items()))
         others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""
-        raise Refused(name, f"{refusal}{others}", hint=done.hints.get(name))
+        raise Refused("import-deb", f"{refusal}{others}", hint=done.hints.get(name))
     if done.failed:
         names = _some(list(done.failed))
         hint = next(iter(done.hints.values()), None)
@@ -100,8 +100,8 @@ def _tell(done: Imported, reporter: Reporter) -> None:
         reporter.warn(f"{name}: {reason}")
     if done.kept:
         reporter.warn(
-            f"{len(done.kept)} stars are there already, made of the same package in another way, and stay as they are: "
-            f"{_some(list(done.kept))}"
+            f"{counted(len(done.kept), 'star')} of the same package, made in another way, stood there already "
+            f"and stayed as it was: {_some(list(done.kept))}"
         )
     for name, rows in done.unmet.items():
         reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
