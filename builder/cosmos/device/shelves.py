@@ -17,7 +17,7 @@ from cosmos.device.galaxies import Reach
 from cosmos.errors import CosmosError
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
-from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.names import ANY_ARCH, GalaxyName, StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.catalogue import Candidate, Galaxies
 
@@ -95,12 +95,13 @@ class Shelves:
         return {name: self._facts_of(name, star) for name, star in sorted(self._universe.installed.items())}
 
     def _facts_of(self, name: StarName, star: Installed) -> Facts:
-        candidate = installed_candidate(name, star)
-        shelf = self._open.get(candidate.galaxy)
-        if shelf is not None and candidate in shelf.versions(name):
+        shelf = self._open.get(installed_candidate(name, star).galaxy)
+        listed = () if shelf is None else shelf.versions(name)
+        for candidate in listed:
+            if shelf is None or candidate.version != star.version or candidate.arch not in (star.arch, ANY_ARCH):
+                continue
             try:
-                statement = shelf.statement(candidate).statement
-                if statement.archive == star.archive:
+                if shelf.statement(candidate).statement.archive == star.archive:
                     return shelf.facts(candidate)
             except CosmosError:
                 pass  # a galaxy that spoilt a statement must not keep the system from taking other stars
@@ -109,4 +110,5 @@ class Shelves:
 
 def installed_candidate(name: StarName, star: Installed) -> Candidate:
     """Return the one candidate that an installed star is."""
-    return Candidate(name=name, version=star.version, galaxy=GalaxyName(star.galaxy) if star.galaxy else NOWHERE)
+    galaxy = GalaxyName(star.galaxy) if star.galaxy else NOWHERE
+    return Candidate(name=name, version=star.version, galaxy=galaxy, arch=star.arch)

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
-from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.version import Constraint, Version
 
 
@@ -40,11 +40,16 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """One version of one star, in the galaxy that answers for it."""
+    """One version of one star for one architecture, in the galaxy that answers for it.
+
+    `arch` is what the index says, which tells two stars of one version apart; whether a star runs on a machine is asked
+    of its facts, for an index of format 1 does not say.
+    """
 
     name: StarName
     version: Version
     galaxy: GalaxyName
+    arch: Arch = ANY_ARCH
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -101,8 +106,12 @@ class Galaxies:
 
 
 def preferred(candidates: Iterable[Candidate], kept: Mapping[StarName, Version]) -> list[Candidate]:
-    """Return `candidates` as they are tried: the kept version, then the newest; pre-releases last."""
+    """Return `candidates` as they are tried: the kept version, then the newest; pre-releases last.
+
+    Of one version, a star for one machine comes before one that runs anywhere.
+    """
+    by_arch = sorted(candidates, key=lambda candidate: (candidate.arch == ANY_ARCH, candidate.arch))
     return sorted(
-        sorted(candidates, key=lambda candidate: candidate.version, reverse=True),
+        sorted(by_arch, key=lambda candidate: candidate.version, reverse=True),
         key=lambda candidate: (kept.get(candidate.name) != candidate.version, candidate.version.is_pre_release),
     )

@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
+from cosmos.model.file_names import file_stem
 from cosmos.model.names import ANY_ARCH, Arch, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Origin, Recipe, Star
@@ -135,7 +136,17 @@ def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:
 
 def archive_name(star: Star) -> str:
     """Return the file name of a star's archive."""
-    return f"{star.id}.tar.zst"
+    return f"{file_stem(star.name, str(star.version), star.arch)}.tar.zst"
+
+
+def archive_suffix(file_name: str) -> str:
+    """Return how an archive's name ends: after the stem that all files of a star share.
+
+    >>> archive_suffix("zlib-1.3.1-x86_64.tar.zst")
+    '.tar.zst'
+    """
+    stem = file_name.removesuffix(".tar.zst").removesuffix(".tar.gz")
+    return file_name[len(stem) :]
 
 
 def archive_source(star: Star) -> str:
@@ -240,7 +251,7 @@ def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -
     return replace(
         star,
         arch=arch,
-        source=archive_source(star),
+        source=archive_source(replace(star, arch=arch)),
         description=star.description or summary,
         license=star.license or joined_licences(licence(deb.package) for deb in debs),
     )

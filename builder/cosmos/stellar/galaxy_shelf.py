@@ -19,7 +19,7 @@ from cosmos.model.galaxy import Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.model.version import ANY_VERSION, SemVer, Version
+from cosmos.model.version import ANY_VERSION, SemVer
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate, preferred
@@ -45,7 +45,7 @@ class GalaxyShelf:
 
     folder: GalaxyFolder
     name: GalaxyName
-    rows: Mapping[StarName, Mapping[Version, Listed]]
+    rows: Mapping[StarName, Mapping[Candidate, Listed]]
     machine: Arch
 
     @classmethod
@@ -53,9 +53,11 @@ class GalaxyShelf:
         """Return the galaxy in the folder `root`; raises `Malformed` where there is none."""
         folder = GalaxyFolder(root=root)
         index = folder.index()
-        rows: dict[StarName, dict[Version, Listed]] = {}
+        rows: dict[StarName, dict[Candidate, Listed]] = {}
         for row in index.snapshot:
-            rows.setdefault(row.name, {})[row.version] = row
+            arch = row.arch or ANY_ARCH
+            candidate = Candidate(name=row.name, version=row.version, galaxy=index.name, arch=arch)
+            rows.setdefault(row.name, {})[candidate] = row
         return cls(folder=folder, name=index.name, rows=rows, machine=machine)
 
     def star(self, path: Path) -> OpenStar:
@@ -92,7 +94,7 @@ class GalaxyShelf:
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return every version of `name` that the index lists."""
-        return tuple(Candidate(name=name, version=version, galaxy=self.name) for version in self.rows.get(name, ()))
+        return tuple(self.rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the stars whose newest version provides `name`, and their other versions that do."""
@@ -110,20 +112,22 @@ class GalaxyShelf:
 
     def _on_newest(self, source: SourceFolder) -> OpenStar:
         name, root = source.recipe.name, self.folder.root
+        machine = self.machine if source.recipe.arch == ANY_ARCH else source.recipe.arch
         versions = preferred(self.versions(name), {})
-        if not versions:
+        newest = next((one for one in versions if self.facts(one).arch.runs_on(machine)), None)
+        if newest is None:
             raise NoSolution(
                 str(root),
-                f"lists no star {name}",
+                f"lists no star {name} for {machine}",
                 hint=f"stellar build-star {source.path} --galaxy {root}, then stellar index-galaxy {root}",
             )
-        return open_source_on(source, *self._read(self._row(versions[0])))
+        return open_source_on(source, *self._read(self._row(newest)))
 
     def _row(self, candidate: Candidate) -> Listed:
-        return self.rows[candidate.name][candidate.version]
+        return self.rows[candidate.name][candidate]
 
     def _statement(self, row: Listed) -> Statement:
-        file = self.folder.statement_file(row.name, row.version)
+        file = self.folder.statement_file(row.stem)
         return Statement.parse(_listed(file, row.statement, MAX_DOCUMENT_BYTES), str(file))
 
     def _read(self, row: Listed) -> tuple[Star, StarContents]:

@@ -13,7 +13,8 @@ from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.galaxy import GalaxyIndex
-from cosmos.model.names import GalaxyName
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.version import Version
 from cosmos.trust.payloads import Demand, demand_still_good, verify_beside
 from cosmos.trust.roles import GALAXY_TYPE
 from cosmos.trust.roots import TrustRoots
@@ -77,13 +78,15 @@ def _demand_consistent(index: GalaxyIndex, source: str) -> None:
     """Raise `Refused` unless `[stars]`, `[checksums]` and `[[snapshot]]` say the same."""
     if index.seq < 1:
         raise Refused(source, "has no seq: a rolled-back index could not be told from it")
-    rows = {(row.name, row.version): row for row in index.snapshot}
+    archives: dict[tuple[StarName, Version], set[Digest]] = {}  # one of each architecture
+    for row in index.snapshot:
+        archives.setdefault((row.name, row.version), set()).add(row.archive)
     names = {row.name for row in index.snapshot}
     for name, version in index.newest.items():
-        row = None if version is None else rows.get((name, version))
-        if row is None:
+        listed = None if version is None else archives.get((name, version))
+        if listed is None:
             raise Refused(source, f"[stars] names {name} {version or ''}, which [[snapshot]] does not list")
-        if index.checksums.get(name) != row.archive:
+        if index.checksums.get(name) not in listed:
             raise Refused(source, f"[checksums] and [[snapshot]] disagree about {name}")
     for name in sorted(names - index.newest.keys()):
         raise Refused(source, f"[[snapshot]] lists {name}, which [stars] does not name")

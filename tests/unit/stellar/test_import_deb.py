@@ -14,6 +14,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.star import Star
 from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import read_star
+from cosmos.stellar.add_star import Unpublished
 from cosmos.stellar.debian_closure import circles, debian_closure, wishes, without_circles
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.import_deb import Imported, Order, Reach, import_debs
@@ -30,8 +31,9 @@ def imported(
     *packages: str,
     reach: Reach = "closure",
     keys: tuple[SecretKey, ...] = (),
+    unpublished: Unpublished = "refuse",
 ) -> Imported:
-    order = Order(packages=packages, architecture="amd64", reach=reach, level=3, workers=2)
+    order = Order(packages=packages, architecture="amd64", reach=reach, level=3, workers=2, unpublished=unpublished)
     return import_debs(order, archive, galaxy, keys, Remembering())
 
 
@@ -49,7 +51,7 @@ def test_a_package_keeps_every_path_and_says_where_it_came_from(archive: FakeArc
     assert {str(name): str(version) for name, version in star.provides.items()} == {"virtual-x": "7.0.0"}
     assert (star.origins[0].version, star.origins[0].digest) == ("1:2.3-4", record.digest)
     assert one.unrun == ("postinst", "prerm")
-    statement = read_statement(galaxy.statement_file(star.name, star.version))
+    statement = read_statement(galaxy.statement_file(galaxy.stem_of(star.name, star.version, star.arch)))
     contents = read_star(one.archive.read_bytes(), one.archive.name, statement.unpacked_bytes, script_name="")
     package = read_deb(archive.debs["x"], "x.deb")
     shipped, wanted = (
@@ -109,7 +111,8 @@ def test_the_first_alternative_that_will_do_is_taken_unless_another_was_asked_fo
     for name in ("too-old", "good", "better"):
         archive.add(name)
     assert list(stars(imported(archive, galaxy, "x"))["x"].dependencies) == ["good"]
-    assert list(stars(imported(archive, galaxy, "x", "better"))["x"].dependencies) == ["better"]
+    done = imported(archive, galaxy, "x", "better", unpublished="replace")
+    assert list(stars(done)["x"].dependencies) == ["better"]
 
 
 def test_of_several_providers_the_most_important_one_is_taken(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
@@ -238,7 +241,7 @@ def test_importing_again_makes_nothing_anew_until_something_changes(archive: Fak
 def test_statements_are_signed(archive: FakeArchive, galaxy: GalaxyFolder, key: Callable[..., SecretKey]) -> None:
     archive.add("x")
     imported(archive, galaxy, "x", keys=(key("author"),))
-    assert (galaxy.root / "stars/x-1.0.0+DEB.1.toml.dsse").is_file()
+    assert (galaxy.root / "stars/x-1.0.0+DEB.1-x86_64.toml.dsse").is_file()
 
 
 def test_how_many_workers_there_are_has_no_say_in_the_bytes(
