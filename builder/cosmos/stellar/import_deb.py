@@ -2,10 +2,10 @@
 
 In this order:
 
-  1. find the packages, and with them all that they need (stellar.debian_closure)
+  1. find the packages, and with them all that they need (stellar.debian_closure, stellar.debian_essential)
   2. fetch them; apt verifies, and each is checked against its signed record
-  3. read each with our own reader, and write it as a star: every path as in the package, its dependencies as
-     constraints, its licence from its copyright file, where it came from in `[[origin]]`
+  3. read each with our own reader, and write it as a star: every path as in the package, what it says of others as
+     the package says it (stellar.debian_star), its licence from its copyright file, where it came from in `[[origin]]`
   4. put archive and statement into the galaxy
 
 Maintainer scripts are not run; which packages have some is reported. A package that cannot be a star is reported, and
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -27,13 +28,16 @@ from cosmos.model.star import Star
 from cosmos.pack.deb import DebPackage, read_deb
 from cosmos.pack.star_archive import write_star
 from cosmos.pack.treenames import folded_name
+from cosmos.stellar.answered import Answers, stars_in, unanswered
 from cosmos.stellar.build_star import BuiltStar, licence
-from cosmos.stellar.debian_closure import Archive, Closure, debian_closure, wishes
+from cosmos.stellar.debian_closure import Archive, debian_closure, wishes
+from cosmos.stellar.debian_essential import assumed, essential_nebula
 from cosmos.stellar.debian_star import manifest_of
 from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star, read_statement
 from cosmos.transport.apt import AptRecord
 
 Reach: TypeAlias = Literal["as asked", "closure"]
+Essential: TypeAlias = Literal["assumed", "imported"]
 
 
 class PackageArchive(Archive, Protocol):
@@ -48,7 +52,7 @@ class PackageArchive(Archive, Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to import: `packages` are NAME or NAME=VERSION.
+    """What to import: `packages` are NAME or NAME=VERSION; the essential ones are imported with all that they need.
 
     `workers` packages are worked on at a time; their bytes are in memory.
     """
@@ -58,6 +62,7 @@ class Order:
     reach: Reach
     level: int
     workers: int
+    essential: Essential = "assumed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,15 +79,15 @@ class ImportedStar:
 class Imported:
     """What came of it.
 
-    `cut` are dependencies left out because they closed a circle, `missing` those that are not in the galaxy, `unmet`
-    those that Debian has no package for, `failed` packages with the reason why they are no stars, and `hints` what to
-    do about some of those.
+    `missing` are dependencies that no star of the galaxy answers, `unmet` those that Debian has no package for,
+    `assumed` the essential packages that no star answers for, `failed` packages with the reason why they are no stars,
+    and `hints` what to do about some of those.
     """
 
     stars: tuple[ImportedStar, ...]
-    cut: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
     unmet: Mapping[str, tuple[str, ...]]
+    assumed: tuple[str, ...]
     failed: Mapping[str, str]
     hints: Mapping[str, str]
 
@@ -96,15 +101,18 @@ def import_debs(
     """
     galaxy.index()
     asked = wishes(order.packages)
-    closure = debian_closure(archive, asked, order.architecture, reporter)
-    names = sorted(closure.records) if order.reach == "closure" else sorted(asked)
+    essential = archive.essential()
+    besides = essential if order.essential == "imported" else ()
+    closure = debian_closure(archive, dict.fromkeys(besides) | asked, order.architecture, reporter)
+    names = sorted(closure.records if order.reach == "closure" else closure.reached_from(besides) | asked.keys())
     records = [closure.records[name] for name in names]
     reporter.step(f"fetch {len(records)} packages")
     archive.fetch(records)
     reporter.step(f"import {len(records)} packages")
     stars: list[ImportedStar] = []
     failed: dict[str, Failed] = {}
-    for outcome in _outcomes(order, records, closure, archive, galaxy):
+    nebula = [essential_nebula(essential, closure.records, order.level)] if order.essential == "imported" else []
+    for outcome in chain(_outcomes(order, records, archive, galaxy), nebula):
         if isinstance(outcome, Failed):
             failed[outcome.name] = outcome
         elif isinstance(outcome, ImportedStar):
@@ -116,13 +124,13 @@ def import_debs(
             )
         reporter.progress("import packages", len(stars) + len(failed), len(records))
     stars.sort(key=lambda one: one.star.name)
-    present = {one.star.name for one in stars} | galaxy.index().newest.keys()
-    missing = {name for one in stars for name in one.star.dependencies if name not in present | failed.keys()}
+    made = [one.star for one in stars]
+    answers = Answers.of(stars_in(galaxy))
     return Imported(
         stars=tuple(stars),
-        cut=tuple(pair for pair in closure.cut if pair[0] in names),
-        missing=tuple(sorted(missing)),
+        missing=unanswered(made, answers, told=failed.keys()),
         unmet={name: rows for name, rows in sorted(closure.unmet.items()) if name in names},
+        assumed=assumed(essential, answers),
         failed={name: one.reason for name, one in sorted(failed.items())},
         hints={name: one.hint for name, one in sorted(failed.items()) if one.hint},
     )
@@ -140,16 +148,14 @@ class Failed:
 def _outcomes(
     order: Order,
     records: Sequence[AptRecord],
-    closure: Closure,
     archive: PackageArchive,
     galaxy: GalaxyFolder,
 ) -> Iterator[BuiltStar | ImportedStar | Failed]:
     """Yield what becomes of each package, `order.workers` at a time, the largest first."""
-    versions = {name: record.version for name, record in closure.records.items()}
 
     def made(record: AptRecord) -> BuiltStar | ImportedStar | Failed:
         try:
-            plain = manifest_of(record, closure.needs[record.name], versions, licence="")
+            plain = manifest_of(record, order.architecture, licence="")
             return _there_already(galaxy, plain) or _converted(archive.read(record), record, plain, order.level)
         except CosmosError as error:
             return Failed(name=record.name, reason=str(error), hint=error.hint)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import NoSolution
+from cosmos.model.version import DebianVersion
 from cosmos.transport.apt import Apt, AptRecord
-from cosmos.tree.debversion import DebVersion
 
 PREFIX: Final = "deb:"
 _FORM: Final = re.compile(r"deb:([a-z0-9][a-z0-9+.*?-]{0,127})(?:=([A-Za-z0-9.+~:-]{1,200}))?")
@@ -80,7 +80,7 @@ def find_package(apt: Apt, source: DebSource) -> AptRecord:
         raise NoSolution(
             str(source), "no package of such a name in the host's sources", hint="apt-cache pkgnames lists them"
         )
-    return max(found, key=lambda record: (DebVersion.parse(record.version), record.name))
+    return max(found, key=lambda record: (DebianVersion.of(record.version), record.name))
 
 
 def _prefix(glob: str) -> str:
