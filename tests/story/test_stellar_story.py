@@ -103,7 +103,7 @@ def test_without_a_galaxy_the_archive_is_written_where_one_is(
 ) -> None:
     stellar("new-star", "hello", "--folder", tmp_path, "--license", "MIT", "--description", "x")
     monkeypatch.chdir(tmp_path)
-    row = json.loads(stellar("build-star", "hello", "--json").out)
+    (row,) = json.loads(stellar("build-star", "hello", "--json").out)
     assert row["archive"] == "hello-0.1.0.tar.zst"
     assert (tmp_path / row["archive"]).stat().st_size == row["size-bytes"]
     assert stellar("validate", row["archive"]).code == 0
@@ -178,7 +178,7 @@ def test_a_recipe_names_a_package_and_builds_offline_afterwards(
     first = stellar(*words, "--out", tmp_path / "one", "--json")
     assert first.code == 0, first.err
     second = stellar(*words, "--out", tmp_path / "two", "--json", "--offline")
-    assert json.loads(first.out)["digest"] == json.loads(second.out)["digest"]
+    assert json.loads(first.out)[0]["digest"] == json.loads(second.out)[0]["digest"]
     shutil.rmtree(tmp_path / "home")
     assert stellar(*words, "--offline").code == 5
 
@@ -187,7 +187,8 @@ def test_a_recipe_names_a_package_and_builds_offline_afterwards(
 
 RESCUE = ("busybox-static", "dropbear-bin", "e2fsprogs")
 MODULES = (
-    'name = "{}"\nsource = "deb:linux-image-6.1.0-*-cloud-amd64"\n[unpack]\nkernel-modules = ["virtio_net", "ext4"]\n'
+    'name = "{}"\nsource = "deb:linux-image-cloud-amd64 -> linux-image-*-cloud-amd64"\n'
+    '[unpack]\nkernel-modules = ["virtio_net", "ext4"]\n'
 )
 
 
@@ -203,7 +204,7 @@ def test_real_packages_give_the_same_bytes_twice(stellar: Program, tmp_path: Pat
             words = ("build-star", tmp_path / "stars" / name, "--home", tmp_path / "home", "--arch", "x86_64")
             done = stellar(*words, "--out", tmp_path / place, "--json")
             assert done.code == 0, done.err
-            digests.append(json.loads(done.out)["digest"])
+            digests.append(json.loads(done.out)[0]["digest"])
         assert digests[0] == digests[1]
         assert stellar("validate", *(tmp_path / "one").iterdir()).code == 0
 
@@ -218,8 +219,7 @@ def test_a_hundred_real_packages_are_imported(stellar: Program, tmp_path: Path) 
     )
     answer = json.loads(done.out)
     assert len(answer["stars"]) >= 100
-    reasons = set(answer["failed"].values())
-    assert all("only by case" in reason for reason in reasons), reasons
+    assert answer["failed"] == {}
     assert stellar("index-galaxy", tmp_path / "galaxy").code == 0
 
 

@@ -11,6 +11,7 @@ from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar_options import (
     FOLDER,
+    AptOptions,
     apt_opener,
     arch_option,
     home_option,
@@ -19,6 +20,9 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    sources_option,
+    suite_named,
+    suite_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import NoSolution
@@ -39,6 +43,8 @@ _SHOWN = 8  # names in one line of a report
 @passphrase_fd_option
 @arch_option
 @level_option
+@sources_option
+@suite_option
 @offline_option
 @home_option
 @json_option
@@ -52,6 +58,8 @@ def import_deb(
     passphrase_fd: int | None,
     arch: str,
     level: int,
+    apt_sources: Path | None,
+    suite: str | None,
     offline: bool,
     home: Path | None,
     as_json: bool,
@@ -63,7 +71,8 @@ def import_deb(
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
-    apt = apt_opener(home, galaxy, offline=offline, reporter=reporter)(machine(arch))
+    options = AptOptions(home=around.home(home, near=galaxy), named=apt_sources, offline=offline)
+    apt = apt_opener(options, reporter)(machine(arch), suite_named(suite))
     order = Order(
         packages=tuple(dict.fromkeys(packages)),
         architecture=apt.state.architecture,

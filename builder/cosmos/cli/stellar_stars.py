@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,6 +12,7 @@ from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar_options import (
     FOLDER,
+    AptOptions,
     apt_opener,
     arch_option,
     home_option,
@@ -18,13 +21,14 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    sources_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
-from cosmos.model.reporter import Reporter
-from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
+from cosmos.model.reporter import Reporter, Silent, counted
+from cosmos.stellar.build_star import DEFAULT_LEVEL, BuiltStar, Workshop, build_star, maintainer_scripts
 from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star
 from cosmos.stellar.new_star import new_star
 from cosmos.stellar.programs import HostPrograms
@@ -58,9 +62,9 @@ def new(name: str, folder: Path, deb: str | None, description: str, licence: str
 
 
 @click.command("build-star")
-@click.argument("folder", type=FOLDER)
-@click.option("--galaxy", type=FOLDER, help="Put it into this galaxy: archive, statement and signatures.")
-@click.option("--out", type=FOLDER, help="Without a galaxy: write the archive here [default: .].")
+@click.argument("folders", metavar="FOLDER...", type=FOLDER, nargs=-1, required=True)
+@click.option("--galaxy", type=FOLDER, help="Put them into this galaxy: archive, statement and signatures.")
+@click.option("--out", type=FOLDER, help="Without a galaxy: write the archives here [default: .].")
 @click.option(
     "--source-date-epoch", "epoch", type=click.IntRange(min=0), help="Time of files that have none of their own."
 )
@@ -68,11 +72,12 @@ def new(name: str, folder: Path, deb: str | None, description: str, licence: str
 @passphrase_fd_option
 @arch_option
 @level_option
+@sources_option
 @offline_option
 @home_option
 @json_option
 def build(
-    folder: Path,
+    folders: tuple[Path, ...],
     galaxy: Path | None,
     out: Path | None,
     epoch: int | None,
@@ -80,11 +85,12 @@ def build(
     passphrase_fd: int | None,
     arch: str,
     level: int,
+    apt_sources: Path | None,
     offline: bool,
     home: Path | None,
     as_json: bool,
 ) -> None:
-    """Build the archive of the star whose source is FOLDER: the same input gives the same bytes.
+    """Build the archive of each star whose source is a FOLDER: the same input gives the same bytes.
 
     Packages that its star.toml names (source = "deb:NAME") are fetched through apt, which verifies them; no root is
     needed. Its script's build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
@@ -94,25 +100,49 @@ def build(
     around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
     reporter = around.reporter(quiet=as_json)
-    workshop = Workshop(
-        open_apt=apt_opener(home, folder, offline=offline, reporter=reporter),
-        machine=machine(arch),
-        programs=lambda time: HostPrograms(epoch=time, reporter=reporter),
-        level=level,
-        epoch=epoch,
-        reporter=reporter,
-    )
-    built = build_star(folder, workshop)
-    for one in validate_star(folder):
-        if one.weight == "error":
-            around.terminal.warn(f"{folder}: {one.problem}")
-    row = _kept(built, galaxy, out, secrets, reporter)
+    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
+    workshop = replace(_workshop(apt, arch, reporter), level=level, epoch=epoch)
+    rows: list[Json] = []
+    unrun: dict[Path, tuple[str, ...]] = {}
+    for number, folder in enumerate(folders, 1):
+        built = build_star(folder, replace(workshop, place=f"star {number} of {len(folders)}"))
+        for one in validate_star(folder):
+            if one.weight == "error":
+                around.terminal.warn(f"{folder}: {one.problem}")
+        row = _kept(built, galaxy, out, secrets, reporter)
+        rows.append(row)
+        unrun |= {folder: built.unrun} if built.unrun else {}
+        if not as_json:
+            say(f"{row['archive']} {row['digest']}")
     if as_json:
-        emit(row)
+        emit(rows)
+    _tell_unrun(unrun, reporter)
+
+
+@click.command("scripts")
+@click.argument("folders", metavar="FOLDER...", type=FOLDER, nargs=-1, required=True)
+@arch_option
+@sources_option
+@offline_option
+@home_option
+@json_option
+def scripts(
+    folders: tuple[Path, ...], arch: str, apt_sources: Path | None, offline: bool, home: Path | None, as_json: bool
+) -> None:
+    """List the maintainer scripts of the packages that each star in a FOLDER is made from. None of them is ever run.
+
+    What a script does that the star needs belongs into the star's install.lua.
+    """
+    around = surroundings()
+    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
+    workshop = _workshop(apt, arch, Silent())
+    found = {folder: maintainer_scripts(folder, workshop) for folder in folders}
+    if as_json:
+        emit({str(folder): list(names) for folder, names in found.items()})
         return
-    if built.unrun:
-        reporter.note(f"{built.manifest.name}: maintainer scripts that are not run: {', '.join(built.unrun)}")
-    say(f"{row['archive']} {row['digest']}")
+    for folder, names in found.items():
+        for name in names:
+            say(f"{folder}: {name}")
 
 
 @click.command("validate")
@@ -132,7 +162,25 @@ def validate(paths: tuple[Path, ...], as_json: bool) -> int:
     return Malformed.exit_code if wrong else 0
 
 
-COMMANDS: tuple[click.Command, ...] = (new, build, validate)
+COMMANDS: tuple[click.Command, ...] = (new, build, scripts, validate)
+
+
+def _workshop(apt: AptOptions, arch: str, reporter: Reporter) -> Workshop:
+    return Workshop(
+        open_apt=apt_opener(apt, reporter),
+        machine=machine(arch),
+        programs=lambda time: HostPrograms(epoch=time, reporter=reporter),
+        level=DEFAULT_LEVEL,
+        epoch=None,
+        reporter=reporter,
+    )
+
+
+def _tell_unrun(unrun: Mapping[Path, tuple[str, ...]], reporter: Reporter) -> None:
+    """Say once, for all stars together, that maintainer scripts are not run."""
+    if unrun:
+        scripts_of = f"{counted(sum(map(len, unrun.values())), 'maintainer script')} of {counted(len(unrun), 'star')}"
+        reporter.note(f"not run: {scripts_of}; to list them: stellar scripts {' '.join(map(str, unrun))}")
 
 
 def _kept(

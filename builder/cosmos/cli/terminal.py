@@ -14,6 +14,7 @@ import contextlib
 import io
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -93,6 +94,16 @@ class Terminal:
         filled = _BAR * done // total if total else 0
         figures = f"{done}/{total}" if total else str(done)
         self._stream.write(f"\r\x1b[K[{'#' * filled}{'.' * (_BAR - filled)}] {figures} {printable(what)[:60]}")
+        self._stream.flush()
+        self._drawn = True
+
+    def item(self, text: str) -> None:
+        """Say what is being worked on: a line that the next one replaces; a line each where nobody is at a terminal."""
+        if not self._live:
+            self._line(text)
+            return
+        width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be erased
+        self._stream.write(f"\r\x1b[K{printable(text)[:width]}")
         self._stream.flush()
         self._drawn = True
 

@@ -36,7 +36,8 @@ beside no star of such a name.
 
 A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`): the same, where besides
 
-    source = "deb:busybox-static"      # or an array of them; `=VERSION` pins; `*` in the name takes the newest match
+    source = "deb:busybox-static"      # or an array of them; `=VERSION` pins; transport.deb has the other forms
+    suite = "bookworm"                 # the release of Debian to take them from; default: the host's own sources
     version                            # may be left out with a deb: source: it is then made from the first package's
 
     [unpack]                           # what of the packages to keep below files/
@@ -57,7 +58,7 @@ from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
 
 from cosmos.digest import Digest
 from cosmos.model.demand import Demand, Need, need_text, parse_need
-from cosmos.model.names import ANY_ARCH, Arch, StarName
+from cosmos.model.names import ANY_ARCH, Arch, StarName, Suite
 from cosmos.model.version import Constraint, DebianVersion, Scheme, Version, read_version, version_rows
 from cosmos.tables import Table
 
@@ -232,7 +233,9 @@ class Unpack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A maintainer's source folder's `star.toml`. `version` is None where the package gives it."""
+    """A maintainer's source folder's `star.toml`. `version` is None where the package gives it; without a `suite` its
+    packages come from the host's own sources.
+    """
 
     name: StarName
     version: Version | None
@@ -241,6 +244,7 @@ class Recipe:
     description: str
     license: str
     sources: tuple[str, ...]
+    suite: Suite | None
     install_script: str
     authors: Mapping[str, str]
     dependencies: Mapping[StarName, Constraint]
@@ -262,11 +266,14 @@ class Recipe:
         several = "source" in table and isinstance(table.value("source"), list)
         sources = table.strings("source") if several else (table.take("source", str, ""),)
         unpack = table.take_table("unpack")
-        versionless = any(name.startswith("deb:") for name in sources) and "version" not in table
-        version = None if versionless else read_version(table)
+        is_of_debs = any(name.startswith("deb:") for name in sources)
+        if "suite" in table and not is_of_debs:
+            table.fail("suite", "belongs to packages, but source names no deb:")
+        version = None if is_of_debs and "version" not in table else read_version(table)
         recipe = cls(
             **_about(table, "debian" if version is None else version.scheme),
             version=version,
+            suite=table.take_read("suite", Suite.parse),
             sources=tuple(name for name in sources if name),
             unpack=Unpack() if unpack is None else Unpack.read(unpack),
         )

@@ -15,7 +15,7 @@ of the packages, or as `epoch` where that is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -23,9 +23,9 @@ from typing import Final, TypeAlias
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
-from cosmos.model.names import ANY_ARCH, Arch
+from cosmos.model.names import ANY_ARCH, Arch, Suite
 from cosmos.model.reporter import Reporter
-from cosmos.model.star import Origin, Star
+from cosmos.model.star import Origin, Recipe, Star
 from cosmos.model.version import DebianVersion
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
@@ -40,14 +40,17 @@ from cosmos.tree.copyright import joined_licences, licence_of, unknown_licence
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
-OpenApt: TypeAlias = Callable[[Arch], Apt]
+OpenApt: TypeAlias = Callable[[Arch, Suite | None], Apt]
 DEFAULT_LEVEL: Final = 9
 _FILES: Final = b"files/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """What a build works with. `machine`: the architecture to fetch packages for where a recipe names none."""
+    """What a build works with. `machine`: the architecture to fetch packages for where a recipe names none.
+
+    `place`: which of several stars it is, in words: "star 7 of 25".
+    """
 
     open_apt: OpenApt
     machine: Arch
@@ -55,6 +58,7 @@ class Workshop:
     level: int
     epoch: int | None
     reporter: Reporter
+    place: str = "star"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,12 +110,9 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
         raise Malformed(str(folder / RECIPE_FILE), f"{recipe.name} depends on itself")
     wanted = deb_sources(recipe.sources, str(folder / RECIPE_FILE))
     demand_good_globs(recipe.unpack, str(folder / RECIPE_FILE))
-    debs = _fetched(wanted, workshop.machine if recipe.arch == ANY_ARCH else recipe.arch, workshop)
+    debs = _fetched(wanted, recipe, workshop)
     parts = [Brought(owner=deb.owner, entries=deb.package.entries) for deb in debs]
-    for row in unmatched(recipe.unpack, parts):
-        workshop.reporter.warn(
-            f"{recipe.name}: unpack.{row} matches nothing in {', '.join(map(str, wanted)) or 'no package'}"
-        )
+    _demand_all_matched(source, parts)
     kept = [_selected(part, source) for part in parts]
     epoch = workshop.epoch if workshop.epoch is not None else max((e.mtime for p in kept for e in p.entries), default=0)
     own = [replace(entry, mtime=epoch) for entry in source.files.values()]
@@ -121,8 +122,14 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
     _demand_some(source, entries, debs)
     star = _manifest(source, debs, workshop.machine)
     packed = write_star(star, source.script, entries, level=workshop.level)
-    unrun = tuple(f"{deb.record.name}: {script}" for deb in debs for script in deb.package.scripts)
-    return BuiltStar(manifest=star, packed=packed, script=source.script, entries=tuple(entries), unrun=unrun)
+    return BuiltStar(manifest=star, packed=packed, script=source.script, entries=tuple(entries), unrun=_unrun(debs))
+
+
+def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:
+    """Return the maintainer scripts of a star's packages, as `package: script`; none of them is ever run."""
+    source = read_source_folder(folder)
+    wanted = deb_sources(source.recipe.sources, str(folder / RECIPE_FILE))
+    return _unrun(_fetched(wanted, source.recipe, workshop))
 
 
 def archive_name(star: Star) -> str:
@@ -163,13 +170,33 @@ def origin_of(record: AptRecord) -> Origin:
     return Origin(ecosystem="deb", name=record.name, version=record.version, digest=record.digest)
 
 
-def _fetched(wanted: Sequence[DebSource], arch: Arch, workshop: Workshop) -> list[FetchedDeb]:
+def _fetched(wanted: Sequence[DebSource], recipe: Recipe, workshop: Workshop) -> list[FetchedDeb]:
     if not wanted:
+        workshop.reporter.item(f"{workshop.place}: {recipe.name} {recipe.version}")
         return []
-    apt = workshop.open_apt(arch)
+    apt = workshop.open_apt(workshop.machine if recipe.arch == ANY_ARCH else recipe.arch, recipe.suite)
     records = [find_package(apt, source) for source in wanted]
+    version = recipe.version if recipe.version is not None else records[0].version
+    workshop.reporter.item(f"{workshop.place}: {recipe.name} {version}")
     apt.fetch(records)
     return [FetchedDeb(record=record, package=read_deb(apt.read(record), record.file_name)) for record in records]
+
+
+def _unrun(debs: Iterable[FetchedDeb]) -> tuple[str, ...]:
+    return tuple(f"{deb.record.name}: {script}" for deb in debs for script in deb.package.scripts)
+
+
+def _demand_all_matched(source: SourceFolder, parts: Sequence[Brought]) -> None:
+    """Refuse a recipe whose `[unpack]` names what none of its packages has: the star would lack it in silence."""
+    rows = unmatched(source.recipe.unpack, parts)
+    if rows:
+        packages = ", ".join(part.owner.removeprefix("the package ") for part in parts) or "no package"
+        more = f" (and {len(rows) - 1} more: {'; '.join(rows[1:])})" if rows[1:] else ""
+        raise NoSolution(
+            str(source.recipe.name),
+            f"unpack.{rows[0]} matches nothing in {packages}{more}",
+            hint=f"look what is there with dpkg-deb --contents, and mend [unpack] in {source.path / RECIPE_FILE}",
+        )
 
 
 def _selected(part: Brought, source: SourceFolder) -> Brought:

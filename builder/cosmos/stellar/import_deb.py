@@ -25,9 +25,8 @@ from cosmos.errors import CosmosError
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
-from cosmos.pack.deb import DebPackage, read_deb
+from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import write_star
-from cosmos.pack.treenames import folded_name
 from cosmos.stellar.answered import Answers, stars_in, unanswered
 from cosmos.stellar.build_star import BuiltStar, licence
 from cosmos.stellar.debian_closure import Archive, debian_closure, wishes
@@ -177,18 +176,8 @@ def _outcomes(
 def _converted(data: bytes, record: AptRecord, plain: Star, level: int) -> BuiltStar:
     package = read_deb(data, record.file_name)
     star = replace(plain, license=licence(package))
-    try:
-        packed = write_star(star, None, package.entries, level=level)
-    except CosmosError as error:
-        if _has_twins(package):
-            error.hint = f'make a recipe with source = "deb:{record.name}", and leave one out: [unpack] exclude'
-        raise
+    packed = write_star(star, None, package.entries, level=level)
     return BuiltStar(manifest=star, packed=packed, script=None, entries=package.entries, unrun=package.scripts)
-
-
-def _has_twins(package: DebPackage) -> bool:
-    """Return whether two of its paths differ by case or Unicode form alone: a package may have such, a star may not."""
-    return len({folded_name(entry.path, "refuse") for entry in package.entries}) < len(package.entries)
 
 
 def _there_already(galaxy: GalaxyFolder, plain: Star) -> ImportedStar | None:

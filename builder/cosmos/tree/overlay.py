@@ -8,7 +8,10 @@ The rule, in the order in which it is applied:
 2. **Everything else has one owner.** Two layers that bring one path are refused by name, even where the bytes agree,
    unless `winners` (the image's `[policy] owners`) names one of them; the loser's entry is then dropped.
 3. **Nothing lies below what is no folder.** A path below another layer's symlink or file is refused by name.
-4. **What is made can be read.** Names that fall together in Unicode (NFC), controls that reorder text, and symlinks
+4. **Case alone does not tell two layers' names apart.** Two layers that bring paths which differ by case alone, such as
+   `usr/bin/head` and `usr/bin/HEAD`, are refused by name, folders aside, unless `winners` names for each of the two
+   paths the layer that brings it. One layer may bring both (decision 0012).
+5. **What is made can be read.** Names that fall together in Unicode (NFC), controls that reorder text, and symlinks
    that climb above the root are refused by name: no reader of an image takes them (pack.untar).
 
 A merged /usr is a property of the template (`PathMap`): `bin`, `sbin`, `lib…` are links into `usr`, and the paths and
@@ -18,14 +21,14 @@ hard-link targets of every star are mapped *before* layering, so that rule 3 doe
 from __future__ import annotations
 
 import posixpath
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from cosmos.errors import NoSolution
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath, climbs_out, has_bidi
+from cosmos.treepath import TreePath, caseless, climbs_out, composed, has_bidi
 
 TEMPLATE = "template"  # the owner's name of what comes from the rootfs template and the finish script
 IMPLIED = "directories"  # the owner's name of folders that nobody names
@@ -86,10 +89,12 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
             held = owners.get(line.path)
             if held is None or _replaces(line, layer.owner, lines[line.path], held, winners):
                 lines[line.path], owners[line.path] = line, layer.owner
+    bringers = dict(owners)  # of a folder that nobody names: one who lays something in it
     for path in list(lines):
         for parent in path.parents:
             if parent not in lines:
                 lines[parent], owners[parent] = implied_folder(parent), IMPLIED
+                bringers[parent] = owners[path]
             elif lines[parent].kind != "dir":
                 raise NoSolution(
                     path.text,
@@ -98,6 +103,7 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
                 )
     _check_hard_links(lines, owners)
     _check_names(lines, owners)
+    _check_twins(lines, bringers, winners)
     ordered = sorted(lines)
     return Overlaid(lines={path: lines[path] for path in ordered}, owners={path: owners[path] for path in ordered})
 
@@ -208,10 +214,10 @@ def _check_hard_links(lines: Mapping[TreePath, ManifestLine], owners: Mapping[Tr
 
 
 def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str]) -> None:
-    composed: dict[str, TreePath] = {}
+    forms: dict[bytes, TreePath] = {}
     for path, line in lines.items():
         if not path.isascii():
-            twin = composed.setdefault(unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")), path)
+            twin = forms.setdefault(composed(path), path)
             if twin != path:
                 raise NoSolution(
                     f"/{path.text}",
@@ -222,6 +228,30 @@ def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePat
             raise NoSolution(f"/{path.text}", f"{owners[path]} gives it a bidirectional control character")
         if line.kind == "symlink" and climbs_out(path, line.target):
             raise NoSolution(f"/{path.text}", f"{owners[path]} makes it a symlink that climbs above the root")
+
+
+def _check_twins(
+    lines: Mapping[TreePath, ManifestLine], bringers: Mapping[TreePath, str], winners: Mapping[TreePath, str]
+) -> None:
+    first: dict[bytes, TreePath] = {}
+    twins: dict[bytes, list[TreePath]] = {}
+    for path in lines:
+        key = caseless(path)
+        other = first.setdefault(key, path)
+        if other != path:
+            twins.setdefault(key, [other]).append(path)
+    for group in twins.values():
+        for one, other in combinations(sorted(group), 2):
+            are_stated = all(winners.get(path) == bringers[path] for path in (one, other))
+            are_folders = lines[one].kind == lines[other].kind == "dir"
+            if bringers[one] != bringers[other] and not are_folders and not are_stated:
+                raise NoSolution(
+                    f"/{one.text}",
+                    f"{bringers[one]} brings it, and {bringers[other]} brings /{other.text}: "
+                    "the two differ by case alone",
+                    hint="leave one of the two out, or say in image.toml that both are meant: [policy] owners = "
+                    f'{{ "{one.text}" = "{bringers[one]}", "{other.text}" = "{bringers[other]}" }}',
+                )
 
 
 def _kind(kind: Kind) -> str:

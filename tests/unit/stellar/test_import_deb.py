@@ -218,13 +218,23 @@ def test_a_package_that_is_not_there_is_an_error(archive: FakeArchive, galaxy: G
 
 
 def test_a_package_that_cannot_be_a_star_does_not_stop_the_others(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
-    archive.add("bad", {"a": b"", "A": b""})
+    archive.add("bad", {"e\u0301": b"", "\u00e9": b""})
     archive.add("good", depends="bad")
     done = imported(archive, galaxy, "bad", "good")
     assert (list(stars(done)), list(done.failed), done.missing) == (["good"], ["bad"], ())
-    assert "only by case" in done.failed["bad"]
-    assert done.hints == {
-        "bad": 'make a recipe with source = "deb:bad", and leave one out: [unpack] exclude',
+    assert "only by Unicode form" in done.failed["bad"]
+
+
+def test_a_package_with_names_that_differ_by_case_alone_is_a_star_with_both(
+    archive: FakeArchive, galaxy: GalaxyFolder
+) -> None:
+    archive.add("x", {"usr": None, "usr/README": b"loud", "usr/readme": b"soft"})
+    (one,) = imported(archive, galaxy, "x").stars
+    statement = read_statement(galaxy.statement_file(one.star.name, one.star.version))
+    contents = read_star(one.archive.read_bytes(), one.archive.name, statement.unpacked_bytes, script_name="")
+    assert {path: bytes(entry.content) for path, entry in contents.files.items() if entry.kind == "file"} == {
+        b"usr/README": b"loud",
+        b"usr/readme": b"soft",
     }
 
 

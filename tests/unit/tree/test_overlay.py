@@ -139,3 +139,52 @@ def test_a_hard_link_may_not_lose_its_file_to_another_star() -> None:
 def test_what_no_reader_of_an_image_takes_is_refused(made, problem):
     with pytest.raises(NoSolution, match=problem):
         overlay([Layer(owner="a", lines=[ManifestLine.of(made)])], {})
+
+
+@pytest.mark.parametrize("names", [("usr/bin/head", "usr/bin/HEAD"), ("usr/\u00e9", "usr/\u00c9"), ("a/b/c", "a/B/c")])
+def test_two_stars_whose_paths_differ_by_case_alone_are_refused_by_name(names: tuple[str, str]) -> None:
+    with pytest.raises(NoSolution) as caught:
+        overlay([layer("coreutils", entry(names[0])), layer("lwp", entry(names[1]))], {})
+    said = str(caught.value)
+    assert all(word in said for word in ("coreutils brings", "lwp brings", f"/{names[0]}", f"/{names[1]}")), said
+    assert "differ by case alone" in said
+
+
+def test_one_star_may_bring_paths_that_differ_by_case_alone() -> None:
+    made = overlay([layer("linux", entry("lib/xt_DSCP.ko"), entry("lib/xt_dscp.ko")), layer("b", entry("lib/c"))], {})
+    assert {b"lib/xt_DSCP.ko", b"lib/xt_dscp.ko", b"lib/c"} <= made.lines.keys()
+
+
+def test_folders_of_two_stars_that_differ_by_case_alone_stand_side_by_side() -> None:
+    made = overlay(
+        [layer("a", entry("terminfo/A/x")), layer("b", entry("terminfo/a", "dir"), entry("terminfo/a/y"))], {}
+    )
+    assert {b"terminfo/A/x", b"terminfo/a/y"} <= made.lines.keys()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_folder_and_another_star_s_file_that_differ_by_case_alone_are_refused(named: bool) -> None:
+    folder = [entry("usr/Doc", "dir")] if named else []
+    with pytest.raises(NoSolution, match="/usr/Doc: a brings it, and b brings /usr/doc"):
+        overlay([layer("a", *folder, entry("usr/Doc/x")), layer("b", entry("usr/doc"))], {})
+
+
+def test_the_image_may_say_that_both_of_two_paths_are_meant() -> None:
+    layers = [layer("coreutils", entry("head")), layer("lwp", entry("HEAD"))]
+    both = {TreePath(b"head"): "coreutils", TreePath(b"HEAD"): "lwp"}
+    assert overlay(layers, both).lines.keys() == both.keys()
+    for one in both:
+        with pytest.raises(NoSolution, match="differ by case alone"):
+            overlay(layers, {one: both[one]})
+
+
+def test_a_third_star_is_compared_with_each_of_two_twins() -> None:
+    twins = layer("a", entry("x"), entry("X"))
+    with pytest.raises(NoSolution, match="differ by case alone"):
+        overlay([twins, layer("b", entry("X"))], {TreePath(b"X"): "b"})
+
+
+def test_two_stars_whose_paths_differ_by_unicode_form_alone_are_refused_whatever_the_image_says() -> None:
+    forms = {TreePath("\u00e9".encode()): "a", TreePath("e\u0301".encode()): "b"}
+    with pytest.raises(NoSolution, match="only by Unicode form"):
+        overlay([layer(owner, entry(path.text)) for path, owner in forms.items()], forms)
