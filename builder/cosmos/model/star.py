@@ -59,7 +59,7 @@ from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
 from cosmos.digest import Digest
 from cosmos.model.demand import Demand, Need, need_text, parse_need
 from cosmos.model.names import ANY_ARCH, Arch, StarName, Suite
-from cosmos.model.version import Constraint, DebianVersion, Scheme, Version, read_version, version_rows
+from cosmos.model.version import Constraint, DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
 from cosmos.tables import Table
 
 T = TypeVar("T")
@@ -143,10 +143,9 @@ class Star:
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the table as a star, with its unknown keys as `warnings`."""
-        version = read_version(table)
         return cls(
-            **_about(table, version.scheme),
-            version=version,
+            **_about(table, read_scheme(table)),
+            version=read_version(table),
             source=table.take("source", str, ""),
             checksums=table.parsed_map("checksums", str, Digest.from_hex),
             origins=tuple(Origin.read(row) for row in table.tables("origin")),
@@ -269,10 +268,10 @@ class Recipe:
         is_of_debs = any(name.startswith("deb:") for name in sources)
         if "suite" in table and not is_of_debs:
             table.fail("suite", "belongs to packages, but source names no deb:")
-        version = None if is_of_debs and "version" not in table else read_version(table)
+        is_versionless = is_of_debs and "version" not in table
         recipe = cls(
-            **_about(table, "debian" if version is None else version.scheme),
-            version=version,
+            **_about(table, "debian" if is_versionless else read_scheme(table)),
+            version=None if is_versionless else read_version(table),
             suite=table.take_read("suite", Suite.parse),
             sources=tuple(name for name in sources if name),
             unpack=Unpack() if unpack is None else Unpack.read(unpack),

@@ -330,9 +330,14 @@ def exactly(version: Version) -> Constraint:
     return Constraint.parse(f"={version}")
 
 
+def read_scheme(table: Table) -> Scheme:
+    """Return the scheme that `version-scheme` names (left out: `semver`)."""
+    return cast(Scheme, table.choice("version-scheme", SCHEMES)) if "version-scheme" in table else "semver"
+
+
 def read_version(table: Table, key: str = "version") -> Version:
-    """Return the version at `key`, in the scheme that `version-scheme` beside it names (left out: `semver`)."""
-    scheme = cast(Scheme, table.choice("version-scheme", SCHEMES)) if "version-scheme" in table else "semver"
+    """Return the version at `key`, in the scheme that `version-scheme` beside it names."""
+    scheme = read_scheme(table)
     return table.read(key, lambda text: Version.parse(text, scheme))
 
 
