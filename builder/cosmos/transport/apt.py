@@ -374,8 +374,8 @@ def _around(text: str, line: str) -> Iterator[str]:
     """Yield each paragraph of `text` that holds `line`."""
     at = text.find(line)
     while at >= 0:
-        end = text.find("\n\n", at)
-        yield text[text.rfind("\n\n", 0, at) + 2 : end if end >= 0 else len(text)]
+        begin, end = text.rfind("\n\n", 0, at), text.find("\n\n", at)
+        yield text[begin + 2 if begin >= 0 else 0 : end if end >= 0 else len(text)]
         at = text.find(line, at + 1)
 
 
