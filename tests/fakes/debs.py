@@ -132,19 +132,16 @@ class FakeArchive:
     def names_beginning(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(name for name in self.records if name.startswith(prefix)))
 
+    def essential(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name, record in self.records.items() if record.is_essential))
+
     def providers(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        return {
-            name: tuple(
-                sorted(
-                    record.name
-                    for record in self.records.values()
-                    for group in relations(record.fields.get("provides", ""), "x")
-                    for one in group
-                    if one.name == name
-                )
-            )
-            for name in names
-        }
+        found: dict[str, set[str]] = {}
+        for record in self.records.values():
+            for group in relations(record.fields.get("provides", ""), "x"):
+                for one in group:
+                    found.setdefault(one.name, set()).add(record.name)
+        return {name: tuple(sorted(found[name])) for name in names if name in found}
 
     def fetch(self, records: Iterable[AptRecord]) -> None:
         self.fetched += [record.name for record in records]

@@ -29,6 +29,7 @@ from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.locked import demand_right
+from cosmos.resolve.replacing import Vouched, replaced_by
 from cosmos.resolve.stale import differences
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
@@ -194,7 +195,8 @@ def overlay_all(
     script's receipt.
     """
     image, epoch = definition.image, lock.build.source_date_epoch
-    stars = [Layer(owner=name, lines=layer.lines) for name, layer in layers.items()]
+    replaces = replaced_by(map(_vouched, workshop.acquired.values()))
+    stars = [Layer(owner=name, lines=layer.lines, replaces=replaces[name]) for name, layer in layers.items()]
     own = {entry.path: entry for entry in template.entries}
     if image.trust:
         entry = trust_entry(definition.folder / image.trust, epoch)
@@ -215,6 +217,11 @@ def overlay_all(
     record = universe_entry(image, lock, layers, overlaid)
     own[record.path] = record
     return list(own.values()), relaid(stars, own.values(), winners, (record.path,)), receipt
+
+
+def _vouched(acquired: Acquired) -> Vouched:
+    signed = acquired.statement
+    return Vouched(star=signed.statement.star, galaxy=acquired.star.galaxy, signers=frozenset(signed.signers))
 
 
 def pack_tree(

@@ -39,6 +39,7 @@ _SHOWN = 8  # names in one line of a report
 @click.argument("packages", nargs=-1, required=True)
 @click.option("--galaxy", type=FOLDER, required=True, help="Put the stars into this galaxy.")
 @click.option("--closure", is_flag=True, help="Import all that they depend on as well.")
+@click.option("--with-essential", is_flag=True, help="Import what Debian assumes too, and make debian-essential of it.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Packages to work on at a time [default: the processors].")
 @keys_option
 @passphrase_fd_option
@@ -54,6 +55,7 @@ def import_deb(
     packages: tuple[str, ...],
     galaxy: Path,
     closure: bool,
+    with_essential: bool,
     jobs: int | None,
     keys: tuple[Path, ...],
     passphrase_fd: int | None,
@@ -82,6 +84,7 @@ def import_deb(
         level=level,
         workers=jobs or os.cpu_count() or 1,
         unpublished=unpublished,
+        essential="imported" if with_essential else "assumed",
     )
     done = import_debs(order, apt, GalaxyFolder(root=galaxy), load_secret_keys(keys, passphrase_fd), reporter)
     if as_json:
@@ -114,11 +117,11 @@ def _tell(done: Imported, reporter: Reporter) -> None:
         )
     for name, rows in done.unmet.items():
         reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
-    for name, needed in done.cut:
-        hint = f"where you want {name}, name {needed} too"
-        reporter.warn(f"{name}: its need of {needed} closes a circle and is left out: {hint}")
     if done.missing:
-        reporter.warn(f"needed, but not in the galaxy: {_some(list(done.missing))}; --closure imports them too")
+        reporter.warn(f"needed, and answered by no star here: {_some(list(done.missing))}; --closure imports them too")
+    if done.assumed:
+        several = f"these {len(done.assumed)} packages, and no package names them"
+        reporter.note(f"Debian assumes {several}: {_some(list(done.assumed))}; --with-essential imports them")
     scripts = [str(one.star.name) for one in done.stars if one.unrun]
     if scripts:
         reporter.note(f"{len(scripts)} packages have maintainer scripts, which are not run: {_some(scripts)}")
@@ -131,7 +134,6 @@ def _row(done: Imported) -> dict[str, Json]:
         {
             "name": str(one.star.name),
             "version": str(one.star.version),
-            "debian-version": one.star.origins[0].version,
             "license": one.star.license,
             "archive": str(one.archive),
             "new": one.is_new,
@@ -141,9 +143,9 @@ def _row(done: Imported) -> dict[str, Json]:
     ]
     return {
         "stars": stars,
-        "cut": [list(pair) for pair in done.cut],
         "missing": list(done.missing),
         "unmet": {name: list(rows) for name, rows in done.unmet.items()},
+        "assumed": list(done.assumed),
         "failed": dict(done.failed),
         "kept": dict(done.kept),
         "refused": dict(done.refused),

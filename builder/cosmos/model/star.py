@@ -12,6 +12,7 @@
     any-of = ["mta-a | mta-b >=2"]     # ours: dependencies that one of several answers, the preferred first
     provides = { libz = "1.3.1" }      # ours: names that this star also answers to; "": without a version
     conflicts = { zlib-ng = "*" }      # ours: stars that it cannot stand beside; an array: each of several ranges
+    replaces = { zlib-dev = "<1.3" }   # ours: stars whose files it may bring in their place; an array likewise
 
     [authors]                          # name -> address
     "Jean-loup Gailly" = "jloup@example.org"
@@ -58,13 +59,13 @@ from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
 from cosmos.digest import Digest
 from cosmos.model.demand import Demand, Need, need_text, parse_need
 from cosmos.model.names import ANY_ARCH, Arch, StarName, Suite
-from cosmos.model.version import Constraint, DebianVersion, Scheme, Version, read_version, version_rows
+from cosmos.model.version import Constraint, DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
 from cosmos.tables import Table
 
 T = TypeVar("T")
 StarType: TypeAlias = Literal["normal", "nebula"]
 Provides: TypeAlias = Mapping[StarName, tuple[Version | None, ...]]  # None: the name without a version
-Conflicts: TypeAlias = Mapping[StarName, tuple[Constraint, ...]]  # each of the ranges is barred
+Ranges: TypeAlias = Mapping[StarName, tuple[Constraint, ...]]  # each of the ranges counts
 DEBIAN: Final = "deb"  # the ecosystem of Debian's packages in `[[origin]]`
 _TYPES: dict[str, StarType] = {"normal": "normal", "nebula": "nebula", "meta": "nebula"}
 
@@ -108,7 +109,8 @@ class _About(TypedDict):
     dependencies: Mapping[StarName, Constraint]
     any_of: tuple[Need, ...]
     provides: Provides
-    conflicts: Conflicts
+    conflicts: Ranges
+    replaces: Ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +129,8 @@ class Star:
     dependencies: Mapping[StarName, Constraint] = field(default_factory=dict)
     any_of: tuple[Need, ...] = ()
     provides: Provides = field(default_factory=dict)
-    conflicts: Conflicts = field(default_factory=dict)
+    conflicts: Ranges = field(default_factory=dict)
+    replaces: Ranges = field(default_factory=dict)
     checksums: Mapping[str, Digest] = field(default_factory=dict)
     origins: tuple[Origin, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -140,10 +143,9 @@ class Star:
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the table as a star, with its unknown keys as `warnings`."""
-        version = read_version(table)
         return cls(
-            **_about(table, version.scheme),
-            version=version,
+            **_about(table, read_scheme(table)),
+            version=read_version(table),
             source=table.take("source", str, ""),
             checksums=table.parsed_map("checksums", str, Digest.from_hex),
             origins=tuple(Origin.read(row) for row in table.tables("origin")),
@@ -177,7 +179,8 @@ class Star:
         scheme = self.version.scheme == "semver"
         limits = (*self.dependencies.values(), *(limit for limits in self.conflicts.values() for limit in limits))
         said = all(limit.semver is not None for limit in limits)
-        return scheme and said and not self.any_of and not unversioned and all(len(each) == 1 for each in several)
+        more = self.any_of or self.replaces or unversioned or any(len(each) != 1 for each in several)
+        return scheme and said and not more
 
     def to_toml(self) -> dict[str, object]:
         """Return the manifest as `tomli_w` takes it, empty fields left out."""
@@ -197,10 +200,8 @@ class Star:
                 str(name): _one_or_several([str(version or "") for version in versions])
                 for name, versions in sorted(self.provides.items())
             },
-            "conflicts": {
-                str(name): _one_or_several([limit.text for limit in limits])
-                for name, limits in sorted(self.conflicts.items())
-            },
+            "conflicts": _range_rows(self.conflicts),
+            "replaces": _range_rows(self.replaces),
             "checksums": {path: digest.hex for path, digest in sorted(self.checksums.items())},
             "origin": [origin.to_toml() for origin in self.origins],
         }
@@ -248,7 +249,8 @@ class Recipe:
     dependencies: Mapping[StarName, Constraint]
     any_of: tuple[Need, ...]
     provides: Provides
-    conflicts: Conflicts
+    conflicts: Ranges
+    replaces: Ranges
     unpack: Unpack
 
     @property
@@ -266,10 +268,10 @@ class Recipe:
         is_of_debs = any(name.startswith("deb:") for name in sources)
         if "suite" in table and not is_of_debs:
             table.fail("suite", "belongs to packages, but source names no deb:")
-        version = None if is_of_debs and "version" not in table else read_version(table)
+        is_versionless = is_of_debs and "version" not in table
         recipe = cls(
-            **_about(table, "debian" if version is None else version.scheme),
-            version=version,
+            **_about(table, "debian" if is_versionless else read_scheme(table)),
+            version=None if is_versionless else read_version(table),
             suite=table.take_read("suite", Suite.parse),
             sources=tuple(name for name in sources if name),
             unpack=Unpack() if unpack is None else Unpack.read(unpack),
@@ -295,6 +297,7 @@ class Recipe:
             any_of=self.any_of,
             provides=self.provides,
             conflicts=self.conflicts,
+            replaces=self.replaces,
             checksums=checksums,
             origins=origins,
         )
@@ -314,6 +317,7 @@ def _about(table: Table, scheme: Scheme) -> _About:
         any_of=table.parsed_strings("any-of", parse_need),
         provides=_several(table, "provides", lambda text: Version.parse(text, scheme) if text else None),
         conflicts=_several(table, "conflicts", Constraint.parse),
+        replaces=_several(table, "replaces", Constraint.parse),
     )
 
 
@@ -331,6 +335,10 @@ def _several(table: Table, key: str, parse: Callable[[str], T]) -> dict[StarName
         name: rows.parsed_strings(text, parse) if isinstance(rows.value(text), list) else (rows.read(text, parse),)
         for text, name in names.items()
     }
+
+
+def _range_rows(ranges: Ranges) -> dict[str, object]:
+    return {str(name): _one_or_several([limit.text for limit in limits]) for name, limits in sorted(ranges.items())}
 
 
 def _one_or_several(texts: list[str]) -> object:

@@ -17,9 +17,9 @@ It is the star's manifest (model.star) with one table more, and those exact byte
     script = "sha256:…"                # of the install script's bytes; absent where the star has none
     content = "sha256:…"               # of the star's own manifest of its files (tree.manifest)
 
-Format 2 allows in the manifest: `version-scheme = "debian"`, `any-of`, names provided without a version, several ranges
-or versions of one name, and `<<` and `>>`. A cosmos that knows format 1 alone refuses such a statement; whatever can be
-said in format 1 is written in it.
+Format 2 allows in the manifest: `version-scheme = "debian"`, `any-of`, `replaces`, names provided without a version,
+several ranges or versions of one name, and `<<` and `>>`. A cosmos that knows format 1 alone refuses such a statement;
+whatever can be said in format 1 is written in it.
 
 A nebula has an archive as well: `star.toml` alone.
 """

@@ -48,7 +48,7 @@ _COMPARATOR = re.compile(
     rf"(?:\.({_NUMBER}|[*xX])(?:\.({_NUMBER}|[*xX])(?:-({_IDENTIFIERS}))?(?:\+({_IDENTIFIERS}))?)?)?",
     re.ASCII,
 )
-_DEBIAN_COMPARATOR = re.compile(r"(\^|~|>=|>>|>|<=|<<|<|=)?\s*([0-9](?:[A-Za-z0-9.+~:-]*[A-Za-z0-9+~])?)", re.ASCII)
+_DEBIAN_COMPARATOR = re.compile(r"(\^|~|>=|>>|>|<=|<<|<|=)?\s*([0-9](?:[A-Za-z0-9.+~:-]*[A-Za-z0-9.+~])?)", re.ASCII)
 _DEBIAN_RANGE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(?:\.[*xX]){1,2}", re.ASCII)
 _UPSTREAM_NUMBERS = re.compile(r"[0-9]{1,18}(?![0-9])(?:\.[0-9]{1,18}(?![0-9])){0,2}", re.ASCII)
 _MAX_TEXT = 256
@@ -330,9 +330,14 @@ def exactly(version: Version) -> Constraint:
     return Constraint.parse(f"={version}")
 
 
+def read_scheme(table: Table) -> Scheme:
+    """Return the scheme that `version-scheme` names (left out: `semver`)."""
+    return cast(Scheme, table.choice("version-scheme", SCHEMES)) if "version-scheme" in table else "semver"
+
+
 def read_version(table: Table, key: str = "version") -> Version:
-    """Return the version at `key`, in the scheme that `version-scheme` beside it names (left out: `semver`)."""
-    scheme = cast(Scheme, table.choice("version-scheme", SCHEMES)) if "version-scheme" in table else "semver"
+    """Return the version at `key`, in the scheme that `version-scheme` beside it names."""
+    scheme = read_scheme(table)
     return table.read(key, lambda text: Version.parse(text, scheme))
 
 
@@ -394,6 +399,8 @@ def _debian_comparator(part: str) -> DebianComparator | None:
     match = _DEBIAN_COMPARATOR.fullmatch(part)
     if match is None or parts_of(match[2]) is None:
         return None
+    if match[2].endswith(".") and match[1] in (None, "^", "~"):
+        return None  # a slip of the hand; `<<2.39-.` is how packages say: any revision of 2.39, and what is earlier
     version = DebianVersion.of(match[2])
     return DebianComparator(cast(Operator, match[1] or "^"), version, _numbers(version.upstream) or (0,))
 

@@ -8,7 +8,7 @@ In this order:
   4. run the script's `build()`, where it has one
   5. write the manifest and the archive
 
-What is left open in the recipe comes from the first package: version (see tree.debversion), description, licence,
+What is left open in the recipe comes from the first package: version (as Debian writes it), description, licence,
 architecture. No clock has a say: what the folder itself ships, and what `build()` makes, is as old as the newest file
 of the packages, or as `epoch` where that is given.
 """
@@ -27,7 +27,7 @@ from cosmos.model.file_names import file_stem
 from cosmos.model.names import ANY_ARCH, Arch, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Origin, Recipe, Star
-from cosmos.model.version import Version
+from cosmos.model.version import DebianVersion
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
 from cosmos.pack.deb import DebPackage, read_deb
@@ -38,7 +38,6 @@ from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, moved_up, re
 from cosmos.transport.apt import Apt, AptRecord
 from cosmos.transport.deb import PREFIX, DebSource, find_package
 from cosmos.tree.copyright import joined_licences, licence_of, unknown_licence
-from cosmos.tree.debversion import semver
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -244,7 +243,7 @@ def _demand_some(source: SourceFolder, entries: Sequence[Entry], debs: Sequence[
 
 def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -> Star:
     recipe = source.recipe
-    version = recipe.version if recipe.version is not None else _version(debs[0].record)
+    version = recipe.version if recipe.version is not None else DebianVersion.of(debs[0].record.version)
     star = recipe.star(version=version, source="", checksums={}, origins=tuple(origin_of(deb.record) for deb in debs))
     arch = machine if any(deb.record.architecture != "all" for deb in debs) and star.arch == ANY_ARCH else star.arch
     summary = debs[0].record.fields.get("description", "").split("\n")[0] if debs else ""
@@ -260,10 +259,3 @@ def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -
 def licence(package: DebPackage) -> str:
     """Return the package's licence, or a reference to its own copyright file where that is elsewhere."""
     return copyright_of(package) or unknown_licence(package.name)
-
-
-def _version(record: AptRecord) -> Version:
-    try:
-        return semver(record.version)
-    except ValueError as error:
-        raise Malformed(record.file_name, str(error)) from error

@@ -2,10 +2,10 @@
 
 In this order:
 
-  1. find the packages, and with them all that they need (stellar.debian_closure)
+  1. find the packages, and with them all that they need (stellar.debian_closure, stellar.debian_essential)
   2. fetch them; apt verifies, and each is checked against its signed record
-  3. read each with our own reader, and write it as a star: every path as in the package, its dependencies as
-     constraints, its licence from its copyright file, where it came from in `[[origin]]`
+  3. read each with our own reader, and write it as a star: every path as in the package, what it says of others as
+     the package says it (stellar.debian_star), its licence from its copyright file, where it came from in `[[origin]]`
   4. put archive and statement into the galaxy
 
 Maintainer scripts are not run; which packages have some is reported. A package that cannot be a star is reported, and
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -27,14 +28,17 @@ from cosmos.model.star import Star
 from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import write_star
 from cosmos.stellar.add_star import Unpublished, add_star
+from cosmos.stellar.answered import Answers, stars_in, unanswered
 from cosmos.stellar.build_star import BuiltStar, licence
-from cosmos.stellar.debian_closure import Archive, Closure, debian_closure, wishes
+from cosmos.stellar.debian_closure import Archive, debian_closure, wishes
+from cosmos.stellar.debian_essential import assumed, essential_nebula
 from cosmos.stellar.debian_star import manifest_of
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.published import AlreadyThere, Published
 from cosmos.transport.apt import AptRecord
 
 Reach: TypeAlias = Literal["as asked", "closure"]
+Essential: TypeAlias = Literal["assumed", "imported"]
 
 
 class PackageArchive(Archive, Protocol):
@@ -49,7 +53,7 @@ class PackageArchive(Archive, Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to import: `packages` are NAME or NAME=VERSION.
+    """What to import: `packages` are NAME or NAME=VERSION; the essential ones are imported with all that they need.
 
     `workers` packages are worked on at a time; their bytes are in memory.
     """
@@ -60,6 +64,7 @@ class Order:
     level: int
     workers: int
     unpublished: Unpublished = "refuse"
+    essential: Essential = "assumed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,16 +81,16 @@ class ImportedStar:
 class Imported:
     """What came of it.
 
-    `cut` are dependencies left out because they closed a circle, `missing` those that are not in the galaxy, `unmet`
-    those that Debian has no package for, `failed` packages with the reason why they are no stars, `kept` those whose
-    star is there already and was made of the same package in another way, which stays as it is, `refused` those whose
-    version is there already, made of another package, and `hints` what to do about some of those.
+    `missing` are dependencies that no star of the galaxy answers, `unmet` those that Debian has no package for,
+    `assumed` the essential packages that no star answers for, `failed` packages with the reason why they are no stars,
+    `kept` those whose star is there already and was made of the same package in another way, which stays as it is,
+    `refused` those whose version is there already, made of another package, and `hints` what to do about some of those.
     """
 
     stars: tuple[ImportedStar, ...]
-    cut: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
     unmet: Mapping[str, tuple[str, ...]]
+    assumed: tuple[str, ...]
     failed: Mapping[str, str]
     kept: Mapping[str, str]
     refused: Mapping[str, str]
@@ -102,15 +107,18 @@ def import_debs(
     galaxy.index()
     published = Published(galaxy)
     asked = wishes(order.packages)
-    closure = debian_closure(archive, asked, order.architecture, reporter)
-    names = sorted(closure.records) if order.reach == "closure" else sorted(asked)
+    essential = archive.essential()
+    besides = essential if order.essential == "imported" else ()
+    closure = debian_closure(archive, dict.fromkeys(besides) | asked, order.architecture, reporter)
+    names = sorted(closure.records if order.reach == "closure" else closure.reached_from(besides) | asked.keys())
     records = [closure.records[name] for name in names]
     reporter.step(f"fetch {len(records)} packages")
     archive.fetch(records)
     reporter.step(f"import {len(records)} packages")
     stars: list[ImportedStar] = []
     left: list[Failed] = []
-    for outcome in _outcomes(order, records, closure, archive, galaxy):
+    nebula = [essential_nebula(essential, closure.records, order.level)] if order.essential == "imported" else []
+    for outcome in chain(_outcomes(order, records, archive, galaxy), nebula):
         if isinstance(outcome, BuiltStar):
             kept, star = _added(outcome, order, galaxy, keys, published, reporter)
         else:
@@ -119,14 +127,13 @@ def import_debs(
         left += [kept] if kept is not None else []
         reporter.progress("import packages", len(stars) + sum(one.end != "kept" for one in left), len(records))
     stars.sort(key=lambda one: one.star.name)
-    failed = {one.name for one in left}
-    present = {one.star.name for one in stars} | galaxy.index().newest.keys()
-    missing = {name for one in stars for name in one.star.dependencies if name not in present | failed}
+    made = [one.star for one in stars]
+    answers = Answers.of(stars_in(galaxy))
     return Imported(
         stars=tuple(stars),
-        cut=tuple(pair for pair in closure.cut if pair[0] in names),
-        missing=tuple(sorted(missing)),
+        missing=unanswered(made, answers, told={one.name for one in left}),
         unmet={name: rows for name, rows in sorted(closure.unmet.items()) if name in names},
+        assumed=assumed(essential, answers),
         failed=_reasons(left, "failed"),
         kept=_reasons(left, "kept"),
         refused=_reasons(left, "refused"),
@@ -174,16 +181,14 @@ def _added(
 def _outcomes(
     order: Order,
     records: Sequence[AptRecord],
-    closure: Closure,
     archive: PackageArchive,
     galaxy: GalaxyFolder,
 ) -> Iterator[BuiltStar | ImportedStar | Failed]:
     """Yield what becomes of each package, `order.workers` at a time, the largest first."""
-    versions = {name: record.version for name, record in closure.records.items()}
 
     def made(record: AptRecord) -> BuiltStar | ImportedStar | Failed:
         try:
-            plain = manifest_of(record, closure.needs[record.name], versions, licence="")
+            plain = manifest_of(record, order.architecture, licence="")
             return _there_already(galaxy, plain) or _converted(archive.read(record), record, plain, order.level)
         except CosmosError as error:
             return Failed(name=record.name, reason=str(error), hint=error.hint)

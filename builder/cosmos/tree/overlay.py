@@ -6,7 +6,9 @@ The rule, in the order in which it is applied:
    the template names it; else those of the first layer in lock order that names it. Folders that nobody names but that
    something lies in are `0755 0 0`.
 2. **Everything else has one owner.** Two layers that bring one path are refused by name, even where the bytes agree,
-   unless `winners` (the image's `[policy] owners`) names one of them; the loser's entry is then dropped.
+   unless `winners` (the image's `[policy] owners`) names one of them, or one of them replaces the other (a star's
+   `replaces`: the file has moved from one package to another); the loser's entry is then dropped. Of more than two, the
+   one that replaces each of the others; of two that replace each other, none.
 3. **Nothing lies below what is no folder.** A path below another layer's symlink or file is refused by name.
 4. **Case alone does not tell two layers' names apart.** Two layers that bring paths which differ by case alone, such as
    `usr/bin/head` and `usr/bin/HEAD`, are refused by name, folders aside, unless `winners` names for each of the two
@@ -64,6 +66,7 @@ class Layer:
 
     owner: str
     lines: Sequence[ManifestLine]
+    replaces: frozenset[str] = frozenset()  # the owners whose paths it takes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +87,19 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
     """Return the tree that `layers`, in lock order with the template's last, make; raises `NoSolution`."""
     lines: dict[TreePath, ManifestLine] = {}
     owners: dict[TreePath, str] = {}
+    contested: dict[TreePath, dict[str, ManifestLine]] = {}
     for layer in layers:
         for line in layer.lines:
-            held = owners.get(line.path)
-            if held is None or _replaces(line, layer.owner, lines[line.path], held, winners):
+            held = lines.get(line.path)
+            are_folders = held is not None and line.kind == held.kind == "dir"
+            if held is None or (are_folders and layer.owner == TEMPLATE):
                 lines[line.path], owners[line.path] = line, layer.owner
+            elif not are_folders:
+                contested.setdefault(line.path, {owners[line.path]: held})[layer.owner] = line
+    replaces = {layer.owner: layer.replaces for layer in layers}
+    for path, brought in contested.items():
+        owner = _winner(path, brought, winners, replaces)
+        lines[path], owners[path] = brought[owner], owner
     bringers = dict(owners)  # of a folder that nobody names: one who lays something in it
     for path in list(lines):
         for parent in path.parents:
@@ -187,17 +198,27 @@ def _destination(link: Entry, paths: PathMap) -> TreePath | None:
         return None
 
 
-def _replaces(new: ManifestLine, owner: str, old: ManifestLine, held: str, winners: Mapping[TreePath, str]) -> bool:
-    """Whether `new` takes the path from `old`; refuses what has no answer."""
-    if new.kind == "dir" == old.kind:
-        return owner == TEMPLATE
-    winner = winners.get(new.path)
-    if winner in (owner, held) and "dir" not in (new.kind, old.kind):
-        return winner == owner
+def _winner(
+    path: TreePath,
+    brought: Mapping[str, ManifestLine],
+    winners: Mapping[TreePath, str],
+    replaces: Mapping[str, frozenset[str]],
+) -> str:
+    """Return who of those that bring `path` owns it; refuses what has no answer."""
+    if all(line.kind != "dir" for line in brought.values()):
+        stated = winners.get(path)
+        if stated in brought:
+            return str(stated)
+        above = [owner for owner in brought if brought.keys() - {owner} <= replaces[owner]]
+        if len(above) == 1:
+            return above[0]
+    pairs = list(combinations(brought, 2))
+    open_pairs = [pair for pair in pairs if (pair[0] in replaces[pair[1]]) == (pair[1] in replaces[pair[0]])]
+    one, other = (open_pairs or pairs)[0]
     raise NoSolution(
-        f"/{new.path.text}",
-        f"both {held} ({_kind(old.kind)}) and {owner} ({_kind(new.kind)}) bring it",
-        hint=f'say who wins in image.toml: [policy] owners = {{ "{new.path.text}" = "{held}" }}',
+        f"/{path.text}",
+        f"both {one} ({_kind(brought[one].kind)}) and {other} ({_kind(brought[other].kind)}) bring it",
+        hint=f'say who wins in image.toml: [policy] owners = {{ "{path.text}" = "{one}" }}',
     )
 
 

@@ -141,7 +141,7 @@ def test_what_dpkg_takes_is_read_to_one_meaning_and_makes_a_star(case: str) -> N
     data, wanted = ODD[case]
     entries = read_deb(deb(data), "odd.deb").entries
     assert rows(entries) == wanted
-    star = Star(name=StarName("odd"), version=Version(1, 0, 0))
+    star = Star(name=StarName("odd"), version=Version.parse("1.0.0"))
     archive = write_star(star, None, entries, level=1)
     files = read_star(archive.data, "odd-1.0.0.tar.zst", archive.unpacked_bytes, script_name="").files
     assert sorted(rows(tuple(files.values()))) == sorted(wanted)

@@ -138,6 +138,7 @@ def test_the_page_says_what_every_key_means(document: Document, repo: Path) -> N
         "dependencies",
         "provides",
         "conflicts",
+        "replaces",
     }
     named |= {"checksums", "installed", "xattrs"}  # tables whose keys are names that somebody chose
     keys: set[str] = set()
@@ -233,6 +234,7 @@ def test_a_statement_is_a_manifest_with_one_table_more(repo: Path) -> None:
         'version-scheme = "debian"',
         'any-of = ["a | b"]',
         'provides = { mail = "" }',
+        'replaces = { zlib-dev = "<1.3" }',
         'provides = { mail = ["1.0.0", "2.0.0"] }',
         'conflicts = { zlib-ng = ["<1", ">2"] }',
         'conflicts = { zlib-ng = "<<1.0-2" }',

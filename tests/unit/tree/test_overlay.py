@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
+from cosmos.digest import Digest
 from cosmos.errors import NoSolution
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
@@ -17,8 +20,8 @@ def entry(path: str, kind: Kind = "file", mode: int = 0o644, *, target: bytes = 
     return Entry(path=TreePath.parse(path), kind=kind, mode=mode, target=target, content=content)
 
 
-def layer(owner: str, *entries: Entry) -> Layer:
-    return Layer(owner=owner, lines=[ManifestLine.of(item) for item in entries])
+def layer(owner: str, *entries: Entry, replaces: str = "") -> Layer:
+    return Layer(owner=owner, lines=[ManifestLine.of(item) for item in entries], replaces=frozenset(replaces.split()))
 
 
 def tree(*entries: Entry) -> dict[TreePath, Entry]:
@@ -49,6 +52,60 @@ def test_the_image_says_who_wins_a_path_and_the_loser_drops_it(winner: str) -> N
 def test_a_winner_that_is_neither_of_the_two_decides_nothing() -> None:
     with pytest.raises(NoSolution):
         overlay([layer("a", entry("x")), layer("b", entry("x"))], {TreePath(b"x"): "c"})
+
+
+@pytest.mark.parametrize("order", list(permutations("abc")))
+def test_a_star_that_replaces_those_beside_it_owns_the_path_in_whatever_order_they_come(order: tuple[str, ...]) -> None:
+    replaces = {"a": "", "b": "a c", "c": "a"}
+    layers = [layer(name, entry("x", content=name.encode()), replaces=replaces[name]) for name in order]
+    made = overlay(layers, {})
+    assert made.owners[TreePath(b"x")] == "b"
+    assert made.lines[TreePath(b"x")].digest == Digest.of(b"b")
+    assert {item.owner: made.dropped(item) for item in layers} == {"a": {b"x"}, "b": frozenset(), "c": {b"x"}}
+
+
+def test_a_star_that_replaces_another_takes_what_both_bring_and_nothing_more() -> None:
+    made = overlay([layer("new", entry("x"), replaces="old"), layer("old", entry("x"), entry("y"))], {})
+    assert made.owners == {b"x": "new", b"y": "old"}
+
+
+@pytest.mark.parametrize(
+    ("replaces", "said"),
+    [
+        ({"a": "b", "b": "a", "c": "a b"}, None),
+        ({"a": "b", "b": "a", "c": ""}, "both a (file) and b (file)"),
+        ({"a": "b", "b": "c", "c": ""}, "both a (file) and c (file)"),
+        ({"a": "b", "b": "c", "c": "a"}, "both a (file) and b (file)"),
+    ],
+    ids=str,
+)
+def test_where_none_replaces_all_the_others_two_that_stand_against_each_other_are_named(
+    replaces: dict[str, str], said: str | None
+) -> None:
+    layers = [layer(name, entry("x"), replaces=replaces[name]) for name in "abc"]
+    if said is None:
+        assert overlay(layers, {}).owners[TreePath(b"x")] == "c"
+        return
+    with pytest.raises(NoSolution) as caught:
+        overlay(layers, {})
+    assert said in str(caught.value)
+
+
+def test_two_stars_that_replace_each_other_are_refused_and_the_image_may_decide() -> None:
+    layers = [layer("a", entry("x"), replaces="b"), layer("b", entry("x"), replaces="a")]
+    with pytest.raises(NoSolution, match="both a"):
+        overlay(layers, {})
+    assert overlay(layers, {TreePath(b"x"): "a"}).owners[TreePath(b"x")] == "a"
+
+
+def test_the_image_s_word_counts_more_than_a_star_s() -> None:
+    layers = [layer("new", entry("x"), replaces="old"), layer("old", entry("x"))]
+    assert overlay(layers, {TreePath(b"x"): "old"}).owners[TreePath(b"x")] == "old"
+
+
+def test_nobody_replaces_a_folder() -> None:
+    with pytest.raises(NoSolution, match=r"both old \(folder\) and new \(file\)"):
+        overlay([layer("old", entry("x", "dir")), layer("new", entry("x"), replaces="old")], {})
 
 
 def test_folders_merge_and_the_first_in_lock_order_gives_the_mode() -> None:
