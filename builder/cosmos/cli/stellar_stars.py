@@ -109,20 +109,26 @@ def build(
     apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
     workshop = replace(_workshop(apt, arch, reporter), level=level, epoch=epoch)
     rows: list[Json] = []
+    lines: list[str] = []
     unrun: dict[Path, tuple[str, ...]] = {}
     for number, folder in enumerate(folders, 1):
-        built = build_star(folder, replace(workshop, place=f"star {number} of {len(folders)}"))
+        place = f"star {number} of {len(folders)}" if len(folders) > 1 else ""
+        built = build_star(folder, replace(workshop, place=place))
         for one in validate_star(folder):
             if one.weight == "error":
                 around.terminal.warn(f"{folder}: {one.problem}")
         row = _kept(built, galaxy, out, secrets, unpublished, reporter)
         rows.append(row)
+        lines.append(f"{row['archive']} {row['digest']}")
         unrun |= {folder: built.unrun} if built.unrun else {}
-        if not as_json:
-            say(f"{row['archive']} {row['digest']}")
+    if len(folders) > 1:
+        reporter.step(f"built {len(folders)} stars")
+    _tell_unrun(unrun, reporter)
     if as_json:
         emit(rows)
-    _tell_unrun(unrun, reporter)
+        return
+    for line in lines:
+        say(line)
 
 
 @click.command("scripts")

@@ -50,7 +50,7 @@ _FILES: Final = b"files/"
 class Workshop:
     """What a build works with. `machine`: the architecture to fetch packages for where a recipe names none.
 
-    `place`: which of several stars it is, in words: "star 7 of 25".
+    `place`: which of several stars it is, in words: "star 7 of 25". Without one, nothing is said of it.
     """
 
     open_apt: OpenApt
@@ -59,7 +59,7 @@ class Workshop:
     level: int
     epoch: int | None
     reporter: Reporter
-    place: str = "star"
+    place: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,14 +183,18 @@ def origin_of(record: AptRecord) -> Origin:
 
 def _fetched(wanted: Sequence[DebSource], recipe: Recipe, workshop: Workshop) -> list[FetchedDeb]:
     if not wanted:
-        workshop.reporter.item(f"{workshop.place}: {recipe.name} {recipe.version}")
+        _tell(recipe, str(recipe.version), workshop)
         return []
     apt = workshop.open_apt(workshop.machine if recipe.arch == ANY_ARCH else recipe.arch, recipe.suite)
     records = [find_package(apt, source) for source in wanted]
-    version = recipe.version if recipe.version is not None else records[0].version
-    workshop.reporter.item(f"{workshop.place}: {recipe.name} {version}")
+    _tell(recipe, records[0].version if recipe.version is None else str(recipe.version), workshop)
     apt.fetch(records)
     return [FetchedDeb(record=record, package=read_deb(apt.read(record), record.file_name)) for record in records]
+
+
+def _tell(recipe: Recipe, version: str, workshop: Workshop) -> None:
+    if workshop.place:
+        workshop.reporter.item(f"{workshop.place}: {recipe.name} {version}")
 
 
 def _unrun(debs: Iterable[FetchedDeb]) -> tuple[str, ...]:
