@@ -41,7 +41,6 @@ class StarSpec:
 
     name: str
     version: str = "1.0.0"
-    scheme: Scheme = "semver"
     files: Mapping[str, bytes | Entry] = field(default_factory=dict)
     dependencies: Mapping[str, str] = field(default_factory=dict)
     script: str | None = None
@@ -50,6 +49,7 @@ class StarSpec:
     provides: Mapping[str, str] = field(default_factory=dict)
     conflicts: Mapping[str, str] = field(default_factory=dict)
     any_of: Sequence[str] = ()
+    scheme: Scheme = "semver"
     packages: Sequence[str] = ()  # names of the Debian packages that it was made from, all of version 1
     signer: SecretKey | None = None
     signed: bool = True

@@ -96,7 +96,7 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "a dependency is lost": (without("b"), ("a 1.0.0", "b ^1.1")),
     "one alternative was taken and is lost": (without("post"), ("mailer 1.0.0", "post", "exim")),
     "a block stands twice": (doubled, ("d", "twice")),
-    "the order is turned round": (turned_round, ("order",)),
+    "the order is turned round": (turned_round, ("a 1.0.0 comes before b 1.1.0",)),
     "a reason is made up": (edited("b", wanted_by=["image"]), ("b 1.1.0", "wanted")),
     "a dependency is left out of its row": (edited("a", dependencies=[]), ("a 1.0.0", "depend")),
     "the machine is another": (edited("d", arch="aarch64"), ("d 1.0.0", "aarch64", "x86_64")),
@@ -109,7 +109,7 @@ def demand_refused(image: ImageFixture, cosmos: Cosmos, lock: LockText, words: t
     for command in (("freeze", image.folder, "--check"), ("build", image.folder)):
         refused = cosmos(*command, "--home", image.home).fails(3)
         assert [word for word in words if word not in refused.err] == [], refused.err
-        assert "hint: " in refused.err
+        assert f"hint: cosmos freeze {image.folder}" in refused.err
         assert "universe.lock.toml" in refused.err
     assert not image.out.exists()
 

@@ -107,7 +107,7 @@ def acquire_lock(
         done += star.size_bytes
         world.reporter.progress(star.id, done, total)
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
-    demand_right(lock, str(definition.lock_file), signed)
+    demand_right(lock, definition.lock_file, signed)
     judge.demand_all_used()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
 

@@ -98,7 +98,7 @@ def check(definition: Definition) -> Lock:
     definition, naming each difference.
     """
     lock, _ = read_lock(definition)
-    demand_right(lock, str(definition.lock_file))
+    demand_right(lock, definition.lock_file)
     found = differences(lock, definition.image, definition.constellations)
     if found:
         raise Differs(
@@ -115,7 +115,7 @@ def lock_bytes(lock: Lock, file: Path) -> bytes:
     data = _HEADER + tomli_w.dumps(lock.to_toml()).encode()
     written = Lock.parse(data, str(file))
     assert written == lock, "what was written is what is read"
-    demand_right(written, str(file))
+    demand_right(written, file)
     return data
 
 

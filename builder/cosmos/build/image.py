@@ -151,7 +151,7 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str,
             f"is stale: {'; '.join(stale)}",
             hint=f"cosmos freeze {definition.folder}",
         )
-    demand_right(lock, str(definition.lock_file))
+    demand_right(lock, definition.lock_file)
     if lock.build.layer_format != LAYER_FORMAT:
         raise NoSolution(
             str(definition.lock_file),

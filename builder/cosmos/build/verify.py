@@ -70,7 +70,7 @@ def verify_release_folder(
             hint="take the release again from whoever signed it",
         )
     lock = folder / LOCK_FILE
-    demand_right(Lock.parse(read_bounded(lock), str(lock)), str(lock))
+    demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
     root = _content_root(release)
     entries = len(parse_manifest(read_bounded(folder / MANIFEST_FILE), MANIFEST_FILE))
     return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)

@@ -35,6 +35,14 @@ class Facts:
     conflicts: tuple[Demand, ...] = ()
     replaces_whole: frozenset[StarName] = frozenset()
 
+    def provides_for(self, demand: Demand) -> bool:
+        """Return whether a version that this star provides answers `demand`."""
+        return any(demand.allows(version) for version in self.provides.get(demand.name, ()))
+
+    def provides_barred(self, conflict: Demand) -> bool:
+        """Return whether a version that this star provides is one that `conflict` bars."""
+        return any(conflict.bars(version) for version in self.provides.get(conflict.name, ()))
+
     @classmethod
     def of(cls, star: Star) -> Self:
         """Return what the manifest says; a star made of Debian's packages provides them."""

@@ -1,24 +1,41 @@
 """What the resolver chooses from, and the rule that says which galaxy answers for a name.
 
 A `Library` answers four questions about stars; behind it may lie signed indexes, a disk, a network, or a test's dict.
-It is asked for facts only of candidates that come into question, because each may cost a download.
+It is asked for the facts of a candidate at most once, and only where the candidate comes into question, because each
+may cost a download.
 
 **Galaxies stand in order of priority** (docs/decisions/0004-the-first-galaxy-that-lists-a-name-answers-for-it.md): the
 first galaxy that lists a name answers for it alone. A lower one is not asked for that name, whatever versions it has,
 so that nobody can slip a star in front of another by publishing a higher version elsewhere (dependency confusion).
 
-A name that no galaxy lists may be **provided** by another star (`[provides]`); the first galaxy in which a star's
-newest version provides it answers for it. A star of that name always goes before a star that provides it.
+Another star may **provide** a name (`[provides]`). Where a galaxy lists a star of that name, providers of the same
+galaxy answer a need for it as well; where none lists it, the first galaxy that has a provider answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
+from cosmos.model.demand import Demand
+from cosmos.model.facts import Facts
+from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Constraint, Version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """`who` (`image`, `constellation:NAME`, `user`) wants the star `name`, or one that provides it."""
+
+    who: str
+    name: StarName
+    constraint: Constraint
+
+    @property
+    def demand(self) -> Demand:
+        """What is wished for."""
+        return Demand(self.name, self.constraint)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,16 +50,6 @@ class Candidate:
         return f"{self.name} {self.version}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """What a candidate says of itself, once its statement was verified."""
-
-    arch: Arch = ANY_ARCH
-    dependencies: Mapping[StarName, Constraint] = field(default_factory=dict)
-    provides: Mapping[StarName, Version] = field(default_factory=dict)
-    conflicts: Mapping[StarName, Constraint] = field(default_factory=dict)
-
-
 class Library(Protocol):
     """Everything that there is to choose from. The same question has the same answer as long as the resolver asks."""
 
@@ -53,7 +60,10 @@ class Library(Protocol):
         """Return every version of the star called `name`, in any order; none if no galaxy lists it."""
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars that provide `name`, which nobody lists as a star."""
+        """Return the stars that provide `name`, of the galaxy that answers for it, in any order.
+
+        It is asked once for each name that comes into question: it must not go through the whole galaxy each time.
+        """
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a candidate says of itself."""
@@ -74,8 +84,12 @@ class Galaxies:
         return next((found for shelf in self.shelves.values() if (found := shelf.versions(name))), ())
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the providers of `name` in the first galaxy that has one, but none that an earlier one lists."""
-        for shelf in self.shelves.values():
+        """Return the providers of `name` in the galaxy that lists it, else in the first that has one.
+
+        A star that an earlier galaxy lists under its own name provides nothing here.
+        """
+        listing = [shelf for shelf in self.shelves.values() if shelf.versions(name)]
+        for shelf in listing[:1] or self.shelves.values():
             found = [star for star in shelf.providers(name) if star in self.versions(star.name)]
             if found:
                 return found
@@ -90,5 +104,5 @@ def preferred(candidates: Iterable[Candidate], kept: Mapping[StarName, Version])
     """Return `candidates` as they are tried: the kept version, then the newest; pre-releases last."""
     return sorted(
         sorted(candidates, key=lambda candidate: candidate.version, reverse=True),
-        key=lambda candidate: (kept.get(candidate.name) != candidate.version, bool(candidate.version.pre)),
+        key=lambda candidate: (kept.get(candidate.name) != candidate.version, candidate.version.is_pre_release),
     )

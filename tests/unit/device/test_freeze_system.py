@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system, in_dependency_order
+from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system
 from cosmos.device.install import Order, install
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import Settings, write_settings
@@ -113,8 +113,12 @@ def test_settings_without_the_galaxy_are_told(filled: Path) -> None:
     assert (caught.value.hint or "").startswith("cosmos add-galaxy core URL")
 
 
-def test_a_circle_of_dependencies_is_named() -> None:
-    one = Installed(version=SemVer(1, 0, 0), files=(), dependencies=(StarName("b"),))
-    other = replace(one, dependencies=(StarName("a"),))
-    with pytest.raises(NoSolution, match="a -> b -> a"):
-        in_dependency_order({StarName("a"): one, StarName("b"): other})
+def test_a_circle_of_dependencies_is_pinned_as_it_stands(galaxy, system: Path) -> None:
+    galaxy.star("libc", files={"usr/lib/c": b"c"}, dependencies={"libgcc": "*"})
+    galaxy.star("libgcc", files={"usr/lib/g": b"g"}, dependencies={"libc": "^1"})
+    put(system, "libc")
+    lock = frozen(system).lock
+    assert [(star.name, star.dependencies, star.wanted_by) for star in lock.stars] == [
+        ("libgcc", ("libc",), ("libc",)),
+        ("libc", ("libgcc",), ("image", "libgcc")),
+    ]
