@@ -1,6 +1,7 @@
 """The dialects of tar that foreign archives have, written here header by header.
 
-They are read without foreign test data, as test_untar.py reads the foreign ones; what is refused of those, tests/attack/test_archives.py makes.
+They are read here without foreign test data, as test_untar.py reads the foreign ones. What is refused of those,
+tests/attack/test_archives.py makes.
 """
 
 from __future__ import annotations
