@@ -41,6 +41,10 @@ run(watch, "cosmos")
 """
 
 
+# Under nohup every test and what it starts ignore SIGHUP.
+HEARING = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+
+
 def started(text: str, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", text, *words], stderr=subprocess.PIPE)
 
@@ -66,7 +70,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_program_in_order_and_what_it_started(number: signal.Signals, tmp_path: Path) -> None:
-    ours = started(WATCHING, str(tmp_path / "pid"))
+    ours = started(HEARING + WATCHING, str(tmp_path / "pid"))
     child = appeared(tmp_path / "pid")
     ours.send_signal(number)
     _, said = ours.communicate(timeout=20)
