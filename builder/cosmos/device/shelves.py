@@ -46,6 +46,10 @@ class Unreachable:
         """Raise: nobody knows whether a star of this galaxy provides `name`."""
         raise self._without(name)
 
+    def claims(self, name: StarName) -> bool:
+        """Raise: nobody knows whether this galaxy claims `name`."""
+        raise self._without(name)
+
     def facts(self, candidate: Candidate) -> Facts:
         """Raise: no candidate comes from here."""
         raise self._without(candidate.name)
@@ -82,6 +86,10 @@ class Shelves:
         ]
         found = here or self._galaxies.providers(name)
         return [one for one in found if self.versions(one.name) and one in self.versions(one.name)]
+
+    def claims(self, name: StarName) -> bool:
+        """Return whether a star of that name, or one that provides it, is installed or to be had."""
+        return name in self._universe.installed or bool(self.providers(name)) or self._galaxies.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a star says of itself."""

@@ -18,9 +18,10 @@
     arch = "x86_64"
     statement = "sha256:…"             # of stars/zlib-1.3.1-x86_64.toml
     archive = "sha256:…"
+    provides = "libz compression"      # the names that it answers to besides its own; left out where there are none
     files = "zlib-1.3.1"               # only where its files are not called as model.file_names says
 
-**Formats.** An index without `format` is of format 1: its rows have neither `arch` nor `files`, a star's files are
+**Formats.** An index without `format` is of format 1: its rows have no `arch`, `provides` or `files`, a star's files are
 called NAME-VERSION whatever machine it is for, and its statement says which. It is read as ever, and becomes format 2
 with its next change. A format above 2 is for a newer cosmos and is refused.
 
@@ -62,6 +63,7 @@ class Listed:
     statement: Digest
     archive: Digest
     arch: Arch | None = None
+    provides: tuple[StarName, ...] = ()
     files: str | None = None
 
     @property
@@ -79,6 +81,7 @@ class Listed:
             arch=table.read("arch", Arch.parse) if has_arch else None,
             statement=table.read("statement", Digest.parse),
             archive=table.read("archive", Digest.parse),
+            provides=table.take_read("provides", _names, ()) if has_arch else (),
             files=table.take_read("files", parsed_stem) if has_arch else None,
         )
         table.end()
@@ -92,6 +95,7 @@ class Listed:
             **({"arch": str(self.arch)} if self.arch is not None else {}),
             "statement": str(self.statement),
             "archive": str(self.archive),
+            **({"provides": " ".join(self.provides)} if self.provides else {}),
             **({"files": self.files} if self.files is not None else {}),
         }
 
@@ -167,6 +171,10 @@ def _demand_one_each(snapshot: Sequence[Listed], table: Table) -> None:
                 "snapshot",
                 f"{other.name} {other.version} and {row.name} {row.version} have files of one name: {row.stem}",
             )
+
+
+def _names(text: str) -> tuple[StarName, ...]:
+    return tuple(map(StarName.parse, text.split(" ")))
 
 
 def _dated(text: str) -> str:

@@ -156,14 +156,9 @@ def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Lis
     """Return the star's row in the snapshot, None where the galaxy is upstream's; raises `Refused`."""
     if not index.index.snapshot:
         return None
-    for row in index.index.snapshot:
-        if (row.name, row.version, row.statement, row.archive) == (
-            star.name,
-            star.version,
-            star.statement,
-            star.archive,
-        ) and row.arch in (None, star.arch):
-            return row
+    row = index.rows.get(star.statement)
+    if row is not None and (row.name, row.version, row.archive) == (star.name, star.version, star.archive):
+        return row
     raise Refused(
         star.id,
         f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",

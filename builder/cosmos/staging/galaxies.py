@@ -19,7 +19,7 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.version import Version
-from cosmos.resolve.catalogue import Candidate, preferred
+from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.acquire import demand_as_listed, with_newest_signatures
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
@@ -70,17 +70,14 @@ class OpenGalaxy:
         return tuple(self._rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do.
+        """Return the stars that the index says provide `name`: whether they do, their statements say."""
+        return tuple(
+            candidate for candidate in self._provided.get(name, ()) if candidate in self._rows.get(candidate.name, ())
+        )
 
-        Every star's newest statement is read for this: it is asked only of names that nobody lists.
-        """
-        found: list[Candidate] = []
-        for star in sorted(self._rows):
-            newest, *older = preferred(self.versions(star), {})
-            with suppress(Refused):  # what is not signed by whom we trust provides nothing
-                if name in self.facts(newest).provides:
-                    found += [newest, *(one for one in older if name in self.facts(one).provides)]
-        return found
+    def claims(self, name: StarName) -> bool:
+        """Return whether the index lists a star of that name or one that provides it, floors or no floors."""
+        return name in self._named or name in self._provided
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's verified statement says."""
@@ -160,6 +157,29 @@ class OpenGalaxy:
             if candidate.name not in floors or not candidate.version.is_below(floors[candidate.name]):
                 rows.setdefault(candidate.name, {})[candidate] = row
         return rows
+
+    @cached_property
+    def _named(self) -> frozenset[StarName]:
+        """Every name that the index lists, floors or no floors."""
+        return frozenset((*self.index.index.newest, *(row.name for row in self.index.index.snapshot)))
+
+    @cached_property
+    def _provided(self) -> dict[StarName, list[Candidate]]:
+        """By each name that is provided, the stars that the index says provide it, floors or no floors.
+
+        An index of format 1 does not say: all its statements are read, once, and what is not signed by whom we trust
+        provides nothing. Upstream's stars provide nothing: their manifests lie beside their archives alone.
+        """
+        found: dict[StarName, list[Candidate]] = {}
+        for row in self.index.index.snapshot:
+            candidate = self._candidate(row.name, row.version, row.arch or ANY_ARCH)
+            names: Iterable[StarName] = row.provides
+            if self.index.index.format == 1 and candidate in self._rows.get(row.name, ()):
+                with suppress(Refused):
+                    names = self.facts(candidate).provides
+            for name in names:
+                found.setdefault(name, []).append(candidate)
+        return found
 
     def _candidate(self, name: StarName, version: Version, arch: Arch) -> Candidate:
         return Candidate(name=name, version=version, galaxy=self.asked.name, arch=arch)

@@ -97,14 +97,12 @@ class GalaxyShelf:
         return tuple(self.rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do."""
-        ordered = [preferred(self.versions(star), {}) for star in self.names()]
-        return [
-            version
-            for newest, *older in ordered
-            if name in self.facts(newest).provides
-            for version in (newest, *(one for one in older if name in self.facts(one).provides))
-        ]
+        """Return the stars that the index says provide `name`: whether they do, their statements say."""
+        return [star for stars in self.rows.values() for star, row in stars.items() if name in row.provides]
+
+    def claims(self, name: StarName) -> bool:
+        """Return whether the index lists a star of that name or one that provides it."""
+        return name in self.rows or bool(self.providers(name))
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's statement says."""
@@ -161,6 +159,10 @@ class _Tried:
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the other stars that provide `name`."""
         return [star for star in self.shelf.providers(name) if star.name != self.star.name]
+
+    def claims(self, name: StarName) -> bool:
+        """Return whether there is a star of that name or one that provides it."""
+        return name == self.star.name or self.shelf.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a candidate says of itself."""

@@ -27,6 +27,7 @@ from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.file_names import file_stem
+from cosmos.model.facts import Facts
 from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.reporter import Reporter
@@ -89,6 +90,7 @@ class _Stated:
             name=name,
             version=version,
             arch=arch,
+            provides=tuple(Facts.of(self.star).provides),
             statement=Digest.of(self.data),
             archive=self.statement.archive,
             files=None if self.stem == usual else self.stem,

@@ -7,12 +7,14 @@ agree with each other. What this machine saw before is judged by `trust.memory`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES
-from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.trust.payloads import Demand, demand_still_good, verify_beside
@@ -27,7 +29,7 @@ class _Seal:
 _SEAL = _Seal()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class VerifiedIndex:
     """An index that passed; only this module makes one. `signers` is empty only where the operator allows it."""
 
@@ -35,6 +37,11 @@ class VerifiedIndex:
     digest: Digest
     signers: tuple[str, ...]
     seal: _Seal = field(repr=False)
+
+    @cached_property
+    def rows(self) -> Mapping[Digest, Listed]:
+        """What the index lists, by the digest of its statement, which names one star alone."""
+        return {row.statement: row for row in self.index.snapshot}
 
     def __post_init__(self) -> None:
         """Refuse to be made elsewhere."""
