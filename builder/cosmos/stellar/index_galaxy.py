@@ -26,8 +26,8 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
-from cosmos.model.file_names import file_stem
 from cosmos.model.facts import Facts
+from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.reporter import Reporter
