@@ -21,7 +21,7 @@
     provides = "libz compression"      # the names that it answers to besides its own; left out where there are none
     files = "zlib-1.3.1"               # only where its files are not called as model.file_names says
 
-**Formats.** An index without `format` is of format 1: its rows have no `arch`, `provides` or `files`, a star's files are
+**Formats.** An index without `format` is of format 1: its rows have no `arch`, `provides` and `files`; star files are
 called NAME-VERSION whatever machine it is for, and its statement says which. It is read as ever, and becomes format 2
 with its next change. A format above 2 is for a newer cosmos and is refused.
 
