@@ -46,7 +46,7 @@ class Contradiction(Exception):
 class Clauses:
     """The clauses, what is true so far, and why."""
 
-    def __init__(self, on_true: Callable[[int], None]) -> None:
+    def __init__(self, on_true: Callable[[int], object]) -> None:
         self.truth: list[int] = []  # by literal: 1 true, -1 false, 0 not known
         self.level = 0  # how many decisions stand
         self._on_true = on_true
@@ -58,6 +58,11 @@ class Clauses:
         self._starts: list[int] = []  # of each level, in the trail
         self._looked_at = 0
         self._broken: Clause | None = None
+
+    @property
+    def known(self) -> int:
+        """Of how many variables something is known."""
+        return len(self._trail)
 
     def variable(self, group: list[int] | None = None) -> int:
         """Return a new variable, one of `group`."""
@@ -73,7 +78,7 @@ class Clauses:
 
     def add(self, literals: Iterable[Literal], why: Hashable = None) -> None:
         """Add a clause; what follows from it now is found by the next `propagate`."""
-        self._attach(Clause(list(literals), why))
+        self._attach(Clause(list(dict.fromkeys(literals)), why))
 
     def decide(self, literal: Literal) -> None:
         """Suppose `literal`, of which nothing is known, one level up."""

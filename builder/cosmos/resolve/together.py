@@ -60,6 +60,16 @@ class Together:
             if one.facts.provides_for(demand) and (star is None or one.galaxy == star.galaxy)
         ]
 
+    def answers_itself(self, star: Placed, need: Need) -> bool:
+        """Return whether `star` answers what it needs, be it beside the star of that name."""
+        for demand in need:
+            named = self.stars.get(demand.name)
+            if star in self.answers(demand):
+                return True
+            if star.facts.provides_for(demand) and (named is None or named.galaxy == star.galaxy):
+                return True
+        return False
+
     def wish_answers(self, demand: Demand) -> list[Placed]:
         """Return the stars that answer a wish: a star of that name alone, where there is one."""
         return [one for one in self.answers(demand) if one.name == demand.name or demand.name not in self.stars]
