@@ -84,9 +84,7 @@ def test_essential_packages_are_those_that_say_so(opened: Callable[[str], Packag
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_version_is_the_one_that_is_asked_for(
-    opened: Callable[[str], PackageArchive], kind: str
-) -> None:
+def test_a_version_is_the_one_that_is_asked_for(opened: Callable[[str], PackageArchive], kind: str) -> None:
     archive = opened(kind)
     assert archive.record("gawk").version == "1:5.2.1-2"
     assert archive.record("gawk", "1:5.2.1-2").version == "1:5.2.1-2"
