@@ -49,9 +49,10 @@ PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
-    """A Python that can be frozen. `identity` names it, `libraries` are the folders of what it loads, `path` of programs.
+    """A Python that can be frozen. `identity` names it, `libraries` are the folders of what it loads.
 
-    `pip` is the pip to install with, a folder inside a wheel; None where virtual environments bring their own.
+    `pip` is the pip to install with, a folder inside a wheel; None where virtual environments bring their own. `path`
+    is the PATH to run it with.
     `is_host_s` says whether libraries of the system may go into the binary.
     """
 

@@ -65,6 +65,9 @@ class Shelf:
     def providers(self, name: StarName) -> Sequence[Candidate]:
         return [star for star, about in self._facts.items() if name in about.provides]
 
+    def claims(self, name: StarName) -> bool:
+        return bool(self.versions(name) or self.providers(name))
+
     def facts(self, candidate: Candidate) -> Facts:
         self.asked.append(str(candidate))
         return self._facts[candidate]

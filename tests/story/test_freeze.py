@@ -465,7 +465,7 @@ def test_offline_what_the_store_lacks_is_named(site: Site, no_sockets: None) -> 
     site.freeze()
     site.galaxy.path.rename(site.folder / "away")
     site.wish({"nano": "*"})
-    with pytest.raises(WorldFailed, match=r"nano 7.2.0: is not in the store") as caught:
+    with pytest.raises(WorldFailed, match=r"nano-7.2.0: is not in the store") as caught:
         site.freeze(offline=True)
     assert "without --offline" in str(caught.value.hint)
 

@@ -73,8 +73,8 @@ def _demand_each(items: Iterable[Acquired], demand: Callable[[Acquired], None]) 
 
 
 def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots) -> None:
-    path = beside_path(item.star.name, item.star.version, BADGES_SUFFIX)
-    data = read_beside(item.source, item.star.name, item.star.version, BADGES_SUFFIX, MAX_BADGES_BYTES)
+    path = beside_path(item.stem, BADGES_SUFFIX)
+    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
     badges = judge_badges(data or b"", digest=item.star.archive, roots=roots, source=path)
     got = len(counted(badges, kind))
     if got < least:
@@ -115,14 +115,19 @@ def _continuing(
 
 
 def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
-    """Refuse a star without a good proof, or whose proof's head is not one that the galaxy's log ever had."""
+    """Refuse a star without a good proof, or whose proof's head is not one that the galaxy's log ever had.
+
+    A head that is larger than the log was when we asked is no fork yet: the log may have gone on since.
+    """
     star, galaxy = item.star, item.source.galaxy
-    path = f"{galaxy}: {beside_path(star.name, star.version, PROOF_SUFFIX)}"
-    proof = read_beside(item.source, star.name, star.version, PROOF_SUFFIX, MAX_PROOF_BYTES)
+    path = f"{galaxy}: {beside_path(item.stem, PROOF_SUFFIX)}"
+    proof = read_beside(item.source, item.stem, PROOF_SUFFIX, MAX_PROOF_BYTES)
     if proof is None:
         raise BadLog(path, "is not there, and policy.log wants every star in the log", hint="stellar log append GALAXY")
     entry = star_entry(galaxy, star.name, star.version, star.statement, star.archive)
     head = verify_logged(entry, proof, galaxy=galaxy, roots=world.pinned, source=path).head
+    if now is not None and head.size > len(now.leaves):
+        now = _current(item.source, world)
     if now is not None and (head.size > len(now.leaves) or root_of(now.leaves[: head.size]) != head.root):
         raise BadLog(path, f"its head, of {head.size} entries, is not one that the galaxy's log ever had: a fork")
 

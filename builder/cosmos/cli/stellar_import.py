@@ -20,13 +20,15 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    replace_option,
     sources_option,
     suite_named,
     suite_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import NoSolution
-from cosmos.model.reporter import Reporter
+from cosmos.errors import NoSolution, Refused
+from cosmos.model.reporter import Reporter, counted
+from cosmos.stellar.add_star import Unpublished
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.import_deb import Imported, Order, import_debs
 
@@ -45,6 +47,7 @@ _SHOWN = 8  # names in one line of a report
 @level_option
 @sources_option
 @suite_option
+@replace_option
 @offline_option
 @home_option
 @json_option
@@ -60,6 +63,7 @@ def import_deb(
     level: int,
     apt_sources: Path | None,
     suite: str | None,
+    unpublished: Unpublished,
     offline: bool,
     home: Path | None,
     as_json: bool,
@@ -79,6 +83,7 @@ def import_deb(
         reach="closure" if closure else "as asked",
         level=level,
         workers=jobs or os.cpu_count() or 1,
+        unpublished=unpublished,
         essential="imported" if with_essential else "assumed",
     )
     done = import_debs(order, apt, GalaxyFolder(root=galaxy), load_secret_keys(keys, passphrase_fd), reporter)
@@ -88,6 +93,10 @@ def import_deb(
         _tell(done, reporter)
         for one in done.stars:
             say(f"{one.archive} {one.star.license}")
+    if done.refused:
+        name, refusal = next(iter(done.refused.items()))
+        others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""
+        raise Refused("import-deb", f"{refusal}{others}", hint=done.hints.get(name))
     if done.failed:
         names = _some(list(done.failed))
         hint = next(iter(done.hints.values()), None)
@@ -101,6 +110,11 @@ COMMANDS: tuple[click.Command, ...] = (import_deb,)
 def _tell(done: Imported, reporter: Reporter) -> None:
     for name, reason in done.failed.items():
         reporter.warn(f"{name}: {reason}")
+    if done.kept:
+        reporter.warn(
+            f"{counted(len(done.kept), 'star')} of the same package, made in another way, stood there already "
+            f"and stayed as it was: {_some(list(done.kept))}"
+        )
     for name, rows in done.unmet.items():
         reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
     if done.missing:
@@ -133,6 +147,8 @@ def _row(done: Imported) -> dict[str, Json]:
         "unmet": {name: list(rows) for name, rows in done.unmet.items()},
         "assumed": list(done.assumed),
         "failed": dict(done.failed),
+        "kept": dict(done.kept),
+        "refused": dict(done.refused),
     }
 
 

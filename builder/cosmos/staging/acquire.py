@@ -18,6 +18,8 @@ from typing import TypeVar
 
 from cosmos.errors import Refused
 from cosmos.model.facts import Facts
+from cosmos.model.file_names import file_stem
+from cosmos.model.galaxy import Listed
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.statement import Statement
 from cosmos.staging.source import SignedFile, Source, not_stored
@@ -34,11 +36,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acquired:
-    """A locked star whose statement and archive were verified; the archive's bytes lie in the store."""
+    """A locked star whose statement and archive were verified; the archive's bytes lie in the store.
+
+    `stem` is what its files are called in its galaxy, without their endings.
+    """
 
     star: LockedStar
     statement: VerifiedStatement
     source: Source
+    stem: str
 
     def archive(self) -> VerifiedArchive:
         """Return the archive's bytes from the store, verified again."""
@@ -119,9 +125,9 @@ def acquire_star(
 ) -> Acquired:
     """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`."""
     galaxy = lock.galaxy(star.galaxy)
-    _demand_listed(star, index, galaxy)
+    row = _listed(star, index, galaxy)
     file, statement = with_newest_signatures(
-        statement_for(source, index.index, star),
+        statement_for(source, index.index, star, row),
         source,
         lambda file: verify_statement(
             file.data,
@@ -134,28 +140,38 @@ def acquire_star(
             source=f"{galaxy.name}: {file.path}",
         ),
     )
+    if row is not None:
+        demand_as_listed(statement.statement, row, f"{galaxy.name}: {file.path}")
     check_pins(star, statement.statement)
     _demand_signers(star, statement.signers, roots)
     source.keep(file)
     archive = verify_archive(source.archive(star, progress), star)
     if not source.store.has(star.archive, star.size_bytes):
         source.store.put(archive.data)
-    return Acquired(star=star, statement=statement, source=source)
+    stem = file_stem(star.name, str(star.version)) if row is None else row.stem
+    return Acquired(star=star, statement=statement, source=source, stem=stem)
 
 
-def _demand_listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> None:
-    if index.index.snapshot and not any(
-        row.name == star.name
-        and row.version == star.version
-        and row.statement == star.statement
-        and row.archive == star.archive
-        for row in index.index.snapshot
-    ):
-        raise Refused(
-            star.id,
-            f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
-            hint="cosmos freeze, to lock one snapshot of the galaxy again",
-        )
+def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Listed | None:
+    """Return the star's row in the snapshot, None where the galaxy is upstream's; raises `Refused`."""
+    if not index.index.snapshot:
+        return None
+    row = index.rows.get(star.statement)
+    if row is not None and (row.name, row.version, row.archive) == (star.name, star.version, star.archive):
+        return row
+    raise Refused(
+        star.id,
+        f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
+        hint="cosmos freeze, to lock one snapshot of the galaxy again",
+    )
+
+
+def demand_as_listed(statement: Statement, row: Listed, source: str) -> None:
+    """Refuse a statement that is not what its row in the index says: an index can hide or mislabel, never vouch."""
+    if statement.archive != row.archive:
+        raise Refused(source, f"the index lists the archive {row.archive}, but the statement says {statement.archive}")
+    if row.arch not in (None, statement.star.arch):
+        raise Refused(source, f"the index lists it for {row.arch}, but the statement says {statement.star.arch}")
 
 
 def check_pins(star: LockedStar, statement: Statement) -> None:

@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
+from cosmos.model.file_names import file_stem
 from cosmos.model.names import ANY_ARCH, Arch, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Origin, Recipe, Star
@@ -49,7 +50,7 @@ _FILES: Final = b"files/"
 class Workshop:
     """What a build works with. `machine`: the architecture to fetch packages for where a recipe names none.
 
-    `place`: which of several stars it is, in words: "star 7 of 25".
+    `place`: which of several stars it is, in words: "star 7 of 25". Without one, nothing is said of it.
     """
 
     open_apt: OpenApt
@@ -58,7 +59,7 @@ class Workshop:
     level: int
     epoch: int | None
     reporter: Reporter
-    place: str = "star"
+    place: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +135,17 @@ def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:
 
 def archive_name(star: Star) -> str:
     """Return the file name of a star's archive."""
-    return f"{star.id}.tar.zst"
+    return f"{file_stem(star.name, str(star.version), star.arch)}.tar.zst"
+
+
+def archive_suffix(file_name: str) -> str:
+    """Return how an archive's name ends: after the stem that all files of a star share.
+
+    >>> archive_suffix("zlib-1.3.1-x86_64.tar.zst")
+    '.tar.zst'
+    """
+    stem = file_name.removesuffix(".tar.zst").removesuffix(".tar.gz")
+    return file_name[len(stem) :]
 
 
 def archive_source(star: Star) -> str:
@@ -172,14 +183,18 @@ def origin_of(record: AptRecord) -> Origin:
 
 def _fetched(wanted: Sequence[DebSource], recipe: Recipe, workshop: Workshop) -> list[FetchedDeb]:
     if not wanted:
-        workshop.reporter.item(f"{workshop.place}: {recipe.name} {recipe.version}")
+        _tell(recipe, str(recipe.version), workshop)
         return []
     apt = workshop.open_apt(workshop.machine if recipe.arch == ANY_ARCH else recipe.arch, recipe.suite)
     records = [find_package(apt, source) for source in wanted]
-    version = recipe.version if recipe.version is not None else records[0].version
-    workshop.reporter.item(f"{workshop.place}: {recipe.name} {version}")
+    _tell(recipe, records[0].version if recipe.version is None else str(recipe.version), workshop)
     apt.fetch(records)
     return [FetchedDeb(record=record, package=read_deb(apt.read(record), record.file_name)) for record in records]
+
+
+def _tell(recipe: Recipe, version: str, workshop: Workshop) -> None:
+    if workshop.place:
+        workshop.reporter.item(f"{workshop.place}: {recipe.name} {version}")
 
 
 def _unrun(debs: Iterable[FetchedDeb]) -> tuple[str, ...]:
@@ -239,7 +254,7 @@ def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -
     return replace(
         star,
         arch=arch,
-        source=archive_source(star),
+        source=archive_source(replace(star, arch=arch)),
         description=star.description or summary,
         license=star.license or joined_licences(licence(deb.package) for deb in debs),
     )

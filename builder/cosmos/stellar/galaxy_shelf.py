@@ -19,7 +19,7 @@ from cosmos.model.galaxy import Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.model.version import ANY_VERSION, SemVer, Version
+from cosmos.model.version import ANY_VERSION, SemVer
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate, preferred
@@ -45,7 +45,7 @@ class GalaxyShelf:
 
     folder: GalaxyFolder
     name: GalaxyName
-    rows: Mapping[StarName, Mapping[Version, Listed]]
+    rows: Mapping[StarName, Mapping[Candidate, Listed]]
     machine: Arch
 
     @classmethod
@@ -53,9 +53,11 @@ class GalaxyShelf:
         """Return the galaxy in the folder `root`; raises `Malformed` where there is none."""
         folder = GalaxyFolder(root=root)
         index = folder.index()
-        rows: dict[StarName, dict[Version, Listed]] = {}
+        rows: dict[StarName, dict[Candidate, Listed]] = {}
         for row in index.snapshot:
-            rows.setdefault(row.name, {})[row.version] = row
+            arch = row.arch or ANY_ARCH
+            candidate = Candidate(name=row.name, version=row.version, galaxy=index.name, arch=arch)
+            rows.setdefault(row.name, {})[candidate] = row
         return cls(folder=folder, name=index.name, rows=rows, machine=machine)
 
     def star(self, path: Path) -> OpenStar:
@@ -92,17 +94,15 @@ class GalaxyShelf:
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return every version of `name` that the index lists."""
-        return tuple(Candidate(name=name, version=version, galaxy=self.name) for version in self.rows.get(name, ()))
+        return tuple(self.rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do."""
-        ordered = [preferred(self.versions(star), {}) for star in self.names()]
-        return [
-            version
-            for newest, *older in ordered
-            if name in self.facts(newest).provides
-            for version in (newest, *(one for one in older if name in self.facts(one).provides))
-        ]
+        """Return the stars that the index says provide `name`: whether they do, their statements say."""
+        return [star for stars in self.rows.values() for star, row in stars.items() if name in row.provides]
+
+    def claims(self, name: StarName) -> bool:
+        """Return whether the index lists a star of that name or one that provides it."""
+        return name in self.rows or bool(self.providers(name))
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's statement says."""
@@ -110,20 +110,22 @@ class GalaxyShelf:
 
     def _on_newest(self, source: SourceFolder) -> OpenStar:
         name, root = source.recipe.name, self.folder.root
+        machine = self.machine if source.recipe.arch == ANY_ARCH else source.recipe.arch
         versions = preferred(self.versions(name), {})
-        if not versions:
+        newest = next((one for one in versions if self.facts(one).arch.runs_on(machine)), None)
+        if newest is None:
             raise NoSolution(
                 str(root),
-                f"lists no star {name}",
+                f"lists no star {name} for {machine}",
                 hint=f"stellar build-star {source.path} --galaxy {root}, then stellar index-galaxy {root}",
             )
-        return open_source_on(source, *self._read(self._row(versions[0])))
+        return open_source_on(source, *self._read(self._row(newest)))
 
     def _row(self, candidate: Candidate) -> Listed:
-        return self.rows[candidate.name][candidate.version]
+        return self.rows[candidate.name][candidate]
 
     def _statement(self, row: Listed) -> Statement:
-        file = self.folder.statement_file(row.name, row.version)
+        file = self.folder.statement_file(row.stem)
         return Statement.parse(_listed(file, row.statement, MAX_DOCUMENT_BYTES), str(file))
 
     def _read(self, row: Listed) -> tuple[Star, StarContents]:
@@ -157,6 +159,10 @@ class _Tried:
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the other stars that provide `name`."""
         return [star for star in self.shelf.providers(name) if star.name != self.star.name]
+
+    def claims(self, name: StarName) -> bool:
+        """Return whether there is a star of that name or one that provides it."""
+        return name == self.star.name or self.shelf.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a candidate says of itself."""

@@ -27,12 +27,14 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
 from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import write_star
+from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.answered import Answers, stars_in, unanswered
 from cosmos.stellar.build_star import BuiltStar, licence
 from cosmos.stellar.debian_closure import Archive, debian_closure, wishes
 from cosmos.stellar.debian_essential import assumed, essential_nebula
 from cosmos.stellar.debian_star import manifest_of
-from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star, read_statement
+from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
+from cosmos.stellar.published import AlreadyThere, Published
 from cosmos.transport.apt import AptRecord
 
 Reach: TypeAlias = Literal["as asked", "closure"]
@@ -61,6 +63,7 @@ class Order:
     reach: Reach
     level: int
     workers: int
+    unpublished: Unpublished = "refuse"
     essential: Essential = "assumed"
 
 
@@ -80,7 +83,8 @@ class Imported:
 
     `missing` are dependencies that no star of the galaxy answers, `unmet` those that Debian has no package for,
     `assumed` the essential packages that no star answers for, `failed` packages with the reason why they are no stars,
-    and `hints` what to do about some of those.
+    `kept` those whose star is there already and was made of the same package in another way, which stays as it is,
+    `refused` those whose version is there already, made of another package, and `hints` what to do about some of those.
     """
 
     stars: tuple[ImportedStar, ...]
@@ -88,6 +92,8 @@ class Imported:
     unmet: Mapping[str, tuple[str, ...]]
     assumed: tuple[str, ...]
     failed: Mapping[str, str]
+    kept: Mapping[str, str]
+    refused: Mapping[str, str]
     hints: Mapping[str, str]
 
 
@@ -99,6 +105,7 @@ def import_debs(
     Raises `NoSolution` for a package that is not to be had, `WorldFailed` where one cannot be fetched.
     """
     galaxy.index()
+    published = Published(galaxy)
     asked = wishes(order.packages)
     essential = archive.essential()
     besides = essential if order.essential == "imported" else ()
@@ -109,39 +116,66 @@ def import_debs(
     archive.fetch(records)
     reporter.step(f"import {len(records)} packages")
     stars: list[ImportedStar] = []
-    failed: dict[str, Failed] = {}
+    left: list[Failed] = []
     nebula = [essential_nebula(essential, closure.records, order.level)] if order.essential == "imported" else []
     for outcome in chain(_outcomes(order, records, archive, galaxy), nebula):
-        if isinstance(outcome, Failed):
-            failed[outcome.name] = outcome
-        elif isinstance(outcome, ImportedStar):
-            stars.append(outcome)
+        if isinstance(outcome, BuiltStar):
+            kept, star = _added(outcome, order, galaxy, keys, published, reporter)
         else:
-            added = add_star(galaxy, outcome, keys)
-            stars.append(
-                ImportedStar(star=outcome.manifest, archive=added.archive, unrun=outcome.unrun, is_new=added.is_new)
-            )
-        reporter.progress("import packages", len(stars) + len(failed), len(records))
+            kept, star = (outcome, None) if isinstance(outcome, Failed) else (None, outcome)
+        stars += [star] if star is not None else []
+        left += [kept] if kept is not None else []
+        reporter.progress("import packages", len(stars) + sum(one.end != "kept" for one in left), len(records))
     stars.sort(key=lambda one: one.star.name)
     made = [one.star for one in stars]
     answers = Answers.of(stars_in(galaxy))
     return Imported(
         stars=tuple(stars),
-        missing=unanswered(made, answers, told=failed.keys()),
+        missing=unanswered(made, answers, told={one.name for one in left}),
         unmet={name: rows for name, rows in sorted(closure.unmet.items()) if name in names},
         assumed=assumed(essential, answers),
-        failed={name: one.reason for name, one in sorted(failed.items())},
-        hints={name: one.hint for name, one in sorted(failed.items()) if one.hint},
+        failed=_reasons(left, "failed"),
+        kept=_reasons(left, "kept"),
+        refused=_reasons(left, "refused"),
+        hints={one.name: one.hint for one in sorted(left, key=lambda one: one.name) if one.hint},
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """A package that is no star."""
+    """A package that is no star, or not as it is now; `end` says which of `Imported` it belongs to."""
 
     name: str
     reason: str
     hint: str | None
+    end: Literal["failed", "kept", "refused"] = "failed"
+
+
+def _reasons(left: Sequence[Failed], end: str) -> dict[str, str]:
+    return {one.name: one.reason for one in sorted(left, key=lambda one: one.name) if one.end == end}
+
+
+def _added(
+    built: BuiltStar,
+    order: Order,
+    galaxy: GalaxyFolder,
+    keys: Sequence[SecretKey],
+    published: Published,
+    reporter: Reporter,
+) -> tuple[Failed | None, ImportedStar | None]:
+    """Put a star into the galaxy and return it; where other bytes are there already, why, and the star that stays."""
+    name = str(built.manifest.name)
+    try:
+        added = add_star(galaxy, built, keys, unpublished=order.unpublished, published=published, reporter=reporter)
+    except AlreadyThere as error:
+        file = galaxy.statement_file(error.stem)
+        there = read_statement(file) if file.is_file() else None
+        if there is None or there.star.origins != built.manifest.origins:
+            return Failed(name=name, reason=str(error), hint=error.hint, end="refused"), None
+        star = ImportedStar(star=there.star, archive=galaxy.root / there.file, unrun=built.unrun, is_new=False)
+        return Failed(name=name, reason=str(error), hint=None, end="kept"), star
+    star = ImportedStar(star=built.manifest, archive=added.archive, unrun=built.unrun, is_new=added.is_new)
+    return None, star
 
 
 def _outcomes(
@@ -182,11 +216,12 @@ def _converted(data: bytes, record: AptRecord, plain: Star, level: int) -> Built
 
 def _there_already(galaxy: GalaxyFolder, plain: Star) -> ImportedStar | None:
     """Return the star if the galaxy has it, made of the very same package with the same dependencies."""
-    file = galaxy.statement_file(plain.name, plain.version)
+    file = galaxy.statement_file(galaxy.stem_of(plain.name, plain.version, plain.arch))
     if not file.is_file():
         return None
     statement = read_statement(file)
     archive = galaxy.root / statement.file
-    if replace(statement.star, license="", warnings=()) != plain or not archive.is_file():
+    there = replace(statement.star, license="", source=plain.source, warnings=())  # an older name stays
+    if there != plain or not archive.is_file():
         return None
     return ImportedStar(star=statement.star, archive=archive, unrun=(), is_new=False)

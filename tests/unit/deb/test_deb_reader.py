@@ -47,6 +47,7 @@ def test_a_package_is_read_whatever_it_is_compressed_with(suffix: str) -> None:
 def test_what_dpkg_deb_writes_is_read(tmp_path: Path, compression: str) -> None:
     root = tmp_path / "root"
     (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN").chmod(0o755)  # dpkg-deb demands that, whatever the umask is
     (root / "DEBIAN/control").write_text(CONTROL)
     (root / "usr/bin").mkdir(parents=True)
     (root / "usr/bin/hello").write_bytes(b"x" * 100_000)

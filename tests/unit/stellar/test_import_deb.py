@@ -16,9 +16,10 @@ from cosmos.model.star import Star
 from cosmos.model.version import DebianVersion
 from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import read_star
+from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.build_star import Workshop, build_star
 from cosmos.stellar.debian_closure import debian_closure, wishes
-from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star, read_statement
+from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.import_deb import Essential, Imported, Order, Reach, import_debs
 from cosmos.tree.manifest import ManifestLine, manifest
@@ -35,8 +36,17 @@ def imported(
     reach: Reach = "closure",
     essential: Essential = "assumed",
     keys: tuple[SecretKey, ...] = (),
+    unpublished: Unpublished = "refuse",
 ) -> Imported:
-    order = Order(packages=packages, architecture="amd64", reach=reach, level=3, workers=2, essential=essential)
+    order = Order(
+        packages=packages,
+        architecture="amd64",
+        reach=reach,
+        level=3,
+        workers=2,
+        unpublished=unpublished,
+        essential=essential,
+    )
     return import_debs(order, archive, galaxy, keys, Remembering())
 
 
@@ -54,7 +64,7 @@ def test_a_package_keeps_every_path_and_says_where_it_came_from(archive: FakeArc
     assert star.provides == {"virtual-x": (DebianVersion.of("7"),)}
     assert (star.origins[0].version, star.origins[0].digest) == ("1:2.3-4", record.digest)
     assert one.unrun == ("postinst", "prerm")
-    statement = read_statement(galaxy.statement_file(star.name, star.version))
+    statement = read_statement(galaxy.statement_file(galaxy.stem_of(star.name, star.version, star.arch)))
     contents = read_star(one.archive.read_bytes(), one.archive.name, statement.unpacked_bytes, script_name="")
     package = read_deb(archive.debs["x"], "x.deb")
     shipped, wanted = (
@@ -279,7 +289,7 @@ def test_importing_again_makes_nothing_anew_until_something_changes(archive: Fak
 def test_statements_are_signed(archive: FakeArchive, galaxy: GalaxyFolder, key: Callable[..., SecretKey]) -> None:
     archive.add("x")
     imported(archive, galaxy, "x", keys=(key("author"),))
-    assert (galaxy.root / "stars/x-1.0-1.toml.dsse").is_file()
+    assert (galaxy.root / "stars/x-1.0-1-x86_64.toml.dsse").is_file()
 
 
 def test_how_many_workers_there_are_has_no_say_in_the_bytes(
