@@ -2,9 +2,11 @@
 #
 # Real dependencies, so that a second run does nothing: a star is built again when its recipe changed, the lock when the
 # galaxy or the image definition did. What is made lies in build/, .venv/, .cosmos/ (keys, trust, galaxy, store) and images/*/out/.
+# APT_SOURCES names a file of sources to take Debian's packages from, where the host's own do not have the suite.
 
 PYTHON ?= python3
 IMAGE ?= images/rescue
+APT_SOURCES ?=
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
 
 SHELL := /bin/sh
@@ -31,8 +33,11 @@ help: ## show this list
 # --- the two commands, and what one does next -------------------------------------------------------------------------
 
 .PHONY: image
-image: $(IMAGE)/universe.lock.toml ## build the signed rescue image from nothing: no root, no preparation
+image: PLAN $(IMAGE)/universe.lock.toml ## build the signed rescue image from nothing: no root, no preparation
 	@$(BIN)/cosmos build $(IMAGE) --jobs $(JOBS) --key $(KEYS)/release.key
+
+PLAN: FORCE
+	@.ci/plan $(IMAGE) $(words $(STARS))
 
 .PHONY: boot
 boot: image ## start the image in QEMU and wait until it says that it is well
@@ -84,7 +89,7 @@ format: $(VENV)/dev.stamp ## write the source as `make check` wants it
 	@$(BIN)/ruff format --quiet .
 
 .PHONY: clean
-clean: ## remove what was built; keys, the Python environment and the downloads stay
+clean: ## remove what was built, the galaxy too; keys, the Python environment and the downloads stay
 	@rm -rf build images/*/out images/*/.out-* images/*/universe.lock.toml $(GALAXY) $(MADE)
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find builder tests freeze -name __pycache__ -type d -prune -exec rm -rf '{}' +
@@ -136,28 +141,32 @@ $(HOME_FOLDER)/trust/trust.toml: | $(KEY_FILES)
 # A target that is never there: what depends on it is looked at each time.
 FORCE:
 
+SOURCES_OPTION := $(if $(APT_SOURCES),--apt-sources '$(APT_SOURCES)')
+
 # Its own stamp says whether there is anything to do; where there is not, the file keeps its time and nothing follows.
-build/stars/cosmos/star.toml: FORCE
-	@$(PYTHON) freeze/build_binary.py >/dev/null
+build/stars/cosmos/star.toml: FORCE | $(VENV)/run.stamp
+	@$(PYTHON) freeze/build_binary.py $(SOURCES_OPTION) >/dev/null
 
 STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))))
-STAR_STAMPS := $(STARS:%=$(MADE)/%.star)
+STAR_FILES := $(foreach star,$(STARS),$(shell find stars/$(star) ! -name expect.txt ! -type l))
+ARCHIVES := $(MADE)/packages
+# Which stars to build: those with a newer file, or with no archive.
+CHANGED = $(sort $(foreach file,$(patsubst build/%,%,$?),$(word 2,$(subst /, ,$(file)))) \
+	$(foreach star,$(STARS),$(if $(wildcard $(ARCHIVES)/$(star)-[0-9]*),,$(star))))
 
-$(GALAXY)/meta.toml: | $(HOME_FOLDER)/trust/trust.toml
-	@$(BIN)/stellar galaxy-init $(GALAXY) --name core --description 'the stars of this repository' --json >/dev/null
-
-define star_rule
-$(MADE)/$(1).star: $(shell find stars/$(1) -type f ! -name expect.txt) $(if $(filter cosmos,$(1)),build/stars/cosmos/star.toml) | $(GALAXY)/meta.toml
-	@$(BIN)/stellar build-star $(if $(filter cosmos,$(1)),build/stars,stars)/$(1) --galaxy $(GALAXY) --key $(KEYS)/author.key
-	@mkdir -p $(MADE) && touch $$@
-endef
-$(foreach star,$(STARS),$(eval $(call star_rule,$(star))))
-
-$(MADE)/galaxy: $(STAR_STAMPS)
-	@$(BIN)/stellar index-galaxy $(GALAXY) --key $(KEYS)/galaxy.key
+$(MADE)/stars: stars $(STAR_FILES) build/stars/cosmos/star.toml | $(VENV)/run.stamp
+	@mkdir -p $(ARCHIVES) && rm -f $(CHANGED:%=$(ARCHIVES)/%-[0-9]*)
+	@$(if $(CHANGED),$(BIN)/stellar build-star $(patsubst stars/cosmos,build/stars/cosmos,$(CHANGED:%=stars/%)) \
+		--out $(ARCHIVES) --home $(HOME_FOLDER) $(SOURCES_OPTION) >/dev/null)
 	@touch $@
 
+$(MADE)/galaxy: $(MADE)/stars | $(HOME_FOLDER)/trust/trust.toml
+	@.ci/galaxy $(STARS)
+	@touch $@
+
+# A lock of a galaxy that has ended since (see .ci/galaxy) names what is nowhere any more.
 $(IMAGE)/universe.lock.toml: $(MADE)/galaxy $(filter-out %.lock.toml,$(wildcard $(IMAGE)/*.toml))
+	@if [ $(HOME_FOLDER)/galaxy-began -nt $@ ]; then rm -f $@; fi
 	@$(BIN)/cosmos freeze $(IMAGE) --upgrade >/dev/null
 	@touch $@
 

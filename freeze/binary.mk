@@ -2,8 +2,8 @@
 PYTHON ?= python3
 
 .PHONY: binary
-binary: ## build the single-file cosmos, the same bytes each time, and the star that carries it
-	@$(PYTHON) freeze/build_binary.py
+binary: $(VENV)/run.stamp ## build the single-file cosmos, the same bytes each time, and the star that carries it
+	@$(PYTHON) freeze/build_binary.py $(SOURCES_OPTION)
 
 # Versions move only when somebody asks. No address is written: each machine takes the packages from where its pip does.
 PIP_TOOLS := build/pip-tools

@@ -4,9 +4,9 @@
     build/binary/contents.json   what it holds and what it needs of a system (see binary_contents.py)
     build/stars/cosmos/          stars/cosmos with the binary in it: what `stellar build-star` takes
 
-The same sources, locked packages, Python and system libraries give the same bytes, whatever folder, user, umask, locale
-or environment they are built in. docs/binary.md says how, and tests/repro/test_binary.py shows it. Nothing is done
-when nothing changed. Standard library only: it runs before anything is installed.
+The same sources, locked packages and packages of the suite's Python (see interpreters.py) give the same bytes, whatever
+machine, folder, user, umask, locale or environment they are built in. docs/binary.md says how, and
+tests/repro/test_binary.py shows it. Nothing is done when nothing changed. Standard library only: any Python can run it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import importlib
 import json
 import re
 import shutil
@@ -25,10 +26,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from debian_python import folder_of_libraries
 from exact_venv import ensure_venv
-from needs import Builder, refuse_what_cannot_build
-from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
+from interpreters import Interpreter, has_apt, of_suite, running, suite
+from needs import Builder, refuse_what_cannot_be_frozen
+from places import SYSTEM_PATH, BuildError, Places, run, say, sha256
 from star_layout import lay_out_star, star_is_current
 
 FREEZE = Path(__file__).resolve().parent
@@ -39,12 +40,14 @@ EXIT_INTERRUPTED = 130
 _MISSING = re.compile(r"^(?:missing|excluded) module named (\S+) - imported by (.+)$", re.MULTILINE)
 
 
-def inputs(places: Places) -> dict[str, str]:
-    """Return the digest of everything of ours, and of the Python, that shapes the binary: name -> digest or version."""
+def inputs(places: Places, *, host_s: bool) -> dict[str, str]:
+    """Return what shapes the binary, but for the libraries: the digest of everything of ours, and which Python."""
     sources = sorted((places.root / "builder" / "cosmos").rglob("*.py"))
     recipe = [*sorted(FREEZE.glob("*.py")), FREEZE / "cosmos.spec", places.requirements]
     files = {str(path.relative_to(places.root)): sha256(path) for path in [*sources, *recipe]}
-    return {"python": sys.version, "python at": sys.base_prefix, **files}
+    if host_s:
+        return {"python": sys.version, "python at": sys.base_prefix, **files}
+    return {"python": f"Debian {suite(places)}", **files}
 
 
 def is_current(places: Places, now: Mapping[str, str]) -> bool:
@@ -60,8 +63,8 @@ def is_current(places: Places, now: Mapping[str, str]) -> bool:
         return False
 
 
-def freeze(places: Places, libraries: Path) -> Path:
-    """Run PyInstaller, which finds libpython in `libraries`, and return the new binary, not yet in its place."""
+def freeze(places: Places, python: Interpreter) -> Path:
+    """Run PyInstaller and return the new binary, not yet in its place."""
     say("building (PyInstaller)")
     for name in ("home", "tmp", "work", "dist"):
         shutil.rmtree(places.work / name, ignore_errors=True)
@@ -72,11 +75,24 @@ def freeze(places: Places, libraries: Path) -> Path:
             *("--log-level", "WARN", "--distpath", str(places.work / "dist"), "--workpath", str(places.work / "work")),
             str(FREEZE / "cosmos.spec"),
         ],
-        environment=plain_environment(places) | {"LD_LIBRARY_PATH": str(libraries)},
+        environment=python.environment(places),
         log=places.work / "pyinstaller.log",
     )
+    if not python.is_host_s:
+        refuse_libraries_of_the_host(places)
     refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
     return places.work / "dist" / "cosmos"
+
+
+def refuse_libraries_of_the_host(places: Places) -> None:
+    """Raise if a library that lies outside the build folder went in: the binary would follow this machine's updates."""
+    libraries = json.loads((places.work / "work" / "cosmos" / "libraries.json").read_text())
+    others = sorted(path for path in libraries if not Path(path).is_relative_to(places.work))
+    if others:
+        raise BuildError(
+            f"the binary holds libraries of this machine: {', '.join(others)}",
+            "name their packages in PACKAGES of freeze/interpreters.py",
+        )
 
 
 def refuse_missing_modules(warnings: str) -> None:
@@ -84,7 +100,11 @@ def refuse_missing_modules(warnings: str) -> None:
     for missing, importers in _MISSING.findall(warnings):
         for name, how in re.findall(r"([\w./-]+) \(([^)]*)\)", importers):
             ours = name.split(".")[0] == "cosmos" or Path(name).name == "entry.py"
-            if ours and not {"conditional", "optional"} & set(how.split(", ")):
+            if (
+                ours
+                and not {"conditional", "optional"} & set(how.split(", "))
+                and not made_by_its_package(missing.strip("'"))
+            ):
                 raise BuildError(
                     f"{name}: imports {missing}, which is not in the binary",
                     "name its package in pyproject.toml and run make requirements, "
@@ -92,7 +112,20 @@ def refuse_missing_modules(warnings: str) -> None:
                 )
 
 
-def examine(places: Places, binary: Path) -> dict[str, object]:
+def made_by_its_package(module: str) -> bool:
+    """Say whether a module of Python's own has no file, and its package makes it when it is loaded.
+
+    `collections.abc` has been one since Python 3.13: collections/__init__.py enters _collections_abc under that name.
+    """
+    package = module.rpartition(".")[0]
+    if package.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    importlib.import_module(package)
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return spec is not None and spec.name != module
+
+
+def examine(places: Places, python: Interpreter, binary: Path) -> dict[str, object]:
     """Return what the binary holds and needs; raises if it names a folder of this machine."""
     say("reading it back")
     out = places.work / "contents.new"
@@ -100,7 +133,7 @@ def examine(places: Places, binary: Path) -> dict[str, object]:
     folders = [f"{places.root / 'builder'}/", f"{places.root / 'freeze'}/", f"{places.build}/"]
     run(
         [*reader, str(binary), str(out), *folders],
-        environment=plain_environment(places),
+        environment=python.environment(places),
         log=places.work / "contents.log",
     )
     contents: dict[str, object] = json.loads(out.read_text())
@@ -140,7 +173,7 @@ def put_in_place(places: Places, new: Path, contents: Mapping[str, object], made
     """Move the new binary to where it belongs. The stamp is removed first and written last."""
     places.stamp.unlink(missing_ok=True)
     libraries = json.loads((places.work / "work" / "cosmos" / "libraries.json").read_text())
-    places.contents.write_text(json.dumps({"python": sys.version, **contents}, indent=1) + "\n")
+    places.contents.write_text(json.dumps({"python": made_of["python"], **contents}, indent=1) + "\n")
     (places.work / "contents.new").unlink()
     new.chmod(0o755)
     new.replace(places.binary)
@@ -158,20 +191,22 @@ def alone(places: Places) -> Iterator[IO[str]]:
         yield lock
 
 
-def build(places: Places, wheels: Path | None) -> bool:
+def build(places: Places, wheels: Path | None, debs: Path | None, *, this_python: bool) -> bool:
     """Build what is not there yet; say whether there was anything to do."""
-    made_of = inputs(places)
+    builder = Builder.here()
+    host_s = this_python or not has_apt(builder)
+    made_of = inputs(places, host_s=host_s)
     if is_current(places, made_of):
         if not star_is_current(places):
             lay_out_star(places)
         return False
-    builder = Builder.here()
-    refuse_what_cannot_build(builder)
+    if host_s:
+        refuse_what_cannot_be_frozen(builder)
     (places.work / "tmp").mkdir(exist_ok=True)
-    libraries = folder_of_libraries(builder, places)
-    ensure_venv(places, wheels)
-    new = freeze(places, libraries)
-    contents = examine(places, new)
+    python = running() if host_s else of_suite(places, debs)
+    ensure_venv(places, python, wheels)
+    new = freeze(places, python)
+    contents = examine(places, python, new)
     refuse_what_does_not_start(places, new)
     put_in_place(places, new, contents, made_of)
     lay_out_star(places)
@@ -189,13 +224,25 @@ def main() -> int:
     parser.add_argument(
         "--wheels", type=Path, metavar="DIR", help="take the locked packages from this folder, not from an index"
     )
+    parser.add_argument(
+        "--debs", type=Path, metavar="DIR", help="take the suite's Python from this folder of packages, and fetch none"
+    )
+    parser.add_argument(
+        "--apt-sources", type=Path, metavar="FILE", help="fetch packages from these sources, not from the host's"
+    )
+    parser.add_argument(
+        "--this-python",
+        action="store_true",
+        help="freeze the running Python, not the suite's (where apt-get is missing)",
+    )
     options = parser.parse_args()
-    places = Places(root=FREEZE.parent, build=options.build.resolve())
-    wheels = options.wheels.resolve() if options.wheels else None
+    apt_options = ("--apt-sources", str(options.apt_sources.resolve())) if options.apt_sources else ()
+    places = Places(root=FREEZE.parent, build=options.build.resolve(), apt_options=apt_options)
+    wheels, debs = (folder.resolve() if folder else None for folder in (options.wheels, options.debs))
     began = time.monotonic()
     try:
         with alone(places):
-            changed = build(places, wheels)
+            changed = build(places, wheels, debs, this_python=options.this_python)
     except (BuildError, OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"binary: error: {error}\n")
         if isinstance(error, BuildError) and error.hint:

@@ -6,11 +6,11 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from places import BuildError, Places, plain_environment, run, say, sha256
+from interpreters import Interpreter
+from places import BuildError, Places, run, say, sha256
 
 # Settings of a person's own pip that would put the packages elsewhere or let others in.
 PIP_SETTINGS_LEFT_OUT = {
@@ -48,28 +48,30 @@ def installed_packages(venv: Path) -> dict[str, str]:
     return found
 
 
-def ensure_venv(places: Places, wheels: Path | None) -> None:
+def ensure_venv(places: Places, python: Interpreter, wheels: Path | None) -> None:
     """Make the virtual environment that holds the locked packages and pip, and nothing else, unless it is there."""
-    made_of = {"python": sys.version, "base": sys.base_prefix, "lock": sha256(places.requirements)}
+    made_of = {**python.identity, "lock": sha256(places.requirements)}
     made = places.venv / "made-of.json"
     if made.exists() and json.loads(made.read_text()) == made_of:
         return
     say("making the virtual environment")
     shutil.rmtree(places.venv, ignore_errors=True)
     run(
-        [sys.executable, "-I", "-m", "venv", str(places.venv)],
-        environment=plain_environment(places),
+        [str(python.program), "-I", "-m", "venv", *(["--without-pip"] if python.pip else []), str(places.venv)],
+        environment=python.environment(places),
         log=places.work / "venv.log",
     )
     say("installing the locked packages")
+    own = {key: value for key, value in os.environ.items() if key not in PIP_SETTINGS_LEFT_OUT}
     source = ["--no-index", f"--find-links={wheels}"] if wheels else []
+    pip = [str(python.pip)] if python.pip else ["-m", "pip"]
     run(
         [
-            *(str(places.venv / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--no-input"),
+            *(str(places.venv / "bin" / "python"), "-I", *pip, "install", "--quiet", "--no-input"),
             *("--disable-pip-version-check", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile"),
             *(*source, f"--requirement={places.requirements}"),
         ],
-        environment={key: value for key, value in os.environ.items() if key not in PIP_SETTINGS_LEFT_OUT},
+        environment=own | {"LD_LIBRARY_PATH": python.environment(places)["LD_LIBRARY_PATH"]},
         log=places.work / "pip.log",
     )
     refuse_other_packages(installed_packages(places.venv), locked_packages(places.requirements.read_text()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import shutil
 import sys
 import sysconfig
@@ -19,6 +20,7 @@ class Builder:
     """What the running Python and the machine offer."""
 
     version: tuple[int, int]
+    machine: str
     has_venv: bool
     shared_library: str  # the file name of libpython; empty if this Python was built without one
     has_shared_library: bool
@@ -32,6 +34,7 @@ class Builder:
         shared = name if ".so" in name else ""
         return cls(
             version=sys.version_info[:2],
+            machine=platform.machine(),
             has_venv=all(is_there(module) for module in ("venv", "ensurepip")),
             shared_library=shared,
             has_shared_library=bool(shared) and libpython().is_file(),
@@ -58,19 +61,17 @@ def libpython() -> Path:
     return next((place for place in places if place.is_file()), places[0])
 
 
-def refuse_what_cannot_build(builder: Builder) -> None:
-    """Raise `BuildError`, naming the package that is missing, unless `builder` has all that it takes.
-
-    Debian's shared library is not asked for: `debian_python` fetches it.
-    """
-    major, minor = builder.version
+def refuse_what_cannot_be_frozen(builder: Builder) -> None:
+    """Raise `BuildError`, naming the package that is missing, unless the running Python can be frozen."""
     if builder.missing_tools:
         raise BuildError(f"{', '.join(builder.missing_tools)}: not found", "apt-get install binutils")
+    name = "{}.{}".format(*builder.version)
     if not builder.has_venv:
-        hint = f"apt-get install python{major}.{minor}-venv" if builder.is_debian else "make binary PYTHON=…"
+        hint = f"apt-get install python{name}-venv" if builder.is_debian else "make binary PYTHON=…"
         raise BuildError("this Python cannot make virtual environments: it has no ensurepip", hint)
-    if not builder.has_shared_library and not (builder.is_debian and builder.shared_library):
+    if not builder.has_shared_library:
+        other = "use a Python that was configured with --enable-shared: make binary PYTHON=…"
+        has_package = builder.is_debian and builder.shared_library
         raise BuildError(
-            "this Python has no shared library",
-            "use a Python that was configured with --enable-shared: make binary PYTHON=…",
+            "this Python has no shared library", f"apt-get install libpython{name}" if has_package else other
         )

@@ -32,6 +32,7 @@ class Places:
 
     root: Path
     build: Path
+    apt_options: tuple[str, ...] = ()  # for `stellar fetch`
 
     @property
     def work(self) -> Path:

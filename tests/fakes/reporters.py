@@ -8,6 +8,7 @@ class Remembering:
 
     def __init__(self) -> None:
         self.steps: list[str] = []
+        self.items: list[str] = []
         self.notes: list[str] = []
         self.warnings: list[str] = []
 
@@ -16,6 +17,9 @@ class Remembering:
 
     def progress(self, what: str, done: int, total: int) -> None:
         pass
+
+    def item(self, text: str) -> None:
+        self.items.append(text)
 
     def note(self, text: str) -> None:
         self.notes.append(text)

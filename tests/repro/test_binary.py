@@ -23,7 +23,7 @@ from cosmos.tree.globs import compiled
 # One group: a parallel run gives them to one process, which builds once.
 pytestmark = [pytest.mark.binary, pytest.mark.slow, pytest.mark.network, pytest.mark.xdist_group("binary")]
 
-SOURCES = ("builder/cosmos", "freeze", "stars/cosmos", "pyproject.toml")
+SOURCES = ("builder/cosmos", "freeze", "stars/cosmos", "stars/glibc-runtime", "pyproject.toml")
 MAX_BINARY_BYTES = 14 << 20  # FACTS: 9 to 12 MB; more means that something leaked in
 A_MINUTE = 60  # a start takes a third of a second
 
@@ -68,11 +68,29 @@ def wheels(workshop: Path, repo: Path) -> Path:
     with alone(workshop):
         if not folder.exists():
             lock = f"--requirement={repo / 'freeze' / 'requirements-binary.txt'}"
-            options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+            options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--python-version=3.11"]
             partial = workshop / "wheels.partial"
             run([sys.executable, "-m", "pip", "download", *options, f"--dest={partial}", lock], dict(os.environ))
             partial.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def debs(workshop: Path, repo: Path) -> Path:
+    """The suite's Python, fetched once."""
+    folder = workshop / "debs"
+    with alone(workshop):
+        if not folder.exists():
+            ask = [sys.executable, "-c", "import interpreters; print(*interpreters.PACKAGES)"]
+            fetch_packages(run(ask, dict(os.environ), cwd=repo / "freeze").split(), folder, repo)
+    return folder
+
+
+def fetch_packages(names: list[str], folder: Path, repo: Path) -> None:
+    """Fetch packages of the suite that this repository's stars come from."""
+    suite = tomllib.loads((repo / "stars/glibc-runtime/star.toml").read_text())["suite"]
+    where = ["--suite", suite, "--home", str(repo / ".cosmos"), "--out", str(folder)]
+    run([str(Path(sys.executable).with_name("stellar")), "fetch", *names, *where], dict(os.environ))
 
 
 def run(command: list[str], environment: dict[str, str], *, umask: int = 0o022, cwd: Path | None = None) -> str:
@@ -97,23 +115,23 @@ def checkout(repo: Path, root: Path, *, backwards: bool) -> None:
         os.utime(copy, (10**9 + number, 10**9 + number), follow_symlinks=False)
 
 
-def build(root: Path, wheels: Path, *, python: str, environment: dict[str, str], umask: int) -> Built:
-    command = [python, str(root / "freeze" / "build_binary.py"), f"--wheels={wheels}"]
+def build(root: Path, wheels: Path, debs: Path, *, python: str, environment: dict[str, str], umask: int) -> Built:
+    command = [python, str(root / "freeze" / "build_binary.py"), f"--wheels={wheels}", f"--debs={debs}"]
     return Built(root=root, said=run(command, environment, umask=umask, cwd=root))
 
 
 @pytest.fixture(scope="session")
-def plain(workshop: Path, wheels: Path, repo: Path) -> Built:
+def plain(workshop: Path, wheels: Path, debs: Path, repo: Path) -> Built:
     """A build as anybody runs it."""
     root = workshop / "a"
     with alone(workshop):
         if not root.exists():
             checkout(repo, root, backwards=False)
-        return build(root, wheels, python=sys.executable, environment=dict(os.environ), umask=0o022)
+        return build(root, wheels, debs, python=sys.executable, environment=dict(os.environ), umask=0o022)
 
 
 @pytest.fixture(scope="session")
-def elsewhere(workshop: Path, wheels: Path, repo: Path) -> Built:
+def elsewhere(workshop: Path, wheels: Path, debs: Path, repo: Path) -> Built:
     """A build in another folder by somebody else: another name, home, umask, time zone, locale and environment."""
     root = workshop / "a much longer path, with spaces" / "b"
     strange = {
@@ -136,7 +154,7 @@ def elsewhere(workshop: Path, wheels: Path, repo: Path) -> Built:
         if not root.exists():
             checkout(repo, root, backwards=True)
         python = getattr(sys, "_base_executable", sys.executable)  # not from within a virtual environment
-        return build(root, wheels, python=python, environment=strange, umask=0o077)
+        return build(root, wheels, debs, python=python, environment=strange, umask=0o077)
 
 
 def differences(one: dict[str, object], other: dict[str, object]) -> list[str]:
@@ -178,9 +196,9 @@ def test_a_difference_is_named() -> None:
     assert differences(one, turned) == ["the same pieces in another order"]
 
 
-def test_building_again_does_nothing(plain: Built, wheels: Path) -> None:
+def test_building_again_does_nothing(plain: Built, wheels: Path, debs: Path) -> None:
     before = plain.binary.stat().st_mtime_ns
-    again = build(plain.root, wheels, python=sys.executable, environment=dict(os.environ), umask=0o022)
+    again = build(plain.root, wheels, debs, python=sys.executable, environment=dict(os.environ), umask=0o022)
     assert plain.binary.stat().st_mtime_ns == before
     assert again.said == plain.said
 
@@ -217,16 +235,9 @@ def test_it_leaves_nothing_behind_and_gives_the_programs_exit_code(plain: Built,
 # ---- in a system that holds nothing but the stars that the star cosmos depends on ------------------------------------
 
 
-def debian_packages(names: list[str], folder: Path) -> Iterator[Path]:
+def debian_packages(names: list[str], folder: Path, repo: Path) -> Iterator[Path]:
     """Yield the trees of Debian packages, fetched and unpacked without root."""
-    if subprocess.run(
-        ["apt-get", "--quiet", "download", *names], cwd=folder, capture_output=True, timeout=2000
-    ).returncode:
-        state = folder / "apt"
-        (state / "lists" / "partial").mkdir(parents=True)
-        own = [f"--option=Dir::State::Lists={state / 'lists'}", f"--option=Dir::Cache={state}"]
-        run(["apt-get", "--quiet", *own, "update"], dict(os.environ), cwd=folder)
-        run(["apt-get", "--quiet", *own, "download", *names], dict(os.environ), cwd=folder)
+    fetch_packages(names, folder, repo)
     for package in sorted(folder.glob("*.deb")):
         run(["dpkg-deb", "--extract", str(package), str(package.with_suffix(""))], dict(os.environ))
         yield package.with_suffix("")
@@ -241,7 +252,7 @@ def empty_system(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Path:
         recipe = Recipe.parse((repo / "stars" / name / "star.toml").read_bytes(), name)
         packages = [source.removeprefix("deb:") for source in recipe.sources]
         kept = [compiled(glob) for glob in recipe.unpack.only if not glob.startswith("usr/share/")]
-        for tree in debian_packages(packages, tmp_path_factory.mktemp(name)):
+        for tree in debian_packages(packages, tmp_path_factory.mktemp(name), repo):
             copy_what_matches(tree, kept, root)
     (root / "tmp").mkdir(mode=0o1777)
     return root

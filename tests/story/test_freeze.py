@@ -315,7 +315,7 @@ def test_a_galaxy_that_tells_one_number_two_ways_is_refused(site: Site) -> None:
 
 @pytest.mark.objective("SO-09")
 def test_a_version_below_the_operators_floor_is_not_chosen(site: Site) -> None:
-    pin(site.keys, site.home, floors=Floors(stars={StarName("zlib"): Version.parse("1.4.0")}))
+    pin(site.keys, site.home, floors=Floors(stars={StarName("zlib"): "1.4.0"}))
     with pytest.raises(NoSolution, match=r"nano 7.2.0 wants zlib"):
         site.freeze()
     site.galaxy.add(StarSpec("zlib", "1.4.0"))
@@ -465,7 +465,7 @@ def test_offline_what_the_store_lacks_is_named(site: Site, no_sockets: None) -> 
     site.freeze()
     site.galaxy.path.rename(site.folder / "away")
     site.wish({"nano": "*"})
-    with pytest.raises(WorldFailed, match=r"nano 7.2.0: is not in the store") as caught:
+    with pytest.raises(WorldFailed, match=r"nano-7.2.0: is not in the store") as caught:
         site.freeze(offline=True)
     assert "without --offline" in str(caught.value.hint)
 

@@ -94,7 +94,12 @@ def test_a_galaxy_can_be_signed_afterwards_and_by_more_keys(stellar: Program, ke
     both = ("--key", keys / "author.key", "--key", keys / "galaxy.key")
     signed = stellar("sign", galaxy, *both)
     assert signed.code == 0, signed.err
-    assert len(signed.out.splitlines()) == 3
+    assert signed.out == f"{galaxy}: 2 signatures added, seq 1\n"
+    assert sorted(file.name for file in galaxy.rglob("*.dsse")) == [
+        "1.toml.dsse",
+        "hello-0.1.0.toml.dsse",
+        "meta.toml.dsse",
+    ]
     assert stellar("sign", galaxy, *both).out == ""
     assert stellar("sign", galaxy / "meta.toml", "--key", keys / "author.key").code == 2
 
@@ -104,7 +109,7 @@ def test_without_a_galaxy_the_archive_is_written_where_one_is(
 ) -> None:
     stellar("new-star", "hello", "--folder", tmp_path, "--license", "MIT", "--description", "x")
     monkeypatch.chdir(tmp_path)
-    row = json.loads(stellar("build-star", "hello", "--json").out)
+    (row,) = json.loads(stellar("build-star", "hello", "--json").out)
     assert row["archive"] == "hello-0.1.0.tar.zst"
     assert (tmp_path / row["archive"]).stat().st_size == row["size-bytes"]
     assert stellar("validate", row["archive"]).code == 0
@@ -158,9 +163,9 @@ def test_packages_are_imported_with_all_that_they_need(
     done = stellar("import-deb", *words, "--closure")
     assert done.code == 0, done.err
     assert [line.rpartition("/")[2] for line in done.out.splitlines()] == [
-        "hello-1.0.0+DEB.1.tar.zst MIT",
+        "hello-1.0.0+DEB.1-x86_64.tar.zst MIT",
         "hello-data-1.0.0+DEB.1.tar.zst MIT",
-        "libhello-1.0.0+DEB.1.tar.zst MIT",
+        "libhello-1.0.0+DEB.1-x86_64.tar.zst MIT",
     ]
     assert "3 packages have maintainer scripts, which are not run: hello, hello-data, libhello" in done.err
     assert "hello-data: its need of libhello closes a circle" in done.err
@@ -179,7 +184,7 @@ def test_a_recipe_names_a_package_and_builds_offline_afterwards(
     first = stellar(*words, "--out", tmp_path / "one", "--json")
     assert first.code == 0, first.err
     second = stellar(*words, "--out", tmp_path / "two", "--json", "--offline")
-    assert json.loads(first.out)["digest"] == json.loads(second.out)["digest"]
+    assert json.loads(first.out)[0]["digest"] == json.loads(second.out)[0]["digest"]
     shutil.rmtree(tmp_path / "home")
     assert stellar(*words, "--offline").code == 5
 
@@ -188,7 +193,8 @@ def test_a_recipe_names_a_package_and_builds_offline_afterwards(
 
 RESCUE = ("busybox-static", "dropbear-bin", "e2fsprogs")
 MODULES = (
-    'name = "{}"\nsource = "deb:linux-image-6.1.0-*-cloud-amd64"\n[unpack]\nkernel-modules = ["virtio_net", "ext4"]\n'
+    'name = "{}"\nsource = "deb:linux-image-cloud-amd64 -> linux-image-*-cloud-amd64"\n'
+    '[unpack]\nkernel-modules = ["virtio_net", "ext4"]\n'
 )
 
 
@@ -204,7 +210,7 @@ def test_real_packages_give_the_same_bytes_twice(stellar: Program, tmp_path: Pat
             words = ("build-star", tmp_path / "stars" / name, "--home", tmp_path / "home", "--arch", "x86_64")
             done = stellar(*words, "--out", tmp_path / place, "--json")
             assert done.code == 0, done.err
-            digests.append(json.loads(done.out)["digest"])
+            digests.append(json.loads(done.out)[0]["digest"])
         assert digests[0] == digests[1]
         assert stellar("validate", *(tmp_path / "one").iterdir()).code == 0
 
@@ -219,8 +225,7 @@ def test_a_hundred_real_packages_are_imported(stellar: Program, tmp_path: Path) 
     )
     answer = json.loads(done.out)
     assert len(answer["stars"]) >= 100
-    reasons = set(answer["failed"].values())
-    assert all("only by case" in reason for reason in reasons), reasons
+    assert answer["failed"] == {}
     assert stellar("index-galaxy", tmp_path / "galaxy").code == 0
 
 

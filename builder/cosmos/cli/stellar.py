@@ -9,6 +9,7 @@ import click
 from cosmos.about import VERSION
 from cosmos.cli import (
     stellar_badges,
+    stellar_fetch,
     stellar_galaxies,
     stellar_import,
     stellar_logs,
@@ -21,7 +22,7 @@ from cosmos.cli.trusting import trust_new
 
 _HELP = """Make, check, sign and index stars and galaxies.
 
-Stars: new-star, build-star, validate, lint, test, import-deb, attest.
+Stars: new-star, fetch, build-star, scripts, validate, lint, test, import-deb, attest.
 Galaxies: galaxy-init, index-galaxy, sign, log.
 Keys: trust new.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed.
@@ -41,7 +42,7 @@ def trust() -> None:
 
 for _command in (trust_new, *stellar_trust.COMMANDS):
     trust.add_command(_command)
-_ROOMS = (stellar_stars, stellar_trying, stellar_import, stellar_galaxies, stellar_logs, stellar_badges)
+_ROOMS = (stellar_stars, stellar_trying, stellar_fetch, stellar_import, stellar_galaxies, stellar_logs, stellar_badges)
 for _command in (one for room in _ROOMS for one in room.COMMANDS):
     stellar.add_command(_command)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
-from cosmos.model.names import Arch
+from cosmos.model.names import Arch, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.stellar.build_star import DEFAULT_LEVEL, OpenApt
 from cosmos.transport.apt import Apt
@@ -23,11 +25,30 @@ keys_option = click.option(
 )
 home_option = click.option("--home", type=FOLDER, envvar="COSMOS_HOME", help="Where fetched packages are kept.")
 offline_option = click.option("--offline", is_flag=True, help="Use what was fetched before; make no connection.")
+sources_option = click.option(
+    "--apt-sources",
+    "apt_sources",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take packages from the sources in this file (sources.list), instead of the host's.",
+)
+suite_option = click.option(
+    "--suite",
+    metavar="NAME",
+    help="Take packages from this release of Debian [default: whatever the host's sources name].",
+)
 arch_option = click.option(
     "--arch", metavar="ARCH", default=platform.machine(), show_default=True, help="Fetch packages for this machine."
 )
 level_option = click.option(
     "--level", type=click.IntRange(1, 19), default=DEFAULT_LEVEL, show_default=True, help="zstd level of archives."
+)
+
+replace_option = click.option(
+    "--replace",
+    "unpublished",
+    flag_value="replace",
+    default="refuse",
+    help="Replace a star of that version which no index has listed yet.",
 )
 
 
@@ -39,12 +60,38 @@ def machine(arch: str) -> Arch:
         raise Malformed("--arch", str(error)) from error
 
 
-def apt_opener(home: Path | None, near: Path, *, offline: bool, reporter: Reporter) -> OpenApt:
-    """Return what opens the host's package sources; their private state lies in the builder's home."""
-    around = surroundings()
-    state = around.home(home, near=near) / "apt"
+def suite_named(name: str | None) -> Suite | None:
+    """Return `--suite` as a suite; raises `Malformed`."""
+    try:
+        return None if name is None else Suite.parse(name)
+    except ValueError as error:
+        raise Malformed("--suite", str(error)) from error
 
-    def open_apt(wanted: Arch) -> Apt:
-        return Apt.at(state, wanted, environ=around.environ, now=around.now(), offline=offline, reporter=reporter)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AptOptions:
+    """How packages are reached: where their private state lies, a file of sources instead of the host's, offline."""
+
+    home: Path
+    named: Path | None
+    offline: bool
+
+
+def apt_opener(options: AptOptions, reporter: Reporter) -> OpenApt:
+    """Return what opens the sources of packages; each is opened once."""
+    around = surroundings()
+
+    @functools.cache
+    def open_apt(wanted: Arch, suite: Suite | None = None) -> Apt:
+        return Apt.at(
+            options.home / "apt",
+            wanted,
+            suite=suite,
+            named=options.named,
+            environ=around.environ,
+            now=around.now(),
+            offline=options.offline,
+            reporter=reporter,
+        )
 
     return open_apt

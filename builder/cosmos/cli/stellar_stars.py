@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,6 +12,7 @@ from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar_options import (
     FOLDER,
+    AptOptions,
     apt_opener,
     arch_option,
     home_option,
@@ -18,14 +21,17 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    replace_option,
+    sources_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
-from cosmos.model.reporter import Reporter
-from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
-from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star
+from cosmos.model.reporter import Reporter, Silent, counted
+from cosmos.stellar.add_star import Unpublished, add_star
+from cosmos.stellar.build_star import DEFAULT_LEVEL, BuiltStar, Workshop, build_star, maintainer_scripts
+from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.new_star import new_star
 from cosmos.stellar.programs import HostPrograms
 from cosmos.stellar.validate_star import Finding, validate_star
@@ -58,9 +64,9 @@ def new(name: str, folder: Path, deb: str | None, description: str, licence: str
 
 
 @click.command("build-star")
-@click.argument("folder", type=FOLDER)
-@click.option("--galaxy", type=FOLDER, help="Put it into this galaxy: archive, statement and signatures.")
-@click.option("--out", type=FOLDER, help="Without a galaxy: write the archive here [default: .].")
+@click.argument("folders", metavar="FOLDER...", type=FOLDER, nargs=-1, required=True)
+@click.option("--galaxy", type=FOLDER, help="Put them into this galaxy: archive, statement and signatures.")
+@click.option("--out", type=FOLDER, help="Without a galaxy: write the archives here [default: .].")
 @click.option(
     "--source-date-epoch", "epoch", type=click.IntRange(min=0), help="Time of files that have none of their own."
 )
@@ -68,11 +74,13 @@ def new(name: str, folder: Path, deb: str | None, description: str, licence: str
 @passphrase_fd_option
 @arch_option
 @level_option
+@sources_option
+@replace_option
 @offline_option
 @home_option
 @json_option
 def build(
-    folder: Path,
+    folders: tuple[Path, ...],
     galaxy: Path | None,
     out: Path | None,
     epoch: int | None,
@@ -80,39 +88,73 @@ def build(
     passphrase_fd: int | None,
     arch: str,
     level: int,
+    apt_sources: Path | None,
+    unpublished: Unpublished,
     offline: bool,
     home: Path | None,
     as_json: bool,
 ) -> None:
-    """Build the archive of the star whose source is FOLDER: the same input gives the same bytes.
+    """Build the archive of each star whose source is a FOLDER: the same input gives the same bytes.
 
     Packages that its star.toml names (source = "deb:NAME") are fetched through apt, which verifies them; no root is
     needed. Its script's build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
+
+    A star that a galaxy has published never changes: other bytes under its version are refused.
     """
     if galaxy is None and keys:
         raise Malformed("--key", "signs the star's statement, which belongs to a galaxy", hint="add --galaxy FOLDER")
     around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
     reporter = around.reporter(quiet=as_json)
-    workshop = Workshop(
-        open_apt=apt_opener(home, folder, offline=offline, reporter=reporter),
-        machine=machine(arch),
-        programs=lambda time: HostPrograms(epoch=time, reporter=reporter),
-        level=level,
-        epoch=epoch,
-        reporter=reporter,
-    )
-    built = build_star(folder, workshop)
-    for one in validate_star(folder):
-        if one.weight == "error":
-            around.terminal.warn(f"{folder}: {one.problem}")
-    row = _kept(built, galaxy, out, secrets, reporter)
+    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
+    workshop = replace(_workshop(apt, arch, reporter), level=level, epoch=epoch)
+    rows: list[Json] = []
+    lines: list[str] = []
+    unrun: dict[Path, tuple[str, ...]] = {}
+    for number, folder in enumerate(folders, 1):
+        place = f"star {number} of {len(folders)}" if len(folders) > 1 else ""
+        built = build_star(folder, replace(workshop, place=place))
+        for one in validate_star(folder):
+            if one.weight == "error":
+                around.terminal.warn(f"{folder}: {one.problem}")
+        row = _kept(built, galaxy, out, secrets, unpublished, reporter)
+        rows.append(row)
+        lines.append(f"{row['archive']} {row['digest']}")
+        unrun |= {folder: built.unrun} if built.unrun else {}
+    if len(folders) > 1:
+        reporter.step(f"built {len(folders)} stars")
+    _tell_unrun(unrun, reporter)
     if as_json:
-        emit(row)
+        emit(rows)
         return
-    if built.unrun:
-        reporter.note(f"{built.manifest.name}: maintainer scripts that are not run: {', '.join(built.unrun)}")
-    say(f"{row['archive']} {row['digest']}")
+    for line in lines:
+        say(line)
+
+
+@click.command("scripts")
+@click.argument("folders", metavar="FOLDER...", type=FOLDER, nargs=-1, required=True)
+@arch_option
+@sources_option
+@offline_option
+@home_option
+@json_option
+def scripts(
+    folders: tuple[Path, ...], arch: str, apt_sources: Path | None, offline: bool, home: Path | None, as_json: bool
+) -> None:
+    """List the maintainer scripts of the packages that each star in a FOLDER is made from. None of them is ever run.
+
+    What a script does that the star needs belongs into the star's install.lua.
+    """
+    around = surroundings()
+    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
+    workshop = _workshop(apt, arch, Silent())
+    found = {folder: maintainer_scripts(folder, workshop) for folder in folders}
+    if as_json:
+        emit({str(folder): list(names) for folder, names in found.items()})
+        return
+    for folder, names in found.items():
+        for name in names:
+            say(f"{folder}: {name}")
 
 
 @click.command("validate")
@@ -132,11 +174,34 @@ def validate(paths: tuple[Path, ...], as_json: bool) -> int:
     return Malformed.exit_code if wrong else 0
 
 
-COMMANDS: tuple[click.Command, ...] = (new, build, validate)
+COMMANDS: tuple[click.Command, ...] = (new, build, scripts, validate)
+
+
+def _workshop(apt: AptOptions, arch: str, reporter: Reporter) -> Workshop:
+    return Workshop(
+        open_apt=apt_opener(apt, reporter),
+        machine=machine(arch),
+        programs=lambda time: HostPrograms(epoch=time, reporter=reporter),
+        level=DEFAULT_LEVEL,
+        epoch=None,
+        reporter=reporter,
+    )
+
+
+def _tell_unrun(unrun: Mapping[Path, tuple[str, ...]], reporter: Reporter) -> None:
+    """Say once, for all stars together, that maintainer scripts are not run."""
+    if unrun:
+        scripts_of = f"{counted(sum(map(len, unrun.values())), 'maintainer script')} of {counted(len(unrun), 'star')}"
+        reporter.note(f"not run: {scripts_of}; to list them: stellar scripts {' '.join(map(str, unrun))}")
 
 
 def _kept(
-    built: BuiltStar, galaxy: Path | None, out: Path | None, keys: tuple[SecretKey, ...], reporter: Reporter
+    built: BuiltStar,
+    galaxy: Path | None,
+    out: Path | None,
+    keys: tuple[SecretKey, ...],
+    unpublished: Unpublished,
+    reporter: Reporter,
 ) -> dict[str, Json]:
     """Write the archive where it belongs, and return the answer."""
     row: dict[str, Json] = {
@@ -149,11 +214,9 @@ def _kept(
     }
     if galaxy is None:
         return {**row, "archive": str(built.write(out or Path()))}
-    added = add_star(GalaxyFolder(root=galaxy), built, keys)
+    added = add_star(GalaxyFolder(root=galaxy), built, keys, unpublished=unpublished, reporter=reporter)
     if added.replaced:
-        reporter.warn(
-            f"{built.manifest.id}: replaces another archive of this version; locks that name that one will fail"
-        )
+        reporter.note(f"{built.manifest.id}: replaces {added.replaced}, which no index has listed")
     return {**row, "archive": str(added.archive), "statement": str(added.statement_file)}
 
 

@@ -14,6 +14,7 @@ import contextlib
 import io
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -96,6 +97,16 @@ class Terminal:
         self._stream.flush()
         self._drawn = True
 
+    def item(self, text: str) -> None:
+        """Say what is being worked on: a line that the next one replaces; a line each where nobody is at a terminal."""
+        if not self._live:
+            self._line(text)
+            return
+        width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be erased
+        self._stream.write(f"\r\x1b[K{printable(text)[:width]}")
+        self._stream.flush()
+        self._drawn = True
+
     def _line(self, text: str, *, label: tuple[str, int] | None = None) -> None:
         erase = "\r\x1b[K" if self._drawn else ""
         lead = f"{self._program}: {self._painted(*label)}: " if label else ""
@@ -168,6 +179,7 @@ def printable(text: str) -> str:
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `command` as the program and exit with the code that its outcome has."""
     stderr = sys.stderr or io.StringIO()  # None where it was closed before we began
+    _write_all_of_it()
     around = Surroundings(
         program=program,
         environ=dict(os.environ),
@@ -182,6 +194,17 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     except BrokenPipeError:
         code = _cut()
     sys.exit(code)
+
+
+def _write_all_of_it() -> None:
+    """Give stdout a buffer where it has none (PYTHONUNBUFFERED, `python -u`), so that a write that falls short is told.
+
+    A raw file writes what there is room for and returns how much that was; Python's text layer, and `cat`, do not ask.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
+        whole = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
+        sys.stdout = io.TextIOWrapper(whole, encoding=out.encoding, errors=out.errors, line_buffering=True)
 
 
 @contextlib.contextmanager

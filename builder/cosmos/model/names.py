@@ -3,6 +3,7 @@
 star, galaxy, image, constellation   [A-Za-z0-9] then [A-Za-z0-9+._-], at most 128 bytes
 key                                  [a-z0-9.-], 1 to 64 bytes (TRUST.md section 3)
 architecture                         `any`, or GNU's name of a machine: x86_64, aarch64, …
+suite                                a release of Debian by its code name: bookworm, trixie
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Self
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 _KEY = re.compile(r"[a-z0-9.-]{1,64}")
 _ARCH = re.compile(r"[a-z0-9_]{1,32}")
+_SUITE = re.compile(r"[a-z]{1,32}")
+_MOVING_SUITES = ("stable", "oldstable", "oldoldstable", "testing")
 
 
 class _Name(str):
@@ -64,6 +67,21 @@ class Arch(_Name):
     def runs_on(self, machine: Arch) -> bool:
         """Return whether a star of this architecture can be laid on `machine`."""
         return self in ("any", machine)
+
+
+class Suite(_Name):
+    """A release of Debian by its code name. A name that moves to another release with time is refused."""
+
+    __slots__ = ()
+    _form = _SUITE
+    _wanted = "the code name of a release of Debian, such as bookworm"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return `text` as a suite, or raise `ValueError`."""
+        if text in _MOVING_SUITES:
+            raise ValueError(f"want {cls._wanted}, got {text!r}, which is another release after the next one")
+        return super().parse(text)
 
 
 ANY_ARCH = Arch("any")

@@ -14,6 +14,9 @@ class Reporter(Protocol):
     def progress(self, what: str, done: int, total: int) -> None:
         """Say how far a step is; `total` is 0 where it is not known. Bytes or things, as `what` says."""
 
+    def item(self, text: str) -> None:
+        """Say what is being worked on of several: "star 7 of 25: nano". On a terminal the next one takes its place."""
+
     def note(self, text: str) -> None:
         """Say something that the person may want to know."""
 
@@ -28,6 +31,9 @@ class Silent:
         """Say nothing."""
 
     def progress(self, what: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def item(self, text: str) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:

@@ -8,14 +8,14 @@ In this order:
   4. run the script's `build()`, where it has one
   5. write the manifest and the archive
 
-What is left open in the recipe comes from the first package: version (see tree.debversion), description, licence,
+What is left open in the recipe comes from the first package: version (as Debian writes it), description, licence,
 architecture. No clock has a say: what the folder itself ships, and what `build()` makes, is as old as the newest file
 of the packages, or as `epoch` where that is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -23,10 +23,11 @@ from typing import Final, TypeAlias
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
-from cosmos.model.names import ANY_ARCH, Arch
+from cosmos.model.file_names import file_stem
+from cosmos.model.names import ANY_ARCH, Arch, Suite
 from cosmos.model.reporter import Reporter
-from cosmos.model.star import Origin, Star
-from cosmos.model.version import Version
+from cosmos.model.star import Origin, Recipe, Star
+from cosmos.model.version import DebianVersion
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
 from cosmos.pack.deb import DebPackage, read_deb
@@ -37,18 +38,20 @@ from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, moved_up, re
 from cosmos.transport.apt import Apt, AptRecord
 from cosmos.transport.deb import PREFIX, DebSource, find_package
 from cosmos.tree.copyright import joined_licences, licence_of, unknown_licence
-from cosmos.tree.debversion import semver
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
-OpenApt: TypeAlias = Callable[[Arch], Apt]
+OpenApt: TypeAlias = Callable[[Arch, Suite | None], Apt]
 DEFAULT_LEVEL: Final = 9
 _FILES: Final = b"files/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """What a build works with. `machine`: the architecture to fetch packages for where a recipe names none."""
+    """What a build works with. `machine`: the architecture to fetch packages for where a recipe names none.
+
+    `place`: which of several stars it is, in words: "star 7 of 25". Without one, nothing is said of it.
+    """
 
     open_apt: OpenApt
     machine: Arch
@@ -56,6 +59,7 @@ class Workshop:
     level: int
     epoch: int | None
     reporter: Reporter
+    place: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,12 +111,9 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
         raise Malformed(str(folder / RECIPE_FILE), f"{recipe.name} depends on itself")
     wanted = deb_sources(recipe.sources, str(folder / RECIPE_FILE))
     demand_good_globs(recipe.unpack, str(folder / RECIPE_FILE))
-    debs = _fetched(wanted, workshop.machine if recipe.arch == ANY_ARCH else recipe.arch, workshop)
+    debs = _fetched(wanted, recipe, workshop)
     parts = [Brought(owner=deb.owner, entries=deb.package.entries) for deb in debs]
-    for row in unmatched(recipe.unpack, parts):
-        workshop.reporter.warn(
-            f"{recipe.name}: unpack.{row} matches nothing in {', '.join(map(str, wanted)) or 'no package'}"
-        )
+    _demand_all_matched(source, parts)
     kept = [_selected(part, source) for part in parts]
     epoch = workshop.epoch if workshop.epoch is not None else max((e.mtime for p in kept for e in p.entries), default=0)
     own = [replace(entry, mtime=epoch) for entry in source.files.values()]
@@ -122,13 +123,29 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
     _demand_some(source, entries, debs)
     star = _manifest(source, debs, workshop.machine)
     packed = write_star(star, source.script, entries, level=workshop.level)
-    unrun = tuple(f"{deb.record.name}: {script}" for deb in debs for script in deb.package.scripts)
-    return BuiltStar(manifest=star, packed=packed, script=source.script, entries=tuple(entries), unrun=unrun)
+    return BuiltStar(manifest=star, packed=packed, script=source.script, entries=tuple(entries), unrun=_unrun(debs))
+
+
+def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:
+    """Return the maintainer scripts of a star's packages, as `package: script`; none of them is ever run."""
+    source = read_source_folder(folder)
+    wanted = deb_sources(source.recipe.sources, str(folder / RECIPE_FILE))
+    return _unrun(_fetched(wanted, source.recipe, workshop))
 
 
 def archive_name(star: Star) -> str:
     """Return the file name of a star's archive."""
-    return f"{star.id}.tar.zst"
+    return f"{file_stem(star.name, str(star.version), star.arch)}.tar.zst"
+
+
+def archive_suffix(file_name: str) -> str:
+    """Return how an archive's name ends: after the stem that all files of a star share.
+
+    >>> archive_suffix("zlib-1.3.1-x86_64.tar.zst")
+    '.tar.zst'
+    """
+    stem = file_name.removesuffix(".tar.zst").removesuffix(".tar.gz")
+    return file_name[len(stem) :]
 
 
 def archive_source(star: Star) -> str:
@@ -164,13 +181,37 @@ def origin_of(record: AptRecord) -> Origin:
     return Origin(ecosystem="deb", name=record.name, version=record.version, digest=record.digest)
 
 
-def _fetched(wanted: Sequence[DebSource], arch: Arch, workshop: Workshop) -> list[FetchedDeb]:
+def _fetched(wanted: Sequence[DebSource], recipe: Recipe, workshop: Workshop) -> list[FetchedDeb]:
     if not wanted:
+        _tell(recipe, str(recipe.version), workshop)
         return []
-    apt = workshop.open_apt(arch)
+    apt = workshop.open_apt(workshop.machine if recipe.arch == ANY_ARCH else recipe.arch, recipe.suite)
     records = [find_package(apt, source) for source in wanted]
+    _tell(recipe, records[0].version if recipe.version is None else str(recipe.version), workshop)
     apt.fetch(records)
     return [FetchedDeb(record=record, package=read_deb(apt.read(record), record.file_name)) for record in records]
+
+
+def _tell(recipe: Recipe, version: str, workshop: Workshop) -> None:
+    if workshop.place:
+        workshop.reporter.item(f"{workshop.place}: {recipe.name} {version}")
+
+
+def _unrun(debs: Iterable[FetchedDeb]) -> tuple[str, ...]:
+    return tuple(f"{deb.record.name}: {script}" for deb in debs for script in deb.package.scripts)
+
+
+def _demand_all_matched(source: SourceFolder, parts: Sequence[Brought]) -> None:
+    """Refuse a recipe whose `[unpack]` names what none of its packages has: the star would lack it in silence."""
+    rows = unmatched(source.recipe.unpack, parts)
+    if rows:
+        packages = ", ".join(part.owner.removeprefix("the package ") for part in parts) or "no package"
+        more = f" (and {len(rows) - 1} more: {'; '.join(rows[1:])})" if rows[1:] else ""
+        raise NoSolution(
+            str(source.recipe.name),
+            f"unpack.{rows[0]} matches nothing in {packages}{more}",
+            hint=f"look what is there with dpkg-deb --contents, and mend [unpack] in {source.path / RECIPE_FILE}",
+        )
 
 
 def _selected(part: Brought, source: SourceFolder) -> Brought:
@@ -206,14 +247,14 @@ def _demand_some(source: SourceFolder, entries: Sequence[Entry], debs: Sequence[
 
 def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -> Star:
     recipe = source.recipe
-    version = recipe.version if recipe.version is not None else _version(debs[0].record)
+    version = recipe.version if recipe.version is not None else DebianVersion.of(debs[0].record.version)
     star = recipe.star(version=version, source="", checksums={}, origins=tuple(origin_of(deb.record) for deb in debs))
     arch = machine if any(deb.record.architecture != "all" for deb in debs) and star.arch == ANY_ARCH else star.arch
     summary = debs[0].record.fields.get("description", "").split("\n")[0] if debs else ""
     return replace(
         star,
         arch=arch,
-        source=archive_source(star),
+        source=archive_source(replace(star, arch=arch)),
         description=star.description or summary,
         license=star.license or joined_licences(licence(deb.package) for deb in debs),
     )
@@ -222,10 +263,3 @@ def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -
 def licence(package: DebPackage) -> str:
     """Return the package's licence, or a reference to its own copyright file where that is elsewhere."""
     return copyright_of(package) or unknown_licence(package.name)
-
-
-def _version(record: AptRecord) -> Version:
-    try:
-        return semver(record.version)
-    except ValueError as error:
-        raise Malformed(record.file_name, str(error)) from error

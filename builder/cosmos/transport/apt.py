@@ -1,4 +1,4 @@
-"""Packages of the archives that the host trusts: their records, and the packages themselves, through apt.
+"""Packages of the archives that the host trusts, or of one suite of Debian: their records, and they, through apt.
 
 apt verifies; we check once more: a package's bytes must have the size and the SHA-256 of its record, also when they
 come from our own folder. Lists are brought up to date at most once a run, when they are older than `FRESH_SECONDS` or
@@ -21,12 +21,13 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
-from cosmos.model.names import Arch
+from cosmos.model.names import Arch, Suite
 from cosmos.model.reporter import Reporter
+from cosmos.model.version import DebianVersion
 from cosmos.process import Stall, find_program, run_program, watch_program
+from cosmos.transport.apt_sources import no_suite
 from cosmos.transport.apt_state import INSTALL_APT, AptState, busy, locked, prepared_state
 from cosmos.tree.deb822 import paragraphs
-from cosmos.tree.debversion import DebVersion
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ _LISTS_BYTES: Final = (
 _BATCH: Final = 200  # packages in one call: the kernel bounds the length of an argument list
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _MAX_WARNINGS: Final = 5
+_PACKAGE: Final = re.compile(r"^Package: (\S+)$", re.MULTILINE)
 _PROVIDER: Final = re.compile(r"(\S+) \S+ \(= ?(\S*)\)")
 
 
@@ -64,7 +66,7 @@ class AptRecord:
         try:
             return cls(
                 name=name,
-                version=DebVersion.parse(fields["version"]).text,
+                version=DebianVersion.of(fields["version"]).text,
                 architecture=fields["architecture"],
                 size_bytes=int(fields["size"]),
                 digest=Digest.from_hex(fields["sha256"]),
@@ -72,6 +74,11 @@ class AptRecord:
             )
         except (KeyError, ValueError) as error:
             raise Malformed(f"apt: {name}", f"its record has no good {error}") from error
+
+    @property
+    def is_essential(self) -> bool:
+        """Whether every Debian system has it, so that no other package needs to say that it depends on it."""
+        return self.fields.get("essential") == "yes"
 
     @property
     def file_name(self) -> str:
@@ -88,15 +95,25 @@ class Apt:
         self._offline = offline
         self._reporter = reporter
         self._is_current = offline
-        for source in state.left_out:
-            reporter.warn(f"apt: a source is left out, because it asks not to be verified or cannot be read: {source}")
+        for warning in state.warnings:
+            reporter.warn(f"apt: {warning}")
 
     @classmethod
     def at(
-        cls, folder: Path, arch: Arch, *, environ: Mapping[str, str], now: float, offline: bool, reporter: Reporter
+        cls,
+        folder: Path,
+        arch: Arch,
+        *,
+        suite: Suite | None = None,
+        named: Path | None = None,
+        environ: Mapping[str, str],
+        now: float,
+        offline: bool,
+        reporter: Reporter,
     ) -> Apt:
         """Return the archives, with a private state in `folder`; raises what `prepared_state` raises."""
-        return cls(prepared_state(folder, arch, environ), now=now, offline=offline, reporter=reporter)
+        state = prepared_state(folder, arch, environ, suite=suite, named=named)
+        return cls(state, now=now, offline=offline, reporter=reporter)
 
     def candidates(self, names: Iterable[str]) -> dict[str, AptRecord]:
         """Return the record of each of `names` that there is: the version that apt would install."""
@@ -125,6 +142,13 @@ class Apt:
         self.ensure_lists()
         names = self._asked("apt-cache", "pkgnames", prefix).split()
         return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
+
+    def essential(self) -> tuple[str, ...]:
+        """Return the names of the packages that every Debian system has (`Essential: yes`), in order of name."""
+        self.ensure_lists()
+        text = self._asked("apt-cache", "dumpavail")  # apt has no index of them; this takes it about a second
+        named = {match[1] for part in _around(text, "\nEssential: yes\n") if (match := _PACKAGE.search(part))}
+        return tuple(sorted(name for name, record in self.candidates(named).items() if record.is_essential))
 
     def providers(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return, for each virtual package of `names`, the packages that provide it, in order of name."""
@@ -188,7 +212,7 @@ class Apt:
 
     def _update(self) -> None:
         self._demand_space()
-        self._reporter.step("apt: bring the lists of packages up to date")
+        self._reporter.step(f"apt: fetch the lists of packages of {self.state.where}")
         deadline = time.monotonic() + _LOCK_SECONDS
         while True:
             said: list[str] = []
@@ -206,13 +230,20 @@ class Apt:
                 raise busy(self.state.lists)
             time.sleep(1)
         problems = [line for line in said if line.startswith(("W: Failed", "E: ", "W: GPG", "W: The repository"))]
-        if not self.state.has_lists:
-            hint = "check the network, then try again"
-            raise WorldFailed("apt", f"no source of packages could be read:\n{last}", hint=hint)
+        self._demand_lists(last)
         for line in problems[:_MAX_WARNINGS]:
             self._reporter.warn(f"apt: {line[3:].strip()}")
         fresh = FRESH_SECONDS if not problems and status == 0 else _RETRY_SECONDS
-        write_durably(self.state.folder / "updated", str(self._now - FRESH_SECONDS + fresh).encode())
+        write_durably(self.state.updated, str(self._now - FRESH_SECONDS + fresh).encode())
+
+    def _demand_lists(self, last: str) -> None:
+        """Raise unless there are lists, and those of the suite that was asked for among them."""
+        suite = self.state.suite
+        if suite is not None and suite not in self.state.code_names():
+            raise no_suite(suite, f"no archive that was asked has a list of its packages:\n{last}")
+        if not self.state.has_lists:
+            hint = "check the network, then try again"
+            raise WorldFailed("apt", f"no source of packages could be read:\n{last}", hint=hint)
 
     def _demand_space(self) -> None:
         free = shutil.disk_usage(self.state.folder).free
@@ -228,7 +259,7 @@ class Apt:
 
     def _updated(self) -> float:
         try:
-            return float((self.state.folder / "updated").read_bytes()[:32])
+            return float(self.state.updated.read_bytes()[:32])
         except (OSError, ValueError):
             return -1.0
 
@@ -241,11 +272,11 @@ class Apt:
 
     def _exact(self, name: str, version: str) -> AptRecord | None:
         try:
-            wanted = DebVersion.parse(version)
+            wanted = DebianVersion.of(version)
         except ValueError as error:
             raise Malformed(name, str(error)) from error
         records = self._records(f"{name}={version}")
-        return next((record for record in records if DebVersion.parse(record.version) == wanted), None)
+        return next((record for record in records if DebianVersion.of(record.version).rank == wanted.rank), None)
 
     def _records(self, *words: str) -> Iterator[AptRecord]:
         try:
@@ -257,17 +288,17 @@ class Apt:
                 yield AptRecord.of(fields)
 
     def _missing(self, name: str, version: str | None) -> AptRecord:
-        have = sorted({DebVersion.parse(record.version) for record in self._records("--all-versions", name)})
+        have = sorted({DebianVersion.of(record.version) for record in self._records("--all-versions", name)})
         if have and version is not None:
             versions = ", ".join(one.text for one in have)
-            raise NoSolution(name, f"version {version} was asked for, the host's sources have {versions}")
+            raise NoSolution(name, f"version {version} was asked for; in {self.state.where} there is {versions}")
         hint = (
             "without --offline the lists are fetched again"
             if self._offline
             else "is it a name of Debian's? see apt-cache search"
         )
         raise NoSolution(
-            name, f"no package of that name for {self.state.architecture} in the host's sources", hint=hint
+            name, f"no package of that name for {self.state.architecture} in {self.state.where}", hint=hint
         )
 
     def _download(self, batch: Sequence[AptRecord], all_lacking: Sequence[AptRecord]) -> None:
@@ -337,6 +368,15 @@ def _sizes(folder: Path) -> dict[str, int]:
         with contextlib.suppress(OSError):
             sizes[str(file)] = file.lstat().st_size
     return sizes
+
+
+def _around(text: str, line: str) -> Iterator[str]:
+    """Yield each paragraph of `text` that holds `line`."""
+    at = text.find(line)
+    while at >= 0:
+        begin, end = text.rfind("\n\n", 0, at), text.find("\n\n", at)
+        yield text[begin + 2 if begin >= 0 else 0 : end if end >= 0 else len(text)]
+        at = text.find(line, at + 1)
 
 
 def _batches(things: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -1,7 +1,7 @@
 """A private folder of apt's: its own lists, caches and settings, so that an ordinary user can ask the host's archives.
 
     FOLDER/apt.conf            the only settings that apt reads (APT_CONFIG, with the host's apt.conf.d left out)
-    FOLDER/sources.list.d/     copies of the host's sources, without those that ask not to be verified
+    FOLDER/sources.list.d/     copies of the host's sources (or those of one suite), without those not to be verified
     FOLDER/lists/              the archives' signed indexes
     FOLDER/cache/              what apt makes of them
     FOLDER/debs/SHA256.deb     packages that were fetched and checked
@@ -11,6 +11,9 @@ Taken from the host: its sources, the keys that it trusts, how it reaches its ar
 whether it judges the age of an index). Not taken: hooks, pins, the default release, what is installed. apt verifies
 each archive's signature over its index and, through it, the SHA-256 of each package; what asks to go round that
 (`[trusted=yes]`, `Allow-Insecure: yes`) is left out.
+
+Where one suite is asked for, the sources are made from the host's (transport.apt_sources), in a folder of the suite's
+own. An operator may name a file of sources instead of the host's; it is taken as it is.
 """
 
 from __future__ import annotations
@@ -19,15 +22,16 @@ import contextlib
 import fcntl
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
 
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed, WorldFailed
-from cosmos.model.names import Arch
+from cosmos.model.names import Arch, Suite
 from cosmos.process import find_program, run_program
+from cosmos.transport.apt_sources import debian_keyring, host_sources, suite_sources
 
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "x86_64": "amd64",
@@ -55,8 +59,13 @@ _UNVERIFIED: Final = re.compile(
     r"\b(?:trusted|allow-insecure|allow-weak|allow-downgrade-to-insecure)\s*[:=]\s*(?:yes|true|on|1|with)\b",
     re.IGNORECASE,
 )
+_CODE_NAME: Final = re.compile(r"^Codename: (\S+)$", re.MULTILINE)
 _PROXIES: Final = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CONFIG_SECONDS: Final = 30
+_UPDATED: Final = "updated"
+_APT_READS: Final = re.compile(r"[A-Za-z0-9_.-]+\.(?:list|sources)")  # other names are passed over: sources.list(5)
+_FORMS: Final = (".list", ".sources")
+_LEFT_OUT: Final = "a source is left out, because it asks not to be verified or cannot be read"
 _SILENT_SECONDS: Final = 30  # that apt waits for an archive which says nothing; less than ours for apt itself
 LOCK_SECONDS: Final = 600  # as long as another may well need to bring the lists up to date
 _LOCK_LOOKS_SECONDS: Final = 0.2
@@ -65,12 +74,26 @@ INSTALL_APT: Final = "this needs Debian's apt: run it on Debian, Ubuntu or in a 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AptState:
-    """A private folder that is ready. `left_out` names the sources that ask not to be verified."""
+    """A private folder that is ready. `warnings` name the sources that are left out, and what they lack.
+
+    Without a `suite`, packages come from whatever the host's sources name.
+    """
 
     folder: Path
     architecture: str
+    suite: Suite | None
     environment: Mapping[str, str]
-    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """What people read of where packages are looked for."""
+        return "the host's sources" if self.suite is None else f"Debian {self.suite}"
+
+    @property
+    def updated(self) -> Path:
+        """The file that says when the lists were last brought up to date."""
+        return self.folder / _UPDATED
 
     @property
     def lists(self) -> Path:
@@ -87,16 +110,24 @@ class AptState:
         """Whether any index of packages is there."""
         return any(self.lists.glob("*_Packages*"))
 
+    def code_names(self) -> frozenset[str]:
+        """Return the code names that the archives' signed indexes give themselves."""
+        texts = (file.read_text("utf-8", "replace") for file in self.lists.glob("*Release") if file.is_file())
+        return frozenset(match[1] for text in texts if (match := _CODE_NAME.search(text)))
 
-def prepared_state(folder: Path, arch: Arch, environ: Mapping[str, str]) -> AptState:
-    """Make or renew the private folder for `arch` and return it; of `environ`, PATH, proxies and APT_CONFIG are used.
 
-    Raises `WorldFailed` where the host has no apt, `Malformed` for an architecture that Debian has no name for.
+def prepared_state(
+    folder: Path, arch: Arch, environ: Mapping[str, str], *, suite: Suite | None = None, named: Path | None = None
+) -> AptState:
+    """Make or renew the private folder for `arch` and `suite` and return it; `named` is the operator's file of sources.
+
+    Of `environ`, PATH, proxies and APT_CONFIG are used. Raises `WorldFailed` where the host has no apt or cannot give
+    the suite, `Malformed` for an architecture that Debian has no name for.
     """
     architecture = ARCHITECTURES.get(arch)
     if architecture in (None, "all"):
         raise Malformed(str(arch), "Debian has no packages for this architecture")
-    folder = folder.absolute() / str(architecture)
+    folder = folder.absolute() / (f"{architecture}-{suite}" if suite else str(architecture))
     if any(char in str(folder) for char in '"\n;\\'):
         raise Malformed(str(folder), "apt cannot work in a folder with quotes, semicolons or line ends in its name")
     plain = {"PATH": environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"}
@@ -109,14 +140,19 @@ def prepared_state(folder: Path, arch: Arch, environ: Mapping[str, str]) -> AptS
     for name in ("lists/partial", "cache/archives/partial", "sources.list.d", "debs", "none"):
         make_folder(folder / name)
     with locked(folder, "alone"):
-        left_out = _copy_sources(places, folder / "sources.list.d")
+        files, warnings = _read_sources([named] if named is not None else _source_files(places))
+        if suite is not None and named is None:
+            files, warnings = _of_suite(files, suite)
+        if _replace_sources(folder / "sources.list.d", files):
+            (folder / _UPDATED).unlink(missing_ok=True)
         _made_the_same(folder / "apt.conf", settings.encode())
         _made_the_same(folder / "status", b"")
     return AptState(
         folder=folder,
         architecture=str(architecture),
+        suite=suite,
         environment={**plain, "APT_CONFIG": str(folder / "apt.conf")},
-        left_out=left_out,
+        warnings=warnings,
     )
 
 
@@ -168,38 +204,59 @@ def _taken(stream: IO[bytes], how: int) -> bool:
     return True
 
 
-def _copy_sources(places: Mapping[str, str], wanted: Path) -> tuple[str, ...]:
-    """Copy the host's sources into `wanted`; return what was left out of them."""
-    left_out: list[str] = []
-    copies: dict[str, bytes] = {}
-    for file in _source_files(places):
+def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the verified sources by file name, and what was left out, in words; raises `WorldFailed` for none."""
+    found: dict[str, str] = {}
+    warnings: list[str] = []
+    for file in files:
         try:
             text = file.read_text("utf-8", "replace")
         except OSError as error:
-            left_out.append(f"{file.name}: {(error.strerror or str(error)).lower()}")
+            warnings.append(f"{_LEFT_OUT}: {file.name}: {(error.strerror or str(error)).lower()}")
             continue
-        kept, unverified = verified_sources(text, file.name)
-        copies[file.name] = kept.encode()
-        left_out += unverified
-    if not copies:
-        raise WorldFailed("apt", "the host has no sources of packages", hint="add one to /etc/apt/sources.list.d")
-    for stale in wanted.iterdir():
-        if stale.name not in copies:
-            stale.unlink()
-    for name, data in copies.items():
-        _made_the_same(wanted / name, data)
-    return tuple(left_out)
+        name = (
+            file.name
+            if _APT_READS.fullmatch(file.name)
+            else f"named{'.sources' if file.suffix == '.sources' else '.list'}"
+        )
+        found[name], unverified = verified_sources(text, name)
+        warnings += [f"{_LEFT_OUT}: {one}" for one in unverified]
+    if not found:
+        reason = f":\n{warnings[0]}" if warnings else ""
+        raise WorldFailed(
+            "apt", f"the host has no sources of packages{reason}", hint="add one to /etc/apt/sources.list.d"
+        )
+    return found, tuple(warnings)
 
 
-def _made_the_same(file: Path, data: bytes) -> None:
-    """Write `file` unless it holds `data` already: others may be reading it."""
-    if not (file.is_file() and file.read_bytes() == data):
-        write_durably(file, data)
+def _of_suite(files: Mapping[str, str], suite: Suite) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the sources of one suite as the host's can give it; nothing else that the host has is asked."""
+    entries = (entry for name, text in files.items() for entry in host_sources(text, name))
+    made = suite_sources(entries, suite, debian_keyring(suite))
+    lacking = f"the host takes no security updates: packages of {suite} come without {suite}-security"
+    return {f"{suite}.sources": made.text}, () if made.has_security else (lacking,)
+
+
+def _replace_sources(folder: Path, files: Mapping[str, str]) -> bool:
+    """Make `folder` hold just these files; return whether it held others."""
+    stale = [file for file in folder.iterdir() if file.name not in files]
+    for file in stale:
+        file.unlink()
+    written = [name for name, text in files.items() if _made_the_same(folder / name, text.encode())]
+    return bool(stale or written)
+
+
+def _made_the_same(file: Path, data: bytes) -> bool:
+    """Write `file` unless it holds `data` already, as others may be reading it; return whether it was written."""
+    if file.is_file() and file.read_bytes() == data:
+        return False
+    write_durably(file, data)
+    return True
 
 
 def _source_files(places: Mapping[str, str]) -> list[Path]:
     single, parts = Path(places["SOURCELIST"]), Path(places["SOURCEPARTS"])
-    files = sorted(file for file in parts.iterdir() if file.suffix in (".list", ".sources")) if parts.is_dir() else []
+    files = sorted(file for file in parts.iterdir() if file.suffix in _FORMS) if parts.is_dir() else []
     return ([single] if single.is_file() else []) + files
 
 

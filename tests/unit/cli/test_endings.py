@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -92,6 +93,51 @@ def test_a_pipe_whose_reader_has_gone_is_no_bug_of_ours(text: str, words: tuple[
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+CAT = """
+import sys, click
+from cosmos.cli.terminal import emit, run, say
+@click.command()
+@click.argument("way")
+def cat(way: str) -> None:
+    text = "x" * 200000
+    {"bytes": lambda: sys.stdout.buffer.write(text.encode()), "json": lambda: emit({"x": text}),
+     "line": lambda: say(text)}[way]()
+run(cat, "cosmos")
+"""
+
+
+@pytest.mark.parametrize("way", ["bytes", "json", "line"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_answer_that_is_cut_off_is_never_exit_0(way: str, unbuffered: str, tmp_path: Path) -> None:
+    """The kernel takes 100 KiB and no more, as a disk does that fills up in the middle of one write."""
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    with (tmp_path / "out").open("wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", CAT, way],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            preexec_fn=small,
+            timeout=60,
+        )
+    assert (done.returncode, (tmp_path / "out").stat().st_size) == (5, 100 << 10), done.stderr.decode()
+
+
+@pytest.mark.parametrize("way", ["bytes", "json", "line"])
+def test_without_a_buffer_an_answer_is_whole(way: str, tmp_path: Path) -> None:
+    answers = []
+    for unbuffered in ("", "1"):
+        environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run([sys.executable, "-c", CAT, way], capture_output=True, env=environ, timeout=60)
+        answers.append((done.returncode, done.stdout))
+    assert answers[0] == answers[1]
+    assert (answers[0][0], len(answers[0][1]) >= 200000) == (0, True)
 
 
 def test_an_error_that_nobody_reads_is_a_cut_pipe_too() -> None:

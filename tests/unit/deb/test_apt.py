@@ -41,6 +41,10 @@ def archive(tmp_path: Path) -> LocalArchive:
         "hello_1.0-1_amd64.deb": deb("hello", provides="greeting"),
         "hello_2.0-1_amd64.deb": deb("hello", "2.0-1"),
         "linux-5-cloud_5.9-1_amd64.deb": deb("linux-5-cloud", "5.9-1"),
+        "linux-5-cloud_5.8-1_amd64.deb": deb("linux-5-cloud", "5.8-1"),
+        "linux-cloud_9_amd64.deb": deb(
+            "linux-cloud", "9", depends="linux-5-cloud (= 5.8-1), linux-10-cloud-dbg, hello"
+        ),
         "linux-10-cloud_5.10-1_amd64.deb": deb("linux-10-cloud", "5.10-1"),
         "linux-10-cloud-dbg_6.0-1_amd64.deb": deb("linux-10-cloud-dbg", "6.0-1"),
     }
@@ -73,18 +77,35 @@ def test_an_exact_version_is_found(opened: Opener) -> None:
     assert find_package(opened(), DebSource.parse("deb:hello=1.0-1")).version == "1.0-1"
 
 
-def test_a_glob_takes_the_package_with_the_newest_version(opened: Opener) -> None:
-    assert find_package(opened(), DebSource.parse("deb:linux-*-cloud")).name == "linux-10-cloud"
+def test_a_glob_takes_the_one_package_of_such_a_name(opened: Opener) -> None:
+    assert find_package(opened(), DebSource.parse("deb:linux-*-dbg")).name == "linux-10-cloud-dbg"
+
+
+def test_a_glob_that_matches_two_kernels_is_refused_and_both_are_named(opened: Opener) -> None:
+    with pytest.raises(NoSolution, match=r"2 packages have such a name: linux-10-cloud, linux-5-cloud") as caught:
+        find_package(opened(), DebSource.parse("deb:linux-*-cloud"))
+    assert caught.value.hint == (
+        'name one of them, or the package that depends on the one you mean: "deb:PACKAGE -> linux-*-cloud"'
+    )
+
+
+def test_the_package_before_the_arrow_says_which_of_two_kernels_is_meant_and_at_which_version(opened: Opener) -> None:
+    found = find_package(opened(), DebSource.parse("deb:linux-cloud -> linux-*-cloud"))
+    assert (found.name, found.version) == ("linux-5-cloud", "5.8-1")
+    with pytest.raises(NoSolution, match=r"linux-cloud 9 depends on no package of such a name: hello, linux-10-"):
+        find_package(opened(), DebSource.parse("deb:linux-cloud -> nothing-*"))
+    with pytest.raises(NoSolution, match=r"2 packages have such a name: linux-10-cloud-dbg, linux-5-cloud"):
+        find_package(opened(), DebSource.parse("deb:linux-cloud -> linux-*"))
 
 
 def test_what_is_not_there_is_said_with_what_is(opened: Opener) -> None:
     with pytest.raises(
-        NoSolution, match=r"hello: version 3\.0-1 was asked for, the host's sources have 1\.0-1, 2\.0-1"
+        NoSolution, match=r"hello: version 3\.0-1 was asked for; in the host's sources there is 1\.0-1, 2\.0-1"
     ):
         opened().record("hello", "3.0-1")
     with pytest.raises(NoSolution, match="helo: no package of that name for amd64"):
         opened().record("helo")
-    with pytest.raises(NoSolution, match=r"deb:x-[*]: no package of such a name"):
+    with pytest.raises(NoSolution, match=r"deb:x-[*]: no package has such a name"):
         find_package(opened(), DebSource.parse("deb:x-*"))
 
 
@@ -327,5 +348,5 @@ def test_apt_that_is_stuck_is_ended(
 
 
 def test_a_version_that_is_not_there_is_said_with_those_that_are(opened: Opener) -> None:
-    with pytest.raises(NoSolution, match=r"version 9\.9 was asked for, the host's sources have 1\.0-1, 2\.0-1"):
+    with pytest.raises(NoSolution, match=r"version 9\.9 was asked for; in the host's sources there is 1\.0-1, 2\.0-1"):
         opened().record("hello", "9.9")

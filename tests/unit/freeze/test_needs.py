@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import sys
@@ -40,6 +41,7 @@ def exact_venv(freeze: None) -> ModuleType:
 
 DEBIAN = {
     "version": (3, 11),
+    "machine": "x86_64",
     "has_venv": True,
     "shared_library": "libpython3.11.so.1.0",
     "has_shared_library": True,
@@ -50,34 +52,69 @@ DEBIAN = {
 
 def refusal(needs: ModuleType, **differs: object) -> tuple[str, str]:
     with pytest.raises(needs.BuildError) as caught:
-        needs.refuse_what_cannot_build(needs.Builder(**(DEBIAN | differs)))
+        needs.refuse_what_cannot_be_frozen(needs.Builder(**(DEBIAN | differs)))
     return str(caught.value), caught.value.hint
 
 
-def test_a_builder_with_everything_may_build(needs: ModuleType) -> None:
-    needs.refuse_what_cannot_build(needs.Builder(**DEBIAN))
+def test_a_python_with_everything_may_be_frozen(needs: ModuleType) -> None:
+    needs.refuse_what_cannot_be_frozen(needs.Builder(**DEBIAN))
 
 
 def test_debians_python_without_venv_names_the_package(needs: ModuleType) -> None:
     assert refusal(needs, has_venv=False)[1] == "apt-get install python3.11-venv"
 
 
-def test_debians_python_without_its_shared_library_names_the_package_that_cannot_be_fetched(
-    needs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_debians_python_without_its_shared_library_names_the_package(needs: ModuleType) -> None:
+    assert refusal(needs, has_shared_library=False) == (
+        "this Python has no shared library",
+        "apt-get install libpython3.11",
+    )
+
+
+def test_the_binary_is_made_with_the_python_of_the_suite_that_its_c_library_comes_from(
+    needs: ModuleType, repo: Path, tmp_path: Path
 ) -> None:
-    import debian_python
+    import interpreters
     from places import Places
 
-    def no_network(*_command: object, **_settings: object) -> None:
-        raise needs.BuildError("apt-get: exit 100")
+    assert interpreters.suite(Places(root=repo, build=tmp_path)) == "bookworm"
+    (tmp_path / "stars/glibc-runtime").mkdir(parents=True)
+    (tmp_path / "stars/glibc-runtime/star.toml").write_text('suite = "trixie"\n')
+    assert interpreters.suite(Places(root=tmp_path, build=tmp_path)) == "trixie"
 
-    builder = needs.Builder(**(DEBIAN | {"has_shared_library": False}))
-    needs.refuse_what_cannot_build(builder)
-    monkeypatch.setattr(debian_python, "run", no_network)
-    (tmp_path / "binary").mkdir()
-    with pytest.raises(needs.BuildError, match=r"libpython3\.11 is not to be had") as caught:
-        debian_python.folder_of_libraries(builder, Places(root=tmp_path, build=tmp_path))
-    assert caught.value.hint == "apt-get update && apt-get install libpython3.11"
+
+def test_packages_that_hold_no_python_are_refused(needs: ModuleType, tmp_path: Path) -> None:
+    import interpreters
+    from places import Places
+
+    (tmp_path / "debs").mkdir()
+    with pytest.raises(needs.BuildError, match=r"lacks some of python3\.11-minimal, "):
+        interpreters.of_suite(Places(root=tmp_path, build=tmp_path), tmp_path / "debs")
+
+
+def test_without_the_program_that_fetches_packages_it_says_how_to_get_it(needs: ModuleType, tmp_path: Path) -> None:
+    import interpreters
+    from places import Places
+
+    with pytest.raises(needs.BuildError, match="stellar: not found") as caught:
+        interpreters.of_suite(Places(root=tmp_path, build=tmp_path), None)
+    assert caught.value.hint == "make .venv/run.stamp"
+
+
+def test_a_library_of_the_machine_that_builds_is_refused(
+    build_binary: ModuleType, tmp_path: Path, needs: ModuleType
+) -> None:
+    from places import Places
+
+    places = Places(root=tmp_path, build=tmp_path)
+    listed = places.work / "work/cosmos/libraries.json"
+    listed.parent.mkdir(parents=True)
+    own = str(places.work / "python/usr/lib/libssl.so.3")
+    listed.write_text(json.dumps({own: "00"}))
+    build_binary.refuse_libraries_of_the_host(places)
+    listed.write_text(json.dumps({own: "00", "/usr/lib/libffi.so.8": "00"}))
+    with pytest.raises(needs.BuildError, match=r"holds libraries of this machine: /usr/lib/libffi\.so\.8$"):
+        build_binary.refuse_libraries_of_the_host(places)
 
 
 def test_a_python_built_without_shared_library_says_how_to_get_one(needs: ModuleType) -> None:
@@ -101,6 +138,7 @@ def test_a_module_of_ours_that_imports_what_is_left_out_is_refused(build_binary:
     for line in (
         "excluded module named sqlite3 - imported by cosmos.store.blobs (top-level)",
         "missing module named 'six.moves' - imported by click.core (optional), cosmos.digest (delayed)",
+        "missing module named 'collections.abd' - imported by cosmos.digest (top-level)",
         "excluded module named bz2 - imported by shutil (optional), /somewhere/freeze/entry.py (delayed)",
     ):
         with pytest.raises(build_binary.BuildError, match="is not in the binary"):
@@ -112,6 +150,12 @@ def test_what_others_import_if_it_is_there_may_be_left_out(build_binary: ModuleT
         "excluded module named ctypes - imported by click._winconsole (top-level)\n"
         "missing module named _typeshed - imported by cosmos.tables (conditional)\n"
         "missing module named cosmos_like - imported by cosmology.core (top-level)\n"
+    )
+
+
+def test_a_module_that_its_package_makes_when_it_is_loaded_is_not_missed(build_binary: ModuleType) -> None:
+    build_binary.refuse_missing_modules(
+        "missing module named 'os.path' - imported by cosmos.nova.zygote (top-level), traceback (top-level)\n"
     )
 
 

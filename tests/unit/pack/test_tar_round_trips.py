@@ -20,11 +20,10 @@ from cosmos.pack.cpio import cpio_pieces
 from cosmos.pack.image_file import ImageReader, image_pieces
 from cosmos.pack.layer import PackedLayer, members_in_order, pack_layer
 from cosmos.pack.tar import TAR_END, member_header, tar_members
-from cosmos.pack.treenames import folded_name
 from cosmos.pack.untar import read_tar
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath, climbs_out, has_bidi
+from cosmos.treepath import TreePath, climbs_out, composed, has_bidi
 
 SEPARATORS = (b"", b".", b"..")
 
@@ -55,7 +54,7 @@ def trees(draw: st.DrawFn) -> list[Entry]:
     for _ in range(draw(st.integers(0, 9))):
         parent, name = draw(st.sampled_from(folders)), draw(names)
         path = parent + b"/" + name if parent else name
-        if folded_name(path, "refuse") in folded:
+        if composed(path) in folded:
             continue
         kind = draw(st.sampled_from(["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]))
         entry = Entry(
@@ -81,7 +80,7 @@ def trees(draw: st.DrawFn) -> list[Entry]:
         if kind == "dir":
             folders.append(path)
         entries[path] = entry
-        folded.add(folded_name(path, "refuse"))
+        folded.add(composed(path))
     return list(entries.values())
 
 

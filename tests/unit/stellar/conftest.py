@@ -35,7 +35,7 @@ def reporter() -> Remembering:
 @pytest.fixture
 def workshop(archive: FakeArchive, reporter: Remembering) -> Workshop:
     return Workshop(
-        open_apt=lambda _arch: archive,
+        open_apt=lambda _arch, _suite: archive,
         machine=Arch("x86_64"),
         programs=lambda epoch: HostPrograms(epoch=epoch, reporter=reporter),
         level=3,

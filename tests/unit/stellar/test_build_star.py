@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +65,7 @@ def test_a_package_gives_version_architecture_description_and_licence(
     built = build_star(make_folder(OF_DEB), workshop)
     star = built.manifest
     assert (str(star.version), star.arch, star.description, star.license) == (
-        "2.10.0+e1.DEB.3.b.1",
+        "1:2.10-3+b1",
         "x86_64",
         "says hello",
         "MIT",
@@ -105,14 +106,60 @@ def test_only_and_exclude_choose_and_folders_keep_their_modes(
     }
 
 
-def test_a_glob_that_takes_nothing_is_a_warning_and_taking_nothing_at_all_an_error(
-    make_folder: Make, workshop: Workshop, archive: FakeArchive, reporter: Remembering
+@pytest.mark.parametrize(
+    ("unpack", "said"),
+    [
+        ('only = ["usr/bin", "usr/lib"]', "only: usr/lib"),
+        ('exclude = ["usr/share/doc/**"]', "exclude: usr/share/doc/**"),
+        ('rename = { "bin/hello" = "usr/bin/hello" }', "rename: bin/hello"),
+    ],
+)
+def test_what_a_recipe_s_unpack_does_not_match_is_refused_and_no_star_is_made(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive, unpack: str, said: str
 ) -> None:
     archive.add("hello")
-    build_star(make_folder(OF_DEB + '[unpack]\nonly = ["usr/bin", "usr/lib"]\n'), workshop)
-    assert reporter.warnings == ["hello: unpack.only: usr/lib matches nothing in deb:hello"]
+    with pytest.raises(NoSolution, match=rf"^hello: unpack\.{re.escape(said)} matches nothing in hello$"):
+        build_star(make_folder(f"{OF_DEB}[unpack]\n{unpack}\n"), workshop)
+
+
+def test_all_that_matches_nothing_is_told_at_once(make_folder: Make, workshop: Workshop, archive: FakeArchive) -> None:
+    archive.add("hello")
+    unpack = '[unpack]\nonly = ["usr/bin", "lib/a"]\nexclude = ["lib/b", "lib/c"]\n'
+    with pytest.raises(NoSolution, match=r"only: lib/a matches .* \(and 2 more: exclude: lib/b; exclude: lib/c\)"):
+        build_star(make_folder(OF_DEB + unpack), workshop)
+
+
+def test_a_star_with_nothing_kept_of_its_packages_is_refused(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    archive.add("hello")
     with pytest.raises(NoSolution, match="hello: nothing of its packages is kept"):
-        build_star(make_folder(OF_DEB + '[unpack]\nonly = ["usr/lib"]\n'), workshop)
+        build_star(make_folder(OF_DEB + '[unpack]\nexclude = ["usr"]\n'), workshop)
+
+
+def test_packages_come_from_the_suite_that_the_recipe_names(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive
+) -> None:
+    archive.add("hello")
+    asked: list[tuple[str, str | None]] = []
+
+    def open_apt(arch: str, suite: str | None) -> FakeArchive:
+        asked.append((arch, suite))
+        return archive
+
+    noting = replace(workshop, open_apt=open_apt)
+    build_star(make_folder(OF_DEB + 'suite = "bookworm"\n'), noting)
+    build_star(make_folder(OF_DEB), noting)
+    assert asked == [("x86_64", "bookworm"), ("x86_64", None)]
+
+
+def test_what_is_being_built_is_said_as_debian_writes_it(
+    make_folder: Make, workshop: Workshop, archive: FakeArchive, reporter: Remembering
+) -> None:
+    archive.add("hello", version="1:2.10-3+b1")
+    build_star(make_folder(OF_DEB), replace(workshop, place="star 7 of 25"))
+    build_star(make_folder(HELLO, name="own"), replace(workshop, place="star 8 of 25"))
+    assert reporter.items == ["star 7 of 25: hello 1:2.10-3+b1", "star 8 of 25: hello 1.0.0"]
 
 
 def test_rename_moves_a_path_and_all_below_it(make_folder: Make, workshop: Workshop, archive: FakeArchive) -> None:
@@ -261,11 +308,18 @@ def test_owners_and_modes_of_a_package_survive_a_build_that_runs_a_program(
     ("recipe", "files", "said"),
     [
         (HELLO + 'source = "http://example.org/x"\n', {}, r"source\[0\]: want deb:NAME"),
-        (HELLO + 'source = "deb:UPPER"\n', {}, r"source\[0\]: want deb:NAME or deb:NAME=VERSION"),
+        (HELLO + 'source = "deb:UPPER"\n', {}, r"source\[0\]: want deb:NAME, deb:NAME=VERSION or deb:PACKAGE -> NAME"),
         (HELLO + '[unpack]\nonly = [""]\n', {}, r"unpack\.only\[0\]: want a glob"),
         (HELLO + '[unpack]\nrename = { "a" = "../b" }\n', {}, r"unpack\.rename: '\.\./b'"),
         (HELLO + 'install_script = "install.lua"\n', {}, "install.lua: is not there"),
         (HELLO + 'type = "nebula"\n', {"files/x": ""}, "is a nebula, which holds dependencies only"),
+        (HELLO + 'suite = "bookworm"\n', {}, "suite: belongs to packages, but source names no deb:"),
+        (
+            OF_DEB + 'suite = "stable"\n',
+            {},
+            "suite: want the code name of a release of Debian, such as bookworm, got 'st",
+        ),
+        (OF_DEB + 'suite = "bookworm-backports"\n', {}, "suite: want the code name"),
         (HELLO + "colour = 1\n", {}, "colour: unknown key"),
         ('name = "hello"\n', {}, "version: missing"),
     ],

@@ -1,0 +1,132 @@
+"""The Python that the binary is frozen with: the one of the suite that the stars come from, or the running one.
+
+The binary runs on the C library of the star glibc-runtime. A Python of a newer Debian wants a newer one, and would not
+start there; a newer host must not change an image anyway. So Python, the libraries that it loads and the binutils that
+strip them are the packages of the suite that stars/glibc-runtime names, fetched as a star's packages are, and unpacked
+into build/binary/python.
+Where there is no apt-get, or with --this-python, the running Python is used, and the system's libraries.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from needs import Builder, libpython
+from places import SYSTEM_PATH, BuildError, Places, plain_environment, run, say, sha256
+
+VERSION = "3.11"  # the suite's own
+PACKAGES = (
+    f"python{VERSION}-minimal",
+    f"libpython{VERSION}-minimal",
+    f"libpython{VERSION}-stdlib",
+    f"libpython{VERSION}",  # the shared library that a frozen program starts with
+    "python3-pip-whl",
+    # what those and their modules load, but for the C library
+    "libbz2-1.0",
+    "libexpat1",
+    "libffi8",
+    "liblzma5",
+    "libssl3",
+    "zlib1g",
+    # strip, objcopy and objdump
+    "binutils",
+    "binutils-common",
+    f"binutils-{platform.machine().replace('_', '-')}-linux-gnu",
+    "libbinutils",
+    "libctf-nobfd0",
+    "libctf0",
+    "libjansson4",
+    "libzstd1",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interpreter:
+    """A Python that can be frozen. `identity` names it, `libraries` are the folders of what it loads.
+
+    `pip` is the pip to install with, a folder inside a wheel; None where virtual environments bring their own. `path`
+    is the PATH to run it with.
+    `is_host_s` says whether libraries of the system may go into the binary.
+    """
+
+    program: Path
+    identity: Mapping[str, str]
+    libraries: tuple[Path, ...]
+    path: str
+    pip: Path | None
+    is_host_s: bool
+
+    def environment(self, places: Places) -> dict[str, str]:
+        """Return what it, and a virtual environment of it, is to be run with."""
+        libraries = ":".join(map(str, self.libraries))
+        return plain_environment(places) | {"PATH": self.path, "LD_LIBRARY_PATH": libraries}
+
+
+def running() -> Interpreter:
+    """Return the running Python; raises `BuildError` that says what it lacks."""
+    return Interpreter(
+        program=Path(sys.executable),
+        identity={"python": sys.version, "base": sys.base_prefix},
+        libraries=(libpython().parent,),
+        path=SYSTEM_PATH,
+        pip=None,
+        is_host_s=True,
+    )
+
+
+def of_suite(places: Places, debs: Path | None) -> Interpreter:
+    """Return the suite's Python, fetched (or taken from the folder `debs`) and unpacked; raises `BuildError`."""
+    folder = debs or _fetched(places)
+    root = places.work / "python"
+    packages = sorted(folder.glob("*.deb"))
+    identity = {package.name: sha256(package) for package in packages}
+    shutil.rmtree(root, ignore_errors=True)
+    log = places.work / "unpack.log"
+    for package in packages:
+        run(["dpkg-deb", "--extract", str(package), str(root)], environment=plain_environment(places), log=log)
+    program = root / f"usr/bin/python{VERSION}"
+    wheels = sorted(root.glob("usr/share/python-wheels/pip-*.whl"))
+    if not program.is_file() or not wheels:
+        raise BuildError(f"{folder}: lacks some of {', '.join(PACKAGES)}")
+    libraries = {path.parent for path in root.rglob("*.so*") if "python" not in path.parent.name and path.is_file()}
+    return Interpreter(
+        program=program,
+        identity=identity,
+        libraries=tuple(sorted(path for path in libraries if path.name.endswith("-linux-gnu"))),
+        path=f"{root / 'usr/bin'}:{SYSTEM_PATH}",
+        pip=wheels[-1] / "pip",
+        is_host_s=False,
+    )
+
+
+def suite(places: Places) -> str:
+    """Return the suite of the C library that the binary will run on."""
+    recipe = places.root / "stars" / "glibc-runtime" / "star.toml"
+    return str(tomllib.loads(recipe.read_text())["suite"])
+
+
+def has_apt(builder: Builder) -> bool:
+    """Say whether packages can be fetched and unpacked here."""
+    return builder.machine in ("x86_64", "aarch64") and all(map(shutil.which, ("apt-get", "dpkg-deb")))
+
+
+def _fetched(places: Places) -> Path:
+    """Fetch the packages, checked, and return the folder that they lie in."""
+    folder, stellar = places.work / "debs", places.root / ".venv" / "bin" / "stellar"
+    if not stellar.is_file():
+        raise BuildError(f"{stellar}: not found, and it fetches the suite's Python", "make .venv/run.stamp")
+    say(f"fetching Python {VERSION} of Debian {suite(places)}")
+    shutil.rmtree(folder, ignore_errors=True)
+    where = ["--out", str(folder), "--home", str(places.root / ".cosmos"), *places.apt_options]
+    command = [str(stellar), "fetch", *PACKAGES, "--suite", suite(places), *where]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        raise BuildError(f"the packages of Python {VERSION} are not to be had: exit {done.returncode}")
+    return folder
