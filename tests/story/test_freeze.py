@@ -488,7 +488,7 @@ def served(site: Site) -> Iterator[str]:
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(site.folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
+        for _ in range(4000):
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
