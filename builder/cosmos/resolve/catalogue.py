@@ -120,6 +120,7 @@ class Remembering:
         self._providers: dict[StarName, Sequence[Candidate]] = {}
         self.names = library.names
         self.versions = library.versions
+        self.claims = library.claims
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the stars that provide `name`."""

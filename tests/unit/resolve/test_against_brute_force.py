@@ -1,6 +1,4 @@
-"""Random libraries: what is chosen is what the rule says, star by star, and there is a solution just where there is one.
-
-"""
+"""Random libraries: what is chosen is what the rule says, star by star, and only where nothing can be chosen is there none."""
 
 from __future__ import annotations
 
