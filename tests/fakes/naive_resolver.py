@@ -122,9 +122,9 @@ def mask(stars: Iterable[Star]) -> int:
 def meant(conflict: Demand, star: Star) -> bool:
     """Whether a conflict means a star or what it provides; a pre-release is a version like any other."""
     versions = [star.version] if star.name == conflict.name else []
-    parts = conflict.constraint.comparators
+    limit = conflict.constraint
     return any(
-        not parts if version is None else all(part.allows(version) for part in parts)
+        limit.is_any if version is None else limit.covers(version)
         for version in (*versions, *star.facts.provides.get(conflict.name, ()))
     )
 

@@ -1,4 +1,4 @@
-"""Random libraries: what is chosen is what the rule says, star by star, and only where nothing can be chosen is there none."""
+"""Random libraries: what is chosen is what the rule says, star by star; nothing only where nothing can be chosen."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos.errors import NoSolution
+from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, StarName
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Galaxies, Library
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from fakes.libraries import Shelf, facts
