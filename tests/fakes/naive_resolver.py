@@ -175,18 +175,19 @@ def by_the_rule(case: RandomCase) -> dict[str, tuple[set[str], set[str]]] | None
 
 
 def _rows(naive: Naive, chosen: list[Star]) -> dict[str, tuple[set[str], set[str]]]:
-    def first(answers: list[Star], name: str) -> Star | None:
+    def first(answers: list[Star], demand: Demand) -> Star | None:
         """The star of that name if its version will do, else the first provider by name."""
         there = [star for star in answers if star in chosen]
-        return min(there, key=lambda star: (star.name != name, star.name), default=None)
+        named = [star for star in there if star.name == demand.name and demand.constraint.allows(star.version)]
+        return min(named or there, key=lambda star: star.name, default=None)
 
     needs: dict[Star, set[Star]] = {}
     for star in chosen:
         needs[star] = set()
         for need in star.facts.needs:
             if not any(star in naive.answers(demand) for demand in need):
-                needs[star].add(next(one for demand in need if (one := first(naive.answers(demand), demand.name))))
-    wished = [(wish.who, first(naive.wish_answers(wish), wish.name)) for wish in naive.wishes]
+                needs[star].add(next(one for demand in need if (one := first(naive.answers(demand), demand))))
+    wished = [(wish.who, first(naive.wish_answers(wish), wish.demand)) for wish in naive.wishes]
     wanted = {star for _, star in wished if star is not None}
     while more := {other for star in wanted for other in needs[star]} - wanted:
         wanted |= more

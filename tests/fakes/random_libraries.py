@@ -58,8 +58,7 @@ def _facts(dice: random.Random, names: str) -> Facts:
 
     some = names + "".join(VIRTUAL)
     needs = [
-        " | ".join(one(some) for _ in range(dice.choice((1, 1, 1, 2, 3))))
-        for _ in range(dice.choice((0, 0, 1, 1, 2)))
+        " | ".join(one(some) for _ in range(dice.choice((1, 1, 1, 2, 3)))) for _ in range(dice.choice((0, 0, 1, 1, 2)))
     ]
     provides = {
         dice.choice((*VIRTUAL, *VIRTUAL, *names)): " ".join(dice.sample(("-", *VERSIONS[:3]), dice.choice((1, 1, 2))))

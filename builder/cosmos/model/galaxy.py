@@ -16,6 +16,7 @@
     version = "1.3.1"
     statement = "sha256:…"             # of stars/zlib-1.3.1.toml
     archive = "sha256:…"
+    provides = ["libz"]                # names that it answers to besides; left out where there are none
 
 `meta.toml.dsse` signs these exact bytes. `snapshots/SEQ.toml` (and `.dsse`) are kept copies of every index, so that a
 lock finds the one that it names after the galaxy has moved on. An index can hide or mislabel a star; it can never vouch
@@ -48,6 +49,7 @@ class Listed:
     version: Version
     statement: Digest
     archive: Digest
+    provides: tuple[StarName, ...] = ()
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -57,6 +59,7 @@ class Listed:
             version=table.read("version", Version.parse),
             statement=table.read("statement", Digest.parse),
             archive=table.read("archive", Digest.parse),
+            provides=table.parsed_strings("provides", StarName.parse) if "provides" in table else (),
         )
         table.end()
         return row
@@ -68,6 +71,7 @@ class Listed:
             "version": str(self.version),
             "statement": str(self.statement),
             "archive": str(self.archive),
+            **({"provides": [str(name) for name in self.provides]} if self.provides else {}),
         }
 
 

@@ -11,6 +11,7 @@ Tarjan, Depth-first search and linear graph algorithms (1972); without recursion
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from cosmos.model.names import StarName
@@ -59,7 +60,7 @@ def out_of_order(needs: Needs) -> Iterator[tuple[StarName, StarName]]:
                 yield name, other
     for component in components:
         inside = _inside(component, needs)
-        yield from ((b, a) for a, b in zip(inside, inside[1:], strict=False) if place[a] > place[b])
+        yield from ((b, a) for a, b in itertools.pairwise(inside) if place[a] > place[b])
 
 
 def _inside(component: Sequence[StarName], needs: Needs) -> list[StarName]:

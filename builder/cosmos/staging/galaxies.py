@@ -7,7 +7,7 @@ store is verified again under the roots of today.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -70,17 +70,42 @@ class OpenGalaxy:
         )
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do.
+        """Return the stars that provide `name`, as the index says and their verified statements confirm.
 
-        Every star's newest statement is read for this: it is asked only of names that nobody lists.
+        An index of before says nothing of it. Then every star's newest statement is read, once, for a name that no
+        star has; for a name that a star has, that star alone answers.
         """
-        found: list[Candidate] = []
+        told = self._told.get(name, ())
+        if name not in self._rows and not any(one == preferred(self.versions(one.name), {})[0] for one in told):
+            told = ()  # a galaxy answers for a name only as long as the newest version of a star provides it
+        if not told and name not in self._rows:
+            told = [one for star in self._read.get(name, ()) for one in self.versions(star)]
+        return tuple(one for one in told if name in self._provided_by(one))
+
+    def _provided_by(self, candidate: Candidate) -> Collection[StarName]:
+        with suppress(Refused):  # what is not signed by whom we trust provides nothing
+            return self.facts(candidate).provides.keys()
+        return ()
+
+    @cached_property
+    def _told(self) -> dict[StarName, list[Candidate]]:
+        told: dict[StarName, list[Candidate]] = {}
         for star in sorted(self._rows):
-            newest, *older = preferred(self.versions(star), {})
-            with suppress(Refused):  # what is not signed by whom we trust provides nothing
-                if name in self.facts(newest).provides:
-                    found += [newest, *(one for one in older if name in self.facts(one).provides)]
-        return found
+            for candidate in self.versions(star):
+                row = self._rows[star][candidate.version]
+                for name in row.provides if row is not None else ():
+                    told.setdefault(name, []).append(candidate)
+        return told
+
+    @cached_property
+    def _read(self) -> dict[StarName, list[StarName]]:
+        """The stars whose newest statement says that they provide a name."""
+        read: dict[StarName, list[StarName]] = {}
+        for star in sorted(self._rows):
+            newest = preferred(self.versions(star), {})[0]
+            for name in self._provided_by(newest):
+                read.setdefault(name, []).append(star)
+        return read
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's verified statement says."""

@@ -7,7 +7,7 @@ names; who signed them is not asked, for nothing of it is installed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,7 @@ class GalaxyShelf:
     name: GalaxyName
     rows: Mapping[StarName, Mapping[Version, Listed]]
     machine: Arch
+    _provided: dict[StarName, list[Candidate]] = field(default_factory=dict)  # filled when first asked
 
     @classmethod
     def open(cls, root: Path, machine: Arch) -> GalaxyShelf:
@@ -91,14 +92,13 @@ class GalaxyShelf:
         return tuple(Candidate(name=name, version=version, galaxy=self.name) for version in self.rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do."""
-        ordered = [preferred(self.versions(star), {}) for star in self.names()]
-        return [
-            version
-            for newest, *older in ordered
-            if name in self.facts(newest).provides
-            for version in (newest, *(one for one in older if name in self.facts(one).provides))
-        ]
+        """Return every version that provides `name`."""
+        if not self._provided:
+            for star in self.names():
+                for candidate in self.versions(star):
+                    for provided in self.facts(candidate).provides:
+                        self._provided.setdefault(provided, []).append(candidate)
+        return self._provided.get(name, ())
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's statement says."""

@@ -67,7 +67,13 @@ class _Stated:
     def listed(self) -> Listed:
         """Return its row in the index."""
         name, version = self.order
-        return Listed(name=name, version=version, statement=Digest.of(self.data), archive=self.statement.archive)
+        return Listed(
+            name=name,
+            version=version,
+            statement=Digest.of(self.data),
+            archive=self.statement.archive,
+            provides=tuple(sorted(self.statement.star.provides)),
+        )
 
 
 def index_galaxy(
