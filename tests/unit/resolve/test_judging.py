@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, StarName
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Wish
 from cosmos.resolve.judging import Fault, faults
 from cosmos.resolve.resolving import resolve
