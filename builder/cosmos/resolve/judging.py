@@ -154,7 +154,8 @@ class _Rows:
             yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
         for need in star.facts.needs:
             answers = [one for demand in need for one in self._together.answers(demand)]
-            if answers and not any(one.name in answered or one.name == star.name for one in answers):
+            named = any(one.name in answered for one in answers)
+            if answers and not named and not self._together.answers_itself(star, need):
                 said = f"{star} wants {in_words(need)}, but does not name {answers[0].name} among its dependencies"
                 yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
 

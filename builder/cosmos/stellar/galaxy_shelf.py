@@ -98,7 +98,8 @@ class GalaxyShelf:
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the stars that the index says provide `name`: whether they do, their statements say."""
-        return [star for stars in self.rows.values() for star, row in stars.items() if name in row.provides]
+        rows = ((star, row) for stars in self.rows.values() for star, row in stars.items())
+        return [star for star, row in rows if name in (row.provides if row.arch else self.facts(star).provides)]
 
     def claims(self, name: StarName) -> bool:
         """Return whether the index lists a star of that name or one that provides it."""

@@ -186,3 +186,24 @@ def test_what_an_error_quotes_does_not_look_like_a_line_of_ours():
     said = io.StringIO()
     Terminal("cosmos", said, environ={}).hint("it said: x\ncosmos: error: all is well")
     assert said.getvalue() == "cosmos: hint: it said: x\n  cosmos: error: all is well\n"
+
+
+class _Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_is_worked_on_is_one_line_that_moves_on_a_terminal_and_a_line_each_in_a_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for said in (_Screen(), io.StringIO()):
+        terminal = Terminal("stellar", said, environ={"NO_COLOR": "1"})
+        terminal.item("star 1 of 2: nano 7.2-1+deb12u1")
+        terminal.item("star 2 of 2: \x1b[2Jless")
+        terminal.step("built 2 stars")
+        lines = ["star 1 of 2: nano 7.2-1+deb12u1", "star 2 of 2: \\x1b[2Jless", "built 2 stars"]
+        if isinstance(said, _Screen):
+            assert said.getvalue() == "".join(f"\r\x1b[K{line[:19]}" for line in lines[:2]) + f"\r\x1b[K{lines[2]}\n"
+        else:
+            assert said.getvalue() == "".join(f"{line}\n" for line in lines)
