@@ -465,17 +465,23 @@ import os, pathlib
 from cosmos.nova import zygote
 before = {p for p in os.listdir("/proc") if p.isdigit()}
 started = zygote.forked()
-import time; time.sleep(0.3)
 pid = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[0]
 wanted = os.environb[b"THE_SECRET"][::-1]
-found = False
-with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
-    for line in maps:
-        span = line.split()[0].split("-")
-        first, stop = (int(x, 16) for x in span)
-        if "[v" in line or " r" not in line: continue
-        try: found |= wanted[::-1] in os.pread(mem.fileno(), stop - first, first)
-        except OSError: pass
+def is_found():
+    found = False
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for line in maps:
+            span = line.split()[0].split("-")
+            first, stop = (int(x, 16) for x in span)
+            if "[v" in line or " r" not in line: continue
+            try: found |= wanted[::-1] in os.pread(mem.fileno(), stop - first, first)
+            except OSError: pass
+    return found
+import time
+for _ in range(200):  # it forgets soon after it was forked
+    found = is_found()
+    if not found: break
+    time.sleep(0.2)
 print(found)
 """
     env = {**os.environ, "THE_SECRET": SECRET}

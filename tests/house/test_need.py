@@ -79,7 +79,7 @@ def test_a_module_that_python_lacks_is_asked_for_as_its_package(repo: Path, tmp_
     answer = need(repo, tmp_path, "import:json=none", "import:ensurepip=python3-venv", "bsdtar=libarchive-tools")
     assert answer.returncode == 5
     assert answer.stderr == (
-        "missing: import:ensurepip bsdtar\n"
+        "missing: ensurepip bsdtar\n"
         "install with: sudo apt-get install --no-install-recommends python3-venv libarchive-tools\n"
     )
 

@@ -216,7 +216,7 @@ def test_real_packages_give_the_same_bytes_twice(stellar: Program, tmp_path: Pat
 
 
 @pytest.mark.network
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_hundred_real_packages_are_imported(stellar: Program, tmp_path: Path) -> None:
     stellar("galaxy-init", tmp_path / "galaxy", "--name", "deb")
     packages = ("openssh-server", "curl", "nginx-light", "htop", "lvm2", "btrfs-progs", "bind9-dnsutils", "gnupg")
