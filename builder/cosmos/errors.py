@@ -19,7 +19,10 @@ output has gone). `cosmos.cli.terminal` gives those.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+T = TypeVar("T", bound="CosmosError")
 
 
 class CosmosError(Exception):
@@ -69,6 +72,19 @@ class ScriptFailed(CosmosError):
     """A Nova script failed, or asked for what it may not have."""
 
     exit_code = 6
+
+
+def together(found: Sequence[T]) -> T:
+    """Return errors of one kind as one, so that they are mended in one go. There must be one at least.
+
+    >>> str(together([Refused("a", "is unsigned"), Refused("b", "is unsigned")]))
+    '2 are refused: a: is unsigned; b: is unsigned'
+    """
+    first = found[0]
+    if len(found) == 1:
+        return first
+    said = "; ".join(map(str, found))
+    return type(first)("", f"{len(found)} are refused: {said}", hint=first.hint)
 
 
 class Differs(CosmosError):

@@ -162,6 +162,11 @@ class Table:
             return {}
         return {table._parsed(text, text, name): table.read(text, parse) for text in table.keys()}
 
+    def parsed_map_keys(self, key: str, name: Callable[[str], K]) -> dict[str, K]:
+        """Return the keys of the table at `key`, each with what `name` makes of it."""
+        table = self.table(key)
+        return {text: table._parsed(text, text, name) for text in table.keys()}
+
     def keys(self) -> Iterator[str]:
         """Iterate over all keys, in the document's order."""
         return iter(self._data)

@@ -10,6 +10,7 @@ reorder text among them) and a byte that is not UTF-8 are written `\\xNN`. It re
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Self
 
 from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
@@ -141,6 +142,34 @@ def _problem(data: bytes) -> str | None:
 def has_bidi(raw: bytes) -> bool:
     """Return whether `raw` holds a control that reorders what a person reads."""
     return _BIDI.search(raw) is not None
+
+
+def composed(path: bytes) -> bytes:
+    """Return `path` in Unicode form NFC: what names share that are one name to a reader. Bytes that are not UTF-8 stay.
+
+    >>> composed("e\\u0301".encode()) == composed("\\u00e9".encode())
+    True
+    """
+    if path.isascii():
+        return bytes(path)
+    try:
+        return unicodedata.normalize("NFC", path.decode("utf-8")).encode()
+    except UnicodeDecodeError:
+        return bytes(path)
+
+
+def caseless(path: bytes) -> bytes:
+    """Return what names share that are one name to a file system that knows no case: `composed`, and case folded.
+
+    >>> caseless("usr/CAF\\u00c9".encode()) == caseless("usr/cafe\\u0301".encode())
+    True
+    """
+    if path.isascii():
+        return path.lower()
+    try:
+        return composed(composed(path).decode("utf-8").casefold().encode())
+    except UnicodeDecodeError:
+        return path.lower()
 
 
 def climbs_out(path: bytes, target: bytes) -> bool:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.version import Version
 from cosmos.trust.floors import Floors, Recovered
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import LOCK_TYPE
@@ -31,7 +30,7 @@ Tree = dict[str, bytes]
 def chain(tmp_path: Path) -> Chain:
     """A stick with version 1: root key alice, a floor and a revocation."""
     lost = Revoked(key=secret("old", "author").public.id, reason="lost", effective_seq=3)
-    start = replace(first(), floors=Floors(galaxies={CORE: 7}, stars={ZLIB: Version.parse("1.3.1")}), revoked=(lost,))
+    start = replace(first(), floors=Floors(galaxies={CORE: 7}, stars={ZLIB: "1.3.1"}), revoked=(lost,))
     return Chain(tmp_path / "stick").start(start)
 
 
@@ -259,7 +258,7 @@ def lower_floor(roots: TrustRoots) -> TrustRoots:
 
 
 def lower_star(roots: TrustRoots) -> TrustRoots:
-    return replace(roots, floors=replace(roots.floors, stars={ZLIB: Version.parse("1.3.0")}))
+    return replace(roots, floors=replace(roots.floors, stars={ZLIB: "1.3.0"}))
 
 
 def recover_earlier(roots: TrustRoots) -> TrustRoots:

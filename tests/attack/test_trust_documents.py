@@ -240,12 +240,12 @@ def test_a_second_author_who_may_not_sign_this_star_does_not_count() -> None:
 
 @pytest.mark.objective("SO-09")
 def test_a_star_below_the_operator_s_floor_is_refused() -> None:
-    floor = dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: Version.parse("1.3.2")}))
+    floor = dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: "1.3.2"}))
     with pytest.raises(Refused, match=r"1\.3\.1 lies below the floor of 1\.3\.2"):
         judged(roots=floor)
     with pytest.raises(Refused, match="below the floor"):
         judged(roots=floor, envelope=None, allow_unsigned=True)
-    assert judged(roots=dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: V131})))
+    assert judged(roots=dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: str(V131)})))
 
 
 def test_unsigned_passes_only_where_the_operator_said_so_and_names_no_signer() -> None:
@@ -390,6 +390,7 @@ def locked(**changes: Any) -> LockedStar:
         signers=(CAROL.public.id,),
         dependencies=(),
         wanted_by=("image",),
+        facts=None,
     )
     return dataclasses.replace(star, **changes)
 

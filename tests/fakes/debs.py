@@ -4,6 +4,7 @@ that the program's own reader meets another's writing.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
@@ -22,7 +23,21 @@ from cosmos.transport.apt import AptRecord
 from cosmos.tree.deb822 import paragraph, relations
 
 MTIME = 1_700_000_000
-_COMPRESS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
+
+
+def lzma_alone(data: bytes) -> bytes:
+    """Return data compressed in the format before .xz."""
+    return lzma.compress(data, format=lzma.FORMAT_ALONE)
+
+
+_COMPRESS = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+    ".bz2": bz2.compress,
+    ".lzma": lzma_alone,
+}
 
 
 def ar(members: Iterable[tuple[str, bytes]]) -> bytes:
@@ -60,11 +75,11 @@ def make_deb(
 ) -> bytes:
     """Return a package; `control` is its control file's text."""
     about = {"control": control.encode(), **dict.fromkeys(scripts, b"#!/bin/sh\nexit 1\n")}
-    press = _COMPRESS[suffix]
+    press, control_suffix = _COMPRESS[suffix], "" if suffix in (".bz2", ".lzma") else suffix
     return ar(
         [
             ("debian-binary", b"2.0\n"),
-            (f"control.tar{suffix}", press(tar(about))),
+            (f"control.tar{control_suffix}", _COMPRESS[control_suffix](tar(about))),
             (f"data.tar{suffix}", press(tar(files))),
         ]
     )
@@ -117,19 +132,16 @@ class FakeArchive:
     def names_beginning(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(name for name in self.records if name.startswith(prefix)))
 
+    def essential(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name, record in self.records.items() if record.is_essential))
+
     def providers(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        return {
-            name: tuple(
-                sorted(
-                    record.name
-                    for record in self.records.values()
-                    for group in relations(record.fields.get("provides", ""), "x")
-                    for one in group
-                    if one.name == name
-                )
-            )
-            for name in names
-        }
+        found: dict[str, set[str]] = {}
+        for record in self.records.values():
+            for group in relations(record.fields.get("provides", ""), "x"):
+                for one in group:
+                    found.setdefault(one.name, set()).add(record.name)
+        return {name: tuple(sorted(found[name])) for name in names if name in found}
 
     def fetch(self, records: Iterable[AptRecord]) -> None:
         self.fetched += [record.name for record in records]

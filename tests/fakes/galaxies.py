@@ -19,11 +19,12 @@ from cosmos.digest import Digest
 from cosmos.keyring.anchors import accept_trust, home_anchor
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.state import home_state
+from cosmos.model.demand import parse_need
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.star import Origin, Star, StarType
 from cosmos.model.statement import Statement
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Constraint, Scheme, Version
 from cosmos.pack.star_archive import write_star
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
@@ -47,7 +48,9 @@ class StarSpec:
     type: StarType = "normal"
     provides: Mapping[str, str] = field(default_factory=dict)
     conflicts: Mapping[str, str] = field(default_factory=dict)
-    packages: Sequence[str] = ()  # names of the Debian packages that it was made from
+    any_of: Sequence[str] = ()
+    scheme: Scheme = "semver"
+    packages: Sequence[str] = ()  # names of the Debian packages that it was made from, all of version 1
     signer: SecretKey | None = None
     signed: bool = True
 
@@ -67,15 +70,19 @@ class StarSpec:
         """Return the manifest."""
         return Star(
             name=StarName.parse(self.name),
-            version=Version.parse(self.version),
+            version=Version.parse(self.version, self.scheme),
             type=self.type,
             arch=Arch.parse(self.arch),
             description=f"the test star {self.name}",
             license="MIT",
             install_script="install.lua" if self.script is not None else "",
             dependencies={StarName.parse(name): Constraint.parse(text) for name, text in self.dependencies.items()},
-            provides={StarName.parse(name): Version.parse(text) for name, text in self.provides.items()},
-            conflicts={StarName.parse(name): Constraint.parse(text) for name, text in self.conflicts.items()},
+            any_of=tuple(map(parse_need, self.any_of)),
+            provides={
+                StarName.parse(name): (Version.parse(text, self.scheme) if text else None,)
+                for name, text in self.provides.items()
+            },
+            conflicts={StarName.parse(name): (Constraint.parse(text),) for name, text in self.conflicts.items()},
             origins=tuple(
                 Origin(ecosystem="deb", name=name, version="1", digest=Digest.of(name.encode()))
                 for name in self.packages

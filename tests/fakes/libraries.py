@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from cosmos.model.demand import Demand
+from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Constraint, Version
-from cosmos.resolve.catalogue import Candidate, Facts
+from cosmos.resolve.catalogue import Candidate
 
 
 def facts(
-    wants: Mapping[str, str] | None = None,
+    wants: Mapping[str, str] | Sequence[str] = (),
     *,
     arch: str = "any",
     provides: Mapping[str, str] | None = None,
-    conflicts: Mapping[str, str] | None = None,
+    conflicts: Mapping[str, str] | Sequence[str] = (),
+    replaces_whole: Sequence[str] = (),
 ) -> Facts:
-    """What a star says of itself, from plain strings."""
+    """What a star says of itself, from plain strings: `{"zlib": "<2"}`, or `["mta ^1 | exim", "zlib <2"]`.
+
+    Versions that are provided are parted by blanks; `-` is one without a version.
+    """
     return Facts(
         arch=Arch.parse(arch),
-        dependencies={StarName(name): Constraint.parse(text) for name, text in (wants or {}).items()},
-        provides={StarName(name): Version.parse(text) for name, text in (provides or {}).items()},
-        conflicts={StarName(name): Constraint.parse(text) for name, text in (conflicts or {}).items()},
+        needs=tuple(tuple(demand(part) for part in text.split("|")) for text in _texts(wants)),
+        provides={
+            StarName(name): tuple(None if one == "-" else Version.parse(one) for one in text.split())
+            for name, text in (provides or {}).items()
+        },
+        conflicts=tuple(demand(text) for text in _texts(conflicts)),
+        replaces_whole=frozenset(StarName(name) for name in replaces_whole),
     )
+
+
+def demand(text: str) -> Demand:
+    """`zlib <2`, or `zlib` alone for any version."""
+    name, _, limit = text.strip().partition(" ")
+    return Demand(StarName(name), Constraint.parse(limit or "*"))
+
+
+def _texts(rows: Mapping[str, str] | Sequence[str]) -> list[str]:
+    return [f"{name} {limit}" for name, limit in rows.items()] if isinstance(rows, Mapping) else list(rows)
 
 
 class Shelf:
@@ -44,6 +64,9 @@ class Shelf:
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         return [star for star, about in self._facts.items() if name in about.provides]
+
+    def claims(self, name: StarName) -> bool:
+        return bool(self.versions(name) or self.providers(name))
 
     def facts(self, candidate: Candidate) -> Facts:
         self.asked.append(str(candidate))

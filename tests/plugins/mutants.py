@@ -62,8 +62,7 @@ def copy_checkout(into: Path) -> None:
 
 def run_tests(folder: Path, tests: Sequence[str], *options: str) -> subprocess.CompletedProcess[str]:
     """Run `tests` in the copy at `folder`, with the copy's own program."""
-    vectors = os.environ.get("COSMOS_VECTORS", str(REPO.parent / "shared" / "vectors"))
-    surroundings = {**os.environ, "PYTHONPATH": str(folder / "builder"), "COSMOS_VECTORS": vectors}
+    surroundings = {**os.environ, "PYTHONPATH": str(folder / "builder")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *options, *tests],
         cwd=folder,

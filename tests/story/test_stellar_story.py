@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 
 from cosmos.model.galaxy import GalaxyIndex
@@ -93,7 +94,12 @@ def test_a_galaxy_can_be_signed_afterwards_and_by_more_keys(stellar: Program, ke
     both = ("--key", keys / "author.key", "--key", keys / "galaxy.key")
     signed = stellar("sign", galaxy, *both)
     assert signed.code == 0, signed.err
-    assert len(signed.out.splitlines()) == 3
+    assert signed.out == f"{galaxy}: 2 signatures added, seq 1\n"
+    assert sorted(file.name for file in galaxy.rglob("*.dsse")) == [
+        "1.toml.dsse",
+        "hello-0.1.0.toml.dsse",
+        "meta.toml.dsse",
+    ]
     assert stellar("sign", galaxy, *both).out == ""
     assert stellar("sign", galaxy / "meta.toml", "--key", keys / "author.key").code == 2
 
@@ -157,9 +163,9 @@ def test_packages_are_imported_with_all_that_they_need(
     done = stellar("import-deb", *words, "--closure")
     assert done.code == 0, done.err
     assert [line.rpartition("/")[2] for line in done.out.splitlines()] == [
-        "hello-1.0.0+DEB.1.tar.zst MIT",
+        "hello-1.0.0+DEB.1-x86_64.tar.zst MIT",
         "hello-data-1.0.0+DEB.1.tar.zst MIT",
-        "libhello-1.0.0+DEB.1.tar.zst MIT",
+        "libhello-1.0.0+DEB.1-x86_64.tar.zst MIT",
     ]
     assert "3 packages have maintainer scripts, which are not run: hello, hello-data, libhello" in done.err
     assert "hello-data: its need of libhello closes a circle" in done.err
@@ -219,9 +225,31 @@ def test_a_hundred_real_packages_are_imported(stellar: Program, tmp_path: Path) 
     )
     answer = json.loads(done.out)
     assert len(answer["stars"]) >= 100
-    reasons = set(answer["failed"].values())
-    assert all("only by case" in reason for reason in reasons), reasons
+    assert answer["failed"] == {}
     assert stellar("index-galaxy", tmp_path / "galaxy").code == 0
+
+
+def python_for_everybody() -> str:
+    """Return an interpreter of this version that every user may start; this one may lie in a closed folder."""
+    version = "{}.{}".format(*sys.version_info)
+    for python in (Path(sys.executable).resolve(), Path(f"/usr/bin/python{version}")):
+        tried = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--", python, "-V"]
+        done = subprocess.run(tried, capture_output=True, text=True, cwd="/", check=False)
+        if done.returncode == 0 and done.stdout.startswith(f"Python {version}."):
+            return str(python)
+    pytest.skip(f"every Python {version} is in a folder that only root may enter")
+
+
+def copy_for_everybody(repo: Path, folder: Path) -> Path:
+    """Copy the program, and the libraries that it needs, to the new folder `folder`, where every user may read them."""
+    needed = re.findall(r"^([\w.-]+)==", (repo / "requirements.txt").read_text(), re.MULTILINE)
+    files = {file: Path(str(file.locate())) for name in needed for file in importlib.metadata.files(name) or []}
+    files |= {file.relative_to(repo / "builder"): file for file in (repo / "builder/cosmos").rglob("*")}
+    for place, file in files.items():
+        if ".." not in place.parts and "__pycache__" not in place.parts and file.is_file():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, folder / place)
+    return folder
 
 
 @pytest.mark.network
@@ -229,18 +257,16 @@ def test_an_ordinary_user_needs_no_root(repo: Path) -> None:
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
         work = Path(name)
         work.chmod(0o755)
-        shutil.copytree(repo / "builder/cosmos", work / "site/cosmos", ignore=shutil.ignore_patterns("__pycache__"))
         (work / "star").mkdir()
         (work / "star/star.toml").write_text('name = "busybox"\nsource = "deb:busybox-static"\n')
         (work / "out").mkdir()
         (work / "out").chmod(0o777)
-        libraries = Path(str(click.__file__)).parent.parent
-        paths = [str(work / "site"), str(libraries)]
-        program = f"import sys; sys.path[:0] = {paths!r}; from cosmos.cli.stellar import main; main()"
+        site = str(copy_for_everybody(repo, work / "site"))
+        program = f"import sys; sys.path.insert(0, {site!r}); from cosmos.cli.stellar import main; main()"
         lead, python = [], sys.executable
         if os.geteuid() == 0:
             lead = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]
-            python = "/usr/bin/python3"  # an interpreter that is root's own cannot be started by another user
+            python = python_for_everybody()
         words = ["build-star", work / "star", "--home", work / "out/home", "--out", work / "out", "--arch", "x86_64"]
         ran = subprocess.run(
             [*lead, python, "-c", program, *map(str, words)],

@@ -16,9 +16,11 @@ from typing import TypeVar
 from cosmos.build.definition import Definition
 from cosmos.build.world import World
 from cosmos.errors import NoSolution
+from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
-from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, check_closed, demand_stored, newest_index
+from cosmos.resolve.locked import demand_right
+from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.galaxies import VerifiedIndex
@@ -104,7 +106,8 @@ def acquire_lock(
         acquired[star.name] = judge.judged(star.name, fetch)
         done += star.size_bytes
         world.reporter.progress(star.id, done, total)
-    check_closed(acquired)
+    signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
+    demand_right(lock, definition.lock_file, signed)
     judge.demand_all_used()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
 

@@ -29,7 +29,8 @@ from cosmos.model.version import Version
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.catalogue import Galaxies
-from cosmos.resolve.resolving import Resolved, Wish, resolve
+from cosmos.resolve.locked import demand_right, wishes_of
+from cosmos.resolve.resolving import Resolved, resolve
 from cosmos.resolve.stale import differences, level_of, request_of
 from cosmos.staging.galaxies import OpenGalaxy
 
@@ -71,12 +72,13 @@ def freeze(
     galaxies = _opened(definition, world, old)
     world.reporter.step("resolve")
     library = Galaxies(shelves=galaxies)
-    resolved = resolve(_wishes(definition), library, definition.image.arch, _kept(old, upgrade))
+    request = request_of(definition.image, definition.constellations)
+    resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade))
     stars = tuple(
         galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
     )
     lock = Lock(
-        request=request_of(definition.image, definition.constellations),
+        request=request,
         build=_pins(definition),
         galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
         stars=stars,
@@ -90,8 +92,13 @@ def freeze(
 
 
 def check(definition: Definition) -> Lock:
-    """Return the image's lock if it still fits; with no galaxy at hand. Raises `Differs`, naming each difference."""
+    """Return the image's lock if it still fits and is right; with no galaxy at hand.
+
+    Raises `NoSolution` for a lock that does not answer its own wishes, `Differs` for one that no longer fits the image
+    definition, naming each difference.
+    """
     lock, _ = read_lock(definition)
+    demand_right(lock, definition.lock_file)
     found = differences(lock, definition.image, definition.constellations)
     if found:
         raise Differs(
@@ -106,7 +113,9 @@ def check(definition: Definition) -> Lock:
 def lock_bytes(lock: Lock, file: Path) -> bytes:
     """Return `lock` as its file has it: the same lock, the same bytes. It is read back before it is handed out."""
     data = _HEADER + tomli_w.dumps(lock.to_toml()).encode()
-    assert Lock.parse(data, str(file)) == lock, "what was written is what is read"
+    written = Lock.parse(data, str(file))
+    assert written == lock, "what was written is what is read"
+    demand_right(written, file)
     return data
 
 
@@ -136,14 +145,6 @@ def _opened(definition: Definition, world: World, old: Lock | None) -> dict[Gala
     return opened
 
 
-def _wishes(definition: Definition) -> list[Wish]:
-    wishes = [Wish(who="image", name=name, constraint=limit) for name, limit in definition.image.stars.items()]
-    for file, members in definition.constellations.items():
-        who = f"constellation:{Path(file).stem}"
-        wishes += [Wish(who=who, name=name, constraint=limit) for name, limit in members.items()]
-    return wishes
-
-
 def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
     """Return the versions that stay while they fit."""
     if old is None or upgrade == "all":
@@ -164,11 +165,11 @@ def _pins(definition: Definition) -> BuildPins:
     )
 
 
-def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozenset[StarName]) -> dict[StarName, Version]:
+def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozenset[StarName]) -> dict[StarName, str]:
     """Return which stars went down, from which version; raises `Refused` for one that is not `allowed` to."""
     was = {star.name: star.version for star in old.stars} if old is not None else {}
     went_before = old.downgraded if old is not None else {}
-    down: dict[StarName, Version] = {}
+    down: dict[StarName, str] = {}
     for star in stars:
         before = was.get(star.name, star.version)
         if star.version == before and star.name in went_before:
@@ -180,7 +181,7 @@ def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozense
                     f"the lock has {before}: this is a downgrade",
                     hint=f"if it is meant: cosmos freeze IMAGE --allow-downgrade {star.name}",
                 )
-            down[star.name] = before
+            down[star.name] = str(before)
     return down
 
 

@@ -28,9 +28,11 @@ from cosmos.model.names import StarName
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, Release
 from cosmos.pack.image_file import DIRECTORIES, LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.locked import demand_right
+from cosmos.resolve.replacing import Vouched, replaced_by
 from cosmos.resolve.stale import differences
 from cosmos.staging.acquire import Acquired
-from cosmos.staging.powers import Consent, OpenFolders, demand_consent
+from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import content_root, manifest
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
@@ -80,8 +82,10 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     workshop = workshop_of(definition, world, options, lock, acquired.stars, template)
     staged = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)  # Nova
     layers = staged.layers
-    for star, layer in layers.items():
-        demand_consent(workshop.consent, star, layer.lines, layer.receipt)
+    consent = workshop.consent
+    demand_none(
+        consent, [row for star, one in layers.items() for row in overreaches(consent, star, one.lines, one.receipt)]
+    )
     own, overlaid, finish_receipt = overlay_all(definition, lock, layers, template, workshop)
     world.reporter.step("pack")
     tree = pack_tree(definition, overlaid, own, layers, workshop)
@@ -136,7 +140,7 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str,
     """Return the lock, and its files by name: its bytes, and the signature beside it.
 
     Raises `Refused` for a lock that the image wants signed and that is not, `NoSolution` where it no longer answers the
-    image definition.
+    image definition, or not even its own wishes.
     """
     unique_names(definition.image)
     lock, data = read_lock(definition)
@@ -148,6 +152,7 @@ def fresh_lock(definition: Definition, world: World) -> tuple[Lock, Mapping[str,
             f"is stale: {'; '.join(stale)}",
             hint=f"cosmos freeze {definition.folder}",
         )
+    demand_right(lock, definition.lock_file)
     if lock.build.layer_format != LAYER_FORMAT:
         raise NoSolution(
             str(definition.lock_file),
@@ -190,7 +195,8 @@ def overlay_all(
     script's receipt.
     """
     image, epoch = definition.image, lock.build.source_date_epoch
-    stars = [Layer(owner=name, lines=layer.lines) for name, layer in layers.items()]
+    replaces = replaced_by(map(_vouched, workshop.acquired.values()))
+    stars = [Layer(owner=name, lines=layer.lines, replaces=replaces[name]) for name, layer in layers.items()]
     own = {entry.path: entry for entry in template.entries}
     if image.trust:
         entry = trust_entry(definition.folder / image.trust, epoch)
@@ -211,6 +217,11 @@ def overlay_all(
     record = universe_entry(image, lock, layers, overlaid)
     own[record.path] = record
     return list(own.values()), relaid(stars, own.values(), winners, (record.path,)), receipt
+
+
+def _vouched(acquired: Acquired) -> Vouched:
+    signed = acquired.statement
+    return Vouched(star=signed.statement.star, galaxy=acquired.star.galaxy, signers=frozenset(signed.signers))
 
 
 def pack_tree(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, WorldFailed
 from cosmos.model.reporter import Reporter
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -14,6 +14,8 @@ from cosmos.treepath import TreePath
 
 def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> None:
     """Write `entries` below `folder`, which must be empty or absent; raises `Malformed`.
+
+    A file system that takes two of the names for one is a `WorldFailed`.
 
     Nothing of the tree lies below one of its links (tree.overlay, rule 3), so no link can lead a write elsewhere. As an
     ordinary user, owners are yours, and devices are left out; both are said.
@@ -28,7 +30,14 @@ def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> No
         if entry.kind in ("char", "block") and not is_root:
             skipped += 1
             continue
-        _make(entry, path, folder)
+        try:
+            _make(entry, path, folder)
+        except FileExistsError as error:
+            raise WorldFailed(
+                str(path),
+                "is there already: this file system does not tell names apart that differ by case alone",
+                hint="choose a folder for --keep-root on one that does, such as ext4",
+            ) from error
         if is_root:
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
         if entry.kind == "dir":

@@ -22,7 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
@@ -37,6 +37,7 @@ from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.below import rests_on
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
 from cosmos.staging.stage import Ground, StagedStar, stage_star
@@ -95,14 +96,14 @@ class Workshop:
     consent: Consent
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
-        """Return the stars whose layers the script of `name` may see: all that it depends on, in lock order."""
+        """Return the stars whose layers the script of `name` may see: all that it depends on, directly or not, and
+        that stand above it in the lock: of a circle, not all do. In lock order.
+        """
         if not self.acquired[name].star.script:
             return ()
-        wanted = {name}
-        for star in reversed(tuple(self.acquired)):
-            if star in wanted:
-                wanted.update(self.acquired[star].star.dependencies)
-        return tuple(star for star in self.acquired if star in wanted and star != name)
+        needs = {star: item.star.dependencies for star, item in self.acquired.items()}
+        below = rests_on(needs[name], needs)
+        return tuple(star for star in takewhile(lambda star: star != name, self.acquired) if star in below)
 
     def find(self, name: StarName, layers: Layers) -> StarLayer | str:
         """Return the layer that the store has and whose every read still holds, or why there is none, in words."""

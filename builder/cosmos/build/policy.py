@@ -9,18 +9,19 @@ Offline, the proofs and badges that were there last are judged; whether the log 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from cosmos.build.world import World
 from cosmos.digest import Digest
-from cosmos.errors import Refused
+from cosmos.errors import Refused, together
 from cosmos.model.image import Policy
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.beside import beside_path, read_beside
 from cosmos.staging.source import Source
-from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, counted, judge_badges
+from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Kind, counted, judge_badges
 from cosmos.trust.log import (
     MAX_PROOF_BYTES,
     PROOF_SUFFIX,
@@ -35,6 +36,7 @@ from cosmos.trust.log import (
 from cosmos.trust.memory import Memory, SeenHead
 from cosmos.trust.merkle import EMPTY_ROOT, root_of
 from cosmos.trust.notes import MAX_NOTE_BYTES, Head
+from cosmos.trust.roots import TrustRoots
 from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, read_leaves
 
 
@@ -47,27 +49,41 @@ class _Now:
 
 
 def demand_policy(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:
-    """Raise `Refused` for the first star that is not as the image's policy demands."""
+    """Raise `Refused` that names every star which is not as the image's policy demands."""
     if policy.log:
         world.reporter.step("find every star in its galaxy's log")
         sources = {item.source.galaxy: item.source for item in acquired.values()}
         logs = {name: _current(source, world) for name, source in sources.items()}
-        for item in acquired.values():
-            _demand_logged(item, logs[item.source.galaxy], world)
+        _demand_each(acquired.values(), lambda item: _demand_logged(item, logs[item.source.galaxy], world))
     for kind, least in policy.badges.items():
         world.reporter.step(f"find {least} badges of the kind {kind} for every star")
-        for item in acquired.values():
-            path = beside_path(item.star.name, item.star.version, BADGES_SUFFIX)
-            data = read_beside(item.source, item.star.name, item.star.version, BADGES_SUFFIX, MAX_BADGES_BYTES)
-            badges = judge_badges(data or b"", digest=item.star.archive, roots=world.pinned, source=path)
-            got = len(counted(badges, kind))
-            if got < least:
-                raise Refused(
-                    item.star.id,
-                    f"policy.badges wants {least} pinned attesters to say that its {kind} passed, got {got or 'none'} "
-                    f"of {len(badges)} badges",
-                    hint="cosmos show STAR says how each badge stands; stellar attest makes one",
-                )
+        _demand_each(acquired.values(), partial(_demand_badges, kind=kind, least=least, roots=world.pinned))
+
+
+def _demand_each(items: Iterable[Acquired], demand: Callable[[Acquired], None]) -> None:
+    """Make the demand of every item, and raise what was refused together."""
+    refused: list[Refused] = []
+    for item in items:
+        try:
+            demand(item)
+        except Refused as error:
+            refused.append(error)
+    if refused:
+        raise together(refused)
+
+
+def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots) -> None:
+    path = beside_path(item.stem, BADGES_SUFFIX)
+    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
+    badges = judge_badges(data or b"", digest=item.star.archive, roots=roots, source=path)
+    got = len(counted(badges, kind))
+    if got < least:
+        raise Refused(
+            item.star.id,
+            f"policy.badges wants {least} pinned attesters to say that its {kind} passed, got {got or 'none'} "
+            f"of {len(badges)} badges",
+            hint="cosmos show STAR says how each badge stands; stellar attest makes one",
+        )
 
 
 def _current(source: Source, world: World) -> _Now | None:
@@ -99,14 +115,19 @@ def _continuing(
 
 
 def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
-    """Refuse a star without a good proof, or whose proof's head is not one that the galaxy's log ever had."""
+    """Refuse a star without a good proof, or whose proof's head is not one that the galaxy's log ever had.
+
+    A head that is larger than the log was when we asked is no fork yet: the log may have gone on since.
+    """
     star, galaxy = item.star, item.source.galaxy
-    path = f"{galaxy}: {beside_path(star.name, star.version, PROOF_SUFFIX)}"
-    proof = read_beside(item.source, star.name, star.version, PROOF_SUFFIX, MAX_PROOF_BYTES)
+    path = f"{galaxy}: {beside_path(item.stem, PROOF_SUFFIX)}"
+    proof = read_beside(item.source, item.stem, PROOF_SUFFIX, MAX_PROOF_BYTES)
     if proof is None:
         raise BadLog(path, "is not there, and policy.log wants every star in the log", hint="stellar log append GALAXY")
     entry = star_entry(galaxy, star.name, star.version, star.statement, star.archive)
     head = verify_logged(entry, proof, galaxy=galaxy, roots=world.pinned, source=path).head
+    if now is not None and head.size > len(now.leaves):
+        now = _current(item.source, world)
     if now is not None and (head.size > len(now.leaves) or root_of(now.leaves[: head.size]) != head.root):
         raise BadLog(path, f"its head, of {head.size} entries, is not one that the galaxy's log ever had: a fork")
 

@@ -6,6 +6,7 @@ In this order:
   2. the folder holds the files that it names and no other, each with its size and digest
   3. manifest.txt is what the content root hashes
   4. the image, decoded, holds exactly what manifest.txt lists, and every byte of it has the digest stated
+  5. the lock inside answers its own wishes (`NoSolution`), as far as it carries what that is judged by (model.lock)
 
 Points 2 to 4 are collected and named together (`Differs`).
 """
@@ -19,9 +20,11 @@ from pathlib import Path
 from cosmos.build.definition import read_bounded
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Malformed
+from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import ImageReader
+from cosmos.resolve.locked import demand_right
 from cosmos.tree.manifest import ManifestLine, parse_manifest
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_release
@@ -43,7 +46,7 @@ class ReleaseVerdict:
 def verify_release_folder(
     folder: Path, keys: Iterable[PublicKey], *, threshold: int = 1, reporter: Reporter
 ) -> ReleaseVerdict:
-    """Return the verdict on the release in `folder`; raises `Refused`, `Differs` or `Malformed`."""
+    """Return the verdict on the release in `folder`; raises `Refused`, `Differs`, `NoSolution` or `Malformed`."""
     document = folder / RELEASE_FILE
     if not document.is_file():
         raise Malformed(str(document), "is not there", hint="name the folder that `cosmos build` made")
@@ -66,6 +69,8 @@ def verify_release_folder(
             differences=tuple(found),
             hint="take the release again from whoever signed it",
         )
+    lock = folder / LOCK_FILE
+    demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
     root = _content_root(release)
     entries = len(parse_manifest(read_bounded(folder / MANIFEST_FILE), MANIFEST_FILE))
     return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)

@@ -67,7 +67,7 @@ class World:
         """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
         try:
             kept = Source(galaxy=star.galaxy, carrier=None, store=self.store)
-            return kept.statement(star.name, star.version, star.statement).data
+            return kept.statement(star.id, star.statement).data
         except WorldFailed:
             return None
 

@@ -27,14 +27,14 @@ from cosmos.cli.device_rows import (
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.freeze import freeze_system
 from cosmos.device.install import Order, install, recover, rehearse
-from cosmos.device.journal import Undone, standing
+from cosmos.device.journal import Undone, at_work, standing
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.show import show as show_star
 from cosmos.device.status import system_status
 from cosmos.device.system import demand_system, initialise
 from cosmos.device.verify import verify_live
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, SETTINGS_SECONDS
 from cosmos.model.constellation import Constellation, wish
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, StarName
@@ -85,7 +85,8 @@ def add_galaxy(name: str, url: str, allow_unsigned: bool, root: Path, as_json: b
     carrier = open_carrier(url, surroundings().cwd, root)  # judges the address; nothing is read, and no socket is made
     with LiveRoot.open(root) as live:
         demand_system(live)
-        write_settings(live, read_settings(live).with_galaxy(galaxy))
+        with at_work(live, SETTINGS_SECONDS):
+            write_settings(live, read_settings(live).with_galaxy(galaxy))
     if carrier.is_local and not Path(carrier.address).is_dir():
         surroundings().terminal.warn(f"{name}: {carrier.address} is no folder at the moment")
     if allow_unsigned:
@@ -105,8 +106,9 @@ def remove_galaxy(name: str, root: Path, as_json: bool) -> None:
     """Take no more stars from a galaxy. What came from it stays installed."""
     with LiveRoot.open(root) as live:
         demand_system(live)
-        settings = read_settings(live).without_galaxy(_parsed(GalaxyName.parse, name, "NAME"))
-        write_settings(live, settings)
+        with at_work(live, SETTINGS_SECONDS):
+            settings = read_settings(live).without_galaxy(_parsed(GalaxyName.parse, name, "NAME"))
+            write_settings(live, settings)
     if as_json:
         emit({"removed": name, "galaxies": [galaxy_row(galaxy) for galaxy in settings.galaxies]})
         return

@@ -8,7 +8,7 @@ import click
 
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar_options import KEY, json_option
-from cosmos.cli.terminal import emit, say
+from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.stellar.attest import attest_star
 
 _STATEMENT = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -22,10 +22,10 @@ _STATEMENT = click.Path(exists=True, dir_okay=False, path_type=Path)
 @passphrase_fd_option
 @json_option
 def attest(statement: Path, kind: str, result: str, key: Path, passphrase_fd: int | None, as_json: bool) -> None:
-    """Say of a star in a galaxy that it passed or failed; STAR is its statement, stars/NAME-VERSION.toml.
+    """Say of a star in a galaxy that it passed or failed; STAR is its statement, stars/NAME-VERSION-ARCH.toml.
 
-    The badge is added to stars/NAME-VERSION.intoto.jsonl. It counts where your key is pinned as an attester, and never
-    replaces the author's signature.
+    The badge is added to stars/NAME-VERSION-ARCH.intoto.jsonl. It counts where your key is pinned as an attester, and
+    never replaces the author's signature.
     """
     (secret,) = load_secret_keys((key,), passphrase_fd)
     done = attest_star(
@@ -33,6 +33,7 @@ def attest(statement: Path, kind: str, result: str, key: Path, passphrase_fd: in
         "test" if kind == "test" else "scan",
         "PASSED" if result == "passed" else "FAILED",
         secret,
+        surroundings().reporter(quiet=as_json),
     )
     if as_json:
         emit({"star": done.claim.name, "archive": str(done.claim.digest), "kind": kind, "badges": str(done.file)})

@@ -14,11 +14,20 @@ from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import GalaxyName
+from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.index_galaxy import Indexed, index_galaxy
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy, sign_galaxy
+from cosmos.stellar.publishing import Fewer
 from cosmos.stellar.signing import sign_files
 
+_fewer_option = click.option(
+    "--publish",
+    "fewer",
+    flag_value="publish",
+    default="wait",
+    help="Publish the index although fewer keys have signed it than the one before.",
+)
 _PATH = click.Path(exists=True, path_type=Path)
 
 
@@ -46,30 +55,34 @@ def galaxy_init(folder: Path, name: str | None, description: str, as_json: bool)
 @click.argument("folder", type=FOLDER)
 @keys_option
 @passphrase_fd_option
+@_fewer_option
 @json_option
-def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_json: bool) -> None:
-    """Write the index of the galaxy in FOLDER, and sign it.
+def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, fewer: Fewer, as_json: bool) -> None:
+    """Write the index of the galaxy in FOLDER, sign it, and publish it in one step.
 
     Author keys sign the statements of stars, galaxy keys the index. A galaxy in which nothing has changed keeps its
-    bytes.
+    bytes. An index with fewer signatures than the one before waits in snapshots/ until stellar sign adds the others.
     """
     around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
     reporter = around.reporter(quiet=as_json)
+    _demand_roles(secrets)
     done = index_galaxy(
         GalaxyFolder(root=folder),
         authors=_with_role(secrets, "author"),
         galaxies=_with_role(secrets, "galaxy"),
         today=_today(around.now()),
         reporter=reporter,
+        fewer=fewer,
     )
-    _demand_roles(secrets)
     if as_json:
         emit(_indexed_row(done))
         return
     state = f"seq {done.index.seq}" if done.is_changed else f"unchanged at seq {done.index.seq}"
     say(f"{folder}: {len(done.index.newest)} stars, {len(done.index.snapshot)} versions, {state}")
-    if done.index.seq and not any(key.role == "galaxy" for key in secrets):
+    if done.missing:
+        _say_that_it_waits(done, folder)
+    elif done.index.seq and not any(key.role == "galaxy" for key in secrets):
         around.terminal.note(f"sign it with: stellar sign {folder} --key GALAXY.key")
 
 
@@ -77,25 +90,37 @@ def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_js
 @click.argument("paths", type=_PATH, nargs=-1, required=True)
 @keys_option
 @passphrase_fd_option
+@_fewer_option
 @json_option
-def sign(paths: tuple[Path, ...], keys: tuple[Path, ...], passphrase_fd: int | None, as_json: bool) -> None:
+def sign(
+    paths: tuple[Path, ...], keys: tuple[Path, ...], passphrase_fd: int | None, fewer: Fewer, as_json: bool
+) -> None:
     """Sign documents: statements of stars, a galaxy's index, a lock.
 
     Each PATH is a file, or a galaxy's folder: then the author keys sign every statement in its index, and the galaxy
-    keys the index. Signatures that other keys made stay.
+    keys the index, which is published where it was waiting for that. Signatures that other keys made stay.
     """
     if not keys:
         raise Malformed("sign", "wants a key to sign with", hint="--key PATH; cosmos key new makes one")
+    around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
-    files = [file for path in paths for file in (_galaxy_files(path, secrets) if path.is_dir() else [path])]
-    done = sign_files(files, secrets)
+    folders = {
+        path: _signed_galaxy(path, secrets, fewer, around.reporter(quiet=as_json)) for path in paths if path.is_dir()
+    }
+    done = sign_files([path for path in paths if not path.is_dir()], secrets)
     if as_json:
-        emit({"signed": [str(file) for file in done.files], "already": done.already})
+        rows: list[Json] = [_indexed_row(one) for one in folders.values()]
+        emit({"signed": [str(file) for file in done.files], "already": done.already, "galaxies": rows})
         return
     for file in done.files:
         say(f"{file}.dsse")
+    for folder, one in folders.items():
+        if one.signed or one.is_changed:
+            say(f"{folder}: {counted(one.signed, 'signature')} added, seq {one.index.seq}")
+        if one.missing:
+            _say_that_it_waits(one, folder)
     if done.already:
-        surroundings().terminal.note(f"{done.already} had these signatures already")
+        around.terminal.note(f"{done.already} had these signatures already")
 
 
 COMMANDS: tuple[click.Command, ...] = (galaxy_init, index, sign)
@@ -111,20 +136,27 @@ def _indexed_row(done: Indexed) -> dict[str, Json]:
         "versions": len(done.index.snapshot),
         "stated": list(done.stated),
         "signatures": done.signed,
+        "published": not done.missing,
     }
 
 
-def _galaxy_files(folder: Path, secrets: tuple[SecretKey, ...]) -> list[Path]:
-    """Return the documents of a galaxy that keys of these roles sign."""
-    galaxy = GalaxyFolder(root=folder)
-    listed = galaxy.index()
-    files: list[Path] = []
-    if _with_role(secrets, "author"):
-        files += [galaxy.statement_file(row.name, row.version) for row in listed.snapshot]
-    if _with_role(secrets, "galaxy"):
-        files += [file for file in (galaxy.snapshot_file(listed.seq), galaxy.index_file) if file.is_file()]
+def _signed_galaxy(folder: Path, secrets: tuple[SecretKey, ...], fewer: Fewer, reporter: Reporter) -> Indexed:
+    """Sign the documents of a galaxy that keys of these roles sign."""
     _demand_roles(secrets)
-    return files
+    return sign_galaxy(
+        GalaxyFolder(root=folder),
+        authors=_with_role(secrets, "author"),
+        galaxies=_with_role(secrets, "galaxy"),
+        reporter=reporter,
+        fewer=fewer,
+    )
+
+
+def _say_that_it_waits(done: Indexed, folder: Path) -> None:
+    surroundings().terminal.note(
+        f"seq {done.index.seq} is not published yet: it has {counted(done.missing, 'signature')} fewer than the index "
+        f"before\nnext: stellar sign {folder} --key GALAXY.key (or --publish, where fewer are enough from now on)"
+    )
 
 
 def _with_role(secrets: tuple[SecretKey, ...], role: str) -> tuple[SecretKey, ...]:

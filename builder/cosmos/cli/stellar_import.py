@@ -20,13 +20,15 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    replace_option,
     sources_option,
     suite_named,
     suite_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.errors import NoSolution
-from cosmos.model.reporter import Reporter
+from cosmos.errors import NoSolution, Refused
+from cosmos.model.reporter import Reporter, counted
+from cosmos.stellar.add_star import Unpublished
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.import_deb import Imported, Order, import_debs
 
@@ -37,6 +39,7 @@ _SHOWN = 8  # names in one line of a report
 @click.argument("packages", nargs=-1, required=True)
 @click.option("--galaxy", type=FOLDER, required=True, help="Put the stars into this galaxy.")
 @click.option("--closure", is_flag=True, help="Import all that they depend on as well.")
+@click.option("--with-essential", is_flag=True, help="Import what Debian assumes too, and make debian-essential of it.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Packages to work on at a time [default: the processors].")
 @keys_option
 @passphrase_fd_option
@@ -44,6 +47,7 @@ _SHOWN = 8  # names in one line of a report
 @level_option
 @sources_option
 @suite_option
+@replace_option
 @offline_option
 @home_option
 @json_option
@@ -51,6 +55,7 @@ def import_deb(
     packages: tuple[str, ...],
     galaxy: Path,
     closure: bool,
+    with_essential: bool,
     jobs: int | None,
     keys: tuple[Path, ...],
     passphrase_fd: int | None,
@@ -58,6 +63,7 @@ def import_deb(
     level: int,
     apt_sources: Path | None,
     suite: str | None,
+    unpublished: Unpublished,
     offline: bool,
     home: Path | None,
     as_json: bool,
@@ -77,6 +83,8 @@ def import_deb(
         reach="closure" if closure else "as asked",
         level=level,
         workers=jobs or os.cpu_count() or 1,
+        unpublished=unpublished,
+        essential="imported" if with_essential else "assumed",
     )
     done = import_debs(order, apt, GalaxyFolder(root=galaxy), load_secret_keys(keys, passphrase_fd), reporter)
     if as_json:
@@ -85,6 +93,10 @@ def import_deb(
         _tell(done, reporter)
         for one in done.stars:
             say(f"{one.archive} {one.star.license}")
+    if done.refused:
+        name, refusal = next(iter(done.refused.items()))
+        others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""
+        raise Refused("import-deb", f"{refusal}{others}", hint=done.hints.get(name))
     if done.failed:
         names = _some(list(done.failed))
         hint = next(iter(done.hints.values()), None)
@@ -98,13 +110,18 @@ COMMANDS: tuple[click.Command, ...] = (import_deb,)
 def _tell(done: Imported, reporter: Reporter) -> None:
     for name, reason in done.failed.items():
         reporter.warn(f"{name}: {reason}")
+    if done.kept:
+        reporter.warn(
+            f"{counted(len(done.kept), 'star')} of the same package, made in another way, stood there already "
+            f"and stayed as it was: {_some(list(done.kept))}"
+        )
     for name, rows in done.unmet.items():
         reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
-    for name, needed in done.cut:
-        hint = f"where you want {name}, name {needed} too"
-        reporter.warn(f"{name}: its need of {needed} closes a circle and is left out: {hint}")
     if done.missing:
-        reporter.warn(f"needed, but not in the galaxy: {_some(list(done.missing))}; --closure imports them too")
+        reporter.warn(f"needed, and answered by no star here: {_some(list(done.missing))}; --closure imports them too")
+    if done.assumed:
+        several = f"these {len(done.assumed)} packages, and no package names them"
+        reporter.note(f"Debian assumes {several}: {_some(list(done.assumed))}; --with-essential imports them")
     scripts = [str(one.star.name) for one in done.stars if one.unrun]
     if scripts:
         reporter.note(f"{len(scripts)} packages have maintainer scripts, which are not run: {_some(scripts)}")
@@ -117,7 +134,6 @@ def _row(done: Imported) -> dict[str, Json]:
         {
             "name": str(one.star.name),
             "version": str(one.star.version),
-            "debian-version": one.star.origins[0].version,
             "license": one.star.license,
             "archive": str(one.archive),
             "new": one.is_new,
@@ -127,10 +143,12 @@ def _row(done: Imported) -> dict[str, Json]:
     ]
     return {
         "stars": stars,
-        "cut": [list(pair) for pair in done.cut],
         "missing": list(done.missing),
         "unmet": {name: list(rows) for name, rows in done.unmet.items()},
+        "assumed": list(done.assumed),
         "failed": dict(done.failed),
+        "kept": dict(done.kept),
+        "refused": dict(done.refused),
     }
 
 

@@ -32,7 +32,9 @@ def log() -> None:
 @json_option
 def append(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_json: bool) -> None:
     """Publish what the index of the galaxy in FOLDER lists, sign the head, and write a proof beside each star."""
-    done = append_to_log(GalaxyFolder(root=folder), load_secret_keys(keys, passphrase_fd))
+    done = append_to_log(
+        GalaxyFolder(root=folder), load_secret_keys(keys, passphrase_fd), surroundings().reporter(quiet=as_json)
+    )
     if as_json:
         emit({"added": done.added, "size": done.head.size, "root": done.head.root.hex(), "proofs": done.proofs})
         return
@@ -81,7 +83,9 @@ def cosign(folder: Path, key: Path, seen: Path, home: Path | None, passphrase_fd
     (secret,) = load_secret_keys((key,), passphrase_fd)
     if secret.role != "witness":
         raise Malformed(f"key {secret.public.name}", f"has the role {secret.role}; heads are cosigned by witnesses")
-    head = cosign_log(GalaxyFolder(root=folder), secret, _roots(home, folder), seen, int(surroundings().now()))
+    around = surroundings()
+    roots, reporter = _roots(home, folder), around.reporter(quiet=False)
+    head = cosign_log(GalaxyFolder(root=folder), secret, roots, seen, int(around.now()), reporter)
     say(f"{folder}: cosigned {head.head.origin} at {head.head.size} entries")
 
 

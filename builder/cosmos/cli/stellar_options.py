@@ -43,6 +43,14 @@ level_option = click.option(
     "--level", type=click.IntRange(1, 19), default=DEFAULT_LEVEL, show_default=True, help="zstd level of archives."
 )
 
+replace_option = click.option(
+    "--replace",
+    "unpublished",
+    flag_value="replace",
+    default="refuse",
+    help="Replace a star of that version which no index has listed yet.",
+)
+
 
 def machine(arch: str) -> Arch:
     """Return `--arch` as an architecture; raises `Malformed`."""

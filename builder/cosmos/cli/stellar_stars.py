@@ -21,6 +21,7 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    replace_option,
     sources_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
@@ -28,8 +29,9 @@ from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent, counted
+from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.build_star import DEFAULT_LEVEL, BuiltStar, Workshop, build_star, maintainer_scripts
-from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star
+from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.new_star import new_star
 from cosmos.stellar.programs import HostPrograms
 from cosmos.stellar.validate_star import Finding, validate_star
@@ -73,6 +75,7 @@ def new(name: str, folder: Path, deb: str | None, description: str, licence: str
 @arch_option
 @level_option
 @sources_option
+@replace_option
 @offline_option
 @home_option
 @json_option
@@ -86,6 +89,7 @@ def build(
     arch: str,
     level: int,
     apt_sources: Path | None,
+    unpublished: Unpublished,
     offline: bool,
     home: Path | None,
     as_json: bool,
@@ -94,6 +98,8 @@ def build(
 
     Packages that its star.toml names (source = "deb:NAME") are fetched through apt, which verifies them; no root is
     needed. Its script's build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
+
+    A star that a galaxy has published never changes: other bytes under its version are refused.
     """
     if galaxy is None and keys:
         raise Malformed("--key", "signs the star's statement, which belongs to a galaxy", hint="add --galaxy FOLDER")
@@ -110,7 +116,7 @@ def build(
         for one in validate_star(folder):
             if one.weight == "error":
                 around.terminal.warn(f"{folder}: {one.problem}")
-        rows.append(_kept(built, galaxy, out, secrets, reporter))
+        rows.append(_kept(built, galaxy, out, secrets, unpublished, reporter))
         unrun |= {folder: built.unrun} if built.unrun else {}
     _tell_built(len(folders), unrun, reporter)
     if as_json:
@@ -187,7 +193,12 @@ def _tell_built(count: int, unrun: Mapping[Path, tuple[str, ...]], reporter: Rep
 
 
 def _kept(
-    built: BuiltStar, galaxy: Path | None, out: Path | None, keys: tuple[SecretKey, ...], reporter: Reporter
+    built: BuiltStar,
+    galaxy: Path | None,
+    out: Path | None,
+    keys: tuple[SecretKey, ...],
+    unpublished: Unpublished,
+    reporter: Reporter,
 ) -> dict[str, Json]:
     """Write the archive where it belongs, and return the answer."""
     row: dict[str, Json] = {
@@ -200,11 +211,9 @@ def _kept(
     }
     if galaxy is None:
         return {**row, "archive": str(built.write(out or Path()))}
-    added = add_star(GalaxyFolder(root=galaxy), built, keys)
+    added = add_star(GalaxyFolder(root=galaxy), built, keys, unpublished=unpublished, reporter=reporter)
     if added.replaced:
-        reporter.warn(
-            f"{built.manifest.id}: replaces another archive of this version; locks that name that one will fail"
-        )
+        reporter.note(f"{built.manifest.id}: replaces {added.replaced}, which no index has listed")
     return {**row, "archive": str(added.archive), "statement": str(added.statement_file)}
 
 

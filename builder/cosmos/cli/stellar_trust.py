@@ -14,7 +14,6 @@ from cosmos.cli.trust_words import author_key, role_thresholds, shown_public_key
 from cosmos.errors import Malformed
 from cosmos.keyring.anchors import document_and_envelope
 from cosmos.model.names import GalaxyName, ImageName, StarName
-from cosmos.model.version import Version
 from cosmos.stellar.trust_next import (
     Changes,
     Progress,
@@ -221,14 +220,14 @@ def _retirement(roots: TrustRoots, text: str, reason: str) -> Revoked:
 
 def _floors(texts: tuple[str, ...]) -> Floors:
     galaxies: dict[GalaxyName, int] = {}
-    stars: dict[StarName, Version] = {}
+    stars: dict[StarName, str] = {}
     releases: dict[ImageName, int] = {}
     for text in texts:
         subject, _, value = text.partition("=")
         kind, _, name = subject.partition(":")
         try:
             floor = floor_of(kind, name, value)
-            if isinstance(floor, Version):
+            if isinstance(floor, str):
                 stars[StarName.parse(name)] = floor
             elif kind == "galaxy":
                 galaxies[GalaxyName.parse(name)] = floor

@@ -11,6 +11,7 @@ import click
 from cosmos.cli.stellar_options import FOLDER, json_option, machine
 from cosmos.cli.terminal import emit, say
 from cosmos.errors import Differs, Malformed, NoSolution
+from cosmos.model.demand import need_text
 from cosmos.stellar.galaxy_shelf import GalaxyShelf
 from cosmos.stellar.lint_star import lint as lint_star
 from cosmos.stellar.open_star import OpenStar, open_star
@@ -93,7 +94,7 @@ def _opened(star: Path, galaxy: Path | None) -> tuple[OpenStar, Mapping[TreePath
         opened = shelf.star(star)
         return opened, shelf.below(opened)
     opened = open_star(star)
-    return opened, None if opened.dependencies else {}
+    return opened, None if opened.needs else {}
 
 
 def _with_dependencies(
@@ -111,7 +112,7 @@ def _with_dependencies(
     if below is None:
         raise NoSolution(
             str(star),
-            f"depends on {', '.join(sorted(opened.dependencies))}",
+            f"depends on {', '.join(map(need_text, opened.needs))}",
             hint="--galaxy FOLDER takes them from there; --below STAR names one",
         )
     return opened, below

@@ -179,6 +179,7 @@ def printable(text: str) -> str:
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `command` as the program and exit with the code that its outcome has."""
     stderr = sys.stderr or io.StringIO()  # None where it was closed before we began
+    _write_all_of_it()
     around = Surroundings(
         program=program,
         environ=dict(os.environ),
@@ -193,6 +194,17 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     except BrokenPipeError:
         code = _cut()
     sys.exit(code)
+
+
+def _write_all_of_it() -> None:
+    """Give stdout a buffer where it has none (PYTHONUNBUFFERED, `python -u`), so that a write that falls short is told.
+
+    A raw file writes what there is room for and returns how much that was; Python's text layer, and `cat`, do not ask.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
+        whole = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
+        sys.stdout = io.TextIOWrapper(whole, encoding=out.encoding, errors=out.errors, line_buffering=True)
 
 
 @contextlib.contextmanager

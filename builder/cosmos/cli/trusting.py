@@ -281,7 +281,7 @@ def _roots_row(roots: TrustRoots) -> dict[str, Json]:
         "thresholds": {name: roots.threshold(name) for name in sorted({held for held, _ in roots.all_keys()})},
         "floor": {
             "galaxies": {str(name): seq for name, seq in roots.floors.galaxies.items()},
-            "stars": {str(name): str(version) for name, version in roots.floors.stars.items()},
+            "stars": {str(name): version for name, version in roots.floors.stars.items()},
             "releases": {str(name): counter for name, counter in roots.floors.releases.items()},
         },
         "revoked": [{"id": row.key, "reason": row.reason, "effective-seq": row.effective_seq} for row in roots.revoked],

@@ -17,6 +17,7 @@ from cosmos.errors import Refused
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, InstalledEntry, Universe
+from cosmos.resolve.below import rests_on
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import ROOT, TreePath, escaped
@@ -41,28 +42,31 @@ class Below:
     The same as a build shows to the script, so that it does the same. Paths are those before `install_dir`.
     """
 
-    def __init__(self, root: LiveRoot, universe: Universe, install_dir: TreePath) -> None:
+    def __init__(
+        self,
+        root: LiveRoot,
+        universe: Universe,
+        install_dir: TreePath,
+        coming: Mapping[StarName, tuple[StarName, ...]],
+    ) -> None:
+        """`coming` says what each new star depends on."""
         self._root = root
         self._install_dir = root.mapped_folder(install_dir)  # what is recorded lies there
         self._installed = universe.installed
-        self._dependencies = {name: star.dependencies for name, star in universe.installed.items()}
+        self._dependencies = {**{name: star.dependencies for name, star in universe.installed.items()}, **coming}
         self._trees: dict[StarName, Mapping[TreePath, Entry]] = {}
 
-    def add(self, name: StarName, dependencies: Iterable[StarName], entries: Mapping[TreePath, Entry]) -> None:
+    def add(self, name: StarName, entries: Mapping[TreePath, Entry]) -> None:
         """Add a new star as it was staged."""
-        self._dependencies[name] = tuple(dependencies)
         self._trees[name] = {path: replace(entry, content=b"") for path, entry in entries.items()}
 
     def names(self, dependencies: Iterable[StarName]) -> tuple[StarName, ...]:
-        """Return all that a star with these dependencies depends on, directly or not, by name."""
-        seen = set[StarName]()
-        todo = list(dependencies)
-        while todo:
-            name = todo.pop()
-            if name not in seen:
-                seen.add(name)
-                todo += self._dependencies.get(name, ())
-        return tuple(sorted(seen))
+        """Return all that a star with these dependencies depends on, directly or not, by name.
+
+        Of a circle of new stars, those that were not added yet are left out: they are staged later.
+        """
+        below = rests_on(dependencies, self._dependencies)
+        return tuple(sorted(name for name in below if name in self._trees or name in self._installed))
 
     def of(self, dependencies: Iterable[StarName]) -> dict[TreePath, Entry]:
         """Return what a star with these dependencies may see."""

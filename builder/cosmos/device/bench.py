@@ -48,7 +48,7 @@ class Bench:
     def stage(self, name: StarName) -> StagedStar:
         """Return the star's layer, which the stars after it may see; raises `Refused` or `ScriptFailed`."""
         staged = self._staged(name)
-        self._below.add(name, staged.star.dependencies, staged.entries)
+        self._below.add(name, staged.entries)
         return staged
 
     def _staged(self, name: StarName) -> StagedStar:

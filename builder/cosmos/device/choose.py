@@ -12,7 +12,7 @@ from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.universe import Universe
-from cosmos.model.version import Constraint
+from cosmos.model.version import exactly
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.explaining import Advice
@@ -53,7 +53,7 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
     """Return what to install; raises `NoSolution` with sentences that say who wants what."""
     shelves = Shelves(universe, reached)
     keep = [
-        Wish(who=KEEPER, name=name, constraint=Constraint.parse(f"={star.version}"))
+        Wish(who=KEEPER, name=name, constraint=exactly(star.version))
         for name, star in sorted(universe.installed.items())
     ]
     resolved = resolve([*wishes, *keep], shelves, universe.arch, {}, ADVICE)
@@ -94,7 +94,7 @@ def _lock(stars: Iterable[Chosen], universe: Universe, epoch: int) -> Lock:
         request=Request(
             image=ImageName(universe.image) if universe.image else NO_IMAGE,
             arch=universe.arch,
-            stars={one.star.name: Constraint.parse(f"={one.star.version}") for one in chosen},
+            stars={one.star.name: exactly(one.star.version) for one in chosen},
             constellations={},
             galaxies={name: locked.url for name, locked in galaxies.items()},
         ),

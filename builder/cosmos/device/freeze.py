@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import tomli_w
@@ -30,8 +31,10 @@ from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedSta
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
-from cosmos.model.version import Constraint
+from cosmos.model.version import exactly
+from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate
+from cosmos.resolve.locked import demand_right, in_lock_order, wishes_of
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.treepath import TreePath
 
@@ -48,13 +51,15 @@ class Frozen:
 
 
 def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
-    """Write the lock of what is installed; raises `NoSolution` naming every star that cannot be pinned."""
+    """Write the lock of what is installed; raises `NoSolution` naming every star that cannot be pinned, or does not go
+    together with the others.
+    """
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     reached = reach(root, read_settings(root), offline=offline)
     lock = locked(universe, reached, epoch=_newest_time(root, universe))
     data = tomli_w.dumps(lock.to_toml()).encode()
-    Lock.parse(data, shown(LOCK_PATH))  # what is written is what the strict reader takes
+    demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # what is written is what readers take
     changed = root.document(LOCK_PATH, max_bytes=MAX_DOCUMENT_BYTES) != data
     if changed:
         root.replace_document(LOCK_PATH, data)
@@ -64,8 +69,7 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
 def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
     """Return the lock of `universe`; raises `NoSolution` naming every star that cannot be pinned, and why."""
     stars, problems, away = list[LockedStar](), list[str](), dict[str, list[StarName]]()
-    for name in in_dependency_order(universe.installed):
-        star = universe.installed[name]
+    for name, star in sorted(universe.installed.items()):
         if star.galaxy is not None and reached.galaxy(star.galaxy) is None:
             away.setdefault(star.galaxy, []).append(name)
             continue
@@ -77,11 +81,12 @@ def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
         raise _not_pinned(problems, away, reached)
     used = {star.galaxy for star in stars}
     galaxies = tuple(galaxy.locked for galaxy in reached.galaxies if galaxy.name in used)
+    request = _request(universe, _asked_for(universe, stars), galaxies)
     return Lock(
-        request=_request(universe, galaxies),
+        request=request,
         build=build_pins(epoch),
         galaxies=galaxies,
-        stars=tuple(stars),
+        stars=in_lock_order(wishes_of(request), stars),
         trust=reached.trust.locked or NO_TRUST,
     )
 
@@ -109,28 +114,6 @@ def _counted(stars: int) -> str:
     return "one star" if stars == 1 else f"{stars} stars"
 
 
-def in_dependency_order(installed: Mapping[StarName, Installed]) -> list[StarName]:
-    """Return the names, each after what it depends on, otherwise in order of name; raises `NoSolution` for a circle."""
-    ordered: dict[StarName, None] = {}
-    for name in sorted(installed):
-        _visit(name, installed, ordered, ())
-    return list(ordered)
-
-
-def _visit(
-    name: StarName, installed: Mapping[StarName, Installed], ordered: dict[StarName, None], way: tuple[StarName, ...]
-) -> None:
-    if name in way:
-        raise NoSolution(name, f"depends on itself: {' -> '.join((*way[way.index(name) :], name))}")
-    if name in ordered:
-        return
-    if name not in installed:
-        raise NoSolution(name, f"is not installed, but {way[-1]} depends on it", hint="cosmos verify")
-    for needed in sorted(installed[name].dependencies):
-        _visit(needed, installed, ordered, (*way, name))
-    ordered[name] = None
-
-
 def _locked_star(name: StarName, star: Installed, reached: Reach) -> LockedStar:
     if star.galaxy is None or star.archive is None:
         raise NoSolution(name, "its universe does not record where it came from")
@@ -154,23 +137,24 @@ def _demand_archive(name: StarName, star: Installed, archive: Digest, galaxy: Op
         )
 
 
-def _request(universe: Universe, galaxies: Sequence[LockedGalaxy]) -> Request:
+def _request(universe: Universe, asked: Iterable[StarName], galaxies: Sequence[LockedGalaxy]) -> Request:
     return Request(
         image=ImageName(universe.image) if universe.image else NO_IMAGE,
         arch=universe.arch,
-        stars={name: Constraint.parse(f"={star.version}") for name, star in _asked_for(universe)},
+        stars={name: exactly(universe.installed[name].version) for name in sorted(asked)},
         constellations={},
         galaxies={galaxy.name: galaxy.url for galaxy in galaxies},
     )
 
 
-def _asked_for(universe: Universe) -> Iterable[tuple[StarName, Installed]]:
-    """The stars that are there for another reason than that a star depends on them."""
-    return (
-        (name, star)
-        for name, star in sorted(universe.installed.items())
-        if not star.wanted_by or any(reason not in universe.installed for reason in star.wanted_by)
-    )
+def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]:
+    """Return the stars that are there for another reason than that a star depends on them, or that none needs."""
+    installed = universe.installed
+    asked = {
+        name for name, star in installed.items() if not installed.keys() >= set(star.wanted_by) or not star.wanted_by
+    }
+    needs = {star.name: star.dependencies for star in in_lock_order((), stars)}
+    return asked | (installed.keys() - rests_on(asked, needs))
 
 
 def _newest_time(root: LiveRoot, universe: Universe) -> int:

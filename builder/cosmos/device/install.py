@@ -26,7 +26,7 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
-from cosmos.staging.powers import demand_consent
+from cosmos.staging.powers import Overreach, demand_none, overreaches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,13 +158,17 @@ def _planned(
     """Stage, plan and judge star by star: one star's bytes are in memory at a time."""
     plan = Plan(root, universe, settings.install_dir)
     consent = system_consent(root, settings, safe=order.safe)
-    bench = Bench(root, Below(root, universe, settings.install_dir), acquired, consent, order.epoch)
+    coming = {name: item.star.dependencies for name, item in acquired.items()}
+    bench = Bench(root, Below(root, universe, settings.install_dir, coming), acquired, consent, order.epoch)
+    refused: list[Overreach] = []
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
         staged = bench.stage(name)
         planned = plan.add(item.star, staged.entries)
-        demand_consent(consent, name, planned.record.entries, staged.receipt)
-        yield planned
+        refused += overreaches(consent, name, planned.record.entries, staged.receipt)
+        if not refused:
+            yield planned
+    demand_none(consent, refused)  # of all stars together, and before anything is published
 
 
 def _tell_undone(undone: Undone | None, reporter: Reporter) -> None:

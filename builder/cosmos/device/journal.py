@@ -18,6 +18,7 @@ import fcntl
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
 JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")
 _VERSION: Final = 1
 _MAX_JOURNAL_BYTES: Final = 4 * MAX_DOCUMENT_BYTES  # every path of an installation, twice, and a digest
+_POLL_SECONDS: Final = 0.05
 _NO_UNIVERSE: Final = Digest.of(b"")
 _KINDS: Final[dict[str, int]] = {
     "file": stat.S_IFREG,
@@ -149,17 +151,26 @@ def journal(root: LiveRoot) -> Iterator[Journal]:
 
 
 @contextmanager
-def at_work(root: LiveRoot) -> Iterator[None]:
+def at_work(root: LiveRoot, wait_seconds: float = 0) -> Iterator[None]:
     """Be the only cosmos that changes this system, or raise `WorldFailed`. The kernel forgets the lock of the dead."""
     place = root.mapped_folder(STATE_FOLDER)
     root.make_folders(place)
     with root.folder(place) as folder:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            hint = "wait until it has ended"
-            raise WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint) from error
+        end = time.monotonic() + wait_seconds
+        while not _locked(folder):
+            if time.monotonic() >= end:
+                hint = "wait until it has ended"
+                raise WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint)
+            time.sleep(_POLL_SECONDS)
         yield
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def standing(root: LiveRoot) -> Standing:

@@ -23,7 +23,7 @@ from cosmos.device.root import LiveRoot, naming
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution
 from cosmos.tree.entry import Entry
-from cosmos.treepath import TreePath
+from cosmos.treepath import TreePath, caseless
 
 _PRIVATE: Final = 0o600  # until its owner is set, nobody else reads what may become a setuid file or a secret
 _NANOSECONDS: Final = 1_000_000_000
@@ -69,11 +69,18 @@ class Laying:
                 try:
                     self._root.kernel.rename_new(folder, placement.temporary, placement.path.name)
                 except FileExistsError as error:
-                    raise NoSolution(f"/{placement.path.text}", "somebody made it while cosmos was at work") from error
+                    raise NoSolution(f"/{placement.path.text}", self._in_its_way(placement.path)) from error
         for entry in reversed(self._folders):
             with self._root.folder(entry.path) as made, naming(entry.path):
                 os.utime(made, ns=(entry.mtime * _NANOSECONDS,) * 2)  # now that nothing more is made in it
         self._sync()
+
+    def _in_its_way(self, path: TreePath) -> str:
+        """Return why a name is taken that was free when the installation was planned."""
+        for other in (placement.path for placement in self._placements):
+            if other != path and caseless(other) == caseless(path):
+                return f"this file system does not tell it from /{other.text}: the two differ by case alone"
+        return "somebody made it while cosmos was at work"
 
     def _placed(self, entries: Iterable[Entry]) -> list[Placement]:
         digests: dict[bytes, Digest] = {}

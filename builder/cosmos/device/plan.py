@@ -2,7 +2,8 @@
 
 A path goes below the operator's `install_dir`, and then where this system's own links lead (`/bin` into `usr/bin`).
 Refused, each by name: a path that an installed star owns, one that two of the new stars bring, one that is there and
-that nobody owns, one below something that is no folder, and cosmos's own state. Folders are shared: one that is there
+that nobody owns, one that differs by case or Unicode form alone from what another star brings, one below something
+that is no folder, and cosmos's own state. Folders are shared: one that is there
 stays as it is.
 """
 
@@ -22,7 +23,7 @@ from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.tree.entry import Entry
-from cosmos.treepath import TreePath
+from cosmos.treepath import TreePath, caseless
 
 OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
 
@@ -44,6 +45,10 @@ class Plan:
         self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
         self._owners = owners(universe)
         self._brought: dict[TreePath, Entry] = {}
+        self._alike: dict[bytes, TreePath] = {}  # what is no folder, by what it shares with its twins
+        self._folders_alike: dict[bytes, tuple[TreePath, StarName]] = {}  # the folders that these lie in
+        for path, owner in self._owners.items():
+            self._note(path, owner)
 
     def add(self, star: LockedStar, entries: Mapping[TreePath, Entry]) -> PlannedStar:
         """Return where the entries of `star` go; raises `NoSolution` or `Refused` and then plans nothing more."""
@@ -88,6 +93,7 @@ class Plan:
             return
         found = self._root.stat(path)
         if found is None:
+            self._demand_no_twin(star, path, self._alike.get(caseless(path)))
             for parent in path.parents:
                 self._add_folder(star, implied(parent, entry.mtime), folders)
             folders[path] = self._brought[path] = entry
@@ -110,6 +116,10 @@ class Plan:
             raise NoSolution(
                 shown(path), f"both {owner} and {star} bring it", hint=f"leave one of the two out: {owner}, {star}"
             )
+        self._demand_no_twin(star, path, self._alike.get(caseless(path)))
+        folder, other = self._folders_alike.get(caseless(path), (path, star))
+        if other != star and folder != path:
+            raise _twins(star, path, other, folder)
         if path in self._brought or self._root.stat(path) is not None:
             raise NoSolution(
                 shown(path),
@@ -117,9 +127,22 @@ class Plan:
                 hint="look at it, and move it away if it is not needed",
             )
 
+    def _demand_no_twin(self, star: StarName, path: TreePath, twin: TreePath | None) -> None:
+        if twin not in (None, path) and self._owners[twin] != star:
+            raise _twins(star, path, self._owners[twin], twin)
+
     def _take(self, star: StarName, entry: Entry) -> None:
         self._owners[entry.path] = star
         self._brought[entry.path] = entry
+        self._note(entry.path, star)
+
+    def _note(self, path: TreePath, owner: StarName) -> None:
+        """Take note of what is no folder, and of the folders that it lies in, under what each shares with its twins."""
+        self._alike.setdefault(caseless(path), path)
+        folder = path.parent
+        while folder and (key := caseless(folder)) not in self._folders_alike:
+            self._folders_alike[key] = (folder, owner)
+            folder = folder.parent
 
 
 def owners(universe: Universe) -> dict[TreePath, StarName]:
@@ -129,6 +152,14 @@ def owners(universe: Universe) -> dict[TreePath, StarName]:
         folders = {entry.path for entry in star.entries if entry.kind == "dir"}
         found |= dict.fromkeys((path for path in star.files if path not in folders), name)
     return found
+
+
+def _twins(star: StarName, path: TreePath, other: StarName, twin: TreePath) -> NoSolution:
+    return NoSolution(
+        shown(path),
+        f"{star} brings it, and {other} brings {shown(twin)}: the two differ by case or Unicode form alone",
+        hint=f"leave one of the two out: {other}, {star}",
+    )
 
 
 def implied(path: TreePath, mtime: int) -> Entry:

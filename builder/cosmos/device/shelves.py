@@ -15,10 +15,11 @@ from functools import cached_property
 
 from cosmos.device.galaxies import Reach
 from cosmos.errors import CosmosError
-from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.demand import Demand
+from cosmos.model.facts import Facts
+from cosmos.model.names import ANY_ARCH, GalaxyName, StarName
 from cosmos.model.universe import Installed, Universe
-from cosmos.model.version import ANY_VERSION
-from cosmos.resolve.catalogue import Candidate, Facts, Galaxies
+from cosmos.resolve.catalogue import Candidate, Galaxies
 
 NOWHERE = GalaxyName("system")  # the galaxy of a star that upstream recorded
 
@@ -43,6 +44,10 @@ class Unreachable:
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Raise: nobody knows whether a star of this galaxy provides `name`."""
+        raise self._without(name)
+
+    def claims(self, name: StarName) -> bool:
+        """Raise: nobody knows whether this galaxy claims `name`."""
         raise self._without(name)
 
     def facts(self, candidate: Candidate) -> Facts:
@@ -82,6 +87,10 @@ class Shelves:
         found = here or self._galaxies.providers(name)
         return [one for one in found if self.versions(one.name) and one in self.versions(one.name)]
 
+    def claims(self, name: StarName) -> bool:
+        """Return whether a star of that name, or one that provides it, is installed or to be had."""
+        return name in self._universe.installed or bool(self.providers(name)) or self._galaxies.claims(name)
+
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a star says of itself."""
         star = self._universe.installed.get(candidate.name)
@@ -94,18 +103,20 @@ class Shelves:
         return {name: self._facts_of(name, star) for name, star in sorted(self._universe.installed.items())}
 
     def _facts_of(self, name: StarName, star: Installed) -> Facts:
-        candidate = installed_candidate(name, star)
-        shelf = self._open.get(candidate.galaxy)
-        if shelf is not None and candidate in shelf.versions(name):
+        shelf = self._open.get(installed_candidate(name, star).galaxy)
+        listed = () if shelf is None else shelf.versions(name)
+        for candidate in listed:
+            if shelf is None or candidate.version != star.version or candidate.arch not in (star.arch, ANY_ARCH):
+                continue
             try:
-                statement = shelf.statement(candidate).statement
-                if statement.archive == star.archive:
+                if shelf.statement(candidate).statement.archive == star.archive:
                     return shelf.facts(candidate)
             except CosmosError:
                 pass  # a galaxy that spoilt a statement must not keep the system from taking other stars
-        return Facts(arch=star.arch, dependencies=dict.fromkeys(star.dependencies, ANY_VERSION))
+        return Facts(arch=star.arch, needs=tuple((Demand(needed),) for needed in star.dependencies))
 
 
 def installed_candidate(name: StarName, star: Installed) -> Candidate:
     """Return the one candidate that an installed star is."""
-    return Candidate(name=name, version=star.version, galaxy=GalaxyName(star.galaxy) if star.galaxy else NOWHERE)
+    galaxy = GalaxyName(star.galaxy) if star.galaxy else NOWHERE
+    return Candidate(name=name, version=star.version, galaxy=galaxy, arch=star.arch)

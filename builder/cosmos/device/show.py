@@ -10,11 +10,12 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
 from cosmos.errors import CosmosError, NoSolution
-from cosmos.model.names import StarName
+from cosmos.model.names import Arch, StarName
 from cosmos.model.powers import Power
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
+from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.staging.beside import read_beside
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Badge, judge_badges
@@ -50,7 +51,9 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
     reached = reach(root, settings, offline=offline)
     for failure in reached.failures.values():
         reporter.warn(str(failure))
-    offered = tuple(_offered(galaxy, name, reached) for galaxy in reached.galaxies if galaxy.versions(name))
+    offered = tuple(
+        _offered(galaxy, name, universe.arch, reached) for galaxy in reached.galaxies if galaxy.versions(name)
+    )
     installed = universe.installed.get(name)
     if installed is None and not offered:
         asked = ", ".join(galaxy.name for galaxy in reached.galaxies)
@@ -60,19 +63,20 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
     return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered, powers=settings.powers.of(name))
 
 
-def _offered(galaxy: OpenGalaxy, name: StarName, reached: Reach) -> Offered:
-    rows = galaxy.versions(name)
+def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, reached: Reach) -> Offered:
+    rows = preferred(galaxy.versions(name), {})
+    rows = [row for row in rows if row.arch.runs_on(machine)] or rows  # one for another machine, where that is all
     newest: VerifiedStatement | None = None
     badges: tuple[Badge, ...] = ()
     refused = ""
     try:
         newest = galaxy.statement(rows[0])
-        badges = _badges(galaxy, newest, reached)
+        badges = _badges(galaxy, rows[0], newest, reached)
     except CosmosError as error:
         refused = str(error)
     return Offered(
         galaxy=str(galaxy.name),
-        versions=tuple(row.version for row in rows),
+        versions=tuple(dict.fromkeys(row.version for row in rows)),
         newest=newest,
         refused=refused,
         signers={signer: reached.roots.name_of(signer) for signer in (newest.signers if newest else ())},
@@ -80,10 +84,10 @@ def _offered(galaxy: OpenGalaxy, name: StarName, reached: Reach) -> Offered:
     )
 
 
-def _badges(galaxy: OpenGalaxy, newest: VerifiedStatement, reached: Reach) -> tuple[Badge, ...]:
+def _badges(galaxy: OpenGalaxy, row: Candidate, newest: VerifiedStatement, reached: Reach) -> tuple[Badge, ...]:
     """Return what is said of the star's archive, each as it stands; an index of upstream's has none."""
-    star, archive = newest.statement.star, newest.statement.archive
-    data = read_beside(galaxy.source, star.name, star.version, BADGES_SUFFIX, MAX_BADGES_BYTES)
+    archive, stem = newest.statement.archive, galaxy.stem(row)
+    data = read_beside(galaxy.source, stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
     if data is None:
         return ()
-    return judge_badges(data, digest=archive, roots=reached.roots, source=f"{galaxy.name}: {star.id}{BADGES_SUFFIX}")
+    return judge_badges(data, digest=archive, roots=reached.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")

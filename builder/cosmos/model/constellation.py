@@ -45,8 +45,8 @@ class Constellation:
 def wish(text: str) -> tuple[StarName, Constraint]:
     """Return `NAME` or `NAME@CONSTRAINT` as its parts, or raise `ValueError`.
 
-    >>> wish("nano@^6.0")  # doctest: +ELLIPSIS
-    ('nano', Constraint(text='^6.0', ...))
+    >>> wish("nano@^6.0")
+    ('nano', Constraint(text='^6.0'))
     """
     name, at, limit = text.partition("@")
     return StarName.parse(name.strip()), Constraint.parse(limit.strip()) if at else ANY_VERSION

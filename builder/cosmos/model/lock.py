@@ -1,6 +1,6 @@
 """`universe.lock.toml`: every star pinned by version, size and digest, and the galaxy snapshot that it came from.
 
-    lock-version = 1
+    lock-version = 2
 
     [request]                          # what was wished for: staleness is judged from it, offline
     image = "rescue"
@@ -34,6 +34,7 @@
     [[star]]                           # in dependency order: each after what it depends on
     name = "zlib"
     version = "1.3.1"
+    version-scheme = "semver"          # or "debian"
     arch = "x86_64"
     type = "normal"
     galaxy = "core"
@@ -46,6 +47,14 @@
     signers = ["ed25519:…"]            # key ids that signed the statement; empty only in an allow-unsigned galaxy
     dependencies = []                  # names of stars that stand above it
     wanted-by = ["image"]              # image, constellation:NAME, or star names
+    needs = []                         # what its statement demands of others (model.facts): from here on, what the
+    provides = ["libz semver 1.3.1"]   # lock is judged by
+    conflicts = []
+    stands-for = []
+
+Locks of version 1 lack `version-scheme` and the last four keys. They are read and built as ever (a build judges by the
+signed statements); they cannot be judged offline, and the next `cosmos freeze` writes version 2. A cosmos that knows
+version 1 alone refuses version 2.
 
 A lock in which stars were let go to a lower version names them in `[downgraded]`, with the version before
 (`zlib = "1.4.0"`).
@@ -62,13 +71,14 @@ from typing import Self, cast
 
 from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.star import StarType
 from cosmos.model.statement import package_path
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Constraint, Version, read_version
 from cosmos.tables import Table
 
-LOCK_VERSION = 1
+LOCK_VERSION = 2
 LOCK_FILE = "universe.lock.toml"
 
 
@@ -221,6 +231,7 @@ class LockedStar:
     signers: tuple[str, ...]
     dependencies: tuple[StarName, ...]
     wanted_by: tuple[str, ...]
+    facts: Facts | None  # None in a lock of version 1, which does not carry them
 
     @property
     def id(self) -> str:
@@ -228,14 +239,17 @@ class LockedStar:
         return f"{self.name}-{self.version}"
 
     @classmethod
-    def read(cls, table: Table) -> Self:
-        """Return a `[[star]]` table."""
+    def read(cls, table: Table, lock_version: int) -> Self:
+        """Return a `[[star]]` table of a lock of that version."""
         for key in ("signers", "dependencies", "wanted-by"):
             table.need(key, list)
+        if lock_version > 1:
+            table.need("version-scheme", str)
+        arch = table.read("arch", Arch.parse)
         star = cls(
             name=table.read("name", StarName.parse),
-            version=table.read("version", Version.parse),
-            arch=table.read("arch", Arch.parse),
+            version=read_version(table) if lock_version > 1 else table.read("version", Version.parse),
+            arch=arch,
             type=cast(StarType, table.choice("type", ("normal", "nebula"))),
             galaxy=table.read("galaxy", GalaxyName.parse),
             file=table.read("file", package_path),
@@ -247,6 +261,7 @@ class LockedStar:
             signers=table.strings("signers"),
             dependencies=table.parsed_strings("dependencies", StarName.parse),
             wanted_by=table.strings("wanted-by"),
+            facts=Facts.read(table, arch) if lock_version > 1 else None,
         )
         table.end()
         return star
@@ -256,6 +271,7 @@ class LockedStar:
         return {
             "name": str(self.name),
             "version": str(self.version),
+            **({} if self.facts is None else {"version-scheme": self.version.scheme}),
             "arch": str(self.arch),
             "type": self.type,
             "galaxy": str(self.galaxy),
@@ -268,6 +284,7 @@ class LockedStar:
             "signers": list(self.signers),
             "dependencies": [str(name) for name in self.dependencies],
             "wanted-by": list(self.wanted_by),
+            **({} if self.facts is None else self.facts.to_toml()),
         }
 
 
@@ -280,21 +297,22 @@ class Lock:
     galaxies: tuple[LockedGalaxy, ...]
     stars: tuple[LockedStar, ...]
     trust: LockedTrust = NO_TRUST
-    downgraded: Mapping[StarName, Version] = field(default_factory=dict)
+    downgraded: Mapping[StarName, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
-        """Return the lock in `data`; raises `Malformed`. Its own order and references are checked."""
+        """Return the lock in `data`; raises `Malformed`. Whether it is right is judged elsewhere (resolve.judging)."""
         table = Table.parse(data, source)
-        if table.count("lock-version") != LOCK_VERSION:
-            table.fail("lock-version", f"want {LOCK_VERSION}: this lock is for another cosmos")
+        lock_version = table.count("lock-version", least=1)
+        if lock_version > LOCK_VERSION:
+            table.fail("lock-version", f"want at most {LOCK_VERSION}: this lock is for a newer cosmos")
         lock = cls(
             request=Request.read(table.table("request")),
             build=BuildPins.read(table.table("build")),
             galaxies=tuple(LockedGalaxy.read(row) for row in table.tables("galaxy")),
-            stars=tuple(LockedStar.read(row) for row in table.tables("star")),
+            stars=tuple(LockedStar.read(row, lock_version) for row in table.tables("star")),
             trust=LockedTrust.read(table.table("trust")),
-            downgraded=table.parsed_map("downgraded", StarName.parse, Version.parse),
+            downgraded=table.parsed_map("downgraded", StarName.parse, str),
         )
         table.end()
         _check_references(lock, table)
@@ -302,9 +320,9 @@ class Lock:
 
     def to_toml(self) -> dict[str, object]:
         """Return the document as `tomli_w` takes it."""
-        lowered = {str(name): str(version) for name, version in sorted(self.downgraded.items())}
+        lowered = {str(name): version for name, version in sorted(self.downgraded.items())}
         return {
-            "lock-version": LOCK_VERSION,
+            "lock-version": LOCK_VERSION if self.carries_facts else 1,
             "request": self.request.to_toml(),
             "build": self.build.to_toml(),
             "trust": self.trust.to_toml(),
@@ -312,6 +330,11 @@ class Lock:
             "galaxy": [galaxy.to_toml() for galaxy in self.galaxies],
             "star": [star.to_toml() for star in self.stars],
         }
+
+    @property
+    def carries_facts(self) -> bool:
+        """Whether it can be judged by itself: a lock of version 1 cannot."""
+        return all(star.facts is not None for star in self.stars)
 
     def galaxy(self, name: GalaxyName) -> LockedGalaxy:
         """Return the snapshot called `name`; `parse` has checked that every star's is there."""
@@ -322,19 +345,12 @@ def _check_references(lock: Lock, table: Table) -> None:
     galaxies = {galaxy.name: galaxy for galaxy in lock.galaxies}
     if len(galaxies) != len(lock.galaxies):
         table.fail("galaxy", "names one galaxy twice")
-    seen: set[StarName] = set()
     for place, star in enumerate(lock.stars):
         at = f"star[{place}]"
-        if star.name in seen:
-            table.fail(at, f"{star.name} is locked twice")
         if star.galaxy not in galaxies:
             table.fail(f"{at}.galaxy", f"{star.galaxy!r} is not among the lock's galaxies")
         if not star.signers and not galaxies[star.galaxy].allow_unsigned:
             table.fail(f"{at}.signers", f"{star.name} has no signer, and galaxy {star.galaxy} does not allow that")
-        for name in star.dependencies:
-            if name not in seen:
-                table.fail(f"{at}.dependencies", f"{name!r} does not come before {star.name}")
-        seen.add(star.name)
 
 
 def _digest_or_none(text: str) -> Digest | None:

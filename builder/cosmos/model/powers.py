@@ -13,7 +13,7 @@ What is left out allows nothing. A star's own manifest has no such key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self, TypeAlias
 
@@ -47,11 +47,14 @@ class Powers:
         """Return all that `star` is named for."""
         return tuple(power for power in POWERS if self.has(star, power))
 
-    def line_with(self, star: StarName, power: Power) -> str:
-        """Return the line that names `star` for `power`, besides those that are named already.
+    def lines_with(self, wanted: Mapping[Power, Iterable[StarName]]) -> str:
+        """Return the lines that name `wanted` for each power, besides those that are named already.
 
-        >>> Powers(named={"setuid": (StarName("su"),)}).line_with(StarName("sudo"), "setuid")
+        >>> Powers(named={"setuid": (StarName("su"),)}).lines_with({"setuid": [StarName("sudo")]})
         '[policy] setuid = ["su", "sudo"]'
         """
-        stars = ", ".join(f'"{name}"' for name in dict.fromkeys((*self.named.get(power, ()), star)))
-        return f"[policy] {power} = [{stars}]"
+        lines = []
+        for power, stars in wanted.items():
+            names = ", ".join(f'"{name}"' for name in dict.fromkeys((*self.named.get(power, ()), *stars)))
+            lines.append(f"{power} = [{names}]")
+        return "[policy] " + "\n".join(lines)

@@ -1,15 +1,18 @@
 """`star.toml`: what a star is (upstream's format, and our fields besides).
 
     name = "zlib"                      # required
-    version = "1.3.1"                  # required, SemVer 2.0.0
+    version = "1.3.1"                  # required
+    version-scheme = "semver"          # ours; or "debian" (model.version)
     type = "normal"                    # or "nebula" (also "meta"): dependencies only, no files
     description = "compression"
     license = "Zlib"
     source = "./packages/zlib-1.3.1.tar.gz"
     install_script = "install.lua"     # the Nova script's name in the archive
     arch = "x86_64"                    # ours; default "any"
-    provides = { libz = "1.3.1" }      # ours: names that this star also answers to
-    conflicts = { zlib-ng = "*" }      # ours: stars that it cannot stand beside
+    any-of = ["mta-a | mta-b >=2"]     # ours: dependencies that one of several answers, the preferred first
+    provides = { libz = "1.3.1" }      # ours: names that this star also answers to; "": without a version
+    conflicts = { zlib-ng = "*" }      # ours: stars that it cannot stand beside; an array: each of several ranges
+    replaces = { zlib-dev = "<1.3" }   # ours: stars whose files it may bring in their place; an array likewise
 
     [authors]                          # name -> address
     "Jean-loup Gailly" = "jloup@example.org"
@@ -25,6 +28,9 @@
     name = "zlib1g"
     version = "1:1.2.13.dfsg-1"
     digest = "sha256:…"
+
+A star made of Debian packages provides them, each in its exact version, under the name that it has there, and stands
+beside no star of such a name.
 
 `authors` may also be an array of names. Unknown keys warn and pass, because upstream's galaxies carry some.
 
@@ -46,16 +52,21 @@ lies below it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias, TypedDict
+from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
 
 from cosmos.digest import Digest
+from cosmos.model.demand import Demand, Need, need_text, parse_need
 from cosmos.model.names import ANY_ARCH, Arch, StarName, Suite
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Constraint, DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
 from cosmos.tables import Table
 
+T = TypeVar("T")
 StarType: TypeAlias = Literal["normal", "nebula"]
+Provides: TypeAlias = Mapping[StarName, tuple[Version | None, ...]]  # None: the name without a version
+Ranges: TypeAlias = Mapping[StarName, tuple[Constraint, ...]]  # each of the ranges counts
+DEBIAN: Final = "deb"  # the ecosystem of Debian's packages in `[[origin]]`
 _TYPES: dict[str, StarType] = {"normal": "normal", "nebula": "nebula", "meta": "nebula"}
 
 
@@ -96,8 +107,10 @@ class _About(TypedDict):
     install_script: str
     authors: Mapping[str, str]
     dependencies: Mapping[StarName, Constraint]
-    provides: Mapping[StarName, Version]
-    conflicts: Mapping[StarName, Constraint]
+    any_of: tuple[Need, ...]
+    provides: Provides
+    conflicts: Ranges
+    replaces: Ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,8 +127,10 @@ class Star:
     install_script: str = ""
     authors: Mapping[str, str] = field(default_factory=dict)
     dependencies: Mapping[StarName, Constraint] = field(default_factory=dict)
-    provides: Mapping[StarName, Version] = field(default_factory=dict)
-    conflicts: Mapping[StarName, Constraint] = field(default_factory=dict)
+    any_of: tuple[Need, ...] = ()
+    provides: Provides = field(default_factory=dict)
+    conflicts: Ranges = field(default_factory=dict)
+    replaces: Ranges = field(default_factory=dict)
     checksums: Mapping[str, Digest] = field(default_factory=dict)
     origins: tuple[Origin, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -128,10 +143,9 @@ class Star:
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the table as a star, with its unknown keys as `warnings`."""
-        about = _about(table)
         return cls(
-            **about,
-            version=table.read("version", Version.parse),
+            **_about(table, read_scheme(table)),
+            version=read_version(table),
             source=table.take("source", str, ""),
             checksums=table.parsed_map("checksums", str, Digest.from_hex),
             origins=tuple(Origin.read(row) for row in table.tables("origin")),
@@ -143,11 +157,36 @@ class Star:
         """NAME-VERSION, as in file names."""
         return f"{self.name}-{self.version}"
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Everything that it depends on, in a fixed order: what one star answers by name, then alternatives."""
+        return _needs(self.dependencies, self.any_of)
+
+    @property
+    def made_of(self) -> tuple[tuple[StarName, Version], ...]:
+        """The packages that it was made of and that stars are named for, each with its version; never its own name."""
+        return tuple(
+            (StarName(origin.name), DebianVersion.of(origin.version))
+            for origin in self.origins
+            if origin.ecosystem == DEBIAN and origin.name != self.name
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether readers of the first format understand all of it (model.statement)."""
+        several = (*self.provides.values(), *self.conflicts.values())
+        unversioned = any(version is None for versions in self.provides.values() for version in versions)
+        scheme = self.version.scheme == "semver"
+        limits = (*self.dependencies.values(), *(limit for limits in self.conflicts.values() for limit in limits))
+        said = all(limit.semver is not None for limit in limits)
+        more = self.any_of or self.replaces or unversioned or any(len(each) != 1 for each in several)
+        return scheme and said and not more
+
     def to_toml(self) -> dict[str, object]:
         """Return the manifest as `tomli_w` takes it, empty fields left out."""
         rows: dict[str, object] = {
             "name": str(self.name),
-            "version": str(self.version),
+            **version_rows(self.version),
             "type": self.type,
             "arch": str(self.arch),
             "description": self.description,
@@ -156,8 +195,13 @@ class Star:
             "install_script": self.install_script,
             "authors": dict(sorted(self.authors.items())),
             "dependencies": {str(name): limit.text for name, limit in sorted(self.dependencies.items())},
-            "provides": {str(name): str(version) for name, version in sorted(self.provides.items())},
-            "conflicts": {str(name): limit.text for name, limit in sorted(self.conflicts.items())},
+            "any-of": [need_text(need) for need in self.any_of],
+            "provides": {
+                str(name): _one_or_several([str(version or "") for version in versions])
+                for name, versions in sorted(self.provides.items())
+            },
+            "conflicts": _range_rows(self.conflicts),
+            "replaces": _range_rows(self.replaces),
             "checksums": {path: digest.hex for path, digest in sorted(self.checksums.items())},
             "origin": [origin.to_toml() for origin in self.origins],
         }
@@ -203,9 +247,16 @@ class Recipe:
     install_script: str
     authors: Mapping[str, str]
     dependencies: Mapping[StarName, Constraint]
-    provides: Mapping[StarName, Version]
-    conflicts: Mapping[StarName, Constraint]
+    any_of: tuple[Need, ...]
+    provides: Provides
+    conflicts: Ranges
+    replaces: Ranges
     unpack: Unpack
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Everything that the star will depend on, as `Star.needs`."""
+        return _needs(self.dependencies, self.any_of)
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -217,9 +268,10 @@ class Recipe:
         is_of_debs = any(name.startswith("deb:") for name in sources)
         if "suite" in table and not is_of_debs:
             table.fail("suite", "belongs to packages, but source names no deb:")
+        is_versionless = is_of_debs and "version" not in table
         recipe = cls(
-            **_about(table),
-            version=table.take_read("version", Version.parse) if is_of_debs else table.read("version", Version.parse),
+            **_about(table, "debian" if is_versionless else read_scheme(table)),
+            version=None if is_versionless else read_version(table),
             suite=table.take_read("suite", Suite.parse),
             sources=tuple(name for name in sources if name),
             unpack=Unpack() if unpack is None else Unpack.read(unpack),
@@ -242,14 +294,16 @@ class Recipe:
             install_script=self.install_script,
             authors=self.authors,
             dependencies=self.dependencies,
+            any_of=self.any_of,
             provides=self.provides,
             conflicts=self.conflicts,
+            replaces=self.replaces,
             checksums=checksums,
             origins=origins,
         )
 
 
-def _about(table: Table) -> _About:
+def _about(table: Table, scheme: Scheme) -> _About:
     named = "authors" in table and isinstance(table.value("authors"), dict)
     return _About(
         name=table.read("name", StarName.parse),
@@ -260,6 +314,32 @@ def _about(table: Table) -> _About:
         install_script=table.take("install_script", str, ""),
         authors=table.string_map("authors") if named else dict.fromkeys(table.strings("authors"), ""),
         dependencies=table.parsed_map("dependencies", StarName.parse, Constraint.parse),
-        provides=table.parsed_map("provides", StarName.parse, Version.parse),
-        conflicts=table.parsed_map("conflicts", StarName.parse, Constraint.parse),
+        any_of=table.parsed_strings("any-of", parse_need),
+        provides=_several(table, "provides", lambda text: Version.parse(text, scheme) if text else None),
+        conflicts=_several(table, "conflicts", Constraint.parse),
+        replaces=_several(table, "replaces", Constraint.parse),
     )
+
+
+def _needs(dependencies: Mapping[StarName, Constraint], any_of: tuple[Need, ...]) -> tuple[Need, ...]:
+    return (*((Demand(name, limit),) for name, limit in sorted(dependencies.items())), *any_of)
+
+
+def _several(table: Table, key: str, parse: Callable[[str], T]) -> dict[StarName, tuple[T, ...]]:
+    """Return the table at `key`: for each name a string, or an array of them, each as `parse` reads it."""
+    rows = table.take_table(key)
+    if rows is None:
+        return {}
+    names = table.parsed_map_keys(key, StarName.parse)
+    return {
+        name: rows.parsed_strings(text, parse) if isinstance(rows.value(text), list) else (rows.read(text, parse),)
+        for text, name in names.items()
+    }
+
+
+def _range_rows(ranges: Ranges) -> dict[str, object]:
+    return {str(name): _one_or_several([limit.text for limit in limits]) for name, limits in sorted(ranges.items())}
+
+
+def _one_or_several(texts: list[str]) -> object:
+    return texts[0] if len(texts) == 1 else texts

@@ -7,7 +7,7 @@ It is the star's manifest (model.star) with one table more, and those exact byte
     version = "1.3.1"
     …
     [statement]
-    format = 1
+    format = 1                         # 2 where the manifest says what readers of the first format do not know
     galaxy = "core"                    # the one galaxy that it may stand in
     seq = 7                            # the galaxy's sequence number when it was made
     archive = "sha256:…"
@@ -16,6 +16,10 @@ It is the star's manifest (model.star) with one table more, and those exact byte
     unpacked-bytes = 153600            # of the decompressed archive, exactly
     script = "sha256:…"                # of the install script's bytes; absent where the star has none
     content = "sha256:…"               # of the star's own manifest of its files (tree.manifest)
+
+Format 2 allows in the manifest: `version-scheme = "debian"`, `any-of`, `replaces`, names provided without a version,
+several ranges or versions of one name, and `<<` and `>>`. A cosmos that knows format 1 alone refuses such a statement;
+whatever can be said in format 1 is written in it.
 
 A nebula has an archive as well: `star.toml` alone.
 """
@@ -51,10 +55,14 @@ class Statement:
         """Return the statement in `data`; raises `Malformed`."""
         whole = Table.parse(data, source)
         table = whole.table("statement")
-        if table.count("format") != 1:
-            table.fail("format", "want 1: this statement is for another cosmos")
+        form = table.count("format")
+        if form not in (1, 2):
+            table.fail("format", "want 1 or 2: this statement is for a newer cosmos")
+        star = Star.read(whole)
+        if form == 1 and not star.is_plain:
+            table.fail("format", "want 2 for what this manifest says")
         statement = cls(
-            star=Star.read(whole),
+            star=star,
             galaxy=table.read("galaxy", GalaxyName.parse),
             seq=table.count("seq"),
             archive=table.read("archive", Digest.parse),
@@ -70,7 +78,7 @@ class Statement:
     def to_toml(self) -> dict[str, object]:
         """Return the document as `tomli_w` takes it."""
         rows: dict[str, object] = {
-            "format": 1,
+            "format": 1 if self.star.is_plain else 2,
             "galaxy": str(self.galaxy),
             "seq": self.seq,
             "archive": str(self.archive),

@@ -10,6 +10,7 @@ At `/var/lib/cosmos/universe.toml` of the system.
 
     [installed.zlib]
     version = "1.3.1"
+    version-scheme = "debian"          # ours; left out where it is "semver"
     files = ["/usr/lib/libz.so.1"]     # upstream's list; the text form of each path (see treepath)
     galaxy = "core"                    # ours, from here on
     archive = "sha256:…"
@@ -42,7 +43,7 @@ from typing import Self
 from cosmos.digest import Digest
 from cosmos.limits import MAX_UNIVERSE_BYTES
 from cosmos.model.names import ANY_ARCH, Arch, StarName
-from cosmos.model.version import Version
+from cosmos.model.version import Version, read_version, version_rows
 from cosmos.tables import Table
 from cosmos.treepath import TreePath, escaped, unescaped
 
@@ -116,7 +117,7 @@ class Installed:
     def read(cls, table: Table) -> Self:
         """Return an `[installed.NAME]` table."""
         installed = cls(
-            version=table.read("version", Version.parse),
+            version=read_version(table),
             files=table.parsed_strings("files", slashed),
             galaxy=table.take("galaxy", str),
             archive=table.take_read("archive", Digest.parse),
@@ -131,7 +132,7 @@ class Installed:
 
     def to_toml(self) -> dict[str, object]:
         """Return the table as `tomli_w` takes it."""
-        rows: dict[str, object] = {"version": str(self.version), "files": [f"/{path.text}" for path in self.files]}
+        rows: dict[str, object] = {**version_rows(self.version), "files": [f"/{path.text}" for path in self.files]}
         if self.galaxy is not None and self.archive is not None:
             rows |= {"galaxy": self.galaxy, "archive": str(self.archive)}
         return rows | {

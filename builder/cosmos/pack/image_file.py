@@ -172,7 +172,7 @@ class ImageReader:
 
     def entries(self) -> list[Entry]:
         """Return everything in the image, decoded and compared with the index, folders first, then layer by layer."""
-        reader = TarReader(self.source, devices="keep", case="keep")
+        reader = TarReader(self.source, devices="keep")
         entries: list[Entry] = []
         *layers, end = self.layers
         for layer in layers:

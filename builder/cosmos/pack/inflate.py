@@ -2,29 +2,39 @@
 
 For what was verified already and comes from other ecosystems (packages, kernel modules). Stars, whose size is signed,
 are decompressed by cosmos.pack.zst.
+
+    ""       as it is
+    .gz      gzip members, one after another (RFC 1952 section 2.2)
+    .xz      one stream, and its padding: zeros, a multiple of four (the .xz file format, section 2.2)
+    .zst     zstd frames (RFC 8878 section 3)
+    .bz2     one bzip2 stream
+    .lzma    one stream of the format before .xz
 """
 
 from __future__ import annotations
 
+import bz2
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final, Protocol
 
 import zstandard
 
 from cosmos.errors import Refused
 from cosmos.limits import MIB
-from cosmos.pack.zst import MAX_WINDOW_BYTES
+from cosmos.pack.zst import MAX_GZIP_MEMBERS, MAX_WINDOW_BYTES
 
-SUFFIXES: Final = ("", ".gz", ".xz", ".zst")
 _MAX_XZ_MEMORY_BYTES: Final = 256 * MIB  # of the decoder; xz -9 needs 65 MiB
 _PIECE_BYTES: Final = 4 * MIB
-_ERRORS: Final = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+_GIVEN_BYTES: Final = 1 * MIB  # at a time, of gzip: what follows a member's end is copied once for each
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_XZ_PADDING: Final = 4
+_ERRORS: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)  # OSError: bz2's
 
 
 def inflated(body: bytes | memoryview, suffix: str, max_bytes: int, source: str) -> memoryview:
-    """Return the content of one compressed stream; `suffix` says how it is compressed and must be one of `SUFFIXES`.
+    """Return the content of `body`; `suffix` says how it is compressed: one of those above.
 
     Raises `Refused` where it is damaged, cut off, followed by something, or larger than `max_bytes`.
     """
@@ -40,10 +50,15 @@ def inflated(body: bytes | memoryview, suffix: str, max_bytes: int, source: str)
 
 
 class _Decoder(Protocol):
-    """What lzma and zlib share: `unused_data` is what follows the stream's end."""
+    """What bz2 and lzma share: `unused_data` is what follows the stream's end."""
 
     @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
     def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes: ...
 
 
 def _plain(body: memoryview) -> Iterator[bytes | memoryview]:
@@ -51,19 +66,45 @@ def _plain(body: memoryview) -> Iterator[bytes | memoryview]:
 
 
 def _gunzipped(body: memoryview) -> Iterator[bytes | memoryview]:
-    decoder = zlib.decompressobj(wbits=31)
-    given: bytes | memoryview = body
-    while not decoder.eof:
-        piece = decoder.decompress(given, _PIECE_BYTES)
-        given = decoder.unconsumed_tail
-        if not piece and not given and not decoder.eof:
-            raise EOFError("cut off")
-        yield piece
-    _demand_end(decoder)
+    rest, members = body, 0
+    while rest or not members:
+        members += 1
+        if members > MAX_GZIP_MEMBERS:
+            raise EOFError(f"more than {MAX_GZIP_MEMBERS} gzip members")
+        if members > 1 and bytes(rest[:2]) != _GZIP_MAGIC:
+            raise EOFError(f"{len(rest)} bytes follow its end")
+        decoder = zlib.decompressobj(wbits=31)
+        while not decoder.eof:
+            given = rest[:_GIVEN_BYTES]
+            piece = decoder.decompress(given, _PIECE_BYTES)
+            rest = rest[len(given) - len(decoder.unused_data if decoder.eof else decoder.unconsumed_tail) :]
+            if not piece and not given:
+                raise EOFError("cut off")
+            yield piece
 
 
 def _unxzed(body: memoryview) -> Iterator[bytes | memoryview]:
-    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_XZ_MEMORY_BYTES)
+    tail = yield from _one_stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_XZ_MEMORY_BYTES), body)
+    if len(tail) % _XZ_PADDING or tail.strip(b"\0"):
+        raise EOFError(f"{len(tail)} bytes follow its end")
+
+
+def _unlzmaed(body: memoryview) -> Iterator[bytes | memoryview]:
+    yield from _alone(lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MAX_XZ_MEMORY_BYTES), body)
+
+
+def _unbzipped(body: memoryview) -> Iterator[bytes | memoryview]:
+    yield from _alone(bz2.BZ2Decompressor(), body)
+
+
+def _alone(decoder: _Decoder, body: memoryview) -> Iterator[bytes | memoryview]:
+    tail = yield from _one_stream(decoder, body)
+    if tail:
+        raise EOFError(f"{len(tail)} bytes follow its end")
+
+
+def _one_stream(decoder: _Decoder, body: memoryview) -> Generator[bytes, None, bytes]:
+    """Yield the content of one stream, and return what follows its end."""
     given: bytes | memoryview = body
     while not decoder.eof:
         piece = decoder.decompress(given, _PIECE_BYTES)
@@ -71,7 +112,7 @@ def _unxzed(body: memoryview) -> Iterator[bytes | memoryview]:
         if not piece and decoder.needs_input:
             raise EOFError("cut off")
         yield piece
-    _demand_end(decoder)
+    return decoder.unused_data
 
 
 def _unzstded(body: memoryview) -> Iterator[bytes | memoryview]:
@@ -86,9 +127,11 @@ def _unzstded(body: memoryview) -> Iterator[bytes | memoryview]:
             yield piece
 
 
-def _demand_end(decoder: _Decoder) -> None:
-    if decoder.unused_data:
-        raise EOFError(f"{len(decoder.unused_data)} bytes follow its end")
-
-
-_PIECES: Final = {"": _plain, ".gz": _gunzipped, ".xz": _unxzed, ".zst": _unzstded}
+_PIECES: Final = {
+    "": _plain,
+    ".gz": _gunzipped,
+    ".xz": _unxzed,
+    ".zst": _unzstded,
+    ".bz2": _unbzipped,
+    ".lzma": _unlzmaed,
+}

@@ -79,7 +79,7 @@ class PackedLayer:
 
     def entries(self) -> list[Entry]:
         """Return everything in it, decoded and compared with `rows`; raises `Refused`."""
-        return self.entries_after(TarReader(self.name, devices="keep", case="keep"))
+        return self.entries_after(TarReader(self.name, devices="keep"))
 
     def entries_after(self, reader: TarReader) -> list[Entry]:
         """Return the same, as the next members of the archive that `reader` is reading."""

@@ -25,7 +25,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Star
 from cosmos.pack.layer import members_in_order
 from cosmos.pack.tar import TAR_END, tar_members
-from cosmos.pack.treenames import Case, shown
+from cosmos.pack.treenames import shown
 from cosmos.pack.untar import read_tar
 from cosmos.pack.zst import compress, decompress_exactly, gunzip_exactly
 from cosmos.tree.entry import Entry
@@ -58,27 +58,20 @@ class StarContents:
     beside: Mapping[TreePath, Entry]
 
 
-def write_star(
-    manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int, case: Case = "refuse"
-) -> PackedStar:
+def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int) -> PackedStar:
     """Return the archive of a star whose `files` have paths relative to the system's root.
 
     Raises `Malformed` where script and manifest do not fit together, `Refused` for what no reader would take.
     """
     members = [*_own_members(manifest, script), *_below_files(files)]
     data = b"".join((*tar_members(members), TAR_END))
-    if _contents(data, manifest.id, manifest.install_script, case).script != script:
+    if _contents(data, manifest.id, manifest.install_script).script != script:
         raise Malformed(manifest.id, f"install_script: want a name beside files/, got {manifest.install_script!r}")
     return PackedStar(data=compress([data], level), unpacked_bytes=len(data))
 
 
 def read_star(
-    data: bytes | memoryview,
-    file_name: str,
-    unpacked_bytes: int,
-    *,
-    script_name: str = "install.lua",
-    case: Case = "refuse",
+    data: bytes | memoryview, file_name: str, unpacked_bytes: int, *, script_name: str = "install.lua"
 ) -> StarContents:
     """Return what the archive `data` holds; it must decompress to `unpacked_bytes` exactly.
 
@@ -91,13 +84,13 @@ def read_star(
         tar = gunzip_exactly(data, unpacked_bytes, file_name)
     else:
         raise Refused(file_name, "want a name that ends in .tar.zst or .tar.gz")
-    return _contents(tar, file_name, script_name, case)
+    return _contents(tar, file_name, script_name)
 
 
-def _contents(tar: bytes, source: str, script_name: str, case: Case) -> StarContents:
+def _contents(tar: bytes, source: str, script_name: str) -> StarContents:
     files: dict[TreePath, Entry] = {}
     beside: dict[TreePath, Entry] = {}
-    for entry in read_tar(tar, source, case=case):
+    for entry in read_tar(tar, source):
         if entry.path.startswith(_BELOW):
             moved = _moved(entry, source)
             files[moved.path] = moved

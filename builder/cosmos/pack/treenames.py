@@ -1,22 +1,27 @@
 """The names of one archive: which may stand beside those that came before (TRUST.md section 7).
 
 `TreeNames` is asked before each entry. It knows every entry so far and every folder that their paths imply.
+
+By the rules of dpkg (`Rules`), which hold for the tar archives in a Debian package alone, a name is what it is below
+the root: slashes and `./` before it, and doubled slashes, mean nothing. A folder may be there twice.
 """
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterable
-from typing import Literal, NoReturn, Protocol, TypeAlias
+from typing import Final, Literal, NoReturn, Protocol, TypeAlias
 
 from cosmos.errors import Refused
 from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 from cosmos.tree.entry import Entry, Kind
-from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi
+from cosmos.treepath import ROOT, TreePath, climbs_out, composed, escaped, has_bidi
 
-Case: TypeAlias = Literal["refuse", "keep"]
+Rules: TypeAlias = Literal["strict", "dpkg"]
 
 _SHOWN_BYTES = 200
+_LEAD: Final = re.compile(rb"(?:\.?/)*")
+_SLASHES: Final = re.compile(rb"/+")
 
 
 class Named(Protocol):
@@ -31,19 +36,16 @@ class Named(Protocol):
 
 
 class TreeNames:
-    """Every path of an archive so far.
+    """Every path of an archive so far."""
 
-    `case="keep"` lets names stand that differ only by case: Linux's own modules have xt_DSCP.ko beside xt_dscp.ko.
-    """
+    __slots__ = ("_composed", "_folders", "_rules", "entries", "source")
 
-    __slots__ = ("_case", "_folded", "_folders", "entries", "source")
-
-    def __init__(self, source: str, *, case: Case) -> None:
+    def __init__(self, source: str, rules: Rules = "strict") -> None:
         self.source = source
         self.entries: dict[bytes, Entry] = {}
-        self._case = case
+        self._rules = rules
         self._folders: set[bytes] = {b""}
-        self._folded: dict[bytes, bytes] = {}
+        self._composed: dict[bytes, bytes] = {}
 
     def refuse(self, raw: bytes, problem: str) -> NoReturn:
         """Raise `Refused` for the entry named `raw`."""
@@ -51,28 +53,37 @@ class TreeNames:
 
     def placed(self, raw: bytes, kind: Kind) -> TreePath:
         """Return the path that `raw` stands for (`ROOT` for the root itself), or raise `Refused`."""
-        path = raw.removeprefix(b"./")
+        path = self.relative(raw)
         if kind == "dir":
             path = b"" if path == b"." else path.removesuffix(b"/")
         if not path:
-            if kind != "dir" or raw not in (b".", b"./"):
+            if kind != "dir" or (self._rules == "strict" and raw not in (b".", b"./")):
                 self.refuse(raw, "is no name")
-            if ROOT in self.entries:
-                self.refuse(raw, "is there twice")
+            self._demand_new(raw, ROOT, kind)
             return ROOT
         parent, _, name = path.rpartition(b"/")
         if parent not in self._folders:
             self._enter(parent, raw)
         if not is_plain(path, name):
             _checked(self.source, raw, path)
-        if path in self.entries:
-            self.refuse(raw, "is there twice")
+        self._demand_new(raw, path, kind)
         if kind == "dir":
             self._folders.add(path)
         elif path in self._folders:
             self.refuse(raw, f"is a {kind}, but there are entries below it")
-        self._fold(path, raw)
+        self._compose(path, raw)
         return TreePath(path)
+
+    def relative(self, raw: bytes) -> bytes:
+        """Return what of `raw` is a path below the root; not checked."""
+        if self._rules == "strict":
+            return raw.removeprefix(b"./")
+        return _SLASHES.sub(b"/", _LEAD.sub(b"", raw, count=1))
+
+    def _demand_new(self, raw: bytes, path: bytes, kind: Kind) -> None:
+        held = self.entries.get(path)
+        if held is not None and not (self._rules == "dpkg" and held.kind == kind == "dir"):
+            self.refuse(raw, "is there twice")
 
     def _enter(self, folder: bytes, raw: bytes) -> None:
         """Take note of a folder that `raw` lies in, and of those above it."""
@@ -82,26 +93,22 @@ class TreeNames:
             entry = self.entries.get(above)
             if entry is not None:
                 self.refuse(raw, f"lies below {shown(above)}, which is a {entry.kind}")
-            self._fold(above, raw)
+            self._compose(above, raw)
             self._folders.add(bytes(above))
 
-    def _fold(self, path: bytes, raw: bytes) -> None:
-        if not path.isascii():
-            if has_bidi(path):
-                self.refuse(raw, "has a bidirectional control character")
-            folded = folded_name(path, self._case)
-        elif self._case == "refuse":
-            folded = path.lower()
-        else:
+    def _compose(self, path: bytes, raw: bytes) -> None:
+        if path.isascii():
             return
-        other = self._folded.setdefault(folded, path)
+        if has_bidi(path):
+            self.refuse(raw, "has a bidirectional control character")
+        other = self._composed.setdefault(composed(path), path)
         if other != path:
-            self.refuse(raw, f"differs from {shown(other)} only by case or Unicode form")
+            self.refuse(raw, f"differs from {shown(other)} only by Unicode form")
 
 
 def demand_readable(lines: Iterable[Named], source: str) -> None:
     """Raise `Refused` for the first of `lines` whose name or target no reader of ours takes; in byte order of path."""
-    names = TreeNames(source, case="keep")
+    names = TreeNames(source)
     for line in lines:
         path = names.placed(line.path, line.kind)
         if line.kind == "symlink":
@@ -114,19 +121,6 @@ def demand_target(names: TreeNames, raw: bytes, path: TreePath, target: bytes) -
         names.refuse(raw, "its target has a bidirectional control character")
     if climbs_out(path, target):
         names.refuse(raw, f"its target climbs above the root: {shown(target)}")
-
-
-def folded_name(path: bytes, case: Case) -> bytes:
-    """Return what two names share that look the same: NFC, and lower case unless case counts.
-
-    >>> folded_name("Caf\\u0065\\u0301".encode(), "refuse") == folded_name("CAF\\u00c9".encode(), "refuse")
-    True
-    """
-    try:
-        text = unicodedata.normalize("NFC", path.decode("utf-8"))
-    except UnicodeDecodeError:
-        return path.lower() if case == "refuse" else path
-    return (unicodedata.normalize("NFC", text.casefold()) if case == "refuse" else text).encode()
 
 
 def shown(raw: bytes) -> str:

@@ -3,7 +3,7 @@
 An archive that readers could understand in two ways is not read at all. Refused, with the archive and the entry named:
 
     names       absolute, empty, with `..`, `.`, `//` or a NUL, over 1,024 bytes or 64 components, given twice, that
-                differ from another only by case or Unicode form (NFC), with bidirectional controls
+                differ from another only by Unicode form (NFC), with bidirectional controls
     structure   an entry below something that is no folder; a file where there are entries below
     links       hard links to anything but a file that came earlier; symlinks that climb above the root
     devices     device nodes and FIFOs, unless the caller keeps them
@@ -12,6 +12,16 @@ An archive that readers could understand in two ways is not read at all. Refused
     pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal; global
                 headers with more than a comment
     the end     a missing end (two blocks of zeros), anything after it, padding that is not zeros, too many entries
+
+Debian's packages are made by more writers than ours, and are read by the rules of dpkg (`rules="dpkg"`). What they let
+stand, and what a star then holds:
+
+    names       slashes and `./` before a name, doubled slashes: they mean nothing
+    folders     given twice: the last one's mode, owner and time hold
+    links       hard links to a symlink that came earlier: they are symlinks with the same target
+    numbers     base-256 (GNU tar): a first byte of 0x80, or of 0xFF below nought, then a whole number
+    headers     v7, without a magic: a name that ends in a slash is a folder's
+    the end     one block of zeros is enough
 
 Folded without a word: a leading `./`, a folder's trailing slash; the entry of the root itself is dropped. User and
 group names, access and change times are not read. A hard link has its file's mode, owner and time: there is one inode.
@@ -31,7 +41,7 @@ from cosmos.errors import Refused
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
-from cosmos.pack.treenames import Case, TreeNames, demand_target, shown
+from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
 from cosmos.tree.entry import Entry, Kind
 
 Devices: TypeAlias = Literal["refuse", "keep"]
@@ -41,35 +51,48 @@ _EXTENSIONS = frozenset(b"xgLK")
 _SPECIAL: frozenset[Kind] = frozenset({"char", "block", "fifo"})
 _TYPE_NAMES = {"7": "a contiguous file", "S": "a sparse member", "M": "a part of a multi-volume archive"}
 _MAX_ID = (1 << 32) - 2  # 2^32 - 1 means "leave it" to chown(2)
+_MAX_SECONDS = 10**12 - 1  # before or after 1970, of a base-256 time: as many digits as a pax header's may have
+_NUMBERS = ((100, 108), (108, 116), (116, 124), (124, 136), (136, 148))  # mode, user, group, size, time
+_NUMBER_LIMITS = (
+    (0, 0o7777777),
+    (0, _MAX_ID),
+    (0, _MAX_ID),
+    (0, MAX_STAR_UNPACKED_BYTES),
+    (-_MAX_SECONDS, _MAX_SECONDS),
+)
+_BASE_256 = (0x80, 0xFF)
 _POSIX = b"ustar\x0000"
 _GNU = b"ustar  \0"
+_OLD = bytes(8)
 _ZEROS = bytes(BLOCK)
 _PLAIN_OCTAL = re.compile(rb" *[0-7]+[ \0]*|\0+")
 _LONG_NAMES = {ord("L"): b"path", ord("K"): b"linkpath"}
 
 
 def read_tar(
-    data: bytes | memoryview, source: str, *, devices: Devices = "refuse", case: Case = "refuse"
+    data: bytes | memoryview, source: str, *, devices: Devices = "refuse", rules: Rules = "strict"
 ) -> list[Entry]:
     """Return the entries of the tar archive `data`, in its order; files are slices of `data`.
 
     `source` is the archive's name, for errors. Raises `Refused` for what the module's docstring lists.
     """
-    entries, end = TarReader(source, devices=devices, case=case).read(data)
+    entries, end = TarReader(source, devices=devices, rules=rules).read(data)
     rest = memoryview(data)[end:]
-    if len(rest) < len(TAR_END):
+    if len(rest) < (len(TAR_END) if rules == "strict" else BLOCK):
         raise Refused(source, "does not end with two blocks of zeros: it is cut off")
     if len(rest) % BLOCK or rest.tobytes().strip(b"\0"):
         raise Refused(source, f"has something after its end, at byte {end}")
-    return entries
+    return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
 
 
 class TarReader:
     """Reads the members of one archive that may come in several pieces, each of whole members."""
 
-    def __init__(self, source: str, *, devices: Devices, case: Case) -> None:
-        self._names = TreeNames(source, case=case)
+    def __init__(self, source: str, *, devices: Devices, rules: Rules = "strict") -> None:
+        self._names = TreeNames(source, rules)
         self._devices = devices
+        self._rules = rules
+        self._members = 0
 
     def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
         """Return the entries of `data`, and where the first block of zeros or the end of `data` is."""
@@ -110,14 +133,16 @@ class TarReader:
         if _octal(block[148:156]) != counted:
             self._names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
         magic = block[257:265]
-        if magic not in (_POSIX, _GNU):
+        is_old = self._rules == "dpkg" and magic == _OLD
+        if magic not in (_POSIX, _GNU) and not is_old:
             self._names.refuse(where, "is no ustar header")
         if block[156] not in _KINDS and block[156] not in _EXTENSIONS:
             flag = ascii(chr(block[156]))
             self._names.refuse(
                 where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read"
             )
-        if block[500:] != _ZEROS[500:] or (magic == _GNU and block[345:500] != _ZEROS[345:500]):
+        end = 500 if magic == _POSIX else 345
+        if block[end:] != _ZEROS[end:]:
             self._names.refuse(where, "has bytes that mean nothing in a ustar header")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
@@ -139,6 +164,8 @@ class TarReader:
         names = self._names
         kind = _KINDS[block[156]]
         raw = records.get(b"path") or self._name(block)
+        if kind == "file" and block[257:265] == _OLD and raw.endswith(b"/"):
+            kind = "dir"
         path = names.placed(raw, kind)
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
         content: bytes | memoryview = b""
@@ -161,9 +188,10 @@ class TarReader:
         )
         if kind == "hardlink":
             entry = self._linked(entry)
-        elif kind == "symlink":
+        if entry.kind == "symlink":
             demand_target(names, raw, path, entry.target)
-        if len(names.entries) >= MAX_STAR_ENTRIES:
+        self._members += 1
+        if self._members > MAX_STAR_ENTRIES:
             raise Refused(names.source, f"has more than {MAX_STAR_ENTRIES} entries")
         names.entries[path] = entry
         return entry, offset
@@ -178,10 +206,10 @@ class TarReader:
 
     def _numbers(self, block: bytes, records: dict[bytes, bytes], raw: bytes) -> tuple[int, int, int, int, int]:
         """Return size, mode, user, group and time."""
-        mode, uid, gid = _octal(block[100:108]), _octal(block[108:116]), _octal(block[116:124])
-        size, mtime = _octal(block[124:136]), _octal(block[136:148])
-        if min(mode, uid, gid, size, mtime) < 0:
-            self._names.refuse(raw, "has a number that is not octal digits in its header")
+        numbers = [_octal(block[start:end]) for start, end in _NUMBERS]
+        if min(numbers) < 0:
+            numbers = self._binary_numbers(block, raw)
+        mode, uid, gid, size, mtime = numbers
         if records:
             try:
                 stated = read_whole(records.get(b"size", b"%d" % size), most=MAX_STAR_UNPACKED_BYTES)
@@ -194,6 +222,22 @@ class TarReader:
                 self._names.refuse(raw, f"has two sizes: {size} and {stated}")
             size = stated
         return size, mode & 0o7777, uid, gid, mtime
+
+    def _binary_numbers(self, block: bytes, raw: bytes) -> list[int]:
+        """Return the same numbers where at least one is not octal: dpkg's rules let each be base-256."""
+        numbers: list[int] = []
+        for (start, end), (least, most) in zip(_NUMBERS, _NUMBER_LIMITS, strict=True):
+            field = block[start:end]
+            number = _octal(field)
+            if number < 0:
+                if self._rules == "strict" or field[0] not in _BASE_256:
+                    self._names.refuse(raw, "has a number that is not octal digits in its header")
+                rest = int.from_bytes(field[1:], "big")
+                number = rest if field[0] == _BASE_256[0] else rest - (1 << 8 * len(field[1:]))
+                if not least <= number <= most:
+                    self._names.refuse(raw, f"has the number {number} in its header, want {least} to {most}")
+            numbers.append(number)
+        return numbers
 
     def _content(self, view: memoryview, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
@@ -216,10 +260,12 @@ class TarReader:
         return target
 
     def _linked(self, link: Entry) -> Entry:
-        """Return a hard link with what it shares with its file, which must have come earlier."""
-        file = self._names.entries.get(link.target.removeprefix(b"./"))
+        """Return a hard link with what it shares with its file, which must have come earlier; a symlink's is one."""
+        file = self._names.entries.get(self._names.relative(link.target))
         if file is not None and file.kind == "hardlink":
             file = self._names.entries[file.target]
+        if file is not None and file.kind == "symlink" and self._rules == "dpkg":
+            return replace(file, path=link.path)
         if file is None or file.kind != "file":
             self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is no file that came before")
         if link.xattrs not in ((), file.xattrs):

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.errors import NoSolution
+from cosmos.model.demand import Demand
 from cosmos.model.names import Arch, StarName
 from cosmos.resolve.catalogue import Candidate, Library, preferred
-from cosmos.resolve.search import Barred, Choice, Claimed, Disputed, Exact, Requirement, Wanted
+from cosmos.resolve.judging import in_words
+from cosmos.resolve.problem import Bars, Reason, StandsFor, Wants
 
 _MAX_SHOWN = 5  # versions, or stars that want one thing: a sentence is to be read
 
@@ -31,78 +33,102 @@ FOR_IMAGES: Final = Advice(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conflict:
-    """One demand that took part in the last dead end, and the choice that it came with (None: a wish)."""
-
-    demand: Requirement
-    by: Choice | None
-
-
-def explained(conflicts: Iterable[Conflict], library: Library, arch: Arch, advice: Advice) -> NoSolution:
-    """Return the error for a search that ended in `conflicts`; its hint is in the words of `advice`."""
-    demands: dict[StarName, list[Requirement]] = {}
-    for conflict in conflicts:
-        named = demands.setdefault(conflict.demand.name, [])
-        if conflict.demand not in named:
-            named.append(conflict.demand)
-    sentences = [_sentence(name, group, library, arch) for name, group in sorted(demands.items())]
-    missing = [name for name in sorted(demands) if not _is_known(name, library)]
-    return NoSolution("no solution", "; ".join(sentences), hint=_hint(missing, library, advice))
-
-
-def _sentence(name: StarName, demands: Sequence[Requirement], library: Library, arch: Arch) -> str:
-    wants = [demand for demand in demands if isinstance(demand, Wanted)]
-    if disputes := [demand for demand in demands if isinstance(demand, Disputed)]:
-        return _dispute(name, disputes, [demand for demand in demands if isinstance(demand, Claimed)])
-    said = [_want(demand) for demand in wants] + [_other(demand) for demand in demands if demand not in wants]
-    shown = list(dict.fromkeys(said))[:_MAX_SHOWN]
-    if not _is_known(name, library):
-        return f"{_listed([str(demand.who) for demand in wants])} {_verb(wants)} {name}, which no galaxy has"
-    versions = preferred(library.versions(name), {})
-    fitting = [star for star in versions if all(_allows(demand, star) for demand in demands)]
-    if fitting and not any(library.facts(star).arch.runs_on(arch) for star in fitting):
-        machines = sorted({str(library.facts(star).arch) for star in fitting})
-        return f"{shown[0]}, but galaxy {fitting[0].galaxy} has it for {_listed(machines)} only, and not for {arch}"
-    there = [demand for demand in wants if any(demand.constraint.allows(star.version) for star in versions)]
-    if versions and len(there) < len(wants):
-        impossible = next(demand for demand in wants if demand not in there)
-        return f"{_want(impossible)}, but galaxy {versions[0].galaxy} has only {_versions(versions)}"
-    return (
-        ", but ".join((shown[0], " and ".join(shown[1:]))) if len(shown) > 1 else f"{shown[0]}, and that cannot be had"
+def explained(reasons: Sequence[Reason], library: Library, arch: Arch, advice: Advice) -> NoSolution:
+    """Return the error for a search that failed for `reasons`; its hint is in the words of `advice`."""
+    said = _Said(reasons, library, arch)
+    missing = sorted(
+        demand.name
+        for demand in said.demands()
+        if not (library.versions(demand.name) or library.providers(demand.name))
     )
+    return NoSolution("no solution", "; ".join(said.sentences()), hint=_hint(missing, library, advice))
 
 
-def _dispute(name: StarName, disputes: Sequence[Disputed], claims: Sequence[Claimed]) -> str:
-    against = disputes[0]
-    others = [str(claim.by) for claim in claims if claim.by.name != against.by.name]
-    return f"{against.who} conflicts with {name} {against.constraint}, which {_listed(others)} provides"
+class _Said:
+    """The reasons, sorted by the name that they are about."""
+
+    def __init__(self, reasons: Sequence[Reason], library: Library, arch: Arch) -> None:
+        self._library = library
+        self._arch = arch
+        self._wants = [one for one in reasons if isinstance(one, Wants)]
+        self._bars = [one for one in reasons if isinstance(one, Bars)]
+        self._stands = [one for one in reasons if isinstance(one, StandsFor)]
+        barred = (*(one.barred for one in self._bars), *(one.barred for one in self._stands))
+        self._speakers = {one.who for one in reasons} | set(map(str, barred))
+
+    def demands(self) -> Iterable[Demand]:
+        """Return everything that is wanted."""
+        return (demand for one in self._wants for demand in one.need)
+
+    def sentences(self) -> list[str]:
+        """Return what is to be said: clashes, and wants that nothing answers; not how a star that clashes came in."""
+        wants: dict[StarName, list[Wants]] = {}
+        for one in sorted(self._wants, key=lambda one: (" " in one.who, one.who, in_words(one.need))):
+            for demand in one.need:
+                wants.setdefault(demand.name, []).append(one)
+        barred = {one.conflict.name for one in self._bars if one.barred.name == one.conflict.name}
+        barred |= {one.barred.name for one in self._stands}
+        names = sorted(wants.keys() | barred)
+        said = [sentence for name in names if (sentence := self._about(name, wants.get(name, []), name in barred))]
+        said += self._provided()
+        return list(dict.fromkeys(said)) or [_want(one) for one in self._wants]
+
+    def _about(self, name: StarName, wants: Sequence[Wants], is_barred: bool) -> str:
+        limits = [demand.constraint for one in wants for demand in one.need if demand.name == name]
+        versions = preferred(self._library.versions(name), {})
+        if not versions and not self._library.providers(name):
+            return f"{_listed([one.who for one in wants])} {_verb(wants)} {name}, which no galaxy has"
+        fitting = [star for star in versions if all(limit.allows(star.version) for limit in limits)]
+        if fitting and wants and not any(self._library.facts(star).arch.runs_on(self._arch) for star in fitting):
+            machines = sorted({str(self._library.facts(star).arch) for star in fitting})
+            there = f"galaxy {fitting[0].galaxy} has it for {_listed(machines)} only, and not for {self._arch}"
+            return f"{_want(wants[0])}, but {there}"
+        for one in wants:
+            if versions and not any(self._has(demand) for demand in one.need if demand.name == name):
+                return f"{_want(one)}, but galaxy {versions[0].galaxy} has only {_versions(versions)}"
+        said = _grouped(wants) + [
+            f"{one.who} conflicts with {one.conflict.name} {one.conflict.constraint}"
+            for one in self._bars
+            if one.barred.name == name == one.conflict.name
+        ]
+        said += [f"{one.who} stands for {name} and replaces it" for one in self._stands if one.barred.name == name]
+        said = list(dict.fromkeys(said))[:_MAX_SHOWN]
+        if len(said) > 1:
+            return ", but ".join((said[0], " and ".join(said[1:])))
+        return "" if is_barred is False and self._is_link(name, wants) else f"{said[0]}, and that cannot be had"
+
+    def _has(self, demand: Demand) -> bool:
+        versions = self._library.versions(demand.name)
+        return any(demand.constraint.allows(star.version) for star in versions) or any(
+            self._library.facts(star).provides_for(demand) for star in self._library.providers(demand.name)
+        )
+
+    def _is_link(self, name: StarName, wants: Sequence[Wants]) -> bool:
+        """Return whether a star that answers is one of those that speak of something else."""
+        stars = [*self._library.versions(name), *self._library.providers(name)]
+        return any(str(star) in self._speakers for star in stars) or any(len(one.need) > 1 for one in wants)
+
+    def _provided(self) -> list[str]:
+        others: dict[tuple[str, Demand], list[str]] = {}
+        for one in self._bars:
+            if one.barred.name != one.conflict.name:
+                others.setdefault((one.who, one.conflict), []).append(str(one.barred))
+        return [
+            f"{who} conflicts with {conflict.name} {conflict.constraint}, which {_listed(barred)} provides"
+            for (who, conflict), barred in others.items()
+        ]
 
 
-def _want(demand: Wanted) -> str:
-    return f"{demand.who} wants {demand.name} {demand.constraint}"
+def _grouped(wants: Sequence[Wants]) -> list[str]:
+    """Return a sentence for each thing that is wanted, with all who want it."""
+    who: dict[str, list[Wants]] = {}
+    for one in wants:
+        who.setdefault(in_words(one.need), []).append(one)
+    return [f"{_listed([one.who for one in group])} {_verb(group)} {need}" for need, group in who.items()]
 
 
-def _other(demand: Requirement) -> str:
-    if isinstance(demand, Barred):
-        return f"{demand.who} conflicts with {demand.name} {demand.constraint}"
-    return f"{demand.who} needs {demand.star}" if isinstance(demand, Exact) else f"{demand.who} provides {demand.name}"
-
-
-def _allows(demand: Requirement, star: Candidate) -> bool:
-    match demand:
-        case Wanted():
-            return demand.constraint.allows(star.version)
-        case Exact():
-            return demand.star == star
-        case Barred():
-            return not demand.constraint.allows(star.version)
-        case _:
-            return True
-
-
-def _is_known(name: StarName, library: Library) -> bool:
-    return bool(library.versions(name) or library.providers(name))
+def _want(one: Wants) -> str:
+    return f"{one.who} wants {in_words(one.need)}"
 
 
 def _versions(stars: Sequence[Candidate]) -> str:
@@ -110,8 +136,8 @@ def _versions(stars: Sequence[Candidate]) -> str:
     return ", ".join(shown) + (f" and {len(stars) - _MAX_SHOWN} older" if len(stars) > _MAX_SHOWN else "")
 
 
-def _verb(demands: Sequence[Wanted]) -> str:
-    return "want" if len({demand.who for demand in demands}) > 1 else "wants"
+def _verb(wants: Sequence[Wants]) -> str:
+    return "want" if len({one.who for one in wants}) > 1 else "wants"
 
 
 def _listed(words: Sequence[str]) -> str:

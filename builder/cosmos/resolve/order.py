@@ -1,52 +1,120 @@
-"""The order in which stars are laid down: each after what it depends on, and by name where that leaves a choice."""
+"""The order in which stars are laid down: each after what it depends on, and by name where that leaves a choice.
+
+Stars that depend on each other in a circle belong to one strongly connected component. Components come in dependency
+order, by the least name of each where that leaves a choice. Inside a component one dependency has to give way: from its
+least name, the dependencies are walked depth first in the order of their names, and a star is laid down after all that
+was walked below it. So each comes after what it depends on, unless the walk to that dependency began at it.
+
+Tarjan, Depth-first search and linear graph algorithms (1972); without recursion, for chains may be long.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
-from cosmos.errors import NoSolution
 from cosmos.model.names import StarName
 
+Needs = Mapping[StarName, Sequence[StarName]]
 
-def dependency_order(needs: Mapping[StarName, Sequence[StarName]]) -> list[StarName]:
-    """Return every name in `needs`, each after all that it needs; ties by name. Raises `NoSolution` naming a cycle.
+
+def dependency_order(needs: Needs) -> list[StarName]:
+    """Return every name in `needs`, each after all that it needs as far as there is no circle; ties by name.
 
     >>> dependency_order({StarName("nano"): [StarName("zlib")], StarName("zlib"): [], StarName("bash"): []})
     ['bash', 'zlib', 'nano']
+    >>> dependency_order({StarName("libc"): [StarName("libgcc")], StarName("libgcc"): [StarName("libc")]})
+    ['libgcc', 'libc']
     """
-    missing = {name: len(set(below)) for name, below in needs.items()}
-    above: dict[StarName, list[StarName]] = {name: [] for name in needs}
-    for name, below in needs.items():
-        for dependency in set(below):
-            above[dependency].append(name)
-    ready = [name for name, count in missing.items() if count == 0]
+    components = _components(needs)
+    number = {name: place for place, component in enumerate(components) for name in component}
+    below = [{number[other] for name in part for other in needs[name]} - {at} for at, part in enumerate(components)]
+    above: list[list[int]] = [[] for _ in components]
+    for at, others in enumerate(below):
+        for other in others:
+            above[other].append(at)
+    missing = [len(others) for others in below]
+    ready = [(min(part), at) for at, part in enumerate(components) if not missing[at]]
     heapq.heapify(ready)
     order: list[StarName] = []
     while ready:
-        name = heapq.heappop(ready)
-        order.append(name)
-        for dependent in above[name]:
-            missing[dependent] -= 1
-            if missing[dependent] == 0:
-                heapq.heappush(ready, dependent)
-    if len(order) < len(needs):
-        cycle = _cycle({name: sorted(needs[name]) for name in sorted(needs.keys() - set(order))})
-        raise NoSolution(
-            cycle[0],
-            f"depends on itself: {' -> '.join(cycle)}",
-            hint="one of these dependencies has to go, or the stars belong together in one",
-        )
+        _, at = heapq.heappop(ready)
+        order += _inside(components[at], needs)
+        for other in above[at]:
+            missing[other] -= 1
+            if not missing[other]:
+                heapq.heappush(ready, (min(components[other]), other))
     return order
 
 
-def _cycle(needs: Mapping[StarName, Sequence[StarName]]) -> list[StarName]:
-    """Return a cycle in `needs`, beginning and ending with its first name. Every name in it leads to a cycle."""
-    path: list[StarName] = []
-    here = min(needs)
-    while here not in path:
-        path.append(here)
-        here = next(name for name in needs[here] if name in needs)
-    ring = path[path.index(here) :]
-    start = ring.index(min(ring))
-    return [*ring[start:], *ring[:start], ring[start]]
+def out_of_order(needs: Needs) -> Iterator[tuple[StarName, StarName]]:
+    """Yield each name in `needs`, whose order is looked at, with one that is to come before it and does not."""
+    place = {name: at for at, name in enumerate(needs)}
+    components = _components(needs)
+    number = {name: at for at, component in enumerate(components) for name in component}
+    last = [max(component, key=place.__getitem__) for component in components]
+    for name, others in needs.items():
+        for other in sorted({last[number[other]] for other in others if number[other] != number[name]}):
+            if place[other] > place[name]:
+                yield name, other
+    for component in components:
+        inside = _inside(component, needs)
+        yield from ((b, a) for a, b in pairwise(inside) if place[a] > place[b])
+
+
+def _inside(component: Sequence[StarName], needs: Needs) -> list[StarName]:
+    """Return the component's names as the walk from the least of them leaves them."""
+    if len(component) == 1:
+        return list(component)
+    members, start = set(component), min(component)
+    order: list[StarName] = []
+    seen, path = {start}, [(start, iter(sorted(needs[start])))]
+    while path:
+        name, others = path[-1]
+        other = next((one for one in others if one in members and one not in seen), None)
+        if other is None:
+            order.append(name)
+            path.pop()
+        else:
+            seen.add(other)
+            path.append((other, iter(sorted(needs[other]))))
+    return order
+
+
+def _components(needs: Needs) -> list[list[StarName]]:
+    """Return the strongly connected components of the names in `needs`."""
+    found: list[list[StarName]] = []
+    index: dict[StarName, int] = {}
+    low: dict[StarName, int] = {}
+    open_names: list[StarName] = []
+    is_open: set[StarName] = set()
+    for start in needs:
+        path = [] if start in index else [(start, iter(needs[start]))]
+        while path:
+            name, others = path[-1]
+            if name not in index:
+                index[name] = low[name] = len(index)
+                open_names.append(name)
+                is_open.add(name)
+            for other in others:
+                if other not in index:
+                    path.append((other, iter(needs[other])))
+                    break
+                if other in is_open:
+                    low[name] = min(low[name], index[other])
+            else:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[name])
+                if low[name] == index[name]:
+                    at = _place_of(name, open_names)
+                    found.append(open_names[at:])
+                    is_open.difference_update(open_names[at:])
+                    del open_names[at:]
+    return found
+
+
+def _place_of(name: StarName, names: Sequence[StarName]) -> int:
+    """Return where `name` stands, looked for from the end, so that all components together cost one look."""
+    return next(at for at in range(len(names) - 1, -1, -1) if names[at] == name)

@@ -1,37 +1,30 @@
 """`resolve`: from wishes to one version of each star that is needed, in dependency order.
 
-The newest version that fits everything is taken; pre-releases only where a constraint names one. A version in `kept`
-(an old lock's) is taken before a newer one, so that a lock moves only where it must or where it was asked to. The
-same wishes, library and kept versions give the same answer: nothing depends on the order of anything.
+docs/formats/lock.md, "What is chosen", has the rule. The same wishes, library and kept versions give the same answer:
+nothing depends on the order of anything. What was chosen is judged like a lock that is read (resolve.judging).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-from resolvelib import BaseReporter, ResolutionImpossible, ResolutionTooDeep
-from resolvelib.resolvers import Resolution
+from typing import cast
 
 from cosmos.errors import NoSolution
+from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, StarName
-from cosmos.model.version import Constraint, Version
-from cosmos.resolve.catalogue import Candidate, Facts, Library
-from cosmos.resolve.explaining import FOR_IMAGES, Advice, Conflict, explained
+from cosmos.model.version import Version
+from cosmos.resolve.catalogue import Candidate, Library, Remembering, Wish
+from cosmos.resolve.choosing import MAX_STEPS, Chooser, TooLong
+from cosmos.resolve.clauses import Contradiction
+from cosmos.resolve.explaining import FOR_IMAGES, Advice, explained
+from cosmos.resolve.judging import faults
 from cosmos.resolve.order import dependency_order
-from cosmos.resolve.search import Choice, Chosen, Key, Provided, Requirement, Search, Wanted
+from cosmos.resolve.problem import Problem, Reason
+from cosmos.resolve.reasons import needed_reasons
+from cosmos.resolve.together import Placed, Together
 
-MAX_ROUNDS: Final = 20_000  # choices and changes of mind; a real image of 200 stars needs about 400
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """`who` (`image`, `constellation:NAME`, `user`) wants a star that is or provides `name`."""
-
-    who: str
-    name: StarName
-    constraint: Constraint
+__all__ = ["Resolved", "Wish", "resolve"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +35,19 @@ class Resolved:
     facts: Facts
     dependencies: tuple[StarName, ...]
     wanted_by: tuple[str, ...]
+
+    @property
+    def placed(self) -> Placed:
+        """The star as a lock would have it."""
+        return Placed(
+            name=self.star.name,
+            version=self.star.version,
+            arch=self.facts.arch,
+            galaxy=self.star.galaxy,
+            facts=self.facts,
+            dependencies=self.dependencies,
+            wanted_by=self.wanted_by,
+        )
 
 
 def resolve(
@@ -56,51 +62,48 @@ def resolve(
     Raises `NoSolution`, naming who wants what, and hinting in the words of `advice`; and whatever `library`
     raises when it is asked.
     """
-    search = Search(library, arch, kept, frozenset(wish.name for wish in wishes))
-    demands = [Wanted(wish.name, wish.constraint, wish.who) for wish in wishes]
-    # `Resolver` would also trace each choice back to a wish, without end where choices given up before form a circle
-    resolution: Resolution[Requirement, Choice, Key] = Resolution(search, BaseReporter())
+    library = Remembering(library)
+    problem = Problem(library, arch, kept)
     try:
-        choices = resolution.resolve(demands, max_rounds=MAX_ROUNDS).mapping
-    except ResolutionImpossible as error:
-        conflicts = [Conflict(demand=cause.requirement, by=cause.parent) for cause in error.causes]
-        raise explained(conflicts, library, arch, advice) from error
-    except ResolutionTooDeep as error:
-        raise NoSolution("", f"no solution was found in {MAX_ROUNDS} steps", hint=advice.too_long) from error
-    return _arranged(wishes, library, choices)
+        chosen = Chooser(problem, wishes, kept).choose()
+    except Contradiction as found:
+        reasons = cast("list[Reason]", needed_reasons(found.clauses))  # whatever has a reason here has one of these
+        raise explained(reasons, library, arch, advice) from found
+    except TooLong as error:
+        raise NoSolution("", f"no solution was found in {MAX_STEPS:,} steps", hint=advice.too_long) from error
+    resolved = _arranged(wishes, problem, chosen)
+    wrong = faults(wishes, [found.placed for found in resolved], arch)
+    assert not wrong, f"what was chosen answers the wishes: {wrong[0]}"
+    return resolved
 
 
-def _arranged(wishes: Sequence[Wish], library: Library, choices: Mapping[Key, Choice]) -> tuple[Resolved, ...]:
-    """Return what is needed of `choices`: a star that was only tried on the way is left out."""
+def _arranged(wishes: Sequence[Wish], problem: Problem, chosen: Sequence[int]) -> tuple[Resolved, ...]:
+    """Return the chosen stars that a wish needs, directly or not, each with what it needs and who wants it."""
+    stars = {problem.candidate(one).name: one for one in chosen}
+    bare = {
+        name: Resolved(star=problem.candidate(one), facts=problem.facts(one), dependencies=(), wanted_by=())
+        for name, one in stars.items()
+    }
+    together = Together(found.placed for found in bare.values())
+    needs = {
+        name: tuple(sorted({problem.answering(together, asks) for asks in problem.needs(one)}))
+        for name, one in stars.items()
+    }
     wanted_by: dict[StarName, set[str]] = {}
-    needs: dict[StarName, tuple[StarName, ...]] = {}
-    stars: dict[StarName, Candidate] = {}
-    waiting: list[tuple[str, StarName]] = [(wish.who, wish.name) for wish in wishes]
+    waiting = [(wish.who, problem.answering(together, (problem.wished(wish),))) for wish in wishes]
     while waiting:
         who, name = waiting.pop()
-        star = _star_for(name, choices)
-        if star.name != who:
-            wanted_by.setdefault(star.name, set()).add(who)
-        if star.name not in stars:
-            stars[star.name] = star
-            facts = library.facts(star)
-            found = {wanted: _star_for(wanted, choices).name for wanted in facts.dependencies}
-            needs[star.name] = tuple(
-                sorted({name for wanted, name in found.items() if name != star.name or wanted == star.name})
-            )
-            waiting.extend((str(star.name), wanted) for wanted in facts.dependencies)
+        if name not in wanted_by:
+            wanted_by[name] = set()
+            waiting += [(str(name), other) for other in needs[name]]
+        if who != name:
+            wanted_by[name].add(who)
     return tuple(
         Resolved(
-            star=stars[name],
-            facts=library.facts(stars[name]),
+            star=bare[name].star,
+            facts=bare[name].facts,
             dependencies=needs[name],
-            wanted_by=tuple(sorted(wanted_by.get(name, ()), key=lambda who: (who in stars, who))),
+            wanted_by=tuple(sorted(wanted_by[name], key=lambda who: (who in wanted_by, who))),
         )
-        for name in dependency_order(needs)
+        for name in dependency_order({name: needs[name] for name in wanted_by})
     )
-
-
-def _star_for(name: StarName, choices: Mapping[Key, Choice]) -> Candidate:
-    choice = choices["star", name]
-    assert isinstance(choice, Chosen | Provided), f"{name} is wanted, and so it was chosen"
-    return choice.star

@@ -12,13 +12,15 @@ The archive's bytes stay in the store; `staging.stage` takes them from there, ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import Refused
+from cosmos.model.facts import Facts
+from cosmos.model.file_names import file_stem
+from cosmos.model.galaxy import Listed
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
-from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
@@ -34,11 +36,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acquired:
-    """A locked star whose statement and archive were verified; the archive's bytes lie in the store."""
+    """A locked star whose statement and archive were verified; the archive's bytes lie in the store.
+
+    `stem` is what its files are called in its galaxy, without their endings.
+    """
 
     star: LockedStar
     statement: VerifiedStatement
     source: Source
+    stem: str
 
     def archive(self) -> VerifiedArchive:
         """Return the archive's bytes from the store, verified again."""
@@ -119,9 +125,9 @@ def acquire_star(
 ) -> Acquired:
     """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`."""
     galaxy = lock.galaxy(star.galaxy)
-    _demand_listed(star, index, galaxy)
+    row = _listed(star, index, galaxy)
     file, statement = with_newest_signatures(
-        statement_for(source, index.index, star),
+        statement_for(source, index.index, star, row),
         source,
         lambda file: verify_statement(
             file.data,
@@ -134,27 +140,38 @@ def acquire_star(
             source=f"{galaxy.name}: {file.path}",
         ),
     )
+    if row is not None:
+        demand_as_listed(statement.statement, row, f"{galaxy.name}: {file.path}")
     check_pins(star, statement.statement)
+    _demand_signers(star, statement.signers, roots)
     source.keep(file)
     archive = verify_archive(source.archive(star, progress), star)
     if not source.store.has(star.archive, star.size_bytes):
         source.store.put(archive.data)
-    return Acquired(star=star, statement=statement, source=source)
+    stem = file_stem(star.name, str(star.version)) if row is None else row.stem
+    return Acquired(star=star, statement=statement, source=source, stem=stem)
 
 
-def _demand_listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> None:
-    if index.index.snapshot and not any(
-        row.name == star.name
-        and row.version == star.version
-        and row.statement == star.statement
-        and row.archive == star.archive
-        for row in index.index.snapshot
-    ):
-        raise Refused(
-            star.id,
-            f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
-            hint="cosmos freeze, to lock one snapshot of the galaxy again",
-        )
+def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Listed | None:
+    """Return the star's row in the snapshot, None where the galaxy is upstream's; raises `Refused`."""
+    if not index.index.snapshot:
+        return None
+    row = index.rows.get(star.statement)
+    if row is not None and (row.name, row.version, row.archive) == (star.name, star.version, star.archive):
+        return row
+    raise Refused(
+        star.id,
+        f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
+        hint="cosmos freeze, to lock one snapshot of the galaxy again",
+    )
+
+
+def demand_as_listed(statement: Statement, row: Listed, source: str) -> None:
+    """Refuse a statement that is not what its row in the index says: an index can hide or mislabel, never vouch."""
+    if statement.archive != row.archive:
+        raise Refused(source, f"the index lists the archive {row.archive}, but the statement says {statement.archive}")
+    if row.arch not in (None, statement.star.arch):
+        raise Refused(source, f"the index lists it for {row.arch}, but the statement says {statement.star.arch}")
 
 
 def check_pins(star: LockedStar, statement: Statement) -> None:
@@ -171,6 +188,36 @@ def check_pins(star: LockedStar, statement: Statement) -> None:
     for what, (locked, stated) in pins.items():
         if locked != stated:
             raise Refused(star.id, f"the lock pins {what} {locked}, but its signed statement says {stated}")
+    if star.facts is not None:
+        _demand_same_facts(star.id, star.facts, Facts.of(statement.star))
+
+
+def _demand_same_facts(star: str, locked: Facts, signed: Facts) -> None:
+    said = signed.to_toml()
+    for key, value in locked.to_toml().items():
+        if value != said[key]:
+            raise Refused(star, f"the lock says that its {key} are {value}, but its signed statement says {said[key]}")
+
+
+def _demand_signers(star: LockedStar, signers: tuple[str, ...], roots: TrustRoots) -> None:
+    """Refuse a lock that names a signer who did not sign, or none of those who did.
+
+    A signature by a key that was revoked since the star was locked does not count any more, and may be named.
+    """
+    revoked = {row.key for row in roots.revoked}
+    strangers = [key for key in star.signers if key not in signers and key not in revoked]
+    if strangers:
+        raise Refused(
+            star.id,
+            f"the lock says that {', '.join(strangers)} signed it, but no such signature stands",
+            hint="cosmos freeze, to lock who signs it now",
+        )
+    if signers and not set(signers) & set(star.signers):
+        raise Refused(
+            star.id,
+            f"was signed anew by {', '.join(signers)}, and the lock names none of them",
+            hint="cosmos freeze, to lock who signs it now",
+        )
 
 
 def demand_stored(lock: Lock, store: Store) -> None:
@@ -178,19 +225,3 @@ def demand_stored(lock: Lock, store: Store) -> None:
     for star in lock.stars:
         if not store.has(star.archive, star.size_bytes):
             raise not_stored(f"{star.name} {star.version}")
-
-
-def check_closed(acquired: Mapping[StarName, Acquired]) -> None:
-    """Refuse a lock in which some star's signed dependencies are not all there: nothing may be left out by hand."""
-    provided = {name: acquired[name].star.version for name in acquired}
-    for item in acquired.values():
-        provided = {**item.statement.statement.star.provides, **provided}
-    for item in acquired.values():
-        for name, limit in item.statement.statement.star.dependencies.items():
-            version = provided.get(name)
-            if version is None or not limit.allows(version):
-                raise NoSolution(
-                    item.star.id,
-                    f"depends on {name} {limit}, but the lock has {version or 'none'}",
-                    hint="cosmos freeze",
-                )

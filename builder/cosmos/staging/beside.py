@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from cosmos.canon import digest_of
 from cosmos.digest import Digest
-from cosmos.model.names import StarName
-from cosmos.model.version import Version
 from cosmos.staging.source import Source
 from cosmos.transport.carrier import NotThere
 
 
-def read_beside(source: Source, name: StarName, version: Version, suffix: str, max_bytes: int) -> bytes | None:
-    """Return the file `stars/NAME-VERSION` + `suffix`, or None where the galaxy (offline: the store) has none."""
-    path = beside_path(name, version, suffix)
+def read_beside(source: Source, stem: str, suffix: str, max_bytes: int) -> bytes | None:
+    """Return the file `stars/STEM` + `suffix`, or None where the galaxy (offline: the store) has none."""
+    path = beside_path(stem, suffix)
     if source.carrier is None:
         return source.store.get_result(_key(source, path))
     try:
@@ -27,9 +25,9 @@ def read_beside(source: Source, name: StarName, version: Version, suffix: str, m
     return data
 
 
-def beside_path(name: StarName, version: Version, suffix: str) -> str:
-    """Return where a galaxy keeps a file beside the statement of one version."""
-    return f"stars/{name}-{version}{suffix}"
+def beside_path(stem: str, suffix: str) -> str:
+    """Return where a galaxy keeps a file beside the statement of the star whose files are called `stem`."""
+    return f"stars/{stem}{suffix}"
 
 
 def _key(source: Source, path: str) -> Digest:

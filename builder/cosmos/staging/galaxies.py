@@ -12,13 +12,15 @@ from contextlib import suppress
 from functools import cached_property
 
 from cosmos.errors import Refused
+from cosmos.model.facts import Facts
+from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
-from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.version import Version
-from cosmos.resolve.catalogue import Candidate, Facts, preferred
-from cosmos.staging.acquire import with_newest_signatures
+from cosmos.resolve.catalogue import Candidate
+from cosmos.staging.acquire import demand_as_listed, with_newest_signatures
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
 from cosmos.trust.galaxies import VerifiedIndex
@@ -65,33 +67,32 @@ class OpenGalaxy:
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return every version of `name` that the index lists and that the operator's floor allows."""
-        return tuple(
-            Candidate(name=name, version=version, galaxy=self.asked.name) for version in self._rows.get(name, ())
-        )
+        return tuple(self._rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do.
+        """Return the stars that the index says provide `name`: whether they do, their statements say."""
+        return tuple(
+            candidate for candidate in self._provided.get(name, ()) if candidate in self._rows.get(candidate.name, ())
+        )
 
-        Every star's newest statement is read for this: it is asked only of names that nobody lists.
-        """
-        found: list[Candidate] = []
-        for star in sorted(self._rows):
-            newest, *older = preferred(self.versions(star), {})
-            with suppress(Refused):  # what is not signed by whom we trust provides nothing
-                if name in self.facts(newest).provides:
-                    found += [newest, *(one for one in older if name in self.facts(one).provides)]
-        return found
+    def claims(self, name: StarName) -> bool:
+        """Return whether the index lists a star of that name or one that provides it, floors or no floors."""
+        return name in self._named or name in self._provided
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's verified statement says."""
-        star = self.statement(candidate).statement.star
-        return Facts(arch=star.arch, dependencies=star.dependencies, provides=star.provides, conflicts=star.conflicts)
+        return Facts.of(self.statement(candidate).statement.star)
 
     def statement(self, candidate: Candidate) -> VerifiedStatement:
         """Return the candidate's statement, fetched and verified once; raises `Refused`."""
         if candidate not in self._statements:
-            self._statements[candidate] = self._verified(candidate.name, candidate.version)
+            self._statements[candidate] = self._verified(candidate)
         return self._statements[candidate]
+
+    def stem(self, candidate: Candidate) -> str:
+        """Return what the candidate's files are called in the galaxy, without their endings."""
+        row = self._rows[candidate.name][candidate]
+        return file_stem(candidate.name, str(candidate.version)) if row is None else row.stem
 
     def pinned(self, star: Candidate, dependencies: tuple[StarName, ...], wanted_by: tuple[str, ...]) -> LockedStar:
         """Return `star` as a lock pins it, from its verified statement."""
@@ -112,14 +113,16 @@ class OpenGalaxy:
             signers=verified.signers,
             dependencies=dependencies,
             wanted_by=wanted_by,
+            facts=Facts.of(said.star),
         )
 
-    def _verified(self, name: StarName, version: Version) -> VerifiedStatement:
-        row = self._rows[name][version]
+    def _verified(self, candidate: Candidate) -> VerifiedStatement:
+        name, version = candidate.name, candidate.version
+        row = self._rows[name][candidate]
         if row is None:
             file = upstream_statement(self.source, self.index.index, name, version)
         else:
-            file = self.source.statement(name, version, row.statement)
+            file = self.source.statement(row.stem, row.statement)
         file, verified = with_newest_signatures(
             file,
             self.source,
@@ -134,25 +137,49 @@ class OpenGalaxy:
                 source=f"{self.asked.name}: {file.path}",
             ),
         )
-        if row is not None and verified.statement.archive != row.archive:
-            raise Refused(
-                f"{self.asked.name}: {file.path}",
-                f"the index lists the archive {row.archive}, but the statement says {verified.statement.archive}",
-            )
+        if row is not None:
+            demand_as_listed(verified.statement, row, f"{self.asked.name}: {file.path}")
         self.source.keep(file)
         return verified
 
     @cached_property
-    def _rows(self) -> dict[StarName, dict[Version, Listed | None]]:
-        """Every version, by name; None where upstream's index lists no more than the name."""
-        index, rows = self.index.index, dict[StarName, dict[Version, Listed | None]]()
-        for row in index.snapshot:
-            rows.setdefault(row.name, {})[row.version] = row
+    def _rows(self) -> dict[StarName, dict[Candidate, Listed | None]]:
+        """Every star that the floor allows, by name; None where upstream's index lists no more than the name."""
+        index, floors = self.index.index, self._roots.floors.stars
+        found: list[tuple[Candidate, Listed | None]] = [
+            (self._candidate(row.name, row.version, row.arch or ANY_ARCH), row) for row in index.snapshot
+        ]
         if not index.snapshot:
-            rows = {name: {version: None} for name, version in upstream_listing(self.source, index).items()}
-        floors = self._roots.floors.stars
-        allowed = {
-            name: {version: row for version, row in versions.items() if name not in floors or version >= floors[name]}
-            for name, versions in rows.items()
-        }
-        return {name: versions for name, versions in allowed.items() if versions}
+            listing = upstream_listing(self.source, index).items()
+            found = [(self._candidate(name, version, ANY_ARCH), None) for name, version in listing]
+        rows: dict[StarName, dict[Candidate, Listed | None]] = {}
+        for candidate, row in found:
+            if candidate.name not in floors or not candidate.version.is_below(floors[candidate.name]):
+                rows.setdefault(candidate.name, {})[candidate] = row
+        return rows
+
+    @cached_property
+    def _named(self) -> frozenset[StarName]:
+        """Every name that the index lists, floors or no floors."""
+        return frozenset((*self.index.index.newest, *(row.name for row in self.index.index.snapshot)))
+
+    @cached_property
+    def _provided(self) -> dict[StarName, list[Candidate]]:
+        """By each name that is provided, the stars that the index says provide it, floors or no floors.
+
+        An index of format 1 does not say: all its statements are read, once, and what is not signed by whom we trust
+        provides nothing. Upstream's stars provide nothing: their manifests lie beside their archives alone.
+        """
+        found: dict[StarName, list[Candidate]] = {}
+        for row in self.index.index.snapshot:
+            candidate = self._candidate(row.name, row.version, row.arch or ANY_ARCH)
+            names: Iterable[StarName] = row.provides
+            if self.index.index.format == 1 and candidate in self._rows.get(row.name, ()):
+                with suppress(Refused):
+                    names = self.facts(candidate).provides
+            for name in names:
+                found.setdefault(name, []).append(candidate)
+        return found
+
+    def _candidate(self, name: StarName, version: Version, arch: Arch) -> Candidate:
+        return Candidate(name=name, version=version, galaxy=self.asked.name, arch=arch)

@@ -7,7 +7,7 @@ of /usr takes what lies behind it along.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
@@ -102,15 +102,48 @@ class Consent:
         """Return what the operator does to let `star` use `power`."""
         if self.safe and power == "run":
             return "--safe refuses run(), whatever the policy says"
-        return f"if it may, say so in {self.file}: {self.powers.line_with(star, power)}"
+        return f"if it may, say so in {self.file}: {self.powers.lines_with({power: [star]})}"
 
 
-def demand_consent(consent: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> None:
-    """Refuse a star that needs what it is not named for; raises `ScriptFailed`, which says the line to add."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overreach:
+    """A star needs a power that the operator did not give it. `what` is the first of `times` things that need it."""
+
+    star: StarName
+    power: Power
+    what: str
+    times: int
+
+    def __str__(self) -> str:
+        more = f" (and {self.times - 1} more of the kind)" if self.times > 1 else ""
+        return f"{self.what}{more}"
+
+
+def overreaches(consent: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> tuple[Overreach, ...]:
+    """Return what the star needs and is not named for, a row a power."""
+    found: dict[Power, list[str]] = {}
     for power, what in _needed(consent.folders, laid, receipt):
         if not consent.gives(star, power):
-            problem = f"{what}, and the operator's policy does not allow that"
-            raise ScriptFailed(str(star), problem, hint=consent.hint(star, power))
+            found.setdefault(power, []).append(what)
+    return tuple(Overreach(star=star, power=power, what=what[0], times=len(what)) for power, what in found.items())
+
+
+def demand_none(consent: Consent, found: Sequence[Overreach]) -> None:
+    """Raise `ScriptFailed` that names all of `found`, and the lines that would allow it, if there is anything."""
+    if not found:
+        return
+    stars = dict.fromkeys(row.star for row in found)
+    only = len(stars) == 1
+    said = "; ".join(str(row) if only else f"{row.star}: {row}" for row in found)
+    wanted: dict[Power, list[StarName]] = {}
+    for row in found:
+        wanted.setdefault(row.power, []).append(row.star)
+    may = "it" if only else "they"
+    hint = f"if {may} may, say so in {consent.file}: {consent.powers.lines_with(wanted)}"
+    if consent.safe and "run" in wanted:
+        hint = "--safe refuses run(), whatever the policy says"
+    where = str(found[0].star) if only else f"{len(stars)} stars"
+    raise ScriptFailed(where, f"{said}, and the operator's policy does not allow that", hint=hint)
 
 
 def _needed(folders: OpenFolders, laid: Iterable[Laid], receipt: Json) -> Iterator[tuple[Power, str]]:

@@ -12,21 +12,24 @@ Nothing here is trusted yet: `trust` judges the bytes, and what it has passed is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from cosmos.canon import canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.lock import LockedGalaxy, LockedStar
-from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.version import Version
+from cosmos.model.names import GalaxyName
 from cosmos.store.blobs import Store
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
+from cosmos.trust.dsse import Envelope
 
-INDEX_FILE = "meta.toml"
+INDEX_FILE: Final = "meta.toml"
+_SEQ: Final = re.compile(rb"^seq = ([1-9][0-9]{0,17})$", re.MULTILINE)  # nothing is parsed before it is verified
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +60,7 @@ class Source:
             raise WorldFailed(
                 self.galaxy, "its index cannot be read offline", hint="run the same command without --offline"
             )
-        return self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
+        return self._index_now(self.carrier)
 
     def kept_index(self, seq: int, digest: Digest) -> SignedFile:
         """Return the index with this digest as the store keeps it; raises `WorldFailed` where it does not."""
@@ -73,21 +76,24 @@ class Source:
             return kept
         if self.carrier is None:
             raise not_stored(f"the index of galaxy {self.galaxy}")
-        now = self._fetched(self.carrier, INDEX_FILE, MAX_INDEX_BYTES)
+        now = self._index_now(self.carrier)
         if now.digest == locked.index:
             return now
         older = self._fetched(self.carrier, f"snapshots/{locked.seq}.toml", MAX_INDEX_BYTES)
         return self._pinned(older, locked.index, "the lock")
 
-    def statement(self, name: StarName, version: Version, pinned: Digest, by: str = "the index") -> SignedFile:
-        """Return the statement of one version, with the digest that the lock or the index pins; `by` says which."""
-        path = statement_path(name, version)
+    def statement(self, stem: str, pinned: Digest, by: str = "the index") -> SignedFile:
+        """Return the statement of the star whose files are called `stem`, with the digest that `by` pins.
+
+        Raises `Refused` for another, `WorldFailed` where it is not to be had.
+        """
+        path = statement_path(stem)
         if self.carrier is None or not self.carrier.is_local:
             kept = self._kept(path, pinned)
             if kept is not None:
                 return kept
         if self.carrier is None:
-            raise not_stored(f"{name} {version}")
+            raise not_stored(stem)
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
 
     def signed_anew(self, file: SignedFile) -> SignedFile | None:
@@ -132,6 +138,23 @@ class Source:
         envelope = self.store.get(sealed, sealed_bytes) if sealed is not None else None
         return SignedFile(path=path, data=self.store.get(digest, size_bytes), envelope=envelope)
 
+    def _index_now(self, carrier: Carrier) -> SignedFile:
+        """Return the index as the galaxy has it, with the envelope that signs these bytes, if it has one.
+
+        While a galaxy is being published, or was cut off, the envelope beside the index may be that of another seq; the
+        kept copy of the index has had its own since before it was published (stellar.publishing). Whether that counts
+        is judged as ever.
+        """
+        now = self._fetched(carrier, INDEX_FILE, MAX_INDEX_BYTES)
+        seq = _seq(now.data)
+        if now.envelope is None or seq in (None, _seq(_payload(now.envelope))):
+            return now
+        try:
+            kept = carrier.read(f"snapshots/{seq}.toml.dsse", max_bytes=MAX_INDEX_ENVELOPE_BYTES)
+        except NotThere:
+            return now
+        return SignedFile(path=now.path, data=now.data, envelope=kept) if _payload(kept) == now.data else now
+
     def _fetched(self, carrier: Carrier, path: str, max_bytes: int) -> SignedFile:
         data = carrier.read(path, max_bytes=max_bytes)
         try:
@@ -153,9 +176,23 @@ class Source:
         return digest_of({"kind": "signed-file", "galaxy": str(self.galaxy), "document": str(digest)})
 
 
-def statement_path(name: StarName, version: Version) -> str:
-    """Return where a galaxy keeps the statement of one version."""
-    return f"stars/{name}-{version}.toml"
+def _payload(envelope: bytes) -> bytes:
+    """Return what the envelope is over, whoever signed it; nothing where it is none."""
+    try:
+        return Envelope.parse(envelope, "", max_bytes=MAX_INDEX_ENVELOPE_BYTES).payload
+    except Refused:
+        return b""
+
+
+def _seq(index: bytes) -> int | None:
+    """Return the number of the index in these bytes, None where it has none; the index is not parsed yet."""
+    found = _SEQ.search(index)
+    return None if found is None else int(found[1])
+
+
+def statement_path(stem: str) -> str:
+    """Return where a galaxy keeps the statement of the star whose files are called `stem`."""
+    return f"stars/{stem}.toml"
 
 
 def not_stored(what: str) -> WorldFailed:

@@ -22,7 +22,8 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import KIB, MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES, MIB
-from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.file_names import file_stem
+from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
@@ -46,15 +47,17 @@ def upstream_listing(source: Source, index: GalaxyIndex) -> dict[StarName, Versi
     }
 
 
-def statement_for(source: Source, index: GalaxyIndex, star: LockedStar) -> SignedFile:
-    """Return the statement that the lock pins: as the galaxy has it, or for upstream's galaxies, as it was made.
+def statement_for(source: Source, index: GalaxyIndex, star: LockedStar, row: Listed | None) -> SignedFile:
+    """Return the statement that the lock pins: as the galaxy has it under the `row` of its index, or for upstream's
+    galaxies, which have no row, as it was made.
 
     Raises `Refused` where what is made now is not what was made when the image was frozen.
     """
-    if index.snapshot:
-        return source.statement(star.name, star.version, star.statement, by="the lock")
+    if row is not None:
+        return source.statement(row.stem, star.statement, by="the lock")
     try:
-        return source.statement(star.name, star.version, star.statement, by="the lock")  # from the store
+        stem = file_stem(star.name, str(star.version))
+        return source.statement(stem, star.statement, by="the lock")  # from the store
     except NotThere:
         made = upstream_statement(source, index, star.name, star.version)
     if made.digest != star.statement:
@@ -99,7 +102,7 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
     )
     unknown = {key: table.value(key) for key in star.warnings}  # kept, so that whoever reads it can warn of them
     text = tomli_w.dumps({**unknown, **statement.to_toml()}).encode()
-    return SignedFile(path=statement_path(name, version), data=text, envelope=None)
+    return SignedFile(path=statement_path(file_stem(name, str(version))), data=text, envelope=None)
 
 
 def _reached(source: Source, name: StarName) -> Carrier:

@@ -10,7 +10,9 @@ from cosmos.durable import write_durably
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
+from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
+from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Claim, Kind, Result, add_badge
 from cosmos.trust.roles import IN_TOTO_TYPE
@@ -24,7 +26,7 @@ class Attested:
     file: Path
 
 
-def attest_star(statement_file: Path, kind: Kind, result: Result, key: SecretKey) -> Attested:
+def attest_star(statement_file: Path, kind: Kind, result: Result, key: SecretKey, reporter: Reporter) -> Attested:
     """Add a badge for the archive that the statement names, which must be at hand; raises `Refused` or `Malformed`.
 
     Nobody attests to what he does not have: the archive is read, and must be the one that is stated.
@@ -37,14 +39,16 @@ def attest_star(statement_file: Path, kind: Kind, result: Result, key: SecretKey
         )
     source = str(statement_file)
     statement = Statement.parse(bounded_bytes(statement_file, MAX_DOCUMENT_BYTES), source)
-    archive = statement_file.parent.parent / statement.file
+    galaxy, star = GalaxyFolder(root=statement_file.parent.parent), statement.star
+    archive = galaxy.root / statement.file
     if not archive.is_file():
         raise Malformed(source, f"names the archive {statement.file}, which is not there")
     got = Digest.of(bounded_bytes(archive, MAX_STAR_ARCHIVE_BYTES))
     if got != statement.archive:
         raise Refused(str(archive), f"the statement names {statement.archive}, but the archive is {got}")
     claim = Claim(kind=kind, name=statement.star.id, digest=statement.archive, result=result)
-    file = statement_file.with_name(f"{statement.star.id}{BADGES_SUFFIX}")
-    old = bounded_bytes(file, MAX_BADGES_BYTES) if file.is_file() else b""
-    write_durably(file, add_badge(old, key.sign(IN_TOTO_TYPE, claim.to_bytes()), str(file)))
+    file = statement_file.with_name(f"{galaxy.stem_of(star.name, star.version, star.arch)}{BADGES_SUFFIX}")
+    with galaxy.publishing(reporter):
+        old = bounded_bytes(file, MAX_BADGES_BYTES) if file.is_file() else b""
+        write_durably(file, add_badge(old, key.sign(IN_TOTO_TYPE, claim.to_bytes()), str(file)))
     return Attested(claim=claim, file=file)

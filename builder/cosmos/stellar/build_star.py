@@ -8,7 +8,7 @@ In this order:
   4. run the script's `build()`, where it has one
   5. write the manifest and the archive
 
-What is left open in the recipe comes from the first package: version (see tree.debversion), description, licence,
+What is left open in the recipe comes from the first package: version (as Debian writes it), description, licence,
 architecture. No clock has a say: what the folder itself ships, and what `build()` makes, is as old as the newest file
 of the packages, or as `epoch` where that is given.
 """
@@ -23,10 +23,11 @@ from typing import Final, TypeAlias
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution
+from cosmos.model.file_names import file_stem
 from cosmos.model.names import ANY_ARCH, Arch, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Origin, Recipe, Star
-from cosmos.model.version import Version
+from cosmos.model.version import DebianVersion
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
 from cosmos.pack.deb import DebPackage, read_deb
@@ -37,7 +38,6 @@ from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, moved_up, re
 from cosmos.transport.apt import Apt, AptRecord
 from cosmos.transport.deb import PREFIX, DebSource, find_package
 from cosmos.tree.copyright import joined_licences, licence_of, unknown_licence
-from cosmos.tree.debversion import semver
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -135,7 +135,17 @@ def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:
 
 def archive_name(star: Star) -> str:
     """Return the file name of a star's archive."""
-    return f"{star.id}.tar.zst"
+    return f"{file_stem(star.name, str(star.version), star.arch)}.tar.zst"
+
+
+def archive_suffix(file_name: str) -> str:
+    """Return how an archive's name ends: after the stem that all files of a star share.
+
+    >>> archive_suffix("zlib-1.3.1-x86_64.tar.zst")
+    '.tar.zst'
+    """
+    stem = file_name.removesuffix(".tar.zst").removesuffix(".tar.gz")
+    return file_name[len(stem) :]
 
 
 def archive_source(star: Star) -> str:
@@ -237,14 +247,14 @@ def _demand_some(source: SourceFolder, entries: Sequence[Entry], debs: Sequence[
 
 def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -> Star:
     recipe = source.recipe
-    version = recipe.version if recipe.version is not None else _version(debs[0].record)
+    version = recipe.version if recipe.version is not None else DebianVersion.of(debs[0].record.version)
     star = recipe.star(version=version, source="", checksums={}, origins=tuple(origin_of(deb.record) for deb in debs))
     arch = machine if any(deb.record.architecture != "all" for deb in debs) and star.arch == ANY_ARCH else star.arch
     summary = debs[0].record.fields.get("description", "").split("\n")[0] if debs else ""
     return replace(
         star,
         arch=arch,
-        source=archive_source(star),
+        source=archive_source(replace(star, arch=arch)),
         description=star.description or summary,
         license=star.license or joined_licences(licence(deb.package) for deb in debs),
     )
@@ -253,10 +263,3 @@ def _manifest(source: SourceFolder, debs: Sequence[FetchedDeb], machine: Arch) -
 def licence(package: DebPackage) -> str:
     """Return the package's licence, or a reference to its own copyright file where that is elsewhere."""
     return copyright_of(package) or unknown_licence(package.name)
-
-
-def _version(record: AptRecord) -> Version:
-    try:
-        return semver(record.version)
-    except ValueError as error:
-        raise Malformed(record.file_name, str(error)) from error

@@ -1,48 +1,60 @@
-"""One Debian package as a star's manifest: its name, version, dependencies and the rest, in a star's words."""
+"""One Debian package as a star's manifest, in a star's words.
+
+A manifest is made of its package's control data alone. What else is asked for or to be had has no say in it, so that
+the same package is the same star everywhere, and importing one more never changes another.
+
+    the package says                        the star says
+    Version: 1:2.3-4                        version = "1:2.3-4", version-scheme = "debian"
+    Depends, Pre-Depends: a (>= 1-2)        [dependencies] a = ">=1-2"; several ranges of one name joined by commas
+                          a | b (>= 2)      any-of = ["a | b >=2"], in the order in which it is written
+    Provides: v, w (= 3)                    provides = { v = "", w = "3" }
+    Conflicts, Breaks: c (<< 4-5)           conflicts = { c = "<<4-5" }, each of several ranges
+    Replaces: r (<< 6)                      replaces = { r = "<<6" }
+
+Names of virtual packages stay names: who provides them is found where a lock is made.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cosmos.errors import Malformed
+from cosmos.model.demand import Demand, Need
 from cosmos.model.names import ANY_ARCH, Arch, StarName
-from cosmos.model.star import Star
-from cosmos.model.version import ANY_VERSION, Constraint, Version
+from cosmos.model.star import Ranges, Star
+from cosmos.model.version import ANY_VERSION, Constraint, DebianVersion
 from cosmos.stellar.build_star import archive_source, origin_of
+from cosmos.stellar.debian_relations import barred, needed, provided, replaced
 from cosmos.transport.apt import AptRecord
 from cosmos.transport.apt_state import ARCHITECTURES
-from cosmos.tree.deb822 import Relation, listed, relations
-from cosmos.tree.debversion import constraint, semver
+from cosmos.tree.deb822 import Relation
 
 _MACHINES: Final = {debian: machine for machine, debian in ARCHITECTURES.items()}
 _PERSON: Final = re.compile(r'\s*"?([^"<]*?)"?\s*<([^>]*)>\s*')
 
 
-def manifest_of(
-    record: AptRecord, needs: Mapping[str, tuple[Relation, ...]], versions: Mapping[str, str], licence: str
-) -> Star:
-    """Return the manifest of the star made of `record`.
-
-    `needs` are its dependencies as `Closure.needs` has them, `versions` the Debian versions of the packages chosen. A
-    constraint allows what was chosen, whatever is lost on the way from Debian's versions. Raises `Malformed`.
-    """
+def manifest_of(record: AptRecord, architecture: str, licence: str) -> Star:
+    """Return the manifest of the star made of `record`, for systems of `architecture`; raises `Malformed`."""
     try:
-        version = semver(record.version)
+        needs = _needs(record, architecture)
         star = Star(
             name=StarName.parse(record.name),
-            version=version,
+            version=DebianVersion.of(record.version),
             arch=arch_of(record),
             description=record.fields.get("description", "").split("\n")[0],
             license=licence,
             authors=_maintainer(record),
-            dependencies={
-                StarName.parse(name): needed(asked, semver(versions[name])) for name, asked in sorted(needs.items())
+            dependencies=needs.of_one_name,
+            any_of=needs.alternatives,
+            provides={
+                StarName.parse(name): tuple(map(_version, versions))
+                for name, versions in sorted(provided(record, architecture).items())
             },
-            provides=_provided(record, version),
-            conflicts=_conflicting(record),
+            conflicts=_ranges(barred(record, architecture)),
+            replaces=_ranges(replaced(record, architecture)),
             origins=(origin_of(record),),
         )
     except ValueError as error:
@@ -57,33 +69,45 @@ def arch_of(record: AptRecord) -> Arch:
     return Arch.parse(_MACHINES.get(record.architecture, record.architecture))
 
 
-def needed(asked: tuple[Relation, ...], chosen: Version) -> Constraint:
-    """Return the constraint that `asked` make together; it allows `chosen`. Raises `ValueError`."""
-    texts = dict.fromkeys(constraint(relation, "wide").text for relation in asked if relation.operator)
-    together = Constraint.parse(", ".join(texts)) if texts else ANY_VERSION
-    if together.allows(chosen):
-        return together
-    return Constraint.parse(f">={Version(chosen.major, chosen.minor, chosen.patch, chosen.pre)}")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Needs:
+    of_one_name: dict[StarName, Constraint]
+    alternatives: tuple[Need, ...]
 
 
-def _provided(record: AptRecord, own: Version) -> dict[StarName, Version]:
-    """Return the names that the package answers to; one with no version of its own has the package's."""
-    groups = relations(record.fields.get("provides", ""), record.file_name)
-    return {
-        StarName.parse(one.name): semver(one.version) if one.version else own
-        for group in groups
-        for one in group
-        if one.name != record.name
-    }
+def _needs(record: AptRecord, architecture: str) -> _Needs:
+    ranges: dict[StarName, dict[str, None]] = {}
+    alternatives: dict[Need, None] = {}
+    for group in needed(record, architecture):
+        need = tuple(dict.fromkeys(_demand(one, architecture) for one in group))
+        if len(need) > 1:
+            alternatives[need] = None
+        else:
+            texts = ranges.setdefault(need[0].name, {})
+            texts |= {} if need[0].constraint.is_any else {need[0].constraint.text: None}
+    return _Needs(
+        of_one_name={
+            name: Constraint.parse(", ".join(texts)) if texts else ANY_VERSION for name, texts in sorted(ranges.items())
+        },
+        alternatives=tuple(alternatives),
+    )
 
 
-def _conflicting(record: AptRecord) -> dict[StarName, Constraint]:
-    """Return what it cannot stand beside; of several ranges of one name the first: a constraint has no "or"."""
-    groups = relations(listed(record.fields, "conflicts", "breaks"), record.file_name)
-    found: dict[StarName, Constraint] = {}
-    for one in (one for group in groups for one in group if one.name != record.name):
-        found.setdefault(StarName.parse(one.name), constraint(one, "narrow"))
-    return found
+def _demand(one: Relation, architecture: str) -> Demand:
+    if not one.is_on(architecture):
+        raise ValueError(f"depends on {one}, a package of another architecture than {architecture}")
+    return Demand(StarName.parse(one.name), one.constraint)
+
+
+def _version(text: str | None) -> DebianVersion | None:
+    return None if text is None else DebianVersion.of(text)
+
+
+def _ranges(barring: Iterable[Relation]) -> Ranges:
+    found: dict[StarName, dict[Constraint, None]] = {}
+    for one in barring:
+        found.setdefault(StarName.parse(one.name), {})[one.constraint] = None
+    return {name: tuple(limits) for name, limits in sorted(found.items())}
 
 
 def _maintainer(record: AptRecord) -> dict[str, str]:

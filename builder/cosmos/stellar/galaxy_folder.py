@@ -2,31 +2,34 @@
 
 meta.toml  meta.toml.dsse              the index, and who signed it (model.galaxy)
 snapshots/SEQ.toml  SEQ.toml.dsse      copies of every index
-stars/NAME-VERSION.toml  …toml.dsse    statements (model.statement)
+stars/STEM.toml  STEM.toml.dsse        statements (model.statement); STEM is NAME-VERSION-ARCH (model.file_names)
 stars/NAME.toml                        a copy of the newest version's, for upstream's programs
-packages/NAME-VERSION.tar.zst          archives
+packages/STEM.tar.zst                  archives
+.publishing                            held by the process that publishes; nobody who reads a galaxy looks at it
+
+Readers hold no lock: what is published never changes, and the one step that publishes is the renaming of meta.toml
+(stellar.publishing).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import tomli_w
-
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
-from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, PUBLISHING_SECONDS
+from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
-from cosmos.model.names import StarName
+from cosmos.model.names import Arch, StarName
+from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.stellar.build_star import BuiltStar
-from cosmos.stellar.signing import sign_file, write_document
 from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.store.locking import locked_in_time
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 
@@ -49,9 +52,17 @@ class GalaxyFolder:
         """The folder of archives."""
         return self.root / "packages"
 
-    def statement_file(self, name: StarName, version: Version) -> Path:
-        """The statement of one version of a star."""
-        return self.root / "stars" / f"{name}-{version}.toml"
+    def statement_file(self, stem: str) -> Path:
+        """The statement of the star whose files are called `stem`."""
+        return self.root / "stars" / f"{stem}.toml"
+
+    def stem_of(self, name: StarName, version: Version, arch: Arch) -> str:
+        """Return what a star's files are called here: as model.file_names says, or as they were before ARCH."""
+        stem, old = file_stem(name, str(version), arch), file_stem(name, str(version))
+        file = self.statement_file(old)
+        if stem == old or self.statement_file(stem).is_file() or not file.is_file():
+            return stem
+        return old if read_statement(file).star.arch == arch else stem
 
     def newest_file(self, name: StarName) -> Path:
         """The copy of a star's newest statement."""
@@ -68,44 +79,16 @@ class GalaxyFolder:
             raise Malformed(str(self.index_file), "is not there: this is no galaxy", hint=hint)
         return GalaxyIndex.parse(bounded_bytes(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
 
+    @contextlib.contextmanager
+    def publishing(self, reporter: Reporter) -> Iterator[None]:
+        """Be the only process that writes into the galaxy; raises `WorldFailed`, naming the one that does not end."""
+        self.index()
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Added:
-    """A star in a galaxy. `is_new` is False where the same bytes stood there already."""
+        def waiting(holder: str) -> None:
+            reporter.note(f"{self.root}: waits for process {holder}, which is at work on this galaxy")
 
-    statement: Statement
-    archive: Path
-    statement_file: Path
-    is_new: bool
-    replaced: Digest | None
-
-
-def add_star(galaxy: GalaxyFolder, built: BuiltStar, keys: Sequence[SecretKey]) -> Added:
-    """Put a built star into the galaxy: archive, statement, and the author keys' signatures on it.
-
-    What stands there under the same version is replaced, and `replaced` is its digest. The index is not touched.
-    """
-    index = galaxy.index()
-    star, digest = built.manifest, built.digest
-    file = galaxy.statement_file(star.name, star.version)
-    old = read_statement(file) if file.is_file() else None
-    statement = Statement(
-        star=star,
-        galaxy=index.name,
-        seq=old.seq if old is not None and old.archive == digest else index.seq + 1,
-        archive=digest,
-        file=f"packages/{built.file_name}",
-        size_bytes=len(built.packed.data),
-        unpacked_bytes=built.packed.unpacked_bytes,
-        script=Digest.of(built.script) if built.script is not None else None,
-        content=content_of(built.entries),
-    )
-    archive = built.write(galaxy.packages)
-    is_new = write_document(file, tomli_w.dumps(statement.to_toml()).encode())
-    for key in keys:
-        sign_file(file, key)
-    replaced = old.archive if old is not None and old.archive != digest else None
-    return Added(statement=statement, archive=archive, statement_file=file, is_new=is_new, replaced=replaced)
+        with locked_in_time(self.root / ".publishing", str(self.root), PUBLISHING_SECONDS, waiting):
+            yield
 
 
 def content_of(entries: Sequence[Entry]) -> Digest:

@@ -8,7 +8,7 @@ import tomli_w
 
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed
-from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex
 from cosmos.model.names import GalaxyName
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 
@@ -20,6 +20,6 @@ def init_galaxy(root: Path, name: GalaxyName, description: str, today: str) -> G
         raise Malformed(str(galaxy.index_file), "is there already: a galaxy is not begun twice")
     for folder in (root / "stars", galaxy.packages, root / "snapshots"):
         make_folder(folder)
-    index = GalaxyIndex(name=name, description=description, version=today)
+    index = GalaxyIndex(format=INDEX_FORMAT, name=name, description=description, version=today)
     write_durably(galaxy.index_file, tomli_w.dumps(index.to_toml()).encode())
     return galaxy

@@ -14,13 +14,15 @@ from typing import Final
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
+from cosmos.model.facts import Facts
 from cosmos.model.galaxy import Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.model.version import Version
+from cosmos.model.version import ANY_VERSION, SemVer
 from cosmos.pack.star_archive import StarContents, read_star
-from cosmos.resolve.catalogue import Candidate, Facts, preferred
+from cosmos.resolve.below import rests_on
+from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Wish, resolve
 from cosmos.stellar.galaxy_folder import GalaxyFolder
@@ -43,7 +45,7 @@ class GalaxyShelf:
 
     folder: GalaxyFolder
     name: GalaxyName
-    rows: Mapping[StarName, Mapping[Version, Listed]]
+    rows: Mapping[StarName, Mapping[Candidate, Listed]]
     machine: Arch
 
     @classmethod
@@ -51,9 +53,11 @@ class GalaxyShelf:
         """Return the galaxy in the folder `root`; raises `Malformed` where there is none."""
         folder = GalaxyFolder(root=root)
         index = folder.index()
-        rows: dict[StarName, dict[Version, Listed]] = {}
+        rows: dict[StarName, dict[Candidate, Listed]] = {}
         for row in index.snapshot:
-            rows.setdefault(row.name, {})[row.version] = row
+            arch = row.arch or ANY_ARCH
+            candidate = Candidate(name=row.name, version=row.version, galaxy=index.name, arch=arch)
+            rows.setdefault(row.name, {})[candidate] = row
         return cls(folder=folder, name=index.name, rows=rows, machine=machine)
 
     def star(self, path: Path) -> OpenStar:
@@ -71,14 +75,16 @@ class GalaxyShelf:
         """Return the root of the star's dependencies, direct or not, each laid on its own; raises `NoSolution`,
         `Refused`, `ScriptFailed`.
         """
-        wishes = [Wish(who=star.name, name=name, constraint=limit) for name, limit in star.dependencies.items()]
         arch = self.machine if star.arch == ANY_ARCH else star.arch
         layers: dict[StarName, Mapping[TreePath, Entry]] = {}
-        needed: dict[StarName, frozenset[StarName]] = {}
-        for chosen in resolve(wishes, self, arch, {}, _ADVICE):
+        tried = _Tried(shelf=self, star=star)
+        wish = Wish(who="stellar", name=star.name, constraint=ANY_VERSION)
+        resolved = [chosen for chosen in resolve([wish], tried, arch, {}, _ADVICE) if chosen.star != tried.candidate]
+        needs = {chosen.star.name: chosen.dependencies for chosen in resolved}
+        for chosen in resolved:
             name = chosen.star.name
-            needed[name] = frozenset(chosen.dependencies).union(*(needed[below] for below in chosen.dependencies))
-            under = {below: layer for below, layer in layers.items() if below in needed[name]}
+            below = rests_on(chosen.dependencies, needs)
+            under = {other: layer for other, layer in layers.items() if other in below}
             layers[name] = open_contents(*self._read(self._row(chosen.star))).lay(_laid(under)).entries
         return _laid(layers)
 
@@ -88,39 +94,39 @@ class GalaxyShelf:
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return every version of `name` that the index lists."""
-        return tuple(Candidate(name=name, version=version, galaxy=self.name) for version in self.rows.get(name, ()))
+        return tuple(self.rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars whose newest version provides `name`, and their other versions that do."""
-        ordered = [preferred(self.versions(star), {}) for star in self.names()]
-        return [
-            version
-            for newest, *older in ordered
-            if name in self.facts(newest).provides
-            for version in (newest, *(one for one in older if name in self.facts(one).provides))
-        ]
+        """Return the stars that the index says provide `name`: whether they do, their statements say."""
+        rows = ((star, row) for stars in self.rows.values() for star, row in stars.items())
+        return [star for star, row in rows if name in (row.provides if row.arch else self.facts(star).provides)]
+
+    def claims(self, name: StarName) -> bool:
+        """Return whether the index lists a star of that name or one that provides it."""
+        return name in self.rows or bool(self.providers(name))
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's statement says."""
-        star = self._statement(self._row(candidate)).star
-        return Facts(arch=star.arch, dependencies=star.dependencies, provides=star.provides, conflicts=star.conflicts)
+        return Facts.of(self._statement(self._row(candidate)).star)
 
     def _on_newest(self, source: SourceFolder) -> OpenStar:
         name, root = source.recipe.name, self.folder.root
+        machine = self.machine if source.recipe.arch == ANY_ARCH else source.recipe.arch
         versions = preferred(self.versions(name), {})
-        if not versions:
+        newest = next((one for one in versions if self.facts(one).arch.runs_on(machine)), None)
+        if newest is None:
             raise NoSolution(
                 str(root),
-                f"lists no star {name}",
+                f"lists no star {name} for {machine}",
                 hint=f"stellar build-star {source.path} --galaxy {root}, then stellar index-galaxy {root}",
             )
-        return open_source_on(source, *self._read(self._row(versions[0])))
+        return open_source_on(source, *self._read(self._row(newest)))
 
     def _row(self, candidate: Candidate) -> Listed:
-        return self.rows[candidate.name][candidate.version]
+        return self.rows[candidate.name][candidate]
 
     def _statement(self, row: Listed) -> Statement:
-        file = self.folder.statement_file(row.name, row.version)
+        file = self.folder.statement_file(row.stem)
         return Statement.parse(_listed(file, row.statement, MAX_DOCUMENT_BYTES), str(file))
 
     def _read(self, row: Listed) -> tuple[Star, StarContents]:
@@ -129,6 +135,41 @@ class GalaxyShelf:
         data = _listed(file, row.archive, MAX_STAR_ARCHIVE_BYTES)
         script_name = statement.star.install_script
         return statement.star, read_star(data, file.name, statement.unpacked_bytes, script_name=script_name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tried:
+    """The galaxy with the star that is tried in place of its own versions."""
+
+    shelf: GalaxyShelf
+    star: OpenStar
+
+    @property
+    def candidate(self) -> Candidate:
+        """The star that is tried; it needs no version."""
+        return Candidate(name=self.star.name, version=SemVer(0, 0, 0), galaxy=self.shelf.name)
+
+    def names(self) -> Iterable[StarName]:
+        """Return every name that the index lists, and the star's."""
+        return sorted({*self.shelf.names(), self.star.name})
+
+    def versions(self, name: StarName) -> Sequence[Candidate]:
+        """Return every version of `name`; of the star's name, itself alone."""
+        return (self.candidate,) if name == self.star.name else self.shelf.versions(name)
+
+    def providers(self, name: StarName) -> Sequence[Candidate]:
+        """Return the other stars that provide `name`."""
+        return [star for star in self.shelf.providers(name) if star.name != self.star.name]
+
+    def claims(self, name: StarName) -> bool:
+        """Return whether there is a star of that name or one that provides it."""
+        return name == self.star.name or self.shelf.claims(name)
+
+    def facts(self, candidate: Candidate) -> Facts:
+        """Return what a candidate says of itself."""
+        if candidate == self.candidate:
+            return Facts(arch=self.star.arch, needs=self.star.needs)
+        return self.shelf.facts(candidate)
 
 
 def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:

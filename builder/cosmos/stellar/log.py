@@ -17,6 +17,7 @@ from cosmos.durable import write_durably
 from cosmos.errors import Differs, Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.model.reporter import Reporter
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.trust.log import (
@@ -74,11 +75,16 @@ class _Log:
         return tuple(leaf_hash(entry) for entry in self.entries)
 
 
-def append_to_log(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
+def append_to_log(galaxy: GalaxyFolder, keys: Sequence[SecretKey], reporter: Reporter) -> Appended:
     """Publish what the galaxy's index lists, and sign the head with `keys`; raises `Refused` for a changed log.
 
     A log in which nothing is new keeps its head, with the signatures of witnesses.
     """
+    with galaxy.publishing(reporter):
+        return _appended(galaxy, keys)
+
+
+def _appended(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
     log, index = _read(galaxy), galaxy.index()
     if not keys:
         raise Malformed(str(log.folder), "wants a key of the role log to sign with", hint="--key LOG.key")
@@ -100,12 +106,19 @@ def append_to_log(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
     return Appended(added=len(new), head=head, proofs=proofs)
 
 
-def cosign_log(galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Path, seconds: int) -> VerifiedHead:
+def cosign_log(
+    galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Path, seconds: int, reporter: Reporter
+) -> VerifiedHead:
     """Add a witness's signature, made at `seconds`, to the head, if the log continues the head kept in `seen`.
 
     That file is then what the witness has seen. A witness without it has seen nothing and says so by making it.
     Raises `Refused`.
     """
+    with galaxy.publishing(reporter):
+        return _cosigned(galaxy, key, roots, seen, seconds)
+
+
+def _cosigned(galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Path, seconds: int) -> VerifiedHead:
     log, index = _read(galaxy), galaxy.index()
     without = replace(roots, roles={role: keys for role, keys in roots.roles.items() if role != "witness"})
     head = _verified(log, index, without)
@@ -130,7 +143,7 @@ def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Che
     for path, data in log_files(log.entries).items():
         if not (log.folder / path).is_file() or (log.folder / path).read_bytes() != data:
             raise Refused(str(log.folder / path), "is not what the log's entries make it")
-    missing = tuple(f"{row.name}-{row.version}" for row in index.snapshot if _entry(index, row) not in log.entries)
+    missing = tuple(row.stem for row in index.snapshot if _entry(index, row) not in log.entries)
     if missing:
         raise Differs(
             str(log.folder),
@@ -149,11 +162,7 @@ def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Che
 
 def proof_file(galaxy: GalaxyFolder, row: Listed) -> Path:
     """Return where the proof of one version of a star lies."""
-    return (
-        galaxy.statement_file(row.name, row.version)
-        .with_suffix("")
-        .with_name(f"{row.name}-{row.version}{PROOF_SUFFIX}")
-    )
+    return galaxy.statement_file(row.stem).with_name(f"{row.stem}{PROOF_SUFFIX}")
 
 
 def _entry(index: GalaxyIndex, row: Listed) -> bytes:

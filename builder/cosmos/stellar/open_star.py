@@ -13,9 +13,9 @@ from typing import Final
 
 from cosmos.errors import Malformed, NoSolution
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.demand import Need
 from cosmos.model.names import Arch, StarName
 from cosmos.model.star import Star
-from cosmos.model.version import Constraint
 from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.run import default_install, run_install
 from cosmos.pack.inflate import inflated
@@ -35,7 +35,7 @@ class OpenStar:
     name: StarName
     arch: Arch
     licence: str
-    dependencies: Mapping[StarName, Constraint]
+    needs: tuple[Need, ...]
     script_name: str
     script: bytes | None
     files: Mapping[TreePath, Entry]
@@ -71,7 +71,7 @@ def open_folder(source: SourceFolder) -> OpenStar:
         name=recipe.name,
         arch=recipe.arch,
         licence=recipe.license,
-        dependencies=recipe.dependencies,
+        needs=recipe.needs,
         script_name=recipe.install_script,
         script=source.script,
         files=source.files,
@@ -86,7 +86,7 @@ def open_source_on(source: SourceFolder, manifest: Star, archive: StarContents) 
         name=recipe.name,
         arch=recipe.arch,
         licence=recipe.license or manifest.license,
-        dependencies=recipe.dependencies,
+        needs=recipe.needs,
         script_name=recipe.install_script,
         script=source.script,
         files=archive.files,
@@ -101,7 +101,7 @@ def open_contents(manifest: Star, contents: StarContents) -> OpenStar:
         name=manifest.name,
         arch=manifest.arch,
         licence=manifest.license,
-        dependencies=manifest.dependencies,
+        needs=manifest.needs,
         script_name=manifest.install_script,
         script=contents.script or None,
         files=contents.files,

@@ -60,7 +60,7 @@ def sign_file(file: Path, key: SecretKey) -> bool:
     data = _read(file)
     kind = kind_of(file, data)
     added = key.signature(kind, data)
-    others = _signatures(envelope_of(file), kind, data)
+    others = signatures_over(file, kind, data)
     if added in others:
         return False
     kept = [one for one in others if one.keyid != added.keyid]
@@ -113,8 +113,9 @@ def _parsed(envelope: Path) -> Envelope:
     return Envelope.parse(data, str(envelope), max_bytes=MAX_INDEX_ENVELOPE_BYTES)
 
 
-def _signatures(envelope: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
-    """Return the signatures over `data` that are there already."""
+def signatures_over(file: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
+    """Return the signatures over `data`, as a document of that kind, that the envelope beside `file` has."""
+    envelope = envelope_of(file)
     if not envelope.is_file():
         return ()
     parsed = _parsed(envelope)

@@ -17,11 +17,10 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, NoSolution, Refused
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.model.version import Version
 from cosmos.stellar.signing import envelope_of, sign_file, write_document
 from cosmos.trust.chain import demand_follows, step_file
 from cosmos.trust.dsse import Envelope, signers_of
-from cosmos.trust.floors import Floors, Recovered
+from cosmos.trust.floors import Floors, Recovered, star_floor
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import Role
@@ -156,10 +155,10 @@ def found_key(roots: TrustRoots, text: str) -> PublicKey:
     return found[0]
 
 
-def floor_of(kind: str, name: str, text: str) -> int | Version:
+def floor_of(kind: str, name: str, text: str) -> int | str:
     """Return a floor's value as its kind has it, or raise `ValueError`."""
     if kind == "star":
-        return Version.parse(text)
+        return star_floor(text)
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:20]) < 1 << 63):
         raise ValueError(f"want a number from 1 on for {name}, got {text[:80]!r}")
     return int(text)

@@ -45,7 +45,7 @@ def changes(star: OpenStar, below: Mapping[TreePath, Entry]) -> str:
     """Return what `star` does to an empty root and to `below`, the root of its dependencies, as `expect.txt` has it."""
     alone = _laid(star, {})
     lines = [_EMPTY, *alone]
-    if star.dependencies or below:
+    if star.needs or below:
         on_them = _laid(star, below)
         lines += [f"{_BELOW}: the same"] if on_them == alone else [_BELOW, *on_them]
     return "".join(f"{line}\n" for line in lines)

@@ -11,11 +11,12 @@ from typing import Final, Literal, TypeAlias
 
 from cosmos.errors import CosmosError
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.file_names import file_stem
 from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star, write_star
-from cosmos.stellar.build_star import deb_sources
+from cosmos.stellar.build_star import archive_suffix, deb_sources
 from cosmos.stellar.selection import demand_good_globs
 from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
 from cosmos.treepath import TreePath
@@ -145,8 +146,12 @@ def _check_archive(path: Path, findings: _Findings) -> None:
     star = Star.parse(plain.manifest, "star.toml")
     for warning in star.warnings:
         findings.warning(f"star.toml: {warning}: unknown key")
-    if not path.name.startswith(f"{star.id}.tar."):
-        findings.error(f"star.toml: it is {star.id}, but the archive is called {path.name}")
+    version = str(star.version)
+    if path.name.removesuffix(archive_suffix(path.name)) not in (
+        file_stem(star.name, version, star.arch),
+        file_stem(star.name, version),  # as archives were called before ARCH
+    ):
+        findings.error(f"star.toml: it is {star.id} for {star.arch}, but the archive is called {path.name}")
     _check_licence(star.license, findings)
     if star.type == "nebula" and plain.files:
         findings.error("a nebula holds dependencies only, but this one has files")

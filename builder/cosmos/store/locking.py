@@ -8,11 +8,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from cosmos.durable import blaming, make_folder
 from cosmos.errors import WorldFailed
+
+_POLL_SECONDS: Final = 0.05
 
 
 @contextlib.contextmanager
@@ -32,6 +36,32 @@ def locked_at_once(path: Path, what: str) -> Iterator[None]:
         if not _taken(number, fcntl.LOCK_EX):
             raise WorldFailed(what, "another cosmos is at work on it", hint="wait until it has ended")
         yield
+
+
+@contextlib.contextmanager
+def locked_in_time(path: Path, what: str, seconds: float, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file `path` alone for the block; while it is held it says which process that is.
+
+    `waiting` is told once who has it now. Raises `WorldFailed`, naming that process, where `what` is not free in time.
+    """
+    with _opened(path) as number:
+        end = time.monotonic() + seconds
+        is_told = False
+        while not _taken(number, fcntl.LOCK_EX):
+            holder = os.pread(number, 32, 0).decode("ascii", "replace").strip() or "another process"
+            if time.monotonic() >= end:
+                raise WorldFailed(
+                    what, f"process {holder} is at work on it, for more than {seconds:g} seconds", hint="wait for it"
+                )
+            if not is_told:
+                waiting(holder)
+                is_told = True
+            time.sleep(_POLL_SECONDS)
+        os.pwrite(number, f"{os.getpid()}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(number, 0)
 
 
 @contextlib.contextmanager

@@ -23,11 +23,11 @@ from cosmos.errors import Malformed, NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.names import Arch, Suite
 from cosmos.model.reporter import Reporter
+from cosmos.model.version import DebianVersion
 from cosmos.process import Stall, find_program, run_program, watch_program
 from cosmos.transport.apt_sources import no_suite
 from cosmos.transport.apt_state import INSTALL_APT, AptState, busy, locked, prepared_state
 from cosmos.tree.deb822 import paragraphs
-from cosmos.tree.debversion import DebVersion
 
 T = TypeVar("T")
 
@@ -44,6 +44,7 @@ _LISTS_BYTES: Final = (
 _BATCH: Final = 200  # packages in one call: the kernel bounds the length of an argument list
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _MAX_WARNINGS: Final = 5
+_PACKAGE: Final = re.compile(r"^Package: (\S+)$", re.MULTILINE)
 _PROVIDER: Final = re.compile(r"(\S+) \S+ \(= ?(\S*)\)")
 
 
@@ -65,7 +66,7 @@ class AptRecord:
         try:
             return cls(
                 name=name,
-                version=DebVersion.parse(fields["version"]).text,
+                version=DebianVersion.of(fields["version"]).text,
                 architecture=fields["architecture"],
                 size_bytes=int(fields["size"]),
                 digest=Digest.from_hex(fields["sha256"]),
@@ -73,6 +74,11 @@ class AptRecord:
             )
         except (KeyError, ValueError) as error:
             raise Malformed(f"apt: {name}", f"its record has no good {error}") from error
+
+    @property
+    def is_essential(self) -> bool:
+        """Whether every Debian system has it, so that no other package needs to say that it depends on it."""
+        return self.fields.get("essential") == "yes"
 
     @property
     def file_name(self) -> str:
@@ -136,6 +142,13 @@ class Apt:
         self.ensure_lists()
         names = self._asked("apt-cache", "pkgnames", prefix).split()
         return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
+
+    def essential(self) -> tuple[str, ...]:
+        """Return the names of the packages that every Debian system has (`Essential: yes`), in order of name."""
+        self.ensure_lists()
+        text = self._asked("apt-cache", "dumpavail")  # apt has no index of them; this takes it about a second
+        named = {match[1] for part in _around(text, "\nEssential: yes\n") if (match := _PACKAGE.search(part))}
+        return tuple(sorted(name for name, record in self.candidates(named).items() if record.is_essential))
 
     def providers(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return, for each virtual package of `names`, the packages that provide it, in order of name."""
@@ -259,11 +272,11 @@ class Apt:
 
     def _exact(self, name: str, version: str) -> AptRecord | None:
         try:
-            wanted = DebVersion.parse(version)
+            wanted = DebianVersion.of(version)
         except ValueError as error:
             raise Malformed(name, str(error)) from error
         records = self._records(f"{name}={version}")
-        return next((record for record in records if DebVersion.parse(record.version) == wanted), None)
+        return next((record for record in records if DebianVersion.of(record.version).rank == wanted.rank), None)
 
     def _records(self, *words: str) -> Iterator[AptRecord]:
         try:
@@ -275,7 +288,7 @@ class Apt:
                 yield AptRecord.of(fields)
 
     def _missing(self, name: str, version: str | None) -> AptRecord:
-        have = sorted({DebVersion.parse(record.version) for record in self._records("--all-versions", name)})
+        have = sorted({DebianVersion.of(record.version) for record in self._records("--all-versions", name)})
         if have and version is not None:
             versions = ", ".join(one.text for one in have)
             raise NoSolution(name, f"version {version} was asked for; in {self.state.where} there is {versions}")
@@ -355,6 +368,15 @@ def _sizes(folder: Path) -> dict[str, int]:
         with contextlib.suppress(OSError):
             sizes[str(file)] = file.lstat().st_size
     return sizes
+
+
+def _around(text: str, line: str) -> Iterator[str]:
+    """Yield each paragraph of `text` that holds `line`."""
+    at = text.find(line)
+    while at >= 0:
+        begin, end = text.rfind("\n\n", 0, at), text.find("\n\n", at)
+        yield text[begin + 2 if begin >= 0 else 0 : end if end >= 0 else len(text)]
+        at = text.find(line, at + 1)
 
 
 def _batches(things: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -6,6 +6,10 @@ lines are joined by newlines, each without its leading blanks, a line ` .` stand
 
 Relations (Policy 7.1): `a (>= 1.2) | b, c:any [amd64] <!nocheck>`: groups parted by commas, all of which are needed,
 each of alternatives parted by bars. Architecture lists are judged; build profiles do not occur in binary packages.
+
+A name's qualifier, on a system of one architecture (dpkg's `archsatisfied`): `:any`, `:native` and the architecture's
+own name mean the package itself. Any other means a package of another architecture, which such a system never has.
+KNOWN GAP: dpkg takes `:any` only for packages that say `Multi-Arch: allowed` or `foreign`; here it is the name alone.
 """
 
 from __future__ import annotations
@@ -16,12 +20,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from cosmos.errors import Malformed
+from cosmos.model.version import ANY_VERSION, Constraint, DebianVersion
 
 Operator: TypeAlias = Literal["<<", "<=", "=", ">=", ">>"]
 
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*(.*)")
 _RELATION = re.compile(
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9+.-]*)(?::(?P<arch>[a-z0-9-]+))?"
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9+.-]*)(?::(?P<qualifier>[a-z0-9-]+))?"
     r"(?:\s*\(\s*(?P<operator><<|<=|=|>=|>>|<|>)\s*(?P<version>[A-Za-z0-9.+~:-]+)\s*\))?"
     r"(?:\s*\[(?P<only>[^\]]*)\])?(?:\s*<[^>]*>)*",
     re.ASCII,
@@ -37,9 +42,33 @@ class Relation:
     name: str
     operator: Operator | None = None
     version: str = ""
+    qualifier: str = ""
+
+    @property
+    def constraint(self) -> Constraint:
+        """The versions that will do; raises `ValueError` where Debian has no such version.
+
+        >>> Relation(name="a", operator="<<", version="1.2-4").constraint.text
+        '<<1.2-4'
+        """
+        return ANY_VERSION if self.operator is None else Constraint.parse(f"{self.operator}{self.version}")
+
+    def allows(self, version: str | None) -> bool:
+        """Return whether Debian holds `version` to be one that will do; None: a name that is provided without one.
+
+        Raises `ValueError` for what is no version.
+        """
+        if self.operator is None or version is None:
+            return self.operator is None
+        return self.constraint.covers(DebianVersion.of(version))
+
+    def is_on(self, architecture: str) -> bool:
+        """Return whether a system of this one architecture (Debian's name) can have the package that is meant."""
+        return self.qualifier in ("", "any", "native", architecture)
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
+        name = f"{self.name}:{self.qualifier}" if self.qualifier else self.name
+        return f"{name} ({self.operator} {self.version})" if self.operator else name
 
 
 def paragraphs(text: str, source: str) -> Iterator[dict[str, str]]:
@@ -77,7 +106,7 @@ def relations(text: str, source: str, *, architecture: str = "") -> tuple[tuple[
     Alternatives that are for another `architecture` (Debian's name) are left out, and so are groups with none left.
 
     >>> [[str(choice) for choice in group] for group in relations("a (>= 1) | b, c:any", "x")]
-    [['a (>= 1)', 'b'], ['c']]
+    [['a (>= 1)', 'b'], ['c:any']]
     """
     groups = []
     for part in text.split(","):
@@ -121,6 +150,7 @@ def _relation(text: str, source: str, architecture: str) -> Relation | None:
         name=match["name"],
         operator=cast(Operator, _OLD.get(operator, operator)) if operator else None,
         version=match["version"] or "",
+        qualifier=match["qualifier"] or "",
     )
 
 

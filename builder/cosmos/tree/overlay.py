@@ -6,9 +6,14 @@ The rule, in the order in which it is applied:
    the template names it; else those of the first layer in lock order that names it. Folders that nobody names but that
    something lies in are `0755 0 0`.
 2. **Everything else has one owner.** Two layers that bring one path are refused by name, even where the bytes agree,
-   unless `winners` (the image's `[policy] owners`) names one of them; the loser's entry is then dropped.
+   unless `winners` (the image's `[policy] owners`) names one of them, or one of them replaces the other (a star's
+   `replaces`: the file has moved from one package to another); the loser's entry is then dropped. Of more than two, the
+   one that replaces each of the others; of two that replace each other, none.
 3. **Nothing lies below what is no folder.** A path below another layer's symlink or file is refused by name.
-4. **What is made can be read.** Names that fall together in Unicode (NFC), controls that reorder text, and symlinks
+4. **Case alone does not tell two layers' names apart.** Two layers that bring paths which differ by case alone, such as
+   `usr/bin/head` and `usr/bin/HEAD`, are refused by name, folders aside, unless `winners` names for each of the two
+   paths the layer that brings it. One layer may bring both (decision 0012).
+5. **What is made can be read.** Names that fall together in Unicode (NFC), controls that reorder text, and symlinks
    that climb above the root are refused by name: no reader of an image takes them (pack.untar).
 
 A merged /usr is a property of the template (`PathMap`): `bin`, `sbin`, `lib…` are links into `usr`, and the paths and
@@ -18,14 +23,14 @@ hard-link targets of every star are mapped *before* layering, so that rule 3 doe
 from __future__ import annotations
 
 import posixpath
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from cosmos.errors import NoSolution
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath, climbs_out, has_bidi
+from cosmos.treepath import TreePath, caseless, climbs_out, composed, has_bidi
 
 TEMPLATE = "template"  # the owner's name of what comes from the rootfs template and the finish script
 IMPLIED = "directories"  # the owner's name of folders that nobody names
@@ -61,6 +66,7 @@ class Layer:
 
     owner: str
     lines: Sequence[ManifestLine]
+    replaces: frozenset[str] = frozenset()  # the owners whose paths it takes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,15 +87,25 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
     """Return the tree that `layers`, in lock order with the template's last, make; raises `NoSolution`."""
     lines: dict[TreePath, ManifestLine] = {}
     owners: dict[TreePath, str] = {}
+    contested: dict[TreePath, dict[str, ManifestLine]] = {}
     for layer in layers:
         for line in layer.lines:
-            held = owners.get(line.path)
-            if held is None or _replaces(line, layer.owner, lines[line.path], held, winners):
+            held = lines.get(line.path)
+            are_folders = held is not None and line.kind == held.kind == "dir"
+            if held is None or (are_folders and layer.owner == TEMPLATE):
                 lines[line.path], owners[line.path] = line, layer.owner
+            elif not are_folders:
+                contested.setdefault(line.path, {owners[line.path]: held})[layer.owner] = line
+    replaces = {layer.owner: layer.replaces for layer in layers}
+    for path, brought in contested.items():
+        owner = _winner(path, brought, winners, replaces)
+        lines[path], owners[path] = brought[owner], owner
+    bringers = dict(owners)  # of a folder that nobody names: one who lays something in it
     for path in list(lines):
         for parent in path.parents:
             if parent not in lines:
                 lines[parent], owners[parent] = implied_folder(parent), IMPLIED
+                bringers[parent] = owners[path]
             elif lines[parent].kind != "dir":
                 raise NoSolution(
                     path.text,
@@ -98,6 +114,7 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
                 )
     _check_hard_links(lines, owners)
     _check_names(lines, owners)
+    _check_twins(lines, bringers, winners)
     ordered = sorted(lines)
     return Overlaid(lines={path: lines[path] for path in ordered}, owners={path: owners[path] for path in ordered})
 
@@ -181,17 +198,27 @@ def _destination(link: Entry, paths: PathMap) -> TreePath | None:
         return None
 
 
-def _replaces(new: ManifestLine, owner: str, old: ManifestLine, held: str, winners: Mapping[TreePath, str]) -> bool:
-    """Whether `new` takes the path from `old`; refuses what has no answer."""
-    if new.kind == "dir" == old.kind:
-        return owner == TEMPLATE
-    winner = winners.get(new.path)
-    if winner in (owner, held) and "dir" not in (new.kind, old.kind):
-        return winner == owner
+def _winner(
+    path: TreePath,
+    brought: Mapping[str, ManifestLine],
+    winners: Mapping[TreePath, str],
+    replaces: Mapping[str, frozenset[str]],
+) -> str:
+    """Return who of those that bring `path` owns it; refuses what has no answer."""
+    if all(line.kind != "dir" for line in brought.values()):
+        stated = winners.get(path)
+        if stated in brought:
+            return str(stated)
+        above = [owner for owner in brought if brought.keys() - {owner} <= replaces[owner]]
+        if len(above) == 1:
+            return above[0]
+    pairs = list(combinations(brought, 2))
+    open_pairs = [pair for pair in pairs if (pair[0] in replaces[pair[1]]) == (pair[1] in replaces[pair[0]])]
+    one, other = (open_pairs or pairs)[0]
     raise NoSolution(
-        f"/{new.path.text}",
-        f"both {held} ({_kind(old.kind)}) and {owner} ({_kind(new.kind)}) bring it",
-        hint=f'say who wins in image.toml: [policy] owners = {{ "{new.path.text}" = "{held}" }}',
+        f"/{path.text}",
+        f"both {one} ({_kind(brought[one].kind)}) and {other} ({_kind(brought[other].kind)}) bring it",
+        hint=f'say who wins in image.toml: [policy] owners = {{ "{path.text}" = "{one}" }}',
     )
 
 
@@ -208,10 +235,10 @@ def _check_hard_links(lines: Mapping[TreePath, ManifestLine], owners: Mapping[Tr
 
 
 def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str]) -> None:
-    composed: dict[str, TreePath] = {}
+    forms: dict[bytes, TreePath] = {}
     for path, line in lines.items():
         if not path.isascii():
-            twin = composed.setdefault(unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")), path)
+            twin = forms.setdefault(composed(path), path)
             if twin != path:
                 raise NoSolution(
                     f"/{path.text}",
@@ -222,6 +249,30 @@ def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePat
             raise NoSolution(f"/{path.text}", f"{owners[path]} gives it a bidirectional control character")
         if line.kind == "symlink" and climbs_out(path, line.target):
             raise NoSolution(f"/{path.text}", f"{owners[path]} makes it a symlink that climbs above the root")
+
+
+def _check_twins(
+    lines: Mapping[TreePath, ManifestLine], bringers: Mapping[TreePath, str], winners: Mapping[TreePath, str]
+) -> None:
+    first: dict[bytes, TreePath] = {}
+    twins: dict[bytes, list[TreePath]] = {}
+    for path in lines:
+        key = caseless(path)
+        other = first.setdefault(key, path)
+        if other != path:
+            twins.setdefault(key, [other]).append(path)
+    for group in twins.values():
+        for one, other in combinations(sorted(group), 2):
+            are_stated = all(winners.get(path) == bringers[path] for path in (one, other))
+            are_folders = lines[one].kind == lines[other].kind == "dir"
+            if bringers[one] != bringers[other] and not are_folders and not are_stated:
+                raise NoSolution(
+                    f"/{one.text}",
+                    f"{bringers[one]} brings it, and {bringers[other]} brings /{other.text}: "
+                    "the two differ by case alone",
+                    hint="leave one of the two out, or say in image.toml that both are meant: [policy] owners = "
+                    f'{{ "{one.text}" = "{bringers[one]}", "{other.text}" = "{bringers[other]}" }}',
+                )
 
 
 def _kind(kind: Kind) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
+from cosmos.model.version import Version
 from cosmos.trust.dsse import BadEnvelope, Envelope, NotSigned, demand_threshold, signers_of
 from cosmos.trust.roles import TRUST_TYPE
 from cosmos.trust.roots import TrustRoots
@@ -120,4 +121,6 @@ def _demand_floors(trusted: TrustRoots, found: TrustRoots, source: str) -> None:
 
 def _reaches(floor: object, least: object) -> bool:
     """Return whether a floor is not below another of the same kind: two integers or two versions."""
-    return type(floor) is type(least) and not floor < least  # type: ignore[operator]  # both are one ordered type
+    if isinstance(floor, Version) and isinstance(least, Version):
+        return not floor < least
+    return isinstance(floor, int) and isinstance(least, int) and floor >= least

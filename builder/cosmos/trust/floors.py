@@ -2,8 +2,8 @@
 
     [floor.galaxies]                   # the lowest seq of an index that is taken
     core = 7
-    [floor.stars]                      # the lowest version of a star that is taken, from whichever galaxy
-    zlib = "1.3.1"
+    [floor.stars]                      # the lowest version of a star that is taken, from whichever galaxy; it is read
+    zlib = "1.3.1"                     # in the scheme of the version that it is compared with (model.version)
     [floor.releases]                   # the lowest counter of an image's release that is taken
     rescue = 4
 
@@ -37,7 +37,7 @@ class Floors:
     """The lowest numbers that are taken."""
 
     galaxies: Mapping[GalaxyName, int] = field(default_factory=dict)
-    stars: Mapping[StarName, Version] = field(default_factory=dict)
+    stars: Mapping[StarName, str] = field(default_factory=dict)
     releases: Mapping[ImageName, int] = field(default_factory=dict)
 
     @classmethod
@@ -47,7 +47,7 @@ class Floors:
             return cls()
         floors = cls(
             galaxies=_counts(table, "galaxies", GalaxyName.parse),
-            stars=table.parsed_map("stars", StarName.parse, Version.parse),
+            stars=table.parsed_map("stars", StarName.parse, star_floor),
             releases=_counts(table, "releases", ImageName.parse),
         )
         table.end()
@@ -57,16 +57,16 @@ class Floors:
         """Return the table as `tomli_w` takes it, without what is empty."""
         rows: dict[str, dict[str, object]] = {
             "galaxies": {**_plain(self.galaxies)},
-            "stars": {name: str(version) for name, version in _plain(self.stars).items()},
+            "stars": {**_plain(self.stars)},
             "releases": {**_plain(self.releases)},
         }
         return {key: value for key, value in rows.items() if value}
 
     def rows(self) -> dict[tuple[str, str], int | Version]:
-        """Return every floor by kind and name: `("galaxies", "core")`."""
+        """Return every floor by kind and name: `("galaxies", "core")`. That of a star is guessed (model.version)."""
         return {
             **{("galaxies", str(name)): seq for name, seq in self.galaxies.items()},
-            **{("stars", str(name)): version for name, version in self.stars.items()},
+            **{("stars", str(name)): Version.guessed(floor) for name, floor in self.stars.items()},
             **{("releases", str(name)): counter for name, counter in self.releases.items()},
         }
 
@@ -106,6 +106,14 @@ class Recovered:
             "stars": _plain(self.stars),
             "releases": _plain(self.releases),
         }
+
+
+def star_floor(text: str) -> str:
+    """Return `text` if it can stand for a lowest version, in one scheme at least, or raise `ValueError`."""
+    if not text[:1].isdigit():
+        raise ValueError(f"want a version such as 1.2.3 or 1:2.3-4, got {text[:80]!r}")
+    Version.guessed(text)
+    return text
 
 
 def _plain(rows: Mapping[Name, Value]) -> dict[str, Value]:

@@ -7,13 +7,16 @@ agree with each other. What this machine saw before is judged by `trust.memory`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES
-from cosmos.model.galaxy import GalaxyIndex
-from cosmos.model.names import GalaxyName
+from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.version import Version
 from cosmos.trust.payloads import Demand, demand_still_good, verify_beside
 from cosmos.trust.roles import GALAXY_TYPE
 from cosmos.trust.roots import TrustRoots
@@ -26,7 +29,7 @@ class _Seal:
 _SEAL = _Seal()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class VerifiedIndex:
     """An index that passed; only this module makes one. `signers` is empty only where the operator allows it."""
 
@@ -34,6 +37,11 @@ class VerifiedIndex:
     digest: Digest
     signers: tuple[str, ...]
     seal: _Seal = field(repr=False)
+
+    @cached_property
+    def rows(self) -> Mapping[Digest, Listed]:
+        """What the index lists, by the digest of its statement, which names one star alone."""
+        return {row.statement: row for row in self.index.snapshot}
 
     def __post_init__(self) -> None:
         """Refuse to be made elsewhere."""
@@ -77,13 +85,15 @@ def _demand_consistent(index: GalaxyIndex, source: str) -> None:
     """Raise `Refused` unless `[stars]`, `[checksums]` and `[[snapshot]]` say the same."""
     if index.seq < 1:
         raise Refused(source, "has no seq: a rolled-back index could not be told from it")
-    rows = {(row.name, row.version): row for row in index.snapshot}
+    archives: dict[tuple[StarName, Version], set[Digest]] = {}  # one of each architecture
+    for row in index.snapshot:
+        archives.setdefault((row.name, row.version), set()).add(row.archive)
     names = {row.name for row in index.snapshot}
     for name, version in index.newest.items():
-        row = None if version is None else rows.get((name, version))
-        if row is None:
+        listed = None if version is None else archives.get((name, version))
+        if listed is None:
             raise Refused(source, f"[stars] names {name} {version or ''}, which [[snapshot]] does not list")
-        if index.checksums.get(name) != row.archive:
+        if index.checksums.get(name) not in listed:
             raise Refused(source, f"[checksums] and [[snapshot]] disagree about {name}")
     for name in sorted(names - index.newest.keys()):
         raise Refused(source, f"[[snapshot]] lists {name}, which [stars] does not name")

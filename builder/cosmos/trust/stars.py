@@ -78,7 +78,7 @@ def verify_statement(
         raise Refused(source, f"is for {statement.star.arch}, and {machine} was asked for")
     signers = demand_still_good(signers, statement.seq, demand, roots, source)
     floor = roots.floors.stars.get(name)
-    if floor is not None and version < floor:
+    if floor is not None and version.is_below(floor):
         raise Refused(source, f"version {version} lies below the floor of {floor} that trust.toml sets")
     return VerifiedStatement(statement=statement, digest=Digest.of(payload_file), signers=signers, seal=_SEAL)
 

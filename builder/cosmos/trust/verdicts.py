@@ -39,7 +39,7 @@ def lock_problems(lock: Lock, roots: TrustRoots, seq_of: Callable[[LockedStar], 
 
 def _problem(lock: Lock, star: LockedStar, roots: TrustRoots, seq_of: Callable[[LockedStar], int | None]) -> str | None:
     floor = roots.floors.stars.get(star.name)
-    if floor is not None and star.version < floor:
+    if floor is not None and star.version.is_below(floor):
         return f"lies below the floor of {floor}"
     galaxy = lock.galaxy(star.galaxy)
     if galaxy.seq < roots.floors.galaxies.get(galaxy.name, 0):

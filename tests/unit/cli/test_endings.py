@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from cosmos.about import REPORT_BUGS_TO
 from cosmos.cli.terminal import Terminal
+from fakes.waiting import LONG_SECONDS, soon, soon_gone
 
 MAIN = "from cosmos.cli.cosmos import main; main()"
 WRITING = """
@@ -33,11 +34,15 @@ from cosmos.process import start_program
 @click.command()
 @click.argument("note")
 def watch(note: str) -> None:
-    text = f"echo $$ > {note}.new; mv {note}.new {note}; exec sleep 60"
+    text = f"echo $$ > {note}.new; mv {note}.new {note}; exec sleep 600"
     with start_program(("sh", "-c", text), env={"PATH": "/usr/bin:/bin"}, where="test") as program:
-        list(program.lines(60))
+        list(program.lines(600))
 run(watch, "cosmos")
 """
+
+
+# Under nohup every test and what it starts ignore SIGHUP.
+HEARING = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
 
 
 def started(text: str, *words: str) -> subprocess.Popen[bytes]:
@@ -45,41 +50,27 @@ def started(text: str, *words: str) -> subprocess.Popen[bytes]:
 
 
 def appeared(note: Path) -> int:
-    deadline = time.monotonic() + 20
-    while not note.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert soon(note.exists)
     return int(note.read_text())
-
-
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_program_in_order_and_what_it_started(number: signal.Signals, tmp_path: Path) -> None:
-    ours = started(WATCHING, str(tmp_path / "pid"))
+    ours = started(HEARING + WATCHING, str(tmp_path / "pid"))
     child = appeared(tmp_path / "pid")
     ours.send_signal(number)
-    _, said = ours.communicate(timeout=20)
+    _, said = ours.communicate(timeout=LONG_SECONDS)
     assert ours.returncode == 128 + number
     assert said.decode() == f"cosmos: error: ended by {number.name}\n"
-    assert gone(child)
+    assert soon_gone(child)
 
 
 def test_what_we_started_dies_with_us_even_where_we_can_do_nothing(tmp_path: Path) -> None:
     ours = started(WATCHING, str(tmp_path / "pid"))
     child = appeared(tmp_path / "pid")
     ours.kill()
-    ours.communicate(timeout=20)
-    assert gone(child)
+    ours.communicate(timeout=LONG_SECONDS)
+    assert soon_gone(child)
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
@@ -89,7 +80,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         ours.wait(timeout=0.5)
     ours.terminate()
-    ours.communicate(timeout=20)
+    ours.communicate(timeout=LONG_SECONDS)
     assert ours.returncode == 143
 
 
@@ -97,15 +88,62 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
 def test_a_pipe_whose_reader_has_gone_is_no_bug_of_ours(text: str, words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", text, *words], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", text, *words], stdout=writer, stderr=subprocess.PIPE, timeout=LONG_SECONDS
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+CAT = """
+import sys, click
+from cosmos.cli.terminal import emit, run, say
+@click.command()
+@click.argument("way")
+def cat(way: str) -> None:
+    text = "x" * 200000
+    {"bytes": lambda: sys.stdout.buffer.write(text.encode()), "json": lambda: emit({"x": text}),
+     "line": lambda: say(text)}[way]()
+run(cat, "cosmos")
+"""
+
+
+@pytest.mark.parametrize("way", ["bytes", "json", "line"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_answer_that_is_cut_off_is_never_exit_0(way: str, unbuffered: str, tmp_path: Path) -> None:
+    """The kernel takes 100 KiB and no more, as a disk does that fills up in the middle of one write."""
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    with (tmp_path / "out").open("wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", CAT, way],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            preexec_fn=small,
+            timeout=60,
+        )
+    assert (done.returncode, (tmp_path / "out").stat().st_size) == (5, 100 << 10), done.stderr.decode()
+
+
+@pytest.mark.parametrize("way", ["bytes", "json", "line"])
+def test_without_a_buffer_an_answer_is_whole(way: str, tmp_path: Path) -> None:
+    answers = []
+    for unbuffered in ("", "1"):
+        environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run([sys.executable, "-c", CAT, way], capture_output=True, env=environ, timeout=60)
+        answers.append((done.returncode, done.stdout))
+    assert answers[0] == answers[1]
+    assert (answers[0][0], len(answers[0][1]) >= 200000) == (0, True)
 
 
 def test_an_error_that_nobody_reads_is_a_cut_pipe_too() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", MAIN, "no-such"], stdout=writer, stderr=writer, timeout=60)
+    done = subprocess.run([sys.executable, "-c", MAIN, "no-such"], stdout=writer, stderr=writer, timeout=LONG_SECONDS)
     os.close(writer)
     assert done.returncode == 141
 
@@ -115,13 +153,13 @@ def test_a_closed_stdout_is_the_worlds_failure(tmp_path: Path) -> None:
     (tmp_path / "var/lib/cosmos/universe.toml").touch()
     words = ["list-galaxies", "--json", "--root", str(tmp_path)]
     command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", MAIN, *words]
-    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=LONG_SECONDS)
     assert (done.returncode, done.stderr) == (5, b"cosmos: error: stdout: is closed\n")
 
 
 def test_a_closed_stderr_changes_no_exit_code() -> None:
     command = ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-c", MAIN, "no-such"]
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60).returncode == 2
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=LONG_SECONDS).returncode == 2
 
 
 def test_an_interruption_while_commands_load_is_told_in_one_line() -> None:
@@ -136,7 +174,7 @@ builtins.__import__ = interrupting
 sys.argv = ["cosmos", "build", "--help"]
 {MAIN}
 """
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=LONG_SECONDS)
     assert (done.returncode, done.stderr.strip()) == (130, b"cosmos: error: interrupted")
 
 

@@ -41,7 +41,7 @@ def test_relations_have_alternatives_versions_and_qualifiers() -> None:
     groups = relations(text, "x", architecture="amd64")
     assert [[str(one) for one in group] for group in groups] == [
         ["libc6 (>= 2.36)"],
-        ["python3 (<< 3.12~)"],
+        ["python3:any (<< 3.12~)"],
         ["a", "b (= 1:2-3)"],
         ["c (>= 1)"],
         ["d"],
@@ -66,3 +66,31 @@ def test_the_old_operators_mean_or_equal() -> None:
 def test_a_relation_that_means_nothing_is_malformed(text: str) -> None:
     with pytest.raises(Malformed, match="want a relation"):
         relations(text, "x")
+
+
+@pytest.mark.parametrize(
+    ("qualifier", "is_there"), [("", True), ("any", True), ("native", True), ("amd64", True), ("i386", False)]
+)
+def test_a_qualifier_means_a_package_that_a_system_of_one_architecture_has_or_has_not(
+    qualifier: str, is_there: bool
+) -> None:
+    text = f"a:{qualifier}" if qualifier else "a"
+    ((one,),) = relations(text, "x", architecture="amd64")
+    assert (str(one), one.is_on("amd64")) == (text, is_there)
+
+
+@pytest.mark.parametrize(
+    ("relation", "version", "will_do"),
+    [
+        ("a", None, True),
+        ("a", "0", True),
+        ("a (>= 1)", None, False),
+        ("a (= 1.0)", "1.0-0", True),
+        ("a (= 1.0)", "1.0-1", False),
+        ("a (<< 1.0)", "1.0~rc1", True),
+        ("a (>> 1:0)", "9", False),
+    ],
+)
+def test_a_relation_allows_what_dpkg_allows(relation: str, version: str | None, will_do: bool) -> None:
+    ((one,),) = relations(relation, "x")
+    assert one.allows(version) is will_do

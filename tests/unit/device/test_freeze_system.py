@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system, in_dependency_order
+from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system
 from cosmos.device.install import Order, install
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import Settings, write_settings
@@ -18,7 +18,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed
-from cosmos.model.version import ANY_VERSION, Version
+from cosmos.model.version import ANY_VERSION, SemVer
 from cosmos.resolve.resolving import Wish
 from cosmos.treepath import TreePath
 
@@ -90,7 +90,7 @@ def test_a_version_that_its_galaxy_gave_up_is_named(galaxy, filled: Path) -> Non
 def test_a_star_that_upstream_recorded_cannot_be_pinned(filled: Path) -> None:
     with LiveRoot.open(filled) as root:
         universe = read_universe(root)
-        old = Installed(version=Version(1, 0, 0), files=(TreePath(b"x"),))
+        old = Installed(version=SemVer(1, 0, 0), files=(TreePath(b"x"),))
         root.replace_document(
             UNIVERSE_PATH, rendered(replace(universe, installed={**universe.installed, StarName("old"): old}))
         )
@@ -113,8 +113,12 @@ def test_settings_without_the_galaxy_are_told(filled: Path) -> None:
     assert (caught.value.hint or "").startswith("cosmos add-galaxy core URL")
 
 
-def test_a_circle_of_dependencies_is_named() -> None:
-    one = Installed(version=Version(1, 0, 0), files=(), dependencies=(StarName("b"),))
-    other = replace(one, dependencies=(StarName("a"),))
-    with pytest.raises(NoSolution, match="a -> b -> a"):
-        in_dependency_order({StarName("a"): one, StarName("b"): other})
+def test_a_circle_of_dependencies_is_pinned_as_it_stands(galaxy, system: Path) -> None:
+    galaxy.star("libc", files={"usr/lib/c": b"c"}, dependencies={"libgcc": "*"})
+    galaxy.star("libgcc", files={"usr/lib/g": b"g"}, dependencies={"libc": "^1"})
+    put(system, "libc")
+    lock = frozen(system).lock
+    assert [(star.name, star.dependencies, star.wanted_by) for star in lock.stars] == [
+        ("libgcc", ("libc",), ("libc",)),
+        ("libc", ("libgcc",), ("image", "libgcc")),
+    ]

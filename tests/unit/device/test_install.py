@@ -27,7 +27,7 @@ from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.powers import Power, Powers
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
-from cosmos.model.version import ANY_VERSION, Constraint, Version
+from cosmos.model.version import ANY_VERSION, Constraint, SemVer
 from cosmos.resolve.resolving import Wish
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -268,9 +268,40 @@ def test_two_stars_may_not_own_one_path(galaxy, system: Path) -> None:
     assert list(universe_of(system).installed) == ["one"]
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "said"),
+    [
+        ("usr/head", "usr/HEAD", "/usr/HEAD: two brings it, and one brings /usr/head"),
+        ("usr/Doc/x", "usr/doc", "/usr/doc: two brings it, and one brings /usr/Doc"),
+        ("usr/doc", "usr/Doc/x", "/usr/Doc: two brings it, and one brings /usr/doc"),
+        ("usr/\u00e9", "usr/e\u0301", "differ by case or Unicode form alone"),
+    ],
+)
+def test_two_stars_whose_paths_differ_by_case_alone_are_refused(
+    galaxy, system: Path, one: str, two: str, said: str
+) -> None:
+    galaxy.star("one", files={one: b"1"})
+    galaxy.star("two", files={two: b"2"})
+    with pytest.raises(NoSolution, match=said):
+        installed(system, "one", "two")
+    installed(system, "one")
+    with pytest.raises(NoSolution, match=said):
+        installed(system, "two")
+    assert list(universe_of(system).installed) == ["one"]
+
+
+def test_one_star_may_bring_paths_that_differ_by_case_alone(galaxy, system: Path) -> None:
+    galaxy.star("one", files={"usr/Net/x": b"1", "usr/net/x": b"2", "usr/net/X": b"3"})
+    galaxy.star("two", files={"usr/NET/y": b"4"})
+    installed(system, "one", "two")
+    texts = [(system / "usr" / name).read_bytes() for name in ("Net/x", "net/x", "net/X", "NET/y")]
+    assert texts == [b"1", b"2", b"3", b"4"]
+    assert verify_system(system).differences == ()
+
+
 def test_a_path_of_a_star_that_upstream_recorded_is_owned(galaxy, system: Path) -> None:
     with LiveRoot.open(system) as root:
-        old = Installed(version=Version(1, 0, 0), files=(TreePath(b"usr/f"),))
+        old = Installed(version=SemVer(1, 0, 0), files=(TreePath(b"usr/f"),))
         root.replace_document(UNIVERSE_PATH, rendered(replace(read_universe(root), installed={StarName("old"): old})))
     galaxy.star("s", files={"usr/f": b"s"})
     with pytest.raises(NoSolution, match="both old and s bring it"):

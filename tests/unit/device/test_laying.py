@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.device.journal import JOURNAL_PATH, at_work, journal, settle, standing
+from cosmos.device.kernel import Kernel
 from cosmos.device.laying import Laying, Layout
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import initialise, rendered, universe_bytes
@@ -134,6 +136,31 @@ def test_an_installation_that_was_committed_is_not_undone(system: Path) -> None:
         raise ZeroDivisionError
     assert (system / "opt/every/a").exists()
     assert not (system / str(JOURNAL_PATH)).exists()
+
+
+class CaselessKernel(Kernel):
+    """Stands in for a file system that knows no case: a name is taken where one is that differs by case alone."""
+
+    def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
+        if new.lower() in {os.fsencode(name).lower() for name in os.listdir(folder)}:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+        super().rename_new(folder, old, new)
+
+
+def test_names_that_the_file_system_takes_for_one_are_refused_and_nothing_stays(system: Path) -> None:
+    before = snapshot(system)
+    with (
+        LiveRoot.open(system, CaselessKernel()) as root,
+        at_work(root),
+        pytest.raises(NoSolution, match="/readme: this file system does not tell it from /README"),
+        journal(root) as going_on,
+    ):
+        laying = Laying(root, going_on, tag="t")
+        laying.prepare(Layout(star="s", folders=[], entries=[file("README", b"1"), file("readme", b"2")]))
+        laying.publish()
+    after = snapshot(system)
+    assert after.pop("var/lib/cosmos/journal") is not None
+    assert after == before
 
 
 def test_a_name_that_was_taken_meanwhile_is_not_written_over_and_not_removed(system: Path) -> None:

@@ -18,7 +18,7 @@ from cosmos.digest import Digest
 from cosmos.errors import Differs, Malformed, WorldFailed
 from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
-from cosmos.model.version import Version
+from cosmos.model.version import SemVer
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -44,7 +44,7 @@ ENTRIES = (
 
 def universe(entries: tuple[Entry, ...] = ENTRIES, **stars: Installed) -> Universe:
     tool = Installed(
-        version=Version(1, 0, 0),
+        version=SemVer(1, 0, 0),
         files=tuple(one.path for one in entries),
         galaxy="core",
         archive=Digest.of(b"archive"),
@@ -184,7 +184,7 @@ def test_another_device_is_found(tmp_path: Path) -> None:
 
 
 def test_a_star_without_digests_is_not_passed_in_silence(system: Path) -> None:
-    old = Installed(version=Version(2, 0, 0), files=(TreePath(b"bin/old"),))
+    old = Installed(version=SemVer(2, 0, 0), files=(TreePath(b"bin/old"),))
     write_universe(system, universe(old=old))
     verdict = verify_system(system)
     assert verdict.unjudged == ("old",)
@@ -195,7 +195,7 @@ def test_a_star_without_digests_is_not_passed_in_silence(system: Path) -> None:
 
 
 def test_a_star_that_holds_nothing_is_good(system: Path) -> None:
-    write_universe(system, universe(nebula=Installed(version=Version(2, 0, 0), files=(), type="nebula")))
+    write_universe(system, universe(nebula=Installed(version=SemVer(2, 0, 0), files=(), type="nebula")))
     assert verify_system(system).is_good
 
 
@@ -234,7 +234,7 @@ def test_an_interrupted_installation_is_named(system: Path) -> None:
 
 def test_a_universe_that_contradicts_itself_is_named(system: Path) -> None:
     other = Installed(
-        version=Version(1, 0, 0),
+        version=SemVer(1, 0, 0),
         files=(TreePath(b"etc/tool.conf"), TreePath(b"etc/unlisted")),
         dependencies=(StarName("gone"),),
         entries=(recorded(ENTRIES[2]),),

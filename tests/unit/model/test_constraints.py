@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Constraint, SemVer, Version
 
 # constraint -> lowest version allowed, lowest version no longer allowed (None: there is none)
 RANGES = {
@@ -70,39 +70,36 @@ MALFORMED = [
     ">=1.*",
     "*.1",
     "1.*.2",
-    "=1-alpha",
-    "^01",
     "==1",
     "=>1",
     "~>1",
-    "1.2.3.4",
     "^1.2.3-é",
     "1" * 300,
 ]
 
 numbers = st.integers(0, 4)
-releases = st.builds(Version, numbers, numbers, numbers)
+releases = st.builds(SemVer, numbers, numbers, numbers)
 
 
-def below(version: Version) -> Version | None:
+def below(version: SemVer) -> SemVer | None:
     """Some release that lies just below."""
     if version.patch:
-        return Version(version.major, version.minor, version.patch - 1)
+        return SemVer(version.major, version.minor, version.patch - 1)
     if version.minor:
-        return Version(version.major, version.minor - 1, 999)
-    return Version(version.major - 1, 999, 999) if version.major else None
+        return SemVer(version.major, version.minor - 1, 999)
+    return SemVer(version.major - 1, 999, 999) if version.major else None
 
 
 @pytest.mark.parametrize(("text", "ends"), RANGES.items())
 def test_a_constraint_allows_exactly_its_range(text: str, ends: tuple[str, str | None]) -> None:
-    constraint, lowest = Constraint.parse(text), Version.parse(ends[0])
+    constraint, lowest = Constraint.parse(text), SemVer.of(ends[0])
     assert constraint.allows(lowest)
     before = below(lowest)
     assert before is None or not constraint.allows(before)
     if ends[1] is None:
-        assert constraint.allows(Version(999, 999, 999))
+        assert constraint.allows(SemVer(999, 999, 999))
     else:
-        end = Version.parse(ends[1])
+        end = SemVer.of(ends[1])
         assert not constraint.allows(end)
         assert constraint.allows(below(end) or end)
     assert str(constraint) == text
@@ -147,7 +144,7 @@ def test_build_metadata_counts_only_after_an_equals_sign() -> None:
 
 
 @given(releases, releases)
-def test_the_comparisons_agree_with_the_order(limit: Version, version: Version) -> None:
+def test_the_comparisons_agree_with_the_order(limit: SemVer, version: SemVer) -> None:
     allowed = {
         operator: Constraint.parse(f"{operator}{limit}").allows(version) for operator in ("<", "<=", "=", ">=", ">")
     }
@@ -161,7 +158,7 @@ def test_the_comparisons_agree_with_the_order(limit: Version, version: Version) 
 
 
 @given(releases, releases)
-def test_a_caret_and_a_tilde_never_reach_the_next_major_version(limit: Version, version: Version) -> None:
+def test_a_caret_and_a_tilde_never_reach_the_next_major_version(limit: SemVer, version: SemVer) -> None:
     for operator in "^~":
         if Constraint.parse(f"{operator}{limit}").allows(version):
             assert version >= limit

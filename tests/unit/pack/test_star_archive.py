@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos.errors import Malformed, Refused
+from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
@@ -83,11 +83,8 @@ def test_script_and_manifest_must_fit_together(star: Star, script: bytes | None,
         write_star(star, script, FILES, level=3)
 
 
-def test_names_that_differ_by_case_need_the_callers_word() -> None:
-    twins = [Entry(path=TreePath(name), kind="file", mode=0o644) for name in (b"xt_DSCP.ko", b"xt_dscp.ko")]
-    with pytest.raises(Refused, match="only by case"):
-        write_star(STAR, SCRIPT, twins, level=3)
-    packed = write_star(STAR, SCRIPT, twins, level=3, case="keep")
-    with pytest.raises(Refused, match="only by case"):
-        read_star(packed.data, "a.tar.zst", packed.unpacked_bytes)
-    assert len(read_star(packed.data, "a.tar.zst", packed.unpacked_bytes, case="keep").files) == 2
+def test_a_star_may_hold_names_that_differ_by_case_alone() -> None:
+    names = (b"usr/Net/a", b"usr/net/a", b"usr/net/xt_DSCP.ko", b"usr/net/xt_dscp.ko")
+    twins = [Entry(path=TreePath(name), kind="file", mode=0o644, content=name) for name in names]
+    packed = write_star(STAR, SCRIPT, twins, level=3)
+    assert list(read_star(packed.data, "a.tar.zst", packed.unpacked_bytes).files.values()) == twins

@@ -97,7 +97,7 @@ def test_a_foreign_archive_has_the_contents_that_python_finds(name: str, vectors
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_foreign_archive_is_refused(name: str, vectors: Path) -> None:
     with pytest.raises(Refused) as refusal:
-        read_tar((vectors / "tar" / name).read_bytes(), name, devices="keep", case="keep")
+        read_tar((vectors / "tar" / name).read_bytes(), name, devices="keep")
     assert (refusal.value.where, REFUSED[name] in refusal.value.problem) == (name, True)
 
 

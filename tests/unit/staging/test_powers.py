@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from cosmos.canon import Json
 from cosmos.errors import ScriptFailed
 from cosmos.model.names import StarName
 from cosmos.model.powers import Power, Powers
-from cosmos.staging.powers import Consent, OpenFolders, demand_consent
+from cosmos.staging.powers import Consent, Laid, OpenFolders, demand_none, overreaches
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import ROOT, TreePath
@@ -20,6 +22,10 @@ RAN: Json = {"events": [{"do": "log", "text": "x"}, {"do": "run", "words": ["sh"
 def consent(*powers: Power, safe: bool = False) -> Consent:
     folders = OpenFolders.below(ROOT, lambda path: path)
     return Consent(powers=Powers(named=dict.fromkeys(powers, (STAR,))), file="FILE", folders=folders, safe=safe)
+
+
+def demand_consent(given: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> None:
+    demand_none(given, overreaches(given, star, laid, receipt))
 
 
 def line(path: str, kind: str = "file", mode: int = 0o644, **fields: object) -> ManifestLine:
@@ -92,3 +98,21 @@ def test_plain_folders_are_nobodys_business() -> None:
 def test_an_ordinary_star_needs_nothing() -> None:
     lines = [line("usr", "dir", 0o755), line("usr/bin/x", mode=0o755), line("etc/x"), line("bin/x", "symlink", 0o777)]
     demand_consent(consent(), STAR, lines, {"events": [{"do": "write", "path": "etc/x"}]})
+
+
+def test_what_all_stars_need_is_told_together_with_the_lines_that_allow_it() -> None:
+    given = consent("setuid")
+    found = [
+        *overreaches(given, StarName("su"), [line("usr/su", mode=0o4755), line("usr/sg", mode=0o2755)], None),
+        *overreaches(given, StarName("base"), [line("opt/a"), line("usr/b", uid=7)], None),
+    ]
+    with pytest.raises(ScriptFailed) as caught:
+        demand_none(given, found)
+    assert str(caught.value) == (
+        "2 stars: su: /usr/su runs with its owner's or group's rights (4755) (and 1 more of the kind); "
+        "base: /opt/a lies outside /usr and /etc; base: /usr/b belongs to 7:0, "
+        "and the operator's policy does not allow that"
+    )
+    assert caught.value.hint == (
+        'if they may, say so in FILE: [policy] setuid = ["tool", "su"]\noutside = ["base"]\nchown = ["base"]'
+    )

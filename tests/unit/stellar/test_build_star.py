@@ -65,7 +65,7 @@ def test_a_package_gives_version_architecture_description_and_licence(
     built = build_star(make_folder(OF_DEB), workshop)
     star = built.manifest
     assert (str(star.version), star.arch, star.description, star.license) == (
-        "2.10.0+e1.DEB.3.b.1",
+        "1:2.10-3+b1",
         "x86_64",
         "says hello",
         "MIT",

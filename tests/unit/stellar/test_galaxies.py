@@ -15,8 +15,9 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.pack.star_archive import read_star
+from cosmos.stellar.add_star import add_star
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
-from cosmos.stellar.galaxy_folder import GalaxyFolder, add_star, content_of
+from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.index_galaxy import Indexed, index_galaxy, newest
 from cosmos.stellar.signing import envelope_of, sign_file, sign_files
@@ -122,16 +123,6 @@ def test_an_archive_that_is_not_the_stated_one_is_refused(
     (galaxy.packages / "hello-1.0.0.tar.zst").write_bytes(built(text="other").packed.data)
     with pytest.raises(Refused, match=r"hello-1\.0\.0\.tar\.zst: its statement names sha256:"):
         indexed(galaxy)
-
-
-def test_building_a_version_again_replaces_it_and_says_so(
-    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
-) -> None:
-    author = key("author")
-    first = add_star(galaxy, built(), (author,))
-    second = add_star(galaxy, built(text="other"), ())
-    assert (first.replaced, second.replaced) == (None, first.statement.archive)
-    assert not (galaxy.root / "stars/hello-1.0.0.toml.dsse").exists(), "a signature over other bytes must not stay"
 
 
 def test_an_archive_that_was_put_there_by_hand_is_stated_from_its_star_toml(

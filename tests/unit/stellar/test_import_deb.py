@@ -1,22 +1,27 @@
-"""Whole packages become stars; what is lost on the way is said."""
+"""Whole packages become stars, each as its own control data says; what is lacking is said."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cosmos.errors import Malformed, NoSolution
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.demand import need_text
+from cosmos.model.names import GalaxyName
 from cosmos.model.star import Star
+from cosmos.model.version import DebianVersion
 from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import read_star
-from cosmos.stellar.debian_closure import circles, debian_closure, wishes, without_circles
+from cosmos.stellar.add_star import Unpublished, add_star
+from cosmos.stellar.build_star import Workshop, build_star
+from cosmos.stellar.debian_closure import debian_closure, wishes
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
-from cosmos.stellar.import_deb import Imported, Order, Reach, import_debs
+from cosmos.stellar.galaxy_init import init_galaxy
+from cosmos.stellar.import_deb import Essential, Imported, Order, Reach, import_debs
 from cosmos.tree.manifest import ManifestLine, manifest
 from fakes.debs import FakeArchive
 from fakes.reporters import Remembering
@@ -29,9 +34,19 @@ def imported(
     galaxy: GalaxyFolder,
     *packages: str,
     reach: Reach = "closure",
+    essential: Essential = "assumed",
     keys: tuple[SecretKey, ...] = (),
+    unpublished: Unpublished = "refuse",
 ) -> Imported:
-    order = Order(packages=packages, architecture="amd64", reach=reach, level=3, workers=2)
+    order = Order(
+        packages=packages,
+        architecture="amd64",
+        reach=reach,
+        level=3,
+        workers=2,
+        unpublished=unpublished,
+        essential=essential,
+    )
     return import_debs(order, archive, galaxy, keys, Remembering())
 
 
@@ -45,11 +60,11 @@ def test_a_package_keeps_every_path_and_says_where_it_came_from(archive: FakeArc
     done = imported(archive, galaxy, "x")
     (one,) = done.stars
     star = one.star
-    assert (str(star.version), star.license, star.arch) == ("2.3.0+e1.DEB.4", "ISC", "x86_64")
-    assert {str(name): str(version) for name, version in star.provides.items()} == {"virtual-x": "7.0.0"}
+    assert (star.version, star.license, star.arch) == (DebianVersion.of("1:2.3-4"), "ISC", "x86_64")
+    assert star.provides == {"virtual-x": (DebianVersion.of("7"),)}
     assert (star.origins[0].version, star.origins[0].digest) == ("1:2.3-4", record.digest)
     assert one.unrun == ("postinst", "prerm")
-    statement = read_statement(galaxy.statement_file(star.name, star.version))
+    statement = read_statement(galaxy.statement_file(galaxy.stem_of(star.name, star.version, star.arch)))
     contents = read_star(one.archive.read_bytes(), one.archive.name, statement.unpacked_bytes, script_name="")
     package = read_deb(archive.debs["x"], "x.deb")
     shipped, wanted = (
@@ -59,101 +74,68 @@ def test_a_package_keeps_every_path_and_says_where_it_came_from(archive: FakeArc
     assert contents.script is None
 
 
-def test_dependencies_become_constraints_that_allow_what_was_chosen(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
-    depends = "libc6 (>= 2.36), same (= 1.0-1), early (>= 4.0~rc1), any-of | same, two (>= 1), two (<< 3), virtual"
-    archive.add("x", pre_depends="dpkg (>= 1.0)", depends=depends)
-    archive.add("libc6", version="2.36-9+deb12u14")
-    archive.add("same")
-    archive.add("early", version="4.0~rc2-1")
-    archive.add("two", version="2.1-1")
-    archive.add("dpkg", version="1.21")
-    archive.add("provider", provides="virtual", version="1.0~beta1-1")
-    done = imported(archive, galaxy, "x")
-    made = stars(done)
-    limits = {str(name): limit.text for name, limit in made["x"].dependencies.items()}
-    assert limits == {
-        "dpkg": ">=1.0.0",
-        "early": ">=4.0.0-rc.1",
-        "libc6": ">=2.36.0",
-        "provider": ">=1.0.0-beta.1",
-        "same": "=1.0.0+DEB.1",
-        "two": ">=1.0.0, <3.0.0",
-    }
-    assert all(limit.allows(made[str(name)].version) for name, limit in made["x"].dependencies.items())
-    assert done.missing == ()
-
-
-def test_an_epoch_that_rose_while_the_version_fell_does_not_shut_out_what_was_chosen(
-    archive: FakeArchive, galaxy: GalaxyFolder
+def test_a_star_depends_on_what_its_package_says_whatever_else_is_imported(
+    archive: FakeArchive, galaxy: GalaxyFolder, tmp_path: Path
 ) -> None:
-    archive.add("x", depends="y (>= 5.0)")
-    archive.add("y", version="1:2.0-1")
-    made = stars(imported(archive, galaxy, "x"))
-    assert made["x"].dependencies["y"].text == ">=2.0.0"
-
-
-def test_conflicts_are_kept_and_never_wider_than_debian_s(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
-    archive.add("x", conflicts="x (<< 1), rival, old (<< 2.0-5)", breaks="other (<= 3)", provides="rival")
-    conflicts = stars(imported(archive, galaxy, "x"))["x"].conflicts
-    assert {str(name): limit.text for name, limit in conflicts.items()} == {
-        "rival": "*",
-        "old": "<2.0.0",
-        "other": "<3.0.0",
+    archive.add("mailer", depends="mta-a | mta-b (>= 2), virtual")
+    archive.add("mta-a")
+    archive.add("mta-b", version="2.0-1")
+    archive.add("provider", provides="virtual")
+    alone = stars(imported(archive, galaxy, "mailer"))
+    other = init_galaxy(tmp_path / "other", GalaxyName("core"), "for tests", "2026.01.02")
+    among = stars(imported(archive, other, "mta-b", "mailer", "provider"))
+    assert (sorted(alone), sorted(among)) == (["mailer", "mta-a", "provider"], ["mailer", "mta-b", "provider"])
+    assert alone["mailer"] == among["mailer"]
+    assert list(map(need_text, among["mailer"].needs)) == ["virtual", "mta-a | mta-b >=2"]
+    again = imported(archive, galaxy, "mta-b", "mailer")
+    assert {str(one.star.name): one.is_new for one in again.stars} == {
+        "mailer": False,
+        "mta-b": True,
+        "provider": False,
     }
 
 
-def test_the_first_alternative_that_will_do_is_taken_unless_another_was_asked_for(
+def test_the_first_alternative_that_will_do_is_imported_unless_another_was_asked_for(
     archive: FakeArchive, galaxy: GalaxyFolder
 ) -> None:
     archive.add("x", depends="gone | too-old (>= 9) | good | better")
     for name in ("too-old", "good", "better"):
         archive.add(name)
-    assert list(stars(imported(archive, galaxy, "x"))["x"].dependencies) == ["good"]
-    assert list(stars(imported(archive, galaxy, "x", "better"))["x"].dependencies) == ["better"]
+    assert sorted(stars(imported(archive, galaxy, "x"))) == ["good", "x"]
+    assert sorted(stars(imported(archive, galaxy, "x", "better"))) == ["better", "x"]
 
 
-def test_of_several_providers_the_most_important_one_is_taken(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
+def test_of_several_providers_the_most_important_one_is_imported(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
     archive.add("x", depends="awk")
     archive.add("gawk", provides="awk", priority="optional")
     archive.add("mawk", provides="awk", priority="required")
-    assert list(stars(imported(archive, galaxy, "x"))["x"].dependencies) == ["mawk"]
+    assert sorted(stars(imported(archive, galaxy, "x"))) == ["mawk", "x"]
 
 
-def test_a_circle_is_cut_where_most_of_it_needs_least_and_is_reported(
+def test_a_provider_is_imported_where_the_package_of_that_name_is_too_old(
+    archive: FakeArchive, galaxy: GalaxyFolder
+) -> None:
+    archive.add("x", depends="lib (>= 2)")
+    archive.add("lib", version="1.0-1")
+    archive.add("lib-unversioned", provides="lib")
+    archive.add("new", provides="lib (= 2.1)")
+    assert sorted(stars(imported(archive, galaxy, "x"))) == ["new", "x"]
+
+
+def test_a_circle_is_imported_whole_and_no_star_of_it_loses_a_dependency(
     archive: FakeArchive, galaxy: GalaxyFolder
 ) -> None:
     archive.add("libc6", depends="libgcc-s1, libcrypt1")
-    archive.add("libgcc-s1", depends="libc6, gcc-base")
+    archive.add("libgcc-s1", depends="libc6, gcc-base (= 1.0-1)")
     archive.add("libcrypt1", depends="libc6")
     archive.add("gcc-base", architecture="all")
-    done = imported(archive, galaxy, "libgcc-s1")
-    made = stars(done)
-    assert done.cut == (("libc6", "libcrypt1"), ("libc6", "libgcc-s1"))
-    assert list(made["libc6"].dependencies) == []
-    assert list(made["libgcc-s1"].dependencies) == ["gcc-base", "libc6"]
-
-
-def test_where_a_circle_is_cut_does_not_depend_on_what_else_is_imported(
-    archive: FakeArchive, galaxy: GalaxyFolder
-) -> None:
-    archive.add("a", depends="b")
-    archive.add("b", depends="a")
-    for number in range(5):
-        archive.add(f"user{number}", depends="b")
-    alone = debian_closure(archive, wishes(["a"]), "amd64", Remembering())
-    among = debian_closure(archive, wishes(["a", *(f"user{number}" for number in range(5))]), "amd64", Remembering())
-    assert alone.cut == among.cut == (("a", "b"),)
-
-
-@given(st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef")), min_size=1))
-def test_no_circle_is_left_and_nothing_outside_of_one_is_cut(graph: dict[str, set[str]]) -> None:
-    needs = {name: dict.fromkeys(sorted(graph.get(name, set()) - {name}), ()) for name in "abcdef"}
-    left, cut = without_circles(needs)
-    assert circles({name: list(below) for name, below in left.items()}) == []
-    components = circles({name: list(below) for name, below in needs.items()})
-    assert all(any({one, other} <= component for component in components) for one, other in cut)
-    kept = {(name, other) for name, below in left.items() for other in below}
-    assert kept | set(cut) == {(name, other) for name, below in needs.items() for other in below}
+    made = stars(imported(archive, galaxy, "libgcc-s1"))
+    assert {name: sorted(star.dependencies) for name, star in made.items()} == {
+        "gcc-base": [],
+        "libc6": ["libcrypt1", "libgcc-s1"],
+        "libcrypt1": ["libc6"],
+        "libgcc-s1": ["gcc-base", "libc6"],
+    }
 
 
 def test_without_the_closure_only_what_was_asked_for_is_imported_and_the_rest_is_named(
@@ -163,6 +145,75 @@ def test_without_the_closure_only_what_was_asked_for_is_imported_and_the_rest_is
     archive.add("y")
     done = imported(archive, galaxy, "x", reach="as asked")
     assert (list(stars(done)), done.missing) == (["x"], ("y",))
+
+
+def test_a_need_that_an_alternative_or_a_provider_answers_is_not_missing(
+    archive: FakeArchive, galaxy: GalaxyFolder
+) -> None:
+    archive.add("x", depends="gone | there, virtual, lib (>= 2), old (>= 2), a (>= 3) | b")
+    archive.add("there")
+    archive.add("provider", provides="virtual")
+    archive.add("made", provides="lib (= 2.0)")
+    archive.add("old", version="1.0-1")
+    imported(archive, galaxy, "there", "provider", "made", "old", reach="as asked")
+    assert imported(archive, galaxy, "x", reach="as asked").missing == ("a | b", "old")
+
+
+def test_a_star_that_was_made_of_the_package_answers_for_it(
+    archive: FakeArchive, galaxy: GalaxyFolder, workshop: Workshop, make_folder: Callable[..., Path]
+) -> None:
+    archive.add("libc6", version="2.36-9+deb12u14")
+    archive.add("htop", depends="libc6 (>= 2.34)")
+    archive.add("newer", depends="libc6 (>= 2.37)")
+    runtime = build_star(make_folder('name = "glibc-runtime"\nsource = "deb:libc6"\n', name="glibc"), workshop)
+    assert runtime.manifest.version == DebianVersion.of("2.36-9+deb12u14")
+    add_star(galaxy, runtime, ())
+    done = imported(archive, galaxy, "htop", "newer", reach="as asked")
+    assert list(map(need_text, stars(done)["htop"].needs)) == ["libc6 >=2.34"]
+    assert done.missing == ("libc6",)  # newer's alone
+    assert imported(archive, galaxy, "htop", reach="as asked").missing == ()
+
+
+# --- essential packages -----------------------------------------------------------------------------------------------
+
+
+def a_small_debian(archive: FakeArchive) -> None:
+    archive.add("base-files", version="12.4+deb12u12", essential="yes", pre_depends="awk")
+    archive.add("bash", essential="yes", depends="base-files (>= 2.1.12)")
+    archive.add("mawk", provides="awk", priority="required")
+    archive.add("gawk", provides="awk")
+    archive.add("cron", depends="libc6")
+    archive.add("libc6")
+
+
+def test_what_debian_assumes_is_said_and_not_imported(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
+    a_small_debian(archive)
+    done = imported(archive, galaxy, "cron")
+    assert (sorted(stars(done)), done.assumed) == (["cron", "libc6"], ("base-files", "bash"))
+    assert imported(archive, galaxy, "cron", "bash").assumed == ()
+    assert imported(archive, galaxy, "cron").assumed == ()  # they are in the galaxy now
+
+
+@pytest.mark.parametrize(("reach", "besides"), [("as asked", []), ("closure", ["libc6"])])
+def test_essential_packages_are_imported_with_what_they_need_and_have_one_name(
+    archive: FakeArchive, galaxy: GalaxyFolder, reach: Reach, besides: list[str]
+) -> None:
+    a_small_debian(archive)
+    done = imported(archive, galaxy, "cron", reach=reach, essential="imported")
+    made = stars(done)
+    assert sorted(made) == sorted(["base-files", "bash", "cron", "debian-essential", "mawk", *besides])
+    nebula = made["debian-essential"]
+    assert (nebula.type, nebula.version, nebula.arch) == ("nebula", DebianVersion.of("12.4+deb12u12"), "any")
+    assert {name: limit.text for name, limit in nebula.dependencies.items()} == {"base-files": "*", "bash": "*"}
+    assert (done.assumed, done.missing) == ((), () if besides else ("libc6",))
+    again = imported(archive, galaxy, "cron", reach=reach, essential="imported")
+    assert [one.is_new for one in again.stars] == [False] * len(made)
+
+
+def test_an_archive_without_essential_packages_is_said_to_have_none(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
+    archive.add("cron")
+    with pytest.raises(NoSolution, match="--with-essential: the host's sources have no essential package base-files"):
+        imported(archive, galaxy, "cron", essential="imported")
 
 
 def test_what_debian_has_no_package_for_is_reported(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
@@ -177,13 +228,23 @@ def test_a_package_that_is_not_there_is_an_error(archive: FakeArchive, galaxy: G
 
 
 def test_a_package_that_cannot_be_a_star_does_not_stop_the_others(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
-    archive.add("bad", {"a": b"", "A": b""})
+    archive.add("bad", {"e\u0301": b"", "\u00e9": b""})
     archive.add("good", depends="bad")
     done = imported(archive, galaxy, "bad", "good")
     assert (list(stars(done)), list(done.failed), done.missing) == (["good"], ["bad"], ())
-    assert "only by case" in done.failed["bad"]
-    assert done.hints == {
-        "bad": 'make a recipe with source = "deb:bad", and leave one out: [unpack] exclude',
+    assert "only by Unicode form" in done.failed["bad"]
+
+
+def test_a_package_with_names_that_differ_by_case_alone_is_a_star_with_both(
+    archive: FakeArchive, galaxy: GalaxyFolder
+) -> None:
+    archive.add("x", {"usr": None, "usr/README": b"loud", "usr/readme": b"soft"})
+    (one,) = imported(archive, galaxy, "x").stars
+    statement = read_statement(galaxy.statement_file(one.star.name, one.star.version))
+    contents = read_star(one.archive.read_bytes(), one.archive.name, statement.unpacked_bytes, script_name="")
+    assert {path: bytes(entry.content) for path, entry in contents.files.items() if entry.kind == "file"} == {
+        b"usr/README": b"loud",
+        b"usr/readme": b"soft",
     }
 
 
@@ -197,7 +258,7 @@ def test_a_package_is_imported_in_the_version_that_is_asked_for(
     archive.add("y", depends="x")
     closure = debian_closure(archive, wishes(["x=1.0-1", "y"]), "amd64", Remembering())
     assert closure.records["x"].version == "1.0-1"
-    assert "x" in closure.needs["y"]
+    assert closure.needs["y"] == {"x"}
 
 
 def test_a_version_that_is_not_there_is_an_error(archive: FakeArchive, galaxy: GalaxyFolder) -> None:
@@ -228,7 +289,7 @@ def test_importing_again_makes_nothing_anew_until_something_changes(archive: Fak
 def test_statements_are_signed(archive: FakeArchive, galaxy: GalaxyFolder, key: Callable[..., SecretKey]) -> None:
     archive.add("x")
     imported(archive, galaxy, "x", keys=(key("author"),))
-    assert (galaxy.root / "stars/x-1.0.0+DEB.1.toml.dsse").is_file()
+    assert (galaxy.root / "stars/x-1.0-1-x86_64.toml.dsse").is_file()
 
 
 def test_how_many_workers_there_are_has_no_say_in_the_bytes(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
+from cosmos.digest import Digest
 from cosmos.errors import NoSolution
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
@@ -17,8 +20,8 @@ def entry(path: str, kind: Kind = "file", mode: int = 0o644, *, target: bytes = 
     return Entry(path=TreePath.parse(path), kind=kind, mode=mode, target=target, content=content)
 
 
-def layer(owner: str, *entries: Entry) -> Layer:
-    return Layer(owner=owner, lines=[ManifestLine.of(item) for item in entries])
+def layer(owner: str, *entries: Entry, replaces: str = "") -> Layer:
+    return Layer(owner=owner, lines=[ManifestLine.of(item) for item in entries], replaces=frozenset(replaces.split()))
 
 
 def tree(*entries: Entry) -> dict[TreePath, Entry]:
@@ -49,6 +52,60 @@ def test_the_image_says_who_wins_a_path_and_the_loser_drops_it(winner: str) -> N
 def test_a_winner_that_is_neither_of_the_two_decides_nothing() -> None:
     with pytest.raises(NoSolution):
         overlay([layer("a", entry("x")), layer("b", entry("x"))], {TreePath(b"x"): "c"})
+
+
+@pytest.mark.parametrize("order", list(permutations("abc")))
+def test_a_star_that_replaces_those_beside_it_owns_the_path_in_whatever_order_they_come(order: tuple[str, ...]) -> None:
+    replaces = {"a": "", "b": "a c", "c": "a"}
+    layers = [layer(name, entry("x", content=name.encode()), replaces=replaces[name]) for name in order]
+    made = overlay(layers, {})
+    assert made.owners[TreePath(b"x")] == "b"
+    assert made.lines[TreePath(b"x")].digest == Digest.of(b"b")
+    assert {item.owner: made.dropped(item) for item in layers} == {"a": {b"x"}, "b": frozenset(), "c": {b"x"}}
+
+
+def test_a_star_that_replaces_another_takes_what_both_bring_and_nothing_more() -> None:
+    made = overlay([layer("new", entry("x"), replaces="old"), layer("old", entry("x"), entry("y"))], {})
+    assert made.owners == {b"x": "new", b"y": "old"}
+
+
+@pytest.mark.parametrize(
+    ("replaces", "said"),
+    [
+        ({"a": "b", "b": "a", "c": "a b"}, None),
+        ({"a": "b", "b": "a", "c": ""}, "both a (file) and b (file)"),
+        ({"a": "b", "b": "c", "c": ""}, "both a (file) and c (file)"),
+        ({"a": "b", "b": "c", "c": "a"}, "both a (file) and b (file)"),
+    ],
+    ids=str,
+)
+def test_where_none_replaces_all_the_others_two_that_stand_against_each_other_are_named(
+    replaces: dict[str, str], said: str | None
+) -> None:
+    layers = [layer(name, entry("x"), replaces=replaces[name]) for name in "abc"]
+    if said is None:
+        assert overlay(layers, {}).owners[TreePath(b"x")] == "c"
+        return
+    with pytest.raises(NoSolution) as caught:
+        overlay(layers, {})
+    assert said in str(caught.value)
+
+
+def test_two_stars_that_replace_each_other_are_refused_and_the_image_may_decide() -> None:
+    layers = [layer("a", entry("x"), replaces="b"), layer("b", entry("x"), replaces="a")]
+    with pytest.raises(NoSolution, match="both a"):
+        overlay(layers, {})
+    assert overlay(layers, {TreePath(b"x"): "a"}).owners[TreePath(b"x")] == "a"
+
+
+def test_the_image_s_word_counts_more_than_a_star_s() -> None:
+    layers = [layer("new", entry("x"), replaces="old"), layer("old", entry("x"))]
+    assert overlay(layers, {TreePath(b"x"): "old"}).owners[TreePath(b"x")] == "old"
+
+
+def test_nobody_replaces_a_folder() -> None:
+    with pytest.raises(NoSolution, match=r"both old \(folder\) and new \(file\)"):
+        overlay([layer("old", entry("x", "dir")), layer("new", entry("x"), replaces="old")], {})
 
 
 def test_folders_merge_and_the_first_in_lock_order_gives_the_mode() -> None:
@@ -139,3 +196,52 @@ def test_a_hard_link_may_not_lose_its_file_to_another_star() -> None:
 def test_what_no_reader_of_an_image_takes_is_refused(made, problem):
     with pytest.raises(NoSolution, match=problem):
         overlay([Layer(owner="a", lines=[ManifestLine.of(made)])], {})
+
+
+@pytest.mark.parametrize("names", [("usr/bin/head", "usr/bin/HEAD"), ("usr/\u00e9", "usr/\u00c9"), ("a/b/c", "a/B/c")])
+def test_two_stars_whose_paths_differ_by_case_alone_are_refused_by_name(names: tuple[str, str]) -> None:
+    with pytest.raises(NoSolution) as caught:
+        overlay([layer("coreutils", entry(names[0])), layer("lwp", entry(names[1]))], {})
+    said = str(caught.value)
+    assert all(word in said for word in ("coreutils brings", "lwp brings", f"/{names[0]}", f"/{names[1]}")), said
+    assert "differ by case alone" in said
+
+
+def test_one_star_may_bring_paths_that_differ_by_case_alone() -> None:
+    made = overlay([layer("linux", entry("lib/xt_DSCP.ko"), entry("lib/xt_dscp.ko")), layer("b", entry("lib/c"))], {})
+    assert {b"lib/xt_DSCP.ko", b"lib/xt_dscp.ko", b"lib/c"} <= made.lines.keys()
+
+
+def test_folders_of_two_stars_that_differ_by_case_alone_stand_side_by_side() -> None:
+    made = overlay(
+        [layer("a", entry("terminfo/A/x")), layer("b", entry("terminfo/a", "dir"), entry("terminfo/a/y"))], {}
+    )
+    assert {b"terminfo/A/x", b"terminfo/a/y"} <= made.lines.keys()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_folder_and_another_star_s_file_that_differ_by_case_alone_are_refused(named: bool) -> None:
+    folder = [entry("usr/Doc", "dir")] if named else []
+    with pytest.raises(NoSolution, match="/usr/Doc: a brings it, and b brings /usr/doc"):
+        overlay([layer("a", *folder, entry("usr/Doc/x")), layer("b", entry("usr/doc"))], {})
+
+
+def test_the_image_may_say_that_both_of_two_paths_are_meant() -> None:
+    layers = [layer("coreutils", entry("head")), layer("lwp", entry("HEAD"))]
+    both = {TreePath(b"head"): "coreutils", TreePath(b"HEAD"): "lwp"}
+    assert overlay(layers, both).lines.keys() == both.keys()
+    for one in both:
+        with pytest.raises(NoSolution, match="differ by case alone"):
+            overlay(layers, {one: both[one]})
+
+
+def test_a_third_star_is_compared_with_each_of_two_twins() -> None:
+    twins = layer("a", entry("x"), entry("X"))
+    with pytest.raises(NoSolution, match="differ by case alone"):
+        overlay([twins, layer("b", entry("X"))], {TreePath(b"X"): "b"})
+
+
+def test_two_stars_whose_paths_differ_by_unicode_form_alone_are_refused_whatever_the_image_says() -> None:
+    forms = {TreePath("\u00e9".encode()): "a", TreePath("e\u0301".encode()): "b"}
+    with pytest.raises(NoSolution, match="only by Unicode form"):
+        overlay([layer(owner, entry(path.text)) for path, owner in forms.items()], forms)

@@ -1,0 +1,105 @@
+"""What a star says of itself that decides beside which others it can stand: the resolver's and the judge's view of it.
+
+A lock has it in each `[[star]]` row, so that the lock can be judged with nothing else at hand:
+
+    needs = ["libc6 >=2.36", "mta-a | mta-b >=2"]
+    provides = ["virt debian 1.0-1", "mail"]   # a name with scheme and version, or without a version
+    conflicts = ["libfoo <<1.2-4"]
+    stands-for = ["libc6"]                 # stars that it cannot stand beside, because it was made of the same package
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from cosmos.model.demand import Demand, Need, need_text, parse_need
+from cosmos.model.names import ANY_ARCH, Arch, StarName
+from cosmos.model.star import Star
+from cosmos.model.version import Scheme, Version
+from cosmos.tables import Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a candidate says of itself, once its statement was verified.
+
+    `provides`: names with the versions they are provided in, None for a name without one. `replaces_whole`: names of
+    stars that it stands for, because it was made of the same packages; it stands beside no star of such a name.
+    """
+
+    arch: Arch = ANY_ARCH
+    needs: tuple[Need, ...] = ()
+    provides: Mapping[StarName, tuple[Version | None, ...]] = field(default_factory=dict)
+    conflicts: tuple[Demand, ...] = ()
+    replaces_whole: frozenset[StarName] = frozenset()
+
+    def provides_for(self, demand: Demand) -> bool:
+        """Return whether a version that this star provides answers `demand`."""
+        return any(demand.allows(version) for version in self.provides.get(demand.name, ()))
+
+    def provides_barred(self, conflict: Demand) -> bool:
+        """Return whether a version that this star provides is one that `conflict` bars."""
+        return any(conflict.bars(version) for version in self.provides.get(conflict.name, ()))
+
+    @classmethod
+    def of(cls, star: Star) -> Self:
+        """Return what the manifest says; a star made of Debian's packages provides them."""
+        provides = {name: list(versions) for name, versions in star.provides.items()}
+        for name, version in star.made_of:
+            versions = provides.setdefault(name, [])
+            if version not in versions:
+                versions.append(version)
+        return cls(
+            arch=star.arch,
+            needs=star.needs,
+            provides={name: tuple(versions) for name, versions in sorted(provides.items())},
+            conflicts=tuple(Demand(name, limit) for name, limits in sorted(star.conflicts.items()) for limit in limits),
+            replaces_whole=frozenset(name for name, _ in star.made_of),
+        )
+
+    @classmethod
+    def read(cls, table: Table, arch: Arch) -> Self:
+        """Return what a row of a lock says; every key must be there."""
+        for key in ("needs", "provides", "conflicts", "stands-for"):
+            table.need(key, list)
+        provides: dict[StarName, list[Version | None]] = {}
+        for name, version in table.parsed_strings("provides", _provided):
+            provides.setdefault(name, []).append(version)
+        return cls(
+            arch=arch,
+            needs=table.parsed_strings("needs", parse_need),
+            provides={name: tuple(versions) for name, versions in sorted(provides.items())},
+            conflicts=table.parsed_strings("conflicts", Demand.parse),
+            replaces_whole=frozenset(table.parsed_strings("stands-for", StarName.parse)),
+        )
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the keys of a row as `tomli_w` takes them."""
+        return {
+            "needs": [need_text(need) for need in self.needs],
+            "provides": [
+                _provided_text(name, version)
+                for name, versions in sorted(self.provides.items())
+                for version in versions
+            ],
+            "conflicts": [str(demand) for demand in self.conflicts],
+            "stands-for": sorted(map(str, self.replaces_whole)),
+        }
+
+
+def _provided(text: str) -> tuple[StarName, Version | None]:
+    """Return `NAME`, or `NAME SCHEME VERSION`, as a name and its version, or raise `ValueError`."""
+    name, _, rest = text.partition(" ")
+    if not rest:
+        return StarName.parse(name), None
+    scheme, _, version = rest.partition(" ")
+    schemes: dict[str, Scheme] = {"semver": "semver", "debian": "debian"}
+    if scheme not in schemes:
+        raise ValueError(f"want NAME, or NAME SCHEME VERSION, got {text[:80]!r}")
+    return StarName.parse(name), Version.parse(version, schemes[scheme])
+
+
+def _provided_text(name: StarName, version: Version | None) -> str:
+    return str(name) if version is None else f"{name} {version.scheme} {version}"

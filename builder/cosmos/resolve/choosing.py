@@ -1,0 +1,164 @@
+"""The rule by which an answer is chosen, and nothing else: docs/formats/lock.md, "What is chosen".
+
+Each step takes the first choice that still leaves a solution:
+
+  1. each star of the old lock, by name: no other version of it than the locked one
+  2. what one star alone can answer, by name for wishes, then as the stars came in: the locked version, else the newest;
+     pre-releases last
+  3. what several can answer: nothing more where a star that was chosen answers already; else a star that the old lock
+     has; else the alternatives as written, a star of that very name before stars that provide it, those by name; of
+     each the newest. Then 2 again, for what came in
+  4. what no one needs in the end, because a star that came later answers as well, is left out (resolve.resolving)
+
+Whether a choice leaves a solution is found by trying: what was chosen too early is refuted by what was learned, and
+the steps after it are made again. So that not many steps are, the rules of whatever a star is likely to bring with it
+are added before the star is taken.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from cosmos.model.names import StarName
+from cosmos.model.version import Version
+from cosmos.resolve.catalogue import Wish
+from cosmos.resolve.problem import Ask, Problem
+
+MAX_STEPS: Final = 3_000_000  # suppositions, half a minute's work; 10,000 stars without conflicts need 20,000
+
+_END, _AGAIN = -1, -2
+_Mark: TypeAlias = tuple[int, int, int, int, int, int]
+
+
+class TooLong(Exception):
+    """The search was given up after `MAX_STEPS`."""
+
+
+class Chooser:
+    """Makes the choices of the rule; what was refuted is made again."""
+
+    def __init__(self, problem: Problem, wishes: Sequence[Wish], kept: Mapping[StarName, Version]) -> None:
+        self._problem = problem
+        self._clauses = problem.clauses
+        self._kept = kept
+        ordered = sorted(wishes, key=lambda wish: (wish.name, wish.constraint.text, wish.who))
+        asks = [problem.wish(wish) for wish in ordered]
+        held = (problem.keep(name) for name in sorted(kept))
+        self._held = [literal for literal in held if literal is not None]
+        self._chosen: list[int] = []
+        self._is_chosen: set[int] = set()
+        self._one: list[tuple[Ask, ...]] = []  # what one star alone can answer
+        self._several: list[tuple[Ask, ...]] = []
+        self._sort_in((ask,) for ask in asks)
+        self._at_held = self._at_one = self._at_several = 0
+        self._stamp = 1  # changes where what comes first may have changed
+        self._known: int | None = None  # how much was known before rules were added that nothing was concluded from yet
+        self._looked: defaultdict[int, int] = defaultdict(int)  # by star: the stamp when it was last looked at
+        self._marks: list[_Mark] = []  # where each decision was made
+
+    def choose(self) -> list[int]:
+        """Return the variables of the chosen stars; raises `Contradiction`, `TooLong`."""
+        for _ in range(MAX_STEPS):
+            broken = self._clauses.propagate()
+            if self._known is not None:
+                self._stamp += self._clauses.known > self._known
+                self._known = None
+            if broken is not None:
+                self._return_to(self._clauses.learn(broken))
+                self._stamp += 1
+                continue
+            literal = self._next()
+            if literal == _END:
+                return self._chosen
+            if literal == _AGAIN:
+                continue
+            self._marks.append(self._mark())
+            self._clauses.decide(literal)
+        raise TooLong
+
+    def _next(self) -> int:
+        """Go on until something is to be supposed, and return it; or `_AGAIN` where rules were added, or `_END`."""
+        truth = self._clauses.truth
+        while self._at_held < len(self._held):
+            if not truth[self._held[self._at_held]]:
+                return self._held[self._at_held]
+            self._at_held += 1
+        while True:
+            if self._at_one < len(self._one):
+                need = self._one[self._at_one]
+                first = None if self._is_answered(need) else self._first(need[0].stars)
+                if first is not None and not truth[2 * first]:
+                    return 2 * first
+                if first is not None and self._looks_ahead(first):
+                    return _AGAIN
+                self._at_one += 1
+                if first is not None:
+                    self._take(first)
+                elif not self._is_answered(need):
+                    self._several.append(need)
+            elif self._at_several < len(self._several):
+                need = self._several[self._at_several]
+                if not self._is_answered(need):
+                    first = self._first(self._in_order(need))
+                    if first is None:  # not yet known to be hopeless: suppose it, to find out
+                        return next(ask.literal for ask in need if not truth[ask.literal])
+                    if not truth[2 * first]:
+                        return 2 * first
+                    if self._looks_ahead(first):
+                        return _AGAIN
+                    self._take(first)
+                self._at_several += 1
+            else:
+                return _END
+
+    def _is_answered(self, need: tuple[Ask, ...]) -> bool:
+        chosen = self._is_chosen
+        return any(one in chosen for ask in need for answers in (ask.stars, ask.providers) for one in answers)
+
+    def _first(self, choices: Iterable[int]) -> int | None:
+        truth = self._clauses.truth
+        return next((one for one in choices if truth[2 * one] >= 0), None)
+
+    def _in_order(self, need: tuple[Ask, ...]) -> Iterator[int]:
+        answers = [one for ask in need for one in (*ask.stars, *ask.providers)]
+        yield from (one for one in answers if self._problem.candidate(one).name in self._kept)
+        yield from answers
+
+    def _looks_ahead(self, variable: int) -> bool:
+        """Add the rules of what the star would bring with it, as things stand; return whether any were new."""
+        new, stamp, waiting, known = False, self._stamp, [variable], self._clauses.known
+        while waiting:
+            one = waiting.pop()
+            if self._looked[one] == stamp:
+                continue
+            self._looked[one] = stamp
+            new = self._problem.add_rules(one) or new
+            for need in self._problem.needs(one):
+                first = None if self._is_answered(need) else self._first(self._in_order(need))
+                if first is not None and self._looked[first] != stamp:
+                    waiting.append(first)
+        if new:
+            self._known = known
+        return new
+
+    def _take(self, variable: int) -> None:
+        self._chosen.append(variable)
+        self._is_chosen.add(variable)
+        self._sort_in(self._problem.needs(variable))
+
+    def _sort_in(self, needs: Iterable[tuple[Ask, ...]]) -> None:
+        for need in needs:
+            (self._one if len(need) == 1 and need[0].listed else self._several).append(need)
+
+    def _mark(self) -> _Mark:
+        lengths = len(self._chosen), len(self._one), len(self._several)
+        return (*lengths, self._at_held, self._at_one, self._at_several)
+
+    def _return_to(self, level: int) -> None:
+        if level >= len(self._marks):
+            return
+        chosen, one, several, self._at_held, self._at_one, self._at_several = self._marks[level]
+        self._is_chosen.difference_update(self._chosen[chosen:])
+        del self._chosen[chosen:], self._one[one:], self._several[several:], self._marks[level:]

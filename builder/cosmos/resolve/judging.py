@@ -1,0 +1,195 @@
+"""Whether stars, as a lock has them, answer its wishes: every fault, from the wishes and the stars' own facts alone.
+
+No galaxy is asked, so that one thing stays open: which galaxy answers for a name of which the lock has no star. Where
+providers of several galaxies are there, each of them is taken for the one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from cosmos.model.demand import Need
+from cosmos.model.names import Arch, StarName
+from cosmos.resolve.catalogue import Wish
+from cosmos.resolve.order import out_of_order
+from cosmos.resolve.together import Placed, Together
+
+FaultKind: TypeAlias = Literal["wish", "need", "conflict", "arch", "unwanted", "reasons", "doubled", "order"]
+
+_AGAIN: Final = "cosmos freeze IMAGE chooses the stars again"
+_MERGED: Final = f"{_AGAIN}; a lock is not merged by hand"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """One thing that is wrong with a lock: the star or the wish that it is about, in a sentence, and the way out."""
+
+    kind: FaultKind
+    star: StarName | None = None
+    wish: Wish | None = None
+    sentence: str
+    way_out: str = _AGAIN
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def faults(wishes: Sequence[Wish], stars: Sequence[Placed], arch: Arch) -> tuple[Fault, ...]:
+    """Return everything that is wrong with `stars` as the answer to `wishes` on `arch`; nothing if it is right."""
+    together = Together(stars)
+    placed = list(together.stars.values())
+    rows = _Rows(wishes, together)
+    return (
+        *_doubled(stars),
+        *rows.unanswered(),
+        *(fault for star in placed for fault in _of_star(star, together, arch)),
+        *rows.wrong(),
+        *_order(placed),
+    )
+
+
+def _doubled(stars: Iterable[Placed]) -> Iterator[Fault]:
+    seen: dict[StarName, Placed] = {}
+    for star in stars:
+        if star.name in seen:
+            said = f"{star.name} is there twice, as {seen[star.name].version} and as {star.version}"
+            yield Fault(kind="doubled", star=star.name, sentence=said, way_out=_MERGED)
+        seen.setdefault(star.name, star)
+
+
+def _of_star(star: Placed, together: Together, arch: Arch) -> Iterator[Fault]:
+    if not star.arch.runs_on(arch):
+        yield Fault(kind="arch", star=star.name, sentence=f"{star} is for {star.arch}, and does not run on {arch}")
+    elif star.arch != star.facts.arch:
+        said = f"{star} is locked for {star.arch}, but its statement says {star.facts.arch}"
+        yield Fault(kind="arch", star=star.name, sentence=said)
+    for need in star.facts.needs:
+        if not any(together.answers(demand) for demand in need):
+            said = f"{star} wants {in_words(need)}, but {_instead(need, together)}"
+            yield Fault(kind="need", star=star.name, sentence=said)
+    for other, conflict in together.clashes(star):
+        if conflict is None:
+            said = f"{star} was made from {other.name} and stands for it, but {other} is there too"
+        elif other.name == conflict.name:
+            said = f"{star} conflicts with {in_words((conflict,))}, but {other} is there"
+        else:
+            said = f"{star} conflicts with {in_words((conflict,))}, which {other} provides"
+        yield Fault(kind="conflict", star=star.name, sentence=said)
+
+
+def in_words(need: Need) -> str:
+    """Return `a ^1 or b *`."""
+    return " or ".join(f"{demand.name} {demand.constraint}" for demand in need)
+
+
+def _instead(need: Need, together: Together) -> str:
+    there = [str(together.stars[demand.name]) for demand in need if demand.name in together.stars]
+    return f"the lock has {' and '.join(there)}" if there else "no star of the lock answers that"
+
+
+class _Rows:
+    """What each star's `dependencies` and `wanted_by` are to be, as far as it follows from the stars."""
+
+    def __init__(self, wishes: Sequence[Wish], together: Together) -> None:
+        self._wishes = wishes
+        self._together = together
+        self._wanted_by: dict[StarName, set[str]] = {name: set() for name in together.stars}
+        self._answered: dict[StarName, set[StarName]] = {}  # by its dependencies, of each star
+        self._unanswered = list(self._read_wishes())
+        for star in together.stars.values():
+            self._answered[star.name] = self._read_needs(star)
+
+    def unanswered(self) -> Iterable[Fault]:
+        """Return a fault for each wish that no star answers."""
+        return self._unanswered
+
+    def wrong(self) -> Iterator[Fault]:
+        """Yield what does not follow, and each star that is wanted by no wish, directly or not."""
+        reached = self._reached()
+        for name, star in self._together.stars.items():
+            if name not in reached:
+                said = f"{star} is there, but no wish needs it"
+                yield Fault(kind="unwanted", star=name, sentence=said, way_out=_MERGED)
+                continue
+            yield from self._wrong_dependencies(star)
+            wanted = self._wanted_by[name]
+            if set(star.wanted_by) != wanted or len(star.wanted_by) != len(wanted):
+                said = (
+                    f"{star} says that it is wanted by {_listed(star.wanted_by)}, but that is {_listed(sorted(wanted))}"
+                )
+                yield Fault(kind="reasons", star=name, sentence=said, way_out=_MERGED)
+
+    def _read_wishes(self) -> Iterator[Fault]:
+        for wish in self._wishes:
+            answers = self._together.wish_answers(wish.demand)
+            named = self._together.stars.get(wish.name)
+            counted = answers if named else _first_of_each_galaxy(one for one in answers if wish.who in one.wanted_by)
+            for star in counted or answers[:1]:
+                if star.name != wish.who:
+                    self._wanted_by[star.name].add(wish.who)
+            if not answers:
+                there = f"the lock has {named}" if named else "no star of the lock answers that"
+                said = f"{wish.who} wants {in_words((wish.demand,))}, but {there}"
+                yield Fault(kind="wish", wish=wish, star=named.name if named else None, sentence=said)
+
+    def _read_needs(self, star: Placed) -> set[StarName]:
+        """Return which of the star's dependencies answer what it needs, and note that it wants them."""
+        declared, found = set(star.dependencies), set[StarName]()
+        for need in star.facts.needs:
+            for demand in need:
+                answers = self._together.answers(demand)
+                found |= {one.name for one in _first_of_each_galaxy(one for one in answers if one.name in declared)}
+                if any(one.name == demand.name and one.name in declared for one in answers):
+                    break  # the star of that name: no doubt which galaxy answers
+        for name in found:
+            self._wanted_by[name].add(star.name)
+        return found
+
+    def _wrong_dependencies(self, star: Placed) -> Iterator[Fault]:
+        answered = self._answered[star.name]
+        for name in sorted(set(star.dependencies) - answered):
+            said = f"{star} names {name} among its dependencies, but does not need it"
+            yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
+        for need in star.facts.needs:
+            answers = [one for demand in need for one in self._together.answers(demand)]
+            named = any(one.name in answered for one in answers)
+            if answers and not named and not self._together.answers_itself(star, need):
+                said = f"{star} wants {in_words(need)}, but does not name {answers[0].name} among its dependencies"
+                yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
+
+    def _reached(self) -> set[StarName]:
+        who = {wish.who for wish in self._wishes}
+        waiting = [name for name, wanted in self._wanted_by.items() if wanted & who]
+        reached = set(waiting)
+        while waiting:
+            for name in self._answered[waiting.pop()]:
+                if name not in reached:
+                    reached.add(name)
+                    waiting.append(name)
+        return reached
+
+
+def _first_of_each_galaxy(stars: Iterable[Placed]) -> list[Placed]:
+    found: dict[str, Placed] = {}
+    for star in stars:
+        found.setdefault(star.galaxy, star)
+    return list(found.values())
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words) if words else "nobody"
+
+
+def _order(stars: Sequence[Placed]) -> Iterator[Fault]:
+    there = {star.name: star for star in stars}
+    needs: Mapping[StarName, Sequence[StarName]] = {
+        star.name: [name for name in star.dependencies if name in there] for star in stars
+    }
+    for name, before in out_of_order(needs):
+        said = f"{there[name]} comes before {there[before]}, which is to be laid down first"
+        yield Fault(kind="order", star=name, sentence=said, way_out=_MERGED)
+
+
+__all__ = ["Fault", "FaultKind", "Placed", "faults", "in_words"]

@@ -1,0 +1,95 @@
+"""A lock judged by the same rules as an answer of the resolver, wherever it is read: nothing is believed of a lock.
+
+A lock of version 2 carries what it is judged by: what each star demands, provides and stands in conflict with. Where
+the signed statements are at hand their facts are used; `staging.acquire` has shown then that the rows say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from cosmos.errors import NoSolution
+from cosmos.model.facts import Facts
+from cosmos.model.lock import Lock, LockedStar, Request
+from cosmos.model.names import StarName
+from cosmos.resolve.catalogue import Wish
+from cosmos.resolve.judging import Fault, Placed, faults
+from cosmos.resolve.order import dependency_order
+from cosmos.resolve.together import Together
+
+_MAX_SHOWN = 20  # sentences of one error: to be read
+
+
+def wishes_of(request: Request) -> tuple[Wish, ...]:
+    """Return what a lock must answer: the image's wishes, then each constellation's.
+
+    `who` is `image`, or `constellation:NAME`, the file's name without its ending.
+    """
+    wishes = [Wish(who="image", name=name, constraint=limit) for name, limit in request.stars.items()]
+    for file, members in request.constellations.items():
+        who = f"constellation:{PurePosixPath(file).stem}"
+        wishes += [Wish(who=who, name=name, constraint=limit) for name, limit in members.items()]
+    return tuple(wishes)
+
+
+def lock_faults(lock: Lock, signed: Mapping[StarName, Facts] | None = None) -> tuple[Fault, ...]:
+    """Return everything that is wrong with `lock`; nothing for one of version 1 whose `signed` facts are not given."""
+    if signed is None and not lock.carries_facts:
+        return ()
+    stars = []
+    for star in lock.stars:
+        facts = star.facts if signed is None else signed[star.name]
+        assert facts is not None, "a lock that carries facts has those of every star"
+        stars.append(_placed(star, facts))
+    return faults(wishes_of(lock.request), stars, lock.request.arch)
+
+
+def demand_right(lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None = None) -> None:
+    """Raise `NoSolution` that names every fault of `lock`, and the way out of the first; `file` lies in its image."""
+    found = lock_faults(lock, signed)
+    if found:
+        said = "; ".join(map(str, found[:_MAX_SHOWN]))
+        more = f"; and {len(found) - _MAX_SHOWN} more" if len(found) > _MAX_SHOWN else ""
+        way_out = found[0].way_out.replace("IMAGE", str(file.parent))
+        raise NoSolution(str(file), f"does not answer its wishes: {said}{more}", hint=way_out)
+
+
+def in_lock_order(wishes: Sequence[Wish], stars: Iterable[LockedStar]) -> tuple[LockedStar, ...]:
+    """Return `stars` in the order of a lock, with the `dependencies` and `wanted_by` that follow from their facts.
+
+    What they say of these before is not looked at. A need that no star answers is passed over: `faults` names it.
+    """
+    locked = {star.name: star for star in stars}
+    together = Together(_placed(star, star.facts) for star in locked.values() if star.facts is not None)
+    needs = {name: _needed(star, together) for name, star in together.stars.items()}
+    wanted_by: dict[StarName, dict[str, None]] = {name: {} for name in needs}
+    for wish in wishes:
+        for one in together.wish_answers(wish.demand)[:1]:
+            wanted_by[one.name][wish.who] = None
+    for name in sorted(needs):
+        for other in needs[name]:
+            wanted_by[other][str(name)] = None
+    return tuple(
+        replace(locked[name], dependencies=needs[name], wanted_by=tuple(wanted_by[name]))
+        for name in dependency_order(needs)
+    )
+
+
+def _needed(star: Placed, together: Together) -> tuple[StarName, ...]:
+    """Return the stars that answer the needs of `star`, the first for each need, by name."""
+    answers = (next((one for demand in need for one in together.answers(demand)), None) for need in star.facts.needs)
+    return tuple(sorted({one.name for one in answers if one is not None and one.name != star.name}))
+
+
+def _placed(star: LockedStar, facts: Facts) -> Placed:
+    return Placed(
+        name=star.name,
+        version=star.version,
+        arch=star.arch,
+        galaxy=star.galaxy,
+        facts=facts,
+        dependencies=star.dependencies,
+        wanted_by=star.wanted_by,
+    )

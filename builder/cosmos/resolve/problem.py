@@ -1,0 +1,239 @@
+"""A library as clauses, as far as it comes into question: a star's own rules are added when it is first supposed.
+
+    variables      one for each version of a star; one for each demand (`Ask`); one for each star of the old lock
+    a wish         its demand holds
+    a need         the star is not there, or one of the alternatives' demands holds
+    a demand       it does not hold, or one of its answers is there; and no version of a star that it rules out
+    a conflict     not both stars
+    an arch        the star is not there
+    the old lock   the lock does not hold, or no other version of the star is there
+
+So a library is asked only for the facts of stars that some choice would bring in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cosmos.model.demand import Demand, Need
+from cosmos.model.facts import Facts
+from cosmos.model.names import Arch, StarName
+from cosmos.model.version import Version
+from cosmos.resolve.catalogue import Candidate, Library, Wish, preferred
+from cosmos.resolve.clauses import Clauses
+from cosmos.resolve.together import Together
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """`who` wants one of the alternatives."""
+
+    who: str
+    need: Need
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """`who` conflicts with `barred`, which is or provides what the conflict names."""
+
+    who: str
+    conflict: Demand
+    barred: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class StandsFor:
+    """`who` was made from what `barred` is."""
+
+    who: str
+    barred: Candidate
+
+
+Reason: TypeAlias = Wants | Bars | StandsFor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    """A demand, and the variables of what answers it: versions of the star of that name, the preferred first, and
+    others that provide it, those that the old lock has first. `listed`: there is a star of that name.
+    """
+
+    demand: Demand
+    literal: int
+    stars: tuple[int, ...]
+    providers: tuple[int, ...]
+    listed: bool
+
+
+class Problem:
+    """The clauses of what `arch` may have of `library`, and what their variables mean."""
+
+    def __init__(self, library: Library, arch: Arch, kept: Mapping[StarName, Version]) -> None:
+        self.clauses = Clauses(self.add_rules)
+        self._library = library
+        self._arch = arch
+        self._kept = kept
+        self._candidates: list[Candidate | None] = []  # by variable
+        self._variables: dict[Candidate, int] = {}
+        self._versions: dict[StarName, list[int]] = {}
+        self._providers: dict[StarName, list[int]] = {}
+        self._facts: dict[int, Facts] = {}
+        self._asks: dict[tuple[Demand, bool], Ask] = {}
+        self._needs: dict[int, tuple[tuple[Ask, ...], ...]] = {}  # of each star whose rules were added
+        self._claims: dict[StarName, list[int]] = {}  # who of them provides a name
+        self._disputes: dict[StarName, list[tuple[int, Demand]]] = {}  # who of them conflicts with it
+        self._replacing: dict[StarName, list[int]] = {}  # who of them stands for it
+
+    def candidate(self, variable: int) -> Candidate:
+        """Return the star that the variable is for."""
+        found = self._candidates[variable]
+        assert found is not None, "a star's variable"
+        return found
+
+    def facts(self, variable: int) -> Facts:
+        """Return what the star says of itself; the library is asked once."""
+        if variable not in self._facts:
+            self._facts[variable] = self._library.facts(self.candidate(variable))
+        return self._facts[variable]
+
+    def needs(self, variable: int) -> tuple[tuple[Ask, ...], ...]:
+        """Return what a star that is there needs of others: alternatives each."""
+        return self._needs[variable]
+
+    def answering(self, together: Together, need: Iterable[Ask]) -> StarName:
+        """Return which of the stars `together` answers the need: the first, of the first alternative that has one."""
+        return next(
+            star.name
+            for ask in need
+            for star in together.answers(ask.demand)
+            if (one := self._variables[star.candidate]) in ask.stars or one in ask.providers
+        )
+
+    def wish(self, wish: Wish) -> Ask:
+        """Add a wish, and return its demand. Where a star of that name is listed, no other star will do."""
+        ask = self.wished(wish)
+        self.clauses.add([ask.literal], Wants(wish.who, (wish.demand,)))
+        return ask
+
+    def wished(self, wish: Wish) -> Ask:
+        """Return a wish's demand."""
+        return self._ask(wish.demand, only_that_star=True)
+
+    def keep(self, name: StarName) -> int | None:
+        """Return a literal by which no version of `name` but the kept one is there; None where that one is gone."""
+        versions = self.versions(name)
+        if not any(self.candidate(one).version == self._kept[name] for one in versions):
+            return None
+        literal = 2 * self._variable(None)
+        for one in versions:
+            if self.candidate(one).version != self._kept[name]:
+                self.clauses.add([literal ^ 1, 2 * one + 1])
+        return literal
+
+    def versions(self, name: StarName) -> list[int]:
+        """Return the variables of the star's versions, the preferred first."""
+        if name not in self._versions:
+            group: list[int] = []
+            self._versions[name] = group
+            for candidate in preferred(self._library.versions(name), self._kept):
+                variable = self._variable(candidate, group)
+                for other, conflict in self._disputes.get(name, ()):
+                    self._bar(other, conflict, variable)
+                for other in self._replacing.get(name, ()):
+                    self._bar_replaced(other, variable)
+        return self._versions[name]
+
+    def _variable(self, candidate: Candidate | None, group: list[int] | None = None) -> int:
+        variable = self.clauses.variable(group)
+        self._candidates.append(candidate)
+        if candidate is not None:
+            self._variables[candidate] = variable
+        return variable
+
+    def _ask(self, demand: Demand, *, only_that_star: bool = False) -> Ask:
+        key = demand, only_that_star
+        if key not in self._asks:
+            versions = self.versions(demand.name)
+            stars = [one for one in versions if demand.constraint.allows(self.candidate(one).version)]
+            others: Iterable[int] = () if only_that_star and versions else self._providers_of(demand.name)
+            providers = [one for one in others if one not in stars and self.facts(one).provides_for(demand)]
+            literal = 2 * self._variable(None)
+            self.clauses.add([literal ^ 1, *(2 * one for one in stars), *(2 * one for one in providers)])
+            self._rule_out(literal, [*stars, *providers])
+            self._asks[key] = Ask(demand, literal, tuple(stars), tuple(providers), bool(versions))
+        return self._asks[key]
+
+    def _rule_out(self, literal: int, answers: list[int]) -> None:
+        """Where one star's versions alone answer: no other version of it is there."""
+        names = {self.candidate(one).name for one in answers}
+        if len(names) == 1:
+            for one in self.versions(names.pop()):
+                if one not in answers:
+                    self.clauses.add([literal ^ 1, 2 * one + 1])
+
+    def _providers_of(self, name: StarName) -> list[int]:
+        """Return the variables of stars that provide `name` and run here, those of the old lock first, then by name."""
+        if name not in self._providers:
+            by_name: dict[StarName, set[Candidate]] = {}
+            for candidate in self._library.providers(name):
+                by_name.setdefault(candidate.name, set()).add(candidate)
+            self._providers[name] = [
+                variable
+                for star in sorted(by_name, key=lambda star: (star not in self._kept, star))
+                for variable in self.versions(star)
+                if self.candidate(variable) in by_name[star] and self.facts(variable).arch.runs_on(self._arch)
+            ]
+        return self._providers[name]
+
+    def add_rules(self, variable: int) -> bool:
+        """Add what the star brings with it; return whether that was new."""
+        candidate = self._candidates[variable]
+        if candidate is None or variable in self._needs:
+            return False
+        facts = self.facts(variable)
+        if not facts.arch.runs_on(self._arch):
+            self._needs[variable] = ()
+            self.clauses.add([2 * variable + 1])
+            return True
+        self._add_needs(variable, str(candidate), facts)
+        self._add_conflicts(variable, candidate, facts)
+        return True
+
+    def _add_needs(self, variable: int, who: str, facts: Facts) -> None:
+        needs: list[tuple[Ask, ...]] = []
+        for need in facts.needs:
+            asks = tuple(self._ask(demand) for demand in need)
+            if not any(variable in ask.stars or variable in ask.providers for ask in asks):
+                self.clauses.add([2 * variable + 1, *(ask.literal for ask in asks)], Wants(who, need))
+                needs.append(asks)
+        self._needs[variable] = tuple(needs)
+
+    def _add_conflicts(self, variable: int, candidate: Candidate, facts: Facts) -> None:
+        for conflict in facts.conflicts:
+            self._disputes.setdefault(conflict.name, []).append((variable, conflict))
+            for other in (*self._versions.get(conflict.name, ()), *self._claims.get(conflict.name, ())):
+                self._bar(variable, conflict, other)
+        for name in sorted(facts.replaces_whole - {candidate.name}):
+            self._replacing.setdefault(name, []).append(variable)
+            for other in self._versions.get(name, ()):
+                self._bar_replaced(variable, other)
+        for name in sorted(facts.provides):
+            self._claims.setdefault(name, []).append(variable)
+            for other, conflict in self._disputes.get(name, ()):
+                self._bar(other, conflict, variable)
+
+    def _bar(self, against: int, conflict: Demand, variable: int) -> None:
+        """Add that `against`, which conflicts, stands not beside `variable` if that is or provides what is meant."""
+        star = self.candidate(variable)
+        if star.name == self.candidate(against).name:
+            return
+        is_barred = star.name == conflict.name and conflict.bars(star.version)
+        if is_barred or (variable in self._facts and self._facts[variable].provides_barred(conflict)):
+            why = Bars(str(self.candidate(against)), conflict, star)
+            self.clauses.add([2 * against + 1, 2 * variable + 1], why)
+
+    def _bar_replaced(self, against: int, variable: int) -> None:
+        why = StandsFor(str(self.candidate(against)), self.candidate(variable))
+        self.clauses.add([2 * against + 1, 2 * variable + 1], why)

@@ -1,0 +1,89 @@
+"""Stars that stand together, as a lock has them, and which of them answers what one of them asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cosmos.model.demand import Demand, Need
+from cosmos.model.facts import Facts
+from cosmos.model.names import Arch, GalaxyName, StarName
+from cosmos.model.version import Version
+from cosmos.resolve.catalogue import Candidate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """One star as a lock has it; its facts are those of its signed statement."""
+
+    name: StarName
+    version: Version
+    arch: Arch
+    galaxy: GalaxyName
+    facts: Facts
+    dependencies: tuple[StarName, ...]
+    wanted_by: tuple[str, ...]
+
+    @property
+    def candidate(self) -> Candidate:
+        """The star as the resolver has it."""
+        return Candidate(name=self.name, version=self.version, galaxy=self.galaxy)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class Together:
+    """Some stars, found by their names and by what they provide. Of two with one name the first counts."""
+
+    def __init__(self, stars: Iterable[Placed]) -> None:
+        self.stars: dict[StarName, Placed] = {}
+        for star in stars:
+            self.stars.setdefault(star.name, star)
+        self._providers: dict[StarName, list[Placed]] = {}
+        for name in sorted(self.stars):
+            for provided in self.stars[name].facts.provides:
+                self._providers.setdefault(provided, []).append(self.stars[name])
+
+    def answers(self, demand: Demand) -> list[Placed]:
+        """Return the stars that answer a need's demand: the star of that name, or else those that provide it, by name.
+
+        Beside a star of that name, only stars of its galaxy answer for the name. Where there is none, nobody can tell
+        from these stars alone which galaxy answers: all are returned.
+        """
+        star = self.stars.get(demand.name)
+        if star is not None and demand.allows(star.version):
+            return [star]
+        return [
+            one
+            for one in self._providers.get(demand.name, ())
+            if one.facts.provides_for(demand) and (star is None or one.galaxy == star.galaxy)
+        ]
+
+    def answers_itself(self, star: Placed, need: Need) -> bool:
+        """Return whether `star` answers what it needs, be it beside the star of that name."""
+        for demand in need:
+            named = self.stars.get(demand.name)
+            if star in self.answers(demand):
+                return True
+            if star.facts.provides_for(demand) and (named is None or named.galaxy == star.galaxy):
+                return True
+        return False
+
+    def wish_answers(self, demand: Demand) -> list[Placed]:
+        """Return the stars that answer a wish: a star of that name alone, where there is one."""
+        return [one for one in self.answers(demand) if one.name == demand.name or demand.name not in self.stars]
+
+    def clashes(self, star: Placed) -> Iterator[tuple[Placed, Demand | None]]:
+        """Yield who `star` does not stand beside, and by which conflict; None where it stands for the other one."""
+        for conflict in star.facts.conflicts:
+            found = {
+                one.name: one for one in self._providers.get(conflict.name, ()) if one.facts.provides_barred(conflict)
+            }
+            named = self.stars.get(conflict.name)
+            if named is not None and conflict.bars(named.version):
+                found[named.name] = named
+            yield from ((found[name], conflict) for name in sorted(found) if name != star.name)
+        for name in sorted(star.facts.replaces_whole - {star.name}):
+            if name in self.stars:
+                yield self.stars[name], None

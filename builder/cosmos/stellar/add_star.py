@@ -1,0 +1,132 @@
+"""Put a built star into a galaxy: archive, statement, and the author keys' signatures on it. The index is not touched.
+
+    the same bytes are there      nothing is written but signatures that are missing
+    other bytes, published        refused: what an index has listed never changes (stellar.published)
+    other bytes, not published    refused, or replaced where the maintainer says so
+    another architecture          lies beside
+
+The statement is written last: a star that was cut off has none, and is put there by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import tomli_w
+
+from cosmos.digest import Digest
+from cosmos.durable import write_durably
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.reporter import Reporter, Silent
+from cosmos.model.star import Star
+from cosmos.model.statement import Statement
+from cosmos.stellar.build_star import BuiltStar, archive_suffix
+from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
+from cosmos.stellar.published import AlreadyThere, Once, Published
+from cosmos.stellar.signing import envelope_of, sign_file
+from cosmos.trust.dsse import assemble
+from cosmos.trust.roles import STAR_TYPE
+
+Unpublished: TypeAlias = Literal["refuse", "replace"]
+_REPLACE: Final = "--replace puts this one in its place: no index has listed it yet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Added:
+    """A star in a galaxy. `is_new` is False where the same bytes stood there already."""
+
+    statement: Statement
+    archive: Path
+    statement_file: Path
+    is_new: bool
+    replaced: Digest | None
+
+
+def add_star(
+    galaxy: GalaxyFolder,
+    built: BuiltStar,
+    keys: Sequence[SecretKey],
+    *,
+    unpublished: Unpublished = "refuse",
+    published: Published | None = None,
+    reporter: Reporter | None = None,
+) -> Added:
+    """Put `built` into the galaxy; `published` is what was read of it before, where several stars are added.
+
+    Raises `AlreadyThere` for other bytes than stand there, which an index has listed or `unpublished` refuses.
+    """
+    with galaxy.publishing(reporter or Silent()):
+        star, digest, index = built.manifest, built.digest, galaxy.index()
+        stem = galaxy.stem_of(star.name, star.version, star.arch)
+        listed = (published or Published(galaxy)).demand_same(star, digest, index.seq, stem)
+        file = galaxy.statement_file(stem)
+        old = read_statement(file) if file.is_file() else None
+        if old is not None and old.archive == digest:
+            return _kept(galaxy, built, old, file, keys)
+        if old is not None and (unpublished == "refuse" or not _is_same(old.star, star)):
+            raise AlreadyThere(
+                str(file),
+                f"{_named(old.star)} is stated there with {old.archive}, and this is {_named(star)} with {digest}",
+                stem=stem,
+                hint=_REPLACE if _is_same(old.star, star) else "give the star another version",
+            )
+        statement = _statement(galaxy, built, stem, listed, index.seq + 1)
+        archive = _written(galaxy, statement, built, file, keys)
+        replaced = None if old is None else old.archive
+        return Added(statement=statement, archive=archive, statement_file=file, is_new=True, replaced=replaced)
+
+
+def _statement(galaxy: GalaxyFolder, built: BuiltStar, stem: str, listed: Sequence[Once], next_seq: int) -> Statement:
+    """Return the star's statement; one that was withdrawn gets the one that it had."""
+    return Statement(
+        star=built.manifest,
+        galaxy=galaxy.index().name,
+        seq=min((one.seq for one in listed), default=next_seq),
+        archive=built.digest,
+        file=f"packages/{stem}{archive_suffix(built.file_name)}",
+        size_bytes=len(built.packed.data),
+        unpacked_bytes=built.packed.unpacked_bytes,
+        script=Digest.of(built.script) if built.script is not None else None,
+        content=content_of(built.entries),
+    )
+
+
+def _written(
+    galaxy: GalaxyFolder, statement: Statement, built: BuiltStar, file: Path, keys: Sequence[SecretKey]
+) -> Path:
+    """Write archive, envelope and statement, in this order, and return the archive's path."""
+    data = tomli_w.dumps(statement.to_toml()).encode()
+    signatures = {key.public.raw: key.signature(STAR_TYPE, data) for key in keys}
+    file.unlink(missing_ok=True)
+    envelope_of(file).unlink(missing_ok=True)
+    archive = galaxy.root / statement.file
+    _put(archive, built)
+    if signatures:
+        write_durably(envelope_of(file), assemble(STAR_TYPE, data, signatures.values()))
+    write_durably(file, data)
+    return archive
+
+
+def _kept(galaxy: GalaxyFolder, built: BuiltStar, statement: Statement, file: Path, keys: Sequence[SecretKey]) -> Added:
+    """Return the star as it stands there; what is missing of it is put back, and missing signatures are added."""
+    archive = galaxy.root / statement.file
+    _put(archive, built)
+    for key in keys:
+        sign_file(file, key)
+    return Added(statement=statement, archive=archive, statement_file=file, is_new=False, replaced=None)
+
+
+def _put(archive: Path, built: BuiltStar) -> None:
+    if not (archive.is_file() and archive.read_bytes() == built.packed.data):
+        write_durably(archive, built.packed.data)
+
+
+def _is_same(one: Star, other: Star) -> bool:
+    return (one.name, one.version, one.arch) == (other.name, other.version, other.arch)
+
+
+def _named(star: Star) -> str:
+    return f"{star.name} {star.version} for {star.arch}"

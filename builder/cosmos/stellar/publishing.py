@@ -1,0 +1,120 @@
+"""Publish an index: one step, which a reader or a kill at any moment finds done or not done.
+
+In this order, under the galaxy's lock:
+
+  1. all that the index names is there already: statements, archives
+  2. `snapshots/SEQ.toml`, and then `SEQ.toml.dsse`, under a number that nobody reads yet
+  3. **`meta.toml` is renamed into place: now it is published**
+  4. `meta.toml.dsse` is the copy of `snapshots/SEQ.toml.dsse`
+
+A reader that finds `meta.toml` without a signature of its very bytes beside it, between 3 and 4, takes
+`snapshots/SEQ.toml.dsse` (staging.source). Before 3 the galaxy is the old one, byte for byte; after a kill, the next
+run finishes what was begun.
+
+**Waiting for signatures.** Readers that trust a galaxy's keys would refuse an index with fewer signatures than the one
+before. So an index that has fewer is written as step 2 and waits there, until the other keys have signed it
+(`stellar sign FOLDER`) or the maintainer says that fewer are enough.
+
+KNOWN GAP: upstream's program reads `meta.toml` and `stars/NAME.toml`, which no one step can change together; the latter
+follow after 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import tomli_w
+
+from cosmos.digest import Digest
+from cosmos.durable import write_durably
+from cosmos.errors import Refused
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
+from cosmos.model.galaxy import GalaxyIndex
+from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.signing import envelope_of, signatures_over
+from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.trust.dsse import assemble
+from cosmos.trust.roles import GALAXY_TYPE
+
+Fewer: TypeAlias = Literal["wait", "publish"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """An index that was written. `missing` are signatures that it waits for; none where it is published."""
+
+    digest: Digest
+    signed: int
+    missing: int
+
+
+def publish(galaxy: GalaxyFolder, index: GalaxyIndex, keys: Sequence[SecretKey], fewer: Fewer) -> Publication:
+    """Write `index` as the galaxy's newest, signed with `keys` and whoever signed these bytes before.
+
+    The caller holds the galaxy's lock. Raises `Refused` for an index that a reader would refuse for its size.
+    """
+    data = _bytes_of(galaxy, index)
+    if len(data) > MAX_INDEX_BYTES:
+        raise Refused(
+            str(galaxy.index_file),
+            f"would have {len(data)} bytes, the limit (MAX_INDEX_BYTES) is {MAX_INDEX_BYTES}",
+            hint="begin a second galaxy for some of the stars",
+        )
+    snapshot = galaxy.snapshot_file(index.seq)
+    before = [*signatures_over(snapshot, GALAXY_TYPE, data), *signatures_over(galaxy.index_file, GALAXY_TYPE, data)]
+    added = [key.signature(GALAXY_TYPE, data) for key in keys]
+    signatures = {one.keyid: one for one in (*before, *added)}
+    _write(snapshot, data)
+    envelope = assemble(GALAXY_TYPE, data, signatures.values()) if signatures else None
+    if envelope is not None:
+        _write(envelope_of(snapshot), envelope)
+    missing = 0 if fewer == "publish" else _signed_now(galaxy, data) - len(signatures)
+    if missing <= 0:
+        _commit(galaxy, data, envelope)
+    return Publication(digest=Digest.of(data), signed=sum(one not in before for one in added), missing=max(0, missing))
+
+
+def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
+    """Return the bytes of `index`: the very ones that stand there where it is published, or waits for that."""
+    for file in (galaxy.index_file, galaxy.snapshot_file(index.seq)):
+        data = bounded_bytes(file, MAX_INDEX_BYTES) if file.is_file() else b""
+        if data and GalaxyIndex.parse(data, str(file)) == index:
+            return data
+    return tomli_w.dumps(index.to_toml()).encode()
+
+
+def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | None:
+    """Return the index after `index` that was written and not published, None where there is none."""
+    file = galaxy.snapshot_file(index.seq + 1)
+    if not file.is_file():
+        return None
+    found = GalaxyIndex.parse(bounded_bytes(file, MAX_INDEX_BYTES), str(file))
+    return found if found.seq == index.seq + 1 else None
+
+
+def _signed_now(galaxy: GalaxyFolder, data: bytes) -> int:
+    """Return how many signatures the published index has; none where it is the one that is being published."""
+    now = bounded_bytes(galaxy.index_file, MAX_INDEX_BYTES)
+    if now == data:
+        return 0
+    seq = GalaxyIndex.parse(now, str(galaxy.index_file)).seq
+    places = (galaxy.index_file, galaxy.snapshot_file(seq))
+    return max(len(signatures_over(file, GALAXY_TYPE, now)) for file in places)
+
+
+def _commit(galaxy: GalaxyFolder, data: bytes, envelope: bytes | None) -> None:
+    beside = envelope_of(galaxy.index_file)
+    if envelope is None and beside.is_file():
+        beside.unlink()  # of the index before, which its snapshot still has
+    _write(galaxy.index_file, data)
+    if envelope is not None:
+        _write(beside, envelope)
+
+
+def _write(file: Path, data: bytes) -> None:
+    if not (file.is_file() and bounded_bytes(file, MAX_INDEX_ENVELOPE_BYTES) == data):
+        write_durably(file, data)
