@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, StarName
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
 
 

@@ -32,32 +32,27 @@ class Naive:
 
     def __init__(self, case: RandomCase) -> None:
         self.case = case
-        self.listed: dict[str, str] = {}  # name -> the galaxy that answers
+        self.owner: dict[str, str] = {}  # name -> the galaxy that answers: the first that lists or provides it
         for galaxy, rows in case.galaxies.items():
-            for text in rows:
-                self.listed.setdefault(text.split()[0], galaxy)
+            for text, about in rows.items():
+                for name in (text.split()[0], *about.provides):
+                    self.owner.setdefault(name, galaxy)
         rows = [
             (StarName(text.split()[0]), Version.parse(text.split()[1]), galaxy, about)
             for galaxy, stars in case.galaxies.items()
             for text, about in stars.items()
-            if self.listed[text.split()[0]] == galaxy
+            if self.owner[text.split()[0]] == galaxy
         ]
         self.every = [Star(*row, place=place) for place, row in enumerate(rows)]
+        self.listed = {star.name for star in self.every}
         self.stars = [star for star in self.every if star.facts.arch in ("any", "x86_64")]
         self.masks = {star.place: self._rules(star) for star in self.stars}
         self.wishes = sorted(case.wishes, key=lambda wish: (wish.name, wish.constraint.text, wish.who))
         self.solutions = list(self._solutions())
 
-    def answering_galaxy(self, name: str) -> str | None:
-        """The first galaxy that lists the name, else the first with a star that provides it."""
-        if name in self.listed:
-            return self.listed[name]
-        providing = {star.galaxy for star in self.every if name in star.facts.provides}
-        return next((galaxy for galaxy in self.case.galaxies if galaxy in providing), None)
-
     def answers(self, demand: Demand) -> list[Star]:
         """The stars that answer a need, best first."""
-        galaxy = self.answering_galaxy(demand.name)
+        galaxy = self.owner.get(demand.name)
         own = [star for star in self.stars if star.name == demand.name and demand.constraint.allows(star.version)]
         others = [
             star
@@ -122,9 +117,9 @@ def mask(stars: Iterable[Star]) -> int:
 def meant(conflict: Demand, star: Star) -> bool:
     """Whether a conflict means a star or what it provides; a pre-release is a version like any other."""
     versions = [star.version] if star.name == conflict.name else []
-    parts = conflict.constraint.comparators
+    limit = conflict.constraint
     return any(
-        not parts if version is None else all(part.allows(version) for part in parts)
+        limit.is_any if version is None else limit.covers(version)
         for version in (*versions, *star.facts.provides.get(conflict.name, ()))
     )
 
@@ -175,18 +170,19 @@ def by_the_rule(case: RandomCase) -> dict[str, tuple[set[str], set[str]]] | None
 
 
 def _rows(naive: Naive, chosen: list[Star]) -> dict[str, tuple[set[str], set[str]]]:
-    def first(answers: list[Star], name: str) -> Star | None:
+    def first(answers: list[Star], demand: Demand) -> Star | None:
         """The star of that name if its version will do, else the first provider by name."""
         there = [star for star in answers if star in chosen]
-        return min(there, key=lambda star: (star.name != name, star.name), default=None)
+        named = [star for star in there if star.name == demand.name and demand.constraint.allows(star.version)]
+        return min(named or there, key=lambda star: star.name, default=None)
 
     needs: dict[Star, set[Star]] = {}
     for star in chosen:
         needs[star] = set()
         for need in star.facts.needs:
             if not any(star in naive.answers(demand) for demand in need):
-                needs[star].add(next(one for demand in need if (one := first(naive.answers(demand), demand.name))))
-    wished = [(wish.who, first(naive.wish_answers(wish), wish.name)) for wish in naive.wishes]
+                needs[star].add(next(one for demand in need if (one := first(naive.answers(demand), demand))))
+    wished = [(wish.who, first(naive.wish_answers(wish), wish.demand)) for wish in naive.wishes]
     wanted = {star for _, star in wished if star is not None}
     while more := {other for star in wanted for other in needs[star]} - wanted:
         wanted |= more

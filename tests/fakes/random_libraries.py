@@ -6,8 +6,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Galaxies, Wish
 from fakes.libraries import Shelf, facts
 

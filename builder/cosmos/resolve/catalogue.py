@@ -17,10 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,12 +1,12 @@
 """Clauses and what follows from them: conflict-driven clause learning, whose decisions are made by somebody else.
 
-A **literal** is a variable or its opposite: variable v is the literal 2v, its opposite 2v+1, so that `literal ^ 1` is
-the other one. A **clause** is a list of literals of which one at least must be true. Variables of one **group**
-exclude each other: at most one is true.
+A **literal** is a variable or its opposite: variable v is the literal 2v, its opposite 2v+1, so that `literal ^ 1`
+turns one into the other. A **clause** is a list of literals of which one at least must be true. Variables of one
+**group** exclude each other: at most one is true.
 
-Whoever decides calls `decide` for a literal that is not known yet, then `propagate`; on a conflict, `learn` goes back
-to where a decision is refuted, and says to which level. What was learned there is a consequence of the clauses and of
-the decisions before: so the first decisions that are never refuted are the first in the order of whoever makes them.
+The caller decides: it calls `decide` for a literal that nothing is known of, then `propagate`. On a conflict, `learn`
+goes back to where a decision is refuted, and says to which level. What was learned there is a consequence of the
+clauses and of the decisions before: so the first decisions that are never refuted are the first in the caller's order.
 
 Clauses may be added at any time, also while others are looked at: `on_true` is called for each variable that becomes
 true, and adds what this variable brings with it.

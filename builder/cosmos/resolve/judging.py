@@ -126,7 +126,7 @@ class _Rows:
             answers = self._together.wish_answers(wish.demand)
             named = self._together.stars.get(wish.name)
             counted = answers if named else _first_of_each_galaxy(one for one in answers if wish.who in one.wanted_by)
-            for star in counted or answers[:1]:
+            for star in counted or answers[:1] or ([named] if named else []):
                 if star.name != wish.who:
                     self._wanted_by[star.name].add(wish.who)
             if not answers:
@@ -138,6 +138,10 @@ class _Rows:
         """Return which of the star's dependencies answer what it needs, and note that it wants them."""
         declared, found = set(star.dependencies), set[StarName]()
         for need in star.facts.needs:
+            if not any(
+                self._together.answers(demand) for demand in need
+            ):  # a fault of its own: nothing follows from it
+                found |= {demand.name for demand in need if demand.name in self._together.stars} & declared
             for demand in need:
                 answers = self._together.answers(demand)
                 found |= {one.name for one in _first_of_each_galaxy(one for one in answers if one.name in declared)}

@@ -14,8 +14,9 @@ from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Version
+from cosmos.resolve import choosing
 from cosmos.resolve.catalogue import Candidate, Library, Remembering, Wish
-from cosmos.resolve.choosing import MAX_STEPS, Chooser, TooLong
+from cosmos.resolve.choosing import Chooser, TooLong
 from cosmos.resolve.clauses import Contradiction
 from cosmos.resolve.explaining import FOR_IMAGES, Advice, explained
 from cosmos.resolve.judging import faults
@@ -70,7 +71,7 @@ def resolve(
         reasons = cast("list[Reason]", needed_reasons(found.clauses))  # whatever has a reason here has one of these
         raise explained(reasons, library, arch, advice) from found
     except TooLong as error:
-        raise NoSolution("", f"no solution was found in {MAX_STEPS:,} steps", hint=advice.too_long) from error
+        raise NoSolution("", f"no solution was found in {choosing.MAX_STEPS:,} steps", hint=advice.too_long) from error
     resolved = _arranged(wishes, problem, chosen)
     wrong = faults(wishes, [found.placed for found in resolved], arch)
     assert not wrong, f"what was chosen answers the wishes: {wrong[0]}"
