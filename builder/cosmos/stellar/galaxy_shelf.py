@@ -78,7 +78,8 @@ class GalaxyShelf:
         needed: dict[StarName, frozenset[StarName]] = {}
         for chosen in resolve(wishes, self, arch, {}, _ADVICE):
             name = chosen.star.name
-            needed[name] = frozenset(chosen.dependencies).union(*(needed[below] for below in chosen.dependencies))
+            below = frozenset(chosen.dependencies)  # in a circle one is laid before what it needs
+            needed[name] = below.union(*(needed[one] for one in below if one in needed))
             under = {below: layer for below, layer in layers.items() if below in needed[name]}
             layers[name] = open_contents(*self._read(self._row(chosen.star))).lay(_laid(under)).entries
         return _laid(layers)
