@@ -93,6 +93,15 @@ def import_deb(
         _tell(done, reporter)
         for one in done.stars:
             say(f"{one.archive} {one.star.license}")
+    _demand_whole(done)
+    around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
+
+
+COMMANDS: tuple[click.Command, ...] = (import_deb,)
+
+
+def _demand_whole(done: Imported) -> None:
+    """Raise `Refused` or `NoSolution` where a package did not become a star."""
     if done.refused:
         name, refusal = next(iter(done.refused.items()))
         others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""
@@ -101,10 +110,6 @@ def import_deb(
         names = _some(list(done.failed))
         hint = next(iter(done.hints.values()), None)
         raise NoSolution("import-deb", f"{len(done.failed)} packages could not be made stars: {names}", hint=hint)
-    around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
-
-
-COMMANDS: tuple[click.Command, ...] = (import_deb,)
 
 
 def _tell(done: Imported, reporter: Reporter) -> None:

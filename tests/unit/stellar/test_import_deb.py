@@ -240,7 +240,7 @@ def test_a_package_with_names_that_differ_by_case_alone_is_a_star_with_both(
 ) -> None:
     archive.add("x", {"usr": None, "usr/README": b"loud", "usr/readme": b"soft"})
     (one,) = imported(archive, galaxy, "x").stars
-    statement = read_statement(galaxy.statement_file(one.star.name, one.star.version))
+    statement = read_statement(galaxy.statement_file(galaxy.stem_of(one.star.name, one.star.version, one.star.arch)))
     contents = read_star(one.archive.read_bytes(), one.archive.name, statement.unpacked_bytes, script_name="")
     assert {path: bytes(entry.content) for path, entry in contents.files.items() if entry.kind == "file"} == {
         b"usr/README": b"loud",
