@@ -49,6 +49,7 @@ class StarSpec:
     type: StarType = "normal"
     provides: Mapping[str, str] = field(default_factory=dict)
     conflicts: Mapping[str, str] = field(default_factory=dict)
+    replaces: Mapping[str, str] = field(default_factory=dict)
     any_of: Sequence[str] = ()
     scheme: Scheme = "semver"
     packages: Sequence[str] = ()  # names of the Debian packages that it was made from, all of version 1
@@ -84,6 +85,7 @@ class StarSpec:
                 for name, text in self.provides.items()
             },
             conflicts={StarName.parse(name): (Constraint.parse(text),) for name, text in self.conflicts.items()},
+            replaces={StarName.parse(name): (Constraint.parse(text),) for name, text in self.replaces.items()},
             origins=tuple(
                 Origin(ecosystem="deb", name=name, version="1", digest=Digest.of(name.encode()))
                 for name in self.packages

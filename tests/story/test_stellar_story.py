@@ -148,6 +148,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
         "hello_1.0-1_amd64.deb": deb("hello", depends="libhello (>= 1.0)"),
         "libhello_1.0-1_amd64.deb": deb("libhello", depends="hello-data"),
         "hello-data_1.0-1_all.deb": deb("hello-data", architecture="all", depends="libhello"),
+        "base-files_12.4_all.deb": deb("base-files", version="12.4", architecture="all", essential="yes"),
+        "dash_0.5.12-2_amd64.deb": deb("dash", version="0.5.12-2", essential="yes", pre_depends="dash-lib"),
+        "dash-lib_1.0-1_all.deb": deb("dash-lib", architecture="all"),
     }
     made = make_local_archive(tmp_path / "host", debs, signed=True)
     monkeypatch.setenv("APT_CONFIG", str(made.apt_config))
@@ -163,17 +166,37 @@ def test_packages_are_imported_with_all_that_they_need(
     done = stellar("import-deb", *words, "--closure")
     assert done.code == 0, done.err
     assert [line.rpartition("/")[2] for line in done.out.splitlines()] == [
-        "hello-1.0.0+DEB.1-x86_64.tar.zst MIT",
-        "hello-data-1.0.0+DEB.1.tar.zst MIT",
-        "libhello-1.0.0+DEB.1-x86_64.tar.zst MIT",
+        "hello-1.0-1-x86_64.tar.zst MIT",
+        "hello-data-1.0-1.tar.zst MIT",
+        "libhello-1.0-1-x86_64.tar.zst MIT",
     ]
     assert "3 packages have maintainer scripts, which are not run: hello, hello-data, libhello" in done.err
-    assert "hello-data: its need of libhello closes a circle" in done.err
+    said = "Debian assumes these 2 packages, and no package names them: base-files, dash; --with-essential imports them"
+    assert done.err.count(said) == 1
     assert stellar("index-galaxy", galaxy, "--key", keys / "galaxy.key").code == 0
     index = GalaxyIndex.parse((galaxy / "meta.toml").read_bytes(), "meta.toml")
     assert len(index.snapshot) == 3
     again = json.loads(stellar("import-deb", *words, "--closure", "--offline", "--json").out)
     assert [row["new"] for row in again["stars"]] == [False, False, False]
+
+
+def test_what_debian_assumes_is_imported_where_it_is_asked_for_and_has_one_name(
+    stellar: Program, host: LocalArchive, keys: Path, tmp_path: Path
+) -> None:
+    galaxy = tmp_path / "galaxy"
+    stellar("galaxy-init", galaxy, "--name", "deb")
+    words = ("hello", "--galaxy", galaxy, "--home", tmp_path / "home", "--arch", "x86_64", "--key", keys / "author.key")
+    plain = json.loads(stellar("import-deb", *words, "--json").out)
+    assert (plain["assumed"], plain["missing"]) == (["base-files", "dash"], ["libhello"])
+    whole = json.loads(stellar("import-deb", *words, "--with-essential", "--json").out)
+    assert {row["name"]: row["version"] for row in whole["stars"]} == {
+        "base-files": "12.4",
+        "dash": "0.5.12-2",
+        "dash-lib": "1.0-1",
+        "debian-essential": "12.4",
+        "hello": "1.0-1",
+    }
+    assert (whole["assumed"], whole["missing"], "cut" in whole) == ([], ["libhello"], False)
 
 
 def test_a_recipe_names_a_package_and_builds_offline_afterwards(
