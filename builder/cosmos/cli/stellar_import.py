@@ -81,6 +81,15 @@ def import_deb(
         _tell(done, reporter)
         for one in done.stars:
             say(f"{one.archive} {one.star.license}")
+    _demand_all(done)
+    around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
+
+
+COMMANDS: tuple[click.Command, ...] = (import_deb,)
+
+
+def _demand_all(done: Imported) -> None:
+    """Raise for packages that are no stars now: `Refused` where another is published, else `NoSolution`."""
     if done.refused:
         name, refusal = next(iter(done.refused.items()))
         others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""
@@ -89,10 +98,6 @@ def import_deb(
         names = _some(list(done.failed))
         hint = next(iter(done.hints.values()), None)
         raise NoSolution("import-deb", f"{len(done.failed)} packages could not be made stars: {names}", hint=hint)
-    around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
-
-
-COMMANDS: tuple[click.Command, ...] = (import_deb,)
 
 
 def _tell(done: Imported, reporter: Reporter) -> None:

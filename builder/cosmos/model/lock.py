@@ -61,7 +61,7 @@ from dataclasses import dataclass, field
 from typing import Self, cast
 
 from cosmos.digest import Digest
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_LOCK_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.star import StarType
 from cosmos.model.statement import package_path
@@ -285,7 +285,7 @@ class Lock:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the lock in `data`; raises `Malformed`. Its own order and references are checked."""
-        table = Table.parse(data, source)
+        table = Table.parse(data, source, max_bytes=MAX_LOCK_BYTES)
         if table.count("lock-version") != LOCK_VERSION:
             table.fail("lock-version", f"want {LOCK_VERSION}: this lock is for another cosmos")
         lock = cls(
