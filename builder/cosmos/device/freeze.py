@@ -32,6 +32,7 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Constraint
 from cosmos.resolve.catalogue import Candidate
+from cosmos.resolve.order import dependency_order
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.treepath import TreePath
 
@@ -110,25 +111,14 @@ def _counted(stars: int) -> str:
 
 
 def in_dependency_order(installed: Mapping[StarName, Installed]) -> list[StarName]:
-    """Return the names, each after what it depends on, otherwise in order of name; raises `NoSolution` for a circle."""
-    ordered: dict[StarName, None] = {}
+    """Return the names, each after what it depends on, otherwise in order of name; raises `NoSolution` for one that
+    is not there.
+    """
     for name in sorted(installed):
-        _visit(name, installed, ordered, ())
-    return list(ordered)
-
-
-def _visit(
-    name: StarName, installed: Mapping[StarName, Installed], ordered: dict[StarName, None], way: tuple[StarName, ...]
-) -> None:
-    if name in way:
-        raise NoSolution(name, f"depends on itself: {' -> '.join((*way[way.index(name) :], name))}")
-    if name in ordered:
-        return
-    if name not in installed:
-        raise NoSolution(name, f"is not installed, but {way[-1]} depends on it", hint="cosmos verify")
-    for needed in sorted(installed[name].dependencies):
-        _visit(needed, installed, ordered, (*way, name))
-    ordered[name] = None
+        for needed in sorted(installed[name].dependencies):
+            if needed not in installed:
+                raise NoSolution(needed, f"is not installed, but {name} depends on it", hint="cosmos verify")
+    return dependency_order({name: star.dependencies for name, star in installed.items()})
 
 
 def _locked_star(name: StarName, star: Installed, reached: Reach) -> LockedStar:
