@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cosmos.model.constraint import Constraint
-from cosmos.model.names import Arch, StarName
+from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Wish
 from cosmos.resolve.judging import Fault, faults
@@ -199,3 +199,16 @@ def test_all_faults_are_told_not_the_first() -> None:
     del stars["exim"]
     kinds = {fault.kind for fault in judged(stars, {**WISHES, "nano": "^8"})}
     assert kinds == {"wish", "need", "reasons"}
+
+
+def test_beside_a_star_of_that_name_only_its_own_galaxy_answers_for_the_name() -> None:
+    stars = good()
+    stars["zlib"] = replace(stars["zlib"], version=Version.parse("1.2.0"))
+    same = placed("zlib-new 1.0.0", facts(provides={"zlib": "1.3.0"}), wanted_by=["image", "ncurses"])
+    ncurses = replace(stars["ncurses"], dependencies=(StarName("zlib-new"),))
+    stars = {"zlib-new": same, **stars, "ncurses": ncurses}
+    stars["zlib"] = replace(stars["zlib"], wanted_by=("nano",))
+    wished = {**WISHES, "zlib-new": "*"}
+    assert judged(stars, wished) == ()
+    stars["zlib-new"] = replace(same, galaxy=GalaxyName("other"))
+    assert "ncurses 6.4.0 wants zlib >=1.3, but the lock has zlib 1.2.0" in sentences(judged(stars, wished))
