@@ -45,14 +45,19 @@ boot: image ## start the image in QEMU and wait until it says that it is well
 	@$(BIN)/cosmos boot $(IMAGE)/out
 
 .PHONY: test
-test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run every test, the boot included; installs what it needs where it may
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup tests builder
+test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, the boot included; installs what it needs where it may
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not exhaustive' tests builder
+
+.PHONY: test-slow
+test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run what tries very many cases, and is no part of make test
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m exhaustive tests builder
 
 TEST-PROGRAMS: FORCE
-	@.ci/need qemu-system-x86_64=qemu-system-x86 $(TEST_PROGRAMS)
+	@PYTHON='$(PYTHON)' .ci/need qemu-system-x86_64=qemu-system-x86 $(TEST_PROGRAMS)
 
-# What the tests compare with, or run: program=package.
-TEST_PROGRAMS := bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd gpg=gpg git=git
+# What the tests compare with, or run, on a Debian that has Python, make, gcc and apt-get: program=package. All are asked
+# for at once, so that whoever may not install anything reads one command.
+TEST_PROGRAMS := bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd gpg=gpg gpg-agent=gpg-agent git=git import:ensurepip=python3-venv
 
 .PHONY: test-aarch64
 test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on a kernel for aarch64, in QEMU; downloads 100 MB and takes its time
@@ -60,12 +65,15 @@ test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on a kernel for aarch64, i
 	@$(BIN)/python tests/boot/aarch64_sandbox.py $(HOME_FOLDER)/aarch64
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## format, lint, types, floors, house rules and unit tests; about a minute
-	@.ci/need $(TEST_PROGRAMS)
+check: lint ## what lint checks, floors, house rules and unit tests; a minute or two
+	@PYTHON='$(PYTHON)' .ci/need $(TEST_PROGRAMS)
+	@$(BIN)/pytest -q -n $(JOBS) -m 'not slow and not network and not exhaustive' tests/house tests/unit builder
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp ## format, lint and types
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run "make format"' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n $(JOBS) -m 'not slow and not network' tests/house tests/unit builder
 
 .PHONY: mutants
 mutants: $(VENV)/dev.stamp ## take each protection away and see that a test notices: docs/security/objectives.toml

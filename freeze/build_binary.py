@@ -250,7 +250,8 @@ def main() -> int:
         return EXIT_WORLD_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    say(f"built in {time.monotonic() - began:.0f} s" if changed else "nothing to do: it is current")
+    if changed:
+        say(f"built in {time.monotonic() - began:.0f} s")
     size = places.binary.stat().st_size
     sys.stdout.write(f"{places.binary}\n  {size:,} bytes\n  sha256:{sha256(places.binary)}\n  star: {places.star}\n")
     return 0

@@ -29,6 +29,7 @@ def give_back_the_library_path() -> None:
 
 def check_binary() -> None:
     """Use each compiled part once and name it on stdout; any that does not load or work raises."""
+    import bz2
     import ctypes
     import hashlib
     import lzma
@@ -46,6 +47,7 @@ def check_binary() -> None:
     rendered = jinja2.sandbox.SandboxedEnvironment(autoescape=True).from_string("{{ a }}").render(a="<")
     works = {
         "zlib": zlib.decompress(zlib.compress(words)) == words,
+        "bz2": bz2.decompress(bz2.compress(words)) == words,
         "lzma": lzma.decompress(lzma.compress(words)) == words,
         "zstandard " + ".".join(map(str, zstandard.ZSTD_VERSION)): zstandard.decompress(zstandard.compress(words))
         == words,

@@ -126,7 +126,7 @@ def _fetched(places: Places) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     where = ["--out", str(folder), "--home", str(places.root / ".cosmos"), *places.apt_options]
     command = [str(stellar), "fetch", *PACKAGES, "--suite", suite(places), *where]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - ours
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own program
     if done.returncode:
         raise BuildError(f"the packages of Python {VERSION} are not to be had: exit {done.returncode}")
     return folder

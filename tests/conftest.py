@@ -7,11 +7,17 @@ from pathlib import Path
 
 import click
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cosmos.cli.terminal import run
 from fakes.programs import Cosmos, Outcome
 
 pytest_plugins = ["pytester", "plugins.not_tried", "plugins.objectives"]  # pytester: the plugins' own tests run pytest
+
+# Whoever starts the tests has no say in them: not by the umask, and not by what else the machine does meanwhile.
+os.umask(0o022)
+settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("anywhere")
 
 REPO = Path(__file__).resolve().parent.parent
 

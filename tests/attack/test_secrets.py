@@ -124,7 +124,7 @@ def test_a_process_that_has_read_a_passphrase_leaves_no_core_file(image: ImageFi
     process = watch.start(words, piped=reading)
     os.close(reading)
     limits = Path(f"/proc/{process.pid}/limits")
-    for _ in range(2000):
+    for _ in range(20_000):
         if "Max core file size        0                    0" in limits.read_text():
             break
         assert process.poll() is None, "it ended before it read its passphrase"

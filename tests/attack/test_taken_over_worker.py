@@ -21,6 +21,7 @@ from cosmos.nova.renderer import Renderer
 from cosmos.nova.seccomp import MACHINES, NOT_EXECUTABLE, PLAIN, worker_filter
 from cosmos.tree.entry import Entry, tree_of
 from cosmos.treepath import TreePath
+from fakes.waiting import LONG_SECONDS, soon, soon_gone
 
 TAKEN = "taken_worker"
 TAKEN_RENDERER = "taken_renderer"
@@ -71,7 +72,7 @@ def taken(monkeypatch):
             said.append(args[0].decode() if verb == b"log" else repr((verb, *args)))
             return True, None
 
-        limits = limits or Limits(cpu_seconds=2, wait_seconds=20)
+        limits = limits or Limits(cpu_seconds=2, wait_seconds=LONG_SECONDS)
         return confine.run_confined(
             code.encode(), "x", "install", limits, Patience(seconds=limits.wait_seconds), call, TAKEN
         ), said
@@ -158,7 +159,7 @@ def test_a_worker_that_runs_on_is_killed(taken):
         began = time.monotonic()
         outcome, _ = taken(code, Limits(cpu_seconds=1, wait_seconds=2))
         assert outcome.ending == "over"
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < LONG_SECONDS
 
 
 @pytest.mark.objective("SO-21")
@@ -174,7 +175,7 @@ while True:
     began = time.monotonic()
     outcome, _ = taken(drip, Limits(cpu_seconds=2, wait_seconds=2))
     assert outcome.problem == "it took more than 2 seconds"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < LONG_SECONDS
 
 
 @pytest.mark.objective("SO-21")
@@ -247,7 +248,7 @@ def taken_renderer(monkeypatch):
     """Run a script with one `render()`, whose template is Python in a worker that Jinja2 would run in; its file."""
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr(run, "Renderer", lambda *args: Renderer(*args, TAKEN_RENDERER))
-    monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=2, wait_seconds=4))
+    monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=2, wait_seconds=LONG_SECONDS))
 
     def attack(code: str) -> bytes:
         script = b'function install() pcall(render, "t", "/made") log("went on") end'
@@ -310,24 +311,21 @@ def test_a_forged_answer_of_a_template_is_refused_and_ends_the_script(taken_rend
         "raw(struct.pack('>I', 9)); os.read(channel, 1)",
     ],
 )
-def test_a_template_that_says_nothing_is_killed(taken_renderer, silence):
+def test_a_template_that_says_nothing_is_killed(taken_renderer, monkeypatch, silence):
+    monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=2, wait_seconds=4))
     began = time.monotonic()
     with pytest.raises(ScriptFailed, match=r"x: was stopped: it took .*, rendering files/t"):
         taken_renderer(silence)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < LONG_SECONDS
 
 
 @pytest.mark.objective("SO-21")
 def test_a_render_worker_dies_with_its_script(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    with Renderer(Limits(), Patience(seconds=20), TAKEN_RENDERER) as renderer:
+    with Renderer(Limits(), Patience(seconds=LONG_SECONDS), TAKEN_RENDERER) as renderer:
         worker = Path("/proc", renderer.render("t", b"made = b'%d' % os.getpid()", b"{}").decode())
         assert worker.exists()
-    for _ in range(100):
-        if not worker.exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError("the worker lives on")
+    assert soon(lambda: not worker.exists()), "the worker lives on"
 
 
 @pytest.mark.objective("SO-23")
@@ -360,8 +358,8 @@ from cosmos.nova.outcome import Limits
 def call(verb, *args):
     print(args[0].decode(), flush=True)
     return True, None
-limits = Limits(cpu_seconds=60, wait_seconds=60)
-patience = confine.Patience(seconds=60)
+limits = Limits(cpu_seconds=600, wait_seconds=600)
+patience = confine.Patience(seconds=600)
 confine.run_confined(b"say(os.getpid())\\nwhile True: pass", "x", "install", limits, patience, call, "taken_worker")
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
@@ -369,11 +367,7 @@ confine.run_confined(b"say(os.getpid())\\nwhile True: pass", "x", "install", lim
         assert Path(f"/proc/{worker}").exists()
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
-    for _ in range(100):
-        if not Path(f"/proc/{worker}").exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError("the worker lives on")
+    assert soon_gone(worker), "the worker lives on"
 
 
 @pytest.mark.objective("SO-23")
@@ -471,17 +465,23 @@ import os, pathlib
 from cosmos.nova import zygote
 before = {p for p in os.listdir("/proc") if p.isdigit()}
 started = zygote.forked()
-import time; time.sleep(0.3)
 pid = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[0]
 wanted = os.environb[b"THE_SECRET"][::-1]
-found = False
-with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
-    for line in maps:
-        span = line.split()[0].split("-")
-        first, stop = (int(x, 16) for x in span)
-        if "[v" in line or " r" not in line: continue
-        try: found |= wanted[::-1] in os.pread(mem.fileno(), stop - first, first)
-        except OSError: pass
+def is_found():
+    found = False
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for line in maps:
+            span = line.split()[0].split("-")
+            first, stop = (int(x, 16) for x in span)
+            if "[v" in line or " r" not in line: continue
+            try: found |= wanted[::-1] in os.pread(mem.fileno(), stop - first, first)
+            except OSError: pass
+    return found
+import time
+for _ in range(200):  # it forgets soon after it was forked
+    found = is_found()
+    if not found: break
+    time.sleep(0.2)
 print(found)
 """
     env = {**os.environ, "THE_SECRET": SECRET}

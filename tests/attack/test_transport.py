@@ -16,11 +16,12 @@ from cosmos.transport.http import HttpCarrier
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.partial import part_path
 from fakes.http_servers import RawServer, ranged, raw_server, said
+from fakes.waiting import LONG_SECONDS
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 
 
-def carrier_of(server: RawServer, tmp_path: Path, timeout_seconds: float = 5) -> HttpCarrier:
+def carrier_of(server: RawServer, tmp_path: Path, timeout_seconds: float = LONG_SECONDS) -> HttpCarrier:
     return HttpCarrier(
         server.address, tmp_path / "partial", timeout_seconds=timeout_seconds, pause=lambda seconds: None
     )
@@ -189,7 +190,7 @@ def test_a_server_that_drips_is_left(tmp_path: Path) -> None:
             time.sleep(0.05)
 
     with raw_server(dripping) as server, pytest.raises(WorldFailed, match="brings less than 1024 bytes"):
-        carrier_of(server, tmp_path, timeout_seconds=0.2).read("meta.toml", max_bytes=1_000_000)
+        carrier_of(server, tmp_path, timeout_seconds=2).read("meta.toml", max_bytes=1_000_000)
 
 
 def test_what_is_not_http_is_an_outage(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ SYSTEM = {"python3": None, "busybox-static": None}
 # What the tests import, and what that imports; the rest of requirements-dev.txt is for other tests.
 WHEELS = (
     "cffi", "click", "iniconfig", "jinja2", "lupa", "markupsafe", "packaging", "pluggy", "pycparser", "pygments",
-    "pynacl", "pytest", "resolvelib", "tomli-w", "zstandard",
+    "pynacl", "pytest", "tomli-w", "zstandard",
 )  # fmt: skip
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux2014_aarch64")
 MARKER = "NOVA-TESTS-ENDED"  # followed by pytest's exit status; not on the command line, which kernels print

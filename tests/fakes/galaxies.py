@@ -19,12 +19,13 @@ from cosmos.digest import Digest
 from cosmos.keyring.anchors import accept_trust, home_anchor
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.state import home_state
+from cosmos.model.constraint import Constraint
 from cosmos.model.demand import parse_need
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.star import Origin, Star, StarType
 from cosmos.model.statement import Statement
-from cosmos.model.version import Constraint, Scheme, Version
+from cosmos.model.version import Scheme, Version
 from cosmos.pack.star_archive import write_star
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fakes.waiting import LONG_SECONDS
+
 Answer = Callable[[bytes], Iterable[bytes]]
 """From the request's head to the pieces of the answer; the connection is closed after the last."""
 
@@ -70,7 +72,7 @@ class RawServer:
 
 def _head_of(connection: socket.socket) -> bytes:
     head = b""
-    connection.settimeout(5)
+    connection.settimeout(LONG_SECONDS)
     with suppress(OSError):
         while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
             head += piece

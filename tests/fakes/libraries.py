@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, StarName
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
 
 
@@ -51,19 +52,24 @@ class Shelf:
     def __init__(self, stars: Mapping[str, Facts], galaxy: str = "core") -> None:
         self.asked: list[str] = []
         self._facts: dict[Candidate, Facts] = {}
+        self._versions: dict[StarName, list[Candidate]] = {}
+        self._providers: dict[StarName, list[Candidate]] = {}
         for text, about in stars.items():
             name, _, version = text.partition(" ")
             star = Candidate(name=StarName(name), version=Version.parse(version), galaxy=GalaxyName(galaxy))
             self._facts[star] = about
+            self._versions.setdefault(star.name, []).append(star)
+            for provided in about.provides:
+                self._providers.setdefault(provided, []).append(star)
 
     def names(self) -> Iterable[StarName]:
-        return {star.name for star in self._facts}
+        return self._versions.keys()
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        return [star for star in self._facts if star.name == name]
+        return self._versions.get(name, ())
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        return [star for star, about in self._facts.items() if name in about.provides]
+        return self._providers.get(name, ())
 
     def claims(self, name: StarName) -> bool:
         return bool(self.versions(name) or self.providers(name))

@@ -73,6 +73,28 @@ def test_a_first_attempt_that_fails_is_made_again_with_fresh_lists(repo: Path, t
     assert log.read_text().split() == ["install", "update", "install"]
 
 
+def test_a_module_that_python_lacks_is_asked_for_as_its_package(repo: Path, tmp_path: Path, script: Script) -> None:
+    script("id", "echo 1000")
+    script("python3", '[ "$2" = "import json" ]')
+    answer = need(repo, tmp_path, "import:json=none", "import:ensurepip=python3-venv", "bsdtar=libarchive-tools")
+    assert answer.returncode == 5
+    assert answer.stderr == (
+        "missing: ensurepip bsdtar\n"
+        "install with: sudo apt-get install --no-install-recommends python3-venv libarchive-tools\n"
+    )
+
+
+def test_where_nothing_can_be_installed_the_exact_command_is_the_last_line(
+    repo: Path, tmp_path: Path, script: Script
+) -> None:
+    script("id", "echo 0")
+    script("apt-get", 'echo "E: no network" >&2; exit 100')
+    answer = need(repo, tmp_path, "bsdtar=libarchive-tools", "gpg-agent=gpg-agent")
+    assert answer.returncode == 5
+    last = "install with: sudo apt-get install --no-install-recommends libarchive-tools gpg-agent"
+    assert answer.stderr.splitlines()[-1] == last
+
+
 def test_sudo_is_used_only_where_it_asks_nothing(repo: Path, tmp_path: Path, script: Script) -> None:
     script("id", "echo 1000")
     script("sudo", "exit 1")

@@ -63,7 +63,6 @@ ROOMS_OF = {
     "zstandard": {"pack"},
     "jinja2": {"build", "nova"},
     "click": {"cli"},
-    "resolvelib": {"resolve"},
     "tomllib": {"tables"},
     "argparse": set[str](),
     "getpass": {"cli"},

@@ -22,7 +22,6 @@ from cosmos.errors import Differs, NoSolution, Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import Lock
 from cosmos.model.names import KeyName, StarName
-from cosmos.model.version import Version
 from cosmos.transport.carrier import NotThere
 from cosmos.trust.floors import Floors
 from cosmos.trust.roots import AuthorKey
@@ -202,7 +201,7 @@ def test_a_star_goes_down_only_where_it_is_named_and_the_lock_says_so(site: Site
     assert site.lock_file.read_bytes() == before
     lowered = site.freeze(allow_downgrade=names("zlib"))
     assert stars(lowered) == ["zlib-1.3.0", "nano-7.2.0"]
-    assert lowered.lock.downgraded == {"zlib": Version.parse("1.3.1")}
+    assert lowered.lock.downgraded == {"zlib": "1.3.1"}
     assert not site.freeze().changed, "what was allowed stays written"
 
 
@@ -354,11 +353,13 @@ def test_what_cannot_be_had_is_named_with_who_wants_it(site: Site) -> None:
     assert caught.value.hint == "did you mean nano?"
 
 
-def test_a_cycle_is_named(site: Site) -> None:
+def test_a_circle_of_dependencies_is_locked_whole_and_in_one_order(site: Site) -> None:
     site.galaxy.add(StarSpec("a", dependencies={"b": "*"}), StarSpec("b", dependencies={"a": "*"}))
     site.wish({"a": "*"})
-    with pytest.raises(NoSolution, match="a -> b -> a"):
-        site.freeze()
+    frozen = site.freeze()
+    assert [(star.id, star.dependencies) for star in frozen.lock.stars] == [("b-1.0.0", ("a",)), ("a-1.0.0", ("b",))]
+    check(read_definition(site.image))
+    site.build_can_fetch()
 
 
 def test_a_provided_name_is_locked_as_the_star_that_provides_it(site: Site) -> None:
@@ -487,7 +488,7 @@ def served(site: Site) -> Iterator[str]:
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(site.folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
+        for _ in range(4000):
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break

@@ -84,7 +84,7 @@ def test_a_key_is_revoked_and_a_floor_raised(
         (["--remove", "nobody"], 3, "no keys have this name or id"),
         (["--floor", "moon:x=1"], 2, "want one of galaxy, star, release"),
         (["--floor", "galaxy:core=0"], 2, "want a number from 1 on"),
-        (["--floor", "star:zlib=new"], 2, "want MAJOR.MINOR.PATCH"),
+        (["--floor", "star:zlib=new"], 2, "want a version such as 1.2.3 or 1:2.3-4"),
         (["--recover", "sun:x"], 2, "want one of galaxy, star, release"),
         (["--retire", "our-author"], 2, "want a key and the last good seq"),
         (["--add", "author=x.pub"], 2, "an author's key has a scope"),

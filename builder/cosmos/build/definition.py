@@ -9,10 +9,10 @@ from pathlib import Path
 from cosmos.errors import Malformed, NoSolution
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.constellation import Constellation
+from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
-from cosmos.model.version import Constraint
 
 IMAGE_FILE = "image.toml"
 

@@ -1,4 +1,4 @@
-"""`stellar fetch`."""
+"""`stellar fetch`: packages of the archives that apt trusts, into a folder."""
 
 from __future__ import annotations
 

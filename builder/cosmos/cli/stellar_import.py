@@ -93,15 +93,15 @@ def import_deb(
         _tell(done, reporter)
         for one in done.stars:
             say(f"{one.archive} {one.star.license}")
-    _demand_whole(done)
+    _demand_all(done)
     around.terminal.note(f"next: stellar index-galaxy {galaxy} --key GALAXY.key")
 
 
 COMMANDS: tuple[click.Command, ...] = (import_deb,)
 
 
-def _demand_whole(done: Imported) -> None:
-    """Raise `Refused` or `NoSolution` where a package did not become a star."""
+def _demand_all(done: Imported) -> None:
+    """Raise unless every package became a star: `Refused` before `NoSolution`."""
     if done.refused:
         name, refusal = next(iter(done.refused.items()))
         others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""

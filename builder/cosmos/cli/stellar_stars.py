@@ -108,8 +108,7 @@ def build(
     reporter = around.reporter(quiet=as_json)
     apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
     workshop = replace(_workshop(apt, arch, reporter), level=level, epoch=epoch)
-    rows: list[Json] = []
-    lines: list[str] = []
+    rows: list[dict[str, Json]] = []
     unrun: dict[Path, tuple[str, ...]] = {}
     for number, folder in enumerate(folders, 1):
         place = f"star {number} of {len(folders)}" if len(folders) > 1 else ""
@@ -117,18 +116,14 @@ def build(
         for one in validate_star(folder):
             if one.weight == "error":
                 around.terminal.warn(f"{folder}: {one.problem}")
-        row = _kept(built, galaxy, out, secrets, unpublished, reporter)
-        rows.append(row)
-        lines.append(f"{row['archive']} {row['digest']}")
+        rows.append(_kept(built, galaxy, out, secrets, unpublished, reporter))
         unrun |= {folder: built.unrun} if built.unrun else {}
-    if len(folders) > 1:
-        reporter.step(f"built {len(folders)} stars")
-    _tell_unrun(unrun, reporter)
+    _tell_built(len(folders), unrun, reporter)
     if as_json:
-        emit(rows)
+        emit([*rows])
         return
-    for line in lines:
-        say(line)
+    for row in rows:
+        say(f"{row['archive']} {row['digest']}")
 
 
 @click.command("scripts")
@@ -188,8 +183,10 @@ def _workshop(apt: AptOptions, arch: str, reporter: Reporter) -> Workshop:
     )
 
 
-def _tell_unrun(unrun: Mapping[Path, tuple[str, ...]], reporter: Reporter) -> None:
-    """Say once, for all stars together, that maintainer scripts are not run."""
+def _tell_built(count: int, unrun: Mapping[Path, tuple[str, ...]], reporter: Reporter) -> None:
+    """End the line that moves; say once, for all stars together, that maintainer scripts are not run."""
+    if count > 1:
+        reporter.step(f"built {counted(count, 'star')}")
     if unrun:
         scripts_of = f"{counted(sum(map(len, unrun.values())), 'maintainer script')} of {counted(len(unrun), 'star')}"
         reporter.note(f"not run: {scripts_of}; to list them: stellar scripts {' '.join(map(str, unrun))}")

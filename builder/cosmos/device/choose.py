@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from cosmos.about import VERSION
 from cosmos.device.galaxies import Reach
 from cosmos.device.shelves import Shelves, installed_candidate
+from cosmos.model.constraint import exactly
 from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.universe import Universe
-from cosmos.model.version import exactly
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.explaining import Advice

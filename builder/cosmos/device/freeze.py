@@ -27,11 +27,11 @@ from cosmos.device.system import STATE_FOLDER, read_universe
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, NoSolution
 from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.model.constraint import exactly
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
-from cosmos.model.version import exactly
 from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate
 from cosmos.resolve.locked import demand_right, in_lock_order, wishes_of

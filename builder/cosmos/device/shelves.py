@@ -78,13 +78,18 @@ class Shelves:
         return self._galaxies.versions(name) if star is None else (installed_candidate(name, star),)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the installed stars that provide `name`, or else those of the galaxies."""
+        """Return the installed stars that provide `name`, or else those of the galaxies.
+
+        Beside a star of that name, those of its galaxy alone.
+        """
         here = [
             installed_candidate(star, self._universe.installed[star])
-            for star, facts in self._installed_facts.items()
-            if name in facts.provides
+            for star in self._installed_providers.get(name, ())
         ]
-        found = here or self._galaxies.providers(name)
+        listed = self.versions(name)
+        if listed:
+            here = [one for one in here if one.galaxy == listed[0].galaxy]
+        found = here or ([] if name in self._universe.installed else self._galaxies.providers(name))
         return [one for one in found if self.versions(one.name) and one in self.versions(one.name)]
 
     def claims(self, name: StarName) -> bool:
@@ -97,6 +102,14 @@ class Shelves:
         if star is not None and candidate == installed_candidate(candidate.name, star):
             return self._installed_facts[candidate.name]
         return self._galaxies.facts(candidate)
+
+    @cached_property
+    def _installed_providers(self) -> Mapping[StarName, Sequence[StarName]]:
+        found: dict[StarName, list[StarName]] = {}
+        for star, facts in self._installed_facts.items():
+            for name in facts.provides:
+                found.setdefault(name, []).append(star)
+        return found
 
     @cached_property
     def _installed_facts(self) -> Mapping[StarName, Facts]:

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.names import StarName
-from cosmos.model.version import ANY_VERSION, Constraint
 from cosmos.tables import Table
 
 

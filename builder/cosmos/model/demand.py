@@ -1,7 +1,7 @@
 """What a star asks of others: a name with the versions that will do, and alternatives of such.
 
 libfoo                 any version
-libfoo >=1.2-3         a constraint (model.version)
+libfoo >=1.2-3         a constraint (model.constraint)
 mta-a | mta-b >=2      alternatives, the preferred first
 """
 
@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
+from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.names import StarName
-from cosmos.model.version import ANY_VERSION, Constraint, Version
+from cosmos.model.version import Version
 
 _FORM: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9+._-]*)\s*(.*)")
 MAX_ALTERNATIVES: Final = 64  # of one need; Debian's longest has about 20

@@ -50,9 +50,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias, cast
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.powers import Powers
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 

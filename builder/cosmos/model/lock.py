@@ -71,11 +71,12 @@ from typing import Self, cast
 
 from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.constraint import Constraint
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.star import StarType
 from cosmos.model.statement import package_path
-from cosmos.model.version import Constraint, Version, read_version
+from cosmos.model.version import Version, read_version
 from cosmos.tables import Table
 
 LOCK_VERSION = 2

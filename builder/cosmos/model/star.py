@@ -17,7 +17,7 @@
     [authors]                          # name -> address
     "Jean-loup Gailly" = "jloup@example.org"
 
-    [dependencies]                     # name -> constraint (see model.version)
+    [dependencies]                     # name -> constraint (see model.constraint)
     glibc-runtime = "^2.36"
 
     [checksums]                        # path below files/ -> SHA-256 in hex
@@ -57,9 +57,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
 
 from cosmos.digest import Digest
+from cosmos.model.constraint import Constraint
 from cosmos.model.demand import Demand, Need, need_text, parse_need
 from cosmos.model.names import ANY_ARCH, Arch, StarName, Suite
-from cosmos.model.version import Constraint, DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
+from cosmos.model.version import DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
 from cosmos.tables import Table
 
 T = TypeVar("T")

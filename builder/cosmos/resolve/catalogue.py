@@ -17,10 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
-from cosmos.model.version import Constraint, Version
+from cosmos.model.version import Version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +110,30 @@ class Galaxies:
     def facts(self, candidate: Candidate) -> Facts:
         """Return what `candidate`'s galaxy knows of it."""
         return self.shelves[candidate.galaxy].facts(candidate)
+
+
+class Remembering:
+    """A library that is asked for the facts of a candidate, and for the providers of a name, once."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._facts: dict[Candidate, Facts] = {}
+        self._providers: dict[StarName, Sequence[Candidate]] = {}
+        self.names = library.names
+        self.versions = library.versions
+        self.claims = library.claims
+
+    def providers(self, name: StarName) -> Sequence[Candidate]:
+        """Return the stars that provide `name`."""
+        if name not in self._providers:
+            self._providers[name] = self._library.providers(name)
+        return self._providers[name]
+
+    def facts(self, candidate: Candidate) -> Facts:
+        """Return what a candidate says of itself."""
+        if candidate not in self._facts:
+            self._facts[candidate] = self._library.facts(candidate)
+        return self._facts[candidate]
 
 
 def preferred(candidates: Iterable[Candidate], kept: Mapping[StarName, Version]) -> list[Candidate]:

@@ -8,14 +8,16 @@ Each step takes the first choice that still leaves a solution:
   3. what several can answer: nothing more where a star that was chosen answers already; else a star that the old lock
      has; else the alternatives as written, a star of that very name before stars that provide it, those by name; of
      each the newest. Then 2 again, for what came in
-  4. nothing that no one needs
+  4. what no one needs in the end, because a star that came later answers as well, is left out (resolve.resolving)
 
 Whether a choice leaves a solution is found by trying: what was chosen too early is refuted by what was learned, and
-the steps after it are made again.
+the steps after it are made again. So that not many steps are, the rules of whatever a star is likely to bring with it
+are added before the star is taken.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -26,6 +28,7 @@ from cosmos.resolve.problem import Ask, Problem
 
 MAX_STEPS: Final = 3_000_000  # suppositions, half a minute's work; 10,000 stars without conflicts need 20,000
 
+_END, _AGAIN = -1, -2
 _Mark: TypeAlias = tuple[int, int, int, int, int, int]
 
 
@@ -50,24 +53,33 @@ class Chooser:
         self._several: list[tuple[Ask, ...]] = []
         self._sort_in((ask,) for ask in asks)
         self._at_held = self._at_one = self._at_several = 0
+        self._stamp = 1  # changes where what comes first may have changed
+        self._known: int | None = None  # how much was known before rules were added that nothing was concluded from yet
+        self._looked: defaultdict[int, int] = defaultdict(int)  # by star: the stamp when it was last looked at
         self._marks: list[_Mark] = []  # where each decision was made
 
     def choose(self) -> list[int]:
         """Return the variables of the chosen stars; raises `Contradiction`, `TooLong`."""
         for _ in range(MAX_STEPS):
             broken = self._clauses.propagate()
+            if self._known is not None:
+                self._stamp += self._clauses.known > self._known
+                self._known = None
             if broken is not None:
                 self._return_to(self._clauses.learn(broken))
+                self._stamp += 1
                 continue
             literal = self._next()
-            if literal is None:
+            if literal == _END:
                 return self._chosen
+            if literal == _AGAIN:
+                continue
             self._marks.append(self._mark())
             self._clauses.decide(literal)
         raise TooLong
 
-    def _next(self) -> int | None:
-        """Go on until something is to be supposed, and return it; None at the end."""
+    def _next(self) -> int:
+        """Go on until something is to be supposed, and return it; or `_AGAIN` where rules were added, or `_END`."""
         truth = self._clauses.truth
         while self._at_held < len(self._held):
             if not truth[self._held[self._at_held]]:
@@ -79,6 +91,8 @@ class Chooser:
                 first = None if self._is_answered(need) else self._first(need[0].stars)
                 if first is not None and not truth[2 * first]:
                     return 2 * first
+                if first is not None and self._looks_ahead(first):
+                    return _AGAIN
                 self._at_one += 1
                 if first is not None:
                     self._take(first)
@@ -92,10 +106,12 @@ class Chooser:
                         return next(ask.literal for ask in need if not truth[ask.literal])
                     if not truth[2 * first]:
                         return 2 * first
+                    if self._looks_ahead(first):
+                        return _AGAIN
                     self._take(first)
                 self._at_several += 1
             else:
-                return None
+                return _END
 
     def _is_answered(self, need: tuple[Ask, ...]) -> bool:
         chosen = self._is_chosen
@@ -109,6 +125,23 @@ class Chooser:
         answers = [one for ask in need for one in (*ask.stars, *ask.providers)]
         yield from (one for one in answers if self._problem.candidate(one).name in self._kept)
         yield from answers
+
+    def _looks_ahead(self, variable: int) -> bool:
+        """Add the rules of what the star would bring with it, as things stand; return whether any were new."""
+        new, stamp, waiting, known = False, self._stamp, [variable], self._clauses.known
+        while waiting:
+            one = waiting.pop()
+            if self._looked[one] == stamp:
+                continue
+            self._looked[one] = stamp
+            new = self._problem.add_rules(one) or new
+            for need in self._problem.needs(one):
+                first = None if self._is_answered(need) else self._first(self._in_order(need))
+                if first is not None and self._looked[first] != stamp:
+                    waiting.append(first)
+        if new:
+            self._known = known
+        return new
 
     def _take(self, variable: int) -> None:
         self._chosen.append(variable)

@@ -1,12 +1,12 @@
 """Clauses and what follows from them: conflict-driven clause learning, whose decisions are made by somebody else.
 
-A **literal** is a variable or its opposite: variable v is the literal 2v, its opposite 2v+1, so that `literal ^ 1` turns
-one into the other. A **clause** is a list of literals of which one at least must be true. Variables of one **group**
-exclude each other: at most one is true.
+A **literal** is a variable or its opposite: variable v is the literal 2v, its opposite 2v+1, so that `literal ^ 1`
+turns one into the other. A **clause** is a list of literals of which one at least must be true. Variables of one
+**group** exclude each other: at most one is true.
 
-Whoever decides calls `decide` for a literal that nothing is known of, then `propagate`; on a conflict, `learn` goes back
-to where a decision is refuted, and says to which level. What was learned there is a consequence of the clauses and of
-the decisions before: so the first decisions that are never refuted are the first in the order of whoever makes them.
+The caller decides: it calls `decide` for a literal that nothing is known of, then `propagate`. On a conflict, `learn`
+goes back to where a decision is refuted, and says to which level. What was learned there is a consequence of the
+clauses and of the decisions before: so the first decisions that are never refuted are the first in the caller's order.
 
 Clauses may be added at any time, also while others are looked at: `on_true` is called for each variable that becomes
 true, and adds what this variable brings with it.
@@ -46,7 +46,7 @@ class Contradiction(Exception):
 class Clauses:
     """The clauses, what is true so far, and why."""
 
-    def __init__(self, on_true: Callable[[int], None]) -> None:
+    def __init__(self, on_true: Callable[[int], object]) -> None:
         self.truth: list[int] = []  # by literal: 1 true, -1 false, 0 not known
         self.level = 0  # how many decisions stand
         self._on_true = on_true
@@ -58,6 +58,11 @@ class Clauses:
         self._starts: list[int] = []  # of each level, in the trail
         self._looked_at = 0
         self._broken: Clause | None = None
+
+    @property
+    def known(self) -> int:
+        """Of how many variables something is known."""
+        return len(self._trail)
 
     def variable(self, group: list[int] | None = None) -> int:
         """Return a new variable, one of `group`."""
@@ -73,7 +78,7 @@ class Clauses:
 
     def add(self, literals: Iterable[Literal], why: Hashable = None) -> None:
         """Add a clause; what follows from it now is found by the next `propagate`."""
-        self._attach(Clause(list(literals), why))
+        self._attach(Clause(list(dict.fromkeys(literals)), why))
 
     def decide(self, literal: Literal) -> None:
         """Suppose `literal`, of which nothing is known, one level up."""

@@ -53,7 +53,11 @@ class _Said:
         self._wants = [one for one in reasons if isinstance(one, Wants)]
         self._bars = [one for one in reasons if isinstance(one, Bars)]
         self._stands = [one for one in reasons if isinstance(one, StandsFor)]
-        self._speakers = {one.who for one in reasons} | {str(one.barred) for one in (*self._bars, *self._stands)}
+        self._speakers = (
+            {one.who for one in reasons}
+            | {str(one.barred) for one in self._bars}
+            | {str(one.barred) for one in self._stands}
+        )
 
     def demands(self) -> Iterable[Demand]:
         """Return everything that is wanted."""

@@ -126,7 +126,7 @@ class _Rows:
             answers = self._together.wish_answers(wish.demand)
             named = self._together.stars.get(wish.name)
             counted = answers if named else _first_of_each_galaxy(one for one in answers if wish.who in one.wanted_by)
-            for star in counted or answers[:1]:
+            for star in counted or answers[:1] or ([named] if named else []):
                 if star.name != wish.who:
                     self._wanted_by[star.name].add(wish.who)
             if not answers:
@@ -138,6 +138,10 @@ class _Rows:
         """Return which of the star's dependencies answer what it needs, and note that it wants them."""
         declared, found = set(star.dependencies), set[StarName]()
         for need in star.facts.needs:
+            if not any(
+                self._together.answers(demand) for demand in need
+            ):  # a fault of its own: nothing follows from it
+                found |= {demand.name for demand in need if demand.name in self._together.stars} & declared
             for demand in need:
                 answers = self._together.answers(demand)
                 found |= {one.name for one in _first_of_each_galaxy(one for one in answers if one.name in declared)}
@@ -154,7 +158,8 @@ class _Rows:
             yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
         for need in star.facts.needs:
             answers = [one for demand in need for one in self._together.answers(demand)]
-            if answers and not any(one.name in answered or one.name == star.name for one in answers):
+            named = any(one.name in answered for one in answers)
+            if answers and not named and not self._together.answers_itself(star, need):
                 said = f"{star} wants {in_words(need)}, but does not name {answers[0].name} among its dependencies"
                 yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
 

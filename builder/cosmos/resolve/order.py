@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from cosmos.model.names import StarName
 
@@ -59,7 +60,7 @@ def out_of_order(needs: Needs) -> Iterator[tuple[StarName, StarName]]:
                 yield name, other
     for component in components:
         inside = _inside(component, needs)
-        yield from ((b, a) for a, b in zip(inside, inside[1:], strict=False) if place[a] > place[b])
+        yield from ((b, a) for a, b in pairwise(inside) if place[a] > place[b])
 
 
 def _inside(component: Sequence[StarName], needs: Needs) -> list[StarName]:

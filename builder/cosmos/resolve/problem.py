@@ -71,7 +71,7 @@ class Problem:
     """The clauses of what `arch` may have of `library`, and what their variables mean."""
 
     def __init__(self, library: Library, arch: Arch, kept: Mapping[StarName, Version]) -> None:
-        self.clauses = Clauses(self._on_true)
+        self.clauses = Clauses(self.add_rules)
         self._library = library
         self._arch = arch
         self._kept = kept
@@ -187,17 +187,19 @@ class Problem:
             ]
         return self._providers[name]
 
-    def _on_true(self, variable: int) -> None:
+    def add_rules(self, variable: int) -> bool:
+        """Add what the star brings with it; return whether that was new."""
         candidate = self._candidates[variable]
         if candidate is None or variable in self._needs:
-            return
+            return False
         facts = self.facts(variable)
         if not facts.arch.runs_on(self._arch):
             self._needs[variable] = ()
             self.clauses.add([2 * variable + 1])
-            return
+            return True
         self._add_needs(variable, str(candidate), facts)
         self._add_conflicts(variable, candidate, facts)
+        return True
 
     def _add_needs(self, variable: int, who: str, facts: Facts) -> None:
         needs: list[tuple[Ask, ...]] = []

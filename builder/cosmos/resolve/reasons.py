@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Final
 
 from cosmos.resolve.clauses import Clause, Clauses, Contradiction
+
+MAX_TRIED_REASONS: Final = 200  # a second's work; people's conflicts have 2 to 20
 
 
 def needed_reasons(clauses: Sequence[Clause]) -> list[Hashable]:
     """Return why `clauses` have no solution: reasons of which each is needed, in a fixed order.
 
-    Each reason is left out in turn; what still has no solution without it needs it not.
+    Each reason is left out in turn; what still has no solution without it needs it not. Of more than
+    `MAX_TRIED_REASONS` (a chain that long) all are returned: each try costs as much as there are.
     """
     core = [(tuple(clause.literals), clause.why) for clause in clauses]
     waiting = sorted({clause.why for clause in clauses if clause.why is not None}, key=str)
     needed: list[Hashable] = []
+    if len(waiting) > MAX_TRIED_REASONS:
+        return waiting
     while waiting:
         one = waiting.pop(0)
         smaller = _contradiction([row for row in core if row[1] != one])

@@ -14,8 +14,9 @@ from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Version
-from cosmos.resolve.catalogue import Candidate, Library, Wish
-from cosmos.resolve.choosing import MAX_STEPS, Chooser, TooLong
+from cosmos.resolve import choosing
+from cosmos.resolve.catalogue import Candidate, Library, Remembering, Wish
+from cosmos.resolve.choosing import Chooser, TooLong
 from cosmos.resolve.clauses import Contradiction
 from cosmos.resolve.explaining import FOR_IMAGES, Advice, explained
 from cosmos.resolve.judging import faults
@@ -62,6 +63,7 @@ def resolve(
     Raises `NoSolution`, naming who wants what, and hinting in the words of `advice`; and whatever `library`
     raises when it is asked.
     """
+    library = Remembering(library)
     problem = Problem(library, arch, kept)
     try:
         chosen = Chooser(problem, wishes, kept).choose()
@@ -69,7 +71,7 @@ def resolve(
         reasons = cast("list[Reason]", needed_reasons(found.clauses))  # whatever has a reason here has one of these
         raise explained(reasons, library, arch, advice) from found
     except TooLong as error:
-        raise NoSolution("", f"no solution was found in {MAX_STEPS:,} steps", hint=advice.too_long) from error
+        raise NoSolution("", f"no solution was found in {choosing.MAX_STEPS:,} steps", hint=advice.too_long) from error
     resolved = _arranged(wishes, problem, chosen)
     wrong = faults(wishes, [found.placed for found in resolved], arch)
     assert not wrong, f"what was chosen answers the wishes: {wrong[0]}"
@@ -77,30 +79,32 @@ def resolve(
 
 
 def _arranged(wishes: Sequence[Wish], problem: Problem, chosen: Sequence[int]) -> tuple[Resolved, ...]:
-    """Return the chosen stars, each with what it needs and who wants it."""
+    """Return the chosen stars that a wish needs, directly or not, each with what it needs and who wants it."""
     stars = {problem.candidate(one).name: one for one in chosen}
     bare = {
         name: Resolved(star=problem.candidate(one), facts=problem.facts(one), dependencies=(), wanted_by=())
         for name, one in stars.items()
     }
     together = Together(found.placed for found in bare.values())
-    needs: dict[StarName, tuple[StarName, ...]] = {}
-    wanted_by: dict[StarName, set[str]] = {name: set() for name in stars}
-    for name, one in stars.items():
-        answers = (problem.answering(together, asks) for asks in problem.needs(one))
-        needs[name] = tuple(sorted(set(answers)))
-        for other in needs[name]:
-            wanted_by[other].add(name)
-    for wish in wishes:
-        answer = problem.answering(together, (problem.wished(wish),))
-        if answer != wish.who:
-            wanted_by[answer].add(wish.who)
+    needs = {
+        name: tuple(sorted({problem.answering(together, asks) for asks in problem.needs(one)}))
+        for name, one in stars.items()
+    }
+    wanted_by: dict[StarName, set[str]] = {}
+    waiting = [(wish.who, problem.answering(together, (problem.wished(wish),))) for wish in wishes]
+    while waiting:
+        who, name = waiting.pop()
+        if name not in wanted_by:
+            wanted_by[name] = set()
+            waiting += [(str(name), other) for other in needs[name]]
+        if who != name:
+            wanted_by[name].add(who)
     return tuple(
         Resolved(
             star=bare[name].star,
             facts=bare[name].facts,
             dependencies=needs[name],
-            wanted_by=tuple(sorted(wanted_by[name], key=lambda who: (who in stars, who))),
+            wanted_by=tuple(sorted(wanted_by[name], key=lambda who: (who in wanted_by, who))),
         )
-        for name in dependency_order(needs)
+        for name in dependency_order({name: needs[name] for name in wanted_by})
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from cosmos.model.constraint import Constraint
 from cosmos.model.image import DEFAULT_LEVEL, Image
 from cosmos.model.lock import Lock, Request
 from cosmos.model.names import StarName
-from cosmos.model.version import Constraint
 
 Constellations = Mapping[str, Mapping[StarName, Constraint]]
 

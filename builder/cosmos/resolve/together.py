@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cosmos.model.demand import Demand
+from cosmos.model.demand import Demand, Need
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Version
@@ -59,6 +59,16 @@ class Together:
             for one in self._providers.get(demand.name, ())
             if one.facts.provides_for(demand) and (star is None or one.galaxy == star.galaxy)
         ]
+
+    def answers_itself(self, star: Placed, need: Need) -> bool:
+        """Return whether `star` answers what it needs, be it beside the star of that name."""
+        for demand in need:
+            named = self.stars.get(demand.name)
+            if star in self.answers(demand):
+                return True
+            if star.facts.provides_for(demand) and (named is None or named.galaxy == star.galaxy):
+                return True
+        return False
 
     def wish_answers(self, demand: Demand) -> list[Placed]:
         """Return the stars that answer a wish: a star of that name alone, where there is one."""

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from cosmos.errors import NoSolution
+from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.demand import Demand
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
-from cosmos.model.version import ANY_VERSION, DebianVersion
+from cosmos.model.version import DebianVersion
 from cosmos.pack.star_archive import write_star
 from cosmos.stellar.answered import Answers
 from cosmos.stellar.build_star import BuiltStar, archive_source

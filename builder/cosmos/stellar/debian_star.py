@@ -22,10 +22,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cosmos.errors import Malformed
+from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.demand import Demand, Need
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.star import Ranges, Star
-from cosmos.model.version import ANY_VERSION, Constraint, DebianVersion
+from cosmos.model.version import DebianVersion
 from cosmos.stellar.build_star import archive_source, origin_of
 from cosmos.stellar.debian_relations import barred, needed, provided, replaced
 from cosmos.transport.apt import AptRecord

@@ -14,12 +14,13 @@ from typing import Final
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
+from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.facts import Facts
 from cosmos.model.galaxy import Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.model.version import ANY_VERSION, SemVer
+from cosmos.model.version import SemVer
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate, preferred
@@ -98,7 +99,8 @@ class GalaxyShelf:
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the stars that the index says provide `name`: whether they do, their statements say."""
-        return [star for stars in self.rows.values() for star, row in stars.items() if name in row.provides]
+        rows = ((star, row) for stars in self.rows.values() for star, row in stars.items())
+        return [star for star, row in rows if name in (row.provides if row.arch else self.facts(star).provides)]
 
     def claims(self, name: StarName) -> bool:
         """Return whether the index lists a star of that name or one that provides it."""

@@ -112,7 +112,7 @@ class AptState:
 
     def code_names(self) -> frozenset[str]:
         """Return the code names that the archives' signed indexes give themselves."""
-        texts = (file.read_text("utf-8", "replace") for file in self.lists.glob("*Release") if file.is_file())
+        texts = (file.read_text("utf-8", "replace") for file in sorted(self.lists.glob("*Release")) if file.is_file())
         return frozenset(match[1] for text in texts if (match := _CODE_NAME.search(text)))
 
 

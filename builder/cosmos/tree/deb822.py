@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from cosmos.errors import Malformed
-from cosmos.model.version import ANY_VERSION, Constraint, DebianVersion
+from cosmos.model.constraint import ANY_VERSION, Constraint
+from cosmos.model.version import DebianVersion
 
 Operator: TypeAlias = Literal["<<", "<=", "=", ">=", ">>"]
 

@@ -110,6 +110,8 @@ class Recovered:
 
 def star_floor(text: str) -> str:
     """Return `text` if it can stand for a lowest version, in one scheme at least, or raise `ValueError`."""
+    if not text[:1].isdigit():
+        raise ValueError(f"want a version such as 1.2.3 or 1:2.3-4, got {text[:80]!r}")
     Version.guessed(text)
     return text
 

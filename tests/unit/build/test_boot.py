@@ -13,6 +13,7 @@ from cosmos.canon import readable_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.model.release import RELEASE_FILE, Release, Subject
+from fakes.waiting import LONG_SECONDS
 
 Qemu = Callable[[str], None]
 
@@ -57,7 +58,7 @@ def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Qemu:
     return make
 
 
-def booted(release: Path, *, seconds: float = 10) -> tuple[BootResult, list[str]]:
+def booted(release: Path, *, seconds: float = LONG_SECONDS) -> tuple[BootResult, list[str]]:
     """Boot `release` and return the result and what the console was told."""
     told: list[str] = []
     result = boot(BootRequest(release=release, timeout_seconds=seconds), console=told.append)
@@ -107,7 +108,7 @@ def test_a_cosmos_that_failed_inside_is_hinted_at(release: Path, qemu: Qemu) -> 
 
 
 def test_a_system_that_hangs_is_ended_in_time(release: Path, qemu: Qemu) -> None:
-    qemu("echo starting; exec sleep 60")
+    qemu("echo starting; exec sleep 600")
     with pytest.raises(WorldFailed, match=r"did not print its marker COSMOS-READY in 0\.5 seconds"):
         booted(release, seconds=0.5)
 

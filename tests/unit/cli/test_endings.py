@@ -8,13 +8,13 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from cosmos.about import REPORT_BUGS_TO
 from cosmos.cli.terminal import Terminal
+from fakes.waiting import LONG_SECONDS, soon, soon_gone
 
 MAIN = "from cosmos.cli.cosmos import main; main()"
 WRITING = """
@@ -34,9 +34,9 @@ from cosmos.process import start_program
 @click.command()
 @click.argument("note")
 def watch(note: str) -> None:
-    text = f"echo $$ > {note}.new; mv {note}.new {note}; exec sleep 60"
+    text = f"echo $$ > {note}.new; mv {note}.new {note}; exec sleep 600"
     with start_program(("sh", "-c", text), env={"PATH": "/usr/bin:/bin"}, where="test") as program:
-        list(program.lines(60))
+        list(program.lines(600))
 run(watch, "cosmos")
 """
 
@@ -50,22 +50,8 @@ def started(text: str, *words: str) -> subprocess.Popen[bytes]:
 
 
 def appeared(note: Path) -> int:
-    deadline = time.monotonic() + 20
-    while not note.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert soon(note.exists)
     return int(note.read_text())
-
-
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -73,18 +59,18 @@ def test_a_signal_ends_the_program_in_order_and_what_it_started(number: signal.S
     ours = started(HEARING + WATCHING, str(tmp_path / "pid"))
     child = appeared(tmp_path / "pid")
     ours.send_signal(number)
-    _, said = ours.communicate(timeout=20)
+    _, said = ours.communicate(timeout=LONG_SECONDS)
     assert ours.returncode == 128 + number
     assert said.decode() == f"cosmos: error: ended by {number.name}\n"
-    assert gone(child)
+    assert soon_gone(child)
 
 
 def test_what_we_started_dies_with_us_even_where_we_can_do_nothing(tmp_path: Path) -> None:
     ours = started(WATCHING, str(tmp_path / "pid"))
     child = appeared(tmp_path / "pid")
     ours.kill()
-    ours.communicate(timeout=20)
-    assert gone(child)
+    ours.communicate(timeout=LONG_SECONDS)
+    assert soon_gone(child)
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
@@ -94,7 +80,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         ours.wait(timeout=0.5)
     ours.terminate()
-    ours.communicate(timeout=20)
+    ours.communicate(timeout=LONG_SECONDS)
     assert ours.returncode == 143
 
 
@@ -102,7 +88,9 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
 def test_a_pipe_whose_reader_has_gone_is_no_bug_of_ours(text: str, words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", text, *words], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", text, *words], stdout=writer, stderr=subprocess.PIPE, timeout=LONG_SECONDS
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
 
@@ -155,7 +143,7 @@ def test_without_a_buffer_an_answer_is_whole(way: str, tmp_path: Path) -> None:
 def test_an_error_that_nobody_reads_is_a_cut_pipe_too() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", MAIN, "no-such"], stdout=writer, stderr=writer, timeout=60)
+    done = subprocess.run([sys.executable, "-c", MAIN, "no-such"], stdout=writer, stderr=writer, timeout=LONG_SECONDS)
     os.close(writer)
     assert done.returncode == 141
 
@@ -165,13 +153,13 @@ def test_a_closed_stdout_is_the_worlds_failure(tmp_path: Path) -> None:
     (tmp_path / "var/lib/cosmos/universe.toml").touch()
     words = ["list-galaxies", "--json", "--root", str(tmp_path)]
     command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", MAIN, *words]
-    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=LONG_SECONDS)
     assert (done.returncode, done.stderr) == (5, b"cosmos: error: stdout: is closed\n")
 
 
 def test_a_closed_stderr_changes_no_exit_code() -> None:
     command = ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-c", MAIN, "no-such"]
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60).returncode == 2
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=LONG_SECONDS).returncode == 2
 
 
 def test_an_interruption_while_commands_load_is_told_in_one_line() -> None:
@@ -186,7 +174,7 @@ builtins.__import__ = interrupting
 sys.argv = ["cosmos", "build", "--help"]
 {MAIN}
 """
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, timeout=LONG_SECONDS)
     assert (done.returncode, done.stderr.strip()) == (130, b"cosmos: error: interrupted")
 
 
@@ -198,3 +186,24 @@ def test_what_an_error_quotes_does_not_look_like_a_line_of_ours():
     said = io.StringIO()
     Terminal("cosmos", said, environ={}).hint("it said: x\ncosmos: error: all is well")
     assert said.getvalue() == "cosmos: hint: it said: x\n  cosmos: error: all is well\n"
+
+
+class _Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_is_worked_on_is_one_line_that_moves_on_a_terminal_and_a_line_each_in_a_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for said in (_Screen(), io.StringIO()):
+        terminal = Terminal("stellar", said, environ={"NO_COLOR": "1"})
+        terminal.item("star 1 of 2: nano 7.2-1+deb12u1")
+        terminal.item("star 2 of 2: \x1b[2Jless")
+        terminal.step("built 2 stars")
+        lines = ["star 1 of 2: nano 7.2-1+deb12u1", "star 2 of 2: \\x1b[2Jless", "built 2 stars"]
+        if isinstance(said, _Screen):
+            assert said.getvalue() == "".join(f"\r\x1b[K{line[:19]}" for line in lines[:2]) + f"\r\x1b[K{lines[2]}\n"
+        else:
+            assert said.getvalue() == "".join(f"{line}\n" for line in lines)

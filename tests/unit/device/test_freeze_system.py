@@ -14,11 +14,12 @@ from cosmos.device.settings import Settings, write_settings
 from cosmos.device.system import read_universe, rendered
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution
+from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed
-from cosmos.model.version import ANY_VERSION, SemVer
+from cosmos.model.version import SemVer
 from cosmos.resolve.resolving import Wish
 from cosmos.treepath import TreePath
 

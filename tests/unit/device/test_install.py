@@ -22,12 +22,13 @@ from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, ScriptFailed, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.powers import Power, Powers
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
-from cosmos.model.version import ANY_VERSION, Constraint, SemVer
+from cosmos.model.version import SemVer
 from cosmos.resolve.resolving import Wish
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath

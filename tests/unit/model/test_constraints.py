@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos.model.version import Constraint, SemVer, Version
+from cosmos.model.constraint import Constraint
+from cosmos.model.version import SemVer, Version
 
 # constraint -> lowest version allowed, lowest version no longer allowed (None: there is none)
 RANGES = {

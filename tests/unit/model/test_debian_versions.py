@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cosmos.model.version import Constraint, DebianVersion, SemVer, Version
+from cosmos.model.constraint import Constraint
+from cosmos.model.version import DebianVersion, SemVer, Version
 
 # Each line in dpkg's order (Debian Policy 5.6.12 and versions of Debian's own archive).
 RISING = [

@@ -245,7 +245,7 @@ def test_what_the_first_format_cannot_say_is_a_statement_of_the_second(repo: Pat
     tail = example(repo, "statement")
     text = f'name = "x"\nversion = "1.0.0"\n{line}\n' + tail[tail.index("[statement]") :]
     statement = Statement.parse(text.replace("format = 1", "format = 2").encode(), "x.toml")
-    assert statement.to_toml()["statement"]["format"] == 2  # type: ignore[index]  # a table
+    assert statement.to_toml()["statement"]["format"] == 2  # type: ignore[index]  # it is a table
     with pytest.raises(Malformed, match=r"statement\.format: want 2 for what this manifest says"):
         Statement.parse(text.encode(), "x.toml")
 

@@ -43,7 +43,7 @@ def lua_tests(repo: Path) -> Callable[[str], str]:
         subprocess.run(
             [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-input", "--no-deps",
              "--no-build-isolation", "--no-binary", name, "--require-hashes", "-r", "requirements.txt"],
-            cwd=folder, env={**os.environ, "LUPA_NO_LUAJIT": "true"}, timeout=300, check=True,
+            cwd=folder, env={**os.environ, "LUPA_NO_LUAJIT": "true"}, timeout=2000, check=True,
         )  # fmt: skip  # pip asks the package for its metadata, and lupa would compile LuaJIT before it answers
     assert f"sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}" in pinned[0]
 

@@ -10,6 +10,7 @@ import pytest
 from lupa.lua54 import LuaRuntime
 
 from cosmos.errors import ScriptFailed
+from fakes.waiting import LONG_SECONDS
 
 
 def test_pairs_goes_through_numbers_then_strings_in_order(install):
@@ -294,5 +295,7 @@ from cosmos.nova.sandbox import prepared, run_script
 run_script(b"", "x", "install", prepared(Limits(), print))
 print(*(locale.setlocale(category) for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=LONG_SECONDS, check=True
+    )
     assert done.stdout == "C C C\n"

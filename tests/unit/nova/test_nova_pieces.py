@@ -74,9 +74,9 @@ def test_two_stars_stand_alone_or_are_refused():
 def test_a_hostile_glob_is_answered_at_once():
     glob = Glob.parse(b"/".join([b"**", b"*a*a*a*a*a*a*a*b"] * 6))
     path = TreePath.parse("/".join(["a" * 250] * 4))
-    began = time.perf_counter()
+    began = time.process_time()
     assert not glob.matches(path)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 20  # one that tries every way takes days
 
 
 SCRIPT = """

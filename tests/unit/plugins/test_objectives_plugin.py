@@ -60,7 +60,7 @@ class Sabotaged:
         self.map, self.tests = MAP, TESTS
         pytester.makeini(
             f"[pytest]\npythonpath = {shlex.quote(str(tests_folder))}\naddopts = --strict-markers -p no:cacheprovider\n"
-            "markers = objective(id): proves it\n"
+            "markers =\n  objective(id): proves it\n  exhaustive: tries very many cases\n"
         )
 
     def swap(self, old: str, new: str) -> None:
@@ -171,6 +171,18 @@ def test_a_part_of_the_tests_is_not_judged_as_the_whole(checkout: Sabotaged, wor
     code, said = checkout.run(*words)
     assert code == 0, said
     assert checkout.run("tests")[0] == 1
+
+
+def test_a_run_of_all_but_what_is_exhaustive_is_judged_as_the_whole_and_misses_a_proof_that_is(
+    checkout: Sabotaged,
+) -> None:
+    words = ("-m", "not exhaustive", "tests")
+    checkout.swap("def test_something_else", "@pytest.mark.exhaustive\ndef test_something_else")
+    assert checkout.run(*words)[0] == 0
+    checkout.swap("def test_a_window_is_locked", "@pytest.mark.exhaustive\ndef test_a_window_is_locked")
+    code, said = checkout.run(*words)
+    assert code == 1
+    assert "SO-01: tests/test_doors.py::test_a_window_is_locked was not run" in said
 
 
 def test_a_part_of_the_tests_is_judged_for_its_markers(checkout: Sabotaged) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -133,26 +134,35 @@ def test_a_result_that_was_moved_under_another_key_counts_as_none(tmp_path: Path
     assert store.get_result(OTHER_KEY) is None
 
 
+def is_one_left(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: Path) -> None:
     store = Store(tmp_path)
     started = bytes(range(256)) * 4096  # 1 MiB: long enough to be hit in the middle
 
-    def write_for_ever() -> None:
+    def write_for_ever(begun: int) -> None:
         number = os.getpid()
+        os.write(begun, b"b")
         while True:
             number += 1
             store.put(number.to_bytes(8, "big") + started)
             store.put_result(KEY, number.to_bytes(8, "big") + started)
 
-    counts = []
-    for turn in range(30):
-        child = forked(write_for_ever)
-        time.sleep(0.005 + turn * 0.0017)
+    written = turn = 0
+    while turn < 30 or not (written > 5 and is_one_left(tmp_path / "temporary")):
+        assert turn < 1000, "the writers never got to write, or none was hit in the middle of a write"
+        reading, writing = os.pipe()
+        child = forked(partial(write_for_ever, writing))
+        os.read(reading, 1)
+        time.sleep(turn % 30 * 0.0017)
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        counts.append(assert_whole(tmp_path))
-    assert counts[-1] > 5, "the writers never got to write"
-    assert any((tmp_path / "temporary").iterdir()), "no writer was hit in the middle of a write"
+        os.close(reading)
+        os.close(writing)
+        written = assert_whole(tmp_path)
+        turn += 1
     assert store.sweep()
     assert not (tmp_path / "temporary").exists()
     assert store.get_result(KEY) is not None
