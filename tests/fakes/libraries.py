@@ -56,7 +56,9 @@ class Shelf:
         self._providers: dict[StarName, list[Candidate]] = {}
         for text, about in stars.items():
             name, _, version = text.partition(" ")
-            star = Candidate(name=StarName(name), version=Version.parse(version), galaxy=GalaxyName(galaxy))
+            star = Candidate(
+                name=StarName(name), version=Version.parse(version), galaxy=GalaxyName(galaxy), arch=about.arch
+            )
             self._facts[star] = about
             self._versions.setdefault(star.name, []).append(star)
             for provided in about.provides:

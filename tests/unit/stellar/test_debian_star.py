@@ -108,6 +108,16 @@ def test_conflicts_and_breaks_keep_every_range_and_never_bar_the_package_itself(
     assert texts(star.conflicts) == {"lib": ["<=2-1"], "tool": ["<<1.0", ">=3.0"]}
 
 
+def test_a_conflict_sees_the_epoch() -> None:
+    """Issue 9: bash and bash-completion of bookworm could not stand beside each other."""
+    (limit,) = star_of("bash", conflicts="bash-completion (<< 20060301-0)").conflicts[StarName("bash-completion")]
+    assert [limit.covers(DebianVersion.of(text)) for text in ("20060301-1", "1:2.11-6", "20050121")] == [
+        False,
+        False,
+        True,
+    ]
+
+
 def test_a_conflict_with_a_name_that_the_package_provides_is_kept_and_bars_the_others() -> None:
     star = star_of(provides="mta", conflicts="mta")
     assert (texts(star.provides), texts(star.conflicts)) == ({"mta": [""]}, {"mta": ["*"]})

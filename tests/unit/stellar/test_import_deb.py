@@ -138,6 +138,20 @@ def test_a_circle_is_imported_whole_and_no_star_of_it_loses_a_dependency(
     }
 
 
+def test_a_package_that_its_library_needs_in_turn_brings_the_library(
+    archive: FakeArchive, galaxy: GalaxyFolder
+) -> None:
+    """Issue 9: dmsetup of bookworm was imported without its library's being needed."""
+    version = "2:1.02.185-2"
+    archive.add("dmsetup", version=version, depends="libdevmapper1.02.1 (>= 2:1.02.185)")
+    archive.add("libdevmapper1.02.1", version=version, depends="dmsetup (>= 2:1.02.185-2~)")
+    made = stars(imported(archive, galaxy, "dmsetup"))
+    assert {name: [*map(need_text, star.needs)] for name, star in made.items()} == {
+        "dmsetup": ["libdevmapper1.02.1 >=2:1.02.185"],
+        "libdevmapper1.02.1": ["dmsetup >=2:1.02.185-2~"],
+    }
+
+
 def test_without_the_closure_only_what_was_asked_for_is_imported_and_the_rest_is_named(
     archive: FakeArchive, galaxy: GalaxyFolder
 ) -> None:
