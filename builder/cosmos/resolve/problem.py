@@ -102,13 +102,16 @@ class Problem:
         """Return what a star that is there needs of others: alternatives each."""
         return self._needs[variable]
 
-    def answering(self, together: Together, need: Iterable[Ask]) -> StarName:
-        """Return which of the stars `together` answers the need: the first, of the first alternative that has one."""
+    def answering(self, together: Together, chosen: Mapping[StarName, int], need: Iterable[Ask]) -> StarName:
+        """Return which of the stars `together` answers the need: the first, of the first alternative that has one.
+
+        `chosen` are their variables. (A star as a lock has it does not say which architecture the index names.)
+        """
         return next(
             star.name
             for ask in need
             for star in together.answers(ask.demand)
-            if (one := self._variables[star.candidate]) in ask.stars or one in ask.providers
+            if (one := chosen[star.name]) in ask.stars or one in ask.providers
         )
 
     def wish(self, wish: Wish) -> Ask:
