@@ -1,22 +1,67 @@
-"""Bounds on everything that comes from outside: each has a unit and a reason."""
+"""Bounds on everything that comes from outside: each has a unit and a reason.
+
+What a reader refuses, no writer may make and sign: a document's bound is a `Limit`, which both ask. It says its own
+name where it is refused. Documents that list files take ten times what a full desktop has, 500,000 files: 5 million.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
+
+from cosmos.errors import Refused
+
+
+class Limit(int):
+    """A bound that tells its name: `{limit}` in an error is "16777216 (MAX_DOCUMENT_BYTES)".
+
+    >>> f"the limit is {Limit('MAX_DOCUMENT_BYTES', 16 << 20)}"
+    'the limit is 16777216 (MAX_DOCUMENT_BYTES)'
+    """
+
+    name: str
+
+    def __new__(cls, name: str, value: int) -> Self:
+        """Return the bound `value` with its name in this module."""
+        limit = super().__new__(cls, value)
+        limit.name = name
+        return limit
+
+    def __str__(self) -> str:
+        return f"{int(self)} ({self.name})"
+
+
+def demand_within(size: int, limit: Limit, where: str, *, hint: str | None = None) -> None:
+    """Raise `Refused` for what would be longer than its readers take: it is not written, and not signed."""
+    if size > limit:
+        raise Refused(where, f"would have {size}, the limit is {limit}", hint=hint)
+
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 
-MAX_DOCUMENT_BYTES: Final = 16 * MIB  # a lock of 20,000 stars is 12 MiB; TOML readers keep all of it in memory
-MAX_ENVELOPE_BYTES: Final = 1 * MIB  # DSSE with its payload; TRUST.md section 2 refuses more
-MAX_ENVELOPE_SIGNATURES: Final = 16  # more than any threshold that people can run; each costs a verification
+MAX_DOCUMENT_BYTES: Final = Limit(
+    "MAX_DOCUMENT_BYTES", 16 * MIB
+)  # TOML readers keep all of it in memory; people write kilobytes
+MAX_LOCK_BYTES: Final = Limit("MAX_LOCK_BYTES", 64 * MIB)  # 90,000 stars; a full desktop has 3,000
+MAX_RELEASE_BYTES: Final = Limit("MAX_RELEASE_BYTES", 64 * MIB)  # RELEASE.json, which names as many
+MAX_SIGNED_BYTES: Final = Limit("MAX_SIGNED_BYTES", 96 * MIB)  # either of them in base64, with signatures
+MAX_ENVELOPE_BYTES: Final = Limit(
+    "MAX_ENVELOPE_BYTES", 1 * MIB
+)  # DSSE with its payload; TRUST.md section 2 refuses more
+MAX_ENVELOPE_SIGNATURES: Final = Limit(
+    "MAX_ENVELOPE_SIGNATURES", 16
+)  # more than any threshold that people can run; each costs a verification
 MAX_KEY_FILE_BYTES: Final = 64 * KIB  # a key is one line; the rest is the owner's comments
-MAX_INDEX_BYTES: Final = 64 * MIB  # a galaxy of 100,000 stars
-MAX_INDEX_ENVELOPE_BYTES: Final = 96 * MIB  # that index in base64, with signatures
-MAX_STAR_ARCHIVE_BYTES: Final = 2 * GIB  # the largest star so far is 61 MiB; a bomb must not fill a small device
-MAX_STAR_UNPACKED_BYTES: Final = 8 * GIB  # one star's bytes are in memory at a time
-MAX_STAR_ENTRIES: Final = 500_000  # files, folders and links of one star; linux-firmware has 4,000
+MAX_INDEX_BYTES: Final = Limit("MAX_INDEX_BYTES", 64 * MIB)  # a galaxy of 100,000 stars
+MAX_INDEX_ENVELOPE_BYTES: Final = Limit("MAX_INDEX_ENVELOPE_BYTES", 96 * MIB)  # that index in base64, with signatures
+MAX_STAR_ARCHIVE_BYTES: Final = Limit(
+    "MAX_STAR_ARCHIVE_BYTES", 2 * GIB
+)  # the largest star so far is 61 MiB; a bomb must not fill a small device
+MAX_STAR_UNPACKED_BYTES: Final = Limit("MAX_STAR_UNPACKED_BYTES", 8 * GIB)  # one star's bytes are in memory at a time
+MAX_STAR_ENTRIES: Final = Limit(
+    "MAX_STAR_ENTRIES", 500_000
+)  # files, folders and links of one star; linux-firmware has 4,000
 MAX_PATH_BYTES: Final = 1024  # of one path in an archive; Linux allows 4,096 in a call, people need 200
 MAX_PATH_COMPONENTS: Final = 64  # deeper trees are attacks on recursion
 MAX_NAME_BYTES: Final = 255  # one component; the limit of Linux's file systems
@@ -43,8 +88,10 @@ MAX_NOVA_RENDERED_BYTES: Final = 4 * MIB  # that one template makes
 MAX_NOVA_LOG_BYTES: Final = 1 * MIB  # of one script's log, which lands in its receipt
 MAX_NOVA_EVENTS: Final = 200_000  # of one script's receipt; real ones have some hundreds
 MAX_NOVA_VERB_SECONDS: Final = 20  # of the builder's processor, for one script's verbs: above its work on a slow one
-MAX_NOVA_RECEIPT_BYTES: Final = 16 * MIB  # of the text of one script's receipt: 200,000 paths
-MAX_RECEIPTS_BYTES: Final = 256 * MIB  # of all scripts of a release: more than a dozen of the largest
+MAX_NOVA_RECEIPT_BYTES: Final = Limit(
+    "MAX_NOVA_RECEIPT_BYTES", 16 * MIB
+)  # of the text of one script's receipt: 200,000 paths
+MAX_RECEIPTS_BYTES: Final = Limit("MAX_RECEIPTS_BYTES", 2 * GIB)  # of all scripts of a release: 10 million events
 MAX_NOVA_REPLY_BYTES: Final = 1 * MIB  # of one answer to a script: 20,000 paths
 MAX_NOVA_MESSAGE_BYTES: Final = 33 * MIB  # from a worker: one write() of all the memory that Lua has
 MAX_NOVA_MESSAGE_VALUES: Final = 1004  # in one: a command's 1,000 words, and what goes before them
@@ -59,7 +106,13 @@ MAX_STAGE_BYTES: Final = (
 MAX_NOVA_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
 MAX_NOVA_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store
-MAX_LAYER_RECORD_BYTES: Final = 512 * MIB  # the store's record of one layer: half a million long paths
-MAX_UNIVERSE_BYTES: Final = 256 * MIB  # what is installed: a million files
-MAX_IMAGE_INDEX_BYTES: Final = 256 * MIB  # of one image, decompressed: a million files
-MAX_IMAGE_LAYERS: Final = 100_000  # frames of one image, one a star
+MAX_LAYER_RECORD_BYTES: Final = Limit(
+    "MAX_LAYER_RECORD_BYTES", 512 * MIB
+)  # the store's record of one layer: half a million long paths
+MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # what is installed: 5 million files
+MAX_JOURNAL_BYTES: Final = Limit(
+    "MAX_JOURNAL_BYTES", 4 * GIB
+)  # of an installation: each of its paths twice, and a digest
+MAX_IMAGE_INDEX_BYTES: Final = Limit("MAX_IMAGE_INDEX_BYTES", 2 * GIB)  # of one image, decompressed: 5 million files
+MAX_MANIFEST_BYTES: Final = Limit("MAX_MANIFEST_BYTES", 2 * GIB)  # manifest.txt of a release: 5 million lines
+MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star

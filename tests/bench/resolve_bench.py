@@ -16,8 +16,9 @@ import time
 from collections.abc import Mapping
 
 from cosmos.errors import NoSolution
+from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.names import Arch, StarName
-from cosmos.model.version import ANY_VERSION, Version
+from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Wish
 from cosmos.resolve.judging import faults
 from cosmos.resolve.resolving import Resolved, resolve

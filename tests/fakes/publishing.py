@@ -18,7 +18,7 @@ from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
 
 NAME: Final = GalaxyName("core")
 TODAY: Final = "2026.02.03"
-_SEEDS: Final[dict[Role, int]] = {"root": 1, "author": 2, "galaxy": 3, "log": 4, "attester": 5}
+_SEEDS: Final[dict[Role, int]] = {"root": 1, "author": 2, "galaxy": 3, "log": 4, "attester": 5, "release": 6}
 
 
 def key(role: Role) -> SecretKey:

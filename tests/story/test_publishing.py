@@ -16,6 +16,7 @@ import pytest
 
 from cosmos.errors import Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import KeyName
 from cosmos.model.reporter import Silent
 from cosmos.stellar.add_star import add_star
@@ -64,13 +65,15 @@ def test_a_kill_at_any_step_leaves_the_old_galaxy_or_the_new_one(scenario: str, 
 
 
 PUBLISHING = """
-import sys
+import sys, time
 from pathlib import Path
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from fakes.kill_driver import index
 from fakes.publishing import author, built
 galaxy = GalaxyFolder(root=Path(sys.argv[1]))
+while not (galaxy.root.parent / "go").exists():
+    time.sleep(0.01)
 for number in range(int(sys.argv[3])):
     add_star(galaxy, built(f"{sys.argv[2]}{number}"), [author()])
     index(galaxy)
@@ -86,33 +89,51 @@ while not Path(sys.argv[2]).exists():
 """
 
 
-def test_readers_meanwhile_find_a_whole_galaxy_every_time(galaxy: GalaxyFolder, tmp_path: Path) -> None:
-    """Readers that hold no lock, as behind a web server or on a stick."""
-    end = tmp_path / "end"
+def read_meanwhile(galaxy: GalaxyFolder, end: Path, publishers: list[subprocess.Popen[bytes]]) -> list[list[str]]:
+    """Return what each of two readers found, again and again, until the last publisher has ended.
+
+    They hold no lock: so does whoever reads through a web server or from a stick.
+    """
     readers = [python(READING, galaxy.root, end) for _ in range(2)]
     for reader in readers:
         assert reader.stdout is not None
         assert reader.stdout.readline() == b"ready\n"
-    publisher = python(PUBLISHING, galaxy.root, "star", 25)
-    _, said = publisher.communicate(timeout=300)
+    (end.parent / "go").touch()
+    for one in publishers:
+        _, said = one.communicate(timeout=300)
+        assert one.returncode == 0, said.decode()
     end.touch()
-    assert publisher.returncode == 0, said.decode()
+    found = []
     for reader in readers:
         out, said = reader.communicate(timeout=60)
-        lines = out.decode().splitlines()
-        assert (reader.returncode, [line for line in lines if not line.startswith("seq ")]) == (0, []), said.decode()
+        assert reader.returncode == 0, said.decode()
+        found.append(out.decode().splitlines())
+    return found
+
+
+def test_readers_meanwhile_find_a_whole_galaxy_every_time(galaxy: GalaxyFolder, tmp_path: Path) -> None:
+    for lines in read_meanwhile(galaxy, tmp_path / "end", [python(PUBLISHING, galaxy.root, "star", 25)]):
+        assert [line for line in lines if not line.startswith("seq ")] == []
         numbers = [int(line.split()[1].rstrip(":")) for line in lines]
         assert numbers == sorted(numbers)
 
 
-def test_several_that_publish_at_once_lose_nothing(galaxy: GalaxyFolder) -> None:
-    publishers = [python(PUBLISHING, galaxy.root, name, 5) for name in ("a", "b", "c")]
-    for one in publishers:
-        _, said = one.communicate(timeout=300)
-        assert one.returncode == 0, said.decode()
-    names = {"first", *(f"{name}{number}" for name in "abc" for number in range(5))}
+def test_several_that_publish_at_once_lose_nothing_and_never_give_one_number_twice(
+    galaxy: GalaxyFolder, tmp_path: Path
+) -> None:
+    publishers = [python(PUBLISHING, galaxy.root, name, 8) for name in ("a", "b", "c")]
+    for lines in read_meanwhile(galaxy, tmp_path / "end", publishers):
+        assert [line for line in lines if not line.startswith("seq ")] == []
+        told = {line.split(":")[0]: line for line in lines}
+        assert [line for line in lines if told[line.split(":")[0]] != line] == [], "a fork"
+    names = {"first", *(f"{name}{number}" for name in "abc" for number in range(8))}
     assert {str(row.name) for row in galaxy.index().snapshot} == names
-    assert seen(galaxy).startswith(f"seq {galaxy.index().seq}: ")
+    grown: set[str] = set()
+    for seq in range(1, galaxy.index().seq + 1):
+        kept = GalaxyIndex.parse(galaxy.snapshot_file(seq).read_bytes(), str(seq))
+        rows = {row.stem for row in kept.snapshot}
+        assert (kept.seq, grown < rows) == (seq, True)
+        grown = rows
 
 
 def test_who_waits_for_a_galaxy_is_told_for_which_process(tmp_path: Path) -> None:
@@ -155,17 +176,34 @@ with GalaxyFolder(root=Path(sys.argv[1])).publishing(Silent()):
         pass
 
 
+ADDING = """
+import sys, time
+from pathlib import Path
+from cosmos.cli.cosmos import program
+from cosmos.cli.terminal import run
+name, root = sys.argv[1:]
+while not (Path(root).parent / "go").exists():
+    time.sleep(0.01)
+for number in range(10):
+    try:
+        run(program, "cosmos", ["add-galaxy", f"{name}{number}", root, "--root", root])
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+
+
 def test_galaxies_added_to_a_system_by_several_at_once_are_all_there(tmp_path: Path, cosmos: Cosmos) -> None:
     root = tmp_path / "system"
     root.mkdir()
     cosmos("init", "--root", root, "--arch", "x86_64").ok()
-    text = "from cosmos.cli.cosmos import main; main()"
-    added = [python(text, "add-galaxy", f"g{number}", tmp_path / "g", "--root", root) for number in range(8)]
+    added = [python(ADDING, name, root) for name in "abcd"]
+    (tmp_path / "go").touch()
     for one in added:
         _, said = one.communicate(timeout=300)
         assert one.returncode == 0, said.decode()
     listed = cosmos("list-galaxies", "--root", root, "--json").json()["galaxies"]
-    assert sorted(row["name"] for row in listed) == [f"g{number}" for number in range(8)]
+    assert sorted(row["name"] for row in listed) == [f"{name}{number}" for name in "abcd" for number in range(10)]
 
 
 # What a reader takes, and what it refuses, between two of the files.

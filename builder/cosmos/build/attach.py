@@ -8,7 +8,7 @@ from pathlib import Path
 from cosmos.build.definition import read_bounded
 from cosmos.durable import sync_folder, write_durably
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.keys import PublicKey
@@ -33,7 +33,7 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
     document, beside = folder / RELEASE_FILE, folder / RELEASE_ENVELOPE
     if not document.is_file():
         raise Malformed(str(document), "is not there", hint="name the folder that `cosmos build` made")
-    payload = read_bounded(document)
+    payload = read_bounded(document, MAX_RELEASE_BYTES)
     Release.parse(payload, str(document))
     offered = OfferedSignature.parse(read_bounded(signature_file), str(signature_file))
     added = offered.verified(payload, str(signature_file))
@@ -50,5 +50,5 @@ def _signatures(beside: Path, payload: bytes) -> list[Signature]:
     """The signatures over this very release that are there already."""
     if not beside.is_file():
         return []
-    envelope = Envelope.parse(beside.read_bytes(), str(beside), max_bytes=2 * MAX_DOCUMENT_BYTES)
+    envelope = Envelope.parse(beside.read_bytes(), str(beside), max_bytes=MAX_SIGNED_BYTES)
     return list(envelope.signatures) if envelope.payload == payload else []

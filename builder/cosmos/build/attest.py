@@ -15,6 +15,7 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
 from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges
@@ -77,8 +78,10 @@ def what_was_built(folder: Path) -> Rebuilt:
     for name in (RELEASE_FILE, MANIFEST_FILE, LOCK_FILE):
         if not (folder / name).is_file():
             raise Malformed(str(folder / name), "is not there", hint="name the folder that `cosmos build` made")
-    root, lock = Digest.of(read_bounded(folder / MANIFEST_FILE)), Digest.of(read_bounded(folder / LOCK_FILE))
-    release = Release.parse(read_bounded(folder / RELEASE_FILE), str(folder / RELEASE_FILE))
+    with (folder / MANIFEST_FILE).open("rb") as stream:
+        root = Digest.of_stream(stream)
+    lock = Digest.of(read_bounded(folder / LOCK_FILE, MAX_LOCK_BYTES))
+    release = Release.parse(read_bounded(folder / RELEASE_FILE, MAX_RELEASE_BYTES), str(folder / RELEASE_FILE))
     stated = {subject.name: subject.digest for subject in release.subjects}
     if (stated.get(MANIFEST_FILE), stated.get(LOCK_FILE)) != (root, lock):
         raise Refused(str(folder), f"{RELEASE_FILE} does not name the manifest and the lock that lie beside it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, Limit
 from cosmos.model.constellation import Constellation
 from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
@@ -52,16 +52,16 @@ def read_lock(definition: Definition) -> tuple[Lock, bytes]:
     file = definition.lock_file
     if not file.is_file():
         raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
-    data = read_bounded(file)
+    data = read_bounded(file, MAX_LOCK_BYTES)
     return Lock.parse(data, str(file)), data
 
 
-def read_bounded(file: Path) -> bytes:
+def read_bounded(file: Path, limit: Limit = MAX_DOCUMENT_BYTES) -> bytes:
     """Return the bytes of one of the operator's own documents; raises `Malformed` where it is too large to be one."""
     with file.open("rb") as stream:
-        data = stream.read(MAX_DOCUMENT_BYTES + 1)
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise Malformed(str(file), f"has more than {MAX_DOCUMENT_BYTES} bytes")
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise Malformed(str(file), f"has more bytes than the limit, {limit}")
     return data
 
 

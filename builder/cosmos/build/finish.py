@@ -17,7 +17,7 @@ from cosmos.build.layers import StarLayer, Unread
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_SCRIPT_BYTES
+from cosmos.limits import MAX_SCRIPT_BYTES, MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import Image
 from cosmos.model.lock import Lock, LockedStar
 from cosmos.model.names import StarName
@@ -87,6 +87,7 @@ def universe_entry(image: Image, lock: Lock, layers: Mapping[StarName, StarLayer
         installed=installed,
     )
     data = tomli_w.dumps(universe.to_toml()).encode()
+    demand_within(len(data), MAX_UNIVERSE_BYTES, f"/{UNIVERSE_PATH.text}", hint="make two images of it")
     return Entry(path=UNIVERSE_PATH, kind="file", mode=0o644, mtime=image.source_date_epoch, content=data)
 
 

@@ -34,7 +34,7 @@ from cosmos.resolve.stale import differences
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
 from cosmos.tree.entry import Entry
-from cosmos.tree.manifest import content_root, manifest
+from cosmos.tree.manifest import bounded_manifest, content_root
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap
 from cosmos.treepath import ROOT, TreePath
 
@@ -96,7 +96,10 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         for output in definition.image.outputs:
             write_output(output, definition.image, tree, folder, {"content-root": str(root)})
         write_binary(tree, folder)
-        texts = {MANIFEST_FILE: manifest(overlaid.lines.values()), RECEIPTS_FILE: receipts(layers, finish_receipt)}
+        texts = {
+            MANIFEST_FILE: bounded_manifest(overlaid.lines.values(), MANIFEST_FILE),
+            RECEIPTS_FILE: receipts(layers, finish_receipt),
+        }
         for name, data in {**texts, **lock_files}.items():
             write_durably(folder / name, data)
         release = describe(definition, lock, folder, root, workshop.level, acquired.accepted)

@@ -28,7 +28,7 @@ from typing import Final, TypeAlias
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, ScriptFailed
-from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS
+from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.nova.bubble import Bubble, star_tools, tools_digest
@@ -150,7 +150,9 @@ class Workshop:
         self._pack(name, key, staged.entries, frozenset())
         lines = [ManifestLine.of(entry) for entry in staged.entries.values()]
         record: Json = {"manifest": manifest(lines).decode(), "receipt": staged.receipt}
-        self.store.put_result(key, canonical_json(record))
+        data = canonical_json(record)
+        demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
+        self.store.put_result(key, data)
         if self.acquired[name].star.script:
             others = [other for other in self._made_of(shape) if other != key]
             known = [str(one) for one in (key, *others)][:MAX_LAYERS_OF_A_SHAPE]

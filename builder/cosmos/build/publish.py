@@ -16,6 +16,7 @@ from cosmos.digest import Digest
 from cosmos.durable import replace_folder_durably, write_durably
 from cosmos.errors import Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_RECEIPTS_BYTES, MAX_RELEASE_BYTES, demand_within
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter
@@ -70,7 +71,7 @@ def describe(
         resolved=(*(_galaxy(galaxy) for galaxy in lock.galaxies), *(_star(star) for star in lock.stars)),
         cosmos_version=VERSION,
     )
-    write_durably(folder / RELEASE_FILE, release.to_bytes())
+    _write(folder / RELEASE_FILE, release)
     return release
 
 
@@ -128,9 +129,15 @@ def same_files(one: Path, other: Path, *, but: str = "") -> bool:
     )
 
 
+def _write(file: Path, release: Release) -> None:
+    data = release.to_bytes()
+    demand_within(len(data), MAX_RELEASE_BYTES, RELEASE_FILE, hint="make two images of it")
+    write_durably(file, data)
+
+
 def _ran_programs(folder: Path) -> bool:
     """Whether a script of the release in `folder` ran a program, by its receipts. Each was inspected, or nothing is."""
-    document = Table.from_json((folder / RECEIPTS_FILE).read_bytes(), RECEIPTS_FILE)
+    document = Table.from_json((folder / RECEIPTS_FILE).read_bytes(), RECEIPTS_FILE, max_bytes=MAX_RECEIPTS_BYTES)
     receipts = [*document.need("stars", dict).values(), document.value("finish")]
     return any(event["do"] == "run" for receipt in receipts if receipt for event in receipt["events"])
 

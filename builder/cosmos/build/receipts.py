@@ -16,7 +16,7 @@ from typing import Final
 from cosmos.build.layers import StarLayer
 from cosmos.canon import Json, canonical_json
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import MAX_RECEIPTS_BYTES
+from cosmos.limits import MAX_RECEIPTS_BYTES, demand_within
 from cosmos.model.names import StarName
 from cosmos.tables import Table
 
@@ -25,9 +25,11 @@ _VERSION: Final = 1
 
 
 def receipts(layers: Mapping[StarName, StarLayer], finish: Json) -> bytes:
-    """Return the document."""
+    """Return the document; raises `Refused` for one that no reader would take."""
     stars: dict[str, Json] = {str(name): layer.receipt for name, layer in layers.items()}
-    return canonical_json({"receipts-version": _VERSION, "stars": stars, "finish": finish})
+    data = canonical_json({"receipts-version": _VERSION, "stars": stars, "finish": finish})
+    demand_within(len(data), MAX_RECEIPTS_BYTES, RECEIPTS_FILE, hint="let scripts do less: a receipt names each path")
+    return data
 
 
 def read_receipt(release: Path, name: str) -> Json:

@@ -13,12 +13,10 @@ from cosmos.build.definition import Definition
 from cosmos.build.world import World
 from cosmos.durable import write_durably
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.trust.dsse import BadEnvelope, Envelope
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import LOCK_TYPE
-
-_MAX_ENVELOPE_BYTES = 2 * MAX_DOCUMENT_BYTES  # a lock in base64, and its signatures
 
 
 def lock_envelope(definition: Definition) -> Path:
@@ -57,7 +55,7 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes) -> byt
         threshold=roots.threshold("release"),
         hint=f"image.toml demands a signed lock: cosmos freeze {definition.folder} --sign RELEASE.key",
         allow_unsigned=not demanded,
-        max_bytes=_MAX_ENVELOPE_BYTES,
+        max_bytes=MAX_SIGNED_BYTES,
         revoked=roots.revoked_keys("release"),
     )
     verify_beside(data, envelope, demand, str(definition.lock_file))
@@ -66,7 +64,7 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes) -> byt
 
 def _stale(file: Path, data: bytes) -> bool:
     try:
-        parsed = Envelope.parse(file.read_bytes(), str(file), max_bytes=_MAX_ENVELOPE_BYTES)
+        parsed = Envelope.parse(file.read_bytes(), str(file), max_bytes=MAX_SIGNED_BYTES)
     except BadEnvelope:
         return True
     return parsed.payload != data

@@ -15,6 +15,7 @@ from cosmos.build.verify import ReleaseVerdict
 from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
+from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
 from cosmos.model.names import ImageName
 from cosmos.model.release import RELEASE_FILE
@@ -52,7 +53,7 @@ def judge_release(verdict: ReleaseVerdict, world: World, accept: frozenset[str])
     floor = roots.floors.releases.get(name, 0)
     if counter < floor:
         raise Refused(source, f"counter {counter} lies below the floor of {floor} that trust.toml sets for {name}")
-    lock = Lock.parse(read_bounded(verdict.folder / LOCK_FILE), str(verdict.folder / LOCK_FILE))
+    lock = Lock.parse(read_bounded(verdict.folder / LOCK_FILE, MAX_LOCK_BYTES), str(verdict.folder / LOCK_FILE))
     then = world.roots_when_locked(lock)
     verdicts = TrustVerdicts(
         when_locked=None if then is None else lock_problems(lock, then, _seq_from(world)),
@@ -62,7 +63,7 @@ def judge_release(verdict: ReleaseVerdict, world: World, accept: frozenset[str])
         accepted={str(star): str(why) for star, why in accepted.items()},
     )
     _demand_trusted(verdicts, verdict.folder, accept)
-    digest = Digest.of(read_bounded(verdict.folder / RELEASE_FILE))
+    digest = Digest.of(read_bounded(verdict.folder / RELEASE_FILE, MAX_RELEASE_BYTES))
     world.remember(lambda memory: memory.with_release(name, counter, digest, roots, source))
     return verdicts
 

@@ -20,12 +20,14 @@ from pathlib import Path
 from cosmos.build.definition import read_bounded
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Malformed
+from cosmos.limits import MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import ImageReader
 from cosmos.resolve.locked import demand_right
-from cosmos.tree.manifest import ManifestLine, parse_manifest
+from cosmos.tree.manifest import ManifestLine, manifest_lines
+from cosmos.treepath import TreePath
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_release
 
@@ -50,18 +52,18 @@ def verify_release_folder(
     document = folder / RELEASE_FILE
     if not document.is_file():
         raise Malformed(str(document), "is not there", hint="name the folder that `cosmos build` made")
-    data, envelope = read_bounded(document), folder / RELEASE_ENVELOPE
+    data, envelope = read_bounded(document, MAX_RELEASE_BYTES), folder / RELEASE_ENVELOPE
     signed = verify_release(
         data,
-        read_bounded(envelope) if envelope.is_file() else None,
+        read_bounded(envelope, MAX_SIGNED_BYTES) if envelope.is_file() else None,
         keys=keys,
         threshold=threshold,
         source=str(document),
     )
     release = Release.parse(signed.payload, str(document))
-    found = [*_file_differences(folder, release, reporter)]
+    entries, found = 0, [*_file_differences(folder, release, reporter)]
     if not found:
-        found = [*_content_differences(folder, release)]
+        entries, found = _content_differences(folder, release)
     if found:
         raise Differs(
             str(folder),
@@ -72,7 +74,6 @@ def verify_release_folder(
     lock = folder / LOCK_FILE
     demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
     root = _content_root(release)
-    entries = len(parse_manifest(read_bounded(folder / MANIFEST_FILE), MANIFEST_FILE))
     return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)
 
 
@@ -102,26 +103,38 @@ def _file_difference(file: Path, subject: Subject) -> str | None:
     return None if digest == subject.digest else f"is {digest}, the release names {subject.digest}"
 
 
-def _content_differences(folder: Path, release: Release) -> Iterator[str]:
-    """What the digests of files cannot say: whether the signer's own manifest and image agree."""
-    root = _content_root(release)
-    text = read_bounded(folder / MANIFEST_FILE)
-    if Digest.of(text) != root:
-        yield f"{MANIFEST_FILE}: hashes to {Digest.of(text)}, the release names the content root {root}"
-        return
-    wanted = {line.path: line for line in parse_manifest(text, MANIFEST_FILE)}
+def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]]:
+    """What the digests of files cannot say: whether the signer's own manifest and image agree. And how many entries.
+
+    The manifest is read line by line: of 5 million entries, only what an image holds is in memory.
+    """
+    root, file = _content_root(release), folder / MANIFEST_FILE
+    if file.stat().st_size > MAX_MANIFEST_BYTES:
+        raise Malformed(str(file), f"has {file.stat().st_size} bytes, the limit is {MAX_MANIFEST_BYTES}")
+    with file.open("rb") as stream:
+        digest = Digest.of_stream(stream)
+    if digest != root:
+        return 0, [f"{MANIFEST_FILE}: hashes to {digest}, the release names the content root {root}"]
+    with file.open("rb") as stream:
+        entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
+    found: list[str] = []
     for subject in release.subjects:
         if subject.name.endswith(IMAGE_SUFFIX):
             try:
-                held = {
-                    entry.path: ManifestLine.of(entry) for entry in ImageReader.open(folder / subject.name).entries()
-                }
+                paths = _unlike(folder / subject.name, file)
             except CosmosError as error:
-                yield f"{subject.name}: {error.problem}"
+                found.append(f"{subject.name}: {error.problem}")
                 continue
-            for path in sorted(wanted.keys() | held.keys()):
-                if wanted.get(path) != held.get(path):
-                    yield f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it"
+            found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in paths]
+    return entries, found
+
+
+def _unlike(image: Path, manifest: Path) -> list[TreePath]:
+    """Return the paths at which the image, decoded, is not what the manifest lists."""
+    held = {entry.path: ManifestLine.of(entry) for entry in ImageReader.open(image).entries()}
+    with manifest.open("rb") as stream:
+        unlike = [line.path for line in manifest_lines(stream, MANIFEST_FILE) if held.pop(line.path, None) != line]
+    return sorted([*unlike, *held])
 
 
 def _content_root(release: Release) -> Digest:

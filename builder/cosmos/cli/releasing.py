@@ -15,6 +15,7 @@ from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.keyring.anchors import home_anchor, load_trust
+from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.release import Release
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import SIGNATURE_FILE, OfferedSignature, SigningRequest
@@ -39,7 +40,7 @@ accept_revoked_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 def sign_request(file: Path, key_file: Path, out: Path | None, passphrase_fd: int | None, as_json: bool) -> None:
     """Sign the release that FILE asks for, on the machine that has the key; say what it is first."""
-    request = SigningRequest.parse(read_bounded(file), str(file))
+    request = SigningRequest.parse(read_bounded(file, MAX_SIGNED_BYTES), str(file))
     release = Release.parse(request.payload, str(file))
     digest = Digest.of(request.payload)
     if not as_json:

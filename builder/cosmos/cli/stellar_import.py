@@ -101,7 +101,7 @@ COMMANDS: tuple[click.Command, ...] = (import_deb,)
 
 
 def _demand_all(done: Imported) -> None:
-    """Raise unless every package became a star: `Refused` before `NoSolution`."""
+    """Raise for packages that are no stars now: `Refused` where another is published, else `NoSolution`."""
     if done.refused:
         name, refusal = next(iter(done.refused.items()))
         others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""

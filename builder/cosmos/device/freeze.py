@@ -26,7 +26,7 @@ from cosmos.device.settings import read_settings
 from cosmos.device.system import STATE_FOLDER, read_universe
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, NoSolution
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName
@@ -60,7 +60,7 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
     lock = locked(universe, reached, epoch=_newest_time(root, universe))
     data = tomli_w.dumps(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # what is written is what readers take
-    changed = root.document(LOCK_PATH, max_bytes=MAX_DOCUMENT_BYTES) != data
+    changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
     if changed:
         root.replace_document(LOCK_PATH, data)
     return Frozen(lock=lock, path=LOCK_PATH, changed=changed)

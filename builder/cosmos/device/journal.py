@@ -29,7 +29,7 @@ from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.device.system import STATE_FOLDER, universe_bytes
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_JOURNAL_BYTES, demand_within
 from cosmos.model.universe import slashed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -38,7 +38,6 @@ from cosmos.treepath import TreePath
 JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
 JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")
 _VERSION: Final = 1
-_MAX_JOURNAL_BYTES: Final = 4 * MAX_DOCUMENT_BYTES  # every path of an installation, twice, and a digest
 _POLL_SECONDS: Final = 0.05
 _NO_UNIVERSE: Final = Digest.of(b"")
 _KINDS: Final[dict[str, int]] = {
@@ -124,6 +123,7 @@ class Journal:
     def _append(self, line: Json) -> None:
         with naming(JOURNAL_PATH):
             data = memoryview(canonical_json(line) + b"\n")
+            demand_within(os.fstat(self._descriptor).st_size + len(data), MAX_JOURNAL_BYTES, shown(JOURNAL_PATH))
             while data:
                 data = data[os.write(self._descriptor, data) :]
             os.fsync(self._descriptor)
@@ -190,7 +190,7 @@ def settle(root: LiveRoot) -> Undone | None:
 
     Returns None where there is nothing to do. The caller is `at_work`.
     """
-    data = root.document(JOURNAL_PATH, max_bytes=_MAX_JOURNAL_BYTES)
+    data = root.document(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES)
     if data is None:
         return None
     before, folders, placements = _parsed(data)

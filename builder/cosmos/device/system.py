@@ -11,7 +11,7 @@ import tomli_w
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH, Settings, write_settings
 from cosmos.errors import Malformed, Refused
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_UNIVERSE_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch
 from cosmos.model.universe import UNIVERSE_PATH, Universe
@@ -69,8 +69,10 @@ def _demanded(root: LiveRoot) -> bytes:
 
 
 def rendered(universe: Universe) -> bytes:
-    """Return the universe as the bytes of its document."""
-    return tomli_w.dumps(universe.to_toml()).encode()
+    """Return the universe as the bytes of its document; raises `Refused` for one that could not be read again."""
+    data = tomli_w.dumps(universe.to_toml()).encode()
+    demand_within(len(data), MAX_UNIVERSE_BYTES, shown(UNIVERSE_PATH))
+    return data
 
 
 def trust_bytes(root: LiveRoot) -> bytes | None:

@@ -70,7 +70,7 @@ from dataclasses import dataclass, field
 from typing import Self, cast
 
 from cosmos.digest import Digest
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_LOCK_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.constraint import Constraint
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
@@ -303,7 +303,7 @@ class Lock:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the lock in `data`; raises `Malformed`. Whether it is right is judged elsewhere (resolve.judging)."""
-        table = Table.parse(data, source)
+        table = Table.parse(data, source, max_bytes=MAX_LOCK_BYTES)
         lock_version = table.count("lock-version", least=1)
         if lock_version > LOCK_VERSION:
             table.fail("lock-version", f"want at most {LOCK_VERSION}: this lock is for a newer cosmos")

@@ -27,6 +27,7 @@ from typing import Self
 
 from cosmos.canon import Json, readable_json
 from cosmos.digest import Digest
+from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.tables import Table
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -82,7 +83,7 @@ class Release:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the release in `data`; raises `Malformed`."""
-        table = Table.from_json(data, source)
+        table = Table.from_json(data, source, max_bytes=MAX_RELEASE_BYTES)
         table.choice("_type", (STATEMENT_TYPE,))
         table.choice("predicateType", (PREDICATE_TYPE,))
         subjects = tuple(Subject.read(row) for row in table.tables("subject"))

@@ -43,7 +43,7 @@ from typing import BinaryIO, Final, NoReturn, Self
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
-from cosmos.limits import MAX_IMAGE_INDEX_BYTES
+from cosmos.limits import MAX_IMAGE_INDEX_BYTES, MAX_IMAGE_LAYERS, demand_within
 from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.seek_table import Seek, read_seek_table, seek_table
 from cosmos.pack.tar import TAR_END
@@ -84,10 +84,12 @@ _LENGTH_BYTES = 8
 def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes]:
     """Yield the image's bytes. `layers`: the shared folders first, then the stars' in lock order, the template's last.
 
-    The end layer, index and seek table are added here. Raises `ValueError` where the layers are no tree.
+    The end layer, index and seek table are added here. Raises `ValueError` where the layers are no tree, `Refused` for
+    an image that no reader would take.
     """
     _check_together(layers)
     whole = (*layers, end_layer())
+    demand_within(len(whole), MAX_IMAGE_LAYERS, "the image's layers", hint="make two images of it")
     index = _index_frame(whole, meta)
     for layer in whole:
         yield layer.frame
@@ -251,6 +253,7 @@ def _index_frame(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> byt
         for layer in layers
     ]
     body = canonical_json({"format": LAYER_FORMAT, "meta": dict(meta), "layers": rows})
+    demand_within(len(body), MAX_IMAGE_INDEX_BYTES, "the image's index", hint="make two images of it")
     sealed = len(body).to_bytes(_LENGTH_BYTES, "little") + compress([body], _INDEX_LEVEL)
     return skippable_frame(_INDEX_MAGIC + hashlib.sha256(sealed).digest() + sealed, _INDEX_NIBBLE)
 

@@ -25,7 +25,7 @@ from typing import Final, Self
 from cosmos.canon import canonical_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
-from cosmos.limits import MAX_IMAGE_INDEX_BYTES
+from cosmos.limits import MAX_IMAGE_INDEX_BYTES, demand_within
 from cosmos.pack.tar import tar_members
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import compress, decompress_exactly
@@ -115,6 +115,7 @@ class PackedLayer:
                 "rows": list(self.rows),
             }
         )
+        demand_within(len(header), MAX_IMAGE_INDEX_BYTES, self.name, hint="split the star")
         return b"".join((_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, self.frame))
 
     @classmethod

@@ -21,7 +21,13 @@ from dataclasses import dataclass, replace
 import tomli_w
 
 from cosmos.errors import Malformed, Refused
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
+from cosmos.limits import (
+    MAX_DOCUMENT_BYTES,
+    MAX_SCRIPT_BYTES,
+    MAX_STAR_ARCHIVE_BYTES,
+    MAX_STAR_UNPACKED_BYTES,
+    demand_within,
+)
 from cosmos.model.star import Star
 from cosmos.pack.layer import members_in_order
 from cosmos.pack.tar import TAR_END, tar_members
@@ -64,10 +70,14 @@ def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, 
     Raises `Malformed` where script and manifest do not fit together, `Refused` for what no reader would take.
     """
     members = [*_own_members(manifest, script), *_below_files(files)]
+    demand_within(sum(entry.size for entry in members), MAX_STAR_UNPACKED_BYTES, manifest.id, hint="split the star")
     data = b"".join((*tar_members(members), TAR_END))
+    demand_within(len(data), MAX_STAR_UNPACKED_BYTES, manifest.id, hint="split the star")
     if _contents(data, manifest.id, manifest.install_script).script != script:
         raise Malformed(manifest.id, f"install_script: want a name beside files/, got {manifest.install_script!r}")
-    return PackedStar(data=compress([data], level), unpacked_bytes=len(data))
+    packed = compress([data], level)
+    demand_within(len(packed), MAX_STAR_ARCHIVE_BYTES, manifest.id, hint="split the star")
+    return PackedStar(data=packed, unpacked_bytes=len(data))
 
 
 def read_star(

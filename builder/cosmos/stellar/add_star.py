@@ -20,6 +20,7 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
@@ -99,13 +100,15 @@ def _written(
 ) -> Path:
     """Write archive, envelope and statement, in this order, and return the archive's path."""
     data = tomli_w.dumps(statement.to_toml()).encode()
+    demand_within(len(data), MAX_DOCUMENT_BYTES, str(file))
     signatures = {key.public.raw: key.signature(STAR_TYPE, data) for key in keys}
+    envelope = assemble(STAR_TYPE, data, signatures.values()) if signatures else None
     file.unlink(missing_ok=True)
     envelope_of(file).unlink(missing_ok=True)
     archive = galaxy.root / statement.file
     _put(archive, built)
-    if signatures:
-        write_durably(envelope_of(file), assemble(STAR_TYPE, data, signatures.values()))
+    if envelope is not None:
+        write_durably(envelope_of(file), envelope)
     write_durably(file, data)
     return archive
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from cosmos.durable import write_durably
 from cosmos.errors import Differs, Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import demand_within
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.reporter import Reporter
 from cosmos.stellar.galaxy_folder import GalaxyFolder
@@ -33,6 +34,7 @@ from cosmos.trust.log import (
 from cosmos.trust.merkle import Tree, leaf_hash, root_of
 from cosmos.trust.notes import (
     MAX_NOTE_BYTES,
+    MAX_NOTE_SIGNATURES,
     Head,
     Note,
     NoteSignature,
@@ -41,7 +43,7 @@ from cosmos.trust.notes import (
     witness_key_id,
 )
 from cosmos.trust.roots import TrustRoots
-from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, log_files, read_entries
+from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, MAX_LOG_ENTRIES, log_files, read_entries
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +93,7 @@ def _appended(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
     published = set(log.entries)
     new = [entry for entry in (_entry(index, row) for row in index.snapshot) if entry not in published]
     entries = (*log.entries, *new)
+    demand_within(len(entries), MAX_LOG_ENTRIES, str(log.folder))
     origin = log_origin(index.name)
     head = Head(origin=origin, size=len(entries), root=root_of([leaf_hash(entry) for entry in entries]))
     signatures = [
@@ -99,6 +102,7 @@ def _appended(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
     ]
     old = log.note.signatures if log.note is not None and log.note.text == head.to_text() else ()
     note = _merged(Note(text=head.to_text(), signatures=()), (*old, *signatures))
+    demand_within(len(note.to_bytes()), MAX_NOTE_BYTES, str(log.folder / CHECKPOINT))
     for path, data in log_files(entries).items():
         _write(log.folder / path, data)
     _write(log.folder / CHECKPOINT, note.to_bytes())
@@ -127,6 +131,8 @@ def _cosigned(galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Pat
     raw = seconds.to_bytes(8, "big") + key.head_signature(cosigned(log.note.text, seconds))
     mine = NoteSignature(name=str(key.public.name), key_id=witness_key_id(key.public), raw=raw)
     note = _merged(log.note, (mine,))
+    demand_within(len(note.signatures), MAX_NOTE_SIGNATURES, str(log.folder / CHECKPOINT))
+    demand_within(len(note.to_bytes()), MAX_NOTE_BYTES, str(log.folder / CHECKPOINT))
     write_durably(seen, note.to_bytes())
     _write(log.folder / CHECKPOINT, note.to_bytes())
     _write_proofs(galaxy, index, log.entries, note)

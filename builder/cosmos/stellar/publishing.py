@@ -30,9 +30,8 @@ import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
-from cosmos.errors import Refused
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
+from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES, demand_within
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.signing import envelope_of, signatures_over
@@ -58,12 +57,9 @@ def publish(galaxy: GalaxyFolder, index: GalaxyIndex, keys: Sequence[SecretKey],
     The caller holds the galaxy's lock. Raises `Refused` for an index that a reader would refuse for its size.
     """
     data = _bytes_of(galaxy, index)
-    if len(data) > MAX_INDEX_BYTES:
-        raise Refused(
-            str(galaxy.index_file),
-            f"would have {len(data)} bytes, the limit (MAX_INDEX_BYTES) is {MAX_INDEX_BYTES}",
-            hint="begin a second galaxy for some of the stars",
-        )
+    demand_within(
+        len(data), MAX_INDEX_BYTES, str(galaxy.index_file), hint="begin a second galaxy for some of the stars"
+    )
     snapshot = galaxy.snapshot_file(index.seq)
     before = [*signatures_over(snapshot, GALAXY_TYPE, data), *signatures_over(galaxy.index_file, GALAXY_TYPE, data)]
     added = [key.signature(GALAXY_TYPE, data) for key in keys]

@@ -30,7 +30,7 @@ from typing import Final
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import NoSolution, ScriptFailed
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
 from cosmos.stellar.open_star import OpenStar
 from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.stellar.try_script import described
@@ -64,7 +64,9 @@ def differences(found: str, expect: Path) -> tuple[str, ...]:
 
 def update(found: str, expect: Path) -> None:
     """Write what the star does into the file."""
-    write_durably(expect, found.encode())
+    data = found.encode()
+    demand_within(len(data), MAX_DOCUMENT_BYTES, str(expect))
+    write_durably(expect, data)
 
 
 def _laid(star: OpenStar, root: Mapping[TreePath, Entry]) -> list[str]:

@@ -18,11 +18,13 @@ Times are not part of it: they are clamped when packed and prove nothing. The co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
+from cosmos.limits import MAX_MANIFEST_BYTES, demand_within
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath, escaped, unescaped
 
@@ -109,24 +111,35 @@ def manifest(lines: Iterable[ManifestLine]) -> bytes:
     return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.path)).encode()
 
 
+def bounded_manifest(lines: Iterable[ManifestLine], source: str) -> bytes:
+    """Return the manifest of `lines` as a document; raises `Refused` for one that no reader would take."""
+    data = manifest(lines)
+    demand_within(len(data), MAX_MANIFEST_BYTES, source, hint="make two images of it")
+    return data
+
+
 def parse_manifest(data: bytes, source: str) -> tuple[ManifestLine, ...]:
     """Return the lines of a manifest; raises `Malformed` naming the line, also for a doubled or unsorted path."""
-    lines: list[ManifestLine] = []
-    try:
-        rows = data.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
-    if rows.pop():
-        raise Malformed(source, "does not end with a newline")
+    return tuple(manifest_lines(io.BytesIO(data), source))
+
+
+def manifest_lines(rows: Iterable[bytes], source: str) -> Iterator[ManifestLine]:
+    """Yield the lines of a manifest, such as an open file has them, one after the other; raises as `parse_manifest`."""
+    before: TreePath | None = None
     for number, row in enumerate(rows, start=1):
+        where = f"{source}:{number}"
+        if not row.endswith(b"\n"):
+            raise Malformed(source, "does not end with a newline")
         try:
-            line = ManifestLine.parse(row)
+            line = ManifestLine.parse(row[:-1].decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise Malformed(where, f"is not UTF-8 at byte {error.start}") from error
         except ValueError as error:
-            raise Malformed(f"{source}:{number}", str(error)) from error
-        if lines and line.path <= lines[-1].path:
-            raise Malformed(f"{source}:{number}", f"/{line.path.text} does not come after the path before it")
-        lines.append(line)
-    return tuple(lines)
+            raise Malformed(where, str(error)) from error
+        if before is not None and line.path <= before:
+            raise Malformed(where, f"/{line.path.text} does not come after the path before it")
+        before = line.path
+        yield line
 
 
 def content_root(lines: Iterable[ManifestLine]) -> Digest:

@@ -29,7 +29,7 @@ from typing import Final, Literal, Self, TypeAlias, get_args
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed, Refused
-from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.limits import MAX_ENVELOPE_BYTES, Limit, demand_within
 from cosmos.model.release import STATEMENT_TYPE
 from cosmos.tables import Table
 from cosmos.trust.dsse import Envelope, signers_of
@@ -43,8 +43,8 @@ Standing: TypeAlias = Literal["verified", "unpinned", "unverifiable"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 RESULTS: Final[tuple[Result, ...]] = get_args(Result)
 BADGES_SUFFIX: Final = ".intoto.jsonl"
-MAX_BADGES: Final = 256  # of one file: each costs a verification
-MAX_BADGES_BYTES: Final = 4 * MAX_ENVELOPE_BYTES
+MAX_BADGES: Final = Limit("MAX_BADGES", 256)  # of one file: each costs a verification
+MAX_BADGES_BYTES: Final = Limit("MAX_BADGES_BYTES", 4 * MAX_ENVELOPE_BYTES)
 _TYPES: Final[dict[Kind, str]] = {
     "test": "https://in-toto.io/attestation/test-result/v0.1",
     "scan": "urn:cosmos:badge:scan:v1",
@@ -144,7 +144,9 @@ def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:
         return data
     if len(lines) >= MAX_BADGES:
         raise Refused(source, f"has {len(lines)} badges, the limit is {MAX_BADGES}")
-    return b"".join(line + b"\n" for line in (*lines, row))
+    added = b"".join(line + b"\n" for line in (*lines, row))
+    demand_within(len(added), MAX_BADGES_BYTES, source)
+    return added
 
 
 def kind_of_badge(text: str) -> Kind:

@@ -25,10 +25,11 @@ from typing import Final, NoReturn, Self
 
 from cosmos.canon import readable_json
 from cosmos.errors import Refused
-from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_SIGNATURES
+from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_SIGNATURES, demand_within
 from cosmos.trust import canonical_base64
 from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from cosmos.trust.keys import PublicKey
+from cosmos.trust.roles import ENVELOPE_LIMITS
 
 _MAX_KEYID: Final = 256  # characters; ours have 72, and no one else's are longer than a SHA-512 in hex
 
@@ -113,8 +114,15 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 
 def assemble(payload_type: str, payload: bytes, signatures: Iterable[Signature]) -> bytes:
-    """Return an envelope's bytes. The order in which people signed leaves no trace."""
-    return Envelope(payload_type=payload_type, payload=payload, signatures=tuple(signatures)).to_bytes()
+    """Return an envelope's bytes. The order in which people signed leaves no trace.
+
+    Raises `Refused` for an envelope that no reader of such documents would take.
+    """
+    envelope = Envelope(payload_type=payload_type, payload=payload, signatures=tuple(signatures))
+    demand_within(len(envelope.signatures), MAX_ENVELOPE_SIGNATURES, f"an envelope for {payload_type}")
+    data = envelope.to_bytes()
+    demand_within(len(data), ENVELOPE_LIMITS.get(payload_type, MAX_ENVELOPE_BYTES), f"an envelope for {payload_type}")
+    return data
 
 
 def verify_envelope(

@@ -24,13 +24,16 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import Refused
+from cosmos.limits import Limit
 from cosmos.trust import canonical_base64
 from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.merkle import HASH_BYTES
 
-MAX_NOTE_BYTES: Final = 64 << 10  # a head and its signatures: some hundred bytes each
-MAX_NOTE_SIGNATURES: Final = 64  # c2sp.org/signed-note demands that 16 are taken; each costs a verification
+MAX_NOTE_BYTES: Final = Limit("MAX_NOTE_BYTES", 64 << 10)  # a head and its signatures: some hundred bytes each
+MAX_NOTE_SIGNATURES: Final = Limit(
+    "MAX_NOTE_SIGNATURES", 64
+)  # c2sp.org/signed-note demands that 16 are taken; each costs a verification
 _LOG_KIND: Final = b"\x01"
 _WITNESS_KIND: Final = b"\x04"
 _LINE = re.compile("— ([^ +\u0000-\u0020\u007f]+) ([A-Za-z0-9+/=]+)")

@@ -9,27 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cosmos.errors import Refused
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.trust.dsse import BadEnvelope, Envelope, VerifiedPayload
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import IN_TOTO_TYPE
-
-_MAX_RELEASE_ENVELOPE_BYTES = 2 * MAX_DOCUMENT_BYTES  # a document in base64, and its signatures
 
 
 def verify_release(
     document: bytes, envelope: bytes | None, *, keys: Iterable[PublicKey], threshold: int = 1, source: str
 ) -> VerifiedPayload:
     """Return `document` and who signed it if `threshold` distinct `keys` did, or raise `Refused`."""
-    if len(document) > MAX_DOCUMENT_BYTES:
-        raise Refused(source, f"has {len(document)} bytes, the limit is {MAX_DOCUMENT_BYTES}")
+    if len(document) > MAX_RELEASE_BYTES:
+        raise Refused(source, f"has {len(document)} bytes, the limit is {MAX_RELEASE_BYTES}")
     demand = Demand(
         payload_type=IN_TOTO_TYPE,
         keys=tuple(keys),
         threshold=threshold,
         hint="name the public key that the release's maker gave you: cosmos verify OUT --key PUB",
-        max_bytes=_MAX_RELEASE_ENVELOPE_BYTES,
+        max_bytes=MAX_SIGNED_BYTES,
     )
     signers = verify_beside(document, envelope, demand, source)
     if envelope is not None:
@@ -38,7 +36,7 @@ def verify_release(
 
 
 def _demand_our_form(data: bytes, signers: tuple[str, ...], source: str) -> None:
-    parsed = Envelope.parse(data, source, max_bytes=_MAX_RELEASE_ENVELOPE_BYTES)
+    parsed = Envelope.parse(data, source, max_bytes=MAX_SIGNED_BYTES)
     if parsed.to_bytes() != data:
         raise BadEnvelope(source, "is signed, but not byte for byte as it was written")
     if set(signers) - {signature.keyid for signature in parsed.signatures}:

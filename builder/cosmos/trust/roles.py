@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
+from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES, MAX_SIGNED_BYTES, Limit
+
 Role: TypeAlias = Literal["root", "author", "galaxy", "release", "attester", "log", "witness"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
@@ -29,6 +31,10 @@ TRUST_TYPE: Final = "application/vnd.cosmos.trust.v1+toml"
 REVOCATION_TYPE: Final = "application/vnd.cosmos.revocation.v1+toml"
 RELEASE_TYPE: Final = "application/vnd.cosmos.release.v1+toml"
 IN_TOTO_TYPE: Final = "application/vnd.in-toto+json"
+
+ENVELOPE_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(  # of the others: MAX_ENVELOPE_BYTES
+    {GALAXY_TYPE: MAX_INDEX_ENVELOPE_BYTES, LOCK_TYPE: MAX_SIGNED_BYTES, IN_TOTO_TYPE: MAX_SIGNED_BYTES}
+)
 
 SIGNED_BY: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
     {

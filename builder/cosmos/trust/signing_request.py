@@ -26,7 +26,7 @@ import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.tables import Table
 from cosmos.trust import canonical_base64
 from cosmos.trust.dsse import Signature, pae
@@ -37,7 +37,6 @@ from cosmos.trust.roles import IN_TOTO_TYPE
 REQUEST_FILE = "RELEASE.request"
 SIGNATURE_FILE = "RELEASE.signature"
 _VERSION = 1
-_MAX_REQUEST_BYTES = 2 * MAX_DOCUMENT_BYTES  # a document in base64
 _REQUEST_TITLE = f"# bring this to the machine that has the key: cosmos key sign-request {REQUEST_FILE} --key KEY\n"
 _SIGNATURE_TITLE = f"# bring this back: cosmos attach-signature OUT {SIGNATURE_FILE}\n"
 
@@ -51,7 +50,7 @@ class SigningRequest:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the request in `data`; raises `Malformed`, or `Refused` where its own digest is not its payload's."""
-        table = Table.parse(data, source, max_bytes=_MAX_REQUEST_BYTES)
+        table = Table.parse(data, source, max_bytes=MAX_SIGNED_BYTES)
         _demand_version(table, "request-version")
         payload = table.read("payload", canonical_base64.decoded)
         digest = table.read("digest", Digest.parse)
@@ -82,7 +81,7 @@ class OfferedSignature:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the signature file in `data`; raises `Malformed`."""
-        table = Table.parse(data, source, max_bytes=_MAX_REQUEST_BYTES)
+        table = Table.parse(data, source, max_bytes=MAX_SIGNED_BYTES)
         _demand_version(table, "signature-version")
         raw = table.read("signature", canonical_base64.decoded)
         if len(raw) != SIGNATURE_BYTES:

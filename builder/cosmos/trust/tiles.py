@@ -15,12 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from cosmos.errors import Refused
+from cosmos.limits import Limit
 from cosmos.trust.merkle import HASH_BYTES, leaf_hash, root_of
 
 LOG_FOLDER: Final = "log"
 CHECKPOINT: Final = "checkpoint"
 TILE_WIDTH: Final = 256
-MAX_LOG_ENTRIES: Final = 1 << 22  # four million published stars: 128 MiB of leaf hashes, held in memory
+MAX_LOG_ENTRIES: Final = Limit(
+    "MAX_LOG_ENTRIES", 1 << 22
+)  # four million published stars: 128 MiB of leaf hashes, held in memory
 MAX_ENTRY_BYTES: Final = (1 << 16) - 1  # what 16 bits can say
 MAX_TILE_BYTES: Final = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 

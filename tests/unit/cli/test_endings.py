@@ -129,6 +129,18 @@ def test_an_answer_that_is_cut_off_is_never_exit_0(way: str, unbuffered: str, tm
     assert (done.returncode, (tmp_path / "out").stat().st_size) == (5, 100 << 10), done.stderr.decode()
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("way", ["bytes", "json", "line"])
+def test_a_reader_that_goes_in_the_middle_is_a_cut_pipe(way: str, unbuffered: str) -> None:
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-c", CAT, way]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ) as ours:
+        assert ours.stdout is not None
+        ours.stdout.read(5)  # the rest is more than a pipe holds
+        ours.stdout.close()
+        assert ours.wait(timeout=60) == 141
+
+
 @pytest.mark.parametrize("way", ["bytes", "json", "line"])
 def test_without_a_buffer_an_answer_is_whole(way: str, tmp_path: Path) -> None:
     answers = []

@@ -164,7 +164,7 @@ def test_a_second_provider_that_a_merge_brought_in_is_not_wanted() -> None:
 )
 def test_a_row_that_does_not_follow_is_named(star: str, change: dict[str, object], sentence: str) -> None:
     stars = good()
-    stars[star] = replace(stars[star], **change)  # type: ignore[arg-type]  # a table of changes has values of several types
+    stars[star] = replace(stars[star], **change)  # type: ignore[arg-type]  # whichever field the case changes  # a table of changes has values of several types
     assert sentence in sentences(judged(stars))
 
 
