@@ -130,6 +130,9 @@ def by_the_rule(case: RandomCase) -> dict[str, tuple[set[str], set[str]]] | None
     left = naive.solutions
     if not left:
         return None
+    for name in sorted(case.upgraded):
+        older = naive.newest_first(star for star in naive.every if star.name == name)
+        left = next((few for at in range(1, len(older)) if (few := _without(left, older[at:]))), left)
     for name in sorted(case.kept):
         versions = [star for star in naive.every if star.name == name]
         if any(star.version == case.kept[name] for star in versions):
@@ -154,7 +157,7 @@ def by_the_rule(case: RandomCase) -> dict[str, tuple[set[str], set[str]]] | None
         if alone:
             tried = [star for star in tried if demands[0].constraint.allows(star.version)]
         else:
-            tried = [star for star in answers if star.name in case.kept] + answers
+            tried = [star for star in answers if star.name in {*case.kept, *case.upgraded}] + answers
         found = next((star for star in tried if any(whole >> star.place & 1 for whole in left)), None)
         if found is None:
             assert alone, "a need is answered in every solution"
@@ -167,6 +170,11 @@ def by_the_rule(case: RandomCase) -> dict[str, tuple[set[str], set[str]]] | None
             if found not in whole_answers:
                 sort_in(list(need), whole_answers)
     return _rows(naive, chosen)
+
+
+def _without(solutions: list[int], stars: list[Star]) -> list[int]:
+    barred = mask(stars)
+    return [one for one in solutions if not one & barred]
 
 
 def _rows(naive: Naive, chosen: list[Star]) -> dict[str, tuple[set[str], set[str]]]:

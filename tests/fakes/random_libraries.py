@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from cosmos.model.constraint import Constraint
@@ -24,6 +24,7 @@ class RandomCase:
     galaxies: Mapping[str, Mapping[str, Facts]]
     wishes: Sequence[Wish]
     kept: Mapping[StarName, Version]
+    upgraded: Set[StarName] = frozenset()
 
     @property
     def library(self) -> Galaxies:
@@ -50,7 +51,11 @@ def random_case(seed: int) -> RandomCase:
         for name in wished + ([dice.choice(wished)] if dice.random() < 0.1 else [])
     ]
     kept = {StarName(name): Version.parse(dice.choice(VERSIONS)) for name in names if dice.random() < 0.5}
-    return RandomCase(galaxies=galaxies, wishes=wishes, kept=kept if dice.random() < 0.5 else {})
+    if dice.random() < 0.5:
+        return RandomCase(galaxies=galaxies, wishes=wishes, kept={})
+    upgraded = {name for name in kept if dice.random() < 0.2}
+    kept = {name: version for name, version in kept.items() if name not in upgraded}
+    return RandomCase(galaxies=galaxies, wishes=wishes, kept=kept, upgraded=upgraded)
 
 
 def _facts(dice: random.Random, names: str) -> Facts:

@@ -73,7 +73,8 @@ def freeze(
     world.reporter.step("resolve")
     library = Galaxies(shelves=galaxies)
     request = request_of(definition.image, definition.constellations)
-    resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade))
+    moved = frozenset() if upgrade == "all" else upgrade
+    resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade), upgraded=moved)
     stars = tuple(
         galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
     )

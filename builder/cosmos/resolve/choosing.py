@@ -2,7 +2,8 @@
 
 Each step takes the first choice that still leaves a solution:
 
-  1. each star of the old lock, by name: no other version of it than the locked one
+  1. each star that is to be upgraded, by name: the newest version of it. Then each other star of the old lock, by
+     name: no other version of it than the locked one
   2. what one star alone can answer, by name for wishes, then as the stars came in: the locked version, else the newest;
      pre-releases last
   3. what several can answer: nothing more where a star that was chosen answers already; else a star that the old lock
@@ -18,7 +19,7 @@ are added before the star is taken.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from cosmos.model.names import StarName
@@ -39,14 +40,17 @@ class TooLong(Exception):
 class Chooser:
     """Makes the choices of the rule; what was refuted is made again."""
 
-    def __init__(self, problem: Problem, wishes: Sequence[Wish], kept: Mapping[StarName, Version]) -> None:
+    def __init__(
+        self, problem: Problem, wishes: Sequence[Wish], kept: Mapping[StarName, Version], upgraded: Collection[StarName]
+    ) -> None:
         self._problem = problem
         self._clauses = problem.clauses
-        self._kept = kept
+        self._locked = {*kept, *upgraded}
         ordered = sorted(wishes, key=lambda wish: (wish.name, wish.constraint.text, wish.who))
         asks = [problem.wish(wish) for wish in ordered]
         held = (problem.keep(name) for name in sorted(kept))
-        self._held = [literal for literal in held if literal is not None]
+        self._held = [literal for name in sorted(upgraded) for literal in problem.move(name)]
+        self._held += [literal for literal in held if literal is not None]
         self._chosen: list[int] = []
         self._is_chosen: set[int] = set()
         self._one: list[tuple[Ask, ...]] = []  # what one star alone can answer
@@ -123,7 +127,7 @@ class Chooser:
 
     def _in_order(self, need: tuple[Ask, ...]) -> Iterator[int]:
         answers = [one for ask in need for one in (*ask.stars, *ask.providers)]
-        yield from (one for one in answers if self._problem.candidate(one).name in self._kept)
+        yield from (one for one in answers if self._problem.candidate(one).name in self._locked)
         yield from answers
 
     def _looks_ahead(self, variable: int) -> bool:

@@ -1,12 +1,14 @@
 """A library as clauses, as far as it comes into question: a star's own rules are added when it is first supposed.
 
-    variables      one for each version of a star; one for each demand (`Ask`); one for each star of the old lock
+    variables      one for each version of a star; one for each demand (`Ask`); one for each star of the old lock;
+                   one for each version but one of a star that is to be upgraded
     a wish         its demand holds
     a need         the star is not there, or one of the alternatives' demands holds
     a demand       it does not hold, or one of its answers is there; and no version of a star that it rules out
     a conflict     not both stars
     an arch        the star is not there
     the old lock   the lock does not hold, or no other version of the star is there
+    an upgrade     the newest so many versions do not do, or no older one is there
 
 So a library is asked only for the facts of stars that some choice would bring in.
 """
@@ -133,6 +135,16 @@ class Problem:
             if self.candidate(one).version != self._kept[name]:
                 self.clauses.add([literal ^ 1, 2 * one + 1])
         return literal
+
+    def move(self, name: StarName) -> list[int]:
+        """Return literals, each by which no version of `name` but the newest so many is there: 1, 2, 3 and so on."""
+        literals: list[int] = []
+        for older in self.versions(name)[1:]:
+            literals.append(2 * self._variable(None))
+            self.clauses.add([literals[-1] ^ 1, 2 * older + 1])
+            if len(literals) > 1:  # what bars all but so many bars the next one's, too
+                self.clauses.add([literals[-2] ^ 1, literals[-1]])
+        return literals
 
     def versions(self, name: StarName) -> list[int]:
         """Return the variables of the star's versions, the preferred first."""

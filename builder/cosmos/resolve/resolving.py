@@ -6,7 +6,7 @@ nothing depends on the order of anything. What was chosen is judged like a lock 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -57,8 +57,12 @@ def resolve(
     arch: Arch,
     kept: Mapping[StarName, Version],
     advice: Advice = FOR_IMAGES,
+    upgraded: Collection[StarName] = frozenset(),
 ) -> tuple[Resolved, ...]:
     """Return one version of each star that `wishes` need on `arch`, each after what it depends on.
+
+    `kept` are the versions of the old lock that stay while they fit; `upgraded` are its other stars: they move to the
+    newest version that leaves a solution, whatever of `kept` has to move with them.
 
     Raises `NoSolution`, naming who wants what, and hinting in the words of `advice`; and whatever `library`
     raises when it is asked.
@@ -66,7 +70,7 @@ def resolve(
     library = Remembering(library)
     problem = Problem(library, arch, kept)
     try:
-        chosen = Chooser(problem, wishes, kept).choose()
+        chosen = Chooser(problem, wishes, kept, upgraded).choose()
     except Contradiction as found:
         reasons = cast("list[Reason]", needed_reasons(found.clauses))  # whatever has a reason here has one of these
         raise explained(reasons, library, arch, advice) from found

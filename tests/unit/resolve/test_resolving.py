@@ -427,3 +427,22 @@ def test_a_search_that_takes_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("cosmos.resolve.choosing.MAX_STEPS", 1)
     with pytest.raises(NoSolution, match="no solution was found in 1 steps"):
         chosen({"a": "*"}, {"a 1.0.0": facts({"b": "*"}), "b 1.0.0": facts(), "b 2.0.0": facts()})
+
+
+def test_a_star_that_is_to_be_upgraded_takes_along_what_has_to_move_with_it_and_nothing_else() -> None:
+    shelf = Shelf(
+        {
+            "app 1.0.0": facts({"lib": ">=1"}),
+            "app 2.0.0": facts({"lib": ">=2"}),
+            "lib 1.0.0": facts(),
+            "lib 2.0.0": facts(),
+            "other 1.0.0": facts(),
+            "other 2.0.0": facts(),
+        }
+    )
+    wishes = [Wish(who="image", name=StarName(name), constraint=Constraint.parse("*")) for name in ("app", "other")]
+    kept = {StarName("lib"): Version.parse("1.0.0"), StarName("other"): Version.parse("1.0.0")}
+    found = resolve(wishes, shelf, Arch("x86_64"), kept, upgraded={StarName("app")})
+    assert [str(row.star) for row in found] == ["lib 2.0.0", "app 2.0.0", "other 1.0.0"]
+    stays = resolve(wishes, shelf, Arch("x86_64"), {**kept, StarName("app"): Version.parse("1.0.0")})
+    assert [str(row.star) for row in stays] == ["lib 1.0.0", "app 1.0.0", "other 1.0.0"]
