@@ -76,7 +76,6 @@ class Problem:
         self._arch = arch
         self._kept = kept
         self._candidates: list[Candidate | None] = []  # by variable
-        self._variables: dict[Candidate, int] = {}
         self._versions: dict[StarName, list[int]] = {}
         self._providers: dict[StarName, list[int]] = {}
         self._facts: dict[int, Facts] = {}
@@ -102,13 +101,16 @@ class Problem:
         """Return what a star that is there needs of others: alternatives each."""
         return self._needs[variable]
 
-    def answering(self, together: Together, need: Iterable[Ask]) -> StarName:
-        """Return which of the stars `together` answers the need: the first, of the first alternative that has one."""
+    def answering(self, together: Together, chosen: Mapping[StarName, int], need: Iterable[Ask]) -> StarName:
+        """Return which of the stars `together` answers the need: the first, of the first alternative that has one.
+
+        `chosen` has each star's variable: it knows the architecture by which an index tells two of one version apart.
+        """
         return next(
             star.name
             for ask in need
             for star in together.answers(ask.demand)
-            if (one := self._variables[star.candidate]) in ask.stars or one in ask.providers
+            if (one := chosen[star.name]) in ask.stars or one in ask.providers
         )
 
     def wish(self, wish: Wish) -> Ask:
@@ -148,8 +150,6 @@ class Problem:
     def _variable(self, candidate: Candidate | None, group: list[int] | None = None) -> int:
         variable = self.clauses.variable(group)
         self._candidates.append(candidate)
-        if candidate is not None:
-            self._variables[candidate] = variable
         return variable
 
     def _ask(self, demand: Demand, *, only_that_star: bool = False) -> Ask:

@@ -87,11 +87,11 @@ def _arranged(wishes: Sequence[Wish], problem: Problem, chosen: Sequence[int]) -
     }
     together = Together(found.placed for found in bare.values())
     needs = {
-        name: tuple(sorted({problem.answering(together, asks) for asks in problem.needs(one)}))
+        name: tuple(sorted({problem.answering(together, stars, asks) for asks in problem.needs(one)}))
         for name, one in stars.items()
     }
     wanted_by: dict[StarName, set[str]] = {}
-    waiting = [(wish.who, problem.answering(together, (problem.wished(wish),))) for wish in wishes]
+    waiting = [(wish.who, problem.answering(together, stars, (problem.wished(wish),))) for wish in wishes]
     while waiting:
         who, name = waiting.pop()
         if name not in wanted_by:

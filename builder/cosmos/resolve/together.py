@@ -9,7 +9,6 @@ from cosmos.model.demand import Demand, Need
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Version
-from cosmos.resolve.catalogue import Candidate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,11 +22,6 @@ class Placed:
     facts: Facts
     dependencies: tuple[StarName, ...]
     wanted_by: tuple[str, ...]
-
-    @property
-    def candidate(self) -> Candidate:
-        """The star as the resolver has it."""
-        return Candidate(name=self.name, version=self.version, galaxy=self.galaxy)
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
