@@ -106,7 +106,7 @@ class Problem:
     def answering(self, together: Together, chosen: Mapping[StarName, int], need: Iterable[Ask]) -> StarName:
         """Return which of the stars `together` answers the need: the first, of the first alternative that has one.
 
-        `chosen` are their variables: of two stars of one version, for two machines, one was chosen.
+        `chosen` has each star's variable: it knows the architecture by which an index tells two of one version apart.
         """
         return next(
             star.name
