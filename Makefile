@@ -150,11 +150,14 @@ build/stars/cosmos/star.toml: FORCE | $(VENV)/run.stamp
 STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))))
 STAR_FILES := $(foreach star,$(STARS),$(shell find stars/$(star) ! -name expect.txt ! -type l))
 ARCHIVES := $(MADE)/packages
+# What makes archives out of recipes: where it changed, all stars are built again.
+MAKERS := $(wildcard $(addprefix builder/cosmos/,model/*.py pack/*.py stellar/*.py tree/*.py))
 # Which stars to build: those with a newer file, or with no archive.
-CHANGED = $(sort $(foreach file,$(patsubst build/%,%,$?),$(word 2,$(subst /, ,$(file)))) \
+CHANGED = $(sort $(if $(filter $(MAKERS),$?),$(STARS)) \
+	$(foreach file,$(patsubst build/%,%,$(filter-out $(MAKERS),$?)),$(word 2,$(subst /, ,$(file)))) \
 	$(foreach star,$(STARS),$(if $(wildcard $(ARCHIVES)/$(star)-[0-9]*),,$(star))))
 
-$(MADE)/stars: stars $(STAR_FILES) build/stars/cosmos/star.toml | $(VENV)/run.stamp
+$(MADE)/stars: stars $(STAR_FILES) $(MAKERS) build/stars/cosmos/star.toml | $(VENV)/run.stamp
 	@mkdir -p $(ARCHIVES) && rm -f $(CHANGED:%=$(ARCHIVES)/%-[0-9]*)
 	@$(if $(CHANGED),$(BIN)/stellar build-star $(patsubst stars/cosmos,build/stars/cosmos,$(CHANGED:%=stars/%)) \
 		--out $(ARCHIVES) --home $(HOME_FOLDER) $(SOURCES_OPTION) >/dev/null)
