@@ -24,6 +24,7 @@ STARS = (
     StarSpec("raise", files={"usr/bin/raise": Entry(path=TreePath(b"usr/bin/raise"), kind="file", mode=0o4755)}),
 )
 UNSET = re.compile(r"cosmos: warning: \d+ owners and capabilities were not set: only root can")
+UNJUDGED = "; owners were not judged: this root belongs to an ordinary user"
 FAILS = {"cosmos install raise --root system": 6, "cosmos verify --root system": 7}  # where the page shows an error
 
 
@@ -62,7 +63,8 @@ def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
         )
         is_error = any(line.startswith("cosmos: error: ") for line in lines)
         assert ran.returncode == (FAILS[command] if is_error else 0), f"{command}\n{ran.stdout}"
-        printed = [line for line in ran.stdout.splitlines() if not is_progress(line) and not is_for_users_alone(line)]
+        told = ran.stdout if os.geteuid() == 0 else ran.stdout.replace(UNJUDGED, "")
+        printed = [line for line in told.splitlines() if not is_progress(line) and not is_for_users_alone(line)]
         form = "".join("(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in lines)
         assert re.fullmatch(form, "".join(f"{line}\n" for line in printed)), f"{command}\n{ran.stdout}\nwanted {lines}"
 
