@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, Limit
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, Limit, read_within
 from cosmos.model.constellation import Constellation
 from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
@@ -59,7 +59,7 @@ def read_lock(definition: Definition) -> tuple[Lock, bytes]:
 def read_bounded(file: Path, limit: Limit = MAX_DOCUMENT_BYTES) -> bytes:
     """Return the bytes of one of the operator's own documents; raises `Malformed` where it is too large to be one."""
     with file.open("rb") as stream:
-        data = stream.read(limit + 1)
+        data = read_within(stream, limit)
     if len(data) > limit:
         raise Malformed(str(file), f"has more bytes than the limit, {limit}")
     return data

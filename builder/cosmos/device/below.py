@@ -14,7 +14,7 @@ from typing import cast
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.digest import Digest
 from cosmos.errors import Refused
-from cosmos.limits import MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_STAR_UNPACKED_BYTES, read_within
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, InstalledEntry, Universe
 from cosmos.resolve.below import rests_on
@@ -128,7 +128,7 @@ class Below:
             self._root.file(record.path) as descriptor,
             open(descriptor, "rb", closefd=False) as stream,
         ):
-            content = stream.read(MAX_STAR_UNPACKED_BYTES)
+            content = read_within(stream, MAX_STAR_UNPACKED_BYTES)
         if Digest.of(content) != record.digest:
             raise self._changed(name, record, f"is {Digest.of(content)}")
         return content

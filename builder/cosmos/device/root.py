@@ -22,6 +22,7 @@ from typing import Final, Self
 
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, Kernel
 from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.limits import read_within
 from cosmos.treepath import TreePath
 
 _MAX_LINKS: Final = 40  # Linux's own bound on links in one path
@@ -123,7 +124,7 @@ class LiveRoot:
             with os.fdopen(opened, "rb") as stream:
                 if not stat.S_ISREG(os.fstat(opened).st_mode):
                     raise Malformed(shown(path), "is no regular file")
-                data = stream.read(max_bytes + 1)
+                data = read_within(stream, max_bytes)
         if len(data) > max_bytes:
             raise Malformed(shown(path), f"has more than {max_bytes} bytes")
         return data

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES, read_within
 from cosmos.model.star import Recipe
 from cosmos.nova.on_disk import folder_entries
 from cosmos.tree.entry import Entry
@@ -75,7 +75,7 @@ def moved_up(entry: Entry) -> Entry:
 def bounded_bytes(file: Path, max_bytes: int) -> bytes:
     """Return the bytes of `file`; raises `Malformed` where it has more than `max_bytes`."""
     with file.open("rb") as stream:
-        data = stream.read(max_bytes + 1)
+        data = read_within(stream, max_bytes)
     if len(data) > max_bytes:
         raise Malformed(str(file), f"has more than {max_bytes} bytes")
     return data

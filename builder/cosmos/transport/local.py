@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cosmos.errors import Refused, WorldFailed
+from cosmos.limits import read_within
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -44,7 +45,7 @@ class LocalCarrier:
         with self._opened(path) as stream:
             if os.fstat(stream.fileno()).st_size > max_bytes:
                 raise too_long(self._where(path), max_bytes)
-            data = stream.read(max_bytes + 1)
+            data = read_within(stream, max_bytes)
         if len(data) > max_bytes:
             raise too_long(self._where(path), max_bytes)
         return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -21,7 +22,9 @@ import cosmos.stellar.publishing
 import cosmos.tree.manifest
 import cosmos.trust.badges
 from cosmos import limits
+from cosmos.build.definition import read_bounded
 from cosmos.build.receipts import receipts
+from cosmos.device.root import LiveRoot
 from cosmos.device.system import rendered
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
@@ -34,7 +37,9 @@ from cosmos.pack.image_file import image_pieces
 from cosmos.pack.layer import pack_layer
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.log import append_to_log
+from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.tables import Table
+from cosmos.transport.local import LocalCarrier
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, bounded_manifest, manifest_lines, parse_manifest
 from cosmos.treepath import TreePath
@@ -104,6 +109,38 @@ def test_a_writer_refuses_what_its_readers_would_and_names_the_limit(
 
 def _files(folder: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file.name != ".publishing"}
+
+
+def _document(folder: Path) -> bytes | None:
+    with LiveRoot.open(folder) as root:
+        return root.document(TreePath(b"small"), max_bytes=limits.MAX_UNIVERSE_BYTES)
+
+
+READERS: dict[str, Callable[[Path], bytes | None]] = {
+    "a document of a system": _document,
+    "a file of a galaxy": lambda folder: LocalCarrier(folder).read("small", max_bytes=limits.MAX_STAR_ARCHIVE_BYTES),
+    "a document of a release": lambda folder: read_bounded(folder / "small", limits.MAX_MANIFEST_BYTES),
+    "a file of a recipe": lambda folder: bounded_bytes(folder / "small", limits.MAX_STAR_ARCHIVE_BYTES),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_small_file_takes_little_memory_however_large_its_limit(name: str, tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"x" * 900)
+    tracemalloc.start()
+    try:
+        assert READERS[name](tmp_path) == b"x" * 900
+        assert tracemalloc.get_traced_memory()[1] < 16 * limits.MIB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_what_is_read_within_a_limit_ends_one_byte_after_it(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "READ_CHUNK_BYTES", chunk)
+    assert limits.read_within(io.BytesIO(b"123456"), 6) == b"123456"
+    assert limits.read_within(io.BytesIO(b"1234567"), 6) == b"1234567"
+    assert limits.read_within(io.BytesIO(b"12345678"), 6) == b"1234567"
 
 
 def test_an_envelope_is_never_longer_than_its_readers_take() -> None:
