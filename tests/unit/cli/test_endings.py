@@ -177,7 +177,7 @@ def test_a_closed_stderr_changes_no_exit_code() -> None:
 def test_an_interruption_while_commands_load_is_told_in_one_line() -> None:
     text = f"""
 import builtins, os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do their children
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 found = builtins.__import__
 def interrupting(name, *rest):
     if name.startswith("cosmos.build"):
