@@ -58,11 +58,11 @@ class Comparator:
     numbers: tuple[int, ...]
     pre: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
+    floor: SemVer = field(init=False, repr=False, compare=False)  # the lowest version that the numbers given can mean
 
-    @property
-    def floor(self) -> SemVer:
-        """The lowest version that the numbers given can mean."""
-        return SemVer(*padded(self.numbers), self.pre)
+    def __post_init__(self) -> None:
+        """Work out the floor once: a constraint is tried on every version of a star."""
+        object.__setattr__(self, "floor", SemVer(*padded(self.numbers), self.pre))
 
     def allows(self, version: SemVer) -> bool:
         """Return whether `version` lies in this comparator's range (pre-releases: see `Constraint`)."""
@@ -116,7 +116,7 @@ class DebianComparator:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """Which versions a star accepts. `text` is what its author wrote.
+    """Which versions a star accepts. `text` is what its author wrote; white space is one blank, and none at the ends.
 
     `semver` and `debian` are its terms as each scheme reads them; None: no version of that scheme will do.
     Most constraints are written many times over: each text is read once.
@@ -136,7 +136,8 @@ class Constraint:
         """Return `text` as a constraint, or raise `ValueError`."""
         if len(text) > MAX_TEXT:
             raise ValueError(f"want at most {MAX_TEXT} characters, got {len(text)}")
-        return cls(text, *_terms(text))
+        plain = " ".join(text.split())
+        return cls(plain, *_terms(plain))
 
     @property
     def is_any(self) -> bool:
