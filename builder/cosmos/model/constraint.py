@@ -45,6 +45,8 @@ _COMPARATOR: Final = re.compile(
 _DEBIAN_COMPARATOR: Final = re.compile(
     r"(\^|~|>=|>>|>|<=|<<|<|=)?\s*([0-9](?:[A-Za-z0-9.+~:-]*[A-Za-z0-9.+~])?)", re.ASCII
 )
+_DEBIAN_EXACT: Final = re.compile(r"=\s*([A-Za-z][A-Za-z0-9.+~-]*)", re.ASCII)  # dpkg lets a version begin so
+_MAX_CONSTRAINT: Final = MAX_TEXT + 2  # an operator and a version
 _DEBIAN_RANGE: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(?:\.[*xX]){1,2}", re.ASCII)
 
 Operator: TypeAlias = Literal["^", "~", ">=", ">>", ">", "<=", "<<", "<", "=", "*"]
@@ -134,8 +136,8 @@ class Constraint:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return `text` as a constraint, or raise `ValueError`."""
-        if len(text) > MAX_TEXT:
-            raise ValueError(f"want at most {MAX_TEXT} characters, got {len(text)}")
+        if len(text) > _MAX_CONSTRAINT:
+            raise ValueError(f"want at most {_MAX_CONSTRAINT} characters, got {len(text)}")
         plain = " ".join(text.split())
         return cls(plain, *_terms(plain))
 
@@ -213,6 +215,9 @@ def _comparator(part: str, whole: str) -> Comparator:
 def _debian_comparator(part: str) -> DebianComparator | None:
     if ranged := _DEBIAN_RANGE.fullmatch(part):
         return DebianComparator("*", DebianVersion.of(ranged[1]), upstream_numbers(ranged[1]))
+    exact = _DEBIAN_EXACT.fullmatch(part)
+    if exact and exact[1] not in "xX" and parts_of(exact[1]):
+        return DebianComparator("=", DebianVersion.of(exact[1]), ())
     match = _DEBIAN_COMPARATOR.fullmatch(part)
     if match is None or parts_of(match[2]) is None:
         return None
