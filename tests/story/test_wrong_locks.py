@@ -18,7 +18,7 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.model.release import RELEASE_ENVELOPE, Release
 from cosmos.trust.roles import IN_TOTO_TYPE
-from fakes.galaxies import StarSpec
+from fakes.galaxies import StarSpec, make_galaxy
 from fakes.images import ImageFixture, make_image, write_image
 from fakes.programs import Cosmos
 
@@ -201,6 +201,64 @@ def test_a_row_that_says_what_nobody_signed_is_refused(
     assert not image.out.exists()
 
 
+def test_a_star_of_a_galaxy_that_does_not_answer_for_its_name_is_not_built(tmp_path: Path, cosmos: Cosmos) -> None:
+    b = StarSpec("b", "1.0.0", {"usr/share/b": b"1"})
+    image = make_image(tmp_path, [b], {"b": "*"}, tables='more = "../more"')
+    make_galaxy(tmp_path / "more", "more", [replace(b, version="9.0.0")], image.signers)
+    definition = image.folder / "image.toml"
+    text = definition.read_text()
+    turned = text.replace('core = "../galaxy"\nmore = "../more"', 'more = "../more"\ncore = "../galaxy"')
+    assert turned != text
+    definition.write_text(turned)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    lock = lock_of(image)
+    assert row(lock, "b")["version"] == "9.0.0"
+    definition.write_text(text)
+    lock["galaxy"].reverse()
+    (image.folder / "universe.lock.toml").write_text(tomli_w.dumps(lock))
+    refused = cosmos("build", image.folder, "--home", image.home).fails(3)
+    assert "b-9.0.0: is locked from galaxy more, but galaxy core comes first and answers for b" in refused.err
+    assert not image.out.exists()
+
+
+def test_a_wish_is_not_answered_by_what_the_star_of_that_name_says_it_provides(tmp_path: Path, cosmos: Cosmos) -> None:
+    stars = [StarSpec("b", "1.0.0", {"usr/share/b": b"1"}, provides={"b": "2.0.0"})]
+    image = make_image(tmp_path, stars, {"b": "*"})
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    lock = lock_of(image)
+    lock["request"]["stars"] = {"b": "^2"}
+    write_image(image, {"b": "^2"})
+    demand_refused(image, cosmos, lock, ("image wants b ^2", "b 1.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("request", "galaxies"), {"core": "http://elsewhere.example"}, "request.galaxies"),
+        (("downgraded",), {"ghost": "1.0.0"}, "downgraded.ghost"),
+    ],
+)
+def test_a_lock_does_not_contradict_itself(
+    image: ImageFixture, cosmos: Cosmos, place: tuple[str, ...], value: dict[str, str], said: str
+) -> None:
+    lock = lock_of(image)
+    table = lock
+    for key in place[:-1]:
+        table = table[key]
+    table[place[-1]] = value
+    (image.folder / "universe.lock.toml").write_text(tomli_w.dumps(lock))
+    for command in (("freeze", image.folder, "--check"), ("build", image.folder)):
+        assert said in cosmos(*command, "--home", image.home).fails(2).err
+
+
+@pytest.mark.parametrize("limit", [" >=1 , <2 ", ">=1,\n<2", "x", "X", " * "])
+def test_a_constraint_is_locked_however_it_is_spaced(tmp_path: Path, cosmos: Cosmos, limit: str) -> None:
+    stars = [StarSpec("b", "1.0.0", {"usr/share/b": b"1"}), StarSpec("a", "1.0.0", {"usr/share/a": b"a"}, {"b": limit})]
+    image = make_image(tmp_path, stars, {"a": "*"})
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home).ok()
+
+
 def test_a_signed_release_whose_lock_is_wrong_is_not_verified_as_good(image: ImageFixture, cosmos: Cosmos) -> None:
     cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
     cosmos("verify", image.out, "--key", image.public_key, "--home", image.home).ok()
@@ -237,6 +295,8 @@ def test_a_lock_of_version_1_is_built_and_judged_by_what_was_signed(image: Image
     file = image.folder / "universe.lock.toml"
     file.write_text(tomli_w.dumps(lock))
     cosmos("build", image.folder, "--home", image.home).ok()
+    file.write_text(tomli_w.dumps({**lock, "star": [*lock["star"], row(lock, "d")]}))
+    assert "d is there twice" in cosmos("freeze", image.folder, "--check", "--home", image.home).fails(3).err
     without("b")(lock)
     row(lock, "a")["dependencies"] = []
     file.write_text(tomli_w.dumps(lock))

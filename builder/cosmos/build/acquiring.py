@@ -18,7 +18,7 @@ from cosmos.build.world import World
 from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
-from cosmos.model.names import StarName
+from cosmos.model.names import GalaxyName, StarName
 from cosmos.resolve.locked import demand_right
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
 from cosmos.staging.source import INDEX_FILE, Source
@@ -97,6 +97,7 @@ def acquire_lock(
     if world.offline:
         demand_stored(lock, world.store)
     indexes = {galaxy.name: _index(galaxy, sources[galaxy.name], judge, world) for galaxy in lock.galaxies}
+    _demand_first_galaxies(lock, indexes)
     acquired: dict[StarName, Acquired] = {}
     done = 0
     for star in lock.stars:
@@ -127,6 +128,20 @@ def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> 
         if newest is not None:
             world.remember(lambda memory: memory.with_index(newest, judge.now, shown))
     return locked
+
+
+def _demand_first_galaxies(lock: Lock, indexes: Mapping[GalaxyName, VerifiedIndex]) -> None:
+    """Raise `NoSolution` for a star whose name an earlier galaxy answers for (resolve.catalogue)."""
+    first: dict[StarName, GalaxyName] = {}
+    for name in (galaxy.name for galaxy in lock.galaxies):
+        index = indexes[name].index
+        for claimed in (*index.newest, *(one for row in index.snapshot for one in (row.name, *row.provides))):
+            first.setdefault(claimed, name)
+    for star in lock.stars:
+        owner = first.get(star.name, star.galaxy)
+        if owner != star.galaxy:
+            said = f"is locked from galaxy {star.galaxy}, but galaxy {owner} comes first and answers for {star.name}"
+            raise NoSolution(star.id, said, hint="cosmos freeze chooses the stars again")
 
 
 def _fetching(

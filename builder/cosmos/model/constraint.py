@@ -45,6 +45,8 @@ _COMPARATOR: Final = re.compile(
 _DEBIAN_COMPARATOR: Final = re.compile(
     r"(\^|~|>=|>>|>|<=|<<|<|=)?\s*([0-9](?:[A-Za-z0-9.+~:-]*[A-Za-z0-9.+~])?)", re.ASCII
 )
+_DEBIAN_EXACT: Final = re.compile(r"=\s*([A-Za-z][A-Za-z0-9.+~-]*)", re.ASCII)  # dpkg lets a version begin so
+_MAX_CONSTRAINT: Final = MAX_TEXT + 2  # an operator and a version
 _DEBIAN_RANGE: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(?:\.[*xX]){1,2}", re.ASCII)
 
 Operator: TypeAlias = Literal["^", "~", ">=", ">>", ">", "<=", "<<", "<", "=", "*"]
@@ -58,11 +60,11 @@ class Comparator:
     numbers: tuple[int, ...]
     pre: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
+    floor: SemVer = field(init=False, repr=False, compare=False)  # the lowest version that the numbers given can mean
 
-    @property
-    def floor(self) -> SemVer:
-        """The lowest version that the numbers given can mean."""
-        return SemVer(*padded(self.numbers), self.pre)
+    def __post_init__(self) -> None:
+        """Work out the floor once: a constraint is tried on every version of a star."""
+        object.__setattr__(self, "floor", SemVer(*padded(self.numbers), self.pre))
 
     def allows(self, version: SemVer) -> bool:
         """Return whether `version` lies in this comparator's range (pre-releases: see `Constraint`)."""
@@ -116,7 +118,7 @@ class DebianComparator:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """Which versions a star accepts. `text` is what its author wrote.
+    """Which versions a star accepts. `text` is what its author wrote; white space is one blank, and none at the ends.
 
     `semver` and `debian` are its terms as each scheme reads them; None: no version of that scheme will do.
     Most constraints are written many times over: each text is read once.
@@ -134,9 +136,10 @@ class Constraint:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return `text` as a constraint, or raise `ValueError`."""
-        if len(text) > MAX_TEXT:
-            raise ValueError(f"want at most {MAX_TEXT} characters, got {len(text)}")
-        return cls(text, *_terms(text))
+        if len(text) > _MAX_CONSTRAINT:
+            raise ValueError(f"want at most {_MAX_CONSTRAINT} characters, got {len(text)}")
+        plain = " ".join(text.split())
+        return cls(plain, *_terms(plain))
 
     @property
     def is_any(self) -> bool:
@@ -212,6 +215,9 @@ def _comparator(part: str, whole: str) -> Comparator:
 def _debian_comparator(part: str) -> DebianComparator | None:
     if ranged := _DEBIAN_RANGE.fullmatch(part):
         return DebianComparator("*", DebianVersion.of(ranged[1]), upstream_numbers(ranged[1]))
+    exact = _DEBIAN_EXACT.fullmatch(part)
+    if exact and exact[1] not in "xX" and parts_of(exact[1]):
+        return DebianComparator("=", DebianVersion.of(exact[1]), ())
     match = _DEBIAN_COMPARATOR.fullmatch(part)
     if match is None or parts_of(match[2]) is None:
         return None

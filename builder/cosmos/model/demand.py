@@ -47,7 +47,7 @@ class Demand:
         return self.constraint.is_any if version is None else self.constraint.covers(version)
 
     def __str__(self) -> str:
-        return str(self.name) if self.constraint.is_any else f"{self.name} {self.constraint}"
+        return str(self.name) if self.constraint == ANY_VERSION else f"{self.name} {self.constraint}"
 
 
 Need: TypeAlias = tuple[Demand, ...]  # one of them must be answered; the preferred first

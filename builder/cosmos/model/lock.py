@@ -346,6 +346,10 @@ def _check_references(lock: Lock, table: Table) -> None:
     galaxies = {galaxy.name: galaxy for galaxy in lock.galaxies}
     if len(galaxies) != len(lock.galaxies):
         table.fail("galaxy", "names one galaxy twice")
+    if lock.request.galaxies != {name: galaxy.url for name, galaxy in galaxies.items()}:
+        table.fail("request.galaxies", "want the names and addresses of the lock's galaxies")
+    for name in sorted(lock.downgraded.keys() - {star.name for star in lock.stars}):
+        table.fail(f"downgraded.{name}", "is no star of this lock")
     for place, star in enumerate(lock.stars):
         at = f"star[{place}]"
         if star.galaxy not in galaxies:

@@ -97,10 +97,14 @@ class SemVer(Version):
     patch: int
     pre: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
+    precedence: tuple[object, ...] = field(
+        init=False, repr=False, compare=False
+    )  # SemVer section 11; `build` not in it
     order: tuple[object, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out the order once: it is asked for many times."""
+        object.__setattr__(self, "precedence", (*self.release, not self.pre, _ordered(self.pre)))
         object.__setattr__(self, "order", (0, *self.precedence, _ordered(self.build)))
 
     @classmethod
@@ -119,11 +123,6 @@ class SemVer(Version):
     def release(self) -> Release:
         """MAJOR, MINOR, PATCH."""
         return (self.major, self.minor, self.patch)
-
-    @property
-    def precedence(self) -> tuple[object, ...]:
-        """A key that orders versions as SemVer section 11 does; equal for versions that differ in build alone."""
-        return (*self.release, not self.pre, _ordered(self.pre))
 
     @property
     def is_pre_release(self) -> bool:

@@ -42,7 +42,7 @@ def faults(wishes: Sequence[Wish], stars: Sequence[Placed], arch: Arch) -> tuple
     placed = list(together.stars.values())
     rows = _Rows(wishes, together)
     return (
-        *_doubled(stars),
+        *doubled(stars),
         *rows.unanswered(),
         *(fault for star in placed for fault in _of_star(star, together, arch)),
         *rows.wrong(),
@@ -50,7 +50,8 @@ def faults(wishes: Sequence[Wish], stars: Sequence[Placed], arch: Arch) -> tuple
     )
 
 
-def _doubled(stars: Iterable[Placed]) -> Iterator[Fault]:
+def doubled(stars: Iterable[Placed]) -> Iterator[Fault]:
+    """Yield a fault for each star that is there again: that is wrong whatever they say of themselves."""
     seen: dict[StarName, Placed] = {}
     for star in stars:
         if star.name in seen:
@@ -97,6 +98,7 @@ class _Rows:
         self._together = together
         self._wanted_by: dict[StarName, set[str]] = {name: set() for name in together.stars}
         self._answered: dict[StarName, set[StarName]] = {}  # by its dependencies, of each star
+        self._wished: set[StarName] = set()  # a star may be called `image`: its name says nothing of who wished for it
         self._unanswered = list(self._read_wishes())
         for star in together.stars.values():
             self._answered[star.name] = self._read_needs(star)
@@ -127,8 +129,8 @@ class _Rows:
             named = self._together.stars.get(wish.name)
             counted = answers if named else _first_of_each_galaxy(one for one in answers if wish.who in one.wanted_by)
             for star in counted or answers[:1] or ([named] if named else []):
-                if star.name != wish.who:
-                    self._wanted_by[star.name].add(wish.who)
+                self._wished.add(star.name)
+                self._wanted_by[star.name].add(wish.who)
             if not answers:
                 there = f"the lock has {named}" if named else "no star of the lock answers that"
                 said = f"{wish.who} wants {in_words((wish.demand,))}, but {there}"
@@ -164,8 +166,7 @@ class _Rows:
                 yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
 
     def _reached(self) -> set[StarName]:
-        who = {wish.who for wish in self._wishes}
-        waiting = [name for name, wanted in self._wanted_by.items() if wanted & who]
+        waiting = list(self._wished)
         reached = set(waiting)
         while waiting:
             for name in self._answered[waiting.pop()]:
@@ -196,4 +197,4 @@ def _order(stars: Sequence[Placed]) -> Iterator[Fault]:
         yield Fault(kind="order", star=name, sentence=said, way_out=_MERGED)
 
 
-__all__ = ["Fault", "FaultKind", "Placed", "faults", "in_words"]
+__all__ = ["Fault", "FaultKind", "Placed", "doubled", "faults", "in_words"]

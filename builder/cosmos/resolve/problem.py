@@ -170,7 +170,8 @@ class Problem:
             versions = self.versions(demand.name)
             stars = [one for one in versions if demand.constraint.allows(self.candidate(one).version)]
             others: Iterable[int] = () if only_that_star and versions else self._providers_of(demand.name)
-            providers = [one for one in others if one not in stars and self.facts(one).provides_for(demand)]
+            fitting = set(stars)
+            providers = [one for one in others if one not in fitting and self.facts(one).provides_for(demand)]
             literal = 2 * self._variable(None)
             self.clauses.add([literal ^ 1, *(2 * one for one in stars), *(2 * one for one in providers)])
             self._rule_out(literal, [*stars, *providers])
@@ -178,11 +179,12 @@ class Problem:
         return self._asks[key]
 
     def _rule_out(self, literal: int, answers: list[int]) -> None:
-        """Where one star's versions alone answer: no other version of it is there."""
+        """Where one star's versions alone answer: no other version of it is there. Of a single one that follows."""
         names = {self.candidate(one).name for one in answers}
-        if len(names) == 1:
+        if len(names) == 1 and len(answers) > 1:
+            fitting = set(answers)
             for one in self.versions(names.pop()):
-                if one not in answers:
+                if one not in fitting:
                     self.clauses.add([literal ^ 1, 2 * one + 1])
 
     def _providers_of(self, name: StarName) -> list[int]:

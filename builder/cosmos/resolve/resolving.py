@@ -101,8 +101,7 @@ def _arranged(wishes: Sequence[Wish], problem: Problem, chosen: Sequence[int]) -
         if name not in wanted_by:
             wanted_by[name] = set()
             waiting += [(str(name), other) for other in needs[name]]
-        if who != name:
-            wanted_by[name].add(who)
+        wanted_by[name].add(who)
     return tuple(
         Resolved(
             star=bare[name].star,

@@ -66,7 +66,10 @@ class Together:
 
     def wish_answers(self, demand: Demand) -> list[Placed]:
         """Return the stars that answer a wish: a star of that name alone, where there is one."""
-        return [one for one in self.answers(demand) if one.name == demand.name or demand.name not in self.stars]
+        named = self.stars.get(demand.name)
+        if named is None:
+            return self.answers(demand)
+        return [named] if demand.allows(named.version) else []
 
     def clashes(self, star: Placed) -> Iterator[tuple[Placed, Demand | None]]:
         """Yield who `star` does not stand beside, and by which conflict; None where it stands for the other one."""

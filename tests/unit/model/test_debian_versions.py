@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cosmos.model.constraint import Constraint
+from cosmos.model.constraint import Constraint, exactly
 from cosmos.model.version import DebianVersion, SemVer, Version
 
 # Each line in dpkg's order (Debian Policy 5.6.12 and versions of Debian's own archive).
@@ -112,3 +112,11 @@ def test_a_name_that_was_imported_under_semver_goes_on_under_its_own_version() -
 )
 def test_a_floor_is_read_in_the_scheme_of_the_version(version: str, scheme: str, floor: str, below: bool) -> None:
     assert Version.parse(version, "debian" if scheme == "debian" else "semver").is_below(floor) == below
+
+
+@pytest.mark.parametrize("version", [DebianVersion.of("a1.0"), DebianVersion.of("1" * 256), SemVer.of("1.0.0-rc.1+b1")])
+def test_every_version_can_be_asked_for_exactly(version: Version) -> None:
+    limit = exactly(version)
+    assert limit.allows(version)
+    assert Constraint.parse(limit.text) == limit
+    assert not limit.allows(Version.parse("1.0", "debian"))

@@ -212,3 +212,13 @@ def test_beside_a_star_of_that_name_only_its_own_galaxy_answers_for_the_name() -
     assert judged(stars, wished) == ()
     stars["zlib-new"] = replace(same, galaxy=GalaxyName("other"))
     assert "ncurses 6.4.0 wants zlib >=1.3, but the lock has zlib 1.2.0" in sentences(judged(stars, wished))
+
+
+def test_what_a_star_that_is_called_image_wants_is_not_thereby_wished_for() -> None:
+    stars = [
+        placed("zlib 1.0.0", facts(), wanted_by=("image",)),
+        placed("image 1.0.0", facts(["zlib"]), dependencies=("zlib",), wanted_by=()),
+        placed("nano 1.0.0", facts()),
+    ]
+    said = sentences(judged(stars, {"nano": "*"}))
+    assert said == ["zlib 1.0.0 is there, but no wish needs it", "image 1.0.0 is there, but no wish needs it"]
