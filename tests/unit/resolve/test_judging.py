@@ -212,3 +212,26 @@ def test_beside_a_star_of_that_name_only_its_own_galaxy_answers_for_the_name() -
     assert judged(stars, wished) == ()
     stars["zlib-new"] = replace(same, galaxy=GalaxyName("other"))
     assert "ncurses 6.4.0 wants zlib >=1.3, but the lock has zlib 1.2.0" in sentences(judged(stars, wished))
+
+
+def test_of_a_long_list_of_who_wants_a_star_the_difference_is_named() -> None:
+    users = [f"user{number:02}" for number in range(20)]
+    stated = [*users[1:], "stray"]
+    stars = {
+        "base": placed("base 1.0.0", facts([]), wanted_by=stated),
+        **{
+            name: placed(f"{name} 1.0.0", facts(["base"]), dependencies=["base"], wanted_by=["image"]) for name in users
+        },
+    }
+    assert sentences(judged(stars, dict.fromkeys(users, "*"))) == [
+        "base 1.0.0 says that it is wanted by stray, but it is not, and does not say that it is wanted by user00"
+    ]
+
+
+def test_a_need_that_nobody_answers_is_told_once() -> None:
+    """The dependency that is gone is not called needless as well."""
+    stars = good()
+    del stars["zlib"]
+    said = sentences(judged(stars))
+    assert any("wants zlib" in one for one in said)
+    assert not any("does not need it" in one for one in said)
