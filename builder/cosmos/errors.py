@@ -13,8 +13,8 @@ with *fields*; `__str__` words them (lower case, no full stop, the file or star 
 | 6 | `ScriptFailed` | a Nova script failed, or asked for what it may not have |
 | 7 | `Differs` | a comparison found differences |
 
-Besides: 1 is a bug of ours, and 128 and its number the signal that ended us (129, 130, 143; 141 where the reader of our
-output has gone). `cosmos.cli.terminal` gives those.
+Besides: 1 is a bug of ours, and 128 and its number the signal that ended us (129, 130, 143; 141 where the reader
+closed the pipe). `cosmos.cli.terminal` gives those.
 """
 
 from __future__ import annotations

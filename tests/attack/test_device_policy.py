@@ -114,7 +114,7 @@ def test_a_star_may_do_nothing_that_the_operator_did_not_name_it_for(system: Sys
         assert system.tree() == before, "nothing is laid"
     if power == "run":
         refused = system.install("tool").fails(6)
-    hinted = re.search(r"say so in /etc/cosmos/config\.toml: (\[policy\]) (.+)", refused.err)
+    hinted = re.search(r"write under (\[policy\]) in /etc/cosmos/config\.toml:\n  (.+)", refused.err)
     assert hinted, refused.err
     with system.settings.open("a") as settings:
         settings.write(f"{hinted[1]}\n{hinted[2]}\n")

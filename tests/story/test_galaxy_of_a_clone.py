@@ -64,7 +64,7 @@ def freeze(clone: Path, cosmos: Cosmos) -> str:
 
 def test_a_new_star_is_added_and_nothing_begins_again(clone: Path, repo: Path, stellar: Cosmos, cosmos: Cosmos) -> None:
     work_on(clone, stellar, "hello", "one")
-    assert galaxy(clone, repo, "hello") == ".cosmos/galaxy: 1 stars, 1 versions, seq 1\n"
+    assert galaxy(clone, repo, "hello") == ".cosmos/galaxy: 1 star, 1 version, seq 1\n"
     freeze(clone, cosmos)
     work_on(clone, stellar, "more", "one")
     assert galaxy(clone, repo, "hello", "more") == ".cosmos/galaxy: 2 stars, 2 versions, seq 2\n"
@@ -83,7 +83,7 @@ def test_a_star_that_is_worked_on_is_taken_though_its_version_stays(
     work_on(clone, stellar, "hello", "two")
     said = galaxy(clone, repo, "hello")
     assert said.splitlines()[0].startswith("galaxy: a star changed and kept its version, or is gone: ")
-    assert said.splitlines()[1] == ".cosmos/galaxy: 1 stars, 1 versions, seq 1"
+    assert said.splitlines()[1] == ".cosmos/galaxy: 1 star, 1 version, seq 1"
     assert freeze(clone, cosmos) != first
     assert tomllib.loads(state.read_text())["galaxies"]["other"]["number"] == 7
 
@@ -145,7 +145,7 @@ def test_a_run_that_was_cut_short_is_made_good_by_the_next(
         killed = subprocess.run([repo / ".ci/galaxy", "hello"], cwd=clone, capture_output=True, check=False)
         assert killed.returncode != 0
     program.write_text(real)
-    assert galaxy(clone, repo, "hello") == ".cosmos/galaxy: 1 stars, 1 versions, seq 1\n"
+    assert galaxy(clone, repo, "hello") == ".cosmos/galaxy: 1 star, 1 version, seq 1\n"
     freeze(clone, cosmos)
 
 

@@ -63,7 +63,7 @@ def test_a_power_that_the_operator_did_not_give_is_refused_and_the_line_to_add_i
     refused = cosmos("build", image.folder, "--home", image.home)
     assert refused.code == 6
     assert problem in refused.err
-    assert f'if it may, say so in image.toml: [policy] {power} = ["tool"]' in refused.err
+    assert f'if it may, write under [policy] in image.toml:\n  {power} = ["tool"]' in refused.err
     assert not image.out.exists()
     definition = image.folder / "image.toml"
     definition.write_text(definition.read_text().replace("[policy]", f'[policy]\n{power} = ["tool"]'))
@@ -117,7 +117,7 @@ def test_a_script_runs_programs_of_its_dependencies_with_consent_and_never_with_
     refused = cosmos("build", image.folder, "--home", image.home)
     assert refused.code == 6
     assert "run() is not allowed in install()" in refused.err
-    assert 'if it may, say so in image.toml: [policy] run = ["tool"]' in refused.err
+    assert 'if it may, write under [policy] in image.toml:\n  run = ["tool"]' in refused.err
     definition = image.folder / "image.toml"
     definition.write_text(definition.read_text().replace("[policy]", '[policy]\nrun = ["tool"]'))
     cosmos("build", image.folder, "--home", image.home).ok()

@@ -19,6 +19,7 @@ from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.reporter import counted
 from cosmos.resolve.locked import demand_right
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
 from cosmos.staging.source import INDEX_FILE, Source
@@ -89,7 +90,7 @@ def acquire_lock(
 ) -> AcquiredLock:
     """Return every locked star, fetched and verified, in lock order; `accept` are star names, or `galaxy:NAME`."""
     total = sum(star.size_bytes for star in lock.stars)
-    world.reporter.step(f"fetch and verify {len(lock.stars)} stars, {total} bytes")
+    world.reporter.step(f"fetch and verify {counted(len(lock.stars), 'star')}, {total:,} bytes")
     judge = Judge(lock, world, accept)
     sources: dict[str, Source] = {
         galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies

@@ -32,7 +32,9 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
     """
     document, beside = folder / RELEASE_FILE, folder / RELEASE_ENVELOPE
     if not document.is_file():
-        raise Malformed(str(document), "is not there", hint="name the folder that `cosmos build` made")
+        raise Malformed(
+            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
+        )
     payload = read_bounded(document, MAX_RELEASE_BYTES)
     Release.parse(payload, str(document))
     offered = OfferedSignature.parse(read_bounded(signature_file), str(signature_file))

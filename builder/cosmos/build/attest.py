@@ -77,7 +77,11 @@ def what_was_built(folder: Path) -> Rebuilt:
     """Return the content root, from the manifest itself, and the lock's digest; raises `Malformed` for no release."""
     for name in (RELEASE_FILE, MANIFEST_FILE, LOCK_FILE):
         if not (folder / name).is_file():
-            raise Malformed(str(folder / name), "is not there", hint="name the folder that `cosmos build` made")
+            raise Malformed(
+                str(folder / name),
+                "is not there",
+                hint="name the folder that `cosmos build` made, such as images/NAME/out",
+            )
     with (folder / MANIFEST_FILE).open("rb") as stream:
         root = Digest.of_stream(stream)
     lock = Digest.of(read_bounded(folder / LOCK_FILE, MAX_LOCK_BYTES))

@@ -104,7 +104,7 @@ def check(definition: Definition) -> Lock:
     if found:
         raise Differs(
             str(definition.lock_file),
-            f"no longer fits its image definition: {'; '.join(found)}",
+            "no longer fits its image definition",
             differences=found,
             hint=f"cosmos freeze {definition.folder}",
         )

@@ -51,7 +51,9 @@ def verify_release_folder(
     """Return the verdict on the release in `folder`; raises `Refused`, `Differs`, `NoSolution` or `Malformed`."""
     document = folder / RELEASE_FILE
     if not document.is_file():
-        raise Malformed(str(document), "is not there", hint="name the folder that `cosmos build` made")
+        raise Malformed(
+            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
+        )
     data, envelope = read_bounded(document, MAX_RELEASE_BYTES), folder / RELEASE_ENVELOPE
     signed = verify_release(
         data,

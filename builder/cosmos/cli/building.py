@@ -378,7 +378,7 @@ def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:
 
 def _verdict_text(verdict: ReleaseVerdict) -> str:
     return (
-        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries} entries in the image\n"
+        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries:,} entries in the image\n"
         f"content root  {verdict.content_root}\n"
         f"signed by     {', '.join(verdict.signers)}"
     )

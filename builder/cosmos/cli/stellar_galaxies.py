@@ -79,7 +79,7 @@ def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, fewer
         emit(_indexed_row(done))
         return
     state = f"seq {done.index.seq}" if done.is_changed else f"unchanged at seq {done.index.seq}"
-    say(f"{folder}: {len(done.index.newest)} stars, {len(done.index.snapshot)} versions, {state}")
+    say(f"{folder}: {counted(len(done.index.newest), 'star')}, {counted(len(done.index.snapshot), 'version')}, {state}")
     if done.missing:
         _say_that_it_waits(done, folder)
     elif done.index.seq and not any(key.role == "galaxy" for key in secrets):

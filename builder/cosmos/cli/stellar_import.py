@@ -129,9 +129,10 @@ def _tell(done: Imported, reporter: Reporter) -> None:
         reporter.note(f"Debian assumes {several}: {_some(list(done.assumed))}; --with-essential imports them")
     scripts = [str(one.star.name) for one in done.stars if one.unrun]
     if scripts:
-        reporter.note(f"{len(scripts)} packages have maintainer scripts, which are not run: {_some(scripts)}")
+        have = counted(len(scripts), "package has", "packages have")
+        reporter.note(f"{have} maintainer scripts, which are not run: {_some(scripts)}")
     new = sum(one.is_new for one in done.stars)
-    reporter.note(f"{len(done.stars)} stars, {new} of them new")
+    reporter.note(f"{counted(len(done.stars), 'star')}, {new} of them new")
 
 
 def _row(done: Imported) -> dict[str, Json]:

@@ -5,7 +5,7 @@
 
 stdout carries data only. Progress is drawn on a terminal alone; `NO_COLOR` and `TERM=dumb` are obeyed, and nothing
 is said by colour only. Exit codes: see `cosmos.errors`; 1 for what is our own bug; 128 and the signal's number where a
-signal ended us: 129 SIGHUP, 130 SIGINT, 143 SIGTERM, and 141 (SIGPIPE) where who reads the answer has gone away.
+signal ended us: 129 SIGHUP, 130 SIGINT, 143 SIGTERM, and 141 (SIGPIPE) where the reader closed the pipe.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         sys.stderr.write(f"{error.format_message()}\n")
         return EXIT_MALFORMED
     except click.ClickException as error:
-        terminal.error(error.format_message())
+        terminal.error(_in_our_words(error.format_message()))
         if isinstance(error, click.UsageError) and error.ctx is not None:
             terminal.hint(f"{error.ctx.command_path} --help")
         return EXIT_MALFORMED
@@ -262,6 +262,15 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         terminal.hint(REPORT_BUGS_TO)
         return EXIT_BUG
     return result if isinstance(result, int) else 0
+
+
+def _in_our_words(message: str) -> str:
+    """Return click's sentence as our errors are written.
+
+    >>> _in_our_words("No such command 'frob'.")
+    "no such command 'frob'"
+    """
+    return message[:1].lower() + message[1:].removesuffix(".")
 
 
 def _is_cut() -> bool:

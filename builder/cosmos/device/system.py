@@ -63,7 +63,7 @@ def _demanded(root: LiveRoot) -> bytes:
         raise Malformed(
             str(root.path),
             f"is no cosmos system: it has no {shown(UNIVERSE_PATH)}",
-            hint=f"cosmos init --root {root.path} makes one of a bare tree",
+            hint="name an image or a release, or a system with --root; cosmos init --root FOLDER makes a bare tree one",
         )
     return data
 

@@ -48,13 +48,13 @@ class Powers:
         return tuple(power for power in POWERS if self.has(star, power))
 
     def lines_with(self, wanted: Mapping[Power, Iterable[StarName]]) -> str:
-        """Return the lines that name `wanted` for each power, besides those that are named already.
+        """Return the lines of `[policy]` that name `wanted` for each power, besides those that are named already.
 
         >>> Powers(named={"setuid": (StarName("su"),)}).lines_with({"setuid": [StarName("sudo")]})
-        '[policy] setuid = ["su", "sudo"]'
+        'setuid = ["su", "sudo"]'
         """
         lines = []
         for power, stars in wanted.items():
             names = ", ".join(f'"{name}"' for name in dict.fromkeys((*self.named.get(power, ()), *stars)))
             lines.append(f"{power} = [{names}]")
-        return "[policy] " + "\n".join(lines)
+        return "\n".join(lines)

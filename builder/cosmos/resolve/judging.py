@@ -6,7 +6,7 @@ providers of several galaxies are there, each of them is taken for the one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ FaultKind: TypeAlias = Literal["wish", "need", "conflict", "arch", "unwanted", "
 
 _AGAIN: Final = "cosmos freeze IMAGE chooses the stars again"
 _MERGED: Final = f"{_AGAIN}; a lock is not merged by hand"
+_FEW: Final = 6  # names in one sentence: a system's C library is wanted by a hundred stars
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +119,7 @@ class _Rows:
             yield from self._wrong_dependencies(star)
             wanted = self._wanted_by[name]
             if set(star.wanted_by) != wanted or len(star.wanted_by) != len(wanted):
-                said = (
-                    f"{star} says that it is wanted by {_listed(star.wanted_by)}, but that is {_listed(sorted(wanted))}"
-                )
+                said = f"{star} {_misstated(star.wanted_by, wanted)}"
                 yield Fault(kind="reasons", star=name, sentence=said, way_out=_MERGED)
 
     def _read_wishes(self) -> Iterator[Fault]:
@@ -155,7 +154,13 @@ class _Rows:
 
     def _wrong_dependencies(self, star: Placed) -> Iterator[Fault]:
         answered = self._answered[star.name]
-        for name in sorted(set(star.dependencies) - answered):
+        unmet = {
+            demand.name
+            for need in star.facts.needs
+            if not any(self._together.answers(demand) for demand in need)
+            for demand in need
+        }  # a fault of its own, which says all
+        for name in sorted(set(star.dependencies) - answered - unmet):
             said = f"{star} names {name} among its dependencies, but does not need it"
             yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
         for need in star.facts.needs:
@@ -181,6 +186,20 @@ def _first_of_each_galaxy(stars: Iterable[Placed]) -> list[Placed]:
     for star in stars:
         found.setdefault(star.galaxy, star)
     return list(found.values())
+
+
+def _misstated(stated: Sequence[str], wanted: Set[str]) -> str:
+    """Return what a star says of who wants it, and what is so; of long lists, the difference."""
+    if max(len(stated), len(wanted)) <= _FEW or len(set(stated)) < len(stated):
+        return f"says that it is wanted by {_listed(stated)}, but that is {_listed(sorted(wanted))}"
+    wrong, lacking = sorted(set(stated) - wanted), sorted(wanted - set(stated))
+    said = [f"says that it is wanted by {_some(wrong)}, but it is not"] if wrong else []
+    return ", and ".join([*said, *([f"does not say that it is wanted by {_some(lacking)}"] if lacking else [])])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return f"{', '.join(names[:_FEW])}{more}"
 
 
 def _listed(words: Sequence[str]) -> str:

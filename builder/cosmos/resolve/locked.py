@@ -35,7 +35,7 @@ def wishes_of(request: Request) -> tuple[Wish, ...]:
 
 
 def lock_faults(lock: Lock, signed: Mapping[StarName, Facts] | None = None) -> tuple[Fault, ...]:
-    """Return what is wrong with `lock`; of one of version 1, without `signed` facts, only which stars are there twice."""
+    """Return what is wrong with `lock`; of one of version 1, where no facts are `signed`, only what is there twice."""
     if signed is None and not lock.carries_facts:
         return tuple(doubled(_placed(star, Facts()) for star in lock.stars))
     stars = []

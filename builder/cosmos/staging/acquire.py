@@ -162,7 +162,7 @@ def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Lis
     raise Refused(
         star.id,
         f"snapshot {galaxy.seq} of galaxy {galaxy.name} does not list it as the lock pins it",
-        hint="cosmos freeze, to lock one snapshot of the galaxy again",
+        hint="was the lock edited or merged by hand? cosmos freeze IMAGE pins the galaxy's stars again",
     )
 
 

@@ -102,7 +102,7 @@ class Consent:
         """Return what the operator does to let `star` use `power`."""
         if self.safe and power == "run":
             return "--safe refuses run(), whatever the policy says"
-        return f"if it may, say so in {self.file}: {self.powers.lines_with({power: [star]})}"
+        return f"if it may, write under [policy] in {self.file}:\n{self.powers.lines_with({power: [star]})}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +139,7 @@ def demand_none(consent: Consent, found: Sequence[Overreach]) -> None:
     for row in found:
         wanted.setdefault(row.power, []).append(row.star)
     may = "it" if only else "they"
-    hint = f"if {may} may, say so in {consent.file}: {consent.powers.lines_with(wanted)}"
+    hint = f"if {may} may, write under [policy] in {consent.file}:\n{consent.powers.lines_with(wanted)}"
     if consent.safe and "run" in wanted:
         hint = "--safe refuses run(), whatever the policy says"
     where = str(found[0].star) if only else f"{len(stars)} stars"

@@ -17,7 +17,9 @@ def init_galaxy(root: Path, name: GalaxyName, description: str, today: str) -> G
     """Make `root` an empty galaxy, `today` being YYYY.MM.DD; raises `Malformed` where one is there already."""
     galaxy = GalaxyFolder(root=root)
     if galaxy.index_file.exists():
-        raise Malformed(str(galaxy.index_file), "is there already: a galaxy is not begun twice")
+        raise Malformed(
+            str(galaxy.index_file), "is there already", hint=f"stellar index-galaxy {galaxy.root} --key GALAXY.key"
+        )
     for folder in (root / "stars", galaxy.packages, root / "snapshots"):
         make_folder(folder)
     index = GalaxyIndex(format=INDEX_FORMAT, name=name, description=description, version=today)

@@ -23,7 +23,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from cosmos.errors import CosmosError
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.model.star import Star
 from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import write_star
@@ -112,9 +112,9 @@ def import_debs(
     closure = debian_closure(archive, dict.fromkeys(besides) | asked, order.architecture, reporter)
     names = sorted(closure.records if order.reach == "closure" else closure.reached_from(besides) | asked.keys())
     records = [closure.records[name] for name in names]
-    reporter.step(f"fetch {len(records)} packages")
+    reporter.step(f"fetch {counted(len(records), 'package')}")
     archive.fetch(records)
-    reporter.step(f"import {len(records)} packages")
+    reporter.step(f"import {counted(len(records), 'package')}")
     stars: list[ImportedStar] = []
     left: list[Failed] = []
     nebula = [essential_nebula(essential, closure.records, order.level)] if order.essential == "imported" else []

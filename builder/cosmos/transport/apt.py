@@ -127,7 +127,7 @@ class Apt:
     def record(self, name: str, version: str | None = None) -> AptRecord:
         """Return the record of one package, at `version` where one is named; raises `NoSolution`."""
         if not _NAME.fullmatch(name):
-            raise Malformed(name, "is no name of a Debian package")
+            raise Malformed(name, "is not the name of a Debian package", hint="a version goes after =: NAME=VERSION")
         if version is None:
             found = self.candidates([name]).get(name)
         else:

@@ -126,7 +126,8 @@ def prepared_state(
     """
     architecture = ARCHITECTURES.get(arch)
     if architecture in (None, "all"):
-        raise Malformed(str(arch), "Debian has no packages for this architecture")
+        known = ", ".join(sorted(name for name, debian in ARCHITECTURES.items() if debian != "all"))
+        raise Malformed(str(arch), f"no architecture of Debian is known by this name; expected one of {known}")
     folder = folder.absolute() / (f"{architecture}-{suite}" if suite else str(architecture))
     if any(char in str(folder) for char in '"\n;\\'):
         raise Malformed(str(folder), "apt cannot work in a folder with quotes, semicolons or line ends in its name")

@@ -222,3 +222,26 @@ def test_what_a_star_that_is_called_image_wants_is_not_thereby_wished_for() -> N
     ]
     said = sentences(judged(stars, {"nano": "*"}))
     assert said == ["zlib 1.0.0 is there, but no wish needs it", "image 1.0.0 is there, but no wish needs it"]
+
+
+def test_of_a_long_list_of_who_wants_a_star_the_difference_is_named() -> None:
+    users = [f"user{number:02}" for number in range(20)]
+    stated = [*users[1:], "stray"]
+    stars = {
+        "base": placed("base 1.0.0", facts([]), wanted_by=stated),
+        **{
+            name: placed(f"{name} 1.0.0", facts(["base"]), dependencies=["base"], wanted_by=["image"]) for name in users
+        },
+    }
+    assert sentences(judged(stars, dict.fromkeys(users, "*"))) == [
+        "base 1.0.0 says that it is wanted by stray, but it is not, and does not say that it is wanted by user00"
+    ]
+
+
+def test_a_need_that_nobody_answers_is_told_once() -> None:
+    """The dependency that is gone is not called needless as well."""
+    stars = good()
+    del stars["zlib"]
+    said = sentences(judged(stars))
+    assert any("wants zlib" in one for one in said)
+    assert not any("does not need it" in one for one in said)

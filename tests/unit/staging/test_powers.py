@@ -37,7 +37,7 @@ def test_a_file_that_runs_with_rights_of_others_needs_setuid(mode: int) -> None:
     demand_consent(consent("setuid"), STAR, [line("usr/x", mode=mode)], None)
     with pytest.raises(ScriptFailed, match=f"{mode:04o}") as caught:
         demand_consent(consent(), STAR, [line("usr/x", mode=mode)], None)
-    assert caught.value.hint == 'if it may, say so in FILE: [policy] setuid = ["tool"]'
+    assert caught.value.hint == 'if it may, write under [policy] in FILE:\nsetuid = ["tool"]'
 
 
 @pytest.mark.parametrize("owner", [{"uid": 1}, {"gid": 1}])
@@ -114,5 +114,5 @@ def test_what_all_stars_need_is_told_together_with_the_lines_that_allow_it() -> 
         "and the operator's policy does not allow that"
     )
     assert caught.value.hint == (
-        'if they may, say so in FILE: [policy] setuid = ["tool", "su"]\noutside = ["base"]\nchown = ["base"]'
+        'if they may, write under [policy] in FILE:\nsetuid = ["tool", "su"]\noutside = ["base"]\nchown = ["base"]'
     )
