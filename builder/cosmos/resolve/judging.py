@@ -42,7 +42,7 @@ def faults(wishes: Sequence[Wish], stars: Sequence[Placed], arch: Arch) -> tuple
     placed = list(together.stars.values())
     rows = _Rows(wishes, together)
     return (
-        *_doubled(stars),
+        *doubled(stars),
         *rows.unanswered(),
         *(fault for star in placed for fault in _of_star(star, together, arch)),
         *rows.wrong(),
@@ -50,7 +50,8 @@ def faults(wishes: Sequence[Wish], stars: Sequence[Placed], arch: Arch) -> tuple
     )
 
 
-def _doubled(stars: Iterable[Placed]) -> Iterator[Fault]:
+def doubled(stars: Iterable[Placed]) -> Iterator[Fault]:
+    """Yield a fault for each star that is there again: that is wrong whatever they say of themselves."""
     seen: dict[StarName, Placed] = {}
     for star in stars:
         if star.name in seen:
@@ -196,4 +197,4 @@ def _order(stars: Sequence[Placed]) -> Iterator[Fault]:
         yield Fault(kind="order", star=name, sentence=said, way_out=_MERGED)
 
 
-__all__ = ["Fault", "FaultKind", "Placed", "faults", "in_words"]
+__all__ = ["Fault", "FaultKind", "Placed", "doubled", "faults", "in_words"]

@@ -15,7 +15,7 @@ from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedStar, Request
 from cosmos.model.names import StarName
 from cosmos.resolve.catalogue import Wish
-from cosmos.resolve.judging import Fault, Placed, faults
+from cosmos.resolve.judging import Fault, Placed, doubled, faults
 from cosmos.resolve.order import dependency_order
 from cosmos.resolve.together import Together
 
@@ -35,9 +35,9 @@ def wishes_of(request: Request) -> tuple[Wish, ...]:
 
 
 def lock_faults(lock: Lock, signed: Mapping[StarName, Facts] | None = None) -> tuple[Fault, ...]:
-    """Return everything that is wrong with `lock`; nothing for one of version 1 whose `signed` facts are not given."""
+    """Return what is wrong with `lock`; of version 1, without `signed` facts, only which stars are there twice."""
     if signed is None and not lock.carries_facts:
-        return ()
+        return tuple(doubled(_placed(star, Facts()) for star in lock.stars))
     stars = []
     for star in lock.stars:
         facts = star.facts if signed is None else signed[star.name]
