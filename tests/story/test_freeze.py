@@ -411,7 +411,6 @@ def test_every_change_of_the_image_definition_that_matters_is_named(
     with pytest.raises(Differs) as caught:
         check(read_definition(site.image))
     assert named in caught.value.differences
-    assert named in str(caught.value)
     assert caught.value.hint == f"cosmos freeze {site.image}"
 
 
