@@ -131,7 +131,7 @@ def test_leave_for_another_star_or_another_power_is_none(system: System, power: 
     others = "\n".join(f'{other} = ["tool"]' for other in POWERS if other != power)
     system.policy(f'{power} = ["tool2", "too"]\n{others}')
     refused = system.install("tool").fails(6)
-    assert f'/etc/cosmos/config.toml: [policy] {power} = ["tool2", "too", "tool"]' in refused.err
+    assert f'/etc/cosmos/config.toml:\n  {power} = ["tool2", "too", "tool"]' in refused.err
     assert "image.toml" not in refused.err
 
 
@@ -223,7 +223,7 @@ def test_a_star_is_judged_below_the_operators_install_dir_as_it_is_at_the_root(s
     system.install("good").ok()
     refused = system.install("bad").fails(6)
     assert "/opt/stars/srv/x lies outside usr and etc of /opt/stars" in refused.err
-    assert '[policy] outside = ["bad"]' in refused.err
+    assert 'outside = ["bad"]' in refused.err
 
 
 def test_a_star_is_refused_before_the_stars_that_it_comes_with_are_laid(system: System) -> None:
@@ -409,4 +409,4 @@ def test_a_galaxy_that_nobody_signs_gives_nothing_either(system: System) -> None
     )  # fmt: skip
     system.cosmos("remove-galaxy", "core").ok()
     system.cosmos("add-galaxy", "loose", galaxy.path, "--allow-unsigned").ok()
-    assert '[policy] setuid = ["tool"]' in system.install("tool").fails(6).err
+    assert 'setuid = ["tool"]' in system.install("tool").fails(6).err

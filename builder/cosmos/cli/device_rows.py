@@ -184,7 +184,7 @@ def installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
     for chosen in done.stars:
         star, entries = chosen.star, done.records[chosen.star.name].entries
         files = _counted(sum(entry.kind != "dir" for entry in entries), "file")
-        yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, wanted by {', '.join(star.wanted_by)}"
+        yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"
 

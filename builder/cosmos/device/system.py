@@ -63,7 +63,7 @@ def _demanded(root: LiveRoot) -> bytes:
         raise Malformed(
             str(root.path),
             f"is no cosmos system: it has no {shown(UNIVERSE_PATH)}",
-            hint="name an image or a release, or a system with --root; cosmos init --root FOLDER makes a bare tree one",
+            hint=f"name an image, a release or a --root; cosmos init --root {root.path} makes a bare tree a system",
         )
     return data
 
