@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar, overload
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
+from cosmos.plain_toml import plain_document
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -41,7 +42,11 @@ class Table:
         if len(data) > max_bytes:
             raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
         try:
-            document = tomllib.loads(data.decode("utf-8"))
+            text = data.decode("utf-8")
+            plain = plain_document(text)
+            if plain is not None:  # no deeper than it may be: see there
+                return cls(plain, source)
+            document = tomllib.loads(text)
         except UnicodeDecodeError as error:
             raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
         except tomllib.TOMLDecodeError as error:
