@@ -150,10 +150,14 @@ class Table:
     def parsed_strings(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
         """Return the array of strings at `key`, each as `parse` reads it."""
         rows = self.take(key, list, [])
-        return tuple(
-            self._parsed(self._typed(row, f"{key}[{place}]", str), f"{key}[{place}]", parse)
-            for place, row in enumerate(rows)
-        )
+        found: list[T] = []
+        for place, row in enumerate(rows):  # its path is put together only where it is told
+            text = row if type(row) is str else self._typed(row, f"{key}[{place}]", str)
+            try:
+                found.append(parse(text))
+            except ValueError as error:
+                self.fail(f"{key}[{place}]", str(error))
+        return tuple(found)
 
     def string_map(self, key: str) -> dict[str, str]:
         """Return the table of strings at `key`; an absent key is an empty table."""
