@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar, overload
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
+from cosmos.plain_toml import plain_document
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -41,7 +42,11 @@ class Table:
         if len(data) > max_bytes:
             raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
         try:
-            document = tomllib.loads(data.decode("utf-8"))
+            text = data.decode("utf-8")
+            plain = plain_document(text)
+            if plain is not None:  # no deeper than it may be: see there
+                return cls(plain, source)
+            document = tomllib.loads(text)
         except UnicodeDecodeError as error:
             raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
         except tomllib.TOMLDecodeError as error:
@@ -145,10 +150,14 @@ class Table:
     def parsed_strings(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
         """Return the array of strings at `key`, each as `parse` reads it."""
         rows = self.take(key, list, [])
-        return tuple(
-            self._parsed(self._typed(row, f"{key}[{place}]", str), f"{key}[{place}]", parse)
-            for place, row in enumerate(rows)
-        )
+        found: list[T] = []
+        for place, row in enumerate(rows):  # its path is put together only where it is told
+            text = row if type(row) is str else self._typed(row, f"{key}[{place}]", str)
+            try:
+                found.append(parse(text))
+            except ValueError as error:
+                self.fail(f"{key}[{place}]", str(error))
+        return tuple(found)
 
     def string_map(self, key: str) -> dict[str, str]:
         """Return the table of strings at `key`; an absent key is an empty table."""

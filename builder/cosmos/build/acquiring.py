@@ -111,6 +111,7 @@ def acquire_lock(
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
     demand_right(lock, definition.lock_file, signed)
     judge.demand_all_used()
+    world.store.settle()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
 
 

@@ -86,6 +86,7 @@ def freeze(
         trust=world.locked_trust,
         downgraded=_downgraded(old, stars, allow_downgrade),
     )
+    world.store.settle()
     data = lock_bytes(lock, definition.lock_file)
     _report_exchanged(old, lock, world.reporter)
     _report_unknown(resolved, galaxies, world.reporter)

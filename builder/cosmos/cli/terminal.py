@@ -11,6 +11,7 @@ signal ended us: 129 SIGHUP, 130 SIGINT, 143 SIGTERM, and 141 (SIGPIPE) where th
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import select
@@ -180,6 +181,7 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     """Run `command` as the program and exit with the code that its outcome has."""
     stderr = sys.stderr or io.StringIO()  # None where it was closed before we began
     _write_all_of_it()
+    gc.set_threshold(20_000, 20, 50)  # rows come by the ten thousand and stay: looking at them so often takes a sixth
     around = Surroundings(
         program=program,
         environ=dict(os.environ),

@@ -69,6 +69,7 @@ def reach(root: LiveRoot, settings: Settings, *, offline: bool) -> Reach:
 
 def remember_reached(root: LiveRoot, reached: Reach) -> None:
     """Remember the newest index of every galaxy that opened, where this system has trust anchors at all."""
+    reached.store.settle()
     if reached.trust.locked is not None:
         remember(root, lambda memory: _after(memory, reached.galaxies))
 

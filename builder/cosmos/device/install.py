@@ -131,6 +131,7 @@ def _acquired(
             choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, reached.roots, progress
         )
         done += chosen.star.size_bytes
+    reached.store.settle()
     return reached, choice, acquired
 
 

@@ -72,6 +72,7 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
         seen = memory.seen_galaxy(asked.name, trust.roots)
         memory = galaxy.remembered(memory)
         done.append(_brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter))
+    store.settle()
     if trust.locked is not None:
         remember(root, lambda before: replace(before, galaxies=memory.galaxies))
     return tuple(done)

@@ -60,11 +60,13 @@ class Comparator:
     numbers: tuple[int, ...]
     pre: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
-    floor: SemVer = field(init=False, repr=False, compare=False)  # the lowest version that the numbers given can mean
+    floor: SemVer = field(init=False, compare=False, repr=False)
+    end: Release = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Work out the floor once: a constraint is tried on every version of a star."""
+        """Work out once the lowest version that the numbers can mean, and the first release above their range."""
         object.__setattr__(self, "floor", SemVer(*padded(self.numbers), self.pre))
+        object.__setattr__(self, "end", _end("*" if self.operator in ("=", ">", "<=") else self.operator, self.numbers))
 
     def allows(self, version: SemVer) -> bool:
         """Return whether `version` lies in this comparator's range (pre-releases: see `Constraint`)."""
@@ -73,19 +75,19 @@ class Comparator:
             case "=":
                 if whole:
                     return at == low and self.build in ((), version.build)
-                return at >= low and version.release < _end("*", self.numbers)
+                return at >= low and version.release < self.end
             case ">=":
                 return at >= low
             case ">":
-                return at > low if whole else version.release >= _end("*", self.numbers)
+                return at > low if whole else version.release >= self.end
             case "<":
                 return at < low
             case "<=":
-                return at <= low if whole else version.release < _end("*", self.numbers)
+                return at <= low if whole else version.release < self.end
             case "*":
-                return version.release >= self.floor.release and version.release < _end("*", self.numbers)
+                return version.release >= self.floor.release and version.release < self.end
             case _:
-                return at >= low and version.release < _end(self.operator, self.numbers)
+                return at >= low and version.release < self.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,27 +97,22 @@ class SemVer(Version):
     patch: int
     pre: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
-    precedence: tuple[object, ...] = field(
-        init=False, repr=False, compare=False
-    )  # SemVer section 11; `build` not in it
+    precedence: tuple[object, ...] = field(init=False, repr=False, compare=False)
     order: tuple[object, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Work out the order once: it is asked for many times."""
-        object.__setattr__(self, "precedence", (*self.release, not self.pre, _ordered(self.pre)))
-        object.__setattr__(self, "order", (0, *self.precedence, _ordered(self.build)))
+        """Work out its places once: they are asked for many times.
 
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """Return `text` as a version, or raise `ValueError`."""
-        match = _VERSION.fullmatch(text) if len(text) <= MAX_TEXT else None
-        if match is None:
-            raise ValueError(f"want MAJOR.MINOR.PATCH (SemVer 2.0.0), got {text[:80]!r}")
-        pre = tuple(match[4].split(".")) if match[4] else ()
-        for part in pre:
-            if part.isdigit() and len(part) > 1 and part[0] == "0":
-                raise ValueError(f"want SemVer 2.0.0, got {text!r}: {part!r} has a leading zero")
-        return cls(int(match[1]), int(match[2]), int(match[3]), pre, tuple(match[5].split(".")) if match[5] else ())
+        `precedence` orders versions as SemVer section 11 does; it is equal for versions that differ in build alone.
+        """
+        precedence = (self.major, self.minor, self.patch, not self.pre, _ordered(self.pre))
+        object.__setattr__(self, "precedence", precedence)
+        object.__setattr__(self, "order", (0, *precedence, _ordered(self.build)))
+
+    @staticmethod
+    def of(text: str) -> SemVer:
+        """Return `text` as a version, or raise `ValueError`. An index, a statement and a lock name the same ones."""
+        return _semver(text)
 
     @property
     def release(self) -> Release:
@@ -196,6 +191,18 @@ def version_rows(version: Version) -> dict[str, object]:
     """Return `version`, and `version-scheme` where it is not the default, as `tomli_w` takes them."""
     scheme = {} if version.scheme == "semver" else {"version-scheme": version.scheme}
     return {"version": str(version), **scheme}
+
+
+@functools.lru_cache(REMEMBERED)
+def _semver(text: str) -> SemVer:
+    match = _VERSION.fullmatch(text) if len(text) <= MAX_TEXT else None
+    if match is None:
+        raise ValueError(f"want MAJOR.MINOR.PATCH (SemVer 2.0.0), got {text[:80]!r}")
+    pre = tuple(match[4].split(".")) if match[4] else ()
+    for part in pre:
+        if part.isdigit() and len(part) > 1 and part[0] == "0":
+            raise ValueError(f"want SemVer 2.0.0, got {text!r}: {part!r} has a leading zero")
+    return SemVer(int(match[1]), int(match[2]), int(match[3]), pre, tuple(match[5].split(".")) if match[5] else ())
 
 
 @functools.lru_cache(REMEMBERED)

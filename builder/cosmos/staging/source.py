@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cosmos.canon import canonical_json, digest_of
+from cosmos.canon import digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
@@ -29,6 +29,7 @@ from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.trust.dsse import Envelope
 
 INDEX_FILE: Final = "meta.toml"
+_KEPT: Final = re.compile(rb"(unsigned|signed) ([0-9]{1,18})\n")  # before a document and its envelope, in the store
 _SEQ: Final = re.compile(rb"^seq = ([1-9][0-9]{0,17})$", re.MULTILINE)  # nothing is parsed before it is verified
 
 
@@ -119,15 +120,27 @@ class Source:
         return self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress)
 
     def keep(self, file: SignedFile) -> None:
-        """Keep a document that was verified, and its envelope, so that an offline build finds them."""
-        digest = self.store.put(file.data)
-        record: dict[str, str | int] = {"size-bytes": len(file.data)}
-        if file.envelope is not None:
-            record |= {"envelope": str(self.store.put(file.envelope)), "envelope-bytes": len(file.envelope)}
-        self.store.put_result(self._key(digest), canonical_json({**record}))
+        """Keep a document that was verified, and its envelope, so that an offline build finds them.
+
+        They are durable once the store was settled (`Store.settle`).
+        """
+        signed = "unsigned" if file.envelope is None else "signed"
+        head = f"{signed} {len(file.data)}\n".encode()
+        self.store.put_result_soon(self._key(file.digest), head + file.data + (file.envelope or b""))
 
     def _kept(self, path: str, digest: Digest) -> SignedFile | None:
         record = self.store.get_result(self._key(digest))
+        match = None if record is None else _KEPT.match(record)
+        if record is None or match is None:
+            return self._kept_before(path, digest)
+        end = match.end() + int(match[2])
+        envelope = record[end:] if match[1] == b"signed" else None
+        file = SignedFile(path=path, data=record[match.end() : end], envelope=envelope)
+        return file if file.digest == digest else None
+
+    def _kept_before(self, path: str, digest: Digest) -> SignedFile | None:
+        """Return a document as stores kept it at first: a record that names a blob for it, and one for its envelope."""
+        record = self.store.get_result(digest_of({**self._key_of(digest), "kind": "signed-file"}))
         if record is None:
             return None
         table = Table.from_json(record, f"the store's record of {path}")
@@ -173,7 +186,10 @@ class Source:
         return file
 
     def _key(self, digest: Digest) -> Digest:
-        return digest_of({"kind": "signed-file", "galaxy": str(self.galaxy), "document": str(digest)})
+        return digest_of({**self._key_of(digest)})
+
+    def _key_of(self, digest: Digest) -> dict[str, str]:
+        return {"kind": "signed-document", "galaxy": str(self.galaxy), "document": str(digest)}
 
 
 def _payload(envelope: bytes) -> bytes:

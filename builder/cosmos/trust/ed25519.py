@@ -10,6 +10,7 @@ Signatures are never verified in batches: a batch's equation is multiplied by th
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from nacl.bindings import crypto_core_ed25519_is_valid_point
@@ -37,7 +38,7 @@ def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> Non
         raise BadSignature("", f"want a public key of {PUBLIC_KEY_BYTES} bytes, got {len(public_key)}")
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature("", f"want a signature of {SIGNATURE_BYTES} bytes, got {len(signature)}")
-    if not is_strong_point(public_key):
+    if not _is_strong_key(bytes(public_key)):
         raise BadSignature("", "the public key is no canonical point of prime order")
     if not is_strong_point(signature[:32]):
         raise BadSignature("", "the signature's R is no canonical point of prime order")
@@ -47,6 +48,12 @@ def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> Non
         VerifyKey(public_key).verify(message, signature)
     except BadSignatureError:
         raise BadSignature("", "the signature does not fit the message and the key") from None
+
+
+@functools.lru_cache(256)
+def _is_strong_key(key: bytes) -> bool:
+    """Return `is_strong_point` of a key: a few keys sign thousands of statements."""
+    return is_strong_point(key)
 
 
 def is_strong_point(point: bytes) -> bool:

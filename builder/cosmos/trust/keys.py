@@ -11,6 +11,7 @@ find a key by and a name to print; what is pinned is the key's bytes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class PublicKey:
     @property
     def id(self) -> str:
         """The key id (see the module's docstring)."""
-        return f"{_ALGORITHM}:" + hashlib.sha256(f"{_FORMAT}\n".encode() + b"\x01" + self.raw).hexdigest()
+        return _id_of(self.raw)
 
     @property
     def line(self) -> str:
@@ -92,6 +93,12 @@ class PublicKey:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.id})"
+
+
+@functools.lru_cache(256)
+def _id_of(raw: bytes) -> str:
+    """Return the id of a key: a few keys sign thousands of documents."""
+    return f"{_ALGORITHM}:" + hashlib.sha256(f"{_FORMAT}\n".encode() + b"\x01" + raw).hexdigest()
 
 
 def key_id(text: str) -> str:

@@ -134,6 +134,25 @@ def test_a_result_that_was_moved_under_another_key_counts_as_none(tmp_path: Path
     assert store.get_result(OTHER_KEY) is None
 
 
+def test_many_results_are_there_at_once_and_become_durable_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("cosmos.store.blobs.sync_file_system", synced.append)
+    store = Store(tmp_path)
+    store.settle()
+    assert synced == []
+    for number in range(5):
+        store.put_result_soon(Digest.of(bytes([number])), b"result")
+    assert store.get_result(Digest.of(b"\x03")) == b"result"
+    assert synced == []
+    store.settle()
+    store.settle()
+    store.put_result_soon(Digest.of(b"\x03"), b"result")
+    store.settle()
+    assert synced == [tmp_path]
+
+
 def is_one_left(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 

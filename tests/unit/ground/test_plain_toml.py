@@ -1,0 +1,158 @@
+"""The fast reader of TOML says of every text what tomllib says, or leaves it to tomllib."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+
+import pytest
+import tomli_w
+
+from cosmos.errors import Malformed
+from cosmos.plain_toml import plain_document
+from cosmos.tables import Table
+from fakes.galaxies import StarSpec
+
+WRITTEN = """\
+# a lock, shortened
+
+lock-version = 2
+
+[request]
+image = "rescue"
+"quoted key" = "ü # no comment"
+
+[request.stars]
+busybox = "^1.35"
+
+[request.constellations."more.toml"]
+nano = "*"
+
+[build]
+level = 9
+epoch = 1767225600
+
+[[star]]
+name = "zlib"
+unsigned = false
+script = ""
+dependencies = []
+wanted-by = [
+    "image",
+    "nano [7], 'x'",
+]
+
+[[star]]
+name = "nano"
+dependencies = [
+    "zlib",
+]
+"""
+PIECES = (
+    "\n",
+    '"',
+    "\\",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "=",
+    " ",
+    ",",
+    ".",
+    "#",
+    "\t",
+    "\r\n",
+    "0",
+    "-1",
+    "é",
+    "\x00",
+    "{}",
+    "'",
+)
+
+
+def told_apart(text: str) -> bool:
+    """Return whether the fast reader answered; what it answers is tomllib's answer."""
+    found = plain_document(text)
+    if found is None:
+        return False
+    assert found == tomllib.loads(text)
+    assert repr(found) == repr(tomllib.loads(text)), "types and order as well"
+    return True
+
+
+def changed(text: str, dice: random.Random) -> str:
+    """Return `text` with a line or a few characters moved, doubled, dropped or put in."""
+    lines = text.splitlines(keepends=True)
+    at, other = dice.randrange(len(lines)), dice.randrange(len(lines))
+    match dice.randrange(6):
+        case 0:
+            lines.insert(other, lines[at])
+        case 1:
+            del lines[at]
+        case 2:
+            lines[at], lines[other] = lines[other], lines[at]
+        case 3:
+            lines.insert(
+                at, dice.choice(("[request]\n", "[[request]]\n", "[star.x]\n", "[a.b]\n", "star = 1\n", "a = []\n"))
+            )
+        case _:
+            place = dice.randrange(len(lines[at]) + 1)
+            lines[at] = lines[at][:place] + dice.choice(PIECES) + lines[at][place + dice.randrange(3) :]
+    return "".join(lines)
+
+
+def test_what_programs_write_is_read_as_tomllib_reads_it() -> None:
+    assert told_apart(WRITTEN)
+    assert told_apart(
+        tomli_w.dumps(StarSpec("zlib", dependencies={"glibc": "^2"}, provides={"libz": "1.0.0"}).star().to_toml())
+    )
+    assert told_apart("")
+
+
+def test_no_change_of_a_text_is_read_in_another_way_than_tomllib_reads_it() -> None:
+    dice = random.Random(1)
+    answered = 0
+    for _ in range(20_000):
+        text = WRITTEN
+        for _ in range(dice.randrange(1, 4)):
+            text = changed(text, dice)
+        answered += told_apart(text)
+    assert answered > 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a = "1"\na = "2"\n',
+        "[a]\n[a]\n",
+        "[a.b]\n[a]\nb = 1\n",
+        "[a]\nb = 1\n[a.b]\n",
+        "a = []\n[[a]]\n",
+        "[[a]]\n[a]\n",
+        "[a]\n[[a]]\n",
+        'a = "b\n',
+        "a = 01\n",
+        "a = [\n    1,\n]\n",
+        "a =\n",
+    ],
+)
+def test_what_is_doubled_or_no_toml_is_left_to_tomllib_which_names_the_fault(text: str) -> None:
+    assert plain_document(text) is None
+
+
+@pytest.mark.parametrize("text", ['a = "1"\na = "2"\n', "[a]\n[a]\n", "a = []\n[[a]]\n", 'a = "b\n'])
+def test_a_table_refuses_them(text: str) -> None:
+    with pytest.raises(Malformed, match="is not TOML"):
+        Table.parse(text.encode(), "x.toml")
+
+
+def test_tables_nested_too_deeply_are_refused_all_the_same() -> None:
+    with pytest.raises(Malformed, match="is nested more than 32 deep"):
+        Table.parse(f"[{'.'.join('a' * 40)}]\n".encode(), "x.toml")
+
+
+def test_long_texts_that_are_no_toml_take_no_longer_than_they_are_long() -> None:
+    for text in ("a" * 1_000_000, 'a = "' + "b" * 1_000_000, "a = [\n" + '    "b",\n' * 100_000, "[" + "a." * 500_000):
+        assert plain_document(text) is None
