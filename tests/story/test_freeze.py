@@ -211,11 +211,17 @@ def test_a_star_that_is_not_locked_cannot_be_upgraded(site: Site) -> None:
         site.freeze(upgrade=names("bash"))
 
 
-def test_other_bytes_under_the_same_version_are_reported(site: Site) -> None:
-    site.freeze()
+def test_other_bytes_under_a_locked_version_are_refused_unless_the_star_is_named(site: Site) -> None:
+    before = site.freeze().data
     site.galaxy.add(StarSpec("zlib", "1.3.1", files={"usr/lib/libz.so.1": b"other"}))
-    assert site.freeze().changed
-    assert site.reporter.warnings == ["zlib-1.3.1: galaxy core now has other bytes under the same version"]
+    with pytest.raises(
+        Refused, match=r"zlib-1\.3\.1: the lock pins sha256:\w+, but galaxy core now has sha256:\w+"
+    ) as caught:
+        site.freeze()
+    assert (caught.value.hint or "").endswith(f"cosmos freeze {site.image} --upgrade zlib")
+    assert site.lock_file.read_bytes() == before
+    assert site.freeze(upgrade=names("zlib")).changed
+    assert "under the same version" in site.reporter.warnings[0]
 
 
 def test_a_lock_that_cannot_be_read_is_made_anew(site: Site) -> None:

@@ -86,9 +86,9 @@ def freeze(
         trust=world.locked_trust,
         downgraded=_downgraded(old, stars, allow_downgrade),
     )
+    _demand_not_exchanged(old, lock, upgrade, definition.folder, world.reporter)
     world.store.settle()
     data = lock_bytes(lock, definition.lock_file)
-    _report_exchanged(old, lock, world.reporter)
     _report_unknown(resolved, galaxies, world.reporter)
     return FrozenLock(lock=lock, data=data, changed=_written(definition.lock_file, data))
 
@@ -187,13 +187,24 @@ def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozense
     return down
 
 
-def _report_exchanged(old: Lock | None, new: Lock, reporter: Reporter) -> None:
-    """Warn of a star whose bytes changed while its version stayed: a version should mean one thing for ever."""
+def _demand_not_exchanged(old: Lock | None, new: Lock, upgrade: Upgrade, folder: Path, reporter: Reporter) -> None:
+    """Refuse a star whose bytes changed while its version stayed: a version means one thing for ever.
+
+    Where `upgrade` names it, the operator takes what the galaxy has now; that is a warning.
+    """
     was = {(star.name, star.version, star.galaxy): star.archive for star in old.stars} if old is not None else {}
     for star in new.stars:
         archive = was.get((star.name, star.version, star.galaxy), star.archive)
-        if archive != star.archive:
-            reporter.warn(f"{star.id}: galaxy {star.galaxy} now has other bytes under the same version")
+        if archive == star.archive:
+            continue
+        problem = f"the lock pins {archive}, but galaxy {star.galaxy} now has {star.archive} under the same version"
+        if upgrade != "all" and star.name not in upgrade:
+            raise Refused(
+                star.id,
+                problem,
+                hint=f"ask the galaxy's owner; if it is meant: cosmos freeze {folder} --upgrade {star.name}",
+            )
+        reporter.warn(f"{star.id}: {problem}")
 
 
 def _report_unknown(
