@@ -322,7 +322,7 @@ def test_a_star_signed_anew_after_its_key_was_revoked_is_taken_from_a_remote_gal
         assert "whose key was revoked" in site.refused(site.build)
         statement = site.image.galaxy.statement(BASE.id)
         statement.with_name(f"{statement.name}.dsse").write_bytes(new.sign(STAR_TYPE, statement.read_bytes()))
-        assert "was signed anew by" in site.refused(site.build)
+        assert "was signed again, by" in site.refused(site.build)
         site.freeze().ok()
         assert new.public.id in (site.image.folder / "universe.lock.toml").read_text()
         site.build().ok()

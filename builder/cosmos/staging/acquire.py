@@ -215,7 +215,7 @@ def _demand_signers(star: LockedStar, signers: tuple[str, ...], roots: TrustRoot
     if signers and not set(signers) & set(star.signers):
         raise Refused(
             star.id,
-            f"was signed anew by {', '.join(signers)}, and the lock names none of them",
+            f"was signed again, by {', '.join(signers)}, and the lock names none of them",
             hint="cosmos freeze, to lock who signs it now",
         )
 
