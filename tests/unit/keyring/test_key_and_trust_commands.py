@@ -96,7 +96,7 @@ def test_a_passphrase_comes_through_a_descriptor_and_shows_nowhere(typed: Typed,
     [
         (["alice", "--role", "author"], 2, "a passphrase is needed, and there is no terminal"),
         (["alice", "--role", "emperor", "--no-passphrase"], 2, "is not one of"),
-        (["alice", "--no-passphrase"], 2, "Missing option '--role'"),
+        (["alice", "--no-passphrase"], 2, "missing option '--role'"),
         (["Alice!", "--role", "author", "--no-passphrase"], 2, "the key's name: want"),
         (["alice", "--role", "author", "--passphrase-fd", "973"], 2, "descriptor 973 cannot be read"),
         (["alice", "--role", "author", "--passphrase-fd", "9", "--no-passphrase"], 2, "exclude each other"),
