@@ -66,7 +66,7 @@ def spelt(point: Point) -> bytes:
 
 
 def point_with(y: int, sign: int) -> Point | None:
-    """Return the point with this y, which may be P or more, and this lowest bit of x; None where there is none."""
+    """Return the point with this y, which may be P or more, and lowest bit of x, or None if the curve has none."""
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:

@@ -27,7 +27,7 @@ class RandomCase:
     upgraded: Set[StarName] = frozenset()
 
     @property
-    def library(self) -> Galaxies:
+    def offered(self) -> Galaxies:
         """The galaxies as the resolver asks them."""
         return Galaxies(shelves={GalaxyName(name): Shelf(stars, name) for name, stars in self.galaxies.items()})
 

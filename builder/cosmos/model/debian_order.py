@@ -20,7 +20,7 @@ _END: Final = ((0,), 0)
 
 
 def parts_of(text: str) -> tuple[int, str, str] | None:
-    """Return epoch, upstream version and revision ("" where there is none), or None for what is no Debian version.
+    """Return epoch, upstream version and revision ("" if it has none), or None if this is not a Debian version.
 
     >>> parts_of("1:1.35.0-4+deb12u1"), parts_of("2.4")
     ((1, '1.35.0', '4+deb12u1'), (0, '2.4', ''))

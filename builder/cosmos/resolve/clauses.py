@@ -87,7 +87,7 @@ class Clauses:
         self._assign(literal, None)
 
     def propagate(self) -> Clause | None:
-        """Find what follows; return a clause that is broken, None if there is none."""
+        """Assign every literal that follows; return a clause that is broken, or None if all hold."""
         while self._broken is None and self._looked_at < len(self._trail):
             literal = self._trail[self._looked_at]
             self._looked_at += 1

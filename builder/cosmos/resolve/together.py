@@ -42,8 +42,8 @@ class Together:
     def answers(self, demand: Demand) -> list[Placed]:
         """Return the stars that answer a need's demand: the star of that name, or else those that provide it, by name.
 
-        Beside a star of that name, only stars of its galaxy answer for the name. Where there is none, nobody can tell
-        from these stars alone which galaxy answers: all are returned.
+        If a star has that name, only stars of its galaxy answer for the name. If no star has it, these stars alone do
+        not tell which galaxy answers, and all that provide the name are returned.
         """
         star = self.stars.get(demand.name)
         if star is not None and demand.allows(star.version):

@@ -193,7 +193,7 @@ class Source:
 
 
 def _payload(envelope: bytes) -> bytes:
-    """Return what the envelope is over, whoever signed it; nothing where it is none."""
+    """Return the bytes that the envelope carries, whoever signed it, or no bytes if this is not an envelope."""
     try:
         return Envelope.parse(envelope, "", max_bytes=MAX_INDEX_ENVELOPE_BYTES).payload
     except Refused:

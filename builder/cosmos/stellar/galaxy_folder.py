@@ -5,7 +5,7 @@ snapshots/SEQ.toml  SEQ.toml.dsse      copies of every index
 stars/STEM.toml  STEM.toml.dsse        statements (model.statement); STEM is NAME-VERSION-ARCH (model.file_names)
 stars/NAME.toml                        a copy of the newest version's, for upstream's programs
 packages/STEM.tar.zst                  archives
-.publishing                            held by the process that publishes; nobody who reads a galaxy looks at it
+.publishing                            locked by the process that publishes; readers ignore it
 
 Readers hold no lock: what is published never changes, and the one step that publishes is the renaming of meta.toml
 (stellar.publishing).

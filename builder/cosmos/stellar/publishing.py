@@ -84,7 +84,7 @@ def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
 
 
 def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | None:
-    """Return the index after `index` that was written and not published, None where there is none."""
+    """Return the index after `index` that was written but not yet published, or None."""
     file = galaxy.snapshot_file(index.seq + 1)
     if not file.is_file():
         return None

@@ -9,13 +9,17 @@ import pytest
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch
 from cosmos.resolve.judging import faults
-from cosmos.resolve.resolving import resolve
+from cosmos.resolve.resolving import Resolved, resolve
 from fakes.naive_resolver import by_the_rule
-from fakes.random_libraries import random_case
+from fakes.random_libraries import RandomCase, random_case
 
 MACHINE = Arch("x86_64")
 BLOCK = 3_000
 BLOCKS = 20
+
+
+def solve(case: RandomCase) -> tuple[Resolved, ...]:
+    return resolve(case.wishes, case.offered, MACHINE, case.kept, upgraded=case.upgraded)
 
 
 def compare(seed: int) -> bool:
@@ -23,7 +27,7 @@ def compare(seed: int) -> bool:
     case = random_case(seed)
     expected = by_the_rule(case)
     try:
-        found = resolve(case.wishes, case.library, MACHINE, case.kept, upgraded=case.upgraded)
+        found = solve(case)
     except NoSolution as error:
         assert expected is None, f"seed {seed}: {expected} is a solution, but {error}"
         assert error.hint
@@ -43,12 +47,12 @@ def test_the_order_in_which_things_are_written_changes_nothing_and_neither_does_
     for seed in range(500):
         case = random_case(seed)
         try:
-            found = resolve(case.wishes, case.library, MACHINE, case.kept, upgraded=case.upgraded)
+            found = solve(case)
         except NoSolution:
             continue
         turned = {name: dict(reversed(stars.items())) for name, stars in case.galaxies.items()}
         other = replace(case, galaxies=turned, wishes=case.wishes[::-1], kept=dict(reversed(case.kept.items())))
-        again = resolve(other.wishes, other.library, MACHINE, other.kept, upgraded=other.upgraded)
+        again = solve(other)
         assert again == found, f"seed {seed}"
 
 
