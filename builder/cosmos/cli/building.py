@@ -67,7 +67,7 @@ def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_
 
 @click.command("freeze")
 @click.argument("image", type=_PATH, required=False)
-@click.option("--check", "only_check", is_flag=True, help="Say offline whether the lock still fits; exit 7 if not.")
+@click.option("--check", "only_check", is_flag=True, help="Say offline if the lock fits: exit 7 if stale, 3 if wrong.")
 @click.option(
     "--upgrade",
     "upgraded",
