@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import click
 
-from cosmos.build.receipts import read_receipt
 from cosmos.cli.device_rows import (
     galaxy_row,
     good_line,
@@ -38,6 +37,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, SETTINGS_SECONDS
 from cosmos.model.constellation import Constellation, wish
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, StarName
+from cosmos.release.receipts import read_receipt
 from cosmos.resolve.resolving import Wish
 from cosmos.transport.opening import open_carrier
 

@@ -1,0 +1,56 @@
+"""Put a signature that was made on another machine into a release: `cosmos attach-signature OUT SIGNATURE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.durable import sync_folder, write_durably
+from cosmos.errors import Malformed
+from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
+from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
+from cosmos.reading import read_bounded
+from cosmos.trust.dsse import Envelope, Signature, assemble
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.roles import IN_TOTO_TYPE
+from cosmos.trust.signing_request import REQUEST_FILE, OfferedSignature
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attached:
+    """A release that has one signature more; `signatures` is how many it has now."""
+
+    folder: Path
+    key: PublicKey
+    signatures: int
+
+
+def attach_signature(folder: Path, signature_file: Path) -> Attached:
+    """Add the signature in `signature_file` to the release in `folder`, which is then as if signed in place.
+
+    Raises `Refused` where it is not over this very release, or no signature of the key that it names.
+    """
+    document, beside = folder / RELEASE_FILE, folder / RELEASE_ENVELOPE
+    if not document.is_file():
+        raise Malformed(
+            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
+        )
+    payload = read_bounded(document, MAX_RELEASE_BYTES)
+    Release.parse(payload, str(document))
+    offered = OfferedSignature.parse(read_bounded(signature_file), str(signature_file))
+    added = offered.verified(payload, str(signature_file))
+    signatures = [one for one in _signatures(beside, payload) if one.keyid != added.keyid] + [added]
+    write_durably(beside, assemble(IN_TOTO_TYPE, payload, signatures))
+    (folder / REQUEST_FILE).unlink(missing_ok=True)
+    if signature_file.resolve().parent == folder.resolve():
+        signature_file.unlink()  # it lies in the envelope now, and is no part of the release
+    sync_folder(folder)
+    return Attached(folder=folder, key=offered.key, signatures=len(signatures))
+
+
+def _signatures(beside: Path, payload: bytes) -> list[Signature]:
+    """The signatures over this very release that are there already."""
+    if not beside.is_file():
+        return []
+    envelope = Envelope.parse(beside.read_bytes(), str(beside), max_bytes=MAX_SIGNED_BYTES)
+    return list(envelope.signatures) if envelope.payload == payload else []

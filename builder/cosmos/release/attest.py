@@ -1,0 +1,98 @@
+"""Rebuilds, attested and counted: "I rebuilt this content root from this lock" (`trust.badges`).
+
+Somebody who has built a release himself signs what came out of it with an attester's key: `cosmos attest OUT`. The
+badges of several people lie in one file beside the folder, OUT.intoto.jsonl, which is not part of the release. `cosmos
+verify OUT --quorum N` demands that N distinct pinned attesters have rebuilt that very content root from that very lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.digest import Digest
+from cosmos.durable import write_durably
+from cosmos.errors import Malformed, Refused
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
+from cosmos.model.lock import LOCK_FILE
+from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
+from cosmos.reading import read_bounded
+from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges
+from cosmos.trust.roles import IN_TOTO_TYPE
+from cosmos.trust.roots import TrustRoots
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebuilt:
+    """What a folder's own files say was built: the content root, and the lock that it was built from."""
+
+    content_root: Digest
+    lock: Digest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quorum:
+    """How many distinct pinned attesters have rebuilt a release, of how many badges there are."""
+
+    signers: tuple[str, ...]
+    badges: tuple[Badge, ...]
+
+
+def attest_rebuild(folder: Path, key: SecretKey, badges_file: Path | None = None) -> tuple[Rebuilt, Path]:
+    """Add to the badges beside `folder` that the holder of `key` built it; raises `Refused` or `Malformed`."""
+    if key.role != "attester":
+        raise Refused(
+            f"key {key.public.name}",
+            f"has the role {key.role}, and only an attester's badge is ever counted",
+            hint="make a key for that with: cosmos key new --role attester NAME",
+        )
+    rebuilt = what_was_built(folder)
+    file = badges_file or badges_beside(folder)
+    claim = Claim(kind="rebuild", name=MANIFEST_FILE, digest=rebuilt.content_root, result="PASSED", lock=rebuilt.lock)
+    old = read_bounded(file) if file.is_file() else b""
+    write_durably(file, add_badge(old, key.sign(IN_TOTO_TYPE, claim.to_bytes()), str(file)))
+    return rebuilt, file
+
+
+def demand_quorum(folder: Path, least: int, roots: TrustRoots, badges_file: Path | None = None) -> Quorum:
+    """Return who has rebuilt the release in `folder`, which was verified; raises `Refused` for fewer than `least`."""
+    if least < 1:
+        raise Malformed("--quorum", f"want at least 1, got {least}")
+    rebuilt, file = what_was_built(folder), badges_file or badges_beside(folder)
+    data = read_bounded(file) if file.is_file() else b""
+    badges = judge_badges(data, digest=rebuilt.content_root, roots=roots, source=str(file))
+    signers = counted(badges, "rebuild", rebuilt.lock)
+    if len(signers) < least:
+        raise Refused(
+            str(folder),
+            f"want {least} distinct pinned attesters to have rebuilt {rebuilt.content_root} from its lock, "
+            f"got {len(signers) or 'none'} of {len(badges)} badges",
+            hint="build it elsewhere from the same lock, and there: cosmos attest OUT --key ATTESTER.key",
+        )
+    return Quorum(signers=signers, badges=badges)
+
+
+def what_was_built(folder: Path) -> Rebuilt:
+    """Return the content root, from the manifest itself, and the lock's digest; raises `Malformed` for no release."""
+    for name in (RELEASE_FILE, MANIFEST_FILE, LOCK_FILE):
+        if not (folder / name).is_file():
+            raise Malformed(
+                str(folder / name),
+                "is not there",
+                hint="name the folder that `cosmos build` made, such as images/NAME/out",
+            )
+    with (folder / MANIFEST_FILE).open("rb") as stream:
+        root = Digest.of_stream(stream)
+    lock = Digest.of(read_bounded(folder / LOCK_FILE, MAX_LOCK_BYTES))
+    release = Release.parse(read_bounded(folder / RELEASE_FILE, MAX_RELEASE_BYTES), str(folder / RELEASE_FILE))
+    stated = {subject.name: subject.digest for subject in release.subjects}
+    if (stated.get(MANIFEST_FILE), stated.get(LOCK_FILE)) != (root, lock):
+        raise Refused(str(folder), f"{RELEASE_FILE} does not name the manifest and the lock that lie beside it")
+    return Rebuilt(content_root=root, lock=lock)
+
+
+def badges_beside(folder: Path) -> Path:
+    """Return where the badges of a release lie: beside its folder."""
+    whole = folder.resolve()
+    return whole.with_name(f"{whole.name}{BADGES_SUFFIX}")

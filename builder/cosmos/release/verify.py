@@ -1,0 +1,147 @@
+"""Check a release with nothing but public keys: `cosmos verify OUT --key PUB`.
+
+In this order:
+
+  1. RELEASE.json is signed, byte for byte (`Refused`)
+  2. the folder holds the files that it names and no other, each with its size and digest
+  3. manifest.txt is what the content root hashes
+  4. the image, decoded, holds exactly what manifest.txt lists, and every byte of it has the digest stated
+  5. the lock inside answers its own wishes (`NoSolution`), as far as it carries what that is judged by (model.lock)
+
+Points 2 to 4 are collected and named together (`Differs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError, Differs, Malformed
+from cosmos.limits import MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
+from cosmos.model.lock import LOCK_FILE, Lock
+from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
+from cosmos.model.reporter import Reporter, counted
+from cosmos.pack.image_file import ImageReader
+from cosmos.reading import read_bounded
+from cosmos.resolve.locked import demand_right
+from cosmos.tree.manifest import ManifestLine, manifest_lines
+from cosmos.treepath import TreePath
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import verify_release
+
+IMAGE_SUFFIX = ".tar.zst"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseVerdict:
+    """A release that passed. `signers` are key ids; `entries` is how many paths its image holds."""
+
+    folder: Path
+    release: Release
+    signers: tuple[str, ...]
+    content_root: Digest
+    entries: int
+
+
+def verify_release_folder(
+    folder: Path, keys: Iterable[PublicKey], *, threshold: int = 1, reporter: Reporter
+) -> ReleaseVerdict:
+    """Return the verdict on the release in `folder`; raises `Refused`, `Differs`, `NoSolution` or `Malformed`."""
+    document = folder / RELEASE_FILE
+    if not document.is_file():
+        raise Malformed(
+            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
+        )
+    data, envelope = read_bounded(document, MAX_RELEASE_BYTES), folder / RELEASE_ENVELOPE
+    signed = verify_release(
+        data,
+        read_bounded(envelope, MAX_SIGNED_BYTES) if envelope.is_file() else None,
+        keys=keys,
+        threshold=threshold,
+        source=str(document),
+    )
+    release = Release.parse(signed.payload, str(document))
+    entries, found = 0, [*_file_differences(folder, release, reporter)]
+    if not found:
+        entries, found = _content_differences(folder, release)
+    if found:
+        raise Differs(
+            str(folder),
+            f"{counted(len(found), 'difference')} from the signed release: {found[0]}",
+            differences=tuple(found),
+            hint="take the release again from whoever signed it",
+        )
+    lock = folder / LOCK_FILE
+    demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
+    root = _content_root(release)
+    return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)
+
+
+def _file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+    named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects)}
+    for file in sorted(folder.iterdir()):
+        if file.name not in named:
+            yield f"{file.name}: is not part of the release"
+    total = sum(subject.size_bytes for subject in release.subjects)
+    done = 0
+    for subject in release.subjects:
+        problem = _file_difference(folder / subject.name, subject)
+        if problem:
+            yield f"{subject.name}: {problem}"
+        done += subject.size_bytes
+        reporter.progress(subject.name, done, total)
+
+
+def _file_difference(file: Path, subject: Subject) -> str | None:
+    if file.is_symlink() or not file.is_file():
+        return "is missing" if not file.exists() else "is no plain file"
+    size = file.stat().st_size
+    if size != subject.size_bytes:
+        return f"has {size} bytes, the release names {subject.size_bytes}"
+    with file.open("rb") as stream:
+        digest = Digest.of_stream(stream)
+    return None if digest == subject.digest else f"is {digest}, the release names {subject.digest}"
+
+
+def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]]:
+    """What the digests of files cannot say: whether the signer's own manifest and image agree. And how many entries.
+
+    The manifest is read line by line: of 5 million entries, only what an image holds is in memory.
+    """
+    root, file = _content_root(release), folder / MANIFEST_FILE
+    if file.stat().st_size > MAX_MANIFEST_BYTES:
+        raise Malformed(str(file), f"has {file.stat().st_size} bytes, the limit is {MAX_MANIFEST_BYTES}")
+    with file.open("rb") as stream:
+        digest = Digest.of_stream(stream)
+    if digest != root:
+        return 0, [f"{MANIFEST_FILE}: hashes to {digest}, the release names the content root {root}"]
+    with file.open("rb") as stream:
+        entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
+    found: list[str] = []
+    for subject in release.subjects:
+        if subject.name.endswith(IMAGE_SUFFIX):
+            try:
+                paths = _unlike(folder / subject.name, file)
+            except CosmosError as error:
+                found.append(f"{subject.name}: {error.problem}")
+                continue
+            found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in paths]
+    return entries, found
+
+
+def _unlike(image: Path, manifest: Path) -> list[TreePath]:
+    """Return the paths at which the image, decoded, is not what the manifest lists."""
+    held = {entry.path: ManifestLine.of(entry) for entry in ImageReader.open(image).entries()}
+    with manifest.open("rb") as stream:
+        unlike = [line.path for line in manifest_lines(stream, MANIFEST_FILE) if held.pop(line.path, None) != line]
+    return sorted([*unlike, *held])
+
+
+def _content_root(release: Release) -> Digest:
+    text = release.internal.get("contentRoot")
+    try:
+        return Digest.parse(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise Malformed(RELEASE_FILE, f"internalParameters.contentRoot: {error}") from error
