@@ -27,7 +27,7 @@ from cosmos.model.version import Version
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
 from cosmos.store.interface import Store
-from cosmos.trust.archives import VerifiedArchive, verify_archive
+from cosmos.trust.archives import VerifiedArchive
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.memory import demand_not_older
@@ -50,8 +50,8 @@ class Acquired:
     stem: str
 
     def archive(self) -> VerifiedArchive:
-        """Return the archive's bytes from the store, verified again."""
-        return verify_archive(self.source.store.get(self.star.archive, self.star.size_bytes), self.star)
+        """Return the archive's bytes from the store, verified again. Raises `Refused`."""
+        return self.source.stored_archive(self.star)
 
 
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
@@ -176,9 +176,9 @@ def acquire_star(
     check_pins(star, statement.statement)
     _demand_signers(star, statement.signers, roots)
     source.keep(file)
-    archive = verify_archive(source.archive(star, progress), star)
+    archive = source.archive(star, progress)
     if not source.store.has(star.archive, star.size_bytes):
-        source.store.put(archive.data)
+        source.store.put_hashed(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
     return Acquired(star=star, statement=statement, source=source, stem=stem)
 

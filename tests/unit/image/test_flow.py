@@ -296,3 +296,25 @@ def test_a_star_of_a_key_that_is_pinned_no_longer_is_taken_by_name_alone_and_the
     assert told.keys() == accepted
     with pytest.raises(NoSolution, match="other: need not be accepted"):
         build_image(definition, world, memory_options(accept_revoked=accepted | {"other"}))
+
+
+def test_an_archive_is_hashed_when_it_arrives_and_when_it_is_unpacked_and_not_once_more(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+    archives = {data for path, data in world.galaxies["core"].files.items() if path.startswith("packages/")}
+    hashed: list[bytes] = []
+    of = Digest.of
+
+    def counting(data: bytes | memoryview) -> Digest:
+        if bytes(data) in archives:
+            hashed.append(bytes(data))
+        return of(data)
+
+    monkeypatch.setattr(Digest, "of", counting)
+    build_image(definition, world, memory_options())
+    assert {data: hashed.count(data) for data in archives} == dict.fromkeys(archives, 2)
+    hashed.clear()
+    build_image(definition, world, memory_options())
+    assert {data: hashed.count(data) for data in archives} == dict.fromkeys(archives, 1), "a local galaxy is read again"

@@ -27,6 +27,14 @@ def test_a_blob_is_found_by_its_digest_and_its_size(store: Store) -> None:
     assert (store.has(digest, 5), store.has(digest, 4), store.has(KEY, 5)) == (True, False, False)
 
 
+def test_a_blob_that_was_hashed_before_is_kept_and_read_as_it_is(store: Store) -> None:
+    digest = Digest.of(b"bytes")
+    store.put_hashed(digest, b"bytes")
+    assert store.unchecked(digest, 5) == store.get(digest, 5) == b"bytes"
+    with pytest.raises(NotStored):
+        store.unchecked(KEY, 5)
+
+
 def test_a_blob_that_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(NotStored, match=str(KEY)):
         store.get(KEY, 5)
