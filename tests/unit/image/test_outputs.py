@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import pytest
 import zstandard
@@ -14,7 +15,7 @@ from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.outputs.layered import LayeredImage
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.single_file import SingleFile
-from cosmos.pack.image_file import DIRECTORIES, ImageReader, pack_layer
+from cosmos.pack.image_file import DIRECTORIES, ImageReader, PackedLayer, pack_layer
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.tree.overlay import Layer, overlay
@@ -34,8 +35,13 @@ FILES = {
 }
 
 
-def packed(extra: Entry | None = None) -> PackedTree:
+def _itself(frame: PackedLayer) -> PackedLayer:
+    return frame
+
+
+def packed(extra: Entry | None = None, store: MemoryStore | None = None) -> PackedTree:
     """Return a finished tree of two stars' layers."""
+    store = store or MemoryStore()
     stars = {**FILES, **({"more": [extra]} if extra is not None else {})}
     layers = [Layer(owner=name, lines=list(map(ManifestLine.of, entries))) for name, entries in stars.items()]
     tree = overlay(layers, {})
@@ -45,8 +51,8 @@ def packed(extra: Entry | None = None) -> PackedTree:
         image=IMAGE,
         overlaid=tree,
         root=content_root(tree.lines.values()),
-        openers=[lambda frame=frame: frame for frame in frames],  # type: ignore[misc]
-        store=MemoryStore(),
+        openers=[partial(_itself, frame) for frame in frames],
+        store=store,
     )
 
 
@@ -122,10 +128,11 @@ def test_an_initramfs_holds_all_but_what_is_excluded() -> None:
 
 
 def test_an_initramfs_is_made_once_and_found_again_while_nothing_that_shapes_it_changes() -> None:
-    tree = packed()
+    store = MemoryStore()
+    tree = packed(store=store)
     first = written(Initramfs(level=3), tree)
-    for key in list(tree.store.results):  # type: ignore[attr-defined]
-        tree.store.put_made(key, b"what the store has")
+    for key in list(store.results):
+        store.put_made(key, b"what the store has")
     assert written(Initramfs(level=3), tree) == b"what the store has"
     assert written(Initramfs(level=4), tree) != b"what the store has"
     assert written(Initramfs(level=3, exclude=("boot/**",)), tree) not in (b"what the store has", first)

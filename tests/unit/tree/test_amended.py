@@ -6,21 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos.errors import NoSolution
-from cosmos.tree.entry import Entry
+from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, amended, overlay
 from cosmos.treepath import TreePath
 
 _NAMES = st.sampled_from(["a", "b", "B", "é", "e\u0301"])
+_FOUR: tuple[Kind, ...] = ("file", "dir", "symlink", "hardlink")
+_KINDS = st.sampled_from(_FOUR)
 _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map(lambda parts: TreePath.parse("/".join(parts)))
 
 
 @st.composite
 def _line(draw: st.DrawFn) -> ManifestLine:
-    path, kind = draw(_PATHS), draw(st.sampled_from(["file", "file", "dir", "symlink", "hardlink"]))
+    path, kind = draw(_PATHS), draw(_KINDS)
     target = {"symlink": draw(st.sampled_from([b"a", b"../../../../x"])), "hardlink": draw(_PATHS)}.get(kind, b"")
     return ManifestLine.of(
-        Entry(path=path, kind=kind, mode=draw(st.sampled_from([0o644, 0o755])), target=bytes(target))  # type: ignore[arg-type]
+        Entry(path=path, kind=kind, mode=draw(st.sampled_from([0o644, 0o755])), target=bytes(target))
     )
 
 
