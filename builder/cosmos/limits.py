@@ -106,8 +106,8 @@ MAX_NOVA_RECEIPT_BYTES: Final = Limit(
 )  # of the text of one script's receipt: 200,000 paths
 MAX_RECEIPTS_BYTES: Final = Limit("MAX_RECEIPTS_BYTES", 2 * GIB)  # of all scripts of a release: 10 million events
 MAX_NOVA_REPLY_BYTES: Final = 1 * MIB  # of one answer to a script: 20,000 paths
-MAX_NOVA_MESSAGE_BYTES: Final = 33 * MIB  # from a worker: one write() of all the memory that Lua has
-MAX_NOVA_MESSAGE_VALUES: Final = 1004  # in one: a command's 1,000 words, and what goes before them
+MAX_WORKER_MESSAGE_BYTES: Final = 33 * MIB  # from a worker: one write() of all the memory that Lua has
+MAX_WORKER_MESSAGE_VALUES: Final = 1004  # in one: a command's 1,000 words, and what goes before them
 MAX_NOVA_WAIT_SECONDS: Final = (
     30  # of one script, for its worker altogether: above its processor time on a busy machine
 )
@@ -116,7 +116,7 @@ MAX_NOVA_PROGRAMS_SECONDS: Final = 2 * 3600  # of one script's run() calls toget
 MAX_STAGE_BYTES: Final = (
     4 * GIB
 )  # of the tree that a program of run() works on; it is memory, half of a builder with 8 GiB
-MAX_NOVA_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
+MAX_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
 MAX_NOVA_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store
 MAX_LAYER_RECORD_BYTES: Final = Limit(

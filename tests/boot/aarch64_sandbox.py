@@ -70,7 +70,9 @@ export PATH=/bin:/usr/bin LC_ALL=C.UTF-8 HOME=/root TERM=dumb PYTHONPATH=/checko
 uname -a
 cd /checkout
 python3 -m compileall -q builder /wheels/lupa
-python3 -c 'from cosmos.nova.probe import demand_sandbox; print(dict(demand_sandbox()))'
+python3 -c 'from cosmos.nova.workers import WORKER
+from cosmos.sandbox.probe import demand_sandbox
+print(dict(demand_sandbox(WORKER)))'
 python3 -m pytest -p slow_machine -p no:cacheprovider -v --tb=short --durations=10 WORDS
 echo "MARKER $?"
 poweroff -f

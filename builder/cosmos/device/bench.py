@@ -19,7 +19,7 @@ from cosmos.device.settings import SETTINGS_PATH, Settings
 from cosmos.limits import MAX_RUN_SECONDS
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
-from cosmos.nova.bubble import Bubble, star_tools, tools_digest
+from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders
 from cosmos.staging.stage import Ground, StagedStar, stage_star

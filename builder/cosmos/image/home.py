@@ -26,8 +26,9 @@ from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
 from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
-from cosmos.nova.probe import demand_sandbox
+from cosmos.nova.workers import WORKER
 from cosmos.release.draft import Draft, draft_beside, sweep_beside
+from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
@@ -36,7 +37,7 @@ from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 
 NOTHING_PINNED = TrustRoots(version=0, roles={})
-_SHAPING_ROOMS = ("model", "nova", "pack", "staging", "tree")  # the code that can change a layer's bytes
+_SHAPING_ROOMS = ("model", "nova", "pack", "sandbox", "staging", "tree")  # the code that can change a layer's bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ class Home:
 
     def sandbox(self) -> Mapping[str, Json]:
         """Return what the live probe of Nova's sandbox saw; raises `WorldFailed` where scripts cannot be confined."""
-        return demand_sandbox()
+        return demand_sandbox(WORKER)
 
     def sweep(self, out: Path) -> None:
         """Remove what builds that were killed left in the store and beside `out`."""

@@ -22,8 +22,8 @@ from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import ENTRY_COST, Meter, VerbError
 from cosmos.nova.receipt import Event, Fact, found_digest, seen
 from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
-from cosmos.nova.values import Scalar
 from cosmos.nova.virtual_root import VirtualRoot, named
+from cosmos.sandbox.values import Scalar
 from cosmos.tree.entry import CAPABILITY, Entry, Kind, Tree
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi

@@ -20,7 +20,7 @@ from typing import Final
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES, read_within
 from cosmos.model.star import Recipe
-from cosmos.nova.on_disk import folder_entries
+from cosmos.sandbox.on_disk import folder_entries
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

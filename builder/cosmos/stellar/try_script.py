@@ -12,9 +12,9 @@ from pathlib import Path
 from cosmos.canon import Json
 from cosmos.limits import MAX_SCRIPT_BYTES
 from cosmos.nova.job import NovaJob, NovaResult
-from cosmos.nova.on_disk import folder_entries
 from cosmos.nova.run import run_install
 from cosmos.nova.sources import FILES
+from cosmos.sandbox.on_disk import folder_entries
 from cosmos.stellar.source_folder import bounded_bytes, moved_up
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped

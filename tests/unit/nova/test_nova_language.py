@@ -291,7 +291,7 @@ import locale
 for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC):
     locale.setlocale(category, "C.UTF-8")
 from cosmos.nova.outcome import Limits
-from cosmos.nova.sandbox import prepared, run_script
+from cosmos.nova.runtime import prepared, run_script
 run_script(b"", "x", "install", prepared(Limits(), print))
 print(*(locale.setlocale(category) for category in (locale.LC_CTYPE, locale.LC_COLLATE, locale.LC_NUMERIC)))
 """

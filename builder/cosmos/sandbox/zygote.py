@@ -1,9 +1,8 @@
-"""The zygote: a small clean process that forks a worker for each script; a second one, for its templates.
+"""The zygote: a small clean process that forks a worker for each job. Each worker module has a zygote of its own.
 
 It holds nothing of the builder: either it is a fresh interpreter with an empty environment (`fresh`), or, in the
 single-file binary, which must not be started a second time because it would unpack itself again, a fork made before
-anything else was loaded, whose environment is wiped (`forked`). It loads Lua, or Jinja2, when the first worker is asked
-for.
+anything else was loaded, whose environment is wiped (`forked`). It loads its module when the first worker is asked for.
 
 Talk: on `requests` (SOCK_SEQPACKET, one message a worker) come two descriptors, the worker's channel and a *control*
 socket. The zygote answers on the control socket once, when the worker has ended: its status, 4 bytes, signed (below
@@ -28,8 +27,6 @@ from typing import Final, NoReturn, TypeAlias
 
 Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")
-WORKER: Final = "cosmos.nova.worker"
-TEMPLATE_WORKER: Final = "cosmos.nova.template_worker"
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
 EARLY: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
 
@@ -43,7 +40,7 @@ class Worker:
     control: socket.socket
 
 
-def forked(module: str = WORKER) -> tuple[socket.socket, bytes]:
+def forked(module: str) -> tuple[socket.socket, bytes]:
     """Fork a zygote from this process; return the socket for requests, and the secret that was planted in it.
 
     `EARLY` keeps both for whoever asks for the first worker of `module`. For the single-file binary alone, first of all
@@ -91,8 +88,8 @@ def serve_module(requests: str, module: str) -> NoReturn:
     serve(int(requests), module)
 
 
-def serve(requests: int, module: str = WORKER) -> NoReturn:
-    """Fork workers until nobody is there who could ask."""
+def serve(requests: int, module: str) -> NoReturn:
+    """Fork workers of `module` until nobody is there who could ask."""
     try:
         with contextlib.suppress(OSError):
             os.setsid()  # no Ctrl-C from a terminal comes here
@@ -148,16 +145,8 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
 
 
 def _loaded(module: str) -> Work:
-    if module == WORKER:
-        from cosmos.nova.worker import work  # only now, and said so that whoever packs the program finds it
-
-        return work
-    if module == TEMPLATE_WORKER:
-        from cosmos.nova.template_worker import work as template_work
-
-        return template_work
-    named: Work = importlib.import_module(module).work
-    return named
+    work: Work = importlib.import_module(module).work
+    return work
 
 
 def _ended(worker: Worker) -> None:

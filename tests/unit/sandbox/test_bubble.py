@@ -1,4 +1,4 @@
-"""What a program of `run()` has at `/`, and what a receipt says of it. What it cannot do is tried in tests/attack."""
+"""What a program in bubblewrap has at `/`. What it cannot do is tried in tests/attack."""
 
 from __future__ import annotations
 
@@ -6,36 +6,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from cosmos.digest import Digest
-from cosmos.nova import meter
-from cosmos.nova.bubble import HOST_TOOLS, star_tools, tools_digest
-from cosmos.nova.job import RunOutcome
-from cosmos.nova.on_disk import NOBODY, as_its_owner
+from cosmos.sandbox.bubble import HOST_TOOLS, star_tools, tools_digest
+from cosmos.sandbox.on_disk import NOBODY, as_its_owner
 from cosmos.tree.manifest import ManifestLine, content_root
-
-
-class Idle:
-    """Programs that do nothing, with tools of `digest`."""
-
-    def __init__(self, digest: Digest | None) -> None:
-        self.digest = digest
-
-    def run(self, words, env, tree):
-        return RunOutcome(status=0, tree=tree, tools=self.digest)
-
-
-@pytest.mark.parametrize("digest", [None, Digest.of(b"tools")])
-def test_a_receipt_says_which_tools_a_program_had(install, digest):
-    event = install('run{"make"}', programs=Idle(digest)).receipt.events[-1]
-    assert event.verb == "run"
-    assert event.facts["tools"] == (digest or "host")
-
-
-def test_the_programs_of_one_script_have_their_time_together(failure, monkeypatch):
-    monkeypatch.setattr(meter, "MAX_NOVA_PROGRAMS_SECONDS", 0)
-    assert "its programs took more than 0 seconds together" in str(failure('run{"x"}', programs=Idle(None)))
 
 
 def test_of_two_layers_with_one_path_the_later_is_in_the_digest_of_tools(entry):

@@ -1,8 +1,7 @@
-"""What every worker begins with: it reads what to do, and locks itself in (`nova.kernel`) before it does any of it.
+"""What every worker begins with: it reads what to do, and locks itself in (`sandbox.kernel`) before it does any of it.
 
-`work` runs in a process that `nova.zygote` forked, and never returns. Two modules have something to do in there:
-`nova.worker` runs a script, `nova.template_worker` renders templates. Either answers the probe, which tries, from
-within exactly that, what must not work.
+`work` runs in a process that `sandbox.zygote` forked, and never returns. The worker's own module hands in the `Task`
+to do. Every worker also answers the probe, which tries, from within exactly that, what must not work.
 """
 
 from __future__ import annotations
@@ -16,15 +15,13 @@ import socket
 from collections.abc import Callable
 from typing import Final, NoReturn, TypeAlias
 
-from cosmos.nova import kernel
-from cosmos.nova.seccomp import MACHINES
-from cosmos.nova.values import Scalar
-from cosmos.nova.wire import JOB, LENGTH, OUTCOME, READY, frame, opened
+from cosmos.sandbox import kernel
+from cosmos.sandbox.exit_status import BROKEN, NO_LOCKS, NO_MACHINE
+from cosmos.sandbox.seccomp import MACHINES
+from cosmos.sandbox.values import Scalar
+from cosmos.sandbox.wire import JOB, LENGTH, OUTCOME, READY, frame, opened
 
 MACHINE: Final = MACHINES.get(platform.machine())
-BROKEN: Final = 70  # exit status of a worker that cannot go on
-NO_MACHINE: Final = 71  # … on an architecture without a table of system calls
-NO_LOCKS: Final = 72  # … where the kernel refused a lock
 Task: TypeAlias = Callable[[int, tuple[Scalar, ...]], None]
 
 
@@ -83,14 +80,14 @@ def _exactly(channel: int, size_bytes: int) -> bytes:
     while size_bytes:
         piece = os.read(channel, min(size_bytes, 1 << 20))
         if not piece:
-            os._exit(BROKEN)  # not an error: a script could catch that
+            os._exit(BROKEN)  # not an error: a task could catch that
         pieces.append(piece)
         size_bytes -= len(piece)
     return b"".join(pieces)
 
 
 def _probed(canary: bytes, *, secret: bool) -> bytes:
-    """Return what could be had from in here, a line each: `nova.probe` says what it must be."""
+    """Return what could be had from in here, a line each: `sandbox.probe` says what it must be."""
     assert MACHINE is not None
     seen = {
         "canary": _refused(lambda: os.open(canary, os.O_RDONLY)),

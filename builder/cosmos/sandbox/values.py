@@ -1,4 +1,4 @@
-"""`Scalar`: what may cross between a script and the trusted process. No object of either side ever does."""
+"""`Scalar`: what may cross between a worker and the trusted process. No object of either side ever does."""
 
 from __future__ import annotations
 

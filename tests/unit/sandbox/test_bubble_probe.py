@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import WorldFailed
-from cosmos.nova.bubble_probe import WANTED, Asked, Process, demand_closed, inspected
+from cosmos.sandbox.bubble_probe import WANTED, Asked, Process, demand_closed, inspected
 
 ASKED = Asked(tools=("/", "/usr"), memory={"/stage": 1 << 20, "/tmp": 1 << 16})
 STATUS = """Name:\tbwrap

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.nova.seccomp import AARCH64, MACHINES, PLAIN, REFUSED, X86_64, Machine, bubble_filter, worker_filter
+from cosmos.sandbox.seccomp import AARCH64, MACHINES, PLAIN, REFUSED, X86_64, Machine, bubble_filter, worker_filter
 
 HEADERS = {
     "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),

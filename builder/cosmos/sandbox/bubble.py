@@ -1,4 +1,4 @@
-"""`run()`: one program in bubblewrap (bwrap(1)): no network, no other process, no file but its tools and the star.
+"""One program in bubblewrap (bwrap(1)): no network, no other process, no file but its tools and the tree it works on.
 
     bwrap --unshare-user --unshare-all --disable-userns --die-with-parent --new-session --clearenv --cap-drop ALL
           --hostname nova --ro-bind TOOLS / --proc /proc --dev /dev --size N --tmpfs /dev/shm --remount-ro /dev
@@ -6,12 +6,12 @@
 
 Without `--unshare-user`, `--unshare-all` silently leaves the user namespace out. TOOLS is a folder made of verified
 stars (`star_tools`), or, for a maintainer's own `stellar build-star`, the machine's /usr (`HOST_TOOLS`). The
-environment is fixed, but for what the script sets with `env()`.
+environment is fixed, but for what the caller adds. Users meet all this as `run()`, and its errors say so.
 
 In this order:
   1. bwrap makes the sandbox and says which process sleeps in it (`--info-fd`, `--block-fd`)
   2. that process is inspected from outside (`bubble_probe`)
-  3. the star's tree is laid into /stage, which is memory of the sandbox and bounded by the kernel
+  3. the tree is laid into /stage, which is memory of the sandbox and bounded by the kernel
   4. it is woken, puts on the filter for system calls (`seccomp`), and runs the program
   5. all that is left of the sandbox is killed, and seen to be gone
   6. what lies in /stage is read back as data; then it is gone, too: it had no name but in the sandbox
@@ -38,11 +38,11 @@ from typing import Final, Self
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import GIB, MAX_STAGE_BYTES, MIB
-from cosmos.nova.bubble_probe import Asked, Process, demand_closed
-from cosmos.nova.job import RunOutcome
-from cosmos.nova.on_disk import NOBODY, Room, as_its_owner, read_back, written_out
-from cosmos.nova.seccomp import MACHINES, bubble_filter
 from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
+from cosmos.sandbox.bubble_probe import Asked, Process, demand_closed
+from cosmos.sandbox.on_disk import NOBODY, Room, as_its_owner, read_back, written_out
+from cosmos.sandbox.run_outcome import RunOutcome
+from cosmos.sandbox.seccomp import MACHINES, bubble_filter
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import TreePath
@@ -132,7 +132,7 @@ class Sleeper:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bubble:
-    """Runs programs for one script. `epoch` is the time of what they make, `stage_bytes` the room that they have."""
+    """Runs programs, one at a time. `epoch` is the time of what they make, `stage_bytes` the room that they have."""
 
     tools: Tools
     epoch: int

@@ -5,19 +5,17 @@ and values, each with a tag:
 
     N nil   T true   F false   I integer, 8 bytes, signed   D float, 8 bytes, IEEE 754   S string, its length in 4 bytes
 
+Three kinds are the same for every worker. A worker and the process that asks it agree on the others themselves.
+
 | kind | from    | values |
 |------|---------|--------|
-| `J`  | trusted | "script", seconds of processor time, its text, its name, the function, the limits; |
-|      |         | or "templates", the seconds; or "probe", the seconds, its questions |
-| `R`  | worker  | none: its locks are on, and nothing of script or template is loaded yet |
-| `C`  | worker  | a verb, then its arguments |
-| `A`  | trusted | the answer: true, false or nil; and a value |
-| `T`  | trusted | a template, and its variables as JSON |
-| `A`  | worker  | of templates: true, the text; or false, what is wrong, and in which line |
-| `O`  | worker  | how it ended, and why; the last message |
+| `J`  | trusted | what to do, the seconds of processor time for it, and what it has to know; |
+|      |         | or "probe", the seconds, its questions |
+| `R`  | worker  | none: its locks are on, and nothing of its job has begun |
+| `O`  | worker  | how the job ended, and what came of it; the last message |
 
 A frame over its limit, an unknown kind or tag, a message that ends early or late: `BrokenProtocol`, and the worker is
-killed. A worker is believed in nothing: a message of any content does no more than a script may do anyway.
+killed.
 """
 
 from __future__ import annotations
@@ -26,13 +24,13 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-from cosmos.limits import MAX_NOVA_MESSAGE_VALUES
-from cosmos.nova.values import Scalar
+from cosmos.limits import MAX_WORKER_MESSAGE_VALUES
+from cosmos.sandbox.values import Scalar
 
 LENGTH: Final = struct.Struct(">I")
 _INTEGER: Final = struct.Struct(">q")
 _FLOAT: Final = struct.Struct(">d")
-JOB, READY, CALL, ANSWER, TEMPLATE, OUTCOME = b"J", b"R", b"C", b"A", b"T", b"O"
+JOB, READY, OUTCOME = b"J", b"R", b"O"
 
 
 class BrokenProtocol(Exception):
@@ -42,7 +40,7 @@ class BrokenProtocol(Exception):
 def frame(kind: bytes, values: Iterable[Scalar]) -> bytes:
     """Return a message with its length before it.
 
-    >>> frame(CALL, [b"log", 7, None]).hex()
+    >>> frame(b"C", [b"log", 7, None]).hex()
     '000000134353000000036c6f674900000000000000074e'
     """
     body = kind + b"".join(map(_packed, values))
@@ -59,8 +57,8 @@ def opened(body: bytes, kinds: bytes) -> tuple[bytes, tuple[Scalar, ...]]:
     while place < len(body):
         value, place = _unpacked(body, place)
         values.append(value)
-        if len(values) > MAX_NOVA_MESSAGE_VALUES:
-            raise BrokenProtocol(f"the message has more than {MAX_NOVA_MESSAGE_VALUES} values")
+        if len(values) > MAX_WORKER_MESSAGE_VALUES:
+            raise BrokenProtocol(f"the message has more than {MAX_WORKER_MESSAGE_VALUES} values")
     return kind, tuple(values)
 
 

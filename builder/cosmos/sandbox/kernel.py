@@ -1,4 +1,4 @@
-"""The kernel's own locks, through ctypes: what a worker puts on before it touches a script, and can never take off.
+"""The kernel's own locks, through ctypes: what a worker puts on before it does its job, and can never take off.
 
 `lock_down` does, in this order: no files left but the channel; no capabilities, and another user where we are root; no
 new privileges; Landlock where the kernel has it (an empty ruleset: no path, no port, no signal to others); die with the
@@ -18,8 +18,8 @@ import signal
 import struct
 from typing import Final
 
-from cosmos.limits import MAX_NOVA_WORKER_BYTES
-from cosmos.nova.seccomp import MACHINES, Machine, worker_filter
+from cosmos.limits import MAX_WORKER_BYTES
+from cosmos.sandbox.seccomp import MACHINES, Machine, worker_filter
 
 NOBODY: Final = 65534
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_GET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 21, 24
@@ -63,7 +63,7 @@ def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
     _landlock()
     control(PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
     for limit, value in (
-        (resource.RLIMIT_AS, MAX_NOVA_WORKER_BYTES),
+        (resource.RLIMIT_AS, MAX_WORKER_BYTES),
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),

@@ -1,4 +1,4 @@
-"""Two system-call filters, as programs of the kernel's classic BPF: a worker's, and that of the programs of `run()`.
+"""Two system-call filters, as programs of the kernel's classic BPF: a worker's, and that of programs in bubblewrap.
 
 `worker_filter` is an allow-list: what memory, a clock, the channel and an end need; nothing that opens, starts,
 connects, signals, changes rights or makes memory executable. `bubble_filter` is a deny-list, for compilers and shells
@@ -32,7 +32,7 @@ PLAIN: Final = (
 )  # fmt: skip
 NOT_EXECUTABLE: Final = ("mmap", "mprotect")
 
-# What the programs of run() may not call at all; x86 alone has the last two.
+# What programs in bubblewrap may not call at all; x86 alone has the last two.
 REFUSED: Final = (
     "add_key", "keyctl", "request_key",  # keyrings are the user's, in whatever namespace
     "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
@@ -110,7 +110,7 @@ def worker_filter(machine: Machine) -> bytes:
 
 
 def bubble_filter(machine: Machine) -> bytes:
-    """Return the filter of a program that `run()` starts, as bwrap's `--seccomp` reads it."""
+    """Return the filter of a program in bubblewrap, as bwrap's `--seccomp` reads it."""
     calls = machine.calls
     code = _native(machine)
     for name in REFUSED:

@@ -1,4 +1,4 @@
-"""A tree of data as a folder, and back: what programs that `run()` starts can work on. Folders are open descriptors.
+"""A tree of data as a folder, and back: what programs in bubblewrap can work on. Folders are open descriptors.
 
 What a folder cannot hold without root is not written: owners, times, devices, set-user-ID. Read back, a file is 0644,
 or 0755 where its owner may run it, and root owns all; what was left alone keeps what it had.

@@ -1,4 +1,4 @@
-"""The live probe of `run()`: each sandbox is looked at from outside, finished and asleep, before its program starts.
+"""The live probe of bubblewrap: each sandbox is looked at from outside, finished and asleep, before its program starts.
 
 bwrap with `--block-fd` waits once everything is mounted and every power is dropped. What is inspected then is exactly
 the process that goes on to start the program, through its folder in /proc, which can mean no other process. Fail

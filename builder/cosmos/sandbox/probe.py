@@ -1,4 +1,4 @@
-"""The live probe: what a worker's sandbox refuses, tried inside exactly that sandbox before the first script runs.
+"""The live probe: what a worker's sandbox refuses, tried inside exactly that sandbox before its first job.
 
 Fail closed: whatever is not as `WANTED` says ends the build (`WorldFailed`), and nothing ran. What was seen goes into
 the release's provenance; it is the same wherever a build succeeds, so that it moves no byte.
@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from cosmos.errors import WorldFailed
-from cosmos.nova.confine import Patience, conversation, no_sandbox, planted_secret
-from cosmos.nova.wire import OUTCOME, BrokenProtocol
-from cosmos.nova.zygote import WORKER
+from cosmos.sandbox.conversation import WHERE, Patience, conversation, no_sandbox, planted_secret
+from cosmos.sandbox.wire import OUTCOME, BrokenProtocol
 
 WANTED: Final[Mapping[str, str]] = {
     "canary": "refused",  # a file that anyone may read, opened by its path
@@ -34,15 +33,18 @@ _HALF: Final = 16
 _held: dict[str, Mapping[str, str]] = {}  # by the module of the worker: what was seen, once it was as wanted
 
 
-def demand_sandbox(module: str = WORKER) -> Mapping[str, str]:
-    """Return what the probe saw, which is `WANTED`; raises `WorldFailed`. Tries once in the life of this process."""
+def demand_sandbox(module: str) -> Mapping[str, str]:
+    """Return what the probe saw in a worker of `module`, which is `WANTED`; raises `WorldFailed`.
+
+    It tries once in the life of this process.
+    """
     if module not in _held:
         seen = _probed(module)
         missed = [f"{name} is {seen.get(name, 'unknown')}, wanted {want}" for name, want in WANTED.items()
                   if seen.get(name) != want]  # fmt: skip
         if missed:
             raise WorldFailed(
-                "nova", f"the sandbox does not hold: {'; '.join(missed)}", hint="no script was run; report this machine"
+                WHERE, f"the sandbox does not hold: {'; '.join(missed)}", hint="no script was run; report this machine"
             )
         _held[module] = seen
     return _held[module]
