@@ -153,4 +153,5 @@ def program_identity(package: Path | None) -> str:
 
 
 def _sources(package: Path) -> Iterable[Path]:
-    return (file for room in _SHAPING_ROOMS for file in sorted((package / room).glob("*.py")))
+    files = (file for room in _SHAPING_ROOMS for file in sorted((package / room).rglob("*")))
+    return (file for file in files if file.suffix in (".py", ".lua"))

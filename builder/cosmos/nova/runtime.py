@@ -21,16 +21,12 @@ from typing import Any, Final, NoReturn, TypeAlias, get_args
 from lupa.lua54 import LuaError, LuaRuntime
 
 from cosmos.limits import MAX_NOVA_REPLY_BYTES, MAX_SCRIPT_BYTES, MIB
-from cosmos.nova.lua_base import BASE
-from cosmos.nova.lua_library import LIBRARY
-from cosmos.nova.lua_patterns import PATTERNS
-from cosmos.nova.lua_verbs import VERBS
 from cosmos.nova.outcome import Ending, Limits, Outcome
+from cosmos.nova.prelude import PRELUDE
 
 Call: TypeAlias = Callable[..., tuple[Any, ...]]
 Start: TypeAlias = Callable[[bytes, bytes, bytes], tuple[bytes, bytes]]
 
-PRELUDE: Final = (BASE + PATTERNS + LIBRARY + VERBS).encode()
 _HEADROOM_BYTES: Final = (
     MAX_NOVA_REPLY_BYTES + 3 * MIB
 )  # free before each verb: lupa pushes its answer without protection

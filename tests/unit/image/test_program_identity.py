@@ -14,6 +14,7 @@ from cosmos.image.home import program_identity
     ("name", "counts"),
     [
         ("nova/run.py", True),
+        ("nova/lua/base.lua", True),
         ("sandbox/kernel.py", True),
         ("cli/words.py", False),
         ("nova/__pycache__/run.cpython-311.pyc", False),

@@ -1,16 +1,10 @@
-"""The Lua side of the sandbox, second part: `string.find`, `match`, `gmatch` and `gsub`, written in Lua.
+-- The Lua side of the sandbox, second part: `string.find`, `match`, `gmatch` and `gsub`, written in Lua.
+--
+-- Lua's own matcher is C: no hook fires inside it, and a hostile pattern runs for hours
+-- (`("a"):rep(30):find(("a-"):rep(20) .. "b")`). This one gives the same answers (a differential test compares them)
+-- and pays for each step from the script's budget. The grammar is that of the Lua 5.4 manual, section 6.4.1; classes
+-- are those of ASCII, whatever the builder's locale.
 
-Lua's own matcher is C: no hook fires inside it, and a hostile pattern runs for hours
-(`("a"):rep(30):find(("a-"):rep(20) .. "b")`). This one gives the same answers (a differential test compares them) and
-pays for each step from the script's budget. The grammar is that of the Lua 5.4 manual, section 6.4.1; classes are those
-of ASCII, whatever the builder's locale.
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-PATTERNS: Final = r"""
 local patterns = {}
 
 do
@@ -390,4 +384,3 @@ do
     return join(pieces), count
   end
 end
-"""

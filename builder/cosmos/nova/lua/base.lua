@@ -1,31 +1,27 @@
-"""The Lua side of the sandbox, first part: the budget, what ends a script for good, and the plain functions of `_ENV`.
+-- The Lua side of the sandbox, first part: the budget, what ends a script for good, and the plain functions of
+-- `_ENV`.
+--
+-- `base`, `patterns`, `library` and `verbs` are one Lua chunk when joined (`cosmos.nova.prelude`): they share locals,
+-- and what a script gets is the table `env` alone. The chunk's arguments are the one host function and the limits.
+--
+-- How a script is kept from running on:
+--
+-- - every `STRIDE` instructions a hook adds them to `spent` and looks at the processor clock. Hooks do not fire inside
+--   C functions, so that each C function a script can reach either works in time bounded by the memory limit, or is
+--   wrapped and pays with `charge`, or is written anew in Lua (patterns, `table.insert` and its like, `sort`, `next`,
+--   `pairs`);
+-- - `die` ends the script for good: `dead` is set, and `pcall` and the hook raise again whatever a script does about
+--   it;
+-- - no script code runs where hooks are off: finalizers (`__gc`) are refused, and `xpcall` calls its handler after
+--   unwinding.
+--
+-- How a script is kept from seeing when Lua collects garbage, which may differ from run to run by how strings hash:
+--
+-- - Lua collects in `make_room` and where an allocation fails, never by itself;
+-- - only a weak table would show it. `setmetatable` refuses `__mode`, which may be added to a metatable later:
+--   therefore each metatable of the script has a *probe* here, a table with that metatable that holds garbage only. A
+--   probe that is empty after a collection tells of weak tables, and ends the script before its next verb.
 
-The parts `BASE`, `PATTERNS` (lua_patterns), `LIBRARY` (lua_library) and `VERBS` (lua_verbs) are one Lua chunk when
-joined: they share locals, and what a script gets is the table `env` alone. The chunk's arguments are the one host
-function and the limits.
-
-How a script is kept from running on:
-
-- every `STRIDE` instructions a hook adds them to `spent` and looks at the processor clock. Hooks do not fire inside C
-  functions, so that each C function a script can reach either works in time bounded by the memory limit, or is wrapped
-  and pays with `charge`, or is written anew in Lua (patterns, `table.insert` and its like, `sort`, `next`, `pairs`);
-- `die` ends the script for good: `dead` is set, and `pcall` and the hook raise again whatever a script does about it;
-- no script code runs where hooks are off: finalizers (`__gc`) are refused, and `xpcall` calls its handler after
-  unwinding.
-
-How a script is kept from seeing when Lua collects garbage, which may differ from run to run by how strings hash:
-
-- Lua collects in `make_room` and where an allocation fails, never by itself;
-- only a weak table would show it. `setmetatable` refuses `__mode`, which may be added to a metatable later: therefore
-  each metatable of the script has a *probe* here, a table with that metatable that holds garbage only. A probe that is
-  empty after a collection tells of weak tables, and ends the script before its next verb.
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-BASE: Final = r"""
 local call, max_instructions, max_cpu_seconds, max_memory, headroom, max_source = ...
 local STRIDE, MAX_HANDLERS = 250, 10
 
@@ -284,4 +280,3 @@ for name, value in real_next, {
   tonumber = paid("tonumber", tonumber), tostring = tostring, rawequal = rawequal, rawget = rawget, rawset = rawset,
   rawlen = rawlen, getmetatable = getmetatable, _VERSION = _VERSION, _G = env,
 } do env[name] = value end
-"""

@@ -1,16 +1,10 @@
-"""The Lua side of the sandbox, third part: iteration in a fixed order, and the tables `string`, `table`, `math`,
-`utf8`.
+-- The Lua side of the sandbox, third part: iteration in a fixed order, and the tables `string`, `table`, `math`,
+-- `utf8`.
+--
+-- Left out, because results would differ from run to run or because they reach outside: `math.random`,
+-- `math.randomseed`, `string.dump`, `%p`, `coroutine`, `debug`, `io`, `os`, `package`, `require`, `dofile`, `loadfile`,
+-- `collectgarbage`, `warn`.
 
-Left out, because results would differ from run to run or because they reach outside: `math.random`, `math.randomseed`,
-`string.dump`, `%p`, `coroutine`, `debug`, `io`, `os`, `package`, `require`, `dofile`, `loadfile`, `collectgarbage`,
-`warn`.
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-LIBRARY: Final = r"""
 local function less(left, right) return left < right end
 
 -- Sort list[1..size] by `before`, stably (merge sort, bottom up). Lua's own sort picks pivots by the clock.
@@ -295,4 +289,3 @@ env.utf8.char, env.utf8.charpattern = utf8.char, utf8.charpattern
 
 local texts = metatable_of("")
 texts.__index, texts.__metatable = text_library, "locked"
-"""

@@ -1,15 +1,9 @@
-"""The Lua side of the sandbox, last part: the verbs, and what runs the script.
+-- The Lua side of the sandbox, last part: the verbs, and what runs the script.
+--
+-- Each verb is a Lua closure round the one host function; nothing but strings, numbers, booleans and nil crosses, in
+-- either direction. An answer is `true, value`; `false, problem` (an error that a script may catch); or `nil, reason`
+-- (the end).
 
-Each verb is a Lua closure round the one host function; nothing but strings, numbers, booleans and nil crosses, in
-either direction. An answer is `true, value`; `false, problem` (an error that a script may catch); or `nil, reason` (the
-end).
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-VERBS: Final = r"""
 local function answered(verb, before, ok, value)
   started = started + (clock() - before)  -- what verbs cost is counted by the broker, the same on every machine
   if ok then return value end
@@ -159,4 +153,3 @@ function start(source, script_name, name)
   return stage, told(problem)
 end
 return start
-"""
