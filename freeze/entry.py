@@ -77,6 +77,6 @@ if __name__ == "__main__":
         zygote.forked(zygote.WORKER)
         zygote.forked(zygote.TEMPLATE_WORKER)
 
-        from cosmos.cli.cosmos import main
+        from cosmos.cli.cosmos.main import main
 
         main()

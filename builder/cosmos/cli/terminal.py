@@ -166,6 +166,14 @@ def say(text: str = "") -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
+def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
+    """Write an answer on stdout: `row` as JSON where it was asked for, else `text`."""
+    if as_json:
+        emit(dict(row))
+    else:
+        say(text)
+
+
 def printable(text: str) -> str:
     """Return `text` without control characters, so that no name in an archive can drive the terminal.
 
