@@ -149,7 +149,7 @@ class Surroundings:
 
 
 def surroundings() -> Surroundings:
-    """Return what the running command was started in."""
+    """Return what the running command was started in; raises `RuntimeError` outside of `run`."""
     found = click.get_current_context().find_object(Surroundings)
     if found is None:
         raise RuntimeError("the command was not started through run()")

@@ -129,7 +129,10 @@ def run_confined(
 
 @contextmanager
 def conversation(job: tuple[Scalar, ...], patience: Patience, module: str = zygote.WORKER) -> Iterator[Conversation]:
-    """Give the conversation with a new worker that was given `job`; when the block ends, the worker is killed."""
+    """Give the conversation with a new worker that was given `job`; when the block ends, the worker is killed.
+
+    Raises `WorldFailed` where the worker does not start.
+    """
     ours, its = socket.socketpair()
     control, its_control = socket.socketpair()
     with ours, control:

@@ -12,7 +12,10 @@ from cosmos.device.verify import Difference, SystemVerdict, verify_live
 
 
 def verify_system(root: Path, as_json: bool) -> None:
-    """Compare the system at `root` with its universe; fail naming what differs: `cosmos verify` without a release."""
+    """Compare the system at `root` with its universe: `cosmos verify` without a release.
+
+    Raises `Differs`, which names each difference, or `WorldFailed` where a file cannot be read.
+    """
     with LiveRoot.open(root) as live:
         verdict = verify_live(live, surroundings().reporter(quiet=as_json))
     if as_json:
