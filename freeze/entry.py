@@ -78,6 +78,6 @@ if __name__ == "__main__":
         zygote.forked(WORKER)
         zygote.forked(TEMPLATE_WORKER)
 
-        from cosmos.cli.cosmos import main
+        from cosmos.cli.cosmos.main import main
 
         main()

@@ -147,7 +147,7 @@ def sync_file_system(path: Path) -> None:
 
 @contextlib.contextmanager
 def blaming(path: Path) -> Iterator[None]:
-    """Turn every `OSError` of the block into `WorldFailed` about `path`."""
+    """Turn every `OSError` of the block into `WorldFailed` about `path`, and raise it."""
     try:
         yield
     except OSError as error:

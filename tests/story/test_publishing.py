@@ -179,7 +179,7 @@ with GalaxyFolder(root=Path(sys.argv[1])).publishing(Silent()):
 ADDING = """
 import sys, time
 from pathlib import Path
-from cosmos.cli.cosmos import program
+from cosmos.cli.cosmos.main import program
 from cosmos.cli.terminal import run
 name, root = sys.argv[1:]
 while not (Path(root).parent / "go").exists():

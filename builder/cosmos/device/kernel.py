@@ -31,7 +31,7 @@ class Kernel:
         self._libc.syscall.restype = ctypes.c_long
 
     def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
-        """Return a descriptor of `path` below `folder`; no step of the walk leaves it."""
+        """Return a descriptor of `path` below `folder`; no step of the walk leaves it. Raises `OSError`."""
         how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
         for _ in range(_MAX_RACES):
             found: int = self._libc.syscall(
@@ -48,7 +48,10 @@ class Kernel:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
 
     def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
-        """Rename `old` to `new`, both in `folder`; `FileExistsError` where `new` is taken, even by a race."""
+        """Rename `old` to `new`, both in `folder`; raises `FileExistsError` where `new` is taken, even by a race.
+
+        Raises another `OSError` where the kernel refuses for another reason.
+        """
         if self._libc.renameat2(folder, old, folder, new, ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
             return
         code = ctypes.get_errno()
@@ -59,6 +62,9 @@ class Kernel:
         os.unlink(old, dir_fd=folder)
 
     def sync_file_system(self, descriptor: int) -> None:
-        """Bring everything that was written to this descriptor's file system to its disk; reports late ENOSPC."""
+        """Bring everything that was written to this descriptor's file system to its disk.
+
+        Raises `OSError` where the disk fails; this is where a full disk shows late (ENOSPC).
+        """
         if self._libc.syncfs(ctypes.c_int(descriptor)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

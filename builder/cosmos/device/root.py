@@ -111,7 +111,10 @@ class LiveRoot:
             yield descriptor
 
     def document(self, path: TreePath, *, max_bytes: int) -> bytes | None:
-        """Return the bytes of the document at `path`, or None where there is none."""
+        """Return the bytes of the document at `path`, or None where there is none.
+
+        Raises `Malformed` where it is no regular file, or is longer than `max_bytes`.
+        """
         with naming(path):
             try:
                 opened = self.kernel.open_inside(
@@ -188,7 +191,7 @@ class LiveRoot:
 
     @contextmanager
     def folder(self, path: TreePath) -> Iterator[int]:
-        """Open the folder at the mapped `path` for changes in it; a link anywhere in it is an error."""
+        """Open the folder at the mapped `path` for changes in it; raises `Refused` where a link stands in the path."""
         try:
             with naming(path):
                 descriptor = self.kernel.open_inside(

@@ -96,7 +96,10 @@ class SecretKey:
         return assemble(payload_type, payload, (self.signature(payload_type, payload),))
 
     def head_signature(self, text: bytes) -> bytes:
-        """Return this key's 64 bytes over what a log or a witness signs (`trust.notes`), verified."""
+        """Return this key's 64 bytes over what a log or a witness signs (`trust.notes`), verified.
+
+        Raises `Refused` where the key's role does not sign the heads of logs.
+        """
         if self.role not in ("log", "witness"):
             raise Refused(
                 f"key {self.public.name}",

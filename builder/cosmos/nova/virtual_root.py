@@ -118,7 +118,10 @@ class VirtualRoot:
         return resolved(self.look, path, last, self._meter)
 
     def place(self, path: TreePath) -> TreePath:
-        """Return where something new at `path` comes to lie: links on the way are followed, at the end not."""
+        """Return where something new at `path` comes to lie: links on the way are followed, at the end not.
+
+        Raises `VerbError` where `path` is the root itself, or becomes too long.
+        """
         if path == ROOT:
             raise VerbError("the root itself cannot be replaced")
         if not path.parent:

@@ -95,7 +95,10 @@ class TarReader:
         self._members = 0
 
     def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
-        """Return the entries of `data`, and where the first block of zeros or the end of `data` is."""
+        """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
+
+        Raises `Refused` for what the module's docstring lists.
+        """
         view = memoryview(data)
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}

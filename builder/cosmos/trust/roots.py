@@ -228,7 +228,10 @@ class TrustRoots:
 
 
 def verify_roots(data: bytes, envelope: bytes | None, source: str) -> TrustRoots:
-    """Return the document in `data`; its envelope, where there is one, must be signed by its own root keys."""
+    """Return the document in `data`; its envelope, where there is one, must be signed by its own root keys.
+
+    Raises `BadEnvelope` where the envelope is of another document.
+    """
     roots = TrustRoots.parse(data, source)
     if envelope is not None:
         signed = verify_envelope(
