@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.durable import blaming
-from cosmos.store.locking import alone_if_free
+from cosmos.locking import alone_if_free
 
 _MARK: Final = "cosmos-draft"
 

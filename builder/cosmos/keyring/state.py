@@ -10,7 +10,6 @@ says so.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import tomli_w
 
 from cosmos.durable import blaming, make_folder, write_durably
 from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.locking import take
 from cosmos.trust.memory import Memory
 
 NO_MEMORY: Final = "nothing is remembered here of what was seen before, so that a rollback cannot be judged"
@@ -55,12 +55,12 @@ class StateFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other processes from changing it meanwhile; the kernel lets go if this one is killed (flock(2))."""
+        """Keep other processes from changing it meanwhile; the kernel lets go if this one is killed."""
         with blaming(self.path):
             make_folder(self.path.parent)
             number = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(number, fcntl.LOCK_EX)
+            take(number, "alone")
             yield
         finally:
             os.close(number)

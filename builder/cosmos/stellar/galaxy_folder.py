@@ -22,6 +22,7 @@ from typing import Final
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, PUBLISHING_SECONDS
+from cosmos.locking import locked_in_time
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import Arch, StarName
@@ -29,7 +30,6 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.stellar.source_folder import bounded_bytes
-from cosmos.store.locking import locked_in_time
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 
