@@ -15,13 +15,13 @@ from pathlib import Path
 from cosmos.canon import Json, digest_of
 from cosmos.durable import durable_file, write_durably
 from cosmos.errors import Malformed, NoSolution
+from cosmos.globs import matches_any
 from cosmos.model.image import Image, Output
 from cosmos.pack.cpio import cpio_pieces, xattr_losses
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, image_pieces
 from cosmos.pack.zst import ZSTD_VERSION, compress
 from cosmos.store.blobs import Store
 from cosmos.tree.entry import Entry
-from cosmos.tree.globs import matches_any
 from cosmos.tree.overlay import Overlaid
 from cosmos.treepath import TreePath
 

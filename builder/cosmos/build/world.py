@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from cosmos.about import VERSION
@@ -30,6 +31,7 @@ from cosmos.trust.roots import TrustRoots
 
 NOTHING_PINNED = TrustRoots(version=0, roles={})
 _SHAPING_ROOMS = ("model", "nova", "pack", "staging", "tree")  # the code that can change a layer's bytes
+_SHAPING_MODULES = ("globs.py", "links.py")  # and so can these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,4 +116,5 @@ def program_identity(package: Path | None) -> str:
 
 
 def _sources(package: Path) -> Iterable[Path]:
-    return (file for room in _SHAPING_ROOMS for file in sorted((package / room).glob("*.py")))
+    rooms = (file for room in _SHAPING_ROOMS for file in sorted((package / room).glob("*.py")))
+    return chain(rooms, (package / name for name in _SHAPING_MODULES))

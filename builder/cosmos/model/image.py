@@ -50,6 +50,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias, cast
 
+from cosmos.globs import checked
 from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.powers import Powers
@@ -107,10 +108,14 @@ class Output:
         """Return an `[[output]]` table."""
         format_ = cast(OutputFormat, table.choice("format", _FORMATS))
         if format_ == "file":
-            output = cls(format=format_, path=table.need("path", str), file_name=table.read("as", _file_name))
+            output = cls(format=format_, path=table.read("path", checked), file_name=table.read("as", _file_name))
         else:
             level = table.count("level", least=1, most=22) if "level" in table else DEFAULT_LEVEL
-            output = cls(format=format_, level=level, exclude=table.strings("exclude") if format_ == "cpio.zst" else ())
+            output = cls(
+                format=format_,
+                level=level,
+                exclude=table.parsed_strings("exclude", checked) if format_ == "cpio.zst" else (),
+            )
         table.end()
         return output
 
