@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos.build.definition import read_bounded
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, Refused
@@ -18,6 +17,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
+from cosmos.reading import read_bounded
 from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.roots import TrustRoots

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, Limit, read_within
+from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constellation import Constellation
 from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
+from cosmos.reading import read_bounded
 
 IMAGE_FILE = "image.toml"
 
@@ -54,15 +55,6 @@ def read_lock(definition: Definition) -> tuple[Lock, bytes]:
         raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
     data = read_bounded(file, MAX_LOCK_BYTES)
     return Lock.parse(data, str(file)), data
-
-
-def read_bounded(file: Path, limit: Limit = MAX_DOCUMENT_BYTES) -> bytes:
-    """Return the bytes of one of the operator's own documents; raises `Malformed` where it is too large to be one."""
-    with file.open("rb") as stream:
-        data = read_within(stream, limit)
-    if len(data) > limit:
-        raise Malformed(str(file), f"has more bytes than the limit, {limit}")
-    return data
 
 
 def _members(file: Path) -> Mapping[StarName, Constraint]:

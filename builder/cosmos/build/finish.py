@@ -24,6 +24,7 @@ from cosmos.model.names import StarName
 from cosmos.model.universe import UNIVERSE_PATH, Installed, InstalledEntry, Universe
 from cosmos.nova.job import NovaJob
 from cosmos.nova.run import run_install
+from cosmos.reading import read_bounded
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, PathMap, overlay
@@ -46,9 +47,7 @@ def finish(
     """Run the image's finish script on the whole `tree`; raises `ScriptFailed`."""
     if not script_file.is_file():
         raise Malformed(str(script_file), "is not there, but image.toml names it as `finish`")
-    script = script_file.read_bytes()
-    if len(script) > MAX_SCRIPT_BYTES:
-        raise Malformed(str(script_file), f"has {len(script)} bytes, the limit is {MAX_SCRIPT_BYTES}")
+    script = read_bounded(script_file, MAX_SCRIPT_BYTES)
     result = run_install(
         NovaJob(
             star="finish",
@@ -95,7 +94,7 @@ def trust_entry(file: Path, epoch: int) -> Entry:
     """Return the trust anchors that the image definition wants inside."""
     if not file.is_file():
         raise Malformed(str(file), "is not there, but image.toml names it as `trust`")
-    return Entry(path=TRUST_PATH, kind="file", mode=0o644, mtime=epoch, content=file.read_bytes())
+    return Entry(path=TRUST_PATH, kind="file", mode=0o644, mtime=epoch, content=read_bounded(file))
 
 
 def relaid(

@@ -23,6 +23,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.nova.bubble_probe import WANTED
 from cosmos.nova.probe import demand_sandbox
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.reading import read_up_to
 from cosmos.tables import Table
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import REQUEST_FILE, SigningRequest
@@ -137,7 +138,8 @@ def _write(file: Path, release: Release) -> None:
 
 def _ran_programs(folder: Path) -> bool:
     """Whether a script of the release in `folder` ran a program, by its receipts. Each was inspected, or nothing is."""
-    document = Table.from_json((folder / RECEIPTS_FILE).read_bytes(), RECEIPTS_FILE, max_bytes=MAX_RECEIPTS_BYTES)
+    receipts_bytes = read_up_to(folder / RECEIPTS_FILE, MAX_RECEIPTS_BYTES)
+    document = Table.from_json(receipts_bytes, RECEIPTS_FILE, max_bytes=MAX_RECEIPTS_BYTES)
     receipts = [*document.need("stars", dict).values(), document.value("finish")]
     return any(event["do"] == "run" for receipt in receipts if receipt for event in receipt["events"])
 

@@ -18,6 +18,7 @@ from cosmos.canon import Json, canonical_json
 from cosmos.errors import Malformed, NoSolution
 from cosmos.limits import MAX_RECEIPTS_BYTES, demand_within
 from cosmos.model.names import StarName
+from cosmos.reading import read_up_to
 from cosmos.tables import Table
 
 RECEIPTS_FILE: Final = "receipts.json"
@@ -41,7 +42,7 @@ def read_receipt(release: Path, name: str) -> Json:
     file = next((file for file in tries if file.is_file()), None)
     if file is None:
         raise NoSolution(str(release), "holds no receipts", hint="name a release: --release images/NAME/out")
-    table = Table.from_json(file.read_bytes(), str(file), max_bytes=MAX_RECEIPTS_BYTES)
+    table = Table.from_json(read_up_to(file, MAX_RECEIPTS_BYTES), str(file), max_bytes=MAX_RECEIPTS_BYTES)
     if table.need("receipts-version", int) != _VERSION:
         raise Malformed(str(file), f"receipts-version: want {_VERSION}")
     stars = table.need("stars", dict)

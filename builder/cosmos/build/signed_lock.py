@@ -14,6 +14,7 @@ from cosmos.build.world import World
 from cosmos.durable import write_durably
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_SIGNED_BYTES
+from cosmos.reading import envelope_of, read_envelope
 from cosmos.trust.dsse import BadEnvelope, Envelope
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import LOCK_TYPE
@@ -21,7 +22,7 @@ from cosmos.trust.roles import LOCK_TYPE
 
 def lock_envelope(definition: Definition) -> Path:
     """Return where the signature of an image's lock lies."""
-    return definition.lock_file.with_name(f"{definition.lock_file.name}.dsse")
+    return envelope_of(definition.lock_file)
 
 
 def sign_lock(definition: Definition, data: bytes, key: SecretKey | None) -> bool:
@@ -33,9 +34,11 @@ def sign_lock(definition: Definition, data: bytes, key: SecretKey | None) -> boo
     if key is not None:
         write_durably(file, key.sign(LOCK_TYPE, data))
         return True
-    if file.is_file() and _stale(file, data):
+    envelope = read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
+    if envelope is not None and _is_stale(envelope, data, file):
         file.unlink()
-    return file.is_file()
+        return False
+    return envelope is not None
 
 
 def demand_signed_lock(definition: Definition, world: World, data: bytes) -> bytes | None:
@@ -44,8 +47,7 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes) -> byt
     Raises `BadEnvelope` or `NotSigned`.
     """
     demanded = definition.image.policy.signed_lock
-    file = lock_envelope(definition)
-    envelope = file.read_bytes() if file.is_file() else None
+    envelope = read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
     if envelope is None and not demanded:
         return None
     roots = world.roots(signed=demanded)
@@ -62,9 +64,9 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes) -> byt
     return envelope
 
 
-def _stale(file: Path, data: bytes) -> bool:
+def _is_stale(envelope: bytes, data: bytes, file: Path) -> bool:
     try:
-        parsed = Envelope.parse(file.read_bytes(), str(file), max_bytes=MAX_SIGNED_BYTES)
+        parsed = Envelope.parse(envelope, str(file), max_bytes=MAX_SIGNED_BYTES)
     except BadEnvelope:
         return True
     return parsed.payload != data

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos.build.definition import read_bounded
 from cosmos.build.verify import ReleaseVerdict
 from cosmos.build.world import World
 from cosmos.digest import Digest
@@ -20,6 +19,7 @@ from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
 from cosmos.model.names import ImageName
 from cosmos.model.release import RELEASE_FILE
 from cosmos.model.statement import Statement
+from cosmos.reading import read_bounded
 from cosmos.trust.verdicts import Problem, lock_problems
 
 

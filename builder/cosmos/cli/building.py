@@ -29,10 +29,10 @@ from cosmos.cli.differences import differences_in_json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.releasing import accept_revoked_option, trust_row, trust_text
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.cli.trust_words import shown_public_key
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
 from cosmos.model.reporter import counted
-from cosmos.trust.keys import PublicKey
 from cosmos.trust.signing_request import REQUEST_FILE
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -228,7 +228,7 @@ def verify(
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
-    keys = [PublicKey.parse(file.read_bytes(), str(file)) for file in key_files]
+    keys = [shown_public_key(file) for file in key_files]
     world = _world(home, path, offline=True, quiet=as_json) if home is not None or not keys else None
     threshold = 1
     if world is not None and not keys:

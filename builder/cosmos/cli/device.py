@@ -38,6 +38,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, SETTINGS_SECONDS
 from cosmos.model.constellation import Constellation, wish
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, StarName
+from cosmos.reading import read_up_to
 from cosmos.resolve.resolving import Wish
 from cosmos.transport.opening import open_carrier
 
@@ -245,9 +246,7 @@ def _star_wishes(texts: tuple[str, ...]) -> list[Wish]:
 
 
 def _members(file: Path) -> list[Wish]:
-    with file.open("rb") as stream:
-        data = stream.read(MAX_DOCUMENT_BYTES + 1)
-    constellation = Constellation.parse(data, str(file))
+    constellation = Constellation.parse(read_up_to(file, MAX_DOCUMENT_BYTES), str(file))
     who = f"constellation:{constellation.name}"
     return [Wish(who=who, name=name, constraint=limit) for name, limit in constellation.members.items()]
 

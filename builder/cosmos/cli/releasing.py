@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from cosmos.build.attach import attach_signature
-from cosmos.build.definition import read_bounded
 from cosmos.build.verdicts import TrustVerdicts
 from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
@@ -17,6 +16,7 @@ from cosmos.durable import write_durably
 from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.release import Release
+from cosmos.reading import read_bounded
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import SIGNATURE_FILE, OfferedSignature, SigningRequest
 

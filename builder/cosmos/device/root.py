@@ -22,8 +22,8 @@ from typing import Final, Self
 
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, Kernel
 from cosmos.errors import Malformed, Refused, WorldFailed
-from cosmos.limits import read_within
 from cosmos.links import TooManyLinks, followed
+from cosmos.reading import read_within
 from cosmos.treepath import TreePath
 
 _TEMPORARY: Final = b".cosmos-document"

@@ -21,6 +21,7 @@ import tomli_w
 from cosmos.durable import blaming, make_folder, write_durably
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.locking import take
+from cosmos.reading import read_if_there
 from cosmos.trust.memory import Memory
 
 NO_MEMORY: Final = "nothing is remembered here of what was seen before, so that a rollback cannot be judged"
@@ -37,13 +38,8 @@ class StateFile:
 
     def read(self) -> Memory | None:
         """Return what is remembered, or None where nothing is; raises `Malformed` or `WorldFailed`."""
-        with blaming(self.path):
-            try:
-                with self.path.open("rb") as stream:
-                    data = stream.read(MAX_DOCUMENT_BYTES + 1)
-            except FileNotFoundError:
-                return None
-        return Memory.parse(data, str(self.path))
+        data = read_if_there(self.path, MAX_DOCUMENT_BYTES)
+        return None if data is None else Memory.parse(data, str(self.path))
 
     def change(self, change: Callable[[Memory], Memory]) -> None:
         """Remember what `change` makes of the memory; what it raises is raised, and nothing is written then."""
