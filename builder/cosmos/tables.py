@@ -143,6 +143,10 @@ class Table:
             for place, row in enumerate(rows)
         )
 
+    def dicts(self, key: str) -> tuple[Mapping[str, object], ...]:
+        """Return the array of tables at `key` as it stands, for a reader elsewhere; an absent key is an empty array."""
+        return tuple(row._data for row in self.tables(key))
+
     def strings(self, key: str) -> tuple[str, ...]:
         """Return the array of strings at `key`; an absent key is an empty array."""
         return self.parsed_strings(key, str)

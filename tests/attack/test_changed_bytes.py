@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.build import image as main_flow
+from cosmos.image import flow as main_flow
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
 from fakes.galaxies import StarSpec, make_galaxy, make_signers, write_index, write_spec

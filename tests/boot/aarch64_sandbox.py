@@ -27,13 +27,13 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from cosmos.build.boot import harmless
 from cosmos.errors import CosmosError, WorldFailed
 from cosmos.model.names import Arch
 from cosmos.model.reporter import Silent
 from cosmos.pack.cpio import cpio_pieces
 from cosmos.pack.deb import read_deb
 from cosmos.process import find_program, run_program, start_program
+from cosmos.release.boot import harmless
 from cosmos.stellar.debian_closure import debian_closure
 from cosmos.transport.apt import Apt
 from cosmos.tree.deb822 import relations

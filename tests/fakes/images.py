@@ -75,13 +75,17 @@ def make_image(
 
 def write_image(fixture: ImageFixture, wishes: Mapping[str, str], *, more: str = "", tables: str = "") -> None:
     """Write image.toml and its template."""
-    root = fixture.folder / "template" / "root" / "etc"
-    root.mkdir(parents=True, exist_ok=True)
-    (fixture.folder / "template" / "template.toml").write_text("merged-usr = true\n")
-    (root / "hostname.j2").write_text("{{ image.name }}\n")
+    write_template(fixture.folder / "template")
     lines = "".join(f'{name} = "{limit}"\n' for name, limit in wishes.items())
     (fixture.folder / "image.toml").write_text(
         f'name = "small"\nversion = "1.0.0"\narch = "x86_64"\ntemplate = "./template"\n'
         f"source-date-epoch = {EPOCH}\n{more}\n"
         f'[stars]\n{lines}\n[galaxies]\ncore = "../galaxy"\n{tables}\n'
     )
+
+
+def write_template(folder: Path) -> None:
+    """Write the smallest template that renders something."""
+    (folder / "root" / "etc").mkdir(parents=True, exist_ok=True)
+    (folder / "template.toml").write_text("merged-usr = true\n")
+    (folder / "root" / "etc" / "hostname.j2").write_text("{{ image.name }}\n")

@@ -30,7 +30,7 @@ from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.index_galaxy import index_galaxy, sign_galaxy
 from cosmos.stellar.log import append_to_log, check_log
-from cosmos.store.blobs import Store
+from cosmos.store.blobs import StoreFolder
 from cosmos.transport.local import LocalCarrier
 from cosmos.trust.archives import verify_archive
 from cosmos.trust.badges import BADGES_SUFFIX, judge_badges
@@ -41,7 +41,7 @@ Work = Callable[[GalaxyFolder], object]
 
 def seen(galaxy: GalaxyFolder) -> str:
     """Return what a reader finds: the index, with every statement and archive verified, or why it is refused."""
-    store = Store(galaxy.root.parent / "reader-store")
+    store = StoreFolder(galaxy.root.parent / "reader-store")
     source = Source(galaxy=NAME, carrier=LocalCarrier(galaxy.root), store=store)
     asked = GalaxySource(name=NAME, url="x", allow_unsigned=False)
     try:

@@ -61,7 +61,7 @@ ROOMS_OF = {
     "lupa": {"nova"},
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
-    "jinja2": {"build", "nova"},
+    "jinja2": {"image", "nova"},
     "click": {"cli"},
     "tomllib": {"tables"},
     "argparse": set[str](),

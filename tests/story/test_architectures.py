@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from cosmos.build.acquiring import acquire_all
-from cosmos.build.definition import read_definition, read_lock
-from cosmos.build.freeze import freeze
-from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused
+from cosmos.image.acquiring import acquire_all
+from cosmos.image.definition import read_definition, read_lock
+from cosmos.image.freeze import freeze
+from cosmos.image.home import Home
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
@@ -26,6 +26,7 @@ from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import ROLES, Signers, StarSpec
 from fakes.growing_galaxies import GrowingGalaxy, grow_galaxy, pin
+from fakes.images import write_template
 from fakes.kill_driver import index
 from fakes.programs import Cosmos
 from fakes.publishing import NAME, TODAY, author, built, galaxy_key, key, roots
@@ -58,13 +59,14 @@ def frozen(tmp_path: Path) -> Freeze:
             "name": "image",
             "version": "1.0.0",
             "arch": arch,
-            "template": "rescue",
+            "template": "./template",
             "source-date-epoch": 1767225600,
             "stars": {star: "*"},
             "galaxies": {"core": galaxy},
         }
+        write_template(image / "template")
         (image / "image.toml").write_text(tomli_w.dumps(document))
-        world = World(home=tmp_path / "home", offline=False, reporter=Remembering())
+        world = Home(home=tmp_path / "home", offline=False, reporter=Remembering())
         lock = freeze(read_definition(image), world).lock
         acquire_all(lock, read_definition(image), world)
         return lock
@@ -128,7 +130,7 @@ def test_a_lock_of_an_old_galaxy_is_good_after_another_machine_s_star_came(tmp_p
     index(folder)
     assert folder.index().format == 2
     image = tmp_path / "image-x86_64"
-    world = World(home=tmp_path / "home", offline=False, reporter=Remembering())
+    world = Home(home=tmp_path / "home", offline=False, reporter=Remembering())
     acquire_all(read_lock(read_definition(image))[0], read_definition(image), world)
     assert frozen("x86_64", galaxy="../core").stars == before.stars
     assert frozen("aarch64", galaxy="../core").stars[0].file == "packages/tool-1.0.0-aarch64.tar.zst"

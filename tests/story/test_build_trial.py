@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.build import image as building
 from cosmos.errors import WorldFailed
+from cosmos.image import flow as building
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.locking import alone_if_free
 from cosmos.model.names import KeyName
@@ -137,9 +137,9 @@ def test_a_signed_release_that_an_unsigned_one_replaces_is_warned_of(signed: Ima
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cosmos.build.drafts import draft_beside
+from cosmos.release.draft import draft_beside
 with draft_beside(Path(sys.argv[1])) as draft:
-    (draft / "half").write_text("packed")
+    draft.write("half", [b"packed"])
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -148,7 +148,7 @@ def test_what_a_killed_build_left_is_swept_and_no_more(frozen: ImageFixture, cos
     killed = subprocess.run([sys.executable, "-c", _KILLED, frozen.out], check=False)
     assert killed.returncode == -9
     (left,) = frozen.folder.glob(".out-*")
-    assert (left / "half").is_file()
+    assert (left / "out" / "half").is_file()
     (frozen.folder / ".out-mine").mkdir()
     with alone_if_free(frozen.folder / ".out-alive" / "cosmos-draft") as is_a_living_build:
         assert is_a_living_build

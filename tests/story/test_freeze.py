@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from cosmos.build.acquiring import acquire_all
-from cosmos.build.definition import read_definition, read_lock
-from cosmos.build.freeze import FrozenLock, Upgrade, check, freeze
-from cosmos.build.world import World
 from cosmos.digest import Digest
 from cosmos.errors import Differs, NoSolution, Refused, WorldFailed
+from cosmos.image.acquiring import acquire_all
+from cosmos.image.definition import read_definition, read_lock
+from cosmos.image.freeze import FrozenLock, Upgrade, check, freeze
+from cosmos.image.home import Home
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import Lock
 from cosmos.model.names import KeyName, StarName
@@ -27,6 +27,7 @@ from cosmos.trust.floors import Floors
 from cosmos.trust.roots import AuthorKey
 from fakes.galaxies import Signers, StarSpec
 from fakes.growing_galaxies import GrowingGalaxy, grow_galaxy, make_upstream_galaxy, new_signers, pin
+from fakes.images import write_template
 from fakes.reporters import Remembering
 
 ZLIB = StarSpec("zlib", "1.3.1", files={"usr/lib/libz.so.1": b"zlib"})
@@ -63,13 +64,14 @@ class Site:
             "name": "rescue",
             "version": "1.0.0",
             "arch": "x86_64",
-            "template": "rescue",
+            "template": "./template",
             "source-date-epoch": 1767225600,
             "constellations": [f"{name}.toml" for name in constellations or {}],
             "stars": {"nano": "*"} if stars is None else stars,
             "galaxies": galaxies or {"core": "../core"},
             **fields,
         }
+        write_template(self.image / "template")
         (self.image / "image.toml").write_text(tomli_w.dumps(document))
 
     def freeze(
@@ -87,8 +89,8 @@ class Site:
             allow_downgrade=allow_downgrade,
         )
 
-    def world(self, *, offline: bool = False) -> World:
-        return World(home=self.home, offline=offline, reporter=self.reporter)
+    def world(self, *, offline: bool = False) -> Home:
+        return Home(home=self.home, offline=offline, reporter=self.reporter)
 
     def build_can_fetch(self, *, offline: bool = False) -> None:
         """Everything that the lock pins is to be had and verifies."""
@@ -228,7 +230,7 @@ def test_a_lock_that_cannot_be_read_is_made_anew(site: Site) -> None:
     first = site.freeze().data
     site.lock_file.write_text("lock-version = 99\n")
     assert site.freeze().data == first
-    assert "every star is resolved anew" in site.reporter.warnings[0]
+    assert "every star is resolved again" in site.reporter.warnings[0]
 
 
 def test_a_failed_freeze_leaves_the_old_lock(site: Site) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.build.keep_root import write_root
 from cosmos.errors import WorldFailed
+from cosmos.image.keep_root import write_root
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from cosmos.build.attest import Quorum, attest_rebuild, demand_quorum
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.keyring.anchors import home_anchor, load_trust
+from cosmos.release.attest import Quorum, attest_rebuild, demand_quorum
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)

@@ -11,17 +11,6 @@ from typing import Literal
 import click
 
 import cosmos
-from cosmos.build.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot, is_bootable
-from cosmos.build.definition import read_definition
-from cosmos.build.early import demand_ready, demand_room
-from cosmos.build.freeze import check, freeze
-from cosmos.build.image import BuildOptions, Built, build_image
-from cosmos.build.look import file_bytes, find_image, listed
-from cosmos.build.new import new_image
-from cosmos.build.signed_lock import sign_lock
-from cosmos.build.verdicts import judge_release
-from cosmos.build.verify import ReleaseVerdict, verify_release_folder
-from cosmos.build.world import World, program_identity
 from cosmos.canon import Json
 from cosmos.cli import device
 from cosmos.cli.attesting import asked_quorum, badges_option, quorum_option
@@ -30,9 +19,20 @@ from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.releasing import accept_revoked_option, trust_row, trust_text
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
+from cosmos.image.definition import read_definition
+from cosmos.image.flow import Built, build_image
+from cosmos.image.freeze import check, freeze
+from cosmos.image.home import Home, program_identity
+from cosmos.image.new import new_image
+from cosmos.image.preflight import BuildOptions, demand_sound
+from cosmos.image.signed_lock import sign_lock
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
 from cosmos.model.reporter import counted
+from cosmos.release.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot, is_bootable
+from cosmos.release.inspect import file_bytes, find_image, listed
+from cosmos.release.verdicts import judge_release
+from cosmos.release.verify import ReleaseVerdict, verify_release_folder
 from cosmos.trust.signing_request import REQUEST_FILE
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -112,7 +112,7 @@ def freeze_command(
     if only_check and upgraded:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
     definition = read_definition(image)
-    demand_ready(definition)
+    demand_sound(definition)
     if only_check:
         check(definition)
         row: dict[str, Json] = {"lock": str(definition.lock_file), "fresh": True}
@@ -184,8 +184,6 @@ def build(
         safe=safe,
     )
     world = _world(home, image, offline=offline, quiet=as_json)
-    demand_ready(definition)
-    demand_room(options)
     built = build_image(definition, world, options)
     if explain:
         _explain(built, world)
@@ -289,9 +287,9 @@ def _identity() -> str:
     return program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent)
 
 
-def _world(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> World:
+def _world(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> Home:
     around = surroundings()
-    return World(home=around.home(home, near=near), offline=offline, reporter=around.reporter(quiet=quiet))
+    return Home(home=around.home(home, near=near), offline=offline, reporter=around.reporter(quiet=quiet))
 
 
 def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:
@@ -336,14 +334,14 @@ def _built_row(built: Built) -> dict[str, Json]:
     }
 
 
-def _tell_of_signature(built: Built, world: World) -> None:
+def _tell_of_signature(built: Built, world: Home) -> None:
     if (built.folder / REQUEST_FILE).is_file():
         world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
     elif not built.signed:
         world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
 
 
-def _explain(built: Built, world: World) -> None:
+def _explain(built: Built, world: Home) -> None:
     for name, why in built.made.items():
         world.reporter.note(f"{name}: its layer was made: {why}")
     if not built.made:

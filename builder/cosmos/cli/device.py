@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import click
 
-from cosmos.build.receipts import read_receipt
 from cosmos.cli.device_rows import (
     galaxy_row,
     good_line,
@@ -39,6 +38,7 @@ from cosmos.model.constellation import Constellation, wish
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.reading import read_up_to
+from cosmos.release.receipts import read_receipt
 from cosmos.resolve.resolving import Wish
 from cosmos.transport.opening import open_carrier
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from cosmos.build.attach import attach_signature
-from cosmos.build.verdicts import TrustVerdicts
 from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
@@ -17,6 +15,8 @@ from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.release import Release
 from cosmos.reading import read_bounded
+from cosmos.release.attach import attach_signature
+from cosmos.release.verdicts import TrustVerdicts
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import SIGNATURE_FILE, OfferedSignature, SigningRequest
 

@@ -22,7 +22,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.staging.source import Source
-from cosmos.store.blobs import Store
+from cosmos.store.blobs import StoreFolder
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory, RolledBack
 from cosmos.trust.roots import TrustRoots
@@ -33,7 +33,7 @@ class Reach:
     """What a command can reach: the galaxies that opened, why the others did not, and the order of all of them."""
 
     trust: SystemTrust
-    store: Store
+    store: StoreFolder
     order: tuple[GalaxyName, ...]
     galaxies: tuple[OpenGalaxy, ...]
     failures: Mapping[GalaxyName, CosmosError]
@@ -54,7 +54,7 @@ def reach(root: LiveRoot, settings: Settings, *, offline: bool) -> Reach:
     Raises for a damaged trust document, and `RolledBack` for a galaxy that shows less than it did before.
     """
     trust = system_trust(root)
-    store = Store(root.host_path(settings.cache_dir))
+    store = StoreFolder(root.host_path(settings.cache_dir))
     opened, failures = list[OpenGalaxy](), dict[GalaxyName, CosmosError]()
     for galaxy in settings.galaxies:
         try:
@@ -74,7 +74,9 @@ def remember_reached(root: LiveRoot, reached: Reach) -> None:
         remember(root, lambda memory: _after(memory, reached.galaxies))
 
 
-def open_galaxy(root: LiveRoot, asked: GalaxySource, store: Store, trust: SystemTrust, *, offline: bool) -> OpenGalaxy:
+def open_galaxy(
+    root: LiveRoot, asked: GalaxySource, store: StoreFolder, trust: SystemTrust, *, offline: bool
+) -> OpenGalaxy:
     """Return a galaxy with its newest index, verified and not older than what was seen of it.
 
     Raises `Refused`, `WorldFailed`, or offline `NoSolution` for a remote galaxy that was never synced.

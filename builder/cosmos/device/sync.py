@@ -26,7 +26,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
-from cosmos.store.blobs import Store
+from cosmos.store.blobs import StoreFolder
 from cosmos.trust.archives import verify_archive
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.memory import Memory
@@ -63,7 +63,7 @@ def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter)
 
 
 def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
-    trust, store = system_trust(root), Store(root.host_path(settings.cache_dir))
+    trust, store = system_trust(root), StoreFolder(root.host_path(settings.cache_dir))
     memory = trust.memory or Memory()
     done: list[Synced] = []
     for asked in _chosen(settings, wanted):

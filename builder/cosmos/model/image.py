@@ -45,12 +45,10 @@ signed-lock = false                       # whether nothing is built from a lock
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias, cast
+from typing import Literal, Self, TypeAlias
 
-from cosmos.globs import checked
 from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.powers import Powers
@@ -59,10 +57,7 @@ from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
 BadgeKind: TypeAlias = Literal["test", "scan"]
-OutputFormat: TypeAlias = Literal["tar.zst", "cpio.zst", "file"]
-_FORMATS: tuple[str, ...] = ("tar.zst", "cpio.zst", "file")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
-DEFAULT_LEVEL = 9
+DEFAULT_LEVEL = 9  # zstd, where an image definition names no other
 DEFAULT_MARKER = "COSMOS-READY"
 
 
@@ -94,35 +89,8 @@ class GalaxySource:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
-    """One file of the release."""
-
-    format: OutputFormat
-    level: int = DEFAULT_LEVEL
-    exclude: tuple[str, ...] = ()
-    path: str = ""
-    file_name: str = ""
-
-    @classmethod
-    def read(cls, table: Table) -> Self:
-        """Return an `[[output]]` table."""
-        format_ = cast(OutputFormat, table.choice("format", _FORMATS))
-        if format_ == "file":
-            output = cls(format=format_, path=table.read("path", checked), file_name=table.read("as", _file_name))
-        else:
-            level = table.count("level", least=1, most=22) if "level" in table else DEFAULT_LEVEL
-            output = cls(
-                format=format_,
-                level=level,
-                exclude=table.parsed_strings("exclude", checked) if format_ == "cpio.zst" else (),
-            )
-        table.end()
-        return output
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the operator demands of the image, and what he waives. `powers`: which stars may do what."""
+    """What the operator demands of the image, and what they waive. `powers`: which stars may do what."""
 
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
@@ -150,7 +118,10 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """An image definition."""
+    """An image definition.
+
+    `outputs` are the `[[output]]` tables as they stand: each format reads its own options (image.outputs.formats).
+    """
 
     name: ImageName
     version: Version
@@ -165,16 +136,19 @@ class Image:
     source_date_epoch: int
     trust: str
     marker: str
-    outputs: tuple[Output, ...]
+    outputs: tuple[Mapping[str, object], ...]
     policy: Policy
     counter: int = 0
+
+    def file_name(self, suffix: str) -> str:
+        """Return NAME-VERSION-ARCH and a suffix: what a file that holds the image is called."""
+        return f"{self.name}-{self.version}-{self.arch}.{suffix}"
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the image definition in `data`; raises `Malformed`."""
         table = Table.parse(data, source)
         policy, variables = table.take_table("policy"), table.take("vars", dict, {})
-        outputs = tuple(Output.read(row) for row in table.tables("output"))
         image = cls(
             name=table.read("name", ImageName.parse),
             version=table.read("version", Version.parse),
@@ -189,7 +163,7 @@ class Image:
             source_date_epoch=table.count("source-date-epoch", most=(1 << 33) - 1),
             trust=table.take("trust", str, ""),
             marker=table.take("marker", str, DEFAULT_MARKER),
-            outputs=outputs or (Output(format="tar.zst"),),
+            outputs=table.dicts("output"),
             policy=Policy() if policy is None else Policy.read(policy),
             counter=table.count("counter", least=1) if "counter" in table else 0,
         )
@@ -211,10 +185,4 @@ def _badges(table: Table | None) -> dict[BadgeKind, int]:
 def _address(text: str) -> str:
     if not text or "\0" in text:
         raise ValueError("want a path or an http:// address")
-    return text
-
-
-def _file_name(text: str) -> str:
-    if not _FILE_NAME.fullmatch(text):
-        raise ValueError(f"want a plain file name, got {text[:80]!r}")
     return text

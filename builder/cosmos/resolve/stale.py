@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cosmos.model.constraint import Constraint
-from cosmos.model.image import DEFAULT_LEVEL, Image
+from cosmos.model.image import Image
 from cosmos.model.lock import Lock, Request
 from cosmos.model.names import StarName
 
@@ -23,14 +23,11 @@ def request_of(image: Image, constellations: Constellations) -> Request:
     )
 
 
-def level_of(image: Image) -> int:
-    """Return the zstd level of the image's layers: that of its first tar.zst, else of its first packed output."""
-    levels = {output.format: output.level for output in reversed(image.outputs) if output.format != "file"}
-    return levels.get("tar.zst", levels.get("cpio.zst", DEFAULT_LEVEL))
+def differences(lock: Lock, image: Image, constellations: Constellations, level: int) -> tuple[str, ...]:
+    """Return what makes `lock` stale, a sentence each; nothing if it answers `image` and its `constellations`.
 
-
-def differences(lock: Lock, image: Image, constellations: Constellations) -> tuple[str, ...]:
-    """Return what makes `lock` stale, a sentence each; none if it answers `image` and its `constellations`."""
+    `level` is the zstd level that the image asks for.
+    """
     asked = request_of(image, constellations)
     return (
         *_changed("image", lock.request.image, asked.image),
@@ -38,7 +35,7 @@ def differences(lock: Lock, image: Image, constellations: Constellations) -> tup
         *_wishes("stars", lock.request.stars, asked.stars),
         *_constellations(lock.request, asked),
         *_galaxies(lock, image),
-        *_changed("level", lock.build.level, level_of(image)),
+        *_changed("level", lock.build.level, level),
         *_changed("source-date-epoch", lock.build.source_date_epoch, image.source_date_epoch),
     )
 

@@ -24,7 +24,7 @@ from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.statement import Statement
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
-from cosmos.store.blobs import Store
+from cosmos.store.interface import Store
 from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.galaxies import VerifiedIndex, verify_index

@@ -23,7 +23,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName
-from cosmos.store.blobs import Store
+from cosmos.store.interface import Store
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.trust.dsse import Envelope

@@ -1,4 +1,4 @@
-"""`Store`: bytes by their digest, on the builder's disk.
+"""`StoreFolder`: bytes by their digest, on the builder's disk (the `Store` of store.interface).
 
     ROOT/blobs/9f/9f86d0…           a blob's bytes; its name is its SHA-256 in hex
     ROOT/results/2c/2c26b4…         a small document by the digest of whatever shaped it: see below
@@ -41,7 +41,7 @@ class NotStored(WorldFailed):
     """The store does not hold a blob that was asked for."""
 
 
-class Store:
+class StoreFolder:
     """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
 
     __slots__ = ("_is_settled", "root")

@@ -71,10 +71,14 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overlaid:
-    """A whole tree by path, in byte order of path, and who owns each path of it."""
+    """A whole tree by path, in byte order of path, and who owns each path of it.
+
+    `bringers` is `owners`, but for folders that nobody names: there it is one who lays something in the folder.
+    """
 
     lines: Mapping[TreePath, ManifestLine]
     owners: Mapping[TreePath, str]
+    bringers: Mapping[TreePath, str]
 
     def dropped(self, layer: Layer) -> frozenset[TreePath]:
         """Return the paths that `layer` brings but that another layer owns, folders aside."""
@@ -100,23 +104,40 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
     for path, brought in contested.items():
         owner = _winner(path, brought, winners, replaces)
         lines[path], owners[path] = brought[owner], owner
-    bringers = dict(owners)  # of a folder that nobody names: one who lays something in it
+    bringers = dict(owners)
     for path in list(lines):
-        for parent in path.parents:
-            if parent not in lines:
-                lines[parent], owners[parent] = implied_folder(parent), IMPLIED
-                bringers[parent] = owners[path]
-            elif lines[parent].kind != "dir":
-                raise NoSolution(
-                    path.text,
-                    f"{owners[path]} puts it below /{parent.text}, which {owners[parent]} makes a {lines[parent].kind}",
-                    hint="let the template merge these folders (merged-usr), or leave one of the two out",
-                )
+        _imply_folders(path, lines, owners, bringers)
     _check_hard_links(lines, owners)
     _check_names(lines, owners)
     _check_twins(lines, bringers, winners)
-    ordered = sorted(lines)
-    return Overlaid(lines={path: lines[path] for path in ordered}, owners={path: owners[path] for path in ordered})
+    return _ordered(lines, owners, bringers)
+
+
+def amended(tree: Overlaid, brought: Sequence[ManifestLine], winners: Mapping[TreePath, str]) -> Overlaid:
+    """Return `tree` with the lines that the image's own layer brings over it, whoever owned their paths.
+
+    It is what `overlay` makes of all layers, with `brought` in the template's and the template the winner of their
+    paths; only what `brought` touches is judged again. Raises `NoSolution`.
+    """
+    if not brought:
+        return tree
+    lines, owners, bringers = dict(tree.lines), dict(tree.owners), dict(tree.bringers)
+    for line in brought:
+        held, owner = lines.get(line.path), owners.get(line.path)
+        if held is not None and owner not in (TEMPLATE, IMPLIED) and (held.kind == "dir") != (line.kind == "dir"):
+            _winner(line.path, {str(owner): held, TEMPLATE: line}, {}, {})
+        lines[line.path], owners[line.path], bringers[line.path] = line, TEMPLATE, TEMPLATE
+        if held is not None and held.kind == "dir" != line.kind:
+            below = next((path for path in tree.lines if line.path in path.parents), None)
+            if below is not None:
+                _imply_folders(below, lines, owners, bringers)
+    for line in brought:
+        _imply_folders(line.path, lines, owners, bringers)
+    _check_hard_links(lines, owners)
+    if any(not line.path.isascii() or has_bidi(line.target) or line.kind == "symlink" for line in brought):
+        _check_names(lines, owners)
+    _check_twins(lines, bringers, {**winners, **{line.path: TEMPLATE for line in brought}})
+    return _ordered(lines, owners, bringers)
 
 
 def implied_folder(path: TreePath) -> ManifestLine:
@@ -196,6 +217,33 @@ def _destination(link: Entry, paths: PathMap) -> TreePath | None:
         return paths.mapped(TreePath.rooted(absolute))
     except ValueError:
         return None
+
+
+def _imply_folders(
+    path: TreePath, lines: dict[TreePath, ManifestLine], owners: dict[TreePath, str], bringers: dict[TreePath, str]
+) -> None:
+    """Make the folders above `path` that nobody names; refuses a path below what is no folder."""
+    for parent in path.parents:
+        if parent not in lines:
+            lines[parent], owners[parent] = implied_folder(parent), IMPLIED
+            bringers[parent] = owners[path]
+        elif lines[parent].kind != "dir":
+            raise NoSolution(
+                path.text,
+                f"{owners[path]} puts it below /{parent.text}, which {owners[parent]} makes a {lines[parent].kind}",
+                hint="let the template merge these folders (merged-usr), or leave one of the two out",
+            )
+
+
+def _ordered(
+    lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str], bringers: Mapping[TreePath, str]
+) -> Overlaid:
+    paths = sorted(lines)
+    return Overlaid(
+        lines={path: lines[path] for path in paths},
+        owners={path: owners[path] for path in paths},
+        bringers={path: bringers[path] for path in paths},
+    )
 
 
 def _winner(

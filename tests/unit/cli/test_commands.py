@@ -23,7 +23,7 @@ def test_every_command_that_a_room_offers_is_found_and_no_other() -> None:
 def test_the_version_is_told_without_importing_any_command() -> None:
     text = """
 import atexit, sys
-atexit.register(lambda: print([name for name in sys.modules if name.startswith(("cosmos.build", "cosmos.stellar"))]))
+atexit.register(lambda: print([name for name in sys.modules if name.startswith(("cosmos.image", "cosmos.stellar"))]))
 sys.argv = ["cosmos", "--version"]
 from cosmos.cli.cosmos import main; main()
 """

@@ -180,7 +180,7 @@ import builtins, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 found = builtins.__import__
 def interrupting(name, *rest):
-    if name.startswith("cosmos.build"):
+    if name.startswith("cosmos.image"):
         os.kill(os.getpid(), signal.SIGINT)
     return found(name, *rest)
 builtins.__import__ = interrupting

@@ -10,31 +10,33 @@ from pathlib import Path
 
 import pytest
 
-import cosmos.build.publish
-import cosmos.build.receipts
 import cosmos.device.journal
 import cosmos.device.system
+import cosmos.model.receipts
 import cosmos.pack.image_file
 import cosmos.pack.layer
 import cosmos.pack.star_archive
+import cosmos.release.sign
 import cosmos.stellar.log
 import cosmos.stellar.publishing
 import cosmos.tree.manifest
 import cosmos.trust.badges
 from cosmos import limits, reading
-from cosmos.build.receipts import receipts
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import rendered
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_SIGNATURES, Limit
 from cosmos.model.names import Arch
+from cosmos.model.receipts import Receipts
 from cosmos.model.release import Release
 from cosmos.model.reporter import Silent
 from cosmos.model.universe import Universe
 from cosmos.pack.image_file import image_pieces
 from cosmos.pack.layer import pack_layer
 from cosmos.reading import read_bounded, read_up_to, read_within
+from cosmos.release.draft import FolderDraft
+from cosmos.release.sign import sign
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.log import append_to_log
 from cosmos.tables import Table
@@ -55,7 +57,11 @@ DIGEST = Digest.of(b"x")
 
 def _release(folder: Path) -> object:
     release = Release(subjects=(), external={}, internal={}, resolved=(), cosmos_version="1")
-    return cosmos.build.publish._write(folder / "RELEASE.json", release)
+    draft = FolderDraft(folder / "draft", folder / "out")
+    try:
+        return sign(release, None, draft)
+    finally:
+        shutil.rmtree(folder / "draft")
 
 
 def _badge(_: Path) -> object:
@@ -72,8 +78,8 @@ def _galaxy(folder: Path) -> GalaxyFolder:
 
 WRITERS: dict[str, tuple[object, Callable[[Path], object]]] = {
     "MAX_MANIFEST_BYTES": (cosmos.tree.manifest, lambda _: bounded_manifest([ManifestLine.of(ENTRY)], "manifest.txt")),
-    "MAX_RECEIPTS_BYTES": (cosmos.build.receipts, lambda _: receipts({}, None)),
-    "MAX_RELEASE_BYTES": (cosmos.build.publish, _release),
+    "MAX_RECEIPTS_BYTES": (cosmos.model.receipts, lambda _: Receipts(stars={}, finish=None).to_bytes()),
+    "MAX_RELEASE_BYTES": (cosmos.release.sign, _release),
     "MAX_IMAGE_INDEX_BYTES": (cosmos.pack.image_file, lambda _: list(image_pieces([LAYER], {}))),
     "MAX_IMAGE_LAYERS": (cosmos.pack.image_file, lambda _: list(image_pieces([LAYER], {}))),
     "MAX_UNIVERSE_BYTES": (cosmos.device.system, lambda _: rendered(Universe(arch=Arch("x86_64"), version="1"))),

@@ -11,13 +11,13 @@ from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.model.names import GalaxyName
 from cosmos.staging.source import SignedFile, Source
-from cosmos.store.blobs import Store
+from cosmos.store.blobs import StoreFolder
 
 DATA = b'name = "zlib"\n'
 
 
 def offline(root: Path) -> Source:
-    return Source(galaxy=GalaxyName("core"), carrier=None, store=Store(root))
+    return Source(galaxy=GalaxyName("core"), carrier=None, store=StoreFolder(root))
 
 
 @pytest.mark.parametrize("envelope", [None, b"", b'{"payload":\n "x"}'])
@@ -31,7 +31,7 @@ def test_a_kept_statement_is_found_offline_with_the_envelope_that_it_had(
 
 def test_what_the_store_has_of_another_galaxy_is_not_taken(tmp_path: Path) -> None:
     offline(tmp_path).keep(SignedFile(path="stars/zlib-1.toml", data=DATA, envelope=b"{}"))
-    other = Source(galaxy=GalaxyName("other"), carrier=None, store=Store(tmp_path))
+    other = Source(galaxy=GalaxyName("other"), carrier=None, store=StoreFolder(tmp_path))
     with pytest.raises(WorldFailed, match="is not in the store"):
         other.statement("zlib-1", Digest.of(DATA))
 

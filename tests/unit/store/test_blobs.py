@@ -19,7 +19,7 @@ from cosmos import durable
 from cosmos.canon import digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
-from cosmos.store.blobs import NotStored, Store
+from cosmos.store.blobs import NotStored, StoreFolder
 
 KEY = digest_of({"a": "key"})
 OTHER_KEY = digest_of({"another": "key"})
@@ -53,7 +53,7 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def test_what_is_put_can_be_had_again(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     digest = store.put(memoryview(b"star"))
     assert store.has(digest, 4)
     assert store.get(digest, 4) == b"star"
@@ -62,14 +62,14 @@ def test_what_is_put_can_be_had_again(tmp_path: Path) -> None:
 
 def test_a_file_is_put_by_its_digest(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"x" * 3_000_000)
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     digest = store.put_file(tmp_path / "big")
     assert digest == Digest.of(b"x" * 3_000_000)
     assert store.get(digest, 3_000_000) == b"x" * 3_000_000
 
 
 def test_an_empty_store_holds_nothing_and_is_not_made_by_asking(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = StoreFolder(tmp_path / "store")
     assert not store.has(KEY, 0)
     assert store.get_result(KEY) is None
     with pytest.raises(NotStored, match="does not hold it"):
@@ -78,14 +78,14 @@ def test_an_empty_store_holds_nothing_and_is_not_made_by_asking(tmp_path: Path) 
 
 
 def test_a_blob_is_not_had_under_another_size(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     assert not store.has(digest, 5)
 
 
 @pytest.mark.parametrize("damage", [b"sta!", b"star!", b""])
 def test_a_damaged_blob_is_refused_and_removed_so_that_it_can_be_fetched_again(tmp_path: Path, damage: bytes) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     path = blobs(tmp_path)[0]
     path.chmod(0o644)
@@ -98,10 +98,10 @@ def test_a_damaged_blob_is_refused_and_removed_so_that_it_can_be_fetched_again(t
 
 
 def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     with monkeypatch.context() as before_it_was_mended:
-        before_it_was_mended.setattr(Store, "_read", lambda self, path: b"sta!")
+        before_it_was_mended.setattr(StoreFolder, "_read", lambda self, path: b"sta!")
         with pytest.raises(Refused, match="damaged"):
             store.get(digest, 4)
     assert store.get(digest, 4) == b"star"
@@ -117,18 +117,18 @@ def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, mo
     ],
 )
 def test_the_folders_above_what_is_new_reach_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Callable[[Store, Path], object], kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Callable[[StoreFolder, Path], object], kind: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"from a file")
     synced: list[Path] = []
     monkeypatch.setattr(durable, "sync_folder", synced.append)
-    keep(Store(tmp_path / "store"), tmp_path / "file")
+    keep(StoreFolder(tmp_path / "store"), tmp_path / "file")
     (folder,) = (tmp_path / "store" / kind).iterdir()
     assert {tmp_path, tmp_path / "store", folder.parent, folder} <= set(synced)
 
 
 def test_putting_mends_a_damaged_blob_of_the_same_size(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     blobs(tmp_path)[0].chmod(0o644)
     blobs(tmp_path)[0].write_bytes(b"sta!")
@@ -137,7 +137,7 @@ def test_putting_mends_a_damaged_blob_of_the_same_size(tmp_path: Path) -> None:
 
 
 def test_a_result_is_kept_and_replaced(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     store.put_result(KEY, b"one\ntwo")
     assert store.get_result(KEY) == b"one\ntwo"
     store.put_result(KEY, b"three")
@@ -146,7 +146,7 @@ def test_a_result_is_kept_and_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"cosmos-result 1\nthree", b"three"])
 def test_a_damaged_result_counts_as_none(tmp_path: Path, damage: bytes) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     store.put_result(KEY, b"three")
     path = next(path for path in (tmp_path / "results").rglob("*") if path.is_file())
     path.chmod(0o644)
@@ -156,7 +156,7 @@ def test_a_damaged_result_counts_as_none(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_a_result_that_was_moved_under_another_key_counts_as_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     store.put_result(KEY, b"three")
     store.put_result(OTHER_KEY, b"four")
     here, there = (tmp_path / "results" / key.hex[:2] / key.hex for key in (KEY, OTHER_KEY))
@@ -169,7 +169,7 @@ def test_many_results_are_there_at_once_and_become_durable_together(
 ) -> None:
     synced: list[Path] = []
     monkeypatch.setattr("cosmos.store.blobs.sync_file_system", synced.append)
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     store.settle()
     assert synced == []
     for number in range(5):
@@ -188,7 +188,7 @@ def is_one_left(folder: Path) -> bool:
 
 
 def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     started = bytes(range(256)) * 4096  # 1 MiB: long enough to be hit in the middle
 
     def write_for_ever(begun: int) -> None:
@@ -218,7 +218,7 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: 
 
 
 def test_writers_at_the_same_time_do_not_disturb_one_another(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
 
     def write() -> None:
         for number in range(40):
@@ -234,7 +234,7 @@ def test_writers_at_the_same_time_do_not_disturb_one_another(tmp_path: Path) -> 
 
 
 def test_sweeping_leaves_a_writer_alone(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     with store._draft() as draft:
         draft.stream.write(b"half")
         assert not store.sweep()
@@ -247,7 +247,7 @@ def test_sweeping_leaves_a_writer_alone(tmp_path: Path) -> None:
 def test_a_full_disk_fails_as_the_world_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     before = store.put(b"before")
 
     def full(*_: object) -> None:
@@ -270,10 +270,10 @@ def test_a_write_that_the_kernel_cuts_short_leaves_nothing_half_written(tmp_path
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from cosmos.errors import WorldFailed\n"
-        "from cosmos.store.blobs import Store\n"
+        "from cosmos.store.blobs import StoreFolder\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"
-        "    Store(Path(sys.argv[1])).put(b'x' * 200_000)\n"
+        "    StoreFolder(Path(sys.argv[1])).put(b'x' * 200_000)\n"
         "except WorldFailed as error:\n"
         "    raise SystemExit(5) from error\n"
     )
@@ -285,7 +285,7 @@ def test_a_write_that_the_kernel_cuts_short_leaves_nothing_half_written(tmp_path
 
 
 def test_what_was_made_is_had_again_by_what_made_it_until_a_byte_of_it_changes(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StoreFolder(tmp_path)
     assert store.get_made(KEY) is None
     store.put_made(KEY, b"large")
     assert store.get_made(KEY) == b"large"

@@ -1,1 +1,0 @@
-"""From an image definition to a release that proves itself."""

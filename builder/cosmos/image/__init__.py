@@ -1,0 +1,1 @@
+"""From an image definition to a release: `cosmos freeze` and `cosmos build`."""

@@ -1,0 +1,156 @@
+"""Fetch and verify everything that a lock names, before anything is unpacked; and say whether it is trusted still.
+
+Two verdicts, told apart: a star **was valid when locked** if the trust anchors that the lock states took its signature;
+it **is trusted now** if those of today do. What fails the first is refused, always. What passes the first and fails
+the second (a key was revoked, or is pinned no longer) is refused unless the operator accepts it by name, and then the
+release says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+from cosmos.errors import NoSolution
+from cosmos.image.definition import Definition
+from cosmos.image.world import World
+from cosmos.model.facts import Facts
+from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.reporter import counted
+from cosmos.resolve.locked import demand_right
+from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
+from cosmos.staging.source import INDEX_FILE, Source
+from cosmos.trust.dsse import NotSigned
+from cosmos.trust.galaxies import VerifiedIndex
+from cosmos.trust.roots import TrustRoots
+
+T = TypeVar("T")
+
+
+class TrustedNoLonger(NotSigned):
+    """What was valid when it was locked is not trusted now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcquiredLock:
+    """Every star of a lock, fetched and verified. `accepted`: what was taken by name, and why it is not trusted."""
+
+    stars: Mapping[StarName, Acquired]
+    accepted: Mapping[str, str]
+
+
+class Judge:
+    """Judges by the trust anchors of today; asks those of the lock where these refuse."""
+
+    def __init__(self, lock: Lock, world: World, accept: frozenset[str]) -> None:
+        self._lock = lock
+        self._world = world
+        self._accept = accept
+        self.now = world.roots(signed=any(not galaxy.allow_unsigned for galaxy in lock.galaxies))
+        self.accepted: dict[str, str] = {}
+
+    def judged(self, name: str, verify: Callable[[TrustRoots], T]) -> T:
+        """Return what `verify` finds under today's anchors, or under the lock's where `name` is accepted."""
+        try:
+            return verify(self.now)
+        except NotSigned as error:
+            if self._then is None:
+                raise
+            try:
+                found = verify(self._then)
+            except NotSigned:
+                raise error from None  # it was never good
+            if name not in self._accept:
+                raise TrustedNoLonger(
+                    name,
+                    f"was valid when it was locked, but is not trusted now: {error}",
+                    hint=f"cosmos freeze --upgrade takes another; or, if it must be: --accept-revoked {name}",
+                ) from None
+            self.accepted[name] = str(error)
+            self._world.reporter.warn(f"{name}: is not trusted now, and is accepted by name: {error}")
+            return found
+
+    def demand_all_used(self) -> None:
+        """Raise `NoSolution` for a name that was accepted and that nothing needed: it is misspelt, or trusted."""
+        for name in sorted(self._accept - self.accepted.keys()):
+            raise NoSolution(name, "need not be accepted: it is trusted, or not in the lock", hint="leave it out")
+
+    @cached_property
+    def _then(self) -> TrustRoots | None:
+        """The keys that the lock was made under; the floors of today hold all the same."""
+        found = self._world.roots_when_locked(self._lock)
+        return None if found is None else replace(found, floors=self.now.floors)
+
+
+def acquire_lock(
+    lock: Lock, definition: Definition, world: World, accept: frozenset[str] = frozenset()
+) -> AcquiredLock:
+    """Return every locked star, fetched and verified, in lock order; `accept` are star names, or `galaxy:NAME`."""
+    total = sum(star.size_bytes for star in lock.stars)
+    world.reporter.step(f"fetch and verify {counted(len(lock.stars), 'star')}, {total:,} bytes")
+    judge = Judge(lock, world, accept)
+    sources: dict[str, Source] = {
+        galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies
+    }
+    if world.offline:
+        demand_stored(lock, world.store)
+    indexes = {galaxy.name: _index(galaxy, sources[galaxy.name], judge, world) for galaxy in lock.galaxies}
+    _demand_first_galaxies(lock, indexes)
+    acquired: dict[StarName, Acquired] = {}
+    done = 0
+    for star in lock.stars:
+        fetch = _fetching(
+            lock, star, indexes[star.galaxy], sources[star.galaxy], _counting(world, star.id, done, total)
+        )
+        acquired[star.name] = judge.judged(star.name, fetch)
+        done += star.size_bytes
+        world.reporter.progress(star.id, done, total)
+    signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
+    demand_right(lock, definition.lock_file, signed)
+    judge.demand_all_used()
+    world.store.settle()
+    return AcquiredLock(stars=acquired, accepted=judge.accepted)
+
+
+def acquire_all(lock: Lock, definition: Definition, world: World) -> Mapping[StarName, Acquired]:
+    """Return every locked star, fetched, verified, and trusted now."""
+    return acquire_lock(lock, definition, world).stars
+
+
+def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> VerifiedIndex:
+    """Return the lock's snapshot, after the galaxy's newest index and what was seen before had their say."""
+    name, shown = f"galaxy:{galaxy.name}", f"{galaxy.name}: {INDEX_FILE}"
+    locked = judge.judged(name, lambda roots: acquire_index(galaxy, source, roots))
+    newest = judge.judged(name, lambda roots: newest_index(galaxy, source, roots))
+    if name not in judge.accepted:
+        world.remember(lambda memory: memory.with_locked_index(locked, judge.now, shown))
+        if newest is not None:
+            world.remember(lambda memory: memory.with_index(newest, judge.now, shown))
+    return locked
+
+
+def _demand_first_galaxies(lock: Lock, indexes: Mapping[GalaxyName, VerifiedIndex]) -> None:
+    """Raise `NoSolution` for a star whose name an earlier galaxy answers for (resolve.catalogue)."""
+    first: dict[StarName, GalaxyName] = {}
+    for name in (galaxy.name for galaxy in lock.galaxies):
+        index = indexes[name].index
+        for claimed in (*index.newest, *(one for row in index.snapshot for one in (row.name, *row.provides))):
+            first.setdefault(claimed, name)
+    for star in lock.stars:
+        owner = first.get(star.name, star.galaxy)
+        if owner != star.galaxy:
+            said = f"is locked from galaxy {star.galaxy}, but galaxy {owner} comes first and answers for {star.name}"
+            raise NoSolution(star.id, said, hint="cosmos freeze chooses the stars again")
+
+
+def _fetching(
+    lock: Lock, star: LockedStar, index: VerifiedIndex, source: Source, progress: Callable[[int], None]
+) -> Callable[[TrustRoots], Acquired]:
+    return lambda roots: acquire_star(lock, star, index, source, roots, progress)
+
+
+def _counting(world: World, what: str, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: world.reporter.progress(what, before + done, total)

@@ -1,0 +1,113 @@
+"""Read an image's folder: its definition, everything beside it that the definition names, and its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.errors import Malformed, NoSolution
+from cosmos.image.outputs.formats import Output, read_outputs
+from cosmos.image.template import TemplateFiles, read_template
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, MAX_SCRIPT_BYTES
+from cosmos.model.constellation import Constellation
+from cosmos.model.constraint import Constraint
+from cosmos.model.image import Image
+from cosmos.model.lock import LOCK_FILE, Lock
+from cosmos.model.names import StarName
+from cosmos.reading import envelope_of, read_bounded
+
+IMAGE_FILE = "image.toml"
+TEMPLATES_FOLDER = "rootfs-templates"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """An image definition with everything beside it that it names. `folder` is where its relative paths start.
+
+    `data` are the bytes of image.toml; `finish` and `trust` those of the files that it names, if it does.
+    """
+
+    folder: Path
+    image: Image
+    data: bytes
+    outputs: tuple[Output, ...]
+    constellations: Mapping[str, Mapping[StarName, Constraint]]
+    template: TemplateFiles
+    finish: bytes | None
+    trust: bytes | None
+
+    @property
+    def file(self) -> Path:
+        """Where the definition itself lies."""
+        return self.folder / IMAGE_FILE
+
+    @property
+    def lock_file(self) -> Path:
+        """Where the image's lock lies."""
+        return self.folder / LOCK_FILE
+
+    @property
+    def lock_envelope(self) -> Path:
+        """Where the signature of the image's lock lies."""
+        return envelope_of(self.lock_file)
+
+
+def read_definition(path: Path) -> Definition:
+    """Return the image at `path`: its folder, or its image.toml. Raises `Malformed`, also for what it names in vain."""
+    file = path / IMAGE_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
+    data = read_bounded(file)
+    image = Image.parse(data, str(file))
+    return Definition(
+        folder=file.parent,
+        image=image,
+        data=data,
+        outputs=read_outputs(image.outputs, str(file)),
+        constellations={name: _members(file.parent / name) for name in image.constellations},
+        template=read_template(_template_folder(file.parent, image)),
+        finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
+        trust=_named(file.parent, image.trust, "trust"),
+    )
+
+
+def read_lock(definition: Definition) -> tuple[Lock, bytes]:
+    """Return the image's lock and its exact bytes; raises `NoSolution` where there is no lock, `Malformed`."""
+    file = definition.lock_file
+    if not file.is_file():
+        raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
+    data = read_bounded(file, MAX_LOCK_BYTES)
+    return Lock.parse(data, str(file)), data
+
+
+def _members(file: Path) -> Mapping[StarName, Constraint]:
+    if not file.is_file():
+        raise Malformed(str(file), "is not there, but image.toml names it as a constellation")
+    return Constellation.parse(read_bounded(file), str(file)).members
+
+
+def _template_folder(folder: Path, image: Image) -> Path:
+    """Return where the image's template is: a path beside image.toml, or in the nearest `rootfs-templates/`."""
+    named = image.template
+    if named.startswith(("./", "../")):
+        return folder / named
+    start = folder.resolve()
+    for above in (start, *start.parents):
+        if (above / TEMPLATES_FOLDER / named).is_dir():
+            return above / TEMPLATES_FOLDER / named
+    raise Malformed(
+        str(folder / IMAGE_FILE),
+        f"template: no {TEMPLATES_FOLDER}/{named} in this folder or above it",
+        hint="a template beside image.toml is named with ./ before it",
+    )
+
+
+def _named(folder: Path, name: str, key: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes | None:
+    """Return the bytes of a file that image.toml names under `key`, or None where it names none there."""
+    if not name:
+        return None
+    file = folder / name
+    if not file.is_file():
+        raise Malformed(str(file), f"is not there, but {IMAGE_FILE} names it as `{key}`")
+    return read_bounded(file, limit)

@@ -1,0 +1,134 @@
+"""The main flow: from a lock to a release. `build_image` is the whole of it, in the order of the README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.image.acquiring import AcquiredLock, acquire_lock
+from cosmos.image.definition import Definition
+from cosmos.image.keep_root import write_root
+from cosmos.image.outputs.packed_tree import PackedTree
+from cosmos.image.outputs.packing import packed_tree, write_release
+from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
+from cosmos.image.policy import consent_of, demand_budget, demand_powers, demand_vouched
+from cosmos.image.preflight import BuildOptions, Ready, preflight
+from cosmos.image.workshop.layers import Workshop
+from cosmos.image.workshop.staging import StagedLayers, stage_layers
+from cosmos.image.world import World
+from cosmos.model.names import StarName
+from cosmos.model.release import Release
+from cosmos.nova.bubble_probe import WANTED
+from cosmos.release.describe import BuildFacts, describe
+from cosmos.release.draft import Draft
+from cosmos.release.sign import sign
+from cosmos.tree.overlay import PathMap
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A finished release. `changed` is false where the same release stood there already.
+
+    `made` says why the layers were made that the store did not have.
+    """
+
+    folder: Path
+    release: Release
+    content_root: Digest
+    signed: bool
+    changed: bool
+    made: Mapping[StarName, str]
+
+
+def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
+    """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
+    ready = preflight(definition, world, options)  # 1 refuse what can be refused before any work
+    stars = _fetched(ready, world, options)  # 2 fetch and verify every star
+    staged = _staged(ready, stars, world, options)  # 3 run their Nova scripts: one layer a star
+    tree = _laid(ready, staged)  # 4 lay the layers over the template, run the finish script
+    with world.draft(options.out) as draft:
+        packed = _packed(ready, staged, tree, draft, world, options)  # 5 pack every output
+        release = _signed(ready, stars, tree, packed, draft, options)  # 6 describe and sign
+        published = draft.publish(world.reporter)  # 7 last: a build that fails leaves what stood there
+    return Built(
+        folder=options.out,
+        release=release,
+        content_root=packed.root,
+        signed=published.signed,
+        changed=published.changed,
+        made=staged.made,
+    )
+
+
+def _fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
+    """Return every star of the lock, verified, before anything is unpacked."""
+    world.sweep(options.out)
+    stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked)
+    demand_vouched(ready.definition.image.policy, stars.stars, world)
+    return stars
+
+
+def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptions) -> StagedLayers:
+    """Return each star's layer, from the store or made now."""
+    paths = PathMap(links={bytes(top): folder for top, folder in ready.template.path_map.items()})
+    workshop = Workshop(
+        store=world.store,
+        acquired=stars.stars,
+        epoch=ready.lock.build.source_date_epoch,
+        paths=paths,
+        level=options.level or ready.lock.build.level,
+        identity=options.identity,
+        consent=consent_of(ready.definition.image.policy, paths, safe=options.safe),
+    )
+    staged = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)
+    demand_powers(workshop.consent, staged.layers)
+    return staged
+
+
+def _laid(ready: Ready, staged: StagedLayers) -> FinishedTree:
+    """Return the whole tree, laid once."""
+    tree = lay_tree(ready.definition, ready.lock, staged.layers, ready.template, staged.workshop)
+    demand_budget(ready.definition, tree.overlaid, staged.layers)
+    return tree
+
+
+def _packed(
+    ready: Ready, staged: StagedLayers, tree: FinishedTree, draft: Draft, world: World, options: BuildOptions
+) -> PackedTree:
+    """Write every file of the release but RELEASE.json, and the tree as files where the operator asked for that."""
+    world.reporter.step("pack")
+    packed = packed_tree(ready.definition.image, tree, staged.layers, staged.workshop)
+    write_release(ready.definition.outputs, packed, tree.receipts, draft)
+    for name, data in ready.lock_files.items():
+        draft.write(name, [data])
+    if options.keep_root is not None:
+        write_root(packed.entries(), options.keep_root, world.reporter)
+    return packed
+
+
+def _signed(
+    ready: Ready, stars: AcquiredLock, tree: FinishedTree, packed: PackedTree, draft: Draft, options: BuildOptions
+) -> Release:
+    """Write RELEASE.json and its signature."""
+    definition = ready.definition
+    facts = BuildFacts(
+        image=definition.image,
+        definition=Digest.of(definition.data),
+        lock=ready.lock,
+        root=packed.root,
+        level=options.level or ready.lock.build.level,
+        accepted=stars.accepted,
+        sandbox={**ready.sandbox, **_programs(tree)},
+        holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
+    )
+    release = describe(draft.files, facts)
+    sign(release, options.key, draft)
+    return release
+
+
+def _programs(tree: FinishedTree) -> dict[str, Json]:
+    """Return what the probe of bubblewrap found, where a script ran a program. Each was inspected, or nothing is."""
+    return {"programs": dict(WANTED)} if tree.receipts.ran_programs else {}

@@ -1,0 +1,226 @@
+"""`cosmos freeze`: resolve an image's stars against its galaxies and pin each of them in `universe.lock.toml`.
+
+    image.toml, constellations -> wishes -> galaxies opened and verified -> resolved -> the lock, written durably
+
+A version that the old lock has stays as long as it fits; `upgrade` lets named stars, or all, move to the newest.
+Nothing is fetched but indexes and statements (and the archives of unsigned upstream galaxies, which have no
+statements).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import tomli_w
+
+from cosmos.about import VERSION
+from cosmos.durable import write_durably
+from cosmos.errors import Differs, Malformed, NoSolution, Refused
+from cosmos.image.definition import Definition, read_lock
+from cosmos.image.freeze_galaxies import open_galaxy
+from cosmos.image.outputs.formats import level_of
+from cosmos.image.world import World
+from cosmos.model.lock import BuildPins, Lock, LockedStar
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.reporter import Reporter, counted
+from cosmos.model.version import Version
+from cosmos.pack.image_file import LAYER_FORMAT
+from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.catalogue import Galaxies
+from cosmos.resolve.locked import demand_right, wishes_of
+from cosmos.resolve.resolving import Resolved, resolve
+from cosmos.resolve.stale import differences, request_of
+from cosmos.staging.galaxies import OpenGalaxy
+
+Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
+
+_HEADER = b"""\
+# Every star of this image, pinned. Written by `cosmos freeze`; not to be edited by hand.
+# `cosmos freeze --check` says whether it still fits image.toml; `cosmos freeze --upgrade [STAR]` moves stars.
+
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrozenLock:
+    """A lock as it was written. `changed` is false where the file had those very bytes already."""
+
+    lock: Lock
+    data: bytes
+    changed: bool
+
+
+def freeze(
+    definition: Definition,
+    world: World,
+    *,
+    upgrade: Upgrade = frozenset(),
+    allow_downgrade: frozenset[StarName] = frozenset(),
+) -> FrozenLock:
+    """Write the lock of `definition`, with each star that the old lock has kept unless it is in `upgrade`.
+
+    A star goes down only where `allow_downgrade` names it, and the lock says so (TRUST.md section 5).
+
+    Raises `NoSolution`, naming who wants what; `Refused` for what is not signed by whom the operator pinned;
+    `WorldFailed`, offline for the first thing that the store lacks.
+    """
+    world.store.sweep()
+    old = _old_lock(definition, world.reporter)
+    world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
+    galaxies = _opened(definition, world, old)
+    world.reporter.step("resolve")
+    library = Galaxies(shelves=galaxies)
+    request = request_of(definition.image, definition.constellations)
+    moved = frozenset() if upgrade == "all" else upgrade
+    resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade), upgraded=moved)
+    stars = tuple(
+        galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
+    )
+    lock = Lock(
+        request=request,
+        build=_pins(definition),
+        galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
+        stars=stars,
+        trust=world.locked_trust,
+        downgraded=_downgraded(old, stars, allow_downgrade),
+    )
+    _demand_not_exchanged(old, lock, upgrade, definition.folder, world.reporter)
+    world.store.settle()
+    data = lock_bytes(lock, definition.lock_file)
+    _report_unknown(resolved, galaxies, world.reporter)
+    return FrozenLock(lock=lock, data=data, changed=_written(definition.lock_file, data))
+
+
+def check(definition: Definition) -> Lock:
+    """Return the image's lock if it still fits and is right; with no galaxy at hand.
+
+    Raises `NoSolution` for a lock that does not answer its own wishes, `Differs` for one that no longer fits the image
+    definition, naming each difference.
+    """
+    lock, _ = read_lock(definition)
+    demand_right(lock, definition.lock_file)
+    found = differences(lock, definition.image, definition.constellations, level_of(definition.outputs))
+    if found:
+        raise Differs(
+            str(definition.lock_file),
+            "no longer fits its image definition",
+            differences=found,
+            hint=f"cosmos freeze {definition.folder}",
+        )
+    return lock
+
+
+def lock_bytes(lock: Lock, file: Path) -> bytes:
+    """Return `lock` as its file has it: the same lock, the same bytes. It is read back before it is handed out."""
+    data = _HEADER + tomli_w.dumps(lock.to_toml()).encode()
+    written = Lock.parse(data, str(file))
+    assert written == lock, "what was written is what is read"
+    demand_right(written, file)
+    return data
+
+
+def _old_lock(definition: Definition, reporter: Reporter) -> Lock | None:
+    if not definition.lock_file.exists():
+        return None
+    try:
+        return read_lock(definition)[0]
+    except Malformed as error:
+        reporter.warn(f"{error}; every star is resolved again")
+        return None
+
+
+def _opened(definition: Definition, world: World, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
+    """Return the image's galaxies in their order, each with its verified index."""
+    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
+    seen = {(galaxy.name, galaxy.url): galaxy for galaxy in old.galaxies} if old is not None else {}
+    opened: dict[GalaxyName, OpenGalaxy] = {}
+    for asked in definition.image.galaxies:
+        if asked.allow_unsigned:
+            world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
+        source = world.source(asked.name, asked.url, definition.folder)
+        galaxy = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
+        if source.carrier is not None:
+            world.remember(galaxy.remembered)
+        opened[asked.name] = galaxy
+    return opened
+
+
+def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
+    """Return the versions that stay while they fit."""
+    if old is None or upgrade == "all":
+        return {}
+    locked = {star.name: star.version for star in old.stars}
+    for name in sorted(upgrade - locked.keys()):
+        raise NoSolution(name, "is not in the lock, so that there is nothing to upgrade", hint="leave out --upgrade")
+    return {name: version for name, version in locked.items() if name not in upgrade}
+
+
+def _pins(definition: Definition) -> BuildPins:
+    return BuildPins(
+        cosmos=VERSION,
+        zstd=ZSTD_VERSION,
+        layer_format=LAYER_FORMAT,
+        level=level_of(definition.outputs),
+        source_date_epoch=definition.image.source_date_epoch,
+    )
+
+
+def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozenset[StarName]) -> dict[StarName, str]:
+    """Return which stars went down, from which version; raises `Refused` for one that is not `allowed` to."""
+    was = {star.name: star.version for star in old.stars} if old is not None else {}
+    went_before = old.downgraded if old is not None else {}
+    down: dict[StarName, str] = {}
+    for star in stars:
+        before = was.get(star.name, star.version)
+        if star.version == before and star.name in went_before:
+            down[star.name] = went_before[star.name]
+        elif star.version < before:
+            if star.name not in allowed:
+                raise Refused(
+                    star.id,
+                    f"the lock has {before}: this is a downgrade",
+                    hint=f"if it is meant: cosmos freeze IMAGE --allow-downgrade {star.name}",
+                )
+            down[star.name] = str(before)
+    return down
+
+
+def _demand_not_exchanged(old: Lock | None, new: Lock, upgrade: Upgrade, folder: Path, reporter: Reporter) -> None:
+    """Refuse a star whose bytes changed while its version stayed: a version means one thing for ever.
+
+    Where `upgrade` names it, the operator takes what the galaxy has now; that is a warning.
+    """
+    was = {(star.name, star.version, star.galaxy): star.archive for star in old.stars} if old is not None else {}
+    for star in new.stars:
+        archive = was.get((star.name, star.version, star.galaxy), star.archive)
+        if archive == star.archive:
+            continue
+        problem = f"the lock pins {archive}, but galaxy {star.galaxy} now has {star.archive} under the same version"
+        if upgrade != "all" and star.name not in upgrade:
+            raise Refused(
+                star.id,
+                problem,
+                hint=f"ask the galaxy's owner; if it is meant: cosmos freeze {folder} --upgrade {star.name}",
+            )
+        reporter.warn(f"{star.id}: {problem}")
+
+
+def _report_unknown(
+    resolved: Iterable[Resolved], galaxies: Mapping[GalaxyName, OpenGalaxy], reporter: Reporter
+) -> None:
+    for galaxy in galaxies.values():
+        for key in galaxy.index.index.warnings:
+            reporter.warn(f"galaxy {galaxy.asked.name}: its index has the unknown key {key}")
+    for found in resolved:
+        for key in galaxies[found.star.galaxy].statement(found.star).statement.star.warnings:
+            reporter.warn(f"{found.star}: its manifest has the unknown key {key}")
+
+
+def _written(file: Path, data: bytes) -> bool:
+    if file.is_file() and file.read_bytes() == data:
+        return False
+    write_durably(file, data)
+    return True

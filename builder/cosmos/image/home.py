@@ -1,0 +1,150 @@
+"""`Home`: the builder's home on disk, what it trusts, and the galaxies that it can reach. The real `World` of a build.
+
+HOME/store/                 blobs and results (store.blobs); may be deleted at any time
+HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
+HOME/trust/chain/           every version of them that was accepted (`cosmos trust update`)
+HOME/trust/state.toml       what was seen, so that nothing older is taken for new
+HOME/keys/                  where a person may keep keys; nothing is read from there unless it is named
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+from cosmos.about import VERSION
+from cosmos.canon import Json
+from cosmos.errors import WorldFailed
+from cosmos.image.definition import Definition, read_lock
+from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
+from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
+from cosmos.limits import MAX_SIGNED_BYTES
+from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
+from cosmos.model.names import GalaxyName
+from cosmos.model.reporter import Reporter
+from cosmos.nova.probe import demand_sandbox
+from cosmos.reading import read_envelope
+from cosmos.release.draft import Draft, draft_beside, sweep_beside
+from cosmos.staging.source import Source
+from cosmos.store.blobs import StoreFolder
+from cosmos.store.interface import Store
+from cosmos.transport.opening import open_carrier
+from cosmos.trust.memory import Memory
+from cosmos.trust.roots import TrustRoots
+
+NOTHING_PINNED = TrustRoots(version=0, roles={})
+_SHAPING_ROOMS = ("model", "nova", "pack", "staging", "tree")  # the code that can change a layer's bytes
+_SHAPING_MODULES = ("globs.py", "links.py")  # and so can these
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """What a build may use, in the folder `home`. With `offline`, no galaxy is opened at all."""
+
+    home: Path
+    offline: bool
+    reporter: Reporter
+
+    @cached_property
+    def store(self) -> Store:
+        """The builder's store."""
+        return self._folder
+
+    @cached_property
+    def _folder(self) -> StoreFolder:
+        return StoreFolder(self.home / "store")
+
+    @cached_property
+    def pinned(self) -> TrustRoots:
+        """The keys that the operator pinned; raises `Refused` where no trust was ever accepted."""
+        return self._anchor.roots
+
+    @property
+    def locked_trust(self) -> LockedTrust:
+        """Return what a lock states of the trust anchors."""
+        if not home_anchor(self.home).exists():
+            return NO_TRUST
+        return LockedTrust(version=self._anchor.roots.version, digest=self._anchor.digest)
+
+    def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
+        """Return the trust anchors that `lock` was made under, None where they are not kept here."""
+        if lock.trust.digest is None:
+            return None
+        return earlier_roots(home_anchor(self.home), lock.trust.version, lock.trust.digest)
+
+    def kept_statement(self, star: LockedStar) -> bytes | None:
+        """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
+        try:
+            kept = Source(galaxy=star.galaxy, carrier=None, store=self.store)
+            return kept.statement(star.id, star.statement).data
+        except WorldFailed:
+            return None
+
+    def remember(self, change: Callable[[Memory], Memory]) -> None:
+        """Judge by what was seen before, and remember; raises `RolledBack`, and remembers nothing then."""
+        if home_anchor(self.home).exists():
+            self._state.change(change)
+
+    @cached_property
+    def _state(self) -> StateFile:
+        return home_state(self.home)
+
+    @cached_property
+    def _anchor(self) -> Anchor:
+        memory = self._state.read()
+        anchor = load_trust(home_anchor(self.home), memory)
+        if memory is None:
+            self.reporter.note(f"{self._state.path}: {NO_MEMORY}")
+        self._state.change(lambda seen: seen.with_trust(anchor.roots.version, anchor.digest, str(anchor.path)))
+        return anchor
+
+    def roots(self, *, signed: bool) -> TrustRoots:
+        """Return the pinned keys. Where nothing `signed` is asked for, there need be none."""
+        return self.pinned if signed or home_anchor(self.home).exists() else NOTHING_PINNED
+
+    def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
+        """Return the galaxy called `name`; a relative path in `url` starts at `folder`."""
+        carrier = None if self.offline else open_carrier(url, folder, self._folder.partial_dir)
+        return Source(galaxy=name, carrier=carrier, store=self.store)
+
+    def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:
+        """Return the image's lock and the signature beside it; raises `NoSolution` where there is no lock."""
+        _, data = read_lock(definition)
+        return data, read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
+
+    def sandbox(self) -> Mapping[str, Json]:
+        """Return what the live probe of Nova's sandbox saw; raises `WorldFailed` where scripts cannot be confined."""
+        return demand_sandbox()
+
+    def sweep(self, out: Path) -> None:
+        """Remove what builds that were killed left in the store and beside `out`."""
+        sweep_beside(out)
+        self.store.sweep()
+
+    def draft(self, out: Path) -> AbstractContextManager[Draft]:
+        """Give an empty release in a folder beside `out`."""
+        return draft_beside(out)
+
+
+def program_identity(package: Path | None) -> str:
+    """Return what tells this program's layers from another's: its version and, from sources, their digest.
+
+    `package` is the folder of the `cosmos` package, or None in the frozen binary, whose version says it all.
+    """
+    if package is None:
+        return VERSION
+    hasher = hashlib.sha256()
+    for file in _sources(package):
+        hasher.update(f"{file.relative_to(package).as_posix()}\0{file.stat().st_size}\0".encode())
+        hasher.update(file.read_bytes())
+    return f"{VERSION}+{hasher.hexdigest()}"
+
+
+def _sources(package: Path) -> Iterable[Path]:
+    rooms = (file for room in _SHAPING_ROOMS for file in sorted((package / room).glob("*.py")))
+    return chain(rooms, (package / name for name in _SHAPING_MODULES))

@@ -1,0 +1,1 @@
+"""The files of a release: one module a format, and the table of them all (`formats`)."""

@@ -1,0 +1,55 @@
+"""The table of output formats. A new one is a module beside this one, and a row here.
+
+A format is a frozen dataclass of its own options, with
+
+    level, holds_all     the zstd level of its layers, if it has one; whether its file holds the whole tree
+    read(table)          its options out of an `[[output]]` table
+    file_name(image)     what its file is called in the release
+    write(tree, draft)   writes that file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from cosmos.errors import Malformed
+from cosmos.image.outputs.initramfs import Initramfs
+from cosmos.image.outputs.layered import LayeredImage
+from cosmos.image.outputs.single_file import SingleFile
+from cosmos.model.image import DEFAULT_LEVEL, Image
+from cosmos.tables import Table
+
+Output: TypeAlias = LayeredImage | Initramfs | SingleFile
+FORMATS: Final[Mapping[str, type[Output]]] = {"tar.zst": LayeredImage, "cpio.zst": Initramfs, "file": SingleFile}
+
+
+def read_outputs(rows: Sequence[Mapping[str, object]], source: str) -> tuple[Output, ...]:
+    """Return the outputs that the `[[output]]` tables of an image definition ask for: a layered image without any.
+
+    Raises `Malformed`.
+    """
+    return tuple(_read(Table(row, source, f"output[{place}]")) for place, row in enumerate(rows)) or (LayeredImage(),)
+
+
+def demand_own_names(outputs: Iterable[Output], image: Image, taken: Iterable[str]) -> None:
+    """Raise `Malformed` where two outputs, or an output and one of the files `taken`, would have one name."""
+    names = set(taken)
+    for output in outputs:
+        name = output.file_name(image)
+        if name in names:
+            raise Malformed("image.toml", f"output: {name} is made twice", hint="give each output a name of its own")
+        names.add(name)
+
+
+def level_of(outputs: Sequence[Output]) -> int:
+    """Return the zstd level of an image's layers: that of its layered image, else of its first packed output."""
+    layered = [output.level for output in outputs if isinstance(output, LayeredImage)]
+    packed = [output.level for output in outputs if output.level is not None]
+    return next(iter((*layered, *packed)), DEFAULT_LEVEL)
+
+
+def _read(table: Table) -> Output:
+    output = FORMATS[table.choice("format", tuple(FORMATS))].read(table)
+    table.end()
+    return output

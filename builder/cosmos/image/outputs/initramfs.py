@@ -1,0 +1,67 @@
+"""`format = "cpio.zst"`: an initramfs, the tree as one zstd frame of a newc archive (pack.cpio).
+
+    level = 9                    the zstd level (1 to 22)
+    exclude = ["boot/**"]        globs of the paths that are left out
+
+A kernel reads one frame only, so that the whole tree is in memory while it is compressed; it must fit into the memory
+of the machine that boots it anyway. The result is kept in the store: compressing it is most of a build in which nothing
+has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from cosmos.canon import Json, digest_of
+from cosmos.errors import NoSolution
+from cosmos.globs import checked, matches_any
+from cosmos.image.outputs.options import read_level
+from cosmos.image.outputs.packed_tree import PackedTree
+from cosmos.model.image import DEFAULT_LEVEL, Image
+from cosmos.pack.cpio import cpio_pieces, xattr_losses
+from cosmos.pack.image_file import LAYER_FORMAT
+from cosmos.pack.zst import ZSTD_VERSION, compress
+from cosmos.release.draft import Draft
+from cosmos.tables import Table
+
+_CODEC: dict[str, Json] = {"format": LAYER_FORMAT, "zstd": ZSTD_VERSION}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Initramfs:
+    """What a kernel unpacks into its first root file system."""
+
+    level: int = DEFAULT_LEVEL
+    exclude: tuple[str, ...] = ()
+    holds_all: ClassVar = False
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the options in an `[[output]]` table. Raises `Malformed`."""
+        return cls(level=read_level(table), exclude=table.parsed_strings("exclude", checked))
+
+    def file_name(self, image: Image) -> str:
+        """Return what the file is called in the release."""
+        return image.file_name("cpio.zst")
+
+    def write(self, tree: PackedTree, draft: Draft) -> None:
+        """Write the file. Raises `NoSolution` for what a cpio archive cannot hold."""
+        frames: list[Json] = [str(layer.digest) for layer in tree.layers()]
+        key = digest_of({"what": "cpio", "frames": frames, "exclude": [*self.exclude], "level": self.level, **_CODEC})
+        data = tree.store.get_made(key)
+        if data is None:
+            data = self._packed(tree)
+            tree.store.put_made(key, data)
+        draft.write(self.file_name(tree.image), [data])
+
+    def _packed(self, tree: PackedTree) -> bytes:
+        kept = [entry for entry in tree.entries() if not matches_any(entry.path, self.exclude)]
+        lost = xattr_losses(kept)
+        if lost:
+            raise NoSolution(
+                f"/{lost[0].path.text}",
+                "has extended attributes, which an initramfs (cpio) cannot hold",
+                hint='exclude it: [[output]] format = "cpio.zst", exclude = ["…"]',
+            )
+        return compress(list(cpio_pieces(kept)), self.level)

@@ -1,0 +1,37 @@
+"""`format = "tar.zst"`: the layered image, a zstd file that any tar reads (pack.image_file).
+
+level = 9      the zstd level of the layers (1 to 22)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from cosmos.image.outputs.options import read_level
+from cosmos.image.outputs.packed_tree import PackedTree
+from cosmos.model.image import DEFAULT_LEVEL, Image
+from cosmos.pack.image_file import image_pieces
+from cosmos.release.draft import Draft
+from cosmos.tables import Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayeredImage:
+    """The image as a concatenation of its layers, with an index behind them."""
+
+    level: int = DEFAULT_LEVEL
+    holds_all: ClassVar = True
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the options in an `[[output]]` table. Raises `Malformed`."""
+        return cls(level=read_level(table))
+
+    def file_name(self, image: Image) -> str:
+        """Return what the file is called in the release."""
+        return image.file_name("tar.zst")
+
+    def write(self, tree: PackedTree, draft: Draft) -> None:
+        """Write the file. Raises `Refused` for an image that no reader would take."""
+        draft.write(self.file_name(tree.image), image_pieces(list(tree.layers()), {"content-root": str(tree.root)}))

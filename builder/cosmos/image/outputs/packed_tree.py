@@ -1,0 +1,49 @@
+"""`PackedTree`: a finished tree whose bytes lie in packed layers; what every output format writes from.
+
+Each layer is opened once an output, in lock order, so that one layer's bytes are in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from cosmos.digest import Digest
+from cosmos.model.image import Image
+from cosmos.pack.image_file import PackedLayer
+from cosmos.store.interface import Store
+from cosmos.tree.entry import Entry
+from cosmos.tree.overlay import Overlaid
+from cosmos.treepath import TreePath
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedTree:
+    """A finished tree: its lines and owners, its content root, and how each of its layers is opened.
+
+    `image` is the definition that it was made from; `store` keeps what is costly to make.
+    """
+
+    image: Image
+    overlaid: Overlaid
+    root: Digest
+    openers: Sequence[Callable[[], PackedLayer]]
+    store: Store
+
+    def layers(self) -> Iterator[PackedLayer]:
+        """Iterate over the layers: the folders first, then the stars' in lock order, the template's last."""
+        return (opened() for opened in self.openers)
+
+    def entries(self) -> Iterator[Entry]:
+        """Iterate over all entries: folders first, then layer by layer."""
+        for layer in self.layers():
+            yield from layer.entries()
+
+    def bytes_of(self, path: TreePath) -> bytes:
+        """Return one file's bytes from the layer that holds it; hard links are followed."""
+        line = self.overlaid.lines[path]
+        wanted = TreePath(line.target) if line.kind == "hardlink" else path
+        for layer in self.layers():
+            if any(row.line.path == wanted for row in layer.lines):
+                return layer.read_file(wanted)
+        raise KeyError(path)

@@ -1,0 +1,46 @@
+"""The finish script (`finish = "finish.lua"` in image.toml): it runs last and may touch any path.
+
+What it changes moves into the image's own layer, whoever owned it before. Files are not read by scripts, so that the
+tree that it sees has no bytes: a file whose mode it changes, say, gets them when the tree is packed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cosmos.canon import Json
+from cosmos.nova.job import NovaJob
+from cosmos.nova.run import run_install
+from cosmos.tree.entry import Entry
+from cosmos.tree.overlay import PathMap
+from cosmos.treepath import TreePath
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """What the finish script changed, and its receipt. A file that it did not write itself has no bytes (`UNREAD`)."""
+
+    changed: Mapping[TreePath, Entry]
+    receipt: Json
+
+
+def finish(script: bytes, name: str, tree: Mapping[TreePath, Entry], paths: PathMap, epoch: int) -> Finished:
+    """Run the image's finish script, called `name`, on the whole `tree`. Raises `ScriptFailed`."""
+    result = run_install(
+        NovaJob(
+            star="finish",
+            script_name=name,
+            script=script,
+            files={},
+            beside={},
+            root={},
+            own=tree,
+            epoch=epoch,
+            path_map=paths.mapped,
+            programs=None,
+            free="any",
+        )
+    )
+    changed = {path: entry for path, entry in result.entries.items() if tree.get(path) != entry}
+    return Finished(changed=changed, receipt=result.receipt.to_json())

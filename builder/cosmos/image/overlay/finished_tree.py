@@ -1,0 +1,92 @@
+"""The whole tree, laid once: the template under it, the stars' layers, then what the finish script changes, the record.
+
+Each later step amends what the step before made; nothing is laid again. The bytes of stars' files are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from cosmos.canon import Json
+from cosmos.image.definition import Definition
+from cosmos.image.overlay.finish import finish
+from cosmos.image.overlay.record import trust_entry, universe_entry
+from cosmos.image.template import RenderedTemplate
+from cosmos.image.workshop.layers import Layers, Unread, Workshop, entry_without_bytes
+from cosmos.model.lock import Lock
+from cosmos.model.names import StarName
+from cosmos.model.receipts import Receipts
+from cosmos.resolve.replacing import Vouched, replaced_by
+from cosmos.staging.acquire import Acquired
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
+from cosmos.tree.overlay import TEMPLATE, Layer, Overlaid, amended, overlay
+from cosmos.treepath import TreePath
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedTree:
+    """The tree of an image. `own` are the entries of its own layer: the template's, the finish script's, the record.
+
+    `taken` names the star whose file the finish script took without writing its bytes; they are in that star's layer.
+    `receipts` are those of all scripts.
+    """
+
+    overlaid: Overlaid
+    own: Mapping[TreePath, Entry]
+    taken: Mapping[TreePath, StarName]
+    receipts: Receipts
+
+
+def lay_tree(
+    definition: Definition, lock: Lock, layers: Layers, template: RenderedTemplate, workshop: Workshop
+) -> FinishedTree:
+    """Return the tree of the image. Raises `NoSolution` where layers contradict each other, `ScriptFailed`."""
+    image, epoch = definition.image, lock.build.source_date_epoch
+    winners: dict[TreePath, str] = {path: str(name) for path, name in image.policy.owners.items()}
+    own = {entry.path: entry for entry in template.entries}
+    if definition.trust is not None:
+        entry = trust_entry(definition.trust, epoch)
+        own[entry.path] = entry
+    replaces = replaced_by(map(_vouched, workshop.acquired.values()))
+    stars = [Layer(owner=name, lines=layer.lines, replaces=replaces[name]) for name, layer in layers.items()]
+    mine = Layer(owner=TEMPLATE, lines=[ManifestLine.of(entry) for entry in own.values()])
+    laid = overlay([*stars, mine], winners)
+    own = {path: entry for path, entry in own.items() if laid.owners[path] == TEMPLATE or entry.kind == "dir"}
+    taken: dict[TreePath, StarName] = {}
+    receipt: Json = None
+    if definition.finish is not None:
+        tree = {path: own.get(path) or entry_without_bytes(line) for path, line in laid.lines.items()}
+        finished = finish(definition.finish, image.finish, tree, workshop.paths, epoch)
+        own |= finished.changed
+        receipt = finished.receipt
+        taken = {path: StarName(laid.owners[path]) for path, entry in finished.changed.items() if _is_unread(entry)}
+        laid = amended(laid, _lines(finished.changed.values(), laid), winners)
+        winners |= dict.fromkeys(finished.changed, TEMPLATE)
+    record = universe_entry(image, lock, layers, laid)
+    own[record.path] = record
+    laid = amended(laid, [ManifestLine.of(record)], winners)
+    receipts = Receipts(stars={str(name): layer.receipt for name, layer in layers.items()}, finish=receipt)
+    return FinishedTree(overlaid=laid, own=own, taken=taken, receipts=receipts)
+
+
+def _lines(changed: Iterable[Entry], laid: Overlaid) -> list[ManifestLine]:
+    """Return the lines of what the finish script changed; the bytes that it did not write are as they were."""
+    lines = []
+    for entry in changed:
+        line = ManifestLine.of(entry)
+        if _is_unread(entry):
+            was = laid.lines[entry.path]
+            line = replace(line, size=was.size, digest=was.digest)
+        lines.append(line)
+    return lines
+
+
+def _is_unread(entry: Entry) -> bool:
+    return entry.kind == "file" and isinstance(entry.content, Unread)
+
+
+def _vouched(acquired: Acquired) -> Vouched:
+    signed = acquired.statement
+    return Vouched(star=signed.statement.star, galaxy=acquired.star.galaxy, signers=frozenset(signed.signers))

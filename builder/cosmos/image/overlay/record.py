@@ -1,0 +1,74 @@
+"""What an image records of itself: `/var/lib/cosmos/universe.toml`, and the trust anchors that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import tomli_w
+
+from cosmos.digest import Digest
+from cosmos.image.workshop.layers import StarLayer
+from cosmos.limits import MAX_UNIVERSE_BYTES, demand_within
+from cosmos.model.image import Image
+from cosmos.model.lock import Lock, LockedStar
+from cosmos.model.names import StarName
+from cosmos.model.universe import UNIVERSE_PATH, Installed, InstalledEntry, Universe
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine, content_root
+from cosmos.tree.overlay import Overlaid
+from cosmos.treepath import TreePath
+
+TRUST_PATH = TreePath(b"etc/cosmos/trust.toml")
+
+
+def universe_entry(image: Image, lock: Lock, layers: Mapping[StarName, StarLayer], tree: Overlaid) -> Entry:
+    """Return `/var/lib/cosmos/universe.toml`: what is installed, as far as each star still owns it.
+
+    Its content root is that of the tree without this file, which cannot name its own digest. Raises `Refused` for a
+    record that no reader would take.
+    """
+    installed = {star.name: _installed(star, layers[star.name].lines, tree) for star in lock.stars}
+    universe = Universe(
+        arch=image.arch,
+        version=str(image.version),
+        image=str(image.name),
+        content_root=content_root(tree.lines.values()),
+        installed=installed,
+    )
+    data = tomli_w.dumps(universe.to_toml()).encode()
+    demand_within(len(data), MAX_UNIVERSE_BYTES, f"/{UNIVERSE_PATH.text}", hint="make two images of it")
+    return Entry(path=UNIVERSE_PATH, kind="file", mode=0o644, mtime=image.source_date_epoch, content=data)
+
+
+def trust_entry(trust: bytes, epoch: int) -> Entry:
+    """Return the trust anchors that the image definition wants inside."""
+    return Entry(path=TRUST_PATH, kind="file", mode=0o644, mtime=epoch, content=trust)
+
+
+def _installed(star: LockedStar, lines: Iterable[ManifestLine], tree: Overlaid) -> Installed:
+    own = [line for line in lines if tree.owners.get(line.path) == star.name and line.kind != "dir"]
+    return Installed(
+        version=star.version,
+        files=tuple(line.path for line in own),
+        galaxy=str(star.galaxy),
+        archive=star.archive,
+        arch=star.arch,
+        type=star.type,
+        dependencies=star.dependencies,
+        wanted_by=star.wanted_by,
+        entries=tuple(_installed_entry(line) for line in own),
+    )
+
+
+def _installed_entry(line: ManifestLine) -> InstalledEntry:
+    linked = Digest.of(line.target) if line.kind in ("symlink", "hardlink") else None
+    return InstalledEntry(
+        path=line.path,
+        kind=line.kind,
+        mode=line.mode,
+        uid=line.uid,
+        gid=line.gid,
+        digest=line.digest or linked,
+        rdev=line.rdev,
+        xattrs=line.xattrs,
+    )

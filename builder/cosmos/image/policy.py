@@ -1,0 +1,208 @@
+"""Everything that the operator demands or waives, judged in one place: `[policy]` of image.toml.
+
+    before any work
+      signed-lock = true                nothing is built from a lock that a threshold of release keys has not signed
+      unsigned-release = true           a signed release may hold stars that came unsigned
+    of every star that was verified
+      log = true                        it is in its galaxy's log, and the log continues the one that is remembered
+      badges = { test = 2 }             two pinned attesters have said of its archive that its test passed
+    of what the stars' scripts made
+      setuid, run, setcap, mknod, chown, outside      who may do what (staging.powers)
+    of the finished tree
+      size-budget-bytes = 100000000     how large its files may be together
+
+`owners`, who wins a path, is a rule of the tree itself (tree.overlay).
+
+Without `signed-lock` a lock may lack a signature; one that is there must be over the lock's very bytes all the same.
+Offline, the proofs and badges that were there last are judged; whether the log was forked meanwhile cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from cosmos.digest import Digest
+from cosmos.errors import NoSolution, Refused, together
+from cosmos.image.definition import IMAGE_FILE, Definition
+from cosmos.image.workshop.layers import Layers
+from cosmos.image.world import World
+from cosmos.limits import MAX_SIGNED_BYTES
+from cosmos.model.image import Policy
+from cosmos.model.lock import Lock
+from cosmos.model.names import GalaxyName, StarName
+from cosmos.staging.acquire import Acquired
+from cosmos.staging.beside import beside_path, read_beside
+from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
+from cosmos.staging.source import Source
+from cosmos.tree.overlay import Overlaid, PathMap
+from cosmos.treepath import ROOT
+from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Kind, counted, judge_badges
+from cosmos.trust.log import (
+    MAX_PROOF_BYTES,
+    PROOF_SUFFIX,
+    BadLog,
+    VerifiedHead,
+    demand_continued,
+    log_origin,
+    star_entry,
+    verify_head,
+    verify_logged,
+)
+from cosmos.trust.memory import Memory, SeenHead
+from cosmos.trust.merkle import EMPTY_ROOT, root_of
+from cosmos.trust.notes import MAX_NOTE_BYTES, Head
+from cosmos.trust.payloads import Demand, verify_beside
+from cosmos.trust.roles import LOCK_TYPE
+from cosmos.trust.roots import TrustRoots
+from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, read_leaves
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Now:
+    """A galaxy's log as it is now: its head and its leaf hashes."""
+
+    head: VerifiedHead
+    leaves: tuple[bytes, ...]
+
+
+def demand_signed_lock(definition: Definition, world: World, data: bytes, envelope: bytes | None) -> None:
+    """Judge the signature beside the lock with the bytes `data`. Raises `BadEnvelope` or `NotSigned`."""
+    demanded = definition.image.policy.signed_lock
+    if envelope is None and not demanded:
+        return
+    roots = world.roots(signed=demanded)
+    demand = Demand(
+        payload_type=LOCK_TYPE,
+        keys=roots.keys("release"),
+        threshold=roots.threshold("release"),
+        hint=f"image.toml demands a signed lock: cosmos freeze {definition.folder} --sign RELEASE.key",
+        allow_unsigned=not demanded,
+        max_bytes=MAX_SIGNED_BYTES,
+        revoked=roots.revoked_keys("release"),
+    )
+    verify_beside(data, envelope, demand, str(definition.lock_file))
+
+
+def demand_signable(definition: Definition, lock: Lock) -> None:
+    """Raise `Refused` where a release of `lock` may not be signed: it holds stars that came unsigned."""
+    unsigned = [star.name for star in lock.stars if not star.signers]
+    if unsigned and not definition.image.policy.unsigned_release:
+        raise Refused(
+            str(definition.file),
+            f"{', '.join(unsigned)} came unsigned, and a signed release cannot be made from that",
+            hint="sign these stars, or say [policy] unsigned-release = true",
+        )
+
+
+def consent_of(policy: Policy, paths: PathMap, *, safe: bool) -> Consent:
+    """Return what the operator lets stars do. With `safe` no script runs programs, whatever the policy says."""
+    return Consent(powers=policy.powers, file=IMAGE_FILE, folders=OpenFolders.below(ROOT, paths.mapped), safe=safe)
+
+
+def demand_powers(consent: Consent, layers: Layers) -> None:
+    """Raise `ScriptFailed` that names all that stars would do and may not, in one go."""
+    demand_none(
+        consent, [row for star, one in layers.items() for row in overreaches(consent, star, one.lines, one.receipt)]
+    )
+
+
+def demand_budget(definition: Definition, tree: Overlaid, layers: Layers) -> None:
+    """Raise `NoSolution` where the files of the finished tree are larger together than the image may be."""
+    budget, size = definition.image.policy.size_budget_bytes, sum(line.size for line in tree.lines.values())
+    if budget is not None and size > budget:
+        biggest = sorted(layers, key=lambda name: -sum(line.size for line in layers[name].lines))[:3]
+        raise NoSolution(
+            str(definition.file),
+            f"the image's files have {size} bytes, policy.size-budget-bytes is {budget}",
+            hint=f"the biggest stars are {', '.join(biggest)}",
+        )
+
+
+def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:
+    """Raise `Refused` that names every star which is not in the log, or lacks the badges, that the policy demands."""
+    if policy.log:
+        world.reporter.step("find every star in its galaxy's log")
+        sources = {item.source.galaxy: item.source for item in acquired.values()}
+        logs = {name: _current(source, world) for name, source in sources.items()}
+        _demand_each(acquired.values(), lambda item: _demand_logged(item, logs[item.source.galaxy], world))
+    for kind, least in policy.badges.items():
+        world.reporter.step(f"find {least} badges of the kind {kind} for every star")
+        _demand_each(acquired.values(), partial(_demand_badges, kind=kind, least=least, roots=world.pinned))
+
+
+def _demand_each(items: Iterable[Acquired], demand: Callable[[Acquired], None]) -> None:
+    """Make the demand of every item, and raise what was refused together."""
+    refused: list[Refused] = []
+    for item in items:
+        try:
+            demand(item)
+        except Refused as error:
+            refused.append(error)
+    if refused:
+        raise together(refused)
+
+
+def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots) -> None:
+    path = beside_path(item.stem, BADGES_SUFFIX)
+    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
+    badges = judge_badges(data or b"", digest=item.star.archive, roots=roots, source=path)
+    got = len(counted(badges, kind))
+    if got < least:
+        raise Refused(
+            item.star.id,
+            f"policy.badges wants {least} pinned attesters to say that its {kind} passed, got {got or 'none'} "
+            f"of {len(badges)} badges",
+            hint="cosmos show STAR says how each badge stands; stellar attest makes one",
+        )
+
+
+def _current(source: Source, world: World) -> _Now | None:
+    """Return the galaxy's log as it is now, after it was found to continue what was remembered; None when offline."""
+    carrier, name = source.carrier, f"{source.galaxy}: {LOG_FOLDER}/{CHECKPOINT}"
+    if carrier is None:
+        world.reporter.note(f"{source.galaxy}: offline, whether its log was forked meanwhile cannot be judged")
+        return None
+    note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
+    head = verify_head(note, galaxy=source.galaxy, roots=world.pinned, source=name)
+    leaves = read_leaves(head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name)
+    world.remember(_continuing(source.galaxy, head, leaves, world.pinned.version, name))
+    return _Now(head=head, leaves=leaves)
+
+
+def _continuing(
+    galaxy: GalaxyName, now: VerifiedHead, leaves: tuple[bytes, ...], trust_version: int, source: str
+) -> Callable[[Memory], Memory]:
+    origin = log_origin(galaxy)
+
+    def judged(memory: Memory) -> Memory:
+        seen = memory.logs.get(origin)
+        size, root = (seen.size, bytes.fromhex(seen.root.hex)) if seen is not None else (0, EMPTY_ROOT)
+        demand_continued(Head(origin=origin, size=size, root=root), now, leaves, source)
+        newest = SeenHead(size=now.head.size, root=_digest(now.head.root), trust_version=trust_version)
+        return memory.with_log(origin, newest)
+
+    return judged
+
+
+def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
+    """Refuse a star without a good proof, or whose proof's head is not one that the galaxy's log ever had.
+
+    A head that is larger than the log was when we asked is no fork yet: the log may have gone on since.
+    """
+    star, galaxy = item.star, item.source.galaxy
+    path = f"{galaxy}: {beside_path(item.stem, PROOF_SUFFIX)}"
+    proof = read_beside(item.source, item.stem, PROOF_SUFFIX, MAX_PROOF_BYTES)
+    if proof is None:
+        raise BadLog(path, "is not there, and policy.log wants every star in the log", hint="stellar log append GALAXY")
+    entry = star_entry(galaxy, star.name, star.version, star.statement, star.archive)
+    head = verify_logged(entry, proof, galaxy=galaxy, roots=world.pinned, source=path).head
+    if now is not None and head.size > len(now.leaves):
+        now = _current(item.source, world)
+    if now is not None and (head.size > len(now.leaves) or root_of(now.leaves[: head.size]) != head.root):
+        raise BadLog(path, f"its head, of {head.size} entries, is not one that the galaxy's log ever had: a fork")
+
+
+def _digest(root: bytes) -> Digest:
+    return Digest.from_hex(root.hex())

@@ -1,0 +1,122 @@
+"""Everything that can be refused before any work: the definition, its template, its lock, the place of the release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.canon import Json
+from cosmos.errors import Malformed, NoSolution
+from cosmos.image.definition import Definition
+from cosmos.image.keep_root import demand_empty
+from cosmos.image.outputs.formats import demand_own_names, level_of
+from cosmos.image.outputs.packing import BINARY_FILE
+from cosmos.image.policy import demand_signable, demand_signed_lock
+from cosmos.image.template import RenderedTemplate, render_template
+from cosmos.image.world import World
+from cosmos.model.lock import LOCK_FILE, Lock
+from cosmos.model.receipts import RECEIPTS_FILE
+from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE
+from cosmos.pack.image_file import LAYER_FORMAT
+from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.release.draft import demand_replaceable
+from cosmos.release.sign import Signing
+from cosmos.resolve.locked import demand_right
+from cosmos.resolve.stale import differences
+from cosmos.trust.signing_request import REQUEST_FILE
+
+_FIXED_NAMES = (RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOptions:
+    """How to build, none of which may change a byte but `level` (None: the lock's). `safe`: no script runs programs."""
+
+    out: Path
+    jobs: int
+    identity: str
+    level: int | None = None
+    key: Signing = None
+    accept_revoked: frozenset[str] = frozenset()
+    keep_root: Path | None = None
+    safe: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A definition that passed: its lock, judged; the lock's files by name; its template, rendered.
+
+    `sandbox` is what the probe of Nova's sandbox saw: without one there is nothing that scripts could run in.
+    """
+
+    definition: Definition
+    lock: Lock
+    lock_files: Mapping[str, bytes]
+    template: RenderedTemplate
+    sandbox: Mapping[str, Json]
+
+
+def preflight(definition: Definition, world: World, options: BuildOptions) -> Ready:
+    """Return all that a build starts from. Raises what `cosmos.errors` lists, before anything is fetched or written."""
+    template = demand_sound(definition)
+    demand_room(options)
+    data, envelope = world.lock_files(definition)
+    demand_signed_lock(definition, world, data, envelope)
+    lock = fresh_lock(definition, data, world)
+    if options.key is not None:
+        demand_signable(definition, lock)
+    beside = {} if envelope is None else {definition.lock_envelope.name: envelope}
+    return Ready(
+        definition=definition,
+        lock=lock,
+        lock_files={LOCK_FILE: data, **beside},
+        template=template,
+        sandbox=world.sandbox(),
+    )
+
+
+def demand_sound(definition: Definition) -> RenderedTemplate:
+    """Return the rendered template of a definition that can be built. Raises `Malformed`."""
+    demand_own_names(definition.outputs, definition.image, (*_FIXED_NAMES, definition.lock_envelope.name))
+    return render_template(definition.template, definition.image, source=str(definition.file))
+
+
+def demand_room(options: BuildOptions) -> None:
+    """Raise `Malformed` or `WorldFailed` where the release, or the tree of --keep-root, may not be written."""
+    demand_replaceable(options.out)
+    if options.keep_root is None:
+        return
+    demand_empty(options.keep_root)
+    if options.keep_root.resolve().is_relative_to(options.out.resolve()):
+        raise Malformed(
+            str(options.keep_root), "is where the release goes", hint="choose another folder for --keep-root"
+        )
+
+
+def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
+    """Return the lock with the bytes `data`.
+
+    Raises `NoSolution` where it no longer answers the image definition, or not even its own wishes.
+    """
+    lock = Lock.parse(data, str(definition.lock_file))
+    stale = differences(lock, definition.image, definition.constellations, level_of(definition.outputs))
+    if stale:
+        raise NoSolution(
+            str(definition.lock_file),
+            f"is stale: {'; '.join(stale)}",
+            hint=f"cosmos freeze {definition.folder}",
+        )
+    demand_right(lock, definition.lock_file)
+    if lock.build.layer_format != LAYER_FORMAT:
+        raise NoSolution(
+            str(definition.lock_file),
+            f"pins layer format {lock.build.layer_format}, but this cosmos writes {LAYER_FORMAT}",
+            hint=f"build with cosmos {lock.build.cosmos}, or cosmos freeze {definition.folder}",
+        )
+    if lock.build.zstd != ZSTD_VERSION:
+        world.reporter.warn(
+            f"the lock pins zstd {lock.build.zstd}, but this is {ZSTD_VERSION}: "
+            "the contents will be the same, the packed bytes may not"
+        )
+    return lock

@@ -1,0 +1,267 @@
+"""A rootfs template, rendered: the tree that the stars are laid on.
+
+    rootfs-templates/NAME/template.toml     what it declares (cosmos.model.template)
+    rootfs-templates/NAME/root/PATH         its files, at their paths in the tree
+    rootfs-templates/NAME/root/PATH.j2      a Jinja2 template; the file is called the same without `.j2`
+
+Only what ends in `.j2` is rendered, so that a script's own braces (`${#list}`) and binary files pass as they are. A
+template sees each variable by its name, and besides
+
+    image      .name .version .arch .description .marker
+    users      .name .uid .gid .about .home .shell .password      groups   .name .gid .members
+    mounts     .device .at .type .options                         inittab  .terminal .action .run
+
+It runs in Jinja2's immutable sandbox with undefined names as errors, without the filter and the function that are
+random, and may `include` and `import` its siblings below root/. Nothing of the builder is seen: a file's mode is 0755
+if its owner may execute it, else 0644 (all that git keeps), folders are 0755, the owner is root, the time is the
+image's epoch; `[paths]` says otherwise where it must.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from traceback import walk_tb
+
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from cosmos.errors import Malformed
+from cosmos.model.image import Image
+from cosmos.model.template import Declarations, DeclaredPath, Value
+from cosmos.tree.entry import Entry
+from cosmos.treepath import ROOT, TreePath
+
+MERGED_FOLDERS = (TreePath(b"bin"), TreePath(b"lib"), TreePath(b"lib64"), TreePath(b"sbin"))
+TEMPLATE_SUFFIX = b".j2"
+_Mapped = Mapping[TreePath, TreePath]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateFiles:
+    """A template as it lies in its folder: the bytes of its template.toml, and what lies below root/, times left out.
+
+    `name` is the folder's own name.
+    """
+
+    name: str
+    declarations: bytes
+    files: Mapping[TreePath, Entry]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderedTemplate:
+    """A template's entries, in byte order of path, and where the stars' paths go.
+
+    `path_map` maps folders: with a merged /usr, `bin` to `usr/bin` and so on: a star's `bin/sh` goes to `usr/bin/sh`.
+    """
+
+    entries: tuple[Entry, ...]
+    merged_usr: bool
+    path_map: Mapping[TreePath, TreePath]
+
+
+def read_template(folder: Path) -> TemplateFiles:
+    """Return the template in `folder`. Raises `Malformed` for a folder that holds no template, or a device."""
+    return TemplateFiles(
+        name=folder.name, declarations=_read(folder / "template.toml"), files=_files_below(folder / "root")
+    )
+
+
+def render_template(template: TemplateFiles, image: Image, *, source: str) -> RenderedTemplate:
+    """Return the template with the image's variables. `source` is the image definition's name.
+
+    Raises `Malformed`: a variable that is missing, unknown or of a wrong type; a template that does not render, with
+    its file and line; a path that is declared and not there, or there twice.
+    """
+    name, epoch = template.name, image.source_date_epoch
+    declared = Declarations.parse(template.declarations, f"{name}/template.toml")
+    values = chosen_values(declared, image.vars, source)
+    files = {path: replace(entry, mtime=epoch) for path, entry in template.files.items()}
+    rendered = _rendered(files, _names(image, declared, values), f"{name}/root")
+    entries = _declared_over(rendered, declared, epoch, name)
+    path_map = {path: TreePath(b"usr/" + path) for path in MERGED_FOLDERS} if declared.merged_usr else {}
+    entries = _merged(entries, path_map, epoch, name)
+    return RenderedTemplate(
+        entries=tuple(entries[path] for path in sorted(entries)), merged_usr=declared.merged_usr, path_map=path_map
+    )
+
+
+def chosen_values(declared: Declarations, given: Mapping[str, object], source: str) -> dict[str, Value]:
+    """Return each declared variable's value: the image's, else the default. Raises `Malformed` at its dotted path."""
+    for name in given:
+        if name not in declared.variables:
+            known = ", ".join(declared.variables) or "none"
+            raise Malformed(source, f"vars.{name}: the template declares no such variable", hint=f"it declares {known}")
+    values: dict[str, Value] = {}
+    for name, variable in declared.variables.items():
+        if name in given:
+            try:
+                values[name] = variable.checked(given[name])
+            except ValueError as error:
+                raise Malformed(source, f"vars.{name}: {error}", hint=f"it is {variable.meaning}") from error
+        elif variable.default is not None:
+            values[name] = variable.default
+        else:
+            hint = f"add to [vars]: {name}, {variable.meaning}"
+            raise Malformed(source, f"vars.{name}: the template needs it and the image does not give it", hint=hint)
+    return values
+
+
+def _names(image: Image, declared: Declarations, values: Mapping[str, Value]) -> dict[str, object]:
+    """Return what the templates see."""
+    return {
+        **values,
+        "image": {
+            "name": str(image.name),
+            "version": str(image.version),
+            "arch": str(image.arch),
+            "description": image.description,
+            "marker": image.marker,
+        },
+        "users": declared.users,
+        "groups": declared.groups,
+        "mounts": declared.mounts,
+        "inittab": declared.inittab,
+    }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        hint = "the image's `template` names a folder of rootfs-templates/, or a path that begins with ./"
+        raise Malformed(str(path), "is not there", hint=hint) from error
+
+
+def _files_below(root: Path) -> dict[TreePath, Entry]:
+    """Return what lies below `root`, folders and links included, with the modes that git keeps."""
+    entries: dict[TreePath, Entry] = {}
+    for path in sorted(root.rglob("*")):
+        name = TreePath.parse(os.fsencode(path.relative_to(root)))
+        facts = path.lstat()
+        if stat.S_ISLNK(facts.st_mode):
+            entry = Entry(path=name, kind="symlink", mode=0o777, target=os.fsencode(path.readlink()))
+        elif stat.S_ISDIR(facts.st_mode):
+            entry = Entry(path=name, kind="dir", mode=0o755)
+        elif stat.S_ISREG(facts.st_mode):
+            mode = 0o755 if facts.st_mode & stat.S_IXUSR else 0o644
+            entry = Entry(path=name, kind="file", mode=mode, content=path.read_bytes())
+        else:
+            raise Malformed(str(path), "is neither a file, a folder nor a link", hint="declare devices in [paths]")
+        entries[name] = entry
+    return entries
+
+
+def _rendered(files: Mapping[TreePath, Entry], names: Mapping[str, object], where: str) -> dict[TreePath, Entry]:
+    """Return `files` with every `.j2` rendered under its own name."""
+    environment = _environment(files, where)
+    rendered: dict[TreePath, Entry] = {}
+    for path, entry in files.items():
+        is_template = entry.kind == "file" and path.endswith(TEMPLATE_SUFFIX)
+        final = TreePath.parse(path.removesuffix(TEMPLATE_SUFFIX)) if is_template else path
+        if is_template and final in files:
+            raise Malformed(f"{where}/{final.text}", "is there twice: as it is and as a template")
+        content = _render_one(environment, path.text, names, where) if is_template else entry.content
+        rendered[final] = replace(entry, path=final, content=content)
+    return rendered
+
+
+def _environment(files: Mapping[TreePath, Entry], where: str) -> ImmutableSandboxedEnvironment:
+    by_name = {path.text: entry for path, entry in files.items() if entry.kind == "file"}
+
+    def source_of(name: str) -> tuple[str, str, None] | None:
+        entry = by_name.get(name)
+        return None if entry is None else (_text(entry, where), f"{where}/{name}", None)
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=FunctionLoader(source_of),
+        undefined=StrictUndefined,
+        autoescape=False,  # what is made are configuration files, not pages
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    del environment.globals["lipsum"]  # random text
+    del environment.filters["random"]
+    return environment
+
+
+def _text(entry: Entry, where: str) -> str:
+    try:
+        return bytes(entry.content).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"{where}/{entry.path.text}", f"is not UTF-8 at byte {error.start}") from error
+
+
+def _render_one(
+    environment: ImmutableSandboxedEnvironment, name: str, names: Mapping[str, object], where: str
+) -> bytes:
+    """Return one template's text. Whatever it raises is the template's fault and is told with its file and line."""
+    try:
+        return environment.get_template(name).render(names).encode("utf-8")
+    except Malformed:
+        raise
+    except TemplateSyntaxError as error:
+        raise Malformed(f"{error.filename or where}:{error.lineno}", f"does not parse: {error.message}") from error
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        hint = "a template sees the variables of template.toml, image, users, groups, mounts and inittab"
+        raise Malformed(_line_of(error, where, name), f"does not render: {error}", hint=hint) from error
+
+
+def _line_of(error: Exception, where: str, name: str) -> str:
+    """Return `file:line` of the innermost template line in the traceback; Jinja2 writes them into it."""
+    lines = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in walk_tb(error.__traceback__)
+        if frame.f_code.co_filename.startswith(f"{where}/")
+    ]
+    return lines[-1] if lines else f"{where}/{name}"
+
+
+def _declared_over(
+    files: Mapping[TreePath, Entry], declared: Declarations, epoch: int, name: str
+) -> dict[TreePath, Entry]:
+    """Return `files` with the modes and owners of `[paths]`, and what it makes."""
+    entries = dict(files)
+    for path, row in declared.paths.items():
+        uid, gid = declared.owner(row)
+        there = entries.get(path)
+        if there is not None and (row.kind == "file" or row.kind == there.kind == "dir"):
+            entries[path] = replace(there, uid=uid, gid=gid, mode=there.mode if row.mode is None else row.mode)
+        elif there is not None:
+            raise Malformed(f"{name}/template.toml", f"paths.{path.text}: lies below root/ as a {there.kind} already")
+        elif row.kind == "file":
+            raise Malformed(f"{name}/template.toml", f"paths.{path.text}: no such file below root/")
+        else:
+            entries[path] = _made(row, uid, gid, epoch)
+    for folder in _folders_above(entries):
+        entries.setdefault(folder, Entry(path=folder, kind="dir", mode=0o755, mtime=epoch))
+    return entries
+
+
+def _made(row: DeclaredPath, uid: int, gid: int, epoch: int) -> Entry:
+    mode = row.mode if row.mode is not None else 0o777 if row.kind == "symlink" else 0o755
+    return Entry(
+        path=row.path, kind=row.kind, mode=mode, uid=uid, gid=gid, mtime=epoch, target=row.target, rdev=row.rdev
+    )
+
+
+def _folders_above(paths: Iterable[TreePath]) -> set[TreePath]:
+    return {folder for path in paths for folder in path.parents if folder != ROOT}
+
+
+def _merged(entries: Mapping[TreePath, Entry], path_map: _Mapped, epoch: int, name: str) -> dict[TreePath, Entry]:
+    """Return `entries` with the links into /usr and the folders that they lead to."""
+    merged = dict(entries)
+    for link, folder in path_map.items():
+        strays = [path for path in entries if path == link or path.startswith(link + b"/")]
+        if strays:
+            raise Malformed(f"{name}/root/{strays[0].text}", f"belongs below {folder.text}, since merged-usr is true")
+        merged[link] = Entry(path=link, kind="symlink", mode=0o777, mtime=epoch, target=bytes(folder))
+        for above in (*folder.parents, folder):
+            merged.setdefault(above, Entry(path=above, kind="dir", mode=0o755, mtime=epoch))
+    return merged

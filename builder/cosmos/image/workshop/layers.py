@@ -1,0 +1,259 @@
+"""One star's layer, and when one that was made before is used again.
+
+What a star's layer holds is decided by its *shape* (its archive, its script, the epoch, the merged folders, whether it
+may run programs, and this program's own code) and by what its script saw in the layers of its dependencies: the reads
+of its receipt. The store remembers
+
+    by shape                    which layers were made of it, the newest first
+    by shape and reads          a layer: its manifest and its receipt
+    … and level, zstd version   its packed frame
+
+so that a layer is used again exactly when every recorded read still holds, whatever else has changed below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, takewhile
+from typing import Final, TypeAlias
+
+from cosmos.canon import Json, canonical_json, digest_of
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, ScriptFailed
+from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
+from cosmos.model.names import StarName
+from cosmos.nova.bubble import Bubble, star_tools, tools_digest
+from cosmos.nova.indexed_tree import IndexedTree
+from cosmos.nova.receipt import Event, Receipt
+from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
+from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.resolve.below import rests_on
+from cosmos.staging.acquire import Acquired
+from cosmos.staging.powers import Consent
+from cosmos.staging.stage import Ground, StagedStar, stage_star
+from cosmos.store.interface import Store
+from cosmos.tables import Table
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
+from cosmos.tree.overlay import PathMap
+from cosmos.treepath import TreePath
+
+_NEVER_MADE: Final = "none was made yet of this archive, script and image definition by this program"
+_NOT_THE_SAME: Final = "a program of run() that gives something else each time belongs into build()"
+
+
+class Unread(bytes):
+    """Stands for the bytes of a file in a packed layer: empty here, read from the layer when they are needed."""
+
+    __slots__ = ()
+
+
+UNREAD = Unread()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StarLayer:
+    """One star's layer: what it holds. Its frame is in the store under `Workshop.packed`."""
+
+    key: Digest
+    lines: tuple[ManifestLine, ...]
+    receipt: Json
+
+    @cached_property
+    def entries(self) -> Mapping[TreePath, Entry]:
+        """The layer's entries without the files' bytes (`UNREAD`)."""
+        return {line.path: entry_without_bytes(line) for line in self.lines}
+
+
+Layers: TypeAlias = Mapping[StarName, StarLayer]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workshop:
+    """All that staging the stars of one image needs; the same in every worker.
+
+    `identity` is this program's code. `consent`: what the operator lets stars do, and so which scripts run programs.
+    `layers` is, wherever it stands, what is known already: at least the layers that the star's script may see.
+    """
+
+    store: Store
+    acquired: Mapping[StarName, Acquired]
+    epoch: int
+    paths: PathMap
+    level: int
+    identity: str
+    consent: Consent
+
+    def seen_by(self, name: StarName) -> tuple[StarName, ...]:
+        """Return the stars whose layers the script of `name` may see: all that it depends on, directly or not, and
+        that stand above it in the lock: of a circle, not all do. In lock order.
+        """
+        if not self.acquired[name].star.script:
+            return ()
+        needs = {star: item.star.dependencies for star, item in self.acquired.items()}
+        below = rests_on(needs[name], needs)
+        return tuple(star for star in takewhile(lambda star: star != name, self.acquired) if star in below)
+
+    def find(self, name: StarName, layers: Layers) -> StarLayer | str:
+        """Return the layer that the store has and whose every read still holds, or why there is none, in words."""
+        shape = self._shape(name)
+        if not self.acquired[name].star.script:
+            return self.load(_layer_key(shape, ())) or _NEVER_MADE
+        lower, why = IndexedTree(self._below(name, layers), self.epoch), _NEVER_MADE
+        tools = self._tools_digest(name, layers) if self.consent.gives(name, "run") else None
+        for key in self._made_of(shape):
+            layer = self.load(key)
+            if layer is None:
+                continue
+            changed = _receipt(layer.receipt, f"the store's record of layer {key.short}").changed(lower, tools)
+            if changed is None:
+                return layer
+            why = changed if why == _NEVER_MADE else why  # the newest layer's: what has changed since
+        return why
+
+    def load(self, key: Digest) -> StarLayer | None:
+        """Return the layer that the store remembers for `key`."""
+        record = self.store.get_result(key)
+        if record is None:
+            return None
+        table = Table.from_json(record, f"the store's record of layer {key.short}", max_bytes=MAX_LAYER_RECORD_BYTES)
+        lines = parse_manifest(table.need("manifest", str).encode(), table.source)
+        return StarLayer(key=key, lines=lines, receipt=_json(table.value("receipt")))
+
+    def packed(self, name: StarName, layers: Layers, dropped: frozenset[TreePath]) -> PackedLayer:
+        """Return the packed frame of a layer less the paths that others own, making it if the store has none."""
+        layer = layers[name]
+        data = self.store.get_made(self._frame_key(layer.key, dropped))
+        if data is not None:
+            return PackedLayer.from_bytes(data)
+        entries = self._staged(name, layers).entries
+        if tuple(map(ManifestLine.of, entries.values())) != layer.lines:
+            raise ScriptFailed(str(name), "its script made something else than the first time", hint=_NOT_THE_SAME)
+        return self._pack(name, layer.key, entries, dropped)
+
+    def make(self, name: StarName, layers: Layers) -> Digest:
+        """Stage one star, leave its manifest, receipt and frame in the store, and return the layer's key."""
+        staged, shape = self._staged(name, layers), self._shape(name)
+        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
+        key = _layer_key(shape, reads)
+        self._pack(name, key, staged.entries, frozenset())
+        lines = [ManifestLine.of(entry) for entry in staged.entries.values()]
+        record: Json = {"manifest": manifest(lines).decode(), "receipt": staged.receipt}
+        data = canonical_json(record)
+        demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
+        self.store.put_result(key, data)
+        if self.acquired[name].star.script:
+            others = [other for other in self._made_of(shape) if other != key]
+            known = [str(one) for one in (key, *others)][:MAX_LAYERS_OF_A_SHAPE]
+            self.store.put_result(shape, canonical_json({"layers": [*known]}))
+        return key
+
+    def _shape(self, name: StarName) -> Digest:
+        """Return the digest of all that shapes a layer, but for what the star's script sees below it."""
+        acquired = self.acquired[name]
+        star = acquired.star
+        return digest_of(
+            {
+                "what": "shape",
+                "format": LAYER_FORMAT,
+                "program": self.identity,
+                "star": star.id,
+                "archive": str(star.archive),
+                "script": [acquired.statement.statement.star.install_script, str(star.script or "")],
+                "epoch": self.epoch,
+                "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
+                "run": self.consent.gives(name, "run"),
+            }
+        )
+
+    def _made_of(self, shape: Digest) -> tuple[Digest, ...]:
+        """Return the keys of the layers that were made of one shape, the newest first."""
+        record = self.store.get_result(shape)
+        if record is None:
+            return ()
+        return Table.from_json(record, f"the store's record {shape.short}").parsed_strings("layers", Digest.parse)
+
+    def _below(self, name: StarName, layers: Layers) -> Mapping[TreePath, Entry]:
+        below: dict[TreePath, Entry] = {}
+        for star in self.seen_by(name):
+            below |= layers[star].entries
+        return below
+
+    def _staged(self, name: StarName, layers: Layers) -> StagedStar:
+        acquired = self.acquired[name]
+        ground = Ground(
+            epoch=self.epoch,
+            paths=self.paths,
+            below=self._below(name, layers),
+            programs=self._programs(name, layers) if self.consent.gives(name, "run") else None,
+            run_hint=self.consent.hint(name, "run"),
+        )
+        return stage_star(acquired.archive(), acquired.statement, ground)
+
+    def _programs(self, name: StarName, layers: Layers) -> Bubble:
+        """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""
+
+        def files() -> Iterator[Entry]:
+            yield from self.paths.entries()
+            for star in self.seen_by(name):
+                yield from self.packed(star, layers, frozenset()).entries()
+
+        tools = star_tools(files, self._tools_digest(name, layers))
+        return Bubble(tools=tools, epoch=self.epoch, timeout_seconds=MAX_RUN_SECONDS, where=str(name))
+
+    def _tools_digest(self, name: StarName, layers: Layers) -> Digest:
+        """Return the content root of the tools that a program of `name` has."""
+        links = map(ManifestLine.of, self.paths.entries())
+        return tools_digest(chain(links, *(layers[star].lines for star in self.seen_by(name))))
+
+    def _pack(
+        self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]
+    ) -> PackedLayer:
+        kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
+        packed = pack_layer(self.acquired[name].star.id, kept, self.level)
+        self.store.put_made(self._frame_key(key, dropped), packed.to_bytes())
+        return packed
+
+    def _frame_key(self, key: Digest, dropped: frozenset[TreePath]) -> Digest:
+        return digest_of(
+            {
+                "what": "frame",
+                "layer": str(key),
+                "level": self.level,
+                "zstd": ZSTD_VERSION,
+                "dropped": [path.text for path in sorted(dropped)],
+            }
+        )
+
+
+def entry_without_bytes(line: ManifestLine) -> Entry:
+    """Return the entry that `line` states, with `UNREAD` where a file's bytes would be."""
+    return Entry(
+        path=line.path,
+        kind=line.kind,
+        mode=line.mode,
+        uid=line.uid,
+        gid=line.gid,
+        content=UNREAD,
+        target=line.target,
+        rdev=line.rdev,
+        xattrs=line.xattrs,
+    )
+
+
+def _json(value: object) -> Json:
+    if value is None or isinstance(value, (bool, int, str, list, dict)):
+        return value
+    raise Malformed("the store's record", "holds a value that JSON has not")
+
+
+def _receipt(receipt: Json, source: str) -> Receipt:
+    if not isinstance(receipt, dict):
+        raise Malformed(source, "holds no receipt")
+    return Receipt.read(Table(receipt, source, "receipt"))
+
+
+def _layer_key(shape: Digest, reads: tuple[Event, ...]) -> Digest:
+    return digest_of({"what": "layer", "shape": str(shape), "reads": [read.to_json() for read in reads]})

@@ -1,0 +1,122 @@
+"""Stage every star and pack its layer, in parallel, each at most once ever.
+
+Workers are forked (`ProcessPoolExecutor`): they inherit what was verified and hand their results back through the
+store, so that no large value crosses a pipe. One star's bytes are in a worker's memory at a time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cosmos.digest import Digest
+from cosmos.image.workshop.layers import Layers, StarLayer, Workshop
+from cosmos.model.names import StarName
+from cosmos.model.reporter import Reporter, counted
+
+Keys: TypeAlias = Mapping[StarName, Digest]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedLayers:
+    """Every star's layer in lock order, and where they are kept. `made` says why a layer had to be made."""
+
+    workshop: Workshop
+    layers: Layers
+    made: Mapping[StarName, str]
+
+
+def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter) -> StagedLayers:
+    """Return every star's layer; what the store has is used again, the rest is made with `jobs` workers."""
+    layers: dict[StarName, StarLayer] = {}
+    made: dict[StarName, str] = {}
+    for name in workshop.acquired:
+        _find(workshop, name, layers, made)
+    stars = len(workshop.acquired)
+    reporter.step(f"stage {counted(stars, 'star')}, {len(layers)} of them from the store")
+    with _workers(workshop, jobs if stars - len(layers) > 1 else 1) as submit:
+        _make_all(workshop, layers, made, submit, reporter)
+    return StagedLayers(workshop=workshop, layers={name: layers[name] for name in workshop.acquired}, made=made)
+
+
+def _find(workshop: Workshop, name: StarName, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> bool:
+    """Look for a star's layer once it can be judged; return whether it could. What has none goes into `made`."""
+    if not all(star in layers for star in workshop.seen_by(name)):
+        return False
+    found = workshop.find(name, layers)
+    if isinstance(found, StarLayer):
+        layers[name] = found
+    else:
+        made[name] = found
+    return True
+
+
+def _make_all(
+    workshop: Workshop,
+    layers: dict[StarName, StarLayer],
+    made: dict[StarName, str],
+    submit: Callable[[StarName, Keys], Future[Digest]],
+    reporter: Reporter,
+) -> None:
+    """Make the missing layers, biggest first, each after those that its script can see.
+
+    A layer whose dependencies had to be made is looked for again: they may have come out the same where it looked.
+    """
+    missing = [name for name in workshop.acquired if name not in layers]
+    todo = sorted(missing, key=lambda name: -workshop.acquired[name].star.unpacked_bytes)
+    running: dict[Future[Digest], StarName] = {}
+    while todo or running:
+        for name in [name for name in todo if name in made or _find(workshop, name, layers, made)]:
+            todo.remove(name)
+            if name in made:
+                running[submit(name, {star: layers[star].key for star in workshop.seen_by(name)})] = name
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            name = running.pop(future)
+            layers[name] = _loaded(workshop, name, future.result())
+            reporter.progress(f"staged {name}", len(missing) - len(todo) - len(running), len(missing))
+
+
+def _loaded(workshop: Workshop, name: StarName, key: Digest) -> StarLayer:
+    layer = workshop.load(key)
+    if layer is None:
+        raise RuntimeError(f"{name} was staged, but the store lost it")
+    return layer
+
+
+@contextmanager
+def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys], Future[Digest]]]:
+    if jobs <= 1:
+
+        def inline(name: StarName, keys: Keys) -> Future[Digest]:
+            future: Future[Digest] = Future()
+            future.set_result(_made(workshop, name, keys))
+            return future
+
+        yield inline
+        return
+    fork = multiprocessing.get_context("fork")  # initargs are inherited, not pickled
+    with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop,)) as pool:
+        try:
+            yield lambda name, keys: pool.submit(_work, name, keys)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_shared: list[Workshop] = []  # a worker's own; empty in the builder
+
+
+def _enter(workshop: Workshop) -> None:
+    _shared.append(workshop)
+
+
+def _work(name: StarName, keys: Keys) -> Digest:
+    return _made(_shared[0], name, keys)
+
+
+def _made(workshop: Workshop, name: StarName, keys: Keys) -> Digest:
+    return workshop.make(name, {star: _loaded(workshop, star, key) for star, key in keys.items()})

@@ -1,0 +1,93 @@
+"""What RELEASE.json says of a build: the files that it wrote, and all that went into them (model.release)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cosmos.about import VERSION
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.model.image import Image
+from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.release import Release, Subject
+from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.release.draft import Written
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildFacts:
+    """What a build knows besides the files that it wrote.
+
+    `definition` is the digest of image.toml, `root` the content root, `level` the zstd level of the layers. `accepted`
+    are the stars that are not trusted now and were taken by name, and why they are not. `sandbox` is what the live
+    probe of Nova's sandbox saw. `holding_all` names the files that hold the whole tree.
+    """
+
+    image: Image
+    definition: Digest
+    lock: Lock
+    root: Digest
+    level: int
+    accepted: Mapping[str, str]
+    sandbox: Mapping[str, Json]
+    holding_all: frozenset[str]
+
+
+def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
+    """Return the release that consists of `files`."""
+    image, lock = facts.image, facts.lock
+    downgrades: dict[str, Json] = {str(name): str(version) for name, version in sorted(lock.downgraded.items())}
+    return Release(
+        subjects=tuple(
+            Subject(
+                name=name,
+                digest=files[name].digest,
+                size_bytes=files[name].size_bytes,
+                content_root=facts.root if name in facts.holding_all else None,
+            )
+            for name in sorted(files)
+        ),
+        external={
+            "image": str(image.name),
+            "version": str(image.version),
+            "arch": str(image.arch),
+            "definition": str(facts.definition),
+            "marker": image.marker,
+            **({"counter": image.counter} if image.counter else {}),
+            **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
+            **({"allowedDowngrades": downgrades} if downgrades else {}),
+        },
+        internal={
+            "contentRoot": str(facts.root),
+            "layerFormat": lock.build.layer_format,
+            "level": facts.level,
+            "sandbox": dict(facts.sandbox),
+            "sourceDateEpoch": lock.build.source_date_epoch,
+            "zstd": ZSTD_VERSION,
+            "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},
+        },
+        resolved=(*(_galaxy(galaxy) for galaxy in lock.galaxies), *(_star(star) for star in lock.stars)),
+        cosmos_version=VERSION,
+    )
+
+
+def _star(star: LockedStar) -> Json:
+    return {
+        "name": star.id,
+        "digest": {"sha256": star.archive.hex},
+        "annotations": {
+            "galaxy": str(star.galaxy),
+            "file": star.file,
+            "statement": str(star.statement),
+            "signers": [*star.signers],
+        },
+    }
+
+
+def _galaxy(galaxy: LockedGalaxy) -> Json:
+    return {
+        "name": f"galaxy:{galaxy.name}",
+        "digest": {"sha256": galaxy.index.hex},
+        "annotations": {"seq": galaxy.seq, "allowUnsigned": galaxy.allow_unsigned},
+    }

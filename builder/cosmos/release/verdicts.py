@@ -1,0 +1,114 @@
+"""The two verdicts on a release, years later: was its lock valid when it was made, and is it trusted now?
+
+`release.verify` has shown before that the release is what its signer signed; here the trust anchors of this home have
+their say, and what this home has seen: an older release than one that was verified before is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, Refused
+from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
+from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
+from cosmos.model.names import ImageName
+from cosmos.model.release import RELEASE_FILE
+from cosmos.model.statement import Statement
+from cosmos.reading import read_bounded
+from cosmos.release.verify import ReleaseVerdict
+from cosmos.trust.memory import Memory
+from cosmos.trust.roots import TrustRoots
+from cosmos.trust.verdicts import Problem, lock_problems
+
+
+class Home(Protocol):
+    """What judging a release asks of the place that pins its keys."""
+
+    @property
+    def pinned(self) -> TrustRoots:
+        """The keys that are pinned now. Raises `Refused`."""
+
+    def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
+        """Return the trust anchors that `lock` was made under, or None where they are not kept here."""
+
+    def kept_statement(self, star: LockedStar) -> bytes | None:
+        """Return the statement that the lock pins for `star`, its digest checked, or None where it is not kept here."""
+
+    def remember(self, change: Callable[[Memory], Memory]) -> None:
+        """Judge by what was seen before, and remember. Raises `RolledBack`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustVerdicts:
+    """Both verdicts. `when_locked` is None where the trust anchors of the lock are not kept here.
+
+    `accepted` are the names that the release's maker took although they were not trusted, and why they were not.
+    """
+
+    when_locked: tuple[Problem, ...] | None
+    now: tuple[Problem, ...]
+    lock_version: int
+    version: int
+    accepted: Mapping[str, str]
+
+
+def judge_release(verdict: ReleaseVerdict, home: Home, accept: frozenset[str]) -> TrustVerdicts:
+    """Return both verdicts on a verified release, and remember it.
+
+    Raises `Refused` for one below the floor or what was seen, for one that was never good, and for one with a star that
+    is not trusted now and is not in `accept`.
+    """
+    roots = home.pinned
+    external, source = verdict.release.external, str(verdict.folder / RELEASE_FILE)
+    counter, image = external.get("counter", 0), external.get("image", "")
+    accepted = external.get("acceptedRevoked", {})
+    if not isinstance(counter, int) or not isinstance(image, str) or not isinstance(accepted, dict):
+        raise Malformed(source, "externalParameters: want a counter, an image's name, and what was accepted")
+    name = ImageName.parse(image)
+    floor = roots.floors.releases.get(name, 0)
+    if counter < floor:
+        raise Refused(source, f"counter {counter} lies below the floor of {floor} that trust.toml sets for {name}")
+    lock = Lock.parse(read_bounded(verdict.folder / LOCK_FILE, MAX_LOCK_BYTES), str(verdict.folder / LOCK_FILE))
+    then = home.roots_when_locked(lock)
+    verdicts = TrustVerdicts(
+        when_locked=None if then is None else lock_problems(lock, then, _seq_from(home)),
+        now=lock_problems(lock, roots, _seq_from(home)),
+        lock_version=lock.trust.version,
+        version=roots.version,
+        accepted={str(star): str(why) for star, why in accepted.items()},
+    )
+    _demand_trusted(verdicts, verdict.folder, accept)
+    digest = Digest.of(read_bounded(verdict.folder / RELEASE_FILE, MAX_RELEASE_BYTES))
+    home.remember(lambda memory: memory.with_release(name, counter, digest, roots, source))
+    return verdicts
+
+
+def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str]) -> None:
+    """Raise `Refused` for what was never good, and for what is not trusted now and not in `accept`."""
+    if verdicts.when_locked:
+        raise Refused(str(folder), f"was not valid when it was locked: {verdicts.when_locked[0]}")
+    left = [problem for problem in verdicts.now if problem.star not in accept]
+    if left:
+        when = (
+            "was valid when it was locked"
+            if verdicts.when_locked is not None
+            else "whether it ever was cannot be judged here"
+        )
+        names = " ".join(f"--accept-revoked {problem.star}" for problem in left)
+        raise Refused(
+            str(folder),
+            f"is not trusted now ({when}): {left[0]}",
+            hint=f"build it again from what is trusted; or, if it must be: {names}",
+        )
+
+
+def _seq_from(home: Home) -> Callable[[LockedStar], int | None]:
+    def seq_of(star: LockedStar) -> int | None:
+        data = home.kept_statement(star)
+        return None if data is None else Statement.parse(data, f"{star.id}: its statement").seq
+
+    return seq_of
