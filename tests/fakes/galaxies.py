@@ -169,12 +169,22 @@ def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1, **lies: Any)
 
     `lies` replace fields of the statement: the author signs what is not so.
     """
+    row, files = spec_files(spec, galaxy.name, galaxy.signers, seq, **lies)
+    _write(galaxy, files)
+    if not spec.signed:
+        Path(f"{galaxy.statement(spec.star().id)}.dsse").unlink(missing_ok=True)
+    return row
+
+
+def spec_files(
+    spec: StarSpec, galaxy: GalaxyName, signers: Signers, seq: int = 1, **lies: Any
+) -> tuple[Listed, dict[str, bytes]]:
+    """Return what the index lists of one star, and its files in the galaxy by path."""
     star, script = spec.star(), spec.script.encode() if spec.script is not None else None
     packed = write_star(star, script, spec.entries(), level=3)
-    galaxy.archive(star.id).write_bytes(packed.data)
     statement = Statement(
         star=star,
-        galaxy=galaxy.name,
+        galaxy=galaxy,
         seq=seq,
         archive=Digest.of(packed.data),
         file=f"packages/{star.id}.tar.zst",
@@ -185,18 +195,28 @@ def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1, **lies: Any)
     )
     statement = replace(statement, **lies)
     data = tomli_w.dumps(statement.to_toml()).encode()
-    _write_signed(
-        galaxy.statement(star.id), data, STAR_TYPE, (spec.signer or galaxy.signers["author"]) if spec.signed else None
-    )
-    return Listed(name=star.name, version=star.version, statement=Digest.of(data), archive=statement.archive)
+    files = {f"packages/{star.id}.tar.zst": packed.data, f"stars/{star.id}.toml": data}
+    if spec.signed:
+        files[f"stars/{star.id}.toml.dsse"] = (spec.signer or signers["author"]).sign(STAR_TYPE, data)
+    row = Listed(name=star.name, version=star.version, statement=Digest.of(data), archive=statement.archive)
+    return row, files
 
 
 def write_index(galaxy: GalaxyFixture, rows: Iterable[Listed], *, seq: int = 1, signed: bool = True) -> None:
     """Write the galaxy's index of `rows`, and its kept copy."""
+    for name in ("meta.toml", f"snapshots/{seq}.toml"):
+        (galaxy.path / f"{name}.dsse").unlink(missing_ok=True)
+    _write(galaxy, index_files(galaxy.name, rows, galaxy.signers, seq=seq, signed=signed))
+
+
+def index_files(
+    galaxy: GalaxyName, rows: Iterable[Listed], signers: Signers, *, seq: int = 1, signed: bool = True
+) -> dict[str, bytes]:
+    """Return the files of a galaxy's index of `rows`, and of its kept copy, by path."""
     listed = sorted(rows, key=lambda row: (row.name, row.version))
     newest = {row.name: row for row in listed}
     index = GalaxyIndex(
-        name=galaxy.name,
+        name=galaxy,
         description="a galaxy of a test",
         version="2026.01.01",
         seq=seq,
@@ -205,14 +225,24 @@ def write_index(galaxy: GalaxyFixture, rows: Iterable[Listed], *, seq: int = 1, 
         snapshot=tuple(listed),
     )
     data = tomli_w.dumps(index.to_toml()).encode()
-    for file in (galaxy.index, galaxy.path / "snapshots" / f"{seq}.toml"):
-        _write_signed(file, data, GALAXY_TYPE, galaxy.signers["galaxy"] if signed else None)
+    files = {}
+    for name in ("meta.toml", f"snapshots/{seq}.toml"):
+        files[name] = data
+        if signed:
+            files[f"{name}.dsse"] = signers["galaxy"].sign(GALAXY_TYPE, data)
+    return files
 
 
-def _write_signed(file: Path, data: bytes, payload_type: str, key: SecretKey | None) -> None:
-    file.write_bytes(data)
-    envelope = file.with_name(f"{file.name}.dsse")
-    if key is None:
-        envelope.unlink(missing_ok=True)
-    else:
-        envelope.write_bytes(key.sign(payload_type, data))
+def galaxy_files(name: str, stars: Sequence[StarSpec], signers: Signers, *, seq: int = 1) -> dict[str, bytes]:
+    """Return the files of a galaxy with these stars, by path."""
+    galaxy, rows, files = GalaxyName.parse(name), [], {}
+    for spec in stars:
+        row, of_star = spec_files(spec, galaxy, signers, seq)
+        rows.append(row)
+        files |= of_star
+    return files | index_files(galaxy, rows, signers, seq=seq)
+
+
+def _write(galaxy: GalaxyFixture, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        (galaxy.path / name).write_bytes(data)

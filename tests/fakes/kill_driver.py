@@ -32,7 +32,6 @@ from cosmos.stellar.index_galaxy import index_galaxy, sign_galaxy
 from cosmos.stellar.log import append_to_log, check_log
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.local import LocalCarrier
-from cosmos.trust.archives import verify_archive
 from cosmos.trust.badges import BADGES_SUFFIX, judge_badges
 from fakes.publishing import NAME, TODAY, attester, author, built, galaxy_key, log_key, roots
 
@@ -50,7 +49,7 @@ def seen(galaxy: GalaxyFolder) -> str:
         for name in opened.names():
             for candidate in opened.versions(name):
                 star = opened.pinned(candidate, (), ())
-                verify_archive(source.archive(star, lambda _done: None), star)
+                source.archive(star, lambda _done: None)
     except CosmosError as error:
         return f"refused: {error}"
     return f"seq {index.index.seq}: {' '.join(row.stem for row in index.index.snapshot)}"

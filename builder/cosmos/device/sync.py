@@ -27,7 +27,6 @@ from cosmos.model.reporter import Reporter
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.blobs import StoreFolder
-from cosmos.trust.archives import verify_archive
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.memory import Memory
 
@@ -119,6 +118,6 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Rep
 def _bring_archive(galaxy: OpenGalaxy, star: Candidate) -> None:
     locked = galaxy.pinned(star, (), ())
     store = galaxy.source.store
-    archive = verify_archive(galaxy.source.archive(locked, lambda _done: None), locked)
+    archive = galaxy.source.archive(locked, lambda _done: None)
     if not store.has(locked.archive, locked.size_bytes):
-        store.put(archive.data)
+        store.put_hashed(locked.archive, archive.data)

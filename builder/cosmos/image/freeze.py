@@ -17,7 +17,6 @@ from typing import Literal, TypeAlias
 import tomli_w
 
 from cosmos.about import VERSION
-from cosmos.durable import write_durably
 from cosmos.errors import Differs, Malformed, NoSolution, Refused
 from cosmos.image.definition import Definition, read_lock
 from cosmos.image.freeze_galaxies import open_galaxy
@@ -68,7 +67,7 @@ def freeze(
     `WorldFailed`, offline for the first thing that the store lacks.
     """
     world.store.sweep()
-    old = _old_lock(definition, world.reporter)
+    old = _old_lock(definition, world)
     world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
     galaxies = _opened(definition, world, old)
     world.reporter.step("resolve")
@@ -91,7 +90,7 @@ def freeze(
     world.store.settle()
     data = lock_bytes(lock, definition.lock_file)
     _report_unknown(resolved, galaxies, world.reporter)
-    return FrozenLock(lock=lock, data=data, changed=_written(definition.lock_file, data))
+    return FrozenLock(lock=lock, data=data, changed=world.write_lock(definition, data))
 
 
 def check(definition: Definition) -> Lock:
@@ -122,13 +121,13 @@ def lock_bytes(lock: Lock, file: Path) -> bytes:
     return data
 
 
-def _old_lock(definition: Definition, reporter: Reporter) -> Lock | None:
-    if not definition.lock_file.exists():
-        return None
+def _old_lock(definition: Definition, world: World) -> Lock | None:
     try:
-        return read_lock(definition)[0]
+        return Lock.parse(world.lock_files(definition)[0], str(definition.lock_file))
+    except NoSolution:
+        return None
     except Malformed as error:
-        reporter.warn(f"{error}; every star is resolved again")
+        world.reporter.warn(f"{error}; every star is resolved again")
         return None
 
 
@@ -217,10 +216,3 @@ def _report_unknown(
     for found in resolved:
         for key in galaxies[found.star.galaxy].statement(found.star).statement.star.warnings:
             reporter.warn(f"{found.star}: its manifest has the unknown key {key}")
-
-
-def _written(file: Path, data: bytes) -> bool:
-    if file.is_file() and file.read_bytes() == data:
-        return False
-    write_durably(file, data)
-    return True

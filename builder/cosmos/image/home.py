@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cosmos.about import VERSION
 from cosmos.canon import Json
+from cosmos.durable import write_durably
 from cosmos.errors import WorldFailed
 from cosmos.image.definition import Definition, read_lock
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
@@ -116,6 +117,14 @@ class Home:
         """Return the image's lock and the signature beside it; raises `NoSolution` where there is no lock."""
         _, data = read_lock(definition)
         return data, read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
+
+    def write_lock(self, definition: Definition, data: bytes) -> bool:
+        """Make `data` the image's lock, durably; return False where it was that already. Raises `WorldFailed`."""
+        file = definition.lock_file
+        if file.is_file() and file.read_bytes() == data:
+            return False
+        write_durably(file, data)
+        return True
 
     def sandbox(self) -> Mapping[str, Json]:
         """Return what the live probe of Nova's sandbox saw; raises `WorldFailed` where scripts cannot be confined."""

@@ -60,6 +60,9 @@ class World(Protocol):
         Raises `NoSolution` where there is no lock.
         """
 
+    def write_lock(self, definition: Definition, data: bytes) -> bool:
+        """Make `data` the image's lock, durably; return False where it was that already. Raises `WorldFailed`."""
+
     def sandbox(self) -> Mapping[str, Json]:
         """Return what the live probe of Nova's sandbox saw. Raises `WorldFailed` where scripts cannot be confined."""
 

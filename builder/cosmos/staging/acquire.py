@@ -21,13 +21,16 @@ from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import Listed
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
+from cosmos.model.version import Version
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
 from cosmos.store.interface import Store
-from cosmos.trust.archives import VerifiedArchive, verify_archive
+from cosmos.trust.archives import VerifiedArchive
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
+from cosmos.trust.memory import demand_not_older
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.stars import VerifiedStatement, verify_statement
 
@@ -47,8 +50,8 @@ class Acquired:
     stem: str
 
     def archive(self) -> VerifiedArchive:
-        """Return the archive's bytes from the store, verified again."""
-        return verify_archive(self.source.store.get(self.star.archive, self.star.size_bytes), self.star)
+        """Return the archive's bytes from the store, verified again. Raises `Refused`."""
+        return self.source.stored_archive(self.star)
 
 
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
@@ -77,16 +80,18 @@ def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ver
     if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:
         return None
     newest = verified_index(file, source, roots, allow_unsigned=locked.allow_unsigned)
-    if newest.index.seq < locked.seq or (
-        newest.index.seq == locked.seq and newest.digest != locked.index and locked.seq
-    ):
-        raise Refused(
-            f"{locked.name}: {file.path}",
-            f"the lock has seen seq {locked.seq} ({locked.index}), "
-            f"but the galaxy shows seq {newest.index.seq} ({newest.digest})",
-            hint="the galaxy was rolled back or forked: ask its owner",
-        )
+    demand_not_before(newest, locked, file.path)
     return newest
+
+
+def demand_not_before(newest: VerifiedIndex, seen: LockedGalaxy, path: str) -> None:
+    """Raise `RolledBack` for an index that lies before the one that a lock has seen, or is another of its number.
+
+    An index without a number (upstream's) lies before none.
+    """
+    if newest.index.seq or seen.seq:
+        source = f"{seen.name}: {path}"
+        demand_not_older(seen.seq, seen.index, newest.index.seq, newest.digest, source, "seq", where=", in the lock")
 
 
 def verified_index(file: SignedFile, source: Source, roots: TrustRoots, *, allow_unsigned: bool) -> VerifiedIndex:
@@ -99,6 +104,39 @@ def verified_index(file: SignedFile, source: Source, roots: TrustRoots, *, allow
         allow_unsigned=allow_unsigned,
         source=f"{source.galaxy}: {file.path}",
     )
+
+
+def verified_statement(
+    file: SignedFile,
+    row: Listed | None,
+    source: Source,
+    *,
+    name: StarName,
+    version: Version,
+    roots: TrustRoots,
+    allow_unsigned: bool,
+) -> tuple[SignedFile, VerifiedStatement]:
+    """Return a star's statement as its author signed it and as the index's `row` lists it, with the file that says so.
+
+    `row` is None for a galaxy of upstream's. Raises `Refused`.
+    """
+    file, verified = with_newest_signatures(
+        file,
+        source,
+        lambda file: verify_statement(
+            file.data,
+            file.envelope,
+            galaxy=source.galaxy,
+            name=name,
+            version=version,
+            roots=roots,
+            allow_unsigned=allow_unsigned,
+            source=f"{source.galaxy}: {file.path}",
+        ),
+    )
+    if row is not None:
+        _demand_as_listed(verified.statement, row, f"{source.galaxy}: {file.path}")
+    return file, verified
 
 
 def with_newest_signatures(file: SignedFile, source: Source, judge: Callable[[SignedFile], T]) -> tuple[SignedFile, T]:
@@ -126,28 +164,21 @@ def acquire_star(
     """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`."""
     galaxy = lock.galaxy(star.galaxy)
     row = _listed(star, index, galaxy)
-    file, statement = with_newest_signatures(
+    file, statement = verified_statement(
         statement_for(source, index.index, star, row),
+        row,
         source,
-        lambda file: verify_statement(
-            file.data,
-            file.envelope,
-            galaxy=galaxy.name,
-            name=star.name,
-            version=star.version,
-            roots=roots,
-            allow_unsigned=galaxy.allow_unsigned,
-            source=f"{galaxy.name}: {file.path}",
-        ),
+        name=star.name,
+        version=star.version,
+        roots=roots,
+        allow_unsigned=galaxy.allow_unsigned,
     )
-    if row is not None:
-        demand_as_listed(statement.statement, row, f"{galaxy.name}: {file.path}")
     check_pins(star, statement.statement)
     _demand_signers(star, statement.signers, roots)
     source.keep(file)
-    archive = verify_archive(source.archive(star, progress), star)
+    archive = source.archive(star, progress)
     if not source.store.has(star.archive, star.size_bytes):
-        source.store.put(archive.data)
+        source.store.put_hashed(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
     return Acquired(star=star, statement=statement, source=source, stem=stem)
 
@@ -166,7 +197,7 @@ def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Lis
     )
 
 
-def demand_as_listed(statement: Statement, row: Listed, source: str) -> None:
+def _demand_as_listed(statement: Statement, row: Listed, source: str) -> None:
     """Refuse a statement that is not what its row in the index says: an index can hide or mislabel, never vouch."""
     if statement.archive != row.archive:
         raise Refused(source, f"the index lists the archive {row.archive}, but the statement says {statement.archive}")

@@ -20,13 +20,13 @@ from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
-from cosmos.staging.acquire import demand_as_listed, with_newest_signatures
+from cosmos.staging.acquire import verified_statement
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import upstream_listing, upstream_statement
 from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
-from cosmos.trust.stars import VerifiedStatement, verify_statement
+from cosmos.trust.stars import VerifiedStatement
 
 
 class OpenGalaxy:
@@ -123,22 +123,15 @@ class OpenGalaxy:
             file = upstream_statement(self.source, self.index.index, name, version)
         else:
             file = self.source.statement(row.stem, row.statement)
-        file, verified = with_newest_signatures(
+        file, verified = verified_statement(
             file,
+            row,
             self.source,
-            lambda file: verify_statement(
-                file.data,
-                file.envelope,
-                galaxy=self.asked.name,
-                name=name,
-                version=version,
-                roots=self._roots,
-                allow_unsigned=self.asked.allow_unsigned,
-                source=f"{self.asked.name}: {file.path}",
-            ),
+            name=name,
+            version=version,
+            roots=self._roots,
+            allow_unsigned=self.asked.allow_unsigned,
         )
-        if row is not None:
-            demand_as_listed(verified.statement, row, f"{self.asked.name}: {file.path}")
         self.source.keep(file)
         return verified
 

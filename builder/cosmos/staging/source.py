@@ -26,6 +26,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.store.interface import Store
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
+from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.dsse import Envelope
 
 INDEX_FILE: Final = "meta.toml"
@@ -110,14 +111,22 @@ class Source:
             return None
         return again if again.digest == file.digest and again.envelope != file.envelope else None
 
-    def archive(self, star: LockedStar, progress: Callable[[int], None]) -> bytes:
-        """Return the bytes that stand for the star's archive; `trust.archives` says whether they are it."""
+    def archive(self, star: LockedStar, progress: Callable[[int], None]) -> VerifiedArchive:
+        """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` where it is not to be had."""
         stored = self.store.has(star.archive, star.size_bytes)
         if stored and (self.carrier is None or not self.carrier.is_local):
-            return self.store.get(star.archive, star.size_bytes)
+            return self.stored_archive(star)
         if self.carrier is None:
             raise not_stored(f"{star.name} {star.version}")
-        return self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress)
+        return verify_archive(self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress), star)
+
+    def stored_archive(self, star: LockedStar) -> VerifiedArchive:
+        """Return the star's archive from the store, hashed once. Raises `Refused` for a damaged one, `NotStored`."""
+        data = self.store.unchecked(star.archive, star.size_bytes)
+        try:
+            return verify_archive(data, star)
+        except Refused:
+            return verify_archive(self.store.get(star.archive, star.size_bytes), star)  # removes a damaged one
 
     def keep(self, file: SignedFile) -> None:
         """Keep a document that was verified, and its envelope, so that an offline build finds them.

@@ -20,8 +20,17 @@ class Store(Protocol):
     def get(self, digest: Digest, size_bytes: int) -> bytes:
         """Return the blob, hashed again. Raises `Refused` for a damaged one, `NotStored` where it is missing."""
 
+    def unchecked(self, digest: Digest, size_bytes: int) -> bytes:
+        """Return what lies under the blob's name, for a caller who hashes it. Raises `NotStored`.
+
+        Where it turns out to be damaged, the caller asks `get`, which takes it out of the way and says so.
+        """
+
     def put(self, data: bytes | memoryview) -> Digest:
         """Keep `data` durably and return its digest. Raises `WorldFailed`."""
+
+    def put_hashed(self, digest: Digest, data: bytes | memoryview) -> None:
+        """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`."""
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return what was kept under `key`, or None."""

@@ -71,14 +71,10 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overlaid:
-    """A whole tree by path, in byte order of path, and who owns each path of it.
-
-    `bringers` is `owners`, but for folders that nobody names: there it is one who lays something in the folder.
-    """
+    """A whole tree by path, in byte order of path, and who owns each path of it."""
 
     lines: Mapping[TreePath, ManifestLine]
     owners: Mapping[TreePath, str]
-    bringers: Mapping[TreePath, str]
 
     def dropped(self, layer: Layer) -> frozenset[TreePath]:
         """Return the paths that `layer` brings but that another layer owns, folders aside."""
@@ -104,13 +100,12 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
     for path, brought in contested.items():
         owner = _winner(path, brought, winners, replaces)
         lines[path], owners[path] = brought[owner], owner
-    bringers = dict(owners)
     for path in list(lines):
-        _imply_folders(path, lines, owners, bringers)
+        _imply_folders(path, lines, owners)
     _check_hard_links(lines, owners)
     _check_names(lines, owners)
-    _check_twins(lines, bringers, winners)
-    return _ordered(lines, owners, bringers)
+    _check_twins(lines, owners, winners)
+    return _ordered(lines, owners)
 
 
 def amended(tree: Overlaid, brought: Sequence[ManifestLine], winners: Mapping[TreePath, str]) -> Overlaid:
@@ -121,23 +116,23 @@ def amended(tree: Overlaid, brought: Sequence[ManifestLine], winners: Mapping[Tr
     """
     if not brought:
         return tree
-    lines, owners, bringers = dict(tree.lines), dict(tree.owners), dict(tree.bringers)
+    lines, owners = dict(tree.lines), dict(tree.owners)
     for line in brought:
         held, owner = lines.get(line.path), owners.get(line.path)
         if held is not None and owner not in (TEMPLATE, IMPLIED) and (held.kind == "dir") != (line.kind == "dir"):
-            _winner(line.path, {str(owner): held, TEMPLATE: line}, {}, {})
-        lines[line.path], owners[line.path], bringers[line.path] = line, TEMPLATE, TEMPLATE
+            _winner(line.path, {str(owner): held, TEMPLATE: line}, {}, {str(owner): frozenset(), TEMPLATE: frozenset()})
+        lines[line.path], owners[line.path] = line, TEMPLATE
         if held is not None and held.kind == "dir" != line.kind:
             below = next((path for path in tree.lines if line.path in path.parents), None)
             if below is not None:
-                _imply_folders(below, lines, owners, bringers)
+                _imply_folders(below, lines, owners)
     for line in brought:
-        _imply_folders(line.path, lines, owners, bringers)
+        _imply_folders(line.path, lines, owners)
     _check_hard_links(lines, owners)
     if any(not line.path.isascii() or has_bidi(line.target) or line.kind == "symlink" for line in brought):
         _check_names(lines, owners)
-    _check_twins(lines, bringers, {**winners, **{line.path: TEMPLATE for line in brought}})
-    return _ordered(lines, owners, bringers)
+    _check_twins(lines, owners, {**winners, **{line.path: TEMPLATE for line in brought}})
+    return _ordered(lines, owners)
 
 
 def implied_folder(path: TreePath) -> ManifestLine:
@@ -219,14 +214,11 @@ def _destination(link: Entry, paths: PathMap) -> TreePath | None:
         return None
 
 
-def _imply_folders(
-    path: TreePath, lines: dict[TreePath, ManifestLine], owners: dict[TreePath, str], bringers: dict[TreePath, str]
-) -> None:
+def _imply_folders(path: TreePath, lines: dict[TreePath, ManifestLine], owners: dict[TreePath, str]) -> None:
     """Make the folders above `path` that nobody names; refuses a path below what is no folder."""
     for parent in path.parents:
         if parent not in lines:
             lines[parent], owners[parent] = implied_folder(parent), IMPLIED
-            bringers[parent] = owners[path]
         elif lines[parent].kind != "dir":
             raise NoSolution(
                 path.text,
@@ -235,15 +227,9 @@ def _imply_folders(
             )
 
 
-def _ordered(
-    lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str], bringers: Mapping[TreePath, str]
-) -> Overlaid:
+def _ordered(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str]) -> Overlaid:
     paths = sorted(lines)
-    return Overlaid(
-        lines={path: lines[path] for path in paths},
-        owners={path: owners[path] for path in paths},
-        bringers={path: bringers[path] for path in paths},
-    )
+    return Overlaid(lines={path: lines[path] for path in paths}, owners={path: owners[path] for path in paths})
 
 
 def _winner(
@@ -300,7 +286,7 @@ def _check_names(lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePat
 
 
 def _check_twins(
-    lines: Mapping[TreePath, ManifestLine], bringers: Mapping[TreePath, str], winners: Mapping[TreePath, str]
+    lines: Mapping[TreePath, ManifestLine], owners: Mapping[TreePath, str], winners: Mapping[TreePath, str]
 ) -> None:
     first: dict[bytes, TreePath] = {}
     twins: dict[bytes, list[TreePath]] = {}
@@ -309,6 +295,7 @@ def _check_twins(
         other = first.setdefault(key, path)
         if other != path:
             twins.setdefault(key, [other]).append(path)
+    bringers = _bringers(owners) if twins else owners
     for group in twins.values():
         for one, other in combinations(sorted(group), 2):
             are_stated = all(winners.get(path) == bringers[path] for path in (one, other))
@@ -321,6 +308,15 @@ def _check_twins(
                     hint="leave one of the two out, or say in image.toml that both are meant: [policy] owners = "
                     f'{{ "{one.text}" = "{bringers[one]}", "{other.text}" = "{bringers[other]}" }}',
                 )
+
+
+def _bringers(owners: Mapping[TreePath, str]) -> Mapping[TreePath, str]:
+    """Return who brings each path: its owner, or for a folder that nobody names the owner of the first path below."""
+    bringers = {path: owner for path, owner in owners.items() if owner != IMPLIED}
+    for path in sorted(bringers):
+        for parent in path.parents:
+            bringers.setdefault(parent, bringers[path])
+    return bringers
 
 
 def _kind(kind: Kind) -> str:

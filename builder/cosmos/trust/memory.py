@@ -136,11 +136,11 @@ class Memory:
     def with_trust(self, version: int, digest: Digest, source: str) -> Self:
         """Return the memory after trust anchors were read; raises `RolledBack` for older ones or others."""
         if self.trust is not None:
-            _demand_not_older(self.trust[0], self.trust[1], version, digest, source, "version")
+            demand_not_older(self.trust[0], self.trust[1], version, digest, source, "version")
         return replace(self, trust=(version, digest))
 
     def seen_galaxy(self, name: GalaxyName, roots: TrustRoots) -> Seen | None:
-        """Return what was seen of a galaxy, unless the trust anchors say that its numbers begin anew."""
+        """Return what was seen of a galaxy, unless the trust anchors say that its numbers begin again."""
         return _unless_recovered(self.galaxies.get(name), roots.recovered.galaxies.get(name, 0))
 
     def with_index(self, newest: VerifiedIndex, roots: TrustRoots, source: str) -> Self:
@@ -150,7 +150,7 @@ class Memory:
         if not newest.signers:
             return self  # an unsigned galaxy's seq is whoever's wish; remembering it would only lock the operator out
         if seen is not None:
-            _demand_not_older(seen.number, seen.digest, seq, newest.digest, source, "seq")
+            demand_not_older(seen.number, seen.digest, seq, newest.digest, source, "seq")
         return replace(self, galaxies={**self.galaxies, name: _now(seq, newest.digest, seen, roots)})
 
     def with_locked_index(self, locked: VerifiedIndex, roots: TrustRoots, source: str) -> Self:
@@ -164,7 +164,7 @@ class Memory:
         """Return the memory after a release was verified; raises `RolledBack`. Counter 0: the release has none."""
         seen = _unless_recovered(self.releases.get(image), roots.recovered.releases.get(image, 0))
         if seen is not None:
-            _demand_not_older(seen.number, seen.digest, counter, digest, source, "counter")
+            demand_not_older(seen.number, seen.digest, counter, digest, source, "counter")
         if counter == 0:
             return self
         return replace(self, releases={**self.releases, image: _now(counter, digest, seen, roots)})
@@ -185,17 +185,23 @@ def _unless_recovered(seen: Seen | None, since: int) -> Seen | None:
     return None if seen is None or seen.trust_version < since else seen
 
 
-def _demand_not_older(before: int, known: Digest, now: int, digest: Digest, source: str, what: str) -> None:
+def demand_not_older(
+    before: int, known: Digest, now: int, digest: Digest, source: str, what: str, *, where: str = ""
+) -> None:
+    """Raise `RolledBack` for a number below the one `before`, or for another thing than `known` under the same number.
+
+    `what` is what the number is called. `where` says who saw it, where that was not this machine: ", in the lock".
+    """
     if now < before:
         raise RolledBack(
             source,
-            f"has {what} {now}, but {what} {before} was seen before",
+            f"has {what} {now}, but {what} {before} was seen before{where}",
             hint="an older copy was put back: ask its owner. A fast-forward is recovered from by a new trust.toml",
         )
     if now == before and digest != known:
         raise RolledBack(
             source,
-            f"is {digest}, but another with the same {what} {now} was seen before: {known}",
+            f"is {digest}, but another with the same {what} {now} was seen before{where}: {known}",
             hint="two of one number is a fork: somebody shows different people different things",
         )
 

@@ -1,0 +1,321 @@
+"""The main flow, in memory: what goes in, in which order it is refused, what comes out."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError, Malformed, NoSolution, Refused, ScriptFailed, WorldFailed
+from cosmos.image.definition import Definition
+from cosmos.image.flow import Built, build_image
+from cosmos.image.freeze import freeze
+from cosmos.model.lock import Lock
+from cosmos.model.universe import UNIVERSE_PATH, Universe
+from cosmos.pack.image_file import ImageReader
+from fakes.carriers import MemoryCarrier
+from fakes.galaxies import StarSpec, galaxy_files, make_signers
+from fakes.worlds import EPOCH, OUT, MemoryWorld, memory_definition, memory_options
+
+WISH = {"nano": "^7"}
+
+
+def built(world: MemoryWorld, definition: Definition, **options: Any) -> Built:
+    """Freeze and build."""
+    freeze(definition, world)
+    return build_image(definition, world, memory_options(**options))
+
+
+def image(world: MemoryWorld) -> ImageReader:
+    """Return the image that was published."""
+    return ImageReader.of_stream(io.BytesIO(world.releases[OUT]["small-1.0.0-x86_64.tar.zst"]), "image")
+
+
+def with_galaxy(world: MemoryWorld, *stars: StarSpec) -> MemoryWorld:
+    """Let the galaxy list these stars."""
+    world.galaxies["core"] = MemoryCarrier(galaxy_files("core", stars, world.signers))
+    return world
+
+
+def test_a_lock_becomes_a_release_of_what_it_pins_and_nothing_else(world: MemoryWorld) -> None:
+    done = built(world, memory_definition(stars=WISH))
+    release = world.releases[OUT]
+    assert sorted(release) == [
+        "RELEASE.json",
+        "manifest.txt",
+        "receipts.json",
+        "small-1.0.0-x86_64.tar.zst",
+        "universe.lock.toml",
+    ]
+    files = {line.path.text: line for line in image(world).lines() if line.kind != "dir"}
+    assert sorted(files) == [
+        "bin",
+        "etc/hostname",
+        "etc/nanorc",
+        "lib",
+        "lib64",
+        "sbin",
+        "usr/bin/nano",
+        "usr/lib/libz.so.1",
+        "var/lib/cosmos/universe.toml",
+    ]
+    assert files["usr/lib/libz.so.1"].digest == Digest.of(b"zlib" * 100)
+    assert done.content_root == Digest.of(release["manifest.txt"])
+    assert (done.changed, done.signed) == (True, False)
+    assert [layer.name for layer in image(world).layers] == [
+        "directories",
+        "zlib-1.3.1",
+        "nano-7.2.0",
+        "template",
+        "end",
+    ]
+
+
+def test_every_file_of_the_release_is_a_subject_with_its_digest(world: MemoryWorld) -> None:
+    done = built(world, memory_definition(stars=WISH))
+    release = world.releases[OUT]
+    stated = {subject.name: (subject.digest, subject.size_bytes) for subject in done.release.subjects}
+    assert stated == {name: (Digest.of(data), len(data)) for name, data in release.items() if name != "RELEASE.json"}
+    roots = {subject.name: subject.content_root for subject in done.release.subjects}
+    assert roots.pop("small-1.0.0-x86_64.tar.zst") == done.content_root
+    assert set(roots.values()) == {None}, "no other file holds the whole tree"
+    assert done.release.to_bytes() == release["RELEASE.json"]
+
+
+def test_the_release_says_what_it_was_made_from(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    done = built(world, definition)
+    lock = Lock.parse(world.locks[definition.folder][0], "lock")
+    rows = json.loads(done.release.to_bytes())["predicate"]["buildDefinition"]["resolvedDependencies"]
+    named = {row["name"]: row["digest"]["sha256"] for row in rows}
+    assert named == {
+        "galaxy:core": lock.galaxies[0].index.hex,
+        **{star.id: star.archive.hex for star in lock.stars},
+    }
+    assert done.release.external["definition"] == str(Digest.of(definition.data))
+    assert done.release.internal["sandbox"] == {"nothing": "runs here"}
+    assert done.release.internal["sourceDateEpoch"] == EPOCH
+
+
+def test_the_same_lock_gives_the_same_bytes_and_the_release_stands_as_it_was(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    first = built(world, definition)
+    before = dict(world.releases[OUT])
+    assert first.made.keys() == {"zlib", "nano"}
+    again = build_image(definition, world, memory_options())
+    assert (again.changed, dict(again.made)) == (False, {})
+    elsewhere = MemoryWorld(world.signers)
+    elsewhere.galaxies, elsewhere.locks = world.galaxies, world.locks
+    build_image(definition, elsewhere, memory_options())
+    assert elsewhere.releases[OUT] == before
+
+
+def test_a_star_that_changed_is_the_only_one_that_is_made_again(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    built(world, definition)
+    newer = StarSpec("nano", "7.3.0", {"usr/bin/nano": b"newer"}, {"zlib": "^1.3"})
+    zlib = StarSpec("zlib", "1.3.1", {"usr/lib/libz.so.1": b"zlib" * 100})
+    world.galaxies["core"] = MemoryCarrier(galaxy_files("core", [zlib, newer], world.signers, seq=2))
+    freeze(definition, world, upgrade="all")
+    assert build_image(definition, world, memory_options()).made.keys() == {"nano"}
+
+
+def test_the_installed_universe_names_each_star_with_the_files_that_it_owns(world: MemoryWorld) -> None:
+    built(world, memory_definition(stars=WISH, policy={"owners": {"etc/hostname": "nano"}}))
+    universe = Universe.parse(image(world).read_file(UNIVERSE_PATH), "universe.toml")
+    assert {str(name): [path.text for path in star.files] for name, star in universe.installed.items()} == {
+        "zlib": ["usr/lib/libz.so.1"],
+        "nano": ["etc/nanorc", "usr/bin/nano"],
+    }
+
+
+def test_a_lock_that_is_stale_is_refused_before_anything_is_fetched(world: MemoryWorld) -> None:
+    freeze(memory_definition(stars=WISH), world)
+    world.galaxies["core"].reads.clear()
+    with pytest.raises(NoSolution, match=r"is stale: stars: zlib \* is wished for, but was not when it was locked"):
+        build_image(memory_definition(stars={**WISH, "zlib": "*"}), world, memory_options())
+    assert world.galaxies["core"].reads == []
+
+
+REFUSED_EARLY: dict[str, tuple[dict[str, Any], type[CosmosError], str]] = {
+    "two outputs of one name": (
+        {"output": [{"format": "tar.zst"}, {"format": "tar.zst", "level": 3}]},
+        Malformed,
+        "output: small-1.0.0-x86_64.tar.zst is made twice",
+    ),
+    "an output that is called as a file of every release": (
+        {"output": [{"format": "file", "path": "etc/nanorc", "as": "manifest.txt"}]},
+        Malformed,
+        "output: manifest.txt is made twice",
+    ),
+    "a variable that the template does not know": ({"vars": {"speed": 1}}, Malformed, "vars.speed: the template"),
+    "a lock that must be signed and is not": (
+        {"policy": {"signed-lock": True}},
+        Refused,
+        r"lock\.toml: is not signed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_EARLY)
+def test_what_can_be_refused_before_any_work_is(name: str, world: MemoryWorld) -> None:
+    fields, error, said = REFUSED_EARLY[name]
+    freeze(memory_definition(stars=WISH), world)
+    world.galaxies["core"].reads.clear()
+    with pytest.raises(error, match=said):
+        build_image(memory_definition(stars=WISH, **fields), world, memory_options())
+    assert world.galaxies["core"].reads == []
+    assert world.releases == {}
+
+
+def test_without_a_sandbox_nothing_is_fetched(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+
+    def missing() -> dict[str, Json]:
+        raise WorldFailed("nova", "scripts cannot be confined here")
+
+    monkeypatch.setattr(world, "sandbox", missing)
+    world.galaxies["core"].reads.clear()
+    with pytest.raises(WorldFailed, match="scripts cannot be confined here"):
+        build_image(definition, world, memory_options())
+    assert world.galaxies["core"].reads == []
+
+
+def _swapped(world: MemoryWorld, path: str, change: Callable[[bytes], bytes]) -> None:
+    files = world.galaxies["core"].files
+    files[path] = change(files[path])
+
+
+def test_one_changed_byte_of_an_archive_is_refused_and_nothing_is_published(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+    _swapped(world, "packages/zlib-1.3.1.tar.zst", lambda data: data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(Refused, match=r"zlib-1\.3\.1: the lock names sha256:"):
+        build_image(definition, world, memory_options())
+    assert world.releases == {}
+
+
+def test_offline_a_build_needs_no_galaxy_once_the_store_has_it_all(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    first = built(world, definition)
+    world.offline = True
+    world.galaxies.clear()
+    assert build_image(definition, world, memory_options()).content_root == first.content_root
+
+
+def test_offline_the_first_star_that_the_store_lacks_is_named(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+    world.offline = True
+    with pytest.raises(WorldFailed, match=r"zlib 1\.3\.1: is not in the store"):
+        build_image(definition, world, memory_options())
+
+
+def test_two_stars_that_bring_one_path_are_refused_unless_the_image_says_who_wins(world: MemoryWorld) -> None:
+    twins = (StarSpec("one", files={"etc/rc": b"1"}), StarSpec("two", files={"etc/rc": b"2"}))
+    with_galaxy(world, *twins)
+    wishes = {"one": "*", "two": "*"}
+    with pytest.raises(NoSolution, match=r"/etc/rc: both one \(file\) and two \(file\) bring it"):
+        built(world, memory_definition(stars=wishes))
+    assert world.releases == {}
+    built(world, memory_definition(stars=wishes, policy={"owners": {"etc/rc": "two"}}))
+    (line,) = (line for line in image(world).lines() if line.path.text == "etc/rc")
+    assert line.digest == Digest.of(b"2")
+
+
+def test_a_finish_script_changes_the_tree_and_takes_the_file_that_it_changes_along(world: MemoryWorld) -> None:
+    finish = b'function install()\n  chmod("/usr/bin/nano", "0700")\n  write("/etc/motd", "hello\\n")\nend\n'
+    done = built(world, memory_definition(stars=WISH, finish=finish))
+    files = {line.path.text: line for line in image(world).lines()}
+    assert (files["usr/bin/nano"].mode, files["usr/bin/nano"].digest) == (0o700, Digest.of(b"nano" * 50))
+    assert files["etc/motd"].digest == Digest.of(b"hello\n")
+    by_layer = {layer.name: [row.line.path.text for row in layer.lines] for layer in image(world).layers}
+    assert "usr/bin/nano" in by_layer["template"]
+    assert by_layer["nano-7.2.0"] == ["etc/nanorc"]
+    (taken,) = (entry for entry in image(world).entries() if entry.path.text == "usr/bin/nano")
+    assert (bytes(taken.content), taken.mtime) == (b"nano" * 50, EPOCH)
+    receipts = json.loads(world.releases[OUT]["receipts.json"])
+    assert [event["do"] for event in receipts["finish"]["events"]] == ["chmod", "write"]
+    assert done.content_root == Digest.of(world.releases[OUT]["manifest.txt"])
+
+
+def test_a_finish_script_that_fails_publishes_nothing(world: MemoryWorld) -> None:
+    with pytest.raises(ScriptFailed, match="finish"):
+        built(world, memory_definition(stars=WISH, finish=b"function install() error('no') end"))
+    assert world.releases == {}
+
+
+def test_the_trust_anchors_that_the_image_names_lie_inside(world: MemoryWorld) -> None:
+    built(world, memory_definition(stars=WISH, trust=b"the anchors"))
+    (line,) = (line for line in image(world).lines() if line.path.text == "etc/cosmos/trust.toml")
+    assert line.digest == Digest.of(b"the anchors")
+
+
+def test_the_packed_image_is_an_ordinary_tar(world: MemoryWorld) -> None:
+    import zstandard
+
+    built(world, memory_definition(stars=WISH))
+    packed = io.BytesIO(world.releases[OUT]["small-1.0.0-x86_64.tar.zst"])
+    with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as stream:
+        data = stream.read()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        member = tar.extractfile("usr/bin/nano")
+        assert member is not None
+        assert member.read() == b"nano" * 50
+
+
+def test_a_star_that_nobody_signed_is_refused_whatever_the_lock_says(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+    del world.galaxies["core"].files["stars/zlib-1.3.1.toml.dsse"]
+    with pytest.raises(Refused, match=r"stars/zlib-1\.3\.1\.toml"):
+        build_image(definition, world, memory_options())
+
+
+def test_a_star_of_a_key_that_is_pinned_no_longer_is_taken_by_name_alone_and_the_release_says_so(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+    then = world.pinned
+    world.pinned = replace(then, authors=make_signers("others").roots().authors)
+    monkeypatch.setattr(world, "roots_when_locked", lambda _: then)
+    with pytest.raises(Refused, match="zlib: was valid when it was locked, but is not trusted now"):
+        build_image(definition, world, memory_options())
+    accepted = frozenset({"zlib", "nano"})
+    done = build_image(definition, world, memory_options(accept_revoked=accepted))
+    told = done.release.external["acceptedRevoked"]
+    assert isinstance(told, dict)
+    assert told.keys() == accepted
+    with pytest.raises(NoSolution, match="other: need not be accepted"):
+        build_image(definition, world, memory_options(accept_revoked=accepted | {"other"}))
+
+
+def test_an_archive_is_hashed_when_it_arrives_and_when_it_is_unpacked_and_not_once_more(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+    archives = {data for path, data in world.galaxies["core"].files.items() if path.startswith("packages/")}
+    hashed: list[bytes] = []
+    of = Digest.of
+
+    def counting(data: bytes | memoryview) -> Digest:
+        if bytes(data) in archives:
+            hashed.append(bytes(data))
+        return of(data)
+
+    monkeypatch.setattr(Digest, "of", counting)
+    build_image(definition, world, memory_options())
+    assert {data: hashed.count(data) for data in archives} == dict.fromkeys(archives, 2)
+    hashed.clear()
+    build_image(definition, world, memory_options())
+    assert {data: hashed.count(data) for data in archives} == dict.fromkeys(archives, 1), "a local galaxy is read again"

@@ -1,0 +1,130 @@
+"""A release takes its place in one step: the draft on disk and the one in memory, held to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cosmos.digest import Digest
+from cosmos.errors import WorldFailed
+from cosmos.release.draft import Draft, Published, Written, draft_beside
+from fakes.reporters import Remembering
+from fakes.worlds import MemoryDraft
+
+Publish = Callable[[dict[str, bytes]], Published]
+
+
+class Place:
+    """Where releases are published: a folder, or a mapping."""
+
+    def __init__(self, out: Path, kind: str) -> None:
+        self.out = out
+        self.kind = kind
+        self.reporter = Remembering()
+        self.releases: dict[Path, dict[str, bytes]] = {}
+
+    def publish(self, files: dict[str, bytes]) -> Published:
+        """Publish a release of these files."""
+        if self.kind == "memory":
+            return self._publish(MemoryDraft(self.releases, self.out), files)
+        with draft_beside(self.out) as draft:
+            return self._publish(draft, files)
+
+    def stands(self) -> dict[str, bytes]:
+        """Return what stands there now."""
+        if self.kind == "memory":
+            return self.releases.get(self.out, {})
+        return {file.name: file.read_bytes() for file in self.out.iterdir()} if self.out.exists() else {}
+
+    def lay(self, files: dict[str, bytes]) -> None:
+        """Let these files stand there without having been published."""
+        self.releases[self.out] = dict(files)
+        if self.kind == "disk":
+            self.out.mkdir(parents=True)
+            for name, data in files.items():
+                (self.out / name).write_bytes(data)
+
+    def _publish(self, draft: Draft, files: dict[str, bytes]) -> Published:
+        for name, data in files.items():
+            draft.write(name, [data[:1], data[1:]])
+        assert draft.files == {
+            name: Written(digest=Digest.of(data), size_bytes=len(data)) for name, data in files.items()
+        }
+        return draft.publish(self.reporter)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """An empty place, and afterwards nothing lies beside it."""
+    place = Place(tmp_path / "image" / "out", request.param)
+    yield place
+    assert not list(tmp_path.glob("image/.*")), "no draft is left"
+
+
+UNSIGNED = {"RELEASE.json": b"release", "image": b"bytes"}
+SIGNED = {**UNSIGNED, "RELEASE.json.dsse": b"signature"}
+
+
+def test_what_was_written_stands_there_once_it_is_published(place: Place) -> None:
+    assert place.publish(UNSIGNED) == Published(changed=True, signed=False)
+    assert place.stands() == UNSIGNED
+
+
+def test_the_same_release_again_changes_nothing(place: Place) -> None:
+    place.publish(SIGNED)
+    assert place.publish(SIGNED) == Published(changed=False, signed=True)
+    assert place.stands() == SIGNED
+
+
+def test_another_release_replaces_the_one_that_stands_there_whole(place: Place) -> None:
+    place.publish({**UNSIGNED, "old": b"x"})
+    assert place.publish({"RELEASE.json": b"other"}) == Published(changed=True, signed=False)
+    assert place.stands() == {"RELEASE.json": b"other"}
+
+
+def test_a_signed_release_stays_where_the_new_one_lacks_but_the_signature(place: Place) -> None:
+    place.publish(SIGNED)
+    assert place.publish(UNSIGNED) == Published(changed=False, signed=True)
+    assert place.stands() == SIGNED
+    assert place.reporter.warnings == []
+
+
+def test_a_signed_release_that_another_replaces_unsigned_is_warned_of(place: Place) -> None:
+    place.publish(SIGNED)
+    assert place.publish({**UNSIGNED, "image": b"others"}) == Published(changed=True, signed=False)
+    (warning,) = place.reporter.warnings
+    assert "a signed release is replaced by another one, which is not signed" in warning
+
+
+def test_a_signature_is_added_to_the_release_that_lacked_it(place: Place) -> None:
+    place.publish(UNSIGNED)
+    assert place.publish(SIGNED) == Published(changed=True, signed=True)
+    assert place.stands() == SIGNED
+
+
+def test_what_is_no_release_is_not_replaced(place: Place) -> None:
+    place.lay({"thesis.tex": b"years"})
+    with pytest.raises(WorldFailed, match="is not empty and holds no release"):
+        place.publish(UNSIGNED)
+    assert place.stands() == {"thesis.tex": b"years"}
+
+
+def test_a_file_with_another_mode_is_another_release(tmp_path: Path) -> None:
+    for mode, changed in ((0o644, True), (0o644, False), (0o755, True)):
+        with draft_beside(tmp_path / "out") as draft:
+            draft.write("RELEASE.json", [b"x"])
+            draft.write("cosmos", [b"x"], mode)
+            assert draft.publish(Remembering()).changed is changed
+    assert (tmp_path / "out" / "cosmos").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_build_that_fails_leaves_what_stood_there(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "RELEASE.json").write_bytes(b"old")
+    with pytest.raises(RuntimeError), draft_beside(tmp_path / "out") as draft:
+        draft.write("RELEASE.json", [b"new"])
+        raise RuntimeError
+    assert (tmp_path / "out" / "RELEASE.json").read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
