@@ -6,7 +6,7 @@ name where it is refused. Documents that list files take ten times what a full d
 
 from __future__ import annotations
 
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 from cosmos.errors import Refused
 
@@ -34,19 +34,6 @@ def demand_within(size: int, limit: Limit, where: str, *, hint: str | None = Non
     """Raise `Refused` for what would be longer than its readers take: it is not written, and not signed."""
     if size > limit:
         raise Refused(where, f"would have {size}, the limit is {limit}", hint=hint)
-
-
-def read_within(stream: BinaryIO, max_bytes: int) -> bytes:
-    """Return what is left in `stream`; where that is more than `max_bytes`, its first `max_bytes + 1` bytes.
-
-    It takes memory for what is there. `stream.read(max_bytes + 1)` takes memory for the limit first: a device with
-    1 GiB cannot read a file of 900 bytes that way when the limit is 2 GiB.
-    """
-    pieces, left = [], max_bytes + 1
-    while left and (piece := stream.read(min(left, READ_CHUNK_BYTES))):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
 
 
 KIB: Final = 1 << 10
@@ -117,7 +104,7 @@ MAX_STAGE_BYTES: Final = (
     4 * GIB
 )  # of the tree that a program of run() works on; it is memory, half of a builder with 8 GiB
 MAX_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
-MAX_NOVA_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
+MAX_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store
 MAX_LAYER_RECORD_BYTES: Final = Limit(
     "MAX_LAYER_RECORD_BYTES", 512 * MIB

@@ -19,10 +19,10 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.names import Arch
+from cosmos.reading import envelope_of
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.signing import envelope_of
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import ROLES, Signers, StarSpec
 from fakes.growing_galaxies import GrowingGalaxy, grow_galaxy, pin

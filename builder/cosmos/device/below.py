@@ -14,9 +14,10 @@ from typing import cast
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.digest import Digest
 from cosmos.errors import Refused
-from cosmos.limits import MAX_STAR_UNPACKED_BYTES, read_within
+from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, InstalledEntry, Universe
+from cosmos.reading import read_within
 from cosmos.resolve.below import rests_on
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.overlay import PathMap

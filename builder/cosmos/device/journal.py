@@ -14,11 +14,9 @@ journal says that we put there: a file that a person made in between is theirs, 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from cosmos.device.system import STATE_FOLDER, universe_bytes
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_JOURNAL_BYTES, demand_within
+from cosmos.locking import take_at_once, take_in_time
 from cosmos.model.universe import slashed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -38,7 +37,6 @@ from cosmos.treepath import TreePath
 JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
 JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")
 _VERSION: Final = 1
-_POLL_SECONDS: Final = 0.05
 _NO_UNIVERSE: Final = Digest.of(b"")
 _KINDS: Final[dict[str, int]] = {
     "file": stat.S_IFREG,
@@ -156,21 +154,10 @@ def at_work(root: LiveRoot, wait_seconds: float = 0) -> Iterator[None]:
     place = root.mapped_folder(STATE_FOLDER)
     root.make_folders(place)
     with root.folder(place) as folder:
-        end = time.monotonic() + wait_seconds
-        while not _locked(folder):
-            if time.monotonic() >= end:
-                hint = "wait until it has ended"
-                raise WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint)
-            time.sleep(_POLL_SECONDS)
+        if not take_in_time(folder, "alone", wait_seconds):
+            hint = "wait until it has ended"
+            raise WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint)
         yield
-
-
-def _locked(folder: int) -> bool:
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def standing(root: LiveRoot) -> Standing:
@@ -178,11 +165,7 @@ def standing(root: LiveRoot) -> Standing:
     if root.stat(JOURNAL_PATH) is None:
         return "idle"
     with root.folder(root.mapped_folder(STATE_FOLDER)) as folder:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return "running"
-    return "interrupted"
+        return "interrupted" if take_at_once(folder, "shared") else "running"
 
 
 def settle(root: LiveRoot) -> Undone | None:

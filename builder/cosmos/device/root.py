@@ -22,10 +22,10 @@ from typing import Final, Self
 
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, Kernel
 from cosmos.errors import Malformed, Refused, WorldFailed
-from cosmos.limits import read_within
+from cosmos.links import TooManyLinks, followed
+from cosmos.reading import read_within
 from cosmos.treepath import TreePath
 
-_MAX_LINKS: Final = 40  # Linux's own bound on links in one path
 _TEMPORARY: Final = b".cosmos-document"
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR)
@@ -163,25 +163,10 @@ class LiveRoot:
         return self._mapped[folder]
 
     def _walked(self, folder: TreePath) -> TreePath:
-        todo, done, links = folder.split(b"/")[::-1], list[bytes](), 0
-        while todo:
-            part = todo.pop()
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                del done[-1:]
-                continue
-            target = self._link_or_none(TreePath(b"/".join((*done, part))))
-            if target is None:
-                done.append(part)
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise WorldFailed(shown(folder), "its links lead in a circle")
-            if target.startswith(b"/"):
-                done.clear()
-            todo += target.split(b"/")[::-1]
-        return TreePath(b"/".join(done))
+        try:
+            return followed(folder, lambda path, _rest: self._link_or_none(path))
+        except TooManyLinks as error:
+            raise WorldFailed(shown(folder), "its links lead in a circle") from error
 
     def _link_or_none(self, path: TreePath) -> bytes | None:
         found = self.stat(path)

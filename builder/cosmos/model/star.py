@@ -46,7 +46,7 @@ A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`): the
     kernel-modules = ["virtio_net"]    # instead of globs: these modules and what their .modinfo depends on
     rename = { "bin/busybox" = "usr/bin/busybox" }   # moves one path, or everything below it
 
-In a glob `*` and `?` stay inside one component and `**` crosses components; a glob with no wildcard also takes what
+Globs are those of cosmos.globs: `*` and `?` stay inside one component; a glob with no wildcard also takes what
 lies below it.
 """
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.digest import Digest
+from cosmos.globs import Glob
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_NOVA_REPLY_BYTES, MAX_NOVA_TEMPLATE_BYTES
 from cosmos.nova.arguments import MAX_ID, path_of
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
-from cosmos.nova.globs import Glob
 from cosmos.nova.indexed_tree import IndexedTree, implied_folder
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import ENTRY_COST, Meter, VerbError

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cosmos.errors import Malformed, NoSolution
+from cosmos.globs import checked, matches_any, unused
 from cosmos.model.star import Unpack
 from cosmos.tree.entry import Entry
-from cosmos.tree.globs import compiled, matches_any, unused
 from cosmos.treepath import TreePath
 
 
@@ -30,7 +30,7 @@ def demand_good_globs(unpack: Unpack, source: str) -> None:
     for key, globs in (("only", unpack.only), ("exclude", unpack.exclude)):
         for place, glob in enumerate(globs):
             try:
-                compiled(glob)
+                checked(glob)
             except ValueError as error:
                 raise Malformed(source, f"unpack.{key}[{place}]: {error}") from error
     _moves(unpack, source)
@@ -80,7 +80,8 @@ def unmatched(unpack: Unpack, parts: Iterable[Brought]) -> tuple[str, ...]:
     paths = [entry.path for part in parts for entry in part.entries]
     rows = [f"only: {glob}" for glob in unused(unpack.only, paths)]
     rows += [f"exclude: {glob}" for glob in unused(unpack.exclude, paths)]
-    return tuple(rows + [f"rename: {name}" for name in unused(unpack.rename, paths)])
+    named = {above for path in paths for above in (path, *path.parents)}
+    return tuple(rows + [f"rename: {name}" for name in unpack.rename if TreePath.rooted(name) not in named])
 
 
 def _is_kept(path: TreePath, unpack: Unpack, besides: Collection[TreePath]) -> bool:

@@ -16,9 +16,10 @@ from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star, write_star
+from cosmos.reading import read_bounded
 from cosmos.stellar.build_star import archive_suffix, deb_sources
 from cosmos.stellar.selection import demand_good_globs
-from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
+from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder
 from cosmos.treepath import TreePath
 
 Weight: TypeAlias = Literal["error", "warning"]
@@ -137,7 +138,7 @@ def _check_archive(path: Path, findings: _Findings) -> None:
     if suffix is None:
         findings.error("want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
         return
-    data = bounded_bytes(path, MAX_STAR_ARCHIVE_BYTES)
+    data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
     unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
     plain = read_star(data, path.name, unpacked_bytes, script_name="")
     if not plain.manifest:

@@ -30,7 +30,7 @@ from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted, make_folder, sync_file_system
 from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import READ_CHUNK_BYTES
-from cosmos.store.locking import alone_if_free, shared
+from cosmos.locking import alone_if_free, shared
 from cosmos.tables import Table
 
 _READ_ONLY = 0o444  # a slip of a person's editor must not change a blob

@@ -19,16 +19,15 @@ own. An operator may name a file of sources instead of the host's; it is taken a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import Final
 
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed, WorldFailed
+from cosmos.locking import Hold, take_in_time
 from cosmos.model.names import Arch, Suite
 from cosmos.process import find_program, run_program
 from cosmos.transport.apt_sources import debian_keyring, host_sources, suite_sources
@@ -68,7 +67,6 @@ _FORMS: Final = (".list", ".sources")
 _LEFT_OUT: Final = "a source is left out, because it asks not to be verified or cannot be read"
 _SILENT_SECONDS: Final = 30  # that apt waits for an archive which says nothing; less than ours for apt itself
 LOCK_SECONDS: Final = 600  # as long as another may well need to bring the lists up to date
-_LOCK_LOOKS_SECONDS: Final = 0.2
 INSTALL_APT: Final = "this needs Debian's apt: run it on Debian, Ubuntu or in a container of one"
 
 
@@ -176,18 +174,15 @@ def verified_sources(text: str, file_name: str) -> tuple[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, how: Literal["alone", "shared"]) -> Iterator[None]:
+def locked(folder: Path, how: Hold) -> Iterator[None]:
     """Hold the folder while the block runs: `alone` to change its settings or lists, `shared` to use them.
 
     apt fails where it finds its lists locked, and answers wrongly while another apt changes them; we wait instead.
     Raises `WorldFailed` where it is still held after `LOCK_SECONDS`.
     """
-    deadline = time.monotonic() + LOCK_SECONDS
     with (folder / "lock").open("ab") as stream:
-        while not _taken(stream, fcntl.LOCK_EX if how == "alone" else fcntl.LOCK_SH):
-            if time.monotonic() >= deadline:
-                raise busy(folder)
-            time.sleep(_LOCK_LOOKS_SECONDS)
+        if not take_in_time(stream.fileno(), how, LOCK_SECONDS):
+            raise busy(folder)
         yield
 
 
@@ -195,14 +190,6 @@ def busy(folder: Path) -> WorldFailed:
     """Return the error of a folder that somebody else works in."""
     hint = "wait until it is done, end it, or work in another folder with --home"
     return WorldFailed(str(folder), "another cosmos is at work here and holds the lock", hint=hint)
-
-
-def _taken(stream: IO[bytes], how: int) -> bool:
-    try:
-        fcntl.flock(stream, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], tuple[str, ...]]:

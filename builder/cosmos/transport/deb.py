@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import NoSolution
+from cosmos.globs import name_matches, wildcard_spans
 from cosmos.transport.apt import Apt, AptRecord
 from cosmos.tree.deb822 import Relation, listed, relations
 
@@ -26,7 +27,6 @@ _FORM: Final = re.compile(
     r"deb:(?:(?P<through>[a-z0-9][a-z0-9+.-]{0,127}) -> )?(?P<name>[a-z0-9][a-z0-9+.*?-]{0,127})"
     r"(?:=(?P<version>[A-Za-z0-9.+~:-]{1,200}))?"
 )
-_MEANING: Final = {"*": "([^ ]*)", "?": "([^ ])"}
 _SHOWN: Final = 8  # names in one line of an error
 
 
@@ -68,11 +68,10 @@ class DebSource:
         >>> DebSource.parse("deb:linux-image-*-cloud-amd64").wild_parts("linux-image-6.1.0-56-cloud-amd64")
         (('-6.1.0-56-', '-*-'),)
         """
-        match = _pattern(self.name).fullmatch(name)
-        if match is None:
+        wildcards = [char for char in self.name if char in "*?"]
+        spans = wildcard_spans(name, self.name)
+        if spans is None:
             return ()
-        wildcards = [char for char in self.name if char in _MEANING]
-        spans = [match.span(place) for place in range(1, len(wildcards) + 1)]
         return tuple(
             (name[start - 1 : end + 1], name[start - 1] + wildcard + name[end : end + 1])
             for wildcard, (start, end) in zip(wildcards, spans, strict=True)
@@ -90,7 +89,7 @@ def find_package(apt: Apt, source: DebSource) -> AptRecord:
         return _needed(apt, source, apt.record(source.through))
     if not source.has_wildcards:
         return apt.record(source.name, source.version)
-    matching = [name for name in apt.names_beginning(_prefix(source.name)) if _pattern(source.name).fullmatch(name)]
+    matching = [name for name in apt.names_beginning(_prefix(source.name)) if name_matches(name, source.name)]
     found = apt.candidates(matching)
     if not found:
         raise NoSolution(str(source), "no package has such a name", hint="apt-cache pkgnames lists them")
@@ -102,7 +101,7 @@ def _needed(apt: Apt, source: DebSource, package: AptRecord) -> AptRecord:
     """Return the record of what `package` depends on, at the version that it wants exactly, where it does."""
     groups = relations(listed(package.fields, "pre-depends", "depends"), package.file_name)
     needed: dict[str, Relation] = {one.name: one for group in groups for one in group}
-    found = [name for name in sorted(needed) if _pattern(source.name).fullmatch(name)]
+    found = [name for name in sorted(needed) if name_matches(name, source.name)]
     if not found:
         problem = f"{package.name} {package.version} depends on no package of such a name: {_some(needed) or 'on none'}"
         raise NoSolution(str(source), problem)
@@ -125,7 +124,3 @@ def _some(names: Collection[str]) -> str:
 
 def _prefix(glob: str) -> str:
     return re.split(r"[*?]", glob, maxsplit=1)[0]
-
-
-def _pattern(glob: str) -> re.Pattern[str]:
-    return re.compile("".join(_MEANING.get(char) or re.escape(char) for char in glob))

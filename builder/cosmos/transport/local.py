@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cosmos.errors import Refused, WorldFailed
-from cosmos.limits import read_within
+from cosmos.reading import read_within
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -21,7 +21,7 @@ import cosmos.stellar.log
 import cosmos.stellar.publishing
 import cosmos.tree.manifest
 import cosmos.trust.badges
-from cosmos import limits
+from cosmos import limits, reading
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import rendered
 from cosmos.digest import Digest
@@ -34,12 +34,11 @@ from cosmos.model.reporter import Silent
 from cosmos.model.universe import Universe
 from cosmos.pack.image_file import image_pieces
 from cosmos.pack.layer import pack_layer
-from cosmos.reading import read_bounded
+from cosmos.reading import read_bounded, read_up_to, read_within
 from cosmos.release.draft import FolderDraft
 from cosmos.release.sign import sign
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.log import append_to_log
-from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.tables import Table
 from cosmos.transport.local import LocalCarrier
 from cosmos.tree.entry import Entry
@@ -125,8 +124,8 @@ def _document(folder: Path) -> bytes | None:
 READERS: dict[str, Callable[[Path], bytes | None]] = {
     "a document of a system": _document,
     "a file of a galaxy": lambda folder: LocalCarrier(folder).read("small", max_bytes=limits.MAX_STAR_ARCHIVE_BYTES),
-    "a document of a release": lambda folder: read_bounded(folder / "small", limits.MAX_MANIFEST_BYTES),
-    "a file of a recipe": lambda folder: bounded_bytes(folder / "small", limits.MAX_STAR_ARCHIVE_BYTES),
+    "a file of a recipe": lambda folder: read_bounded(folder / "small", limits.MAX_STAR_ARCHIVE_BYTES),
+    "a document beside another": lambda folder: read_up_to(folder / "small", limits.MAX_MANIFEST_BYTES),
 }
 
 
@@ -143,10 +142,10 @@ def test_a_small_file_takes_little_memory_however_large_its_limit(name: str, tmp
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_what_is_read_within_a_limit_ends_one_byte_after_it(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "READ_CHUNK_BYTES", chunk)
-    assert limits.read_within(io.BytesIO(b"123456"), 6) == b"123456"
-    assert limits.read_within(io.BytesIO(b"1234567"), 6) == b"1234567"
-    assert limits.read_within(io.BytesIO(b"12345678"), 6) == b"1234567"
+    monkeypatch.setattr(reading, "READ_CHUNK_BYTES", chunk)
+    assert read_within(io.BytesIO(b"123456"), 6) == b"123456"
+    assert read_within(io.BytesIO(b"1234567"), 6) == b"1234567"
+    assert read_within(io.BytesIO(b"12345678"), 6) == b"1234567"
 
 
 def test_an_envelope_is_never_longer_than_its_readers_take() -> None:

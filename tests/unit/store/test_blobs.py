@@ -97,6 +97,36 @@ def test_a_damaged_blob_is_refused_and_removed_so_that_it_can_be_fetched_again(t
     assert store.get(digest, 4) == b"star"
 
 
+def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = StoreFolder(tmp_path)
+    digest = store.put(b"star")
+    with monkeypatch.context() as before_it_was_mended:
+        before_it_was_mended.setattr(StoreFolder, "_read", lambda self, path: b"sta!")
+        with pytest.raises(Refused, match="damaged"):
+            store.get(digest, 4)
+    assert store.get(digest, 4) == b"star"
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("keep", "kind"),
+    [
+        (lambda store, file: store.put(b"star"), "blobs"),
+        (lambda store, file: store.put_file(file), "blobs"),
+        (lambda store, file: store.put_result(KEY, b"result"), "results"),
+    ],
+)
+def test_the_folders_above_what_is_new_reach_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Callable[[StoreFolder, Path], object], kind: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"from a file")
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    keep(StoreFolder(tmp_path / "store"), tmp_path / "file")
+    (folder,) = (tmp_path / "store" / kind).iterdir()
+    assert {tmp_path, tmp_path / "store", folder.parent, folder} <= set(synced)
+
+
 def test_putting_mends_a_damaged_blob_of_the_same_size(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path)
     digest = store.put(b"star")

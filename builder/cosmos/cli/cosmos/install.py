@@ -18,6 +18,7 @@ from cosmos.device.journal import Undone, standing
 from cosmos.device.root import LiveRoot, shown
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.constellation import Constellation, wish
+from cosmos.reading import read_up_to
 from cosmos.resolve.resolving import Wish
 
 
@@ -73,9 +74,7 @@ def _star_wishes(texts: tuple[str, ...]) -> list[Wish]:
 
 
 def _members(file: Path) -> list[Wish]:
-    with file.open("rb") as stream:
-        data = stream.read(MAX_DOCUMENT_BYTES + 1)
-    constellation = Constellation.parse(data, str(file))
+    constellation = Constellation.parse(read_up_to(file, MAX_DOCUMENT_BYTES), str(file))
     who = f"constellation:{constellation.name}"
     return [Wish(who=who, name=name, constraint=limit) for name, limit in constellation.members.items()]
 

@@ -13,11 +13,11 @@ from cosmos.cli.cosmos.verify_system import verify_system
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.terminal import answer, surroundings
+from cosmos.cli.trust_words import shown_public_key
 from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.release.attest import Quorum, demand_quorum
 from cosmos.release.verdicts import TrustVerdicts, judge_release
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder
-from cosmos.trust.keys import PublicKey
 
 _quorum_option = click.option(
     "--quorum", type=click.IntRange(min=1), metavar="N", help="Demand that N pinned attesters have rebuilt it."
@@ -57,7 +57,7 @@ def verify(
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
-    keys = [PublicKey.parse(file.read_bytes(), str(file)) for file in key_files]
+    keys = [shown_public_key(file) for file in key_files]
     world = world_at(home, path, offline=True, quiet=as_json) if home is not None or not keys else None
     threshold = 1
     if world is not None and not keys:

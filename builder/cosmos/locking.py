@@ -1,6 +1,9 @@
 """Locks between processes, held by the kernel: a killed process holds none (flock(2)).
 
 They are advisory: they keep one cosmos from another, not from a person. A child forked meanwhile holds nothing.
+
+The first three functions take the lock of a file or folder that the caller has open; closing it lets go. The others
+work on a lock file by its path.
 """
 
 from __future__ import annotations
@@ -11,31 +14,40 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from cosmos.durable import blaming, make_folder
 from cosmos.errors import WorldFailed
 
+Hold: TypeAlias = Literal["alone", "shared"]
+"""`alone` keeps every other process out; `shared` keeps out those that want to be alone."""
+
+_KINDS: Final = {"alone": fcntl.LOCK_EX, "shared": fcntl.LOCK_SH}
 _POLL_SECONDS: Final = 0.05
 
 
-@contextlib.contextmanager
-def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path` alone for the block; `waiting` is called once if another process has it now."""
-    with _opened(path) as number:
-        if not _taken(number, fcntl.LOCK_EX):
-            waiting()
-            fcntl.flock(number, fcntl.LOCK_EX)
-        yield
+def take(descriptor: int, hold: Hold) -> None:
+    """Take the lock of what is open as `descriptor`; waits as long as others have it."""
+    fcntl.flock(descriptor, _KINDS[hold])
 
 
-@contextlib.contextmanager
-def locked_at_once(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path` alone for the block, or raise `WorldFailed`: another process is at work on `what`."""
-    with _opened(path) as number:
-        if not _taken(number, fcntl.LOCK_EX):
-            raise WorldFailed(what, "another cosmos is at work on it", hint="wait until it has ended")
-        yield
+def take_at_once(descriptor: int, hold: Hold) -> bool:
+    """Take the lock of what is open as `descriptor` if it is free; return whether it was."""
+    try:
+        fcntl.flock(descriptor, _KINDS[hold] | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def take_in_time(descriptor: int, hold: Hold, seconds: float) -> bool:
+    """Take the lock of what is open as `descriptor`; return False where it is not free within `seconds`."""
+    end = time.monotonic() + seconds
+    while not take_at_once(descriptor, hold):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 @contextlib.contextmanager
@@ -47,7 +59,7 @@ def locked_in_time(path: Path, what: str, seconds: float, waiting: Callable[[str
     with _opened(path) as number:
         end = time.monotonic() + seconds
         is_told = False
-        while not _taken(number, fcntl.LOCK_EX):
+        while not take_at_once(number, "alone"):
             holder = os.pread(number, 32, 0).decode("ascii", "replace").strip() or "another process"
             if time.monotonic() >= end:
                 raise WorldFailed(
@@ -68,7 +80,7 @@ def locked_in_time(path: Path, what: str, seconds: float, waiting: Callable[[str
 def shared(path: Path) -> Iterator[None]:
     """Hold the lock file `path` together with others; waits while one holds it alone."""
     with _opened(path) as number:
-        fcntl.flock(number, fcntl.LOCK_SH)
+        take(number, "shared")
         yield
 
 
@@ -76,7 +88,7 @@ def shared(path: Path) -> Iterator[None]:
 def alone_if_free(path: Path) -> Iterator[bool]:
     """Give True and hold the lock file `path` alone for the block, or give False if any process has it."""
     with _opened(path) as number:
-        yield _taken(number, fcntl.LOCK_EX)
+        yield take_at_once(number, "alone")
 
 
 @contextlib.contextmanager
@@ -89,11 +101,3 @@ def _opened(path: Path) -> Iterator[int]:
     finally:
         fcntl.flock(number, fcntl.LOCK_UN)  # closing alone would leave it with children forked meanwhile
         os.close(number)
-
-
-def _taken(number: int, kind: int) -> bool:
-    try:
-        fcntl.flock(number, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
