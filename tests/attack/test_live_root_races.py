@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.journal import at_work, journal, settle
+from cosmos.device.journal import at_work, journal
 from cosmos.device.kernel import Kernel
-from cosmos.device.laying import Laying, Layout
+from cosmos.device.recovery import settle
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import initialise, read_universe
+from cosmos.device.transaction import Batch, Transaction
 from cosmos.errors import CosmosError
 from cosmos.model.names import Arch
 from cosmos.tree.entry import Entry
@@ -71,10 +72,10 @@ def install(root: LiveRoot) -> None:
     folder = Entry(path=TreePath(b"usr/lib/d"), kind="dir", mode=0o755)
     with at_work(root):
         settle(root)
-        with journal(root) as going_on:
-            laying = Laying(root, going_on, tag="t")
-            laying.prepare(Layout(star="s", folders=[folder], entries=entries))
-            laying.publish()
+        with journal(root, tag="t") as going_on:
+            transaction = Transaction(root, going_on)
+            transaction.prepare(Batch.placing("s", [folder], entries))
+            transaction.publish()
 
 
 @pytest.mark.objective("SO-18")

@@ -26,7 +26,8 @@ from cosmos.cli.device_rows import (
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.freeze import freeze_system
 from cosmos.device.install import Order, install, recover, rehearse
-from cosmos.device.journal import Undone, at_work, standing
+from cosmos.device.journal import at_work, standing
+from cosmos.device.recovery import Undone
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.show import show as show_star

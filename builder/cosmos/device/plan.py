@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cosmos.device.laying import Layout
 from cosmos.device.record import recorded
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
+from cosmos.device.transaction import Batch
 from cosmos.errors import NoSolution, Refused
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
@@ -30,9 +30,9 @@ OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedStar:
-    """One star ready to be laid, and what the universe will say of it."""
+    """The changes that install one star, and what the universe will say of it."""
 
-    layout: Layout
+    batch: Batch
     record: Installed
 
 
@@ -66,7 +66,7 @@ class Plan:
                 self._take(star.name, placed)
                 laid.append(placed)
         made = [folders[path] for path in sorted(folders)]
-        return PlannedStar(layout=Layout(star=star.name, folders=made, entries=laid), record=_record(star, made, laid))
+        return PlannedStar(batch=Batch.placing(star.name, made, laid), record=_record(star, made, laid))
 
     def _placed(self, entry: Entry) -> Entry:
         target = entry.target

@@ -20,6 +20,9 @@ from cosmos.treepath import TreePath
 SETTINGS_FOLDER: Final = SETTINGS_PATH.parent
 TRUST_PATH: Final = SETTINGS_FOLDER.joined(b"trust.toml")
 STATE_FOLDER: Final = TreePath(b"var/lib/cosmos")
+JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
+JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")  # the name that every cosmos has looked for
+NEXT_UNIVERSE_PATH: Final = JOURNAL_FOLDER.joined(b"universe.toml")  # what universe.toml is to be after a commit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
