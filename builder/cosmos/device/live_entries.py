@@ -102,7 +102,8 @@ def is_between(root: LiveRoot, found: Attributes, old: Attributes, new: Attribut
 def set_attributes(root: LiveRoot, path: TreePath, kind: str, old: Attributes, new: Attributes) -> int:
     """Give what lies at `path` the attributes `new`; return how many of them only root can set.
 
-    The extended attributes that `old` alone names go; any others stay. The owner comes first: the kernel then takes setuid and capabilities away, which the next calls give.
+    Extended attributes that `old` alone names go; any others stay. The owner comes first: the kernel then takes setuid
+    and capabilities away, which the next calls give.
     """
     unset = 0
     with root.folder(path.parent) as folder, naming(path):
@@ -157,8 +158,10 @@ def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: T
                 os.link(linked.name, name, src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
             return 0
         case "char" | "block" | "fifo":
-            _make_node(folder, name, entry)
-            return _dress(root, folder, name, entry)
+            os.mknod(name, _FORMATS[entry.kind] | entry.mode, os.makedev(*(entry.rdev or (0, 0))), dir_fd=folder)
+            unset = _dress(root, folder, name, entry)
+            _demand_mode(folder, name, entry.mode)
+            return unset
         case "dir":
             raise AssertionError(f"{entry.path.text}: folders are made first")
         case _:
@@ -168,11 +171,15 @@ def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: T
 def make_folder(root: LiveRoot, entry: Entry) -> int:
     """Make the folder `entry` under its own name; return how many of its attributes only root can set."""
     root.make_folder(entry.path, entry.mode)
-    if root.may_chown:
+    unset = _not_owned(root, entry)
+    if root.may_chown or entry.xattrs:
         with root.folder(entry.path) as made, naming(entry.path):
-            os.fchown(made, entry.uid, entry.gid)
-            os.fchmod(made, entry.mode)
-    return _not_owned(root, entry)
+            if root.may_chown:
+                os.fchown(made, entry.uid, entry.gid)
+                os.fchmod(made, entry.mode)
+            for attribute, value in entry.xattrs:
+                unset += _set_attribute(root, made, attribute, value)
+    return unset
 
 
 def set_time(root: LiveRoot, folder: Entry) -> None:
@@ -200,13 +207,12 @@ def _make_file(root: LiveRoot, folder: int, name: bytes, entry: Entry) -> int:
     return unset
 
 
-def _make_node(folder: int, name: bytes, entry: Entry) -> None:
-    """Make a device or fifo with exactly its mode. Before fchmodat2 (Linux 6.6) only /proc follows no link."""
-    os.mknod(name, _FORMATS[entry.kind] | entry.mode, os.makedev(*(entry.rdev or (0, 0))), dir_fd=folder)
+def _demand_mode(folder: int, name: bytes, mode: int) -> None:
+    """Give a device or fifo exactly its mode. Before fchmodat2 (Linux 6.6) only /proc follows no link."""
     made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        if stat.S_IMODE(os.fstat(made).st_mode) != entry.mode:  # the process's umask took bits away
-            Path(f"/proc/self/fd/{made}").chmod(entry.mode)
+        if stat.S_IMODE(os.fstat(made).st_mode) != mode:  # the process's umask took bits away, or the new owner did
+            Path(f"/proc/self/fd/{made}").chmod(mode)
     finally:
         os.close(made)
 

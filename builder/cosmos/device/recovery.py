@@ -57,17 +57,19 @@ def settle(root: LiveRoot) -> Undone | None:
     data = root.document(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES)
     if data is None:
         return None
-    document = JournalDocument.parse(data, shown(JOURNAL_PATH))
+    found = JournalDocument.parse(data, shown(JOURNAL_PATH))
     recovery = _Recovery(root)
-    took_place = _took_place(root, document)
+    took_place = _took_place(root, found)
     if took_place:
-        _put_universe(root, document.universe)
-        recovery.finish(document.steps)
+        _put_universe(root, found.universe)
+        recovery.finish(found.steps)
     else:
-        for step in reversed(document.steps):
-            recovery.undo(step, may_have_changed=document.phase != "begun")
-        recovery.remove_folders(step.change for step in document.steps if isinstance(step.change, Place))
-    _sync(root, document.steps)
+        for step in reversed(found.steps):
+            recovery.undo(step, may_have_changed=found.phase != "begun")
+        recovery.remove_folders(step.change for step in found.steps if isinstance(step.change, Place))
+    _sync(root, found.steps)
+    for document in (NEXT_UNIVERSE_PATH, UNIVERSE_PATH):
+        root.remove_half_written(document)
     root.remove(root.mapped(NEXT_UNIVERSE_PATH))
     root.remove(root.mapped(JOURNAL_PATH))
     return recovery.undone(took_place)
@@ -176,7 +178,7 @@ class _Recovery:
         if kept is None:
             return  # removed already: by a recovery that was cut off afterwards
         here = found_identity(self._root, change.path)
-        if self._is_exchanged(here, kept, change.new):
+        if self._is_exchanged(here, kept, change):
             with self._root.folder(change.path.parent) as folder, naming(change.path):
                 self._root.kernel.exchange(folder, step.temporary, change.path.name)
             self._root.remove(temporary)
@@ -186,13 +188,17 @@ class _Recovery:
         else:
             self._bring_back(change.path, step, kept, change.old)
 
-    def _is_exchanged(self, here: Identity | None, kept: Identity, new: Identity) -> bool:
-        if here is None or _content(here) != _content(new):
+    def _is_exchanged(self, here: Identity | None, kept: Identity, change: Replace) -> bool:
+        """Return whether the path holds the new entry; by their attributes, where old and new have one content."""
+        if here is None or _content(here) != _content(change.new):
             return False
-        if _content(kept) != _content(new):
+        if _content(kept) != _content(change.new):
             return True
-        # old and new differ by their attributes alone, if at all
-        return is_same(self._root, here, new) and not is_same(self._root, kept, new)
+        here_is_new, kept_is_new = (is_same(self._root, one, change.new) for one in (here, kept))
+        if here_is_new != kept_is_new:
+            return here_is_new
+        # a file system that keeps no modes or owners has changed what was written: then the old one tells
+        return is_same(self._root, kept, change.old) and not is_same(self._root, here, change.old)
 
     def _undo_remove(self, change: Remove, step: Step) -> None:
         kept = found_identity(self._root, _beside(step))

@@ -8,7 +8,8 @@
     {"committed":{"universe":"sha256:…"}}               all paths have changed: from here on there is no way back
 
 The temporary of the Nth change (counted from 0, over all lines) is `.cosmos-TAG-N`, in the folder of its path.
-`universe` is the digest of the universe.toml that comes with the changes; "" where that file stays as it is. A last line without its newline was cut off before it counted.
+`universe` is the digest of the universe.toml that comes with the changes; "" where that file stays as it is. A last
+line without its newline was cut off before it counted.
 
 Format 1 knew installations only. It is still read: a system that an older cosmos left half done is put right.
 
