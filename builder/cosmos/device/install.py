@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cosmos.device.below import Below
-from cosmos.device.bench import Bench, system_consent
 from cosmos.device.choose import Choice, Chosen, choose
+from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.galaxies import Reach, reach, remember_reached
 from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, settle
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import Settings, read_settings
+from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered
 from cosmos.device.transaction import Transaction
 from cosmos.digest import Digest
@@ -31,7 +31,7 @@ from cosmos.staging.powers import Overreach, demand_none, overreaches
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to install. `epoch` bounds the times of what is laid: no file is newer; scripts make theirs with it.
+    """What to install. `epoch` bounds the times of files: none is newer; scripts make theirs with it.
 
     `safe`: no script runs programs, whatever the system's policy says.
     """
@@ -81,7 +81,7 @@ def install(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
 
 
 def rehearse(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
-    """Do all of `install` but the laying: fetch, verify, run the scripts on a virtual root, look for conflicts.
+    """Do all of `install` but the changes: fetch, verify, run the scripts on a virtual root, look for conflicts.
 
     What was fetched stays in the cache; nothing else on the system changes.
     """
@@ -161,11 +161,12 @@ def _planned(
     plan = Plan(root, universe, settings.install_dir)
     consent = system_consent(root, settings, safe=order.safe)
     coming = {name: item.star.dependencies for name, item in acquired.items()}
-    bench = Bench(root, Below(root, universe, settings.install_dir, coming), acquired, consent, order.epoch)
+    dependencies = DependencyFiles(root, universe, settings.install_dir, coming)
+    area = StagingArea(root, dependencies, acquired, consent, order.epoch)
     refused: list[Overreach] = []
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
-        staged = bench.stage(name)
+        staged = area.stage(name)
         planned = plan.add(item.star, staged.entries)
         refused += overreaches(consent, name, planned.record.entries, staged.receipt)
         if not refused:

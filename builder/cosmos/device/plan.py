@@ -53,7 +53,7 @@ class Plan:
     def add(self, star: LockedStar, entries: Mapping[TreePath, Entry]) -> PlannedStar:
         """Return where the entries of `star` go; raises `NoSolution` or `Refused` and then plans nothing more."""
         folders: dict[TreePath, Entry] = {}
-        laid: list[Entry] = []
+        others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
         for entry in sorted(named, key=lambda entry: entry.path):
             self._add_folder(star.name, self._placed_folder(entry), folders)
@@ -64,9 +64,9 @@ class Plan:
                 for parent in placed.path.parents:
                     self._add_folder(star.name, implied(parent, placed.mtime), folders)
                 self._take(star.name, placed)
-                laid.append(placed)
+                others.append(placed)
         made = [folders[path] for path in sorted(folders)]
-        return PlannedStar(batch=Batch.placing(star.name, made, laid), record=_record(star, made, laid))
+        return PlannedStar(batch=Batch.placing(star.name, made, others), record=_record(star, made, others))
 
     def _placed(self, entry: Entry) -> Entry:
         target = entry.target
@@ -167,8 +167,8 @@ def implied(path: TreePath, mtime: int) -> Entry:
     return Entry(path=path, kind="dir", mode=0o755, mtime=mtime)
 
 
-def _record(star: LockedStar, folders: list[Entry], laid: list[Entry]) -> Installed:
-    entries = sorted((recorded(entry) for entry in (*folders, *laid)), key=lambda entry: entry.path)
+def _record(star: LockedStar, folders: list[Entry], others: list[Entry]) -> Installed:
+    entries = sorted((recorded(entry) for entry in (*folders, *others)), key=lambda entry: entry.path)
     return Installed(
         version=star.version,
         files=tuple(entry.path for entry in entries),

@@ -1,9 +1,9 @@
-"""`Bench`: where the new stars of one installation are staged, each on what it depends on, and judged.
+"""`StagingArea`: where the new stars of one installation are staged, each on what it depends on, and judged.
 
 Where the operator lets a star's script run programs, these are its tools: the files of the stars that it depends on,
 directly or not, and nothing else of the system. A new star's are staged once more when a program asks for them, so that
 one star's bytes are in memory at a time; an installed one's are read from the system, and each must still be what was
-installed (`Below.files`).
+installed (`DependencyFiles.files`).
 
 KNOWN GAP: a new star whose own script runs programs runs them again when it is staged again; what a program that gives
 something else each time gave first is laid, and what it gave last is a tool.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cosmos.device.below import Below, path_map
+from cosmos.device.dependency_files import DependencyFiles, path_map
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH, Settings
 from cosmos.limits import MAX_RUN_SECONDS
@@ -33,13 +33,18 @@ def system_consent(root: LiveRoot, settings: Settings, *, safe: bool) -> Consent
     return Consent(powers=settings.powers, file=shown(SETTINGS_PATH), folders=folders, safe=safe)
 
 
-class Bench:
+class StagingArea:
     """Stages new stars, in dependency order."""
 
     def __init__(
-        self, root: LiveRoot, below: Below, acquired: Mapping[StarName, Acquired], consent: Consent, epoch: int
+        self,
+        root: LiveRoot,
+        dependencies: DependencyFiles,
+        acquired: Mapping[StarName, Acquired],
+        consent: Consent,
+        epoch: int,
     ) -> None:
-        self._below = below
+        self._dependencies = dependencies
         self._acquired = acquired
         self._consent = consent
         self._epoch = epoch
@@ -48,7 +53,7 @@ class Bench:
     def stage(self, name: StarName) -> StagedStar:
         """Return the star's layer, which the stars after it may see; raises `Refused` or `ScriptFailed`."""
         staged = self._staged(name)
-        self._below.add(name, staged.entries)
+        self._dependencies.add(name, staged.entries)
         return staged
 
     def _staged(self, name: StarName) -> StagedStar:
@@ -56,7 +61,7 @@ class Bench:
         ground = Ground(
             epoch=self._epoch,
             paths=self._paths,
-            below=self._below.of(item.star.dependencies),
+            below=self._dependencies.of(item.star.dependencies),
             programs=self._programs(item.star) if self._consent.gives(name, "run") else None,
             run_hint=self._consent.hint(name, "run"),
         )
@@ -69,5 +74,5 @@ class Bench:
     def _tools(self, star: LockedStar) -> Iterator[Entry]:
         """Yield the files of all that `star` depends on, and this system's merged folders."""
         yield from self._paths.entries()
-        for name in self._below.names(star.dependencies):
-            yield from self._staged(name).entries.values() if name in self._acquired else self._below.files(name)
+        for name in self._dependencies.names(star.dependencies):
+            yield from self._staged(name).entries.values() if name in self._acquired else self._dependencies.files(name)
