@@ -16,13 +16,14 @@ from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, settle
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.settings import Settings, read_settings
+from cosmos.device.settings import read_settings
 from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered
 from cosmos.device.transaction import Transaction
 from cosmos.digest import Digest
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
+from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 
 from cosmos.device.dependency_files import DependencyFiles, path_map
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.settings import SETTINGS_PATH, Settings
+from cosmos.device.settings import SETTINGS_PATH
 from cosmos.limits import MAX_RUN_SECONDS
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
+from cosmos.model.settings import Settings
 from cosmos.nova.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders

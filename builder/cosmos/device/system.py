@@ -9,11 +9,12 @@ from typing import Final
 import tomli_w
 
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.settings import SETTINGS_PATH, Settings, write_settings
+from cosmos.device.settings import SETTINGS_PATH, write_settings
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch
+from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.treepath import TreePath
 

@@ -15,7 +15,7 @@ import pytest
 from cosmos.device.install import Installation, Order, install, recover, rehearse
 from cosmos.device.kernel import Kernel
 from cosmos.device.root import LiveRoot
-from cosmos.device.settings import Settings, read_settings, write_settings
+from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.system import JOURNAL_PATH, TRUST_PATH, initialise, read_universe, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
@@ -26,6 +26,7 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.powers import Power, Powers
 from cosmos.model.reporter import Silent
+from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import SemVer
 from cosmos.resolve.resolving import Wish
