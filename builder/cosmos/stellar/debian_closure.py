@@ -22,7 +22,6 @@ from cosmos.transport.apt import AptRecord
 from cosmos.tree.deb822 import Relation
 
 _PRIORITIES: Final = ("required", "important", "standard", "optional", "extra")
-_MAX_ROUNDS: Final = 1000  # a chain of dependencies this long is none
 
 
 class Archive(Protocol):
@@ -138,7 +137,7 @@ def debian_closure(archive: Archive, asked: Mapping[str, str | None], architectu
         if name not in search.known:
             raise NoSolution(name, f"no package of that name for {architecture} in the host's sources")
         frontier.append(search.known[name])
-    for _ in range(_MAX_ROUNDS):
+    while frontier:  # each round takes new packages in, and the host's lists have an end
         search.records |= {record.name: record for record in frontier}
         search.look_up(one.name for record in frontier for group in needed(record, architecture) for one in group)
         for record in frontier:
@@ -146,8 +145,6 @@ def debian_closure(archive: Archive, asked: Mapping[str, str | None], architectu
         reporter.progress("resolve packages", len(search.records), 0)
         named = {name for record in frontier for name in search.needs[record.name]}
         frontier = [search.known[name] for name in sorted(named - search.records.keys())]
-        if not frontier:
-            break
     return Closure(records=search.records, needs=search.needs, unmet=search.unmet)
 
 
