@@ -79,11 +79,14 @@ class _Search:
     def look_up(self, names: Iterable[str]) -> None:
         """Learn what `names` are, and who provides them."""
         new = {name for name in names if name not in self.virtual}
-        self.known |= self.archive.candidates(new - self.known.keys())
+        self._learn(new)
         found = self.archive.providers(new) if new else {}
         self.virtual |= {name: found.get(name, ()) for name in new}
         providers = {name for names in found.values() for name in names}
-        self.known |= self.archive.candidates(providers - self.known.keys())
+        self._learn(providers)
+
+    def _learn(self, names: Iterable[str]) -> None:
+        self.known |= self.archive.candidates({name for name in names if name not in self.known})
 
     def expand(self, record: AptRecord) -> None:
         """Decide what `record` needs; what it names has been looked up."""
@@ -144,7 +147,7 @@ def debian_closure(archive: Archive, asked: Mapping[str, str | None], architectu
             search.expand(record)
         reporter.progress("resolve packages", len(search.records), 0)
         named = {name for record in frontier for name in search.needs[record.name]}
-        frontier = [search.known[name] for name in sorted(named - search.records.keys())]
+        frontier = [search.known[name] for name in sorted(name for name in named if name not in search.records)]
     return Closure(records=search.records, needs=search.needs, unmet=search.unmet)
 
 
