@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -267,7 +268,7 @@ def test_killed_at_any_step_every_path_holds_the_old_or_every_path_the_new(syste
     ended = []
     for step in range(steps):
         root = systems()
-        killed(lambda root=root: carry_out(root, EVERY_CHANGE), step)  # type: ignore[misc]
+        killed(partial(carry_out, root, EVERY_CHANGE), step)
         undone = recover(root)
         is_new = demand_old_or_new(root, EVERY_CHANGE, f"killed at step {step}")
         assert undone is None or undone.took_place == is_new
@@ -295,7 +296,7 @@ def test_killed_while_recovering_the_next_recovery_ends_it(systems: Callable[[],
     assert steps > 20
     for step in range(steps):
         root = cut_off()
-        killed(lambda root=root: recover(root), step)  # type: ignore[misc]
+        killed(partial(recover, root), step)
         recover(root)
         assert demand_old_or_new(root, EVERY_CHANGE, f"killed at step {step}") == (ends == "new")
         shutil.rmtree(root)
