@@ -35,7 +35,8 @@ _FORMATS: Final = {
     "block": stat.S_IFBLK,
     "fifo": stat.S_IFIFO,
 }
-_KINDS: Final = {format_: kind for kind, format_ in _FORMATS.items() if kind != "hardlink"}
+_SOCKET: Final = "socket"  # no star brings one; a program may have put one there
+_KINDS: Final = {stat.S_IFSOCK: _SOCKET, **{number: kind for kind, number in _FORMATS.items() if kind != "hardlink"}}
 
 
 # --- what an entry is
@@ -48,11 +49,11 @@ def identity_of(entry: Entry, shared: Digest | None = None) -> Identity:
 
 
 def found_identity(root: LiveRoot, path: TreePath) -> Identity | None:
-    """Return what lies at `path`, its content read; None where nothing does. A socket counts as nothing known."""
+    """Return what lies at `path`, its content read; None where nothing does."""
     found = root.stat(path)
-    kind = None if found is None else _KINDS.get(stat.S_IFMT(found.st_mode))
-    if found is None or kind is None:
+    if found is None:
         return None
+    kind = _KINDS[stat.S_IFMT(found.st_mode)]
     return Identity(kind=kind, digest=_found_digest(root, path, kind, found), attributes=_attributes(root, path, found))
 
 
@@ -268,7 +269,7 @@ def _found_digest(root: LiveRoot, path: TreePath, kind: str, found: os.stat_resu
         return Digest.of(root.link_target(path))
     if kind in ("char", "block"):
         return _number_digest(os.major(found.st_rdev), os.minor(found.st_rdev))
-    if kind in ("fifo", "dir"):
+    if kind in ("fifo", "dir", _SOCKET):
         return _NOTHING
     with naming(path), root.file(path) as descriptor, open(descriptor, "rb", closefd=False) as stream:
         return Digest.of_stream(stream)

@@ -63,6 +63,14 @@ def removing(root: LiveRoot, path: TreePath) -> Batch:
     return Batch(star="s", changes=[Remove(path=path, old=old)], entries={})
 
 
+def replacing_one(root: LiveRoot) -> Batch:
+    return replacing(root, file(ONE))
+
+
+def removing_one(root: LiveRoot) -> Batch:
+    return removing(root, ONE)
+
+
 def setting(root: LiveRoot, path: TreePath, mode: int) -> Batch:
     old = found_attributes(root, path, "file")
     assert old is not None
@@ -131,6 +139,30 @@ def test_a_file_that_was_changed_since_the_plan_is_not_replaced(system: Path) ->
         (system / "one").write_bytes(b"mine")
         transaction.publish()
     assert (system / "one").read_bytes() == b"mine"
+    assert sorted(path.name for path in system.iterdir()) == ["etc", "one", "var"]
+
+
+@pytest.mark.parametrize("change", [replacing_one, removing_one])
+@pytest.mark.parametrize("what", ["folder", "fifo", "socket", "link"])
+def test_whatever_took_the_files_place_since_the_plan_stays(
+    system: Path, change: Callable[[LiveRoot], Batch], what: str
+) -> None:
+    with pytest.raises(NoSolution, match="/one: somebody changed it"), going_on(system) as (root, transaction):
+        transaction.prepare(change(root))
+        (system / "one").unlink()
+        match what:
+            case "folder":
+                (system / "one").mkdir()
+                (system / "one/mine").write_text("")
+            case "fifo":
+                os.mkfifo(system / "one")
+            case "socket":
+                os.mknod(system / "one", stat.S_IFSOCK | 0o600)
+            case _:
+                (system / "one").symlink_to("etc")
+        before = (system / "one").lstat().st_ino
+        transaction.publish()
+    assert (system / "one").lstat().st_ino == before
     assert sorted(path.name for path in system.iterdir()) == ["etc", "one", "var"]
 
 
