@@ -112,7 +112,7 @@ MAX_LAYER_RECORD_BYTES: Final = Limit(
 MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # what is installed: 5 million files
 MAX_JOURNAL_BYTES: Final = Limit(
     "MAX_JOURNAL_BYTES", 4 * GIB
-)  # of an installation: each of its paths twice, and a digest
+)  # of a transaction: each of its paths, and what it holds before and after
 MAX_IMAGE_INDEX_BYTES: Final = Limit("MAX_IMAGE_INDEX_BYTES", 2 * GIB)  # of one image, decompressed: 5 million files
 MAX_MANIFEST_BYTES: Final = Limit("MAX_MANIFEST_BYTES", 2 * GIB)  # manifest.txt of a release: 5 million lines
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star

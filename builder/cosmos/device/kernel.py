@@ -1,4 +1,4 @@
-"""The three Linux calls that Python lacks: openat2, renameat2 with RENAME_NOREPLACE, and syncfs.
+"""The Linux calls that Python lacks: openat2, renameat2 with RENAME_NOREPLACE or RENAME_EXCHANGE, and syncfs.
 
 Sources: openat2(2), rename(2), syncfs(2) of the Linux man-pages; `include/uapi/linux/openat2.h` and `fs.h`.
 openat2's number is 437 on every architecture that Linux has had since 5.6 (alpha excepted, where cosmos does not run).
@@ -13,6 +13,7 @@ from typing import Final
 
 _SYS_OPENAT2: Final = 437
 _RENAME_NOREPLACE: Final = 1
+_RENAME_EXCHANGE: Final = 2
 RESOLVE_NO_MAGICLINKS: Final = 0x02  # no /proc/PID/fd/… on the way
 RESOLVE_NO_SYMLINKS: Final = 0x04  # no link at all, in no component
 RESOLVE_IN_ROOT: Final = 0x10  # `/` and `..` mean the root's, as after chroot
@@ -60,6 +61,14 @@ class Kernel:
         # NFS and a few more have no such flag; a hard link refuses a taken name as well
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         os.unlink(old, dir_fd=folder)
+
+    def exchange(self, folder: int, one: bytes, other: bytes) -> None:
+        """Let the two names in `folder` change places in one step: each is there at any moment, the old or the new.
+
+        A file system that cannot (NFS, vfat before Linux 6.0) fails with EINVAL. Two steps would not do instead.
+        """
+        if self._libc.renameat2(folder, one, folder, other, ctypes.c_uint(_RENAME_EXCHANGE)) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), other)
 
     def sync_file_system(self, descriptor: int) -> None:
         """Bring everything that was written to this descriptor's file system to its disk.

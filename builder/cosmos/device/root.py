@@ -225,6 +225,10 @@ class LiveRoot:
             os.rename(_TEMPORARY, place.name, src_dir_fd=above, dst_dir_fd=above)
             os.fsync(above)
 
+    def remove_half_written(self, path: TreePath) -> None:
+        """Remove what a cut in the middle of `replace_document` may have left beside the document at `path`."""
+        self.remove(self.mapped(path.parent.joined(_TEMPORARY)))
+
     def remove(self, path: TreePath) -> None:
         """Remove what lies at the mapped `path` (no folder); nothing there is no error."""
         if self.stat(path.parent) is None:

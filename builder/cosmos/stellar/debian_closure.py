@@ -22,7 +22,6 @@ from cosmos.transport.apt import AptRecord
 from cosmos.tree.deb822 import Relation
 
 _PRIORITIES: Final = ("required", "important", "standard", "optional", "extra")
-_MAX_ROUNDS: Final = 1000  # a chain of dependencies this long is none
 
 
 class Archive(Protocol):
@@ -80,11 +79,14 @@ class _Search:
     def look_up(self, names: Iterable[str]) -> None:
         """Learn what `names` are, and who provides them."""
         new = {name for name in names if name not in self.virtual}
-        self.known |= self.archive.candidates(new - self.known.keys())
+        self._learn(new)
         found = self.archive.providers(new) if new else {}
         self.virtual |= {name: found.get(name, ()) for name in new}
         providers = {name for names in found.values() for name in names}
-        self.known |= self.archive.candidates(providers - self.known.keys())
+        self._learn(providers)
+
+    def _learn(self, names: Iterable[str]) -> None:
+        self.known |= self.archive.candidates({name for name in names if name not in self.known})
 
     def expand(self, record: AptRecord) -> None:
         """Decide what `record` needs; what it names has been looked up."""
@@ -138,16 +140,14 @@ def debian_closure(archive: Archive, asked: Mapping[str, str | None], architectu
         if name not in search.known:
             raise NoSolution(name, f"no package of that name for {architecture} in the host's sources")
         frontier.append(search.known[name])
-    for _ in range(_MAX_ROUNDS):
+    while frontier:  # each round takes new packages in, and the host's lists have an end
         search.records |= {record.name: record for record in frontier}
         search.look_up(one.name for record in frontier for group in needed(record, architecture) for one in group)
         for record in frontier:
             search.expand(record)
         reporter.progress("resolve packages", len(search.records), 0)
         named = {name for record in frontier for name in search.needs[record.name]}
-        frontier = [search.known[name] for name in sorted(named - search.records.keys())]
-        if not frontier:
-            break
+        frontier = [search.known[name] for name in sorted(name for name in named if name not in search.records)]
     return Closure(records=search.records, needs=search.needs, unmet=search.unmet)
 
 

@@ -14,7 +14,8 @@ from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.options import EXISTING_FILE, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.install import Installation, Order, install, recover, rehearse
-from cosmos.device.journal import Undone, standing
+from cosmos.device.journal import standing
+from cosmos.device.recovery import Undone
 from cosmos.device.root import LiveRoot, shown
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.constellation import Constellation, wish

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import tomli_w
 
-from cosmos.device.root import LiveRoot
-from cosmos.device.settings import SETTINGS_PATH, Settings, read_settings, write_settings
 from cosmos.errors import Malformed, NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.powers import POWERS, Powers
+from cosmos.model.settings import Settings
 from cosmos.treepath import ROOT, TreePath
 
 EXAMPLE = b"""
@@ -100,20 +97,6 @@ def test_a_slip_names_its_path(document: str, path: str) -> None:
     with pytest.raises(Malformed) as caught:
         Settings.parse(document.encode(), "config.toml")
     assert path in str(caught.value)
-
-
-def test_a_system_without_settings_has_the_defaults(tmp_path: Path) -> None:
-    with LiveRoot.open(tmp_path) as root:
-        assert read_settings(root) == Settings()
-
-
-def test_a_galaxy_is_added_last_and_renewed_in_its_place(tmp_path: Path) -> None:
-    settings = Settings().with_galaxy(source("a", "/1")).with_galaxy(source("b", "/2")).with_galaxy(source("a", "/3"))
-    assert [(galaxy.name, galaxy.url) for galaxy in settings.galaxies] == [("a", "/3"), ("b", "/2")]
-    with LiveRoot.open(tmp_path) as root:
-        write_settings(root, settings)
-        assert read_settings(root) == settings
-    assert (tmp_path / str(SETTINGS_PATH)).stat().st_mode & 0o777 == 0o644
 
 
 def test_a_galaxy_that_is_not_there_cannot_be_removed() -> None:

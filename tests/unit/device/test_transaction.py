@@ -1,4 +1,4 @@
-"""Laying entries under a journal: all kinds, all attributes, and everything undone when it does not succeed."""
+"""Changing entries under a journal: all kinds, all attributes, and everything undone when it does not succeed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.journal import JOURNAL_PATH, at_work, journal, settle, standing
+from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.kernel import Kernel
-from cosmos.device.laying import Laying, Layout
+from cosmos.device.recovery import settle
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import initialise, rendered, universe_bytes
+from cosmos.device.system import JOURNAL_PATH, initialise, rendered, universe_bytes
+from cosmos.device.transaction import Batch, Transaction
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, NoSolution, WorldFailed
 from cosmos.model.names import Arch
-from cosmos.model.universe import UNIVERSE_PATH, Universe
+from cosmos.model.universe import Universe
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -35,8 +36,8 @@ def folder(path: str, mode: int = 0o755) -> Entry:
     return Entry(path=TreePath.parse(path), kind="dir", mode=mode, mtime=TIME)
 
 
-EVERY_KIND = Layout(
-    star="every",
+EVERY_KIND = Batch.placing(
+    "every",
     folders=[folder("opt"), folder("opt/every", 0o1777)],
     entries=[
         file("opt/every/a", b"a" * 3_000_000, mode=0o4755, uid=7, gid=8),
@@ -70,17 +71,16 @@ def snapshot(root: Path) -> dict[str, tuple[int, bytes | str]]:
     return found
 
 
-def commit(root: LiveRoot) -> None:
-    root.replace_document(UNIVERSE_PATH, rendered(Universe(arch=Arch("x86_64"), version="2")))
+NEXT = rendered(Universe(arch=Arch("x86_64"), version="2"))
 
 
 def test_every_kind_is_laid_with_mode_time_owner_and_attributes(system: Path) -> None:
-    with LiveRoot.open(system) as root, at_work(root), journal(root) as going_on:
-        laying = Laying(root, going_on, tag="t")
-        laying.prepare(EVERY_KIND)
+    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t") as going_on:
+        transaction = Transaction(root, going_on)
+        transaction.prepare(EVERY_KIND)
         assert not (system / "opt/every/a").exists(), "nothing may be seen before everything is written"
-        laying.publish()
-        commit(root)
+        transaction.publish()
+        transaction.commit(NEXT)
     home = system / "opt/every"
     assert sorted(os.fsencode(path.name) for path in home.iterdir()) == [b"a", b"b", b"caf\xe9", b"d", b"fifo", b"link"]
     assert (home / "a").read_bytes() == b"a" * 3_000_000
@@ -101,11 +101,11 @@ def test_every_kind_is_laid_with_mode_time_owner_and_attributes(system: Path) ->
 @pytest.mark.skipif(not IS_ROOT, reason="only root can make device nodes")
 def test_device_nodes_keep_their_numbers(system: Path) -> None:
     node = Entry(path=TreePath(b"null"), kind="char", mode=0o666, rdev=(1, 3), mtime=TIME)
-    with LiveRoot.open(system) as root, at_work(root), journal(root) as going_on:
-        laying = Laying(root, going_on, tag="t")
-        laying.prepare(Layout(star="dev", folders=[], entries=[node]))
-        laying.publish()
-        commit(root)
+    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t") as going_on:
+        transaction = Transaction(root, going_on)
+        transaction.prepare(Batch.placing("dev", folders=[], entries=[node]))
+        transaction.publish()
+        transaction.commit(NEXT)
     found = (system / "null").stat()
     assert stat.S_ISCHR(found.st_mode)
     assert stat.S_IMODE(found.st_mode) == 0o666
@@ -115,12 +115,17 @@ def test_device_nodes_keep_their_numbers(system: Path) -> None:
 @pytest.mark.parametrize("how_far", ["recorded", "prepared", "published"])
 def test_an_installation_that_fails_leaves_what_was_there(system: Path, how_far: str) -> None:
     before = snapshot(system)
-    with LiveRoot.open(system) as root, at_work(root), pytest.raises(ZeroDivisionError), journal(root) as going_on:
-        laying = Laying(root, going_on, tag="t")
+    with (
+        LiveRoot.open(system) as root,
+        at_work(root),
+        pytest.raises(ZeroDivisionError),
+        journal(root, tag="t") as going_on,
+    ):
+        transaction = Transaction(root, going_on)
         if how_far != "recorded":
-            laying.prepare(EVERY_KIND)
+            transaction.prepare(EVERY_KIND)
         if how_far == "published":
-            laying.publish()
+            transaction.publish()
         raise ZeroDivisionError
     after = snapshot(system)
     assert after.pop("var/lib/cosmos/journal") is not None
@@ -128,11 +133,16 @@ def test_an_installation_that_fails_leaves_what_was_there(system: Path, how_far:
 
 
 def test_an_installation_that_was_committed_is_not_undone(system: Path) -> None:
-    with LiveRoot.open(system) as root, at_work(root), pytest.raises(ZeroDivisionError), journal(root) as going_on:
-        laying = Laying(root, going_on, tag="t")
-        laying.prepare(EVERY_KIND)
-        laying.publish()
-        commit(root)
+    with (
+        LiveRoot.open(system) as root,
+        at_work(root),
+        pytest.raises(ZeroDivisionError),
+        journal(root, tag="t") as going_on,
+    ):
+        transaction = Transaction(root, going_on)
+        transaction.prepare(EVERY_KIND)
+        transaction.publish()
+        transaction.commit(NEXT)
         raise ZeroDivisionError
     assert (system / "opt/every/a").exists()
     assert not (system / str(JOURNAL_PATH)).exists()
@@ -153,11 +163,11 @@ def test_names_that_the_file_system_takes_for_one_are_refused_and_nothing_stays(
         LiveRoot.open(system, CaselessKernel()) as root,
         at_work(root),
         pytest.raises(NoSolution, match="/readme: this file system does not tell it from /README"),
-        journal(root) as going_on,
+        journal(root, tag="t") as going_on,
     ):
-        laying = Laying(root, going_on, tag="t")
-        laying.prepare(Layout(star="s", folders=[], entries=[file("README", b"1"), file("readme", b"2")]))
-        laying.publish()
+        transaction = Transaction(root, going_on)
+        transaction.prepare(Batch.placing("s", folders=[], entries=[file("README", b"1"), file("readme", b"2")]))
+        transaction.publish()
     after = snapshot(system)
     assert after.pop("var/lib/cosmos/journal") is not None
     assert after == before
@@ -168,12 +178,12 @@ def test_a_name_that_was_taken_meanwhile_is_not_written_over_and_not_removed(sys
         LiveRoot.open(system) as root,
         at_work(root),
         pytest.raises(NoSolution, match="somebody made it"),
-        journal(root) as going_on,
+        journal(root, tag="t") as going_on,
     ):
-        laying = Laying(root, going_on, tag="t")
-        laying.prepare(Layout(star="s", folders=[], entries=[file("one"), file("two")]))
+        transaction = Transaction(root, going_on)
+        transaction.prepare(Batch.placing("s", folders=[], entries=[file("one"), file("two")]))
         (system / "two").write_text("mine")
-        laying.publish()
+        transaction.publish()
     assert (system / "two").read_text() == "mine"
     assert not (system / "one").exists()
 
@@ -182,8 +192,8 @@ def test_a_planted_temporary_is_not_written_through(system: Path) -> None:
     victim = system / "victim"
     victim.write_text("precious")
     (system / ".cosmos-t-0").symlink_to(victim)
-    with LiveRoot.open(system) as root, at_work(root), pytest.raises(WorldFailed), journal(root) as going_on:
-        Laying(root, going_on, tag="t").prepare(Layout(star="s", folders=[], entries=[file("one")]))
+    with LiveRoot.open(system) as root, at_work(root), pytest.raises(WorldFailed), journal(root, tag="t") as going_on:
+        Transaction(root, going_on).prepare(Batch.placing("s", folders=[], entries=[file("one")]))
     assert victim.read_text() == "precious"
 
 

@@ -59,7 +59,7 @@ class Unreachable:
         return type(self.failure)(self.failure.where, problem, hint=self.failure.hint or "cosmos list-galaxies")
 
 
-class Shelves:
+class SystemLibrary:
     """The `Library` of an installation."""
 
     def __init__(self, universe: Universe, reached: Reach) -> None:
@@ -116,14 +116,14 @@ class Shelves:
         return {name: self._facts_of(name, star) for name, star in sorted(self._universe.installed.items())}
 
     def _facts_of(self, name: StarName, star: Installed) -> Facts:
-        shelf = self._open.get(installed_candidate(name, star).galaxy)
-        listed = () if shelf is None else shelf.versions(name)
+        galaxy = self._open.get(installed_candidate(name, star).galaxy)
+        listed = () if galaxy is None else galaxy.versions(name)
         for candidate in listed:
-            if shelf is None or candidate.version != star.version or candidate.arch not in (star.arch, ANY_ARCH):
+            if galaxy is None or candidate.version != star.version or candidate.arch not in (star.arch, ANY_ARCH):
                 continue
             try:
-                if shelf.statement(candidate).statement.archive == star.archive:
-                    return shelf.facts(candidate)
+                if galaxy.statement(candidate).statement.archive == star.archive:
+                    return galaxy.facts(candidate)
             except CosmosError:
                 pass  # a galaxy that spoilt a statement must not keep the system from taking other stars
         return Facts(arch=star.arch, needs=tuple((Demand(needed),) for needed in star.dependencies))

@@ -37,7 +37,7 @@ def path_map(root: LiveRoot) -> PathMap:
     return PathMap(links=links)
 
 
-class Below:
+class DependencyFiles:
     """The entries of a star's dependencies, direct or not, installed or new, without the bytes of files.
 
     The same as a build shows to the script, so that it does the same. Paths are those before `install_dir`.
@@ -66,8 +66,8 @@ class Below:
 
         Of a circle of new stars, those that were not added yet are left out: they are staged later.
         """
-        below = rests_on(dependencies, self._dependencies)
-        return tuple(sorted(name for name in below if name in self._trees or name in self._installed))
+        needed = rests_on(dependencies, self._dependencies)
+        return tuple(sorted(name for name in needed if name in self._trees or name in self._installed))
 
     def of(self, dependencies: Iterable[StarName]) -> dict[TreePath, Entry]:
         """Return what a star with these dependencies may see."""
