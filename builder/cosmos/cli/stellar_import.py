@@ -11,8 +11,6 @@ from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar_options import (
     FOLDER,
-    AptOptions,
-    apt_opener,
     arch_option,
     home_option,
     json_option,
@@ -20,12 +18,14 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    outside,
     replace_option,
     sources_option,
     suite_named,
     suite_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.debian.ecosystem import apt_opener
 from cosmos.errors import NoSolution, Refused
 from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.add_star import Unpublished
@@ -75,8 +75,8 @@ def import_deb(
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
-    options = AptOptions(home=around.home(home, near=galaxy), named=apt_sources, offline=offline)
-    apt = apt_opener(options, reporter)(machine(arch), suite_named(suite))
+    here = outside(around.home(home, near=galaxy), apt_sources, offline, reporter)
+    apt = apt_opener(here)(machine(arch), suite_named(suite))
     order = Order(
         packages=tuple(dict.fromkeys(packages)),
         architecture=apt.state.architecture,

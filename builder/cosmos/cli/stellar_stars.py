@@ -12,8 +12,6 @@ from cosmos.canon import Json
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar_options import (
     FOLDER,
-    AptOptions,
-    apt_opener,
     arch_option,
     home_option,
     json_option,
@@ -21,6 +19,7 @@ from cosmos.cli.stellar_options import (
     level_option,
     machine,
     offline_option,
+    outside,
     replace_option,
     sources_option,
 )
@@ -31,10 +30,12 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent, counted
 from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.build_star import DEFAULT_LEVEL, BuiltStar, Workshop, build_star, maintainer_scripts
+from cosmos.stellar.ecosystems import opened
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.new_star import new_star
 from cosmos.stellar.programs import HostPrograms
 from cosmos.stellar.validate_star import Finding, validate_star
+from cosmos.tree.ecosystem import Outside
 
 
 @click.command("new-star")
@@ -97,7 +98,8 @@ def build(
     """Build the archive of each star whose source is a FOLDER: the same input gives the same bytes.
 
     Packages that its star.toml names (source = "deb:NAME") are fetched through apt, which verifies them; no root is
-    needed. Its script's build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
+    needed. Archives (source = "tar:PATH-OR-URL") must have the digest that it names (sha256 = "…"). Its script's
+    build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
 
     A star that a galaxy has published never changes: other bytes under its version are refused.
     """
@@ -106,8 +108,8 @@ def build(
     around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
     reporter = around.reporter(quiet=as_json)
-    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
-    workshop = replace(_workshop(apt, arch, reporter), level=level, epoch=epoch)
+    here = outside(around.home(home, near=folders[0]), apt_sources, offline, reporter)
+    workshop = replace(_workshop(here, arch), level=level, epoch=epoch)
     rows: list[dict[str, Json]] = []
     unrun: dict[Path, tuple[str, ...]] = {}
     for number, folder in enumerate(folders, 1):
@@ -141,8 +143,8 @@ def scripts(
     What a script does that the star needs belongs into the star's install.lua.
     """
     around = surroundings()
-    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
-    workshop = _workshop(apt, arch, Silent())
+    here = outside(around.home(home, near=folders[0]), apt_sources, offline, Silent())
+    workshop = _workshop(here, arch)
     found = {folder: maintainer_scripts(folder, workshop) for folder in folders}
     if as_json:
         emit({str(folder): list(names) for folder, names in found.items()})
@@ -172,14 +174,14 @@ def validate(paths: tuple[Path, ...], as_json: bool) -> int:
 COMMANDS: tuple[click.Command, ...] = (new, build, scripts, validate)
 
 
-def _workshop(apt: AptOptions, arch: str, reporter: Reporter) -> Workshop:
+def _workshop(here: Outside, arch: str) -> Workshop:
     return Workshop(
-        open_apt=apt_opener(apt, reporter),
+        ecosystems=opened(here),
         machine=machine(arch),
-        programs=lambda time: HostPrograms(epoch=time, reporter=reporter),
+        programs=lambda time: HostPrograms(epoch=time, reporter=here.reporter),
         level=DEFAULT_LEVEL,
         epoch=None,
-        reporter=reporter,
+        reporter=here.reporter,
     )
 
 
