@@ -10,7 +10,8 @@ where it lies.
 
 The archive says nothing of itself: version, licence and description are the recipe's. What it holds is read by our own
 strict reader (pack.untar, `rules="published"`). Who packed it has no say over the star: all is root's, and no file runs
-with its owner's or group's rights (modes are cut to 1777; install.lua gives such rights with chmod). Times are kept.
+with its owner's or group's rights (modes are cut to 1777, and extended attributes are left out, as tar does unless it
+is told to keep them; install.lua gives such rights). Times are kept.
 
 `strip = N` is tar's `--strip-components=N`: what lies less deep is left out, and [unpack] sees the paths that remain.
 
@@ -251,7 +252,7 @@ def stripped(entries: Sequence[Entry], strip: int, source: str) -> tuple[Entry, 
         target = bytes(_without(TreePath(entry.target), strip)) if entry.kind == "hardlink" else entry.target
         if entry.kind == "symlink" and climbs_out(path, target):
             raise Refused(source, f"{shown(entry.path)}: with strip = {strip} its target climbs above the root")
-        moved = replace(entry, path=path, target=target, uid=0, gid=0, mode=entry.mode & _MODES)
+        moved = replace(entry, path=path, target=target, uid=0, gid=0, mode=entry.mode & _MODES, xattrs=())
         held = tree.setdefault(path, moved)
         if held is not moved and not held.kind == moved.kind == "dir":
             raise Refused(source, f"{shown(entry.path)}: with strip = {strip} another path becomes {shown(path)}, too")
