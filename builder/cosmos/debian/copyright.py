@@ -54,6 +54,7 @@ _SHORT_NAMES: Final = {
     "isc": "ISC",
     "lppl-1.3c": "LPPL-1.3c",
     "mpl-1.1": "MPL-1.1",
+    "ms-pl": "MS-PL",
     "mpl-2": "MPL-2.0",
     "mpl-2.0": "MPL-2.0",
     "ofl-1.1": "OFL-1.1",
@@ -77,7 +78,7 @@ _SHORT_NAMES: Final = {
 # SPDX ids that copyright files use as they are.
 _AS_THEY_ARE: Final = re.compile(
     r"AFL-2\.1|BSD-1-Clause|BSD-Source-Code|Beerware|CC-BY-2\.0|CC-BY-SA-2\.0|CPL-1\.0|EPL-[12]\.0|EUPL-1\.[12]|FSFAP|FSFUL"
-    r"|FSFULLR|HPND|IJG|Info-ZIP|IPL-1\.0|Libpng|MIT-0|Ms-PL|NCSA|NTP|SMLNJ|Sendmail|SunPro|TCL|UPL-1\.0|W3C|libtiff"
+    r"|FSFULLR|HPND|IJG|Info-ZIP|IPL-1\.0|Libpng|MIT-0|NCSA|NTP|SMLNJ|Sendmail|SunPro|TCL|UPL-1\.0|W3C|libtiff"
 )
 _EXCEPTIONS: Final = {
     ("autoconf", "2"): "Autoconf-exception-2.0",

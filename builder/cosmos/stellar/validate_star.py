@@ -11,13 +11,13 @@ from typing import Final, Literal, TypeAlias
 from cosmos.errors import CosmosError
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.file_names import file_stem
-from cosmos.model.licence import is_expression
 from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star, write_star
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.ecosystems import check_sources, describe_themselves, nouns
+from cosmos.stellar.licences import is_well_formed, unlisted_ids
 from cosmos.stellar.selection import demand_good_globs
 from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
 from cosmos.treepath import TreePath
@@ -101,8 +101,12 @@ def _check_about(recipe: Recipe, findings: _Findings) -> None:
 def _check_licence(licence: str, findings: _Findings) -> None:
     if not licence:
         findings.error("star.toml: it names no license (an SPDX expression, such as MIT or GPL-2.0-only)")
-    elif not is_expression(licence):
+    elif not is_well_formed(licence):
         findings.error(f"star.toml: license: want an SPDX expression such as MIT OR Apache-2.0, got {licence[:80]!r}")
+    else:
+        for name in unlisted_ids(licence):
+            problem = f"SPDX does not list {name[:80]}; the name of such a licence begins with LicenseRef-"
+            findings.warning(f"star.toml: license: {problem}")
 
 
 def _check_script(script: bytes | None, name: str, findings: _Findings) -> None:
