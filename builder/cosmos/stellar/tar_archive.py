@@ -34,7 +34,7 @@ from cosmos.pack.inflate import inflated
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import read_tar
 from cosmos.stellar.selection import with_links_resolved
-from cosmos.store.blobs import Store
+from cosmos.store.blobs import StoreFolder
 from cosmos.tables import Table
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
@@ -154,7 +154,7 @@ class TarMaterial:
         self._archives = {archive.found.origin: archive for archive in archives}
         self._strip = strip
         self._outside = outside
-        self._store = Store(outside.home / "store")
+        self._store = StoreFolder(outside.home / "store")
         self.found = tuple(archive.found for archive in archives)
 
     def fetch(self) -> None:
