@@ -262,7 +262,7 @@ class Unpack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A maintainer's source folder's `star.toml`. `version` is None where the package gives it.
+    """A maintainer's source folder's `star.toml`. `version` is None where the packages give it.
 
     `beside_source` holds the keys that belong to the ecosystems of its sources, for these to read.
     """
@@ -306,7 +306,8 @@ class Recipe:
             for key in rules.keys:
                 if key in table and key not in own_keys:
                     table.fail(key, f"belongs to {rules.noun}, but source names no {scheme}:")
-        given = next((rules.version_scheme for rules in named.values() if rules.version_scheme), None)
+        schemes_given = [rules.version_scheme for rules in named.values()]
+        given = schemes_given[0] if schemes_given and None not in schemes_given else None
         is_versionless = given is not None and "version" not in table
         recipe = cls(
             **_about(table, given if given is not None and is_versionless else read_scheme(table)),

@@ -199,10 +199,8 @@ def _demand_some(source: SourceFolder, entries: Sequence[Entry], packages: Seque
     if source.recipe.type == "nebula" and (entries or packages):
         raise Malformed(name, "is a nebula, which holds dependencies only, but it has files")
     if packages and not any(entry.kind != "dir" for entry in entries):
-        sources = source.recipe.sources
-        strip = " and strip" if "strip" in source.recipe.beside_source else ""
-        hint = f"look at [unpack] only and exclude{strip}"
-        raise NoSolution(name, f"nothing of its {nouns(sources)} is kept", hint=hint)
+        kept = f"nothing of its {nouns(source.recipe.sources)} is kept"
+        raise NoSolution(name, kept, hint="look at [unpack] only and exclude")
 
 
 def _manifest(source: SourceFolder, packages: Sequence[Fetched], machine: Arch) -> Star:

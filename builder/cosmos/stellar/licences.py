@@ -8,31 +8,32 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from cosmos.model.licence import is_expression
 
 _REFERENCE: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 
 
+class _Licensing(Protocol):
+    """The library's own object, as far as it is used; it ships no types."""
+
+    def parse(self, text: str, *, strict: bool) -> object: ...
+    def unknown_license_keys(self, text: str) -> list[str]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _SpdxList:
-    """The library's list; to make one raises `ImportError` where the library is not there."""
-
-    def __init__(self) -> None:
-        from license_expression import ExpressionError, get_spdx_licensing
-
-        self._licensing = get_spdx_licensing()
-        self._error = ExpressionError
+    licensing: _Licensing
+    error: type[Exception]
 
     def is_well_formed(self, text: str) -> bool:
         try:
-            self._licensing.parse(text, strict=True)
-        except self._error:
+            self.licensing.parse(text, strict=True)
+        except self.error:
             return False
         return True
-
-    def unlisted(self, text: str) -> list[str]:
-        return [str(name) for name in self._licensing.unknown_license_keys(text)]
 
 
 def is_well_formed(licence: str) -> bool:
@@ -48,13 +49,14 @@ def is_well_formed(licence: str) -> bool:
 def unlisted_ids(licence: str) -> tuple[str, ...]:
     """Return the ids in a well-formed expression that SPDX does not list; `LicenseRef-…` need not be listed."""
     spdx = _spdx_list()
-    names = [] if spdx is None else spdx.unlisted(licence)
+    names = [] if spdx is None else spdx.licensing.unknown_license_keys(licence)
     return tuple(name for name in names if not _REFERENCE.fullmatch(name))
 
 
 @functools.cache
 def _spdx_list() -> _SpdxList | None:
     try:
-        return _SpdxList()
+        import license_expression
     except ImportError:
         return None
+    return _SpdxList(licensing=license_expression.get_spdx_licensing(), error=license_expression.ExpressionError)

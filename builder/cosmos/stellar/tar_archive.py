@@ -242,7 +242,8 @@ class _Archive:
 def stripped(entries: Sequence[Entry], strip: int, source: str) -> tuple[Entry, ...]:
     """Return `entries` as root's, without the first `strip` folders of each path; what lies less deep is left out.
 
-    Raises `Refused` where two paths become one, or a symlink would then climb above the root.
+    Raises `Refused` where two paths become one, or a symlink would then climb above the root, and `NoSolution` where
+    nothing is left.
     """
     by_path = {entry.path: entry for entry in entries}
     kept = [path for path in by_path if path.count(b"/") >= strip]
@@ -256,6 +257,10 @@ def stripped(entries: Sequence[Entry], strip: int, source: str) -> tuple[Entry, 
         held = tree.setdefault(path, moved)
         if held is not moved and not held.kind == moved.kind == "dir":
             raise Refused(source, f"{shown(entry.path)}: with strip = {strip} another path becomes {shown(path)}, too")
+    if entries and not tree:
+        raise NoSolution(
+            source, f"strip = {strip} leaves nothing of it", hint="tar --list shows how deep its paths are"
+        )
     return tuple(tree.values())
 
 
