@@ -62,6 +62,7 @@ ROOMS_OF = {
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
     "jinja2": {"image", "nova"},
+    "license_expression": {"stellar"},
     "click": {"cli"},
     "tomllib": {"tables"},
     "argparse": set[str](),

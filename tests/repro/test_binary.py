@@ -19,6 +19,7 @@ import pytest
 
 from cosmos.globs import matches_any
 from cosmos.model.star import Recipe
+from cosmos.stellar.ecosystems import RULES
 from cosmos.treepath import TreePath
 
 # One group: a parallel run gives them to one process, which builds once.
@@ -250,7 +251,7 @@ def empty_system(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Path:
     root = tmp_path_factory.mktemp("root")
     wanted = tomllib.loads((repo / "stars" / "cosmos" / "star.toml").read_text())["dependencies"]
     for name in wanted:
-        recipe = Recipe.parse((repo / "stars" / name / "star.toml").read_bytes(), name)
+        recipe = Recipe.parse((repo / "stars" / name / "star.toml").read_bytes(), name, RULES)
         packages = [source.removeprefix("deb:") for source in recipe.sources]
         kept = [glob for glob in recipe.unpack.only if not glob.startswith("usr/share/")]
         for tree in debian_packages(packages, tmp_path_factory.mktemp(name), repo):

@@ -21,7 +21,7 @@ from cosmos.nova.run import default_install, run_install
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.reading import read_bounded
-from cosmos.stellar.build_star import deb_sources
+from cosmos.stellar.ecosystems import check_sources, nouns, wild_parts
 from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -65,7 +65,7 @@ def open_folder(source: SourceFolder) -> OpenStar:
     if recipe.sources:
         raise NoSolution(
             str(source.path),
-            "is made of packages: what it holds is in its archive",
+            f"is made of {nouns(recipe.sources)}: what it holds is in its archive",
             hint="--galaxy FOLDER: the galaxy that holds the archive; stellar build-star makes one",
         )
     return OpenStar(
@@ -126,5 +126,5 @@ def open_star(path: Path) -> OpenStar:
 
 def _wild(source: SourceFolder, manifest: Star) -> tuple[tuple[str, str], ...]:
     """Return what the wildcards of the recipe's packages stand for in the archive; raises `Malformed`."""
-    packages = deb_sources(source.recipe.sources, str(source.path / RECIPE_FILE))
-    return tuple(pair for one in packages for origin in manifest.origins for pair in one.wild_parts(origin.name))
+    check_sources(source.recipe, str(source.path / RECIPE_FILE))
+    return wild_parts(source.recipe, manifest.origins)

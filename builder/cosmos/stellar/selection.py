@@ -40,7 +40,7 @@ def selected(brought: Brought, unpack: Unpack, besides: Collection[TreePath], so
     """Return what `unpack` keeps of one package, in byte order, paths renamed; `besides` are paths kept in any case."""
     entries = {entry.path: entry for entry in brought.entries}
     kept = {path for path in entries if _is_kept(path, unpack, besides)}
-    whole = _with_links_resolved(entries, kept)
+    whole = with_links_resolved(entries, kept)
     leaves = _leaves(entries)
     standing = {path: entry for path, entry in whole.items() if entry.kind != "dir" or path in leaves}
     moves = _moves(unpack, source)
@@ -91,7 +91,7 @@ def _is_kept(path: TreePath, unpack: Unpack, besides: Collection[TreePath]) -> b
     return (wants_all or matches_any(path, unpack.only)) and not matches_any(path, unpack.exclude)
 
 
-def _with_links_resolved(entries: Mapping[TreePath, Entry], kept: Collection[TreePath]) -> dict[TreePath, Entry]:
+def with_links_resolved(entries: Mapping[TreePath, Entry], kept: Collection[TreePath]) -> dict[TreePath, Entry]:
     """Return the kept entries; the first of the kept links to a file that is not kept becomes that file."""
     whole: dict[TreePath, Entry] = {}
     heirs: dict[TreePath, TreePath] = {}

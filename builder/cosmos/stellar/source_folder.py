@@ -22,6 +22,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
 from cosmos.reading import read_bounded
 from cosmos.sandbox.on_disk import folder_entries
+from cosmos.stellar.ecosystems import RULES
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -45,7 +46,7 @@ def read_source_folder(path: Path) -> SourceFolder:
     file = path / RECIPE_FILE
     if not file.is_file():
         raise Malformed(str(file), "is not there", hint=f"stellar new-star {path.name} makes a new source folder")
-    recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file))
+    recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
         TreePath(entry.path.removeprefix(_FILES + b"/")): moved_up(entry)

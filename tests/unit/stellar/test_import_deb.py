@@ -7,23 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cosmos.tree.deb822 import paragraph
 
+from cosmos.debian.apt import AptRecord
+from cosmos.debian.closure import debian_closure, wishes
+from cosmos.debian.deb import read_deb
 from cosmos.errors import Malformed, NoSolution
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.demand import need_text
 from cosmos.model.names import GalaxyName
 from cosmos.model.star import Star
 from cosmos.model.version import DebianVersion
-from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import read_star
 from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.build_star import Workshop, build_star
-from cosmos.stellar.debian_closure import debian_closure, wishes
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.import_deb import Essential, Imported, Order, Reach, import_debs
-from cosmos.transport.apt import AptRecord
-from cosmos.tree.deb822 import paragraph
 from cosmos.tree.manifest import ManifestLine, manifest
 from fakes.debs import FakeArchive, control_text
 from fakes.reporters import Remembering

@@ -12,12 +12,12 @@ from cosmos.canon import Json
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar.options import (
-    AptOptions,
     arch_option,
     home_option,
     keys_option,
     level_option,
     offline_option,
+    outside,
     replace_option,
     sources_option,
 )
@@ -66,7 +66,8 @@ def build(
     """Build the archive of each star whose source is a FOLDER: the same input gives the same bytes.
 
     Packages that its star.toml names (source = "deb:NAME") are fetched through apt, which verifies them; no root is
-    needed. Its script's build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
+    needed. Archives (source = "tar:PATH-OR-URL") must have the digest that it names (sha256 = "…"). Its script's
+    build() may start programs, in a sandbox (bubblewrap) with this machine's /usr.
 
     A star that a galaxy has published never changes: other bytes under its version are refused.
     """
@@ -75,8 +76,8 @@ def build(
     around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
     reporter = around.reporter(quiet=as_json)
-    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
-    workshop = replace(workshop_for(apt, arch, reporter), level=level, epoch=epoch)
+    here = outside(around.home(home, near=folders[0]), apt_sources, offline, reporter)
+    workshop = replace(workshop_for(here, arch), level=level, epoch=epoch)
     rows: list[dict[str, Json]] = []
     unrun: dict[Path, tuple[str, ...]] = {}
     for number, folder in enumerate(folders, 1):

@@ -9,20 +9,20 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.stellar.options import (
-    AptOptions,
-    apt_opener,
     arch_option,
     home_option,
     machine,
     offline_option,
+    outside,
     sources_option,
     suite_named,
     suite_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.debian.ecosystem import apt_opener
+from cosmos.debian.source import PREFIX, DebSource, find_package
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed
-from cosmos.transport.deb import PREFIX, DebSource, find_package
 
 
 @click.command("fetch")
@@ -50,8 +50,8 @@ def fetch(
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
-    options = AptOptions(home=around.home(home, near=out), named=apt_sources, offline=offline)
-    apt = apt_opener(options, reporter)(machine(arch), suite_named(suite))
+    here = outside(around.home(home, near=out), apt_sources, offline, reporter)
+    apt = apt_opener(here)(machine(arch), suite_named(suite))
     records = [find_package(apt, _source(package)) for package in packages]
     apt.fetch(records)
     make_folder(out)

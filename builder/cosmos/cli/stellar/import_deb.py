@@ -11,20 +11,20 @@ from cosmos.canon import Json
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar.options import (
-    AptOptions,
-    apt_opener,
     arch_option,
     home_option,
     keys_option,
     level_option,
     machine,
     offline_option,
+    outside,
     replace_option,
     sources_option,
     suite_named,
     suite_option,
 )
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.debian.ecosystem import apt_opener
 from cosmos.errors import NoSolution, Refused
 from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.add_star import Unpublished
@@ -74,8 +74,8 @@ def import_deb(
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
-    options = AptOptions(home=around.home(home, near=galaxy), named=apt_sources, offline=offline)
-    apt = apt_opener(options, reporter)(machine(arch), suite_named(suite))
+    here = outside(around.home(home, near=galaxy), apt_sources, offline, reporter)
+    apt = apt_opener(here)(machine(arch), suite_named(suite))
     order = Order(
         packages=tuple(dict.fromkeys(packages)),
         architecture=apt.state.architecture,

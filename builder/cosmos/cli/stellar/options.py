@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,8 +12,8 @@ from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
 from cosmos.model.names import Arch, Suite
 from cosmos.model.reporter import Reporter
-from cosmos.stellar.build_star import DEFAULT_LEVEL, OpenApt
-from cosmos.transport.apt import Apt
+from cosmos.stellar.build_star import DEFAULT_LEVEL
+from cosmos.tree.ecosystem import Outside
 
 keys_option = click.option(
     "--key", "keys", type=EXISTING_FILE, multiple=True, help="Secret key to sign with; may be given more than once."
@@ -64,30 +62,14 @@ def suite_named(name: str | None) -> Suite | None:
         raise Malformed("--suite", str(error)) from error
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AptOptions:
-    """How packages are reached: where their private state lies, a file of sources instead of the host's, offline."""
-
-    home: Path
-    named: Path | None
-    offline: bool
-
-
-def apt_opener(options: AptOptions, reporter: Reporter) -> OpenApt:
-    """Return what opens the sources of packages; each is opened once."""
+def outside(home: Path, apt_sources: Path | None, offline: bool, reporter: Reporter) -> Outside:
+    """Return what ecosystems may use of this machine."""
     around = surroundings()
-
-    @functools.cache
-    def open_apt(wanted: Arch, suite: Suite | None = None) -> Apt:
-        return Apt.at(
-            options.home / "apt",
-            wanted,
-            suite=suite,
-            named=options.named,
-            environ=around.environ,
-            now=around.now(),
-            offline=options.offline,
-            reporter=reporter,
-        )
-
-    return open_apt
+    return Outside(
+        home=home,
+        environ=around.environ,
+        now=around.now(),
+        offline=offline,
+        reporter=reporter,
+        apt_sources=apt_sources,
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.options import FOLDER, json_option
-from cosmos.cli.stellar.options import AptOptions, arch_option, home_option, offline_option, sources_option
+from cosmos.cli.stellar.options import arch_option, home_option, offline_option, outside, sources_option
 from cosmos.cli.stellar.workshop import workshop_for
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.model.reporter import Silent
@@ -29,8 +29,8 @@ def scripts(
     What a script does that the star needs belongs into the star's install.lua.
     """
     around = surroundings()
-    apt = AptOptions(home=around.home(home, near=folders[0]), named=apt_sources, offline=offline)
-    workshop = workshop_for(apt, arch, Silent())
+    here = outside(around.home(home, near=folders[0]), apt_sources, offline, Silent())
+    workshop = workshop_for(here, arch)
     found = {folder: maintainer_scripts(folder, workshop) for folder in folders}
     if as_json:
         emit({str(folder): list(names) for folder, names in found.items()})

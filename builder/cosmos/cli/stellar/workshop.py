@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from cosmos.cli.stellar.options import AptOptions, apt_opener, machine
-from cosmos.model.reporter import Reporter
+from cosmos.cli.stellar.options import machine
 from cosmos.stellar.build_star import DEFAULT_LEVEL, Workshop
+from cosmos.stellar.ecosystems import opened
 from cosmos.stellar.programs import HostPrograms
+from cosmos.tree.ecosystem import Outside
 
 
-def workshop_for(apt: AptOptions, arch: str, reporter: Reporter) -> Workshop:
+def workshop_for(here: Outside, arch: str) -> Workshop:
     """Return the workshop for stars of the machine `--arch`; raises `Malformed`."""
     return Workshop(
-        open_apt=apt_opener(apt, reporter),
+        ecosystems=opened(here),
         machine=machine(arch),
-        programs=lambda time: HostPrograms(epoch=time, reporter=reporter),
+        programs=lambda time: HostPrograms(epoch=time, reporter=here.reporter),
         level=DEFAULT_LEVEL,
         epoch=None,
-        reporter=reporter,
+        reporter=here.reporter,
     )

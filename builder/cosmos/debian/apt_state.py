@@ -12,7 +12,7 @@ whether it judges the age of an index). Not taken: hooks, pins, the default rele
 each archive's signature over its index and, through it, the SHA-256 of each package; what asks to go round that
 (`[trusted=yes]`, `Allow-Insecure: yes`) is left out.
 
-Where one suite is asked for, the sources are made from the host's (transport.apt_sources), in a folder of the suite's
+Where one suite is asked for, the sources are made from the host's (debian.apt_sources), in a folder of the suite's
 own. An operator may name a file of sources instead of the host's; it is taken as it is.
 """
 
@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cosmos.debian.apt_sources import debian_keyring, host_sources, suite_sources
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.locking import Hold, take_in_time
 from cosmos.model.names import Arch, Suite
 from cosmos.process import find_program, run_program
-from cosmos.transport.apt_sources import debian_keyring, host_sources, suite_sources
 
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "x86_64": "amd64",

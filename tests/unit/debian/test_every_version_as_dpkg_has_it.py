@@ -16,13 +16,13 @@ from typing import Final, TypeAlias
 import pytest
 import tomli_w
 
+from cosmos.debian.apt import Apt, AptRecord
+from cosmos.debian.deb822 import Relation, paragraphs, relations
+from cosmos.debian.star import manifest_of
 from cosmos.errors import Malformed
 from cosmos.model.names import Arch
 from cosmos.model.star import Star
 from cosmos.model.version import DebianVersion
-from cosmos.stellar.debian_star import manifest_of
-from cosmos.transport.apt import Apt, AptRecord
-from cosmos.tree.deb822 import Relation, paragraphs, relations
 from fakes.reporters import Remembering
 
 Question: TypeAlias = tuple[str, str, str]  # version, operator of dpkg --compare-versions, version

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.debian.apt import Apt
+from cosmos.debian.apt_sources import SuiteSources, host_sources, suite_sources
+from cosmos.debian.deb822 import paragraphs
 from cosmos.errors import WorldFailed
 from cosmos.model.names import Arch, Suite
-from cosmos.transport.apt import Apt
-from cosmos.transport.apt_sources import SuiteSources, host_sources, suite_sources
-from cosmos.tree.deb822 import paragraphs
 from fakes.debs import LocalArchive, control_text, make_deb, make_local_archive
 from fakes.reporters import Remembering
 
@@ -124,7 +124,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
             pytest.fail(f"{program} is needed: apt-get install apt gpg")
     deb = make_deb(control_text("hello", "2.0-1"), {"hello.txt": b"hello"}, suffix="")
     host = make_local_archive(tmp_path / "host", {"hello_2.0-1_amd64.deb": deb}, signed=True)
-    monkeypatch.setattr("cosmos.transport.apt_sources.KEYRINGS", (host.root / "etc/key.asc",))
+    monkeypatch.setattr("cosmos.debian.apt_sources.KEYRINGS", (host.root / "etc/key.asc",))
     host.sources(f"deb file://{host.root}/archive another main\n")
     return host
 
@@ -182,7 +182,7 @@ def test_a_named_file_that_has_another_suite_is_not_taken_for_the_one_that_is_wa
 def test_a_host_without_debian_s_keys_is_told(
     archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmos.transport.apt_sources.KEYRINGS", (tmp_path / "none.gpg",))
+    monkeypatch.setattr("cosmos.debian.apt_sources.KEYRINGS", (tmp_path / "none.gpg",))
     with pytest.raises(WorldFailed, match="Debian test: the host has no keys of Debian's archives"):
         opened(archive, tmp_path, "test")
 

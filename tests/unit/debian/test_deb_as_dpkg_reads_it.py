@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.debian.deb import read_deb
 from cosmos.errors import Refused
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
-from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import read_star, write_star
 from cosmos.pack.untar import read_tar
 from cosmos.tree.entry import Entry

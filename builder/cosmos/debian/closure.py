@@ -1,6 +1,6 @@
 """Which Debian packages to import so that all that some of them need is there: `--closure` and `--with-essential`.
 
-This chooses packages, not dependencies: a star always says all that its package says (stellar.debian_star), and where a
+This chooses packages, not dependencies: a star always says all that its package says (debian.star), and where a
 lock is made other packages may answer. The choice is the same on every machine that has the same lists:
 
 - `Pre-Depends` and `Depends` count; recommendations do not.
@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from cosmos.debian.apt import AptRecord
+from cosmos.debian.deb822 import Relation
+from cosmos.debian.relations import answers, needed
 from cosmos.errors import Malformed, NoSolution
 from cosmos.model.reporter import Reporter
-from cosmos.stellar.debian_relations import answers, needed
-from cosmos.transport.apt import AptRecord
-from cosmos.tree.deb822 import Relation
 
 _PRIORITIES: Final = ("required", "important", "standard", "optional", "extra")
 

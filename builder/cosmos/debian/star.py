@@ -21,17 +21,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cosmos.debian.apt import AptRecord
+from cosmos.debian.apt_state import ARCHITECTURES
+from cosmos.debian.contents import origin_of
+from cosmos.debian.deb822 import Relation
+from cosmos.debian.relations import barred, needed, provided, replaced
 from cosmos.errors import Malformed
 from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.demand import Demand, Need
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.star import Ranges, Star
 from cosmos.model.version import DebianVersion
-from cosmos.stellar.build_star import archive_source, origin_of
-from cosmos.stellar.debian_relations import barred, needed, provided, replaced
-from cosmos.transport.apt import AptRecord
-from cosmos.transport.apt_state import ARCHITECTURES
-from cosmos.tree.deb822 import Relation
 
 _MACHINES: Final = {debian: machine for machine, debian in ARCHITECTURES.items()}
 _PERSON: Final = re.compile(r'\s*"?([^"<]*?)"?\s*<([^>]*)>\s*')
@@ -60,7 +60,7 @@ def manifest_of(record: AptRecord, architecture: str, licence: str) -> Star:
         )
     except ValueError as error:
         raise Malformed(record.file_name, str(error)) from error
-    return replace(star, source=archive_source(star))
+    return replace(star, source=star.archive_source)
 
 
 def arch_of(record: AptRecord) -> Arch:

@@ -17,8 +17,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from cosmos.debian.deb822 import paragraphs
 from cosmos.errors import Malformed
-from cosmos.tree.deb822 import paragraphs
+from cosmos.model.licence import joined_licences
 
 _MAX_BYTES: Final = 8 << 20  # Firefox's has 300 KiB
 _MAX_EXPRESSION: Final = 2000  # characters
@@ -53,6 +54,7 @@ _SHORT_NAMES: Final = {
     "isc": "ISC",
     "lppl-1.3c": "LPPL-1.3c",
     "mpl-1.1": "MPL-1.1",
+    "ms-pl": "MS-PL",
     "mpl-2": "MPL-2.0",
     "mpl-2.0": "MPL-2.0",
     "ofl-1.1": "OFL-1.1",
@@ -76,7 +78,7 @@ _SHORT_NAMES: Final = {
 # SPDX ids that copyright files use as they are.
 _AS_THEY_ARE: Final = re.compile(
     r"AFL-2\.1|BSD-1-Clause|BSD-Source-Code|Beerware|CC-BY-2\.0|CC-BY-SA-2\.0|CPL-1\.0|EPL-[12]\.0|EUPL-1\.[12]|FSFAP|FSFUL"
-    r"|FSFULLR|HPND|IJG|Info-ZIP|IPL-1\.0|Libpng|MIT-0|Ms-PL|NCSA|NTP|SMLNJ|Sendmail|SunPro|TCL|UPL-1\.0|W3C|libtiff"
+    r"|FSFULLR|HPND|IJG|Info-ZIP|IPL-1\.0|Libpng|MIT-0|NCSA|NTP|SMLNJ|Sendmail|SunPro|TCL|UPL-1\.0|W3C|libtiff"
 )
 _EXCEPTIONS: Final = {
     ("autoconf", "2"): "Autoconf-exception-2.0",
@@ -198,34 +200,6 @@ def _reference(name: str) -> str:
 
 def _bracketed(expression: str) -> str:
     return f"({expression})" if " AND " in expression or " OR " in expression else expression
-
-
-def joined_licences(expressions: Iterable[str]) -> str:
-    """Return all of `expressions` as one; a licence that several name stands there once.
-
-    >>> joined_licences(["MIT", "Zlib AND MIT", "ISC OR MIT"])
-    '(ISC OR MIT) AND MIT AND Zlib'
-    """
-    terms = {term for one in expressions if one for term in _terms(one)}
-    if len(terms) == 1:
-        only = terms.pop()
-        return only[1:-1] if only.startswith("(") else only
-    return " AND ".join(sorted(terms))
-
-
-def _terms(expression: str) -> list[str]:
-    """Return what `AND` joins outside of brackets; an expression that `OR` joins there is one, in brackets."""
-    terms, depth = [""], 0
-    for word in re.findall(r"[()]|[^\s()]+", expression):
-        depth += (word == "(") - (word == ")")
-        if depth == 0 and word == "OR":
-            return [f"({expression})"]
-        if depth == 0 and word == "AND":
-            terms.append("")
-        else:
-            glued = word == ")" or terms[-1].endswith("(") or not terms[-1]
-            terms[-1] += word if glued else f" {word}"
-    return terms
 
 
 def _from_prose(text: str) -> str:

@@ -23,11 +23,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cosmos.debian.deb822 import paragraph
 from cosmos.errors import Refused
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES, MIB
 from cosmos.pack.inflate import inflated
 from cosmos.pack.untar import read_tar
-from cosmos.tree.deb822 import paragraph
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from cosmos.debian.apt_sources import no_suite
+from cosmos.debian.apt_state import INSTALL_APT, AptState, busy, locked, prepared_state
+from cosmos.debian.deb822 import paragraphs
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution, Refused, WorldFailed
@@ -25,9 +28,6 @@ from cosmos.model.names import Arch, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.model.version import DebianVersion
 from cosmos.process import Stall, find_program, run_program, watch_program
-from cosmos.transport.apt_sources import no_suite
-from cosmos.transport.apt_state import INSTALL_APT, AptState, busy, locked, prepared_state
-from cosmos.tree.deb822 import paragraphs
 
 T = TypeVar("T")
 

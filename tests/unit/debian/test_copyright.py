@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos.tree.copyright import joined_licences, licence_of, spdx_id
+from cosmos.debian.copyright import licence_of, spdx_id
 
 DEP5 = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: x\n"
 
@@ -96,9 +96,3 @@ def test_prose_is_believed_only_where_it_is_plain(prose: str, name: str, spdx: s
 )
 def test_what_says_nothing_is_a_reference_to_the_package_s_own_file(data: bytes) -> None:
     assert licence_of(data, "libstdc++6") == "LicenseRef-debian-libstdc--6"
-
-
-def test_joining_keeps_brackets_where_they_matter() -> None:
-    assert joined_licences(["(A OR B) AND C", "C", ""]) == "(A OR B) AND C"
-    assert joined_licences(["A OR B"]) == "A OR B"
-    assert joined_licences([]) == ""

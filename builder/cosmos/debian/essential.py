@@ -10,22 +10,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from cosmos.debian.apt import AptRecord
 from cosmos.errors import NoSolution
 from cosmos.model.constraint import ANY_VERSION
-from cosmos.model.demand import Demand
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import DebianVersion
-from cosmos.pack.star_archive import write_star
-from cosmos.stellar.answered import Answers
-from cosmos.stellar.build_star import BuiltStar, archive_source
-from cosmos.transport.apt import AptRecord
 
 NEBULA: Final = StarName("debian-essential")
 _VERSION_OF: Final = "base-files"  # Debian's release stands in its version: 12.4+deb12u12
 
 
-def essential_nebula(names: Iterable[str], records: Mapping[str, AptRecord], level: int) -> BuiltStar:
+def essential_nebula(names: Iterable[str], records: Mapping[str, AptRecord]) -> Star:
     """Return the star that depends on each of `names`; raises `NoSolution` for an archive that has none."""
     found = records.get(_VERSION_OF)
     if found is None:
@@ -37,10 +33,4 @@ def essential_nebula(names: Iterable[str], records: Mapping[str, AptRecord], lev
         description="what every Debian system has, and packages use without saying so",
         dependencies={StarName.parse(name): ANY_VERSION for name in sorted(names)},
     )
-    star = replace(star, source=archive_source(star))
-    return BuiltStar(manifest=star, packed=write_star(star, None, (), level=level), script=None, entries=(), unrun=())
-
-
-def assumed(names: Iterable[str], answers: Answers) -> tuple[str, ...]:
-    """Return those of the essential packages `names` that no star at hand answers for."""
-    return tuple(name for name in sorted(names) if not answers.has(Demand(StarName.parse(name))))
+    return replace(star, source=star.archive_source)

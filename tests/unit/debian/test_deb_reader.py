@@ -15,9 +15,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosmos.debian.deb import read_deb
 from cosmos.errors import CosmosError, Malformed, Refused
 from cosmos.pack import inflate
-from cosmos.pack.deb import read_deb
 from cosmos.pack.inflate import inflated
 from fakes.debs import MTIME, ar, control_text, lzma_alone, make_deb, tar
 

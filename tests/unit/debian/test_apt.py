@@ -15,12 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from cosmos.debian.apt import FRESH_SECONDS, Apt
+from cosmos.debian.apt_state import verified_sources
+from cosmos.debian.source import DebSource, find_package
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed, NoSolution, Refused, WorldFailed
 from cosmos.model.names import Arch
-from cosmos.transport.apt import FRESH_SECONDS, Apt
-from cosmos.transport.apt_state import verified_sources
-from cosmos.transport.deb import DebSource, find_package
 from fakes.debs import LocalArchive, control_text, make_deb, make_local_archive
 from fakes.reporters import Remembering
 
@@ -188,7 +188,7 @@ def test_what_apt_brings_is_checked_by_us_too(opened: Opener, monkeypatch: pytes
         (cwd / record.file_name).write_bytes(b"x" * record.size_bytes)
         return 0, ""
 
-    monkeypatch.setattr("cosmos.transport.apt.watch_program", lying)
+    monkeypatch.setattr("cosmos.debian.apt.watch_program", lying)
     with pytest.raises(Refused, match="the signed index names sha256:"):
         apt.read(record)
 
@@ -304,7 +304,7 @@ def take(host: LocalArchive, tmp_path: Path, reporter: Remembering | None = None
 def test_apt_whose_lock_is_held_is_waited_for_and_the_error_says_what_is_the_matter(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmos.transport.apt._LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("cosmos.debian.apt._LOCK_SECONDS", 0.1)
     apt = opened()
     with (apt.state.lists / "lock").open("wb") as held:
         fcntl.lockf(held, fcntl.LOCK_EX)
@@ -316,7 +316,7 @@ def test_apt_whose_lock_is_held_is_waited_for_and_the_error_says_what_is_the_mat
 
 def test_our_own_lock_is_not_waited_for_without_end(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = opened().state.folder
-    monkeypatch.setattr("cosmos.transport.apt_state.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("cosmos.debian.apt_state.LOCK_SECONDS", 0.1)
     with (folder / "lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(WorldFailed, match="another cosmos is at work here"):
@@ -335,7 +335,7 @@ def test_lists_are_not_fetched_onto_a_disk_that_has_no_room_for_them(
 def test_apt_that_is_stuck_is_ended(
     archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    monkeypatch.setattr("cosmos.transport.apt._STALL_SECONDS", 0.4)
+    monkeypatch.setattr("cosmos.debian.apt._STALL_SECONDS", 0.4)
     script = f'#!/bin/sh\n[ "$2" = {word} ] && exec sleep 60\nexec {shutil.which("apt-get")} "$@"\n'
     stuck = tmp_path / "bin" / "apt-get"
     stuck.parent.mkdir()

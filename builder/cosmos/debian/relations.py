@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from cosmos.transport.apt import AptRecord
-from cosmos.tree.deb822 import Relation, listed, relations
+from cosmos.debian.apt import AptRecord
+from cosmos.debian.deb822 import Relation, listed, relations
 
 Group: TypeAlias = tuple[Relation, ...]  # alternatives, the preferred first
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cosmos.debian.deb822 import Relation, paragraph, paragraphs, relations
 from cosmos.errors import Malformed
-from cosmos.tree.deb822 import Relation, paragraph, paragraphs, relations
 
 
 def test_fields_are_found_by_name_whatever_their_case_and_continuations_are_joined() -> None:

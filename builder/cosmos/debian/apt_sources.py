@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cosmos.debian.deb822 import paragraphs
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.model.names import Suite
-from cosmos.tree.deb822 import paragraphs
 
 _LINE: Final = re.compile(r"deb[ \t]+(?:\[([^\]]*)\][ \t]*)?(\S+)[ \t]+(\S+)((?:[ \t]+[^\s#]+)*)")
 _MAIN: Final = re.compile(r"[a-z]+(?:-updates)?")

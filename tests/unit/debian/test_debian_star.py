@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import tomli_w
 
+from cosmos.debian.deb822 import Relation
+from cosmos.debian.relations import answers
+from cosmos.debian.star import manifest_of
 from cosmos.errors import Malformed
 from cosmos.model.demand import Demand, need_text
 from cosmos.model.facts import Facts
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import DebianVersion, Version
-from cosmos.stellar.debian_relations import answers
-from cosmos.stellar.debian_star import manifest_of
-from cosmos.tree.deb822 import Relation
 from fakes.debs import FakeArchive
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.debian.apt import Apt, AptRecord
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch
 from cosmos.stellar.import_deb import PackageArchive
-from cosmos.transport.apt import Apt, AptRecord
 from fakes.debs import FakeArchive, control_text, make_deb, make_local_archive
 from fakes.reporters import Remembering
 
