@@ -53,7 +53,10 @@ class Judge:
         self.accepted: dict[str, str] = {}
 
     def judged(self, name: str, verify: Callable[[TrustRoots], T]) -> T:
-        """Return what `verify` finds under today's anchors, or under the lock's where `name` is accepted."""
+        """Return what `verify` finds under today's anchors, or under the lock's where `name` is accepted.
+
+        Raises `TrustedNoLonger` where only the lock's anchors take it, and `NotSigned` where none do.
+        """
         try:
             return verify(self.now)
         except NotSigned as error:

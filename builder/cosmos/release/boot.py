@@ -101,7 +101,10 @@ def boot(request: BootRequest, *, console: Callable[[str], None]) -> BootResult:
 
 
 def bootable_of(request: BootRequest) -> Bootable:
-    """Return the release's kernel, initramfs and marker, its files checked against RELEASE.json."""
+    """Return the release's kernel, initramfs and marker, its files checked against RELEASE.json.
+
+    Raises `Malformed` for what cannot be started, and `Refused` for a file that RELEASE.json does not name so.
+    """
     statement = request.release / RELEASE_FILE
     try:
         release = Release.parse(read_bounded(statement, MAX_RELEASE_BYTES), RELEASE_FILE)

@@ -18,7 +18,10 @@ _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 
 
 def find_image(path: Path) -> Path:
-    """Return the layered image at `path`: the file itself, or the one in a release folder or in an image's `out/`."""
+    """Return the layered image at `path`: the file itself, or the one in a release folder or in an image's `out/`.
+
+    Raises `Malformed` where there is no image.
+    """
     for folder in (path, path / "out"):
         found = sorted(folder.glob(f"*{IMAGE_SUFFIX}")) if folder.is_dir() else []
         if len(found) == 1:

@@ -103,7 +103,10 @@ class Conversation:
 
 @contextmanager
 def conversation(job: tuple[Scalar, ...], patience: Patience, module: str) -> Iterator[Conversation]:
-    """Give the conversation with a new worker of `module` that was given `job`; when the block ends, it is killed."""
+    """Give the conversation with a new worker of `module` that was given `job`; when the block ends, it is killed.
+
+    Raises `WorldFailed` where the worker does not start.
+    """
     ours, its = socket.socketpair()
     control, its_control = socket.socketpair()
     with ours, control:

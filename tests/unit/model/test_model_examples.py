@@ -14,6 +14,7 @@ import pytest
 import tomli_w
 
 from cosmos.errors import Malformed
+from cosmos.image.outputs.formats import read_outputs
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.image import Image
@@ -45,10 +46,17 @@ class Document:
         return self.module
 
 
+def _image(data: bytes, source: str) -> Image:
+    """Read an image definition whole: each output's options are its format's to read."""
+    image = Image.parse(data, source)
+    read_outputs(image.outputs, source)
+    return image
+
+
 DOCUMENTS = [
     Document("star", Star.parse, "star"),
     Document("galaxy", GalaxyIndex.parse, "galaxy"),
-    Document("image", Image.parse, "image", is_written=False),
+    Document("image", _image, "image", is_written=False),
     Document("lock", Lock.parse, "lock"),
     Document("universe", Universe.parse, "universe"),
     Document("constellation", Constellation.parse, "constellation", is_written=False),

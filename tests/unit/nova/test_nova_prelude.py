@@ -21,7 +21,7 @@ sys.addaudithook(lambda event, words: opened.append(str(words[0])) if event == "
 print(sorted({{name.rpartition("/")[2] for name in opened if name.endswith(".lua")}}))
 """
 VERSION = """
-from cosmos.cli.cosmos import main
+from cosmos.cli.cosmos.main import main
 sys.argv = ["cosmos", "--version"]
 try: main()
 except SystemExit: pass

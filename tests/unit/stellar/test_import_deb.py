@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cosmos.tree.deb822 import paragraph
+from cosmos.debian.deb822 import paragraph
 
 from cosmos.debian.apt import AptRecord
 from cosmos.debian.closure import debian_closure, wishes

@@ -123,7 +123,10 @@ class Workshop:
         return StarLayer(key=key, lines=lines, receipt=_json(table.value("receipt")))
 
     def packed(self, name: StarName, layers: Layers, dropped: frozenset[TreePath]) -> PackedLayer:
-        """Return the packed frame of a layer less the paths that others own, making it if the store has none."""
+        """Return the packed frame of a layer less the paths that others own, making it if the store has none.
+
+        Raises `ScriptFailed` where the star's script makes something else than the first time.
+        """
         layer = layers[name]
         data = self.store.get_made(self._frame_key(layer.key, dropped))
         if data is not None:
