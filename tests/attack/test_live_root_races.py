@@ -10,7 +10,7 @@ import pytest
 from cosmos.device.journal import at_work, journal
 from cosmos.device.kernel import Kernel
 from cosmos.device.live_entries import found_identity, identity_of
-from cosmos.device.recovery import settle
+from cosmos.device.recovery import recover_journal
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import initialise, read_universe
 from cosmos.device.transaction import Batch, Transaction
@@ -78,7 +78,7 @@ def install(root: LiveRoot) -> None:
     ]
     folder = Entry(path=TreePath(b"usr/lib/d"), kind="dir", mode=0o755)
     with at_work(root):
-        settle(root)
+        recover_journal(root)
         with journal(root, tag="t") as going_on:
             transaction = Transaction(root, going_on)
             transaction.prepare(Batch.placing("s", [folder], entries))
@@ -110,7 +110,7 @@ def change(root: LiveRoot) -> None:
     """Replace, remove and change what has its twin outside."""
     new = Entry(path=TreePath(b"usr/lib/replaced"), kind="file", mode=0o644, content=b"new")
     with at_work(root):
-        settle(root)
+        recover_journal(root)
         held = {name: found_identity(root, TreePath(b"usr/lib").joined(name)) for name in TWINS}
         replaced, removed, secret = (held[name] for name in TWINS)
         assert replaced is not None

@@ -25,7 +25,7 @@ from pathlib import Path
 import tomli_w
 
 from cosmos.device.choose import choose
-from cosmos.device.galaxies import reach
+from cosmos.device.galaxies import open_galaxies
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.system import TRUST_PATH, initialise, read_universe
@@ -133,8 +133,8 @@ def choose_all(root: Path, constellation: Path) -> None:
     members = Constellation.parse(constellation.read_bytes(), str(constellation)).members
     wishes = [Wish(who="user", name=name, constraint=limit) for name, limit in members.items()]
     with LiveRoot.open(root) as live:
-        reached = reach(live, read_settings(live), offline=False)
-        chosen = choose(wishes, read_universe(live), reached, epoch=EPOCH)
+        opened = open_galaxies(live, read_settings(live), offline=False)
+        chosen = choose(wishes, read_universe(live), opened, epoch=EPOCH)
     assert len(chosen.stars) == len(members)
 
 

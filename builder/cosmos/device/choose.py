@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cosmos.about import VERSION
-from cosmos.device.galaxies import Reach
+from cosmos.device.galaxies import OpenGalaxies
 from cosmos.device.library import SystemLibrary, installed_candidate
 from cosmos.model.constraint import exactly
 from cosmos.model.image import DEFAULT_LEVEL
@@ -49,9 +49,9 @@ class Choice:
     reasons: Mapping[StarName, tuple[str, ...]]
 
 
-def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch: int) -> Choice:
+def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Choice:
     """Return what to install; raises `NoSolution` with sentences that say who wants what."""
-    library = SystemLibrary(universe, reached)
+    library = SystemLibrary(universe, opened)
     keep = [
         Wish(who=KEEPER, name=name, constraint=exactly(star.version))
         for name, star in sorted(universe.installed.items())
@@ -70,7 +70,7 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
             if wishers & set(found.wanted_by):
                 kept.append(name)
         else:
-            stars.append(_chosen(found, reached))
+            stars.append(_chosen(found, opened))
     return Choice(
         lock=_lock(stars, universe, epoch),
         stars=tuple(stars),
@@ -79,8 +79,8 @@ def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch:
     )
 
 
-def _chosen(found: Resolved, reached: Reach) -> Chosen:
-    galaxy = reached.galaxy(found.star.galaxy)
+def _chosen(found: Resolved, opened: OpenGalaxies) -> Chosen:
+    galaxy = opened.galaxy(found.star.galaxy)
     assert galaxy is not None, "a candidate comes from a galaxy that is open"
     star = galaxy.pinned(found.star, found.dependencies, found.wanted_by)
     return Chosen(star=star, galaxy=galaxy)

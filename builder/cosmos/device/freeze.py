@@ -20,7 +20,7 @@ from typing import Final
 import tomli_w
 
 from cosmos.device.choose import NO_IMAGE, build_pins
-from cosmos.device.galaxies import Reach, reach
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import STATE_FOLDER, read_universe
@@ -56,8 +56,8 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
     """
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
-    reached = reach(root, read_settings(root), offline=offline)
-    lock = locked(universe, reached, epoch=_newest_time(root, universe))
+    opened = open_galaxies(root, read_settings(root), offline=offline)
+    lock = locked(universe, opened, epoch=_newest_time(root, universe))
     data = tomli_w.dumps(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # what is written is what readers take
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
@@ -66,45 +66,45 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
     return Frozen(lock=lock, path=LOCK_PATH, changed=changed)
 
 
-def locked(universe: Universe, reached: Reach, *, epoch: int) -> Lock:
+def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Lock:
     """Return the lock of `universe`; raises `NoSolution` naming every star that cannot be pinned, and why."""
     stars, problems, away = list[LockedStar](), list[str](), dict[str, list[StarName]]()
     for name, star in sorted(universe.installed.items()):
-        if star.galaxy is not None and reached.galaxy(star.galaxy) is None:
+        if star.galaxy is not None and opened.galaxy(star.galaxy) is None:
             away.setdefault(star.galaxy, []).append(name)
             continue
         try:
-            stars.append(_locked_star(name, star, reached))
+            stars.append(_locked_star(name, star, opened))
         except CosmosError as error:
             problems.append(str(error))
     if problems or away:
-        raise _not_pinned(problems, away, reached)
+        raise _not_pinned(problems, away, opened)
     used = {star.galaxy for star in stars}
-    galaxies = tuple(galaxy.locked for galaxy in reached.galaxies if galaxy.name in used)
+    galaxies = tuple(galaxy.locked for galaxy in opened.galaxies if galaxy.name in used)
     request = _request(universe, _asked_for(universe, stars), galaxies)
     return Lock(
         request=request,
         build=build_pins(epoch),
         galaxies=galaxies,
         stars=in_lock_order(wishes_of(request), stars),
-        trust=reached.trust.locked or NO_TRUST,
+        trust=opened.trust.locked or NO_TRUST,
     )
 
 
-def _not_pinned(problems: Sequence[str], away: Mapping[str, Sequence[StarName]], reached: Reach) -> NoSolution:
+def _not_pinned(problems: Sequence[str], away: Mapping[str, Sequence[StarName]], opened: OpenGalaxies) -> NoSolution:
     """Return the error that names every star with a problem of its own, and each absent galaxy once."""
-    said = [_absence(galaxy, names, reached) for galaxy, names in sorted(away.items())]
+    said = [_absence(galaxy, names, opened) for galaxy, names in sorted(away.items())]
     if problems:
         said.append(f"{_counted(len(problems))} cannot be pinned: {'; '.join(problems)}")
-    unknown = next((galaxy for galaxy in sorted(away) if galaxy not in reached.order), None)
+    unknown = next((galaxy for galaxy in sorted(away) if galaxy not in opened.order), None)
     hint = "mount or reach the galaxies (cosmos list-galaxies), then run it again"
     if unknown is not None:
         hint = f"cosmos add-galaxy {unknown} URL: a lock pins what it says of its stars, and who signed that"
     return NoSolution("", "; ".join(said), hint=hint)
 
 
-def _absence(galaxy: str, names: Sequence[StarName], reached: Reach) -> str:
-    failure = next((failure for name, failure in reached.failures.items() if name == galaxy), None)
+def _absence(galaxy: str, names: Sequence[StarName], opened: OpenGalaxies) -> str:
+    failure = next((failure for name, failure in opened.failures.items() if name == galaxy), None)
     why = "not configured here" if failure is None else f"not to be had: {failure}"
     come = "comes" if len(names) == 1 else "come"
     return f"{_counted(len(names))} {come} from galaxy {galaxy}, which is {why}"
@@ -114,10 +114,10 @@ def _counted(stars: int) -> str:
     return "one star" if stars == 1 else f"{stars} stars"
 
 
-def _locked_star(name: StarName, star: Installed, reached: Reach) -> LockedStar:
+def _locked_star(name: StarName, star: Installed, opened: OpenGalaxies) -> LockedStar:
     if star.galaxy is None or star.archive is None:
         raise NoSolution(name, "its universe does not record where it came from")
-    galaxy = reached.galaxy(star.galaxy)
+    galaxy = opened.galaxy(star.galaxy)
     assert galaxy is not None, "the stars of absent galaxies were sorted out before"
     return galaxy.pinned(_same(name, star, galaxy), star.dependencies, star.wanted_by)
 

@@ -4,7 +4,7 @@ Offline means that no socket is made: a galaxy in a local folder is still read, 
 A path in the settings that is relative starts at the folder of config.toml.
 Offline, a remote galaxy is as it was when it was last synced: its index lies in the store.
 
-What this system has seen of a galaxy before is judged here and kept by `remember_reached` and by `sync`: an index that
+What this system has seen of a galaxy before is judged here and kept by `remember_opened` and by `sync`: an index that
 is older, or another with the same seq, stops the command. It is never merely left out.
 """
 
@@ -30,7 +30,7 @@ from cosmos.trust.roots import TrustRoots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reach:
+class OpenGalaxies:
     """What a command can reach: the galaxies that opened, why the others did not, and the order of all of them."""
 
     trust: SystemTrust
@@ -49,7 +49,7 @@ class Reach:
         return next((galaxy for galaxy in self.galaxies if galaxy.name == name), None)
 
 
-def reach(root: LiveRoot, settings: Settings, *, offline: bool) -> Reach:
+def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenGalaxies:
     """Open every galaxy of `settings`; why one does not open is in `failures`.
 
     Raises for a damaged trust document, and `RolledBack` for a galaxy that shows less than it did before.
@@ -65,14 +65,14 @@ def reach(root: LiveRoot, settings: Settings, *, offline: bool) -> Reach:
         except CosmosError as error:
             failures[galaxy.name] = error
     order = tuple(galaxy.name for galaxy in settings.galaxies)
-    return Reach(trust=trust, store=store, order=order, galaxies=tuple(opened), failures=failures)
+    return OpenGalaxies(trust=trust, store=store, order=order, galaxies=tuple(opened), failures=failures)
 
 
-def remember_reached(root: LiveRoot, reached: Reach) -> None:
+def remember_opened(root: LiveRoot, opened: OpenGalaxies) -> None:
     """Remember the newest index of every galaxy that opened, where this system has trust anchors at all."""
-    reached.store.settle()
-    if reached.trust.locked is not None:
-        remember(root, lambda memory: _after(memory, reached.galaxies))
+    opened.store.settle()
+    if opened.trust.locked is not None:
+        remember(root, lambda memory: _after(memory, opened.galaxies))
 
 
 def open_galaxy(

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
-from cosmos.device.galaxies import Reach, reach, remember_reached
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
 from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
-from cosmos.device.recovery import Undone, settle
+from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.staging_area import StagingArea, system_consent
@@ -31,7 +31,7 @@ from cosmos.staging.powers import Overreach, demand_none, overreaches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class InstallRequest:
     """What to install. `epoch` bounds the times of files: none is newer; scripts make theirs with it.
 
     `safe`: no script runs programs, whatever the system's policy says.
@@ -58,39 +58,39 @@ class Installation:
     undone: Undone | None = None
 
 
-def install(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
-    """Install what `order` wishes for; raises what `cosmos.errors` lists and then leaves the system as it was."""
+def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
+    """Install what `request` wishes for; raises what `cosmos.errors` lists and then leaves the system as it was."""
     with at_work(root):
-        undone = settle(root)
+        undone = recover_journal(root)
         _tell_undone(undone, reporter)
         universe, settings = read_universe(root), read_settings(root)
         # nothing is unpacked before all is verified
-        reached, chosen, acquired = _acquired(root, universe, settings, order, reporter)
+        opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
         with journal(root, tag=Digest.of(rendered(universe)).short) as going_on:
             transaction = Transaction(root, going_on)
-            for planned in _planned(root, universe, settings, acquired, order, reporter):
+            for planned in _planned(root, universe, settings, acquired, request, reporter):
                 transaction.prepare(planned.batch)
                 records[StarName(planned.batch.star)] = planned.record
             transaction.publish()
             after = with_stars(universe, chosen, records)
             transaction.commit(rendered(after) if after != universe else None)
-        remember_reached(root, reached)
+        remember_opened(root, opened)
     return Installation(
         stars=chosen.stars, kept=chosen.kept, records=records, unowned=transaction.unowned, undone=undone
     )
 
 
-def rehearse(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
+def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
     """Do all of `install` but the changes: fetch, verify, run the scripts on a virtual root, look for conflicts.
 
     What was fetched stays in the cache; nothing else on the system changes.
     """
     universe, settings = read_universe(root), read_settings(root)
-    _, chosen, acquired = _acquired(root, universe, settings, order, reporter)
+    _, chosen, acquired = _acquired(root, universe, settings, request, reporter)
     records = {
         StarName(planned.batch.star): planned.record
-        for planned in _planned(root, universe, settings, acquired, order, reporter)
+        for planned in _planned(root, universe, settings, acquired, request, reporter)
     }
     return Installation(stars=chosen.stars, kept=chosen.kept, records=records)
 
@@ -98,7 +98,7 @@ def rehearse(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
 def recover(root: LiveRoot) -> Undone | None:
     """Undo what an interrupted installation left; None where there is nothing to do."""
     with at_work(root):
-        return settle(root)
+        return recover_journal(root)
 
 
 def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, Installed]) -> Universe:
@@ -112,14 +112,14 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
 
 
 def _acquired(
-    root: LiveRoot, universe: Universe, settings: Settings, order: Order, reporter: Reporter
-) -> tuple[Reach, Choice, dict[StarName, Acquired]]:
+    root: LiveRoot, universe: Universe, settings: Settings, request: InstallRequest, reporter: Reporter
+) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
     demand_anchors(root, settings.galaxies)
-    reached = reach(root, settings, offline=order.offline)
-    for failure in reached.failures.values():
+    opened = open_galaxies(root, settings, offline=request.offline)
+    for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
-    choice = choose(order.wishes, universe, reached, epoch=order.epoch)
+    choice = choose(request.wishes, universe, opened, epoch=request.epoch)
     if choice.stars:
         reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
     total = sum(chosen.star.size_bytes for chosen in choice.stars)
@@ -130,11 +130,11 @@ def _acquired(
             reporter.warn(f"{chosen.star.id}: nobody signed it; galaxy {chosen.galaxy.name} is allowed that")
         progress = _Progress(reporter, chosen.star.id, done, total)
         acquired[chosen.star.name] = acquire_star(
-            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, reached.roots, progress
+            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
         )
         done += chosen.star.size_bytes
-    reached.store.settle()
-    return reached, choice, acquired
+    opened.store.settle()
+    return opened, choice, acquired
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +155,15 @@ def _planned(
     universe: Universe,
     settings: Settings,
     acquired: Mapping[StarName, Acquired],
-    order: Order,
+    request: InstallRequest,
     reporter: Reporter,
 ) -> Iterator[PlannedStar]:
     """Stage, plan and judge star by star: one star's bytes are in memory at a time."""
     plan = Plan(root, universe, settings.install_dir)
-    consent = system_consent(root, settings, safe=order.safe)
+    consent = system_consent(root, settings, safe=request.safe)
     coming = {name: item.star.dependencies for name, item in acquired.items()}
     dependencies = DependencyFiles(root, universe, settings.install_dir, coming)
-    area = StagingArea(root, dependencies, acquired, consent, order.epoch)
+    area = StagingArea(root, dependencies, acquired, consent, request.epoch)
     refused: list[Overreach] = []
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))

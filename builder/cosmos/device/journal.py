@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
-from cosmos.device.recovery import settle, universe_digest
+from cosmos.device.recovery import recover_journal, universe_digest
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.device.system import JOURNAL_FOLDER, JOURNAL_PATH, NEXT_UNIVERSE_PATH, STATE_FOLDER
 from cosmos.digest import Digest
@@ -47,7 +47,7 @@ class Journal:
         self._append(prepared_line())
 
     def commit(self, universe: bytes | None) -> None:
-        """Make the changes final, then replace universe.toml by `universe`; where this is cut off, `settle` does it."""
+        """Make the changes final, then replace universe.toml by `universe`. After a cut, `recover_journal` goes on."""
         if universe is None or Digest.of(universe) == universe_digest(self._root):
             self._append(committed_line(None))
             return
@@ -68,7 +68,7 @@ class Journal:
 def journal(root: LiveRoot, *, tag: str) -> Iterator[Journal]:
     """Begin the journal of a transaction; the block carries the transaction out, its commit last of all.
 
-    When the block ends or fails, what the journal names is settled at once, as `settle` does after a kill.
+    When the block ends or fails, the journal is cleared at once, as `recover_journal` does after a kill.
     """
     place = root.mapped_folder(JOURNAL_FOLDER)
     root.make_folders(place)
@@ -80,7 +80,7 @@ def journal(root: LiveRoot, *, tag: str) -> Iterator[Journal]:
         yield Journal(root, descriptor, tag)
     finally:
         os.close(descriptor)
-        settle(root)
+        recover_journal(root)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from cosmos.device.galaxies import Reach
+from cosmos.device.galaxies import OpenGalaxies
 from cosmos.errors import CosmosError
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
@@ -62,11 +62,11 @@ class Unreachable:
 class SystemLibrary:
     """The `Library` of an installation."""
 
-    def __init__(self, universe: Universe, reached: Reach) -> None:
+    def __init__(self, universe: Universe, opened: OpenGalaxies) -> None:
         self._universe = universe
-        self._open = {galaxy.name: galaxy for galaxy in reached.galaxies}
-        away = {name: Unreachable(failure) for name, failure in reached.failures.items()}
-        self._galaxies = Galaxies(shelves={name: self._open.get(name) or away[name] for name in reached.order})
+        self._open = {galaxy.name: galaxy for galaxy in opened.galaxies}
+        away = {name: Unreachable(failure) for name, failure in opened.failures.items()}
+        self._galaxies = Galaxies(shelves={name: self._open.get(name) or away[name] for name in opened.order})
 
     def names(self) -> Iterable[StarName]:
         """Return every name that is installed or that some galaxy lists."""

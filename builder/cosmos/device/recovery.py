@@ -48,7 +48,7 @@ class Undone:
     restored: int = 0
 
 
-def settle(root: LiveRoot) -> Undone | None:
+def recover_journal(root: LiveRoot) -> Undone | None:
     """Undo what a transaction left, or finish it if it was committed.
 
     Returns None where there is nothing to do. The caller is `at_work`. Raises `Malformed` for a journal that is damaged

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cosmos.device.galaxies import Reach, reach
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
@@ -48,22 +48,22 @@ class Shown:
 def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -> Shown:
     """Return what is known of `name`; raises `NoSolution` where nobody knows it. Warns of absent galaxies."""
     universe, settings = read_universe(root), read_settings(root)
-    reached = reach(root, settings, offline=offline)
-    for failure in reached.failures.values():
+    opened = open_galaxies(root, settings, offline=offline)
+    for failure in opened.failures.values():
         reporter.warn(str(failure))
     offered = tuple(
-        _offered(galaxy, name, universe.arch, reached) for galaxy in reached.galaxies if galaxy.versions(name)
+        _offered(galaxy, name, universe.arch, opened) for galaxy in opened.galaxies if galaxy.versions(name)
     )
     installed = universe.installed.get(name)
     if installed is None and not offered:
-        asked = ", ".join(galaxy.name for galaxy in reached.galaxies)
+        asked = ", ".join(galaxy.name for galaxy in opened.galaxies)
         where = f"galaxy {asked} does not list it" if asked else "no galaxy can be asked"
         raise NoSolution(name, f"is not installed, and {where}", hint="cosmos list-galaxies")
     needed_by = tuple(sorted(other for other, star in universe.installed.items() if name in star.dependencies))
     return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered, powers=settings.powers.of(name))
 
 
-def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, reached: Reach) -> Offered:
+def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, opened: OpenGalaxies) -> Offered:
     rows = preferred(galaxy.versions(name), {})
     rows = [row for row in rows if row.arch.runs_on(machine)] or rows  # one for another machine, where that is all
     newest: VerifiedStatement | None = None
@@ -71,7 +71,7 @@ def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, reached: Reach) 
     refused = ""
     try:
         newest = galaxy.statement(rows[0])
-        badges = _badges(galaxy, rows[0], newest, reached)
+        badges = _badges(galaxy, rows[0], newest, opened)
     except CosmosError as error:
         refused = str(error)
     return Offered(
@@ -79,15 +79,15 @@ def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, reached: Reach) 
         versions=tuple(dict.fromkeys(row.version for row in rows)),
         newest=newest,
         refused=refused,
-        signers={signer: reached.roots.name_of(signer) for signer in (newest.signers if newest else ())},
+        signers={signer: opened.roots.name_of(signer) for signer in (newest.signers if newest else ())},
         badges=badges,
     )
 
 
-def _badges(galaxy: OpenGalaxy, row: Candidate, newest: VerifiedStatement, reached: Reach) -> tuple[Badge, ...]:
+def _badges(galaxy: OpenGalaxy, row: Candidate, newest: VerifiedStatement, opened: OpenGalaxies) -> tuple[Badge, ...]:
     """Return what is said of the star's archive, each as it stands; an index of upstream's has none."""
     archive, stem = newest.statement.archive, galaxy.stem(row)
     data = read_beside(galaxy.source, stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
     if data is None:
         return ()
-    return judge_badges(data, digest=archive, roots=reached.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")
+    return judge_badges(data, digest=archive, roots=opened.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")

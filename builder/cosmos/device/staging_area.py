@@ -25,7 +25,7 @@ from cosmos.model.settings import Settings
 from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders
-from cosmos.staging.stage import Ground, StagedStar, stage_star
+from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 
@@ -65,14 +65,14 @@ class StagingArea:
 
     def _staged(self, name: StarName) -> StagedStar:
         item = self._acquired[name]
-        ground = Ground(
+        inputs = StagingInputs(
             epoch=self._epoch,
             paths=self._paths,
-            below=self._dependencies.of(item.star.dependencies) if item.star.script else {},
+            dependencies=self._dependencies.of(item.star.dependencies) if item.star.script else {},
             programs=self._programs(item.star) if self._consent.gives(name, "run") else None,
             run_hint=self._consent.hint(name, "run"),
         )
-        return stage_star(item.archive(), item.statement, ground)
+        return stage_star(item.archive(), item.statement, inputs)
 
     def _programs(self, star: LockedStar) -> Bubble:
         lines = map(self._lines_of, self._dependencies.names(star.dependencies))

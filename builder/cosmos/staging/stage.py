@@ -34,14 +34,14 @@ from cosmos.trust.stars import VerifiedStatement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ground:
-    """What a star is staged on, besides its own bytes: everything that can shape its layer."""
+class StagingInputs:
+    """Everything besides a star's own bytes that can shape its layer."""
 
     epoch: int
     paths: PathMap
-    below: Mapping[TreePath, Entry]  # layers of its dependencies: what a script may see
-    programs: ProgramRunner | None  # what runs programs for the script, where the operator lets it
-    run_hint: str  # how he could, where he does not
+    dependencies: Mapping[TreePath, Entry]  # the layers of its dependencies: a script may read them
+    programs: ProgramRunner | None  # runs programs for the script; None if the operator does not allow it
+    run_hint: str  # says how the operator allows it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class StagedStar:
     receipt: Json
 
 
-def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: Ground) -> StagedStar:
+def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, inputs: StagingInputs) -> StagedStar:
     """Return the layer of a verified star; raises `Refused` or `ScriptFailed`."""
     star, signed = archive.star, statement.statement
     contents = opened(archive, signed)
@@ -68,21 +68,21 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, ground: G
                 script=contents.script,
                 files=contents.files,
                 beside=contents.beside,
-                root=ground.below,
+                root=inputs.dependencies,
                 own={},
-                epoch=ground.epoch,
-                path_map=ground.paths.mapped,
-                programs=ground.programs,
-                run_hint=ground.run_hint,
+                epoch=inputs.epoch,
+                path_map=inputs.paths.mapped,
+                programs=inputs.programs,
+                run_hint=inputs.run_hint,
                 free="own",
             )
         )
         _demand_readable(star, result.entries)
         laid, receipt = result.entries, result.receipt.to_json()
-    tree = remapped(laid.values(), star.id, ground.paths)
+    tree = remapped(laid.values(), star.id, inputs.paths)
     ordered = hard_links_ordered(tree, star.id).values()
     return StagedStar(
-        star=star, entries={entry.path: entry for entry in normalised(ordered, ground.epoch)}, receipt=receipt
+        star=star, entries={entry.path: entry for entry in normalised(ordered, inputs.epoch)}, receipt=receipt
     )
 
 

@@ -39,7 +39,7 @@ from cosmos.stellar.build_star import BuiltStar
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.published import AlreadyThere, Published
 
-Reach: TypeAlias = Literal["as asked", "closure"]
+Scope: TypeAlias = Literal["as asked", "closure"]
 Essential: TypeAlias = Literal["assumed", "imported"]
 
 
@@ -54,7 +54,7 @@ class PackageArchive(Archive, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class ImportRequest:
     """What to import: `packages` are NAME or NAME=VERSION; the essential ones are imported with all that they need.
 
     `workers` packages are worked on at a time; their bytes are in memory.
@@ -62,7 +62,7 @@ class Order:
 
     packages: tuple[str, ...]
     architecture: str
-    reach: Reach
+    scope: Scope
     level: int
     workers: int
     unpublished: Unpublished = "refuse"
@@ -100,7 +100,7 @@ class Imported:
 
 
 def import_debs(
-    order: Order, archive: PackageArchive, galaxy: GalaxyFolder, keys: Sequence[SecretKey], reporter: Reporter
+    request: ImportRequest, archive: PackageArchive, galaxy: GalaxyFolder, keys: Sequence[SecretKey], reporter: Reporter
 ) -> Imported:
     """Import packages into `galaxy`, signing their statements with `keys`; the index is not touched.
 
@@ -108,11 +108,11 @@ def import_debs(
     """
     galaxy.index()
     published = Published(galaxy)
-    asked = wishes(order.packages)
+    asked = wishes(request.packages)
     essential = archive.essential()
-    besides = essential if order.essential == "imported" else ()
-    closure = debian_closure(archive, dict.fromkeys(besides) | asked, order.architecture, reporter)
-    names = sorted(closure.records if order.reach == "closure" else closure.reached_from(besides) | asked.keys())
+    besides = essential if request.essential == "imported" else ()
+    closure = debian_closure(archive, dict.fromkeys(besides) | asked, request.architecture, reporter)
+    names = sorted(closure.records if request.scope == "closure" else closure.reached_from(besides) | asked.keys())
     records = [closure.records[name] for name in names]
     reporter.step(f"fetch {counted(len(records), 'package')}")
     archive.fetch(records)
@@ -120,11 +120,11 @@ def import_debs(
     stars: list[ImportedStar] = []
     left: list[Failed] = []
     nebula: list[BuiltStar] = []
-    if order.essential == "imported":
-        nebula = [_nebula(essential_nebula(essential, closure.records), order.level)]
-    for outcome in chain(_outcomes(order, records, archive, galaxy), nebula):
+    if request.essential == "imported":
+        nebula = [_nebula(essential_nebula(essential, closure.records), request.level)]
+    for outcome in chain(_outcomes(request, records, archive, galaxy), nebula):
         if isinstance(outcome, BuiltStar):
-            kept, star = _added(outcome, order, galaxy, keys, published, reporter)
+            kept, star = _added(outcome, request, galaxy, keys, published, reporter)
         else:
             kept, star = (outcome, None) if isinstance(outcome, Failed) else (None, outcome)
         stars += [star] if star is not None else []
@@ -161,7 +161,7 @@ def _reasons(left: Sequence[Failed], end: str) -> dict[str, str]:
 
 def _added(
     built: BuiltStar,
-    order: Order,
+    request: ImportRequest,
     galaxy: GalaxyFolder,
     keys: Sequence[SecretKey],
     published: Published,
@@ -170,7 +170,7 @@ def _added(
     """Put a star into the galaxy and return it; where other bytes are there already, why, and the star that stays."""
     name = str(built.manifest.name)
     try:
-        added = add_star(galaxy, built, keys, unpublished=order.unpublished, published=published, reporter=reporter)
+        added = add_star(galaxy, built, keys, unpublished=request.unpublished, published=published, reporter=reporter)
     except AlreadyThere as error:
         file = galaxy.statement_file(error.stem)
         there = read_statement(file) if file.is_file() else None
@@ -183,26 +183,26 @@ def _added(
 
 
 def _outcomes(
-    order: Order,
+    request: ImportRequest,
     records: Sequence[AptRecord],
     archive: PackageArchive,
     galaxy: GalaxyFolder,
 ) -> Iterator[BuiltStar | ImportedStar | Failed]:
-    """Yield what becomes of each package, `order.workers` at a time, the largest first."""
+    """Yield what becomes of each package, `request.workers` at a time, the largest first."""
 
     def made(record: AptRecord) -> BuiltStar | ImportedStar | Failed:
         try:
-            plain = manifest_of(record, order.architecture, licence="")
-            return _there_already(galaxy, plain) or _converted(archive.read(record), record, plain, order.level)
+            plain = manifest_of(record, request.architecture, licence="")
+            return _there_already(galaxy, plain) or _converted(archive.read(record), record, plain, request.level)
         except CosmosError as error:
             return Failed(name=record.name, reason=str(error), hint=error.hint)
 
     waiting = sorted(records, key=lambda record: (record.size_bytes, record.name))
-    with ThreadPoolExecutor(max_workers=order.workers) as pool:
+    with ThreadPoolExecutor(max_workers=request.workers) as pool:
         running: set[Future[BuiltStar | ImportedStar | Failed]] = set()
         try:
             while waiting or running:
-                while waiting and len(running) < order.workers + 1:
+                while waiting and len(running) < request.workers + 1:
                     running.add(pool.submit(made, waiting.pop()))
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:

@@ -1,7 +1,7 @@
 """A star as its script finds it, opened to be tried: from a source folder, or from an archive.
 
 A folder that ships all that it holds itself is taken as it is. One that is made of packages needs a galaxy with its
-archive (see stellar.galaxy_shelf): the files are then the archive's, script and recipe the folder's.
+archive (see stellar.galaxy_library): the files are then the archive's, script and recipe the folder's.
 """
 
 from __future__ import annotations

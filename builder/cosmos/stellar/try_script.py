@@ -30,7 +30,7 @@ class Tried:
 
 
 @dataclass(kw_only=True, slots=True)
-class Bench:
+class ScriptSession:
     """Where scripts are tried, one after the other: each finds what those before it made."""
 
     sources: Path | None = None
@@ -38,8 +38,8 @@ class Bench:
     epoch: int = 0
 
     @classmethod
-    def of(cls, sources: Path | None, root: Path | None) -> Bench:
-        """Return a bench with a copy of the folder `root` as the system; raises `Malformed`."""
+    def of(cls, sources: Path | None, root: Path | None) -> ScriptSession:
+        """Return a session with a copy of the folder `root` as the system; raises `Malformed`."""
         entries = () if root is None else folder_entries(root)
         return cls(sources=sources, root={entry.path: entry for entry in entries})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system
-from cosmos.device.install import Order, install
+from cosmos.device.install import InstallRequest, install
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
 from cosmos.device.system import read_universe, rendered
@@ -30,7 +30,7 @@ EPOCH = 1_767_225_600
 def put(root: Path, *names: str) -> None:
     wishes = [Wish(who="user", name=StarName(name), constraint=ANY_VERSION) for name in names]
     with LiveRoot.open(root) as live:
-        install(live, Order(wishes=wishes, offline=False, epoch=EPOCH), Silent())
+        install(live, InstallRequest(wishes=wishes, offline=False, epoch=EPOCH), Silent())
 
 
 def frozen(root: Path) -> Frozen:

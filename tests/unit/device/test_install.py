@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.install import Installation, Order, install, recover, rehearse
+from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
 from cosmos.device.kernel import Kernel
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
@@ -36,12 +36,12 @@ from cosmos.treepath import TreePath
 EPOCH = 1_767_225_600
 
 
-def order(*names: str, who: str = "user", offline: bool = False) -> Order:
+def order(*names: str, who: str = "user", offline: bool = False) -> InstallRequest:
     wishes = []
     for text in names:
         name, at, limit = text.partition("@")
         wishes.append(Wish(who=who, name=StarName(name), constraint=Constraint.parse(limit) if at else ANY_VERSION))
-    return Order(wishes=wishes, offline=offline, epoch=EPOCH)
+    return InstallRequest(wishes=wishes, offline=offline, epoch=EPOCH)
 
 
 def installed(root: Path, *names: str, kernel: Kernel | None = None) -> Installation:

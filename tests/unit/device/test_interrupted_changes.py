@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.live_entries import found_identity, identity_of
-from cosmos.device.recovery import Undone, settle
+from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import initialise, read_universe, rendered
 from cosmos.device.transaction import Batch, Transaction
@@ -172,7 +172,7 @@ class Plan:
 def carry_out(root: Path, plan: Plan) -> None:
     """Carry `plan` out in one transaction, as a command does."""
     with LiveRoot.open(root, CutKernel()) as live, at_work(live):
-        settle(live)
+        recover_journal(live)
         with journal(live, tag="t") as going_on:
             transaction = Transaction(live, going_on)
             for batch in plan.batches(live):
@@ -184,7 +184,7 @@ def carry_out(root: Path, plan: Plan) -> None:
 def recover(root: Path) -> Undone | None:
     """Settle what was cut off, as the next command does."""
     with LiveRoot.open(root, CutKernel()) as live, at_work(live):
-        return settle(live)
+        return recover_journal(live)
 
 
 def demand_old_or_new(root: Path, plan: Plan, when: str) -> bool:

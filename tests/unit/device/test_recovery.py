@@ -14,7 +14,7 @@ import pytest
 from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.kernel import Kernel
 from cosmos.device.live_entries import found_attributes, found_identity, identity_of
-from cosmos.device.recovery import Undone, settle
+from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import JOURNAL_PATH, NEXT_UNIVERSE_PATH, initialise, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Batch, Transaction
@@ -80,7 +80,7 @@ def setting(root: LiveRoot, path: TreePath, mode: int) -> Batch:
 
 def settled(system: Path) -> Undone:
     with LiveRoot.open(system) as root, at_work(root):
-        undone = settle(root)
+        undone = recover_journal(root)
         assert standing(root) == "idle"
     assert undone is not None
     return undone
@@ -250,7 +250,7 @@ def test_a_commit_whose_universe_was_lost_is_an_error_and_its_journal_stays(syst
     if held is not None:
         (system / str(NEXT_UNIVERSE_PATH)).write_bytes(held)
     with LiveRoot.open(system) as root, at_work(root), pytest.raises(WorldFailed, match=r"journal/universe.toml: want"):
-        settle(root)
+        recover_journal(root)
     assert (system / str(JOURNAL_PATH)).exists()
 
 

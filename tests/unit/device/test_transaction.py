@@ -11,7 +11,7 @@ import pytest
 
 from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.kernel import Kernel
-from cosmos.device.recovery import settle
+from cosmos.device.recovery import recover_journal
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import JOURNAL_PATH, initialise, rendered, universe_bytes
 from cosmos.device.transaction import Batch, Transaction
@@ -222,7 +222,7 @@ def test_after_a_cut_only_what_we_put_there_is_removed(system: Path) -> None:
     cut_off(system, begun(system) + line_of(file("one")) + line_of(file("two")))
     with LiveRoot.open(system) as root, at_work(root):
         assert standing(root) == "running"
-        undone = settle(root)
+        undone = recover_journal(root)
     assert undone is not None
     assert (undone.took_place, undone.removed, undone.kept) == (False, 1, (TreePath(b"two"),))
     assert not (system / "one").exists()
@@ -233,7 +233,7 @@ def test_a_line_that_was_cut_off_does_not_count(system: Path) -> None:
     (system / "one").write_bytes(b"bytes")
     cut_off(system, begun(system) + line_of(file("one"))[:-2])
     with LiveRoot.open(system) as root, at_work(root):
-        assert settle(root) is not None
+        assert recover_journal(root) is not None
     assert (system / "one").exists()
 
 
@@ -249,7 +249,7 @@ def test_a_line_that_was_cut_off_does_not_count(system: Path) -> None:
 def test_a_damaged_journal_is_named_and_nothing_is_removed(system: Path, line: bytes) -> None:
     cut_off(system, line)
     with LiveRoot.open(system) as root, at_work(root), pytest.raises(Malformed, match="journal/install"):
-        settle(root)
+        recover_journal(root)
     assert (system / str(JOURNAL_PATH)).exists()
 
 
@@ -258,7 +258,7 @@ def test_a_journal_cannot_name_a_path_outside_or_another_files_name(system: Path
     for path, temporary in ((b"/../x", b".cosmos-t-0"), (b"/x", b"passwd"), (b"/x", b".cosmos-/../y")):
         cut_off(system, begun(system) + row % (path, temporary, b"0" * 64))
         with LiveRoot.open(system) as root, at_work(root), pytest.raises(Malformed):
-            settle(root)
+            recover_journal(root)
 
 
 def test_two_may_not_work_on_one_system(system: Path) -> None:

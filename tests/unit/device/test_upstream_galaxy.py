@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.device.freeze import freeze_system
-from cosmos.device.install import Order, install
+from cosmos.device.install import InstallRequest, install
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
 from cosmos.device.verify import verify_system
@@ -21,7 +21,7 @@ from cosmos.model.reporter import Silent
 from cosmos.model.settings import Settings
 from cosmos.resolve.resolving import Wish
 
-ORDER = Order(
+ORDER = InstallRequest(
     wishes=[Wish(who="user", name=StarName("hello"), constraint=ANY_VERSION)], offline=False, epoch=1_767_225_600
 )
 

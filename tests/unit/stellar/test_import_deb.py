@@ -23,7 +23,7 @@ from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.build_star import Workshop, build_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.import_deb import Essential, Imported, Order, Reach, import_debs
+from cosmos.stellar.import_deb import Essential, Imported, ImportRequest, Scope, import_debs
 from cosmos.tree.manifest import ManifestLine, manifest
 from fakes.debs import FakeArchive, control_text
 from fakes.reporters import Remembering
@@ -35,15 +35,15 @@ def imported(
     archive: FakeArchive,
     galaxy: GalaxyFolder,
     *packages: str,
-    reach: Reach = "closure",
+    scope: Scope = "closure",
     essential: Essential = "assumed",
     keys: tuple[SecretKey, ...] = (),
     unpublished: Unpublished = "refuse",
 ) -> Imported:
-    order = Order(
+    order = ImportRequest(
         packages=packages,
         architecture="amd64",
-        reach=reach,
+        scope=scope,
         level=3,
         workers=2,
         unpublished=unpublished,
@@ -159,7 +159,7 @@ def test_without_the_closure_only_what_was_asked_for_is_imported_and_the_rest_is
 ) -> None:
     archive.add("x", depends="y")
     archive.add("y")
-    done = imported(archive, galaxy, "x", reach="as asked")
+    done = imported(archive, galaxy, "x", scope="as asked")
     assert (list(stars(done)), done.missing) == (["x"], ("y",))
 
 
@@ -171,8 +171,8 @@ def test_a_need_that_an_alternative_or_a_provider_answers_is_not_missing(
     archive.add("provider", provides="virtual")
     archive.add("made", provides="lib (= 2.0)")
     archive.add("old", version="1.0-1")
-    imported(archive, galaxy, "there", "provider", "made", "old", reach="as asked")
-    assert imported(archive, galaxy, "x", reach="as asked").missing == ("a | b", "old")
+    imported(archive, galaxy, "there", "provider", "made", "old", scope="as asked")
+    assert imported(archive, galaxy, "x", scope="as asked").missing == ("a | b", "old")
 
 
 def test_a_star_that_was_made_of_the_package_answers_for_it(
@@ -184,10 +184,10 @@ def test_a_star_that_was_made_of_the_package_answers_for_it(
     runtime = build_star(make_folder('name = "glibc-runtime"\nsource = "deb:libc6"\n', name="glibc"), workshop)
     assert runtime.manifest.version == DebianVersion.of("2.36-9+deb12u14")
     add_star(galaxy, runtime, ())
-    done = imported(archive, galaxy, "htop", "newer", reach="as asked")
+    done = imported(archive, galaxy, "htop", "newer", scope="as asked")
     assert list(map(need_text, stars(done)["htop"].needs)) == ["libc6 >=2.34"]
     assert done.missing == ("libc6",)  # newer's alone
-    assert imported(archive, galaxy, "htop", reach="as asked").missing == ()
+    assert imported(archive, galaxy, "htop", scope="as asked").missing == ()
 
 
 # --- essential packages -----------------------------------------------------------------------------------------------
@@ -210,19 +210,19 @@ def test_what_debian_assumes_is_said_and_not_imported(archive: FakeArchive, gala
     assert imported(archive, galaxy, "cron").assumed == ()  # they are in the galaxy now
 
 
-@pytest.mark.parametrize(("reach", "besides"), [("as asked", []), ("closure", ["libc6"])])
+@pytest.mark.parametrize(("scope", "besides"), [("as asked", []), ("closure", ["libc6"])])
 def test_essential_packages_are_imported_with_what_they_need_and_have_one_name(
-    archive: FakeArchive, galaxy: GalaxyFolder, reach: Reach, besides: list[str]
+    archive: FakeArchive, galaxy: GalaxyFolder, scope: Scope, besides: list[str]
 ) -> None:
     a_small_debian(archive)
-    done = imported(archive, galaxy, "cron", reach=reach, essential="imported")
+    done = imported(archive, galaxy, "cron", scope=scope, essential="imported")
     made = stars(done)
     assert sorted(made) == sorted(["base-files", "bash", "cron", "debian-essential", "mawk", *besides])
     nebula = made["debian-essential"]
     assert (nebula.type, nebula.version, nebula.arch) == ("nebula", DebianVersion.of("12.4+deb12u12"), "any")
     assert {name: limit.text for name, limit in nebula.dependencies.items()} == {"base-files": "*", "bash": "*"}
     assert (done.assumed, done.missing) == ((), () if besides else ("libc6",))
-    again = imported(archive, galaxy, "cron", reach=reach, essential="imported")
+    again = imported(archive, galaxy, "cron", scope=scope, essential="imported")
     assert [one.is_new for one in again.stars] == [False] * len(made)
 
 
@@ -281,7 +281,7 @@ def test_a_version_that_is_not_there_is_an_error(archive: FakeArchive, galaxy: G
     archive.add("x")
     with pytest.raises(NoSolution, match="x: "):
         imported(archive, galaxy, "x=9.9")
-    assert list(stars(imported(archive, galaxy, "x=1.0-1", reach="as asked"))) == ["x"]
+    assert list(stars(imported(archive, galaxy, "x=1.0-1", scope="as asked"))) == ["x"]
 
 
 @pytest.mark.parametrize("asked", [["x=1", "x=2"], ["x=1", "x"], ["x="]])
@@ -316,7 +316,7 @@ def test_how_many_workers_there_are_has_no_say_in_the_bytes(
     names = tuple(sorted(archive.records))
     seen = []
     for workers in (1, 3):
-        order = Order(packages=names, architecture="amd64", reach="as asked", level=3, workers=workers)
+        order = ImportRequest(packages=names, architecture="amd64", scope="as asked", level=3, workers=workers)
         done = import_debs(order, archive, galaxy, (), Remembering())
         seen.append({one.archive.name: one.archive.read_bytes() for one in done.stars})
         for file in galaxy.root.glob("*/p*"):

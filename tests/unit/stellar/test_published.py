@@ -15,7 +15,7 @@ from cosmos.model.galaxy import GalaxyIndex
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
-from cosmos.stellar.import_deb import Imported, Order, import_debs
+from cosmos.stellar.import_deb import Imported, ImportRequest, import_debs
 from cosmos.stellar.index_galaxy import Indexed, index_galaxy
 from cosmos.stellar.published import AlreadyThere, Published
 from fakes.debs import FakeArchive
@@ -236,7 +236,7 @@ def test_rows_in_another_form_are_read_as_well(galaxy: GalaxyFolder, built: Buil
 
 
 def imported(archive: FakeArchive, galaxy: GalaxyFolder, *packages: str) -> Imported:
-    order = Order(packages=packages, architecture="amd64", reach="closure", level=3, workers=2)
+    order = ImportRequest(packages=packages, architecture="amd64", scope="closure", level=3, workers=2)
     return import_debs(order, archive, galaxy, (), Remembering())
 
 

@@ -13,7 +13,7 @@ from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.options import EXISTING_FILE, json_option
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.device.install import Installation, Order, install, recover, rehearse
+from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
 from cosmos.device.journal import standing
 from cosmos.device.recovery import Undone
 from cosmos.device.root import LiveRoot, shown
@@ -55,8 +55,8 @@ def install_command(
                 raise click.UsageError("name a STAR, or a --constellation that has members")
             _answer_recovered(recover(live), as_json)
             return
-        order = Order(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe)
-        done = rehearse(live, order, reporter) if dry_run else install(live, order, reporter)
+        request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe)
+        done = rehearse(live, request, reporter) if dry_run else install(live, request, reporter)
     if done.unowned:
         around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can")
     if as_json:

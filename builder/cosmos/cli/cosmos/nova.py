@@ -10,7 +10,7 @@ import click
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import ScriptFailed
-from cosmos.stellar.try_script import Bench, Tried
+from cosmos.stellar.try_script import ScriptSession, Tried
 
 _PROMPT = "nova> "
 
@@ -29,9 +29,9 @@ def nova(file: Path | None, root: Path | None, as_json: bool) -> None:
     What it copies is looked up in its own folder. Without FILE: a line of verbs at a time, such as
     write("/etc/motd", "hello"), each on the root that the last one left.
     """
-    bench = Bench.of(file.parent if file is not None else None, root)
+    session = ScriptSession.of(file.parent if file is not None else None, root)
     if file is not None:
-        _tell(bench.run_file(file), as_json=as_json)
+        _tell(session.run_file(file), as_json=as_json)
         return
     around = surroundings()
     while True:
@@ -42,7 +42,7 @@ def nova(file: Path | None, root: Path | None, as_json: bool) -> None:
             return
         if line.strip():
             try:
-                _tell(bench.run_line(line.strip()), as_json=as_json)
+                _tell(session.run_line(line.strip()), as_json=as_json)
             except ScriptFailed as failure:
                 if not around.stdin_is_terminal:
                     raise

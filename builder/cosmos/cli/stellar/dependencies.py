@@ -10,7 +10,7 @@ import click
 
 from cosmos.cli.options import FOLDER
 from cosmos.cli.stellar.options import machine
-from cosmos.stellar.galaxy_shelf import GalaxyShelf
+from cosmos.stellar.galaxy_library import GalaxyLibrary
 from cosmos.stellar.open_star import OpenStar, open_star
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -23,8 +23,8 @@ galaxy_option = click.option(
 def opened_star(star: Path, galaxy: Path | None) -> tuple[OpenStar, Mapping[TreePath, Entry] | None]:
     """Return the star, and the root of its dependencies; None where they are not known."""
     if galaxy is not None:
-        shelf = GalaxyShelf.open(galaxy, machine(platform.machine()))
-        opened = shelf.star(star)
-        return opened, shelf.below(opened)
+        library = GalaxyLibrary.open(galaxy, machine(platform.machine()))
+        opened = library.star(star)
+        return opened, library.dependency_root(opened)
     opened = open_star(star)
     return opened, None if opened.needs else {}

@@ -29,7 +29,7 @@ from cosmos.errors import NoSolution, Refused
 from cosmos.model.reporter import Reporter, counted
 from cosmos.stellar.add_star import Unpublished
 from cosmos.stellar.galaxy_folder import GalaxyFolder
-from cosmos.stellar.import_deb import Imported, Order, import_debs
+from cosmos.stellar.import_deb import Imported, ImportRequest, import_debs
 
 _SHOWN = 8  # names in one line of a report
 
@@ -76,16 +76,16 @@ def import_deb(
     reporter = around.reporter(quiet=as_json)
     here = outside(around.home(home, near=galaxy), apt_sources, offline, reporter)
     apt = apt_opener(here)(machine(arch), suite_named(suite))
-    order = Order(
+    request = ImportRequest(
         packages=tuple(dict.fromkeys(packages)),
         architecture=apt.state.architecture,
-        reach="closure" if closure else "as asked",
+        scope="closure" if closure else "as asked",
         level=level,
         workers=jobs or os.cpu_count() or 1,
         unpublished=unpublished,
         essential="imported" if with_essential else "assumed",
     )
-    done = import_debs(order, apt, GalaxyFolder(root=galaxy), load_secret_keys(keys, passphrase_fd), reporter)
+    done = import_debs(request, apt, GalaxyFolder(root=galaxy), load_secret_keys(keys, passphrase_fd), reporter)
     if as_json:
         emit(_row(done))
     else:

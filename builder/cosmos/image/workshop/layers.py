@@ -32,7 +32,7 @@ from cosmos.resolve.below import rests_on
 from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
-from cosmos.staging.stage import Ground, StagedStar, stage_star
+from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.store.interface import Store
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -186,14 +186,14 @@ class Workshop:
 
     def _staged(self, name: StarName, layers: Layers) -> StagedStar:
         acquired = self.acquired[name]
-        ground = Ground(
+        inputs = StagingInputs(
             epoch=self.epoch,
             paths=self.paths,
-            below=self._below(name, layers),
+            dependencies=self._below(name, layers),
             programs=self._programs(name, layers) if self.consent.gives(name, "run") else None,
             run_hint=self.consent.hint(name, "run"),
         )
-        return stage_star(acquired.archive(), acquired.statement, ground)
+        return stage_star(acquired.archive(), acquired.statement, inputs)
 
     def _programs(self, name: StarName, layers: Layers) -> Bubble:
         """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""

@@ -42,7 +42,7 @@ _ADVICE: Final = Advice(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GalaxyShelf:
+class GalaxyLibrary:
     """A galaxy's folder, opened: the resolver's `Library`. `machine`: where stars that run anywhere are tried."""
 
     folder: GalaxyFolder
@@ -51,7 +51,7 @@ class GalaxyShelf:
     machine: Arch
 
     @classmethod
-    def open(cls, root: Path, machine: Arch) -> GalaxyShelf:
+    def open(cls, root: Path, machine: Arch) -> GalaxyLibrary:
         """Return the galaxy in the folder `root`; raises `Malformed` where there is none."""
         folder = GalaxyFolder(root=root)
         index = folder.index()
@@ -73,13 +73,13 @@ class GalaxyShelf:
         source = read_source_folder(path)
         return self._on_newest(source) if source.recipe.sources else open_folder(source)
 
-    def below(self, star: OpenStar) -> dict[TreePath, Entry]:
+    def dependency_root(self, star: OpenStar) -> dict[TreePath, Entry]:
         """Return the root of the star's dependencies, direct or not, each laid on its own; raises `NoSolution`,
         `Refused`, `ScriptFailed`.
         """
         arch = self.machine if star.arch == ANY_ARCH else star.arch
         layers: dict[StarName, Mapping[TreePath, Entry]] = {}
-        tried = _Tried(shelf=self, star=star)
+        tried = _Tried(library=self, star=star)
         wish = Wish(who="stellar", name=star.name, constraint=ANY_VERSION)
         resolved = [chosen for chosen in resolve([wish], tried, arch, {}, _ADVICE) if chosen.star != tried.candidate]
         needs = {chosen.star.name: chosen.dependencies for chosen in resolved}
@@ -143,35 +143,35 @@ class GalaxyShelf:
 class _Tried:
     """The galaxy with the star that is tried in place of its own versions."""
 
-    shelf: GalaxyShelf
+    library: GalaxyLibrary
     star: OpenStar
 
     @property
     def candidate(self) -> Candidate:
         """The star that is tried; it needs no version."""
-        return Candidate(name=self.star.name, version=SemVer(0, 0, 0), galaxy=self.shelf.name)
+        return Candidate(name=self.star.name, version=SemVer(0, 0, 0), galaxy=self.library.name)
 
     def names(self) -> Iterable[StarName]:
         """Return every name that the index lists, and the star's."""
-        return sorted({*self.shelf.names(), self.star.name})
+        return sorted({*self.library.names(), self.star.name})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return every version of `name`; of the star's name, itself alone."""
-        return (self.candidate,) if name == self.star.name else self.shelf.versions(name)
+        return (self.candidate,) if name == self.star.name else self.library.versions(name)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the other stars that provide `name`."""
-        return [star for star in self.shelf.providers(name) if star.name != self.star.name]
+        return [star for star in self.library.providers(name) if star.name != self.star.name]
 
     def claims(self, name: StarName) -> bool:
         """Return whether there is a star of that name or one that provides it."""
-        return name == self.star.name or self.shelf.claims(name)
+        return name == self.star.name or self.library.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a candidate says of itself."""
         if candidate == self.candidate:
             return Facts(arch=self.star.arch, needs=self.star.needs)
-        return self.shelf.facts(candidate)
+        return self.library.facts(candidate)
 
 
 def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:
