@@ -79,7 +79,7 @@ class MemoryDraft:
         if there and same == self._data:
             return Published(changed=False, signed=RELEASE_ENVELOPE in there)
         if loses and RELEASE_FILE in there:
-            reporter.warn(f"{self._out}: a signed release is replaced by another one, which is not signed")
+            reporter.warn(f"{self._out}: an unsigned release replaces the signed one")
         if there and RELEASE_FILE not in there:
             raise WorldFailed(str(self._out), "is not empty and holds no release")
         self._releases[self._out] = dict(self._data)

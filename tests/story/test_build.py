@@ -218,7 +218,7 @@ def test_an_unsigned_galaxy_needs_the_word_twice_before_a_release_is_signed(tmp_
     cosmos("freeze", image.folder, "--home", image.home).ok()
     cosmos("build", image.folder, "--home", image.home).ok()
     failed = cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).fails(4)
-    assert "solo came unsigned" in failed.err
+    assert "nobody signed solo" in failed.err
     (image.folder / "image.toml").write_text(allowed + "[policy]\nunsigned-release = true\n")
     cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
 

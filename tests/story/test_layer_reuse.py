@@ -61,7 +61,7 @@ def bench(tmp_path: Path, cosmos: Cosmos) -> Bench:
     cosmos("freeze", image.folder, "--home", image.home).ok()
     bench = Bench(image, cosmos)
     said = bench.again().err
-    assert "tool: its layer was made: none was made yet" in said
+    assert "tool: its layer was made: this program has not made one" in said
     return bench
 
 

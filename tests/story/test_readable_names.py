@@ -86,6 +86,6 @@ def test_two_stars_whose_names_differ_by_case_alone_are_refused_unless_the_image
 def test_names_that_one_file_system_takes_for_one_are_not_written_out_half(tmp_path: Path) -> None:
     """The same path twice is what a folder that knows no case makes of two names."""
     twice = [Entry(path=TreePath(b"readme"), kind="file", mode=0o644, content=text) for text in (b"1", b"2")]
-    with pytest.raises(WorldFailed, match="readme: is there already: this file system does not tell names apart"):
+    with pytest.raises(WorldFailed, match="readme: is there already: this file system does not distinguish"):
         write_root(twice, tmp_path / "root", Remembering())
     assert (tmp_path / "root/readme").read_bytes() == b"1"

@@ -1,9 +1,10 @@
-"""Fetch and verify everything that a lock names, before anything is unpacked; and say whether it is trusted still.
+"""Fetch and verify everything that a lock names, before a build unpacks anything. Judge whether it is still trusted.
 
-Two verdicts, told apart: a star **was valid when locked** if the trust anchors that the lock states took its signature;
-it **is trusted now** if those of today do. What fails the first is refused, always. What passes the first and fails
-the second (a key was revoked, or is pinned no longer) is refused unless the operator accepts it by name, and then the
-release says so.
+There are two separate verdicts. A star **was valid when locked** if the trust anchors that the lock names accept its
+signature. It **is trusted now** if the trust anchors of today accept it.
+
+A star that fails the first is always refused. A star that passes the first and fails the second (its key was revoked,
+or is no longer pinned) is refused unless the operator accepts it by name. The release then says so.
 """
 
 from __future__ import annotations
@@ -31,19 +32,21 @@ T = TypeVar("T")
 
 
 class TrustedNoLonger(NotSigned):
-    """What was valid when it was locked is not trusted now."""
+    """A star or an index was valid when it was locked, but is not trusted now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcquiredLock:
-    """Every star of a lock, fetched and verified. `accepted`: what was taken by name, and why it is not trusted."""
+    """Every star of a lock, fetched and verified. `accepted`: names that the operator accepted, with the reason why
+    each is not trusted.
+    """
 
     stars: Mapping[StarName, Acquired]
     accepted: Mapping[str, str]
 
 
 class Judge:
-    """Judges by the trust anchors of today; asks those of the lock where these refuse."""
+    """Judges by the trust anchors of today. If they refuse, it asks the trust anchors of the lock."""
 
     def __init__(self, lock: Lock, world: World, accept: frozenset[str]) -> None:
         self._lock = lock
@@ -55,7 +58,7 @@ class Judge:
     def judged(self, name: str, verify: Callable[[TrustRoots], T]) -> T:
         """Return what `verify` finds under today's anchors, or under the lock's where `name` is accepted.
 
-        Raises `TrustedNoLonger` where only the lock's anchors take it, and `NotSigned` where none do.
+        Raises `TrustedNoLonger` if only the lock's anchors accept it, and `NotSigned` if neither do.
         """
         try:
             return verify(self.now)
@@ -70,20 +73,24 @@ class Judge:
                 raise TrustedNoLonger(
                     name,
                     f"was valid when it was locked, but is not trusted now: {error}",
-                    hint=f"cosmos freeze --upgrade takes another; or, if it must be: --accept-revoked {name}",
+                    hint=f"cosmos freeze --upgrade chooses another; to take it all the same: --accept-revoked {name}",
                 ) from None
             self.accepted[name] = str(error)
-            self._world.reporter.warn(f"{name}: is not trusted now, and is accepted by name: {error}")
+            self._world.reporter.warn(f"{name}: is not trusted now, but you accepted it by name: {error}")
             return found
 
     def demand_all_used(self) -> None:
-        """Raise `NoSolution` for a name that was accepted and that nothing needed: it is misspelt, or trusted."""
+        """Raise `NoSolution` for an accepted name that no star needed: it is misspelt, or trusted."""
         for name in sorted(self._accept - self.accepted.keys()):
-            raise NoSolution(name, "need not be accepted: it is trusted, or not in the lock", hint="leave it out")
+            raise NoSolution(
+                name,
+                "need not be accepted: it is trusted, or not in the lock",
+                hint=f"leave out --accept-revoked {name}",
+            )
 
     @cached_property
     def _then(self) -> TrustRoots | None:
-        """The keys that the lock was made under; the floors of today hold all the same."""
+        """The keys that were trusted when the lock was made, with the floors of today."""
         found = self._world.roots_when_locked(self._lock)
         return None if found is None else replace(found, floors=self.now.floors)
 
@@ -124,7 +131,7 @@ def acquire_all(lock: Lock, definition: Definition, world: World) -> Mapping[Sta
 
 
 def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> VerifiedIndex:
-    """Return the lock's snapshot, after the galaxy's newest index and what was seen before had their say."""
+    """Return the lock's snapshot, judged by the galaxy's newest index and by this home's memory."""
     name, shown = f"galaxy:{galaxy.name}", f"{galaxy.name}: {INDEX_FILE}"
     locked = judge.judged(name, lambda roots: acquire_index(galaxy, source, roots))
     newest = judge.judged(name, lambda roots: newest_index(galaxy, source, roots))
@@ -146,7 +153,7 @@ def _demand_first_galaxies(lock: Lock, indexes: Mapping[GalaxyName, VerifiedInde
         owner = first.get(star.name, star.galaxy)
         if owner != star.galaxy:
             said = f"is locked from galaxy {star.galaxy}, but galaxy {owner} comes first and answers for {star.name}"
-            raise NoSolution(star.id, said, hint="cosmos freeze chooses the stars again")
+            raise NoSolution(star.id, said, hint="to choose the stars again: cosmos freeze IMAGE")
 
 
 def _fetching(

@@ -1,4 +1,4 @@
-"""Read an image's folder: its definition, everything beside it that the definition names, and its lock."""
+"""Read an image's folder: its definition, the files that the definition names, and its lock."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ TEMPLATES_FOLDER = "rootfs-templates"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition:
-    """An image definition with everything beside it that it names. `folder` is where its relative paths start.
+    """An image definition and the files that it names. Relative paths start at `folder`.
 
-    `data` are the bytes of image.toml; `finish` and `trust` those of the files that it names, if it does.
+    `data` are the bytes of image.toml. `finish` and `trust` are the bytes of the files that it names under these keys.
     """
 
     folder: Path
@@ -54,7 +54,10 @@ class Definition:
 
 
 def read_definition(path: Path) -> Definition:
-    """Return the image at `path`: its folder, or its image.toml. Raises `Malformed`, also for what it names in vain."""
+    """Return the image at `path`: its folder, or its image.toml.
+
+    Raises `Malformed`, also if a file that image.toml names is missing.
+    """
     file = path / IMAGE_FILE if path.is_dir() else path
     if not file.is_file():
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
@@ -73,7 +76,7 @@ def read_definition(path: Path) -> Definition:
 
 
 def read_lock(definition: Definition) -> tuple[Lock, bytes]:
-    """Return the image's lock and its exact bytes; raises `NoSolution` where there is no lock, `Malformed`."""
+    """Return the image's lock and its exact bytes; raises `NoSolution` if there is no lock, or `Malformed`."""
     file = definition.lock_file
     if not file.is_file():
         raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
@@ -83,7 +86,11 @@ def read_lock(definition: Definition) -> tuple[Lock, bytes]:
 
 def _members(file: Path) -> Mapping[StarName, Constraint]:
     if not file.is_file():
-        raise Malformed(str(file), "is not there, but image.toml names it as a constellation")
+        raise Malformed(
+            str(file),
+            "is not there, but image.toml names it as a constellation",
+            hint=f"write the file, or take it out of `constellations` in {IMAGE_FILE}",
+        )
     return Constellation.parse(read_bounded(file), str(file)).members
 
 
@@ -99,15 +106,19 @@ def _template_folder(folder: Path, image: Image) -> Path:
     raise Malformed(
         str(folder / IMAGE_FILE),
         f"template: no {TEMPLATES_FOLDER}/{named} in this folder or above it",
-        hint="a template beside image.toml is named with ./ before it",
+        hint=f'for a folder beside image.toml, write in {IMAGE_FILE}: template = "./{named}"',
     )
 
 
 def _named(folder: Path, name: str, key: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes | None:
-    """Return the bytes of a file that image.toml names under `key`, or None where it names none there."""
+    """Return the bytes of the file that image.toml names under `key`, or None if it names no file there."""
     if not name:
         return None
     file = folder / name
     if not file.is_file():
-        raise Malformed(str(file), f"is not there, but {IMAGE_FILE} names it as `{key}`")
+        raise Malformed(
+            str(file),
+            f"is not there, but {IMAGE_FILE} names it as `{key}`",
+            hint=f"write the file, or take `{key}` out of {IMAGE_FILE}",
+        )
     return read_bounded(file, limit)

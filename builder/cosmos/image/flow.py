@@ -1,4 +1,4 @@
-"""The main flow: from a lock to a release. `build_image` is the whole of it, in the order of the README."""
+"""The main flow: from a lock to a release. `build_image` shows all of it, in the order of the README."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from cosmos.tree.overlay import PathMap
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """A finished release. `changed` is false where the same release stood there already.
+    """A finished release. `changed` is false if the same release was there before.
 
-    `made` says why the layers were made that the store did not have.
+    `made` names each layer that the store did not have, and says why the build made it.
     """
 
     folder: Path
@@ -45,14 +45,14 @@ class Built:
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
-    ready = preflight(definition, world, options)  # 1 refuse what can be refused before any work
+    ready = preflight(definition, world, options)  # 1 find every mistake that shows before any work
     stars = _fetched(ready, world, options)  # 2 fetch and verify every star
     staged = _staged(ready, stars, world, options)  # 3 run their Nova scripts: one layer a star
     tree = _laid(ready, staged)  # 4 lay the layers over the template, run the finish script
     with world.draft(options.out) as draft:
         packed = _packed(ready, staged, tree, draft, world, options)  # 5 pack every output
         release = _signed(ready, stars, tree, packed, draft, options)  # 6 describe and sign
-        published = draft.publish(world.reporter)  # 7 last: a build that fails leaves what stood there
+        published = draft.publish(world.reporter)  # 7 replace the old release, last: a failed build keeps it
     return Built(
         folder=options.out,
         release=release,
@@ -89,7 +89,7 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
 
 
 def _laid(ready: Ready, staged: StagedLayers) -> FinishedTree:
-    """Return the whole tree, laid once."""
+    """Return the whole tree. Each entry is laid once."""
     tree = lay_tree(ready.definition, ready.lock, staged.layers, ready.template, staged.workshop)
     demand_budget(ready.definition, tree.overlaid, staged.layers)
     return tree
@@ -98,7 +98,7 @@ def _laid(ready: Ready, staged: StagedLayers) -> FinishedTree:
 def _packed(
     ready: Ready, staged: StagedLayers, tree: FinishedTree, draft: Draft, world: World, options: BuildOptions
 ) -> PackedTree:
-    """Write every file of the release but RELEASE.json, and the tree as files where the operator asked for that."""
+    """Write every file of the release except RELEASE.json; for --keep-root, also write the tree as files."""
     world.reporter.step("pack")
     packed = packed_tree(ready.definition.image, tree, staged.layers, staged.workshop)
     write_release(ready.definition.outputs, packed, tree.receipts, draft)
@@ -130,5 +130,5 @@ def _signed(
 
 
 def _programs(tree: FinishedTree) -> dict[str, Json]:
-    """Return what the probe of bubblewrap found, where a script ran a program. Each was inspected, or nothing is."""
+    """Return what the inspection of bubblewrap found, if a script ran a program. Without inspection no program runs."""
     return {"programs": dict(WANTED)} if tree.receipts.ran_programs else {}

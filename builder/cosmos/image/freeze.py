@@ -2,9 +2,9 @@
 
     image.toml, constellations -> wishes -> galaxies opened and verified -> resolved -> the lock, written durably
 
-A version that the old lock has stays as long as it fits; `upgrade` lets named stars, or all, move to the newest.
-Nothing is fetched but indexes and statements (and the archives of unsigned upstream galaxies, which have no
-statements).
+Each version of the old lock stays as long as it fits. `upgrade` lets the named stars, or all stars, move to the newest.
+`freeze` fetches only indexes and statements. From unsigned upstream galaxies it also fetches the chosen archives,
+because these galaxies have no statements.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _HEADER = b"""\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrozenLock:
-    """A lock as it was written. `changed` is false where the file had those very bytes already."""
+    """A lock as it was written. `changed` is false if the file had these bytes before."""
 
     lock: Lock
     data: bytes
@@ -59,12 +59,12 @@ def freeze(
     upgrade: Upgrade = frozenset(),
     allow_downgrade: frozenset[StarName] = frozenset(),
 ) -> FrozenLock:
-    """Write the lock of `definition`, with each star that the old lock has kept unless it is in `upgrade`.
+    """Write the lock of `definition`. Each star of the old lock stays, unless `upgrade` names it.
 
-    A star goes down only where `allow_downgrade` names it, and the lock says so (TRUST.md section 5).
+    A star moves to a lower version only if `allow_downgrade` names it. The lock then says so (TRUST.md section 5).
 
-    Raises `NoSolution`, naming who wants what; `Refused` for what is not signed by whom the operator pinned;
-    `WorldFailed`, offline for the first thing that the store lacks.
+    Raises `NoSolution` that says which star wants what; `Refused` for an index or a statement that no pinned key has
+    signed; `WorldFailed`, offline for the first document that the store does not have.
     """
     world.store.sweep()
     old = _old_lock(definition, world)
@@ -94,10 +94,10 @@ def freeze(
 
 
 def check(definition: Definition) -> Lock:
-    """Return the image's lock if it still fits and is right; with no galaxy at hand.
+    """Return the image's lock if it still fits and is right. Opens no galaxy.
 
-    Raises `NoSolution` for a lock that does not answer its own wishes, `Differs` for one that no longer fits the image
-    definition, naming each difference.
+    Raises `NoSolution` if the lock does not answer its own wishes, and `Differs`, with each difference, if it no longer
+    fits the image definition.
     """
     lock, _ = read_lock(definition)
     demand_right(lock, definition.lock_file)
@@ -113,7 +113,7 @@ def check(definition: Definition) -> Lock:
 
 
 def lock_bytes(lock: Lock, file: Path) -> bytes:
-    """Return `lock` as its file has it: the same lock, the same bytes. It is read back before it is handed out."""
+    """Return the bytes of the file of `lock`. The same lock gives the same bytes; they are read back first."""
     data = _HEADER + tomli_w.dumps(lock.to_toml()).encode()
     written = Lock.parse(data, str(file))
     assert written == lock, "what was written is what is read"
@@ -148,12 +148,12 @@ def _opened(definition: Definition, world: World, old: Lock | None) -> dict[Gala
 
 
 def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
-    """Return the versions that stay while they fit."""
+    """Return the versions that stay as long as they fit."""
     if old is None or upgrade == "all":
         return {}
     locked = {star.name: star.version for star in old.stars}
     for name in sorted(upgrade - locked.keys()):
-        raise NoSolution(name, "is not in the lock, so that there is nothing to upgrade", hint="leave out --upgrade")
+        raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=f"leave out --upgrade {name}")
     return {name: version for name, version in locked.items() if name not in upgrade}
 
 
@@ -168,7 +168,10 @@ def _pins(definition: Definition) -> BuildPins:
 
 
 def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozenset[StarName]) -> dict[StarName, str]:
-    """Return which stars went down, from which version; raises `Refused` for one that is not `allowed` to."""
+    """Return the stars that moved to a lower version, each with its old version.
+
+    Raises `Refused` for a star that is not in `allowed`.
+    """
     was = {star.name: star.version for star in old.stars} if old is not None else {}
     went_before = old.downgraded if old is not None else {}
     down: dict[StarName, str] = {}
@@ -181,16 +184,16 @@ def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozense
                 raise Refused(
                     star.id,
                     f"the lock has {before}: this is a downgrade",
-                    hint=f"if it is meant: cosmos freeze IMAGE --allow-downgrade {star.name}",
+                    hint=f"if you want it: cosmos freeze IMAGE --allow-downgrade {star.name}",
                 )
             down[star.name] = str(before)
     return down
 
 
 def _demand_not_exchanged(old: Lock | None, new: Lock, upgrade: Upgrade, folder: Path, reporter: Reporter) -> None:
-    """Refuse a star whose bytes changed while its version stayed: a version means one thing for ever.
+    """Refuse a star whose bytes changed under the same version: one version means one archive for ever.
 
-    Where `upgrade` names it, the operator takes what the galaxy has now; that is a warning.
+    If `upgrade` names the star, the operator takes the galaxy's new archive, with a warning.
     """
     was = {(star.name, star.version, star.galaxy): star.archive for star in old.stars} if old is not None else {}
     for star in new.stars:
@@ -202,7 +205,7 @@ def _demand_not_exchanged(old: Lock | None, new: Lock, upgrade: Upgrade, folder:
             raise Refused(
                 star.id,
                 problem,
-                hint=f"ask the galaxy's owner; if it is meant: cosmos freeze {folder} --upgrade {star.name}",
+                hint=f"ask the galaxy's owner; to take the new archive: cosmos freeze {folder} --upgrade {star.name}",
             )
         reporter.warn(f"{star.id}: {problem}")
 

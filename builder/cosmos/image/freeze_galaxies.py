@@ -1,7 +1,7 @@
-"""Which snapshot of a galaxy an image is frozen against.
+"""Choose the snapshot of a galaxy that an image is frozen against.
 
-**Offline** it is the one that the old lock names, from the store. **Otherwise** it is the galaxy's newest, which must
-not lie before the one that the old lock has seen: a galaxy that was rolled back is refused.
+**Offline**, it is the snapshot that the old lock names, from the store. **Otherwise** it is the galaxy's newest.
+It must not be older than the snapshot of the old lock: a galaxy that was rolled back is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cosmos.trust.roots import TrustRoots
 
 
 def open_galaxy(asked: GalaxySource, source: Source, roots: TrustRoots, seen: LockedGalaxy | None) -> OpenGalaxy:
-    """Return the galaxy with its verified index; `seen` is the snapshot that the old lock has of it.
+    """Return the galaxy with its verified index; `seen` is its snapshot in the old lock.
 
     Raises `Refused`, `WorldFailed`, or `Malformed` for a file that is not an index.
     """

@@ -1,10 +1,10 @@
-"""`Home`: the builder's home on disk, what it trusts, and the galaxies that it can reach. The real `World` of a build.
+"""`Home`: the real `World` of a build. It has the builder's home on disk, the pinned keys, and the galaxies.
 
 HOME/store/                 blobs and results (store.blobs); may be deleted at any time
 HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
-HOME/trust/chain/           every version of them that was accepted (`cosmos trust update`)
-HOME/trust/state.toml       what was seen, so that nothing older is taken for new
-HOME/keys/                  where a person may keep keys; nothing is read from there unless it is named
+HOME/trust/chain/           every version of trust.toml that the operator accepted (`cosmos trust update`)
+HOME/trust/state.toml       the memory: the highest numbers that were verified, so that a rollback is refused
+HOME/keys/                  a place for keys; cosmos reads a key from it only if the command names the key
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SHAPING_MODULES = ("globs.py", "links.py")  # and so can these
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """What a build may use, in the folder `home`. With `offline`, no galaxy is opened at all."""
+    """The real world of a build, with its home in the folder `home`. `offline`: it opens no galaxy."""
 
     home: Path
     offline: bool
@@ -63,18 +63,18 @@ class Home:
 
     @cached_property
     def pinned(self) -> TrustRoots:
-        """The keys that the operator pinned; raises `Refused` where no trust was ever accepted."""
+        """The keys that the operator pinned; raises `Refused` if no trust.toml was ever accepted."""
         return self._anchor.roots
 
     @property
     def locked_trust(self) -> LockedTrust:
-        """Return what a lock states of the trust anchors."""
+        """The version and digest of the trust anchors, as a lock states them."""
         if not home_anchor(self.home).exists():
             return NO_TRUST
         return LockedTrust(version=self._anchor.roots.version, digest=self._anchor.digest)
 
     def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
-        """Return the trust anchors that `lock` was made under, None where they are not kept here."""
+        """Return the trust anchors that were used to make `lock`, or None if this home does not have them."""
         if lock.trust.digest is None:
             return None
         return earlier_roots(home_anchor(self.home), lock.trust.version, lock.trust.digest)
@@ -88,7 +88,7 @@ class Home:
             return None
 
     def remember(self, change: Callable[[Memory], Memory]) -> None:
-        """Judge by what was seen before, and remember; raises `RolledBack`, and remembers nothing then."""
+        """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""
         if home_anchor(self.home).exists():
             self._state.change(change)
 
@@ -106,7 +106,7 @@ class Home:
         return anchor
 
     def roots(self, *, signed: bool) -> TrustRoots:
-        """Return the pinned keys. Where nothing `signed` is asked for, there need be none."""
+        """Return the pinned keys. If `signed` is false, no key has to be pinned."""
         return self.pinned if signed or home_anchor(self.home).exists() else NOTHING_PINNED
 
     def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
@@ -115,12 +115,12 @@ class Home:
         return Source(galaxy=name, carrier=carrier, store=self.store)
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:
-        """Return the image's lock and the signature beside it; raises `NoSolution` where there is no lock."""
+        """Return the image's lock and the signature beside it; raises `NoSolution` if there is no lock."""
         _, data = read_lock(definition)
         return data, read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
 
     def write_lock(self, definition: Definition, data: bytes) -> bool:
-        """Make `data` the image's lock, durably; return False where it was that already. Raises `WorldFailed`."""
+        """Write `data` as the image's lock, durably; return False if the file had it before. Raises `WorldFailed`."""
         file = definition.lock_file
         if file.is_file() and file.read_bytes() == data:
             return False
@@ -128,11 +128,11 @@ class Home:
         return True
 
     def sandbox(self) -> Mapping[str, Json]:
-        """Return what the live probe of Nova's sandbox saw; raises `WorldFailed` where scripts cannot be confined."""
+        """Return the result of the live probe of Nova's sandbox; raises `WorldFailed` if it cannot confine scripts."""
         return demand_sandbox(WORKER)
 
     def sweep(self, out: Path) -> None:
-        """Remove what builds that were killed left in the store and beside `out`."""
+        """Remove the leftovers of killed builds in the store and beside `out`."""
         sweep_beside(out)
         self.store.sweep()
 
@@ -142,9 +142,10 @@ class Home:
 
 
 def program_identity(package: Path | None) -> str:
-    """Return what tells this program's layers from another's: its version and, from sources, their digest.
+    """Return the program's identity: its version, and the digest of its sources if it runs from sources.
 
-    `package` is the folder of the `cosmos` package, or None in the frozen binary, whose version says it all.
+    Two programs with different identities do not share layers. `package` is the folder of the `cosmos` package, or None
+    in the frozen binary; there the version is enough.
     """
     if package is None:
         return VERSION

@@ -13,12 +13,12 @@ from cosmos.treepath import TreePath
 
 
 def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> None:
-    """Write `entries` below `folder`, which must be empty or absent; raises `Malformed`.
+    """Write `entries` into `folder`, which must be empty or absent; raises `Malformed`.
 
-    A file system that takes two of the names for one is a `WorldFailed`.
+    Raises `WorldFailed` if the file system takes two of the names for one.
 
-    Nothing of the tree lies below one of its links (tree.overlay, rule 3), so no link can lead a write elsewhere. As an
-    ordinary user, owners are yours, and devices are left out; both are said.
+    No entry has a path through a link of the tree (tree.overlay, rule 3), so no link can redirect a write. If an
+    ordinary user runs it, all files belong to that user, and devices are left out. A note says both.
     """
     demand_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,8 +35,8 @@ def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> No
         except FileExistsError as error:
             raise WorldFailed(
                 str(path),
-                "is there already: this file system does not tell names apart that differ by case alone",
-                hint="choose a folder for --keep-root on one that does, such as ext4",
+                "is there already: this file system does not distinguish names that differ by case alone",
+                hint="choose a folder for --keep-root on a file system that does, such as ext4",
             ) from error
         if is_root:
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
@@ -53,7 +53,7 @@ def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> No
 
 
 def demand_empty(folder: Path) -> None:
-    """Raise `Malformed` unless `folder` is absent or holds nothing: what stands there is not cosmos's to replace."""
+    """Raise `Malformed` unless `folder` is absent or empty: cosmos must not replace files of others."""
     if folder.exists() and any(folder.iterdir()):
         raise Malformed(str(folder), "is not empty", hint="choose a new folder for --keep-root")
 

@@ -1,20 +1,20 @@
-"""Everything that the operator demands or waives, judged in one place: `[policy]` of image.toml.
+"""`[policy]` of image.toml, judged in one place: everything that the operator demands or waives.
 
     before any work
-      signed-lock = true                nothing is built from a lock that a threshold of release keys has not signed
-      unsigned-release = true           a signed release may hold stars that came unsigned
-    of every star that was verified
-      log = true                        it is in its galaxy's log, and the log continues the one that is remembered
-      badges = { test = 2 }             two pinned attesters have said of its archive that its test passed
-    of what the stars' scripts made
-      setuid, run, setcap, mknod, chown, outside      who may do what (staging.powers)
-    of the finished tree
-      size-budget-bytes = 100000000     how large its files may be together
+      signed-lock = true                a threshold of release keys must have signed the lock
+      unsigned-release = true           a signed release may contain unsigned stars
+    for every verified star
+      log = true                        it is in its galaxy's log, and the log continues the remembered one
+      badges = { test = 2 }             two pinned attesters say that the test of its archive passed
+    for the layers that the stars' scripts made
+      setuid, run, setcap, mknod, chown, outside      which star may do what (staging.powers)
+    for the finished tree
+      size-budget-bytes = 100000000     the largest total size of its files
 
-`owners`, who wins a path, is a rule of the tree itself (tree.overlay).
+`owners` says which star wins a path. It is a rule of the tree itself (tree.overlay).
 
-Without `signed-lock` a lock may lack a signature; one that is there must be over the lock's very bytes all the same.
-Offline, the proofs and badges that were there last are judged; whether the log was forked meanwhile cannot be.
+Without `signed-lock`, a lock needs no signature. If it has one, the signature must be over the exact bytes of the lock.
+Offline, the last known proofs and badges are judged. Offline, nobody can tell whether the log was forked since.
 """
 
 from __future__ import annotations
@@ -86,42 +86,42 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes, envelo
 
 
 def demand_signable(definition: Definition, lock: Lock) -> None:
-    """Raise `Refused` where a release of `lock` may not be signed: it holds stars that came unsigned."""
+    """Raise `Refused` if a release of `lock` may not be signed, because it contains unsigned stars."""
     unsigned = [star.name for star in lock.stars if not star.signers]
     if unsigned and not definition.image.policy.unsigned_release:
         raise Refused(
             str(definition.file),
-            f"{', '.join(unsigned)} came unsigned, and a signed release cannot be made from that",
-            hint="sign these stars, or say [policy] unsigned-release = true",
+            f"nobody signed {', '.join(unsigned)}, so the release cannot be signed",
+            hint=f"sign these stars, or write under [policy] in {IMAGE_FILE}: unsigned-release = true",
         )
 
 
 def consent_of(policy: Policy, paths: PathMap, *, safe: bool) -> Consent:
-    """Return what the operator lets stars do. With `safe` no script runs programs, whatever the policy says."""
+    """Return what the operator allows each star. With `safe`, no script runs programs, even if the policy allows it."""
     return Consent(powers=policy.powers, file=IMAGE_FILE, folders=OpenFolders.below(ROOT, paths.mapped), safe=safe)
 
 
 def demand_powers(consent: Consent, layers: Layers) -> None:
-    """Raise `ScriptFailed` that names all that stars would do and may not, in one go."""
+    """Raise `ScriptFailed` that names, all at once, everything that stars do and the policy does not allow."""
     demand_none(
         consent, [row for star, one in layers.items() for row in overreaches(consent, star, one.lines, one.receipt)]
     )
 
 
 def demand_budget(definition: Definition, tree: Overlaid, layers: Layers) -> None:
-    """Raise `NoSolution` where the files of the finished tree are larger together than the image may be."""
+    """Raise `NoSolution` if the files of the finished tree exceed the size budget together."""
     budget, size = definition.image.policy.size_budget_bytes, sum(line.size for line in tree.lines.values())
     if budget is not None and size > budget:
         biggest = sorted(layers, key=lambda name: -sum(line.size for line in layers[name].lines))[:3]
         raise NoSolution(
             str(definition.file),
-            f"the image's files have {size} bytes, policy.size-budget-bytes is {budget}",
-            hint=f"the biggest stars are {', '.join(biggest)}",
+            f"the image's files have {size} bytes, but policy.size-budget-bytes is {budget}",
+            hint=f"leave out a star, or raise the budget; the biggest stars are {', '.join(biggest)}",
         )
 
 
 def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:
-    """Raise `Refused` that names every star which is not in the log, or lacks the badges, that the policy demands."""
+    """Raise `Refused` that names every star without the log entry or the badges that the policy demands."""
     if policy.log:
         world.reporter.step("find every star in its galaxy's log")
         sources = {item.source.galaxy: item.source for item in acquired.values()}
@@ -133,7 +133,7 @@ def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world:
 
 
 def _demand_each(items: Iterable[Acquired], demand: Callable[[Acquired], None]) -> None:
-    """Make the demand of every item, and raise what was refused together."""
+    """Call `demand` with every item, and raise all refusals together."""
     refused: list[Refused] = []
     for item in items:
         try:
@@ -154,15 +154,15 @@ def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots)
             item.star.id,
             f"policy.badges wants {least} pinned attesters to say that its {kind} passed, got {got or 'none'} "
             f"of {len(badges)} badges",
-            hint="cosmos show STAR says how each badge stands; stellar attest makes one",
+            hint="to see each badge: cosmos show STAR; to make one: stellar attest",
         )
 
 
 def _current(source: Source, world: World) -> _Now | None:
-    """Return the galaxy's log as it is now, after it was found to continue what was remembered; None when offline."""
+    """Return the galaxy's present log, after a check that it continues the remembered one; None when offline."""
     carrier, name = source.carrier, f"{source.galaxy}: {LOG_FOLDER}/{CHECKPOINT}"
     if carrier is None:
-        world.reporter.note(f"{source.galaxy}: offline, whether its log was forked meanwhile cannot be judged")
+        world.reporter.note(f"{source.galaxy}: offline; cannot judge whether its log was forked meanwhile")
         return None
     note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
     head = verify_head(note, galaxy=source.galaxy, roots=world.pinned, source=name)
@@ -187,9 +187,9 @@ def _continuing(
 
 
 def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
-    """Refuse a star without a good proof, or whose proof's head is not one that the galaxy's log ever had.
+    """Refuse a star without a good proof, or with a proof whose head the galaxy's log never had.
 
-    A head that is larger than the log was when we asked is no fork yet: the log may have gone on since.
+    If the head is larger than the log that we read, the log may have grown since. So we read the log again first.
     """
     star, galaxy = item.star, item.source.galaxy
     path = f"{galaxy}: {beside_path(item.stem, PROOF_SUFFIX)}"

@@ -1,4 +1,4 @@
-"""Everything that can be refused before any work: the definition, its template, its lock, the place of the release."""
+"""The preflight: check the definition, its template, its lock and the place of the release before any work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIXED_NAMES = (RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, REC
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How to build, none of which may change a byte but `level` (None: the lock's). `safe`: no script runs programs."""
+    """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs."""
 
     out: Path
     jobs: int
@@ -45,9 +45,9 @@ class BuildOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """A definition that passed: its lock, judged; the lock's files by name; its template, rendered.
+    """A definition that passed the preflight: its judged lock, the lock's files by name, and its rendered template.
 
-    `sandbox` is what the probe of Nova's sandbox saw: without one there is nothing that scripts could run in.
+    `sandbox` is the result of the probe of Nova's sandbox. Without a sandbox, no script runs.
     """
 
     definition: Definition
@@ -58,7 +58,7 @@ class Ready:
 
 
 def preflight(definition: Definition, world: World, options: BuildOptions) -> Ready:
-    """Return all that a build starts from. Raises what `cosmos.errors` lists, before anything is fetched or written."""
+    """Return everything that a build needs. Raises the errors of `cosmos.errors`, before anything is fetched."""
     template = demand_sound(definition)
     demand_room(options)
     data, envelope = world.lock_files(definition)
@@ -83,21 +83,21 @@ def demand_sound(definition: Definition) -> RenderedTemplate:
 
 
 def demand_room(options: BuildOptions) -> None:
-    """Raise `Malformed` or `WorldFailed` where the release, or the tree of --keep-root, may not be written."""
+    """Raise `Malformed` or `WorldFailed` if the release, or the tree of --keep-root, cannot be written to its place."""
     demand_replaceable(options.out)
     if options.keep_root is None:
         return
     demand_empty(options.keep_root)
     if options.keep_root.resolve().is_relative_to(options.out.resolve()):
         raise Malformed(
-            str(options.keep_root), "is where the release goes", hint="choose another folder for --keep-root"
+            str(options.keep_root), "is inside the release folder", hint="choose another folder for --keep-root"
         )
 
 
 def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
     """Return the lock with the bytes `data`.
 
-    Raises `NoSolution` where it no longer answers the image definition, or not even its own wishes.
+    Raises `NoSolution` if it no longer fits the image definition, or does not answer its own wishes.
     """
     lock = Lock.parse(data, str(definition.lock_file))
     stale = differences(lock, definition.image, definition.constellations, level_of(definition.outputs))

@@ -1,4 +1,4 @@
-"""Sign a lock: `cosmos freeze --sign KEY`. `image.policy` says what a build demands of that signature.
+"""Sign a lock: `cosmos freeze --sign KEY`. `image.policy` checks the signature when an image is built.
 
 `universe.lock.toml.dsse` signs the lock's exact bytes with a key of the role `release`.
 """
@@ -17,9 +17,9 @@ from cosmos.trust.roles import LOCK_TYPE
 
 
 def sign_lock(definition: Definition, data: bytes, key: SecretKey | None) -> bool:
-    """Sign the lock with the bytes `data`, or, with no key, drop a signature that is over other bytes.
+    """Sign the lock with the bytes `data`. Without a key, remove an old signature over other bytes.
 
-    Returns whether the lock is signed now. Raises `Refused` for a key that does not sign locks.
+    Returns whether the lock is signed now. Raises `Refused` for a key of another role.
     """
     file = definition.lock_envelope
     if key is not None:

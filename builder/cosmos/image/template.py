@@ -1,20 +1,20 @@
-"""A rootfs template, rendered: the tree that the stars are laid on.
+"""Render a rootfs template: the tree that the stars are laid on.
 
     rootfs-templates/NAME/template.toml     what it declares (cosmos.model.template)
     rootfs-templates/NAME/root/PATH         its files, at their paths in the tree
     rootfs-templates/NAME/root/PATH.j2      a Jinja2 template; the file is called the same without `.j2`
 
-Only what ends in `.j2` is rendered, so that a script's own braces (`${#list}`) and binary files pass as they are. A
-template sees each variable by its name, and besides
+Only files that end in `.j2` are rendered. Scripts with braces (`${#list}`) and binary files pass unchanged. A template
+sees each variable by its name, and also
 
     image      .name .version .arch .description .marker
     users      .name .uid .gid .about .home .shell .password      groups   .name .gid .members
     mounts     .device .at .type .options                         inittab  .terminal .action .run
 
-It runs in Jinja2's immutable sandbox with undefined names as errors, without the filter and the function that are
-random, and may `include` and `import` its siblings below root/. Nothing of the builder is seen: a file's mode is 0755
-if its owner may execute it, else 0644 (all that git keeps), folders are 0755, the owner is root, the time is the
-image's epoch; `[paths]` says otherwise where it must.
+It runs in Jinja2's immutable sandbox. Undefined names are errors, and the random filter and function are gone. A
+template may `include` and `import` other files below root/. It sees nothing of the builder. A file has mode 0755 if its
+owner may execute it, else 0644 (git keeps no more). Folders have mode 0755. The owner is root, and the time is the
+image's epoch. `[paths]` can set other modes and owners.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _Mapped = Mapping[TreePath, TreePath]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateFiles:
-    """A template as it lies in its folder: the bytes of its template.toml, and what lies below root/, times left out.
+    """A template as it is in its folder: the bytes of its template.toml, and the entries below root/ without times.
 
     `name` is the folder's own name.
     """
@@ -54,9 +54,9 @@ class TemplateFiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RenderedTemplate:
-    """A template's entries, in byte order of path, and where the stars' paths go.
+    """A template's entries, in byte order of path, and the folders that stars' paths are mapped to.
 
-    `path_map` maps folders: with a merged /usr, `bin` to `usr/bin` and so on: a star's `bin/sh` goes to `usr/bin/sh`.
+    With a merged /usr, `path_map` maps `bin` to `usr/bin`, and so on. A star's `bin/sh` then becomes `usr/bin/sh`.
     """
 
     entries: tuple[Entry, ...]
@@ -74,8 +74,8 @@ def read_template(folder: Path) -> TemplateFiles:
 def render_template(template: TemplateFiles, image: Image, *, source: str) -> RenderedTemplate:
     """Return the template with the image's variables. `source` is the image definition's name.
 
-    Raises `Malformed`: a variable that is missing, unknown or of a wrong type; a template that does not render, with
-    its file and line; a path that is declared and not there, or there twice.
+    Raises `Malformed` for a variable that is missing, unknown or of a wrong type; for a template that does not render,
+    with its file and line; for a declared path that is missing, or there twice.
     """
     name, epoch = template.name, image.source_date_epoch
     declared = Declarations.parse(template.declarations, f"{name}/template.toml")
@@ -107,7 +107,7 @@ def chosen_values(declared: Declarations, given: Mapping[str, object], source: s
             values[name] = variable.default
         else:
             hint = f"add to [vars]: {name}, {variable.meaning}"
-            raise Malformed(source, f"vars.{name}: the template needs it and the image does not give it", hint=hint)
+            raise Malformed(source, f"vars.{name}: the template needs it, but the image does not set it", hint=hint)
     return values
 
 
@@ -138,7 +138,7 @@ def _read(path: Path) -> bytes:
 
 
 def _files_below(root: Path) -> dict[TreePath, Entry]:
-    """Return what lies below `root`, folders and links included, with the modes that git keeps."""
+    """Return all entries below `root`, folders and links included, with the modes that git keeps."""
     entries: dict[TreePath, Entry] = {}
     for path in sorted(root.rglob("*")):
         name = TreePath.parse(os.fsencode(path.relative_to(root)))
@@ -164,7 +164,11 @@ def _rendered(files: Mapping[TreePath, Entry], names: Mapping[str, object], wher
         is_template = entry.kind == "file" and path.endswith(TEMPLATE_SUFFIX)
         final = TreePath.parse(path.removesuffix(TEMPLATE_SUFFIX)) if is_template else path
         if is_template and final in files:
-            raise Malformed(f"{where}/{final.text}", "is there twice: as it is and as a template")
+            raise Malformed(
+                f"{where}/{final.text}",
+                "is there twice: as a file and as a template",
+                hint=f"remove one of the two files: {final.text}, {path.text}",
+            )
         content = _render_one(environment, path.text, names, where) if is_template else entry.content
         rendered[final] = replace(entry, path=final, content=content)
     return rendered
@@ -180,7 +184,7 @@ def _environment(files: Mapping[TreePath, Entry], where: str) -> ImmutableSandbo
     environment = ImmutableSandboxedEnvironment(
         loader=FunctionLoader(source_of),
         undefined=StrictUndefined,
-        autoescape=False,  # what is made are configuration files, not pages
+        autoescape=False,  # the results are configuration files, not web pages
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -200,7 +204,7 @@ def _text(entry: Entry, where: str) -> str:
 def _render_one(
     environment: ImmutableSandboxedEnvironment, name: str, names: Mapping[str, object], where: str
 ) -> bytes:
-    """Return one template's text. Whatever it raises is the template's fault and is told with its file and line."""
+    """Return one template's text. Raises `Malformed` with the file and line for every mistake in the template."""
     try:
         return environment.get_template(name).render(names).encode("utf-8")
     except Malformed:
@@ -225,7 +229,7 @@ def _line_of(error: Exception, where: str, name: str) -> str:
 def _declared_over(
     files: Mapping[TreePath, Entry], declared: Declarations, epoch: int, name: str
 ) -> dict[TreePath, Entry]:
-    """Return `files` with the modes and owners of `[paths]`, and what it makes."""
+    """Return `files` with the modes and owners of `[paths]`, and the entries that `[paths]` makes."""
     entries = dict(files)
     for path, row in declared.paths.items():
         uid, gid = declared.owner(row)
@@ -233,7 +237,7 @@ def _declared_over(
         if there is not None and (row.kind == "file" or row.kind == there.kind == "dir"):
             entries[path] = replace(there, uid=uid, gid=gid, mode=there.mode if row.mode is None else row.mode)
         elif there is not None:
-            raise Malformed(f"{name}/template.toml", f"paths.{path.text}: lies below root/ as a {there.kind} already")
+            raise Malformed(f"{name}/template.toml", f"paths.{path.text}: is already below root/, as a {there.kind}")
         elif row.kind == "file":
             raise Malformed(f"{name}/template.toml", f"paths.{path.text}: no such file below root/")
         else:
@@ -255,7 +259,7 @@ def _folders_above(paths: Iterable[TreePath]) -> set[TreePath]:
 
 
 def _merged(entries: Mapping[TreePath, Entry], path_map: _Mapped, epoch: int, name: str) -> dict[TreePath, Entry]:
-    """Return `entries` with the links into /usr and the folders that they lead to."""
+    """Return `entries` with the links into /usr, and the folders that these links point to."""
     merged = dict(entries)
     for link, folder in path_map.items():
         strays = [path for path in entries if path == link or path.startswith(link + b"/")]

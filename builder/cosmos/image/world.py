@@ -1,4 +1,4 @@
-"""`World`: what freezing and building may ask of the outside. `home` is the real one; the tests have one in memory."""
+"""`World`: the interface between freezing or building and the outside. `home` is the real one; tests use a fake one."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class World(Protocol):
 
     @property
     def reporter(self) -> Reporter:
-        """Whom the work tells where it is."""
+        """Gets progress, notes and warnings."""
 
     @property
     def store(self) -> Store:
-        """Where verified bytes and finished layers are kept."""
+        """Keeps verified bytes and finished layers."""
 
     @property
     def pinned(self) -> TrustRoots:
-        """The keys that the operator pinned. Raises `Refused` where no trust was ever accepted."""
+        """The keys that the operator pinned. Raises `Refused` if no trust.toml was ever accepted."""
 
     @property
     def locked_trust(self) -> LockedTrust:
-        """What a lock states of the trust anchors."""
+        """The version and digest of the trust anchors, as a lock states them."""
 
     def roots(self, *, signed: bool) -> TrustRoots:
-        """Return the pinned keys. Where nothing `signed` is asked for, there may be none."""
+        """Return the pinned keys. If `signed` is false, no key has to be pinned."""
 
     def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
-        """Return the trust anchors that `lock` was made under, or None where they are not kept here."""
+        """Return the trust anchors that were used to make `lock`, or None if they are not kept here."""
 
     def remember(self, change: Callable[[Memory], Memory]) -> None:
-        """Judge by what was seen before, and remember. Raises `RolledBack`, and remembers nothing then."""
+        """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""
 
     def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
         """Return the galaxy called `name`; a relative path in `url` starts at `folder`. Raises `Malformed`."""
@@ -57,17 +57,17 @@ class World(Protocol):
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:
         """Return the bytes of the image's lock, and those of the signature beside it, if it has one.
 
-        Raises `NoSolution` where there is no lock.
+        Raises `NoSolution` if there is no lock.
         """
 
     def write_lock(self, definition: Definition, data: bytes) -> bool:
-        """Make `data` the image's lock, durably; return False where it was that already. Raises `WorldFailed`."""
+        """Write `data` as the image's lock, durably; return False if the file had it before. Raises `WorldFailed`."""
 
     def sandbox(self) -> Mapping[str, Json]:
-        """Return what the live probe of Nova's sandbox saw. Raises `WorldFailed` where scripts cannot be confined."""
+        """Return the result of the live probe of Nova's sandbox. Raises `WorldFailed` if it cannot confine scripts."""
 
     def sweep(self, out: Path) -> None:
-        """Remove what builds that were killed left in the store and beside `out`."""
+        """Remove the leftovers of killed builds in the store and beside `out`."""
 
     def draft(self, out: Path) -> AbstractContextManager[Draft]:
         """Give an empty release that will take the place of `out`. Raises `WorldFailed`."""

@@ -1,1 +1,1 @@
-"""A finished release: what describes and signs it, and what judges it later, with no galaxy at hand."""
+"""A finished release: describe it, sign it, and verify it later. No module here needs a galaxy."""

@@ -1,4 +1,4 @@
-"""Put a signature that was made on another machine into a release: `cosmos attach-signature OUT SIGNATURE`."""
+"""Add a signature from another machine to a release: `cosmos attach-signature OUT SIGNATURE`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cosmos.trust.signing_request import REQUEST_FILE, OfferedSignature
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attached:
-    """A release that has one signature more; `signatures` is how many it has now."""
+    """A release with one more signature. `signatures` is their number now."""
 
     folder: Path
     key: PublicKey
@@ -26,9 +26,9 @@ class Attached:
 
 
 def attach_signature(folder: Path, signature_file: Path) -> Attached:
-    """Add the signature in `signature_file` to the release in `folder`, which is then as if signed in place.
+    """Add the signature in `signature_file` to the release in `folder`. The result is the same as signing in place.
 
-    Raises `Refused` where it is not over this very release, or no signature of the key that it names.
+    Raises `Refused` if the signature is over another release, or not by the key that it names.
     """
     document, beside = folder / RELEASE_FILE, folder / RELEASE_ENVELOPE
     if not document.is_file():
@@ -43,13 +43,13 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
     write_durably(beside, assemble(IN_TOTO_TYPE, payload, signatures))
     (folder / REQUEST_FILE).unlink(missing_ok=True)
     if signature_file.resolve().parent == folder.resolve():
-        signature_file.unlink()  # it lies in the envelope now, and is no part of the release
+        signature_file.unlink()  # the envelope has it now, and the file is not a part of the release
     sync_folder(folder)
     return Attached(folder=folder, key=offered.key, signatures=len(signatures))
 
 
 def _signatures(beside: Path, payload: bytes) -> list[Signature]:
-    """The signatures over this very release that are there already."""
+    """Return the signatures over this release that the envelope has already."""
     data = read_if_there(beside, MAX_SIGNED_BYTES)
     if data is None:
         return []

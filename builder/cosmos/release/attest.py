@@ -1,8 +1,8 @@
-"""Rebuilds, attested and counted: "I rebuilt this content root from this lock" (`trust.badges`).
+"""Attest and count rebuilds: "I rebuilt this content root from this lock" (`trust.badges`).
 
-Somebody who has built a release himself signs what came out of it with an attester's key: `cosmos attest OUT`. The
-badges of several people lie in one file beside the folder, OUT.intoto.jsonl, which is not part of the release. `cosmos
-verify OUT --quorum N` demands that N distinct pinned attesters have rebuilt that very content root from that very lock.
+A person builds a release again on their own machine, and signs the result with an attester's key: `cosmos attest OUT`.
+The badges of all attesters are in one file beside the folder, OUT.intoto.jsonl. It is not a part of the release.
+`cosmos verify OUT --quorum N` demands that N distinct pinned attesters have rebuilt this content root from this lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rebuilt:
-    """What a folder's own files say was built: the content root, and the lock that it was built from."""
+    """The result of a build, read from the files of its folder: the content root, and the digest of the lock."""
 
     content_root: Digest
     lock: Digest
@@ -33,19 +33,19 @@ class Rebuilt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quorum:
-    """How many distinct pinned attesters have rebuilt a release, of how many badges there are."""
+    """The distinct pinned attesters who have rebuilt a release, and all badges of the release."""
 
     signers: tuple[str, ...]
     badges: tuple[Badge, ...]
 
 
 def attest_rebuild(folder: Path, key: SecretKey, badges_file: Path | None = None) -> tuple[Rebuilt, Path]:
-    """Add to the badges beside `folder` that the holder of `key` built it; raises `Refused` or `Malformed`."""
+    """Add a badge beside `folder`: the holder of `key` has rebuilt the release. Raises `Refused` or `Malformed`."""
     if key.role != "attester":
         raise Refused(
             f"key {key.public.name}",
-            f"has the role {key.role}, and only an attester's badge is ever counted",
-            hint="make a key for that with: cosmos key new --role attester NAME",
+            f"has the role {key.role}, but only an attester's badge counts",
+            hint="to make such a key: cosmos key new NAME --role attester",
         )
     rebuilt = what_was_built(folder)
     file = badges_file or badges_beside(folder)
@@ -56,7 +56,7 @@ def attest_rebuild(folder: Path, key: SecretKey, badges_file: Path | None = None
 
 
 def demand_quorum(folder: Path, least: int, roots: TrustRoots, badges_file: Path | None = None) -> Quorum:
-    """Return who has rebuilt the release in `folder`, which was verified; raises `Refused` for fewer than `least`."""
+    """Return the attesters who have rebuilt the verified release in `folder`; raises `Refused` for too few."""
     if least < 1:
         raise Malformed("--quorum", f"want at least 1, got {least}")
     rebuilt, file = what_was_built(folder), badges_file or badges_beside(folder)
@@ -74,7 +74,7 @@ def demand_quorum(folder: Path, least: int, roots: TrustRoots, badges_file: Path
 
 
 def what_was_built(folder: Path) -> Rebuilt:
-    """Return the content root, from the manifest itself, and the lock's digest; raises `Malformed` for no release."""
+    """Return the content root of the manifest, and the lock's digest; raises `Malformed` if `folder` is no release."""
     for name in (RELEASE_FILE, MANIFEST_FILE, LOCK_FILE):
         if not (folder / name).is_file():
             raise Malformed(
@@ -88,11 +88,11 @@ def what_was_built(folder: Path) -> Rebuilt:
     release = Release.parse(read_bounded(folder / RELEASE_FILE, MAX_RELEASE_BYTES), str(folder / RELEASE_FILE))
     stated = {subject.name: subject.digest for subject in release.subjects}
     if (stated.get(MANIFEST_FILE), stated.get(LOCK_FILE)) != (root, lock):
-        raise Refused(str(folder), f"{RELEASE_FILE} does not name the manifest and the lock that lie beside it")
+        raise Refused(str(folder), f"{RELEASE_FILE} does not name the manifest and the lock in this folder")
     return Rebuilt(content_root=root, lock=lock)
 
 
 def badges_beside(folder: Path) -> Path:
-    """Return where the badges of a release lie: beside its folder."""
+    """Return the file of a release's badges, beside its folder."""
     whole = folder.resolve()
     return whole.with_name(f"{whole.name}{BADGES_SUFFIX}")

@@ -1,14 +1,14 @@
 """`cosmos boot RELEASE`: start a release in QEMU and wait until the system itself says that it is well.
 
-The kernel and the initramfs are the release's own, checked against its RELEASE.json. QEMU emulates (TCG), so that a
-machine without KVM gives the same answer as one with it; the guest has no disk, and a network that ends at QEMU.
+QEMU starts the kernel and the initramfs of the release, after a check against RELEASE.json. QEMU emulates (TCG), so a
+machine without KVM gives the same answer as one with KVM. The guest has no disk, and its network ends at QEMU.
 
-The **marker** is a line that nothing but the booted system prints: it is not on the command line, which kernels
-echo. A line counts if it is the marker, or the marker with a kernel's message that fell in (`[   12.3] …`) behind it.
-Then the system powers itself off (`cosmos.poweroff` on its command line), and is killed if it does not.
+Only the booted system prints the **marker**: it is not on the command line, because kernels echo the command line.
+A line counts if it is the marker, or the marker followed by a kernel message on the same line (`[   12.3] …`).
+After the marker, the system powers itself off (`cosmos.poweroff` on its command line). If it does not, QEMU is killed.
 
-The console is text from inside the image and not to be trusted: lines reach the caller without escape sequences and
-control characters, so that they cannot drive a terminal.
+The console is untrusted text from inside the image. The caller gets its lines without escape sequences and control
+characters, so they cannot control a terminal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cosmos.reading import read_bounded
 DEFAULT_MEMORY_MIB: Final = 1024  # the rescue image wants half of it: its tree, and cosmos unpacked into /tmp
 DEFAULT_TIMEOUT_SECONDS: Final = 180.0  # it takes 10 to 20 on a machine of 2020; emulation on a busy one is slow
 POWER_OFF: Final = "cosmos.poweroff"
-_POWER_OFF_SECONDS: Final = 30.0  # to write what is to be written; nothing depends on it
+_POWER_OFF_SECONDS: Final = 30.0  # time to flush and power off; nothing depends on it
 _KEPT_LINES: Final = 5000  # of the console in the result; a guest that never stops talking must not fill the memory
 _TAIL_LINES: Final = 20  # of the console in an error: what a person reads before scrolling
 
@@ -40,7 +40,7 @@ _KERNEL_MESSAGE = re.compile(r"\s*\[ *\d+\.\d+\]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """How QEMU imitates one architecture."""
+    """The QEMU settings of one architecture."""
 
     program: str
     package: str
@@ -57,7 +57,7 @@ MACHINES: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootRequest:
-    """What to start, and how long to wait for `marker` (None: the one that RELEASE.json names)."""
+    """The release to start, and how long to wait for `marker` (None: the marker that RELEASE.json names)."""
 
     release: Path
     marker: str | None = None
@@ -67,7 +67,7 @@ class BootRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bootable:
-    """What of a release is started."""
+    """The parts of a release that QEMU starts, and the marker to wait for."""
 
     kernel: Path
     initramfs: Path
@@ -77,7 +77,7 @@ class Bootable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootResult:
-    """A boot that printed its marker. `console` are the last lines until then, made harmless."""
+    """A boot that printed its marker. `console` are the last lines before it, without control characters."""
 
     marker: str
     console: tuple[str, ...]
@@ -85,10 +85,10 @@ class BootResult:
 
 
 def boot(request: BootRequest, *, console: Callable[[str], None]) -> BootResult:
-    """Start the release and return once it has printed its marker and gone off; `console` is told each line.
+    """Start the release, and return after it has printed its marker and powered off. `console` gets each line.
 
-    Raises `Malformed` where the release cannot be started, `Refused` where a file is not what RELEASE.json says, and
-    `WorldFailed` where QEMU is missing, or the marker does not come in time or at all.
+    Raises `Malformed` if the release cannot be started, `Refused` if a file is not the one that RELEASE.json names, and
+    `WorldFailed` if QEMU is missing, or the marker does not come in time.
     """
     bootable = bootable_of(request)
     machine = bootable.machine
@@ -103,7 +103,7 @@ def boot(request: BootRequest, *, console: Callable[[str], None]) -> BootResult:
 def bootable_of(request: BootRequest) -> Bootable:
     """Return the release's kernel, initramfs and marker, its files checked against RELEASE.json.
 
-    Raises `Malformed` for what cannot be started, and `Refused` for a file that RELEASE.json does not name so.
+    Raises `Malformed` if the release cannot be started, and `Refused` if a file is not the one that RELEASE.json names.
     """
     statement = request.release / RELEASE_FILE
     try:
@@ -114,10 +114,12 @@ def bootable_of(request: BootRequest) -> Bootable:
         ) from error
     arch, marker = release.external.get("arch"), request.marker or release.external.get("marker")
     if not isinstance(marker, str) or not marker.strip():
-        raise Malformed(RELEASE_FILE, "names no marker to wait for", hint="give one with --marker")
+        raise Malformed(
+            RELEASE_FILE, "names no marker to wait for", hint=f"cosmos boot {request.release} --marker TEXT"
+        )
     machine = MACHINES.get(str(arch))
     if machine is None:
-        raise Malformed(RELEASE_FILE, f"is for {arch}, and can be started here are {', '.join(MACHINES)}")
+        raise Malformed(RELEASE_FILE, f"is for {arch}, but cosmos boot can only start {', '.join(MACHINES)}")
     return Bootable(
         kernel=_only(request.release, release.subjects, "a kernel", _is_kernel),
         initramfs=_only(request.release, release.subjects, "an initramfs", _is_initramfs),
@@ -127,7 +129,7 @@ def bootable_of(request: BootRequest) -> Bootable:
 
 
 def is_bootable(release: Release) -> bool:
-    """Return whether `release` names what `boot` starts: one kernel and one initramfs, of a machine known here."""
+    """Return whether `boot` can start `release`: it has one kernel and one initramfs, for a known machine."""
     names = [subject.name for subject in release.subjects]
     return str(release.external.get("arch")) in MACHINES and all(
         sum(map(is_it, names)) == 1 for is_it in (_is_kernel, _is_initramfs)
@@ -137,7 +139,7 @@ def is_bootable(release: Release) -> bool:
 def qemu_arguments(program: str, bootable: Bootable, memory_mib: int) -> list[str]:
     """Return the whole command. The marker is not in it: a kernel prints its command line.
 
-    The kernel says its errors and no more (loglevel=4; `quiet` would hide why a boot failed).
+    The kernel prints only its errors (loglevel=4). `quiet` would hide the reason of a failed boot.
     """
     return [
         program,
@@ -177,18 +179,18 @@ def _is_initramfs(name: str) -> bool:
 
 
 def _only(folder: Path, subjects: Iterable[Subject], what: str, is_it: Callable[[str], bool]) -> Path:
-    """Return the one file among `subjects` that is wanted, if its bytes are as stated."""
+    """Return the one file among `subjects` for which `is_it` is true, after a check of its digest."""
     found = [subject for subject in subjects if is_it(subject.name)]
     if len(found) != 1:
         names = ", ".join(subject.name for subject in found) or "none"
-        hint = 'add [[output]] format = "cpio.zst", and one with format = "file" and as = "vmlinuz"'
+        hint = 'add to image.toml an [[output]] with format = "cpio.zst", and one with format = "file", as = "vmlinuz"'
         raise Malformed(str(folder), f"want {what} to start, found {names}", hint=hint)
     path = folder / found[0].name
     try:
         with path.open("rb") as stream:
             digest = Digest.of_stream(stream)
     except FileNotFoundError as error:
-        raise Refused(str(path), f"{RELEASE_FILE} names it, and it is not there") from error
+        raise Refused(str(path), f"is not there, but {RELEASE_FILE} names it") from error
     if digest != found[0].digest:
         raise Refused(str(path), f"{RELEASE_FILE} names {found[0].digest}, but the file is {digest}")
     return path
@@ -217,14 +219,14 @@ def _watched(
 def _hint(last: Iterable[str]) -> str | None:
     text = "\n".join(last)
     if "COSMOS-FAILED" in text:
-        return "a cosmos that ran inside found something wrong: see the lines before COSMOS-FAILED"
+        return "cosmos inside the system found a mistake: see the lines before COSMOS-FAILED"
     if "Out of memory" in text or "No space left" in text:
         return "give it more memory: --memory 2048"
     return None
 
 
 def _powered_off(running: RunningProgram, console: Callable[[str], None]) -> bool:
-    """Return whether the system went off by itself in time; its last lines go to `console`."""
+    """Return whether the system powered off by itself in time. `console` gets its last lines."""
     try:
         for raw in running.lines(_POWER_OFF_SECONDS):
             console(harmless(raw))

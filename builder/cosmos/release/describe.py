@@ -1,4 +1,4 @@
-"""What RELEASE.json says of a build: the files that it wrote, and all that went into them (model.release)."""
+"""Make RELEASE.json of a build: the files that it wrote, and everything that went into them (model.release)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cosmos.release.draft import Written
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildFacts:
-    """What a build knows besides the files that it wrote.
+    """The facts of a build besides the files that it wrote.
 
     `definition` is the digest of image.toml, `root` the content root, `level` the zstd level of the layers. `accepted`
-    are the stars that are not trusted now and were taken by name, and why they are not. `sandbox` is what the live
-    probe of Nova's sandbox saw. `holding_all` names the files that hold the whole tree.
+    are the stars that are not trusted now and that the operator accepted by name, with the reasons. `sandbox` is the
+    result of the live probe of Nova's sandbox. `holding_all` names the files that contain the whole tree.
     """
 
     image: Image

@@ -1,8 +1,8 @@
-"""A release that is being put together, and how it takes its place: `Draft`, and `FolderDraft`, the one on disk.
+"""An unfinished release, and the step that publishes it: the interface `Draft`, and `FolderDraft` on disk.
 
-A `FolderDraft` lies beside `out/`, in `.out-XXXX`, and is removed when the build ends. A build that is killed leaves
-its folder behind. The next one removes it: the file `cosmos-draft` in it is locked while its build lives, and the
-kernel lets go of a dead process's locks. A folder without that file is not ours and stays.
+A `FolderDraft` is in the folder `.out-XXXX` beside `out/`. The build removes it at its end. A killed build leaves its
+folder, and the next build removes it. A living build holds a lock on the file `cosmos-draft` in its folder; the kernel
+releases the lock when the process dies. A folder without this file is not ours and stays.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MARK: Final = "cosmos-draft"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """A file that was written: its digest and its size."""
+    """The digest and the size of a written file."""
 
     digest: Digest
     size_bytes: int
@@ -38,27 +38,27 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A release that stands where it belongs. `changed` is false where the same release stood there already."""
+    """A published release. `changed` is false if the same release was there before."""
 
     changed: bool
     signed: bool
 
 
 class Draft(Protocol):
-    """A release that nobody finds before it is published."""
+    """An unfinished release. Nobody finds it before it is published."""
 
     @property
     def files(self) -> Mapping[str, Written]:
-        """What was written so far, by name."""
+        """The files written so far, by name."""
 
     def write(self, name: str, pieces: Iterable[bytes | memoryview], mode: int = 0o644) -> None:
         """Write one file of the release. Raises `WorldFailed`."""
 
     def publish(self, reporter: Reporter) -> Published:
-        """Make the release stand where it belongs, in one step, unless the same one stands there already.
+        """Move the release to its place in one step, unless the same release is there already.
 
-        A signed release stays where the new one is the same but for the signature that it lacks. Raises `WorldFailed`
-        where something else stands there.
+        If the old release is signed and the new one differs only by its missing signature, the old one stays. Raises
+        `WorldFailed` if the place holds something that is not a release.
         """
 
 
@@ -73,7 +73,7 @@ class FolderDraft:
 
     @property
     def files(self) -> Mapping[str, Written]:
-        """What was written so far, by name."""
+        """The files written so far, by name."""
         return self._files
 
     def write(self, name: str, pieces: Iterable[bytes | memoryview], mode: int = 0o644) -> None:
@@ -87,32 +87,32 @@ class FolderDraft:
         self._files[name] = Written(digest=Digest.from_hex(hasher.hexdigest()), size_bytes=size)
 
     def publish(self, reporter: Reporter) -> Published:
-        """Make the release stand at `out`, as `Draft.publish` says. Raises `WorldFailed`."""
+        """Move the release to `out`, as `Draft.publish` says. Raises `WorldFailed`."""
         out, folder = self._out, self._folder
         if out.is_dir():
             loses_signature = (out / RELEASE_ENVELOPE).is_file() and RELEASE_ENVELOPE not in self._files
             if _same_files(folder, out, but=RELEASE_ENVELOPE if loses_signature else ""):
                 return Published(changed=False, signed=(out / RELEASE_ENVELOPE).is_file())
             if loses_signature and (out / RELEASE_FILE).is_file():
-                reporter.warn(f"{out}: a signed release is replaced by another one, which is not signed")
+                reporter.warn(f"{out}: an unsigned release replaces the signed one")
             demand_replaceable(out)
         replace_folder_durably(folder, out)
         return Published(changed=True, signed=RELEASE_ENVELOPE in self._files)
 
 
 def demand_replaceable(out: Path) -> None:
-    """Raise `WorldFailed` where a release may not take the place of `out`: it holds something that is none."""
+    """Raise `WorldFailed` if a release may not replace `out`, because `out` holds something else than a release."""
     if out.is_dir() and any(out.iterdir()) and not (out / RELEASE_FILE).is_file():
         raise WorldFailed(
             str(out),
-            "is not empty and holds no release, and cosmos does not delete what it did not make",
-            hint="choose another folder with --out",
+            "is not empty and is not a release; cosmos deletes only files that it made",
+            hint="choose another folder: --out FOLDER",
         )
 
 
 @contextlib.contextmanager
 def draft_beside(out: Path) -> Iterator[FolderDraft]:
-    """Give an empty draft on the file system of `out`. What dead builds left beside `out` is removed before.
+    """Give an empty draft on the file system of `out`, after removing the leftovers of dead builds beside `out`.
 
     Raises `WorldFailed`.
     """
@@ -133,7 +133,7 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
 
 
 def sweep_beside(out: Path) -> None:
-    """Remove what builds into `out` that were killed left beside it; that of a living build stays."""
+    """Remove the folders that killed builds into `out` left beside it. The folder of a living build stays."""
     for draft in sorted(out.parent.glob(f"{glob.escape(_prefix(out))}*")):
         if draft.is_symlink() or not (draft / _MARK).is_file():
             continue
@@ -143,7 +143,7 @@ def sweep_beside(out: Path) -> None:
 
 
 def _same_files(one: Path, other: Path, *, but: str) -> bool:
-    """Return whether two folders hold the same files, with the same bytes and modes; `but` is not looked at."""
+    """Return whether two folders hold the same files, with the same bytes and modes. The file `but` does not count."""
     names = sorted(file.name for file in one.iterdir() if file.name != but)
     if names != sorted(file.name for file in other.iterdir() if file.name != but):
         return False

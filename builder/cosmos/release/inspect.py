@@ -20,7 +20,7 @@ _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 def find_image(path: Path) -> Path:
     """Return the layered image at `path`: the file itself, or the one in a release folder or in an image's `out/`.
 
-    Raises `Malformed` where there is no image.
+    Raises `Malformed` if there is no image.
     """
     for folder in (path, path / "out"):
         found = sorted(folder.glob(f"*{IMAGE_SUFFIX}")) if folder.is_dir() else []
@@ -32,9 +32,9 @@ def find_image(path: Path) -> Path:
 
 
 def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
-    """Return the image's lines in byte order of path; with globs, those that one matches. Reads the index alone.
+    """Return the image's lines in byte order of path; with globs, only lines that match one. Reads only the index.
 
-    Raises `Malformed` for a glob that means nothing.
+    Raises `Malformed` for an invalid glob.
     """
     wanted = list(globs)
     for pattern in wanted:
@@ -49,7 +49,7 @@ def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
 def file_bytes(image: Path, path: str) -> bytes:
     """Return one file of the image; only its layer is read and verified. Links inside the image are followed.
 
-    Raises `Malformed` where the path leads to no file.
+    Raises `Malformed` if the path leads to no file.
     """
     try:
         wanted = TreePath.rooted(path)
@@ -59,8 +59,8 @@ def file_bytes(image: Path, path: str) -> bytes:
     lines = {line.path: line for line in reader.lines()}
     found = _followed(wanted, lines)
     if found not in lines:
-        leads = f", where /{wanted.text} leads" if found != wanted else ""
-        raise Malformed(str(image), f"holds no /{found.text}{leads}", hint=f"cosmos ls {image}")
+        leads = f", the target of /{wanted.text}" if found != wanted else ""
+        raise Malformed(str(image), f"has no /{found.text}{leads}", hint=f"cosmos ls {image}")
     return reader.read_file(found)
 
 
@@ -76,11 +76,11 @@ def _reader(image: Path) -> ImageReader:
 
 
 def _no_image(path: Path) -> Malformed:
-    return Malformed(str(path), f"is no image: want a {IMAGE_SUFFIX} file, or a folder that holds one")
+    return Malformed(str(path), f"is not an image: want a {IMAGE_SUFFIX} file, or a folder that has one")
 
 
 def _followed(path: TreePath, lines: Mapping[TreePath, ManifestLine]) -> TreePath:
-    """Return where `path` leads in the tree of `lines`: every link on the way is taken, none leaves the tree."""
+    """Return the path in the tree of `lines` after following every link of `path`. No link leaves the tree."""
 
     def target_of(here: TreePath, _rest: Sequence[bytes]) -> bytes | None:
         line = lines.get(here)
@@ -89,4 +89,4 @@ def _followed(path: TreePath, lines: Mapping[TreePath, ManifestLine]) -> TreePat
     try:
         return followed(path, target_of)
     except TooManyLinks as error:
-        raise Malformed(path.text, "leads through too many links: is there a circle?") from error
+        raise Malformed(path.text, "has too many links on its way: is there a circle?") from error

@@ -1,4 +1,4 @@
-"""The receipts of a release, for anybody who asks what a script did: `cosmos nova --release`."""
+"""Read the receipts of a release, which say what each script did: `cosmos show STAR --receipt --release OUT`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cosmos.reading import read_up_to
 def read_receipt(release: Path, name: str) -> Json:
     """Return the receipt of one star (or of "finish") in the release folder, or in its `out/`.
 
-    Raises `NoSolution` where there is no such release or star, `Malformed`.
+    Raises `NoSolution` if there is no such release or star, or `Malformed`.
     """
     tries = [folder / RECEIPTS_FILE for folder in (release, release / "out")]
     file = next((file for file in tries if file.is_file()), None)
     if file is None:
-        raise NoSolution(str(release), "holds no receipts", hint="name a release: --release images/NAME/out")
+        raise NoSolution(str(release), "has no receipts", hint="name a release: --release images/NAME/out")
     receipts = Receipts.parse(read_up_to(file, MAX_RECEIPTS_BYTES), str(file))
     if name == "finish":
         return receipts.finish

@@ -1,4 +1,4 @@
-"""Write RELEASE.json into a draft, and the signature over it: here, or as a request to a machine that has the key."""
+"""Write RELEASE.json into a draft, and its signature, or a request to the machine that has the key."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cosmos.release.draft import Draft
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.signing_request import REQUEST_FILE, SigningRequest
 
-Signing: TypeAlias = SecretKey | Literal["elsewhere"] | None  # the key that signs a release, if one does
+Signing: TypeAlias = SecretKey | Literal["elsewhere"] | None  # the key that signs a release; None: nobody signs it
 
 
 def sign(release: Release, key: Signing, draft: Draft) -> None:
-    """Write `RELEASE.json` and `RELEASE.json.dsse`; where the key is elsewhere, `RELEASE.request` instead of that.
+    """Write `RELEASE.json`, and `RELEASE.json.dsse`, or `RELEASE.request` if the key is elsewhere.
 
-    Without a key nothing is signed. Raises `Refused` for a release that no reader would take.
+    Without a key nothing is signed. Raises `Refused` if RELEASE.json is too large for its readers.
     """
     data = release.to_bytes()
     demand_within(len(data), MAX_RELEASE_BYTES, RELEASE_FILE, hint="make two images of it")

@@ -1,7 +1,7 @@
 """The two verdicts on a release, years later: was its lock valid when it was made, and is it trusted now?
 
-`release.verify` has shown before that the release is what its signer signed; here the trust anchors of this home have
-their say, and what this home has seen: an older release than one that was verified before is refused.
+Before, `release.verify` has shown that the release is the one that its signer signed. This module judges it by the
+trust anchors and the memory of this home. It refuses a release that is older than one that was verified before.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from cosmos.trust.verdicts import Problem, lock_problems
 
 
 class Home(Protocol):
-    """What judging a release asks of the place that pins its keys."""
+    """The interface of the builder's home that `judge_release` needs: the pinned keys and the memory."""
 
     @property
     def pinned(self) -> TrustRoots:
-        """The keys that are pinned now. Raises `Refused`."""
+        """The pinned keys of today. Raises `Refused`."""
 
     def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
-        """Return the trust anchors that `lock` was made under, or None where they are not kept here."""
+        """Return the trust anchors that were used to make `lock`, or None if they are not kept here."""
 
     def kept_statement(self, star: LockedStar) -> bytes | None:
-        """Return the statement that the lock pins for `star`, its digest checked, or None where it is not kept here."""
+        """Return the statement that the lock pins for `star`, its digest checked, or None if it is not kept here."""
 
     def remember(self, change: Callable[[Memory], Memory]) -> None:
-        """Judge by what was seen before, and remember. Raises `RolledBack`."""
+        """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrustVerdicts:
-    """Both verdicts. `when_locked` is None where the trust anchors of the lock are not kept here.
+    """Both verdicts. `when_locked` is None if the trust anchors of the lock are not kept here.
 
-    `accepted` are the names that the release's maker took although they were not trusted, and why they were not.
+    `accepted` are the names that the release's maker accepted although they were not trusted, with the reasons.
     """
 
     when_locked: tuple[Problem, ...] | None
@@ -59,15 +59,15 @@ class TrustVerdicts:
 def judge_release(verdict: ReleaseVerdict, home: Home, accept: frozenset[str]) -> TrustVerdicts:
     """Return both verdicts on a verified release, and remember it.
 
-    Raises `Refused` for one below the floor or what was seen, for one that was never good, and for one with a star that
-    is not trusted now and is not in `accept`.
+    Raises `Refused` for a release below the floor, for one older than the memory, for one that was never valid, and for
+    one with a star that is not trusted now and not in `accept`.
     """
     roots = home.pinned
     external, source = verdict.release.external, str(verdict.folder / RELEASE_FILE)
     counter, image = external.get("counter", 0), external.get("image", "")
     accepted = external.get("acceptedRevoked", {})
     if not isinstance(counter, int) or not isinstance(image, str) or not isinstance(accepted, dict):
-        raise Malformed(source, "externalParameters: want a counter, an image's name, and what was accepted")
+        raise Malformed(source, "externalParameters: want a counter, an image's name, and a table acceptedRevoked")
     name = ImageName.parse(image)
     floor = roots.floors.releases.get(name, 0)
     if counter < floor:
@@ -88,7 +88,7 @@ def judge_release(verdict: ReleaseVerdict, home: Home, accept: frozenset[str]) -
 
 
 def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str]) -> None:
-    """Raise `Refused` for what was never good, and for what is not trusted now and not in `accept`."""
+    """Raise `Refused` for a lock that was never valid, and for a star that is not trusted now and not in `accept`."""
     if verdicts.when_locked:
         raise Refused(str(folder), f"was not valid when it was locked: {verdicts.when_locked[0]}")
     left = [problem for problem in verdicts.now if problem.star not in accept]
@@ -96,13 +96,13 @@ def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str
         when = (
             "was valid when it was locked"
             if verdicts.when_locked is not None
-            else "whether it ever was cannot be judged here"
+            else "this home cannot judge whether it ever was"
         )
         names = " ".join(f"--accept-revoked {problem.star}" for problem in left)
         raise Refused(
             str(folder),
             f"is not trusted now ({when}): {left[0]}",
-            hint=f"build it again from what is trusted; or, if it must be: {names}",
+            hint=f"build it again from trusted stars; to accept it all the same: {names}",
         )
 
 

@@ -1,14 +1,14 @@
-"""Check a release with nothing but public keys: `cosmos verify OUT --key PUB`.
+"""Check a release with public keys alone: `cosmos verify OUT --key PUB`.
 
 In this order:
 
-  1. RELEASE.json is signed, byte for byte (`Refused`)
-  2. the folder holds the files that it names and no other, each with its size and digest
-  3. manifest.txt is what the content root hashes
-  4. the image, decoded, holds exactly what manifest.txt lists, and every byte of it has the digest stated
-  5. the lock inside answers its own wishes (`NoSolution`), as far as it carries what that is judged by (model.lock)
+  1. the signature is over the exact bytes of RELEASE.json (`Refused`)
+  2. the folder holds the files that RELEASE.json names and no other, each with its size and digest
+  3. the content root is the digest of manifest.txt
+  4. the decoded image holds exactly the entries of manifest.txt, and every file has the digest of its line
+  5. the lock inside answers its own wishes (`NoSolution`), if it has the fields for this check (model.lock)
 
-Points 2 to 4 are collected and named together (`Differs`).
+All differences of points 2 to 4 are collected and named together (`Differs`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ IMAGE_SUFFIX = ".tar.zst"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseVerdict:
-    """A release that passed. `signers` are key ids; `entries` is how many paths its image holds."""
+    """A release that passed. `signers` are key ids; `entries` is the number of paths in its image."""
 
     folder: Path
     release: Release
@@ -71,7 +71,7 @@ def verify_release_folder(
             str(folder),
             f"{counted(len(found), 'difference')} from the signed release: {found[0]}",
             differences=tuple(found),
-            hint="take the release again from whoever signed it",
+            hint="get the release again from its signer",
         )
     lock = folder / LOCK_FILE
     demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
@@ -96,19 +96,19 @@ def _file_differences(folder: Path, release: Release, reporter: Reporter) -> Ite
 
 def _file_difference(file: Path, subject: Subject) -> str | None:
     if file.is_symlink() or not file.is_file():
-        return "is missing" if not file.exists() else "is no plain file"
+        return "is missing" if not file.exists() else "is not a plain file"
     size = file.stat().st_size
     if size != subject.size_bytes:
-        return f"has {size} bytes, the release names {subject.size_bytes}"
+        return f"has {size} bytes, but the release names {subject.size_bytes}"
     with file.open("rb") as stream:
         digest = Digest.of_stream(stream)
-    return None if digest == subject.digest else f"is {digest}, the release names {subject.digest}"
+    return None if digest == subject.digest else f"is {digest}, but the release names {subject.digest}"
 
 
 def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]]:
-    """What the digests of files cannot say: whether the signer's own manifest and image agree. And how many entries.
+    """Return the number of entries, and the differences between the manifest, the content root and the images.
 
-    The manifest is read line by line: of 5 million entries, only what an image holds is in memory.
+    The digests of the files cannot show these. The manifest is read line by line, because it may have 5 million lines.
     """
     root, file = _content_root(release), folder / MANIFEST_FILE
     if file.stat().st_size > MAX_MANIFEST_BYTES:
@@ -116,7 +116,7 @@ def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]
     with file.open("rb") as stream:
         digest = Digest.of_stream(stream)
     if digest != root:
-        return 0, [f"{MANIFEST_FILE}: hashes to {digest}, the release names the content root {root}"]
+        return 0, [f"{MANIFEST_FILE}: hashes to {digest}, but the release names the content root {root}"]
     with file.open("rb") as stream:
         entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
     found: list[str] = []
@@ -132,7 +132,7 @@ def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]
 
 
 def _unlike(image: Path, manifest: Path) -> list[TreePath]:
-    """Return the paths at which the image, decoded, is not what the manifest lists."""
+    """Return the paths at which the decoded image differs from the manifest."""
     held = {entry.path: ManifestLine.of(entry) for entry in ImageReader.open(image).entries()}
     with manifest.open("rb") as stream:
         unlike = [line.path for line in manifest_lines(stream, MANIFEST_FILE) if held.pop(line.path, None) != line]

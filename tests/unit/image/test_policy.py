@@ -61,7 +61,7 @@ def test_a_signed_release_of_unsigned_stars_is_refused_before_anything_is_fetche
     definition = memory_definition(stars=WISH, galaxies=galaxies)
     lock = freeze(definition, world).lock
     world.galaxies["core"].reads.clear()
-    with pytest.raises(Refused, match="zlib came unsigned, and a signed release cannot be made from that"):
+    with pytest.raises(Refused, match="nobody signed zlib, so the release cannot be signed"):
         build_image(definition, world, memory_options(key=world.signers["release"]))
     assert (world.galaxies["core"].reads, world.releases) == ([], {})
     waived = memory_definition(stars=WISH, galaxies=galaxies, policy={"unsigned-release": True})
@@ -89,10 +89,10 @@ def test_the_size_budget_is_the_sum_of_all_files_and_its_last_byte_counts(world:
     build_image(allowed, world, memory_options())
     refused = memory_definition(stars=WISH, policy={"size-budget-bytes": size - 1})
     with pytest.raises(
-        NoSolution, match=f"the image's files have {size} bytes, policy.size-budget-bytes is {size - 1}"
+        NoSolution, match=f"the image's files have {size} bytes, but policy.size-budget-bytes is {size - 1}"
     ) as caught:
         build_image(refused, world, memory_options())
-    assert caught.value.hint == "the biggest stars are zlib, nano"
+    assert caught.value.hint == "leave out a star, or raise the budget; the biggest stars are zlib, nano"
 
 
 def test_what_stars_may_not_do_is_told_of_all_of_them_at_once(world: MemoryWorld) -> None:

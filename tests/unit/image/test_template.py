@@ -111,7 +111,7 @@ def test_what_is_no_template_passes_as_it_is(folder: Path) -> None:
 def test_a_missing_variable_is_named_with_its_meaning(folder: Path) -> None:
     with pytest.raises(Malformed) as caught:
         render_template(read_template(folder), image(), source="image.toml")
-    assert str(caught.value) == "image.toml: vars.hostname: the template needs it and the image does not give it"
+    assert str(caught.value) == "image.toml: vars.hostname: the template needs it, but the image does not set it"
     assert "the system's name" in (caught.value.hint or "")
 
 
@@ -276,14 +276,14 @@ def test_a_file_below_what_becomes_a_link_is_refused(folder: Path) -> None:
 def test_one_file_may_not_be_there_as_it_is_and_as_a_template(folder: Path, name: str) -> None:
     for twin in (name, f"{name}.j2"):
         (folder / "root/etc" / twin).write_text("x")
-    assert str(problem(folder)) == f"small/root/etc/{name}: is there twice: as it is and as a template"
+    assert str(problem(folder)) == f"small/root/etc/{name}: is there twice: as a file and as a template"
 
 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
         ('"etc/no" = { mode = "0600" }', "no such file below root/"),
-        ('"etc/hello" = { kind = "dir" }', "lies below root/ as a file already"),
+        ('"etc/hello" = { kind = "dir" }', "is already below root/, as a file"),
         ('"etc/hello" = { mode = "rw" }', 'want an octal mode such as "0755"'),
         ('"etc/hello" = { mode = "0600", user = "jane" }', "nobody declared the owner jane:root"),
         ('"/etc/hello" = { mode = "0600" }', "starts with a slash"),

@@ -95,7 +95,7 @@ def test_a_signed_release_that_another_replaces_unsigned_is_warned_of(place: Pla
     place.publish(SIGNED)
     assert place.publish({**UNSIGNED, "image": b"others"}) == Published(changed=True, signed=False)
     (warning,) = place.reporter.warnings
-    assert "a signed release is replaced by another one, which is not signed" in warning
+    assert "an unsigned release replaces the signed one" in warning
 
 
 def test_a_signature_is_added_to_the_release_that_lacked_it(place: Place) -> None:

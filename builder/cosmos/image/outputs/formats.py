@@ -1,10 +1,10 @@
-"""The table of output formats. A new one is a module beside this one, and a row here.
+"""The table of output formats. To add a format, write a module beside this one and add a row to `FORMATS`.
 
 A format is a frozen dataclass of its own options, with
 
     level, holds_all     the zstd level of its layers, if it has one; whether its file holds the whole tree
-    read(table)          its options out of an `[[output]]` table
-    file_name(image)     what its file is called in the release
+    read(table)          returns the options in an `[[output]]` table
+    file_name(image)     returns the name of its file in the release
     write(tree, draft)   writes that file
 """
 
@@ -25,20 +25,20 @@ FORMATS: Final[Mapping[str, type[Output]]] = {"tar.zst": LayeredImage, "cpio.zst
 
 
 def read_outputs(rows: Sequence[Mapping[str, object]], source: str) -> tuple[Output, ...]:
-    """Return the outputs that the `[[output]]` tables of an image definition ask for: a layered image without any.
+    """Return the outputs that the `[[output]]` tables of an image definition ask for.
 
-    Raises `Malformed`.
+    Without a table, the output is a layered image. Raises `Malformed`.
     """
     return tuple(_read(Table(row, source, f"output[{place}]")) for place, row in enumerate(rows)) or (LayeredImage(),)
 
 
 def demand_own_names(outputs: Iterable[Output], image: Image, taken: Iterable[str]) -> None:
-    """Raise `Malformed` where two outputs, or an output and one of the files `taken`, would have one name."""
+    """Raise `Malformed` if two outputs, or an output and one of the files `taken`, have the same name."""
     names = set(taken)
     for output in outputs:
         name = output.file_name(image)
         if name in names:
-            raise Malformed("image.toml", f"output: {name} is made twice", hint="give each output a name of its own")
+            raise Malformed("image.toml", f"output: {name} is made twice", hint="give each [[output]] its own name")
         names.add(name)
 
 

@@ -3,9 +3,9 @@
     level = 9                    the zstd level (1 to 22)
     exclude = ["boot/**"]        globs of the paths that are left out
 
-A kernel reads one frame only, so that the whole tree is in memory while it is compressed; it must fit into the memory
-of the machine that boots it anyway. The result is kept in the store: compressing it is most of a build in which nothing
-has changed.
+A kernel reads only one frame. So the build holds the whole tree in memory while it compresses the tree; the machine
+that boots it needs this memory too. The store keeps the result, because compression takes most of the time of a build
+in which nothing has changed.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Initramfs:
         return cls(level=read_level(table), exclude=table.parsed_strings("exclude", checked))
 
     def file_name(self, image: Image) -> str:
-        """Return what the file is called in the release."""
+        """Return the name of the file in the release."""
         return image.file_name("cpio.zst")
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
-        """Write the file. Raises `NoSolution` for what a cpio archive cannot hold."""
+        """Write the file. Raises `NoSolution` for an entry that a cpio archive cannot hold."""
         frames: list[Json] = [str(layer.digest) for layer in tree.layers()]
         key = digest_of({"what": "cpio", "frames": frames, "exclude": [*self.exclude], "level": self.level, **_CODEC})
         data = tree.store.get_made(key)
@@ -62,6 +62,7 @@ class Initramfs:
             raise NoSolution(
                 f"/{lost[0].path.text}",
                 "has extended attributes, which an initramfs (cpio) cannot hold",
-                hint='exclude it: [[output]] format = "cpio.zst", exclude = ["…"]',
+                hint='leave it out: in image.toml, below [[output]] format = "cpio.zst": '
+                f'exclude = ["{lost[0].path.text}"]',
             )
         return compress(list(cpio_pieces(kept)), self.level)

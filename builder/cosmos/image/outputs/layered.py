@@ -29,9 +29,9 @@ class LayeredImage:
         return cls(level=read_level(table))
 
     def file_name(self, image: Image) -> str:
-        """Return what the file is called in the release."""
+        """Return the name of the file in the release."""
         return image.file_name("tar.zst")
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
-        """Write the file. Raises `Refused` for an image that no reader would take."""
+        """Write the file. Raises `Refused` for an image that is too large for its readers."""
         draft.write(self.file_name(tree.image), image_pieces(list(tree.layers()), {"content-root": str(tree.root)}))

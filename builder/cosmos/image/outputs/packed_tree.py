@@ -1,6 +1,6 @@
-"""`PackedTree`: a finished tree whose bytes lie in packed layers; what every output format writes from.
+"""`PackedTree`: a finished tree whose bytes are in packed layers. Every output format writes its file from it.
 
-Each layer is opened once an output, in lock order, so that one layer's bytes are in memory at a time.
+Each output opens each layer once, in lock order. So the bytes of only one layer are in memory at a time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from cosmos.treepath import TreePath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackedTree:
-    """A finished tree: its lines and owners, its content root, and how each of its layers is opened.
+    """A finished tree: its lines and owners, its content root, and a function that opens each of its layers.
 
-    `image` is the definition that it was made from; `store` keeps what is costly to make.
+    `image` is its image definition. `store` keeps results that take long to make.
     """
 
     image: Image

@@ -1,4 +1,4 @@
-"""Pack a finished tree: its frames in order, and with them every file of the release."""
+"""Pack a finished tree into its frames, and write every file of the release."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BINARY_FILE = "cosmos"
 
 
 def packed_tree(image: Image, finished: FinishedTree, layers: Layers, workshop: Workshop) -> PackedTree:
-    """Return the tree with its layers: the folders', each star's that holds files, the image's own."""
+    """Return the tree with its layers: one of all folders, one of each star that has files, and the image's own."""
     first = pack_layer(DIRECTORIES, _folders(finished, workshop.epoch), workshop.level)
     last = pack_layer(TEMPLATE, _own_files(finished, layers, workshop), workshop.level)
     return PackedTree(
@@ -56,7 +56,7 @@ def _folders(finished: FinishedTree, epoch: int) -> list[Entry]:
 
 
 def _own_files(finished: FinishedTree, layers: Layers, workshop: Workshop) -> list[Entry]:
-    """Return the files of the image's own layer, bytes and all, in order, none newer than the epoch."""
+    """Return the files of the image's own layer with their bytes, in order, none newer than the epoch."""
     own = dict(finished.own)
     for star in dict.fromkeys(finished.taken.values()):
         packed = workshop.packed(star, layers, frozenset())
@@ -66,7 +66,7 @@ def _own_files(finished: FinishedTree, layers: Layers, workshop: Workshop) -> li
 
 
 def _star_layers(layers: Layers, finished: FinishedTree, workshop: Workshop) -> Iterator[Callable[[], PackedLayer]]:
-    """Yield one opener a star that holds any files, in lock order."""
+    """Yield one opener for each star that has files, in lock order."""
     for name, layer in layers.items():
         dropped = finished.overlaid.dropped(Layer(owner=name, lines=layer.lines))
         if any(line.kind != "dir" and line.path not in dropped for line in layer.lines):

@@ -1,4 +1,4 @@
-"""`format = "file"`: one file of the tree, beside the image: the kernel, say.
+"""`format = "file"`: one file of the tree, beside the image. Example: the kernel.
 
 path = "boot/vmlinuz-*"      a path or a glob that one file matches
 as = "vmlinuz"               its name in the release
@@ -22,7 +22,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SingleFile:
-    """One file of the tree under a name of its own."""
+    """One file of the tree under its own name in the release."""
 
     path: str
     name: str
@@ -35,11 +35,11 @@ class SingleFile:
         return cls(path=table.read("path", checked), name=table.read("as", _file_name))
 
     def file_name(self, image: Image) -> str:  # noqa: ARG002 every format has it
-        """Return what the file is called in the release."""
+        """Return the name of the file in the release."""
         return self.name
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
-        """Write the file. Raises `Malformed` where not exactly one file matches."""
+        """Write the file. Raises `Malformed` unless exactly one file matches."""
         wanted = self.path.lstrip("/")
         found = [
             path

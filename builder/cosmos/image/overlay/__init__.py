@@ -1,1 +1,1 @@
-"""The finished tree: the template, the stars' layers, what the finish script changes, the record of it all."""
+"""The finished tree: the template, the stars' layers, the changes of the finish script, and the universe."""

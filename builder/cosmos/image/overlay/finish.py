@@ -1,7 +1,7 @@
 """The finish script (`finish = "finish.lua"` in image.toml): it runs last and may touch any path.
 
-What it changes moves into the image's own layer, whoever owned it before. Files are not read by scripts, so that the
-tree that it sees has no bytes: a file whose mode it changes, say, gets them when the tree is packed.
+Every entry that it changes moves into the image's own layer. Scripts cannot read files, so the tree that the script
+sees has no bytes. If the script changes the mode of a file, for example, packing adds the bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cosmos.treepath import TreePath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """What the finish script changed, and its receipt. A file that it did not write itself has no bytes (`UNREAD`)."""
+    """The changes of the finish script, and its receipt. A file that it did not write has no bytes (`UNREAD`)."""
 
     changed: Mapping[TreePath, Entry]
     receipt: Json

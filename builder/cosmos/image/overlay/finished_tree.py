@@ -1,6 +1,6 @@
-"""The whole tree, laid once: the template under it, the stars' layers, then what the finish script changes, the record.
+"""Make the whole tree: the template, the stars' layers over it, the changes of the finish script, and the universe.
 
-Each later step amends what the step before made; nothing is laid again. The bytes of stars' files are not looked at.
+Each step changes the result of the step before, and lays nothing twice. No step reads the bytes of the stars' files.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from cosmos.treepath import TreePath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedTree:
-    """The tree of an image. `own` are the entries of its own layer: the template's, the finish script's, the record.
+    """The tree of an image. `own` are the entries of its own layer: from the template, the finish script, the universe.
 
-    `taken` names the star whose file the finish script took without writing its bytes; they are in that star's layer.
-    `receipts` are those of all scripts.
+    `taken` names the star of each file that the finish script changed without writing its bytes; the bytes are in the
+    star's layer. `receipts` are the receipts of all scripts.
     """
 
     overlaid: Overlaid
@@ -42,7 +42,7 @@ class FinishedTree:
 def lay_tree(
     definition: Definition, lock: Lock, layers: Layers, template: RenderedTemplate, workshop: Workshop
 ) -> FinishedTree:
-    """Return the tree of the image. Raises `NoSolution` where layers contradict each other, `ScriptFailed`."""
+    """Return the tree of the image. Raises `NoSolution` if layers contradict each other, and `ScriptFailed`."""
     image, epoch = definition.image, lock.build.source_date_epoch
     winners: dict[TreePath, str] = {path: str(name) for path, name in image.policy.owners.items()}
     own = {entry.path: entry for entry in template.entries}
@@ -72,7 +72,7 @@ def lay_tree(
 
 
 def _lines(changed: Iterable[Entry], laid: Overlaid) -> list[ManifestLine]:
-    """Return the lines of what the finish script changed; the bytes that it did not write are as they were."""
+    """Return the lines of the entries that the finish script changed. Bytes that it did not write stay the same."""
     lines = []
     for entry in changed:
         line = ManifestLine.of(entry)

@@ -1,4 +1,4 @@
-"""What an image records of itself: `/var/lib/cosmos/universe.toml`, and the trust anchors that it is given."""
+"""The documents inside an image: `/var/lib/cosmos/universe.toml`, and the trust anchors if image.toml names them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TRUST_PATH = TreePath(b"etc/cosmos/trust.toml")
 
 
 def universe_entry(image: Image, lock: Lock, layers: Mapping[StarName, StarLayer], tree: Overlaid) -> Entry:
-    """Return `/var/lib/cosmos/universe.toml`: what is installed, as far as each star still owns it.
+    """Return `/var/lib/cosmos/universe.toml`: every star with the entries that it still owns in the tree.
 
-    Its content root is that of the tree without this file, which cannot name its own digest. Raises `Refused` for a
-    record that no reader would take.
+    The content root in it leaves out this file, because a file cannot name its own digest. Raises `Refused` if the file
+    is too large for its readers.
     """
     installed = {star.name: _installed(star, layers[star.name].lines, tree) for star in lock.stars}
     universe = Universe(
@@ -41,7 +41,7 @@ def universe_entry(image: Image, lock: Lock, layers: Mapping[StarName, StarLayer
 
 
 def trust_entry(trust: bytes, epoch: int) -> Entry:
-    """Return the trust anchors that the image definition wants inside."""
+    """Return the entry of the trust anchors that the image definition names."""
     return Entry(path=TRUST_PATH, kind="file", mode=0o644, mtime=epoch, content=trust)
 
 

@@ -1,1 +1,1 @@
-"""Each star's layer: staged in parallel, packed once, and found again in the store."""
+"""Make each star's layer: stage stars in parallel, pack each layer once, find it in the store the next time."""

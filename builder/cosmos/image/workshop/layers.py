@@ -1,14 +1,15 @@
-"""One star's layer, and when one that was made before is used again.
+"""One star's layer, and the rule that says when a kept layer is used again.
 
-What a star's layer holds is decided by its *shape* (its archive, its script, the epoch, the merged folders, whether it
-may run programs, and this program's own code) and by what its script saw in the layers of its dependencies: the reads
-of its receipt. The store remembers
+Two things decide what a star's layer contains. One is its *shape*: its archive, its script, the epoch, the merged
+folders, whether it may run programs, and this program's own code. The other is what its script read in the layers of
+its dependencies: the reads of its receipt. The store keeps
 
-    by shape                    which layers were made of it, the newest first
+    by shape                    the keys of the layers with this shape, the newest first
     by shape and reads          a layer: its manifest and its receipt
     … and level, zstd version   its packed frame
 
-so that a layer is used again exactly when every recorded read still holds, whatever else has changed below it.
+A layer is used again exactly when every recorded read still gives the same result. Other changes in its dependencies do
+not matter.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
 
-_NEVER_MADE: Final = "none was made yet of this archive, script and image definition by this program"
+_NEVER_MADE: Final = "this program has not made one of this archive, script and image definition yet"
 _NOT_THE_SAME: Final = "a program of run() that gives something else each time belongs into build()"
 
 
 class Unread(bytes):
-    """Stands for the bytes of a file in a packed layer: empty here, read from the layer when they are needed."""
+    """A placeholder for the bytes of a file in a packed layer. The bytes are read from the layer when needed."""
 
     __slots__ = ()
 
@@ -55,7 +56,7 @@ UNREAD = Unread()
 
 @dataclass(frozen=True, kw_only=True)
 class StarLayer:
-    """One star's layer: what it holds. Its frame is in the store under `Workshop.packed`."""
+    """One star's layer: its manifest and its receipt. `Workshop.packed` returns its frame from the store."""
 
     key: Digest
     lines: tuple[ManifestLine, ...]
@@ -72,10 +73,10 @@ Layers: TypeAlias = Mapping[StarName, StarLayer]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """All that staging the stars of one image needs; the same in every worker.
+    """Everything that staging the stars of one image needs; the same in every worker.
 
-    `identity` is this program's code. `consent`: what the operator lets stars do, and so which scripts run programs.
-    `layers` is, wherever it stands, what is known already: at least the layers that the star's script may see.
+    `identity` identifies this program's code. `consent` says what the operator allows each star, and so which scripts
+    may run programs. The argument `layers` of the methods has at least the layers that the star's script may see.
     """
 
     store: Store
@@ -87,8 +88,9 @@ class Workshop:
     consent: Consent
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
-        """Return the stars whose layers the script of `name` may see: all that it depends on, directly or not, and
-        that stand above it in the lock: of a circle, not all do. In lock order.
+        """Return the stars whose layers the script of `name` may see, in lock order.
+
+        These are its dependencies, direct or not, that come before it in the lock. In a circle, some come after it.
         """
         if not self.acquired[name].star.script:
             return ()
@@ -97,7 +99,7 @@ class Workshop:
         return tuple(star for star in takewhile(lambda star: star != name, self.acquired) if star in below)
 
     def find(self, name: StarName, layers: Layers) -> StarLayer | str:
-        """Return the layer that the store has and whose every read still holds, or why there is none, in words."""
+        """Return a layer from the store whose reads all still hold, or a sentence that says why there is none."""
         shape = self._shape(name)
         if not self.acquired[name].star.script:
             return self.load(_layer_key(shape, ())) or _NEVER_MADE
@@ -123,9 +125,9 @@ class Workshop:
         return StarLayer(key=key, lines=lines, receipt=_json(table.value("receipt")))
 
     def packed(self, name: StarName, layers: Layers, dropped: frozenset[TreePath]) -> PackedLayer:
-        """Return the packed frame of a layer less the paths that others own, making it if the store has none.
+        """Return the packed frame of a layer without the paths in `dropped`. Makes the frame if the store has none.
 
-        Raises `ScriptFailed` where the star's script makes something else than the first time.
+        Raises `ScriptFailed` if the star's script makes something else than the first time.
         """
         layer = layers[name]
         data = self.store.get_made(self._frame_key(layer.key, dropped))
@@ -137,7 +139,7 @@ class Workshop:
         return self._pack(name, layer.key, entries, dropped)
 
     def make(self, name: StarName, layers: Layers) -> Digest:
-        """Stage one star, leave its manifest, receipt and frame in the store, and return the layer's key."""
+        """Stage one star, put its manifest, receipt and frame into the store, and return the layer's key."""
         staged, shape = self._staged(name, layers), self._shape(name)
         reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
         key = _layer_key(shape, reads)
@@ -154,7 +156,7 @@ class Workshop:
         return key
 
     def _shape(self, name: StarName) -> Digest:
-        """Return the digest of all that shapes a layer, but for what the star's script sees below it."""
+        """Return the digest of everything that shapes a layer, except the layers that the star's script reads."""
         acquired = self.acquired[name]
         star = acquired.star
         return digest_of(
@@ -172,7 +174,7 @@ class Workshop:
         )
 
     def _made_of(self, shape: Digest) -> tuple[Digest, ...]:
-        """Return the keys of the layers that were made of one shape, the newest first."""
+        """Return the keys of the layers with this shape, the newest first."""
         record = self.store.get_result(shape)
         if record is None:
             return ()
@@ -196,7 +198,7 @@ class Workshop:
         return stage_star(acquired.archive(), acquired.statement, inputs)
 
     def _programs(self, name: StarName, layers: Layers) -> Bubble:
-        """Return what runs programs for `name`: those of the verified stars that it depends on, and nothing else."""
+        """Return the runner of programs for `name`. Its only tools are the files of its verified dependencies."""
 
         def files() -> Iterator[Entry]:
             yield from self.paths.entries()
@@ -232,7 +234,7 @@ class Workshop:
 
 
 def entry_without_bytes(line: ManifestLine) -> Entry:
-    """Return the entry that `line` states, with `UNREAD` where a file's bytes would be."""
+    """Return the entry of `line`, with `UNREAD` in place of a file's bytes."""
     return Entry(
         path=line.path,
         kind=line.kind,
@@ -249,12 +251,12 @@ def entry_without_bytes(line: ManifestLine) -> Entry:
 def _json(value: object) -> Json:
     if value is None or isinstance(value, (bool, int, str, list, dict)):
         return value
-    raise Malformed("the store's record", "holds a value that JSON has not")
+    raise Malformed("the store's record", "contains a value that JSON does not have")
 
 
 def _receipt(receipt: Json, source: str) -> Receipt:
     if not isinstance(receipt, dict):
-        raise Malformed(source, "holds no receipt")
+        raise Malformed(source, "contains no receipt")
     return Receipt.read(Table(receipt, source, "receipt"))
 
 

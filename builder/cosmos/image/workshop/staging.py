@@ -1,7 +1,7 @@
-"""Stage every star and pack its layer, in parallel, each at most once ever.
+"""Stage every star and pack its layer, in parallel. Each layer is made only once.
 
-Workers are forked (`ProcessPoolExecutor`): they inherit what was verified and hand their results back through the
-store, so that no large value crosses a pipe. One star's bytes are in a worker's memory at a time.
+Workers are forked (`ProcessPoolExecutor`). They inherit the verified archives and return their results through the
+store, so no large value crosses a pipe. A worker holds the bytes of one star in memory at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Keys: TypeAlias = Mapping[StarName, Digest]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StagedLayers:
-    """Every star's layer in lock order, and where they are kept. `made` says why a layer had to be made."""
+    """Every star's layer in lock order, and the workshop that has them. `made` says why a layer had to be made."""
 
     workshop: Workshop
     layers: Layers
@@ -31,7 +31,7 @@ class StagedLayers:
 
 
 def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter) -> StagedLayers:
-    """Return every star's layer; what the store has is used again, the rest is made with `jobs` workers."""
+    """Return every star's layer: from the store if it has the layer, else made by one of `jobs` workers."""
     layers: dict[StarName, StarLayer] = {}
     made: dict[StarName, str] = {}
     for name in workshop.acquired:
@@ -44,7 +44,10 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter) -> Staged
 
 
 def _find(workshop: Workshop, name: StarName, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> bool:
-    """Look for a star's layer once it can be judged; return whether it could. What has none goes into `made`."""
+    """Look for a star's layer in the store, and return whether its dependencies are known, so that it could be judged.
+
+    If the store has no such layer, the reason goes into `made`.
+    """
     if not all(star in layers for star in workshop.seen_by(name)):
         return False
     found = workshop.find(name, layers)
@@ -62,9 +65,10 @@ def _make_all(
     submit: Callable[[StarName, Keys], Future[Digest]],
     reporter: Reporter,
 ) -> None:
-    """Make the missing layers, biggest first, each after those that its script can see.
+    """Make the missing layers, the biggest first, each after the layers that its script can see.
 
-    A layer whose dependencies had to be made is looked for again: they may have come out the same where it looked.
+    If a star's dependencies had to be made, the star's layer is searched for again: the new layers may be the same in
+    every place that its script read.
     """
     missing = [name for name in workshop.acquired if name not in layers]
     todo = sorted(missing, key=lambda name: -workshop.acquired[name].star.unpacked_bytes)
