@@ -81,7 +81,7 @@ class MemoryDraft:
         if loses and RELEASE_FILE in there:
             reporter.warn(f"{self._out}: an unsigned release replaces the signed one")
         if there and RELEASE_FILE not in there:
-            raise WorldFailed(str(self._out), "is not empty and holds no release")
+            raise WorldFailed(str(self._out), "is not empty and is not a release")
         self._releases[self._out] = dict(self._data)
         return Published(changed=True, signed=RELEASE_ENVELOPE in self._data)
 

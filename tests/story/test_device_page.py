@@ -23,7 +23,7 @@ STARS = (
     StarSpec("editor", "6.2.0", {"usr/bin/ed": b"ed"}),
     StarSpec("raise", files={"usr/bin/raise": Entry(path=TreePath(b"usr/bin/raise"), kind="file", mode=0o4755)}),
 )
-UNSET = re.compile(r"cosmos: warning: \d+ owners and capabilities were not set: only root can")
+UNSET = re.compile(r"cosmos: warning: \d+ owners and capabilities were not set: only root can set them")
 UNJUDGED = "; owners were not judged: this root belongs to an ordinary user"
 FAILS = {"cosmos install raise --root system": 6, "cosmos verify --root system": 7}  # where the page shows an error
 

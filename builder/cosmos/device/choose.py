@@ -1,4 +1,4 @@
-"""Which stars an installation adds: the wishes, resolved against the galaxies with what is installed kept."""
+"""Choose the stars that an installation adds: resolve the wishes against the galaxies, and keep installed stars."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from cosmos.staging.galaxies import OpenGalaxy
 
-KEEPER = "this system"  # who wants what is installed, in the resolver's sentences
-NO_IMAGE = ImageName("system")  # what a request says where no image made the system
+KEEPER = "this system"  # wants every installed star, in the resolver's sentences
+NO_IMAGE = ImageName("system")  # the image in the request of a system that no image made
 ADVICE = Advice(
-    clash="cosmos show STAR lists the versions that there are; cosmos add-galaxy NAME URL adds a galaxy with others",
-    missing="cosmos add-galaxy NAME URL, for a galaxy that has {star}",
+    clash="to list the known versions: cosmos show STAR; to add a galaxy with others: cosmos add-galaxy NAME URL",
+    missing="to add a galaxy that has {star}: cosmos add-galaxy NAME URL",
     too_long="ask for exact versions: cosmos install STAR@=VERSION",
 )
 
@@ -38,9 +38,9 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """The stars to install in dependency order, and as a lock; the wishes that are there already.
+    """The stars to install, in dependency order and as a lock. `kept`: wished stars that are installed already.
 
-    `reasons` has what the installation adds to the reasons of stars that are there.
+    `reasons` are the new reasons that the installation gives to installed stars.
     """
 
     lock: Lock
@@ -50,7 +50,7 @@ class Choice:
 
 
 def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Choice:
-    """Return what to install; raises `NoSolution` with sentences that say who wants what."""
+    """Return the stars to install; raises `NoSolution` that says which star wants what."""
     library = SystemLibrary(universe, opened)
     keep = [
         Wish(who=KEEPER, name=name, constraint=exactly(star.version))
@@ -87,7 +87,7 @@ def _chosen(found: Resolved, opened: OpenGalaxies) -> Chosen:
 
 
 def _lock(stars: Iterable[Chosen], universe: Universe, epoch: int) -> Lock:
-    """The chosen stars as a lock, which is what they are acquired by. It is not written."""
+    """Return the chosen stars as a lock, for fetching and verifying them. It is not written to the disk."""
     chosen = tuple(stars)
     galaxies = {one.galaxy.name: one.galaxy.locked for one in chosen}
     return Lock(
@@ -105,7 +105,7 @@ def _lock(stars: Iterable[Chosen], universe: Universe, epoch: int) -> Lock:
 
 
 def build_pins(epoch: int) -> BuildPins:
-    """Return what this program would build an image with."""
+    """Return the build settings that this program would use for an image."""
     return BuildPins(
         cosmos=VERSION, zstd=ZSTD_VERSION, layer_format=LAYER_FORMAT, level=DEFAULT_LEVEL, source_date_epoch=epoch
     )

@@ -1,4 +1,4 @@
-"""What a star is staged on: this system's merged folders, and what the star's script may see of its dependencies.
+"""The inputs of staging a star here: this system's merged folders, and the files of the star's dependencies.
 
 A script sees no bytes of them. A program that it runs does, if the operator lets it: what is installed is then read
 from the live system, where it may have been changed since, and checked against what universe.toml recorded.
@@ -25,7 +25,7 @@ from cosmos.treepath import ROOT, TreePath, escaped
 
 
 def path_map(root: LiveRoot) -> PathMap:
-    """Return this system's merged folders: links at its top that lead to folders, as `/bin` to `usr/bin`."""
+    """Return this system's merged folders: links in its root folder to other folders, such as `/bin` to `usr/bin`."""
     links: dict[bytes, TreePath] = {}
     for name in root.names(ROOT):
         found = root.stat(TreePath(name))
@@ -40,7 +40,7 @@ def path_map(root: LiveRoot) -> PathMap:
 class DependencyFiles:
     """The entries of a star's dependencies, direct or not, installed or new, without the bytes of files.
 
-    The same as a build shows to the script, so that it does the same. Paths are those before `install_dir`.
+    A build shows the script the same entries, so the script does the same. Paths do not include `install_dir`.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class DependencyFiles:
         install_dir: TreePath,
         coming: Mapping[StarName, tuple[StarName, ...]],
     ) -> None:
-        """`coming` says what each new star depends on."""
+        """`coming` has the dependencies of each new star."""
         self._root = root
-        self._install_dir = root.mapped_folder(install_dir)  # what is recorded lies there
+        self._install_dir = root.mapped_folder(install_dir)  # recorded paths are in this folder
         self._installed = universe.installed
         self._dependencies = {**{name: star.dependencies for name, star in universe.installed.items()}, **coming}
         self._trees: dict[StarName, Mapping[TreePath, Entry]] = {}
@@ -62,31 +62,31 @@ class DependencyFiles:
         self._trees[name] = {path: replace(entry, content=b"") for path, entry in entries.items()}
 
     def names(self, dependencies: Iterable[StarName]) -> tuple[StarName, ...]:
-        """Return all that a star with these dependencies depends on, directly or not, by name.
+        """Return the names of all dependencies of a star with these direct dependencies, sorted.
 
-        Of a circle of new stars, those that were not added yet are left out: they are staged later.
+        In a circle of new stars, those that were not added yet are left out: they are staged later.
         """
         needed = rests_on(dependencies, self._dependencies)
         return tuple(sorted(name for name in needed if name in self._trees or name in self._installed))
 
     def of(self, dependencies: Iterable[StarName]) -> dict[TreePath, Entry]:
-        """Return what a star with these dependencies may see."""
+        """Return the entries that the script of a star with these dependencies may see."""
         tree: dict[TreePath, Entry] = {}
         for name in self.names(dependencies):
             tree |= self._tree(name)
         return tree
 
     def files(self, name: StarName) -> Iterator[Entry]:
-        """Yield what an installed star brought, the files' bytes too; raises `Refused` where it is no longer that."""
+        """Yield the entries of an installed star, with the files' bytes; raises `Refused` for a changed entry."""
         star = self._installed[name]
         if star.files and not star.entries:
-            raise Refused(name, "was recorded without digests: nobody knows whether its programs are its own")
+            raise Refused(name, "was recorded without digests, so cosmos cannot check its programs")
         for record, path, entry in self._recorded(star):
             content = self._bytes(name, record) if record.kind == "file" else b""
             if record.kind == "symlink" and Digest.of(entry.target) != record.digest:
                 raise self._changed(name, record, f"leads to {escaped(entry.target) or 'nowhere'}")
             if record.kind == "hardlink" and not entry.target:
-                raise self._changed(name, record, "is a hard link to none of its files")
+                raise self._changed(name, record, "is not a hard link to one of its files")
             yield replace(entry, path=path, content=content)
 
     def _tree(self, name: StarName) -> Mapping[TreePath, Entry]:
@@ -123,7 +123,7 @@ class DependencyFiles:
     def _bytes(self, name: StarName, record: InstalledEntry) -> bytes:
         found = self._root.stat(record.path)
         if found is None or not stat.S_ISREG(found.st_mode):
-            raise self._changed(name, record, "is no file")
+            raise self._changed(name, record, "is not a file")
         with (
             naming(record.path),
             self._root.file(record.path) as descriptor,
@@ -138,11 +138,11 @@ class DependencyFiles:
         return Refused(
             shown(record.path),
             f"{now}, but {name} installed it as {record.digest}: no script runs programs with it",
-            hint=f"cosmos verify --root {self._root.path}, which names all that was changed",
+            hint=f"to list all changed files: cosmos verify --root {self._root.path}",
         )
 
     def _seen_as(self, path: TreePath) -> TreePath | None:
-        """Where a script sees what lies at `path`; None for what lies outside of the operator's `install_dir`."""
+        """Return the path under which a script sees `path`; None for a path outside the operator's `install_dir`."""
         if not self._install_dir:
             return path
         above = self._install_dir + b"/"

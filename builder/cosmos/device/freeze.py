@@ -1,13 +1,13 @@
-"""Lock what is installed: `/var/lib/cosmos/universe.lock.toml` from the universe and its galaxies.
+"""Lock the installed stars: make `/var/lib/cosmos/universe.lock.toml` from the universe and its galaxies.
 
 The universe knows each star's version, galaxy and archive. Size, statement and signers come from the star's own
-statement, read from its galaxy (or from what the system's store kept of it) and verified under the system's trust;
-the galaxy must list the very archive that is installed. So the galaxies must be at hand. Whatever is not to be had is
-named, all of it at once, and then nothing is written: a lock that leaves something out pins nothing.
+statement. It is read from its galaxy (or from the system's store) and verified under the system's trust anchors. The
+galaxy must list exactly the installed archive. So the galaxies must be mounted or reachable. If something is missing,
+`freeze` names all of it at once and writes nothing, because a lock that leaves something out pins nothing.
 
-What an image alone knows is taken as follows. The request is the stars that somebody asked for, each at exactly its
-version. `source-date-epoch` is the newest time among the installed files: in a system made by `cosmos build` none is
-newer than the image's.
+Two values come from the image definition in other locks. Here the request is the stars that somebody asked for, each
+at exactly its version. `source-date-epoch` is the newest time among the installed files: in a system made by
+`cosmos build`, no file is newer than the image's `source-date-epoch`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOCK_PATH: Final = STATE_FOLDER.joined(LOCK_FILE.encode())
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frozen:
-    """A lock of what is installed, written at `path` unless it stood there already."""
+    """The lock of the installed stars in the file `path`. `changed` is false if the file had these bytes before."""
 
     lock: Lock
     path: TreePath
@@ -51,15 +51,16 @@ class Frozen:
 
 
 def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
-    """Write the lock of what is installed; raises `NoSolution` naming every star that cannot be pinned, or does not go
-    together with the others.
+    """Write the lock of the installed stars.
+
+    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others.
     """
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     opened = open_galaxies(root, read_settings(root), offline=offline)
     lock = locked(universe, opened, epoch=_newest_time(root, universe))
     data = tomli_w.dumps(lock.to_toml()).encode()
-    demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # what is written is what readers take
+    demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # a reader must accept it
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
     if changed:
         root.replace_document(LOCK_PATH, data)
@@ -67,7 +68,7 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
 
 
 def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Lock:
-    """Return the lock of `universe`; raises `NoSolution` naming every star that cannot be pinned, and why."""
+    """Return the lock of `universe`; raises `NoSolution` that names every star that cannot be pinned, and why."""
     stars, problems, away = list[LockedStar](), list[str](), dict[str, list[StarName]]()
     for name, star in sorted(universe.installed.items()):
         if star.galaxy is not None and opened.galaxy(star.galaxy) is None:
@@ -92,20 +93,20 @@ def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Lock:
 
 
 def _not_pinned(problems: Sequence[str], away: Mapping[str, Sequence[StarName]], opened: OpenGalaxies) -> NoSolution:
-    """Return the error that names every star with a problem of its own, and each absent galaxy once."""
+    """Return the error that names every star with its own problem, and each missing galaxy once."""
     said = [_absence(galaxy, names, opened) for galaxy, names in sorted(away.items())]
     if problems:
         said.append(f"{_counted(len(problems))} cannot be pinned: {'; '.join(problems)}")
     unknown = next((galaxy for galaxy in sorted(away) if galaxy not in opened.order), None)
-    hint = "mount or reach the galaxies (cosmos list-galaxies), then run it again"
+    hint = "mount or connect the galaxies, then run it again; to list them: cosmos list-galaxies"
     if unknown is not None:
-        hint = f"cosmos add-galaxy {unknown} URL: a lock pins what it says of its stars, and who signed that"
+        hint = f"cosmos add-galaxy {unknown} URL (a lock needs the statements of its stars)"
     return NoSolution("", "; ".join(said), hint=hint)
 
 
 def _absence(galaxy: str, names: Sequence[StarName], opened: OpenGalaxies) -> str:
     failure = next((failure for name, failure in opened.failures.items() if name == galaxy), None)
-    why = "not configured here" if failure is None else f"not to be had: {failure}"
+    why = "not configured here" if failure is None else f"not available: {failure}"
     come = "comes" if len(names) == 1 else "come"
     return f"{_counted(len(names))} {come} from galaxy {galaxy}, which is {why}"
 
@@ -116,7 +117,7 @@ def _counted(stars: int) -> str:
 
 def _locked_star(name: StarName, star: Installed, opened: OpenGalaxies) -> LockedStar:
     if star.galaxy is None or star.archive is None:
-        raise NoSolution(name, "its universe does not record where it came from")
+        raise NoSolution(name, "the universe does not record its galaxy")
     galaxy = opened.galaxy(star.galaxy)
     assert galaxy is not None, "the stars of absent galaxies were sorted out before"
     return galaxy.pinned(_same(name, star, galaxy), star.dependencies, star.wanted_by)
@@ -148,7 +149,7 @@ def _request(universe: Universe, asked: Iterable[StarName], galaxies: Sequence[L
 
 
 def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]:
-    """Return the stars that are there for another reason than that a star depends on them, or that none needs."""
+    """Return the stars that somebody asked for, and those that no other star needs."""
     installed = universe.installed
     asked = {
         name for name, star in installed.items() if not installed.keys() >= set(star.wanted_by) or not star.wanted_by

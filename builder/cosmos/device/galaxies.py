@@ -1,11 +1,10 @@
-"""The galaxies of a system's settings, opened: their newest index, verified under the system's own trust.
+"""Open the galaxies of a system's settings: read their newest index and verify it under the system's trust anchors.
 
-Offline means that no socket is made: a galaxy in a local folder is still read, a remote one is left out and named.
-A path in the settings that is relative starts at the folder of config.toml.
-Offline, a remote galaxy is as it was when it was last synced: its index lies in the store.
+Offline, no socket is made. A galaxy in a local folder is still read. A remote galaxy has the index of its last sync,
+from the store; if it was never synced, it is left out and named. Relative paths start at the folder of config.toml.
 
-What this system has seen of a galaxy before is judged here and kept by `remember_opened` and by `sync`: an index that
-is older, or another with the same seq, stops the command. It is never merely left out.
+This module compares each index with the system's memory; `remember_opened` and `sync` write the memory. An older index,
+or another index with the same seq, stops the command. It is never only left out.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenGalaxies:
-    """What a command can reach: the galaxies that opened, why the others did not, and the order of all of them."""
+    """The open galaxies, the failures of the others, and the order of priority of all."""
 
     trust: SystemTrust
     store: StoreFolder
@@ -50,9 +49,9 @@ class OpenGalaxies:
 
 
 def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenGalaxies:
-    """Open every galaxy of `settings`; why one does not open is in `failures`.
+    """Open every galaxy of `settings`. If one does not open, the reason goes into `failures`.
 
-    Raises for a damaged trust document, and `RolledBack` for a galaxy that shows less than it did before.
+    Raises an error for a damaged trust document, and `RolledBack` for a galaxy that was rolled back.
     """
     trust = system_trust(root)
     store = StoreFolder(root.host_path(settings.cache_dir))
@@ -69,7 +68,7 @@ def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenG
 
 
 def remember_opened(root: LiveRoot, opened: OpenGalaxies) -> None:
-    """Remember the newest index of every galaxy that opened, where this system has trust anchors at all."""
+    """Remember the newest index of every open galaxy, if this system has trust anchors."""
     opened.store.settle()
     if opened.trust.locked is not None:
         remember(root, lambda memory: _after(memory, opened.galaxies))
@@ -78,7 +77,7 @@ def remember_opened(root: LiveRoot, opened: OpenGalaxies) -> None:
 def open_galaxy(
     root: LiveRoot, asked: GalaxySource, store: StoreFolder, trust: SystemTrust, *, offline: bool
 ) -> OpenGalaxy:
-    """Return a galaxy with its newest index, verified and not older than what was seen of it.
+    """Return a galaxy with its newest index, verified and not older than the system's memory of it.
 
     Raises `Refused`, `WorldFailed`, or offline `NoSolution` for a remote galaxy that was never synced.
     """
@@ -86,7 +85,7 @@ def open_galaxy(
     seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
         if seen is None:
-            hint = "cosmos sync, once, where it can be reached"
+            hint = f"connect it and run once: cosmos sync {asked.name}"
             raise NoSolution(asked.name, f"{carrier.address} is not reached offline", hint=hint)
         source = Source(galaxy=asked.name, carrier=None, store=store)
         file = source.kept_index(seen.number, seen.digest)

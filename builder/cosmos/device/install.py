@@ -1,7 +1,7 @@
-"""Install stars from the system's galaxies: resolve, fetch, verify, stage, judge, place. `install` is the whole of it.
+"""Install stars from the system's galaxies: resolve, fetch, verify, stage, judge, place. `install` shows all steps.
 
-What is installed is kept as it is: an installation adds. It is one transaction (device.transaction): until its commit,
-a kill or a power cut leaves the system as it was. An installation that cannot be carried out leaves it as it was, too.
+An installation only adds stars; installed stars stay as they are. It is one transaction (device.transaction). If it is
+killed, or the power fails, before its commit, the system stays as it was. The same holds if it fails.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from cosmos.staging.powers import Overreach, demand_none, overreaches
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallRequest:
-    """What to install. `epoch` bounds the times of files: none is newer; scripts make theirs with it.
+    """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
-    `safe`: no script runs programs, whatever the system's policy says.
+    `safe`: no script runs programs, even if the system's policy allows it.
     """
 
     wishes: Sequence[Wish]
@@ -45,10 +45,10 @@ class InstallRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installation:
-    """What was installed, or, by `rehearse`, would be: `stars` in dependency order. `kept` was there already.
+    """The installed stars, in dependency order (from `rehearse`: the stars that would be installed).
 
-    `unowned` counts entries whose owner or capability only root could have set. `undone` is what an interrupted
-    installation had left before.
+    `kept` are wished stars that were installed before. `unowned` counts the entries whose owner or capability only root
+    could have set. `undone` is the recovery of an interrupted installation before this one.
     """
 
     stars: tuple[Chosen, ...]
@@ -59,12 +59,12 @@ class Installation:
 
 
 def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
-    """Install what `request` wishes for; raises what `cosmos.errors` lists and then leaves the system as it was."""
+    """Install the stars of `request`. If it raises an error of `cosmos.errors`, the system stays as it was."""
     with at_work(root):
         undone = recover_journal(root)
         _tell_undone(undone, reporter)
         universe, settings = read_universe(root), read_settings(root)
-        # nothing is unpacked before all is verified
+        # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
         with journal(root, tag=Digest.of(rendered(universe)).short) as going_on:
@@ -82,9 +82,9 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
 
 
 def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
-    """Do all of `install` but the changes: fetch, verify, run the scripts on a virtual root, look for conflicts.
+    """Do everything of `install` except the changes: fetch, verify, run scripts on a virtual root, find conflicts.
 
-    What was fetched stays in the cache; nothing else on the system changes.
+    The fetched archives stay in the cache; nothing else on the system changes.
     """
     universe, settings = read_universe(root), read_settings(root)
     _, chosen, acquired = _acquired(root, universe, settings, request, reporter)
@@ -96,13 +96,13 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
 
 
 def recover(root: LiveRoot) -> Undone | None:
-    """Undo what an interrupted installation left; None where there is nothing to do."""
+    """Undo or finish an interrupted installation; return None if there is none."""
     with at_work(root):
         return recover_journal(root)
 
 
 def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, Installed]) -> Universe:
-    """Return `universe` with new stars, and with the reasons that they add to the stars which are there."""
+    """Return `universe` with the new stars, and with the new reasons of the installed stars."""
     installed = {**universe.installed, **records}
     for name, reasons in choice.reasons.items():
         star = installed[name]
@@ -139,7 +139,7 @@ def _acquired(
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """Says how far the fetching of all stars is, while one of them arrives."""
+    """Reports the progress of fetching all stars, while one star is being fetched."""
 
     reporter: Reporter
     what: str

@@ -1,7 +1,7 @@
-"""The journal of the transaction that is going on: written line by line, each on the disk before the step it allows.
+"""The journal of the running transaction. Each line is on the disk before the step that it allows.
 
-`model.journal` specifies the lines, `device.transaction` the steps, `device.recovery` what is done with a journal that
-is found. There is one journal, and one cosmos at a time that changes a system.
+`model.journal` specifies the lines, and `device.transaction` the steps. `device.recovery` handles a journal that a cut
+left. There is one journal, and only one cosmos at a time changes a system.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Standing: TypeAlias = Literal["idle", "running", "interrupted"]
 
 
 class Journal:
-    """The journal of the transaction that is going on. `tag` stands in the names of its temporaries."""
+    """The journal of the running transaction. `tag` is a part of the names of its temporary files."""
 
     def __init__(self, root: LiveRoot, descriptor: int, tag: str) -> None:
         self._root = root
@@ -43,7 +43,7 @@ class Journal:
         return steps
 
     def prepared(self) -> None:
-        """Allow the paths themselves to change: everything new is on the disk."""
+        """Record that everything new is on the disk. From now on the paths themselves may change."""
         self._append(prepared_line())
 
     def commit(self, universe: bytes | None) -> None:
@@ -66,7 +66,7 @@ class Journal:
 
 @contextmanager
 def journal(root: LiveRoot, *, tag: str) -> Iterator[Journal]:
-    """Begin the journal of a transaction; the block carries the transaction out, its commit last of all.
+    """Begin the journal of a transaction. The block does the transaction, with its commit at the end.
 
     When the block ends or fails, the journal is cleared at once, as `recover_journal` does after a kill.
     """
@@ -85,18 +85,18 @@ def journal(root: LiveRoot, *, tag: str) -> Iterator[Journal]:
 
 @contextmanager
 def at_work(root: LiveRoot, wait_seconds: float = 0) -> Iterator[None]:
-    """Be the only cosmos that changes this system, or raise `WorldFailed`. The kernel forgets the lock of the dead."""
+    """Be the only cosmos that changes this system, or raise `WorldFailed`. The kernel drops a dead process's lock."""
     place = root.mapped_folder(STATE_FOLDER)
     root.make_folders(place)
     with root.folder(place) as folder:
         if not take_in_time(folder, "alone", wait_seconds):
-            hint = "wait until it has ended"
+            hint = "wait until it has ended, then run this again"
             raise WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint)
         yield
 
 
 def standing(root: LiveRoot) -> Standing:
-    """Return whether an installation is going on, or was cut off."""
+    """Return whether an installation is running, or was cut off."""
     if root.stat(JOURNAL_PATH) is None:
         return "idle"
     with root.folder(root.mapped_folder(STATE_FOLDER)) as folder:

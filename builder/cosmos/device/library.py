@@ -1,10 +1,10 @@
-"""What an installation chooses from: what is installed, which stays as it is, and then the galaxies in their order.
+"""The stars that an installation can choose: the installed stars, which stay as they are, then the galaxies in order.
 
-An installed star is its own only candidate, so that no installation can move it. Its provides, conflicts and
-constraints come from its statement, if its galaxy is at hand and still lists the very archive that is installed.
+An installed star is the only candidate of its name, so no installation can move it. Its provides, conflicts and
+constraints come from its statement, if its galaxy is open and still lists the installed archive.
 
-KNOWN GAP: else the universe's own record is all there is: what it depends on is known by name, and what it provides or
-conflicts with is not known.
+KNOWN GAP: without the statement, only the universe's record is left. It has the names of the star's dependencies, and
+does not say what the star provides or conflicts with.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ NOWHERE = GalaxyName("system")  # the galaxy of a star that upstream recorded
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A galaxy that did not open: whoever asks it for a star is told why.
+    """A galaxy that did not open. Every question to it raises the reason.
 
-    It keeps its place in the order. If the galaxies below it answered for what it may list, then making the first
-    galaxy unreachable would be a way to slip a star of another galaxy in front.
+    It keeps its place in the order of priority. Otherwise an attacker could block the first galaxy, and so make a later
+    galaxy answer for the first galaxy's names.
     """
 
     failure: CosmosError
 
     def names(self) -> Iterable[StarName]:
-        """Return no name: this is asked for suggestions alone."""
+        """Return no name: names are only used for suggestions."""
         return ()
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Raise: nobody knows whether this galaxy lists `name`."""
+        """Raise the failure: this galaxy may list `name`."""
         raise self._without(name)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Raise: nobody knows whether a star of this galaxy provides `name`."""
+        """Raise the failure: a star of this galaxy may provide `name`."""
         raise self._without(name)
 
     def claims(self, name: StarName) -> bool:
-        """Raise: nobody knows whether this galaxy claims `name`."""
+        """Raise the failure: this galaxy may claim `name`."""
         raise self._without(name)
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Raise: no candidate comes from here."""
+        """Raise the failure: no candidate comes from here."""
         raise self._without(candidate.name)
 
     def _without(self, name: StarName) -> CosmosError:
@@ -69,18 +69,18 @@ class SystemLibrary:
         self._galaxies = Galaxies(shelves={name: self._open.get(name) or away[name] for name in opened.order})
 
     def names(self) -> Iterable[StarName]:
-        """Return every name that is installed or that some galaxy lists."""
+        """Return every name of an installed star and every name that a galaxy lists."""
         return sorted({*self._universe.installed, *self._galaxies.names()})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Return the installed version alone, or else what the first galaxy that lists the name has."""
+        """Return the installed version alone; if there is none, the versions of the first galaxy that lists `name`."""
         star = self._universe.installed.get(name)
         return self._galaxies.versions(name) if star is None else (installed_candidate(name, star),)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the installed stars that provide `name`, or else those of the galaxies.
+        """Return the installed stars that provide `name`; if there are none, those of the galaxies.
 
-        Beside a star of that name, those of its galaxy alone.
+        If there is a star called `name`, only stars of its galaxy count.
         """
         here = [
             installed_candidate(star, self._universe.installed[star])
@@ -93,7 +93,7 @@ class SystemLibrary:
         return [one for one in found if self.versions(one.name) and one in self.versions(one.name)]
 
     def claims(self, name: StarName) -> bool:
-        """Return whether a star of that name, or one that provides it, is installed or to be had."""
+        """Return whether a star of that name, or one that provides it, is installed or in a galaxy."""
         return name in self._universe.installed or bool(self.providers(name)) or self._galaxies.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
@@ -125,11 +125,11 @@ class SystemLibrary:
                 if galaxy.statement(candidate).statement.archive == star.archive:
                     return galaxy.facts(candidate)
             except CosmosError:
-                pass  # a galaxy that spoilt a statement must not keep the system from taking other stars
+                pass  # a damaged statement must not stop the installation of other stars
         return Facts(arch=star.arch, needs=tuple((Demand(needed),) for needed in star.dependencies))
 
 
 def installed_candidate(name: StarName, star: Installed) -> Candidate:
-    """Return the one candidate that an installed star is."""
+    """Return an installed star as the only candidate of its name."""
     galaxy = GalaxyName(star.galaxy) if star.galaxy else NOWHERE
     return Candidate(name=name, version=star.version, galaxy=galaxy, arch=star.arch)

@@ -1,9 +1,9 @@
-"""One entry of a live root: what it is, how it is made under a temporary name, and how its attributes are set.
+"""One entry of a live root: read its identity, make it under a temporary name, set its attributes.
 
-Paths are mapped ones (see `LiveRoot`): whatever is made or changed is reached without following any link.
+All paths are mapped (see `LiveRoot`), so no call follows a link.
 
-Owners and capabilities are set by root alone. An ordinary user who fills a system below a folder of their own gets
-everything else; a device node they cannot make at all.
+Only root sets owners and capabilities. An ordinary user who installs a system into their own folder gets everything
+else. They cannot make a device node at all.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _KINDS: Final = {stat.S_IFSOCK: _SOCKET, **{number: kind for kind, number in _FO
 
 
 def identity_of(entry: Entry, shared: Digest | None = None) -> Identity:
-    """Return what `entry` will be; `shared` is the digest of the file behind a hard link."""
+    """Return the identity that `entry` will have; `shared` is the digest of the file behind a hard link."""
     attributes = Attributes(mode=entry.mode, uid=entry.uid, gid=entry.gid, xattrs=tuple(sorted(entry.xattrs)))
     return Identity(kind=entry.kind, digest=shared or _digest_of(entry), attributes=attributes)
 
 
 def found_identity(root: LiveRoot, path: TreePath) -> Identity | None:
-    """Return what lies at `path`, its content read; None where nothing does."""
+    """Return the identity of the entry at `path`, with the digest of its content; None if there is no entry."""
     found = root.stat(path)
     if found is None:
         return None
@@ -58,7 +58,7 @@ def found_identity(root: LiveRoot, path: TreePath) -> Identity | None:
 
 
 def found_attributes(root: LiveRoot, path: TreePath, kind: str) -> Attributes | None:
-    """Return the attributes of what lies at `path`, or None where nothing of `kind` does."""
+    """Return the attributes of the entry at `path`, or None if there is no entry of this `kind`."""
     found = root.stat(path)
     if found is None or stat.S_IFMT(found.st_mode) != _FORMATS[kind]:
         return None
@@ -66,7 +66,7 @@ def found_attributes(root: LiveRoot, path: TreePath, kind: str) -> Attributes | 
 
 
 def holds(root: LiveRoot, path: TreePath, wanted: Identity) -> bool:
-    """Return whether something of the same kind and content lies at `path`, whatever its attributes are."""
+    """Return whether the entry at `path` has the kind and content of `wanted`. Attributes do not count."""
     found = root.stat(path)
     if found is None or stat.S_IFMT(found.st_mode) != _FORMATS[wanted.kind]:
         return False
@@ -74,7 +74,7 @@ def holds(root: LiveRoot, path: TreePath, wanted: Identity) -> bool:
 
 
 def is_same(root: LiveRoot, found: Identity, wanted: Identity) -> bool:
-    """Return whether `found` is `wanted`, its attributes too, as far as they can be expected here."""
+    """Return whether `found` is `wanted`, including the attributes that this user can set."""
     kind = "file" if wanted.kind == "hardlink" else wanted.kind
     if (found.kind, found.digest) != (kind, wanted.digest):
         return False
@@ -84,7 +84,7 @@ def is_same(root: LiveRoot, found: Identity, wanted: Identity) -> bool:
 
 
 def same_attributes(root: LiveRoot, found: Attributes, wanted: Attributes, kind: str) -> bool:
-    """Return whether `found` is what can be expected of `wanted` here: an ordinary user could not set all of it."""
+    """Return whether `found` has those attributes of `wanted` that this user can set."""
     return _settable(root, found, wanted.xattrs, kind) == _settable(root, wanted, wanted.xattrs, kind)
 
 
@@ -101,15 +101,15 @@ def is_between(root: LiveRoot, found: Attributes, old: Attributes, new: Attribut
 
 
 def set_attributes(root: LiveRoot, path: TreePath, kind: str, old: Attributes, new: Attributes) -> int:
-    """Give what lies at `path` the attributes `new`; return how many of them only root can set.
+    """Set the attributes of the entry at `path` to `new`; return the number of those that only root can set.
 
-    Extended attributes that `old` alone names go; any others stay. The owner comes first: the kernel then takes setuid
-    and capabilities away, which the next calls give. Raises `OSError`.
+    Extended attributes that only `old` names are removed; all others stay. The owner is set first, because the kernel
+    then clears setuid bits and capabilities; the next calls set them. Raises `OSError`.
     """
     unset = 0
     with root.folder(path.parent) as folder, naming(path):
         opened = root.kernel.open_inside(folder, path.name, os.O_PATH | os.O_NOFOLLOW, resolve=RESOLVE_NO_SYMLINKS)
-        held = f"/proc/self/fd/{opened}"  # names the very entry that was opened, whatever its name leads to by now
+        held = f"/proc/self/fd/{opened}"  # names the opened entry, even if its path leads elsewhere by now
         try:
             if stat.S_IFMT(os.fstat(opened).st_mode) != _FORMATS[kind]:
                 raise OSError(errno.EINVAL, f"is no {kind} any more")
@@ -144,9 +144,10 @@ def sync_attributes(root: LiveRoot, path: TreePath) -> None:
 
 
 def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: TreePath) -> int:
-    """Make `entry` as `name` in `folder`, where nothing may be; return how many of its attributes only root can set.
+    """Make `entry` under the new name `name` in `folder`; return the number of attributes that only root can set.
 
-    `linked` is where the file behind a hard link lies now. A folder raises `AssertionError`: it is made elsewhere.
+    `linked` is the present path of the file behind a hard link. A folder raises `AssertionError`: `make_folder` makes
+    folders.
     """
     match entry.kind:
         case "file":
@@ -170,7 +171,7 @@ def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: T
 
 
 def make_folder(root: LiveRoot, entry: Entry) -> int:
-    """Make the folder `entry` under its own name; return how many of its attributes only root can set."""
+    """Make the folder `entry` under its own name; return the number of attributes that only root can set."""
     root.make_folder(entry.path, entry.mode)
     unset = _not_owned(root, entry)
     if root.may_chown or entry.xattrs:
@@ -184,7 +185,7 @@ def make_folder(root: LiveRoot, entry: Entry) -> int:
 
 
 def set_time(root: LiveRoot, folder: Entry) -> None:
-    """Give a new folder its time, once nothing more is made in it."""
+    """Set the time of a new folder, after everything in it was made."""
     with root.folder(folder.path) as made, naming(folder.path):
         os.utime(made, ns=(folder.mtime * _NANOSECONDS,) * 2)
 
@@ -230,7 +231,7 @@ def _not_owned(root: LiveRoot, entry: Entry) -> int:
 
 
 def _set_attribute(root: LiveRoot, held: int | str, name: bytes, value: bytes) -> int:
-    """Set an extended attribute; return 1 where only root can, and this is not root."""
+    """Set an extended attribute; return 1 if only root can set it and this user is not root."""
     try:
         os.setxattr(held, name, value)
     except OSError as error:
@@ -303,7 +304,7 @@ def _xattrs(root: LiveRoot, path: TreePath) -> tuple[tuple[bytes, bytes], ...]:
 def _settable(
     root: LiveRoot, held: Attributes, named: tuple[tuple[bytes, bytes], ...], kind: str
 ) -> tuple[int | None, tuple[int, int] | None, tuple[tuple[bytes, bytes | None], ...]]:
-    """Return the part of `held` that whoever runs this can set: mode, owner, and the extended attributes `named`."""
+    """Return the part of `held` that this user can set: mode, owner, and the extended attributes `named`."""
     names = sorted(name for name, _ in named if root.may_chown or name.startswith(_OF_USERS))
     values = dict(held.xattrs)
     return (

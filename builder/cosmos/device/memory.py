@@ -1,7 +1,7 @@
-"""What a system remembers of what it has seen (`keyring.state`), and its trust anchors judged by that.
+"""A system's memory of the numbers that it has verified (`keyring.state`), and its trust anchors, judged by the memory.
 
-Its files are reached through the system's own root, so that a link in it never leads outside. Only one cosmos is at
-work on a system at a time (`device.journal`), so that no lock of its own is needed here.
+All files are opened through the system's own root, so a link in it never leads outside. Only one cosmos at a time
+changes a system (`device.journal`), so this module needs no lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEMORY_PATH: Final = STATE_FOLDER.joined(SYSTEM_STATE_NAME.encode())
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemTrust:
-    """A system's trust anchors and its memory; `locked` and `memory` are None where there are none."""
+    """A system's trust anchors and its memory; `locked` and `memory` are None if it has none."""
 
     roots: TrustRoots
     locked: LockedTrust | None
@@ -35,13 +35,13 @@ class SystemTrust:
 
 
 def read_memory(root: LiveRoot) -> Memory | None:
-    """Return what the system remembers, None where there is no such file."""
+    """Return the system's memory; None if there is no such file."""
     data = root.document(MEMORY_PATH, max_bytes=MAX_DOCUMENT_BYTES)
     return None if data is None else Memory.parse(data, shown(MEMORY_PATH))
 
 
 def remember(root: LiveRoot, change: Callable[[Memory], Memory]) -> None:
-    """Remember what `change` makes of the memory; what it raises is raised, and nothing is written then."""
+    """Change the memory by `change`, durably. If `change` raises, the memory stays as it was."""
     before = read_memory(root)
     after = change(before or Memory())
     if after != before:
@@ -49,9 +49,9 @@ def remember(root: LiveRoot, change: Callable[[Memory], Memory]) -> None:
 
 
 def system_trust(root: LiveRoot) -> SystemTrust:
-    """Return whom this system's operator trusts; nobody where no trust was ever accepted.
+    """Return the keys that this system's operator trusts: none if no trust.toml was ever accepted.
 
-    Raises `Refused` for anchors that are older than those that the system has seen, or others of the same version.
+    Raises `Refused` for trust anchors that are older than the memory, or that differ from it under the same version.
     """
     data, memory = trust_bytes(root), read_memory(root)
     if data is None:
@@ -63,7 +63,7 @@ def system_trust(root: LiveRoot) -> SystemTrust:
 
 
 def _envelope(root: LiveRoot, data: bytes) -> bytes | None:
-    """The envelope of the anchors: kept beside the very same bytes in chain/, or else beside the anchors."""
+    """Return the envelope of the anchors: from chain/ if it has the same bytes, else from beside the anchors."""
     name = step_file(TrustRoots.parse(data, shown(TRUST_PATH)).version)
     folder = SETTINGS_FOLDER.joined(CHAIN.encode())
     if root.document(folder.joined(name.encode()), max_bytes=MAX_DOCUMENT_BYTES) == data:

@@ -1,10 +1,10 @@
-"""Where the entries of new stars go on this system, and whether they may.
+"""Plan the place of each entry of the new stars on this system, and refuse conflicts.
 
-A path goes below the operator's `install_dir`, and then where this system's own links lead (`/bin` into `usr/bin`).
-Refused, each by name: a path that an installed star owns, one that two of the new stars bring, one that is there and
-that nobody owns, one that differs by case or Unicode form alone from what another star brings, one below something
-that is no folder, and cosmos's own state. Folders are shared: one that is there
-stays as it is.
+Each path is placed under the operator's `install_dir`. Then this system's own links are followed (`/bin` to `usr/bin`).
+
+The plan refuses, each by name: a path that an installed star owns; a path that two new stars bring; a path that exists
+and belongs to no star; a path that differs only by case or Unicode form from a path of another star; a path below
+something that is not a folder; and cosmos's own state. Folders are shared: an existing folder stays as it is.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedStar:
-    """The changes that install one star, and what the universe will say of it."""
+    """The changes that install one star, and its record in the universe."""
 
     batch: Batch
     record: Installed
 
 
 class Plan:
-    """The plan of one installation, star by star; each sees what those before it bring."""
+    """The plan of one installation, star by star. Each star is checked against the stars before it."""
 
     def __init__(self, root: LiveRoot, universe: Universe, install_dir: TreePath) -> None:
         self._root = root
@@ -45,13 +45,13 @@ class Plan:
         self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
         self._owners = owners(universe)
         self._brought: dict[TreePath, Entry] = {}
-        self._alike: dict[bytes, TreePath] = {}  # what is no folder, by what it shares with its twins
-        self._folders_alike: dict[bytes, tuple[TreePath, StarName]] = {}  # the folders that these lie in
+        self._alike: dict[bytes, TreePath] = {}  # paths that are not folders, by their caseless form
+        self._folders_alike: dict[bytes, tuple[TreePath, StarName]] = {}  # their folders, by their caseless form
         for path, owner in self._owners.items():
             self._note(path, owner)
 
     def add(self, star: LockedStar, entries: Mapping[TreePath, Entry]) -> PlannedStar:
-        """Return where the entries of `star` go; raises `NoSolution` or `Refused` and then plans nothing more."""
+        """Return the planned changes for `star`. After `NoSolution` or `Refused`, the plan cannot be used any more."""
         folders: dict[TreePath, Entry] = {}
         others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
@@ -81,7 +81,7 @@ class Plan:
         return self._install_dir.joined(path)
 
     def _add_folder(self, star: StarName, entry: Entry, folders: dict[TreePath, Entry]) -> None:
-        """Note that the folder is to be made, unless it is there or planned; refuse what lies in its way."""
+        """Plan to make the folder, unless it exists or is planned. Refuse if something else is in its place."""
         path = entry.path
         if not path or path in folders:
             return
@@ -108,10 +108,10 @@ class Plan:
         path = entry.path
         for own in self._own_folders:
             if path == own or own in path.parents:
-                raise Refused(star, f"brings {shown(path)}, and {shown(own)} is cosmos's own")
+                raise Refused(star, f"brings {shown(path)}, but only cosmos itself writes into {shown(own)}")
         owner = self._owners.get(path)
         if owner == star:
-            raise NoSolution(star, f"brings {shown(path)} twice on this system, whose folders are links")
+            raise NoSolution(star, f"brings {shown(path)} twice: links on this system merge two of its folders")
         if owner is not None:
             raise NoSolution(
                 shown(path), f"both {owner} and {star} bring it", hint=f"leave one of the two out: {owner}, {star}"
@@ -124,7 +124,7 @@ class Plan:
             raise NoSolution(
                 shown(path),
                 f"{star} brings it, but it is there already and belongs to no star",
-                hint="look at it, and move it away if it is not needed",
+                hint=f"if you do not need it: mv {shown(path)} {shown(path)}.old",
             )
 
     def _demand_no_twin(self, star: StarName, path: TreePath, twin: TreePath | None) -> None:
@@ -137,7 +137,7 @@ class Plan:
         self._note(entry.path, star)
 
     def _note(self, path: TreePath, owner: StarName) -> None:
-        """Take note of what is no folder, and of the folders that it lies in, under what each shares with its twins."""
+        """Note the path of a file, and its folders, each under its caseless form."""
         self._alike.setdefault(caseless(path), path)
         folder = path.parent
         while folder and (key := caseless(folder)) not in self._folders_alike:
@@ -146,7 +146,7 @@ class Plan:
 
 
 def owners(universe: Universe) -> dict[TreePath, StarName]:
-    """Return who owns each path that is no folder; upstream's stars too, by their lists."""
+    """Return the owner of each path that is not a folder. For stars that upstream recorded, use their file lists."""
     found: dict[TreePath, StarName] = {}
     for name, star in sorted(universe.installed.items()):
         folders = {entry.path for entry in star.entries if entry.kind == "dir"}
@@ -163,7 +163,7 @@ def _twins(star: StarName, path: TreePath, other: StarName, twin: TreePath) -> N
 
 
 def implied(path: TreePath, mtime: int) -> Entry:
-    """Return a folder that nobody names, as everywhere: 0755, root's."""
+    """Return the entry of a folder that no star names: mode 0755, owned by root."""
     return Entry(path=path, kind="dir", mode=0o755, mtime=mtime)
 
 

@@ -1,4 +1,4 @@
-"""What the universe records of an entry that was placed."""
+"""Make the universe's record of a placed entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cosmos.tree.entry import Entry
 
 
 def recorded(entry: Entry) -> InstalledEntry:
-    """Return the record of `entry`: for a link of either kind, the digest is of its target's text."""
+    """Return the record of `entry`. The digest of a symlink or a hard link is that of its target's text."""
     linked = Digest.of(entry.target) if entry.kind in ("symlink", "hardlink") else None
     return InstalledEntry(
         path=entry.path,

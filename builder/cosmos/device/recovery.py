@@ -1,7 +1,8 @@
-"""What a transaction left is undone, or finished if it was committed: each path then holds the old or the new.
+"""Recover from a transaction that was cut off: finish it if it was committed, otherwise undo it.
 
-Undoing changes a path only where it still holds what the journal says that we put there. What a person put there in
-between is theirs: it stays, and is named. Every step may be repeated: a recovery that is cut off is begun again.
+Afterwards each path holds its old or its new entry. Undoing changes a path only if the path still holds the entry that
+the journal names. If a person put something else there, it stays, and is named. Every step may be repeated, so a
+recovery that is cut off starts again from the beginning.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ _NO_UNIVERSE = Digest.of(b"")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undone:
-    """What clearing up after a transaction did. `kept` are paths that hold something else than we put there.
+    """The result of a recovery. `took_place`: the transaction was committed, and is finished now.
 
-    `removed` counts what had been placed, `restored` what had been replaced, removed or given other attributes.
+    `removed` counts placed entries that were removed again. `restored` counts entries that were replaced, removed or
+    given other attributes, and are back now. `kept` are paths that hold something that cosmos did not put there.
     """
 
     took_place: bool
@@ -49,10 +51,10 @@ class Undone:
 
 
 def recover_journal(root: LiveRoot) -> Undone | None:
-    """Undo what a transaction left, or finish it if it was committed.
+    """Finish the transaction of the journal if it was committed, otherwise undo it. The caller is `at_work`.
 
-    Returns None where there is nothing to do. The caller is `at_work`. Raises `Malformed` for a journal that is damaged
-    or that another cosmos wrote, and then changes nothing.
+    Returns None if there is no journal. Raises `Malformed` for a journal that is damaged or in an unknown format, and
+    then changes nothing.
     """
     data = root.document(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES)
     if data is None:
@@ -76,7 +78,7 @@ def recover_journal(root: LiveRoot) -> Undone | None:
 
 
 def universe_digest(root: LiveRoot) -> Digest:
-    """Return the digest of universe.toml; of nothing where there is none."""
+    """Return the digest of universe.toml, or the digest of no bytes if there is no such file."""
     data = universe_bytes(root)
     return _NO_UNIVERSE if data is None else Digest.of(data)
 
@@ -88,21 +90,21 @@ def _took_place(root: LiveRoot, document: JournalDocument) -> bool:
 
 
 def _put_universe(root: LiveRoot, wanted: Digest | None) -> None:
-    """Replace universe.toml by the document that lies ready, unless that was done already."""
+    """Replace universe.toml by the prepared document, unless that was done before."""
     if wanted is None or universe_digest(root) == wanted:
         return
     data = root.document(NEXT_UNIVERSE_PATH, max_bytes=MAX_UNIVERSE_BYTES)
     if data is None or Digest.of(data) != wanted:
         raise WorldFailed(
             shown(NEXT_UNIVERSE_PATH),
-            f"want {wanted}, which the journal commits, but the file is {'away' if data is None else Digest.of(data)}",
-            hint=f"look at {shown(JOURNAL_PATH)} and {shown(UNIVERSE_PATH)}: somebody changed one of these files",
+            f"the journal names {wanted}, but the file is {'not there' if data is None else Digest.of(data)}",
+            hint=f"somebody changed or removed it; compare {shown(JOURNAL_PATH)} with {shown(UNIVERSE_PATH)}",
         )
     root.replace_document(UNIVERSE_PATH, data)
 
 
 class _Recovery:
-    """Goes back or forward, path by path, and counts."""
+    """Undoes or finishes the steps, path by path, and counts."""
 
     def __init__(self, root: LiveRoot) -> None:
         self._root = root
@@ -116,7 +118,7 @@ class _Recovery:
     # --- forward
 
     def finish(self, steps: Iterable[Step]) -> None:
-        """Remove what was kept of the old, then the folders that are to go, the inner ones first."""
+        """Remove the old entries that were kept, then the folders to be removed, the inner ones first."""
         folders = list[TreePath]()
         for step in steps:
             match step.change:
@@ -137,7 +139,7 @@ class _Recovery:
     # --- back
 
     def undo(self, step: Step, *, may_have_changed: bool) -> None:
-        """Put the path of `step` back, and remove the temporary. Folders come later."""
+        """Restore the path of `step`, and remove its temporary. Folders are removed later."""
         change = step.change
         if not may_have_changed:
             if step.temporary:
@@ -158,7 +160,7 @@ class _Recovery:
                 assert_never(change)
 
     def remove_folders(self, placed: Iterable[Place]) -> None:
-        """Remove the folders that were made, the inner ones first, if nothing is in them."""
+        """Remove the placed folders that are empty, the inner ones first."""
         for path in sorted((place.path for place in placed if place.new.kind == "dir"), reverse=True):
             self._root.remove_empty_folder(path)
 
@@ -189,7 +191,7 @@ class _Recovery:
             self._bring_back(change.path, step, kept, change.old)
 
     def _is_exchanged(self, here: Identity | None, kept: Identity, change: Replace) -> bool:
-        """Return whether the path holds the new entry; by their attributes, where old and new have one content."""
+        """Return whether the path holds the new entry. If old and new have the same content, compare attributes."""
         if here is None or _content(here) != _content(change.new):
             return False
         if _content(kept) != _content(change.new):
@@ -197,7 +199,7 @@ class _Recovery:
         here_is_new, kept_is_new = (is_same(self._root, one, change.new) for one in (here, kept))
         if here_is_new != kept_is_new:
             return here_is_new
-        # a file system that keeps no modes or owners has changed what was written: then the old one tells
+        # a file system without modes or owners changed the new entry when it was written: compare with the old one
         return is_same(self._root, kept, change.old) and not is_same(self._root, here, change.old)
 
     def _undo_remove(self, change: Remove, step: Step) -> None:
@@ -206,7 +208,7 @@ class _Recovery:
             self._bring_back(change.path, step, kept, change.old)
 
     def _bring_back(self, path: TreePath, step: Step, kept: Identity, old: Identity) -> None:
-        """Give the old entry its name again; where somebody took the name in between, theirs stays."""
+        """Give the old entry its name again. If somebody has used the name since, their entry stays."""
         temporary = _beside(step)
         here, there = self._root.stat(path), self._root.stat(temporary)
         if here is None:
@@ -221,7 +223,7 @@ class _Recovery:
         if _content(kept) == _content(old):
             self._root.remove(temporary)
         else:
-            self._kept.append(temporary)  # not ours either: somebody changed the file just before it was moved
+            self._kept.append(temporary)  # not ours: somebody changed the file just before it was moved
 
     def _undo_attributes(self, change: SetAttributes) -> None:
         found = found_attributes(self._root, change.path, change.kind)
@@ -245,7 +247,7 @@ def _content(identity: Identity) -> tuple[str, Digest]:
 
 
 def _sync(root: LiveRoot, steps: Iterable[Step]) -> None:
-    """Bring what was undone or removed to the disk before the journal that knows of it goes."""
+    """Sync the folders of all steps to the disk. The journal may be removed only after that."""
     for parent in sorted({step.change.path.parent for step in steps}):
         if root.stat(parent) is not None:
             with root.folder(parent) as folder, naming(parent):

@@ -1,12 +1,13 @@
-"""`LiveRoot`: a system's tree on disk, entered once, never left again.
+"""`LiveRoot`: the tree of a system on disk. No path under it leads outside.
 
-Every path below it is opened by openat2 with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS: an absolute link or a `..`
-in the tree means what it would mean after chroot, so that a system below `--root DIR` cannot lead a writer out of DIR,
-not even one that exchanges its folders for links while we work. Whatever is written, renamed or removed goes
-further: its path is first mapped (links in its folders followed, as `/bin` to `usr/bin`), and then used with
-RESOLVE_NO_SYMLINKS: a folder that has become a link in between is an error, not a place to write to.
+Every path under it is opened by openat2 with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS. So an absolute link or a `..`
+in the tree means the same as after chroot. A system under `--root DIR` cannot lead a writer out of DIR, even if
+somebody replaces its folders by links while we work.
 
-A kernel without openat2 (before 5.6, or hidden by a container) is refused: there is no second-best way in.
+Writing, renaming and removing are stricter. The path is first mapped: links in its folders are followed (`/bin` to
+`usr/bin`). Then it is used with RESOLVE_NO_SYMLINKS. If a folder has become a link in between, that is an error.
+
+A kernel without openat2 (before 5.6, or hidden by a container) is refused, because no other call is safe.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class LiveRoot:
 
     @classmethod
     def open(cls, path: Path, kernel: Kernel | None = None) -> Self:
-        """Return the system at `path`. Raises `Malformed` where it is no folder, `WorldFailed` without openat2."""
+        """Return the system at `path`. Raises `Malformed` if it is not a folder, `WorldFailed` without openat2."""
         calls = kernel or Kernel()
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -74,20 +75,20 @@ class LiveRoot:
 
     @property
     def keeps_owners(self) -> bool:
-        """Whether entries here can be expected to have their stars' owners.
+        """Whether entries here should have the owners that their stars name.
 
-        An ordinary user who lays a system below a folder of his own cannot give files away.
+        An ordinary user who installs a system into their own folder cannot give files away.
         """
         return self.path.resolve() == Path("/") or os.fstat(self._descriptor).st_uid == 0
 
     def host_path(self, path: TreePath) -> Path:
-        """Return where `path` lies for programs outside the root, links in it followed inside the root."""
+        """Return `path` as programs outside the root write it, after following its links inside the root."""
         return self.path / os.fsdecode(self.mapped_folder(path))
 
     # --- reading: links are followed, inside the root
 
     def stat(self, path: TreePath) -> os.stat_result | None:
-        """Return what lies at `path`, a link as a link; None where nothing does."""
+        """Return the status of the entry at `path`, of a link itself; None if there is no entry."""
         with naming(path):
             try:
                 with self._opened(path, os.O_PATH | os.O_NOFOLLOW) as descriptor:
@@ -111,9 +112,9 @@ class LiveRoot:
             yield descriptor
 
     def document(self, path: TreePath, *, max_bytes: int) -> bytes | None:
-        """Return the bytes of the document at `path`, or None where there is none.
+        """Return the bytes of the document at `path`, or None if there is none.
 
-        Raises `Malformed` where it is no regular file, or is longer than `max_bytes`.
+        Raises `Malformed` if it is not a regular file, or is longer than `max_bytes`.
         """
         with naming(path):
             try:
@@ -133,7 +134,7 @@ class LiveRoot:
         return data
 
     def names(self, path: TreePath) -> list[bytes]:
-        """Return the names in the folder at `path`, sorted; none where there is no folder."""
+        """Return the names in the folder at `path`, sorted; an empty list if there is no folder."""
         with naming(path):
             try:
                 with self._opened(path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
@@ -146,15 +147,15 @@ class LiveRoot:
     # --- where things go
 
     def mapped(self, path: TreePath) -> TreePath:
-        """Return `path` with the links among its folders followed inside the root: where it really lies.
+        """Return the real path of `path`: the links among its folders are followed inside the root.
 
-        On a root whose `/bin` is a link to `usr/bin`, `bin/ls` is `usr/bin/ls`. Folders that are not there yet stay.
-        The answer names a place; it is no protection: whoever writes opens it again, without following any link.
+        If `/bin` is a link to `usr/bin`, `bin/ls` becomes `usr/bin/ls`. Folders that do not exist yet stay unchanged.
+        The answer gives no protection by itself: a writer opens the path again, without following any link.
         """
         return TreePath(b"/".join(part for part in (self._real_folder(path.parent), path.name) if part))
 
     def mapped_folder(self, path: TreePath) -> TreePath:
-        """Return where the folder at `path` really lies: `mapped`, and its last component followed as well."""
+        """Return the real path of the folder `path`: like `mapped`, but its last component is followed too."""
         return self._real_folder(path)
 
     def _real_folder(self, folder: TreePath) -> TreePath:
@@ -176,7 +177,7 @@ class LiveRoot:
 
     @contextmanager
     def folder(self, path: TreePath) -> Iterator[int]:
-        """Open the folder at the mapped `path` for changes in it; raises `Refused` where a link stands in the path."""
+        """Open the folder at the mapped `path` for changes in it; raises `Refused` if the path has a link in it."""
         try:
             with naming(path):
                 descriptor = self.kernel.open_inside(
@@ -192,7 +193,7 @@ class LiveRoot:
             os.close(descriptor)
 
     def make_folders(self, path: TreePath, mode: int = 0o755) -> None:
-        """Make the folder at the mapped `path` and those above it where they are missing, owned by who runs this."""
+        """Make the folder at the mapped `path`, and missing folders above it. This user owns them."""
         for step in (*path.parents, path):
             if self.stat(step) is None:
                 self.make_folder(step, mode)
@@ -209,7 +210,7 @@ class LiveRoot:
         self._mapped.clear()
 
     def replace_document(self, path: TreePath, data: bytes, *, mode: int = 0o644) -> None:
-        """Write `data` at `path` so that a power cut leaves the old document or the new one."""
+        """Write `data` to `path`. A power cut leaves the old document or the new one."""
         place = self.mapped(path)
         self.make_folders(place.parent)
         with self.folder(place.parent) as above, naming(place):
@@ -226,18 +227,18 @@ class LiveRoot:
             os.fsync(above)
 
     def remove_half_written(self, path: TreePath) -> None:
-        """Remove what a cut in the middle of `replace_document` may have left beside the document at `path`."""
+        """Remove the temporary file that an interrupted `replace_document` may have left beside `path`."""
         self.remove(self.mapped(path.parent.joined(_TEMPORARY)))
 
     def remove(self, path: TreePath) -> None:
-        """Remove what lies at the mapped `path` (no folder); nothing there is no error."""
+        """Remove the entry at the mapped `path`, which is not a folder. It is no error if there is none."""
         if self.stat(path.parent) is None:
             return
         with self.folder(path.parent) as above, naming(path):
             self._unlink_if_there(above, path.name)
 
     def remove_empty_folder(self, path: TreePath) -> bool:
-        """Remove the folder at the mapped `path` if nothing is in it; return whether it is gone."""
+        """Remove the folder at the mapped `path` if it is empty; return whether it is gone."""
         if self.stat(path.parent) is None:
             return True
         with self.folder(path.parent) as above, naming(path):
@@ -288,7 +289,7 @@ def naming(path: TreePath) -> Iterator[None]:
 
 
 def shown(path: TreePath) -> str:
-    """Return `path` as people write it: with its leading slash.
+    """Return `path` with its leading slash, as people write it.
 
     >>> shown(TreePath(b"etc/fstab"))
     '/etc/fstab'

@@ -1,4 +1,4 @@
-"""Where a system keeps its settings (`model.settings`), and how they are read and written."""
+"""Read and write a system's settings (`model.settings`)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SETTINGS_PATH: Final = TreePath(b"etc/cosmos/config.toml")
 
 
 def read_settings(root: LiveRoot) -> Settings:
-    """Return the system's settings; upstream's defaults and no galaxy where it has none. Raises `Malformed`."""
+    """Return the system's settings; without a file, upstream's defaults and no galaxy. Raises `Malformed`."""
     data = root.document(SETTINGS_PATH, max_bytes=MAX_DOCUMENT_BYTES)
     return Settings() if data is None else Settings.parse(data, shown(SETTINGS_PATH))
 
 
 def write_settings(root: LiveRoot, settings: Settings) -> None:
-    """Write the system's settings durably. What it held as comments is lost: TOML's writer knows none."""
+    """Write the system's settings durably. Comments in the file are lost, because the TOML writer has none."""
     root.replace_document(SETTINGS_PATH, tomli_w.dumps(settings.to_toml()).encode())

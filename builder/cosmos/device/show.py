@@ -1,4 +1,4 @@
-"""What is known of one star: as installed, and in each galaxy that can be reached."""
+"""Collect the facts about one star: as it is installed, and as each open galaxy has it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from cosmos.trust.stars import VerifiedStatement
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offered:
-    """A star in a galaxy: its versions, newest first, and the newest's verified statement; or why that is refused."""
+    """A star in a galaxy: its versions, newest first, and the verified statement of the newest.
+
+    `refused` says why the newest statement is refused, if it is.
+    """
 
     galaxy: str
     versions: tuple[Version, ...]
@@ -36,7 +39,7 @@ class Offered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What is known of one star. `powers`: what the system's operator named it for."""
+    """The facts about one star. `powers`: what the system's policy allows it."""
 
     name: StarName
     installed: Installed | None
@@ -46,7 +49,7 @@ class Shown:
 
 
 def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -> Shown:
-    """Return what is known of `name`; raises `NoSolution` where nobody knows it. Warns of absent galaxies."""
+    """Return the facts about `name`; raises `NoSolution` if it is unknown. Warns of missing galaxies."""
     universe, settings = read_universe(root), read_settings(root)
     opened = open_galaxies(root, settings, offline=offline)
     for failure in opened.failures.values():
@@ -65,7 +68,7 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
 
 def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, opened: OpenGalaxies) -> Offered:
     rows = preferred(galaxy.versions(name), {})
-    rows = [row for row in rows if row.arch.runs_on(machine)] or rows  # one for another machine, where that is all
+    rows = [row for row in rows if row.arch.runs_on(machine)] or rows  # of another machine only if there is no other
     newest: VerifiedStatement | None = None
     badges: tuple[Badge, ...] = ()
     refused = ""
@@ -85,7 +88,7 @@ def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, opened: OpenGala
 
 
 def _badges(galaxy: OpenGalaxy, row: Candidate, newest: VerifiedStatement, opened: OpenGalaxies) -> tuple[Badge, ...]:
-    """Return what is said of the star's archive, each as it stands; an index of upstream's has none."""
+    """Return the judged badges of the star's archive. Upstream's galaxies have none."""
     archive, stem = newest.statement.archive, galaxy.stem(row)
     data = read_beside(galaxy.source, stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
     if data is None:

@@ -1,13 +1,13 @@
-"""`StagingArea`: where the new stars of one installation are staged, each on what it depends on, and judged.
+"""`StagingArea`: stages the new stars of one installation, each on the files of its dependencies.
 
-Where the operator lets a star's script run programs, these are its tools: the files of the stars that it depends on,
-directly or not, and nothing else of the system. A new star's are staged once more when a program asks for them, so that
-one star's bytes are in memory at a time; an installed one's are read from the system, and each must still be what was
-installed (`DependencyFiles.files`).
+If the operator lets a star's script run programs, its tools are the files of the stars that it depends on, directly or
+not, and nothing else of the system. A new star is staged again when a program needs its files, so the bytes of one star
+are in memory at a time. An installed star's files are read from the system, and must be unchanged since their
+installation (`DependencyFiles.files`).
 
-KNOWN GAP: a new star whose own script runs programs runs them again when it is staged again; what a program that gives
-something else each time gave first is placed, and what it gave last is a tool. So the stars of a chain in which each
-script runs programs of the one before are staged the more often, the longer the chain is: twice as often with each.
+KNOWN GAP: if a new star's own script runs programs, they run again when the star is staged again. If such a program
+gives a different result each time, the first result is placed, and the last one is used as a tool. In a chain of stars
+in which each script runs programs of the star before, each further star doubles the number of stagings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cosmos.tree.manifest import ManifestLine
 
 
 def system_consent(root: LiveRoot, settings: Settings, *, safe: bool) -> Consent:
-    """Return what the system's policy lets stars do; with `safe` no script runs programs."""
+    """Return what the system's policy allows each star; with `safe`, no script runs programs."""
     folders = OpenFolders.below(settings.install_dir, root.mapped_folder)
     return Consent(powers=settings.powers, file=shown(SETTINGS_PATH), folders=folders, safe=safe)
 
@@ -53,7 +53,7 @@ class StagingArea:
         self._epoch = epoch
         self._paths = path_map(root)
         self._keeps_lines = any(consent.gives(name, "run") for name in acquired)
-        self._lines: dict[StarName, tuple[ManifestLine, ...]] = {}  # of what was staged: a program's tools, in short
+        self._lines: dict[StarName, tuple[ManifestLine, ...]] = {}  # of staged stars: for the digest of the tools
 
     def stage(self, name: StarName) -> StagedStar:
         """Return the star's layer, which the stars after it may see; raises `Refused` or `ScriptFailed`."""
@@ -86,7 +86,7 @@ class StagingArea:
         return map(ManifestLine.of, self._dependencies.files(name))
 
     def _tools(self, star: LockedStar) -> Iterator[Entry]:
-        """Yield the files of all that `star` depends on, and this system's merged folders."""
+        """Yield this system's merged folders, and the files of all dependencies of `star`."""
         yield from self._paths.entries()
         for name in self._dependencies.names(star.dependencies):
             yield from self._staged(name).entries.values() if name in self._acquired else self._dependencies.files(name)

@@ -1,4 +1,4 @@
-"""What a system is, at a glance. Nothing is verified here and no galaxy is opened: `verify` and `show` do that."""
+"""A short summary of a system. It verifies nothing and opens no galaxy: `verify` and `show` do that."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from cosmos.model.universe import Universe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemStatus:
-    """A system's own account of itself. `files` and `bytes` are of what stars own and is still there.
+    """The summary of a system. `files` and `size_bytes` count the files of stars that still exist.
 
-    `trust` is the digest of the accepted trust document, None where none was.
+    `trust` is the digest of the accepted trust document; None if none was accepted.
     """
 
     root: str
@@ -31,7 +31,7 @@ class SystemStatus:
 
 
 def system_status(root: LiveRoot) -> SystemStatus:
-    """Return the status of the system at `root`; raises `Malformed` where it is none."""
+    """Return the status of the system at `root`; raises `Malformed` if it is not a system."""
     universe = read_universe(root)
     files, size_bytes = _sizes(root, universe)
     trust = trust_bytes(root)
@@ -47,12 +47,12 @@ def system_status(root: LiveRoot) -> SystemStatus:
 
 
 def trust_advice(status: SystemStatus) -> str:
-    """Return what to do where no trust was accepted."""
+    """Return the advice for a system that has accepted no trust document."""
     return f"{shown(TRUST_PATH)} is not there: cosmos trust init FILE --sha256 DIGEST --root {status.root}"
 
 
 def _sizes(root: LiveRoot, universe: Universe) -> tuple[int, int]:
-    """Count each inode once: a hard link takes no room."""
+    """Return the number of files and their bytes. Each inode counts once, because a hard link takes no space."""
     files, size_bytes, seen = 0, 0, set[tuple[int, int]]()
     for star in universe.installed.values():
         for path in star.files:

@@ -1,13 +1,13 @@
-"""`cosmos sync`: what the galaxies have now, verified and kept in the system's store, so that it is there offline.
+"""`cosmos sync`: verify the newest state of the galaxies and keep it in the system's store, for use offline.
 
-In this order, and what one galaxy shows is kept only if every step of it passes:
+A galaxy is checked in this order. The store keeps its documents only if every check passes:
 
-  1. its newest index is signed by pinned galaxy keys and not below the operator's floor
-  2. it is not older than, and no other than, what this system saw of it before (rollback, fork)
-  3. every statement is the one that this very index lists, by digest (mix-and-match of two snapshots)
-  4. with `full`: every archive is the one that its statement signs
+  1. pinned galaxy keys have signed its newest index, and its seq is not below the operator's floor
+  2. the index is not older than the memory, and not another one with the same seq (rollback, fork)
+  3. every statement has the digest that this index lists (mix-and-match of two snapshots)
+  4. with `full`: every archive has the digest that its statement signs
 
-A star whose author is not pinned is left out and counted: a galaxy may hold more than this operator wants.
+A star whose author is not pinned is left out and counted: a galaxy may have more stars than this operator wants.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Depth: TypeAlias = Literal["index", "stars", "full"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What to bring: from which galaxies (none: all), how much of each, and from where instead of their own address."""
+    """The galaxies to sync (none: all), how much of each; `origin`: an address to use instead of the galaxy's own."""
 
     names: tuple[GalaxyName, ...] = ()
     depth: Depth = "stars"
@@ -45,7 +45,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Synced:
-    """One galaxy that was brought up to date. `before` is the seq that was seen before, None where none was."""
+    """One synced galaxy. `before` is the seq that the system knew before; None if it knew none."""
 
     name: GalaxyName
     seq: int
@@ -56,7 +56,7 @@ class Synced:
 
 
 def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
-    """Bring the galaxies of `settings` up to date; raises `Refused`, and then remembers nothing of any."""
+    """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was."""
     with at_work(root):
         return _synced(root, settings, wanted, reporter)
 
@@ -81,12 +81,20 @@ def _chosen(settings: Settings, wanted: Wanted) -> tuple[GalaxySource, ...]:
     known = {galaxy.name: galaxy for galaxy in settings.galaxies}
     for name in wanted.names:
         if name not in known:
-            raise NoSolution(name, f"no galaxy of that name (there is: {', '.join(known) or 'none'})")
+            raise NoSolution(
+                name,
+                f"no galaxy has this name; config.toml has {', '.join(known) or 'none'}",
+                hint=f"cosmos add-galaxy {name} URL",
+            )
     chosen = tuple(known[name] for name in wanted.names or known)
     if wanted.origin is None:
         return chosen
     if len(chosen) != 1:
-        raise NoSolution(wanted.origin, "stands for one galaxy", hint="cosmos sync GALAXY --from URL")
+        raise NoSolution(
+            wanted.origin,
+            f"--from takes one galaxy, got {len(chosen)}",
+            hint=f"cosmos sync GALAXY --from {wanted.origin}",
+        )
     return (replace(chosen[0], url=wanted.origin),)
 
 

@@ -1,4 +1,4 @@
-"""The documents of a system that say what it is: its universe and its trust; and how a bare tree becomes a system."""
+"""The documents of a system, its universe and its trust anchors, and the step that makes a system of a bare tree."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ SETTINGS_FOLDER: Final = SETTINGS_PATH.parent
 TRUST_PATH: Final = SETTINGS_FOLDER.joined(b"trust.toml")
 STATE_FOLDER: Final = TreePath(b"var/lib/cosmos")
 JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
-JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")  # the name that every cosmos has looked for
-NEXT_UNIVERSE_PATH: Final = JOURNAL_FOLDER.joined(b"universe.toml")  # what universe.toml is to be after a commit
+JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")  # every version of cosmos uses this name
+NEXT_UNIVERSE_PATH: Final = JOURNAL_FOLDER.joined(b"universe.toml")  # the universe.toml of after the commit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Initialised:
-    """What `init` wrote and what it found."""
+    """The documents that `initialise` wrote, and those that it found and kept."""
 
     wrote: tuple[TreePath, ...]
     kept: tuple[TreePath, ...]
 
 
 def read_universe(root: LiveRoot) -> Universe:
-    """Return what is installed; raises `Malformed` where the tree is no system of ours."""
+    """Return the universe of the system; raises `Malformed` if the tree is not a cosmos system."""
     return Universe.parse(_demanded(root), shown(UNIVERSE_PATH))
 
 
 def demand_system(root: LiveRoot) -> None:
-    """Raise `Malformed` where the tree is no system of ours: it has no universe."""
+    """Raise `Malformed` if the tree is not a cosmos system, because it has no universe."""
     _demanded(root)
 
 
 def demand_anchors(root: LiveRoot, galaxies: Iterable[GalaxySource]) -> None:
-    """Raise `Refused` where nobody is trusted here and every one of `galaxies` must be signed by somebody who is."""
+    """Raise `Refused` if this system has no trust anchors, but every one of `galaxies` must be signed."""
     sources = tuple(galaxies)
     if not sources or trust_bytes(root) is not None or any(galaxy.allow_unsigned for galaxy in sources):
         return
@@ -57,7 +57,7 @@ def demand_anchors(root: LiveRoot, galaxies: Iterable[GalaxySource]) -> None:
 
 
 def universe_bytes(root: LiveRoot) -> bytes | None:
-    """Return the exact bytes of the universe, or None where there is none."""
+    """Return the exact bytes of the universe, or None if there is none."""
     return root.document(UNIVERSE_PATH, max_bytes=MAX_UNIVERSE_BYTES)
 
 
@@ -67,31 +67,31 @@ def _demanded(root: LiveRoot) -> bytes:
         raise Malformed(
             str(root.path),
             f"is no cosmos system: it has no {shown(UNIVERSE_PATH)}",
-            hint=f"name an image, a release or a --root; cosmos init --root {root.path} makes a bare tree a system",
+            hint=f"name an image, a release or a --root; to make a system of this tree: cosmos init --root {root.path}",
         )
     return data
 
 
 def rendered(universe: Universe) -> bytes:
-    """Return the universe as the bytes of its document; raises `Refused` for one that could not be read again."""
+    """Return the bytes of the universe's document; raises `Refused` if they are too large for its readers."""
     data = tomli_w.dumps(universe.to_toml()).encode()
     demand_within(len(data), MAX_UNIVERSE_BYTES, shown(UNIVERSE_PATH))
     return data
 
 
 def trust_bytes(root: LiveRoot) -> bytes | None:
-    """Return the trust document that the operator accepted, or None where none was."""
+    """Return the trust document that the operator accepted, or None if there is none."""
     return root.document(TRUST_PATH, max_bytes=MAX_DOCUMENT_BYTES)
 
 
 def trust_envelope(root: LiveRoot) -> bytes | None:
-    """Return the envelope beside the trust document, or None where there is none."""
+    """Return the envelope beside the trust document, or None if there is none."""
     path = TRUST_PATH.parent.joined(TRUST_PATH.name + b".dsse")
     return root.document(path, max_bytes=MAX_ENVELOPE_BYTES)
 
 
 def initialise(root: LiveRoot, *, arch: Arch, version: str) -> Initialised:
-    """Write the settings and an empty universe where they are missing; what is there is kept as it is."""
+    """Write the settings and an empty universe if they are missing. Existing documents stay as they are."""
     wrote, kept = list[TreePath](), list[TreePath]()
     if root.document(SETTINGS_PATH, max_bytes=MAX_DOCUMENT_BYTES) is None:
         write_settings(root, Settings())

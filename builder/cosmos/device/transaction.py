@@ -8,13 +8,13 @@
                   remove          the entry gets the temporary's name; a folder stays until the commit
                   attributes      are set
     commit      all changes are on the disk: the journal says so, and universe.toml is replaced
-    finish      what was kept of the old is removed, then the journal (device.recovery)
+    finish      the old entries that were kept are removed, then the journal (device.recovery)
 
-The journal knows of each of these before it begins. Before the commit everything is undone, after it everything is
-finished: by `device.recovery`, at once where the transaction fails, or by the next command where it was killed.
+The journal records each step before it begins. `device.recovery` undoes everything before the commit, and finishes
+everything after it: at once if the transaction fails, or in the next command if it was killed.
 
-A temporary lies in the folder of its path: a rename cannot leave a file system, and /usr and /var may be two of them.
-It is made with O_EXCL | O_NOFOLLOW. Nothing is ever written over. A full disk is noticed while no path has changed yet.
+A temporary is in the folder of its path, because a rename cannot cross file systems, and /usr and /var may be on two.
+It is made with O_EXCL | O_NOFOLLOW, so it never overwrites an entry. A full disk shows before any path has changed.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _NO_EXCHANGE: Final = (errno.EINVAL, errno.ENOSYS)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Changes that are prepared together. `entries` are what is placed and what replaces something, by path.
+    """Changes that are prepared together. `entries` are the new entries by path: placed or replacing another.
 
-    Of folders, the outer one comes first. Where a hard link's target is among `entries`, it comes before the link.
+    An outer folder comes before its inner folders. A hard link's target in `entries` comes before the link.
     """
 
     star: str
@@ -61,7 +61,7 @@ class Batch:
 
     @classmethod
     def placing(cls, star: str, folders: Iterable[Entry], entries: Iterable[Entry]) -> Self:
-        """Return what places `folders`, outermost first, and then everything else of `star`."""
+        """Return the batch that places `folders`, outermost first, and then the other entries of `star`."""
         new = {entry.path: entry for entry in (*folders, *entries)}
         return cls(star=star, changes=placements(new), entries=new)
 
@@ -187,20 +187,20 @@ class Transaction:
                 raise _changed_meanwhile(path) from error
 
     def _demand_old(self, path: TreePath, temporary: bytes, old: Identity) -> None:
-        """Raise `NoSolution` unless what is kept now is `old`. Only now nobody else can exchange it any more."""
+        """Raise `NoSolution` unless the kept entry is `old`. From now on nobody else can exchange it."""
         found = found_identity(self._root, path.parent.joined(temporary))
         if found is None or not is_same(self._root, found, old):
             raise _changed_meanwhile(path)
 
     def _in_its_way(self, path: TreePath) -> str:
-        """Return why a name is taken that was free when the transaction was planned."""
+        """Return the reason why a name is taken now although it was free when the transaction was planned."""
         for other in self._steps:
             if other != path and caseless(other) == caseless(path):
-                return f"this file system does not tell it from /{other.text}: the two differ by case alone"
+                return f"this file system does not distinguish it from /{other.text}: they differ by case alone"
         return "somebody made it while cosmos was at work"
 
     def _sync(self) -> None:
-        """Bring every file system that was written to to its disk, each once."""
+        """Sync each changed file system to its disk, once."""
         seen = set[int]()
         for parent in sorted({path.parent for path in self._steps}):
             with self._root.folder(parent) as folder, naming(parent):

@@ -1,14 +1,14 @@
 """Compare a running system with its universe: is every path still what a star put there?
 
-Judged of each recorded entry: that it is there, its kind, mode and owner, a file's bytes, a symlink's target, which
-file a hard link shares, a device's number, a file's capabilities and other recorded attributes. And of the universe
-itself: that no path has two owners, that what stars depend on is installed, that upstream's `files` and our `entry`
-rows agree.
+For each recorded entry, it checks that the entry is there, its kind, mode and owner, a file's bytes, a symlink's
+target, the file that a hard link shares, a device's number, and a file's capabilities and other recorded attributes.
+For the universe itself, it checks that no path has two owners, that all dependencies are installed, and that upstream's
+`files` and our `entry` rows agree.
 
-Nothing passes in silence. What cannot be read is an error (`unreadable`), a star that upstream recorded without digests
-is named (`unjudged`), and an installation that was cut off is named. Contents are hashed in pieces: memory stays flat.
+Every problem is reported: an entry that cannot be read (`unreadable`), a star that upstream recorded without digests
+(`unjudged`), and an installation that was cut off. Contents are hashed in pieces, so little memory is needed.
 
-What is not judged: paths that no star owns, times, and owners below a `--root` that belongs to an ordinary user
+It does not check paths that no star owns, times, and owners under a `--root` that belongs to an ordinary user
 (`owners_judged` says so).
 """
 
@@ -62,7 +62,7 @@ _FORMATS: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One thing that is not as it was installed. `star` is empty where it concerns the universe itself."""
+    """One difference from the installed state. `star` is empty if it concerns the universe itself."""
 
     path: TreePath
     star: str
@@ -76,7 +76,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemVerdict:
-    """What a comparison found. `judged` counts entries, `bytes_read` what was hashed."""
+    """The result of a comparison. `judged` counts the checked entries, `bytes_read` the hashed bytes."""
 
     root: str
     stars: int
@@ -89,12 +89,15 @@ class SystemVerdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether everything was judged and is as it was installed."""
+        """Whether every entry was checked and is as it was installed."""
         return not (self.differences or self.unreadable or self.unjudged)
 
     def error(self) -> CosmosError | None:
-        """Return what to raise: `Differs` where something is not as it was or cannot be judged, `WorldFailed` where
-        all that went wrong is that something cannot be read; None where the system is good."""
+        """Return the error to raise; None if the system is good.
+
+        It is `Differs` if something differs or cannot be judged, and `WorldFailed` if the only problem is that some
+        entries cannot be read.
+        """
         lines = tuple(str(difference) for difference in (*self.differences, *self.unreadable))
         lines += tuple(f"{name}: cannot be judged: it was recorded without digests" for name in self.unjudged)
         if self.differences or self.unjudged:
@@ -109,7 +112,7 @@ class SystemVerdict:
 
 
 def verify_system(root: Path, reporter: Reporter | None = None) -> SystemVerdict:
-    """Return how the system at `root` compares with its universe; raises only where it has none that can be read."""
+    """Return how the system at `root` compares with its universe. Raises only if the universe cannot be read."""
     with LiveRoot.open(root) as live:
         return verify_live(live, reporter or Silent())
 
@@ -143,7 +146,7 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
 
 
 class _Check:
-    """The comparison as it goes on: what it found so far."""
+    """A running comparison, with its results so far."""
 
     def __init__(self, root: LiveRoot) -> None:
         self._root = root
@@ -153,7 +156,7 @@ class _Check:
         self.bytes_read = 0
 
     def entry(self, star: StarName, entry: InstalledEntry, places: Mapping[Digest, TreePath]) -> None:
-        """Judge one entry; `places` finds a hard link's target among the star's paths, by the digest of its text."""
+        """Check one entry. `places` has the star's paths by the digest of their text, to find a hard link's target."""
         try:
             found = self._root.stat(entry.path)
             problems = ["is missing"] if found is None else list(self._problems(entry, found, places))
@@ -167,22 +170,22 @@ class _Check:
         self, entry: InstalledEntry, found: os.stat_result, places: Mapping[Digest, TreePath]
     ) -> Iterator[str]:
         if stat.S_IFMT(found.st_mode) != _FORMATS[entry.kind]:
-            yield f"is a {_kind_of(found)}, was installed as a {_KINDS[_FORMATS[entry.kind]]}"
+            yield f"is a {_kind_of(found)}, but was installed as a {_KINDS[_FORMATS[entry.kind]]}"
             return
         mode = stat.S_IMODE(found.st_mode)
         if entry.kind != "symlink" and mode != entry.mode:  # Linux gives every symlink 0777
-            yield f"has the mode {mode:04o}, was installed with {entry.mode:04o}"
+            yield f"has the mode {mode:04o}, but was installed with {entry.mode:04o}"
         if self._owners and (found.st_uid, found.st_gid) != (entry.uid, entry.gid):
-            yield f"belongs to {found.st_uid}:{found.st_gid}, was installed for {entry.uid}:{entry.gid}"
+            yield f"belongs to {found.st_uid}:{found.st_gid}, but was installed for {entry.uid}:{entry.gid}"
         if entry.rdev is not None and (os.major(found.st_rdev), os.minor(found.st_rdev)) != entry.rdev:
             number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-            yield f"is device {number}, was installed as {entry.rdev[0]}:{entry.rdev[1]}"
+            yield f"is device {number}, but was installed as {entry.rdev[0]}:{entry.rdev[1]}"
         if entry.kind == "file":
             yield from self._file_problems(entry)
         elif entry.kind == "symlink":
             target = self._root.link_target(entry.path)
             if Digest.of(target) != entry.digest:
-                yield f"points to {TreePath(target).text}, which is not where it was installed to point"
+                yield f"points to {TreePath(target).text}, but was installed with another target"
         elif entry.kind == "hardlink":
             yield from self._hard_link_problems(entry, found, places)
 
@@ -194,11 +197,11 @@ class _Check:
             held = {name: _attribute(descriptor, name) for name in {CAPABILITY, *(name for name, _ in entry.xattrs)}}
         if digest != entry.digest:
             word = "was modified" if entry.path.startswith(_CONFIGURATION) else "has other bytes"
-            yield f"{word}: it is {digest}, was installed as {entry.digest or 'none'}"
+            yield f"{word}: it is {digest}, but was installed as {entry.digest or 'none'}"
         for name, value in sorted(held.items()):
             wanted = dict(entry.xattrs).get(name)
             if value != wanted:
-                yield f"has the attribute {escaped(name)} {_hex(value)}, was installed with {_hex(wanted)}"
+                yield f"has the attribute {escaped(name)} {_hex(value)}, but was installed with {_hex(wanted)}"
 
     def _hard_link_problems(
         self, entry: InstalledEntry, found: os.stat_result, places: Mapping[Digest, TreePath]
@@ -228,7 +231,7 @@ def _inconsistencies(universe: Universe) -> Iterator[Difference]:
 
 
 def _owned(star: Installed) -> Iterator[TreePath]:
-    """The paths that only one star may have: folders are shared."""
+    """Yield the paths that only one star may own. Folders are shared."""
     folders = {entry.path for entry in star.entries if entry.kind == "dir"}
     return (path for path in star.files if path not in folders)
 

@@ -50,7 +50,7 @@ def test_an_address_that_nothing_opens_is_not_taken(system: Path, cosmos: Cosmos
 
 def test_a_folder_that_is_not_there_is_warned_of(galaxy, system: Path, cosmos: Cosmos) -> None:
     absent = cosmos("add-galaxy", "stick", galaxy.folder.with_name("absent"), "--root", system).ok()
-    assert "absent is no folder at the moment" in absent.err
+    assert "absent is not a folder at the moment" in absent.err
     assert cosmos("add-galaxy", "stick", galaxy.folder, "--root", system).ok().err == ""
 
 
@@ -59,5 +59,5 @@ def test_hints_on_a_system_are_about_its_commands(galaxy, system: Path, cosmos: 
     clash = cosmos("install", "hello@^9", "--root", system).fails(3).err
     missing = cosmos("install", "quux", "--root", system).fails(3).err
     assert "cosmos show STAR" in clash
-    assert "cosmos add-galaxy NAME URL, for a galaxy that has quux" in missing
+    assert "to add a galaxy that has quux: cosmos add-galaxy NAME URL" in missing
     assert "image.toml" not in clash + missing

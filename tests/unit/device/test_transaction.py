@@ -162,7 +162,7 @@ def test_names_that_the_file_system_takes_for_one_are_refused_and_nothing_stays(
     with (
         LiveRoot.open(system, CaselessKernel()) as root,
         at_work(root),
-        pytest.raises(NoSolution, match="/readme: this file system does not tell it from /README"),
+        pytest.raises(NoSolution, match="/readme: this file system does not distinguish it from /README"),
         journal(root, tag="t") as going_on,
     ):
         transaction = Transaction(root, going_on)

@@ -121,7 +121,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link": (swap_target, "/usr/lib/libt.so (tool): points to evil.so"),
     "a mode": (
         lambda root: (root / "etc/tool.conf").chmod(0o666),
-        "/etc/tool.conf (tool): has the mode 0666, was installed with 0644",
+        "/etc/tool.conf (tool): has the mode 0666, but was installed with 0644",
     ),
     "setuid lost": (lambda root: (root / "usr/bin/tool").chmod(0o755), "/usr/bin/tool (tool): has the mode 0755"),
     "a folder's mode": (lambda root: (root / "var/lib/tool").chmod(0o777), "/var/lib/tool (tool): has the mode 0777"),
@@ -132,10 +132,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "/usr/lib/libt.so.1 (tool): is missing",
     ),
     "a hard link made a copy": (split_link, "/usr/bin/also (tool): is no longer one file with /usr/bin/tool"),
-    "a kind": (swap_kind, "/var/spool/tool (tool): is a file, was installed as a fifo"),
+    "a kind": (swap_kind, "/var/spool/tool (tool): is a file, but was installed as a fifo"),
     "an attribute": (
         lambda root: os.setxattr(root / "usr/lib/libt.so.1", "user.note", b"\x02"),
-        "/usr/lib/libt.so.1 (tool): has the attribute user.note 02, was installed with 01",
+        "/usr/lib/libt.so.1 (tool): has the attribute user.note 02, but was installed with 01",
     ),
     "an attribute gone": (
         lambda root: os.removexattr(root / "usr/lib/libt.so.1", "user.note"),
@@ -159,7 +159,7 @@ def test_each_change_is_found_and_named_with_its_star(system: Path, change: str)
 def test_a_changed_owner_is_found(system: Path) -> None:
     os.chown(system / "etc/tool.conf", 12, 34)
     assert named(system) == [
-        f"/etc/tool.conf (tool): belongs to 12:34, was installed for {os.geteuid()}:{os.getegid()}"
+        f"/etc/tool.conf (tool): belongs to 12:34, but was installed for {os.geteuid()}:{os.getegid()}"
     ]
 
 
@@ -171,7 +171,7 @@ def test_a_capability_that_a_file_gained_is_found(system: Path) -> None:
     except OSError as error:
         pytest.skip(f"capabilities cannot be set here: {error}")
     assert named(system) == [
-        f"/etc/tool.conf (tool): has the attribute security.capability {capability.hex()}, was installed with none"
+        f"/etc/tool.conf (tool): has the attribute security.capability {capability.hex()}, but was installed with none"
     ]
 
 
@@ -180,7 +180,7 @@ def test_another_device_is_found(tmp_path: Path) -> None:
     os.mknod(tmp_path / "null", 0o020666, os.makedev(1, 5))
     (tmp_path / "null").chmod(0o666)
     write_universe(tmp_path, universe((entry("null", "char", 0o666, rdev=(1, 3)),)))
-    assert named(tmp_path) == ["/null (tool): is device 1:5, was installed as 1:3"]
+    assert named(tmp_path) == ["/null (tool): is device 1:5, but was installed as 1:3"]
 
 
 def test_a_star_without_digests_is_not_passed_in_silence(system: Path) -> None:
@@ -260,7 +260,7 @@ def test_a_path_through_a_link_to_the_host_is_not_judged_by_the_host(
 def test_an_endless_file_in_the_place_of_a_path_is_not_read(system: Path) -> None:
     (system / "usr/lib/libt.so.1").unlink()
     (system / "usr/lib/libt.so.1").symlink_to("/dev/zero")
-    assert any("is a symlink, was installed as a file" in line for line in named(system))
+    assert any("is a symlink, but was installed as a file" in line for line in named(system))
 
 
 def test_an_unreadable_universe_is_an_error(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_signature_is_added_to_the_release_that_lacked_it(place: Place) -> Non
 
 def test_what_is_no_release_is_not_replaced(place: Place) -> None:
     place.lay({"thesis.tex": b"years"})
-    with pytest.raises(WorldFailed, match="is not empty and holds no release"):
+    with pytest.raises(WorldFailed, match="is not empty and is not a release"):
         place.publish(UNSIGNED)
     assert place.stands() == {"thesis.tex": b"years"}
 

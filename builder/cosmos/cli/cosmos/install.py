@@ -1,4 +1,4 @@
-"""`cosmos install`: stars, and what they depend on, onto a system."""
+"""`cosmos install`: install stars and their dependencies on a system."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from cosmos.resolve.resolving import Wish
     "--constellation", "constellations", type=EXISTING_FILE, multiple=True, help="Install the members of this file."
 )
 @offline_option
-@click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, look for conflicts, and lay nothing.")
-@click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever [policy] says.")
+@click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, find conflicts, and change nothing.")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if [policy] allows it.")
 @root_option
 @json_option
 def install_command(
@@ -42,9 +42,9 @@ def install_command(
     root: Path,
     as_json: bool,
 ) -> None:
-    """Install stars and what they depend on. What is installed already stays as it is.
+    """Install stars and their dependencies. Installed stars stay as they are.
 
-    Without a star: put back what an installation that was cut off has left.
+    Without a star: clear up after an installation that was cut off.
     """
     around = surroundings()
     wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file))]
@@ -58,7 +58,7 @@ def install_command(
         request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe)
         done = rehearse(live, request, reporter) if dry_run else install(live, request, reporter)
     if done.unowned:
-        around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can")
+        around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")
     if as_json:
         emit(_installation_row(done, dry_run=dry_run))
         return
