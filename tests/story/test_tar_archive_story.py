@@ -120,7 +120,7 @@ def test_a_star_of_an_archive_is_tried_on_the_archive_in_its_galaxy(
     published: Path, star: Path, stellar: Cosmos
 ) -> None:
     (star / "star.toml").write_text(RECIPE.format(place="hello.tar", more=sha256(published)))
-    assert "is made of archives: what it holds is in its archive" in stellar("test", star).fails(3).err
+    assert "is made of archives, so its files are in its archive" in stellar("test", star).fails(3).err
 
 
 def test_the_tree_is_the_one_that_the_machine_s_tar_unpacks(published: Path, tmp_path: Path) -> None:

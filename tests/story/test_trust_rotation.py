@@ -90,8 +90,8 @@ def test_a_key_is_revoked_and_a_floor_raised(
         (["--add", "author=x.pub"], 2, "an author's key has a scope"),
         (["--threshold", "root=3"], 2, "want 1 to 2, the number of keys"),
         (["--revoke", "bob"], 2, "wants 2 root keys, but only 1 are not revoked"),
-        (["--sign", "KEYS/our-release.key"], 4, "is no root key of this version or the one before"),
-        (["--sign", "KEYS/carl.key"], 4, "is no root key of this version or the one before"),
+        (["--sign", "KEYS/our-release.key"], 4, "is not a root key of this version or of the version before"),
+        (["--sign", "KEYS/carl.key"], 4, "is not a root key of this version or of the version before"),
     ],
 )
 def test_a_version_that_nobody_could_follow_is_not_written(

@@ -1,1 +1,1 @@
-"""What the maintainer's program does: make, check, sign and index stars and galaxies."""
+"""The actions of the maintainer's program: make, check, sign and index stars and galaxies."""

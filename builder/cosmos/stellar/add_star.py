@@ -1,11 +1,11 @@
-"""Put a built star into a galaxy: archive, statement, and the author keys' signatures on it. The index is not touched.
+"""Put a built star into a galaxy: its archive, its statement, and signatures by author keys. The index stays as it is.
 
     the same bytes are there      nothing is written but signatures that are missing
     other bytes, published        refused: what an index has listed never changes (stellar.published)
     other bytes, not published    refused, or replaced where the maintainer says so
     another architecture          lies beside
 
-The statement is written last: a star that was cut off has none, and is put there by the next run.
+The statement is written last. If the program is cut off before, the star has no statement, and the next run adds it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _REPLACE: Final = "--replace puts this one in its place: no index has listed it 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Added:
-    """A star in a galaxy. `is_new` is False where the same bytes stood there already."""
+    """A star in a galaxy. `is_new` is False if the same bytes were there before."""
 
     statement: Statement
     archive: Path
@@ -56,9 +56,10 @@ def add_star(
     published: Published | None = None,
     reporter: Reporter | None = None,
 ) -> Added:
-    """Put `built` into the galaxy; `published` is what was read of it before, where several stars are added.
+    """Put `built` into the galaxy. `published` may hold the galaxy's indexes, read once for several stars.
 
-    Raises `AlreadyThere` for other bytes than stand there, which an index has listed or `unpublished` refuses.
+    Raises `AlreadyThere` if the galaxy has other bytes under this version that an index has listed, or if `unpublished`
+    says "refuse".
     """
     with galaxy.publishing(reporter or Silent()):
         star, digest, index = built.manifest, built.digest, galaxy.index()
@@ -71,7 +72,7 @@ def add_star(
         if old is not None and (unpublished == "refuse" or not _is_same(old.star, star)):
             raise AlreadyThere(
                 str(file),
-                f"{_named(old.star)} is stated there with {old.archive}, and this is {_named(star)} with {digest}",
+                f"it names {_named(old.star)} with {old.archive}, but this is {_named(star)} with {digest}",
                 stem=stem,
                 hint=_REPLACE if _is_same(old.star, star) else "give the star another version",
             )
@@ -82,7 +83,7 @@ def add_star(
 
 
 def _statement(galaxy: GalaxyFolder, built: BuiltStar, stem: str, listed: Sequence[Once], next_seq: int) -> Statement:
-    """Return the star's statement; one that was withdrawn gets the one that it had."""
+    """Return the star's statement. A star that was withdrawn before gets the `seq` of its old statement."""
     return Statement(
         star=built.manifest,
         galaxy=galaxy.index().name,
@@ -115,7 +116,7 @@ def _written(
 
 
 def _kept(galaxy: GalaxyFolder, built: BuiltStar, statement: Statement, file: Path, keys: Sequence[SecretKey]) -> Added:
-    """Return the star as it stands there; what is missing of it is put back, and missing signatures are added."""
+    """Return the star of the galaxy, after restoring a missing archive and adding missing signatures."""
     archive = galaxy.root / statement.file
     _put(archive, built)
     for key in keys:

@@ -1,4 +1,4 @@
-"""What a galaxy's stars answer to: by their own names, by what they provide, and by the packages they were made of."""
+"""The names that a galaxy's stars answer to: their own, those that they provide, and those of their packages."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cosmos.stellar.galaxy_folder import GalaxyFolder
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answers:
-    """For each name the versions in which it is to be had; None: without a version."""
+    """For each name, the versions that the stars offer. None: a star provides the name without a version."""
 
     versions: Mapping[StarName, frozenset[Version | None]]
 
     @classmethod
     def of(cls, stars: Iterable[Star]) -> Answers:
-        """Return what `stars` answer to."""
+        """Return the names and versions that `stars` answer to."""
         found: dict[StarName, set[Version | None]] = {}
         for star in stars:
             found.setdefault(star.name, set()).add(star.version)
@@ -34,21 +34,21 @@ class Answers:
         return cls(versions={name: frozenset(versions) for name, versions in found.items()})
 
     def has(self, demand: Demand) -> bool:
-        """Return whether one of the stars will do."""
+        """Return whether one of the stars answers `demand`."""
         return any(demand.allows(version) for version in self.versions.get(demand.name, ()))
 
 
 def stars_in(galaxy: GalaxyFolder) -> Iterable[Star]:
-    """Yield every manifest that lies in the galaxy, listed or not; what cannot be read answers nothing."""
+    """Yield every manifest in the galaxy, listed or not. A manifest that cannot be read is left out."""
     for file in sorted((galaxy.root / "stars").glob("*.toml")):
         with contextlib.suppress(CosmosError, OSError):  # index-galaxy is there to name it
             yield Star.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file))
 
 
 def unanswered(stars: Sequence[Star], answers: Answers, told: Collection[str] = ()) -> tuple[str, ...]:
-    """Return what `stars` need and nothing answers, in order: a name, or alternatives parted by bars.
+    """Return the needs of `stars` that no star answers, sorted: a name, or alternatives separated by bars.
 
-    What one of `told` would answer is left out: people know already that it is not there.
+    A need that a name in `told` would answer is left out, because it was reported before.
 
     >>> star = Star.parse(b'name = "a"\\nversion = "1.0.0"\\nany-of = ["b | c >=2"]\\n', "a")
     >>> unanswered([star], Answers.of([star]))

@@ -20,22 +20,22 @@ from cosmos.trust.roles import IN_TOTO_TYPE
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attested:
-    """A badge that was added to `file`."""
+    """A new badge in `file`."""
 
     claim: Claim
     file: Path
 
 
 def attest_star(statement_file: Path, kind: Kind, result: Result, key: SecretKey, reporter: Reporter) -> Attested:
-    """Add a badge for the archive that the statement names, which must be at hand; raises `Refused` or `Malformed`.
+    """Add a badge for the archive that the statement names; raises `Refused` or `Malformed`.
 
-    Nobody attests to what he does not have: the archive is read, and must be the one that is stated.
+    An attester must have the archive: it is read, and must have the digest that the statement names.
     """
     if key.role != "attester":
         raise Refused(
             f"key {key.public.name}",
-            f"has the role {key.role}, and only an attester's badge is ever counted",
-            hint="make a key for that with: cosmos key new --role attester NAME",
+            f"has the role {key.role}, but only an attester's badge counts",
+            hint="to make such a key: cosmos key new NAME --role attester",
         )
     source = str(statement_file)
     statement = Statement.parse(read_bounded(statement_file, MAX_DOCUMENT_BYTES), source)

@@ -4,13 +4,13 @@ In this order:
 
   1. read the recipe, the script and the folder's own files
   2. fetch each package that its `source` names, and check it (stellar.ecosystems)
-  3. unpack it, keep what `[unpack]` says, and lay the folder's own files beside; two owners of one path are refused
-  4. run the script's `build()`, where it has one
+  3. unpack it, keep the paths that `[unpack]` selects, and add the folder's own files; refuse two owners of one path
+  4. run the script's `build()`, if it has one
   5. write the manifest and the archive
 
-What is left open in the recipe comes from the first package: version (as Debian writes it), description, licence,
-architecture. No clock has a say: what the folder itself ships, and what `build()` makes, is as old as the newest file
-of the packages, or as `epoch` where that is given.
+If the recipe does not say the version, description, licence or architecture, they come from the first package (the
+version as Debian writes it). No clock is used: the folder's own files, and the files that `build()` makes, get the time
+of the newest file of the packages, or `epoch` if it is given.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ _FILES: Final = b"files/"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """What a build works with. `machine`: the architecture to fetch packages for where a recipe names none.
+    """The settings and services that all stars of one run share.
 
-    `place`: which of several stars it is, in words: "star 7 of 25". Without one, nothing is said of it.
+    `machine`: the architecture to fetch packages for if a recipe names none. `place` is the star's place among several,
+    in words: "star 7 of 25". Without it, no progress is shown.
     """
 
     ecosystems: Mapping[str, Ecosystem]
@@ -60,7 +61,7 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """One package of a star: as it was found, and its contents."""
+    """One package of a star: the facts from its search, and its contents."""
 
     found: Found
     contents: Contents
@@ -87,7 +88,7 @@ class BuiltStar:
         return Digest.of(self.packed.data)
 
     def write(self, folder: Path) -> Path:
-        """Write the archive into `folder` and return its path; a file of the same bytes is left alone."""
+        """Write the archive into `folder` and return its path. A file with the same bytes stays as it is."""
         path = folder / self.file_name
         if not (path.is_file() and path.read_bytes() == self.packed.data):
             write_durably(path, self.packed.data)
@@ -99,7 +100,11 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
     source = read_source_folder(folder)
     recipe = source.recipe
     if recipe.name in recipe.dependencies:
-        raise Malformed(str(folder / RECIPE_FILE), f"{recipe.name} depends on itself")
+        raise Malformed(
+            str(folder / RECIPE_FILE),
+            f"{recipe.name} depends on itself",
+            hint=f"take {recipe.name} out of [dependencies]",
+        )
     check_sources(recipe, str(folder / RECIPE_FILE))
     demand_good_globs(recipe.unpack, str(folder / RECIPE_FILE))
     packages = _fetched(source, workshop)
@@ -118,14 +123,14 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
 
 
 def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:
-    """Return the maintainer scripts of a star's packages, as `package: script`; none of them is ever run."""
+    """Return the maintainer scripts of a star's packages, as `package: script`. No command runs them."""
     source = read_source_folder(folder)
     check_sources(source.recipe, str(folder / RECIPE_FILE))
     return _unrun(_fetched(source, workshop))
 
 
 def archive_suffix(file_name: str) -> str:
-    """Return how an archive's name ends: after the stem that all files of a star share.
+    """Return the suffix of an archive's name: the part after the stem that all files of a star share.
 
     >>> archive_suffix("zlib-1.3.1-x86_64.tar.zst")
     '.tar.zst'
@@ -143,7 +148,7 @@ def _fetched(source: SourceFolder, workshop: Workshop) -> list[Fetched]:
 
 
 def _version(recipe: Recipe, found: Iterable[Found]) -> Version:
-    """Return the recipe's version, or the first that its packages have."""
+    """Return the recipe's version, or the version of its first package that has one."""
     versions = (one.version for one in found if one.version is not None)
     return recipe.version if recipe.version is not None else next(versions)
 
@@ -158,7 +163,7 @@ def _unrun(packages: Iterable[Fetched]) -> tuple[str, ...]:
 
 
 def _demand_all_matched(source: SourceFolder, packages: Sequence[Fetched], parts: Sequence[Brought]) -> None:
-    """Refuse a recipe whose `[unpack]` names what none of its packages has: the star would lack it in silence."""
+    """Refuse a recipe whose `[unpack]` names a path that no package has: the star would silently miss it."""
     rows = unmatched(source.recipe.unpack, parts)
     if rows:
         sources = source.recipe.sources
@@ -167,7 +172,7 @@ def _demand_all_matched(source: SourceFolder, packages: Sequence[Fetched], parts
         raise NoSolution(
             str(source.recipe.name),
             f"unpack.{rows[0]} matches nothing in {names}{more}",
-            hint=f"look what is there with {listed_by(sources)}, and mend [unpack] in {source.path / RECIPE_FILE}",
+            hint=f"list the paths with {listed_by(sources)}, then correct [unpack] in {source.path / RECIPE_FILE}",
         )
 
 
@@ -180,7 +185,7 @@ def _selected(part: Brought, source: SourceFolder) -> Brought:
 
 
 def _built(source: SourceFolder, entries: Sequence[Entry], epoch: int, workshop: Workshop) -> list[Entry]:
-    """Return what is below files/ once `build()` has run."""
+    """Run `build()` and return the entries below files/ afterwards."""
     job = NovaJob(
         star=str(source.recipe.name),
         script_name=source.recipe.install_script,
@@ -197,10 +202,14 @@ def _built(source: SourceFolder, entries: Sequence[Entry], epoch: int, workshop:
 def _demand_some(source: SourceFolder, entries: Sequence[Entry], packages: Sequence[Fetched]) -> None:
     name = str(source.recipe.name)
     if source.recipe.type == "nebula" and (entries or packages):
-        raise Malformed(name, "is a nebula, which holds dependencies only, but it has files")
+        raise Malformed(
+            name,
+            "is a nebula, which has only dependencies, but it has files",
+            hint=f'remove its files and `source`, or write type = "normal" in {source.path / RECIPE_FILE}',
+        )
     if packages and not any(entry.kind != "dir" for entry in entries):
-        kept = f"nothing of its {nouns(source.recipe.sources)} is kept"
-        raise NoSolution(name, kept, hint="look at [unpack] only and exclude")
+        kept = f"[unpack] keeps nothing of its {nouns(source.recipe.sources)}"
+        raise NoSolution(name, kept, hint=f"correct [unpack] only and exclude in {source.path / RECIPE_FILE}")
 
 
 def _manifest(source: SourceFolder, packages: Sequence[Fetched], machine: Arch) -> Star:

@@ -1,4 +1,4 @@
-"""Which ecosystems a recipe's `source` may name: one line each, and what is asked of all of them together."""
+"""The table of the ecosystems that a recipe's `source` may name, and the functions that work on all of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RULES: Final[Mapping[str, SourceRules]] = {scheme: one.rules for scheme, one in 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One package of a star, found; `material` has its contents."""
+    """One package of a star, as it was found; `material` has its contents."""
 
     found: Found
     material: Material
@@ -34,12 +34,12 @@ class Part:
 
 
 def opened(outside: Outside) -> dict[str, Ecosystem]:
-    """Return each ecosystem as this machine reaches it; nothing is read yet."""
+    """Return each ecosystem, opened for this machine. Nothing is read yet."""
     return {scheme: one.at(outside) for scheme, one in ECOSYSTEMS.items()}
 
 
 def check_sources(recipe: Recipe, file: str) -> None:
-    """Raise `Malformed` where a recipe's sources, or the keys that belong to them, mean nothing; `file` is its file."""
+    """Raise `Malformed` for an invalid source of a recipe, or an invalid key for it; `file` is the recipe's file."""
     for place, text in enumerate(recipe.sources):
         scheme = scheme_of(text)
         if scheme not in ECOSYSTEMS:
@@ -56,7 +56,7 @@ def check_sources(recipe: Recipe, file: str) -> None:
 def find(recipe: Recipe, folder: Path, ecosystems: Mapping[str, Ecosystem], machine: Arch) -> list[Part]:
     """Return a part for each source of `recipe` in `folder`, in their order; raises `NoSolution`, `WorldFailed`.
 
-    `machine`: the architecture to look for where the recipe names none. What it says was checked (`check_sources`).
+    `machine`: the architecture to look for if the recipe names none. `check_sources` has checked the recipe before.
     """
     found: dict[str, Iterator[Part]] = {}
     for scheme, sources in _by_scheme(recipe.sources).items():
@@ -73,13 +73,13 @@ def find(recipe: Recipe, folder: Path, ecosystems: Mapping[str, Ecosystem], mach
 
 
 def fetch(parts: Iterable[Part]) -> None:
-    """Bring all that was found here; raises `WorldFailed` or `Refused`."""
+    """Fetch all found packages; raises `WorldFailed` or `Refused`."""
     for material in {id(part.material): part.material for part in parts}.values():
         material.fetch()
 
 
 def wild_parts(recipe: Recipe, origins: Sequence[Origin]) -> tuple[tuple[str, str], ...]:
-    """Return what the wildcards of the recipe's sources stand for in `origins`; the sources were checked."""
+    """Return the texts that the wildcards of the recipe's sources stand for in `origins`."""
     return tuple(
         pair
         for text in recipe.sources
@@ -90,7 +90,7 @@ def wild_parts(recipe: Recipe, origins: Sequence[Origin]) -> tuple[tuple[str, st
 
 
 def nouns(sources: Iterable[str]) -> str:
-    """Return what `sources` bring, in words.
+    """Return the nouns for the things that `sources` name.
 
     >>> nouns(["deb:nano", "tar:a.tar", "deb:less"])
     'packages and archives'
@@ -99,17 +99,17 @@ def nouns(sources: Iterable[str]) -> str:
 
 
 def listed_by(sources: Iterable[str]) -> str:
-    """Return the commands that show people what `sources` hold."""
+    """Return the commands that list the paths in `sources`."""
     return " or ".join(dict.fromkeys(_rules(text).listed_by for text in sources))
 
 
 def describe_themselves(sources: Sequence[str]) -> bool:
-    """Return whether all that `sources` bring says its licence and its description itself."""
+    """Return whether everything in `sources` states its own licence and description."""
     return bool(sources) and not any(scheme_of(one) in RULES and not _rules(one).has_description for one in sources)
 
 
 def scheme_of(source: str) -> str:
-    """Return which ecosystem a source names."""
+    """Return the name of the source's ecosystem."""
     return source.partition(":")[0]
 
 

@@ -7,7 +7,7 @@ stars/NAME.toml                        a copy of the newest version's, for upstr
 packages/STEM.tar.zst                  archives
 .publishing                            locked by the process that publishes; readers ignore it
 
-Readers hold no lock: what is published never changes, and the one step that publishes is the renaming of meta.toml
+Readers take no lock. Published files never change, and one step publishes an index: the renaming of meta.toml
 (stellar.publishing).
 """
 
@@ -38,7 +38,7 @@ INDEX: Final = "meta.toml"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalaxyFolder:
-    """Where a galaxy's files lie."""
+    """The paths of a galaxy's files."""
 
     root: Path
 
@@ -57,7 +57,7 @@ class GalaxyFolder:
         return self.root / "stars" / f"{stem}.toml"
 
     def stem_of(self, name: StarName, version: Version, arch: Arch) -> str:
-        """Return what a star's files are called here: as model.file_names says, or as they were before ARCH."""
+        """Return the stem of a star's files here: as model.file_names says, or the older form without ARCH."""
         stem, old = file_stem(name, str(version), arch), file_stem(name, str(version))
         file = self.statement_file(old)
         if stem == old or self.statement_file(stem).is_file() or not file.is_file():
@@ -73,26 +73,26 @@ class GalaxyFolder:
         return self.root / "snapshots" / f"{seq}.toml"
 
     def index(self) -> GalaxyIndex:
-        """Return the index as it is; raises `Malformed` where there is none."""
+        """Return the present index; raises `Malformed` if there is none."""
         if not self.index_file.is_file():
             hint = f"stellar galaxy-init {self.root} --name NAME"
-            raise Malformed(str(self.index_file), "is not there: this is no galaxy", hint=hint)
+            raise Malformed(str(self.index_file), "is not there: this is not a galaxy", hint=hint)
         return GalaxyIndex.parse(read_bounded(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
 
     @contextlib.contextmanager
     def publishing(self, reporter: Reporter) -> Iterator[None]:
-        """Be the only process that writes into the galaxy; raises `WorldFailed`, naming the one that does not end."""
+        """Be the only process that writes into the galaxy; raises `WorldFailed` with the other process's number."""
         self.index()
 
         def waiting(holder: str) -> None:
-            reporter.note(f"{self.root}: waits for process {holder}, which is at work on this galaxy")
+            reporter.note(f"{self.root}: waits for process {holder}, which works on this galaxy")
 
         with locked_in_time(self.root / ".publishing", str(self.root), PUBLISHING_SECONDS, waiting):
             yield
 
 
 def content_of(entries: Sequence[Entry]) -> Digest:
-    """Return the digest of the manifest of what lies below files/: what a statement calls `content`."""
+    """Return the digest of the manifest of the entries below files/. A statement calls it `content`."""
     return content_root(ManifestLine.of(entry) for entry in entries)
 
 

@@ -1,4 +1,4 @@
-"""Begin a galaxy: an empty folder with its index."""
+"""Make an empty galaxy: a folder with an index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cosmos.stellar.galaxy_folder import GalaxyFolder
 
 
 def init_galaxy(root: Path, name: GalaxyName, description: str, today: str) -> GalaxyFolder:
-    """Make `root` an empty galaxy, `today` being YYYY.MM.DD; raises `Malformed` where one is there already."""
+    """Make an empty galaxy in `root`. `today` is YYYY.MM.DD. Raises `Malformed` if there is a galaxy already."""
     galaxy = GalaxyFolder(root=root)
     if galaxy.index_file.exists():
         raise Malformed(

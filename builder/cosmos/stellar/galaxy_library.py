@@ -1,7 +1,7 @@
-"""A maintainer's own galaxy as something to choose stars from: what is tried is tried on the stars that it lists.
+"""A maintainer's galaxy as the resolver's `Library`: `stellar test` and `lint` try a star on dependencies from it.
 
-The same rules choose as in `cosmos freeze` (resolve.resolving). Archives and statements must be those that the index
-names; who signed them is not asked, for nothing of it is installed.
+The resolver chooses by the same rules as in `cosmos freeze` (resolve.resolving). Archives and statements must have the
+digests that the index names. Signatures are not checked, because nothing is installed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cosmos.stellar.source_folder import SourceFolder, read_source_folder
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
-_REINDEX: Final = "stellar index-galaxy brings the index up to date"
+_REINDEX: Final = "to update the index: stellar index-galaxy FOLDER --key GALAXY.key"
 _ADVICE: Final = Advice(
     clash="loosen a constraint in star.toml, or build a version that fits",
     missing="stellar build-star stars/{star} --galaxy FOLDER, then stellar index-galaxy FOLDER",
@@ -43,7 +43,7 @@ _ADVICE: Final = Advice(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalaxyLibrary:
-    """A galaxy's folder, opened: the resolver's `Library`. `machine`: where stars that run anywhere are tried."""
+    """An open galaxy folder as the resolver's `Library`. `machine`: the architecture to try an `any` star on."""
 
     folder: GalaxyFolder
     name: GalaxyName
@@ -52,7 +52,7 @@ class GalaxyLibrary:
 
     @classmethod
     def open(cls, root: Path, machine: Arch) -> GalaxyLibrary:
-        """Return the galaxy in the folder `root`; raises `Malformed` where there is none."""
+        """Return the galaxy in the folder `root`; raises `Malformed` if there is none."""
         folder = GalaxyFolder(root=root)
         index = folder.index()
         rows: dict[StarName, dict[Candidate, Listed]] = {}
@@ -63,10 +63,9 @@ class GalaxyLibrary:
         return cls(folder=folder, name=index.name, rows=rows, machine=machine)
 
     def star(self, path: Path) -> OpenStar:
-        """Return the star at `path`: an archive, or a source folder on the newest archive of its name where it is made
-        of packages.
+        """Return the star at `path`, an archive or a source folder. Raises `Malformed`, `NoSolution`, `Refused`.
 
-        Raises `Malformed`, `NoSolution`, `Refused`.
+        A source folder that is made of packages takes its files from the newest archive of its name.
         """
         if not path.is_dir():
             return open_star(path)
@@ -74,8 +73,9 @@ class GalaxyLibrary:
         return self._on_newest(source) if source.recipe.sources else open_folder(source)
 
     def dependency_root(self, star: OpenStar) -> dict[TreePath, Entry]:
-        """Return the root of the star's dependencies, direct or not, each laid on its own; raises `NoSolution`,
-        `Refused`, `ScriptFailed`.
+        """Return the root with all dependencies of the star, direct or not, each staged on its own dependencies.
+
+        Raises `NoSolution`, `Refused`, `ScriptFailed`.
         """
         arch = self.machine if star.arch == ANY_ARCH else star.arch
         layers: dict[StarName, Mapping[TreePath, Entry]] = {}
@@ -99,7 +99,7 @@ class GalaxyLibrary:
         return tuple(self.rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars that the index says provide `name`: whether they do, their statements say."""
+        """Return the stars that provide `name` according to the index. Their statements are not read."""
         rows = ((star, row) for stars in self.rows.values() for star, row in stars.items())
         return [star for star, row in rows if name in (row.provides if row.arch else self.facts(star).provides)]
 
@@ -108,7 +108,7 @@ class GalaxyLibrary:
         return name in self.rows or bool(self.providers(name))
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what the candidate's statement says."""
+        """Return the facts in the candidate's statement."""
         return Facts.of(self._statement(self._row(candidate)).star)
 
     def _on_newest(self, source: SourceFolder) -> OpenStar:
@@ -119,7 +119,7 @@ class GalaxyLibrary:
         if newest is None:
             raise NoSolution(
                 str(root),
-                f"lists no star {name} for {machine}",
+                f"has no star {name} for {machine}",
                 hint=f"stellar build-star {source.path} --galaxy {root}, then stellar index-galaxy {root}",
             )
         return open_source_on(source, *self._read(self._row(newest)))
@@ -141,14 +141,14 @@ class GalaxyLibrary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Tried:
-    """The galaxy with the star that is tried in place of its own versions."""
+    """The galaxy, with the tried star in place of the galaxy's versions of it."""
 
     library: GalaxyLibrary
     star: OpenStar
 
     @property
     def candidate(self) -> Candidate:
-        """The star that is tried; it needs no version."""
+        """The tried star. Its version does not matter."""
         return Candidate(name=self.star.name, version=SemVer(0, 0, 0), galaxy=self.library.name)
 
     def names(self) -> Iterable[StarName]:
@@ -156,7 +156,7 @@ class _Tried:
         return sorted({*self.library.names(), self.star.name})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Return every version of `name`; of the star's name, itself alone."""
+        """Return every version of `name`; for the tried star's name, only the tried star."""
         return (self.candidate,) if name == self.star.name else self.library.versions(name)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
@@ -168,14 +168,14 @@ class _Tried:
         return name == self.star.name or self.library.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what a candidate says of itself."""
+        """Return the facts about a candidate."""
         if candidate == self.candidate:
             return Facts(arch=self.star.arch, needs=self.star.needs)
         return self.library.facts(candidate)
 
 
 def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:
-    """Return what is in the file; raises `NoSolution` where it is not there, `Refused` where it is another."""
+    """Return the bytes of the file; raises `NoSolution` if it is missing, `Refused` if its digest is another."""
     if not file.is_file():
         raise NoSolution(str(file), "is not there, but the index lists it", hint=_REINDEX)
     data = read_bounded(file, max_bytes)

@@ -2,14 +2,14 @@
 
 In this order:
 
-  1. find the packages, and with them all that they need (debian.closure, debian.essential)
-  2. fetch them; apt verifies, and each is checked against its signed record
-  3. read each with our own reader, and write it as a star: every path as in the package, what it says of others as
-     the package says it (debian.star), its licence from its copyright file, where it came from in `[[origin]]`
-  4. put archive and statement into the galaxy
+  1. find the packages and everything that they need (debian.closure, debian.essential)
+  2. fetch them; apt verifies them, and each is checked against its signed record
+  3. read each with our own reader, and write it as a star: the paths and the relations to other packages are those of
+     the package (debian.star), the licence is from its copyright file, and `[[origin]]` names the package
+  4. put the archive and the statement into the galaxy
 
-Maintainer scripts are not run; which packages have some is reported. A package that cannot be a star is reported, and
-the others are imported.
+Maintainer scripts are not run; the packages that have some are reported. If a package cannot become a star, it is
+reported, and the others are imported.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ Essential: TypeAlias = Literal["assumed", "imported"]
 
 
 class PackageArchive(Archive, Protocol):
-    """Where packages come from: apt, or a fake."""
+    """A source of packages: apt, or a fake."""
 
     def fetch(self, records: Sequence[AptRecord]) -> None:
-        """Bring packages here."""
+        """Fetch packages to this machine."""
 
     def read(self, record: AptRecord) -> bytes:
         """Return a package's bytes, checked."""
@@ -55,9 +55,9 @@ class PackageArchive(Archive, Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportRequest:
-    """What to import: `packages` are NAME or NAME=VERSION; the essential ones are imported with all that they need.
+    """The packages to import, as NAME or NAME=VERSION. `essential`: also import Debian's essential packages.
 
-    `workers` packages are worked on at a time; their bytes are in memory.
+    `workers` is the number of packages that are converted at the same time; their bytes are in memory.
     """
 
     packages: tuple[str, ...]
@@ -71,7 +71,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedStar:
-    """A package that is a star of the galaxy now. `is_new` is False where it was there, made of the same package."""
+    """A package that is a star of the galaxy now. `is_new` is False if the galaxy had it before."""
 
     star: Star
     archive: Path
@@ -81,12 +81,12 @@ class ImportedStar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """What came of it.
+    """The result of an import.
 
-    `missing` are dependencies that no star of the galaxy answers, `unmet` those that Debian has no package for,
-    `assumed` the essential packages that no star answers for, `failed` packages with the reason why they are no stars,
-    `kept` those whose star is there already and was made of the same package in another way, which stays as it is,
-    `refused` those whose version is there already, made of another package, and `hints` what to do about some of those.
+    `missing`: dependencies that no star of the galaxy answers. `unmet`: dependencies that Debian has no package for.
+    `assumed`: essential packages that no star answers for. `failed`: packages that cannot be stars, with the reason.
+    `kept`: packages whose star was made before in another way; it stays as it is. `refused`: packages of which the
+    galaxy has the same version, made of another package. `hints`: advice for some of these.
     """
 
     stars: tuple[ImportedStar, ...]
@@ -102,9 +102,9 @@ class Imported:
 def import_debs(
     request: ImportRequest, archive: PackageArchive, galaxy: GalaxyFolder, keys: Sequence[SecretKey], reporter: Reporter
 ) -> Imported:
-    """Import packages into `galaxy`, signing their statements with `keys`; the index is not touched.
+    """Import packages into `galaxy`, and sign their statements with `keys`. The index stays as it is.
 
-    Raises `NoSolution` for a package that is not to be had, `WorldFailed` where one cannot be fetched.
+    Raises `NoSolution` for a package that apt does not have, `WorldFailed` if one cannot be fetched.
     """
     galaxy.index()
     published = Published(galaxy)
@@ -147,7 +147,7 @@ def import_debs(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """A package that is no star, or not as it is now; `end` says which of `Imported` it belongs to."""
+    """A package that did not become a new star. `end` is the field of `Imported` that it belongs to."""
 
     name: str
     reason: str
@@ -167,7 +167,7 @@ def _added(
     published: Published,
     reporter: Reporter,
 ) -> tuple[Failed | None, ImportedStar | None]:
-    """Put a star into the galaxy and return it; where other bytes are there already, why, and the star that stays."""
+    """Put a star into the galaxy and return it. If the galaxy has other bytes, return the reason, and the old star."""
     name = str(built.manifest.name)
     try:
         added = add_star(galaxy, built, keys, unpublished=request.unpublished, published=published, reporter=reporter)
@@ -188,7 +188,7 @@ def _outcomes(
     archive: PackageArchive,
     galaxy: GalaxyFolder,
 ) -> Iterator[BuiltStar | ImportedStar | Failed]:
-    """Yield what becomes of each package, `request.workers` at a time, the largest first."""
+    """Yield the result for each package, `request.workers` at a time, the largest first."""
 
     def made(record: AptRecord) -> BuiltStar | ImportedStar | Failed:
         try:
@@ -223,12 +223,12 @@ def _nebula(star: Star, level: int) -> BuiltStar:
 
 
 def _assumed(names: Iterable[str], answers: Answers) -> tuple[str, ...]:
-    """Return those of the essential packages `names` that no star at hand answers for."""
+    """Return the essential packages in `names` that no known star answers for."""
     return tuple(name for name in sorted(names) if not answers.has(Demand(StarName.parse(name))))
 
 
 def _there_already(galaxy: GalaxyFolder, plain: Star) -> ImportedStar | None:
-    """Return the star if the galaxy has it, made of the very same package with the same dependencies."""
+    """Return the star if the galaxy has it, made of the same package with the same dependencies."""
     file = galaxy.statement_file(galaxy.stem_of(plain.name, plain.version, plain.arch))
     if not file.is_file():
         return None

@@ -1,15 +1,15 @@
-"""Write a galaxy's index: what its packages are, stated, listed, and signed.
+"""Write a galaxy's index: state its archives, list them, sign and publish the list.
 
 In this order:
 
-  1. every archive in packages/ has a statement in stars/ that names its exact bytes; where there is none, it is made
-     from the `star.toml` inside
-  2. the author keys given sign the statements that they have not signed
-  3. the index lists every star, its `seq` one higher than before
-  4. it is signed by the galaxy keys given, and published in one step (stellar.publishing)
+  1. check that each archive in packages/ has a statement in stars/ with its digest; make a missing statement from the
+     `star.toml` in the archive
+  2. sign the statements with the given author keys, if these have not signed them yet
+  3. list every star in the index, with a `seq` that is one higher than before
+  4. sign the index with the given galaxy keys, and publish it in one step (stellar.publishing)
 
-A galaxy in which nothing has changed keeps its bytes. Refused are an archive that is not the one that its statement
-names, and a star that an index has listed with other bytes (stellar.published): what was published never changes.
+If nothing has changed, the galaxy keeps its bytes. Published stars never change: an archive with another digest than
+its statement is refused, and so is a star that an index has listed with other bytes (stellar.published).
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ from cosmos.stellar.signing import sign_file, write_document
 from cosmos.trust.dsse import Envelope
 
 _SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
-_UPSTREAM_ARCHS: Final = {ANY_ARCH: 0, Arch("x86_64"): 1}  # which upstream's one copy of a version is for, by rank
-_REINDEX: Final = "stellar index-galaxy brings the index up to date"
+_UPSTREAM_ARCHS: Final = {ANY_ARCH: 0, Arch("x86_64"): 1}  # the rank of architectures for upstream's single copy
+_REINDEX: Final = "to update the index: stellar index-galaxy FOLDER --key GALAXY.key"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Indexed:
-    """A galaxy's index as it was written. `stated` are archives that got a statement in this run.
+    """The written index of a galaxy. `stated` are the archives that got a statement in this run.
 
-    `missing` are the signatures that the index waits for before it is published.
+    `missing` is the number of signatures that the index still needs before it is published.
     """
 
     index: GalaxyIndex
@@ -72,7 +72,7 @@ class Indexed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Stated:
-    """A statement with its file's bytes; `stem` is what the star's files are called."""
+    """A statement with its file's bytes; `stem` is the common part of the star's file names."""
 
     statement: Statement
     data: bytes
@@ -85,7 +85,7 @@ class _Stated:
 
     @property
     def order(self) -> tuple[StarName, Version, Arch]:
-        """By name, then by version."""
+        """The key to sort by: name, version, architecture."""
         return (self.star.name, self.star.version, self.star.arch)
 
     def listed(self) -> Listed:
@@ -112,10 +112,10 @@ def index_galaxy(
     reporter: Reporter,
     fewer: Fewer = "wait",
 ) -> Indexed:
-    """Bring statements, index, snapshot and signatures up to date; `today` is YYYY.MM.DD.
+    """Update statements, index, snapshot and signatures; `today` is YYYY.MM.DD.
 
-    With fewer signatures than the index before has, the new one waits for the others, unless `fewer` says "publish".
-    Raises `Refused` or `Malformed`, naming the file.
+    If the new index has fewer signatures than the old one, it waits for the others, unless `fewer` says "publish".
+    Raises `Refused` or `Malformed` with the file's name.
     """
     with galaxy.publishing(reporter):
         old = galaxy.index()
@@ -146,9 +146,9 @@ def sign_galaxy(
     reporter: Reporter,
     fewer: Fewer = "wait",
 ) -> Indexed:
-    """Sign what the galaxy has: the statements of its newest index, published or waiting, and that index.
+    """Sign the newest index of the galaxy, published or waiting, and the statements that it lists.
 
-    Raises `Refused` where a star is not the one that the index lists.
+    Raises `Refused` if a star is not the one that the index lists.
     """
     with galaxy.publishing(reporter):
         old = galaxy.index()
@@ -173,11 +173,11 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
     data = read_bounded(file, MAX_STAR_ARCHIVE_BYTES)
     suffix = next((short for long, short in _SUFFIXES.items() if file.name.endswith(long)), None)
     if suffix is None:
-        raise Malformed(str(file), "want a name that ends in .tar.zst or .tar.gz")
+        raise Malformed(str(file), f"want a name that ends in .tar.zst or .tar.gz, got {file.name}")
     unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, str(file)))
     manifest = read_star(data, file.name, unpacked_bytes, script_name="").manifest
     if not manifest:
-        raise Malformed(str(file), "holds no star.toml: nothing says what it is")
+        raise Malformed(str(file), "has no star.toml, so its name and version are unknown")
     star = Star.parse(manifest, f"{file}: star.toml")
     stem = file.name.removesuffix(archive_suffix(file.name))
     if stem not in _stems(star):
@@ -199,7 +199,7 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
 
 
 def newest(versions: Iterable[Version]) -> Version:
-    """Return the highest version; a pre-release only where there is nothing else."""
+    """Return the highest version; a pre-release only if there is no other."""
     return max(versions, key=lambda version: (not version.is_pre_release, version))
 
 
@@ -210,7 +210,7 @@ def _archives(galaxy: GalaxyFolder) -> list[Path]:
 
 
 def _all_stated(galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter) -> tuple[list[_Stated], list[_Stated]]:
-    """Return the statement of every archive in packages/, and which of them are made now; nothing is written."""
+    """Return the statement of every archive in packages/, and the new ones among them. Nothing is written."""
     known = _statements(galaxy, reporter)
     stated: list[_Stated] = []
     made: list[_Stated] = []
@@ -234,7 +234,7 @@ def _all_stated(galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter) -> t
 
 
 def _demand_unchanged(galaxy: GalaxyFolder, old: GalaxyIndex, stated: Sequence[_Stated]) -> None:
-    """Refuse a star that an index has listed with another archive, or that lists another statement of it now."""
+    """Refuse a star if an index has listed it with another archive, or lists another statement of it now."""
     now = {row.stem: row for row in old.snapshot}
     published = Published(galaxy)
     for one in stated:
@@ -247,23 +247,23 @@ def _demand_unchanged(galaxy: GalaxyFolder, old: GalaxyIndex, stated: Sequence[_
             raise Refused(
                 str(galaxy.statement_file(one.stem)),
                 f"the index lists {row.statement}, but the file is {digest}",
-                hint="put back the statement that was published; a star that changed gets another version",
+                hint="restore the published statement; if the star changed, give it another version",
             )
 
 
 def _next(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex, today: str) -> GalaxyIndex:
-    """Return the index that the galaxy should have: the old one where it lists the same."""
+    """Return the index that the galaxy should have: the old one if it lists the same stars."""
     same = replace(_as_format(listing, old.format), seq=old.seq, version=old.version)
     if old.seq and replace(old, warnings=()) == same:
         return old
     begun = waiting_index(galaxy, old)
     if begun is not None and replace(listing, seq=begun.seq, version=begun.version) == begun:
-        return begun  # the very bytes that a run before began with, and that somebody has signed, perhaps
+        return begun  # the same bytes as in an earlier run; somebody may have signed them
     return replace(listing, seq=old.seq + 1, version=today)
 
 
 def _as_format(index: GalaxyIndex, number: int) -> GalaxyIndex:
-    """Return the index as one of that format would say it."""
+    """Return the index in the form of format `number`."""
     if number >= INDEX_FORMAT:
         return index
     rows = tuple(replace(row, arch=None, files=None) for row in index.snapshot)
@@ -283,12 +283,12 @@ def _as_listed(galaxy: GalaxyFolder, row: Listed) -> _Stated:
 
 
 def _stems(star: Star) -> tuple[str, str]:
-    """Return what the star's files may be called: as they are now, and as they were before ARCH."""
+    """Return the two stems that the star's files may have: the present form, and the older one without ARCH."""
     return file_stem(star.name, str(star.version), star.arch), file_stem(star.name, str(star.version))
 
 
 def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _Stated]:
-    """Return every statement by the archive that it names; warns of one that lies under another star's name."""
+    """Return every statement by the archive that it names. Warns of a statement under another star's file name."""
     found: dict[str, _Stated] = {}
     for file in sorted((galaxy.root / "stars").glob("*-*.toml")):
         data = read_bounded(file)
@@ -299,8 +299,8 @@ def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _State
         if stem in _stems(statement.star):
             found[statement.file] = _Stated(statement=statement, data=data, stem=stem)
         elif stem != statement.star.name:
-            signed = ", and so is its signature" if envelope_of(file).is_file() else ""
-            reporter.warn(f"{file}: is the statement of {statement.star.id}, and is passed over{signed}")
+            signed = ", together with its signature" if envelope_of(file).is_file() else ""
+            reporter.warn(f"{file}: is the statement of {statement.star.id}; it is ignored{signed}")
     return found
 
 
@@ -311,7 +311,7 @@ def _stated_now(file: Path, name: GalaxyName, seq: int) -> _Stated:
 
 
 def _warn_of_other(file: Path, data: bytes, reporter: Reporter) -> None:
-    """Say so where the envelope beside the statement `file` signs something else than `data`: it does not stay."""
+    """Warn if the envelope beside the statement `file` signs other bytes than `data`, because it will be replaced."""
     envelope, signature = envelope_of(file), read_envelope(file, MAX_ENVELOPE_BYTES)
     if signature is None:
         return
@@ -334,7 +334,7 @@ def _demand_same(file: Path, statement: Statement) -> None:
         raise Refused(
             str(file),
             f"its statement names {statement.archive}, but the file is {got}",
-            hint=f"build it again with stellar build-star, or give it a new version: {statement.star.id} is stated",
+            hint=f"build {statement.star.id} again with stellar build-star, or give it a new version",
         )
 
 
@@ -352,7 +352,7 @@ def _listing(old: GalaxyIndex, stated: Sequence[_Stated]) -> GalaxyIndex:
 
 
 def _latest(stated: Sequence[_Stated]) -> dict[StarName, _Stated]:
-    """Return the newest statement of each star; of several architectures, what upstream's program can use soonest."""
+    """Return the newest statement of each star. Of several architectures, upstream's program gets the first in rank."""
     versions: dict[StarName, list[Version]] = {}
     for one in stated:
         versions.setdefault(one.star.name, []).append(one.star.version)
@@ -364,7 +364,7 @@ def _latest(stated: Sequence[_Stated]) -> dict[StarName, _Stated]:
 
 
 def _copy_newest(galaxy: GalaxyFolder, stated: Sequence[_Stated]) -> None:
-    """Make stars/NAME.toml the newest statement of each star, and remove our copies of stars that are gone."""
+    """Copy the newest statement of each star to stars/NAME.toml, and remove our copies of stars that are gone."""
     latest = _latest(stated)
     for name, one in latest.items():
         write_document(galaxy.newest_file(name), one.data)

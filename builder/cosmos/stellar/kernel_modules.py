@@ -1,4 +1,4 @@
-"""`[unpack] kernel-modules`: the modules that a recipe names, all that they need, and the files that modprobe reads."""
+"""`[unpack] kernel-modules`: the modules that a recipe names, their dependencies, and the files for modprobe."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class KernelModules:
 
 
 def kernel_modules(entries: Sequence[Entry], wanted: Sequence[str], package: str) -> KernelModules:
-    """Return `wanted` modules, what they need and their `modules.dep`, `.alias`, `.softdep`; raises `NoSolution`.
+    """Return the `wanted` modules, their dependencies, and `modules.dep`, `.alias`, `.softdep`; raises `NoSolution`.
 
-    A module that is built into the kernel counts as there. What is made is as new as the newest module kept.
+    A module that is built into the kernel counts as present. The made files have the time of the newest kept module.
     """
     by_path = {entry.path: entry for entry in entries if entry.kind == "file"}
     folder = _folder(by_path, package)

@@ -1,4 +1,4 @@
-"""Make a key pair: `NAME.key`, which stays here, and `NAME.pub`, which others pin."""
+"""Make a key pair: the secret `NAME.key` and the public `NAME.pub`, which others pin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STATED: Final = re.compile(rb"^# the public ([a-z]+) key ", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyPair:
-    """A key pair as it lies on disk."""
+    """A key pair on disk."""
 
     public: PublicKey
     role: Role
@@ -30,14 +30,14 @@ class KeyPair:
 
 
 def new_key_pair(name: KeyName, role: Role, folder: Path, passphrase: bytes | None) -> KeyPair:
-    """Make a key for `role` and write both files into `folder`; with no passphrase the secret one says so.
+    """Make a key for `role` and write both files into `folder`. Without a passphrase, the secret file says so.
 
-    Raises `Malformed` where either file is there already, and for a passphrase below the floor.
+    Raises `Malformed` if one of the files exists, and for a passphrase that is too weak.
     """
     secret_path, public_path = folder / f"{name}.key", folder / f"{name}.pub"
     for path in (secret_path, public_path):
         if path.exists() or path.is_symlink():
-            raise Malformed(str(path), "is there already, and a key is never overwritten", hint="choose another name")
+            raise Malformed(str(path), "is there already; keys are never overwritten", hint="choose another name")
     secret = SecretKey.generate(name, role)
     secret.save(secret_path, passphrase)
     text = secret.public.to_text(f"the public {role} key {name}: give this to whoever pins it", secret.public.id)
@@ -46,10 +46,10 @@ def new_key_pair(name: KeyName, role: Role, folder: Path, passphrase: bytes | No
 
 
 def demand_role(public: Path, role: Role) -> None:
-    """Raise `Malformed` where the file of a public key states another role than `role`.
+    """Raise `Malformed` if the file of a public key names another role than `role`.
 
-    The statement is the comment that `new_key_pair` writes, and so no proof: it catches a slip. A file without one, and
-    one that cannot be read, passes.
+    The role is in the comment that `new_key_pair` writes. It is no proof, but finds a mix-up. A file without a comment
+    passes, and so does a file that cannot be read.
     """
     try:
         stated = _STATED.search(read_up_to(public, MAX_KEY_FILE_BYTES))
@@ -59,5 +59,5 @@ def demand_role(public: Path, role: Role) -> None:
         raise Malformed(
             str(public),
             f"is a key of the role {stated[1].decode()}, not {role}",
-            hint=f"cosmos key new NAME --role {role} makes one; a key serves one role",
+            hint=f"a key has one role; to make another: cosmos key new NAME --role {role}",
         )

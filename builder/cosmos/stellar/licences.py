@@ -1,7 +1,7 @@
-"""What is wrong with a star's licence: a form that SPDX does not know, and ids that its list does not have.
+"""Check a star's licence: its form as an SPDX expression, and its ids against the list of SPDX.
 
-The list is the library license-expression's. It takes 0.2 s to load, so that it is read when a licence is judged and
-not before. The single-file binary leaves it out (docs/decisions/0019) and judges the form alone.
+The list is from the library license-expression. It takes 0.2 s to load, so it is loaded only when a licence is checked.
+The single-file binary does not contain it (docs/decisions/0019), and checks only the form.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _REFERENCE: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 
 
 class _Licensing(Protocol):
-    """The library's own object, as far as it is used; it ships no types."""
+    """The methods of the library's object that we use. The library has no type hints."""
 
     def parse(self, text: str, *, strict: bool) -> object: ...
     def unknown_license_keys(self, text: str) -> list[str]: ...
@@ -37,7 +37,7 @@ class _SpdxList:
 
 
 def is_well_formed(licence: str) -> bool:
-    """Return whether `licence` is an SPDX expression: brackets, AND, OR and WITH stand where they may.
+    """Return whether `licence` is an SPDX expression, with brackets, AND, OR and WITH in the right places.
 
     >>> is_well_formed("MIT OR (Zlib AND ISC)"), is_well_formed("MIT or so")
     (True, False)

@@ -1,4 +1,4 @@
-"""What is unsafe or unclear about what a star lays: `stellar lint`."""
+"""`stellar lint`: find unsafe or unclear entries of a star."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ _FILLED_LATER: Final = frozenset({b"dev", b"proc", b"run", b"sys", b"tmp"})  # b
 
 
 def lint(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> tuple[Finding, ...]:
-    """Return what is unsafe or unclear about what `star` lays on `below`, the root of its dependencies; None where
-    that is not known, and a link may lead into it.
+    """Return the unsafe or unclear entries that `star` lays on `below`, the root of its dependencies.
+
+    If the dependencies are not known, `below` is None, and links are not checked.
     """
     return tuple(_findings(star, below))
 
 
 def _findings(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> Iterator[Finding]:
     if not star.licence:
-        yield _error("star.toml: it names no license")
+        yield _error("star.toml: has no license")
     try:
         laid = star.lay(below or {})
     except ScriptFailed as failure:
         yield _error(str(failure))
         return
     if star.script is not None and not any(event.verb == "filemap" for event in laid.receipt.events):
-        yield _warning(f"{star.script_name}: declares no outputs: filemap{{…}} would hold it to them")
+        yield _warning(f"{star.script_name}: declares no outputs; add filemap{{…}}")
     for entry in laid.entries.values():
         yield from _of_rights(entry)
         if entry.kind == "symlink" and climbs_out(entry.path, entry.target):
@@ -43,7 +44,7 @@ def _findings(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> Iterato
 
 
 def _of_rights(entry: Entry) -> Iterator[Finding]:
-    """Yield what is wrong with who may do what with it. Devices judge for themselves: /dev/null is everybody's."""
+    """Yield the problems of an entry's rights. Character devices are left out: everybody may write to /dev/null."""
     shown = f"/{entry.path.text}"
     if entry.kind == "file" and entry.mode & 0o6000:
         yield _warning(f"{shown}: runs with its owner's or group's rights ({entry.mode:04o})")
@@ -56,7 +57,7 @@ def _of_rights(entry: Entry) -> Iterator[Finding]:
 
 
 def _of_links(laid: NovaResult, below: Mapping[TreePath, Entry]) -> Iterator[Finding]:
-    """Yield the symlinks that lead to nothing that the star or its dependencies lay."""
+    """Yield the symlinks whose target is not an entry of the star or its dependencies."""
     root = VirtualRoot(own=laid.entries, lower=below, epoch=0, meter=Meter.unbounded(), on_look=_unheard)
     for entry in laid.entries.values():
         if entry.kind != "symlink":
@@ -71,7 +72,7 @@ def _of_links(laid: NovaResult, below: Mapping[TreePath, Entry]) -> Iterator[Fin
 
 
 def _unheard(_path: TreePath, _entry: Entry | None) -> None:
-    """Keep no record of what was looked at."""
+    """Ignore a read."""
 
 
 def _error(problem: str) -> Finding:

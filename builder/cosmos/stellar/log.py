@@ -1,10 +1,10 @@
 """Keep a galaxy's transparency log (`trust.log`, `trust.tiles`): append to it, check it, cosign its head.
 
-`append` publishes every version that the galaxy's index lists and the log does not have yet, signs the new head, and
-writes a proof beside each statement. What was published is never taken out again.
+`append` adds every version of the galaxy's index that the log does not have yet, signs the new head, and writes a proof
+beside each statement. The log never loses an entry.
 
-The order of writing: tiles, then the head, then the proofs. A run that was cut short leaves the old head, or the new
-one with some older proofs, which are good as well; the next run finishes it.
+It writes the tiles, then the head, then the proofs. A run that was cut short leaves the old head, or the new head with
+some older proofs, which are still valid. The next run finishes it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, MAX_LOG_ENTRIES, log_file
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Appended:
-    """A log as it is now: how many entries are new, its head, and how many proofs were written."""
+    """The log after an append: the number of new entries, its head, and the number of written proofs."""
 
     added: int
     head: Head
@@ -57,7 +57,7 @@ class Appended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """A log that passed. `continued` is the size that was remembered, None where nothing was."""
+    """A log that passed the check. `continued` is the remembered size, or None without a memory."""
 
     head: VerifiedHead
     stars: int
@@ -66,7 +66,7 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Log:
-    """A log on disk: its head, as it was signed, and its entries. With no head it is empty."""
+    """A log on disk: its signed head and its entries. A log without a head is empty."""
 
     folder: Path
     note: Note | None
@@ -78,9 +78,9 @@ class _Log:
 
 
 def append_to_log(galaxy: GalaxyFolder, keys: Sequence[SecretKey], reporter: Reporter) -> Appended:
-    """Publish what the galaxy's index lists, and sign the head with `keys`; raises `Refused` for a changed log.
+    """Add the stars of the index to the log, and sign the head with `keys`; raises `Refused` for a changed log.
 
-    A log in which nothing is new keeps its head, with the signatures of witnesses.
+    If nothing is new, the log keeps its head, with the signatures of witnesses.
     """
     with galaxy.publishing(reporter):
         return _appended(galaxy, keys)
@@ -89,7 +89,11 @@ def append_to_log(galaxy: GalaxyFolder, keys: Sequence[SecretKey], reporter: Rep
 def _appended(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
     log, index = _read(galaxy), galaxy.index()
     if not keys:
-        raise Malformed(str(log.folder), "wants a key of the role log to sign with", hint="--key LOG.key")
+        raise Malformed(
+            str(log.folder),
+            "want a key of the role log to sign with, got none",
+            hint=f"stellar log append {galaxy.root} --key LOG.key",
+        )
     published = set(log.entries)
     new = [entry for entry in (_entry(index, row) for row in index.snapshot) if entry not in published]
     entries = (*log.entries, *new)
@@ -113,9 +117,9 @@ def _appended(galaxy: GalaxyFolder, keys: Sequence[SecretKey]) -> Appended:
 def cosign_log(
     galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Path, seconds: int, reporter: Reporter
 ) -> VerifiedHead:
-    """Add a witness's signature, made at `seconds`, to the head, if the log continues the head kept in `seen`.
+    """Add a witness's signature, made at `seconds`, to the head, if the log continues the head in the file `seen`.
 
-    That file is then what the witness has seen. A witness without it has seen nothing and says so by making it.
+    Then the new head is written to `seen`. Without this file, the witness has no memory, and the file is made now.
     Raises `Refused`.
     """
     with galaxy.publishing(reporter):
@@ -140,15 +144,19 @@ def _cosigned(galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Pat
 
 
 def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Checked:
-    """Check the whole log, and that it continues the head kept in the file `seen`, which is then the new one.
+    """Check the whole log, and that it continues the head in the file `seen`. Then write the new head to `seen`.
 
-    Raises `Refused` for a log that nobody should believe, `Differs` for stars that it does not have.
+    Raises `Refused` for an invalid log, `Differs` if stars of the index are not in it.
     """
     log, index = _read(galaxy), galaxy.index()
     head = _verified(log, index, roots)
     for path, data in log_files(log.entries).items():
         if not (log.folder / path).is_file() or (log.folder / path).read_bytes() != data:
-            raise Refused(str(log.folder / path), "is not what the log's entries make it")
+            raise Refused(
+                str(log.folder / path),
+                "does not match the log's entries",
+                hint=f"to write it again: stellar log append {galaxy.root} --key LOG.key",
+            )
     missing = tuple(row.stem for row in index.snapshot if _entry(index, row) not in log.entries)
     if missing:
         raise Differs(
@@ -167,7 +175,7 @@ def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Che
 
 
 def proof_file(galaxy: GalaxyFolder, row: Listed) -> Path:
-    """Return where the proof of one version of a star lies."""
+    """Return the file of the proof for one version of a star."""
     return galaxy.statement_file(row.stem).with_name(f"{row.stem}{PROOF_SUFFIX}")
 
 
@@ -176,7 +184,7 @@ def _entry(index: GalaxyIndex, row: Listed) -> bytes:
 
 
 def _read(galaxy: GalaxyFolder) -> _Log:
-    """Return the log on disk; raises `Refused` where its entries are not those of its head."""
+    """Return the log on disk; raises `Refused` if its entries do not match its head."""
     folder = galaxy.root / LOG_FOLDER
     if not (folder / CHECKPOINT).is_file():
         return _Log(folder=folder, note=None, entries=())
@@ -186,8 +194,8 @@ def _read(galaxy: GalaxyFolder) -> _Log:
     if root_of([leaf_hash(entry) for entry in entries]) != head.root:
         raise Refused(
             str(folder),
-            "its entries are not those of its signed head: the log was changed by hand",
-            hint="put back the copy that was published; a log is only ever appended to",
+            "its entries do not match its signed head: the log was changed by hand",
+            hint="restore the published copy; a log may only grow",
         )
     return _Log(folder=folder, note=note, entries=entries)
 
@@ -202,12 +210,12 @@ def _verified(log: _Log, index: GalaxyIndex, roots: TrustRoots) -> VerifiedHead:
 
 
 def _demand_continued(log: _Log, head: VerifiedHead, seen: Path) -> int | None:
-    """Return the size of the head that is kept in `seen`, which the log continues; None where nothing is kept."""
+    """Return the size of the head in `seen`, after a check that the log continues it; None if there is no such file."""
     if not seen.is_file():
         return None
     before = Head.parse(Note.parse(_bytes(seen, MAX_NOTE_BYTES), str(seen)).text, str(seen))
     if before.origin != head.head.origin:
-        raise Malformed(str(seen), f"is the head of {before.origin}, and this is {head.head.origin}")
+        raise Malformed(str(seen), f"is the head of {before.origin}, but this log is {head.head.origin}")
     demand_continued(before, head, log.leaves, str(log.folder))
     return before.size
 
@@ -233,7 +241,9 @@ def _write_proofs(galaxy: GalaxyFolder, index: GalaxyIndex, entries: Sequence[by
 def _bytes(file: Path, max_bytes: int) -> bytes:
     """Return the bytes of a file of the log, which must be there."""
     if not file.is_file():
-        raise Refused(str(file), "is missing", hint="put back what was published, or: stellar log append GALAXY")
+        raise Refused(
+            str(file), "is missing", hint="restore the published file, or: stellar log append GALAXY --key LOG.key"
+        )
     return read_bounded(file, max_bytes)
 
 

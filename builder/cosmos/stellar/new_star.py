@@ -1,4 +1,4 @@
-"""Begin a star: a source folder that builds as it is, with what is to be filled in said in comments."""
+"""Make a source folder for a new star. It builds as it is; comments say what to fill in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cosmos.model.names import StarName
 from cosmos.stellar.source_folder import RECIPE_FILE
 
 SCRIPT = """\
--- Lays the star into a system. `install_root` is the system's root; what is copied comes from files/.
+-- Installs the star into a system. `install_root` is the system's root. `copy` takes its sources from files/.
 -- A star that only copies files/ needs no script: then remove this file, and `install_script` from star.toml.
 
 function install()
@@ -24,12 +24,12 @@ _OWN_FILE = "files/usr/share/doc/{name}/README"
 
 
 def new_star(folder: Path, name: StarName, *, deb: str | None, description: str, licence: str) -> tuple[Path, ...]:
-    """Write a source folder for `name`, made of the Debian package `deb` where one is named; return its files.
+    """Write a source folder for `name`, made from the Debian package `deb` if it is given; return its files.
 
-    Raises `Malformed` where the folder holds something already, and for what is no package's name.
+    Raises `Malformed` if the folder is not empty, or if `deb` is not a package's name.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise Malformed(str(folder), "is there already, and holds something", hint="choose another name")
+        raise Malformed(str(folder), "is there already, and is not empty", hint="choose another name")
     source = _source(deb) if deb else None
     files = {RECIPE_FILE: _recipe(name, source, description, licence)}
     if source is None:

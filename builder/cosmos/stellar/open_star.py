@@ -1,7 +1,7 @@
-"""A star as its script finds it, opened to be tried: from a source folder, or from an archive.
+"""Open a star to try its script: from a source folder, or from an archive.
 
-A folder that ships all that it holds itself is taken as it is. One that is made of packages needs a galaxy with its
-archive (see stellar.galaxy_library): the files are then the archive's, script and recipe the folder's.
+A source folder that has all its files is taken as it is. A source folder that is made of packages needs a galaxy with
+its archive (see stellar.galaxy_library). Then the files come from the archive, the script and recipe from the folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenStar:
-    """A star, ready to run. `wild` is what the recipe's wildcards stand for: text, and the same with the wildcard."""
+    """A star, ready to run. `wild` are pairs for the recipe's wildcards: a text, and the same with the wildcard."""
 
     name: StarName
     arch: Arch
@@ -44,7 +44,7 @@ class OpenStar:
     wild: tuple[tuple[str, str], ...] = ()
 
     def lay(self, below: Mapping[TreePath, Entry]) -> NovaResult:
-        """Return what it lays on a root that holds `below`, and its receipt; raises `ScriptFailed`."""
+        """Return the entries that the star lays on the root `below`, and its receipt; raises `ScriptFailed`."""
         if self.script is None:
             return default_install(self.files, epoch=0)
         job = NovaJob(
@@ -60,13 +60,13 @@ class OpenStar:
 
 
 def open_folder(source: SourceFolder) -> OpenStar:
-    """Return the star of a source folder that ships everything itself; raises `NoSolution` for one made of packages."""
+    """Return the star of a source folder that has all its files; raises `NoSolution` if it is made of packages."""
     recipe = source.recipe
     if recipe.sources:
         raise NoSolution(
             str(source.path),
-            f"is made of {nouns(recipe.sources)}: what it holds is in its archive",
-            hint="--galaxy FOLDER: the galaxy that holds the archive; stellar build-star makes one",
+            f"is made of {nouns(recipe.sources)}, so its files are in its archive",
+            hint=f"add --galaxy FOLDER; to put the archive there: stellar build-star {source.path} --galaxy FOLDER",
         )
     return OpenStar(
         name=recipe.name,
@@ -81,7 +81,7 @@ def open_folder(source: SourceFolder) -> OpenStar:
 
 
 def open_source_on(source: SourceFolder, manifest: Star, archive: StarContents) -> OpenStar:
-    """Return the star of a source folder on the files that its `archive` holds; raises `Malformed`."""
+    """Return the star of a source folder with the files of its `archive`; raises `Malformed`."""
     recipe = source.recipe
     return OpenStar(
         name=recipe.name,
@@ -97,7 +97,7 @@ def open_source_on(source: SourceFolder, manifest: Star, archive: StarContents) 
 
 
 def open_contents(manifest: Star, contents: StarContents) -> OpenStar:
-    """Return the star of an archive that was read."""
+    """Return the star with the contents of its archive."""
     return OpenStar(
         name=manifest.name,
         arch=manifest.arch,
@@ -125,6 +125,6 @@ def open_star(path: Path) -> OpenStar:
 
 
 def _wild(source: SourceFolder, manifest: Star) -> tuple[tuple[str, str], ...]:
-    """Return what the wildcards of the recipe's packages stand for in the archive; raises `Malformed`."""
+    """Return the texts that the wildcards of the recipe's packages stand for in the archive; raises `Malformed`."""
     check_sources(source.recipe, str(source.path / RECIPE_FILE))
     return wild_parts(source.recipe, manifest.origins)

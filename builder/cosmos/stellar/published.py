@@ -1,10 +1,10 @@
-"""What a galaxy has published: every star that its index, or any index before, has listed.
+"""The stars that a galaxy has published: every star that its index, or any older index, has listed.
 
-A version that was listed means one archive for ever: locks name its bytes. `snapshots/` keeps every index that ever
-was, so that a star which was withdrawn cannot come back as another.
+A listed version means one archive for ever, because locks name its bytes. `snapshots/` keeps every index, so a
+withdrawn star cannot come back with other bytes.
 
-Ten years of snapshots are read in seconds: rows are written in one form and are read by that form. An index with rows
-of any other form is parsed whole.
+Ten years of snapshots are read in seconds: rows have one form, and a regular expression reads this form. An index with
+rows of another form is parsed as TOML.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FIELD: Final = re.compile(rb'^([a-z-]+) = "([^"]*)"$', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A star as an index listed it first; `arch` is empty where that index did not say."""
+    """A star in the first index that listed it. `arch` is empty if that index does not name it."""
 
     seq: int
     arch: str
@@ -39,7 +39,7 @@ class Once:
 
 
 class AlreadyThere(Refused):
-    """A galaxy has other bytes under the version, and keeps them. `stem` is what the files there are called."""
+    """A galaxy has other bytes under this version, and keeps them. `stem` is the common part of its file names."""
 
     def __init__(self, where: str, problem: str, *, stem: str, hint: str) -> None:
         super().__init__(where, problem, hint=hint)
@@ -47,7 +47,7 @@ class AlreadyThere(Refused):
 
 
 class Published:
-    """The stars that a galaxy has ever listed. What was read once is kept: no snapshot ever changes."""
+    """The stars that a galaxy has ever listed. Each snapshot is read once, because snapshots never change."""
 
     def __init__(self, galaxy: GalaxyFolder) -> None:
         self._galaxy = galaxy
@@ -55,24 +55,24 @@ class Published:
         self._stars: dict[tuple[str, str], list[Once]] = {}
 
     def of(self, star: Star, seq: int) -> tuple[Once, ...]:
-        """Return what indexes up to number `seq` have listed under the star's name, version and architecture.
+        """Return the listings, up to index `seq`, of the star's name, version and architecture.
 
-        An index of format 1 does not say for which machine a star was; its statement does, if it is still there.
+        An index of format 1 does not name the architecture of a star. Its statement does, if it still exists.
         """
         self._read(seq)
         found = self._stars.get((str(star.name), str(star.version)), ())
         return tuple(one for one in found if (one.arch or self._arch_of(star, one) or star.arch) == star.arch)
 
     def demand_same(self, star: Star, archive: Digest, seq: int, stem: str) -> tuple[Once, ...]:
-        """Return what was listed of the star; raises `AlreadyThere` where that was another archive."""
+        """Return the listings of the star; raises `AlreadyThere` if they name another archive."""
         found = self.of(star, seq)
         if found and archive not in {one.archive for one in found}:
             raise AlreadyThere(
                 star.id,
                 f"was published in snapshot {found[0].seq} of {self._galaxy.root} as {found[0].archive}, "
-                f"and this is {archive}",
+                f"but this is {archive}",
                 stem=stem,
-                hint="what was published never changes: give it another version, or leave the one that is there",
+                hint="a published version never changes: give the star another version, or keep the published one",
             )
         return found
 
@@ -94,7 +94,7 @@ class Published:
                     known.append(once)
 
     def _arch_of(self, star: Star, once: Once) -> str:
-        """Return for which machine a star was that an index of format 1 listed; empty where its statement is gone."""
+        """Return the architecture of a star in an index of format 1; an empty text if its statement is gone."""
         file = self._galaxy.statement_file(file_stem(star.name, str(star.version)))
         is_it = file.is_file() and Digest.of(file.read_bytes()) == once.statement
         return str(read_statement(file).star.arch) if is_it else ""

@@ -1,22 +1,21 @@
-"""Publish an index: one step, which a reader or a kill at any moment finds done or not done.
+"""Publish an index in one step: a reader at any moment, and a kill at any moment, meets the old or the new state.
 
 In this order, under the galaxy's lock:
 
-  1. all that the index names is there already: statements, archives
-  2. `snapshots/SEQ.toml`, and then `SEQ.toml.dsse`, under a number that nobody reads yet
-  3. **`meta.toml` is renamed into place: now it is published**
-  4. `meta.toml.dsse` is the copy of `snapshots/SEQ.toml.dsse`
+  1. the statements and archives that the index names are written before
+  2. write `snapshots/SEQ.toml`, then `SEQ.toml.dsse`; no reader asks for this number yet
+  3. **rename `meta.toml` into place: now the index is published**
+  4. copy `snapshots/SEQ.toml.dsse` to `meta.toml.dsse`
 
-A reader that finds `meta.toml` without a signature of its very bytes beside it, between 3 and 4, takes
-`snapshots/SEQ.toml.dsse` (staging.source). Before 3 the galaxy is the old one, byte for byte; after a kill, the next
-run finishes what was begun.
+Between 3 and 4, `meta.toml` has no signature of its bytes beside it. A reader then takes `snapshots/SEQ.toml.dsse`
+(staging.source). Before 3, the galaxy is unchanged for readers. After a kill, the next run finishes the work.
 
 **Waiting for signatures.** Readers that trust a galaxy's keys would refuse an index with fewer signatures than the one
-before. So an index that has fewer is written as step 2 and waits there, until the other keys have signed it
-(`stellar sign FOLDER`) or the maintainer says that fewer are enough.
+before. So an index with fewer signatures stops after step 2. It waits until the other keys have signed it
+(`stellar sign FOLDER`), or until the maintainer says that fewer are enough.
 
-KNOWN GAP: upstream's program reads `meta.toml` and `stars/NAME.toml`, which no one step can change together; the latter
-follow after 4.
+KNOWN GAP: upstream's program reads `meta.toml` and `stars/NAME.toml`. No single step can change both; `stars/NAME.toml`
+follows after 4.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ Fewer: TypeAlias = Literal["wait", "publish"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publication:
-    """An index that was written. `missing` are signatures that it waits for; none where it is published."""
+    """A written index. `missing` is the number of signatures that it waits for; 0 if it is published."""
 
     digest: Digest
     signed: int
@@ -52,14 +51,12 @@ class Publication:
 
 
 def publish(galaxy: GalaxyFolder, index: GalaxyIndex, keys: Sequence[SecretKey], fewer: Fewer) -> Publication:
-    """Write `index` as the galaxy's newest, signed with `keys` and whoever signed these bytes before.
+    """Write `index` as the galaxy's newest, signed with `keys`. Earlier signatures over the same bytes are kept.
 
-    The caller holds the galaxy's lock. Raises `Refused` for an index that a reader would refuse for its size.
+    The caller holds the galaxy's lock. Raises `Refused` for an index that is too large for its readers.
     """
     data = _bytes_of(galaxy, index)
-    demand_within(
-        len(data), MAX_INDEX_BYTES, str(galaxy.index_file), hint="begin a second galaxy for some of the stars"
-    )
+    demand_within(len(data), MAX_INDEX_BYTES, str(galaxy.index_file), hint="make a second galaxy for some of the stars")
     snapshot = galaxy.snapshot_file(index.seq)
     before = [*signatures_over(snapshot, GALAXY_TYPE, data), *signatures_over(galaxy.index_file, GALAXY_TYPE, data)]
     added = [key.signature(GALAXY_TYPE, data) for key in keys]
@@ -75,7 +72,7 @@ def publish(galaxy: GalaxyFolder, index: GalaxyIndex, keys: Sequence[SecretKey],
 
 
 def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
-    """Return the bytes of `index`: the very ones that stand there where it is published, or waits for that."""
+    """Return the bytes of `index`: those of its file, if it is published or waiting."""
     for file in (galaxy.index_file, galaxy.snapshot_file(index.seq)):
         data = read_bounded(file, MAX_INDEX_BYTES) if file.is_file() else b""
         if data and GalaxyIndex.parse(data, str(file)) == index:
@@ -93,7 +90,7 @@ def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | Non
 
 
 def _signed_now(galaxy: GalaxyFolder, data: bytes) -> int:
-    """Return how many signatures the published index has; none where it is the one that is being published."""
+    """Return the number of signatures of the published index; 0 if `data` is that index."""
     now = read_bounded(galaxy.index_file, MAX_INDEX_BYTES)
     if now == data:
         return 0

@@ -1,8 +1,8 @@
-"""What a recipe keeps of the packages that it is made from (`[unpack]`, see model.star).
+"""Select the entries that a recipe keeps of its packages (`[unpack]`, see model.star).
 
-In this order: `only`, `exclude`, then `rename`. A folder stays where something below it stays, or where the package
-ships it empty and the globs take it: so that its mode and owner are the package's. A hard link whose file was left out
-becomes the file. Two packages may bring the same folder, nothing else.
+`only` applies first, then `exclude`, then `rename`. A folder is kept, with its mode and owner, if something in it is
+kept, or if the package ships it empty and the globs match it. If a hard link is kept and its file is not, the link
+becomes the file. Two packages may bring the same folder, but nothing else twice.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from cosmos.treepath import TreePath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Brought:
-    """What one package, or the source folder itself, brings."""
+    """The entries of one package, or of the source folder itself."""
 
     owner: str
     entries: Sequence[Entry]
 
 
 def demand_good_globs(unpack: Unpack, source: str) -> None:
-    """Raise `Malformed`, naming the key, for a glob or a path that means nothing."""
+    """Raise `Malformed`, with the key, for an invalid glob or path."""
     for key, globs in (("only", unpack.only), ("exclude", unpack.exclude)):
         for place, glob in enumerate(globs):
             try:
@@ -37,7 +37,7 @@ def demand_good_globs(unpack: Unpack, source: str) -> None:
 
 
 def selected(brought: Brought, unpack: Unpack, besides: Collection[TreePath], source: str) -> list[Entry]:
-    """Return what `unpack` keeps of one package, in byte order, paths renamed; `besides` are paths kept in any case."""
+    """Return the entries that `unpack` keeps of one package, renamed, in byte order. Paths in `besides` always stay."""
     entries = {entry.path: entry for entry in brought.entries}
     kept = {path for path in entries if _is_kept(path, unpack, besides)}
     whole = with_links_resolved(entries, kept)
@@ -52,7 +52,7 @@ def selected(brought: Brought, unpack: Unpack, besides: Collection[TreePath], so
 
 
 def joined(parts: Iterable[Brought]) -> list[Entry]:
-    """Return all entries as one tree, in byte order; raises `NoSolution` naming both owners of a path."""
+    """Return all entries as one tree, in byte order; raises `NoSolution` with both owners of a path."""
     owners: dict[TreePath, str] = {}
     tree: dict[TreePath, Entry] = {}
     for part in parts:
@@ -63,8 +63,8 @@ def joined(parts: Iterable[Brought]) -> list[Entry]:
             elif not (held.kind == entry.kind == "dir"):
                 raise NoSolution(
                     f"/{entry.path.text}",
-                    f"is brought by {owners[entry.path]} and by {part.owner}",
-                    hint=f'leave one out: [unpack] exclude = ["{entry.path.text}"]',
+                    f"both {owners[entry.path]} and {part.owner} bring it",
+                    hint=f'leave one out; in star.toml, under [unpack]: exclude = ["{entry.path.text}"]',
                 )
     for path in tree:
         for parent in path.parents:
@@ -76,7 +76,7 @@ def joined(parts: Iterable[Brought]) -> list[Entry]:
 
 
 def unmatched(unpack: Unpack, parts: Iterable[Brought]) -> tuple[str, ...]:
-    """Return the keys of `[unpack]` that fit nothing in any of the packages, in words."""
+    """Return the values of `[unpack]` that match nothing in any package, as `key: value`."""
     paths = [entry.path for part in parts for entry in part.entries]
     rows = [f"only: {glob}" for glob in unused(unpack.only, paths)]
     rows += [f"exclude: {glob}" for glob in unused(unpack.exclude, paths)]
@@ -105,7 +105,7 @@ def with_links_resolved(entries: Mapping[TreePath, Entry], kept: Collection[Tree
 
 
 def _leaves(entries: Mapping[TreePath, Entry]) -> set[TreePath]:
-    """Return the folders that hold nothing in the package."""
+    """Return the folders that are empty in the package."""
     full = {path.parent for path in entries}
     return {path for path, entry in entries.items() if entry.kind == "dir" and path not in full}
 
@@ -128,7 +128,7 @@ def _moved(entry: Entry, moves: Mapping[TreePath, TreePath]) -> Entry:
 
 
 def _new_path(path: TreePath, moves: Mapping[TreePath, TreePath]) -> TreePath:
-    """Return where `path` goes: by the longest of the moves that it lies under."""
+    """Return the new path of `path`, by the longest matching move."""
     for old in (path, *reversed(path.parents)):
         if old in moves:
             return TreePath(moves[old] + path[len(old) :])
@@ -140,5 +140,7 @@ def _once(entries: Iterable[Entry], owner: str) -> list[Entry]:
     for entry in entries:
         held = tree.setdefault(entry.path, entry)
         if held is not entry and not (held.kind == entry.kind == "dir"):
-            raise NoSolution(f"/{entry.path.text}", f"two paths of {owner} are renamed to it")
+            raise NoSolution(
+                f"/{entry.path.text}", f"two paths of {owner} are renamed to it", hint="correct [unpack] rename"
+            )
     return list(tree.values())

@@ -1,7 +1,7 @@
 """Sign documents: `NAME.dsse` beside `NAME` (trust.dsse), each kind with a key of the role that signs it.
 
-What a document is, is judged by what it holds, and it is parsed whole before it is signed: nobody signs what no reader
-would take. A second key's signature is added; an envelope over other bytes than the file's is replaced.
+The content of a document decides its kind. The whole document is parsed before it is signed, so nobody signs a document
+that readers refuse. A second key's signature is added. An envelope over other bytes than the file's is replaced.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signed:
-    """What one run signed: files that got a signature, and how many had it already."""
+    """The files that got a signature in one run, and the number of files that had it before."""
 
     files: tuple[Path, ...]
     already: int
 
 
 def sign_files(files: Sequence[Path], keys: Sequence[SecretKey]) -> Signed:
-    """Sign each of `files` with every key whose role signs its kind; raises `Malformed` where no key does."""
+    """Sign each of `files` with every key whose role signs its kind; raises `Malformed` if no key does."""
     added: list[Path] = []
     already = 0
     for file in files:
@@ -42,7 +42,7 @@ def sign_files(files: Sequence[Path], keys: Sequence[SecretKey]) -> Signed:
         if not fitting:
             roles = ", ".join(sorted({key.role for key in keys})) or "none"
             wanted = " or ".join(role for role, kinds in SIGNED_BY.items() if kind in kinds)
-            raise Malformed(str(file), f"is signed by a key of the role {wanted}, and the keys given have: {roles}")
+            raise Malformed(str(file), f"want a key of the role {wanted} to sign it, got {roles}")
         changed = [key for key in fitting if sign_file(file, key)]
         added += [file] if changed else []
         already += not changed
@@ -50,9 +50,9 @@ def sign_files(files: Sequence[Path], keys: Sequence[SecretKey]) -> Signed:
 
 
 def sign_file(file: Path, key: SecretKey) -> bool:
-    """Add `key`'s signature to the envelope beside `file`; return whether it was not there.
+    """Add `key`'s signature to the envelope beside `file`; return whether it is new.
 
-    Raises `Refused` for a key whose role does not sign such a document, `Malformed` for a document that is none.
+    Raises `Refused` for a key whose role does not sign such a document, `Malformed` for an unknown kind of document.
     """
     data = _read(file)
     kind = kind_of(file, data)
@@ -66,7 +66,7 @@ def sign_file(file: Path, key: SecretKey) -> bool:
 
 
 def write_document(file: Path, data: bytes) -> bool:
-    """Make `file` hold `data`, and drop an envelope that signs other bytes; return whether anything was changed."""
+    """Write `data` to `file`, and remove an envelope that signs other bytes; return whether anything was changed."""
     if file.is_file() and _read(file) == data:
         return False
     envelope = _parsed(file)
@@ -92,7 +92,7 @@ def kind_of(file: Path, data: bytes) -> str:
         GalaxyIndex.parse(data, str(file))
         return GALAXY_TYPE
     raise Malformed(
-        str(file), "is no statement of a star, no galaxy's index, no lock and no trust.toml: it is not signed"
+        str(file), "cannot be signed: want the statement of a star, a galaxy's index, a lock or a trust.toml"
     )
 
 
@@ -101,7 +101,7 @@ def _read(file: Path) -> bytes:
 
 
 def _parsed(file: Path) -> Envelope | None:
-    """Return the envelope beside `file`, or None where there is none."""
+    """Return the envelope beside `file`, or None if there is none."""
     data = read_envelope(file, MAX_INDEX_ENVELOPE_BYTES)
     if data is None:
         return None
@@ -109,7 +109,7 @@ def _parsed(file: Path) -> Envelope | None:
 
 
 def signatures_over(file: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
-    """Return the signatures over `data`, as a document of that kind, that the envelope beside `file` has."""
+    """Return the signatures in the envelope beside `file`, if it is over `data` as a document of this kind."""
     parsed = _parsed(file)
     if parsed is None:
         return ()

@@ -3,10 +3,10 @@
     star.toml      the recipe (model.star)
     install.lua    the Nova script, under the name that `install_script` gives it
     files/…        what the star ships besides its packages
-    …              anything else is there for `build()` to see, and is not shipped
+    …              other files: `build()` sees them, and they are not shipped
 
-What a checkout does not keep has no say: a file is 0644, or 0755 where its owner may run it; folders are 0755; root
-owns all; no file has a time of its own.
+Modes and owners that git does not keep are ignored. A file has mode 0644, or 0755 if its owner may run it. Folders have
+mode 0755. Root owns everything. No file has its own time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FILES: Final = b"files"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFolder:
-    """A source folder, read. `files` are the entries below files/, that prefix taken away; `beside` is all the rest."""
+    """A source folder. `files` are the entries below files/, without this prefix; `beside` are all other entries."""
 
     path: Path
     recipe: Recipe
@@ -45,7 +45,7 @@ def read_source_folder(path: Path) -> SourceFolder:
     """Return the source folder at `path`; raises `Malformed`."""
     file = path / RECIPE_FILE
     if not file.is_file():
-        raise Malformed(str(file), "is not there", hint=f"stellar new-star {path.name} makes a new source folder")
+        raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
     recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
@@ -58,7 +58,7 @@ def read_source_folder(path: Path) -> SourceFolder:
 
 
 def moved_up(entry: Entry) -> Entry:
-    """Return an entry below files/ as the system's root will have it."""
+    """Return an entry below files/ with its path in the system's root."""
     prefix = _FILES + b"/"
     return Entry(
         path=TreePath(entry.path.removeprefix(prefix)),
@@ -83,5 +83,9 @@ def _script(path: Path, recipe: Recipe) -> bytes | None:
         raise Malformed(str(path / RECIPE_FILE), f"install_script: {error}") from error
     file = path / os.fsdecode(name)
     if not file.is_file():
-        raise Malformed(str(file), "is not there, but star.toml names it as install_script")
+        raise Malformed(
+            str(file),
+            "is not there, but star.toml names it as install_script",
+            hint=f"write the script, or take install_script out of {path / RECIPE_FILE}",
+        )
     return read_bounded(file, MAX_SCRIPT_BYTES)

@@ -4,18 +4,18 @@
     sha256 = "cf04af86…"                                   # in hex; an array where there are several, in their order
     strip = 1                                              # leading folders to take off each path; default 0
 
-The name's end says how it is compressed: .tar .tar.gz .tgz .tar.xz .tar.bz2 .tar.zst. An address is http:// or
-https://. What it brought is kept in the store under the digest, so that the next build needs no network; a path is read
-where it lies.
+The suffix of the name says how the archive is compressed: .tar .tar.gz .tgz .tar.xz .tar.bz2 .tar.zst. An address is
+http:// or https://. The store keeps a fetched archive under its digest, so the next build needs no network. An archive
+at a path is read from there each time.
 
-The archive says nothing of itself: version, licence and description are the recipe's. What it holds is read by our own
-strict reader (pack.untar, `rules="published"`). Who packed it has no say over the star: all is root's, and no file runs
-with its owner's or group's rights (modes are cut to 1777, and extended attributes are left out, as tar does unless it
-is told to keep them; install.lua gives such rights). Times are kept.
+An archive does not describe itself: version, licence and description come from the recipe. Our own strict reader reads
+its entries (pack.untar, `rules="published"`). The archive gives no rights: root owns everything, and no file runs with
+its owner's or group's rights. Modes are cut to 1777, and extended attributes are left out, as tar does by default;
+install.lua can set them. Times are kept.
 
-`strip = N` is tar's `--strip-components=N`: what lies less deep is left out, and [unpack] sees the paths that remain.
+`strip = N` is tar's `--strip-components=N`: shorter paths are left out, and [unpack] sees the remaining paths.
 
-KNOWN GAP: no size is pinned, so that a download which was cut off begins again.
+KNOWN GAP: no size is pinned, so a download that was cut off starts again from the beginning.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class TarSource:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is fetched from an address."""
+        """Whether it has an address, not a path."""
         return "://" in self.place
 
     @property
@@ -95,7 +95,7 @@ class TarSource:
 
 
 class TarArchives:
-    """Archives on this machine's disk, and behind http:// and https://."""
+    """Archives on this machine's disk, and at http:// and https:// addresses."""
 
     rules: ClassVar = SourceRules(
         form="tar:PATH-OR-URL",
@@ -111,12 +111,12 @@ class TarArchives:
 
     @classmethod
     def at(cls, outside: Outside) -> Self:
-        """Return the archives as this machine reaches them; nothing is read yet."""
+        """Return the ecosystem, opened for this machine. Nothing is read yet."""
         return cls(outside)
 
     @classmethod
     def check_source(cls, source: str) -> None:
-        """Raise `ValueError` for a source that means no archive."""
+        """Raise `ValueError` for an invalid source."""
         TarSource.parse(source)
 
     @classmethod
@@ -131,7 +131,7 @@ class TarArchives:
         return ()
 
     def find(self, asked: Asked) -> TarMaterial:
-        """Return the archives that are meant; raises `Malformed`."""
+        """Return the archives of the sources; raises `Malformed`."""
         digests = _digests(asked.sources, asked.beside)
         archives = [
             _Archive(
@@ -159,20 +159,20 @@ class TarMaterial:
         self.found = tuple(archive.found for archive in archives)
 
     def fetch(self) -> None:
-        """Bring here what lies behind an address, checked; raises `WorldFailed` or `Refused`."""
+        """Fetch and check the archives that have an address; raises `WorldFailed` or `Refused`."""
         for archive in self._archives.values():
             if archive.source.is_remote:
                 self._bytes(archive)
 
     def read(self, found: Found) -> Contents:
-        """Return what an archive holds; raises `Refused` for another digest and for what our reader does not take."""
+        """Return the contents of an archive; raises `Refused` for another digest, and if our reader refuses it."""
         archive = self._archives[found.origin]
         name = archive.source.file_name
         tar = inflated(self._bytes(archive), archive.source.suffix, MAX_STAR_UNPACKED_BYTES, name)
         return Contents(entries=stripped(read_tar(tar, name, rules="published"), self._strip, name))
 
     def _bytes(self, archive: _Archive) -> bytes:
-        """Return the archive's bytes, which have its digest."""
+        """Return the archive's bytes, after a check of their digest."""
         if not archive.source.is_remote:
             return archive.checked(_on_disk(archive.file))
         kept = self._kept(archive)
@@ -187,13 +187,15 @@ class TarMaterial:
             return self._store.get_made(archive.key)
         except Refused:  # the store has removed the damaged copy
             name = archive.source.file_name
-            self._outside.reporter.warn(f"{name}: the copy that was kept is damaged; it is fetched again")
+            self._outside.reporter.warn(f"{name}: the copy in the store is damaged; it is fetched again")
             return None
 
     def _brought(self, source: TarSource) -> bytes:
         url = source.place
         if self._outside.offline:
-            raise WorldFailed(url, "was not fetched before, and offline nothing is fetched", hint="go online once")
+            raise WorldFailed(
+                url, "is not in the store, and --offline fetches nothing", hint="run it once without --offline"
+            )
         self._outside.reporter.step(f"fetch {url}")
         carrier = HttpCarrier(url.rpartition("/")[0], self._store.partial_dir)
         try:
@@ -222,29 +224,29 @@ class _Archive:
 
     @property
     def file(self) -> Path:
-        """Where it lies on the disk, unless it is remote."""
+        """Its file on the disk, unless it is remote."""
         return self.folder / self.source.place
 
     @property
     def key(self) -> Digest:
-        """Under what the store keeps it."""
+        """Its key in the store."""
         return Digest.of(f"{_PREFIX} {self.digest}".encode())
 
     def checked(self, data: bytes) -> bytes:
-        """Return `data`, or raise `Refused` where its digest is another."""
+        """Return `data`, or raise `Refused` if it has another digest."""
         got = Digest.of(data)
         if got != self.digest:
             where = self.source.place if self.source.is_remote else str(self.file)
-            hint = f"which of the two is right, its publisher says; then mend the archive, or sha256 in {self.recipe}"
+            hint = f"ask its publisher which is right; then replace the archive, or correct sha256 in {self.recipe}"
             raise Refused(where, f"{self.recipe} names {self.digest}, but the archive is {got}", hint=hint)
         return data
 
 
 def stripped(entries: Sequence[Entry], strip: int, source: str) -> tuple[Entry, ...]:
-    """Return `entries` as root's, without the first `strip` folders of each path; what lies less deep is left out.
+    """Return `entries`, owned by root, without the first `strip` folders of each path. Shorter paths are left out.
 
-    Raises `Refused` where two paths become one, or a symlink would then climb above the root, and `NoSolution` where
-    nothing is left.
+    Raises `Refused` if two paths become one, or a symlink then climbs above the root, and `NoSolution` if nothing is
+    left.
     """
     by_path = {entry.path: entry for entry in entries}
     kept = [path for path in by_path if path.count(b"/") >= strip]
@@ -260,7 +262,7 @@ def stripped(entries: Sequence[Entry], strip: int, source: str) -> tuple[Entry, 
             raise Refused(source, f"{shown(entry.path)}: with strip = {strip} another path becomes {shown(path)}, too")
     if entries and not tree:
         raise NoSolution(
-            source, f"strip = {strip} leaves nothing of it", hint="tar --list shows how deep its paths are"
+            source, f"strip = {strip} leaves nothing of it", hint="to see its paths: tar --list --file ARCHIVE"
         )
     return tuple(tree.values())
 
@@ -289,7 +291,9 @@ def _strip(beside: Table) -> int:
 
 def _on_disk(file: Path) -> bytes:
     if not file.is_file():
-        raise NoSolution(str(file), "is not there, or is no plain file", hint="a path starts from the recipe's folder")
+        raise NoSolution(
+            str(file), "is not there, or is not a plain file", hint="a path in `source` starts from the recipe's folder"
+        )
     data = read_up_to(file, MAX_STAR_ARCHIVE_BYTES)
     if len(data) > MAX_STAR_ARCHIVE_BYTES:
         raise Refused(str(file), f"has more than {MAX_STAR_ARCHIVE_BYTES} bytes")

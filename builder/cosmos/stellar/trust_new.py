@@ -1,4 +1,4 @@
-"""Write a first `trust.toml` from public keys: for the people who start a galaxy and those who take its stars."""
+"""Write the first `trust.toml` of a galaxy from public keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NewTrust:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoleWish:
-    """The public keys that a role shall have, and how many of them must sign."""
+    """The public keys of a role, and the number of them that must sign."""
 
     role: Role
     keys: tuple[PublicKey, ...]
@@ -43,14 +43,14 @@ class RoleWish:
 def first_roots(
     wishes: Iterable[RoleWish], authors: Sequence[AuthorKey], author_threshold: int, text: str
 ) -> TrustRoots:
-    """Return version 1 with these keys; `text` describes it. `write_trust` checks that the whole holds together.
+    """Return version 1 with these keys; `text` is its description. `write_trust` checks the whole document.
 
-    Raises `Malformed` for a threshold that the author keys could never reach, and for one of a role without keys.
+    Raises `Malformed` for a threshold above the number of author keys, and for a threshold of a role without keys.
     """
     wishes = tuple(wishes)
     held = len({author.key.raw for author in authors})
     if author_threshold > max(1, held):
-        raise Malformed(f"--threshold author={author_threshold}", f"want no more than the author keys given: {held}")
+        raise Malformed(f"--threshold author={author_threshold}", f"want at most {held}, the number of author keys")
     for wish in wishes:
         if wish.threshold > 1 and not wish.keys:
             raise Malformed(f"--threshold {wish.role}={wish.threshold}", f"want keys of the role {wish.role}, got none")
@@ -65,9 +65,9 @@ def first_roots(
 
 
 def write_trust(roots: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> NewTrust:
-    """Write `roots` to `out`, and the envelope beside it where `signers` sign; raises `Malformed` or `Refused`.
+    """Write `roots` to `out`, and an envelope beside it if there are `signers`; raises `Malformed` or `Refused`.
 
-    What is written was read back with the rules by which it will be judged; nothing is overwritten.
+    The document is first verified by the same rules as later by its users. Nothing is overwritten.
     """
     beside = envelope_of(out)
     data = (_TITLE + tomli_w.dumps(roots.to_toml())).encode()
@@ -76,7 +76,11 @@ def write_trust(roots: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> N
     checked = verify_roots(data, envelope, str(out))
     for path in (out, beside):
         if path.exists() or path.is_symlink():
-            raise Malformed(str(path), "is there already, and trust anchors are never overwritten")
+            raise Malformed(
+                str(path),
+                "is there already; trust anchors are never overwritten",
+                hint="choose another --out FILE; to change it: stellar trust rotate",
+            )
     if envelope is not None:
         write_durably(beside, envelope)
     write_durably(out, data)

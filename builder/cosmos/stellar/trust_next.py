@@ -1,9 +1,9 @@
-"""Write the version of `trust.toml` that follows another: rotate keys, revoke them, raise floors, recover.
+"""Write the next version of `trust.toml`: rotate keys, revoke them, raise floors, recover.
 
-    OLD.toml + what shall change -> N+1.toml -> signed by as many people as both thresholds want, one after the other
+    OLD.toml + changes -> N+1.toml -> signatures, one after the other, until both thresholds are met
 
-What is written obeys every rule of `trust.chain` but the signatures, which may still be missing: each holder of a root
-key adds his own on his own machine (`stellar trust sign`), to the same bytes.
+The new document obeys every rule of `trust.chain`, except that signatures may still be missing. Each holder of a root
+key adds their signature to the same bytes, on their own machine (`stellar trust sign`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
-    """What shall differ from the version before. `removed` are ids of keys, `recovered` kinds and names."""
+    """The changes from the version before. `removed` are ids of keys, `recovered` kinds and names."""
 
     added: tuple[tuple[Role, PublicKey], ...] = ()
     authors: tuple[AuthorKey, ...] = ()
@@ -45,7 +45,7 @@ class Changes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Who has signed a document so far, against both thresholds. Without a version before it, `old` is None."""
+    """The number of signatures of a document, and both thresholds. Without a version before it, `old` is None."""
 
     path: Path
     digest: Digest
@@ -55,12 +55,12 @@ class Progress:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everyone has signed who must."""
+        """Whether both thresholds are met."""
         return self.own[0] >= self.own[1] and (self.old is None or self.old[0] >= self.old[1])
 
 
 def next_roots(old: TrustRoots, changes: Changes) -> TrustRoots:
-    """Return the version that follows `old`. `write_next` checks that the whole holds together."""
+    """Return the version that follows `old`. `write_next` checks the whole document."""
     roles: dict[Role, RoleKeys] = {}
     for role in dict.fromkeys((*old.roles, *(role for role, _ in changes.added))):
         before = old.roles[role] if role in old.roles else RoleKeys(threshold=1, keys=())
@@ -91,9 +91,9 @@ def next_roots(old: TrustRoots, changes: Changes) -> TrustRoots:
 
 
 def write_next(old: TrustRoots, new: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> Progress:
-    """Write `new` to `out`, with the signatures of `signers`; nothing is overwritten.
+    """Write `new` to `out`, with the signatures of `signers`. Nothing is overwritten.
 
-    Raises `Malformed` for a document that does not hold together, `Refused` for one that cannot follow `old`.
+    Raises `Malformed` for a document that contradicts itself, `Refused` for one that cannot follow `old`.
     """
     title = f"# version {new.version}: follows version {old.version}; taken with: cosmos trust update FOLDER\n"
     data = (title + tomli_w.dumps(new.to_toml())).encode()
@@ -108,7 +108,9 @@ def write_next(old: TrustRoots, new: TrustRoots, out: Path, signers: Sequence[Se
         )
     for path in (out, envelope_of(out)):
         if path.exists() or path.is_symlink():
-            raise Refused(str(path), "is there already, and trust anchors are never overwritten")
+            raise Refused(
+                str(path), "is there already; trust anchors are never overwritten", hint="choose another --out FILE"
+            )
     _demand_holders(signers, old, checked)
     write_document(out, data)
     for signer in signers:
@@ -128,7 +130,7 @@ def sign_next(file: Path, old: TrustRoots | None, signers: Sequence[SecretKey]) 
 
 
 def progress(file: Path, old: TrustRoots | None) -> Progress:
-    """Return how far the document in `file` is signed."""
+    """Return the signatures of the document in `file`, counted against both thresholds."""
     data, beside = read_up_to(file, MAX_ENVELOPE_BYTES), read_envelope(file, MAX_ENVELOPE_BYTES)
     roots = TrustRoots.parse(data, str(file))
     envelope = None if beside is None else Envelope.parse(beside, str(envelope_of(file)))
@@ -144,7 +146,7 @@ def progress(file: Path, old: TrustRoots | None) -> Progress:
 
 
 def before(file: Path, version: int) -> Path:
-    """Return where the version before `version` lies if a folder holds them all."""
+    """Return the file of the version before `version`, if one folder holds all versions."""
     return file.with_name(step_file(version - 1))
 
 
@@ -158,7 +160,7 @@ def found_key(roots: TrustRoots, text: str) -> PublicKey:
 
 
 def floor_of(kind: str, name: str, text: str) -> int | str:
-    """Return a floor's value as its kind has it, or raise `ValueError`."""
+    """Return a floor's value in the type of its kind, or raise `ValueError`."""
     if kind == "star":
         return star_floor(text)
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:20]) < 1 << 63):
@@ -184,6 +186,6 @@ def _demand_holders(signers: Iterable[SecretKey], old: TrustRoots | None, new: T
         if signer.public.raw not in counted:
             raise Refused(
                 f"key {signer.public.name}",
-                "is no root key of this version or the one before: its signature would not count",
-                hint="stellar trust sign FILE --previous OLD.toml names the version before",
+                "is not a root key of this version or of the version before: its signature would not count",
+                hint="if the version before is in another folder: stellar trust sign FILE --previous OLD.toml",
             )

@@ -1,6 +1,6 @@
-"""Try a Nova script by itself: on a scratch root that is a copy of a folder, or empty. Nothing outside is changed.
+"""Try a Nova script on a scratch root: an empty one, or a copy of a folder. Nothing outside is changed.
 
-What `copy` names is looked up in the script's own folder, as it would be in the star's archive.
+`copy` finds its sources in the script's own folder, as it would in the star's archive.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cosmos.treepath import TreePath, escaped
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """What a script made, a line each that a person can read, and its receipt."""
+    """The result of a script: one readable line for each change, and its receipt."""
 
     made: tuple[str, ...]
     receipt: Json
@@ -31,7 +31,7 @@ class Tried:
 
 @dataclass(kw_only=True, slots=True)
 class ScriptSession:
-    """Where scripts are tried, one after the other: each finds what those before it made."""
+    """Runs scripts one after the other. Each works on the root that the scripts before it left."""
 
     sources: Path | None = None
     root: Mapping[TreePath, Entry] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class ScriptSession:
 
 
 def _change(before: Mapping[TreePath, Entry], result: NovaResult) -> list[str]:
-    """Return what is other than before, as `added|changed|removed kind mode uid:gid path detail`."""
+    """Return the changes, as `added|changed|removed kind mode uid:gid path detail`."""
     lines = [
         f"{'changed' if path in before else 'added'} {described(entry)}"
         for path, entry in result.entries.items()
@@ -84,8 +84,8 @@ def _change(before: Mapping[TreePath, Entry], result: NovaResult) -> list[str]:
 
 
 def described(entry: Entry, origin: str | None = None) -> str:
-    """Return an entry as a line that a person can read in a diff. `origin` is where a file's bytes come from, where
-    that says more than their size and digest.
+    """Return an entry as a line that a person can read in a diff. If `origin` is given, the line has this source of the
+    file's bytes in place of their size and digest.
 
     >>> file = Entry(path=TreePath(b"etc/x"), kind="file", mode=0o644, content=b"hello")
     >>> described(file)

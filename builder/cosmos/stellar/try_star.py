@@ -1,7 +1,7 @@
-"""What a star does to a root, compared with what its author expects: `stellar test`, and `expect.txt`.
+"""`stellar test`: compare the changes that a star makes to a root with the expected changes in `expect.txt`.
 
-`expect.txt` is text that a person reads in a diff. It says what the star *does*, and stays the same when a new revision
-of the packages that it is made of brings other bytes:
+`expect.txt` is text that a person reads in a diff. It says what the star *does*. It stays the same when a new revision
+of the star's packages brings other bytes:
 
     # on an empty root
     added file 0755 0:0 /usr/bin/tool = files/bin/tool
@@ -10,14 +10,14 @@ of the packages that it is made of brings other bytes:
     # on the root of its dependencies: the same
 
 - A line is `added KIND MODE UID:GID PATH …`, in byte order of path; `changed` where a dependency has laid that path.
-- `= files/…`: the file's bytes are those of that file in the star's archive, at the same path there where that has
-  them. Bytes that the script made, and a file without bytes, have size and digest.
-- A folder of root's, 0755, in which something else is laid, goes without saying.
-- `nothing` is a star that lays nothing; `failed` and why, one whose script must fail there.
-- The second title is there for a star with dependencies, and `: the same` where it would repeat the first.
-- Where the recipe names a package with a wildcard, what that stands for is written as the wildcard, wherever it stands
+- `= files/…`: the file has the bytes of that file in the star's archive. If several files have these bytes, the one at
+  the same path is named. Bytes that the script made, and a file without bytes, have size and digest.
+- A folder of root's with mode 0755 is left out if the star lays something in it.
+- `nothing`: the star lays nothing. `failed` and a message: the script must fail there.
+- A star with dependencies has the second title; `: the same` stands in place of the same lines.
+- If the recipe names a package with a wildcard, the text that it stands for is written as the wildcard, wherever it is
   between the same two characters: `deb:linux-image-6.1.0-*-cloud-amd64` makes `/boot/vmlinuz-6.1.0-*-cloud-amd64`.
-  An archive by itself knows no recipe, and has its names in full.
+  For an archive there is no recipe, so names are written in full.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _EMPTY, _BELOW = "# on an empty root", "# on the root of its dependencies"
 
 
 def changes(star: OpenStar, below: Mapping[TreePath, Entry]) -> str:
-    """Return what `star` does to an empty root and to `below`, the root of its dependencies, as `expect.txt` has it."""
+    """Return the changes of `star` on an empty root and on `below`, the root of its dependencies, as `expect.txt`."""
     alone = _laid(star, {})
     lines = [_EMPTY, *alone]
     if star.needs or below:
@@ -52,25 +52,25 @@ def changes(star: OpenStar, below: Mapping[TreePath, Entry]) -> str:
 
 
 def differences(found: str, expect: Path) -> tuple[str, ...]:
-    """Return how `found` is other than the file says: `@@ -LINE +LINE @@`, then the lines that went (-) and came (+).
+    """Return the differences between the file and `found`: `@@ -LINE +LINE @@`, then old (-) and new (+) lines.
 
-    Raises `NoSolution` where there is no such file.
+    Raises `NoSolution` if there is no such file.
     """
     if not expect.is_file():
-        raise NoSolution(str(expect), "is not there", hint="stellar test --update writes it; then look at it")
+        raise NoSolution(str(expect), "is not there", hint="to write it: stellar test STAR --update; then check it")
     wanted = read_bounded(expect, MAX_DOCUMENT_BYTES).decode("utf-8", "backslashreplace").splitlines()
     return tuple(difflib.unified_diff(wanted, found.splitlines(), n=0, lineterm=""))[2:]  # without the files' names
 
 
 def update(found: str, expect: Path) -> None:
-    """Write what the star does into the file."""
+    """Write the changes of the star to the file."""
     data = found.encode()
     demand_within(len(data), MAX_DOCUMENT_BYTES, str(expect))
     write_durably(expect, data)
 
 
 def _laid(star: OpenStar, root: Mapping[TreePath, Entry]) -> list[str]:
-    """Return the lines of what `star` lays on `root`."""
+    """Return a line for each entry that `star` lays on `root`."""
     try:
         made = star.lay(root).entries
     except ScriptFailed as failure:
@@ -85,7 +85,7 @@ def _laid(star: OpenStar, root: Mapping[TreePath, Entry]) -> list[str]:
 
 
 def _goes_without_saying(entry: Entry, root: Mapping[TreePath, Entry]) -> bool:
-    """Whether it is a folder as one would be made for what lies in it, over nothing else."""
+    """Return whether the entry is a new folder with the usual mode and owner."""
     return all(
         one.kind == "dir" and (one.mode, one.uid, one.gid, one.xattrs) == (0o755, 0, 0, ())
         for one in (entry, root.get(entry.path, entry))
@@ -102,7 +102,7 @@ def _described(entry: Entry, star: OpenStar, origins: Mapping[Digest, str]) -> s
 
 
 def _origins(star: OpenStar) -> dict[Digest, str]:
-    """Return the name of a file of the archive for each content in it: the first one that has it, files/ before all."""
+    """Return, for each content in the archive, the name of the first file that has it; files/ comes first."""
     names: dict[Digest, str] = {}
     for prefix, tree in (("files/", star.files), ("", star.beside)):
         for path in sorted(tree):

@@ -1,4 +1,4 @@
-"""Check a star, as a source folder or as an archive, and say everything that is wrong with it at once."""
+"""Check a star, as a source folder or as an archive, and report all its problems at once."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _RANK: Final[dict[Weight, int]] = {"error": 0, "warning": 1}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that is wrong (`error`) or worth a look (`warning`)."""
+    """One problem: an `error`, or a `warning`."""
 
     weight: Weight
     problem: str
 
 
 class _Findings:
-    """What was found so far."""
+    """The problems found so far."""
 
     def __init__(self) -> None:
         self.rows: list[Finding] = []
@@ -58,7 +58,7 @@ class _Findings:
 
 
 def validate_star(path: Path) -> tuple[Finding, ...]:
-    """Return what is wrong with the source folder or the archive at `path`, errors first."""
+    """Return the problems of the source folder or the archive at `path`, errors first."""
     findings = _Findings()
     with findings.noting():
         if path.is_dir():
@@ -82,7 +82,7 @@ def _check_folder(path: Path, findings: _Findings) -> None:
     _check_script(source.script, recipe.install_script, findings)
     if recipe.type == "nebula":
         if source.files or recipe.sources:
-            findings.error(f"a nebula holds dependencies only, but this one has files or {nouns(recipe.sources)}")
+            findings.error(f"a nebula has only dependencies, but this one has files or {nouns(recipe.sources)}")
     elif not source.files and not recipe.sources and source.script is None:
         findings.warning("it ships nothing: there is no files/, no source and no script")
     _check_unpack(recipe, findings)
@@ -94,14 +94,14 @@ def _check_about(recipe: Recipe, findings: _Findings) -> None:
     if recipe.license or not describe_themselves(recipe.sources):
         _check_licence(recipe.license, findings)
     if not recipe.description and not describe_themselves(recipe.sources):
-        findings.warning("star.toml: it has no description")
+        findings.warning("star.toml: has no description")
     if recipe.name in recipe.dependencies:
-        findings.error("star.toml: it depends on itself")
+        findings.error("star.toml: depends on itself")
 
 
 def _check_licence(licence: str, findings: _Findings) -> None:
     if not licence:
-        findings.error("star.toml: it names no license (an SPDX expression, such as MIT or GPL-2.0-only)")
+        findings.error("star.toml: has no license (an SPDX expression, such as MIT or GPL-2.0-only)")
     elif not is_well_formed(licence):
         findings.error(f"star.toml: license: want an SPDX expression such as MIT OR Apache-2.0, got {licence[:80]!r}")
     else:
@@ -128,7 +128,7 @@ def _check_unpack(recipe: Recipe, findings: _Findings) -> None:
 
 
 def _check_packing(source: SourceFolder) -> None:
-    """Pack what the folder itself ships, so that every path of it is judged as an installer would."""
+    """Pack the folder's own files, so that every path is checked in the same way as at installation."""
     recipe = source.recipe
     version = recipe.version
     if version is None:
@@ -146,7 +146,7 @@ def _check_archive(path: Path, findings: _Findings) -> None:
     unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
     plain = read_star(data, path.name, unpacked_bytes, script_name="")
     if not plain.manifest:
-        findings.error("it holds no star.toml")
+        findings.error("has no star.toml")
         return
     star = Star.parse(plain.manifest, "star.toml")
     for warning in star.warnings:
@@ -159,7 +159,7 @@ def _check_archive(path: Path, findings: _Findings) -> None:
         findings.error(f"star.toml: it is {star.id} for {star.arch}, but the archive is called {path.name}")
     _check_licence(star.license, findings)
     if star.type == "nebula" and plain.files:
-        findings.error("a nebula holds dependencies only, but this one has files")
+        findings.error("a nebula has only dependencies, but this one has files")
     _check_sums(star, plain, findings)
     script = read_star(data, path.name, unpacked_bytes, script_name=star.install_script).script
     if star.install_script and script is None:

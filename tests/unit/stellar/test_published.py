@@ -54,7 +54,7 @@ def test_a_published_star_is_refused_with_both_digests_and_nothing_is_touched(
             add_star(galaxy, other, (), unpublished=unpublished)
         assert caught.value.exit_code == 4
         assert f"was published in snapshot 1 of {galaxy.root} as {first.statement.archive}" in str(caught.value)
-        assert str(caught.value).endswith(f"and this is {other.digest}")
+        assert str(caught.value).endswith(f"but this is {other.digest}")
         assert "another version" in str(caught.value.hint)
     assert bytes_of(galaxy) == before
 
@@ -151,7 +151,7 @@ def test_two_stars_whose_files_would_have_one_name_are_refused(
         for name, version in pairs
     )
     add_star(galaxy, one, ())
-    with pytest.raises(AlreadyThere, match=r"a-1\.0\.0 2\.0\.0 for any is stated there"):
+    with pytest.raises(AlreadyThere, match=r"it names a-1\.0\.0 2\.0\.0 for any"):
         add_star(galaxy, other, (), unpublished="replace")
     row = '[[snapshot]]\nname = "{}"\nversion = "{}"\narch = "any"\nstatement = "{}"\narchive = "{}"\n'
     digest = "sha256:" + "0" * 64

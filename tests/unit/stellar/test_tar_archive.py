@@ -151,7 +151,7 @@ def test_strip_leaves_out_what_lies_less_deep_and_a_hard_link_becomes_its_file(
     }
     with pytest.raises(NoSolution, match=r"hello\.tar: strip = 9 leaves nothing of it"):
         built(tar(files), more="strip = 9\n")
-    with pytest.raises(NoSolution, match="nothing of its archives is kept"):
+    with pytest.raises(NoSolution, match=r"\[unpack\] keeps nothing of its archives"):
         built(tar(files), more='strip = 1\n[unpack]\nexclude = ["*"]\n')
 
 
@@ -263,7 +263,7 @@ def test_version_and_licence_are_the_recipe_s(make_folder: Make, workshop: Works
     with pytest.raises(Malformed, match="version: missing"):
         build_star(make_folder(text, {"hello.tar": data}), workshop)
     folder = make_folder(recipe(data).replace('license = "MIT"\n', ""), {"hello.tar": data})
-    assert any("it names no license" in one.problem for one in validate_star(folder))
+    assert any("has no license" in one.problem for one in validate_star(folder))
 
 
 def test_a_star_may_be_made_of_archives_and_packages(
@@ -293,7 +293,7 @@ def test_what_was_fetched_once_is_built_again_without_a_network(
     offline = replace(workshop, ecosystems=ecosystems_on(archive, tmp_path / "home", reporter, offline=True))
     with serving(tmp_path / "served") as address:
         folder = make_folder(recipe(data, f"{address}/a%20b/hello%2B2.12.tar.gz"))
-        with pytest.raises(WorldFailed, match="was not fetched before, and offline nothing is fetched"):
+        with pytest.raises(WorldFailed, match="is not in the store, and --offline fetches nothing"):
             build_star(folder, offline)
         first = build_star(folder, workshop)
     assert first.manifest.origins[0].name == "hello+2.12.tar.gz"
@@ -325,7 +325,7 @@ def test_what_comes_from_an_address_and_is_not_what_was_pinned_is_not_kept(
 def test_a_path_that_is_no_file_is_said_to_be_none(make_folder: Make, workshop: Workshop, place: str) -> None:
     folder = make_folder(recipe(b"", place))
     (folder / "folder.tar").mkdir()
-    with pytest.raises(NoSolution, match="is not there, or is no plain file"):
+    with pytest.raises(NoSolution, match="is not there, or is not a plain file"):
         build_star(folder, workshop)
 
 

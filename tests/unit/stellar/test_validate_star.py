@@ -50,7 +50,7 @@ def test_a_new_star_of_a_package_names_it(tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "hello").mkdir()
     (tmp_path / "hello/x").touch()
-    with pytest.raises(Malformed, match="holds something"):
+    with pytest.raises(Malformed, match="is not empty"):
         new_star(tmp_path / "hello", StarName("hello"), deb=None, description="", licence="")
     with pytest.raises(Malformed, match="--deb: want deb:NAME"):
         new_star(tmp_path / "other", StarName("other"), deb="No/Name", description="", licence="")
@@ -68,7 +68,7 @@ def test_everything_wrong_with_a_folder_is_said_at_once(make_folder: Make) -> No
         "source[0]: want deb:NAME",
         "unpack.only[0]",
         "license: want an SPDX expression",
-        "it depends on itself",
+        "depends on itself",
         "install.lua:",
         "only by Unicode form",
         "warning: star.toml: name is goodbye, but the folder is called hello",
@@ -80,7 +80,7 @@ def test_everything_wrong_with_a_folder_is_said_at_once(make_folder: Make) -> No
     ("recipe", "files", "part"),
     [
         ("name = 1\n", {}, "name: want a string"),
-        ('name = "hello"\nversion = "1.0.0"\n', {"files/x": ""}, "error: star.toml: it names no license"),
+        ('name = "hello"\nversion = "1.0.0"\n', {"files/x": ""}, "error: star.toml: has no license"),
         ('name = "hello"\nversion = "1"\nlicense = "MIT"\n', {}, "version: want MAJOR.MINOR.PATCH"),
         ('name = "hello"\nversion = "1.0.0"\nlicense = "MIT"\n', {}, "warning: it ships nothing"),
         (
@@ -96,7 +96,7 @@ def test_everything_wrong_with_a_folder_is_said_at_once(make_folder: Make) -> No
         (
             'name = "hello"\nversion = "1.0.0"\nlicense = "MIT"\ntype = "nebula"\n',
             {"files/x": ""},
-            "a nebula holds dependencies only",
+            "a nebula has only dependencies",
         ),
     ],
 )
@@ -123,7 +123,7 @@ def test_an_archive_is_judged_by_what_it_holds(tmp_path: Path) -> None:
     wrong = replace(GOOD, license="", checksums={"a": Digest.of(b"b"), "gone": Digest.of(b"")})
     rows = said(archive(tmp_path, wrong, "other-1.0.0.tar.zst"))
     assert len(rows) == 4, rows
-    for part in ("it is hello-1.0.0 for any, but", "names no license", "files/gone is not in", "files/a has SHA-256"):
+    for part in ("it is hello-1.0.0 for any, but", "has no license", "files/gone is not in", "files/a has SHA-256"):
         assert any(part in row for row in rows), (part, rows)
 
 
