@@ -1,4 +1,4 @@
-"""Where passphrases come from: a prompt on a terminal, or a file descriptor. Never an argument or the environment.
+"""Read passphrases from a prompt on a terminal or from a file descriptor, never from an argument or the environment.
 
 cosmos key new alice --role author --passphrase-fd 3 3<passphrase.txt
 """
@@ -27,7 +27,7 @@ passphrase_fd_option = click.option(
 
 
 def load_secret_keys(paths: tuple[Path, ...], passphrase_fd: int | None) -> tuple[SecretKey, ...]:
-    """Return the keys in `paths`. A passphrase from a descriptor is read once and serves them all."""
+    """Return the keys in `paths`. A passphrase from a descriptor is read once and used for all of them."""
     if paths:
         keep_secrets_in_memory()
     given = functools.cache(lambda: _from_descriptor(passphrase_fd)) if passphrase_fd is not None else None
@@ -35,7 +35,7 @@ def load_secret_keys(paths: tuple[Path, ...], passphrase_fd: int | None) -> tupl
 
 
 def new_passphrase(passphrase_fd: int | None) -> bytes:
-    """Return the passphrase for a key that is being made; on a terminal it is asked for twice."""
+    """Return the passphrase for a new key. A prompt on a terminal asks for it twice."""
     keep_secrets_in_memory()
     if passphrase_fd is not None:
         return _from_descriptor(passphrase_fd)
@@ -57,8 +57,8 @@ def _demand_terminal(what: str) -> None:
     if not surroundings().stdin_is_terminal:
         raise Malformed(
             what,
-            "a passphrase is needed, and there is no terminal to ask on",
-            hint="hand it in with --passphrase-fd N",
+            "needs a passphrase, and there is no terminal to ask on",
+            hint="add --passphrase-fd 3 3<passphrase.txt",
         )
 
 

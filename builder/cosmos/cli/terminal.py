@@ -1,11 +1,11 @@
-"""How the programs speak: results on stdout, everything else on stderr, one error line, one hint, one exit code.
+"""The output of both programs: results on stdout, everything else on stderr, one error line, one hint, one exit code.
 
     cosmos: error: zlib: the lock names sha256:9f…, but the file is sha256:2c…
     cosmos: hint: …
 
-stdout carries data only. Progress is drawn on a terminal alone; `NO_COLOR` and `TERM=dumb` are obeyed, and nothing
-is said by colour only. Exit codes: see `cosmos.errors`; 1 for what is our own bug; 128 and the signal's number where a
-signal ended us: 129 SIGHUP, 130 SIGINT, 143 SIGTERM, and 141 (SIGPIPE) where the reader closed the pipe.
+stdout carries only data. Progress is drawn only on a terminal. `NO_COLOR` and `TERM=dumb` are obeyed, and every message
+can be read without colour. Exit codes: see `cosmos.errors`; 1 for our own bug. If a signal ended us, it is 128 plus the
+signal's number: 129 SIGHUP, 130 SIGINT, 143 SIGTERM. It is 141 (SIGPIPE) if the reader closed the pipe.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _REDRAW_SECONDS = 0.1
 
 
 class Ended(BaseException):
-    """A signal asked us to end. No `Exception`: nothing may take it for a failure and go on."""
+    """A signal asked us to end. It is not an `Exception`, so that no handler of failures catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -51,7 +51,7 @@ class Ended(BaseException):
 
 
 class Terminal:
-    """A person at the other end of stderr."""
+    """Writes messages and progress to stderr for a person."""
 
     def __init__(self, program: str, stream: TextIO, *, environ: Mapping[str, str]) -> None:
         self._program = program
@@ -62,11 +62,11 @@ class Terminal:
         self._last = 0.0
 
     def step(self, text: str) -> None:
-        """Say that a step begins."""
+        """Report that a step begins."""
         self._line(text)
 
     def note(self, text: str) -> None:
-        """Say something useful."""
+        """Print a note."""
         self._line(text)
 
     def warn(self, text: str) -> None:
@@ -74,11 +74,11 @@ class Terminal:
         self._line(text, label=("warning", 33))
 
     def error(self, text: str) -> None:
-        """Say what went wrong."""
+        """Print an error."""
         self._line(text, label=("error", 31))
 
     def hint(self, text: str) -> None:
-        """Say what to do about it."""
+        """Print the hint of an error: what to do about it."""
         self._line(text, label=("hint", 36))
 
     def prompt(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Terminal:
         self._stream.flush()
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Draw a bar on a terminal; say nothing elsewhere."""
+        """Draw a bar on a terminal; print nothing elsewhere."""
         now = time.monotonic()
         if not self._live or (now - self._last < _REDRAW_SECONDS and done != total):
             return
@@ -99,7 +99,7 @@ class Terminal:
         self._drawn = True
 
     def item(self, text: str) -> None:
-        """Say what is being worked on: a line that the next one replaces; a line each where nobody is at a terminal."""
+        """Print the present item. On a terminal, the next item replaces the line; elsewhere each has its own line."""
         if not self._live:
             self._line(text)
             return
@@ -112,7 +112,7 @@ class Terminal:
         erase = "\r\x1b[K" if self._drawn else ""
         lead = f"{self._program}: {self._painted(*label)}: " if label else ""
         self._drawn = False
-        shown = printable(text).replace("\n", "\n  ")  # what a program said must not look like a line of ours
+        shown = printable(text).replace("\n", "\n  ")  # the output of another program must not look like ours
         self._stream.write(f"{erase}{lead}{shown}\n")
         self._stream.flush()
 
@@ -122,7 +122,7 @@ class Terminal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """What the command line read of the world, for the floors below that may not look themselves."""
+    """The environment, folders, clock and terminal of the command, for modules that may not read them themselves."""
 
     program: str
     environ: Mapping[str, str]
@@ -133,11 +133,11 @@ class Surroundings:
     now: Callable[[], float]
 
     def reporter(self, *, quiet: bool) -> Reporter:
-        """Return who to tell about progress; nobody when the answer goes to a machine."""
+        """Return the reporter of progress: the terminal, or a silent one if `quiet`."""
         return Silent() if quiet else self.terminal
 
     def home(self, named: Path | None, *, near: Path | None = None) -> Path:
-        """Return the builder's home: as named, or the nearest `.cosmos/` above `near`, or the user's own."""
+        """Return the builder's home: the named one, or the nearest `.cosmos/` above `near`, or the user's own."""
         if named is not None:
             return named
         start = (near or self.cwd).resolve()
@@ -149,7 +149,7 @@ class Surroundings:
 
 
 def surroundings() -> Surroundings:
-    """Return what the running command was started in; raises `RuntimeError` outside of `run`."""
+    """Return the surroundings of the running command; raises `RuntimeError` outside of `run`."""
     found = click.get_current_context().find_object(Surroundings)
     if found is None:
         raise RuntimeError("the command was not started through run()")
@@ -167,7 +167,7 @@ def say(text: str = "") -> None:
 
 
 def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
-    """Write an answer on stdout: `row` as JSON where it was asked for, else `text`."""
+    """Write an answer on stdout: `row` as JSON if `as_json`, else `text`."""
     if as_json:
         emit(dict(row))
     else:
@@ -175,7 +175,7 @@ def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return `text` without control characters, so that no name in an archive can drive the terminal.
+    """Return `text` without control characters, so that no name in an archive can control the terminal.
 
     >>> printable("a\\x1b[31mb")
     'a\\\\x1b[31mb'
@@ -186,10 +186,10 @@ def printable(text: str) -> str:
 
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run `command` as the program and exit with the code that its outcome has."""
-    stderr = sys.stderr or io.StringIO()  # None where it was closed before we began
+    """Run `command` as the program and exit with the code of its outcome."""
+    stderr = sys.stderr or io.StringIO()  # None if it was closed before we started
     _write_all_of_it()
-    gc.set_threshold(20_000, 20, 50)  # rows come by the ten thousand and stay: looking at them so often takes a sixth
+    gc.set_threshold(20_000, 20, 50)  # with tens of thousands of rows, collecting as often as usual takes a sixth
     around = Surroundings(
         program=program,
         environ=dict(os.environ),
@@ -207,9 +207,9 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
 
 
 def _write_all_of_it() -> None:
-    """Give stdout a buffer where it has none (PYTHONUNBUFFERED, `python -u`), so that a write that falls short is told.
+    """Give stdout a buffer if it has none (PYTHONUNBUFFERED, `python -u`), so that a short write raises an error.
 
-    A raw file writes what there is room for and returns how much that was; Python's text layer, and `cat`, do not ask.
+    A raw file may write only a part of the data and return its size. Python's text layer does not check this size.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
@@ -219,7 +219,7 @@ def _write_all_of_it() -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up; one ignored stays so (nohup)."""
+    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up. Ignored signals stay so (nohup)."""
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -260,14 +260,14 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except Ended as ended:
         terminal.error(f"ended by {signal.Signals(ended.number).name}")
         return 128 + ended.number
-    except SystemExit:  # click's answer to a cut pipe, whichever it was; nothing else of ours exits
+    except SystemExit:  # click raises it for a closed pipe; nothing else here does
         return _cut() if _is_cut() else _failed(WorldFailed(program, "a pipe is cut"), terminal)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_cut():
             return _cut()
         named = error.filename if isinstance(error.filename, str) else program
         return _failed(WorldFailed(str(named), (error.strerror or str(error)).lower()), terminal)
-    except Exception:  # whatever is no CosmosError is our bug, and says so
+    except Exception:  # any other exception is our bug, and the message says so
         terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
         terminal.hint(REPORT_BUGS_TO)
         return EXIT_BUG
@@ -275,7 +275,7 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
 
 
 def _in_our_words(message: str) -> str:
-    """Return click's sentence as our errors are written.
+    """Return click's sentence in the form of our errors.
 
     >>> _in_our_words("No such command 'frob'.")
     "no such command 'frob'"
@@ -284,7 +284,7 @@ def _in_our_words(message: str) -> str:
 
 
 def _is_cut() -> bool:
-    """Return whether nobody reads our stdout or stderr any more."""
+    """Return whether the reader of our stdout or stderr has closed it."""
     poll = select.poll()
     for number in (1, 2):
         poll.register(number, 0)
@@ -292,7 +292,7 @@ def _is_cut() -> bool:
 
 
 def _cut() -> int:
-    """Return the exit code of a program whose reader has gone; the interpreter must not complain at its end."""
+    """Return the exit code for a closed pipe, and make sure that the interpreter prints nothing at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(nowhere, number)

@@ -1,4 +1,4 @@
-"""What the commands of both programs answer about keys and trust anchors."""
+"""The answers of both programs about keys and trust anchors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people write of keys on the command line: `K.pub`, `K.pub:GALAXIES:STARS`, `ROLE=N`."""
+"""Parse the forms of keys on the command line: `K.pub`, `K.pub:GALAXIES:STARS`, `ROLE=N`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def author_key(text: str) -> AuthorKey:
 
 
 def role_thresholds(rows: tuple[str, ...]) -> dict[Role, int]:
-    """Return `ROLE=N`, each, as numbers by role; raises `Malformed`."""
+    """Return the texts `ROLE=N` as numbers by role; raises `Malformed`."""
     needed: dict[Role, int] = {}
     for row in rows:
         name, _, number = row.partition("=")
         if name not in ROLES or not (number.isascii() and number.isdecimal()):
-            raise Malformed(f"--threshold {row}", f"want one of {', '.join(ROLES)}, and a number: root=2")
+            raise Malformed(f"--threshold {row}", f"want one of {', '.join(ROLES)}, = and a number, such as root=2")
         needed[role(name)] = int(number[:4])
     return needed
 

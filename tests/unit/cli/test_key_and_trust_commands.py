@@ -96,7 +96,7 @@ def test_a_passphrase_comes_through_a_descriptor_and_shows_nowhere(typed: Typed,
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
-        (["alice", "--role", "author"], 2, "a passphrase is needed, and there is no terminal"),
+        (["alice", "--role", "author"], 2, "needs a passphrase, and there is no terminal"),
         (["alice", "--role", "emperor", "--no-passphrase"], 2, "is not one of"),
         (["alice", "--no-passphrase"], 2, "missing option '--role'"),
         (["Alice!", "--role", "author", "--no-passphrase"], 2, "the key's name: want"),
@@ -216,7 +216,7 @@ def test_a_document_is_never_overwritten(typed: Typed, tmp_path: Path) -> None:
     [
         (["--root", "keys/my-author.pub"], "keys/my-author.pub: is a key of the role author, not root"),
         (["--author", "keys/my-root.pub:core"], "keys/my-root.pub: is a key of the role root, not author"),
-        (["--threshold", "author=3", "--author", "keys/my-author.pub"], "no more than the author keys given: 1"),
+        (["--threshold", "author=3", "--author", "keys/my-author.pub"], "want at most 1, the number of author keys"),
         (["--threshold", "galaxy=2"], "want keys of the role galaxy, got none"),
     ],
 )

@@ -1,1 +1,1 @@
-"""`cosmos`: one module a command, in folders that follow the words one types."""
+"""`cosmos`: one module for each command, in folders that follow the words of the command line."""

@@ -1,4 +1,4 @@
-"""`cosmos add-galaxy`: one more galaxy that a system takes stars from."""
+"""`cosmos add-galaxy`: add a galaxy to the settings of a system."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ from cosmos.transport.opening import open_carrier
 @click.command("add-galaxy")
 @click.argument("name")
 @click.argument("url")
-@click.option(
-    "--allow-unsigned", is_flag=True, help="Take stars from it that nobody signed. It is shown at every step."
-)
+@click.option("--allow-unsigned", is_flag=True, help="Accept unsigned stars from it. Every command that does so warns.")
 @root_option
 @json_option
 def add_galaxy(name: str, url: str, allow_unsigned: bool, root: Path, as_json: bool) -> None:
@@ -35,15 +33,15 @@ def add_galaxy(name: str, url: str, allow_unsigned: bool, root: Path, as_json: b
     has_scheme = "://" in url
     address = url if has_scheme else os.path.normpath(surroundings().cwd / url)
     galaxy = GalaxySource(name=parsed(GalaxyName.parse, name, "NAME"), url=address, allow_unsigned=allow_unsigned)
-    carrier = open_carrier(url, surroundings().cwd, root)  # judges the address; nothing is read, and no socket is made
+    carrier = open_carrier(url, surroundings().cwd, root)  # checks the address; it reads nothing and makes no socket
     with LiveRoot.open(root) as live:
         demand_system(live)
         with at_work(live, SETTINGS_SECONDS):
             write_settings(live, read_settings(live).with_galaxy(galaxy))
     if carrier.is_local and not Path(carrier.address).is_dir():
-        surroundings().terminal.warn(f"{name}: {carrier.address} is no folder at the moment")
+        surroundings().terminal.warn(f"{name}: {carrier.address} is not a folder at the moment")
     if allow_unsigned:
-        surroundings().terminal.warn(f"{name}: stars that nobody signed will be taken from it")
+        surroundings().terminal.warn(f"{name}: unsigned stars of this galaxy will be accepted")
     if as_json:
         emit(galaxy_row(galaxy))
         return

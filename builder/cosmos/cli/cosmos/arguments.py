@@ -1,4 +1,4 @@
-"""What several commands do with their arguments."""
+"""Functions that several commands use for their arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Named = TypeVar("Named")
 
 
 def parsed(parse: Callable[[str], Named], text: str, argument: str) -> Named:
-    """Return `text` as a value; raises `UsageError`, naming the argument, where `parse` refuses it."""
+    """Return `text` as a value; raises `UsageError` with the argument's name if `parse` refuses it."""
     try:
         return parse(text)
     except ValueError as error:
@@ -20,5 +20,5 @@ def parsed(parse: Callable[[str], Named], text: str, argument: str) -> Named:
 
 
 def root_text(root: Path) -> str:
-    """Return the option `--root` of a command to type next; nothing for the running system."""
+    """Return the option `--root` for a command in a hint; an empty text for the running system."""
     return "" if root == Path("/") else f" --root {root}"

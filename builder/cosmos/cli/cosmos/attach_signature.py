@@ -1,4 +1,4 @@
-"""`cosmos attach-signature`: the signature that another machine made, into a release."""
+"""`cosmos attach-signature`: add a signature from another machine to a release."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cosmos.release.attach import attach_signature
 @click.option("--home", type=FOLDER, envvar="COSMOS_HOME")
 @json_option
 def attach(out: Path, signature: Path, home: Path | None, as_json: bool) -> None:
-    """Put a SIGNATURE that was made on another machine into the release in OUT, as if it had been signed here."""
+    """Add a SIGNATURE from another machine to the release in OUT. The result is the same as signing here."""
     done = attach_signature(out, signature)
     around = surroundings()
     anchor = home_anchor(around.home(home, near=out))
     if anchor.exists() and done.key.raw not in {key.raw for key in load_trust(anchor).roots.keys("release")}:
-        around.terminal.warn(f"{done.key.name}: is no release key that is pinned here")
+        around.terminal.warn(f"{done.key.name}: is not one of the release keys that are pinned here")
     if as_json:
         emit({"folder": str(done.folder), "key": done.key.id, "signatures": done.signatures})
         return

@@ -1,4 +1,4 @@
-"""`cosmos attest`: a badge that says who built a release again."""
+"""`cosmos attest`: sign that you have built a release again."""
 
 from __future__ import annotations
 

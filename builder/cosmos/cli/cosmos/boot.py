@@ -1,4 +1,4 @@
-"""`cosmos boot`: a release in QEMU, until it says that it is well."""
+"""`cosmos boot`: start a release in QEMU and wait for its marker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cosmos build`: an image and its release, from its lock."""
+"""`cosmos build`: build an image and its release from the lock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cosmos.trust.signing_request import REQUEST_FILE
 @click.argument("image", type=PATH)
 @click.option("--offline", is_flag=True, help="Make no socket and open no galaxy; use what the store holds.")
 @click.option("--out", type=FOLDER, help="Where the release goes [default: out/ in the image's folder].")
-@click.option("--jobs", type=click.IntRange(min=1), help="Stars to work on at once [default: one a processor].")
+@click.option("--jobs", type=click.IntRange(min=1), help="Stars to stage at once [default: one for each processor].")
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
 @click.option("--key", "key_file", type=EXISTING_FILE, help="Sign the release with this secret key.")
 @click.option(
@@ -37,9 +37,9 @@ from cosmos.trust.signing_request import REQUEST_FILE
     help="Write RELEASE.request, to be signed on another machine (key sign-request).",
 )
 @accept_revoked_option
-@click.option("--explain", is_flag=True, help="Say why each layer was made that the store did not have.")
-@click.option("--keep-root", type=FOLDER, help="Write the finished tree out as files, to look at.")
-@click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever the image's policy says.")
+@click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
+@click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
 @passphrase_fd_option
 @home_option
 @json_option
@@ -89,7 +89,7 @@ def _identity() -> str:
 
 
 def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:
-    """The key that signs, told early if it is of another role."""
+    """Return the key that signs. Raises `Refused` before the build if the key has another role."""
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
     for key in keys:
         key.demand_role("release")
@@ -114,7 +114,7 @@ def _tell_of_signature(built: Built, world: Home) -> None:
     if (built.folder / REQUEST_FILE).is_file():
         world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
     elif not built.signed:
-        world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
+        world.reporter.warn("the release is not signed, so `cosmos verify` cannot check it: sign it with --key KEY")
 
 
 def _explain(built: Built, world: Home) -> None:

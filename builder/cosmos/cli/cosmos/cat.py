@@ -1,4 +1,4 @@
-"""`cosmos cat`: one file of an image."""
+"""`cosmos cat`: print one file of an image."""
 
 from __future__ import annotations
 

@@ -17,9 +17,10 @@ _Answer = TypeVar("_Answer")
 def differences_in_json(
     row: Mapping[str, Json], *, of: str
 ) -> Callable[[Callable[_Words, _Answer]], Callable[_Words, _Answer]]:
-    """Make a command with `--json` print `row` and the differences where it raises `Differs`, before it fails.
+    """Make a command with `--json` print `row` and the differences before it fails with `Differs`.
 
-    Only where its argument `of` was given: without it, it is of the running system, and answers by itself.
+    This applies only if the argument `of` was given. Without it, the command is about a system, and prints its own
+    answer.
     """
 
     def decorated(command: Callable[_Words, _Answer]) -> Callable[_Words, _Answer]:

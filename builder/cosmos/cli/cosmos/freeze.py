@@ -1,4 +1,4 @@
-"""`cosmos freeze`: the lock of an image, or of a system."""
+"""`cosmos freeze`: write the lock of an image, or of a system."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _EVERYTHING = "*"
 
 @click.command("freeze")
 @click.argument("image", type=PATH, required=False)
-@click.option("--check", "only_check", is_flag=True, help="Say offline if the lock fits: exit 7 if stale, 3 if wrong.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Only check the lock, offline: exit 7 if it is stale, 3 if it is wrong."
+)
 @click.option(
     "--upgrade",
     "upgraded",
@@ -37,11 +39,11 @@ _EVERYTHING = "*"
     metavar="[STAR]",
     help="Move this star (without a name: every star) to the newest version that fits. May be repeated.",
 )
-@click.option(
-    "--allow-downgrade", "lowered", multiple=True, metavar="STAR", help="Let this star go to a lower version."
-)
+@click.option("--allow-downgrade", "lowered", multiple=True, metavar="STAR", help="Allow a lower version of this star.")
 @click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
-@click.option("--root", type=FOLDER, help="Without IMAGE: lock what is installed on the system at this root.")
+@click.option(
+    "--root", type=FOLDER, help="Without IMAGE: lock the stars that are installed on the system in this folder."
+)
 @click.option("--sign", "key_file", type=EXISTING_FILE, help="Sign the lock with this secret key of the role release.")
 @passphrase_fd_option
 @home_option
@@ -61,7 +63,7 @@ def freeze_command(
 ) -> None:
     """Resolve IMAGE's stars and pin each in universe.lock.toml.
 
-    Without IMAGE, pin what is installed on this system (or on the one at --root).
+    Without IMAGE, pin the stars that are installed on this system (or on the system at --root).
     """
     if image is None:
         if only_check or upgraded or key_file is not None:

@@ -1,4 +1,4 @@
-"""The system's side of `cosmos freeze`: the lock of what is installed."""
+"""The part of `cosmos freeze` for a system: write the lock of the installed stars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cosmos.device.root import LiveRoot, shown
 
 
 def freeze_live(root: Path, offline: bool, as_json: bool) -> None:
-    """Write the lock of what is installed on the system at `root`: `cosmos freeze` without an image."""
+    """Write the lock of the stars that are installed on the system at `root`: `cosmos freeze` without an image."""
     with LiveRoot.open(root) as live:
         frozen = freeze_system(live, surroundings().reporter(quiet=as_json), offline=offline)
     stars = len(frozen.lock.stars)

@@ -1,4 +1,4 @@
-"""`cosmos init`: a bare tree becomes a system."""
+"""`cosmos init`: make a system of a bare tree."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cosmos.model.names import Arch
 
 @click.command()
 @root_option
-@click.option("--arch", default=os.uname().machine, show_default=True, help="The machine that the system is for.")
-@click.option("--system-version", default="0.1.0", show_default=True, help="What the system calls its own version.")
+@click.option("--arch", default=os.uname().machine, show_default=True, help="The architecture of the system.")
+@click.option("--system-version", default="0.1.0", show_default=True, help="The version of the system.")
 @json_option
 def init(root: Path, arch: str, system_version: str, as_json: bool) -> None:
-    """Make a bare tree a system: write its config.toml and an empty universe where they are missing."""
+    """Make a system of a bare tree: write its config.toml and an empty universe if they are missing."""
     with LiveRoot.open(root) as live:
         done = initialise(live, arch=parsed(Arch.parse, arch, "--arch"), version=system_version)
     if as_json:

@@ -1,4 +1,4 @@
-"""`cosmos list-galaxies`: where a system takes its stars from."""
+"""`cosmos list-galaxies`: list the galaxies of a system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cosmos.device.system import demand_system
 @root_option
 @json_option
 def list_galaxies(root: Path, as_json: bool) -> None:
-    """List the galaxies that stars are taken from, in order of priority. None of them is opened."""
+    """List the galaxies of a system, in order of priority. It does not open them."""
     with LiveRoot.open(root) as live:
         demand_system(live)
         galaxies = read_settings(live).galaxies

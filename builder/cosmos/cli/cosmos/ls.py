@@ -1,4 +1,4 @@
-"""`cosmos ls`: what an image holds."""
+"""`cosmos ls`: list the entries of an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cosmos.release.inspect import find_image, listed
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
 @json_option
 def ls(image: Path, globs: tuple[str, ...], as_json: bool) -> None:
-    """List what an image holds, as its manifest states it. Only its index is read."""
+    """List the entries of an image, as in its manifest. It reads only the image's index."""
     lines = listed(find_image(image), globs)
     if as_json:
         emit({"entries": [str(line) for line in lines]})

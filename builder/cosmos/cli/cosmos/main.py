@@ -1,10 +1,10 @@
-"""`cosmos`: builds images, and looks after the system that it runs on.
+"""`cosmos`: builds images, and manages the system that it runs on.
 
-The frozen binary answers to `stellar` as well: by its name, and as `cosmos stellar …`.
+The single-file binary is also `stellar`: if it has this name, or as `cosmos stellar …`.
 
-Commands are imported when they are asked for: `cosmos --version` needs none, and Ctrl-C while they load is answered
-by `run`, as at any other time. The table's functions import by statement, so that whoever reads the imports (mypy, the
-check of the floors, the single-file binary) sees them.
+A command is imported only when it is called, so `cosmos --version` imports none. `run` handles Ctrl-C also while a
+command is being imported. The functions of the table use import statements, so that mypy, the check of the floors, and
+the build of the binary see them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import click
 from cosmos.about import VERSION
 from cosmos.cli.terminal import run
 
-_HELP = """Build offline system images from signed packages, and look after the systems made of them.
+_HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, verify, attest, ls, cat, boot, nova, attach-signature.
 On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
@@ -179,14 +179,14 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported when they are asked for."""
+    """A group whose commands are imported only when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands."""
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """Return the command of that name; None where no command has it."""
+        """Return the command of that name; None if there is no such command."""
         load = _COMMANDS.get(cmd_name)
         return load() if load else None
 
@@ -196,11 +196,11 @@ class LazyGroup(click.Group):
 )
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def program() -> None:
-    """Hold the commands."""
+    """Group the commands."""
 
 
 def main() -> NoReturn:
-    """Run the program that was called: `cosmos`, or `stellar` where the file bears that name."""
+    """Run the called program: `stellar` if the file has this name, otherwise `cosmos`."""
     if PurePath(sys.argv[0]).name.startswith("stellar"):
         run(_stellar(), "stellar", sys.argv[1:])
     run(program, "cosmos", sys.argv[1:])

@@ -1,4 +1,4 @@
-"""`cosmos new`: a small image definition to begin from."""
+"""`cosmos new`: make a small image definition to start from."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cosmos.image.new import new_image
 
 @click.command()
 @click.argument("folder", metavar="NAME", type=PATH)
-@click.option("--arch", default=os.uname().machine, show_default=True, help="The machine that it is for.")
-@click.option("--galaxy", nargs=2, default=("core", "../galaxy"), metavar="NAME URL", help="Where its stars come from.")
+@click.option("--arch", default=os.uname().machine, show_default=True, help="The architecture of the image.")
+@click.option("--galaxy", nargs=2, default=("core", "../galaxy"), metavar="NAME URL", help="The galaxy of its stars.")
 @click.option("--epoch", type=int, help="source-date-epoch [default: $SOURCE_DATE_EPOCH, else the start of today].")
 @json_option
 def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_json: bool) -> None:
-    """Make a small image definition to begin from."""
+    """Make a small image definition to start from."""
     around = surroundings()
     today = int(around.environ.get("SOURCE_DATE_EPOCH") or int(around.now()) // 86400 * 86400)
     files = new_image(folder, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch)
@@ -28,4 +28,4 @@ def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_
         return
     for file in files:
         say(str(file))
-    say(f"next: name stars in {files[0]}, then cosmos freeze {folder}")
+    say(f"next: add stars to {files[0]}, then cosmos freeze {folder}")

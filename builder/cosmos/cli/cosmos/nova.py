@@ -20,14 +20,14 @@ _PROMPT = "nova> "
 @click.option(
     "--root",
     type=EXISTING_FOLDER,
-    help="Begin with a copy of this folder [default: an empty root].",
+    help="Start with a copy of this folder [default: an empty root].",
 )
 @json_option
 def nova(file: Path | None, root: Path | None, as_json: bool) -> None:
-    """Run a Nova script on a scratch root and show what it made, and its receipt. Nothing else is changed.
+    """Run a Nova script on a scratch root, and show its changes and its receipt. Nothing else is changed.
 
-    What it copies is looked up in its own folder. Without FILE: a line of verbs at a time, such as
-    write("/etc/motd", "hello"), each on the root that the last one left.
+    The script copies from its own folder. Without FILE, it reads lines of verbs, such as write("/etc/motd", "hello").
+    Each line works on the root that the lines before it left.
     """
     session = ScriptSession.of(file.parent if file is not None else None, root)
     if file is not None:

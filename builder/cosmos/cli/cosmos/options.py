@@ -1,4 +1,4 @@
-"""Options that several of `cosmos`'s commands share."""
+"""Options that several commands of `cosmos` share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ home_option = click.option(
     "--home", type=FOLDER, envvar="COSMOS_HOME", help="The builder's home [default: the nearest .cosmos/]."
 )
 root_option = click.option("--root", type=FOLDER, default=Path("/"), help="The system at this root [default: /].")
-offline_option = click.option("--offline", is_flag=True, help="Make no socket: read local galaxies and what was kept.")
+offline_option = click.option("--offline", is_flag=True, help="Make no socket: use local galaxies and the cache.")
 accept_revoked_option = click.option(
     "--accept-revoked",
     multiple=True,
     metavar="STAR",
-    help="Take this star although its key is trusted no longer (or galaxy:NAME); the release says so.",
+    help="Accept this star (or galaxy:NAME) although its key is no longer trusted; the release says so.",
 )
 badges_option = click.option(
-    "--badges", "badges_file", type=FILE, metavar="FILE", help="Where the badges lie [default: OUT.intoto.jsonl]."
+    "--badges", "badges_file", type=FILE, metavar="FILE", help="The file of badges [default: OUT.intoto.jsonl]."
 )

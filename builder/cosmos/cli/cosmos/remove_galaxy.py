@@ -1,4 +1,4 @@
-"""`cosmos remove-galaxy`: a system takes no more stars from a galaxy."""
+"""`cosmos remove-galaxy`: remove a galaxy from the settings of a system."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cosmos.model.names import GalaxyName
 @root_option
 @json_option
 def remove_galaxy(name: str, root: Path, as_json: bool) -> None:
-    """Take no more stars from a galaxy. What came from it stays installed."""
+    """Remove a galaxy from the settings. Its installed stars stay."""
     with LiveRoot.open(root) as live:
         demand_system(live)
         with at_work(live, SETTINGS_SECONDS):

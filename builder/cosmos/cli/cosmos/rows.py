@@ -1,4 +1,4 @@
-"""Rows and words that several commands on a system answer with."""
+"""Rows and words in the answers of several commands on a system."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def galaxy_row(galaxy: GalaxySource) -> dict[str, Json]:
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number, its thousands parted, and its noun."""
+    """Return a number with commas between thousands, and its noun."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

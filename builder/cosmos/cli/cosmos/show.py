@@ -1,4 +1,4 @@
-"""`cosmos show`: all that is known of one star."""
+"""`cosmos show`: show everything that is known about one star."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cosmos.trust.badges import Badge
 @offline_option
 @json_option
 def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_json: bool) -> None:
-    """Show one star: as it is installed, and as the galaxies have it."""
+    """Show one star: the installed version, and the versions in the galaxies."""
     if receipt:
         emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
         return
@@ -45,7 +45,7 @@ def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_
 
 
 def _shown_row(found: Shown) -> dict[str, Json]:
-    """Return all that is known of a star."""
+    """Return the row of everything that is known about a star."""
     return {
         "name": str(found.name),
         "installed": None if found.installed is None else _installed_row(found.installed),
@@ -56,7 +56,7 @@ def _shown_row(found: Shown) -> dict[str, Json]:
 
 
 def _installed_row(star: Installed) -> dict[str, Json]:
-    """Return one installed star."""
+    """Return the row of an installed star."""
     return {
         "version": str(star.version),
         "arch": str(star.arch),
@@ -70,7 +70,7 @@ def _installed_row(star: Installed) -> dict[str, Json]:
 
 
 def _offered_row(offered: Offered) -> dict[str, Json]:
-    """Return a star as one galaxy has it."""
+    """Return the row of a star in one galaxy."""
     row: dict[str, Json] = {
         "galaxy": offered.galaxy,
         "versions": [str(version) for version in offered.versions],
@@ -95,7 +95,7 @@ def _offered_row(offered: Offered) -> dict[str, Json]:
 
 
 def _badge_row(badge: Badge) -> dict[str, Json]:
-    """Return one badge as it stands."""
+    """Return the row of one badge."""
     return {
         "standing": badge.standing,
         "kind": None if badge.claim is None else badge.claim.kind,
@@ -106,7 +106,7 @@ def _badge_row(badge: Badge) -> dict[str, Json]:
 
 
 def _shown_lines(found: Shown) -> Iterator[str]:
-    """Yield all that is known of a star."""
+    """Yield the lines about a star."""
     star = found.installed
     yield str(found.name)
     if star is None:

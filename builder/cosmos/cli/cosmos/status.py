@@ -1,4 +1,4 @@
-"""`cosmos status`: what a system is."""
+"""`cosmos status`: show the image, stars, trust and galaxies of a system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cosmos.device.status import SystemStatus, system_status, trust_advice
 @root_option
 @json_option
 def status(root: Path, as_json: bool) -> None:
-    """Say what this system is: its image, its stars, whom it trusts, where its stars come from."""
+    """Show this system: its image, its stars, its trust document, its galaxies."""
     with LiveRoot.open(root) as live:
         found = system_status(live)
     if as_json:

@@ -1,4 +1,4 @@
-"""`cosmos sync`: bring a system's galaxies up to date, so that what they have is there offline."""
+"""`cosmos sync`: fetch the newest state of a system's galaxies, for use offline."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ from cosmos.model.names import GalaxyName
 
 @click.command("sync")
 @click.argument("galaxies", nargs=-1, metavar="[GALAXY]...")
-@click.option("--index", "depth", flag_value="index", help="Bring the index alone.")
-@click.option("--stars", "depth", flag_value="stars", default="stars", help="And what every star says of itself.")
-@click.option("--full", "depth", flag_value="full", help="And every archive: all of it can be installed offline.")
-@click.option("--from", "origin", metavar="URL", help="Bring one galaxy from here: a stick, or a mirror.")
+@click.option("--index", "depth", flag_value="index", help="Fetch only the index.")
+@click.option(
+    "--stars", "depth", flag_value="stars", default="stars", help="Also fetch the statement of every star [default]."
+)
+@click.option("--full", "depth", flag_value="full", help="Also fetch every archive, to install offline.")
+@click.option("--from", "origin", metavar="URL", help="Fetch one galaxy from here: a stick, or a mirror.")
 @click.option("--offline", is_flag=True, help="Make no socket: read local galaxies.")
 @root_option
 @json_option
 def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: bool, root: Path, as_json: bool) -> None:
-    """Bring the galaxies of config.toml up to date, verified, into the cache.
+    """Fetch the newest state of the galaxies in config.toml, verify it, and keep it in the cache.
 
-    Exit 4 for an index that is older than one seen before, and for one that its own stars contradict.
+    Exit 4 for an index that is older than one seen before, or that does not match its own stars.
     """
     around = surroundings()
     try:

@@ -1,4 +1,4 @@
-"""`cosmos verify`: a release against pinned keys, or a system against its universe."""
+"""`cosmos verify`: check a release against pinned keys, or a system against its universe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cosmos.release.verdicts import TrustVerdicts, judge_release
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder
 
 _quorum_option = click.option(
-    "--quorum", type=click.IntRange(min=1), metavar="N", help="Demand that N pinned attesters have rebuilt it."
+    "--quorum", type=click.IntRange(min=1), metavar="N", help="Require that N pinned attesters have rebuilt it."
 )
 
 
@@ -46,9 +46,9 @@ def verify(
 ) -> None:
     """Check the release in PATH against a pinned key; without PATH, the running system against its universe.
 
-    Without --key, or with --home, the trust anchors of the home have their say too: was it valid when it was locked,
-    and is it trusted now? Exit 0 when every byte is as it was signed or recorded; 4 for a bad signature, a revoked key
-    or a release older than one seen before, 7 naming what differs.
+    Without --key, or with --home, the trust anchors of the home also judge it: was it valid when it was locked, and is
+    it trusted now? Exit 0: every byte is as it was signed or recorded. Exit 4: a bad signature, a revoked key, or a
+    release older than one seen before. Exit 7: something differs, and is named.
     """
     if path is None:
         if key_files or quorum:
@@ -90,7 +90,7 @@ def _verdict_text(verdict: ReleaseVerdict) -> str:
 
 
 def _trust_row(verdicts: TrustVerdicts | None) -> dict[str, Json]:
-    """Return the two verdicts for `--json`; nothing where no trust anchors had their say."""
+    """Return the two verdicts for `--json`; nothing without trust anchors."""
     if verdicts is None:
         return {}
     return {
@@ -121,6 +121,6 @@ def _trust_text(verdicts: TrustVerdicts | None) -> str:
 
 
 def _asked_quorum(out: Path, least: int, badges_file: Path | None, home: Path | None) -> Quorum:
-    """Return who has rebuilt the release in `out`, by the pinned keys of `home`; raises `Refused`."""
+    """Return the attesters, pinned in `home`, who have rebuilt the release in `out`; raises `Refused`."""
     roots = load_trust(home_anchor(surroundings().home(home, near=out))).roots
     return demand_quorum(out, least, roots, badges_file)

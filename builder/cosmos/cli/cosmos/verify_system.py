@@ -1,4 +1,4 @@
-"""The system's side of `cosmos verify`: is every entry as it was installed?"""
+"""The part of `cosmos verify` for a system: check that every entry is as it was installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cosmos.device.verify import Difference, SystemVerdict, verify_live
 def verify_system(root: Path, as_json: bool) -> None:
     """Compare the system at `root` with its universe: `cosmos verify` without a release.
 
-    Raises `Differs`, which names each difference, or `WorldFailed` where a file cannot be read.
+    Raises `Differs`, with each difference, or `WorldFailed` if a file cannot be read.
     """
     with LiveRoot.open(root) as live:
         verdict = verify_live(live, surroundings().reporter(quiet=as_json))
@@ -28,7 +28,7 @@ def verify_system(root: Path, as_json: bool) -> None:
 
 
 def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
-    """Return how a system compares with its universe."""
+    """Return the row of the comparison of a system with its universe."""
     return {
         "root": verdict.root,
         "good": verdict.is_good,
@@ -43,7 +43,7 @@ def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
 
 
 def _good_line(verdict: SystemVerdict) -> str:
-    """Return what to say of a system that is as it was installed."""
+    """Return the answer for a system without differences."""
     owners = "" if verdict.owners_judged else "; owners were not judged: this root belongs to an ordinary user"
     stars = counted(verdict.stars, "star")
     return f"{verdict.root}: all {verdict.judged:,} entries of {stars} are as they were installed{owners}"

@@ -1,4 +1,4 @@
-"""The world of the commands that build: its home, and whom it tells of its progress."""
+"""Make the `World` of the commands that build: its home, and its reporter of progress."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`stellar`: one module a command, in folders that follow the words one types."""
+"""`stellar`: one module for each command, in folders that follow the words of the command line."""

@@ -1,4 +1,4 @@
-"""`stellar attest`: a word about a star, signed by whoever tested it."""
+"""`stellar attest`: sign that a star passed or failed a test or a scan."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cosmos.stellar.attest import attest_star
 @click.command()
 @click.argument("statement", type=EXISTING_FILE, metavar="STAR")
 @click.option("--kind", type=click.Choice(["test", "scan"]), required=True, help="What was done with the star.")
-@click.option("--result", type=click.Choice(["passed", "failed"]), required=True, help="What came of it.")
+@click.option("--result", type=click.Choice(["passed", "failed"]), required=True, help="The result.")
 @click.option("--key", "key", type=EXISTING_FILE, required=True, help="The attester's secret key.")
 @passphrase_fd_option
 @json_option
 def attest(statement: Path, kind: str, result: str, key: Path, passphrase_fd: int | None, as_json: bool) -> None:
-    """Say of a star in a galaxy that it passed or failed; STAR is its statement, stars/NAME-VERSION-ARCH.toml.
+    """Sign that a star in a galaxy passed or failed. STAR is its statement, stars/NAME-VERSION-ARCH.toml.
 
-    The badge is added to stars/NAME-VERSION-ARCH.intoto.jsonl. It counts where your key is pinned as an attester, and
-    never replaces the author's signature.
+    The badge is added to stars/NAME-VERSION-ARCH.intoto.jsonl. It counts if your key is pinned as an attester.
+    It never replaces the author's signature.
     """
     (secret,) = load_secret_keys((key,), passphrase_fd)
     done = attest_star(

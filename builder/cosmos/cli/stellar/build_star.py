@@ -97,7 +97,7 @@ def build(
 
 
 def _tell_built(count: int, unrun: Mapping[Path, tuple[str, ...]], reporter: Reporter) -> None:
-    """End the line that moves; say once, for all stars together, that maintainer scripts are not run."""
+    """End the progress line; say once, for all stars together, that maintainer scripts are not run."""
     if count > 1:
         reporter.step(f"built {counted(count, 'star')}")
     if unrun:
@@ -113,7 +113,7 @@ def _kept(
     unpublished: Unpublished,
     reporter: Reporter,
 ) -> dict[str, Json]:
-    """Write the archive where it belongs, and return the answer."""
+    """Write the archive to its place, and return the answer."""
     row: dict[str, Json] = {
         "name": str(built.manifest.name),
         "version": str(built.manifest.version),

@@ -1,4 +1,4 @@
-"""A star to try, and the root of its dependencies."""
+"""Open a star to try, and the root of its dependencies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ galaxy_option = click.option(
 
 
 def opened_star(star: Path, galaxy: Path | None) -> tuple[OpenStar, Mapping[TreePath, Entry] | None]:
-    """Return the star, and the root of its dependencies; None where they are not known."""
+    """Return the star and the root of its dependencies; None if they are not known."""
     if galaxy is not None:
         library = GalaxyLibrary.open(galaxy, machine(platform.machine()))
         opened = library.star(star)

@@ -44,9 +44,9 @@ def fetch(
     home: Path | None,
     as_json: bool,
 ) -> None:
-    """Fetch Debian packages: each checked against the archive's signed index, none installed.
+    """Fetch Debian packages. Each is checked against the archive's signed index. None is installed.
 
-    PACKAGES are NAME or NAME=VERSION, or whatever else a recipe's source may say after deb:.
+    PACKAGES are NAME or NAME=VERSION, or any other form that a recipe's source may have after deb:.
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)

@@ -37,8 +37,8 @@ _SHOWN = 8  # names in one line of a report
 @click.command("import-deb")
 @click.argument("packages", nargs=-1, required=True)
 @click.option("--galaxy", type=FOLDER, required=True, help="Put the stars into this galaxy.")
-@click.option("--closure", is_flag=True, help="Import all that they depend on as well.")
-@click.option("--with-essential", is_flag=True, help="Import what Debian assumes too, and make debian-essential of it.")
+@click.option("--closure", is_flag=True, help="Also import all their dependencies.")
+@click.option("--with-essential", is_flag=True, help="Also import the essential packages, as debian-essential.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Packages to work on at a time [default: the processors].")
 @keys_option
 @passphrase_fd_option
@@ -69,8 +69,8 @@ def import_deb(
 ) -> None:
     """Convert whole Debian packages into stars.
 
-    PACKAGES are NAME or NAME=VERSION, fetched through apt, which verifies them. Their maintainer scripts are not run:
-    which packages have some is reported. Afterwards: stellar index-galaxy.
+    PACKAGES are NAME or NAME=VERSION. apt fetches and verifies them. Their maintainer scripts are not run; the packages
+    that have some are reported. Afterwards, run stellar index-galaxy.
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
@@ -97,7 +97,7 @@ def import_deb(
 
 
 def _demand_all(done: Imported) -> None:
-    """Raise for packages that are no stars now: `Refused` where another is published, else `NoSolution`."""
+    """Raise for packages that did not become stars: `Refused` if another is published, else `NoSolution`."""
     if done.refused:
         name, refusal = next(iter(done.refused.items()))
         others = f", and {len(done.refused) - 1} more" if len(done.refused) > 1 else ""
@@ -113,13 +113,13 @@ def _tell(done: Imported, reporter: Reporter) -> None:
         reporter.warn(f"{name}: {reason}")
     if done.kept:
         reporter.warn(
-            f"{counted(len(done.kept), 'star')} of the same package, made in another way, stood there already "
-            f"and stayed as it was: {_some(list(done.kept))}"
+            f"{counted(len(done.kept), 'star')} of the same package, made in another way, were there already "
+            f"and stay as they were: {_some(list(done.kept))}"
         )
     for name, rows in done.unmet.items():
-        reporter.warn(f"{name}: needs what the host's sources do not have: {', '.join(rows)}")
+        reporter.warn(f"{name}: needs packages that the host's sources do not have: {', '.join(rows)}")
     if done.missing:
-        reporter.warn(f"needed, and answered by no star here: {_some(list(done.missing))}; --closure imports them too")
+        reporter.warn(f"needed, but no star here answers: {_some(list(done.missing))}; --closure imports them too")
     if done.assumed:
         several = f"these {len(done.assumed)} packages, and no package names them"
         reporter.note(f"Debian assumes {several}: {_some(list(done.assumed))}; --with-essential imports them")

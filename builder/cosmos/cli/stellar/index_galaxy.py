@@ -1,4 +1,4 @@
-"""`stellar index-galaxy`: the index of a galaxy, written, signed and published."""
+"""`stellar index-galaxy`: write, sign and publish the index of a galaxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stellar lint`: what is unsafe in what a star lays."""
+"""`stellar lint`: find unsafe entries of a star."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cosmos.stellar.lint_star import lint as lint_star
 @galaxy_option
 @json_option
 def lint(star: Path, galaxy: Path | None, as_json: bool) -> None:
-    """Look for what is unsafe in what a star lays.
+    """Find unsafe entries of a star.
 
-    Rights that go beyond its own, paths that everybody may write to, links out of the root or (where its dependencies
-    are known: --galaxy) to nothing, a missing licence, undeclared outputs.
+    It reports special rights, paths that everybody may write to, links out of the root, a missing licence and
+    undeclared outputs. With --galaxy it knows the star's dependencies, and also reports links to nothing.
     """
     opened, below = opened_star(star, galaxy)
     findings = lint_star(opened, below)

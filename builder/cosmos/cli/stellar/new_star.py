@@ -1,4 +1,4 @@
-"""`stellar new-star`: the source folder of a star."""
+"""`stellar new-star`: make the source folder of a star."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options and values that several of `stellar`'s commands share."""
+"""Options and values that several commands of `stellar` share."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def suite_named(name: str | None) -> Suite | None:
 
 
 def outside(home: Path, apt_sources: Path | None, offline: bool, reporter: Reporter) -> Outside:
-    """Return what ecosystems may use of this machine."""
+    """Return the parts of this machine that ecosystems may use."""
     around = surroundings()
     return Outside(
         home=home,

@@ -1,4 +1,4 @@
-"""What `galaxy-init`, `index-galaxy` and `sign` share: --publish, keys by role, and what is said of an index."""
+"""The parts that `galaxy-init`, `index-galaxy` and `sign` share: --publish, keys by role, the answer about an index."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ fewer_option = click.option(
 
 
 def indexed_row(done: Indexed) -> dict[str, Json]:
-    """Return the index of a galaxy as `--json` answers it."""
+    """Return the answer of `--json` about a galaxy's index."""
     return {
         "galaxy": str(done.index.name),
         "seq": done.index.seq,
@@ -39,7 +39,7 @@ def indexed_row(done: Indexed) -> dict[str, Json]:
 
 
 def say_that_it_waits(done: Indexed, folder: Path) -> None:
-    """Note that an index has fewer signatures than the one before, and what publishes it."""
+    """Note that an index has fewer signatures than the one before, and say how to publish it."""
     surroundings().terminal.note(
         f"seq {done.index.seq} is not published yet: it has {counted(done.missing, 'signature')} fewer than the index "
         f"before\nnext: stellar sign {folder} --key GALAXY.key (or --publish, where fewer are enough from now on)"
@@ -61,5 +61,5 @@ def demand_roles(secrets: tuple[SecretKey, ...]) -> None:
 
 
 def today(now: float) -> str:
-    """Return the day of a clock, as the version of a galaxy."""
+    """Return the day of the clock value, as the version of a galaxy."""
     return datetime.datetime.fromtimestamp(now, datetime.UTC).strftime("%Y.%m.%d")

@@ -1,4 +1,4 @@
-"""`stellar scripts`: the maintainer scripts that are never run."""
+"""`stellar scripts`: list the maintainer scripts, which are never run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from cosmos.stellar.build_star import maintainer_scripts
 def scripts(
     folders: tuple[Path, ...], arch: str, apt_sources: Path | None, offline: bool, home: Path | None, as_json: bool
 ) -> None:
-    """List the maintainer scripts of the packages that each star in a FOLDER is made from. None of them is ever run.
+    """List the maintainer scripts of the packages that each star in a FOLDER is made from. No command runs them.
 
-    What a script does that the star needs belongs into the star's install.lua.
+    If the star needs something that such a script does, write it into the star's install.lua.
     """
     around = surroundings()
     here = outside(around.home(home, near=folders[0]), apt_sources, offline, Silent())

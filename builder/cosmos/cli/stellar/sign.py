@@ -36,7 +36,11 @@ def sign(
     keys the index, which is published where it was waiting for that. Signatures that other keys made stay.
     """
     if not keys:
-        raise Malformed("sign", "wants a key to sign with", hint="--key PATH; cosmos key new makes one")
+        raise Malformed(
+            "sign",
+            "want a key to sign with, got none",
+            hint="add --key PATH; to make a key: cosmos key new NAME --role ROLE",
+        )
     around = surroundings()
     secrets = load_secret_keys(keys, passphrase_fd)
     folders = {

@@ -1,4 +1,4 @@
-"""`stellar test`: does a star's script still make the change that expect.txt states?"""
+"""`stellar test`: compare the changes that a star's script makes with expect.txt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHOWN = 60  # lines of a comparison on a screen; --json has all
 def test(
     star: Path, galaxy: Path | None, named: tuple[Path, ...], expect: Path | None, rewrite: bool, as_json: bool
 ) -> None:
-    """Run a star's script on an empty root and on its dependencies', and compare the change with expect.txt.
+    """Run a star's script on an empty root and on the root of its dependencies. Compare the changes with expect.txt.
 
     STAR is an archive, or a source folder; expect.txt lies beside or in it. The script that runs is the folder's, as it
     stands; what it copies is the folder's too, or, where star.toml names packages, what the newest archive in --galaxy
@@ -49,7 +49,7 @@ def test(
             str(file),
             f"{opened.name} does something else",
             differences=_shortened(lines),
-            hint="stellar test --update rewrites it, where that is right",
+            hint="if the new changes are right: stellar test STAR --update",
         )
     if not as_json:
         say(f"wrote {file}" if rewrite else f"{star}: as expected")
@@ -60,7 +60,7 @@ def _with_dependencies(
 ) -> tuple[OpenStar, Mapping[TreePath, Entry]]:
     """Return the star, and the root of its dependencies, which must be known."""
     if galaxy is not None and named:
-        raise Malformed("--below", "names what --galaxy finds by itself", hint="give one of the two")
+        raise Malformed("--below", "names dependencies, but --galaxy finds them", hint="give one of the two options")
     opened, below = opened_star(star, galaxy)
     if named:
         laid: dict[TreePath, Entry] = {}
@@ -71,12 +71,12 @@ def _with_dependencies(
         raise NoSolution(
             str(star),
             f"depends on {', '.join(map(need_text, opened.needs))}",
-            hint="--galaxy FOLDER takes them from there; --below STAR names one",
+            hint="add --galaxy FOLDER, or --below STAR for each",
         )
     return opened, below
 
 
 def _shortened(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """Return as many lines as a person reads, and how many there are besides."""
+    """Return the first lines, and the number of the others."""
     left = len(lines) - _SHOWN
     return lines if left <= 0 else (*lines[:_SHOWN], f"… and {left} lines more; --json has all")

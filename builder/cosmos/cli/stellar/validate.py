@@ -1,4 +1,4 @@
-"""`stellar validate`: all that is wrong with a star, at once."""
+"""`stellar validate`: report all problems of a star at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cosmos.stellar.validate_star import Finding, validate_star
 @click.argument("paths", type=EXISTING_PATH, nargs=-1, required=True)
 @json_option
 def validate(paths: tuple[Path, ...], as_json: bool) -> int:
-    """Check stars: source folders or archives. Says everything that is wrong at once."""
+    """Check stars, as source folders or archives, and report all problems at once."""
     findings = {path: validate_star(path) for path in paths}
     wrong = sum(one.weight == "error" for rows in findings.values() for one in rows)
     if as_json:

@@ -1,4 +1,4 @@
-"""The workshop of the commands that read the recipes of stars."""
+"""Make the `Workshop` of the commands that read recipes of stars."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from cosmos.cli.cosmos.key.sign_request import sign_request
 
 @click.group()
 def key() -> None:
-    """Make keys and look at them."""
+    """Make keys, show them, and sign with them."""
 
 
 for _command in (key_new, key_show, sign_request):

@@ -1,4 +1,4 @@
-"""`cosmos key new`: a key pair."""
+"""`cosmos key new`: make a key pair."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cosmos.trust.roles import ROLES, role
 
 @click.command("new")
 @click.argument("name")
-@click.option("--role", "role_name", type=click.Choice(ROLES), required=True, help="What the key shall sign.")
+@click.option("--role", "role_name", type=click.Choice(ROLES), required=True, help="What the key signs.")
 @click.option("--out", type=FOLDER, help="Folder for NAME.key and NAME.pub [default: keys/ of the home].")
 @click.option("--home", type=FOLDER, envvar="COSMOS_HOME", help="The builder's home.")
 @click.option("--no-passphrase", is_flag=True, help="Leave the secret key unsealed; its file says so.")
@@ -46,7 +46,7 @@ def key_new(
         return
     say(f"{pair.role} key {pair.public.name}")
     say(f"  id      {pair.public.id}")
-    say(f"  public  {pair.public_path}   give this to whoever pins it")
+    say(f"  public  {pair.public_path}   give this to everybody who pins it")
     say(f"  secret  {pair.secret_path}   keep this; {'NOT SEALED' if no_passphrase else 'sealed'}")
 
 

@@ -1,4 +1,4 @@
-"""`cosmos key show`: a public key, or what a secret key's file states."""
+"""`cosmos key show`: show a public key, or the readable part of a secret key's file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cosmos.trust.keys import PublicKey
 @click.argument("file", type=FILE)
 @json_option
 def key_show(file: Path, as_json: bool) -> None:
-    """Show a public key, or what a secret key's file states; no passphrase is asked."""
+    """Show a public key, or the readable part of a secret key's file. It asks for no passphrase."""
     public, about = _shown_key(file)
     if as_json:
         emit({**key_row(public), **about})

@@ -25,7 +25,7 @@ from cosmos.trust.signing_request import SIGNATURE_FILE, OfferedSignature, Signi
 @passphrase_fd_option
 @json_option
 def sign_request(file: Path, key_file: Path, out: Path | None, passphrase_fd: int | None, as_json: bool) -> None:
-    """Sign the release that FILE asks for, on the machine that has the key; say what it is first."""
+    """Sign the release in the request FILE, on the machine that has the key. It shows the release first."""
     request = SigningRequest.parse(read_bounded(file, MAX_SIGNED_BYTES), str(file))
     release = Release.parse(request.payload, str(file))
     digest = Digest.of(request.payload)
@@ -35,7 +35,7 @@ def sign_request(file: Path, key_file: Path, out: Path | None, passphrase_fd: in
         say(f"  content root  {release.internal.get('contentRoot')}")
         say(f"  {len(release.subjects)} files, made from {len(release.resolved)} stars and galaxies")
         for name in _accepted(release):
-            surroundings().terminal.warn(f"{name}: was not trusted when this was built, and was accepted by name")
+            surroundings().terminal.warn(f"{name}: was not trusted at the build, but the builder accepted it by name")
     (key,) = load_secret_keys((key_file,), passphrase_fd)
     made = key.signature(IN_TOTO_TYPE, request.payload)
     written = out or file.with_name(SIGNATURE_FILE)

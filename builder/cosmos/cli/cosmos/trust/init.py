@@ -1,4 +1,4 @@
-"""`cosmos trust init`: the first trust anchors of a home or a system."""
+"""`cosmos trust init`: accept the first trust anchors of a home or a system."""
 
 from __future__ import annotations
 
@@ -51,8 +51,7 @@ def _show_how_to_compare(file: Path) -> NoReturn:
     say(f"{digest.hex}  {file}")
     raise Malformed(
         str(file),
-        "its SHA-256 was not given, and nothing is trusted because it came first",
-        hint="compare the digest above with the one that the file's maker tells you by another way (a call, paper, "
-        "a signed letter); if they are the same: "
-        f"cosmos trust init {file} --sha256 HEX",
+        "want its SHA-256, got none: cosmos has no trust on first use",
+        hint="get the digest from the file's maker by another way (a call, paper, a signed letter), and compare it "
+        f"with the digest above; if they are the same: cosmos trust init {file} --sha256 HEX",
     )

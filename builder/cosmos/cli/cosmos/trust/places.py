@@ -1,4 +1,4 @@
-"""Whose trust anchors a command speaks of: a builder's home, a system below a root, or the one that runs."""
+"""Choose the trust anchors of a command: of a builder's home, of a system in a folder, or of the running system."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RUNNING: Final = Path("/")
 
 
 def root_here(context: click.Context, _option: click.Parameter, root: Path | None) -> Path | None:
-    """Return the root that was named, or the running system's where no home was named and none is near; a callback.
+    """Return the named root, or the running system's root if no home was named and no home is near. A callback.
 
-    The option `--home` must stand above the one that calls this.
+    The option `--home` must be above the option that calls this.
     """
     if root is not None or context.params.get("home") is not None:
         return root
@@ -28,7 +28,7 @@ def root_here(context: click.Context, _option: click.Parameter, root: Path | Non
 
 
 def places(home: Path | None, root: Path | None) -> tuple[Path, StateFile]:
-    """Return where the trust anchors and the memory lie: of the system at `root`, or else of the builder's home."""
+    """Return the paths of the trust anchors and the memory: of the system at `root`, or else of the builder's home."""
     if root is not None:
         return system_anchor(root), system_state(root)
     found = surroundings().home(home)

@@ -1,4 +1,4 @@
-"""`cosmos trust show`: which keys may sign what."""
+"""`cosmos trust show`: show which keys may sign what."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ from cosmos.trust.chain import CHAIN_FOLDER, step_file
 @click.option("--offline", is_flag=True, help="Make no socket.")
 @json_option
 def trust_update(source: str, home: Path | None, root: Path | None, offline: bool, as_json: bool) -> None:
-    """Take every version of trust.toml in FROM that follows the accepted one, each judged by the one before.
+    """Accept every version of trust.toml in FROM that follows the accepted one. Each is checked by the one before it.
 
-    FROM is a folder (on a stick, say) that holds N.toml and N.toml.dsse, a galaxy that carries them as trust/, or one
-    such file. Either all of them are taken or none.
+    FROM is a folder (for example on a stick) with N.toml and N.toml.dsse, a galaxy that has this folder as trust/, or
+    one such file. Either all versions are accepted or none.
     """
     anchor, state = places(home, root)
     had_memory = state.read() is not None
@@ -69,7 +69,7 @@ def _source(text: str, anchor: Path, partial: Path, *, offline: bool) -> ChainSo
         return _single(cwd / text, load_trust(anchor).roots.version + 1)
     if offline and is_network(text):
         raise WorldFailed(
-            text, "is not reached offline", hint="run it without --offline, or bring the folder on a stick"
+            text, "is not reached offline", hint="run it without --offline, or take the folder from a stick"
         )
     carrier = open_carrier(text, cwd, partial)
     version = load_trust(anchor).roots.version
@@ -79,14 +79,14 @@ def _source(text: str, anchor: Path, partial: Path, *, offline: bool) -> ChainSo
 
 
 def _single(file: Path, wanted: int) -> ChainSource:
-    """One file, offered as the next version whatever it is called; what it is, it says itself."""
+    """Return one file as the next version, under any file name. The document itself says which version it is."""
     data, envelope = document_and_envelope(file)
     files = {step_file(wanted): data, f"{step_file(wanted)}.dsse": envelope}
     return ChainSource(address=str(file), read=files.get)
 
 
 def _folder_in(carrier: Carrier, *names: str) -> str:
-    """Return `trust` where FROM is a galaxy that carries its versions there, or "" where it is that folder itself."""
+    """Return "trust" if FROM is a galaxy that has its versions there, or "" if FROM is the folder itself."""
     return CHAIN_FOLDER if _any_there(carrier, [f"{CHAIN_FOLDER}/{name}" for name in names]) else ""
 
 

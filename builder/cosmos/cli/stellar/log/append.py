@@ -1,4 +1,4 @@
-"""`stellar log append`: what the index lists, into the log."""
+"""`stellar log append`: add the stars of the index to the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cosmos.stellar.log import append_to_log
 @passphrase_fd_option
 @json_option
 def append(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_json: bool) -> None:
-    """Publish what the index of the galaxy in FOLDER lists, sign the head, and write a proof beside each star."""
+    """Add all stars in the index of the galaxy in FOLDER to its log, sign the head, and write a proof for each star."""
     done = append_to_log(
         GalaxyFolder(root=folder), load_secret_keys(keys, passphrase_fd), surroundings().reporter(quiet=as_json)
     )

@@ -1,4 +1,4 @@
-"""`stellar log check`: does the log hold together, and go on from what was seen?"""
+"""`stellar log check`: verify a log, and compare it with the head that was seen last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_MEMORY = "no head was remembered: a log that was forked or cut before today c
 
 @click.command("check")
 @click.argument("folder", type=FOLDER)
-@click.option("--seen", type=FILE, metavar="FILE", help="The head that was seen last; becomes the one seen now.")
+@click.option("--seen", type=FILE, metavar="FILE", help="The head that you saw last; the new head is written to it.")
 @home_option
 @json_option
 def check(folder: Path, seen: Path | None, home: Path | None, as_json: bool) -> None:

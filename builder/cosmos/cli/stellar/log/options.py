@@ -1,4 +1,4 @@
-"""Options that the commands of `stellar log` share, and the keys that they judge by."""
+"""The options that the commands of `stellar log` share, and the pinned keys that they use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cosmos.cli.terminal import surroundings
 from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.trust.roots import TrustRoots
 
-home_option = click.option("--home", type=FOLDER, envvar="COSMOS_HOME", help="Whose pinned keys to judge by.")
+home_option = click.option("--home", type=FOLDER, envvar="COSMOS_HOME", help="The builder's home with the pinned keys.")
 
 
 def pinned_roots(home: Path | None, near: Path) -> TrustRoots:

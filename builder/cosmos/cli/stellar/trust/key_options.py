@@ -1,4 +1,4 @@
-"""The options that take public keys for a role: a file that states another role is refused."""
+"""The options that take public keys of a role. They refuse a file that names another role."""
 
 from __future__ import annotations
 

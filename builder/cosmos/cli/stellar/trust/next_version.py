@@ -1,4 +1,4 @@
-"""What `rotate`, `revoke` and `sign` share: the version of trust.toml that follows another."""
+"""The options and answers that `rotate`, `revoke` and `sign` share: they write the next version of trust.toml."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def write_version(
     passphrase_fd: int | None,
     as_json: bool,
 ) -> None:
-    """Write the version that follows `old` with these changes, signed, and answer how it stands."""
+    """Write the version that follows `old` with these changes, sign it, and answer with the number of signatures."""
     new = next_roots(roots, changes)
     secrets = load_secret_keys(signers, passphrase_fd)
     answer_progress(write_next(roots, new, out or old.with_name(step_file(new.version)), secrets), as_json)
 
 
 def answer_progress(done: Progress, as_json: bool) -> None:
-    """Answer how many signatures a version has, and how many it still wants."""
+    """Answer with the number of signatures that a version has, and the number that it still needs."""
     counts = {"own": done.own} if done.old is None else {"previous": done.old, "own": done.own}
     if as_json:
         signatures: dict[str, Json] = {who: {"got": got, "want": want} for who, (got, want) in counts.items()}

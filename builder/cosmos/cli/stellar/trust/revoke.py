@@ -20,7 +20,7 @@ from cosmos.stellar.trust_next import Changes
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="What the keys signed up to this seq stays good: for keys that were put away, never for lost ones.",
+    help="Signatures up to this seq stay valid: only for keys that are no longer used, never for lost keys.",
 )
 @click.option("--reason", default="", help="Why, for the people who read it.")
 @out_option

@@ -26,12 +26,18 @@ _KINDS = {"galaxy": "galaxies", "star": "stars", "release": "releases"}
 @click.argument("old", type=EXISTING_FILE)
 @click.option("--add", "added", multiple=True, metavar="ROLE=K.pub", help="A key for root, galaxy, release, …")
 @click.option("--author", "authors", multiple=True, metavar="K.pub[:GALAXIES[:STARS]]", help="A key that signs stars.")
-@click.option("--remove", "removed", multiple=True, metavar="NAME|ID", help="Pin this key no longer.")
+@click.option("--remove", "removed", multiple=True, metavar="NAME|ID", help="Do not pin this key any more.")
 @click.option("--threshold", "thresholds", multiple=True, metavar="ROLE=N", help="How many keys must sign.")
 @click.option("--floor", "floors", multiple=True, metavar="KIND:NAME=N", help="galaxy:core=7, star:zlib=1.3.1 …")
-@click.option("--recover", "recovered", multiple=True, metavar="KIND:NAME", help="Let numbers begin anew: galaxy:core.")
-@click.option("--revoke", "revoked", multiple=True, metavar="NAME|ID", help="Refuse all that this key ever signed.")
-@click.option("--retire", "retired", multiple=True, metavar="NAME|ID=SEQ", help="Refuse what it signed after SEQ.")
+@click.option(
+    "--recover", "recovered", multiple=True, metavar="KIND:NAME", help="Let numbers start again: galaxy:core."
+)
+@click.option(
+    "--revoke", "revoked", multiple=True, metavar="NAME|ID", help="Refuse everything that this key ever signed."
+)
+@click.option(
+    "--retire", "retired", multiple=True, metavar="NAME|ID=SEQ", help="Refuse everything that it signed after SEQ."
+)
 @click.option("--reason", default="", help="Why keys are revoked or retired.")
 @click.option("--description", help="What the document is for [default: as before].")
 @out_option
