@@ -1,8 +1,8 @@
 # `make help` lists what is supported. The tools' settings are in pyproject.toml.
 #
-# Real dependencies, so that a second run does nothing: a star is built again when its recipe changed, the lock when the
-# galaxy or the image definition did. What is made lies in build/, .venv/, .cosmos/ (keys, trust, galaxy, store) and images/*/out/.
-# APT_SOURCES names a file of sources to take Debian's packages from, where the host's own do not have the suite.
+# The targets have real dependencies, so a second run does nothing. A star is built again if its recipe changed, the lock
+# if the galaxy or the image definition changed. Results are in build/, .venv/, .cosmos/ (keys, trust, galaxy, store) and
+# images/*/out/. If the host's apt sources do not have the suite, APT_SOURCES names a file with other sources.
 
 PYTHON ?= python3
 IMAGE ?= images/rescue
@@ -16,7 +16,7 @@ MAKEFLAGS += --no-builtin-rules
 export LC_ALL := C.UTF-8
 export TZ := UTC
 export PYTHONDONTWRITEBYTECODE := 1
-# A home or a passphrase of the person who types must not change what is built here.
+# The user's own home must not change the build.
 unexport COSMOS_HOME
 
 VENV := .venv
@@ -30,7 +30,7 @@ MADE := $(HOME_FOLDER)/made
 help: ## show this list
 	@grep -hE '^[a-z][a-z0-9-]*:[^=].*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
 
-# --- the two commands, and what one does next -------------------------------------------------------------------------
+# --- the main commands ------------------------------------------------------------------------------------------------
 
 .PHONY: image
 image: PLAN $(IMAGE)/universe.lock.toml ## build the signed rescue image from nothing: no root, no preparation
@@ -40,62 +40,62 @@ PLAN: FORCE
 	@.ci/plan $(IMAGE) $(words $(STARS))
 
 .PHONY: boot
-boot: image ## start the image in QEMU and wait until it says that it is well
+boot: image ## start the image in QEMU and wait for its marker
 	@.ci/need qemu-system-x86_64=qemu-system-x86
 	@$(BIN)/cosmos boot $(IMAGE)/out
 
 .PHONY: test
-test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, the boot included; installs what it needs where it may
+test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, including the boot; installs missing programs if allowed
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not exhaustive' tests builder
 
 .PHONY: test-slow
-test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run what tries very many cases, and is no part of make test
+test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run the tests that try very many cases; make test leaves them out
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m exhaustive tests builder
 
 TEST-PROGRAMS: FORCE
 	@PYTHON='$(PYTHON)' .ci/need qemu-system-x86_64=qemu-system-x86 $(TEST_PROGRAMS)
 
-# What the tests compare with, or run, on a Debian that has Python, make, gcc and apt-get: program=package. All are asked
-# for at once, so that whoever may not install anything reads one command.
+# The programs that the tests need on a Debian with Python, make, gcc and apt-get: program=package. One call checks them
+# all, so a user who may not install packages gets one command for all.
 TEST_PROGRAMS := bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd gpg=gpg gpg-agent=gpg-agent git=git import:ensurepip=python3-venv
 
 .PHONY: test-aarch64
-test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on a kernel for aarch64, in QEMU; downloads 100 MB and takes its time
+test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on an aarch64 kernel, in QEMU; slow, downloads 100 MB
 	@.ci/need qemu-system-aarch64=qemu-system-arm git=git
 	@$(BIN)/python tests/boot/aarch64_sandbox.py $(HOME_FOLDER)/aarch64
 
 .PHONY: check
-check: lint ## what lint checks, floors, house rules and unit tests; a minute or two
+check: lint ## run lint, house rules, import floors and unit tests; a minute or two
 	@PYTHON='$(PYTHON)' .ci/need $(TEST_PROGRAMS)
 	@$(BIN)/pytest -q -n $(JOBS) -m 'not slow and not network and not exhaustive' tests/house tests/unit builder
 
 .PHONY: lint
-lint: $(VENV)/dev.stamp ## format, lint and types
+lint: $(VENV)/dev.stamp ## check format, lint and types
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run "make format"' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
 .PHONY: mutants
-mutants: $(VENV)/dev.stamp ## take each protection away and see that a test notices: docs/security/objectives.toml
+mutants: $(VENV)/dev.stamp ## remove each protection and check that a test notices: docs/security/objectives.toml
 	@$(BIN)/python tests/plugins/mutants.py
 
 .PHONY: golden
-golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write the golden files anew, each star's expect.txt too; look at the diff
+golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write all golden files and each star's expect.txt again; read the diff
 	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden tests/unit/nova/test_nova_docs.py
 
 .PHONY: format
-format: $(VENV)/dev.stamp ## write the source as `make check` wants it
+format: $(VENV)/dev.stamp ## format the source code
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
 .PHONY: clean
-clean: ## remove what was built, the galaxy too; keys, the Python environment and the downloads stay
+clean: ## remove build results and the galaxy; keep keys, the Python environment and downloads
 	@rm -rf build images/*/out images/*/.out-* images/*/universe.lock.toml $(GALAXY) $(MADE)
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find builder tests freeze -name __pycache__ -type d -prune -exec rm -rf '{}' +
 
 .PHONY: distclean
-distclean: clean ## remove everything that git does not track: the keys as well
+distclean: clean ## remove everything that git does not track, including the keys
 	@rm -rf $(VENV) $(HOME_FOLDER)
 
 # --- the Python environment: exactly the locked packages --------------------------------------------------------------
@@ -109,9 +109,9 @@ $(VENV)/packages.stamp: requirements.txt
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements.txt
 	@touch $@
 
-# The program itself is found through a .pth file: an editable install would fetch a build backend that no lock pins.
-# The scripts begin as shell (a #! line can hold no folder with a space), and go on as Python. They name modules of the
-# program: a Makefile that names others writes them again.
+# A .pth file makes Python find the program: an editable install would fetch a build backend that no lock pins.
+# The scripts start as shell, because a #! line cannot have a folder with a space, and continue as Python. They depend
+# on the Makefile, because it names the modules in them.
 $(VENV)/run.stamp: $(VENV)/packages.stamp Makefile
 	@echo '$(CURDIR)/builder' >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cosmos-builder.pth"
 	@for name in cosmos stellar; do \
@@ -122,11 +122,11 @@ $(VENV)/run.stamp: $(VENV)/packages.stamp Makefile
 
 PIP := -qq --disable-pip-version-check --no-input --no-compile
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/packages.stamp | $(VENV)/run.stamp
-	@echo 'adding what tests need'
+	@echo 'adding the packages for tests'
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# --- keys that are made here and leave this machine never, and what they are trusted for ------------------------------
+# --- development keys, which never leave this machine, and the trust.toml that pins them ------------------------------
 
 ROLES := root galaxy author release
 $(KEYS)/%.key: | $(VENV)/run.stamp
@@ -142,21 +142,21 @@ $(HOME_FOLDER)/trust/trust.toml: | $(KEY_FILES)
 
 # --- the binary, as a star; then every star, the galaxy that holds them, and the lock ---------------------------------
 
-# A target that is never there: what depends on it is looked at each time.
+# A target that never exists: everything that depends on it is checked each time.
 FORCE:
 
 SOURCES_OPTION := $(if $(APT_SOURCES),--apt-sources '$(APT_SOURCES)')
 
-# Its own stamp says whether there is anything to do; where there is not, the file keeps its time and nothing follows.
+# The script's own stamp says whether there is anything to do. If not, the file keeps its time and nothing else is built.
 build/stars/cosmos/star.toml: FORCE | $(VENV)/run.stamp
 	@$(PYTHON) freeze/build_binary.py $(SOURCES_OPTION) >/dev/null
 
 STARS := $(sort $(notdir $(patsubst %/star.toml,%,$(wildcard stars/*/star.toml))))
 STAR_FILES := $(foreach star,$(STARS),$(shell find stars/$(star) ! -name expect.txt ! -type l))
 ARCHIVES := $(MADE)/packages
-# What makes archives out of recipes: where it changed, all stars are built again.
+# The modules that make archives from recipes: if one of them changed, all stars are built again.
 MAKERS := $(wildcard $(addprefix builder/cosmos/,model/*.py pack/*.py stellar/*.py tree/*.py))
-# Which stars to build: those with a newer file, or with no archive.
+# The stars to build: those with a newer file, or without an archive.
 CHANGED = $(sort $(if $(filter $(MAKERS),$?),$(STARS)) \
 	$(foreach file,$(patsubst build/%,%,$(filter-out $(MAKERS),$?)),$(word 2,$(subst /, ,$(file)))) \
 	$(foreach star,$(STARS),$(if $(wildcard $(ARCHIVES)/$(star)-[0-9]*),,$(star))))
@@ -171,7 +171,7 @@ $(MADE)/galaxy: $(MADE)/stars | $(HOME_FOLDER)/trust/trust.toml
 	@.ci/galaxy $(STARS)
 	@touch $@
 
-# A lock of a galaxy that has ended since (see .ci/galaxy) names what is nowhere any more.
+# If the galaxy has started again since (see .ci/galaxy), the old lock names stars that no longer exist.
 $(IMAGE)/universe.lock.toml: $(MADE)/galaxy $(filter-out %.lock.toml,$(wildcard $(IMAGE)/*.toml))
 	@if [ $(HOME_FOLDER)/galaxy-began -nt $@ ]; then rm -f $@; fi
 	@$(BIN)/cosmos freeze $(IMAGE) --upgrade >/dev/null

@@ -63,7 +63,9 @@ def test_a_root_that_may_not_be_written_is_refused_before_anything_is_fetched(
     mine.mkdir()
     (mine / "thesis.txt").write_text("years")
     assert "mine: is not empty" in _refused_unfetched(frozen, cosmos, 2, "--keep-root", mine)
-    assert "where the release goes" in _refused_unfetched(frozen, cosmos, 2, "--keep-root", frozen.out / "root")
+    assert "is the release folder, or inside it" in _refused_unfetched(
+        frozen, cosmos, 2, "--keep-root", frozen.out / "root"
+    )
     assert [file.name for file in mine.iterdir()] == ["thesis.txt"]
 
 

@@ -42,7 +42,7 @@ def star(tmp_path: Path) -> Callable[..., Path]:
 
 def test_what_a_star_does_is_written_and_compared(star: Callable[..., Path], stellar: Cosmos) -> None:
     tool, dependency = star("tool", SCRIPT, {"x": "x"}), star("dep", None, {"usr/lib/dep": "d"})
-    assert "stellar test --update" in stellar("test", tool).fails(3).err
+    assert "stellar test STAR --update" in stellar("test", tool).fails(3).err
     stellar("test", tool, "--below", dependency, "--update").ok()
     assert (tool / "expect.txt").read_text().splitlines() == [
         "# on an empty root",

@@ -75,7 +75,7 @@ def test_an_archive_from_an_address_becomes_a_star_and_does_so_again_offline(
     assert origin.digest == Digest.of(published.read_bytes())
     again = stellar("build-star", star, "--out", tmp_path / "two", "--offline", *words).json()[0]
     assert again["digest"] == first["digest"], "the server is gone, and nothing was asked of it"
-    assert "was not fetched before" in stellar("build-star", star, "--offline", "--home", tmp_path / "x").fails(5).err
+    assert "is not in the store" in stellar("build-star", star, "--offline", "--home", tmp_path / "x").fails(5).err
 
 
 def test_a_path_starts_from_the_recipe_s_folder(published: Path, star: Path, stellar: Cosmos, tmp_path: Path) -> None:

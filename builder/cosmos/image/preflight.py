@@ -90,7 +90,7 @@ def demand_room(options: BuildOptions) -> None:
     demand_empty(options.keep_root)
     if options.keep_root.resolve().is_relative_to(options.out.resolve()):
         raise Malformed(
-            str(options.keep_root), "is inside the release folder", hint="choose another folder for --keep-root"
+            str(options.keep_root), "is the release folder, or inside it", hint="choose another folder for --keep-root"
         )
 
 
