@@ -1,7 +1,7 @@
 """The inputs of staging a star here: this system's merged folders, and the files of the star's dependencies.
 
-A script sees no bytes of them. A program that it runs does, if the operator lets it: what is installed is then read
-from the live system, where it may have been changed since, and checked against what universe.toml recorded.
+A script sees no bytes of these files. A program of the script sees them, if the operator allows programs. Installed
+files are then read from the live system, where somebody may have changed them, and checked against universe.toml.
 """
 
 from __future__ import annotations

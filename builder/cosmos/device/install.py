@@ -127,7 +127,7 @@ def _acquired(
     done = 0
     for chosen in choice.stars:
         if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
-            reporter.warn(f"{chosen.star.id}: nobody signed it; galaxy {chosen.galaxy.name} is allowed that")
+            reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
         progress = _Progress(reporter, chosen.star.id, done, total)
         acquired[chosen.star.name] = acquire_star(
             choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress

@@ -116,7 +116,7 @@ class Transaction:
         self._sync()
 
     def commit(self, universe: bytes | None) -> None:
-        """Make the changes final, and replace universe.toml by the document `universe`, unless it stays as it is."""
+        """Make the changes final, and replace universe.toml by `universe`. None: universe.toml does not change."""
         self._journal.commit(universe)
 
     def _demand_once(self, changes: Iterable[Change]) -> None:
@@ -130,7 +130,7 @@ class Transaction:
             self.unowned += make_entry(self._root, folder, temporary, entry, linked)
 
     def _lies_at(self, path: TreePath) -> TreePath:
-        """Return where the new entry of `path` lies before it is published; `path` itself where it stays."""
+        """Return the temporary path of the new entry of `path`; `path` itself if the entry does not move."""
         step = self._steps.get(path)
         if step is None or not isinstance(step.change, Place | Replace):
             return path

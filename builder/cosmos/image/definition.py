@@ -39,17 +39,17 @@ class Definition:
 
     @property
     def file(self) -> Path:
-        """Where the definition itself lies."""
+        """The definition's file."""
         return self.folder / IMAGE_FILE
 
     @property
     def lock_file(self) -> Path:
-        """Where the image's lock lies."""
+        """The file of the image's lock."""
         return self.folder / LOCK_FILE
 
     @property
     def lock_envelope(self) -> Path:
-        """Where the signature of the image's lock lies."""
+        """The file of the lock's signature."""
         return envelope_of(self.lock_file)
 
 

@@ -92,7 +92,7 @@ def _answer_recovered(undone: Undone | None, as_json: bool) -> None:
 
 
 def _installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
-    """Return what was installed, or would be."""
+    """Return the row of the installed stars, or of those that would be installed."""
     return {
         "dry-run": dry_run,
         "installed": [
@@ -112,7 +112,7 @@ def _installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
 
 
 def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
-    """Yield what was installed, or would be."""
+    """Yield a line for each installed star, or for each that would be installed."""
     verb = "would install" if dry_run else "installed"
     for chosen in done.stars:
         star, entries = chosen.star, done.records[chosen.star.name].entries

@@ -19,7 +19,9 @@ keys_option = click.option(
     "--key", "keys", type=EXISTING_FILE, multiple=True, help="Secret key to sign with; may be given more than once."
 )
 home_option = click.option("--home", type=FOLDER, envvar="COSMOS_HOME", help="Where fetched packages are kept.")
-offline_option = click.option("--offline", is_flag=True, help="Use what was fetched before; make no connection.")
+offline_option = click.option(
+    "--offline", is_flag=True, help="Use packages that were fetched before; make no connection."
+)
 sources_option = click.option(
     "--apt-sources",
     "apt_sources",
@@ -29,7 +31,7 @@ sources_option = click.option(
 suite_option = click.option(
     "--suite",
     metavar="NAME",
-    help="Take packages from this release of Debian [default: whatever the host's sources name].",
+    help="Take packages from this release of Debian [default: as in the host's sources].",
 )
 arch_option = click.option(
     "--arch", metavar="ARCH", default=platform.machine(), show_default=True, help="Fetch packages for this machine."

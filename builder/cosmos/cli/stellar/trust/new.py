@@ -43,7 +43,7 @@ def trust_new(
 ) -> None:
     """Write a first trust.toml from public keys.
 
-    Each option may be given more than once. GALAXIES and STARS are globs, several parted by commas; left out, they
+    Each option may be given more than once. GALAXIES and STARS are globs, separated by commas; left out, they
     are `*`.
     """
     needed = role_thresholds(thresholds)

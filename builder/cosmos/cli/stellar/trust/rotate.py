@@ -63,7 +63,7 @@ def rotate(
 ) -> None:
     """Write the version of trust.toml that follows OLD: other keys, thresholds, floors.
 
-    A threshold of the root keys of OLD and of the new version must sign it; each holder adds his signature with
+    A threshold of the root keys of OLD, and one of the new version, must sign it. Each holder adds their signature with
     `stellar trust sign`.
     """
     roots = read_roots(old)

@@ -23,7 +23,7 @@ def sign(
 ) -> None:
     """Add signatures to a trust.toml, and say how many are still missing.
 
-    FILE and FILE.dsse go from one holder of a root key to the next; nobody's key leaves his machine.
+    FILE and FILE.dsse go from one holder of a root key to the next. Each key stays on its holder's machine.
     """
     roots = read_roots(file)
     if previous is None and roots.version > 1 and before(file, roots.version).is_file():
