@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cosmos.tree.deb822 import paragraph
 
 from cosmos.debian.apt import AptRecord
 from cosmos.debian.closure import debian_closure, wishes
 from cosmos.debian.deb import read_deb
+from cosmos.debian.deb822 import paragraph
 from cosmos.errors import Malformed, NoSolution
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.demand import need_text
