@@ -398,6 +398,7 @@ def a_folder() -> Iterator[Path]:
 ANYWHERE = st.integers(0, (1 << 32) - 1)  # modulo a few hundred: each as likely as the others
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=plans(), cuts=st.lists(st.tuples(ANYWHERE, ANYWHERE), min_size=4, max_size=4))
 def test_any_changes_cut_at_any_step_end_as_the_model_says(plan: Plan, cuts: list[tuple[int, int]]) -> None:

@@ -192,6 +192,7 @@ def test_a_reader_s_refusal_names_the_limit() -> None:
         Table.parse(b"a = 1", "x", max_bytes=Limit("MAX_X", 4))
 
 
+@pytest.mark.slow
 def test_a_manifest_is_read_line_by_line() -> None:
     """A long manifest's lines pass through memory one at a time."""
 

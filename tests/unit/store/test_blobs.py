@@ -177,6 +177,7 @@ def is_one_left(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path)
     started = bytes(range(256)) * 4096  # 1 MiB: long enough to be hit in the middle
