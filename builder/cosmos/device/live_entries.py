@@ -104,7 +104,7 @@ def set_attributes(root: LiveRoot, path: TreePath, kind: str, old: Attributes, n
     """Set the attributes of the entry at `path` to `new`; return the number of those that only root can set.
 
     Extended attributes that only `old` names are removed; all others stay. The owner is set first, because the kernel
-    then clears setuid bits and capabilities; the next calls set them. Raises `OSError`.
+    then clears setuid bits and capabilities; the next calls set them. Raises `OSError` as `WorldFailed`.
     """
     unset = 0
     with root.folder(path.parent) as folder, naming(path):
@@ -146,8 +146,8 @@ def sync_attributes(root: LiveRoot, path: TreePath) -> None:
 def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: TreePath) -> int:
     """Make `entry` under the new name `name` in `folder`; return the number of attributes that only root can set.
 
-    `linked` is the present path of the file behind a hard link. A folder raises `AssertionError`: `make_folder` makes
-    folders.
+    `linked` is the present path of the file behind a hard link. Raises `OSError`. A folder is an `AssertionError`:
+    `make_folder` makes folders.
     """
     match entry.kind:
         case "file":

@@ -32,8 +32,8 @@ def sign(
 ) -> None:
     """Sign documents: statements of stars, a galaxy's index, a lock.
 
-    Each PATH is a file or a galaxy's folder. In a galaxy, author keys sign every statement of its index, and galaxy keys
-    sign the index. A waiting index is published when it has enough signatures. Signatures by other keys stay.
+    Each PATH is a file or a galaxy's folder. In a galaxy, author keys sign every statement of its index, and galaxy
+    keys sign the index. A waiting index is published when it has enough signatures. Signatures by other keys stay.
     """
     if not keys:
         raise Malformed(

@@ -32,8 +32,8 @@ def test(
 ) -> None:
     """Run a star's script on an empty root and on the root of its dependencies. Compare the changes with expect.txt.
 
-    STAR is an archive with expect.txt beside it, or a source folder with expect.txt in it. The script and the files come
-    from the folder. If its star.toml names packages, the files come from the newest archive in --galaxy.
+    STAR is an archive with expect.txt beside it, or a source folder with expect.txt in it. The script and the files
+    come from the folder. If its star.toml names packages, the files come from the newest archive in --galaxy.
     """
     file = expect or (star if star.is_dir() else star.parent) / EXPECT_FILE
     opened, below = _with_dependencies(star, galaxy, named)
