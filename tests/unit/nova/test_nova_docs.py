@@ -101,7 +101,7 @@ def test_the_limits_are_the_programs(repo):
         assert f"{number} MiB" in text
     assert text.count(f"| {limits.MAX_NOVA_CPU_SECONDS} seconds |") == 2
     assert f"| {limits.MAX_WORKER_BYTES >> 20} MiB |" in text
-    assert f"at most {limits.MAX_NOVA_TEMPLATE_BYTES >> 20} MiB; what it makes has at most" in text
+    assert f"at most {limits.MAX_NOVA_TEMPLATE_BYTES >> 20} MiB; its result has at most" in text
     assert f"has at most {limits.MAX_NOVA_RENDERED_BYTES >> 20} MiB. Variables" in text
     assert f"| {limits.MAX_NOVA_EVENTS:,} / {limits.MAX_NOVA_RECEIPT_BYTES >> 20} MiB |" in text
     assert f"whatever they count | {limits.MAX_NOVA_VERB_SECONDS} seconds |" in text
