@@ -36,6 +36,7 @@ from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate
 from cosmos.resolve.locked import demand_right, in_lock_order, wishes_of
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.store.interface import settling
 from cosmos.treepath import TreePath
 
 LOCK_PATH: Final = STATE_FOLDER.joined(LOCK_FILE.encode())
@@ -57,7 +58,8 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     reached = reach(root, read_settings(root), offline=offline)
-    lock = locked(universe, reached, epoch=_newest_time(root, universe))
+    with settling(reached.store):
+        lock = locked(universe, reached, epoch=_newest_time(root, universe))
     data = tomli_w.dumps(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # what is written is what readers take
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data

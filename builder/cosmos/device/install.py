@@ -27,6 +27,7 @@ from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.powers import Overreach, demand_none, overreaches
+from cosmos.store.interface import settling
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,21 +118,21 @@ def _acquired(
     reached = reach(root, settings, offline=order.offline)
     for failure in reached.failures.values():
         reporter.warn(f"left out: {failure}")
-    choice = choose(order.wishes, universe, reached, epoch=order.epoch)
-    if choice.stars:
-        reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
-    total = sum(chosen.star.size_bytes for chosen in choice.stars)
-    acquired: dict[StarName, Acquired] = {}
-    done = 0
-    for chosen in choice.stars:
-        if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
-            reporter.warn(f"{chosen.star.id}: nobody signed it; galaxy {chosen.galaxy.name} is allowed that")
-        progress = _Progress(reporter, chosen.star.id, done, total)
-        acquired[chosen.star.name] = acquire_star(
-            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, reached.roots, progress
-        )
-        done += chosen.star.size_bytes
-    reached.store.settle()
+    with settling(reached.store):
+        choice = choose(order.wishes, universe, reached, epoch=order.epoch)
+        if choice.stars:
+            reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
+        total = sum(chosen.star.size_bytes for chosen in choice.stars)
+        acquired: dict[StarName, Acquired] = {}
+        done = 0
+        for chosen in choice.stars:
+            if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
+                reporter.warn(f"{chosen.star.id}: nobody signed it; galaxy {chosen.galaxy.name} is allowed that")
+            progress = _Progress(reporter, chosen.star.id, done, total)
+            acquired[chosen.star.name] = acquire_star(
+                choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, reached.roots, progress
+            )
+            done += chosen.star.size_bytes
     return reached, choice, acquired
 
 

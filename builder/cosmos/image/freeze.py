@@ -33,6 +33,7 @@ from cosmos.resolve.locked import demand_right, wishes_of
 from cosmos.resolve.resolving import Resolved, resolve
 from cosmos.resolve.stale import differences, request_of
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.store.interface import settling
 
 Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
 
@@ -68,16 +69,17 @@ def freeze(
     """
     world.store.sweep()
     old = _old_lock(definition, world)
-    world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
-    galaxies = _opened(definition, world, old)
-    world.reporter.step("resolve")
-    library = Galaxies(shelves=galaxies)
-    request = request_of(definition.image, definition.constellations)
-    moved = frozenset() if upgrade == "all" else upgrade
-    resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade), upgraded=moved)
-    stars = tuple(
-        galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
-    )
+    with settling(world.store):
+        world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
+        galaxies = _opened(definition, world, old)
+        world.reporter.step("resolve")
+        library = Galaxies(shelves=galaxies)
+        request = request_of(definition.image, definition.constellations)
+        moved = frozenset() if upgrade == "all" else upgrade
+        resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade), upgraded=moved)
+        stars = tuple(
+            galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
+        )
     lock = Lock(
         request=request,
         build=_pins(definition),
@@ -87,7 +89,6 @@ def freeze(
         downgraded=_downgraded(old, stars, allow_downgrade),
     )
     _demand_not_exchanged(old, lock, upgrade, definition.folder, world.reporter)
-    world.store.settle()
     data = lock_bytes(lock, definition.lock_file)
     _report_unknown(resolved, galaxies, world.reporter)
     return FrozenLock(lock=lock, data=data, changed=world.write_lock(definition, data))
