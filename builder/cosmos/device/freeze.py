@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import tomli_w
-
 from cosmos.device.choose import NO_IMAGE, build_pins
 from cosmos.device.galaxies import Reach, reach
 from cosmos.device.root import LiveRoot, shown
@@ -32,6 +30,7 @@ from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedSta
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
+from cosmos.plain_toml import plain_text
 from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate
 from cosmos.resolve.locked import demand_right, in_lock_order, wishes_of
@@ -60,7 +59,7 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
     reached = reach(root, read_settings(root), offline=offline)
     with settling(reached.store):
         lock = locked(universe, reached, epoch=_newest_time(root, universe))
-    data = tomli_w.dumps(lock.to_toml()).encode()
+    data = plain_text(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # what is written is what readers take
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
     if changed:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import tomli_w
-
 from cosmos.about import VERSION
 from cosmos.errors import Differs, Malformed, NoSolution, Refused
 from cosmos.image.definition import Definition, read_lock
@@ -28,8 +26,9 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.version import Version
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.plain_toml import plain_text
 from cosmos.resolve.catalogue import Galaxies
-from cosmos.resolve.locked import demand_right, wishes_of
+from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
 from cosmos.resolve.resolving import Resolved, resolve
 from cosmos.resolve.stale import differences, request_of
 from cosmos.staging.galaxies import OpenGalaxy
@@ -76,7 +75,8 @@ def freeze(
         library = Galaxies(shelves=galaxies)
         request = request_of(definition.image, definition.constellations)
         moved = frozenset() if upgrade == "all" else upgrade
-        resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade), upgraded=moved)
+        wishes = wishes_of(request)
+        resolved = resolve(wishes, library, request.arch, _kept(old, upgrade), upgraded=moved)
         stars = tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
         )
@@ -89,7 +89,8 @@ def freeze(
         downgraded=_downgraded(old, stars, allow_downgrade),
     )
     _demand_not_exchanged(old, lock, upgrade, definition.folder, world.reporter)
-    data = lock_bytes(lock, definition.lock_file)
+    judged = Judged(frozenset(wishes), request.arch, tuple(found.placed for found in resolved))
+    data = lock_bytes(lock, definition.lock_file, judged)
     _report_unknown(resolved, galaxies, world.reporter)
     return FrozenLock(lock=lock, data=data, changed=world.write_lock(definition, data))
 
@@ -113,12 +114,15 @@ def check(definition: Definition) -> Lock:
     return lock
 
 
-def lock_bytes(lock: Lock, file: Path) -> bytes:
-    """Return `lock` as its file has it: the same lock, the same bytes. It is read back before it is handed out."""
-    data = _HEADER + tomli_w.dumps(lock.to_toml()).encode()
+def lock_bytes(lock: Lock, file: Path, judged: Judged) -> bytes:
+    """Return `lock` as its file has it: the same lock, the same bytes. It is read back before it is handed out.
+
+    What is read back is judged, unless it is what was `judged`, and found right, when it was resolved.
+    """
+    data = _HEADER + plain_text(lock.to_toml()).encode()
     written = Lock.parse(data, str(file))
     assert written == lock, "what was written is what is read"
-    demand_right(written, file)
+    demand_right_unless(judged, written, file)
     return data
 
 
