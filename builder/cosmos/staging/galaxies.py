@@ -38,6 +38,7 @@ class OpenGalaxy:
         self.source = source
         self._roots = roots
         self._statements: dict[Candidate, VerifiedStatement] = {}
+        self._facts: dict[Candidate, Facts] = {}
 
     @property
     def name(self) -> GalaxyName:
@@ -81,7 +82,9 @@ class OpenGalaxy:
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's verified statement says."""
-        return Facts.of(self.statement(candidate).statement.star)
+        if candidate not in self._facts:
+            self._facts[candidate] = Facts.of(self.statement(candidate).statement.star)
+        return self._facts[candidate]
 
     def statement(self, candidate: Candidate) -> VerifiedStatement:
         """Return the candidate's statement, fetched and verified once; raises `Refused`."""
@@ -113,7 +116,7 @@ class OpenGalaxy:
             signers=verified.signers,
             dependencies=dependencies,
             wanted_by=wanted_by,
-            facts=Facts.of(said.star),
+            facts=self.facts(star),
         )
 
     def _verified(self, candidate: Candidate) -> VerifiedStatement:

@@ -125,12 +125,13 @@ class _Batch:
 class Batches:
     """The batches of one store, and the records that wait to be written as the next one."""
 
-    __slots__ = ("_draft", "_folder", "_known", "_waiting", "_waiting_bytes")
+    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_waiting", "_waiting_bytes")
 
     def __init__(self, folder: Path, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
         self._folder = folder
         self._draft = draft
         self._known: list[_Batch] = []  # the newest first
+        self._has_listed = False
         self._waiting: dict[Digest, bytes] = {}
         self._waiting_bytes = 0
 
@@ -146,7 +147,12 @@ class Batches:
         return found
 
     def add(self, key: Digest, record: bytes) -> None:
-        """Keep the record for the next batch; where very much waits, that is written now. Raises `WorldFailed`."""
+        """Keep the record for the next batch, unless it is there; where very much waits, that is written now.
+
+        Raises `WorldFailed`.
+        """
+        if (self._waiting.get(key) or self._listed(key)) == record:
+            return
         self._waiting[key] = record
         self._waiting_bytes += len(record) + _LINE_BYTES
         if self._waiting_bytes > MAX_WAITING_RESULT_BYTES:
@@ -169,11 +175,19 @@ class Batches:
             self._list()
         self._waiting, self._waiting_bytes = {}, 0
 
+    def _listed(self, key: Digest) -> bytes | None:
+        """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
+        with blaming(self._folder):
+            if not self._has_listed:
+                self._list()
+            return self._looked_up(key)
+
     def _looked_up(self, key: Digest) -> bytes | None:
         return next((found for batch in self._known if (found := batch.find(key)) is not None), None)
 
     def _list(self) -> bool:
         """Look which batches there are, and return whether that has changed."""
+        self._has_listed = True
         try:
             names = sorted((name for name in os.listdir(self._folder) if _NAME.fullmatch(name)), reverse=True)  # noqa: PTH208 as above
         except FileNotFoundError:

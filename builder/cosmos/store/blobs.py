@@ -126,11 +126,10 @@ class StoreFolder:
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
         """Keep `data` as `put_result` does, but in memory until `settle` is called or very much waits there."""
-        record, own = sealed(key, data), self._own_record(key)
-        if own is not None:
+        if self._own_record(key) is not None:
             self.put_result(key, data)
-        elif self._batches.find(key) != record:
-            self._batches.add(key, record)
+        else:
+            self._batches.add(key, sealed(key, data))
 
     def settle(self) -> None:
         """Make durable what this object kept with `put_result_soon`. Raises `WorldFailed`."""
@@ -161,11 +160,10 @@ class StoreFolder:
 
     def _own_record(self, key: Digest) -> bytes | None:
         """Return the record that has a file of its own, or None; a damaged one is removed."""
-        path = self._result(key)
-        record = self._read(path)
+        record = self._read(self._result(key))
         if record is None or unsealed(key, record) is not None:
             return record
-        path.unlink(missing_ok=True)  # at worst a good one that another process just wrote: it is made again
+        self._result(key).unlink(missing_ok=True)  # at worst a good one that was just written: it is made again
         return None
 
     def _result(self, key: Digest) -> Path:
