@@ -46,11 +46,12 @@ class NotStored(WorldFailed):
 class StoreFolder:
     """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
 
-    __slots__ = ("_batches", "root")
+    __slots__ = ("_batches", "_results", "root")
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._batches = Batches(root / "batches", self._draft)
+        self._results = str(root / "results")  # text: a path is put together for each of thousands
 
     @property
     def partial_dir(self) -> Path:
@@ -117,7 +118,7 @@ class StoreFolder:
 
     def put_result(self, key: Digest, data: bytes) -> None:
         """Keep the small document `data` under `key` durably; what was there is replaced."""
-        path, record = self._result(key), sealed(key, data)
+        path, record = Path(self._result(key)), sealed(key, data)
         if self._read(path) != record:
             with self._draft() as draft:
                 draft.stream.write(record)
@@ -163,11 +164,11 @@ class StoreFolder:
         record = self._read(self._result(key))
         if record is None or unsealed(key, record) is not None:
             return record
-        self._result(key).unlink(missing_ok=True)  # at worst a good one that was just written: it is made again
+        Path(self._result(key)).unlink(missing_ok=True)  # at worst a good one that was just written: it is made again
         return None
 
-    def _result(self, key: Digest) -> Path:
-        return self.root / "results" / key.hex[:2] / key.hex
+    def _result(self, key: Digest) -> str:
+        return f"{self._results}/{key.hex[:2]}/{key.hex}"
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Draft]:
@@ -177,9 +178,10 @@ class StoreFolder:
             with drafted(folder, _READ_ONLY) as draft:
                 yield draft
 
-    def _read(self, path: Path) -> bytes | None:
+    def _read(self, path: Path | str) -> bytes | None:
         try:
-            return path.read_bytes()
+            with open(path, "rb") as stream:  # noqa: PTH123 the path may be text
+                return stream.read()
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -319,3 +319,11 @@ def test_an_archive_is_hashed_when_it_arrives_and_when_it_is_unpacked_and_not_on
     hashed.clear()
     build_image(definition, world, memory_options())
     assert {data: hashed.count(data) for data in archives} == dict.fromkeys(archives, 1), "a local galaxy is read again"
+
+
+def test_a_freeze_that_finds_no_solution_keeps_what_it_has_verified(world: MemoryWorld) -> None:
+    with_galaxy(world, StarSpec("nano", "7.2.0", {}, {"zlib": "^2"}), StarSpec("zlib", "1.3.1"))
+    with pytest.raises(NoSolution):
+        freeze(memory_definition(stars=WISH), world)
+    assert world.store.results
+    assert world.store.is_settled
