@@ -100,24 +100,28 @@ distclean: clean ## remove everything that git does not track: the keys as well
 
 # --- the Python environment: exactly the locked packages --------------------------------------------------------------
 
-# The program itself is found through a .pth file: an editable install would fetch a build backend that no lock pins.
-# The scripts begin as shell (a #! line can hold no folder with a space), and go on as Python.
-$(VENV)/run.stamp: requirements.txt
+$(VENV)/packages.stamp: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)' >&2; exit 5; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/need python3-venv=python3-venv
 	@echo 'making the Python environment'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements.txt
+	@touch $@
+
+# The program itself is found through a .pth file: an editable install would fetch a build backend that no lock pins.
+# The scripts begin as shell (a #! line can hold no folder with a space), and go on as Python. They name modules of the
+# program: a Makefile that names others writes them again.
+$(VENV)/run.stamp: $(VENV)/packages.stamp Makefile
 	@echo '$(CURDIR)/builder' >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cosmos-builder.pth"
 	@for name in cosmos stellar; do \
-		printf "#!/bin/sh\n'''exec' \"%s\" \"\$$0\" \"\$$@\"\n' '''\nfrom cosmos.cli.%s import main\n\nmain()\n" \
+		printf "#!/bin/sh\n'''exec' \"%s\" \"\$$0\" \"\$$@\"\n' '''\nfrom cosmos.cli.%s.main import main\n\nmain()\n" \
 			'$(CURDIR)/$(BIN)/python' $$name >$(BIN)/$$name && chmod 755 $(BIN)/$$name; \
 	done
 	@touch $@
 
 PIP := -qq --disable-pip-version-check --no-input --no-compile
-$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/packages.stamp | $(VENV)/run.stamp
 	@echo 'adding what tests need'
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@

@@ -42,7 +42,8 @@ _MISSING = re.compile(r"^(?:missing|excluded) module named (\S+) - imported by (
 
 def inputs(places: Places, *, host_s: bool) -> dict[str, str]:
     """Return what shapes the binary, but for the libraries: the digest of everything of ours, and which Python."""
-    sources = sorted((places.root / "builder" / "cosmos").rglob("*.py"))
+    ours = places.root / "builder" / "cosmos"
+    sources = sorted([*ours.rglob("*.py"), *ours.rglob("*.lua")])
     recipe = [*sorted(FREEZE.glob("*.py")), FREEZE / "cosmos.spec", places.requirements]
     files = {str(path.relative_to(places.root)): sha256(path) for path in [*sources, *recipe]}
     if host_s:

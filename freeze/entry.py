@@ -72,11 +72,12 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--check-binary"]:
         check_binary()
     else:
-        from cosmos.nova import zygote
+        from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
+        from cosmos.sandbox import zygote
 
-        zygote.forked(zygote.WORKER)
-        zygote.forked(zygote.TEMPLATE_WORKER)
+        zygote.forked(WORKER)
+        zygote.forked(TEMPLATE_WORKER)
 
-        from cosmos.cli.cosmos import main
+        from cosmos.cli.cosmos.main import main
 
         main()

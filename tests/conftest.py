@@ -45,7 +45,7 @@ def vectors() -> Path:
 @pytest.fixture
 def cosmos(capfd: pytest.CaptureFixture[str]) -> Cosmos:
     """Run `cosmos` with these words and return how it went."""
-    from cosmos.cli.cosmos import program
+    from cosmos.cli.cosmos.main import program
 
     return _runner(program, "cosmos", capfd)
 
@@ -53,7 +53,7 @@ def cosmos(capfd: pytest.CaptureFixture[str]) -> Cosmos:
 @pytest.fixture
 def stellar(capfd: pytest.CaptureFixture[str]) -> Cosmos:
     """Run `stellar` with these words and return how it went."""
-    from cosmos.cli.stellar import stellar as program
+    from cosmos.cli.stellar.main import stellar as program
 
     return _runner(program, "stellar", capfd)
 

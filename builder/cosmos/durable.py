@@ -123,7 +123,7 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def blaming(path: Path) -> Iterator[None]:
-    """Turn every `OSError` of the block into `WorldFailed` about `path`."""
+    """Turn every `OSError` of the block into `WorldFailed` about `path`, and raise it."""
     try:
         yield
     except OSError as error:

@@ -6,7 +6,7 @@ name where it is refused. Documents that list files take ten times what a full d
 
 from __future__ import annotations
 
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 from cosmos.errors import Refused
 
@@ -34,19 +34,6 @@ def demand_within(size: int, limit: Limit, where: str, *, hint: str | None = Non
     """Raise `Refused` for what would be longer than its readers take: it is not written, and not signed."""
     if size > limit:
         raise Refused(where, f"would have {size}, the limit is {limit}", hint=hint)
-
-
-def read_within(stream: BinaryIO, max_bytes: int) -> bytes:
-    """Return what is left in `stream`; where that is more than `max_bytes`, its first `max_bytes + 1` bytes.
-
-    It takes memory for what is there. `stream.read(max_bytes + 1)` takes memory for the limit first: a device with
-    1 GiB cannot read a file of 900 bytes that way when the limit is 2 GiB.
-    """
-    pieces, left = [], max_bytes + 1
-    while left and (piece := stream.read(min(left, READ_CHUNK_BYTES))):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
 
 
 KIB: Final = 1 << 10
@@ -106,8 +93,8 @@ MAX_NOVA_RECEIPT_BYTES: Final = Limit(
 )  # of the text of one script's receipt: 200,000 paths
 MAX_RECEIPTS_BYTES: Final = Limit("MAX_RECEIPTS_BYTES", 2 * GIB)  # of all scripts of a release: 10 million events
 MAX_NOVA_REPLY_BYTES: Final = 1 * MIB  # of one answer to a script: 20,000 paths
-MAX_NOVA_MESSAGE_BYTES: Final = 33 * MIB  # from a worker: one write() of all the memory that Lua has
-MAX_NOVA_MESSAGE_VALUES: Final = 1004  # in one: a command's 1,000 words, and what goes before them
+MAX_WORKER_MESSAGE_BYTES: Final = 33 * MIB  # from a worker: one write() of all the memory that Lua has
+MAX_WORKER_MESSAGE_VALUES: Final = 1004  # in one: a command's 1,000 words, and what goes before them
 MAX_NOVA_WAIT_SECONDS: Final = (
     30  # of one script, for its worker altogether: above its processor time on a busy machine
 )
@@ -116,8 +103,8 @@ MAX_NOVA_PROGRAMS_SECONDS: Final = 2 * 3600  # of one script's run() calls toget
 MAX_STAGE_BYTES: Final = (
     4 * GIB
 )  # of the tree that a program of run() works on; it is memory, half of a builder with 8 GiB
-MAX_NOVA_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
-MAX_NOVA_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
+MAX_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
+MAX_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_WAITING_RESULT_BYTES: Final = 8 * MIB  # of a store's small results before they are written: 4,000 statements
 MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store
 MAX_LAYER_RECORD_BYTES: Final = Limit(
@@ -126,7 +113,10 @@ MAX_LAYER_RECORD_BYTES: Final = Limit(
 MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # what is installed: 5 million files
 MAX_JOURNAL_BYTES: Final = Limit(
     "MAX_JOURNAL_BYTES", 4 * GIB
-)  # of an installation: each of its paths twice, and a digest
+)  # of a transaction: each of its paths, and what it holds before and after
 MAX_IMAGE_INDEX_BYTES: Final = Limit("MAX_IMAGE_INDEX_BYTES", 2 * GIB)  # of one image, decompressed: 5 million files
 MAX_MANIFEST_BYTES: Final = Limit("MAX_MANIFEST_BYTES", 2 * GIB)  # manifest.txt of a release: 5 million lines
+MAX_FRAME_BYTES: Final = Limit(
+    "MAX_FRAME_BYTES", (1 << 32) - 1
+)  # of a layer, packed or unpacked: a seek table has four bytes for it
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star

@@ -1,17 +1,84 @@
-"""Bounded reads of files that a person or another program wrote."""
+"""Reading files of bounded size, and the envelope that lies beside a document.
+
+A file may have come from anyone, or be the wrong one: nothing is read without a limit. What has more bytes than that is
+refused by `read_bounded`; or, where a parser has its own words for what is too long, `read_up_to` gives it one byte
+more than the limit to refuse.
+
+The envelope of a document (`trust.dsse`) lies in the same folder: `NAME.dsse` beside `NAME`.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import BinaryIO, Final
 
-from cosmos.errors import Malformed
-from cosmos.limits import MAX_DOCUMENT_BYTES, read_within
+from cosmos.errors import Malformed, WorldFailed
+from cosmos.limits import MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
+
+ENVELOPE_SUFFIX: Final = ".dsse"
 
 
-def read_bounded(file: Path, limit: int = MAX_DOCUMENT_BYTES) -> bytes:
-    """Return the bytes of one of the operator's own documents; raises `Malformed` where it is too large to be one."""
+def read_within(stream: BinaryIO, max_bytes: int) -> bytes:
+    """Return what is left in `stream`; where that is more than `max_bytes`, its first `max_bytes + 1` bytes.
+
+    It takes memory for what is there. `stream.read(max_bytes + 1)` takes memory for the limit first: a device with
+    1 GiB cannot read a file of 900 bytes that way when the limit is 2 GiB.
+    """
+    pieces, left = [], max_bytes + 1
+    while left and (piece := stream.read(min(left, READ_CHUNK_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def read_open_within(descriptor: int, max_bytes: int) -> bytes:
+    """Return what `read_within` does, of the file that is open as `descriptor`: two thousand small ones in a row."""
+    pieces, left = [], max_bytes + 1
+    piece_bytes = min(READ_CHUNK_BYTES, os.fstat(descriptor).st_size + 1)
+    while left and (piece := os.read(descriptor, min(left, piece_bytes))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
+    """Return the bytes of `file`; raises `Malformed` where it has more than `max_bytes`, and `OSError`."""
     with file.open("rb") as stream:
-        data = read_within(stream, limit)
-    if len(data) > limit:
-        raise Malformed(str(file), f"has more bytes than the limit, {limit}")
+        data = read_within(stream, max_bytes)
+    if len(data) > max_bytes:
+        raise Malformed(str(file), f"has more bytes than the limit, {max_bytes}")
     return data
+
+
+def read_up_to(file: Path, max_bytes: int) -> bytes:
+    """Return the bytes of `file`, of a longer one the first `max_bytes + 1`; raises `WorldFailed`."""
+    try:
+        with file.open("rb") as stream:
+            return read_within(stream, max_bytes)
+    except OSError as error:
+        raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+
+def read_if_there(file: Path, max_bytes: int) -> bytes | None:
+    """Return what `read_up_to` returns, or None where there is no such file; raises `WorldFailed`."""
+    try:
+        return read_up_to(file, max_bytes)
+    except WorldFailed as failure:
+        if isinstance(failure.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
+def envelope_of(file: Path) -> Path:
+    """Return where the envelope of the document `file` lies.
+
+    >>> envelope_of(Path("galaxy/meta.toml")).name
+    'meta.toml.dsse'
+    """
+    return file.with_name(file.name + ENVELOPE_SUFFIX)
+
+
+def read_envelope(file: Path, max_bytes: int) -> bytes | None:
+    """Return the envelope beside the document `file` as `read_up_to` reads it, or None where there is none."""
+    return read_if_there(envelope_of(file), max_bytes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NoReturn, TypeVar, overload
 
 from cosmos.errors import Malformed
@@ -180,6 +180,11 @@ class Table:
         """Return the keys of the table at `key`, each with what `name` makes of it."""
         table = self.table(key)
         return {text: table._parsed(text, text, name) for text in table.keys()}
+
+    def part(self, keys: Collection[str]) -> Table:
+        """Return those of `keys` that are there as a table of their own, for somebody else to read."""
+        found = {key: self.value(key) for key in self._data if key in keys}
+        return Table(found, self.source, self._path)
 
     def keys(self) -> Iterator[str]:
         """Iterate over all keys, in the document's order."""

@@ -7,18 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.journal import at_work, journal, settle
+from cosmos.device.journal import at_work, journal
 from cosmos.device.kernel import Kernel
-from cosmos.device.laying import Laying, Layout
+from cosmos.device.live_entries import found_identity, identity_of
+from cosmos.device.recovery import settle
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import initialise, read_universe
+from cosmos.device.transaction import Batch, Transaction
 from cosmos.errors import CosmosError
+from cosmos.model.changes import Attributes, Change, Remove, Replace, SetAttributes
 from cosmos.model.names import Arch
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
 MOST_STEPS = 200
 LONG_AGO = 1_000_000_000
+TWINS = (b"replaced", b"removed", b"secret")
 
 
 class ExchangingKernel(Kernel):
@@ -41,6 +45,10 @@ class ExchangingKernel(Kernel):
     def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
         self._maybe_exchange()
         super().rename_new(folder, old, new)
+
+    def exchange(self, folder: int, one: bytes, other: bytes) -> None:
+        self._maybe_exchange()
+        super().exchange(folder, one, other)
 
     def _maybe_exchange(self) -> None:
         if self._left == 0:
@@ -71,10 +79,10 @@ def install(root: LiveRoot) -> None:
     folder = Entry(path=TreePath(b"usr/lib/d"), kind="dir", mode=0o755)
     with at_work(root):
         settle(root)
-        with journal(root) as going_on:
-            laying = Laying(root, going_on, tag="t")
-            laying.prepare(Layout(star="s", folders=[folder], entries=entries))
-            laying.publish()
+        with journal(root, tag="t") as going_on:
+            transaction = Transaction(root, going_on)
+            transaction.prepare(Batch.placing("s", [folder], entries))
+            transaction.publish()
 
 
 @pytest.mark.objective("SO-18")
@@ -95,6 +103,59 @@ def test_a_folder_exchanged_at_any_step_never_leads_a_writer_outside(tmp_path: P
             break
     else:
         pytest.fail("the installation takes more steps than were tried")
+    assert refused > 20, "the attack came too late to matter"
+
+
+def change(root: LiveRoot) -> None:
+    """Replace, remove and change what has its twin outside."""
+    new = Entry(path=TreePath(b"usr/lib/replaced"), kind="file", mode=0o644, content=b"new")
+    with at_work(root):
+        settle(root)
+        held = {name: found_identity(root, TreePath(b"usr/lib").joined(name)) for name in TWINS}
+        replaced, removed, secret = (held[name] for name in TWINS)
+        assert replaced is not None
+        assert removed is not None
+        assert secret is not None
+        assert secret.attributes is not None
+        changes: list[Change] = [
+            Replace(path=new.path, old=replaced, new=identity_of(new)),
+            Remove(path=TreePath(b"usr/lib/removed"), old=removed),
+            SetAttributes(
+                path=TreePath(b"usr/lib/secret"),
+                kind="file",
+                old=secret.attributes,
+                new=Attributes(mode=0o4777, uid=secret.attributes.uid, gid=secret.attributes.gid),
+            ),
+        ]
+        with journal(root, tag="t") as going_on:
+            transaction = Transaction(root, going_on)
+            transaction.prepare(Batch(star="s", changes=changes, entries={new.path: new}))
+            transaction.publish()
+            transaction.commit(None)
+
+
+@pytest.mark.objective("SO-18")
+def test_a_folder_exchanged_at_any_step_never_leads_a_change_outside(tmp_path: Path) -> None:
+    refused = 0
+    for step in range(MOST_STEPS):
+        inside, outside = a_system(tmp_path / str(step))
+        for name in TWINS:
+            (inside / "usr/lib" / os.fsdecode(name)).write_text("system")
+            (outside / "lib" / os.fsdecode(name)).write_text("system")  # so that only its place tells it apart
+        os.utime(outside / "lib", (LONG_AGO, LONG_AGO))
+        kernel = ExchangingKernel(inside / "usr", outside, step)
+        try:
+            with LiveRoot.open(inside, kernel) as root:
+                change(root)
+        except (CosmosError, AssertionError):
+            refused += 1
+        found = {path.name: (path.read_text(), path.stat().st_mode & 0o7777) for path in (outside / "lib").iterdir()}
+        assert found == {os.fsdecode(name): ("system", 0o644) for name in TWINS}, f"changed outside at step {step}"
+        assert (outside / "lib").stat().st_mtime == LONG_AGO, f"something was changed outside and undone at step {step}"
+        if not kernel.has_exchanged:
+            break
+    else:
+        pytest.fail("the changes take more steps than were tried")
     assert refused > 20, "the attack came too late to matter"
 
 

@@ -20,12 +20,13 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import CosmosError, ScriptFailed, WorldFailed
-from cosmos.nova import bubble, meter
-from cosmos.nova.bubble import HOST_TOOLS, Bubble, Channels, Tools, sandboxed, star_tools, tools_digest
+from cosmos.nova import meter
 from cosmos.nova.job import NovaJob
-from cosmos.nova.on_disk import folder_entries, written_out
 from cosmos.nova.run import run_build, run_install
-from cosmos.nova.seccomp import MACHINES, REFUSED
+from cosmos.sandbox import bubble
+from cosmos.sandbox.bubble import HOST_TOOLS, Bubble, Channels, Tools, sandboxed, star_tools, tools_digest
+from cosmos.sandbox.on_disk import folder_entries, written_out
+from cosmos.sandbox.seccomp import MACHINES, REFUSED
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import TreePath
@@ -337,7 +338,7 @@ def test_modes_and_links_come_through_the_stage_as_they_were():
 
 KILLED = f"""
 import sys, time
-from cosmos.nova import bubble
+from cosmos.sandbox import bubble
 bubble.demand_closed = lambda *rest: (print("asleep", flush=True), time.sleep(600))
 runner = bubble.Bubble(tools=bubble.HOST_TOOLS, epoch=0, timeout_seconds={LONG_SECONDS}, where="x")
 runner.run((b"sleep", b"63.{MARK}"), {{}}, {{}})

@@ -21,7 +21,7 @@ from cosmos.keyring.key_file import opened
 from fakes.images import ImageFixture, make_image
 
 PASSPHRASE = "seven wooden owls Unpacked the harbour"
-PROGRAM = "from cosmos.cli.cosmos import main; main()"
+PROGRAM = "from cosmos.cli.cosmos.main import main; main()"
 
 
 def forms(secret: bytes) -> list[bytes]:

@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import ScriptFailed, WorldFailed
-from cosmos.nova import confine, probe, run, zygote
-from cosmos.nova.confine import Patience, run_confined
+from cosmos.nova import confine, run
+from cosmos.nova.confine import run_confined
 from cosmos.nova.job import NovaJob
 from cosmos.nova.outcome import Limits, Outcome
 from cosmos.nova.renderer import Renderer
-from cosmos.nova.seccomp import MACHINES, NOT_EXECUTABLE, PLAIN, worker_filter
+from cosmos.nova.workers import WORKER
+from cosmos.sandbox import probe
+from cosmos.sandbox.conversation import Patience
+from cosmos.sandbox.seccomp import MACHINES, NOT_EXECUTABLE, PLAIN, worker_filter
 from cosmos.tree.entry import Entry, tree_of
 from cosmos.treepath import TreePath
 from fakes.waiting import LONG_SECONDS, soon, soon_gone
@@ -330,8 +333,8 @@ def test_a_render_worker_dies_with_its_script(monkeypatch):
 
 @pytest.mark.objective("SO-23")
 def test_no_template_is_rendered_where_the_probe_of_its_worker_sees_anything_else(taken_renderer, monkeypatch):
-    seen = probe.demand_sandbox()
-    monkeypatch.setattr(probe, "_held", {zygote.WORKER: seen})
+    seen = probe.demand_sandbox(WORKER)
+    monkeypatch.setattr(probe, "_held", {WORKER: seen})
     monkeypatch.setattr(probe, "_probed", lambda _module: {**probe.WANTED, "seccomp": "off"})
     with pytest.raises(WorldFailed, match="the sandbox does not hold: seccomp is off"):
         taken_renderer("made = b'BREACH'")
@@ -355,11 +358,12 @@ def test_a_worker_dies_with_whoever_asked_for_it(tmp_path):
 import sys; sys.path.insert(0, {str(FOLDER)!r})
 from cosmos.nova import confine
 from cosmos.nova.outcome import Limits
+from cosmos.sandbox.conversation import Patience
 def call(verb, *args):
     print(args[0].decode(), flush=True)
     return True, None
 limits = Limits(cpu_seconds=600, wait_seconds=600)
-patience = confine.Patience(seconds=600)
+patience = Patience(seconds=600)
 confine.run_confined(b"say(os.getpid())\\nwhile True: pass", "x", "install", limits, patience, call, "taken_worker")
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
@@ -387,11 +391,11 @@ def test_a_probe_that_says_too_little_stops_everything(monkeypatch, answer):
     monkeypatch.setattr(probe, "_held", {})
     monkeypatch.setattr(probe, "_probed", lambda _module: answer)
     with pytest.raises(WorldFailed, match="is unknown, wanted"):
-        probe.demand_sandbox()
+        probe.demand_sandbox(WORKER)
 
 
 LOOSE = """
-from cosmos.nova import kernel
+from cosmos.sandbox import kernel
 {change}
 from cosmos.nova.{worker} import work
 """
@@ -425,14 +429,15 @@ def test_the_probe_sees_a_sandbox_that_is_loose(monkeypatch, tmp_path, worker, c
 @pytest.mark.parametrize("wiped", [True, False])
 def test_a_secret_in_the_environment_is_wiped_from_the_zygotes_that_were_forked(wiped):
     code = """
-from cosmos.nova import zygote
+from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
+from cosmos.sandbox import zygote
 if not WIPED: zygote.forget_environment = lambda: None
-zygote.forked(zygote.WORKER)
-zygote.forked(zygote.TEMPLATE_WORKER)
-from cosmos.nova import confine, probe
+zygote.forked(WORKER)
+zygote.forked(TEMPLATE_WORKER)
+from cosmos.sandbox import conversation, probe
 early = dict(zygote.EARLY)
 print({probe._probed(module)["secret"] for module in early})
-assert [confine._zygotes[module][:2] for module in early] == list(early.values())
+assert [conversation._zygotes[module][:2] for module in early] == list(early.values())
 """.replace("WIPED", str(wiped))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ("{'absent'}\n" if wiped else "{'found'}\n")
@@ -440,9 +445,10 @@ assert [confine._zygotes[module][:2] for module in early] == list(early.values()
 
 def test_the_zygotes_that_were_forked_before_all_else_run_scripts_and_render_templates():
     code = """
-from cosmos.nova import zygote
-zygote.forked(zygote.WORKER)
-zygote.forked(zygote.TEMPLATE_WORKER)
+from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
+from cosmos.sandbox import zygote
+zygote.forked(WORKER)
+zygote.forked(TEMPLATE_WORKER)
 import sys
 sys.frozen = True  # no other zygote can be had
 from cosmos.nova.job import NovaJob
@@ -462,9 +468,10 @@ print(bytes(result.entries[TreePath(b"t")].content))
 def test_a_forked_zygote_holds_nothing_of_the_environment_that_it_came_from():
     code = """
 import os, pathlib
-from cosmos.nova import zygote
+from cosmos.nova.workers import WORKER
+from cosmos.sandbox import zygote
 before = {p for p in os.listdir("/proc") if p.isdigit()}
-started = zygote.forked()
+started = zygote.forked(WORKER)
 pid = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[0]
 wanted = os.environb[b"THE_SECRET"][::-1]
 def is_found():

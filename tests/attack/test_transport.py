@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import os
 import time
@@ -243,6 +244,29 @@ def test_a_redirect_to_anything_but_a_web_server_is_refused(tmp_path: Path, loca
         carrier_of(server, tmp_path).read("meta.toml", max_bytes=100)
     with raw_server(sent_to(location)) as server, pytest.raises(Refused, match="is redirected"):
         archive(carrier_of(server, tmp_path))
+
+
+def test_a_redirect_from_https_to_http_is_refused_before_it_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)  # the refusal is not about TLS
+    answer = said("200 OK", "Content-Length: 2", body=b"ok")
+    with raw_server(answer) as there, raw_server(sent_to(there.address)) as here:
+        carrier = HttpCarrier(here.address.replace("http:", "https:"), tmp_path / "partial")
+        with pytest.raises(Refused, match="is redirected from https:// to http://"):
+            carrier.read("meta.toml", max_bytes=100)
+        with pytest.raises(Refused, match="is redirected from https:// to http://"):
+            archive(carrier)
+        assert there.heads == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_redirect_to_https_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)
+    answer = said("200 OK", "Content-Length: 2", body=b"ok")
+    with raw_server(answer) as there, raw_server(sent_to(there.address.replace("http:", "https:"))) as here:
+        carrier = HttpCarrier(here.address.replace("http:", f"{scheme}:"), tmp_path / "partial")
+        assert carrier.read("meta.toml", max_bytes=100) == b"ok"
 
 
 def test_a_redirect_that_goes_round_is_left_after_five(tmp_path: Path) -> None:

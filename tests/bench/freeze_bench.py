@@ -27,13 +27,14 @@ import tomli_w
 from cosmos.device.choose import choose
 from cosmos.device.galaxies import reach
 from cosmos.device.root import LiveRoot
-from cosmos.device.settings import Settings, read_settings, write_settings
+from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.system import TRUST_PATH, initialise, read_universe
 from cosmos.limits import MIB
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName
+from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Wish
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import GalaxyFixture, StarSpec, make_signers, write_spec

@@ -16,9 +16,10 @@ from dataclasses import replace
 from cosmos.nova.broker import Broker
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import Meter
-from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.run import run_install
 from cosmos.nova.verbs import Verbs
+from cosmos.nova.workers import WORKER
+from cosmos.sandbox.probe import demand_sandbox
 from cosmos.tree.entry import Entry, tree_of
 from cosmos.treepath import TreePath
 
@@ -98,7 +99,7 @@ def rendering(times: int) -> NovaJob:
 def main() -> None:
     """Print the medians."""
     began = time.perf_counter()
-    demand_sandbox()
+    demand_sandbox(WORKER)
     first = (time.perf_counter() - began) * 1000
     verbs = statistics.median(milliseconds_of_verbs() for _ in range(SCRIPTS))
     script = statistics.median(milliseconds_of_script() for _ in range(SCRIPTS))

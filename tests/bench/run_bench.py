@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from cosmos.nova.bubble import HOST_TOOLS, Bubble
+from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
 from cosmos.tree.entry import Entry, Tree, tree_of
 from cosmos.treepath import TreePath
 

@@ -27,16 +27,16 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from cosmos.debian.apt import Apt
+from cosmos.debian.closure import debian_closure
+from cosmos.debian.deb import read_deb
+from cosmos.debian.deb822 import relations
 from cosmos.errors import CosmosError, WorldFailed
 from cosmos.model.names import Arch
 from cosmos.model.reporter import Silent
 from cosmos.pack.cpio import cpio_pieces
-from cosmos.pack.deb import read_deb
 from cosmos.process import find_program, run_program, start_program
 from cosmos.release.boot import harmless
-from cosmos.stellar.debian_closure import debian_closure
-from cosmos.transport.apt import Apt
-from cosmos.tree.deb822 import relations
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -70,7 +70,9 @@ export PATH=/bin:/usr/bin LC_ALL=C.UTF-8 HOME=/root TERM=dumb PYTHONPATH=/checko
 uname -a
 cd /checkout
 python3 -m compileall -q builder /wheels/lupa
-python3 -c 'from cosmos.nova.probe import demand_sandbox; print(dict(demand_sandbox()))'
+python3 -c 'from cosmos.nova.workers import WORKER
+from cosmos.sandbox.probe import demand_sandbox
+print(dict(demand_sandbox(WORKER)))'
 python3 -m pytest -p slow_machine -p no:cacheprovider -v --tb=short --durations=10 WORDS
 echo "MARKER $?"
 poweroff -f

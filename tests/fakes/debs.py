@@ -17,10 +17,14 @@ from pathlib import Path
 
 import zstandard
 
+from cosmos.debian.apt import AptRecord
+from cosmos.debian.deb822 import paragraph, relations
+from cosmos.debian.ecosystem import Debian
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution
-from cosmos.transport.apt import AptRecord
-from cosmos.tree.deb822 import paragraph, relations
+from cosmos.model.reporter import Reporter
+from cosmos.stellar.ecosystems import opened
+from cosmos.tree.ecosystem import Ecosystem, Outside
 
 MTIME = 1_700_000_000
 
@@ -95,7 +99,7 @@ def control_text(name: str, version: str = "1.0-1", architecture: str = "amd64",
 
 @dataclass(kw_only=True)
 class FakeArchive:
-    """An archive of packages in memory: answers as `cosmos.transport.apt.Apt` does."""
+    """An archive of packages in memory: answers as `cosmos.debian.apt.Apt` does."""
 
     debs: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, AptRecord] = field(default_factory=dict)
@@ -148,6 +152,14 @@ class FakeArchive:
 
     def read(self, record: AptRecord) -> bytes:
         return self.debs[record.name]
+
+
+def ecosystems_on(
+    archive: FakeArchive, home: Path, reporter: Reporter, *, offline: bool = False
+) -> dict[str, Ecosystem]:
+    """Return every ecosystem as `stellar` has it, but for Debian's packages, which are those of `archive`."""
+    outside = Outside(home=home, environ={}, now=0.0, offline=offline, reporter=reporter)
+    return {**opened(outside), "deb": Debian(lambda _arch, _suite: archive)}  # type: ignore[dict-item]  # a fake apt
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,8 @@ def write_programs(folder: Path) -> Path:
         program = folder / name
         program.write_text(
             f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} \"$0\" \"$@\"\n' '''\n"
-            f"import sys\nsys.path.insert(0, {str(REPO / 'builder')!r})\nfrom cosmos.cli.{name} import main\nmain()\n"
+            f"import sys\nsys.path.insert(0, {str(REPO / 'builder')!r})\n"
+            f"from cosmos.cli.{name}.main import main\nmain()\n"
         )
         program.chmod(0o755)
     return folder

@@ -10,7 +10,7 @@ from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
 from cosmos.pack.star_archive import write_star
-from cosmos.stellar.build_star import BuiltStar, archive_source
+from cosmos.stellar.build_star import BuiltStar
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from cosmos.trust.roles import Role
@@ -58,6 +58,6 @@ def built(name: str, version: str = "1.0.0", arch: str = "any", text: str = "x")
     """Return a star with one file."""
     entries = (Entry(path=TreePath(b"usr/share/" + name.encode()), kind="file", mode=0o644, content=text.encode()),)
     star = Star(name=StarName(name), version=Version.parse(version), arch=Arch(arch), license="MIT")
-    star = replace(star, source=archive_source(star))
+    star = replace(star, source=star.archive_source)
     packed = write_star(star, None, entries, level=3)
     return BuiltStar(manifest=star, packed=packed, script=None, entries=entries, unrun=())

@@ -13,8 +13,8 @@ ORDERLESS = {"sorted", "any", "all", "set", "frozenset", "len", "sum", "max", "m
 # (module, listing) -> why its order cannot matter
 EXCEPTIONS = {
     ("stellar.index_galaxy", "glob"): "each file is judged and removed by itself",
-    ("transport.apt", "iterdir"): "becomes a dictionary that is only looked up",
-    ("transport.apt_state", "iterdir"): "each file is judged and removed by itself",
+    ("debian.apt", "iterdir"): "becomes a dictionary that is only looked up",
+    ("debian.apt_state", "iterdir"): "each file is judged and removed by itself",
 }
 
 

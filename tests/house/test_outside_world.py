@@ -62,6 +62,7 @@ ROOMS_OF = {
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
     "jinja2": {"image", "nova"},
+    "license_expression": {"stellar"},
     "click": {"cli"},
     "tomllib": {"tables"},
     "argparse": set[str](),
@@ -83,14 +84,17 @@ STARTERS = ("os.system", "os.popen", "os.exec", "os.spawn", "os.posix_spawn", "o
 
 # (module, name) -> why it may.
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("nova.locked", "os._exit"): "a forked worker must not run the ends of what it was forked from",
-    ("nova.locked", "os.exec"): "the probe tries to start a program from within the sandbox, which must be refused",
-    ("nova.locked", "socket"): "the probe tries to make a socket within the sandbox, which must be refused",
+    ("sandbox.locked", "os._exit"): "a forked worker must not run the ends of what it was forked from",
+    ("sandbox.locked", "os.exec"): "the probe tries to start a program from within the sandbox, which must be refused",
+    ("sandbox.locked", "socket"): "the probe tries to make a socket within the sandbox, which must be refused",
     ("nova.template_worker", "os._exit"): "a forked worker whose memory is used up can do no more than end",
-    ("nova.zygote", "os._exit"): "a forked process must not run the ends of what it was forked from",
-    ("nova.zygote", "socket"): "the zygote is asked for workers on a socket of this machine that has no address",
-    ("nova.confine", "socket"): "the channel to a worker is a pair of sockets of this machine without an address",
-    ("nova.zygote", "os.environb"): "a secret is planted in the environment, so that the probe can see it wiped",
+    ("sandbox.zygote", "os._exit"): "a forked process must not run the ends of what it was forked from",
+    ("sandbox.zygote", "socket"): "the zygote is asked for workers on a socket of this machine that has no address",
+    (
+        "sandbox.conversation",
+        "socket",
+    ): "the channel to a worker is two sockets of this machine without an address",
+    ("sandbox.zygote", "os.environb"): "a secret is planted in the environment, so that the probe can see it wiped",
 }
 
 Planter = Callable[..., object]

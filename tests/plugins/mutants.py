@@ -24,6 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from lupa.lua54 import LuaError, LuaRuntime
+
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests"))
 
@@ -85,9 +87,12 @@ def mutate(folder: Path, objective: Objective) -> str:
         return f"{mutant.file}: want a change of one line"
     changed = text.replace(mutant.old, mutant.new)
     try:
-        compile(changed, mutant.file, "exec")
-    except SyntaxError as error:
-        return f"{mutant.file}: the mutant is no Python: {error}"
+        if file.suffix == ".lua":
+            LuaRuntime().compile(changed)
+        else:
+            compile(changed, mutant.file, "exec")
+    except (SyntaxError, LuaError) as error:
+        return f"{mutant.file}: the mutant is no {'Lua' if file.suffix == '.lua' else 'Python'}: {error}"
     file.write_text(changed)
     return ""
 

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.globs import matches_any
 from cosmos.model.star import Recipe
-from cosmos.tree.globs import compiled
+from cosmos.stellar.ecosystems import RULES
+from cosmos.treepath import TreePath
 
 # One group: a parallel run gives them to one process, which builds once.
 pytestmark = [pytest.mark.binary, pytest.mark.slow, pytest.mark.network, pytest.mark.xdist_group("binary")]
@@ -249,20 +251,20 @@ def empty_system(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Path:
     root = tmp_path_factory.mktemp("root")
     wanted = tomllib.loads((repo / "stars" / "cosmos" / "star.toml").read_text())["dependencies"]
     for name in wanted:
-        recipe = Recipe.parse((repo / "stars" / name / "star.toml").read_bytes(), name)
+        recipe = Recipe.parse((repo / "stars" / name / "star.toml").read_bytes(), name, RULES)
         packages = [source.removeprefix("deb:") for source in recipe.sources]
-        kept = [compiled(glob) for glob in recipe.unpack.only if not glob.startswith("usr/share/")]
+        kept = [glob for glob in recipe.unpack.only if not glob.startswith("usr/share/")]
         for tree in debian_packages(packages, tmp_path_factory.mktemp(name), repo):
             copy_what_matches(tree, kept, root)
     (root / "tmp").mkdir(mode=0o1777)
     return root
 
 
-def copy_what_matches(tree: Path, kept: list[re.Pattern[bytes]], root: Path) -> None:
+def copy_what_matches(tree: Path, kept: list[str], root: Path) -> None:
     for path in sorted(tree.rglob("*")):
         name = path.relative_to(tree)
         is_folder = path.is_dir() and not path.is_symlink()
-        if not is_folder and any(glob.fullmatch(os.fsencode(name)) for glob in kept):
+        if not is_folder and matches_any(TreePath(os.fsencode(name)), kept):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, root / name, follow_symlinks=False)
 

@@ -11,7 +11,7 @@ import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused
-from cosmos.image.acquiring import acquire_all
+from cosmos.image.acquiring import acquire_lock
 from cosmos.image.definition import read_definition, read_lock
 from cosmos.image.freeze import freeze
 from cosmos.image.home import Home
@@ -19,10 +19,10 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.names import Arch
+from cosmos.reading import envelope_of
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.signing import envelope_of
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import ROLES, Signers, StarSpec
 from fakes.growing_galaxies import GrowingGalaxy, grow_galaxy, pin
@@ -68,7 +68,7 @@ def frozen(tmp_path: Path) -> Freeze:
         (image / "image.toml").write_text(tomli_w.dumps(document))
         world = Home(home=tmp_path / "home", offline=False, reporter=Remembering())
         lock = freeze(read_definition(image), world).lock
-        acquire_all(lock, read_definition(image), world)
+        acquire_lock(lock, read_definition(image), world)
         return lock
 
     return freeze_for
@@ -131,7 +131,7 @@ def test_a_lock_of_an_old_galaxy_is_good_after_another_machine_s_star_came(tmp_p
     assert folder.index().format == 2
     image = tmp_path / "image-x86_64"
     world = Home(home=tmp_path / "home", offline=False, reporter=Remembering())
-    acquire_all(read_lock(read_definition(image))[0], read_definition(image), world)
+    acquire_lock(read_lock(read_definition(image))[0], read_definition(image), world)
     assert frozen("x86_64", galaxy="../core").stars == before.stars
     assert frozen("aarch64", galaxy="../core").stars[0].file == "packages/tool-1.0.0-aarch64.tar.zst"
 

@@ -244,7 +244,7 @@ def test_the_same_lock_gives_the_same_bytes_whatever_the_surroundings(tmp_path: 
         )
     ):
         image = make_image(tmp_path / f"some{'where' * number}", (BASE, APP, META), tables=OUTPUTS)
-        run = [sys.executable, "-c", "from cosmos.cli.cosmos import main; main()"]
+        run = [sys.executable, "-c", "from cosmos.cli.cosmos.main import main; main()"]
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(SOURCE_ROOT), **environment}
         for words in (["freeze", image.folder], ["build", image.folder, "--jobs", jobs, "--key", image.secret_key]):
             subprocess.run(

@@ -12,8 +12,8 @@ import pytest
 from cosmos.errors import WorldFailed
 from cosmos.image import flow as building
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.locking import alone_if_free
 from cosmos.model.names import KeyName
-from cosmos.store.locking import locked_at_once
 from fakes.images import ImageFixture, make_image, write_image
 from fakes.programs import Cosmos
 
@@ -150,7 +150,8 @@ def test_what_a_killed_build_left_is_swept_and_no_more(frozen: ImageFixture, cos
     (left,) = frozen.folder.glob(".out-*")
     assert (left / "out" / "half").is_file()
     (frozen.folder / ".out-mine").mkdir()
-    with locked_at_once(frozen.folder / ".out-alive" / "cosmos-draft", "a living build"):
+    with alone_if_free(frozen.folder / ".out-alive" / "cosmos-draft") as is_a_living_build:
+        assert is_a_living_build
         cosmos("build", frozen.folder, "--home", frozen.home).ok()
     assert sorted(folder.name for folder in frozen.folder.glob(".out-*")) == [".out-alive", ".out-mine"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.debian.apt import Apt
+from cosmos.debian.closure import Closure, debian_closure, wishes
+from cosmos.debian.relations import answers, needed
 from cosmos.model.names import Arch
-from cosmos.stellar.debian_closure import Closure, debian_closure, wishes
-from cosmos.stellar.debian_relations import answers, needed
-from cosmos.transport.apt import Apt
 from fakes.reporters import Remembering
 
 PACKAGES = [

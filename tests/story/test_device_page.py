@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.settings import Settings
 from cosmos.digest import Digest
+from cosmos.model.settings import Settings
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec, make_galaxy, make_signers

@@ -126,7 +126,7 @@ def test_an_image_takes_more_stars_and_still_verifies(tmp_path: Path, cosmos: Co
 
 @pytest.mark.slow
 def test_killed_at_any_time_the_next_command_puts_things_right(root: Path, cosmos: Cosmos) -> None:
-    program = "import sys; from cosmos.cli.cosmos import main; sys.argv = ['cosmos', *sys.argv[1:]]; main()"
+    program = "import sys; from cosmos.cli.cosmos.main import main; sys.argv = ['cosmos', *sys.argv[1:]]; main()"
     words = [sys.executable, "-c", program, "install", "core-stack", "--root", str(root)]
     began = time.monotonic()
     subprocess.run([*words, "--dry-run"], check=True, capture_output=True)

@@ -25,7 +25,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
     made = make_local_archive(tmp_path / "host", debs, signed=True)
     made.sources(f"deb file://{made.root}/archive another main\n")
     monkeypatch.setenv("APT_CONFIG", str(made.apt_config))
-    monkeypatch.setattr("cosmos.transport.apt_sources.KEYRINGS", (made.root / "etc/key.asc",))
+    monkeypatch.setattr("cosmos.debian.apt_sources.KEYRINGS", (made.root / "etc/key.asc",))
     return made
 
 

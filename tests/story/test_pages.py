@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cosmos.cli.cosmos import program
+from cosmos.cli.cosmos.main import program
 from fakes.programs import write_programs
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)

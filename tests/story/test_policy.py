@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cosmos.digest import Digest
-from cosmos.nova import bubble_probe
+from cosmos.sandbox import bubble_probe
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec

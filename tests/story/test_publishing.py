@@ -16,15 +16,15 @@ import pytest
 
 from cosmos.errors import Refused, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.locking import locked_in_time
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import KeyName
 from cosmos.model.reporter import Silent
+from cosmos.reading import envelope_of
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.index_galaxy import index_galaxy, sign_galaxy
-from cosmos.stellar.signing import envelope_of
-from cosmos.store.locking import locked_in_time
 from cosmos.trust.dsse import Envelope
 from fakes import kill_driver
 from fakes.kill_driver import seen
@@ -179,7 +179,7 @@ with GalaxyFolder(root=Path(sys.argv[1])).publishing(Silent()):
 ADDING = """
 import sys, time
 from pathlib import Path
-from cosmos.cli.cosmos import program
+from cosmos.cli.cosmos.main import program
 from cosmos.cli.terminal import run
 name, root = sys.argv[1:]
 while not (Path(root).parent / "go").exists():

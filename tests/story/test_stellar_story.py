@@ -285,7 +285,7 @@ def test_an_ordinary_user_needs_no_root(repo: Path) -> None:
         (work / "out").mkdir()
         (work / "out").chmod(0o777)
         site = str(copy_for_everybody(repo, work / "site"))
-        program = f"import sys; sys.path.insert(0, {site!r}); from cosmos.cli.stellar import main; main()"
+        program = f"import sys; sys.path.insert(0, {site!r}); from cosmos.cli.stellar.main import main; main()"
         lead, python = [], sys.executable
         if os.geteuid() == 0:
             lead = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]

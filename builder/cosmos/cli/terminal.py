@@ -149,7 +149,7 @@ class Surroundings:
 
 
 def surroundings() -> Surroundings:
-    """Return what the running command was started in."""
+    """Return what the running command was started in; raises `RuntimeError` outside of `run`."""
     found = click.get_current_context().find_object(Surroundings)
     if found is None:
         raise RuntimeError("the command was not started through run()")
@@ -164,6 +164,14 @@ def emit(value: Json) -> None:
 def say(text: str = "") -> None:
     """Write one line of an answer on stdout."""
     sys.stdout.write(printable(text) + "\n")
+
+
+def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
+    """Write an answer on stdout: `row` as JSON where it was asked for, else `text`."""
+    if as_json:
+        emit(dict(row))
+    else:
+        say(text)
 
 
 def printable(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import Malformed
 from cosmos.limits import MAX_KEY_FILE_BYTES
+from cosmos.reading import read_up_to
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import ROLES, Role, role
 from cosmos.trust.roots import AuthorKey, glob
@@ -13,11 +14,7 @@ from cosmos.trust.roots import AuthorKey, glob
 
 def shown_public_key(file: Path) -> PublicKey:
     """Return the key in a `*.pub` file; raises `Malformed` or `WorldFailed`."""
-    try:
-        with file.open("rb") as stream:
-            return PublicKey.parse(stream.read(MAX_KEY_FILE_BYTES + 1), str(file))
-    except OSError as error:
-        raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    return PublicKey.parse(read_up_to(file, MAX_KEY_FILE_BYTES), str(file))
 
 
 def author_key(text: str) -> AuthorKey:

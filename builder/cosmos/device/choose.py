@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cosmos.about import VERSION
 from cosmos.device.galaxies import Reach
-from cosmos.device.shelves import Shelves, installed_candidate
+from cosmos.device.library import SystemLibrary, installed_candidate
 from cosmos.model.constraint import exactly
 from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request
@@ -51,12 +51,12 @@ class Choice:
 
 def choose(wishes: Sequence[Wish], universe: Universe, reached: Reach, *, epoch: int) -> Choice:
     """Return what to install; raises `NoSolution` with sentences that say who wants what."""
-    shelves = Shelves(universe, reached)
+    library = SystemLibrary(universe, reached)
     keep = [
         Wish(who=KEEPER, name=name, constraint=exactly(star.version))
         for name, star in sorted(universe.installed.items())
     ]
-    resolved = resolve([*wishes, *keep], shelves, universe.arch, {}, ADVICE)
+    resolved = resolve([*wishes, *keep], library, universe.arch, {}, ADVICE)
     stars: list[Chosen] = []
     reasons: dict[StarName, tuple[str, ...]] = {}
     kept: list[StarName] = []

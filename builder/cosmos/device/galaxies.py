@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from cosmos.device.memory import SystemTrust, remember, system_trust
 from cosmos.device.root import LiveRoot
-from cosmos.device.settings import SETTINGS_PATH, Settings
+from cosmos.device.settings import SETTINGS_PATH
 from cosmos.errors import CosmosError, NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
+from cosmos.model.settings import Settings
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.staging.source import Source

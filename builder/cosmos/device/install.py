@@ -1,8 +1,7 @@
-"""Install stars from the system's galaxies: resolve, fetch, verify, stage, judge, lay. `install` is the whole of it.
+"""Install stars from the system's galaxies: resolve, fetch, verify, stage, judge, place. `install` is the whole of it.
 
-What is installed is kept as it is: an installation adds. universe.toml is written last and in one step; until then a
-journal knows how to undo everything (device.journal), so that a kill or a power cut leaves the system as it was. An
-installation that cannot be carried out leaves it as it was, too.
+What is installed is kept as it is: an installation adds. It is one transaction (device.transaction): until its commit,
+a kill or a power cut leaves the system as it was. An installation that cannot be carried out leaves it as it was, too.
 """
 
 from __future__ import annotations
@@ -10,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cosmos.device.below import Below
-from cosmos.device.bench import Bench, system_consent
 from cosmos.device.choose import Choice, Chosen, choose
+from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.galaxies import Reach, reach, remember_reached
-from cosmos.device.journal import Undone, at_work, journal, settle
-from cosmos.device.laying import Laying
+from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
+from cosmos.device.recovery import Undone, settle
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.settings import Settings, read_settings
+from cosmos.device.settings import read_settings
+from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered
+from cosmos.device.transaction import Transaction
 from cosmos.digest import Digest
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
-from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
+from cosmos.model.settings import Settings
+from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.powers import Overreach, demand_none, overreaches
@@ -32,7 +33,7 @@ from cosmos.store.interface import settling
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to install. `epoch` bounds the times of what is laid: no file is newer; scripts make theirs with it.
+    """What to install. `epoch` bounds the times of files: none is newer; scripts make theirs with it.
 
     `safe`: no script runs programs, whatever the system's policy says.
     """
@@ -67,28 +68,29 @@ def install(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
         # nothing is unpacked before all is verified
         reached, chosen, acquired = _acquired(root, universe, settings, order, reporter)
         records: dict[StarName, Installed] = {}
-        with journal(root) as going_on:
-            laying = Laying(root, going_on, tag=Digest.of(rendered(universe)).short)
+        with journal(root, tag=Digest.of(rendered(universe)).short) as going_on:
+            transaction = Transaction(root, going_on)
             for planned in _planned(root, universe, settings, acquired, order, reporter):
-                laying.prepare(planned.layout)
-                records[StarName(planned.layout.star)] = planned.record
-            laying.publish()
+                transaction.prepare(planned.batch)
+                records[StarName(planned.batch.star)] = planned.record
+            transaction.publish()
             after = with_stars(universe, chosen, records)
-            if after != universe:
-                root.replace_document(UNIVERSE_PATH, rendered(after))
+            transaction.commit(rendered(after) if after != universe else None)
         remember_reached(root, reached)
-    return Installation(stars=chosen.stars, kept=chosen.kept, records=records, unowned=laying.unowned, undone=undone)
+    return Installation(
+        stars=chosen.stars, kept=chosen.kept, records=records, unowned=transaction.unowned, undone=undone
+    )
 
 
 def rehearse(root: LiveRoot, order: Order, reporter: Reporter) -> Installation:
-    """Do all of `install` but the laying: fetch, verify, run the scripts on a virtual root, look for conflicts.
+    """Do all of `install` but the changes: fetch, verify, run the scripts on a virtual root, look for conflicts.
 
     What was fetched stays in the cache; nothing else on the system changes.
     """
     universe, settings = read_universe(root), read_settings(root)
     _, chosen, acquired = _acquired(root, universe, settings, order, reporter)
     records = {
-        StarName(planned.layout.star): planned.record
+        StarName(planned.batch.star): planned.record
         for planned in _planned(root, universe, settings, acquired, order, reporter)
     }
     return Installation(stars=chosen.stars, kept=chosen.kept, records=records)
@@ -161,11 +163,12 @@ def _planned(
     plan = Plan(root, universe, settings.install_dir)
     consent = system_consent(root, settings, safe=order.safe)
     coming = {name: item.star.dependencies for name, item in acquired.items()}
-    bench = Bench(root, Below(root, universe, settings.install_dir, coming), acquired, consent, order.epoch)
+    dependencies = DependencyFiles(root, universe, settings.install_dir, coming)
+    area = StagingArea(root, dependencies, acquired, consent, order.epoch)
     refused: list[Overreach] = []
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
-        staged = bench.stage(name)
+        staged = area.stage(name)
         planned = plan.add(item.star, staged.entries)
         refused += overreaches(consent, name, planned.record.entries, staged.receipt)
         if not refused:

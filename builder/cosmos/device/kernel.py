@@ -1,4 +1,4 @@
-"""The three Linux calls that Python lacks: openat2, renameat2 with RENAME_NOREPLACE, and syncfs.
+"""The Linux calls that Python lacks: openat2, renameat2 with RENAME_NOREPLACE or RENAME_EXCHANGE, and syncfs.
 
 Sources: openat2(2), rename(2), syncfs(2) of the Linux man-pages; `include/uapi/linux/openat2.h` and `fs.h`.
 openat2's number is 437 on every architecture that Linux has had since 5.6 (alpha excepted, where cosmos does not run).
@@ -13,6 +13,7 @@ from typing import Final
 
 _SYS_OPENAT2: Final = 437
 _RENAME_NOREPLACE: Final = 1
+_RENAME_EXCHANGE: Final = 2
 RESOLVE_NO_MAGICLINKS: Final = 0x02  # no /proc/PID/fd/… on the way
 RESOLVE_NO_SYMLINKS: Final = 0x04  # no link at all, in no component
 RESOLVE_IN_ROOT: Final = 0x10  # `/` and `..` mean the root's, as after chroot
@@ -31,7 +32,7 @@ class Kernel:
         self._libc.syscall.restype = ctypes.c_long
 
     def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
-        """Return a descriptor of `path` below `folder`; no step of the walk leaves it."""
+        """Return a descriptor of `path` below `folder`; no step of the walk leaves it. Raises `OSError`."""
         how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
         for _ in range(_MAX_RACES):
             found: int = self._libc.syscall(
@@ -48,7 +49,10 @@ class Kernel:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
 
     def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
-        """Rename `old` to `new`, both in `folder`; `FileExistsError` where `new` is taken, even by a race."""
+        """Rename `old` to `new`, both in `folder`; raises `FileExistsError` where `new` is taken, even by a race.
+
+        Raises another `OSError` where the kernel refuses for another reason.
+        """
         if self._libc.renameat2(folder, old, folder, new, ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
             return
         code = ctypes.get_errno()
@@ -58,7 +62,18 @@ class Kernel:
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         os.unlink(old, dir_fd=folder)
 
+    def exchange(self, folder: int, one: bytes, other: bytes) -> None:
+        """Let the two names in `folder` change places in one step: each is there at any moment, the old or the new.
+
+        Raises `OSError`: EINVAL on a file system that cannot (NFS, vfat before Linux 6.0). Two steps would not do.
+        """
+        if self._libc.renameat2(folder, one, folder, other, ctypes.c_uint(_RENAME_EXCHANGE)) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), other)
+
     def sync_file_system(self, descriptor: int) -> None:
-        """Bring everything that was written to this descriptor's file system to its disk; reports late ENOSPC."""
+        """Bring everything that was written to this descriptor's file system to its disk.
+
+        Raises `OSError` where the disk fails; this is where a full disk shows late (ENOSPC).
+        """
         if self._libc.syncfs(ctypes.c_int(descriptor)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cosmos.device.laying import Layout
 from cosmos.device.record import recorded
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
+from cosmos.device.transaction import Batch
 from cosmos.errors import NoSolution, Refused
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
@@ -30,9 +30,9 @@ OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedStar:
-    """One star ready to be laid, and what the universe will say of it."""
+    """The changes that install one star, and what the universe will say of it."""
 
-    layout: Layout
+    batch: Batch
     record: Installed
 
 
@@ -53,7 +53,7 @@ class Plan:
     def add(self, star: LockedStar, entries: Mapping[TreePath, Entry]) -> PlannedStar:
         """Return where the entries of `star` go; raises `NoSolution` or `Refused` and then plans nothing more."""
         folders: dict[TreePath, Entry] = {}
-        laid: list[Entry] = []
+        others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
         for entry in sorted(named, key=lambda entry: entry.path):
             self._add_folder(star.name, self._placed_folder(entry), folders)
@@ -64,9 +64,9 @@ class Plan:
                 for parent in placed.path.parents:
                     self._add_folder(star.name, implied(parent, placed.mtime), folders)
                 self._take(star.name, placed)
-                laid.append(placed)
+                others.append(placed)
         made = [folders[path] for path in sorted(folders)]
-        return PlannedStar(layout=Layout(star=star.name, folders=made, entries=laid), record=_record(star, made, laid))
+        return PlannedStar(batch=Batch.placing(star.name, made, others), record=_record(star, made, others))
 
     def _placed(self, entry: Entry) -> Entry:
         target = entry.target
@@ -167,8 +167,8 @@ def implied(path: TreePath, mtime: int) -> Entry:
     return Entry(path=path, kind="dir", mode=0o755, mtime=mtime)
 
 
-def _record(star: LockedStar, folders: list[Entry], laid: list[Entry]) -> Installed:
-    entries = sorted((recorded(entry) for entry in (*folders, *laid)), key=lambda entry: entry.path)
+def _record(star: LockedStar, folders: list[Entry], others: list[Entry]) -> Installed:
+    entries = sorted((recorded(entry) for entry in (*folders, *others)), key=lambda entry: entry.path)
     return Installed(
         version=star.version,
         files=tuple(entry.path for entry in entries),

@@ -1,4 +1,4 @@
-"""What the universe records of an entry that was laid."""
+"""What the universe records of an entry that was placed."""
 
 from __future__ import annotations
 

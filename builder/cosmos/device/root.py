@@ -22,10 +22,10 @@ from typing import Final, Self
 
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, Kernel
 from cosmos.errors import Malformed, Refused, WorldFailed
-from cosmos.limits import read_within
+from cosmos.links import TooManyLinks, followed
+from cosmos.reading import read_within
 from cosmos.treepath import TreePath
 
-_MAX_LINKS: Final = 40  # Linux's own bound on links in one path
 _TEMPORARY: Final = b".cosmos-document"
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR)
@@ -111,7 +111,10 @@ class LiveRoot:
             yield descriptor
 
     def document(self, path: TreePath, *, max_bytes: int) -> bytes | None:
-        """Return the bytes of the document at `path`, or None where there is none."""
+        """Return the bytes of the document at `path`, or None where there is none.
+
+        Raises `Malformed` where it is no regular file, or is longer than `max_bytes`.
+        """
         with naming(path):
             try:
                 opened = self.kernel.open_inside(
@@ -160,25 +163,10 @@ class LiveRoot:
         return self._mapped[folder]
 
     def _walked(self, folder: TreePath) -> TreePath:
-        todo, done, links = folder.split(b"/")[::-1], list[bytes](), 0
-        while todo:
-            part = todo.pop()
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                del done[-1:]
-                continue
-            target = self._link_or_none(TreePath(b"/".join((*done, part))))
-            if target is None:
-                done.append(part)
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise WorldFailed(shown(folder), "its links lead in a circle")
-            if target.startswith(b"/"):
-                done.clear()
-            todo += target.split(b"/")[::-1]
-        return TreePath(b"/".join(done))
+        try:
+            return followed(folder, lambda path, _rest: self._link_or_none(path))
+        except TooManyLinks as error:
+            raise WorldFailed(shown(folder), "its links lead in a circle") from error
 
     def _link_or_none(self, path: TreePath) -> bytes | None:
         found = self.stat(path)
@@ -188,7 +176,7 @@ class LiveRoot:
 
     @contextmanager
     def folder(self, path: TreePath) -> Iterator[int]:
-        """Open the folder at the mapped `path` for changes in it; a link anywhere in it is an error."""
+        """Open the folder at the mapped `path` for changes in it; raises `Refused` where a link stands in the path."""
         try:
             with naming(path):
                 descriptor = self.kernel.open_inside(
@@ -236,6 +224,10 @@ class LiveRoot:
                 os.fsync(opened)
             os.rename(_TEMPORARY, place.name, src_dir_fd=above, dst_dir_fd=above)
             os.fsync(above)
+
+    def remove_half_written(self, path: TreePath) -> None:
+        """Remove what a cut in the middle of `replace_document` may have left beside the document at `path`."""
+        self.remove(self.mapped(path.parent.joined(_TEMPORARY)))
 
     def remove(self, path: TreePath) -> None:
         """Remove what lies at the mapped `path` (no folder); nothing there is no error."""

@@ -1,103 +1,21 @@
-"""`/etc/cosmos/config.toml`: where a system's stars come from (upstream's format, and two things besides).
-
-    install_dir = "/"                  # where stars are laid; a path inside the system
-    cache_dir = "/var/cache/cosmos"    # where what was fetched is kept; a path inside the system
-
-    [galaxies]                         # in order of priority: name -> path, file:// or http:// address
-    core = "/mnt/usb/galaxies/core"
-    extra = "http://10.0.0.1:8000"
-    mine = { url = "/srv/mine", allow-unsigned = true }    # ours
-
-    [policy]                           # ours: which stars may do what no star may do of itself (model.powers)
-    setuid = ["sudo"]
-
-Read strictly: it is the operator's own file. Upstream requires all three; here the folders have upstream's defaults.
-TOML counts keys that follow `[galaxies]` as galaxies: upstream's own manual has that slip, and the error says so.
-A galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
-"""
+"""Where a system keeps its settings (`model.settings`), and how they are read and written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Final
 
 import tomli_w
 
 from cosmos.device.root import LiveRoot, shown
-from cosmos.errors import NoSolution
 from cosmos.limits import MAX_DOCUMENT_BYTES
-from cosmos.model.image import GalaxySource
-from cosmos.model.names import GalaxyName
-from cosmos.model.powers import POWERS, Powers
-from cosmos.tables import Table
-from cosmos.treepath import ROOT, TreePath
+from cosmos.model.settings import Settings
+from cosmos.treepath import TreePath
 
 SETTINGS_PATH: Final = TreePath(b"etc/cosmos/config.toml")
-DEFAULT_CACHE: Final = TreePath(b"var/cache/cosmos")
-_FOLDERS: Final = ("install_dir", "cache_dir")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What the operator said. `install_dir` and `cache_dir` lie in the system; the empty path is its root."""
-
-    galaxies: tuple[GalaxySource, ...] = ()
-    install_dir: TreePath = ROOT
-    cache_dir: TreePath = DEFAULT_CACHE
-    powers: Powers = field(default_factory=Powers)
-
-    @classmethod
-    def parse(cls, data: bytes, source: str) -> Self:
-        """Return the settings in `data`; raises `Malformed`."""
-        table = Table.parse(data, source)
-        galaxies = table.take_table("galaxies")
-        policy = table.take_table("policy")
-        if galaxies is not None:
-            _refuse_strays(galaxies)
-        settings = cls(
-            galaxies=() if galaxies is None else GalaxySource.read_all(galaxies),
-            install_dir=table.take_read("install_dir", _folder, ROOT),
-            cache_dir=table.take_read("cache_dir", _folder, DEFAULT_CACHE),
-            powers=Powers() if policy is None else Powers.read(policy),
-        )
-        if policy is not None:
-            policy.end()
-        if settings.cache_dir == ROOT:
-            table.fail("cache_dir", "the whole system is no cache", hint='write cache_dir = "/var/cache/cosmos"')
-        table.end()
-        return settings
-
-    def to_toml(self) -> dict[str, object]:
-        """Return the document as `tomli_w` takes it."""
-        document: dict[str, object] = {
-            "install_dir": shown(self.install_dir),
-            "cache_dir": shown(self.cache_dir),
-            "galaxies": {str(galaxy.name): _galaxy_toml(galaxy) for galaxy in self.galaxies},
-        }
-        policy = self.powers.to_toml()
-        return {**document, "policy": policy} if policy else document
-
-    def galaxy(self, name: str) -> GalaxySource | None:
-        """Return the galaxy called `name`, or None."""
-        return next((galaxy for galaxy in self.galaxies if galaxy.name == name), None)
-
-    def with_galaxy(self, galaxy: GalaxySource) -> Self:
-        """Return the settings with `galaxy` last; one of that name stays in its place, with the new address."""
-        if self.galaxy(galaxy.name) is None:
-            return replace(self, galaxies=(*self.galaxies, galaxy))
-        return replace(self, galaxies=tuple(galaxy if known.name == galaxy.name else known for known in self.galaxies))
-
-    def without_galaxy(self, name: GalaxyName) -> Self:
-        """Return the settings without the galaxy `name`; raises `NoSolution` where it is not among them."""
-        if self.galaxy(name) is None:
-            known = ", ".join(galaxy.name for galaxy in self.galaxies) or "none"
-            raise NoSolution(name, f"no galaxy of that name (there is: {known})", hint="cosmos list-galaxies")
-        return replace(self, galaxies=tuple(galaxy for galaxy in self.galaxies if galaxy.name != name))
 
 
 def read_settings(root: LiveRoot) -> Settings:
-    """Return the system's settings; upstream's defaults and no galaxy where it has none."""
+    """Return the system's settings; upstream's defaults and no galaxy where it has none. Raises `Malformed`."""
     data = root.document(SETTINGS_PATH, max_bytes=MAX_DOCUMENT_BYTES)
     return Settings() if data is None else Settings.parse(data, shown(SETTINGS_PATH))
 
@@ -105,30 +23,3 @@ def read_settings(root: LiveRoot) -> Settings:
 def write_settings(root: LiveRoot, settings: Settings) -> None:
     """Write the system's settings durably. What it held as comments is lost: TOML's writer knows none."""
     root.replace_document(SETTINGS_PATH, tomli_w.dumps(settings.to_toml()).encode())
-
-
-def _galaxy_toml(galaxy: GalaxySource) -> str | Mapping[str, object]:
-    return {"url": galaxy.url, "allow-unsigned": True} if galaxy.allow_unsigned else galaxy.url
-
-
-def _folder(text: str) -> TreePath:
-    if not text.startswith("/"):
-        raise ValueError(f"want an absolute path, got {text[:80]!r}")
-    return ROOT if not text.strip("/") else TreePath.rooted(text)
-
-
-def _refuse_strays(galaxies: Table) -> None:
-    """Refuse lines below [galaxies] that belong elsewhere: TOML counts them as galaxies."""
-    stray = next((key for key in galaxies.keys() if key in _FOLDERS or _names_stars(galaxies, key)), None)
-    if stray is not None:
-        head = "above the line [galaxies]" if stray in _FOLDERS else "below a line [policy]"
-        galaxies.fail(
-            stray,
-            "stands below [galaxies], so that TOML counts it as a galaxy",
-            hint=f"move the line {stray} = … {head}",
-        )
-
-
-def _names_stars(galaxies: Table, key: str) -> bool:
-    """Whether `key` is a line of [policy]; a galaxy may have that name, too."""
-    return key in POWERS and isinstance(galaxies.value(key), list)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from cosmos.device.journal import Standing, standing
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.settings import Settings, read_settings
+from cosmos.device.settings import read_settings
 from cosmos.device.system import TRUST_PATH, read_universe, trust_bytes
 from cosmos.digest import Digest
+from cosmos.model.settings import Settings
 from cosmos.model.universe import Universe
 
 

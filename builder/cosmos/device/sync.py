@@ -19,11 +19,11 @@ from cosmos.device.galaxies import open_galaxy
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
 from cosmos.device.root import LiveRoot
-from cosmos.device.settings import Settings
 from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
+from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.blobs import StoreFolder

@@ -9,17 +9,21 @@ from typing import Final
 import tomli_w
 
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.settings import SETTINGS_PATH, Settings, write_settings
+from cosmos.device.settings import SETTINGS_PATH, write_settings
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch
+from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.treepath import TreePath
 
 SETTINGS_FOLDER: Final = SETTINGS_PATH.parent
 TRUST_PATH: Final = SETTINGS_FOLDER.joined(b"trust.toml")
 STATE_FOLDER: Final = TreePath(b"var/lib/cosmos")
+JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
+JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")  # the name that every cosmos has looked for
+NEXT_UNIVERSE_PATH: Final = JOURNAL_FOLDER.joined(b"universe.toml")  # what universe.toml is to be after a commit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

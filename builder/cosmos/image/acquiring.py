@@ -54,7 +54,10 @@ class Judge:
         self.accepted: dict[str, str] = {}
 
     def judged(self, name: str, verify: Callable[[TrustRoots], T]) -> T:
-        """Return what `verify` finds under today's anchors, or under the lock's where `name` is accepted."""
+        """Return what `verify` finds under today's anchors, or under the lock's where `name` is accepted.
+
+        Raises `TrustedNoLonger` where only the lock's anchors take it, and `NotSigned` where none do.
+        """
         try:
             return verify(self.now)
         except NotSigned as error:
@@ -114,11 +117,6 @@ def acquire_lock(
     demand_right(lock, definition.lock_file, signed)
     judge.demand_all_used()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
-
-
-def acquire_all(lock: Lock, definition: Definition, world: World) -> Mapping[StarName, Acquired]:
-    """Return every locked star, fetched, verified, and trusted now."""
-    return acquire_lock(lock, definition, world).stars
 
 
 def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> VerifiedIndex:

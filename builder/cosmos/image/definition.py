@@ -9,13 +9,13 @@ from pathlib import Path
 from cosmos.errors import Malformed, NoSolution
 from cosmos.image.outputs.formats import Output, read_outputs
 from cosmos.image.template import TemplateFiles, read_template
-from cosmos.limits import MAX_LOCK_BYTES, MAX_SCRIPT_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.constellation import Constellation
 from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
-from cosmos.reading import read_bounded
+from cosmos.reading import envelope_of, read_bounded
 
 IMAGE_FILE = "image.toml"
 TEMPLATES_FOLDER = "rootfs-templates"
@@ -50,7 +50,7 @@ class Definition:
     @property
     def lock_envelope(self) -> Path:
         """Where the signature of the image's lock lies."""
-        return self.lock_file.with_name(f"{LOCK_FILE}.dsse")
+        return envelope_of(self.lock_file)
 
 
 def read_definition(path: Path) -> Definition:
@@ -103,11 +103,11 @@ def _template_folder(folder: Path, image: Image) -> Path:
     )
 
 
-def _named(folder: Path, name: str, key: str, limit: int | None = None) -> bytes | None:
+def _named(folder: Path, name: str, key: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes | None:
     """Return the bytes of a file that image.toml names under `key`, or None where it names none there."""
     if not name:
         return None
     file = folder / name
     if not file.is_file():
         raise Malformed(str(file), f"is not there, but {IMAGE_FILE} names it as `{key}`")
-    return file.read_bytes() if limit is None else read_bounded(file, limit)
+    return read_bounded(file, limit)

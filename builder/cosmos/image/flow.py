@@ -21,10 +21,10 @@ from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
 from cosmos.model.names import StarName
 from cosmos.model.release import Release
-from cosmos.nova.bubble_probe import WANTED
 from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft
 from cosmos.release.sign import sign
+from cosmos.sandbox.bubble_probe import WANTED
 from cosmos.tree.overlay import PathMap
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from cosmos.about import VERSION
@@ -23,11 +24,14 @@ from cosmos.errors import WorldFailed
 from cosmos.image.definition import Definition, read_lock
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
+from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
-from cosmos.nova.probe import demand_sandbox
+from cosmos.nova.workers import WORKER
+from cosmos.reading import read_envelope
 from cosmos.release.draft import Draft, draft_beside, sweep_beside
+from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
@@ -36,7 +40,8 @@ from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 
 NOTHING_PINNED = TrustRoots(version=0, roles={})
-_SHAPING_ROOMS = ("model", "nova", "pack", "staging", "tree")  # the code that can change a layer's bytes
+_SHAPING_ROOMS = ("model", "nova", "pack", "sandbox", "staging", "tree")  # the code that can change a layer's bytes
+_SHAPING_MODULES = ("globs.py", "links.py")  # and so can these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +117,7 @@ class Home:
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:
         """Return the image's lock and the signature beside it; raises `NoSolution` where there is no lock."""
         _, data = read_lock(definition)
-        envelope = definition.lock_envelope
-        return data, envelope.read_bytes() if envelope.is_file() else None
+        return data, read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
 
     def write_lock(self, definition: Definition, data: bytes) -> bool:
         """Make `data` the image's lock, durably; return False where it was that already. Raises `WorldFailed`."""
@@ -125,7 +129,7 @@ class Home:
 
     def sandbox(self) -> Mapping[str, Json]:
         """Return what the live probe of Nova's sandbox saw; raises `WorldFailed` where scripts cannot be confined."""
-        return demand_sandbox()
+        return demand_sandbox(WORKER)
 
     def sweep(self, out: Path) -> None:
         """Remove what builds that were killed left in the store and beside `out`."""
@@ -152,4 +156,6 @@ def program_identity(package: Path | None) -> str:
 
 
 def _sources(package: Path) -> Iterable[Path]:
-    return (file for room in _SHAPING_ROOMS for file in sorted((package / room).glob("*.py")))
+    rooms = (file for room in _SHAPING_ROOMS for file in sorted((package / room).rglob("*")))
+    code = (file for file in rooms if file.suffix in (".py", ".lua"))
+    return chain(code, (package / name for name in _SHAPING_MODULES))

@@ -40,7 +40,7 @@ default = "cosmos"
 
 
 def new_image(folder: Path, *, arch: str, galaxy: str, url: str, epoch: int) -> tuple[Path, ...]:
-    """Make an image definition in `folder`, which must not be there yet, and return its files."""
+    """Make an image definition in `folder`, which must not be there yet, and return its files. Raises `Malformed`."""
     if folder.exists():
         raise Malformed(str(folder), "is there already", hint="choose another name")
     try:

@@ -11,6 +11,7 @@ from cosmos.durable import write_durably
 from cosmos.image.definition import Definition
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_SIGNED_BYTES
+from cosmos.reading import read_envelope
 from cosmos.trust.dsse import BadEnvelope, Envelope
 from cosmos.trust.roles import LOCK_TYPE
 
@@ -24,14 +25,16 @@ def sign_lock(definition: Definition, data: bytes, key: SecretKey | None) -> boo
     if key is not None:
         write_durably(file, key.sign(LOCK_TYPE, data))
         return True
-    if file.is_file() and _stale(file, data):
+    envelope = read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
+    if envelope is not None and _is_stale(envelope, data, file):
         file.unlink()
-    return file.is_file()
+        return False
+    return envelope is not None
 
 
-def _stale(file: Path, data: bytes) -> bool:
+def _is_stale(envelope: bytes, data: bytes, file: Path) -> bool:
     try:
-        parsed = Envelope.parse(file.read_bytes(), str(file), max_bytes=MAX_SIGNED_BYTES)
+        parsed = Envelope.parse(envelope, str(file), max_bytes=MAX_SIGNED_BYTES)
     except BadEnvelope:
         return True
     return parsed.payload != data

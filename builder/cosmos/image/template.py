@@ -163,7 +163,7 @@ def _rendered(files: Mapping[TreePath, Entry], names: Mapping[str, object], wher
     for path, entry in files.items():
         is_template = entry.kind == "file" and path.endswith(TEMPLATE_SUFFIX)
         final = TreePath.parse(path.removesuffix(TEMPLATE_SUFFIX)) if is_template else path
-        if final in rendered or (is_template and final in files):
+        if is_template and final in files:
             raise Malformed(f"{where}/{final.text}", "is there twice: as it is and as a template")
         content = _render_one(environment, path.text, names, where) if is_template else entry.content
         rendered[final] = replace(entry, path=final, content=content)

@@ -17,8 +17,9 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
-from cosmos.errors import Refused, WorldFailed
+from cosmos.errors import Refused
 from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.reading import envelope_of, read_envelope, read_if_there, read_up_to
 from cosmos.trust.chain import step_file
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TRUST_FILE, TrustRoots, demand_digest, verify_roots
@@ -65,9 +66,9 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
             f"another document was accepted before: {anchor} is {accepted.digest}",
             hint=f"if that one was a mistake, remove {anchor} yourself and run this again",
         )
-    beside(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
+    envelope_of(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
     if envelope is not None:
-        write_durably(beside(anchor), envelope)
+        write_durably(envelope_of(anchor), envelope)
     keep_version(anchor, roots.version, data, envelope)
     write_durably(anchor, data)  # last: without it nothing was accepted
     return Anchor(path=anchor, digest=wanted, roots=roots, is_signed=envelope is not None, is_new=True)
@@ -103,7 +104,7 @@ def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
     data, envelope = document_and_envelope(anchor)
     version = TrustRoots.parse(data, str(anchor)).version
     kept = anchor.with_name(CHAIN) / step_file(version)
-    if kept.is_file() and kept.read_bytes() == data:  # a step that was cut short left the envelope of the one before
+    if read_if_there(kept, MAX_ENVELOPE_BYTES) == data:  # a step that was cut short left the envelope of the one before
         envelope = document_and_envelope(kept)[1]
     roots = verify_roots(data, envelope, str(anchor))
     digest = Digest.of(data)
@@ -114,26 +115,12 @@ def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
 
 def document_and_envelope(file: Path) -> tuple[bytes, bytes | None]:
     """Return the bytes of `file` and of the `.dsse` beside it, None where there is none; raises `WorldFailed`."""
-    envelope = beside(file)
-    return _bounded(file), _bounded(envelope) if envelope.exists() else None
+    return read_up_to(file, MAX_ENVELOPE_BYTES), read_envelope(file, MAX_ENVELOPE_BYTES)
 
 
 def keep_version(anchor: Path, version: int, data: bytes, envelope: bytes | None) -> None:
     """Keep an accepted version beside the anchors, its envelope first."""
     file = anchor.with_name(CHAIN) / step_file(version)
     if envelope is not None:
-        write_durably(beside(file), envelope)
+        write_durably(envelope_of(file), envelope)
     write_durably(file, data)
-
-
-def beside(file: Path) -> Path:
-    """Return where the envelope of `file` lies."""
-    return file.with_name(f"{file.name}.dsse")
-
-
-def _bounded(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_ENVELOPE_BYTES + 1)
-    except OSError as error:
-        raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
-from cosmos.keyring.anchors import Anchor, accepted_versions, beside, document_and_envelope, keep_version, load_trust
+from cosmos.keyring.anchors import Anchor, accepted_versions, document_and_envelope, keep_version, load_trust
 from cosmos.keyring.state import StateFile
+from cosmos.reading import envelope_of
 from cosmos.trust.chain import BrokenChain, step_file, verify_step
 from cosmos.trust.memory import RolledBack
 from cosmos.trust.roots import TrustRoots
@@ -65,7 +66,7 @@ def catch_up(anchor: Path, source: ChainSource, state: StateFile) -> CaughtUp:
         step = steps[-1]
         write_durably(anchor, step.data)  # now it holds; until its envelope stands beside it, chain/ has that
         if step.envelope is not None:
-            write_durably(beside(anchor), step.envelope)
+            write_durably(envelope_of(anchor), step.envelope)
         last = Anchor(path=anchor, digest=Digest.of(step.data), roots=step.roots, is_signed=True, is_new=True)
     state.change(lambda memory: memory.with_trust(last.roots.version, last.digest, str(anchor)))
     return CaughtUp(anchor=last, taken=tuple(step.roots.version for step in steps))

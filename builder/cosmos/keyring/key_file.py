@@ -122,7 +122,10 @@ class Kdf:
         }
 
     def box_key(self, passphrase: bytes, head: Head, source: str) -> bytes:
-        """Return the 32 bytes that open the box of a key with this head, and of no other."""
+        """Return the 32 bytes that open the box of a key with this head, and of no other.
+
+        Raises `WorldFailed` where the machine lacks the memory that the passphrase takes.
+        """
         try:
             stretched = argon2id.kdf(32, passphrase, self.salt, self.operations, self.memory_bytes)
         except (SodiumRuntimeError, MemoryError):

@@ -20,6 +20,7 @@ from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.keyring.key_file import SEED_BYTES, Head, opened, plain_document, sealed_document
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
+from cosmos.reading import read_up_to
 from cosmos.trust.dsse import Signature, assemble, pae
 from cosmos.trust.ed25519 import verify_signature
 from cosmos.trust.keys import PublicKey
@@ -96,7 +97,10 @@ class SecretKey:
         return assemble(payload_type, payload, (self.signature(payload_type, payload),))
 
     def head_signature(self, text: bytes) -> bytes:
-        """Return this key's 64 bytes over what a log or a witness signs (`trust.notes`), verified."""
+        """Return this key's 64 bytes over what a log or a witness signs (`trust.notes`), verified.
+
+        Raises `Refused` where the key's role does not sign the heads of logs.
+        """
         if self.role not in ("log", "witness"):
             raise Refused(
                 f"key {self.public.name}",
@@ -133,9 +137,8 @@ def _demand_no_public_key(path: Path) -> None:
     if not path.is_file():
         return
     try:
-        with path.open("rb") as stream:
-            key = PublicKey.parse(stream.read(MAX_KEY_FILE_BYTES + 1), str(path))
-    except (OSError, Malformed):
+        key = PublicKey.parse(read_up_to(path, MAX_KEY_FILE_BYTES), str(path))
+    except (WorldFailed, Malformed):
         return  # whatever it is, it is no public key
     raise Malformed(
         str(path), f"is a public key ({key.name}), and a secret key is wanted", hint="name the .key that belongs to it"

@@ -10,7 +10,6 @@ says so.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ import tomli_w
 
 from cosmos.durable import blaming, make_folder, write_durably
 from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.locking import take
+from cosmos.reading import read_if_there
 from cosmos.trust.memory import Memory
 
 NO_MEMORY: Final = "nothing is remembered here of what was seen before, so that a rollback cannot be judged"
@@ -37,13 +38,8 @@ class StateFile:
 
     def read(self) -> Memory | None:
         """Return what is remembered, or None where nothing is; raises `Malformed` or `WorldFailed`."""
-        with blaming(self.path):
-            try:
-                with self.path.open("rb") as stream:
-                    data = stream.read(MAX_DOCUMENT_BYTES + 1)
-            except FileNotFoundError:
-                return None
-        return Memory.parse(data, str(self.path))
+        data = read_if_there(self.path, MAX_DOCUMENT_BYTES)
+        return None if data is None else Memory.parse(data, str(self.path))
 
     def change(self, change: Callable[[Memory], Memory]) -> None:
         """Remember what `change` makes of the memory; what it raises is raised, and nothing is written then."""
@@ -55,12 +51,12 @@ class StateFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other processes from changing it meanwhile; the kernel lets go if this one is killed (flock(2))."""
+        """Keep other processes from changing it meanwhile; the kernel lets go if this one is killed."""
         with blaming(self.path):
             make_folder(self.path.parent)
             number = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(number, fcntl.LOCK_EX)
+            take(number, "alone")
             yield
         finally:
             os.close(number)

@@ -9,7 +9,7 @@ provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs thes
       buildType                BUILD_TYPE
       externalParameters       image name, version, arch; digests of image.toml, template; outputs
       internalParameters       what the lock's [build] pins, and what this build used where that differs; sandbox: what
-                               the live probe of Nova's sandbox saw (see nova.probe)
+                               the live probe of Nova's sandbox saw (see sandbox.probe)
       resolvedDependencies     every star: name NAME-VERSION, its archive's SHA-256, galaxy, statement, signers;
                                every galaxy snapshot
     predicate.runDetails

@@ -36,9 +36,9 @@ beside no star of such a name.
 
 A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`): the same, where besides
 
-    source = "deb:busybox-static"      # or an array of them; `=VERSION` pins; transport.deb has the other forms
-    suite = "bookworm"                 # the release of Debian to take them from; default: the host's own sources
-    version                            # may be left out with a deb: source: it is then made from the first package's
+    source = "deb:busybox-static"      # or an array of them; the scheme says of which ecosystem (stellar.ecosystems)
+    suite = "bookworm"                 # and such keys as belong to an ecosystem's sources: see `SourceRules`
+    version                            # may be left out with a source that has one: it is then the first package's
 
     [unpack]                           # what of the packages to keep below files/
     only = ["bin/**"]                  # globs on paths; default: everything
@@ -46,7 +46,7 @@ A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`): the
     kernel-modules = ["virtio_net"]    # instead of globs: these modules and what their .modinfo depends on
     rename = { "bin/busybox" = "usr/bin/busybox" }   # moves one path, or everything below it
 
-In a glob `*` and `?` stay inside one component and `**` crosses components; a glob with no wildcard also takes what
+Globs are those of cosmos.globs: `*` and `?` stay inside one component; a glob with no wildcard also takes what
 lies below it.
 """
 
@@ -59,7 +59,8 @@ from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
 from cosmos.digest import Digest
 from cosmos.model.constraint import Constraint
 from cosmos.model.demand import Demand, Need, need_text, parse_need
-from cosmos.model.names import ANY_ARCH, Arch, StarName, Suite
+from cosmos.model.file_names import file_stem
+from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.version import DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
 from cosmos.tables import Table
 
@@ -159,6 +160,16 @@ class Star:
         return f"{self.name}-{self.version}"
 
     @property
+    def archive_name(self) -> str:
+        """The file name of its archive."""
+        return f"{file_stem(self.name, str(self.version), self.arch)}.tar.zst"
+
+    @property
+    def archive_source(self) -> str:
+        """What its `source` says: where the archive lies in its galaxy."""
+        return f"./packages/{self.archive_name}"
+
+    @property
     def needs(self) -> tuple[Need, ...]:
         """Everything that it depends on, in a fixed order: what one star answers by name, then alternatives."""
         return _needs(self.dependencies, self.any_of)
@@ -210,6 +221,24 @@ class Star:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRules:
+    """What a recipe may say, and leave out, where its `source` names packages of one ecosystem.
+
+    `form` and `noun`: how such a source is written ("deb:NAME"), and what it brings ("packages"). `keys`: the keys of
+    the recipe that belong to it. `version_scheme`: how its packages write their versions; None where they have none,
+    and the recipe must say one. `has_description`: whether they say their licence and what they are. `listed_by`: the
+    command that shows people what a package holds.
+    """
+
+    form: str
+    noun: str
+    keys: tuple[str, ...]
+    version_scheme: Scheme | None
+    has_description: bool
+    listed_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Unpack:
     """What a recipe keeps of the packages it is made from."""
 
@@ -233,8 +262,9 @@ class Unpack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A maintainer's source folder's `star.toml`. `version` is None where the package gives it; without a `suite` its
-    packages come from the host's own sources.
+    """A maintainer's source folder's `star.toml`. `version` is None where the packages give it.
+
+    `beside_source` holds the keys that belong to the ecosystems of its sources, for these to read.
     """
 
     name: StarName
@@ -244,7 +274,7 @@ class Recipe:
     description: str
     license: str
     sources: tuple[str, ...]
-    suite: Suite | None
+    beside_source: Table
     install_script: str
     authors: Mapping[str, str]
     dependencies: Mapping[StarName, Constraint]
@@ -260,21 +290,30 @@ class Recipe:
         return _needs(self.dependencies, self.any_of)
 
     @classmethod
-    def parse(cls, data: bytes, source: str) -> Self:
-        """Return the recipe in `data`; here unknown keys are errors. Raises `Malformed`."""
+    def parse(cls, data: bytes, source: str, schemes: Mapping[str, SourceRules]) -> Self:
+        """Return the recipe in `data`; here unknown keys are errors. Raises `Malformed`.
+
+        `schemes` are the ecosystems that a source may name, by what stands before its colon.
+        """
         table = Table.parse(data, source)
         several = "source" in table and isinstance(table.value("source"), list)
         sources = table.strings("source") if several else (table.take("source", str, ""),)
         unpack = table.take_table("unpack")
-        is_of_debs = any(name.startswith("deb:") for name in sources)
-        if "suite" in table and not is_of_debs:
-            table.fail("suite", "belongs to packages, but source names no deb:")
-        is_versionless = is_of_debs and "version" not in table
+        prefixes = {one.partition(":")[0] for one in sources if ":" in one}
+        named = {scheme: rules for scheme, rules in schemes.items() if scheme in prefixes}
+        own_keys = {key for rules in named.values() for key in rules.keys}
+        for scheme, rules in schemes.items():
+            for key in rules.keys:
+                if key in table and key not in own_keys:
+                    table.fail(key, f"belongs to {rules.noun}, but source names no {scheme}:")
+        schemes_given = [rules.version_scheme for rules in named.values()]
+        given = schemes_given[0] if schemes_given and None not in schemes_given else None
+        is_versionless = given is not None and "version" not in table
         recipe = cls(
-            **_about(table, "debian" if is_versionless else read_scheme(table)),
+            **_about(table, given if given is not None and is_versionless else read_scheme(table)),
             version=None if is_versionless else read_version(table),
-            suite=table.take_read("suite", Suite.parse),
             sources=tuple(name for name in sources if name),
+            beside_source=table.part(own_keys),
             unpack=Unpack() if unpack is None else Unpack.read(unpack),
         )
         table.end()

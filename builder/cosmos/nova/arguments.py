@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cosmos.limits import KIB, MAX_NOVA_MESSAGE_BYTES
+from cosmos.limits import KIB, MAX_WORKER_MESSAGE_BYTES
 from cosmos.nova.meter import VerbError
-from cosmos.nova.values import Scalar
+from cosmos.sandbox.values import Scalar
 from cosmos.treepath import ROOT, TreePath, escaped, has_bidi
 
 TEXT: Final = "text"  # the kind of an argument that may be large: its own limit is elsewhere
@@ -15,7 +15,7 @@ MAX_ARGUMENT_BYTES: Final = 64 * KIB  # of a word of a command or a variable's v
 MAX_SHORT_BYTES: Final = 4 * KIB  # Linux's own limit on a path in a call; a path in a tree has a quarter at most
 MAX_MODE: Final = 0o7777
 MAX_ID: Final = 0xFFFFFFFE  # the last 32-bit number means "no change" to chown(2)
-_MOST_BYTES: Final = {bytes: MAX_ARGUMENT_BYTES, SHORT: MAX_SHORT_BYTES, TEXT: MAX_NOVA_MESSAGE_BYTES}
+_MOST_BYTES: Final = {bytes: MAX_ARGUMENT_BYTES, SHORT: MAX_SHORT_BYTES, TEXT: MAX_WORKER_MESSAGE_BYTES}
 _NAMES: Final = {bytes: "a string", int: "an integer"}
 _OCTAL: Final = frozenset(b"01234567")
 

@@ -1,7 +1,7 @@
 """`Broker`: the trusted side of a script. Every verb comes in through `call(verb, args)`: checked, counted, written
 into the receipt.
 
-The script is in a process of its own (`nova.worker`); what it sends is read by `nova.wire` and may be anything.
+The script is in a process of its own (`nova.worker`); what it sends is read by `sandbox.wire` and may be anything.
 Arguments are bytes, integers, floats, booleans or None, whatever a hostile script puts there; answers are
 
     (True, value)      value is bytes, an integer, a boolean or None
@@ -22,8 +22,8 @@ from cosmos.nova.arguments import MAX_SHORT_BYTES, SHORT, TEXT, Signature
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import CALL_COST, BudgetError, Meter, VerbError
 from cosmos.nova.receipt import Receipt
-from cosmos.nova.values import Scalar
 from cosmos.nova.verbs import Verbs
+from cosmos.sandbox.values import Scalar
 
 Answer: TypeAlias = "tuple[bool | None, Scalar]"
 

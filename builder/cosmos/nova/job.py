@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-from cosmos.digest import Digest
 from cosmos.nova.receipt import Receipt
+from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -17,19 +17,6 @@ Free: TypeAlias = Literal["own", "any"]
 def unmapped(path: TreePath) -> TreePath:
     """Return `path`: no folders are merged."""
     return path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunOutcome:
-    """What a program left behind: its exit status, the tree that it was given as it is now, its last lines.
-
-    `tools` is the content root of the tree that it had at `/`; None where that was the machine's own.
-    """
-
-    status: int
-    tree: Mapping[TreePath, Entry]
-    last: str = ""
-    tools: Digest | None = None
 
 
 class ProgramRunner(Protocol):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from cosmos.limits import MAX_NOVA_CPU_SECONDS, MAX_NOVA_INSTRUCTIONS, MAX_NOVA_MEMORY_BYTES, MAX_NOVA_WAIT_SECONDS
 
-OUT_OF_MEMORY: Final = 73  # exit status of a worker that had no memory left
 Ending: TypeAlias = Literal["done", "syntax", "missing", "failed", "over"]
 
 

@@ -27,7 +27,7 @@ from typing import Final, Self, TypeAlias
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
-from cosmos.nova.globs import Glob
+from cosmos.globs import Glob
 from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry

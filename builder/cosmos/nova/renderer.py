@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from cosmos.limits import KIB, MAX_NOVA_RENDERED_BYTES
-from cosmos.nova.confine import Conversation, Patience, conversation, gone
+from cosmos.nova.messages import ANSWER, TEMPLATE
 from cosmos.nova.meter import BudgetError, VerbError
 from cosmos.nova.outcome import Limits
-from cosmos.nova.probe import demand_sandbox
-from cosmos.nova.wire import ANSWER, TEMPLATE, BrokenProtocol
-from cosmos.nova.zygote import TEMPLATE_WORKER
+from cosmos.nova.workers import TEMPLATE_WORKER
+from cosmos.sandbox.conversation import Conversation, Patience, conversation, gone
+from cosmos.sandbox.probe import demand_sandbox
+from cosmos.sandbox.wire import BrokenProtocol
 
 _MAX_ANSWER_BYTES: Final = MAX_NOVA_RENDERED_BYTES + KIB  # the text, and what goes before it
 
@@ -49,7 +50,7 @@ class Renderer:
         except TimeoutError:
             why = f"it took more than {self._limits.wait_seconds} seconds"
         except EOFError:
-            why = gone(self._running().status(), self._limits)
+            why = gone(self._running().status(), self._limits.cpu_seconds)
         raise BudgetError(f"{why}, rendering {shown}")
 
     def _rendered(self, shown: str, template: bytes, variables: bytes) -> bytes:

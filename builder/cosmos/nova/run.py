@@ -9,16 +9,18 @@ from dataclasses import replace
 from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_SCRIPT_BYTES
 from cosmos.nova.broker import Answer, Broker
-from cosmos.nova.confine import Patience, run_confined
+from cosmos.nova.confine import run_confined
 from cosmos.nova.job import NovaJob, NovaResult, unmapped
 from cosmos.nova.meter import BudgetError, Meter, VerbError
 from cosmos.nova.outcome import Limits, Outcome
-from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.receipt import Receipt
 from cosmos.nova.renderer import Renderer
 from cosmos.nova.sources import FILES
-from cosmos.nova.values import Scalar
 from cosmos.nova.verbs import Function, Verbs
+from cosmos.nova.workers import WORKER
+from cosmos.sandbox.conversation import Patience
+from cosmos.sandbox.probe import demand_sandbox
+from cosmos.sandbox.values import Scalar
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped
 
@@ -68,7 +70,7 @@ def syntax_problem(script: bytes, script_name: str) -> str | None:
     """Return what Lua says against the script's syntax, or None. Its own lines run, without verbs; its functions do
     not.
     """
-    demand_sandbox()
+    demand_sandbox(WORKER)
     outcome = run_confined(script, script_name, _NOWHERE, LIMITS, _patience(), _no_verbs)
     return _shown(outcome) if outcome.ending == "syntax" else None
 
@@ -103,7 +105,7 @@ def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
         def call(verb: Scalar, *args: Scalar) -> Answer:
             return broker.call(verb, args)
 
-        demand_sandbox()
+        demand_sandbox(WORKER)
         outcome = run_confined(job.script, _script_name(job), function, LIMITS, patience, call)
     broker.reraise()
     return verbs, broker, outcome

@@ -11,10 +11,12 @@ import gc
 import os
 from typing import NoReturn
 
-from cosmos.nova import locked, templates
-from cosmos.nova.outcome import OUT_OF_MEMORY
-from cosmos.nova.values import Scalar
-from cosmos.nova.wire import ANSWER, TEMPLATE, frame, opened
+from cosmos.nova import templates
+from cosmos.nova.messages import ANSWER, TEMPLATE
+from cosmos.sandbox import locked
+from cosmos.sandbox.exit_status import OUT_OF_MEMORY
+from cosmos.sandbox.values import Scalar
+from cosmos.sandbox.wire import frame, opened
 
 
 def work(channel: int) -> NoReturn:

@@ -12,18 +12,18 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.digest import Digest
+from cosmos.globs import Glob
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_NOVA_REPLY_BYTES, MAX_NOVA_TEMPLATE_BYTES
 from cosmos.nova.arguments import MAX_ID, path_of
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
-from cosmos.nova.globs import Glob
 from cosmos.nova.indexed_tree import IndexedTree, implied_folder
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import ENTRY_COST, Meter, VerbError
 from cosmos.nova.receipt import Event, Fact, found_digest, seen
 from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
-from cosmos.nova.values import Scalar
 from cosmos.nova.virtual_root import VirtualRoot, named
+from cosmos.sandbox.values import Scalar
 from cosmos.tree.entry import CAPABILITY, Entry, Kind, Tree
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import ROOT, TreePath, climbs_out, escaped, has_bidi
@@ -66,7 +66,10 @@ class Verbs:
         self._did("copy", place, {"from": found.shown, "entries": 1})
 
     def symlink(self, target: bytes, link: bytes) -> None:
-        """Make `link` a symlink that says `target`, in place of a file or link that is there."""
+        """Make `link` a symlink that says `target`, in place of a file or link that is there.
+
+        Raises `VerbError` where `target` is no link's target, or climbs above the root.
+        """
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
             raise VerbError(f"a symlink's target has 1 to {MAX_LINK_TARGET_BYTES} bytes and no NUL")
         place = self.root.place(self._path(link))
@@ -99,7 +102,10 @@ class Verbs:
         self._did("chmod", place, {"mode": _octal(mode)})
 
     def chown(self, raw: bytes, uid: int, gid: int) -> None:
-        """Set the owner and group, as numbers, of what the script made; a symlink itself, not what it leads to."""
+        """Set the owner and group, as numbers, of what the script made; a symlink itself, not what it leads to.
+
+        Raises `VerbError` where a number is out of bounds.
+        """
         if not (0 <= uid <= MAX_ID and 0 <= gid <= MAX_ID):
             raise VerbError(f"owner and group must lie between 0 and {MAX_ID}")
         place = self.root.place(self._path(raw))
@@ -121,7 +127,10 @@ class Verbs:
         self._did("write", place, self._text_facts(place, text))
 
     def render(self, template: bytes, raw: bytes, variables: bytes) -> None:
-        """Make a file of a template in the star's archive, filled in with `variables` (a JSON object)."""
+        """Make a file of a template in the star's archive, filled in with `variables` (a JSON object).
+
+        Raises `VerbError` where the template is no file, or where it or the variables are too long.
+        """
         if len(variables) > MAX_NOVA_REPLY_BYTES:
             raise VerbError(f"vars have {len(variables)} bytes, the limit is {MAX_NOVA_REPLY_BYTES}")
         found = self._source(template)
@@ -135,7 +144,10 @@ class Verbs:
         self._did("render", place, {"template": found.shown, **self._text_facts(place, text)})
 
     def setcap(self, raw: bytes, caps: bytes) -> None:
-        """Give a file that the script made capabilities, in libcap's text form; an empty text takes them away."""
+        """Give a file that the script made capabilities, in libcap's text form; an empty text takes them away.
+
+        Raises `VerbError` where the text names no capabilities, or where `path` is no file.
+        """
         place = self.root.resolve(self._path(raw), "follow")
         text = caps.decode("utf-8", "backslashreplace")
         try:
@@ -151,7 +163,10 @@ class Verbs:
         self._did("setcap", place, {"caps": text})
 
     def mknod(self, raw: bytes, kind: bytes, major: int | None, minor: int | None, mode: int | None) -> None:
-        """Make a device node (`c` or `b`, with its numbers) or a named pipe (`p`)."""
+        """Make a device node (`c` or `b`, with its numbers) or a named pipe (`p`).
+
+        Raises `VerbError` where the kind is another, or where the numbers do not fit it.
+        """
         if kind not in _NODES:
             raise VerbError('the kind of a node is "c", "b" or "p"')
         number = (major or 0, minor or 0)
@@ -164,7 +179,10 @@ class Verbs:
         self._did("mknod", place, {"kind": _NODES[kind], "major": number[0], "minor": number[1], "mode": _octal(bits)})
 
     def glob(self, pattern: bytes) -> bytes:
-        """Return the paths that fit, in byte order, each with a slash before it and a NUL after it."""
+        """Return the paths that fit, in byte order, each with a slash before it and a NUL after it.
+
+        Raises `VerbError` where the pattern is no glob.
+        """
         try:
             glob = Glob.parse(pattern)
             if glob.fixed:
@@ -181,7 +199,10 @@ class Verbs:
         return b"".join(b"/" + path + b"\0" for path in sorted({*below, *own}))
 
     def env(self, name: bytes, value: bytes | None = None) -> bytes | None:
-        """Set a variable for later `run` calls; without a value, return what was set. The host's are not seen."""
+        """Set a variable for later `run` calls; without a value, return what was set. The host's are not seen.
+
+        Raises `VerbError` where the name or the value cannot stand in an environment.
+        """
         if not name or _UNSAFE_NAME.intersection(name) or (value is not None and b"\0" in value):
             raise VerbError("a variable has a name without = and NUL, and a value without NUL")
         if value is None:
@@ -204,7 +225,10 @@ class Verbs:
             self._note("filemap", {"path": escaped(path)})
 
     def run(self, form: bytes, *words: bytes) -> int:
-        """Run a program; a failing one is an error. Returns its exit status, which is 0."""
+        """Run a program, and return its exit status, which is 0.
+
+        Raises `VerbError` where the program fails, or where this script may not run one.
+        """
         command = _split(words[0]) if form == b"line" and len(words) == 1 else words
         if not command or not command[0]:
             raise VerbError("wants the program and its arguments", hint='write run{"make", "-j2"}')

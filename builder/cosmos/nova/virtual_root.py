@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from cosmos.limits import MAX_NOVA_SYMLINKS
+from cosmos.limits import MAX_SYMLINKS
+from cosmos.links import Last, TooManyLinks, followed
 from cosmos.nova.indexed_tree import IndexedTree, implied_folder
 from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 
 Look: TypeAlias = Callable[[TreePath], "Entry | None"]
-Last: TypeAlias = Literal["follow", "keep"]
 
 _KIND_NAMES = {"file": "a file", "hardlink": "a file", "symlink": "a symlink", "dir": "a folder", "fifo": "a pipe"}
 
@@ -34,34 +34,26 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
 
     What does not exist is taken as it is written, so that a path to be made resolves too. May return the root.
     """
-    todo = path.split(b"/")[::-1]
-    at, links = ROOT, 0
-    while todo:
-        part = todo.pop()
-        meter.charge(LOOK_COST + len(at))
-        if part in (b"", b"."):
-            continue
-        if part == b"..":
-            at = at.parent
-            continue
+
+    def target_of(here: TreePath, rest: Sequence[bytes]) -> bytes | None:
         try:
-            here = at.joined(part)
+            TreePath.parse(here)
         except ValueError as error:
             raise VerbError(str(error)) from None
         entry = look(here)
-        if entry is not None and entry.kind == "symlink" and (todo or last == "follow"):
-            links += 1
+        if entry is None or entry.kind == "dir":
+            return None
+        if entry.kind == "symlink" and (rest or last == "follow"):
             meter.charge(LOOK_COST + len(entry.target))
-            if links > MAX_NOVA_SYMLINKS:
-                raise VerbError(f"/{path.text}: more than {MAX_NOVA_SYMLINKS} symlinks on the way")
-            if entry.target.startswith(b"/"):
-                at = ROOT
-            todo.extend(entry.target.split(b"/")[::-1])
-            continue
-        if entry is not None and entry.kind != "dir" and any(rest not in (b"", b".") for rest in todo):
+            return entry.target
+        if any(part not in (b"", b".") for part in rest):
             raise VerbError(f"/{here.text} is {named(entry)}, nothing can lie below it")
-        at = here
-    return at
+        return None
+
+    try:
+        return followed(path, target_of, last=last, on_step=lambda at: meter.charge(LOOK_COST + len(at)))
+    except TooManyLinks:
+        raise VerbError(f"/{path.text}: more than {MAX_SYMLINKS} symlinks on the way") from None
 
 
 class VirtualRoot:
@@ -118,7 +110,10 @@ class VirtualRoot:
         return resolved(self.look, path, last, self._meter)
 
     def place(self, path: TreePath) -> TreePath:
-        """Return where something new at `path` comes to lie: links on the way are followed, at the end not."""
+        """Return where something new at `path` comes to lie: links on the way are followed, at the end not.
+
+        Raises `VerbError` where `path` is the root itself, or becomes too long.
+        """
         if path == ROOT:
             raise VerbError("the root itself cannot be replaced")
         if not path.parent:

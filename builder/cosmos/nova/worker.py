@@ -1,6 +1,7 @@
 """The untrusted side: one script, in a process that may do nothing but compute and talk on one descriptor.
 
-`work` runs in a process that `nova.zygote` forked and that locks itself in (`nova.locked`) before the script is loaded.
+`work` runs in a process that `sandbox.zygote` forked and that locks itself in (`sandbox.locked`) before the script is
+loaded.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NoReturn, TypeAlias
 
-from cosmos.nova import locked
+from cosmos.nova.messages import ANSWER, CALL
 from cosmos.nova.outcome import Limits, Outcome
-from cosmos.nova.sandbox import Start, prepared, run_script
-from cosmos.nova.values import Scalar
-from cosmos.nova.wire import ANSWER, CALL, OUTCOME, frame, opened
+from cosmos.nova.runtime import Start, prepared, run_script
+from cosmos.sandbox import locked
+from cosmos.sandbox.values import Scalar
+from cosmos.sandbox.wire import OUTCOME, frame, opened
 
 Run: TypeAlias = Callable[[bytes, str, str, Start], Outcome]
 _channels: list[int] = []  # a worker's own, one; empty in the zygote

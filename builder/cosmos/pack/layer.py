@@ -82,7 +82,10 @@ class PackedLayer:
         return self.entries_after(TarReader(self.name, devices="keep"))
 
     def entries_after(self, reader: TarReader) -> list[Entry]:
-        """Return the same, as the next members of the archive that `reader` is reading."""
+        """Return the same, as the next members of the archive that `reader` is reading.
+
+        Raises `Refused` where the members are not written as a layer's are, or are not what `rows` says.
+        """
         content = self._content()
         entries, _ = reader.read(content)
         members = _members(entries)

@@ -17,7 +17,7 @@ from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import ROOT, TreePath, climbs_out, composed, escaped, has_bidi
 
-Rules: TypeAlias = Literal["strict", "dpkg"]
+Rules: TypeAlias = Literal["strict", "published", "dpkg"]
 
 _SHOWN_BYTES = 200
 _LEAD: Final = re.compile(rb"(?:\.?/)*")
@@ -57,7 +57,7 @@ class TreeNames:
         if kind == "dir":
             path = b"" if path == b"." else path.removesuffix(b"/")
         if not path:
-            if kind != "dir" or (self._rules == "strict" and raw not in (b".", b"./")):
+            if kind != "dir" or (self._rules != "dpkg" and raw not in (b".", b"./")):
                 self.refuse(raw, "is no name")
             self._demand_new(raw, ROOT, kind)
             return ROOT
@@ -76,7 +76,7 @@ class TreeNames:
 
     def relative(self, raw: bytes) -> bytes:
         """Return what of `raw` is a path below the root; not checked."""
-        if self._rules == "strict":
+        if self._rules != "dpkg":
             return raw.removeprefix(b"./")
         return _SLASHES.sub(b"/", _LEAD.sub(b"", raw, count=1))
 

@@ -23,6 +23,9 @@ stand, and what a star then holds:
     headers     v7, without a magic: a name that ends in a slash is a folder's
     the end     one block of zeros is enough
 
+Archives that authors publish are made by old programs, too: GNU's `make dist` writes v7. They are read by
+`rules="published"`, which let stand what dpkg's rules say of numbers and of headers, and nothing else.
+
 Folded without a word: a leading `./`, a folder's trailing slash; the entry of the root itself is dropped. User and
 group names, access and change times are not read. A hard link has its file's mode, owner and time: there is one inode.
 
@@ -78,7 +81,7 @@ def read_tar(
     """
     entries, end = TarReader(source, devices=devices, rules=rules).read(data)
     rest = memoryview(data)[end:]
-    if len(rest) < (len(TAR_END) if rules == "strict" else BLOCK):
+    if len(rest) < (BLOCK if rules == "dpkg" else len(TAR_END)):
         raise Refused(source, "does not end with two blocks of zeros: it is cut off")
     if len(rest) % BLOCK or rest.tobytes().strip(b"\0"):
         raise Refused(source, f"has something after its end, at byte {end}")
@@ -95,7 +98,10 @@ class TarReader:
         self._members = 0
 
     def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
-        """Return the entries of `data`, and where the first block of zeros or the end of `data` is."""
+        """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
+
+        Raises `Refused` for what the module's docstring lists.
+        """
         view = memoryview(data)
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}
@@ -133,7 +139,7 @@ class TarReader:
         if _octal(block[148:156]) != counted:
             self._names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
         magic = block[257:265]
-        is_old = self._rules == "dpkg" and magic == _OLD
+        is_old = self._rules != "strict" and magic == _OLD
         if magic not in (_POSIX, _GNU) and not is_old:
             self._names.refuse(where, "is no ustar header")
         if block[156] not in _KINDS and block[156] not in _EXTENSIONS:

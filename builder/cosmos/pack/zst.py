@@ -43,7 +43,10 @@ def compress(pieces: Sequence[bytes | memoryview], level: int) -> bytes:
 
 
 def skippable_frame(payload: bytes, nibble: int) -> bytes:
-    """Return a frame that zstd's readers step over (RFC 8878 section 3.1.2); `nibble` ends its magic number."""
+    """Return a frame that zstd's readers step over (RFC 8878 section 3.1.2); `nibble` ends its magic number.
+
+    Raises `ValueError` where the payload is too long, or `nibble` is more than four bits.
+    """
     if not 0 <= nibble <= 15 or len(payload) > MAX_SKIPPABLE_BYTES:
         raise ValueError(f"no skippable frame: {len(payload)} bytes, nibble {nibble}")
     return (_SKIPPABLE_MAGIC + nibble).to_bytes(4, "little") + len(payload).to_bytes(4, "little") + payload

@@ -9,7 +9,7 @@ from cosmos.durable import sync_folder, write_durably
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
-from cosmos.reading import read_bounded
+from cosmos.reading import read_bounded, read_if_there
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import IN_TOTO_TYPE
@@ -50,7 +50,8 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
 
 def _signatures(beside: Path, payload: bytes) -> list[Signature]:
     """The signatures over this very release that are there already."""
-    if not beside.is_file():
+    data = read_if_there(beside, MAX_SIGNED_BYTES)
+    if data is None:
         return []
-    envelope = Envelope.parse(beside.read_bytes(), str(beside), max_bytes=MAX_SIGNED_BYTES)
+    envelope = Envelope.parse(data, str(beside), max_bytes=MAX_SIGNED_BYTES)
     return list(envelope.signatures) if envelope.payload == payload else []

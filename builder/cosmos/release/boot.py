@@ -22,8 +22,10 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.release import RELEASE_FILE, Release, Subject
 from cosmos.process import RunningProgram, find_program, start_program
+from cosmos.reading import read_bounded
 
 DEFAULT_MEMORY_MIB: Final = 1024  # the rescue image wants half of it: its tree, and cosmos unpacked into /tmp
 DEFAULT_TIMEOUT_SECONDS: Final = 180.0  # it takes 10 to 20 on a machine of 2020; emulation on a busy one is slow
@@ -99,10 +101,13 @@ def boot(request: BootRequest, *, console: Callable[[str], None]) -> BootResult:
 
 
 def bootable_of(request: BootRequest) -> Bootable:
-    """Return the release's kernel, initramfs and marker, its files checked against RELEASE.json."""
+    """Return the release's kernel, initramfs and marker, its files checked against RELEASE.json.
+
+    Raises `Malformed` for what cannot be started, and `Refused` for a file that RELEASE.json does not name so.
+    """
     statement = request.release / RELEASE_FILE
     try:
-        release = Release.parse(statement.read_bytes(), RELEASE_FILE)
+        release = Release.parse(read_bounded(statement, MAX_RELEASE_BYTES), RELEASE_FILE)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Malformed(
             str(statement), "is not there", hint="give the folder that cosmos build wrote: IMAGE/out"

@@ -21,9 +21,9 @@ from typing import Final, Protocol
 from cosmos.digest import Digest
 from cosmos.durable import blaming, durable_file, replace_folder_durably
 from cosmos.errors import WorldFailed
+from cosmos.locking import alone_if_free
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE
 from cosmos.model.reporter import Reporter
-from cosmos.store.locking import alone_if_free
 
 _MARK: Final = "cosmos-draft"
 

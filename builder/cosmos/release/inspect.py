@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from cosmos.errors import Malformed, WorldFailed
+from cosmos.globs import checked, matches_any
+from cosmos.links import TooManyLinks, followed
 from cosmos.pack.image_file import ImageReader
-from cosmos.tree.globs import matches_any
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import ROOT, TreePath
+from cosmos.treepath import TreePath
 
 IMAGE_SUFFIX: Final = ".tar.zst"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
-_MAX_LINKS: Final = 40  # as Linux, path_resolution(7)
 
 
 def find_image(path: Path) -> Path:
-    """Return the layered image at `path`: the file itself, or the one in a release folder or in an image's `out/`."""
+    """Return the layered image at `path`: the file itself, or the one in a release folder or in an image's `out/`.
+
+    Raises `Malformed` where there is no image.
+    """
     for folder in (path, path / "out"):
         found = sorted(folder.glob(f"*{IMAGE_SUFFIX}")) if folder.is_dir() else []
         if len(found) == 1:
@@ -29,8 +32,16 @@ def find_image(path: Path) -> Path:
 
 
 def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
-    """Return the image's lines in byte order of path; with globs, those that one matches. Reads the index alone."""
-    wanted = [pattern.lstrip("/") for pattern in globs]
+    """Return the image's lines in byte order of path; with globs, those that one matches. Reads the index alone.
+
+    Raises `Malformed` for a glob that means nothing.
+    """
+    wanted = list(globs)
+    for pattern in wanted:
+        try:
+            checked(pattern)
+        except ValueError as error:
+            raise Malformed("GLOB", str(error)) from error
     lines = _reader(image).lines()
     return tuple(line for line in lines if not wanted or matches_any(line.path, wanted))
 
@@ -70,24 +81,12 @@ def _no_image(path: Path) -> Malformed:
 
 def _followed(path: TreePath, lines: Mapping[TreePath, ManifestLine]) -> TreePath:
     """Return where `path` leads in the tree of `lines`: every link on the way is taken, none leaves the tree."""
-    left = bytes(path).split(b"/")[::-1]
-    done: list[bytes] = []
-    links = 0
-    while left:
-        part = left.pop()
-        if part in (b"", b"."):
-            continue
-        if part == b"..":
-            del done[-1:]  # above the root is the root, as a kernel has it
-            continue
-        line = lines.get(TreePath(b"/".join((*done, part))))
-        if line is None or line.kind != "symlink":
-            done.append(part)
-            continue
-        links += 1
-        if links > _MAX_LINKS:
-            raise Malformed(path.text, "leads through too many links: is there a circle?")
-        if line.target.startswith(b"/"):
-            done.clear()
-        left += line.target.split(b"/")[::-1]
-    return TreePath(b"/".join(done)) if done else ROOT
+
+    def target_of(here: TreePath, _rest: Sequence[bytes]) -> bytes | None:
+        line = lines.get(here)
+        return line.target if line is not None and line.kind == "symlink" else None
+
+    try:
+        return followed(path, target_of)
+    except TooManyLinks as error:
+        raise Malformed(path.text, "leads through too many links: is there a circle?") from error

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from cosmos.canon import Json
 from cosmos.errors import NoSolution
+from cosmos.limits import MAX_RECEIPTS_BYTES
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
+from cosmos.reading import read_up_to
 
 
 def read_receipt(release: Path, name: str) -> Json:
@@ -18,7 +20,7 @@ def read_receipt(release: Path, name: str) -> Json:
     file = next((file for file in tries if file.is_file()), None)
     if file is None:
         raise NoSolution(str(release), "holds no receipts", hint="name a release: --release images/NAME/out")
-    receipts = Receipts.parse(file.read_bytes(), str(file))
+    receipts = Receipts.parse(read_up_to(file, MAX_RECEIPTS_BYTES), str(file))
     if name == "finish":
         return receipts.finish
     if name not in receipts.stars:

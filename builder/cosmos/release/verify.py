@@ -24,7 +24,7 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import ImageReader
-from cosmos.reading import read_bounded
+from cosmos.reading import read_bounded, read_envelope
 from cosmos.resolve.locked import demand_right
 from cosmos.tree.manifest import ManifestLine, manifest_lines
 from cosmos.treepath import TreePath
@@ -54,10 +54,10 @@ def verify_release_folder(
         raise Malformed(
             str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
         )
-    data, envelope = read_bounded(document, MAX_RELEASE_BYTES), folder / RELEASE_ENVELOPE
+    data = read_bounded(document, MAX_RELEASE_BYTES)
     signed = verify_release(
         data,
-        read_bounded(envelope, MAX_SIGNED_BYTES) if envelope.is_file() else None,
+        read_envelope(document, MAX_SIGNED_BYTES),
         keys=keys,
         threshold=threshold,
         source=str(document),

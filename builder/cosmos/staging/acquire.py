@@ -55,7 +55,10 @@ class Acquired:
 
 
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
-    """Return the verified snapshot that the lock names; it may be older than what the galaxy says now."""
+    """Return the verified snapshot that the lock names; it may be older than what the galaxy says now.
+
+    Raises `Refused` where the snapshot has another seq than the lock states.
+    """
     file, verified = with_newest_signatures(
         source.index(locked),
         source,

@@ -57,7 +57,7 @@ class Source:
     store: Store
 
     def newest_index(self) -> SignedFile:
-        """Return the index as the galaxy has it now."""
+        """Return the index as the galaxy has it now; raises `WorldFailed` offline."""
         if self.carrier is None:
             raise WorldFailed(
                 self.galaxy, "its index cannot be read offline", hint="run the same command without --offline"
@@ -72,7 +72,10 @@ class Source:
         return kept
 
     def index(self, locked: LockedGalaxy) -> SignedFile:
-        """Return the snapshot that the lock names: from the store, or as the galaxy keeps it."""
+        """Return the snapshot that the lock names: from the store, or as the galaxy keeps it.
+
+        Raises `WorldFailed` where it is not to be had, `Refused` where the galaxy keeps another under its name.
+        """
         kept = self._kept(f"snapshots/{locked.seq}.toml", locked.index)
         if kept is not None:
             return kept

@@ -24,10 +24,11 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
+from cosmos.reading import envelope_of
 from cosmos.stellar.build_star import BuiltStar, archive_suffix
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.published import AlreadyThere, Once, Published
-from cosmos.stellar.signing import envelope_of, sign_file
+from cosmos.stellar.signing import sign_file
 from cosmos.trust.dsse import assemble
 from cosmos.trust.roles import STAR_TYPE
 

@@ -13,8 +13,8 @@ from cosmos.model.facts import Facts
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
+from cosmos.reading import read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
-from cosmos.stellar.source_folder import bounded_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ def stars_in(galaxy: GalaxyFolder) -> Iterable[Star]:
     """Yield every manifest that lies in the galaxy, listed or not; what cannot be read answers nothing."""
     for file in sorted((galaxy.root / "stars").glob("*.toml")):
         with contextlib.suppress(CosmosError, OSError):  # index-galaxy is there to name it
-            yield Star.parse(bounded_bytes(file, MAX_DOCUMENT_BYTES), str(file))
+            yield Star.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file))
 
 
 def unanswered(stars: Sequence[Star], answers: Answers, told: Collection[str] = ()) -> tuple[str, ...]:

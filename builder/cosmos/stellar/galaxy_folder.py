@@ -22,14 +22,14 @@ from typing import Final
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, PUBLISHING_SECONDS
+from cosmos.locking import locked_in_time
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.names import Arch, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.stellar.source_folder import bounded_bytes
-from cosmos.store.locking import locked_in_time
+from cosmos.reading import read_bounded
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 
@@ -77,7 +77,7 @@ class GalaxyFolder:
         if not self.index_file.is_file():
             hint = f"stellar galaxy-init {self.root} --name NAME"
             raise Malformed(str(self.index_file), "is not there: this is no galaxy", hint=hint)
-        return GalaxyIndex.parse(bounded_bytes(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
+        return GalaxyIndex.parse(read_bounded(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
 
     @contextlib.contextmanager
     def publishing(self, reporter: Reporter) -> Iterator[None]:
@@ -98,4 +98,4 @@ def content_of(entries: Sequence[Entry]) -> Digest:
 
 def read_statement(file: Path) -> Statement:
     """Return the statement in `file`; raises `Malformed`."""
-    return Statement.parse(bounded_bytes(file, MAX_DOCUMENT_BYTES), str(file))
+    return Statement.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file))

@@ -22,13 +22,14 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import SemVer
 from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.reading import read_bounded
 from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Wish, resolve
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.open_star import OpenStar, open_contents, open_folder, open_source_on, open_star
-from cosmos.stellar.source_folder import SourceFolder, bounded_bytes, read_source_folder
+from cosmos.stellar.source_folder import SourceFolder, read_source_folder
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -177,7 +178,7 @@ def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:
     """Return what is in the file; raises `NoSolution` where it is not there, `Refused` where it is another."""
     if not file.is_file():
         raise NoSolution(str(file), "is not there, but the index lists it", hint=_REINDEX)
-    data = bounded_bytes(file, max_bytes)
+    data = read_bounded(file, max_bytes)
     found = Digest.of(data)
     if found != wanted:
         raise Refused(str(file), f"the index lists {wanted}, but the file is {found}", hint=_REINDEX)

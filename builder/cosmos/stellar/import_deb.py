@@ -2,10 +2,10 @@
 
 In this order:
 
-  1. find the packages, and with them all that they need (stellar.debian_closure, stellar.debian_essential)
+  1. find the packages, and with them all that they need (debian.closure, debian.essential)
   2. fetch them; apt verifies, and each is checked against its signed record
   3. read each with our own reader, and write it as a star: every path as in the package, what it says of others as
-     the package says it (stellar.debian_star), its licence from its copyright file, where it came from in `[[origin]]`
+     the package says it (debian.star), its licence from its copyright file, where it came from in `[[origin]]`
   4. put archive and statement into the galaxy
 
 Maintainer scripts are not run; which packages have some is reported. A package that cannot be a star is reported, and
@@ -14,28 +14,30 @@ the others are imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+from cosmos.debian.apt import AptRecord
+from cosmos.debian.closure import Archive, debian_closure, wishes
+from cosmos.debian.contents import contents_of
+from cosmos.debian.essential import essential_nebula
+from cosmos.debian.star import manifest_of
 from cosmos.errors import CosmosError
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.demand import Demand
+from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.star import Star
-from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import write_star
 from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.answered import Answers, stars_in, unanswered
-from cosmos.stellar.build_star import BuiltStar, licence
-from cosmos.stellar.debian_closure import Archive, debian_closure, wishes
-from cosmos.stellar.debian_essential import assumed, essential_nebula
-from cosmos.stellar.debian_star import manifest_of
+from cosmos.stellar.build_star import BuiltStar
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.published import AlreadyThere, Published
-from cosmos.transport.apt import AptRecord
 
 Reach: TypeAlias = Literal["as asked", "closure"]
 Essential: TypeAlias = Literal["assumed", "imported"]
@@ -117,7 +119,9 @@ def import_debs(
     reporter.step(f"import {counted(len(records), 'package')}")
     stars: list[ImportedStar] = []
     left: list[Failed] = []
-    nebula = [essential_nebula(essential, closure.records, order.level)] if order.essential == "imported" else []
+    nebula: list[BuiltStar] = []
+    if order.essential == "imported":
+        nebula = [_nebula(essential_nebula(essential, closure.records), order.level)]
     for outcome in chain(_outcomes(order, records, archive, galaxy), nebula):
         if isinstance(outcome, BuiltStar):
             kept, star = _added(outcome, order, galaxy, keys, published, reporter)
@@ -133,7 +137,7 @@ def import_debs(
         stars=tuple(stars),
         missing=unanswered(made, answers, told={one.name for one in left}),
         unmet={name: rows for name, rows in sorted(closure.unmet.items()) if name in names},
-        assumed=assumed(essential, answers),
+        assumed=_assumed(essential, answers),
         failed=_reasons(left, "failed"),
         kept=_reasons(left, "kept"),
         refused=_reasons(left, "refused"),
@@ -208,10 +212,19 @@ def _outcomes(
 
 
 def _converted(data: bytes, record: AptRecord, plain: Star, level: int) -> BuiltStar:
-    package = read_deb(data, record.file_name)
-    star = replace(plain, license=licence(package))
+    package = contents_of(data, record)
+    star = replace(plain, license=package.licence)
     packed = write_star(star, None, package.entries, level=level)
     return BuiltStar(manifest=star, packed=packed, script=None, entries=package.entries, unrun=package.scripts)
+
+
+def _nebula(star: Star, level: int) -> BuiltStar:
+    return BuiltStar(manifest=star, packed=write_star(star, None, (), level=level), script=None, entries=(), unrun=())
+
+
+def _assumed(names: Iterable[str], answers: Answers) -> tuple[str, ...]:
+    """Return those of the essential packages `names` that no star at hand answers for."""
+    return tuple(name for name in sorted(names) if not answers.has(Demand(StarName.parse(name))))
 
 
 def _there_already(galaxy: GalaxyFolder, plain: Star) -> ImportedStar | None:

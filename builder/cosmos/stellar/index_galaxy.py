@@ -25,7 +25,13 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import (
+    MAX_DOCUMENT_BYTES,
+    MAX_ENVELOPE_BYTES,
+    MAX_INDEX_BYTES,
+    MAX_STAR_ARCHIVE_BYTES,
+    MAX_STAR_UNPACKED_BYTES,
+)
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed
@@ -36,12 +42,12 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import read_star
+from cosmos.reading import envelope_of, read_bounded, read_envelope
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.published import Published
 from cosmos.stellar.publishing import Fewer, publish, waiting_index
-from cosmos.stellar.signing import envelope_of, sign_file, write_document
-from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.stellar.signing import sign_file, write_document
 from cosmos.trust.dsse import Envelope
 
 _SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
@@ -124,7 +130,7 @@ def index_galaxy(
             _copy_newest(galaxy, stated)
         return Indexed(
             index=index,
-            digest=done.digest if done is not None else Digest.of(galaxy.index_file.read_bytes()),
+            digest=done.digest if done is not None else Digest.of(read_bounded(galaxy.index_file, MAX_INDEX_BYTES)),
             is_changed=index.seq != old.seq,
             stated=tuple(one.statement.file.removeprefix("packages/") for one in made),
             signed=signed + (done.signed if done is not None else 0),
@@ -154,7 +160,7 @@ def sign_galaxy(
             _copy_newest(galaxy, stated)
         return Indexed(
             index=index,
-            digest=done.digest if done is not None else Digest.of(galaxy.index_file.read_bytes()),
+            digest=done.digest if done is not None else Digest.of(read_bounded(galaxy.index_file, MAX_INDEX_BYTES)),
             is_changed=index.seq != old.seq,
             stated=(),
             signed=signed + (done.signed if done is not None else 0),
@@ -164,7 +170,7 @@ def sign_galaxy(
 
 def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
     """Return the statement of an archive, made from the `star.toml` inside; raises `Malformed` or `Refused`."""
-    data = bounded_bytes(file, MAX_STAR_ARCHIVE_BYTES)
+    data = read_bounded(file, MAX_STAR_ARCHIVE_BYTES)
     suffix = next((short for long, short in _SUFFIXES.items() if file.name.endswith(long)), None)
     if suffix is None:
         raise Malformed(str(file), "want a name that ends in .tar.zst or .tar.gz")
@@ -266,7 +272,7 @@ def _as_format(index: GalaxyIndex, number: int) -> GalaxyIndex:
 
 def _as_listed(galaxy: GalaxyFolder, row: Listed) -> _Stated:
     file = galaxy.statement_file(row.stem)
-    data = bounded_bytes(file, MAX_DOCUMENT_BYTES) if file.is_file() else b""
+    data = read_bounded(file, MAX_DOCUMENT_BYTES) if file.is_file() else b""
     if Digest.of(data) != row.statement:
         problem = "is not there" if not data else f"is {Digest.of(data)}"
         raise Refused(str(file), f"the index lists {row.statement}, but the file {problem}", hint=_REINDEX)
@@ -285,7 +291,7 @@ def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _State
     """Return every statement by the archive that it names; warns of one that lies under another star's name."""
     found: dict[str, _Stated] = {}
     for file in sorted((galaxy.root / "stars").glob("*-*.toml")):
-        data = file.read_bytes()
+        data = read_bounded(file)
         if b"[statement]" not in data:
             continue  # upstream's form: no statement
         statement = Statement.parse(data, str(file))
@@ -306,10 +312,10 @@ def _stated_now(file: Path, name: GalaxyName, seq: int) -> _Stated:
 
 def _warn_of_other(file: Path, data: bytes, reporter: Reporter) -> None:
     """Say so where the envelope beside the statement `file` signs something else than `data`: it does not stay."""
-    envelope = envelope_of(file)
-    if not envelope.is_file():
+    envelope, signature = envelope_of(file), read_envelope(file, MAX_ENVELOPE_BYTES)
+    if signature is None:
         return
-    signed = Envelope.parse(bounded_bytes(envelope, MAX_ENVELOPE_BYTES), str(envelope)).payload
+    signed = Envelope.parse(signature, str(envelope)).payload
     if signed == data:
         return
     try:
@@ -363,7 +369,7 @@ def _copy_newest(galaxy: GalaxyFolder, stated: Sequence[_Stated]) -> None:
     for name, one in latest.items():
         write_document(galaxy.newest_file(name), one.data)
     for file in (galaxy.root / "stars").glob("*.toml"):
-        if b"[statement]" not in file.read_bytes():
+        if b"[statement]" not in read_bounded(file):
             continue
         name = read_statement(file).star.name
         if file == galaxy.newest_file(name) and name not in latest:

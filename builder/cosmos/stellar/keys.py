@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.durable import write_durably
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, WorldFailed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
+from cosmos.reading import read_up_to
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import Role
 
@@ -51,9 +52,8 @@ def demand_role(public: Path, role: Role) -> None:
     one that cannot be read, passes.
     """
     try:
-        with public.open("rb") as stream:
-            stated = _STATED.search(stream.read(MAX_KEY_FILE_BYTES))
-    except OSError:
+        stated = _STATED.search(read_up_to(public, MAX_KEY_FILE_BYTES))
+    except WorldFailed:
         return
     if stated is not None and stated[1].decode() != role:
         raise Malformed(

@@ -19,8 +19,8 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import demand_within
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.reporter import Reporter
+from cosmos.reading import read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
-from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.trust.log import (
     PROOF_SUFFIX,
     LogProof,
@@ -234,7 +234,7 @@ def _bytes(file: Path, max_bytes: int) -> bytes:
     """Return the bytes of a file of the log, which must be there."""
     if not file.is_file():
         raise Refused(str(file), "is missing", hint="put back what was published, or: stellar log append GALAXY")
-    return bounded_bytes(file, max_bytes)
+    return read_bounded(file, max_bytes)
 
 
 def _write(file: Path, data: bytes) -> None:

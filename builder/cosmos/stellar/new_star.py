@@ -6,11 +6,11 @@ from pathlib import Path
 
 import tomli_w
 
+from cosmos.debian.source import PREFIX, DebSource
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.stellar.source_folder import RECIPE_FILE
-from cosmos.transport.deb import PREFIX, DebSource
 
 SCRIPT = """\
 -- Lays the star into a system. `install_root` is the system's root; what is copied comes from files/.

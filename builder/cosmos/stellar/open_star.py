@@ -20,8 +20,9 @@ from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.run import default_install, run_install
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star
-from cosmos.stellar.build_star import deb_sources
-from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
+from cosmos.reading import read_bounded
+from cosmos.stellar.ecosystems import check_sources, nouns, wild_parts
+from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -64,7 +65,7 @@ def open_folder(source: SourceFolder) -> OpenStar:
     if recipe.sources:
         raise NoSolution(
             str(source.path),
-            "is made of packages: what it holds is in its archive",
+            f"is made of {nouns(recipe.sources)}: what it holds is in its archive",
             hint="--galaxy FOLDER: the galaxy that holds the archive; stellar build-star makes one",
         )
     return OpenStar(
@@ -116,7 +117,7 @@ def open_star(path: Path) -> OpenStar:
     suffix = next((short for long, short in _SUFFIXES.items() if path.name.endswith(long)), None)
     if suffix is None:
         raise Malformed(str(path), "want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
-    data = bounded_bytes(path, MAX_STAR_ARCHIVE_BYTES)
+    data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
     size_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
     manifest = read_star(data, path.name, size_bytes, script_name="").manifest
     star = Star.parse(manifest, f"{path.name}: star.toml")
@@ -125,5 +126,5 @@ def open_star(path: Path) -> OpenStar:
 
 def _wild(source: SourceFolder, manifest: Star) -> tuple[tuple[str, str], ...]:
     """Return what the wildcards of the recipe's packages stand for in the archive; raises `Malformed`."""
-    packages = deb_sources(source.recipe.sources, str(source.path / RECIPE_FILE))
-    return tuple(pair for one in packages for origin in manifest.origins for pair in one.wild_parts(origin.name))
+    check_sources(source.recipe, str(source.path / RECIPE_FILE))
+    return wild_parts(source.recipe, manifest.origins)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.model.reporter import Reporter
-from cosmos.nova.bubble import HOST_TOOLS, Bubble
-from cosmos.nova.job import RunOutcome
+from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
+from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

@@ -20,8 +20,8 @@ from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.star import Star
+from cosmos.reading import read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
-from cosmos.stellar.source_folder import bounded_bytes
 
 _HEAD: Final = b"[[snapshot]]\n"
 _ROW: Final = re.compile(rb'^\[\[snapshot\]\]\n((?:[a-z-]+ = "[^"\\\n]*"\n)+)$', re.MULTILINE)
@@ -82,7 +82,7 @@ class Published:
             if number in self._seen or not file.is_file():
                 continue
             self._seen.add(number)
-            for row in _rows(bounded_bytes(file, MAX_INDEX_BYTES), str(file)):
+            for row in _rows(read_bounded(file, MAX_INDEX_BYTES), str(file)):
                 once = Once(
                     seq=number,
                     arch=row.get("arch", ""),

@@ -33,9 +33,9 @@ from cosmos.durable import write_durably
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES, demand_within
 from cosmos.model.galaxy import GalaxyIndex
+from cosmos.reading import envelope_of, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
-from cosmos.stellar.signing import envelope_of, signatures_over
-from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.stellar.signing import signatures_over
 from cosmos.trust.dsse import assemble
 from cosmos.trust.roles import GALAXY_TYPE
 
@@ -77,7 +77,7 @@ def publish(galaxy: GalaxyFolder, index: GalaxyIndex, keys: Sequence[SecretKey],
 def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
     """Return the bytes of `index`: the very ones that stand there where it is published, or waits for that."""
     for file in (galaxy.index_file, galaxy.snapshot_file(index.seq)):
-        data = bounded_bytes(file, MAX_INDEX_BYTES) if file.is_file() else b""
+        data = read_bounded(file, MAX_INDEX_BYTES) if file.is_file() else b""
         if data and GalaxyIndex.parse(data, str(file)) == index:
             return data
     return tomli_w.dumps(index.to_toml()).encode()
@@ -88,13 +88,13 @@ def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | Non
     file = galaxy.snapshot_file(index.seq + 1)
     if not file.is_file():
         return None
-    found = GalaxyIndex.parse(bounded_bytes(file, MAX_INDEX_BYTES), str(file))
+    found = GalaxyIndex.parse(read_bounded(file, MAX_INDEX_BYTES), str(file))
     return found if found.seq == index.seq + 1 else None
 
 
 def _signed_now(galaxy: GalaxyFolder, data: bytes) -> int:
     """Return how many signatures the published index has; none where it is the one that is being published."""
-    now = bounded_bytes(galaxy.index_file, MAX_INDEX_BYTES)
+    now = read_bounded(galaxy.index_file, MAX_INDEX_BYTES)
     if now == data:
         return 0
     seq = GalaxyIndex.parse(now, str(galaxy.index_file)).seq
@@ -112,5 +112,5 @@ def _commit(galaxy: GalaxyFolder, data: bytes, envelope: bytes | None) -> None:
 
 
 def _write(file: Path, data: bytes) -> None:
-    if not (file.is_file() and bounded_bytes(file, MAX_INDEX_ENVELOPE_BYTES) == data):
+    if not (file.is_file() and read_bounded(file, MAX_INDEX_ENVELOPE_BYTES) == data):
         write_durably(file, data)

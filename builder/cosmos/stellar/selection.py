@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cosmos.errors import Malformed, NoSolution
+from cosmos.globs import checked, matches_any, unused
 from cosmos.model.star import Unpack
 from cosmos.tree.entry import Entry
-from cosmos.tree.globs import compiled, matches_any, unused
 from cosmos.treepath import TreePath
 
 
@@ -30,7 +30,7 @@ def demand_good_globs(unpack: Unpack, source: str) -> None:
     for key, globs in (("only", unpack.only), ("exclude", unpack.exclude)):
         for place, glob in enumerate(globs):
             try:
-                compiled(glob)
+                checked(glob)
             except ValueError as error:
                 raise Malformed(source, f"unpack.{key}[{place}]: {error}") from error
     _moves(unpack, source)
@@ -40,7 +40,7 @@ def selected(brought: Brought, unpack: Unpack, besides: Collection[TreePath], so
     """Return what `unpack` keeps of one package, in byte order, paths renamed; `besides` are paths kept in any case."""
     entries = {entry.path: entry for entry in brought.entries}
     kept = {path for path in entries if _is_kept(path, unpack, besides)}
-    whole = _with_links_resolved(entries, kept)
+    whole = with_links_resolved(entries, kept)
     leaves = _leaves(entries)
     standing = {path: entry for path, entry in whole.items() if entry.kind != "dir" or path in leaves}
     moves = _moves(unpack, source)
@@ -80,7 +80,8 @@ def unmatched(unpack: Unpack, parts: Iterable[Brought]) -> tuple[str, ...]:
     paths = [entry.path for part in parts for entry in part.entries]
     rows = [f"only: {glob}" for glob in unused(unpack.only, paths)]
     rows += [f"exclude: {glob}" for glob in unused(unpack.exclude, paths)]
-    return tuple(rows + [f"rename: {name}" for name in unused(unpack.rename, paths)])
+    named = {above for path in paths for above in (path, *path.parents)}
+    return tuple(rows + [f"rename: {name}" for name in unpack.rename if TreePath.rooted(name) not in named])
 
 
 def _is_kept(path: TreePath, unpack: Unpack, besides: Collection[TreePath]) -> bool:
@@ -90,7 +91,7 @@ def _is_kept(path: TreePath, unpack: Unpack, besides: Collection[TreePath]) -> b
     return (wants_all or matches_any(path, unpack.only)) and not matches_any(path, unpack.exclude)
 
 
-def _with_links_resolved(entries: Mapping[TreePath, Entry], kept: Collection[TreePath]) -> dict[TreePath, Entry]:
+def with_links_resolved(entries: Mapping[TreePath, Entry], kept: Collection[TreePath]) -> dict[TreePath, Entry]:
     """Return the kept entries; the first of the kept links to a file that is not kept becomes that file."""
     whole: dict[TreePath, Entry] = {}
     heirs: dict[TreePath, TreePath] = {}

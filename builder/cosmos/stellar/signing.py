@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed
@@ -18,13 +17,11 @@ from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.statement import Statement
-from cosmos.stellar.source_folder import bounded_bytes
+from cosmos.reading import envelope_of, read_bounded, read_envelope
 from cosmos.tables import Table
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE, TRUST_TYPE
 from cosmos.trust.roots import TrustRoots
-
-ENVELOPE_SUFFIX: Final = ".dsse"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,16 +69,11 @@ def write_document(file: Path, data: bytes) -> bool:
     """Make `file` hold `data`, and drop an envelope that signs other bytes; return whether anything was changed."""
     if file.is_file() and _read(file) == data:
         return False
-    envelope = envelope_of(file)
-    if envelope.is_file() and _parsed(envelope).payload != data:
-        envelope.unlink()
+    envelope = _parsed(file)
+    if envelope is not None and envelope.payload != data:
+        envelope_of(file).unlink()
     write_durably(file, data)
     return True
-
-
-def envelope_of(file: Path) -> Path:
-    """Return where the signatures of `file` lie."""
-    return file.with_name(file.name + ENVELOPE_SUFFIX)
 
 
 def kind_of(file: Path, data: bytes) -> str:
@@ -105,18 +97,20 @@ def kind_of(file: Path, data: bytes) -> str:
 
 
 def _read(file: Path) -> bytes:
-    return bounded_bytes(file, MAX_INDEX_BYTES)
+    return read_bounded(file, MAX_INDEX_BYTES)
 
 
-def _parsed(envelope: Path) -> Envelope:
-    data = bounded_bytes(envelope, MAX_INDEX_ENVELOPE_BYTES)
-    return Envelope.parse(data, str(envelope), max_bytes=MAX_INDEX_ENVELOPE_BYTES)
+def _parsed(file: Path) -> Envelope | None:
+    """Return the envelope beside `file`, or None where there is none."""
+    data = read_envelope(file, MAX_INDEX_ENVELOPE_BYTES)
+    if data is None:
+        return None
+    return Envelope.parse(data, str(envelope_of(file)), max_bytes=MAX_INDEX_ENVELOPE_BYTES)
 
 
 def signatures_over(file: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
     """Return the signatures over `data`, as a document of that kind, that the envelope beside `file` has."""
-    envelope = envelope_of(file)
-    if not envelope.is_file():
+    parsed = _parsed(file)
+    if parsed is None:
         return ()
-    parsed = _parsed(envelope)
     return parsed.signatures if (parsed.payload_type, parsed.payload) == (kind, data) else ()

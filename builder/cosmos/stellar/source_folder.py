@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES, read_within
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
-from cosmos.nova.on_disk import folder_entries
+from cosmos.reading import read_bounded
+from cosmos.sandbox.on_disk import folder_entries
+from cosmos.stellar.ecosystems import RULES
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -44,7 +46,7 @@ def read_source_folder(path: Path) -> SourceFolder:
     file = path / RECIPE_FILE
     if not file.is_file():
         raise Malformed(str(file), "is not there", hint=f"stellar new-star {path.name} makes a new source folder")
-    recipe = Recipe.parse(bounded_bytes(file, MAX_DOCUMENT_BYTES), str(file))
+    recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
         TreePath(entry.path.removeprefix(_FILES + b"/")): moved_up(entry)
@@ -72,15 +74,6 @@ def moved_up(entry: Entry) -> Entry:
     )
 
 
-def bounded_bytes(file: Path, max_bytes: int) -> bytes:
-    """Return the bytes of `file`; raises `Malformed` where it has more than `max_bytes`."""
-    with file.open("rb") as stream:
-        data = read_within(stream, max_bytes)
-    if len(data) > max_bytes:
-        raise Malformed(str(file), f"has more than {max_bytes} bytes")
-    return data
-
-
 def _script(path: Path, recipe: Recipe) -> bytes | None:
     if not recipe.install_script:
         return None
@@ -91,4 +84,4 @@ def _script(path: Path, recipe: Recipe) -> bytes | None:
     file = path / os.fsdecode(name)
     if not file.is_file():
         raise Malformed(str(file), "is not there, but star.toml names it as install_script")
-    return bounded_bytes(file, MAX_SCRIPT_BYTES)
+    return read_bounded(file, MAX_SCRIPT_BYTES)

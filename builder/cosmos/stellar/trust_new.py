@@ -12,6 +12,7 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.reading import envelope_of
 from cosmos.trust.dsse import assemble
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import TRUST_TYPE, Role
@@ -68,7 +69,7 @@ def write_trust(roots: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> N
 
     What is written was read back with the rules by which it will be judged; nothing is overwritten.
     """
-    beside = out.with_name(f"{out.name}.dsse")
+    beside = envelope_of(out)
     data = (_TITLE + tomli_w.dumps(roots.to_toml())).encode()
     signatures = [signer.signature(TRUST_TYPE, data) for signer in signers]
     envelope = assemble(TRUST_TYPE, data, signatures) if signatures else None

@@ -17,7 +17,9 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, NoSolution, Refused
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.stellar.signing import envelope_of, sign_file, write_document
+from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.reading import envelope_of, read_envelope, read_up_to
+from cosmos.stellar.signing import sign_file, write_document
 from cosmos.trust.chain import demand_follows, step_file
 from cosmos.trust.dsse import Envelope, signers_of
 from cosmos.trust.floors import Floors, Recovered, star_floor
@@ -116,7 +118,7 @@ def write_next(old: TrustRoots, new: TrustRoots, out: Path, signers: Sequence[Se
 
 def sign_next(file: Path, old: TrustRoots | None, signers: Sequence[SecretKey]) -> Progress:
     """Add the signatures of `signers` to the document in `file`; raises `Refused` for a key that would not count."""
-    found = TrustRoots.parse(file.read_bytes(), str(file))
+    found = TrustRoots.parse(read_up_to(file, MAX_ENVELOPE_BYTES), str(file))
     if old is not None:
         demand_follows(old, found, str(file))
     _demand_holders(signers, old, found)
@@ -127,9 +129,9 @@ def sign_next(file: Path, old: TrustRoots | None, signers: Sequence[SecretKey]) 
 
 def progress(file: Path, old: TrustRoots | None) -> Progress:
     """Return how far the document in `file` is signed."""
-    data, beside = file.read_bytes(), envelope_of(file)
+    data, beside = read_up_to(file, MAX_ENVELOPE_BYTES), read_envelope(file, MAX_ENVELOPE_BYTES)
     roots = TrustRoots.parse(data, str(file))
-    envelope = Envelope.parse(beside.read_bytes(), str(beside)) if beside.is_file() else None
+    envelope = None if beside is None else Envelope.parse(beside, str(envelope_of(file)))
     if envelope is not None and envelope.payload != data:
         envelope = None
     return Progress(

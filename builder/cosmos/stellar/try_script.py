@@ -12,10 +12,11 @@ from pathlib import Path
 from cosmos.canon import Json
 from cosmos.limits import MAX_SCRIPT_BYTES
 from cosmos.nova.job import NovaJob, NovaResult
-from cosmos.nova.on_disk import folder_entries
 from cosmos.nova.run import run_install
 from cosmos.nova.sources import FILES
-from cosmos.stellar.source_folder import bounded_bytes, moved_up
+from cosmos.reading import read_bounded
+from cosmos.sandbox.on_disk import folder_entries
+from cosmos.stellar.source_folder import moved_up
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, escaped
 
@@ -44,7 +45,7 @@ class Bench:
 
     def run_file(self, script: Path) -> Tried:
         """Run the script's `install()`; raises `ScriptFailed`."""
-        return self._ran(bounded_bytes(script, MAX_SCRIPT_BYTES), script.name)
+        return self._ran(read_bounded(script, MAX_SCRIPT_BYTES), script.name)
 
     def run_line(self, line: str) -> Tried:
         """Run one line of verbs; raises `ScriptFailed`."""

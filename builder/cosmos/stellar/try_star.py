@@ -31,8 +31,8 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import NoSolution, ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
+from cosmos.reading import read_bounded
 from cosmos.stellar.open_star import OpenStar
-from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.stellar.try_script import described
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -58,7 +58,7 @@ def differences(found: str, expect: Path) -> tuple[str, ...]:
     """
     if not expect.is_file():
         raise NoSolution(str(expect), "is not there", hint="stellar test --update writes it; then look at it")
-    wanted = bounded_bytes(expect, MAX_DOCUMENT_BYTES).decode("utf-8", "backslashreplace").splitlines()
+    wanted = read_bounded(expect, MAX_DOCUMENT_BYTES).decode("utf-8", "backslashreplace").splitlines()
     return tuple(difflib.unified_diff(wanted, found.splitlines(), n=0, lineterm=""))[2:]  # without the files' names
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,16 @@ from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
 from cosmos.pack.inflate import inflated
 from cosmos.pack.star_archive import StarContents, read_star, write_star
-from cosmos.stellar.build_star import archive_suffix, deb_sources
+from cosmos.reading import read_bounded
+from cosmos.stellar.build_star import archive_suffix
+from cosmos.stellar.ecosystems import check_sources, describe_themselves, nouns
+from cosmos.stellar.licences import is_well_formed, unlisted_ids
 from cosmos.stellar.selection import demand_good_globs
-from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, bounded_bytes, read_source_folder
+from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder
 from cosmos.treepath import TreePath
 
 Weight: TypeAlias = Literal["error", "warning"]
 _SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
-_SPDX: Final = re.compile(r"\(*[A-Za-z0-9.+-]+\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9.+-]+\)*)*")
 _RANK: Final[dict[Weight, int]] = {"error": 0, "warning": 1}
 
 
@@ -74,14 +75,14 @@ def _check_folder(path: Path, findings: _Findings) -> None:
     if path.resolve().name != recipe.name:
         findings.warning(f"star.toml: name is {recipe.name}, but the folder is called {path.resolve().name}")
     with findings.noting():
-        deb_sources(recipe.sources, file)
+        check_sources(recipe, file)
     with findings.noting():
         demand_good_globs(recipe.unpack, file)
     _check_about(recipe, findings)
     _check_script(source.script, recipe.install_script, findings)
     if recipe.type == "nebula":
         if source.files or recipe.sources:
-            findings.error("a nebula holds dependencies only, but this one has files or packages")
+            findings.error(f"a nebula holds dependencies only, but this one has files or {nouns(recipe.sources)}")
     elif not source.files and not recipe.sources and source.script is None:
         findings.warning("it ships nothing: there is no files/, no source and no script")
     _check_unpack(recipe, findings)
@@ -90,9 +91,9 @@ def _check_folder(path: Path, findings: _Findings) -> None:
 
 
 def _check_about(recipe: Recipe, findings: _Findings) -> None:
-    if not recipe.sources or recipe.license:
+    if recipe.license or not describe_themselves(recipe.sources):
         _check_licence(recipe.license, findings)
-    if not recipe.description and not recipe.sources:
+    if not recipe.description and not describe_themselves(recipe.sources):
         findings.warning("star.toml: it has no description")
     if recipe.name in recipe.dependencies:
         findings.error("star.toml: it depends on itself")
@@ -101,8 +102,12 @@ def _check_about(recipe: Recipe, findings: _Findings) -> None:
 def _check_licence(licence: str, findings: _Findings) -> None:
     if not licence:
         findings.error("star.toml: it names no license (an SPDX expression, such as MIT or GPL-2.0-only)")
-    elif not _SPDX.fullmatch(licence):
+    elif not is_well_formed(licence):
         findings.error(f"star.toml: license: want an SPDX expression such as MIT OR Apache-2.0, got {licence[:80]!r}")
+    else:
+        for name in unlisted_ids(licence):
+            problem = f"SPDX does not list {name[:80]}; the name of such a licence begins with LicenseRef-"
+            findings.warning(f"star.toml: license: {problem}")
 
 
 def _check_script(script: bytes | None, name: str, findings: _Findings) -> None:
@@ -137,7 +142,7 @@ def _check_archive(path: Path, findings: _Findings) -> None:
     if suffix is None:
         findings.error("want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
         return
-    data = bounded_bytes(path, MAX_STAR_ARCHIVE_BYTES)
+    data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
     unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
     plain = read_star(data, path.name, unpacked_bytes, script_name="")
     if not plain.manifest:

@@ -36,7 +36,7 @@ from typing import Final, Self
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
 from cosmos.limits import MAX_WAITING_RESULT_BYTES
-from cosmos.store.locking import locked
+from cosmos.locking import alone
 
 _HEAD: Final = b"cosmos-batch 1\n"
 _FOOT: Final = re.compile(rb"cosmos-batch 1 ([0-9]{10})\n")
@@ -162,7 +162,7 @@ class Batches:
         """Write all that waits as one batch, durably. Raises `WorldFailed`."""
         if not self._waiting:
             return
-        with blaming(self._folder), locked(self._folder / "lock", lambda: None):
+        with blaming(self._folder), alone(self._folder / "lock"):
             self._list()
             taken = self._to_take()
             name = f"{1 + max((int(batch.name) for batch in self._known), default=0):012}"

@@ -22,7 +22,6 @@ that has a file of its own, as all had in older stores, is looked for there firs
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +30,8 @@ from cosmos.canon import canonical_json
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted, make_folder
 from cosmos.errors import Refused, WorldFailed
-from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.locking import alone_if_free, shared
 from cosmos.store.batches import Batches, sealed, unsealed
-from cosmos.store.locking import alone_if_free, shared
 from cosmos.tables import Table
 
 _READ_ONLY = 0o444  # a slip of a person's editor must not change a blob
@@ -98,18 +96,6 @@ class StoreFolder:
                 draft.stream.write(data)
                 make_folder(path.parent)
                 draft.keep_as(path)
-
-    def put_file(self, source: Path) -> Digest:
-        """Keep the bytes of the file `source` durably, a piece at a time, and return their digest."""
-        hasher = hashlib.sha256()
-        with blaming(source), source.open("rb") as stream, self._draft() as draft:
-            while piece := stream.read(READ_CHUNK_BYTES):
-                hasher.update(piece)
-                draft.stream.write(piece)
-            digest = Digest.from_hex(hasher.hexdigest())
-            make_folder(self._blob(digest).parent)
-            draft.keep_as(self._blob(digest))
-        return digest
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return what was kept under `key`, or None; a damaged result counts as none and is removed."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cosmos.errors import Refused, WorldFailed
+from cosmos.reading import read_open_within
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,10 +42,9 @@ class LocalCarrier:
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
         with self._opened(path) as number:
-            there = os.fstat(number).st_size
-            if there > max_bytes:
+            if os.fstat(number).st_size > max_bytes:
                 raise too_long(self._where(path), max_bytes)
-            data = _read_within(number, max_bytes, there)
+            data = read_open_within(number, max_bytes)
         if len(data) > max_bytes:
             raise too_long(self._where(path), max_bytes)
         return data
@@ -55,7 +55,7 @@ class LocalCarrier:
             there = os.fstat(number).st_size
             if there != size_bytes:  # before a byte of it is read
                 raise wrong_size(self._where(path), size_bytes, str(there))
-            data = _read_within(number, size_bytes, there)
+            data = read_open_within(number, size_bytes)
         if len(data) != size_bytes:
             raise wrong_size(self._where(path), size_bytes, str(len(data)))
         progress(size_bytes)
@@ -104,12 +104,3 @@ class LocalCarrier:
             if here.is_symlink():
                 return True
         return False
-
-
-def _read_within(number: int, max_bytes: int, there: int) -> bytes:
-    """Return the file's bytes; where they are more than `max_bytes`, the first `max_bytes + 1`. `there` is its size."""
-    pieces, left = [], max_bytes + 1
-    while left and (piece := os.read(number, min(left, there + 1))):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)

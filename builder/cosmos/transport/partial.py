@@ -10,7 +10,6 @@ A process holds the file's lock while it writes; a second process that wants the
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import BinaryIO
 from cosmos.digest import Digest
 from cosmos.durable import blaming, make_folder
 from cosmos.errors import Refused
+from cosmos.locking import take_at_once
 
 _HEADER_BYTES = 512
 _MAGIC = b"cosmos-partial 1 "
@@ -72,7 +72,7 @@ def partial_download(folder: Path, url: str, size_bytes: int) -> Iterator[Partia
         path = part_path(folder, url, size_bytes)
         number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(number, "r+b") as stream:
-            if not _taken(number):
+            if not take_at_once(number, "alone"):
                 with tempfile.TemporaryFile(dir=folder) as private:
                     yield Partial(private)
                 return
@@ -87,11 +87,3 @@ def partial_download(folder: Path, url: str, size_bytes: int) -> Iterator[Partia
 def part_path(folder: Path, url: str, size_bytes: int) -> Path:
     """Return where the download of `url` waits."""
     return folder / f"{Digest.of(f'{url} {size_bytes}'.encode()).hex}.part"
-
-
-def _taken(number: int) -> bool:
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

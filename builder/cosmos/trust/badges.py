@@ -137,7 +137,10 @@ def counted(badges: Iterable[Badge], kind: Kind, lock: Digest | None = None) -> 
 
 
 def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:
-    """Return a file's bytes with one more badge, as one line; the same badge is not added twice."""
+    """Return a file's bytes with one more badge, as one line; the same badge is not added twice.
+
+    Raises `Refused` where the file is full.
+    """
     row = _one_line(envelope)
     lines = [line for line in data.split(b"\n") if line]
     if row in lines:
@@ -147,14 +150,6 @@ def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:
     added = b"".join(line + b"\n" for line in (*lines, row))
     demand_within(len(added), MAX_BADGES_BYTES, source)
     return added
-
-
-def kind_of_badge(text: str) -> Kind:
-    """Return `text` as a kind, or raise `ValueError`."""
-    for known in KINDS:
-        if text == known:
-            return known
-    raise ValueError(f"want one of {', '.join(KINDS)}, got {text[:80]!r}")
 
 
 def _judged(line: bytes, digest: Digest, roots: TrustRoots, source: str) -> Badge:

@@ -54,7 +54,10 @@ class Tree:
         self._nodes: dict[tuple[int, int], bytes] = {}
 
     def inclusion(self, index: int) -> tuple[bytes, ...]:
-        """Return the hashes from the leaf's sibling up to the root's child (RFC 6962 section 2.1.1)."""
+        """Return the hashes from the leaf's sibling up to the root's child (RFC 6962 section 2.1.1).
+
+        Raises `ValueError` where the tree has no such leaf.
+        """
         start, end = 0, len(self._leaves)
         if not start <= index < end:
             raise ValueError(f"leaf {index} of a tree of {end}")
@@ -70,7 +73,10 @@ class Tree:
         return tuple(reversed(proof))
 
     def consistency(self, size: int) -> tuple[bytes, ...]:
-        """Return the proof that the tree begins with its first `size` leaves (RFC 6962 section 2.1.2)."""
+        """Return the proof that the tree begins with its first `size` leaves (RFC 6962 section 2.1.2).
+
+        Raises `ValueError` where the tree has fewer leaves, or `size` is 0.
+        """
         start, end, is_whole = 0, len(self._leaves), True
         if not 0 < size <= end:
             raise ValueError(f"the first {size} leaves of a tree of {end}")

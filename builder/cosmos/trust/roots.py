@@ -42,7 +42,6 @@ travels another way (`cosmos trust init FILE --sha256 …`); how the next versio
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,6 +49,7 @@ from typing import Self
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
+from cosmos.globs import name_matches
 from cosmos.limits import MAX_ENVELOPE_BYTES
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.tables import Table
@@ -232,7 +232,10 @@ class TrustRoots:
 
 
 def verify_roots(data: bytes, envelope: bytes | None, source: str) -> TrustRoots:
-    """Return the document in `data`; its envelope, where there is one, must be signed by its own root keys."""
+    """Return the document in `data`; its envelope, where there is one, must be signed by its own root keys.
+
+    Raises `BadEnvelope` where the envelope is of another document.
+    """
     roots = TrustRoots.parse(data, source)
     if envelope is not None:
         signed = verify_envelope(
@@ -266,7 +269,7 @@ def glob(text: str) -> str:
 
 
 def _matches(name: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in globs)
+    return any(name_matches(name, pattern) for pattern in globs)
 
 
 def _threshold(table: Table, keys: int) -> int:

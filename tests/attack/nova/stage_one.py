@@ -17,14 +17,15 @@ from pathlib import Path
 
 from cosmos.errors import CosmosError
 from cosmos.nova import run
-from cosmos.nova.job import NovaJob, RunOutcome
+from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import Meter
 from cosmos.nova.outcome import Limits
-from cosmos.nova.probe import demand_sandbox
 from cosmos.nova.run import run_install
 from cosmos.nova.verbs import Verbs
-from cosmos.nova.zygote import TEMPLATE_WORKER
+from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
 from cosmos.pack.layer import pack_layer
+from cosmos.sandbox.probe import demand_sandbox
+from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry, Kind, tree_of
 from cosmos.treepath import TreePath
 
@@ -147,7 +148,7 @@ def main(script_file: str, cpu_seconds: str, user: str = "") -> None:
     job = NovaJob(star="attack", script_name="install.lua", script=BREACH.encode() + script, files=tree_of(FILES),
                   root=tree_of(ROOT), epoch=0, programs=programs)  # fmt: skip
     if user:
-        demand_sandbox()
+        demand_sandbox(WORKER)
         demand_sandbox(TEMPLATE_WORKER)
         become(int(user))
     began = time.perf_counter()

@@ -13,8 +13,10 @@ import socket
 import struct
 import time
 
-from cosmos.nova import locked, template_worker, templates
-from cosmos.nova.wire import ANSWER, CALL, OUTCOME, frame
+from cosmos.nova import template_worker, templates
+from cosmos.nova.messages import ANSWER, CALL
+from cosmos.sandbox import locked
+from cosmos.sandbox.wire import OUTCOME, frame
 
 _channels: list[int] = []
 

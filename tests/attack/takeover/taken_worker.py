@@ -14,9 +14,11 @@ import socket
 import struct
 import time
 
-from cosmos.nova import locked, worker
+from cosmos.nova import worker
+from cosmos.nova.messages import CALL
 from cosmos.nova.outcome import Outcome
-from cosmos.nova.wire import CALL, OUTCOME, frame
+from cosmos.sandbox import locked
+from cosmos.sandbox.wire import OUTCOME, frame
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 

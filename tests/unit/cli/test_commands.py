@@ -1,23 +1,65 @@
-"""The commands of `cosmos`: all are found, and each is imported when it is asked for."""
+"""The commands of `cosmos` and `stellar`: each has a module that its words name, imported when it is asked for."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
+import pytest
 
-from cosmos.cli import attesting, building, device, nova, releasing, syncing, trusting
-from cosmos.cli.cosmos import program
-from cosmos.cli.stellar import stellar
+import cosmos.cli
+from cosmos.cli.cosmos.main import program
+from cosmos.cli.stellar.main import stellar
+
+CLI = Path(cosmos.cli.__file__).parent
+
+
+def leaves(group: click.Group, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield each command below `group` that is no group itself, with the words that one types."""
+    for word in group.list_commands(context := click.Context(group)):
+        command = group.get_command(context, word)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from leaves(command, *words, word)
+        else:
+            yield (*words, word), command
+
+
+def commands(name: str) -> dict[str, click.Command]:
+    """Return the commands of the program `name`, by the module that their words name."""
+    group = program if name == "cosmos" else stellar
+    found = leaves(group, "cosmos", "cli", name)
+    return {".".join(words).replace("-", "_"): command for words, command in found if words[3] != "stellar"}
 
 
 def test_every_command_that_a_room_offers_is_found_and_no_other() -> None:
     context = click.Context(program)
-    single = (attesting.attest, releasing.attach, syncing.sync, *nova.COMMANDS, stellar)
-    offered = {one.name: one for one in (*building.COMMANDS, *device.COMMANDS, *trusting.COMMANDS, *single)}
-    assert {name: program.get_command(context, name) for name in program.list_commands(context)} == offered
+    found = {name: program.get_command(context, name) for name in program.list_commands(context)}
+    assert {name: command.name for name, command in found.items() if command is not None} == {
+        name: name for name in found
+    }
+    assert found["stellar"] is stellar
     assert program.get_command(context, "no-such") is None
+
+
+@pytest.mark.parametrize("name", ["cosmos", "stellar"])
+def test_the_module_of_a_command_is_named_by_the_words_that_one_types(name: str) -> None:
+    for module, command in commands(name).items():
+        assert command.callback is not None
+        assert command.callback.__module__ == module
+
+
+@pytest.mark.parametrize("name", ["cosmos", "stellar"])
+def test_every_module_that_defines_a_command_is_reached(name: str) -> None:
+    defining = {
+        ".".join(("cosmos", "cli", *file.relative_to(CLI).with_suffix("").parts))
+        for file in (CLI / name).rglob("*.py")
+        if "@click.command(" in file.read_text()
+    }
+    assert defining == set(commands(name))
 
 
 def test_the_version_is_told_without_importing_any_command() -> None:
@@ -25,7 +67,7 @@ def test_the_version_is_told_without_importing_any_command() -> None:
 import atexit, sys
 atexit.register(lambda: print([name for name in sys.modules if name.startswith(("cosmos.image", "cosmos.stellar"))]))
 sys.argv = ["cosmos", "--version"]
-from cosmos.cli.cosmos import main; main()
+from cosmos.cli.cosmos.main import main; main()
 """
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

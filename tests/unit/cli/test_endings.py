@@ -16,7 +16,7 @@ from cosmos.about import REPORT_BUGS_TO
 from cosmos.cli.terminal import Terminal
 from fakes.waiting import LONG_SECONDS, soon, soon_gone
 
-MAIN = "from cosmos.cli.cosmos import main; main()"
+MAIN = "from cosmos.cli.cosmos.main import main; main()"
 WRITING = """
 import sys, click
 from cosmos.cli.terminal import run, Terminal

@@ -13,11 +13,12 @@ import pytest
 import tomli_w
 
 from cosmos.device.root import LiveRoot
-from cosmos.device.settings import Settings, write_settings
+from cosmos.device.settings import write_settings
 from cosmos.device.system import TRUST_PATH, initialise
 from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName
+from cosmos.model.settings import Settings
 from cosmos.tree.entry import Entry
 from fakes.galaxies import StarSpec, make_galaxy, make_signers, write_index, write_spec
 

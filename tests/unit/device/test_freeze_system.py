@@ -10,7 +10,7 @@ import pytest
 from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system
 from cosmos.device.install import Order, install
 from cosmos.device.root import LiveRoot
-from cosmos.device.settings import Settings, write_settings
+from cosmos.device.settings import write_settings
 from cosmos.device.system import read_universe, rendered
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution
@@ -18,6 +18,7 @@ from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent
+from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed
 from cosmos.model.version import SemVer
 from cosmos.resolve.resolving import Wish

@@ -11,13 +11,14 @@ import pytest
 from cosmos.device.freeze import freeze_system
 from cosmos.device.install import Order, install
 from cosmos.device.root import LiveRoot
-from cosmos.device.settings import Settings, write_settings
+from cosmos.device.settings import write_settings
 from cosmos.device.verify import verify_system
 from cosmos.errors import Refused
 from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import Silent
+from cosmos.model.settings import Settings
 from cosmos.resolve.resolving import Wish
 
 ORDER = Order(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cosmos.device.journal import JOURNAL_PATH, at_work
+from cosmos.device.journal import at_work
 from cosmos.device.record import recorded
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import rendered
+from cosmos.device.system import JOURNAL_PATH, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
 from cosmos.errors import Differs, Malformed, WorldFailed

@@ -155,7 +155,7 @@ def test_what_others_import_if_it_is_there_may_be_left_out(build_binary: ModuleT
 
 def test_a_module_that_its_package_makes_when_it_is_loaded_is_not_missed(build_binary: ModuleType) -> None:
     build_binary.refuse_missing_modules(
-        "missing module named 'os.path' - imported by cosmos.nova.zygote (top-level), traceback (top-level)\n"
+        "missing module named 'os.path' - imported by cosmos.sandbox.zygote (top-level), traceback (top-level)\n"
     )
 
 

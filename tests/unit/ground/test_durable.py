@@ -66,6 +66,16 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "a").is_symlink()
 
 
+def test_the_names_of_new_folders_reach_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    (tmp_path / "there").mkdir()
+    make_folder(tmp_path / "there/a/b/c")
+    assert sorted(synced) == [tmp_path / name for name in ("there", "there/a", "there/a/b")]
+    make_folder(tmp_path / "there/a/b/c")
+    assert len(synced) == 3
+
+
 def test_a_folder_that_cannot_be_made_fails_as_the_world(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WorldFailed, match="not a directory"):

@@ -15,13 +15,14 @@ import cosmos.device.system
 import cosmos.model.receipts
 import cosmos.pack.image_file
 import cosmos.pack.layer
+import cosmos.pack.seek_table
 import cosmos.pack.star_archive
 import cosmos.release.sign
 import cosmos.stellar.log
 import cosmos.stellar.publishing
 import cosmos.tree.manifest
 import cosmos.trust.badges
-from cosmos import limits
+from cosmos import limits, reading
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import rendered
 from cosmos.digest import Digest
@@ -34,12 +35,11 @@ from cosmos.model.reporter import Silent
 from cosmos.model.universe import Universe
 from cosmos.pack.image_file import image_pieces
 from cosmos.pack.layer import pack_layer
-from cosmos.reading import read_bounded
+from cosmos.reading import read_bounded, read_up_to, read_within
 from cosmos.release.draft import FolderDraft
 from cosmos.release.sign import sign
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.log import append_to_log
-from cosmos.stellar.source_folder import bounded_bytes
 from cosmos.tables import Table
 from cosmos.transport.local import LocalCarrier
 from cosmos.tree.entry import Entry
@@ -82,6 +82,7 @@ WRITERS: dict[str, tuple[object, Callable[[Path], object]]] = {
     "MAX_RECEIPTS_BYTES": (cosmos.model.receipts, lambda _: Receipts(stars={}, finish=None).to_bytes()),
     "MAX_RELEASE_BYTES": (cosmos.release.sign, _release),
     "MAX_IMAGE_INDEX_BYTES": (cosmos.pack.image_file, lambda _: list(image_pieces([LAYER], {}))),
+    "MAX_FRAME_BYTES": (cosmos.pack.seek_table, lambda _: list(image_pieces([LAYER], {}))),
     "MAX_IMAGE_LAYERS": (cosmos.pack.image_file, lambda _: list(image_pieces([LAYER], {}))),
     "MAX_UNIVERSE_BYTES": (cosmos.device.system, lambda _: rendered(Universe(arch=Arch("x86_64"), version="1"))),
     "MAX_STAR_ARCHIVE_BYTES": (cosmos.pack.star_archive, lambda _: built("x")),
@@ -125,8 +126,8 @@ def _document(folder: Path) -> bytes | None:
 READERS: dict[str, Callable[[Path], bytes | None]] = {
     "a document of a system": _document,
     "a file of a galaxy": lambda folder: LocalCarrier(folder).read("small", max_bytes=limits.MAX_STAR_ARCHIVE_BYTES),
-    "a document of a release": lambda folder: read_bounded(folder / "small", limits.MAX_MANIFEST_BYTES),
-    "a file of a recipe": lambda folder: bounded_bytes(folder / "small", limits.MAX_STAR_ARCHIVE_BYTES),
+    "a file of a recipe": lambda folder: read_bounded(folder / "small", limits.MAX_STAR_ARCHIVE_BYTES),
+    "a document beside another": lambda folder: read_up_to(folder / "small", limits.MAX_MANIFEST_BYTES),
 }
 
 
@@ -143,10 +144,10 @@ def test_a_small_file_takes_little_memory_however_large_its_limit(name: str, tmp
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_what_is_read_within_a_limit_ends_one_byte_after_it(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "READ_CHUNK_BYTES", chunk)
-    assert limits.read_within(io.BytesIO(b"123456"), 6) == b"123456"
-    assert limits.read_within(io.BytesIO(b"1234567"), 6) == b"1234567"
-    assert limits.read_within(io.BytesIO(b"12345678"), 6) == b"1234567"
+    monkeypatch.setattr(reading, "READ_CHUNK_BYTES", chunk)
+    assert read_within(io.BytesIO(b"123456"), 6) == b"123456"
+    assert read_within(io.BytesIO(b"1234567"), 6) == b"1234567"
+    assert read_within(io.BytesIO(b"12345678"), 6) == b"1234567"
 
 
 def test_an_envelope_is_never_longer_than_its_readers_take() -> None:
@@ -191,6 +192,7 @@ def test_a_reader_s_refusal_names_the_limit() -> None:
         Table.parse(b"a = 1", "x", max_bytes=Limit("MAX_X", 4))
 
 
+@pytest.mark.slow
 def test_a_manifest_is_read_line_by_line() -> None:
     """A long manifest's lines pass through memory one at a time."""
 

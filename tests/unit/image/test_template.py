@@ -272,10 +272,11 @@ def test_a_file_below_what_becomes_a_link_is_refused(folder: Path) -> None:
     assert "belongs below usr/sbin" in str(problem(folder))
 
 
-def test_one_file_may_not_be_there_as_it_is_and_as_a_template(folder: Path) -> None:
-    for name in ("hello", "hello.j2"):
-        (folder / "root/etc" / name).write_text("x")
-    assert str(problem(folder)) == "small/root/etc/hello: is there twice: as it is and as a template"
+@pytest.mark.parametrize("name", ["hello", "hello.j2"])
+def test_one_file_may_not_be_there_as_it_is_and_as_a_template(folder: Path, name: str) -> None:
+    for twin in (name, f"{name}.j2"):
+        (folder / "root/etc" / twin).write_text("x")
+    assert str(problem(folder)) == f"small/root/etc/{name}: is there twice: as it is and as a template"
 
 
 @pytest.mark.parametrize(
@@ -323,11 +324,23 @@ def test_a_declaration_that_makes_no_sense_is_refused(folder: Path, rows: str, w
     assert words in str(error)
 
 
-def test_a_user_cannot_smuggle_a_second_account(folder: Path) -> None:
-    rows = '[[group]]\nname = "a"\ngid = 1\n[[user]]\nname = "a"\nuid = 1\ngroup = "a"\nhome = "/"\nshell = "/bin/sh"\n'
-    for field in ('about = "x:y"\npassword = "locked"', 'about = "x\\nroot2"\npassword = "locked"', 'password = "a:b"'):
-        (folder / "template.toml").write_text(f"{DECLARED}\n{rows}{field}\n")
-        assert "want" in str(problem(folder))
+@pytest.mark.parametrize("smuggled", [":", r"\nroot2::0:0::/:/bin/sh", r"\r", r"\u0000"])
+@pytest.mark.parametrize("field", ["name", "about", "home", "shell", "password"])
+def test_a_user_cannot_smuggle_a_second_account(folder: Path, field: str, smuggled: str) -> None:
+    user = {"name": "a", "about": "a", "home": "/", "shell": "/bin/sh", "password": "locked"}
+    user[field] += f"{smuggled}x"
+    rows = "".join(f'{name} = "{value}"\n' for name, value in user.items())
+    group = '[[group]]\nname = "a"\ngid = 1\n'
+    (folder / "template.toml").write_text(f'{DECLARED}\n{group}[[user]]\nuid = 1\ngroup = "a"\n{rows}')
+    assert f"user[0].{field}: want" in str(problem(folder))
+
+
+@pytest.mark.parametrize(
+    "rows", ['name = "a:x"', 'name = "a"\nmembers = ["b:"]', 'name = "a"\nmembers = ["b\\nc::1:"]']
+)
+def test_a_group_cannot_smuggle_a_second_group(folder: Path, rows: str) -> None:
+    (folder / "template.toml").write_text(f"{DECLARED}\n[[group]]\ngid = 1\n{rows}\n")
+    assert "want a name of" in str(problem(folder))
 
 
 def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import tomli_w
 
 from cosmos.errors import Malformed
+from cosmos.image.outputs.formats import read_outputs
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.image import Image
@@ -21,6 +22,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.star import Recipe, Star
 from cosmos.model.statement import Statement
 from cosmos.model.universe import Universe
+from cosmos.stellar.ecosystems import RULES
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 PLACEHOLDERS = {
@@ -44,10 +46,17 @@ class Document:
         return self.module
 
 
+def _image(data: bytes, source: str) -> Image:
+    """Read an image definition whole: each output's options are its format's to read."""
+    image = Image.parse(data, source)
+    read_outputs(image.outputs, source)
+    return image
+
+
 DOCUMENTS = [
     Document("star", Star.parse, "star"),
     Document("galaxy", GalaxyIndex.parse, "galaxy"),
-    Document("image", Image.parse, "image", is_written=False),
+    Document("image", _image, "image", is_written=False),
     Document("lock", Lock.parse, "lock"),
     Document("universe", Universe.parse, "universe"),
     Document("constellation", Constellation.parse, "constellation", is_written=False),
@@ -268,18 +277,18 @@ def test_a_lock_of_the_first_version_is_read_and_written_as_it_was(repo: Path) -
 def test_the_recipe_of_the_page_is_read_and_a_misspelt_key_of_one_is_named(repo: Path) -> None:
     page = (repo / "docs/formats/star.md").read_text()
     fences = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    recipe = Recipe.parse(fences[1].encode(), "star.toml")
+    recipe = Recipe.parse(fences[1].encode(), "star.toml", RULES)
     assert recipe.version is None
     assert recipe.sources
     assert recipe.unpack.only
     for line, path in (("moood = 1\n" + fences[1], "moood"), (fences[1] + "\nonyl = []\n", "unpack.onyl")):
         with pytest.raises(Malformed, match=f"star.toml: {path}: unknown key"):
-            Recipe.parse(line.encode(), "star.toml")
+            Recipe.parse(line.encode(), "star.toml", RULES)
 
 
 def test_a_recipe_of_ones_own_sources_must_say_its_version() -> None:
     with pytest.raises(Malformed, match="version: missing"):
-        Recipe.parse(b'name = "motd"\n', "star.toml")
+        Recipe.parse(b'name = "motd"\n', "star.toml", RULES)
 
 
 def test_upstreams_shorter_forms_are_read() -> None:

@@ -11,10 +11,10 @@ from lupa.lua54 import LuaRuntime
 
 from cosmos import limits
 from cosmos.nova.broker import SIGNATURES
-from cosmos.nova.bubble_probe import WANTED as WANTED_OF_PROGRAMS
 from cosmos.nova.job import NovaResult
-from cosmos.nova.probe import WANTED
-from cosmos.nova.seccomp import NOT_EXECUTABLE, PLAIN, REFUSED
+from cosmos.sandbox.bubble_probe import WANTED as WANTED_OF_PROGRAMS
+from cosmos.sandbox.probe import WANTED
+from cosmos.sandbox.seccomp import NOT_EXECUTABLE, PLAIN, REFUSED
 
 BEGIN, END = "<!-- what Nova has of Lua: make golden writes this table -->\n", "\n<!-- end -->\n"
 LIST_NAMES = """
@@ -100,7 +100,7 @@ def test_the_limits_are_the_programs(repo):
     ):
         assert f"{number} MiB" in text
     assert text.count(f"| {limits.MAX_NOVA_CPU_SECONDS} seconds |") == 2
-    assert f"| {limits.MAX_NOVA_WORKER_BYTES >> 20} MiB |" in text
+    assert f"| {limits.MAX_WORKER_BYTES >> 20} MiB |" in text
     assert f"at most {limits.MAX_NOVA_TEMPLATE_BYTES >> 20} MiB; what it makes has at most" in text
     assert f"has at most {limits.MAX_NOVA_RENDERED_BYTES >> 20} MiB. Variables" in text
     assert f"| {limits.MAX_NOVA_EVENTS:,} / {limits.MAX_NOVA_RECEIPT_BYTES >> 20} MiB |" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cosmos.errors import WorldFailed
-from cosmos.nova.job import RunOutcome
+from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.treepath import TreePath
 
 

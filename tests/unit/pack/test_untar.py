@@ -221,3 +221,34 @@ def test_no_bytes_make_the_reader_fail_otherwise_than_by_refusing(data: bytes) -
         read_tar(data, "a")
     with suppress(ValueError):
         parse_pax(data)
+
+
+def test_published_archives_are_read_as_strictly_as_stars_but_for_old_headers_and_large_numbers() -> None:
+    def tar(*members: tarfile.TarInfo, form: int = tarfile.GNU_FORMAT) -> bytes:
+        raw = io.BytesIO()
+        with tarfile.open(fileobj=raw, mode="w", format=form) as out:
+            for member in members:
+                out.addfile(member)
+        return raw.getvalue()
+
+    def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mtime: int = 1) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname, info.mtime = kind, target, mtime
+        return info
+
+    late = tar(member("a", mtime=1 << 34))
+    assert [entry.mtime for entry in read_tar(late, "x", rules="published")] == [1 << 34]
+    with pytest.raises(Refused, match="not octal digits"):
+        read_tar(late, "x")
+    folder, link = member("d", tarfile.DIRTYPE), member("l", tarfile.SYMTYPE, "d")
+    for members in (
+        (folder, folder),
+        (folder, link, member("h", tarfile.LNKTYPE, "l")),
+        (member("/a"),),
+        (member("a//b"),),
+    ):
+        assert read_tar(tar(*members), "x", rules="dpkg")
+        with pytest.raises(Refused):
+            read_tar(tar(*members), "x", rules="published")
+    with pytest.raises(Refused, match="is cut off"):
+        read_tar(tar(member("a"))[:1024], "x", rules="published")

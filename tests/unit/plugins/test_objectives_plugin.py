@@ -222,10 +222,13 @@ def test_every_objective_stands_in_the_threat_model(repo: Path) -> None:
         (Mutant(file="gone.py", old="locked", new=""), "it is there 0 times"),
         (Mutant(file="door.py", old="locked = True", new="locked = ("), "is no Python"),
         (Mutant(file="door.py", old="locked = True", new="locked = True"), "want a change"),
+        (Mutant(file="door.lua", old="true", new="false"), ""),
+        (Mutant(file="door.lua", old="true", new="("), "is no Lua"),
     ],
 )
 def test_a_mutant_that_changes_nothing_is_told(tmp_path: Path, mutant: Mutant, problem: str) -> None:
     (tmp_path / "door.py").write_text("locked = True\n\n")
+    (tmp_path / "door.lua").write_text("locked = true\n")
     row = Objective(id="SO-01", text="", tests=("a::b",), min_cases=1, mutant=mutant, waits_for="")
     assert problem in mutate(tmp_path, row)
     assert bool(problem) == bool(mutate(tmp_path, row)) or not problem

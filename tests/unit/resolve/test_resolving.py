@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +12,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Galaxies, Library
+from cosmos.resolve.judging import Placed, faults
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from fakes.libraries import Shelf, facts
 
@@ -457,3 +459,54 @@ def test_a_star_that_is_to_be_upgraded_takes_along_what_has_to_move_with_it_and_
     assert [str(row.star) for row in found] == ["lib 2.0.0", "app 2.0.0", "other 1.0.0"]
     stays = resolve(wishes, shelf, Arch("x86_64"), {**kept, StarName("app"): Version.parse("1.0.0")})
     assert [str(row.star) for row in stays] == ["lib 1.0.0", "app 1.0.0", "other 1.0.0"]
+
+
+# Chains.
+
+
+CHAIN = [f"s{number:04}" for number in range(5_000)]
+
+
+def chain(last: Facts) -> dict[str, Facts]:
+    """Return stars that each depend on the next, the last of them with facts of its own."""
+    found = {f"{name} 1.0.0": facts([needed]) for name, needed in pairwise(CHAIN)}
+    return {**found, f"{CHAIN[-1]} 1.0.0": last}
+
+
+def test_a_chain_of_thousands_is_resolved_in_its_order() -> None:
+    found = chosen({CHAIN[0]: "*"}, chain(facts()))
+    assert [str(row.star.name) for row in found] == CHAIN[::-1]
+
+
+def test_a_circle_of_thousands_is_resolved() -> None:
+    found = chosen({CHAIN[0]: "*"}, chain(facts([CHAIN[0]])))
+    assert sorted(str(row.star.name) for row in found) == CHAIN
+
+
+def test_what_the_end_of_a_chain_of_thousands_lacks_is_named() -> None:
+    assert f"{CHAIN[-1]} 1.0.0 wants nowhere, which no galaxy has" in sentence(
+        {CHAIN[0]: "*"}, chain(facts(["nowhere"]))
+    )
+
+
+def test_a_star_that_bars_the_end_of_a_chain_of_thousands_is_named() -> None:
+    library = {**chain(facts()), "other 1.0.0": facts(conflicts=[f"{CHAIN[-1]} *"])}
+    assert f"other 1.0.0 conflicts with {CHAIN[-1]}" in sentence({CHAIN[0]: "*", "other": "*"}, library)
+
+
+def test_a_chain_of_thousands_in_a_lock_is_judged() -> None:
+    library = chain(facts())
+    placed = [
+        Placed(
+            name=row.star.name,
+            version=row.star.version,
+            arch=row.star.arch,
+            galaxy=row.star.galaxy,
+            facts=library[str(row.star)],
+            dependencies=row.dependencies,
+            wanted_by=row.wanted_by,
+        )
+        for row in chosen({CHAIN[0]: "*"}, library)
+    ]
+    assert list(faults(wished({CHAIN[0]: "*"}), placed, MACHINE)) == []
+    assert list(faults(wished({CHAIN[0]: "*"}), placed[::-1], MACHINE)) != []

@@ -14,7 +14,7 @@ from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.programs import HostPrograms
 from cosmos.trust.roles import Role
-from fakes.debs import FakeArchive
+from fakes.debs import FakeArchive, ecosystems_on
 from fakes.reporters import Remembering
 
 TODAY = "2026.01.02"
@@ -33,9 +33,9 @@ def reporter() -> Remembering:
 
 
 @pytest.fixture
-def workshop(archive: FakeArchive, reporter: Remembering) -> Workshop:
+def workshop(archive: FakeArchive, reporter: Remembering, tmp_path: Path) -> Workshop:
     return Workshop(
-        open_apt=lambda _arch, _suite: archive,
+        ecosystems=ecosystems_on(archive, tmp_path / "home", reporter),
         machine=Arch("x86_64"),
         programs=lambda epoch: HostPrograms(epoch=epoch, reporter=reporter),
         level=3,

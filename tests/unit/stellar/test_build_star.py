@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.debian.ecosystem import Debian
 from cosmos.errors import Malformed, NoSolution, ScriptFailed, WorldFailed
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from fakes.debs import MTIME, FakeArchive
@@ -147,7 +148,7 @@ def test_packages_come_from_the_suite_that_the_recipe_names(
         asked.append((arch, suite))
         return archive
 
-    noting = replace(workshop, open_apt=open_apt)
+    noting = replace(workshop, ecosystems={"deb": Debian(open_apt)})
     build_star(make_folder(OF_DEB + 'suite = "bookworm"\n'), noting)
     build_star(make_folder(OF_DEB), noting)
     assert asked == [("x86_64", "bookworm"), ("x86_64", None)]

@@ -15,12 +15,13 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.pack.star_archive import read_star
+from cosmos.reading import envelope_of
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.index_galaxy import Indexed, index_galaxy, newest
-from cosmos.stellar.signing import envelope_of, sign_file, sign_files
+from cosmos.stellar.signing import sign_file, sign_files
 from cosmos.trust.dsse import Envelope, verify_envelope
 from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE
 from fakes.reporters import Remembering

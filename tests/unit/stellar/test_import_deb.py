@@ -8,22 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.debian.apt import AptRecord
+from cosmos.debian.closure import debian_closure, wishes
+from cosmos.debian.deb import read_deb
+from cosmos.debian.deb822 import paragraph
 from cosmos.errors import Malformed, NoSolution
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.demand import need_text
 from cosmos.model.names import GalaxyName
 from cosmos.model.star import Star
 from cosmos.model.version import DebianVersion
-from cosmos.pack.deb import read_deb
 from cosmos.pack.star_archive import read_star
 from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.build_star import Workshop, build_star
-from cosmos.stellar.debian_closure import debian_closure, wishes
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 from cosmos.stellar.galaxy_init import init_galaxy
 from cosmos.stellar.import_deb import Essential, Imported, Order, Reach, import_debs
 from cosmos.tree.manifest import ManifestLine, manifest
-from fakes.debs import FakeArchive
+from fakes.debs import FakeArchive, control_text
 from fakes.reporters import Remembering
 
 COPYRIGHT = b"Format: x\n\nFiles: *\nLicense: ISC\n"
@@ -321,3 +323,14 @@ def test_how_many_workers_there_are_has_no_say_in_the_bytes(
             file.unlink()
     assert seen[0] == seen[1]
     assert len(seen[0]) == 12
+
+
+@pytest.mark.slow
+def test_a_chain_of_a_thousand_packages_is_followed_to_its_end() -> None:
+    archive, names = FakeArchive(), [f"p{number:04}" for number in range(1_200)]
+    for at, name in enumerate(names):
+        text = control_text(name, **({"depends": names[at + 1]} if at + 1 < len(names) else {}))
+        archive.records[name] = AptRecord.of({**paragraph(text, name), "size": "1", "sha256": "0" * 64})
+    closure = debian_closure(archive, wishes(names[:1]), "amd64", Remembering())
+    assert sorted(closure.records) == names
+    assert closure.reached_from(names[:1]) == set(names)

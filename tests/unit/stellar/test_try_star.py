@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.debian.source import DebSource
 from cosmos.errors import NoSolution
 from cosmos.model.names import ANY_ARCH, StarName
 from cosmos.stellar.open_star import OpenStar
 from cosmos.stellar.try_star import changes, differences
-from cosmos.transport.deb import DebSource
 from cosmos.tree.entry import Entry, tree_of
 from cosmos.treepath import TreePath
 

@@ -60,14 +60,6 @@ def test_what_is_put_can_be_had_again(tmp_path: Path) -> None:
     assert store.put(b"star") == digest
 
 
-def test_a_file_is_put_by_its_digest(tmp_path: Path) -> None:
-    (tmp_path / "big").write_bytes(b"x" * 3_000_000)
-    store = StoreFolder(tmp_path / "store")
-    digest = store.put_file(tmp_path / "big")
-    assert digest == Digest.of(b"x" * 3_000_000)
-    assert store.get(digest, 3_000_000) == b"x" * 3_000_000
-
-
 def test_an_empty_store_holds_nothing_and_is_not_made_by_asking(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path / "store")
     assert not store.has(KEY, 0)
@@ -95,6 +87,34 @@ def test_a_damaged_blob_is_refused_and_removed_so_that_it_can_be_fetched_again(t
     assert not store.has(digest, 4)
     store.put(b"star")
     assert store.get(digest, 4) == b"star"
+
+
+def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = StoreFolder(tmp_path)
+    digest = store.put(b"star")
+    with monkeypatch.context() as before_it_was_mended:
+        before_it_was_mended.setattr(StoreFolder, "_read", lambda self, path: b"sta!")
+        with pytest.raises(Refused, match="damaged"):
+            store.get(digest, 4)
+    assert store.get(digest, 4) == b"star"
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("keep", "kind"),
+    [
+        (lambda store: store.put(b"star"), "blobs"),
+        (lambda store: store.put_result(KEY, b"result"), "results"),
+    ],
+)
+def test_the_folders_above_what_is_new_reach_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Callable[[StoreFolder], object], kind: str
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    keep(StoreFolder(tmp_path / "store"))
+    (folder,) = (tmp_path / "store" / kind).iterdir()
+    assert {tmp_path, tmp_path / "store", folder.parent, folder} <= set(synced)
 
 
 def test_putting_mends_a_damaged_blob_of_the_same_size(tmp_path: Path) -> None:
@@ -167,6 +187,7 @@ def is_one_left(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path)
     started = bytes(range(256)) * 4096  # 1 MiB: long enough to be hit in the middle

@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 
 from cosmos.canon import Json, digest_of
 from cosmos.errors import NoSolution
+from cosmos.globs import checked, matches_any
 from cosmos.image.outputs.options import read_level
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.model.image import DEFAULT_LEVEL, Image
@@ -23,7 +24,6 @@ from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION, compress
 from cosmos.release.draft import Draft
 from cosmos.tables import Table
-from cosmos.tree.globs import matches_any
 
 _CODEC: dict[str, Json] = {"format": LAYER_FORMAT, "zstd": ZSTD_VERSION}
 
@@ -39,7 +39,7 @@ class Initramfs:
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the options in an `[[output]]` table. Raises `Malformed`."""
-        return cls(level=read_level(table), exclude=table.strings("exclude"))
+        return cls(level=read_level(table), exclude=table.parsed_strings("exclude", checked))
 
     def file_name(self, image: Image) -> str:
         """Return what the file is called in the release."""

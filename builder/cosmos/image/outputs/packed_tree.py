@@ -40,7 +40,7 @@ class PackedTree:
             yield from layer.entries()
 
     def bytes_of(self, path: TreePath) -> bytes:
-        """Return one file's bytes from the layer that holds it; hard links are followed."""
+        """Return one file's bytes from the layer that holds it; hard links are followed. Raises `KeyError`."""
         line = self.overlaid.lines[path]
         wanted = TreePath(line.target) if line.kind == "hardlink" else path
         for layer in self.layers():

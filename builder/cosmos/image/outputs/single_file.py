@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from cosmos.errors import Malformed
+from cosmos.globs import checked, matches_any
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.model.image import Image
 from cosmos.release.draft import Draft
 from cosmos.tables import Table
-from cosmos.tree.globs import matches_any
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 
@@ -32,7 +32,7 @@ class SingleFile:
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the options in an `[[output]]` table. Raises `Malformed`."""
-        return cls(path=table.need("path", str), name=table.read("as", _file_name))
+        return cls(path=table.read("path", checked), name=table.read("as", _file_name))
 
     def file_name(self, image: Image) -> str:  # noqa: ARG002 every format has it
         """Return what the file is called in the release."""

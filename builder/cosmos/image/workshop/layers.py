@@ -24,12 +24,12 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed, ScriptFailed
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
-from cosmos.nova.bubble import Bubble, star_tools, tools_digest
 from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.below import rests_on
+from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
 from cosmos.staging.stage import Ground, StagedStar, stage_star
@@ -123,7 +123,10 @@ class Workshop:
         return StarLayer(key=key, lines=lines, receipt=_json(table.value("receipt")))
 
     def packed(self, name: StarName, layers: Layers, dropped: frozenset[TreePath]) -> PackedLayer:
-        """Return the packed frame of a layer less the paths that others own, making it if the store has none."""
+        """Return the packed frame of a layer less the paths that others own, making it if the store has none.
+
+        Raises `ScriptFailed` where the star's script makes something else than the first time.
+        """
         layer = layers[name]
         data = self.store.get_made(self._frame_key(layer.key, dropped))
         if data is not None:

@@ -1,0 +1,140 @@
+"""`cosmos build`: an image and its release, from its lock."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+import cosmos
+from cosmos.canon import Json
+from cosmos.cli.cosmos.options import accept_revoked_option, home_option
+from cosmos.cli.cosmos.world import world_at
+from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
+from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.terminal import emit, say
+from cosmos.image.definition import read_definition
+from cosmos.image.flow import Built, build_image
+from cosmos.image.home import Home, program_identity
+from cosmos.image.preflight import BuildOptions
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.release.boot import is_bootable
+from cosmos.trust.signing_request import REQUEST_FILE
+
+
+@click.command()
+@click.argument("image", type=PATH)
+@click.option("--offline", is_flag=True, help="Make no socket and open no galaxy; use what the store holds.")
+@click.option("--out", type=FOLDER, help="Where the release goes [default: out/ in the image's folder].")
+@click.option("--jobs", type=click.IntRange(min=1), help="Stars to work on at once [default: one a processor].")
+@click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
+@click.option("--key", "key_file", type=EXISTING_FILE, help="Sign the release with this secret key.")
+@click.option(
+    "--unsigned-release",
+    is_flag=True,
+    help="Write RELEASE.request, to be signed on another machine (key sign-request).",
+)
+@accept_revoked_option
+@click.option("--explain", is_flag=True, help="Say why each layer was made that the store did not have.")
+@click.option("--keep-root", type=FOLDER, help="Write the finished tree out as files, to look at.")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever the image's policy says.")
+@passphrase_fd_option
+@home_option
+@json_option
+def build(
+    image: Path,
+    offline: bool,
+    out: Path | None,
+    jobs: int | None,
+    level: int | None,
+    key_file: Path | None,
+    unsigned_release: bool,
+    accept_revoked: tuple[str, ...],
+    explain: bool,
+    keep_root: Path | None,
+    safe: bool,
+    passphrase_fd: int | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
+    if unsigned_release and key_file is not None:
+        raise click.UsageError("--unsigned-release and --key exclude each other")
+    definition = read_definition(image)
+    keys = _release_keys(key_file, passphrase_fd)
+    options = BuildOptions(
+        out=out or definition.folder / "out",
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        identity=_identity(),
+        level=level,
+        key=keys[0] if keys else "elsewhere" if unsigned_release else None,
+        accept_revoked=frozenset(accept_revoked),
+        keep_root=keep_root,
+        safe=safe,
+    )
+    world = world_at(home, image, offline=offline, quiet=as_json)
+    built = build_image(definition, world, options)
+    if explain:
+        _explain(built, world)
+    _tell_of_signature(built, world)
+    if as_json:
+        return emit(_built_row(built))
+    return _say_built(built, key_file)
+
+
+def _identity() -> str:
+    return program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent)
+
+
+def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:
+    """The key that signs, told early if it is of another role."""
+    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
+    for key in keys:
+        key.demand_role("release")
+    return keys
+
+
+def _built_row(built: Built) -> dict[str, Json]:
+    return {
+        "folder": str(built.folder),
+        "content-root": str(built.content_root),
+        "signed": built.signed,
+        "changed": built.changed,
+        "made": {str(name): why for name, why in built.made.items()},
+        "files": [
+            {"name": subject.name, "size-bytes": subject.size_bytes, "digest": str(subject.digest)}
+            for subject in built.release.subjects
+        ],
+    }
+
+
+def _tell_of_signature(built: Built, world: Home) -> None:
+    if (built.folder / REQUEST_FILE).is_file():
+        world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
+    elif not built.signed:
+        world.reporter.warn("the release is not signed: give --key, or `cosmos verify` has nothing to check it by")
+
+
+def _explain(built: Built, world: Home) -> None:
+    for name, why in built.made.items():
+        world.reporter.note(f"{name}: its layer was made: {why}")
+    if not built.made:
+        world.reporter.note("every layer is from the store")
+
+
+def _say_built(built: Built, key_file: Path | None) -> None:
+    image = next((subject for subject in built.release.subjects if subject.name.endswith(".tar.zst")), None)
+    say(f"{'built' if built.changed else 'unchanged'} {built.folder}")
+    for subject in built.release.subjects:
+        say(f"  {subject.size_bytes:>11,}  {subject.name}")
+    say(f"content root  {built.content_root}")
+    if image is not None:
+        say(f"pack digest   {image.digest}")
+    public = f" --key {key_file.with_suffix('.pub')}" if key_file is not None else ""
+    following = [f"cosmos verify {built.folder}{public}"] if built.signed else []
+    if is_bootable(built.release):
+        following.append(f"cosmos boot {built.folder}")
+    if following:
+        say(f"next: {', or '.join(following)}")

@@ -1,0 +1,20 @@
+"""`cosmos cat`: one file of an image."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cosmos.cli.options import PATH
+from cosmos.release.inspect import file_bytes, find_image
+
+
+@click.command()
+@click.argument("image", type=PATH)
+@click.argument("path")
+def cat(image: Path, path: str) -> None:
+    """Write one file of an image to stdout. Only its layer is read, and it is verified first."""
+    sys.stdout.buffer.write(file_bytes(find_image(image), path))
+    sys.stdout.buffer.flush()

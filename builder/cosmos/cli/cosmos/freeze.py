@@ -1,0 +1,106 @@
+"""`cosmos freeze`: the lock of an image, or of a system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.differences import differences_in_json
+from cosmos.cli.cosmos.freeze_system import freeze_live
+from cosmos.cli.cosmos.options import home_option
+from cosmos.cli.cosmos.world import world_at
+from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
+from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.terminal import answer
+from cosmos.image.definition import read_definition
+from cosmos.image.freeze import check, freeze
+from cosmos.image.preflight import demand_sound
+from cosmos.image.signed_lock import sign_lock
+from cosmos.model.names import StarName
+from cosmos.model.reporter import counted
+
+_EVERYTHING = "*"
+
+
+@click.command("freeze")
+@click.argument("image", type=PATH, required=False)
+@click.option("--check", "only_check", is_flag=True, help="Say offline if the lock fits: exit 7 if stale, 3 if wrong.")
+@click.option(
+    "--upgrade",
+    "upgraded",
+    multiple=True,
+    is_flag=False,
+    flag_value=_EVERYTHING,
+    metavar="[STAR]",
+    help="Move this star (without a name: every star) to the newest version that fits. May be repeated.",
+)
+@click.option(
+    "--allow-downgrade", "lowered", multiple=True, metavar="STAR", help="Let this star go to a lower version."
+)
+@click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
+@click.option("--root", type=FOLDER, help="Without IMAGE: lock what is installed on the system at this root.")
+@click.option("--sign", "key_file", type=EXISTING_FILE, help="Sign the lock with this secret key of the role release.")
+@passphrase_fd_option
+@home_option
+@json_option
+@differences_in_json({"fresh": False}, of="image")
+def freeze_command(
+    image: Path | None,
+    only_check: bool,
+    upgraded: tuple[str, ...],
+    lowered: tuple[str, ...],
+    offline: bool,
+    root: Path | None,
+    key_file: Path | None,
+    passphrase_fd: int | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Resolve IMAGE's stars and pin each in universe.lock.toml.
+
+    Without IMAGE, pin what is installed on this system (or on the one at --root).
+    """
+    if image is None:
+        if only_check or upgraded or key_file is not None:
+            raise click.UsageError("--check, --upgrade and --sign belong to an IMAGE")
+        return freeze_live(root or Path("/"), offline, as_json)
+    if root is not None:
+        raise click.UsageError("name an IMAGE or a --root, not both")
+    if only_check and upgraded:
+        raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
+    definition = read_definition(image)
+    demand_sound(definition)
+    if only_check:
+        check(definition)
+        row: dict[str, Json] = {"lock": str(definition.lock_file), "fresh": True}
+        return answer(row, as_json, f"{definition.lock_file}: fits its image")
+    world = world_at(home, image, offline=offline, quiet=as_json)
+    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
+    frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered))
+    signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
+    stars = len(frozen.lock.stars)
+    word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
+    row = {
+        "lock": str(definition.lock_file),
+        "stars": stars,
+        "changed": frozen.changed,
+        "signed": signed,
+    }
+    following = f"next: cosmos build {definition.folder}"
+    return answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+
+
+def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:
+    if _EVERYTHING in names:
+        return "all"
+    return _star_names(names)
+
+
+def _star_names(names: tuple[str, ...]) -> frozenset[StarName]:
+    try:
+        return frozenset(StarName.parse(name) for name in names)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error

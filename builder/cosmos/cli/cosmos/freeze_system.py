@@ -1,0 +1,20 @@
+"""The system's side of `cosmos freeze`: the lock of what is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.device.freeze import freeze_system
+from cosmos.device.root import LiveRoot, shown
+
+
+def freeze_live(root: Path, offline: bool, as_json: bool) -> None:
+    """Write the lock of what is installed on the system at `root`: `cosmos freeze` without an image."""
+    with LiveRoot.open(root) as live:
+        frozen = freeze_system(live, surroundings().reporter(quiet=as_json), offline=offline)
+    stars = len(frozen.lock.stars)
+    if as_json:
+        emit({"lock": shown(frozen.path), "stars": stars, "changed": frozen.changed})
+        return
+    say(f"{shown(frozen.path)}: {'written' if frozen.changed else 'unchanged'}, {stars} stars")

@@ -1,0 +1,35 @@
+"""`cosmos init`: a bare tree becomes a system."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from cosmos.cli.cosmos.arguments import parsed, root_text
+from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.options import json_option
+from cosmos.cli.terminal import emit, say
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.system import initialise
+from cosmos.model.names import Arch
+
+
+@click.command()
+@root_option
+@click.option("--arch", default=os.uname().machine, show_default=True, help="The machine that the system is for.")
+@click.option("--system-version", default="0.1.0", show_default=True, help="What the system calls its own version.")
+@json_option
+def init(root: Path, arch: str, system_version: str, as_json: bool) -> None:
+    """Make a bare tree a system: write its config.toml and an empty universe where they are missing."""
+    with LiveRoot.open(root) as live:
+        done = initialise(live, arch=parsed(Arch.parse, arch, "--arch"), version=system_version)
+    if as_json:
+        emit({"wrote": [shown(path) for path in done.wrote], "kept": [shown(path) for path in done.kept]})
+        return
+    for path in done.wrote:
+        say(f"wrote {shown(path)}")
+    for path in done.kept:
+        say(f"kept  {shown(path)}")
+    say(f"next: cosmos add-galaxy NAME URL{root_text(root)}")

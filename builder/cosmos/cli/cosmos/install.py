@@ -1,0 +1,122 @@
+"""`cosmos install`: stars, and what they depend on, onto a system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.arguments import parsed
+from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.options import EXISTING_FILE, json_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.device.install import Installation, Order, install, recover, rehearse
+from cosmos.device.journal import standing
+from cosmos.device.recovery import Undone
+from cosmos.device.root import LiveRoot, shown
+from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.model.constellation import Constellation, wish
+from cosmos.reading import read_up_to
+from cosmos.resolve.resolving import Wish
+
+
+@click.command("install")
+@click.argument("stars", nargs=-1, metavar="STAR[@CONSTRAINT]...")
+@click.option(
+    "--constellation", "constellations", type=EXISTING_FILE, multiple=True, help="Install the members of this file."
+)
+@offline_option
+@click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, look for conflicts, and lay nothing.")
+@click.option("--safe", is_flag=True, help="Refuse run() in scripts, whatever [policy] says.")
+@root_option
+@json_option
+def install_command(
+    stars: tuple[str, ...],
+    constellations: tuple[Path, ...],
+    offline: bool,
+    dry_run: bool,
+    safe: bool,
+    root: Path,
+    as_json: bool,
+) -> None:
+    """Install stars and what they depend on. What is installed already stays as it is.
+
+    Without a star: put back what an installation that was cut off has left.
+    """
+    around = surroundings()
+    wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file))]
+    reporter = around.reporter(quiet=as_json)
+    with LiveRoot.open(root) as live:
+        if not wishes:
+            if constellations or standing(live) == "idle":
+                raise click.UsageError("name a STAR, or a --constellation that has members")
+            _answer_recovered(recover(live), as_json)
+            return
+        order = Order(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe)
+        done = rehearse(live, order, reporter) if dry_run else install(live, order, reporter)
+    if done.unowned:
+        around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can")
+    if as_json:
+        emit(_installation_row(done, dry_run=dry_run))
+        return
+    for line in _installation_lines(done, dry_run=dry_run):
+        say(line)
+
+
+def _star_wishes(texts: tuple[str, ...]) -> list[Wish]:
+    wishes = []
+    for text in texts:
+        name, limit = parsed(wish, text, "STAR")
+        wishes.append(Wish(who="user", name=name, constraint=limit))
+    return wishes
+
+
+def _members(file: Path) -> list[Wish]:
+    constellation = Constellation.parse(read_up_to(file, MAX_DOCUMENT_BYTES), str(file))
+    who = f"constellation:{constellation.name}"
+    return [Wish(who=who, name=name, constraint=limit) for name, limit in constellation.members.items()]
+
+
+def _answer_recovered(undone: Undone | None, as_json: bool) -> None:
+    removed = 0 if undone is None else undone.removed
+    kept = () if undone is None else undone.kept
+    if as_json:
+        emit({"removed": removed, "left": [shown(path) for path in kept]})
+        return
+    say(f"put back: {removed} files of the installation that was cut off were removed")
+    for path in kept:
+        say(f"left {shown(path)}: it is not what that installation put there")
+
+
+def _installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
+    """Return what was installed, or would be."""
+    return {
+        "dry-run": dry_run,
+        "installed": [
+            {
+                "name": str(chosen.star.name),
+                "version": str(chosen.star.version),
+                "galaxy": str(chosen.star.galaxy),
+                "archive": str(chosen.star.archive),
+                "signers": list(chosen.star.signers),
+                "wanted-by": list(chosen.star.wanted_by),
+                "files": [shown(path) for path in done.records[chosen.star.name].files],
+            }
+            for chosen in done.stars
+        ],
+        "kept": [str(name) for name in done.kept],
+    }
+
+
+def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
+    """Yield what was installed, or would be."""
+    verb = "would install" if dry_run else "installed"
+    for chosen in done.stars:
+        star, entries = chosen.star, done.records[chosen.star.name].entries
+        files = counted(sum(entry.kind != "dir" for entry in entries), "file")
+        yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
+    for name in done.kept:
+        yield f"kept {name}: it is installed already"

@@ -1,0 +1,1 @@
+"""`cosmos key …`: one module a command."""

@@ -1,0 +1,206 @@
+"""`cosmos`: builds images, and looks after the system that it runs on.
+
+The frozen binary answers to `stellar` as well: by its name, and as `cosmos stellar …`.
+
+Commands are imported when they are asked for: `cosmos --version` needs none, and Ctrl-C while they load is answered
+by `run`, as at any other time. The table's functions import by statement, so that whoever reads the imports (mypy, the
+check of the floors, the single-file binary) sees them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Final, NoReturn
+
+import click
+
+from cosmos.about import VERSION
+from cosmos.cli.terminal import run
+
+_HELP = """Build offline system images from signed packages, and look after the systems made of them.
+
+Building: new, freeze, build, verify, attest, ls, cat, boot, nova, attach-signature.
+On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
+Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
+"""
+
+
+def _new() -> click.Command:
+    from cosmos.cli.cosmos.new import new
+
+    return new
+
+
+def _freeze() -> click.Command:
+    from cosmos.cli.cosmos.freeze import freeze_command
+
+    return freeze_command
+
+
+def _build() -> click.Command:
+    from cosmos.cli.cosmos.build import build
+
+    return build
+
+
+def _verify() -> click.Command:
+    from cosmos.cli.cosmos.verify import verify
+
+    return verify
+
+
+def _ls() -> click.Command:
+    from cosmos.cli.cosmos.ls import ls
+
+    return ls
+
+
+def _cat() -> click.Command:
+    from cosmos.cli.cosmos.cat import cat
+
+    return cat
+
+
+def _boot() -> click.Command:
+    from cosmos.cli.cosmos.boot import boot_command
+
+    return boot_command
+
+
+def _attest() -> click.Command:
+    from cosmos.cli.cosmos.attest import attest
+
+    return attest
+
+
+def _attach_signature() -> click.Command:
+    from cosmos.cli.cosmos.attach_signature import attach
+
+    return attach
+
+
+def _nova() -> click.Command:
+    from cosmos.cli.cosmos.nova import nova
+
+    return nova
+
+
+def _init() -> click.Command:
+    from cosmos.cli.cosmos.init import init
+
+    return init
+
+
+def _add_galaxy() -> click.Command:
+    from cosmos.cli.cosmos.add_galaxy import add_galaxy
+
+    return add_galaxy
+
+
+def _remove_galaxy() -> click.Command:
+    from cosmos.cli.cosmos.remove_galaxy import remove_galaxy
+
+    return remove_galaxy
+
+
+def _list_galaxies() -> click.Command:
+    from cosmos.cli.cosmos.list_galaxies import list_galaxies
+
+    return list_galaxies
+
+
+def _sync() -> click.Command:
+    from cosmos.cli.cosmos.sync import sync
+
+    return sync
+
+
+def _install() -> click.Command:
+    from cosmos.cli.cosmos.install import install_command
+
+    return install_command
+
+
+def _status() -> click.Command:
+    from cosmos.cli.cosmos.status import status
+
+    return status
+
+
+def _show() -> click.Command:
+    from cosmos.cli.cosmos.show import show
+
+    return show
+
+
+def _key() -> click.Command:
+    from cosmos.cli.cosmos.key.group import key
+
+    return key
+
+
+def _trust() -> click.Command:
+    from cosmos.cli.cosmos.trust.group import trust
+
+    return trust
+
+
+def _stellar() -> click.Command:
+    from cosmos.cli.stellar.main import stellar
+
+    return stellar
+
+
+_COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
+    "new": _new,
+    "freeze": _freeze,
+    "build": _build,
+    "verify": _verify,
+    "ls": _ls,
+    "cat": _cat,
+    "boot": _boot,
+    "attest": _attest,
+    "attach-signature": _attach_signature,
+    "nova": _nova,
+    "init": _init,
+    "add-galaxy": _add_galaxy,
+    "remove-galaxy": _remove_galaxy,
+    "list-galaxies": _list_galaxies,
+    "sync": _sync,
+    "install": _install,
+    "status": _status,
+    "show": _show,
+    "key": _key,
+    "trust": _trust,
+    "stellar": _stellar,
+}
+
+
+class LazyGroup(click.Group):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """Return the command of that name; None where no command has it."""
+        load = _COMMANDS.get(cmd_name)
+        return load() if load else None
+
+
+@click.group(
+    cls=LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(VERSION, message="%(prog)s %(version)s")
+def program() -> None:
+    """Hold the commands."""
+
+
+def main() -> NoReturn:
+    """Run the program that was called: `cosmos`, or `stellar` where the file bears that name."""
+    if PurePath(sys.argv[0]).name.startswith("stellar"):
+        run(_stellar(), "stellar", sys.argv[1:])
+    run(program, "cosmos", sys.argv[1:])

@@ -1,0 +1,149 @@
+"""`cosmos show`: all that is known of one star."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.arguments import parsed
+from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.show import Offered, Shown
+from cosmos.device.show import show as show_star
+from cosmos.model.names import StarName
+from cosmos.model.universe import Installed
+from cosmos.release.receipts import read_receipt
+from cosmos.trust.badges import Badge
+
+
+@click.command()
+@click.argument("star")
+@click.option("--receipt", is_flag=True, help="Show what its script read and did in a release, as JSON.")
+@click.option("--release", type=FOLDER, default=".", help="With --receipt: the release, or its image's folder.")
+@root_option
+@offline_option
+@json_option
+def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_json: bool) -> None:
+    """Show one star: as it is installed, and as the galaxies have it."""
+    if receipt:
+        emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
+        return
+    with LiveRoot.open(root) as live:
+        found = show_star(
+            live, parsed(StarName.parse, star, "STAR"), surroundings().reporter(quiet=False), offline=offline
+        )
+    if as_json:
+        emit(_shown_row(found))
+        return
+    for line in _shown_lines(found):
+        say(line)
+
+
+def _shown_row(found: Shown) -> dict[str, Json]:
+    """Return all that is known of a star."""
+    return {
+        "name": str(found.name),
+        "installed": None if found.installed is None else _installed_row(found.installed),
+        "needed-by": [str(name) for name in found.needed_by],
+        "may": list(found.powers),
+        "galaxies": [_offered_row(offered) for offered in found.offered],
+    }
+
+
+def _installed_row(star: Installed) -> dict[str, Json]:
+    """Return one installed star."""
+    return {
+        "version": str(star.version),
+        "arch": str(star.arch),
+        "type": star.type,
+        "galaxy": star.galaxy,
+        "archive": None if star.archive is None else str(star.archive),
+        "dependencies": [str(name) for name in star.dependencies],
+        "wanted-by": list(star.wanted_by),
+        "files": [shown(path) for path in star.files],
+    }
+
+
+def _offered_row(offered: Offered) -> dict[str, Json]:
+    """Return a star as one galaxy has it."""
+    row: dict[str, Json] = {
+        "galaxy": offered.galaxy,
+        "versions": [str(version) for version in offered.versions],
+        "refused": offered.refused or None,
+    }
+    if offered.newest is not None:
+        said = offered.newest.statement
+        row |= {
+            "description": said.star.description,
+            "license": said.star.license,
+            "arch": str(said.star.arch),
+            "type": said.star.type,
+            "archive": str(said.archive),
+            "size-bytes": said.size_bytes,
+            "unpacked-bytes": said.unpacked_bytes,
+            "script": said.script is not None,
+            "dependencies": {str(name): limit.text for name, limit in sorted(said.star.dependencies.items())},
+            "signers": [{"key": key, "name": name} for key, name in offered.signers.items()],
+            "badges": [_badge_row(badge) for badge in offered.badges],
+        }
+    return row
+
+
+def _badge_row(badge: Badge) -> dict[str, Json]:
+    """Return one badge as it stands."""
+    return {
+        "standing": badge.standing,
+        "kind": None if badge.claim is None else badge.claim.kind,
+        "result": None if badge.claim is None else badge.claim.result,
+        "signers": list(badge.signers),
+        "why": badge.why or None,
+    }
+
+
+def _shown_lines(found: Shown) -> Iterator[str]:
+    """Yield all that is known of a star."""
+    star = found.installed
+    yield str(found.name)
+    if star is None:
+        yield "installed     no"
+    else:
+        yield f"installed     {star.version} ({star.arch}, {star.type}) from {star.galaxy or 'nobody knows where'}"
+        yield f"archive       {star.archive or 'unknown'}"
+        yield f"wanted by     {', '.join(star.wanted_by) or 'nobody knows'}"
+        yield f"depends on    {', '.join(star.dependencies) or 'nothing'}"
+        yield f"needed by     {', '.join(found.needed_by) or 'nothing'}"
+        yield f"files         {len(star.files) - sum(entry.kind == 'dir' for entry in star.entries)}"
+    if found.powers:
+        yield f"may           {', '.join(found.powers)}, by the policy of this system"
+    for offered in found.offered:
+        yield from _offered_lines(offered)
+
+
+def _offered_lines(offered: Offered) -> Iterator[str]:
+    yield f"in galaxy     {offered.galaxy}: {', '.join(str(version) for version in offered.versions)}"
+    if offered.newest is None:
+        yield f"  refused     {offered.refused}"
+        return
+    said = offered.newest.statement
+    if said.star.description:
+        yield f"  what        {said.star.description}"
+    if said.star.license:
+        yield f"  license     {said.star.license}"
+    yield f"  size        {said.size_bytes:,} bytes, {said.unpacked_bytes:,} unpacked"
+    needs = ", ".join(f"{name} {limit}" for name, limit in sorted(said.star.dependencies.items()))
+    yield f"  depends on  {needs or 'nothing'}"
+    names = ", ".join(f"{name} ({key[:20]})" for key, name in offered.signers.items())
+    yield f"  signed by   {names or 'NOBODY: this galaxy may hold unsigned stars'}"
+    for badge in offered.badges:
+        what = f"{badge.claim.kind} {badge.claim.result}" if badge.claim is not None else "a badge"
+        yield f"  badge       {badge.standing}: {what}, {badge.why or _names(badge.signers)}"
+
+
+def _names(signers: tuple[str, ...]) -> str:
+    """Return key ids as people compare them."""
+    return "by " + ", ".join(signer[:20] for signer in signers)

@@ -1,0 +1,62 @@
+"""`cosmos status`: what a system is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.cosmos.rows import counted, galaxy_row
+from cosmos.cli.options import json_option
+from cosmos.cli.terminal import emit, say
+from cosmos.device.root import LiveRoot
+from cosmos.device.status import SystemStatus, system_status, trust_advice
+
+
+@click.command()
+@root_option
+@json_option
+def status(root: Path, as_json: bool) -> None:
+    """Say what this system is: its image, its stars, whom it trusts, where its stars come from."""
+    with LiveRoot.open(root) as live:
+        found = system_status(live)
+    if as_json:
+        emit(_status_row(found))
+        return
+    for line in _status_lines(found):
+        say(line)
+
+
+def _status_row(status: SystemStatus) -> dict[str, Json]:
+    """Return a system's status."""
+    universe = status.universe
+    return {
+        "root": status.root,
+        "image": universe.image,
+        "version": universe.version,
+        "arch": str(universe.arch),
+        "content-root": None if universe.content_root is None else str(universe.content_root),
+        "stars": {str(name): str(star.version) for name, star in sorted(universe.installed.items())},
+        "files": status.files,
+        "bytes": status.size_bytes,
+        "trust": None if status.trust is None else str(status.trust),
+        "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
+        "installation": status.standing,
+    }
+
+
+def _status_lines(status: SystemStatus) -> Iterator[str]:
+    """Yield a system's status."""
+    universe, settings = status.universe, status.settings
+    yield f"image         {universe.image or 'none'} {universe.version} ({universe.arch})"
+    yield f"made as       {universe.content_root or 'unknown'} (content root without universe.toml)"
+    yield f"stars         {len(universe.installed)} with {counted(status.files, 'file')}, {status.size_bytes:,} bytes"
+    yield f"trust         {status.trust or trust_advice(status)}"
+    yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
+    if status.standing == "running":
+        yield "installation  one is going on"
+    elif status.standing == "interrupted":
+        yield "installation  one was cut off: the next cosmos install puts back what was there before"

@@ -1,0 +1,70 @@
+"""`cosmos sync`: bring a system's galaxies up to date, so that what they have is there offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.options import json_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.device.memory import read_memory
+from cosmos.device.root import LiveRoot
+from cosmos.device.settings import read_settings
+from cosmos.device.sync import Depth, Synced, Wanted
+from cosmos.device.sync import sync as sync_galaxies
+from cosmos.keyring.state import NO_MEMORY
+from cosmos.model.names import GalaxyName
+
+
+@click.command("sync")
+@click.argument("galaxies", nargs=-1, metavar="[GALAXY]...")
+@click.option("--index", "depth", flag_value="index", help="Bring the index alone.")
+@click.option("--stars", "depth", flag_value="stars", default="stars", help="And what every star says of itself.")
+@click.option("--full", "depth", flag_value="full", help="And every archive: all of it can be installed offline.")
+@click.option("--from", "origin", metavar="URL", help="Bring one galaxy from here: a stick, or a mirror.")
+@click.option("--offline", is_flag=True, help="Make no socket: read local galaxies.")
+@root_option
+@json_option
+def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: bool, root: Path, as_json: bool) -> None:
+    """Bring the galaxies of config.toml up to date, verified, into the cache.
+
+    Exit 4 for an index that is older than one seen before, and for one that its own stars contradict.
+    """
+    around = surroundings()
+    try:
+        names = tuple(GalaxyName.parse(name) for name in galaxies)
+    except ValueError as error:
+        raise click.UsageError(f"GALAXY: {error}") from error
+    if origin is not None and "://" not in origin:
+        origin = str(around.cwd / origin)
+    wanted = Wanted(names=names, depth=depth, origin=origin, offline=offline)
+    with LiveRoot.open(root) as live:
+        had_memory = read_memory(live) is not None
+        done = sync_galaxies(live, read_settings(live), wanted, around.reporter(quiet=as_json))
+    if as_json:
+        emit({"galaxies": [_row(one) for one in done], "rollback-judged": had_memory})
+        return
+    if not had_memory:
+        around.terminal.note(NO_MEMORY)
+    for one in done:
+        say(_line(one))
+
+
+def _row(one: Synced) -> dict[str, Json]:
+    return {
+        "name": str(one.name),
+        "seq": one.seq,
+        "seen-before": one.before,
+        "stars": one.stars,
+        "archives": one.archives,
+        "left-out": list(one.left_out),
+    }
+
+
+def _line(one: Synced) -> str:
+    was = "" if one.before in (None, one.seq) else f", was {one.before}"
+    left = f"; {len(one.left_out)} not signed by a pinned author: {', '.join(one.left_out[:4])}" if one.left_out else ""
+    return f"{one.name}: seq {one.seq}{was}; {one.stars} versions, {one.archives} archives{left}"

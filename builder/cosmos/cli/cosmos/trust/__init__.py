@@ -1,0 +1,1 @@
+"""`cosmos trust …`: one module a command."""

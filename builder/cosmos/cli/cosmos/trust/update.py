@@ -1,0 +1,111 @@
+"""`cosmos trust update FROM`: take the versions of trust.toml that follow the accepted one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from cosmos.cli.cosmos.trust.places import places
+from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import WorldFailed
+from cosmos.keyring.anchors import document_and_envelope, load_trust
+from cosmos.keyring.catching_up import CaughtUp, ChainSource, catch_up
+from cosmos.keyring.state import NO_MEMORY
+from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.transport.carrier import Carrier, NotThere
+from cosmos.transport.opening import is_network, open_carrier
+from cosmos.trust.chain import CHAIN_FOLDER, step_file
+
+
+@click.command("update")
+@click.argument("source", metavar="FROM")
+@click.option("--home", type=FOLDER, envvar="COSMOS_HOME", help="For this builder's home.")
+@click.option("--root", type=FOLDER, help="For the system at this root.")
+@click.option("--offline", is_flag=True, help="Make no socket.")
+@json_option
+def trust_update(source: str, home: Path | None, root: Path | None, offline: bool, as_json: bool) -> None:
+    """Take every version of trust.toml in FROM that follows the accepted one, each judged by the one before.
+
+    FROM is a folder (on a stick, say) that holds N.toml and N.toml.dsse, a galaxy that carries them as trust/, or one
+    such file. Either all of them are taken or none.
+    """
+    anchor, state = places(home, root)
+    had_memory = state.read() is not None
+    with tempfile.TemporaryDirectory(prefix="cosmos-") as partial:
+        done = catch_up(anchor, _source(source, anchor, Path(partial), offline=offline), state)
+    if as_json:
+        emit(
+            {
+                "file": str(anchor),
+                "version": done.anchor.roots.version,
+                "digest": str(done.anchor.digest),
+                "taken": list(done.taken),
+                "rollback-judged": had_memory,
+            }
+        )
+        return
+    if not had_memory:
+        surroundings().terminal.note(f"{state.path}: {NO_MEMORY}")
+    _say(done)
+
+
+def _say(done: CaughtUp) -> None:
+    version = done.anchor.roots.version
+    if not done.taken:
+        say(f"{done.anchor.path}: version {version}, no news")
+        return
+    say(f"{done.anchor.path}: version {version}; taken: {', '.join(map(str, done.taken))}")
+    for row in done.anchor.roots.revoked:
+        say(f"  {done.anchor.roots.name_of(row.key)} {row}")
+
+
+def _source(text: str, anchor: Path, partial: Path, *, offline: bool) -> ChainSource:
+    cwd = surroundings().cwd
+    if (cwd / text).is_file() and not is_network(text):
+        return _single(cwd / text, load_trust(anchor).roots.version + 1)
+    if offline and is_network(text):
+        raise WorldFailed(
+            text, "is not reached offline", hint="run it without --offline, or bring the folder on a stick"
+        )
+    carrier = open_carrier(text, cwd, partial)
+    version = load_trust(anchor).roots.version
+    below = _folder_in(carrier, step_file(version), step_file(version + 1), step_file(1))
+    listed = Path(carrier.address) / below if carrier.is_local else None
+    return ChainSource(address=text, read=_reading(carrier, below), listed=_versions(listed))
+
+
+def _single(file: Path, wanted: int) -> ChainSource:
+    """One file, offered as the next version whatever it is called; what it is, it says itself."""
+    data, envelope = document_and_envelope(file)
+    files = {step_file(wanted): data, f"{step_file(wanted)}.dsse": envelope}
+    return ChainSource(address=str(file), read=files.get)
+
+
+def _folder_in(carrier: Carrier, *names: str) -> str:
+    """Return `trust` where FROM is a galaxy that carries its versions there, or "" where it is that folder itself."""
+    return CHAIN_FOLDER if _any_there(carrier, [f"{CHAIN_FOLDER}/{name}" for name in names]) else ""
+
+
+def _any_there(carrier: Carrier, names: list[str]) -> bool:
+    return any(_reading(carrier, "")(name) is not None for name in names)
+
+
+def _reading(carrier: Carrier, below: str) -> Callable[[str], bytes | None]:
+    def read(name: str) -> bytes | None:
+        try:
+            return carrier.read(f"{below}/{name}" if below else name, max_bytes=MAX_ENVELOPE_BYTES)
+        except NotThere:
+            return None
+
+    return read
+
+
+def _versions(folder: Path | None) -> tuple[int, ...]:
+    if folder is None or not folder.is_dir():
+        return ()
+    names = [file.name.removesuffix(".toml") for file in sorted(folder.glob("*.toml"))]
+    return tuple(sorted(int(name) for name in names if name.isascii() and name.isdecimal() and len(name) < 19))

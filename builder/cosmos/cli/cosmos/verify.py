@@ -1,0 +1,126 @@
+"""`cosmos verify`: a release against pinned keys, or a system against its universe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.differences import differences_in_json
+from cosmos.cli.cosmos.options import accept_revoked_option, badges_option, home_option
+from cosmos.cli.cosmos.verify_system import verify_system
+from cosmos.cli.cosmos.world import world_at
+from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
+from cosmos.cli.terminal import answer, surroundings
+from cosmos.cli.trust_words import shown_public_key
+from cosmos.keyring.anchors import home_anchor, load_trust
+from cosmos.release.attest import Quorum, demand_quorum
+from cosmos.release.verdicts import TrustVerdicts, judge_release
+from cosmos.release.verify import ReleaseVerdict, verify_release_folder
+
+_quorum_option = click.option(
+    "--quorum", type=click.IntRange(min=1), metavar="N", help="Demand that N pinned attesters have rebuilt it."
+)
+
+
+@click.command()
+@click.argument("path", type=PATH, required=False)
+@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--root", type=FOLDER, help="Check the system at this root instead [default: /].")
+@_quorum_option
+@badges_option
+@accept_revoked_option
+@home_option
+@json_option
+@differences_in_json({"verified": False}, of="path")
+def verify(
+    path: Path | None,
+    key_files: tuple[Path, ...],
+    root: Path | None,
+    quorum: int | None,
+    badges_file: Path | None,
+    accept_revoked: tuple[str, ...],
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Check the release in PATH against a pinned key; without PATH, the running system against its universe.
+
+    Without --key, or with --home, the trust anchors of the home have their say too: was it valid when it was locked,
+    and is it trusted now? Exit 0 when every byte is as it was signed or recorded; 4 for a bad signature, a revoked key
+    or a release older than one seen before, 7 naming what differs.
+    """
+    if path is None:
+        if key_files or quorum:
+            raise click.UsageError("--key and --quorum belong to a release: name its folder")
+        verify_system(root or Path("/"), as_json)
+        return
+    if root is not None:
+        raise click.UsageError("name a release or a --root, not both")
+    keys = [shown_public_key(file) for file in key_files]
+    world = world_at(home, path, offline=True, quiet=as_json) if home is not None or not keys else None
+    threshold = 1
+    if world is not None and not keys:
+        keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
+    verdict = verify_release_folder(path, keys, threshold=threshold, reporter=surroundings().reporter(quiet=as_json))
+    judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
+    row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
+    if quorum is not None:
+        rebuilders = _asked_quorum(path, quorum, badges_file, home).signers
+        row, text = {**row, "rebuilt-by": list(rebuilders)}, f"{text}\nrebuilt by    {', '.join(rebuilders)}"
+    answer(row, as_json, text)
+
+
+def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:
+    return {
+        "folder": str(verdict.folder),
+        "content-root": str(verdict.content_root),
+        "signers": list(verdict.signers),
+        "files": len(verdict.release.subjects),
+        "entries": verdict.entries,
+    }
+
+
+def _verdict_text(verdict: ReleaseVerdict) -> str:
+    return (
+        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries:,} entries in the image\n"
+        f"content root  {verdict.content_root}\n"
+        f"signed by     {', '.join(verdict.signers)}"
+    )
+
+
+def _trust_row(verdicts: TrustVerdicts | None) -> dict[str, Json]:
+    """Return the two verdicts for `--json`; nothing where no trust anchors had their say."""
+    if verdicts is None:
+        return {}
+    return {
+        "valid-when-locked": None if verdicts.when_locked is None else not verdicts.when_locked,
+        "trusted-now": not verdicts.now,
+        "not-trusted": [str(problem) for problem in verdicts.now],
+        "accepted": dict(verdicts.accepted),
+    }
+
+
+def _trust_text(verdicts: TrustVerdicts | None) -> str:
+    """Return the two verdicts as lines that follow others."""
+    if verdicts is None:
+        return ""
+    if verdicts.when_locked is not None:
+        when = f"yes, by trust.toml version {verdicts.lock_version}"
+    elif verdicts.lock_version == 0:
+        when = "cannot be judged: the lock states no trust.toml"
+    else:
+        when = f"cannot be judged: trust.toml version {verdicts.lock_version} was never accepted here"
+    now = "; ".join(map(str, verdicts.now))
+    lines = [
+        f"was valid when locked  {when}",
+        f"is trusted now         {f'no, but accepted: {now}' if now else f'yes, by version {verdicts.version}'}",
+    ]
+    lines += [f"its maker accepted     {why}" for why in verdicts.accepted.values()]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _asked_quorum(out: Path, least: int, badges_file: Path | None, home: Path | None) -> Quorum:
+    """Return who has rebuilt the release in `out`, by the pinned keys of `home`; raises `Refused`."""
+    roots = load_trust(home_anchor(surroundings().home(home, near=out))).roots
+    return demand_quorum(out, least, roots, badges_file)

@@ -1,0 +1,53 @@
+"""The system's side of `cosmos verify`: is every entry as it was installed?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.verify import Difference, SystemVerdict, verify_live
+
+
+def verify_system(root: Path, as_json: bool) -> None:
+    """Compare the system at `root` with its universe: `cosmos verify` without a release.
+
+    Raises `Differs`, which names each difference, or `WorldFailed` where a file cannot be read.
+    """
+    with LiveRoot.open(root) as live:
+        verdict = verify_live(live, surroundings().reporter(quiet=as_json))
+    if as_json:
+        emit(_verdict_row(verdict))
+    error = verdict.error()
+    if error is not None:
+        raise error
+    if not as_json:
+        say(_good_line(verdict))
+
+
+def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
+    """Return how a system compares with its universe."""
+    return {
+        "root": verdict.root,
+        "good": verdict.is_good,
+        "stars": verdict.stars,
+        "judged": verdict.judged,
+        "bytes": verdict.bytes_read,
+        "owners-judged": verdict.owners_judged,
+        "differences": [_difference_row(difference) for difference in verdict.differences],
+        "unreadable": [_difference_row(difference) for difference in verdict.unreadable],
+        "cannot-be-judged": [str(name) for name in verdict.unjudged],
+    }
+
+
+def _good_line(verdict: SystemVerdict) -> str:
+    """Return what to say of a system that is as it was installed."""
+    owners = "" if verdict.owners_judged else "; owners were not judged: this root belongs to an ordinary user"
+    stars = counted(verdict.stars, "star")
+    return f"{verdict.root}: all {verdict.judged:,} entries of {stars} are as they were installed{owners}"
+
+
+def _difference_row(difference: Difference) -> Json:
+    return {"path": shown(difference.path), "star": difference.star or None, "problem": difference.problem}

@@ -1,0 +1,1 @@
+"""`stellar`: one module a command, in folders that follow the words one types."""

@@ -1,0 +1,52 @@
+"""`stellar index-galaxy`: the index of a galaxy, written, signed and published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.stellar.options import keys_option
+from cosmos.cli.stellar.publishing import demand_roles, fewer_option, indexed_row, say_that_it_waits, today, with_role
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.model.reporter import counted
+from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.index_galaxy import index_galaxy
+from cosmos.stellar.publishing import Fewer
+
+
+@click.command("index-galaxy")
+@click.argument("folder", type=FOLDER)
+@keys_option
+@passphrase_fd_option
+@fewer_option
+@json_option
+def index(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, fewer: Fewer, as_json: bool) -> None:
+    """Write the index of the galaxy in FOLDER, sign it, and publish it in one step.
+
+    Author keys sign the statements of stars, galaxy keys the index. A galaxy in which nothing has changed keeps its
+    bytes. An index with fewer signatures than the one before waits in snapshots/ until stellar sign adds the others.
+    """
+    around = surroundings()
+    secrets = load_secret_keys(keys, passphrase_fd)
+    reporter = around.reporter(quiet=as_json)
+    demand_roles(secrets)
+    done = index_galaxy(
+        GalaxyFolder(root=folder),
+        authors=with_role(secrets, "author"),
+        galaxies=with_role(secrets, "galaxy"),
+        today=today(around.now()),
+        reporter=reporter,
+        fewer=fewer,
+    )
+    if as_json:
+        emit(indexed_row(done))
+        return
+    state = f"seq {done.index.seq}" if done.is_changed else f"unchanged at seq {done.index.seq}"
+    say(f"{folder}: {counted(len(done.index.newest), 'star')}, {counted(len(done.index.snapshot), 'version')}, {state}")
+    if done.missing:
+        say_that_it_waits(done, folder)
+    elif done.index.seq and not any(key.role == "galaxy" for key in secrets):
+        around.terminal.note(f"sign it with: stellar sign {folder} --key GALAXY.key")

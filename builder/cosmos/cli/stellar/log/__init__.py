@@ -1,0 +1,1 @@
+"""`stellar log …`: one module a command."""

@@ -1,0 +1,39 @@
+"""`stellar new-star`: the source folder of a star."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import Malformed
+from cosmos.model.names import StarName
+from cosmos.stellar.new_star import new_star
+
+
+@click.command("new-star")
+@click.argument("name")
+@click.option("--folder", type=FOLDER, default=Path("stars"), show_default=True, help="Make NAME in this folder.")
+@click.option("--deb", metavar="PACKAGE", help="Make it of this Debian package.")
+@click.option("--description", metavar="TEXT", default="", help="What it is, in a line.")
+@click.option("--license", "licence", metavar="SPDX", default="", help="Its licence, as an SPDX expression.")
+@json_option
+def new(name: str, folder: Path, deb: str | None, description: str, licence: str, as_json: bool) -> None:
+    """Make the source folder of a star: a star.toml to fill in, an install script, files/."""
+    around = surroundings()
+    if around.stdin_is_terminal and not as_json:
+        description = description or click.prompt("What is it, in a line", default="", show_default=False, err=True)
+        licence = licence or click.prompt("Its licence (SPDX)", default="", show_default=False, err=True)
+    try:
+        star = StarName.parse(name)
+    except ValueError as error:
+        raise Malformed("the star's name", str(error)) from error
+    made = new_star(folder / star, star, deb=deb, description=description, licence=licence)
+    if as_json:
+        emit({"folder": str(folder / star), "files": [str(file) for file in made]})
+        return
+    for file in made:
+        say(str(file))
+    around.terminal.note(f"next: stellar validate {folder / star}")

@@ -1,0 +1,65 @@
+"""What `galaxy-init`, `index-galaxy` and `sign` share: --publish, keys by role, and what is said of an index."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json
+from cosmos.cli.terminal import surroundings
+from cosmos.errors import Malformed
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.reporter import counted
+from cosmos.stellar.index_galaxy import Indexed
+
+fewer_option = click.option(
+    "--publish",
+    "fewer",
+    flag_value="publish",
+    default="wait",
+    help="Publish the index although fewer keys have signed it than the one before.",
+)
+
+
+def indexed_row(done: Indexed) -> dict[str, Json]:
+    """Return the index of a galaxy as `--json` answers it."""
+    return {
+        "galaxy": str(done.index.name),
+        "seq": done.index.seq,
+        "digest": str(done.digest),
+        "changed": done.is_changed,
+        "stars": len(done.index.newest),
+        "versions": len(done.index.snapshot),
+        "stated": list(done.stated),
+        "signatures": done.signed,
+        "published": not done.missing,
+    }
+
+
+def say_that_it_waits(done: Indexed, folder: Path) -> None:
+    """Note that an index has fewer signatures than the one before, and what publishes it."""
+    surroundings().terminal.note(
+        f"seq {done.index.seq} is not published yet: it has {counted(done.missing, 'signature')} fewer than the index "
+        f"before\nnext: stellar sign {folder} --key GALAXY.key (or --publish, where fewer are enough from now on)"
+    )
+
+
+def with_role(secrets: tuple[SecretKey, ...], role: str) -> tuple[SecretKey, ...]:
+    """Return the keys of one role."""
+    return tuple(key for key in secrets if key.role == role)
+
+
+def demand_roles(secrets: tuple[SecretKey, ...]) -> None:
+    """Refuse keys that sign nothing in a galaxy; raises `Malformed`."""
+    for key in secrets:
+        if key.role not in ("author", "galaxy"):
+            raise Malformed(
+                f"key {key.public.name}", f"has the role {key.role}; a galaxy is signed by author and galaxy keys"
+            )
+
+
+def today(now: float) -> str:
+    """Return the day of a clock, as the version of a galaxy."""
+    return datetime.datetime.fromtimestamp(now, datetime.UTC).strftime("%Y.%m.%d")

@@ -1,0 +1,1 @@
+"""`stellar trust …`: one module a command."""

@@ -1,0 +1,112 @@
+"""Debian as an `Ecosystem`: packages of the host's archives, or of the suite that a recipe names, through apt."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Self, TypeAlias
+
+from cosmos.debian.apt import Apt, AptRecord
+from cosmos.debian.contents import contents_of, origin_of
+from cosmos.debian.source import DebSource, find_package
+from cosmos.model.names import Arch, Suite
+from cosmos.model.star import DEBIAN, Origin, SourceRules
+from cosmos.model.version import DebianVersion
+from cosmos.tables import Table
+from cosmos.tree.ecosystem import Asked, Contents, Found, Outside
+
+OpenApt: TypeAlias = Callable[[Arch, Suite | None], Apt]
+
+
+class Debian:
+    """The archives of Debian packages that this machine reaches."""
+
+    rules: ClassVar = SourceRules(
+        form=f"{DEBIAN}:NAME",
+        noun="packages",
+        keys=("suite",),
+        version_scheme="debian",
+        has_description=True,
+        listed_by="dpkg-deb --contents",
+    )
+
+    def __init__(self, open_apt: OpenApt) -> None:
+        self._open_apt = open_apt
+
+    @classmethod
+    def at(cls, outside: Outside) -> Self:
+        """Return Debian as this machine reaches it; nothing is read yet."""
+        return cls(apt_opener(outside))
+
+    @classmethod
+    def check_source(cls, source: str) -> None:
+        """Raise `ValueError` for a source that means no package."""
+        DebSource.parse(source)
+
+    @classmethod
+    def check_keys(cls, _sources: Sequence[str], beside: Table) -> None:
+        """Raise `Malformed` for what is no suite."""
+        _suite(beside)
+
+    @classmethod
+    def wild_parts(cls, source: str, name: str) -> tuple[tuple[str, str], ...]:
+        """Return what each wildcard of `source` stands for in `name`, and the same with the wildcard."""
+        return DebSource.parse(source).wild_parts(name)
+
+    def find(self, asked: Asked) -> DebianMaterial:
+        """Return the packages that are meant; raises `NoSolution`, `Malformed`, `WorldFailed`."""
+        apt = self._open_apt(asked.arch, _suite(asked.beside))
+        return DebianMaterial(apt, [find_package(apt, DebSource.parse(source)) for source in asked.sources])
+
+
+class DebianMaterial:
+    """Packages, by their records in the archive's signed index."""
+
+    __slots__ = ("_apt", "_records", "found")
+
+    def __init__(self, apt: Apt, records: Sequence[AptRecord]) -> None:
+        self._apt = apt
+        self._records: dict[Origin, AptRecord] = {origin_of(record): record for record in records}
+        self.found = tuple(map(_found, records))
+
+    def fetch(self) -> None:
+        """Bring all of them here; raises `WorldFailed` or `Refused`."""
+        self._apt.fetch([self._records[one.origin] for one in self.found])
+
+    def read(self, found: Found) -> Contents:
+        """Return a package's contents; raises `Refused` or `Malformed`."""
+        record = self._records[found.origin]
+        return contents_of(self._apt.read(record), record)
+
+
+def apt_opener(outside: Outside) -> OpenApt:
+    """Return what opens the sources of packages; each is opened once."""
+
+    @functools.cache
+    def open_apt(wanted: Arch, suite: Suite | None = None) -> Apt:
+        return Apt.at(
+            outside.home / "apt",
+            wanted,
+            suite=suite,
+            named=outside.apt_sources,
+            environ=outside.environ,
+            now=outside.now,
+            offline=outside.offline,
+            reporter=outside.reporter,
+        )
+
+    return open_apt
+
+
+def _found(record: AptRecord) -> Found:
+    return Found(
+        origin=origin_of(record),
+        owner=f"the package {record.name}",
+        version=DebianVersion.of(record.version),
+        summary=record.fields.get("description", "").split("\n")[0],
+        is_for_machine=record.architecture != "all",
+    )
+
+
+def _suite(beside: Table) -> Suite | None:
+    return beside.take_read("suite", Suite.parse)

@@ -1,0 +1,252 @@
+"""What a transaction left is undone, or finished if it was committed: each path then holds the old or the new.
+
+Undoing changes a path only where it still holds what the journal says that we put there. What a person put there in
+between is theirs: it stays, and is named. Every step may be repeated: a recovery that is cut off is begun again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from cosmos.device.live_entries import (
+    found_attributes,
+    found_identity,
+    holds,
+    is_between,
+    is_same,
+    same_attributes,
+    set_attributes,
+    sync_attributes,
+)
+from cosmos.device.root import LiveRoot, naming, shown
+from cosmos.device.system import JOURNAL_PATH, NEXT_UNIVERSE_PATH, universe_bytes
+from cosmos.digest import Digest
+from cosmos.errors import WorldFailed
+from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
+from cosmos.model.changes import Identity, Place, Remove, Replace, SetAttributes
+from cosmos.model.journal import JournalDocument, Step
+from cosmos.model.universe import UNIVERSE_PATH
+from cosmos.treepath import TreePath
+
+_NO_UNIVERSE = Digest.of(b"")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undone:
+    """What clearing up after a transaction did. `kept` are paths that hold something else than we put there.
+
+    `removed` counts what had been placed, `restored` what had been replaced, removed or given other attributes.
+    """
+
+    took_place: bool
+    removed: int
+    kept: tuple[TreePath, ...]
+    restored: int = 0
+
+
+def settle(root: LiveRoot) -> Undone | None:
+    """Undo what a transaction left, or finish it if it was committed.
+
+    Returns None where there is nothing to do. The caller is `at_work`. Raises `Malformed` for a journal that is damaged
+    or that another cosmos wrote, and then changes nothing.
+    """
+    data = root.document(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES)
+    if data is None:
+        return None
+    found = JournalDocument.parse(data, shown(JOURNAL_PATH))
+    recovery = _Recovery(root)
+    took_place = _took_place(root, found)
+    if took_place:
+        _put_universe(root, found.universe)
+        recovery.finish(found.steps)
+    else:
+        for step in reversed(found.steps):
+            recovery.undo(step, may_have_changed=found.phase != "begun")
+        recovery.remove_folders(step.change for step in found.steps if isinstance(step.change, Place))
+    _sync(root, found.steps)
+    for document in (NEXT_UNIVERSE_PATH, UNIVERSE_PATH):
+        root.remove_half_written(document)
+    root.remove(root.mapped(NEXT_UNIVERSE_PATH))
+    root.remove(root.mapped(JOURNAL_PATH))
+    return recovery.undone(took_place)
+
+
+def universe_digest(root: LiveRoot) -> Digest:
+    """Return the digest of universe.toml; of nothing where there is none."""
+    data = universe_bytes(root)
+    return _NO_UNIVERSE if data is None else Digest.of(data)
+
+
+def _took_place(root: LiveRoot, document: JournalDocument) -> bool:
+    if document.before is not None:  # a journal of format 1
+        return universe_digest(root) != document.before
+    return document.phase == "committed"
+
+
+def _put_universe(root: LiveRoot, wanted: Digest | None) -> None:
+    """Replace universe.toml by the document that lies ready, unless that was done already."""
+    if wanted is None or universe_digest(root) == wanted:
+        return
+    data = root.document(NEXT_UNIVERSE_PATH, max_bytes=MAX_UNIVERSE_BYTES)
+    if data is None or Digest.of(data) != wanted:
+        raise WorldFailed(
+            shown(NEXT_UNIVERSE_PATH),
+            f"want {wanted}, which the journal commits, but the file is {'away' if data is None else Digest.of(data)}",
+            hint=f"look at {shown(JOURNAL_PATH)} and {shown(UNIVERSE_PATH)}: somebody changed one of these files",
+        )
+    root.replace_document(UNIVERSE_PATH, data)
+
+
+class _Recovery:
+    """Goes back or forward, path by path, and counts."""
+
+    def __init__(self, root: LiveRoot) -> None:
+        self._root = root
+        self._removed = 0
+        self._restored = 0
+        self._kept: list[TreePath] = []
+
+    def undone(self, took_place: bool) -> Undone:
+        return Undone(took_place=took_place, removed=self._removed, kept=tuple(self._kept), restored=self._restored)
+
+    # --- forward
+
+    def finish(self, steps: Iterable[Step]) -> None:
+        """Remove what was kept of the old, then the folders that are to go, the inner ones first."""
+        folders = list[TreePath]()
+        for step in steps:
+            match step.change:
+                case Remove() if step.change.old.kind == "dir":
+                    folders.append(step.change.path)
+                case Place() | Replace() | Remove():
+                    if step.temporary:
+                        self._root.remove(_beside(step))
+                case SetAttributes():
+                    pass
+                case _:
+                    assert_never(step.change)
+        for path in sorted(folders, reverse=True):
+            found = self._root.stat(path)
+            if found is not None and not (stat.S_ISDIR(found.st_mode) and self._root.remove_empty_folder(path)):
+                self._kept.append(path)
+
+    # --- back
+
+    def undo(self, step: Step, *, may_have_changed: bool) -> None:
+        """Put the path of `step` back, and remove the temporary. Folders come later."""
+        change = step.change
+        if not may_have_changed:
+            if step.temporary:
+                self._root.remove(_beside(step))
+            return
+        match change:
+            case Place():
+                if change.new.kind != "dir":
+                    self._undo_place(change, step)
+            case Replace():
+                self._undo_replace(change, step)
+            case Remove():
+                if change.old.kind != "dir":
+                    self._undo_remove(change, step)
+            case SetAttributes():
+                self._undo_attributes(change)
+            case _:
+                assert_never(change)
+
+    def remove_folders(self, placed: Iterable[Place]) -> None:
+        """Remove the folders that were made, the inner ones first, if nothing is in them."""
+        for path in sorted((place.path for place in placed if place.new.kind == "dir"), reverse=True):
+            self._root.remove_empty_folder(path)
+
+    def _undo_place(self, change: Place, step: Step) -> None:
+        self._root.remove(_beside(step))
+        if self._root.stat(change.path) is None:
+            return
+        if holds(self._root, change.path, change.new):
+            self._root.remove(change.path)
+            self._removed += 1
+        else:
+            self._kept.append(change.path)
+
+    def _undo_replace(self, change: Replace, step: Step) -> None:
+        temporary = _beside(step)
+        kept = found_identity(self._root, temporary)
+        if kept is None:
+            return  # removed already: by a recovery that was cut off afterwards
+        here = found_identity(self._root, change.path)
+        if self._is_exchanged(here, kept, change):
+            with self._root.folder(change.path.parent) as folder, naming(change.path):
+                self._root.kernel.exchange(folder, step.temporary, change.path.name)
+            self._root.remove(temporary)
+            self._restored += 1
+        elif _content(kept) == _content(change.new):
+            self._root.remove(temporary)  # the new entry: it never got its name
+        else:
+            self._bring_back(change.path, step, kept, change.old)
+
+    def _is_exchanged(self, here: Identity | None, kept: Identity, change: Replace) -> bool:
+        """Return whether the path holds the new entry; by their attributes, where old and new have one content."""
+        if here is None or _content(here) != _content(change.new):
+            return False
+        if _content(kept) != _content(change.new):
+            return True
+        here_is_new, kept_is_new = (is_same(self._root, one, change.new) for one in (here, kept))
+        if here_is_new != kept_is_new:
+            return here_is_new
+        # a file system that keeps no modes or owners has changed what was written: then the old one tells
+        return is_same(self._root, kept, change.old) and not is_same(self._root, here, change.old)
+
+    def _undo_remove(self, change: Remove, step: Step) -> None:
+        kept = found_identity(self._root, _beside(step))
+        if kept is not None:
+            self._bring_back(change.path, step, kept, change.old)
+
+    def _bring_back(self, path: TreePath, step: Step, kept: Identity, old: Identity) -> None:
+        """Give the old entry its name again; where somebody took the name in between, theirs stays."""
+        temporary = _beside(step)
+        here, there = self._root.stat(path), self._root.stat(temporary)
+        if here is None:
+            with self._root.folder(path.parent) as folder, naming(path):
+                self._root.kernel.rename_new(folder, step.temporary, path.name)
+            self._restored += 1
+            return
+        if there is not None and os.path.samestat(here, there):
+            self._root.remove(temporary)  # one entry under two names: a rename without RENAME_NOREPLACE was cut off
+            return
+        self._kept.append(path)
+        if _content(kept) == _content(old):
+            self._root.remove(temporary)
+        else:
+            self._kept.append(temporary)  # not ours either: somebody changed the file just before it was moved
+
+    def _undo_attributes(self, change: SetAttributes) -> None:
+        found = found_attributes(self._root, change.path, change.kind)
+        if found is None or not is_between(self._root, found, change.old, change.new, change.kind):
+            self._kept.append(change.path)
+            return
+        added = dict(change.new.xattrs).keys() - dict(change.old.xattrs).keys()
+        if not same_attributes(self._root, found, change.old, change.kind) or added & dict(found.xattrs).keys():
+            set_attributes(self._root, change.path, change.kind, change.new, change.old)
+            self._restored += 1
+        if change.kind in ("file", "hardlink", "dir"):
+            sync_attributes(self._root, change.path)
+
+
+def _beside(step: Step) -> TreePath:
+    return step.change.path.parent.joined(step.temporary)
+
+
+def _content(identity: Identity) -> tuple[str, Digest]:
+    return ("file" if identity.kind == "hardlink" else identity.kind), identity.digest
+
+
+def _sync(root: LiveRoot, steps: Iterable[Step]) -> None:
+    """Bring what was undone or removed to the disk before the journal that knows of it goes."""
+    for parent in sorted({step.change.path.parent for step in steps}):
+        if root.stat(parent) is not None:
+            with root.folder(parent) as folder, naming(parent):
+                os.fsync(folder)

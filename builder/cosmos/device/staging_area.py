@@ -1,0 +1,92 @@
+"""`StagingArea`: where the new stars of one installation are staged, each on what it depends on, and judged.
+
+Where the operator lets a star's script run programs, these are its tools: the files of the stars that it depends on,
+directly or not, and nothing else of the system. A new star's are staged once more when a program asks for them, so that
+one star's bytes are in memory at a time; an installed one's are read from the system, and each must still be what was
+installed (`DependencyFiles.files`).
+
+KNOWN GAP: a new star whose own script runs programs runs them again when it is staged again; what a program that gives
+something else each time gave first is placed, and what it gave last is a tool. So the stars of a chain in which each
+script runs programs of the one before are staged the more often, the longer the chain is: twice as often with each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+from cosmos.device.dependency_files import DependencyFiles, path_map
+from cosmos.device.root import LiveRoot, shown
+from cosmos.device.settings import SETTINGS_PATH
+from cosmos.limits import MAX_RUN_SECONDS
+from cosmos.model.lock import LockedStar
+from cosmos.model.names import StarName
+from cosmos.model.settings import Settings
+from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
+from cosmos.staging.acquire import Acquired
+from cosmos.staging.powers import Consent, OpenFolders
+from cosmos.staging.stage import Ground, StagedStar, stage_star
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
+
+
+def system_consent(root: LiveRoot, settings: Settings, *, safe: bool) -> Consent:
+    """Return what the system's policy lets stars do; with `safe` no script runs programs."""
+    folders = OpenFolders.below(settings.install_dir, root.mapped_folder)
+    return Consent(powers=settings.powers, file=shown(SETTINGS_PATH), folders=folders, safe=safe)
+
+
+class StagingArea:
+    """Stages new stars, in dependency order."""
+
+    def __init__(
+        self,
+        root: LiveRoot,
+        dependencies: DependencyFiles,
+        acquired: Mapping[StarName, Acquired],
+        consent: Consent,
+        epoch: int,
+    ) -> None:
+        self._dependencies = dependencies
+        self._acquired = acquired
+        self._consent = consent
+        self._epoch = epoch
+        self._paths = path_map(root)
+        self._keeps_lines = any(consent.gives(name, "run") for name in acquired)
+        self._lines: dict[StarName, tuple[ManifestLine, ...]] = {}  # of what was staged: a program's tools, in short
+
+    def stage(self, name: StarName) -> StagedStar:
+        """Return the star's layer, which the stars after it may see; raises `Refused` or `ScriptFailed`."""
+        staged = self._staged(name)
+        self._dependencies.add(name, staged.entries)
+        if self._keeps_lines:
+            self._lines[name] = tuple(map(ManifestLine.of, staged.entries.values()))
+        return staged
+
+    def _staged(self, name: StarName) -> StagedStar:
+        item = self._acquired[name]
+        ground = Ground(
+            epoch=self._epoch,
+            paths=self._paths,
+            below=self._dependencies.of(item.star.dependencies) if item.star.script else {},
+            programs=self._programs(item.star) if self._consent.gives(name, "run") else None,
+            run_hint=self._consent.hint(name, "run"),
+        )
+        return stage_star(item.archive(), item.statement, ground)
+
+    def _programs(self, star: LockedStar) -> Bubble:
+        lines = map(self._lines_of, self._dependencies.names(star.dependencies))
+        digest = tools_digest(chain(map(ManifestLine.of, self._paths.entries()), *lines))
+        tools = star_tools(lambda: self._tools(star), digest)
+        return Bubble(tools=tools, epoch=self._epoch, timeout_seconds=MAX_RUN_SECONDS, where=str(star.name))
+
+    def _lines_of(self, name: StarName) -> Iterable[ManifestLine]:
+        if name in self._lines:
+            return self._lines[name]
+        return map(ManifestLine.of, self._dependencies.files(name))
+
+    def _tools(self, star: LockedStar) -> Iterator[Entry]:
+        """Yield the files of all that `star` depends on, and this system's merged folders."""
+        yield from self._paths.entries()
+        for name in self._dependencies.names(star.dependencies):
+            yield from self._staged(name).entries.values() if name in self._acquired else self._dependencies.files(name)

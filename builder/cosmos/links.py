@@ -1,0 +1,63 @@
+"""Following symbolic links inside a tree, as a kernel follows them in a chroot.
+
+An absolute target starts at the tree's root, and `..` above the root stays there. What the tree holds is asked one path
+at a time, so that a tree in memory and a folder on a disk are walked by the same code. The answer names a place. It is
+no protection: whoever opens the place on a disk where others write must open it without following any link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+from cosmos.limits import MAX_SYMLINKS
+from cosmos.treepath import ROOT, TreePath
+
+TargetOf: TypeAlias = Callable[[TreePath, Sequence[bytes]], "bytes | None"]
+"""What the link at a path says, or None where the path is no link. It is told as well which components come after the
+path, the next one last: it may raise where nothing can lie below the path.
+"""
+Last: TypeAlias = Literal["follow", "keep"]
+
+
+class TooManyLinks(ValueError):
+    """More than `MAX_SYMLINKS` links lie on the way, most often because they lead in a circle."""
+
+
+def followed(
+    path: bytes, target_of: TargetOf, *, last: Last = "follow", on_step: Callable[[TreePath], None] | None = None
+) -> TreePath:
+    """Return where `path` leads once links are followed, those of the last component only with `follow`.
+
+    What does not exist is taken as it is written. May return the root. `on_step` is told, before each component, where
+    the way has come to. Raises `TooManyLinks`, and what `target_of` and `on_step` raise.
+
+    >>> links = {b"bin": b"usr/bin", b"usr/bin/vi": b"/etc/editor", b"etc/editor": b"../../bin/ed"}
+    >>> followed(b"bin/vi", lambda path, rest: links.get(path))
+    TreePath(b'usr/bin/ed')
+    >>> followed(b"bin/vi", lambda path, rest: links.get(path), last="keep")
+    TreePath(b'usr/bin/vi')
+    """
+    todo = path.split(b"/")[::-1]
+    at, links = ROOT, 0
+    while todo:
+        part = todo.pop()
+        if on_step is not None:
+            on_step(at)
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            at = at.parent
+            continue
+        here = TreePath(at + b"/" + part) if at else TreePath(part)
+        target = target_of(here, todo)
+        if target is None or not (todo or last == "follow"):
+            at = here
+            continue
+        links += 1
+        if links > MAX_SYMLINKS:
+            raise TooManyLinks(f"more than {MAX_SYMLINKS} links on the way")
+        if target.startswith(b"/"):
+            at = ROOT
+        todo.extend(target.split(b"/")[::-1])
+    return at

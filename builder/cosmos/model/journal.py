@@ -1,0 +1,187 @@
+"""The journal of one transaction on a live system: which changes were begun, and how far they came.
+
+`/var/lib/cosmos/journal/install`, one canonical JSON document a line, each on the disk before the step that it allows:
+
+    {"cosmos-journal":2,"tag":"3f9c0a1b2c4d"}           begun; the names of temporaries have this tag in them
+    {"star":"nano","changes":[CHANGE, …]}               these may be prepared, under temporary names (model.changes)
+    {"prepared":true}                                   all is written: now the paths themselves may change
+    {"committed":{"universe":"sha256:…"}}               all paths have changed: from here on there is no way back
+
+The temporary of the Nth change (counted from 0, over all lines) is `.cosmos-TAG-N`, in the folder of its path.
+`universe` is the digest of the universe.toml that comes with the changes; "" where that file stays as it is. A last
+line without its newline was cut off before it counted.
+
+Format 1 knew installations only. It is still read: a system that an older cosmos left half done is put right.
+
+    {"cosmos-journal":1,"before":"sha256:…"}            of universe.toml as the installation found it
+    {"star":"nano","folders":["/usr/share/nano"],"entries":[
+      {"path":"/usr/bin/nano","temporary":".cosmos-7","kind":"file","identity":"sha256:…"}]}
+
+There universe.toml alone told whether the installation took place: it did, once the file was another than `before`.
+A journal of any other format is refused, and nothing on the system is changed: this cosmos cannot know what to undo.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, Self, TypeAlias
+
+from cosmos.canon import Json, canonical_json
+from cosmos.digest import Digest
+from cosmos.errors import Malformed
+from cosmos.model.changes import Change, Identity, Place, change_json, read_change
+from cosmos.model.universe import slashed
+from cosmos.tables import Table
+
+JOURNAL_VERSION: Final = 2
+_FIRST_VERSION: Final = 1
+_FIRST_KINDS: Final = ("file", "hardlink", "symlink", "char", "block", "fifo")
+_TAG = re.compile(r"[0-9a-z]{1,64}")
+
+Phase: TypeAlias = Literal["begun", "prepared", "committed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One change, and the name beside its path under which the new entry is prepared, or the old one is kept."""
+
+    change: Change
+    temporary: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalDocument:
+    """What a journal says.
+
+    `universe` is the digest that universe.toml is to have once all is done, if the transaction changes that file.
+    `before` is what format 1 says instead of a phase: the digest of the universe.toml that the installation found.
+    """
+
+    phase: Phase
+    steps: tuple[Step, ...] = ()
+    universe: Digest | None = None
+    before: Digest | None = None
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Self:
+        """Return the journal in `data`, as far as its lines are whole; raises `Malformed`."""
+        *lines, _cut_off = data.split(b"\n")
+        if not lines:
+            return cls(phase="begun")
+        tables = (_table(line, f"{source}: line {number}") for number, line in enumerate(lines, 1))
+        head = next(tables)
+        version = head.count("cosmos-journal")
+        if version == _FIRST_VERSION:
+            return cls._of_first_format(head, tables)
+        if version != JOURNAL_VERSION:
+            head.fail(
+                "cosmos-journal",
+                f"want {JOURNAL_VERSION}: another cosmos began this installation; finish it with that one",
+            )
+        return cls._of_this_format(head, tables)
+
+    @classmethod
+    def _of_this_format(cls, head: Table, lines: Iterable[Table]) -> Self:
+        tag = head.read("tag", _tag)
+        head.end()
+        phase: Phase = "begun"
+        steps, universe = list[Step](), None
+        for line in lines:
+            if "star" in line and phase == "begun":
+                line.need("star", str)
+                changes = (read_change(row) for row in line.tables("changes"))
+                steps += [step_of(change, tag, number) for number, change in enumerate(changes, len(steps))]
+            elif "prepared" in line and phase == "begun":
+                line.need("prepared", bool)
+                phase = "prepared"
+            elif "committed" in line and phase == "prepared":
+                end = line.table("committed")
+                universe = end.read("universe", lambda text: Digest.parse(text) if text else None)
+                end.end()
+                phase = "committed"
+            else:
+                line.fail("", f"does not follow a journal that is {phase}")
+            line.end()
+        return cls(phase=phase, steps=tuple(steps), universe=universe)
+
+    @classmethod
+    def _of_first_format(cls, head: Table, lines: Iterable[Table]) -> Self:
+        before = head.read("before", Digest.parse)
+        head.end()
+        steps = list[Step]()
+        for line in lines:
+            line.need("star", str)
+            nothing = Digest.of(b"")
+            for path in line.parsed_strings("folders", slashed):
+                folder = Identity(kind="dir", digest=nothing, attributes=None)
+                steps.append(Step(change=Place(path=path, new=folder), temporary=b""))
+            steps += [_first_step(row) for row in line.tables("entries")]
+            line.end()
+        return cls(phase="prepared", steps=tuple(steps), before=before)
+
+
+def step_of(change: Change, tag: str, number: int) -> Step:
+    """Return the step of the change with this number, counted from 0.
+
+    >>> from cosmos.treepath import TreePath
+    >>> nothing = Identity(kind="fifo", digest=Digest.of(b""), attributes=None)
+    >>> step_of(Place(path=TreePath(b"run/pipe"), new=nothing), "3f9c", 7).temporary
+    b'.cosmos-3f9c-7'
+    """
+    return Step(change=change, temporary=f".cosmos-{tag}-{number}".encode())
+
+
+def head_line(tag: str) -> bytes:
+    """Return the line that begins a journal."""
+    return _line({"cosmos-journal": JOURNAL_VERSION, "tag": tag})
+
+
+def changes_line(star: str, changes: Iterable[Change]) -> bytes:
+    """Return the line that lets `changes` be prepared, which belong to `star`."""
+    return _line({"star": star, "changes": [change_json(change) for change in changes]})
+
+
+def prepared_line() -> bytes:
+    """Return the line that lets the paths be changed."""
+    return _line({"prepared": True})
+
+
+def committed_line(universe: Digest | None) -> bytes:
+    """Return the line after which the changes are finished, and are not undone."""
+    return _line({"committed": {"universe": str(universe or "")}})
+
+
+def _line(value: Json) -> bytes:
+    return canonical_json(value) + b"\n"
+
+
+def _first_step(table: Table) -> Step:
+    identity = Identity(
+        kind=table.choice("kind", _FIRST_KINDS), digest=table.read("identity", Digest.parse), attributes=None
+    )
+    step = Step(
+        change=Place(path=table.read("path", slashed), new=identity), temporary=table.need("temporary", str).encode()
+    )
+    if not step.temporary.startswith(b".cosmos-") or b"/" in step.temporary:
+        table.fail("temporary", "is no name that cosmos gives")
+    table.end()
+    return step
+
+
+def _tag(text: str) -> str:
+    if not _TAG.fullmatch(text):
+        raise ValueError(f"want up to 64 of a-z and 0-9, got {text[:80]!r}")
+    return text
+
+
+def _table(line: bytes, source: str) -> Table:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(source, "is not JSON", hint="it was damaged: look at the file, then remove it") from error
+    if not isinstance(value, dict):
+        raise Malformed(source, "is no table")
+    return Table(value, source)

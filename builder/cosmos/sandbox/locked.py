@@ -1,0 +1,145 @@
+"""What every worker begins with: it reads what to do, and locks itself in (`sandbox.kernel`) before it does any of it.
+
+`work` runs in a process that `sandbox.zygote` forked, and never returns. The worker's own module hands in the `Task`
+to do. Every worker also answers the probe, which tries, from within exactly that, what must not work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import platform
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final, NoReturn, TypeAlias
+
+from cosmos.sandbox import kernel
+from cosmos.sandbox.exit_status import BROKEN, NO_LOCKS, NO_MACHINE
+from cosmos.sandbox.seccomp import MACHINES
+from cosmos.sandbox.values import Scalar
+from cosmos.sandbox.wire import JOB, LENGTH, OUTCOME, READY, frame, opened
+
+MACHINE: Final = MACHINES.get(platform.machine())
+Task: TypeAlias = Callable[[int, tuple[Scalar, ...]], None]
+
+
+def work(channel: int, task: Task) -> NoReturn:
+    """Do the one job that comes on `channel`, and end: answer the probe, or do `task(channel, the job's values)`."""
+    status = BROKEN
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _, job = opened(read(channel), JOB)
+        status = _job(channel, job, task)
+    finally:
+        os._exit(status)
+
+
+def _job(channel: int, job: tuple[Scalar, ...], task: Task) -> int:
+    if MACHINE is None:
+        return NO_MACHINE
+    what, cpu_seconds, *rest = job
+    is_probe = what == b"probe"
+    secret = _found_in_memory(text(rest[1]), text(rest[2])) if is_probe else False
+    try:
+        kernel.lock_down(MACHINE, channel, int(cpu_seconds or 0))
+    except OSError:
+        return NO_LOCKS
+    write(channel, frame(READY, []))
+    if is_probe:
+        write(channel, frame(OUTCOME, [b"done", _probed(text(rest[0]), secret=secret)]))
+    else:
+        task(channel, tuple(rest))
+    return 0
+
+
+def text(value: Scalar) -> bytes:
+    """Return a value of a message that is a string."""
+    return value if isinstance(value, bytes) else b""
+
+
+def read(channel: int) -> bytes:
+    """Return the next message. Where nobody is there to send one, this process ends."""
+    (size,) = LENGTH.unpack(_exactly(channel, LENGTH.size))
+    return _exactly(channel, size)
+
+
+def write(channel: int, data: bytes) -> None:
+    """Send `data`, a message with its length. Where nobody reads it, this process ends."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(channel, rest) :]
+    except OSError:
+        os._exit(BROKEN)
+
+
+def _exactly(channel: int, size_bytes: int) -> bytes:
+    pieces: list[bytes] = []
+    while size_bytes:
+        piece = os.read(channel, min(size_bytes, 1 << 20))
+        if not piece:
+            os._exit(BROKEN)  # not an error: a task could catch that
+        pieces.append(piece)
+        size_bytes -= len(piece)
+    return b"".join(pieces)
+
+
+def _probed(canary: bytes, *, secret: bool) -> bytes:
+    """Return what could be had from in here, a line each: `sandbox.probe` says what it must be."""
+    assert MACHINE is not None
+    seen = {
+        "canary": _refused(lambda: os.open(canary, os.O_RDONLY)),
+        "socket": _refused(lambda: socket.socket(socket.AF_INET), lambda: socket.socket(socket.AF_UNIX)),
+        "processes": _refused(
+            lambda: os.open("/proc", os.O_RDONLY), lambda: os.kill(os.getpid(), 0), lambda: os.kill(1, 0)
+        ),
+        "program": _refused(_forked, lambda: os.execv("/bin/sh", ["sh", "-c", ":"])),  # noqa: S606 - must be refused
+        "executable-memory": _refused(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)),
+        "capabilities": "some" if any(kernel.capability_sets(MACHINE)) else "none",
+        "seccomp": "on" if kernel.control(kernel.PR_GET_SECCOMP) == 2 else "off",
+        "no-new-privileges": "on" if kernel.control(kernel.PR_GET_NO_NEW_PRIVS) == 1 else "off",
+        "secret": "found" if secret else "absent",
+    }
+    return "\n".join(f"{name}={value}" for name, value in seen.items()).encode()
+
+
+def _refused(*tries: Callable[[], object]) -> str:
+    for attempt in tries:
+        try:
+            attempt()
+        except PermissionError:
+            continue
+        except OSError as error:
+            return f"error {error.errno}"
+        return "allowed"
+    return "refused"
+
+
+def _forked() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def _found_in_memory(start: bytes, rest: bytes) -> bool:
+    """Whether this process holds a secret that begins with `start` and goes on with what has the SHA-256 `rest`.
+
+    The secret itself must not come in here, or it would be found. Its rest has 16 bytes.
+    """
+    with open("/proc/self/maps", "rb") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123 - no files but these
+        for line in maps.read().splitlines():
+            span, rights, *_ = line.split()
+            if not rights.startswith(b"r") or b"[v" in line:
+                continue
+            first, stop = (int(part, 16) for part in span.split(b"-"))
+            try:
+                data = os.pread(memory.fileno(), stop - first, first)
+            except OSError:
+                continue
+            place = data.find(start)
+            while place >= 0:
+                if hashlib.sha256(data[place + len(start) : place + len(start) + 16]).digest() == rest:
+                    return True
+                place = data.find(start, place + 1)
+    return False

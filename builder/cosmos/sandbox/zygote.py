@@ -1,0 +1,160 @@
+"""The zygote: a small clean process that forks a worker for each job. Each worker module has a zygote of its own.
+
+It holds nothing of the builder: either it is a fresh interpreter with an empty environment (`fresh`), or, in the
+single-file binary, which must not be started a second time because it would unpack itself again, a fork made before
+anything else was loaded, whose environment is wiped (`forked`). It loads its module when the first worker is asked for.
+
+Talk: on `requests` (SOCK_SEQPACKET, one message a worker) come two descriptors, the worker's channel and a *control*
+socket. The zygote answers on the control socket once, when the worker has ended: its status, 4 bytes, signed (below
+zero: the signal). When the control socket is closed at the other end, the worker is killed: so it dies with whoever
+asked for it. When `requests` is closed at the other end, the zygote ends, and every worker with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn, TypeAlias
+
+Work: TypeAlias = Callable[[int], object]
+STATUS: Final = struct.Struct("=i")
+PLANTED_NAME: Final = b"COSMOS_PLANTED"
+EARLY: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """One running worker, as its zygote knows it."""
+
+    pid: int
+    pidfd: int
+    control: socket.socket
+
+
+def forked(module: str) -> tuple[socket.socket, bytes]:
+    """Fork a zygote from this process; return the socket for requests, and the secret that was planted in it.
+
+    `EARLY` keeps both for whoever asks for the first worker of `module`. For the single-file binary alone, first of all
+    and before a second thread is there.
+    """
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    planted = b"%016x%016x" % (os.getpid(), time.monotonic_ns())
+    os.environb[PLANTED_NAME] = planted
+    if os.fork() == 0:
+        ours.close()
+        forget_environment()
+        serve(its.detach(), module)
+    del os.environb[PLANTED_NAME]
+    its.close()
+    EARLY[module] = (ours, planted)
+    return ours, planted
+
+
+def forget_environment() -> None:
+    """Overwrite the environment in this process's memory: the dictionary's bytes, and what the kernel laid there."""
+    import ctypes
+    import posix
+
+    for value in posix.environ.values():
+        if len(value) > 1:  # a single byte is one object for everybody
+            ctypes.memset(id(value) + bytes.__basicsize__ - 1, 0, len(value))
+    posix.environ.clear()
+    libc = ctypes.CDLL(None)
+    place = ctypes.POINTER(ctypes.c_char_p).in_dll(libc, "environ")
+    texts = ctypes.cast(place, ctypes.POINTER(ctypes.c_void_p))
+    number = 0
+    while place and texts[number]:
+        ctypes.memset(texts[number], 0, len(ctypes.string_at(texts[number])))
+        number += 1
+    libc.clearenv()
+    with open("/proc/self/stat", "rb") as stat:  # noqa: PTH123 - nothing else is loaded yet
+        fields = stat.read().rpartition(b")")[2].split()
+    first, stop = int(fields[47]), int(fields[48])  # env_start and env_end, proc(5)
+    if 0 < first < stop:
+        ctypes.memset(first, 0, stop - first)
+
+
+def serve_module(requests: str, module: str) -> NoReturn:
+    """Serve on the descriptor `requests` with the `work` of `module`: what a fresh interpreter is started with."""
+    serve(int(requests), module)
+
+
+def serve(requests: int, module: str) -> NoReturn:
+    """Fork workers of `module` until nobody is there who could ask."""
+    try:
+        with contextlib.suppress(OSError):
+            os.setsid()  # no Ctrl-C from a terminal comes here
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        nowhere = os.open("/dev/null", os.O_RDWR)
+        requests = os.dup(requests) if requests <= 2 else requests
+        for number in range(3):
+            os.dup2(nowhere, number)
+        os.closerange(3, requests)
+        os.closerange(requests + 1, 1 << 16)
+        _loop(socket.socket(fileno=requests), module)
+    finally:
+        os._exit(0)
+
+
+def _loop(requests: socket.socket, module: str) -> None:
+    workers: dict[int, Worker] = {}  # by either of its descriptors
+    poll = select.poll()
+    poll.register(requests, select.POLLIN)
+    while True:
+        for number, _ in poll.poll():
+            if number == requests.fileno():
+                worker = _next(requests, module)
+                if worker is None:
+                    return
+                for place in (worker.pidfd, worker.control.fileno()):
+                    workers[place] = worker
+                    poll.register(place, select.POLLIN)
+            elif number in workers:
+                worker = workers[number]
+                for place in (worker.pidfd, worker.control.fileno()):
+                    del workers[place]
+                    poll.unregister(place)
+                _ended(worker)
+
+
+def _next(requests: socket.socket, module: str) -> Worker | None:
+    """Fork one worker; None where nobody asks any more."""
+    message, numbers, _, _ = socket.recv_fds(requests, 16, 2)
+    if not message or len(numbers) != 2:
+        return None
+    work = _loaded(module)
+    if not gc.isenabled():
+        gc.freeze()
+    gc.disable()  # what is loaded stays, and is shared with every worker
+    channel, control = numbers
+    pid = os.fork()
+    if pid == 0:
+        work(channel)
+        os._exit(1)
+    os.close(channel)
+    return Worker(pid=pid, pidfd=os.pidfd_open(pid), control=socket.socket(fileno=control))
+
+
+def _loaded(module: str) -> Work:
+    work: Work = importlib.import_module(module).work
+    return work
+
+
+def _ended(worker: Worker) -> None:
+    """Kill a worker that nobody waits for, and say how it ended."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+    _, status = os.waitpid(worker.pid, 0)
+    with contextlib.suppress(OSError):
+        worker.control.send(STATUS.pack(os.waitstatus_to_exitcode(status)), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    worker.control.close()
+    os.close(worker.pidfd)

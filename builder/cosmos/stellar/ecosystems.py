@@ -1,0 +1,124 @@
+"""Which ecosystems a recipe's `source` may name: one line each, and what is asked of all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.debian.ecosystem import Debian
+from cosmos.errors import Malformed
+from cosmos.model.names import ANY_ARCH, Arch
+from cosmos.model.star import Origin, Recipe, SourceRules
+from cosmos.stellar.tar_archive import TarArchives
+from cosmos.tree.ecosystem import Asked, Contents, Ecosystem, Found, Material, Outside
+
+ECOSYSTEMS: Final[Mapping[str, type[Ecosystem]]] = {
+    "deb": Debian,
+    "tar": TarArchives,
+}
+RULES: Final[Mapping[str, SourceRules]] = {scheme: one.rules for scheme, one in ECOSYSTEMS.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One package of a star, found; `material` has its contents."""
+
+    found: Found
+    material: Material
+
+    def read(self) -> Contents:
+        """Return its contents; raises `Refused` or `Malformed`."""
+        return self.material.read(self.found)
+
+
+def opened(outside: Outside) -> dict[str, Ecosystem]:
+    """Return each ecosystem as this machine reaches it; nothing is read yet."""
+    return {scheme: one.at(outside) for scheme, one in ECOSYSTEMS.items()}
+
+
+def check_sources(recipe: Recipe, file: str) -> None:
+    """Raise `Malformed` where a recipe's sources, or the keys that belong to them, mean nothing; `file` is its file."""
+    for place, text in enumerate(recipe.sources):
+        scheme = scheme_of(text)
+        if scheme not in ECOSYSTEMS:
+            forms = " or ".join(rules.form for rules in RULES.values())
+            raise Malformed(file, f"source[{place}]: want {forms}, got {text[:80]!r}", hint="own files go into files/")
+        try:
+            ECOSYSTEMS[scheme].check_source(text)
+        except ValueError as error:
+            raise Malformed(file, f"source[{place}]: {error}") from error
+    for scheme, sources in _by_scheme(recipe.sources).items():
+        ECOSYSTEMS[scheme].check_keys(sources, recipe.beside_source)
+
+
+def find(recipe: Recipe, folder: Path, ecosystems: Mapping[str, Ecosystem], machine: Arch) -> list[Part]:
+    """Return a part for each source of `recipe` in `folder`, in their order; raises `NoSolution`, `WorldFailed`.
+
+    `machine`: the architecture to look for where the recipe names none. What it says was checked (`check_sources`).
+    """
+    found: dict[str, Iterator[Part]] = {}
+    for scheme, sources in _by_scheme(recipe.sources).items():
+        asked = Asked(
+            sources=sources,
+            beside=recipe.beside_source,
+            folder=folder,
+            arch=machine if recipe.arch == ANY_ARCH else recipe.arch,
+            version=recipe.version,
+        )
+        material = ecosystems[scheme].find(asked)
+        found[scheme] = iter([Part(found=one, material=material) for one in material.found])
+    return [next(found[scheme_of(text)]) for text in recipe.sources]
+
+
+def fetch(parts: Iterable[Part]) -> None:
+    """Bring all that was found here; raises `WorldFailed` or `Refused`."""
+    for material in {id(part.material): part.material for part in parts}.values():
+        material.fetch()
+
+
+def wild_parts(recipe: Recipe, origins: Sequence[Origin]) -> tuple[tuple[str, str], ...]:
+    """Return what the wildcards of the recipe's sources stand for in `origins`; the sources were checked."""
+    return tuple(
+        pair
+        for text in recipe.sources
+        for origin in origins
+        if origin.ecosystem == scheme_of(text)
+        for pair in ECOSYSTEMS[scheme_of(text)].wild_parts(text, origin.name)
+    )
+
+
+def nouns(sources: Iterable[str]) -> str:
+    """Return what `sources` bring, in words.
+
+    >>> nouns(["deb:nano", "tar:a.tar", "deb:less"])
+    'packages and archives'
+    """
+    return " and ".join(dict.fromkeys(_rules(text).noun for text in sources if scheme_of(text) in RULES)) or "packages"
+
+
+def listed_by(sources: Iterable[str]) -> str:
+    """Return the commands that show people what `sources` hold."""
+    return " or ".join(dict.fromkeys(_rules(text).listed_by for text in sources))
+
+
+def describe_themselves(sources: Sequence[str]) -> bool:
+    """Return whether all that `sources` bring says its licence and its description itself."""
+    return bool(sources) and not any(scheme_of(one) in RULES and not _rules(one).has_description for one in sources)
+
+
+def scheme_of(source: str) -> str:
+    """Return which ecosystem a source names."""
+    return source.partition(":")[0]
+
+
+def _rules(source: str) -> SourceRules:
+    return RULES[scheme_of(source)]
+
+
+def _by_scheme(sources: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for text in sources:
+        found.setdefault(scheme_of(text), []).append(text)
+    return {scheme: tuple(texts) for scheme, texts in found.items()}

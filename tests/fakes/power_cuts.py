@@ -1,0 +1,155 @@
+"""A power cut at any step of a program: killed with SIGKILL in a child, or stopped in this process for good.
+
+A step is what changes the disk, or looks where to: Python's audit events tell of its own calls, and `CutKernel` of
+those that go to Linux directly. A cut comes before its step.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from cosmos.device.kernel import Kernel
+
+_EVENTS = frozenset(
+    {
+        "os.rename",
+        "os.remove",
+        "os.mkdir",
+        "os.rmdir",
+        "os.link",
+        "os.symlink",
+        "os.chmod",
+        "os.chown",
+        "os.setxattr",
+        "os.removexattr",
+        "os.utime",
+        "os.truncate",
+    }
+)
+
+
+_SMALL = 200  # bytes that are written in one step
+
+
+class PowerCut(BaseException):
+    """Nothing is done any more: no `except` of a program stops it."""
+
+
+class _Supply:
+    """Counts the steps; at step `_cut_at` it calls `_cut`, and from then on at every step."""
+
+    def __init__(self) -> None:
+        self._is_watched = False
+        self.steps = 0
+        self._cut_at = -1
+        self._cut: Callable[[], None] = _stop
+        self._is_hooked = False
+
+    def watch(self, cut_at: int, cut: Callable[[], None]) -> None:
+        if not self._is_hooked:
+            sys.addaudithook(self._heard)  # for good: it can be switched off alone
+            self._is_hooked = True
+        self.steps, self._cut_at, self._cut, self._is_watched = 0, cut_at, cut, True
+
+    def end(self) -> None:
+        self._is_watched = False
+
+    def step(self) -> None:
+        if self._is_watched:
+            self.steps += 1
+            if 0 <= self._cut_at < self.steps:
+                self._cut()
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._is_watched:
+            return
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if writes or event in _EVENTS:
+            self.step()
+
+
+def _stop() -> None:
+    raise PowerCut
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+_supply = _Supply()
+
+
+@contextmanager
+def disk_in_memory() -> Iterator[None]:
+    """Wait for no disk, since what a killed process wrote is not lost. Each write is a step, and a long one several."""
+    write = os.write
+
+    def half(descriptor: int, data: bytes) -> int:
+        _supply.step()
+        return write(descriptor, data if len(data) <= _SMALL else data[: len(data) // 2])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        patch.setattr(os, "write", half)
+        yield
+
+
+class CutKernel(Kernel):
+    """The real kernel; each of its calls is a step."""
+
+    def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
+        _supply.step()
+        return super().open_inside(folder, path, flags, resolve=resolve, mode=mode)
+
+    def rename_new(self, folder: int, old: bytes, new: bytes) -> None:
+        _supply.step()
+        super().rename_new(folder, old, new)
+
+    def exchange(self, folder: int, one: bytes, other: bytes) -> None:
+        _supply.step()
+        super().exchange(folder, one, other)
+
+    def sync_file_system(self, descriptor: int) -> None:
+        _supply.step()  # and no more: nothing here can lose what the disk has not got yet
+
+
+@contextmanager
+def power_until(step: int) -> Iterator[None]:
+    """Let the block do `step` steps; everything after these raises `PowerCut`, which ends the block."""
+    _supply.watch(step, _stop)
+    try:
+        yield
+    except PowerCut:
+        pass
+    finally:
+        _supply.end()
+
+
+def steps_of(work: Callable[[], object]) -> int:
+    """Return how many steps `work` takes."""
+    _supply.watch(-1, _stop)
+    try:
+        work()
+    finally:
+        _supply.end()
+    return _supply.steps
+
+
+def killed(work: Callable[[], object], step: int) -> None:
+    """Do `step` steps of `work` in a child, which is then killed with SIGKILL."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _supply.watch(step, _kill)
+            work()
+        finally:
+            os._exit(1)  # it took fewer steps, or failed
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, f"step {step}: {status}"

@@ -1,0 +1,101 @@
+"""The journal of changes as a document: what is written reads back, also cut off; what is strange is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosmos.digest import Digest
+from cosmos.errors import Malformed
+from cosmos.model.changes import Attributes, Change, Identity, Place, Remove, Replace, SetAttributes
+from cosmos.model.journal import (
+    JournalDocument,
+    Step,
+    changes_line,
+    committed_line,
+    head_line,
+    prepared_line,
+    step_of,
+)
+from cosmos.treepath import TreePath
+
+PLAIN = Attributes(mode=0o644, uid=0, gid=0)
+SPECIAL = Attributes(mode=0o4755, uid=7, gid=4294967295, xattrs=((b"security.capability", b"\x01\x00"),))
+OLD = Identity(kind="symlink", digest=Digest.of(b"a"), attributes=PLAIN)
+NEW = Identity(kind="file", digest=Digest.of(b"b"), attributes=SPECIAL)
+PATH = TreePath(b"usr/caf\xe9 \\x")
+CHANGES: list[Change] = [
+    Place(path=PATH, new=NEW),
+    Replace(path=PATH, old=OLD, new=NEW),
+    Remove(path=PATH, old=OLD),
+    SetAttributes(path=PATH, kind="dir", old=PLAIN, new=SPECIAL),
+]
+UNIVERSE = Digest.of(b"universe")
+WHOLE = head_line("3f9c") + changes_line("s", CHANGES) + changes_line("t", []) + changes_line("u", CHANGES[:1])
+
+
+def steps(*changes: Change) -> tuple[Step, ...]:
+    return tuple(step_of(change, "3f9c", number) for number, change in enumerate(changes))
+
+
+def test_what_is_written_reads_back() -> None:
+    begun = JournalDocument.parse(WHOLE, "j")
+    assert begun == JournalDocument(phase="begun", steps=steps(*CHANGES, CHANGES[0]))
+    assert begun.steps[4].temporary == b".cosmos-3f9c-4"
+    assert JournalDocument.parse(WHOLE + prepared_line(), "j").phase == "prepared"
+    ended = JournalDocument.parse(WHOLE + prepared_line() + committed_line(UNIVERSE), "j")
+    assert (ended.phase, ended.universe) == ("committed", UNIVERSE)
+    assert JournalDocument.parse(WHOLE + prepared_line() + committed_line(None), "j").universe is None
+
+
+def test_a_journal_that_was_cut_off_anywhere_says_what_its_whole_lines_say() -> None:
+    data = WHOLE + prepared_line() + committed_line(UNIVERSE)
+    for end in range(len(data)):
+        whole = data[: data.rfind(b"\n", 0, end) + 1]
+        assert JournalDocument.parse(data[:end], "j") == JournalDocument.parse(whole, "j")
+
+
+@pytest.mark.parametrize("number", [0, 3, 99])
+def test_a_journal_of_an_unknown_format_is_refused(number: int) -> None:
+    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 2: another cosmos began this installation"):
+        JournalDocument.parse(b'{"cosmos-journal":%d,"tag":"a"}\n{"anything":true}\n' % number, "j")
+
+
+def test_a_journal_of_the_first_format_is_read() -> None:
+    digest = Digest.of(b"x")
+    data = (
+        b'{"cosmos-journal":1,"before":"%s"}\n{"star":"nano","folders":["/usr/a"],"entries":['
+        b'{"path":"/usr/a/b","temporary":".cosmos-7","kind":"hardlink","identity":"%s"}]}\n{"star":'
+    ) % (UNIVERSE.encode(), digest.encode())
+    folder = Place(path=TreePath(b"usr/a"), new=Identity(kind="dir", digest=Digest.of(b""), attributes=None))
+    link = Place(path=TreePath(b"usr/a/b"), new=Identity(kind="hardlink", digest=digest, attributes=None))
+    assert JournalDocument.parse(data, "j") == JournalDocument(
+        phase="prepared",
+        steps=(Step(change=folder, temporary=b""), Step(change=link, temporary=b".cosmos-7")),
+        before=UNIVERSE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (head_line("t") + committed_line(None), "line 2: does not follow a journal that is begun"),
+        (head_line("t") + prepared_line() + changes_line("s", CHANGES), "does not follow a journal that is prepared"),
+        (head_line("t") + prepared_line() * 2, "line 3: does not follow a journal that is prepared"),
+        (head_line("t") + prepared_line() + committed_line(None) * 2, "does not follow a journal that is committed"),
+        (b'{"cosmos-journal":2,"tag":"../x"}\n', "line 1: tag: want up to 64 of a-z and 0-9"),
+        (head_line("t") + b'{"star":"s","changes":[{"change":"burn","path":"/x"}]}\n', "want one of place, replace"),
+        (head_line("t") + b'{"star":"s","changes":[],"more":1}\n', "line 2: more: unknown key"),
+        (head_line("t") + changes_line("s", CHANGES).replace(b"/usr", b"/.."), "component"),
+        (head_line("t") + changes_line("s", CHANGES).replace(b'"symlink"', b'"dir"'), "a folder is not replaced"),
+        (head_line("t") + changes_line("s", CHANGES).replace(b'"0644"', b'"644"'), "want four octal digits"),
+    ],
+)
+def test_a_strange_line_is_refused(lines: bytes, problem: str) -> None:
+    with pytest.raises(Malformed, match=problem):
+        JournalDocument.parse(lines, "j")
+
+
+def test_a_folder_is_not_replaced() -> None:
+    folder = Identity(kind="dir", digest=Digest.of(b""), attributes=PLAIN)
+    with pytest.raises(ValueError, match="a folder is not replaced"):
+        Replace(path=PATH, old=folder, new=NEW)

@@ -1,0 +1,85 @@
+"""Files are read within a limit, and an envelope lies beside its document."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cosmos.errors import Malformed, WorldFailed
+from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.reading import envelope_of, read_bounded, read_envelope, read_if_there, read_open_within, read_up_to
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A document of six bytes."""
+    (tmp_path / "meta.toml").write_bytes(b"123456")
+    return tmp_path / "meta.toml"
+
+
+def test_a_file_up_to_the_limit_is_read(file: Path) -> None:
+    assert read_bounded(file) == read_bounded(file, 6) == read_up_to(file, 6) == read_if_there(file, 6) == b"123456"
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"), [(5, b"123456"), (6, b"123456"), (3, b"1234"), (0, b"1"), (2 << 30, b"123456")]
+)
+def test_an_open_file_is_read_up_to_one_byte_more_than_the_limit(file: Path, limit: int, found: bytes) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        assert read_open_within(descriptor, limit) == found
+    finally:
+        os.close(descriptor)
+
+
+def test_an_open_file_that_grew_is_read_to_its_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = os.stat_result((0,) * 10)
+    monkeypatch.setattr(os, "fstat", lambda descriptor: empty)
+    test_an_open_file_is_read_up_to_one_byte_more_than_the_limit(file, 6, b"123456")
+
+
+def test_a_longer_file_is_refused_by_name_and_limit(file: Path) -> None:
+    with pytest.raises(Malformed, match=r"meta\.toml: has more bytes than the limit, 5$"):
+        read_bounded(file, 5)
+
+
+def test_a_document_that_is_too_long_names_its_limit(file: Path) -> None:
+    with file.open("wb") as stream:
+        stream.truncate(MAX_DOCUMENT_BYTES + 1)
+    with pytest.raises(Malformed, match=r"has more bytes than the limit, 16777216 \(MAX_DOCUMENT_BYTES\)"):
+        read_bounded(file)
+
+
+def test_a_parser_that_refuses_what_is_too_long_itself_gets_one_byte_more_than_the_limit(file: Path) -> None:
+    assert read_up_to(file, 4) == read_if_there(file, 4) == b"12345"
+
+
+def test_a_file_that_is_not_there_is_none_or_an_error(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    assert read_if_there(missing, 10) is None
+    with pytest.raises(WorldFailed, match="missing: cannot be read: no such file or directory"):
+        read_up_to(missing, 10)
+    with pytest.raises(FileNotFoundError):
+        read_bounded(missing, 10)
+
+
+@pytest.mark.parametrize("read", [read_up_to, read_if_there])
+def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path, read: object) -> None:
+    assert callable(read)
+    with pytest.raises(WorldFailed, match="cannot be read: is a directory"):
+        read(tmp_path, 10)
+
+
+def test_an_envelope_lies_beside_its_document(file: Path) -> None:
+    assert envelope_of(file) == file.parent / "meta.toml.dsse"
+    assert read_envelope(file, 10) is None
+    envelope_of(file).write_bytes(b"{}")
+    assert read_envelope(file, 10) == b"{}"
+
+
+def test_a_folder_in_place_of_an_envelope_is_not_taken_for_none(file: Path) -> None:
+    envelope_of(file).mkdir()
+    with pytest.raises(WorldFailed, match=r"meta\.toml\.dsse: cannot be read"):
+        read_envelope(file, 10)
