@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,9 @@ def test_what_the_resolver_judged_is_not_judged_again(frozen: Lock, monkeypatch:
     assert Lock.parse(lock_bytes(frozen, FILE, as_resolved(frozen)), "lock") == frozen
 
 
-def last(lock: Lock, **changed: object) -> Lock:
+def last(lock: Lock, **changed: Any) -> Lock:
     """Return the lock with its last star changed."""
-    return replace(lock, stars=(*lock.stars[:-1], replace(lock.stars[-1], **changed)))  # type: ignore[arg-type]
+    return replace(lock, stars=(*lock.stars[:-1], replace(lock.stars[-1], **changed)))
 
 
 WRONG: dict[str, Callable[[Lock], Lock]] = {
