@@ -255,6 +255,14 @@ def test_a_finish_script_changes_the_tree_and_takes_the_file_that_it_changes_alo
     assert done.content_root == Digest.of(world.releases[OUT]["manifest.txt"])
 
 
+def test_a_finish_script_may_make_the_twin_of_a_path_that_the_image_says_is_meant(world: MemoryWorld) -> None:
+    finish = b'function install() write("/etc/NANORC", "twin") end'
+    with pytest.raises(NoSolution, match="the two differ by case alone"):
+        built(world, memory_definition(stars=WISH, finish=finish))
+    built(world, memory_definition(stars=WISH, finish=finish, policy={"owners": {"etc/nanorc": "nano"}}))
+    assert {"etc/nanorc", "etc/NANORC"} <= {line.path.text for line in image(world).lines()}
+
+
 def test_a_finish_script_that_fails_publishes_nothing(world: MemoryWorld) -> None:
     with pytest.raises(ScriptFailed, match="finish"):
         built(world, memory_definition(stars=WISH, finish=b"function install() error('no') end"))
