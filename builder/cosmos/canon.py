@@ -7,11 +7,13 @@ for what we *write* (indexes, receipts, statements, cache keys); what arrives is
 from __future__ import annotations
 
 import json
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from cosmos.digest import Digest
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(value: Json) -> bytes:
@@ -20,7 +22,7 @@ def canonical_json(value: Json) -> bytes:
     >>> canonical_json({"b": [1, None], "a": "é"})
     b'{"a":"\\xc3\\xa9","b":[1,null]}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def readable_json(value: Json) -> bytes:

@@ -68,15 +68,6 @@ class Draft:
         self._temporary.replace(path)
         sync_folder(path.parent)
 
-    def show_as(self, path: Path) -> None:
-        """Make the draft stand at `path`; a power cut may leave an empty file there, until the file system is synced.
-
-        Only for what is checked whenever it is read.
-        """
-        os.fchmod(self.stream.fileno(), self._mode)
-        self.stream.close()
-        self._temporary.replace(path)
-
 
 @contextlib.contextmanager
 def drafted(folder: Path, mode: int = 0o644) -> Iterator[Draft]:
@@ -126,21 +117,6 @@ def sync_folder(path: Path) -> None:
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def sync_file_system(path: Path) -> None:
-    """Make everything on the file system that `path` is on reach the disk (syncfs(2)). Raises `OSError`."""
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:
-        os.sync()
-        return
-    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if syncfs(number) != 0:
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error), str(path))
     finally:
         os.close(number)
 

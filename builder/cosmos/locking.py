@@ -85,6 +85,14 @@ def shared(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` alone for the block; waits as long as others hold it."""
+    with _opened(path) as number:
+        take(number, "alone")
+        yield
+
+
+@contextlib.contextmanager
 def alone_if_free(path: Path) -> Iterator[bool]:
     """Give True and hold the lock file `path` alone for the block, or give False if any process has it."""
     with _opened(path) as number:

@@ -91,7 +91,8 @@ class Table:
         if key not in self._data:
             self.fail(key, "missing")
         self._seen.add(key)
-        return self._typed(self._data[key], key, kind)
+        value = self._data[key]
+        return value if type(value) is kind else self._typed(value, key, kind)
 
     @overload
     def take(self, key: str, kind: type[T]) -> T | None: ...

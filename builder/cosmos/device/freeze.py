@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import tomli_w
-
 from cosmos.device.choose import NO_IMAGE, build_pins
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies
 from cosmos.device.root import LiveRoot, shown
@@ -32,10 +30,12 @@ from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedSta
 from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
+from cosmos.plain_toml import plain_text
 from cosmos.resolve.below import rests_on
 from cosmos.resolve.catalogue import Candidate
 from cosmos.resolve.locked import demand_right, in_lock_order, wishes_of
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.store.interface import settling
 from cosmos.treepath import TreePath
 
 LOCK_PATH: Final = STATE_FOLDER.joined(LOCK_FILE.encode())
@@ -58,8 +58,9 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     opened = open_galaxies(root, read_settings(root), offline=offline)
-    lock = locked(universe, opened, epoch=_newest_time(root, universe))
-    data = tomli_w.dumps(lock.to_toml()).encode()
+    with settling(opened.store):
+        lock = locked(universe, opened, epoch=_newest_time(root, universe))
+    data = plain_text(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # a reader must accept it
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
     if changed:

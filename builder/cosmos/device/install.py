@@ -28,6 +28,7 @@ from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.powers import Overreach, demand_none, overreaches
+from cosmos.store.interface import settling
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,21 +120,21 @@ def _acquired(
     opened = open_galaxies(root, settings, offline=request.offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
-    choice = choose(request.wishes, universe, opened, epoch=request.epoch)
-    if choice.stars:
-        reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
-    total = sum(chosen.star.size_bytes for chosen in choice.stars)
-    acquired: dict[StarName, Acquired] = {}
-    done = 0
-    for chosen in choice.stars:
-        if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
-            reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
-        progress = _Progress(reporter, chosen.star.id, done, total)
-        acquired[chosen.star.name] = acquire_star(
-            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
-        )
-        done += chosen.star.size_bytes
-    opened.store.settle()
+    with settling(opened.store):
+        choice = choose(request.wishes, universe, opened, epoch=request.epoch)
+        if choice.stars:
+            reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
+        total = sum(chosen.star.size_bytes for chosen in choice.stars)
+        acquired: dict[StarName, Acquired] = {}
+        done = 0
+        for chosen in choice.stars:
+            if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
+                reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
+            progress = _Progress(reporter, chosen.star.id, done, total)
+            acquired[chosen.star.name] = acquire_star(
+                choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
+            )
+            done += chosen.star.size_bytes
     return opened, choice, acquired
 
 

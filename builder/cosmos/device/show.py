@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
-from cosmos.errors import CosmosError, NoSolution
+from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.model.names import Arch, StarName
 from cosmos.model.powers import Power
 from cosmos.model.reporter import Reporter
@@ -57,6 +58,8 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
     offered = tuple(
         _offered(galaxy, name, universe.arch, opened) for galaxy in opened.galaxies if galaxy.versions(name)
     )
+    with suppress(WorldFailed):  # a user without write access may still read
+        opened.store.settle()
     installed = universe.installed.get(name)
     if installed is None and not offered:
         asked = ", ".join(galaxy.name for galaxy in opened.galaxies)

@@ -27,6 +27,7 @@ from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.blobs import StoreFolder
+from cosmos.store.interface import settling
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.memory import Memory
 
@@ -65,13 +66,13 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
     trust, store = system_trust(root), StoreFolder(root.host_path(settings.cache_dir))
     memory = trust.memory or Memory()
     done: list[Synced] = []
-    for asked in _chosen(settings, wanted):
-        reporter.step(f"sync {asked.name}")
-        galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
-        seen = memory.seen_galaxy(asked.name, trust.roots)
-        memory = galaxy.remembered(memory)
-        done.append(_brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter))
-    store.settle()
+    with settling(store):
+        for asked in _chosen(settings, wanted):
+            reporter.step(f"sync {asked.name}")
+            galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
+            seen = memory.seen_galaxy(asked.name, trust.roots)
+            memory = galaxy.remembered(memory)
+            done.append(_brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter))
     if trust.locked is not None:
         remember(root, lambda before: replace(before, galaxies=memory.galaxies))
     return tuple(done)

@@ -24,6 +24,7 @@ from cosmos.model.reporter import counted
 from cosmos.resolve.locked import demand_right
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
 from cosmos.staging.source import INDEX_FILE, Source
+from cosmos.store.interface import settling
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.roots import TrustRoots
@@ -107,21 +108,21 @@ def acquire_lock(
     }
     if world.offline:
         demand_stored(lock, world.store)
-    indexes = {galaxy.name: _index(galaxy, sources[galaxy.name], judge, world) for galaxy in lock.galaxies}
-    _demand_first_galaxies(lock, indexes)
-    acquired: dict[StarName, Acquired] = {}
-    done = 0
-    for star in lock.stars:
-        fetch = _fetching(
-            lock, star, indexes[star.galaxy], sources[star.galaxy], _counting(world, star.id, done, total)
-        )
-        acquired[star.name] = judge.judged(star.name, fetch)
-        done += star.size_bytes
-        world.reporter.progress(star.id, done, total)
+    with settling(world.store):
+        indexes = {galaxy.name: _index(galaxy, sources[galaxy.name], judge, world) for galaxy in lock.galaxies}
+        _demand_first_galaxies(lock, indexes)
+        acquired: dict[StarName, Acquired] = {}
+        done = 0
+        for star in lock.stars:
+            fetch = _fetching(
+                lock, star, indexes[star.galaxy], sources[star.galaxy], _counting(world, star.id, done, total)
+            )
+            acquired[star.name] = judge.judged(star.name, fetch)
+            done += star.size_bytes
+            world.reporter.progress(star.id, done, total)
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
     demand_right(lock, definition.lock_file, signed)
     judge.demand_all_used()
-    world.store.settle()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
 
 

@@ -77,11 +77,16 @@ def read_definition(path: Path) -> Definition:
 
 def read_lock(definition: Definition) -> tuple[Lock, bytes]:
     """Return the image's lock and its exact bytes; raises `NoSolution` if there is no lock, or `Malformed`."""
+    data = read_lock_bytes(definition)
+    return Lock.parse(data, str(definition.lock_file)), data
+
+
+def read_lock_bytes(definition: Definition) -> bytes:
+    """Return the exact bytes of the image's lock; raises `NoSolution` if there is no lock, or `Malformed`."""
     file = definition.lock_file
     if not file.is_file():
         raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
-    data = read_bounded(file, MAX_LOCK_BYTES)
-    return Lock.parse(data, str(file)), data
+    return read_bounded(file, MAX_LOCK_BYTES)
 
 
 def _members(file: Path) -> Mapping[StarName, Constraint]:

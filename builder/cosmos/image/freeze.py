@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import tomli_w
-
 from cosmos.about import VERSION
 from cosmos.errors import Differs, Malformed, NoSolution, Refused
 from cosmos.image.definition import Definition, read_lock
@@ -28,11 +26,13 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.version import Version
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.plain_toml import plain_text
 from cosmos.resolve.catalogue import Galaxies
-from cosmos.resolve.locked import demand_right, wishes_of
+from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
 from cosmos.resolve.resolving import Resolved, resolve
 from cosmos.resolve.stale import differences, request_of
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.store.interface import settling
 
 Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
 
@@ -68,16 +68,18 @@ def freeze(
     """
     world.store.sweep()
     old = _old_lock(definition, world)
-    world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
-    galaxies = _opened(definition, world, old)
-    world.reporter.step("resolve")
-    library = Galaxies(shelves=galaxies)
-    request = request_of(definition.image, definition.constellations)
-    moved = frozenset() if upgrade == "all" else upgrade
-    resolved = resolve(wishes_of(request), library, request.arch, _kept(old, upgrade), upgraded=moved)
-    stars = tuple(
-        galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
-    )
+    with settling(world.store):
+        world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
+        galaxies = _opened(definition, world, old)
+        world.reporter.step("resolve")
+        library = Galaxies(shelves=galaxies)
+        request = request_of(definition.image, definition.constellations)
+        moved = frozenset() if upgrade == "all" else upgrade
+        wishes = wishes_of(request)
+        resolved = resolve(wishes, library, request.arch, _kept(old, upgrade), upgraded=moved)
+        stars = tuple(
+            galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
+        )
     lock = Lock(
         request=request,
         build=_pins(definition),
@@ -87,8 +89,8 @@ def freeze(
         downgraded=_downgraded(old, stars, allow_downgrade),
     )
     _demand_not_exchanged(old, lock, upgrade, definition.folder, world.reporter)
-    world.store.settle()
-    data = lock_bytes(lock, definition.lock_file)
+    judged = Judged(frozenset(wishes), request.arch, tuple(found.placed for found in resolved))
+    data = lock_bytes(lock, definition.lock_file, judged)
     _report_unknown(resolved, galaxies, world.reporter)
     return FrozenLock(lock=lock, data=data, changed=world.write_lock(definition, data))
 
@@ -112,12 +114,15 @@ def check(definition: Definition) -> Lock:
     return lock
 
 
-def lock_bytes(lock: Lock, file: Path) -> bytes:
-    """Return the bytes of the file of `lock`. The same lock gives the same bytes; they are read back first."""
-    data = _HEADER + tomli_w.dumps(lock.to_toml()).encode()
+def lock_bytes(lock: Lock, file: Path, judged: Judged) -> bytes:
+    """Return the bytes of the file of `lock`. The same lock gives the same bytes; they are read back first.
+
+    The lock that is read back is judged again, unless it is the lock that was `judged` when it was resolved.
+    """
+    data = _HEADER + plain_text(lock.to_toml()).encode()
     written = Lock.parse(data, str(file))
     assert written == lock, "what was written is what is read"
-    demand_right(written, file)
+    demand_right_unless(judged, written, file)
     return data
 
 

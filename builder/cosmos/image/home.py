@@ -21,7 +21,7 @@ from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.durable import write_durably
 from cosmos.errors import WorldFailed
-from cosmos.image.definition import Definition, read_lock
+from cosmos.image.definition import Definition, read_lock_bytes
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
 from cosmos.limits import MAX_SIGNED_BYTES
@@ -116,8 +116,7 @@ class Home:
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:
         """Return the image's lock and the signature beside it; raises `NoSolution` if there is no lock."""
-        _, data = read_lock(definition)
-        return data, read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
+        return read_lock_bytes(definition), read_envelope(definition.lock_file, MAX_SIGNED_BYTES)
 
     def write_lock(self, definition: Definition, data: bytes) -> bool:
         """Write `data` as the image's lock, durably; return False if the file had it before. Raises `WorldFailed`."""

@@ -131,9 +131,10 @@ class Remembering:
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a candidate says of itself."""
-        if candidate not in self._facts:
-            self._facts[candidate] = self._library.facts(candidate)
-        return self._facts[candidate]
+        facts = self._facts.get(candidate)
+        if facts is None:
+            facts = self._facts[candidate] = self._library.facts(candidate)
+        return facts
 
 
 def preferred(candidates: Iterable[Candidate], kept: Mapping[StarName, Version]) -> list[Candidate]:

@@ -125,7 +125,8 @@ class Clauses:
         if len(literals) == 1:
             literals.append(literals[0])
         if len(literals) > 1:
-            literals.sort(key=self._how_late, reverse=True)
+            if len(literals) > 2 or truth[literals[0]] < 0 or truth[literals[1]] < 0:  # else they are in order
+                literals.sort(key=self._how_late, reverse=True)
             self._watching[literals[0]].append(clause)
             if literals[1] != literals[0]:
                 self._watching[literals[1]].append(clause)

@@ -67,8 +67,8 @@ def _of_star(star: Placed, together: Together, arch: Arch) -> Iterator[Fault]:
     elif star.arch != star.facts.arch:
         said = f"{star} is locked for {star.arch}, but its statement says {star.facts.arch}"
         yield Fault(kind="arch", star=star.name, sentence=said)
-    for need in star.facts.needs:
-        if not any(together.answers(demand) for demand in need):
+    for need, answers in together.met(star):
+        if not any(answers):
             said = f"{star} wants {in_words(need)}, but {_instead(need, together)}"
             yield Fault(kind="need", star=star.name, sentence=said)
     for other, conflict in together.clashes(star):
@@ -138,13 +138,10 @@ class _Rows:
     def _read_needs(self, star: Placed) -> set[StarName]:
         """Return which of the star's dependencies answer what it needs, and note that it wants them."""
         declared, found = set(star.dependencies), set[StarName]()
-        for need in star.facts.needs:
-            if not any(
-                self._together.answers(demand) for demand in need
-            ):  # a fault of its own: nothing follows from it
+        for need, answers_of in self._together.met(star):
+            if not any(answers_of):  # a fault of its own: nothing follows from it
                 found |= {demand.name for demand in need if demand.name in self._together.stars} & declared
-            for demand in need:
-                answers = self._together.answers(demand)
+            for demand, answers in zip(need, answers_of, strict=True):
                 found |= {one.name for one in _first_of_each_galaxy(one for one in answers if one.name in declared)}
                 if any(one.name == demand.name and one.name in declared for one in answers):
                     break  # the star of that name: no doubt which galaxy answers
@@ -155,16 +152,13 @@ class _Rows:
     def _wrong_dependencies(self, star: Placed) -> Iterator[Fault]:
         answered = self._answered[star.name]
         unmet = {
-            demand.name
-            for need in star.facts.needs
-            if not any(self._together.answers(demand) for demand in need)
-            for demand in need
+            demand.name for need, answers_of in self._together.met(star) if not any(answers_of) for demand in need
         }  # a fault of its own, which says all
         for name in sorted(set(star.dependencies) - answered - unmet):
             said = f"{star} names {name} among its dependencies, but does not need it"
             yield Fault(kind="reasons", star=star.name, sentence=said, way_out=_MERGED)
-        for need in star.facts.needs:
-            answers = [one for demand in need for one in self._together.answers(demand)]
+        for need, answers_of in self._together.met(star):
+            answers = [one for answered_by in answers_of for one in answered_by]
             named = any(one.name in answered for one in answers)
             if answers and not named and not self._together.answers_itself(star, need):
                 said = f"{star} wants {in_words(need)}, but does not name {answers[0].name} among its dependencies"

@@ -7,19 +7,28 @@ the signed statements are at hand their facts are used; `staging.acquire` has sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedStar, Request
-from cosmos.model.names import StarName
+from cosmos.model.names import Arch, StarName
 from cosmos.resolve.catalogue import Wish
 from cosmos.resolve.judging import Fault, Placed, doubled, faults
 from cosmos.resolve.order import dependency_order
 from cosmos.resolve.together import Together
 
 _MAX_SHOWN = 20  # sentences of one error: to be read
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was judged together: the wishes, in any order, the machine, and the stars in the order of a lock."""
+
+    wishes: frozenset[Wish]
+    arch: Arch
+    stars: tuple[Placed, ...]
 
 
 def wishes_of(request: Request) -> tuple[Wish, ...]:
@@ -38,12 +47,14 @@ def lock_faults(lock: Lock, signed: Mapping[StarName, Facts] | None = None) -> t
     """Return what is wrong with `lock`; of one of version 1, where no facts are `signed`, only what is there twice."""
     if signed is None and not lock.carries_facts:
         return tuple(doubled(_placed(star, Facts()) for star in lock.stars))
-    stars = []
-    for star in lock.stars:
-        facts = star.facts if signed is None else signed[star.name]
-        assert facts is not None, "a lock that carries facts has those of every star"
-        stars.append(_placed(star, facts))
-    return faults(wishes_of(lock.request), stars, lock.request.arch)
+    return faults(wishes_of(lock.request), _stars(lock, signed), lock.request.arch)
+
+
+def demand_right_unless(judged: Judged, lock: Lock, file: Path) -> None:
+    """Do what `demand_right` does, but where `lock` says what was `judged` and found right, do not judge it again."""
+    said = Judged(frozenset(wishes_of(lock.request)), lock.request.arch, _stars(lock))
+    if said != judged:
+        demand_right(lock, file)
 
 
 def demand_right(lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None = None) -> None:
@@ -81,6 +92,16 @@ def _needed(star: Placed, together: Together) -> tuple[StarName, ...]:
     """Return the stars that answer the needs of `star`, the first for each need, by name."""
     answers = (next((one for demand in need for one in together.answers(demand)), None) for need in star.facts.needs)
     return tuple(sorted({one.name for one in answers if one is not None and one.name != star.name}))
+
+
+def _stars(lock: Lock, signed: Mapping[StarName, Facts] | None = None) -> tuple[Placed, ...]:
+    """Return the lock's stars, with the facts that it carries or those that are `signed`."""
+    stars = []
+    for star in lock.stars:
+        facts = star.facts if signed is None else signed[star.name]
+        assert facts is not None, "a lock that carries facts has those of every star"
+        stars.append(_placed(star, facts))
+    return tuple(stars)
 
 
 def _placed(star: LockedStar, facts: Facts) -> Placed:

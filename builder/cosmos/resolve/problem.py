@@ -81,7 +81,7 @@ class Problem:
         self._versions: dict[StarName, list[int]] = {}
         self._providers: dict[StarName, list[int]] = {}
         self._facts: dict[int, Facts] = {}
-        self._asks: dict[tuple[Demand, bool], Ask] = {}
+        self._asks: dict[tuple[StarName, str, bool], Ask] = {}
         self._needs: dict[int, tuple[tuple[Ask, ...], ...]] = {}  # of each star whose rules were added
         self._claims: dict[StarName, list[int]] = {}  # who of them provides a name
         self._disputes: dict[StarName, list[tuple[int, Demand]]] = {}  # who of them conflicts with it
@@ -165,7 +165,7 @@ class Problem:
         return variable
 
     def _ask(self, demand: Demand, *, only_that_star: bool = False) -> Ask:
-        key = demand, only_that_star
+        key = demand.name, demand.constraint.text, only_that_star
         if key not in self._asks:
             versions = self.versions(demand.name)
             stars = [one for one in versions if demand.constraint.allows(self.candidate(one).version)]

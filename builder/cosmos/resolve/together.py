@@ -35,6 +35,7 @@ class Together:
         for star in stars:
             self.stars.setdefault(star.name, star)
         self._providers: dict[StarName, list[Placed]] = {}
+        self._met: dict[StarName, list[tuple[Need, list[list[Placed]]]]] = {}
         for name in sorted(self.stars):
             for provided in self.stars[name].facts.provides:
                 self._providers.setdefault(provided, []).append(self.stars[name])
@@ -53,6 +54,12 @@ class Together:
             for one in self._providers.get(demand.name, ())
             if one.facts.provides_for(demand) and (star is None or one.galaxy == star.galaxy)
         ]
+
+    def met(self, star: Placed) -> list[tuple[Need, list[list[Placed]]]]:
+        """Return each need of one of these stars, with what answers each of its demands."""
+        if star.name not in self._met:
+            self._met[star.name] = [(need, [self.answers(demand) for demand in need]) for need in star.facts.needs]
+        return self._met[star.name]
 
     def answers_itself(self, star: Placed, need: Need) -> bool:
         """Return whether `star` answers what it needs, be it beside the star of that name."""

@@ -38,6 +38,7 @@ class OpenGalaxy:
         self.source = source
         self._roots = roots
         self._statements: dict[Candidate, VerifiedStatement] = {}
+        self._facts: dict[Candidate, Facts] = {}
 
     @property
     def name(self) -> GalaxyName:
@@ -81,13 +82,17 @@ class OpenGalaxy:
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what the candidate's verified statement says."""
-        return Facts.of(self.statement(candidate).statement.star)
+        facts = self._facts.get(candidate)
+        if facts is None:
+            facts = self._facts[candidate] = Facts.of(self.statement(candidate).statement.star)
+        return facts
 
     def statement(self, candidate: Candidate) -> VerifiedStatement:
         """Return the candidate's statement, fetched and verified once; raises `Refused`."""
-        if candidate not in self._statements:
-            self._statements[candidate] = self._verified(candidate)
-        return self._statements[candidate]
+        verified = self._statements.get(candidate)
+        if verified is None:
+            verified = self._statements[candidate] = self._verified(candidate)
+        return verified
 
     def stem(self, candidate: Candidate) -> str:
         """Return what the candidate's files are called in the galaxy, without their endings."""
@@ -113,7 +118,7 @@ class OpenGalaxy:
             signers=verified.signers,
             dependencies=dependencies,
             wanted_by=wanted_by,
-            facts=Facts.of(said.star),
+            facts=self.facts(star),
         )
 
     def _verified(self, candidate: Candidate) -> VerifiedStatement:

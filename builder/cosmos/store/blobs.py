@@ -2,6 +2,7 @@
 
     ROOT/blobs/9f/9f86d0…           a blob's bytes; its name is its SHA-256 in hex
     ROOT/results/2c/2c26b4…         a small document by the digest of whatever shaped it: see below
+    ROOT/batches/000000000007       many such documents in one file (store.batches)
     ROOT/partial/                   downloads that were cut off (transport.partial writes them)
     ROOT/temporary/                 what is being written right now
     ROOT/lock                       held together by writers, alone by `sweep`
@@ -13,26 +14,27 @@ on the disk, so that a kill or a power cut at any moment leaves a blob whole or 
 A result is stored as one line `cosmos-result 1 KEY DIGEST` and its data; one that does not fit its line is not there.
 Unlike a blob, a result cannot be checked against what asked for it: whoever uses one for more than speed checks it.
 
-Thousands of results in a row are kept with `put_result_soon` and made durable together by `settle`: an fsync each would
-cost more than all else that is done with them. A power cut before `settle` loses some; none is ever found damaged.
+Thousands of results in a row are kept with `put_result_soon`, wait in memory, and are written together by `settle`: a
+file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses them. A result
+that has a file of its own, as all had in older stores, is looked for there first, and is replaced there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from cosmos.canon import canonical_json
 from cosmos.digest import Digest
-from cosmos.durable import Draft, blaming, drafted, make_folder, sync_file_system
+from cosmos.durable import Draft, blaming, drafted, make_folder
 from cosmos.errors import Refused, WorldFailed
 from cosmos.locking import alone_if_free, shared
+from cosmos.store.batches import Batches, sealed, unsealed
 from cosmos.tables import Table
 
 _READ_ONLY = 0o444  # a slip of a person's editor must not change a blob
-_RESULT_HEADER = "cosmos-result 1 {key} {digest}\n"
 
 
 class NotStored(WorldFailed):
@@ -42,11 +44,12 @@ class NotStored(WorldFailed):
 class StoreFolder:
     """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
 
-    __slots__ = ("_is_settled", "root")
+    __slots__ = ("_batches", "_results", "root")
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._is_settled = True
+        self._batches = Batches(root / "batches", self._draft)
+        self._results = str(root / "results")  # text: a path is put together for each of thousands
 
     @property
     def partial_dir(self) -> Path:
@@ -96,43 +99,28 @@ class StoreFolder:
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return what was kept under `key`, or None; a damaged result counts as none and is removed."""
-        path = self._result(key)
-        whole = self._read(path)
-        if whole is None:
-            return None
-        header, newline, data = whole.partition(b"\n")
-        if header + newline == _RESULT_HEADER.format(key=key, digest=Digest.of(data)).encode():
-            return data
-        path.unlink(missing_ok=True)  # at worst a good one that another process just wrote: it is made again
-        return None
+        record = self._own_record(key) or self._batches.find(key)
+        return None if record is None else record[record.index(b"\n") + 1 :]
 
     def put_result(self, key: Digest, data: bytes) -> None:
         """Keep the small document `data` under `key` durably; what was there is replaced."""
-        self._put_result(key, data, Draft.keep_as)
+        path, record = Path(self._result(key)), sealed(key, data)
+        if self._read(path) != record:
+            with self._draft() as draft:
+                draft.stream.write(record)
+                make_folder(path.parent)
+                draft.keep_as(path)
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
-        """Keep `data` as `put_result` does, but durably only once `settle` was called."""
-        if self._put_result(key, data, Draft.show_as):
-            self._is_settled = False
+        """Keep `data` as `put_result` does, but in memory until `settle` is called or very much waits there."""
+        if self._own_record(key) is not None:
+            self.put_result(key, data)
+        else:
+            self._batches.add(key, sealed(key, data))
 
     def settle(self) -> None:
         """Make durable what this object kept with `put_result_soon`. Raises `WorldFailed`."""
-        if not self._is_settled:
-            with blaming(self.root):
-                sync_file_system(self.root)
-            self._is_settled = True
-
-    def _put_result(self, key: Digest, data: bytes, name: Callable[[Draft, Path], None]) -> bool:
-        """Keep `data` under `key`; return whether it was not there."""
-        path = self._result(key)
-        whole = _RESULT_HEADER.format(key=key, digest=Digest.of(data)).encode() + data
-        if self._read(path) == whole:
-            return False
-        with self._draft() as draft:
-            draft.stream.write(whole)
-            make_folder(path.parent)
-            name(draft, path)
-        return True
+        self._batches.write()
 
     def get_made(self, key: Digest) -> bytes | None:
         """Return the blob that `put_made` kept for `key`, checked, or None."""
@@ -157,8 +145,16 @@ class StoreFolder:
     def _blob(self, digest: Digest) -> Path:
         return self.root / "blobs" / digest.hex[:2] / digest.hex
 
-    def _result(self, key: Digest) -> Path:
-        return self.root / "results" / key.hex[:2] / key.hex
+    def _own_record(self, key: Digest) -> bytes | None:
+        """Return the record that has a file of its own, or None; a damaged one is removed."""
+        record = self._read(self._result(key))
+        if record is None or unsealed(key, record) is not None:
+            return record
+        Path(self._result(key)).unlink(missing_ok=True)  # at worst a good one that was just written: it is made again
+        return None
+
+    def _result(self, key: Digest) -> str:
+        return f"{self._results}/{key.hex[:2]}/{key.hex}"
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Draft]:
@@ -168,9 +164,10 @@ class StoreFolder:
             with drafted(folder, _READ_ONLY) as draft:
                 yield draft
 
-    def _read(self, path: Path) -> bytes | None:
+    def _read(self, path: Path | str) -> bytes | None:
         try:
-            return path.read_bytes()
+            with open(path, "rb") as stream:  # noqa: PTH123 the path may be text
+                return stream.read()
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from cosmos.digest import Digest
@@ -39,7 +41,10 @@ class Store(Protocol):
         """Keep the small document `data` under `key` durably. Raises `WorldFailed`."""
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
-        """Keep `data` as `put_result` does, but durably only once `settle` was called. Raises `WorldFailed`."""
+        """Keep `data` as `put_result` does, but for others and durably only once `settle` was called.
+
+        Raises `WorldFailed`.
+        """
 
     def settle(self) -> None:
         """Make durable what was kept with `put_result_soon`. Raises `WorldFailed`."""
@@ -52,3 +57,12 @@ class Store(Protocol):
 
     def sweep(self) -> bool:
         """Remove what killed writers left behind; return False while another process writes."""
+
+
+@contextmanager
+def settling(store: Store) -> Iterator[None]:
+    """Settle `store` at the end of the block, and where the block fails: what was fetched is not fetched again."""
+    try:
+        yield
+    finally:
+        store.settle()

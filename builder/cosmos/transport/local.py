@@ -12,10 +12,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from cosmos.errors import Refused, WorldFailed
-from cosmos.reading import read_within
+from cosmos.reading import read_open_within
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,21 +41,21 @@ class LocalCarrier:
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
-        with self._opened(path) as stream:
-            if os.fstat(stream.fileno()).st_size > max_bytes:
+        with self._opened(path) as number:
+            if os.fstat(number).st_size > max_bytes:
                 raise too_long(self._where(path), max_bytes)
-            data = read_within(stream, max_bytes)
+            data = read_open_within(number, max_bytes)
         if len(data) > max_bytes:
             raise too_long(self._where(path), max_bytes)
         return data
 
     def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
         """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
-        with self._opened(path) as stream:
-            there = os.fstat(stream.fileno()).st_size
+        with self._opened(path) as number:
+            there = os.fstat(number).st_size
             if there != size_bytes:  # before a byte of it is read
                 raise wrong_size(self._where(path), size_bytes, str(there))
-            data = stream.read(size_bytes + 1)
+            data = read_open_within(number, size_bytes)
         if len(data) != size_bytes:
             raise wrong_size(self._where(path), size_bytes, str(len(data)))
         progress(size_bytes)
@@ -66,7 +65,7 @@ class LocalCarrier:
         return f"{self._root}/{path.removeprefix('./')}"
 
     @contextmanager
-    def _opened(self, path: str) -> Iterator[BinaryIO]:
+    def _opened(self, path: str) -> Iterator[int]:
         parts = parts_of(path, self.address)
         try:
             folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -79,11 +78,12 @@ class LocalCarrier:
                 os.close(folder)
                 folder = below
             number = os.open(parts[-1], _FILE, dir_fd=folder)
-            if not stat.S_ISREG(os.fstat(number).st_mode):
+            try:
+                if not stat.S_ISREG(os.fstat(number).st_mode):
+                    raise Refused(self._where(path), "is not a plain file")
+                yield number
+            finally:
                 os.close(number)
-                raise Refused(self._where(path), "is not a plain file")
-            with os.fdopen(number, "rb") as stream:
-                yield stream
         except OSError as error:
             raise self._failed(path, error) from error
         finally:

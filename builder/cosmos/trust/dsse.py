@@ -181,24 +181,35 @@ def _fits(key: PublicKey, message: bytes, signature: Signature) -> bool:
 def _document(data: bytes, source: str, max_bytes: int) -> object:
     if len(data) > max_bytes:
         raise BadEnvelope(source, f"has {len(data)} bytes, the limit of an envelope is {max_bytes}")
-
-    def refuse_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        fields = dict(pairs)
-        if len(fields) != len(pairs):
-            raise BadEnvelope(source, "names one field twice")
-        return fields
-
-    def refuse_constant(name: str) -> NoReturn:
-        raise BadEnvelope(source, f"holds {name}, which is not JSON")
-
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=refuse_doubles, parse_constant=refuse_constant)
+        document: object = _DECODER.decode(data.decode("utf-8"))
+    except _NotStrict as error:
+        raise BadEnvelope(source, str(error)) from error
     except UnicodeDecodeError as error:
         raise BadEnvelope(source, f"is not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise BadEnvelope(source, f"is not JSON at line {error.lineno}, column {error.colno}") from error
     except (ValueError, RecursionError) as error:
         raise BadEnvelope(source, "is not JSON that an envelope can be") from error
+    return document
+
+
+class _NotStrict(ValueError):
+    """JSON that other readers take for something else than this one."""
+
+
+def _refuse_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _NotStrict("names one field twice")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _NotStrict(f"holds {name}, which is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_refuse_doubles, parse_constant=_refuse_constant)
 
 
 def _fields(value: object, wanted: tuple[str, ...], source: str, path: str) -> Mapping[str, object]:

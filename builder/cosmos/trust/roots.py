@@ -181,6 +181,8 @@ class TrustRoots:
 
     def still_good(self, signers: tuple[str, ...], seq: int) -> tuple[str, ...]:
         """Return those `signers` (ids of pinned keys) whose signature on a document with this `seq` counts."""
+        if not self.revoked:
+            return signers
         extents = {row.key: row.effective_seq for row in self.revoked}
         return tuple(signer for signer in signers if signer not in extents or 1 <= seq <= extents[signer])
 
@@ -196,6 +198,8 @@ class TrustRoots:
 
     def revoked_keys(self, role: Role) -> tuple[tuple[PublicKey, Revoked], ...]:
         """Return the keys that `role` lists and that are revoked, retired ones too, for sentences that name them."""
+        if not self.revoked:
+            return ()
         rows = {row.key: row for row in self.revoked}
         return tuple((key, rows[key.id]) for held, key in self.all_keys() if held == role and key.id in rows)
 

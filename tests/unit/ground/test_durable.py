@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosmos import durable
-from cosmos.durable import durable_file, make_folder, replace_folder_durably, sync_file_system, write_durably
+from cosmos.durable import durable_file, make_folder, replace_folder_durably, write_durably
 from cosmos.errors import WorldFailed
 
 
@@ -99,9 +99,3 @@ def test_a_folder_can_stand_where_none_was(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     replace_folder_durably(tmp_path / "new", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_a_whole_file_system_is_synced_by_a_folder_on_it(tmp_path: Path) -> None:
-    sync_file_system(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        sync_file_system(tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""The fast reader of TOML says of every text what tomllib says, or leaves it to tomllib."""
+"""The fast reader of TOML says of a text what tomllib says, or leaves it to tomllib. The writer writes as tomli_w."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import tomllib
 
 import pytest
 import tomli_w
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cosmos.errors import Malformed
-from cosmos.plain_toml import plain_document
+from cosmos.plain_toml import plain_document, plain_text
 from cosmos.tables import Table
 from fakes.galaxies import StarSpec
 
@@ -156,3 +158,23 @@ def test_tables_nested_too_deeply_are_refused_all_the_same() -> None:
 def test_long_texts_that_are_no_toml_take_no_longer_than_they_are_long() -> None:
     for text in ("a" * 1_000_000, 'a = "' + "b" * 1_000_000, "a = [\n" + '    "b",\n' * 100_000, "[" + "a." * 500_000):
         assert plain_document(text) is None
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text('ab"\\\t\n\r\b\f\x00\x7fü', max_size=8)
+VALUES = TEXTS | st.integers() | st.booleans() | st.floats() | st.lists(TEXTS | st.integers(), max_size=3)
+TABLES = st.recursive(
+    st.dictionaries(TEXTS, VALUES | st.text("x", min_size=120, max_size=130), max_size=4),
+    lambda inner: st.dictionaries(TEXTS, inner | st.lists(inner, max_size=3) | VALUES, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(TABLES)
+@example({"a": {"b": {"c": "d"}}})
+@example({"a": [{"b": "c"}], "d": 1})
+@example({"a": [{"b": "c" * 101}, {"e": []}], "d": 1})
+@example({"a": {"b": [{"b": "c" * 101}]}})
+@example({"a": [{"b": {"c": "d" * 101}}]})
+@example({"a": [{"b": "c" * 101}, "d"], "": {}})
+def test_documents_are_written_as_tomli_w_writes_them(document: dict[str, object]) -> None:
+    assert plain_text(document) == tomli_w.dumps(document)

@@ -255,6 +255,14 @@ def test_a_finish_script_changes_the_tree_and_takes_the_file_that_it_changes_alo
     assert done.content_root == Digest.of(world.releases[OUT]["manifest.txt"])
 
 
+def test_a_finish_script_may_make_the_twin_of_a_path_that_the_image_says_is_meant(world: MemoryWorld) -> None:
+    finish = b'function install() write("/etc/NANORC", "twin") end'
+    with pytest.raises(NoSolution, match="the two differ by case alone"):
+        built(world, memory_definition(stars=WISH, finish=finish))
+    built(world, memory_definition(stars=WISH, finish=finish, policy={"owners": {"etc/nanorc": "nano"}}))
+    assert {"etc/nanorc", "etc/NANORC"} <= {line.path.text for line in image(world).lines()}
+
+
 def test_a_finish_script_that_fails_publishes_nothing(world: MemoryWorld) -> None:
     with pytest.raises(ScriptFailed, match="finish"):
         built(world, memory_definition(stars=WISH, finish=b"function install() error('no') end"))
@@ -327,3 +335,11 @@ def test_an_archive_is_hashed_when_it_arrives_and_when_it_is_unpacked_and_not_on
     hashed.clear()
     build_image(definition, world, memory_options())
     assert {data: hashed.count(data) for data in archives} == dict.fromkeys(archives, 1), "a local galaxy is read again"
+
+
+def test_a_freeze_that_finds_no_solution_keeps_what_it_has_verified(world: MemoryWorld) -> None:
+    with_galaxy(world, StarSpec("nano", "7.2.0", {}, {"zlib": "^2"}), StarSpec("zlib", "1.3.1"))
+    with pytest.raises(NoSolution):
+        freeze(memory_definition(stars=WISH), world)
+    assert world.store.results
+    assert world.store.is_settled

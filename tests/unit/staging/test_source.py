@@ -25,12 +25,16 @@ def test_a_kept_statement_is_found_offline_with_the_envelope_that_it_had(
     tmp_path: Path, envelope: bytes | None
 ) -> None:
     file = SignedFile(path="stars/zlib-1.toml", data=DATA, envelope=envelope)
-    offline(tmp_path).keep(file)
+    source = offline(tmp_path)
+    source.keep(file)
+    source.store.settle()
     assert offline(tmp_path).statement("zlib-1", Digest.of(DATA)) == file
 
 
 def test_what_the_store_has_of_another_galaxy_is_not_taken(tmp_path: Path) -> None:
-    offline(tmp_path).keep(SignedFile(path="stars/zlib-1.toml", data=DATA, envelope=b"{}"))
+    source = offline(tmp_path)
+    source.keep(SignedFile(path="stars/zlib-1.toml", data=DATA, envelope=b"{}"))
+    source.store.settle()
     other = Source(galaxy=GalaxyName("other"), carrier=None, store=StoreFolder(tmp_path))
     with pytest.raises(WorldFailed, match="is not in the store"):
         other.statement("zlib-1", Digest.of(DATA))

@@ -154,23 +154,33 @@ def test_a_result_that_was_moved_under_another_key_counts_as_none(tmp_path: Path
     assert store.get_result(OTHER_KEY) is None
 
 
+def batches(root: Path) -> list[Path]:
+    return sorted(path for path in (root / "batches").glob("*") if path.name != "lock")
+
+
 def test_many_results_are_there_at_once_and_become_durable_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[Path] = []
-    monkeypatch.setattr("cosmos.store.blobs.sync_file_system", synced.append)
     store = StoreFolder(tmp_path)
     store.settle()
-    assert synced == []
-    for number in range(5):
-        store.put_result_soon(Digest.of(bytes([number])), b"result")
-    assert store.get_result(Digest.of(b"\x03")) == b"result"
-    assert synced == []
+    assert list(tmp_path.iterdir()) == []
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for number in range(500):
+        store.put_result_soon(Digest.of(b"%d" % number), b"result %d" % number)
+    assert store.get_result(Digest.of(b"3")) == b"result 3"
+    assert list(tmp_path.iterdir()) == []
     store.settle()
+    cost = len(synced)
+    assert 0 < cost < 10
     store.settle()
-    store.put_result_soon(Digest.of(b"\x03"), b"result")
+    store.put_result_soon(Digest.of(b"3"), b"result 3")
     store.settle()
-    assert synced == [tmp_path]
+    assert len(synced) == cost
+    assert [path.name for path in batches(tmp_path)] == ["000000000001"]
+    assert [StoreFolder(tmp_path).get_result(Digest.of(b"%d" % number)) for number in range(500)] == [
+        b"result %d" % number for number in range(500)
+    ]
 
 
 def is_one_left(folder: Path) -> bool:
@@ -191,7 +201,7 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: 
             store.put_result(KEY, number.to_bytes(8, "big") + started)
 
     written = turn = 0
-    while turn < 30 or not (written > 5 and is_one_left(tmp_path / "temporary")):
+    while turn < 30 or not (written > 5 and store.get_result(KEY) and is_one_left(tmp_path / "temporary")):
         assert turn < 1000, "the writers never got to write, or none was hit in the middle of a write"
         reading, writing = os.pipe()
         child = forked(partial(write_for_ever, writing))

@@ -8,14 +8,15 @@ import pytest
 
 from cosmos.digest import Digest
 from cosmos.store.blobs import NotStored, StoreFolder
-from cosmos.store.interface import Store
+from cosmos.store.interface import Store, settling
 from fakes.stores import MemoryStore
 
 KEY = Digest.of(b"key")
+OTHER_KEY = Digest.of(b"another key")
 
 
 @pytest.fixture(params=["disk", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> StoreFolder | MemoryStore:
     """An empty store."""
     return StoreFolder(tmp_path / "store") if request.param == "disk" else MemoryStore()
 
@@ -52,6 +53,28 @@ def test_a_result_that_is_kept_soon_is_there_at_once(store: Store) -> None:
     assert store.get_result(KEY) == b"one"
     store.settle()
     assert store.get_result(KEY) == b"one"
+
+
+def test_a_result_is_what_was_kept_last_be_it_soon_or_at_once(store: Store) -> None:
+    store.put_result_soon(KEY, b"one")
+    store.put_result(KEY, b"two")
+    assert store.get_result(KEY) == b"two"
+    store.put_result_soon(KEY, b"three")
+    assert store.get_result(KEY) == b"three"
+    store.settle()
+    assert store.get_result(KEY) == b"three"
+    store.put_result_soon(OTHER_KEY, b"four")
+    store.settle()
+    store.put_result_soon(OTHER_KEY, b"five")
+    store.settle()
+    assert (store.get_result(KEY), store.get_result(OTHER_KEY)) == (b"three", b"five")
+
+
+def test_what_was_kept_before_a_failure_is_settled(store: StoreFolder | MemoryStore) -> None:
+    with pytest.raises(NotStored), settling(store):
+        store.put_result_soon(KEY, b"one")
+        store.get(KEY, 5)
+    assert store.is_settled if isinstance(store, MemoryStore) else StoreFolder(store.root).get_result(KEY) == b"one"
 
 
 def test_what_was_made_is_found_by_what_it_was_made_from(store: Store) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import WorldFailed
-from cosmos.locking import Hold, alone_if_free, locked_in_time, shared, take, take_at_once, take_in_time
+from cosmos.locking import Hold, alone, alone_if_free, locked_in_time, shared, take, take_at_once, take_in_time
 
 
 def opened(path: Path) -> int:
@@ -30,6 +30,26 @@ def test_a_second_process_waits_and_says_so(tmp_path: Path) -> None:
     assert os.read(ready, 1) == b"h"
     os.waitpid(child, 0)
     assert said == []
+
+
+def test_who_wants_to_be_alone_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    ready, go = os.pipe()
+    with shared(path):
+        child = os.fork()
+        if child == 0:
+            os.write(go, b"w")
+            with alone(path):
+                os.write(go, b"h")
+            os._exit(0)
+        assert os.read(ready, 1) == b"w"
+        time.sleep(0.05)
+        os.set_blocking(ready, False)
+        with pytest.raises(BlockingIOError):
+            os.read(ready, 1)
+        os.set_blocking(ready, True)
+    assert os.read(ready, 1) == b"h"
+    os.waitpid(child, 0)
 
 
 def test_work_that_cannot_wait_is_refused_at_once(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES
-from cosmos.reading import envelope_of, read_bounded, read_envelope, read_if_there, read_up_to
+from cosmos.reading import envelope_of, read_bounded, read_envelope, read_if_there, read_open_within, read_up_to
 
 
 @pytest.fixture
@@ -20,6 +21,23 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_up_to_the_limit_is_read(file: Path) -> None:
     assert read_bounded(file) == read_bounded(file, 6) == read_up_to(file, 6) == read_if_there(file, 6) == b"123456"
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"), [(5, b"123456"), (6, b"123456"), (3, b"1234"), (0, b"1"), (2 << 30, b"123456")]
+)
+def test_an_open_file_is_read_up_to_one_byte_more_than_the_limit(file: Path, limit: int, found: bytes) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        assert read_open_within(descriptor, limit) == found
+    finally:
+        os.close(descriptor)
+
+
+def test_an_open_file_that_grew_is_read_to_its_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = os.stat_result((0,) * 10)
+    monkeypatch.setattr(os, "fstat", lambda descriptor: empty)
+    test_an_open_file_is_read_up_to_one_byte_more_than_the_limit(file, 6, b"123456")
 
 
 def test_a_longer_file_is_refused_by_name_and_limit(file: Path) -> None:

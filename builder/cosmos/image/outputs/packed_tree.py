@@ -41,9 +41,7 @@ class PackedTree:
 
     def bytes_of(self, path: TreePath) -> bytes:
         """Return one file's bytes from the layer that holds it; hard links are followed. Raises `KeyError`."""
-        line = self.overlaid.lines[path]
-        wanted = TreePath(line.target) if line.kind == "hardlink" else path
         for layer in self.layers():
-            if any(row.line.path == wanted for row in layer.lines):
-                return layer.read_file(wanted)
+            if any(row.line.path == path for row in layer.lines):
+                return layer.read_file(path)
         raise KeyError(path)

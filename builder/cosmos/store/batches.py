@@ -1,0 +1,230 @@
+"""`Batches`: thousands of small results in one file, so that they cost one fsync (`store.blobs` keeps them here).
+
+    ROOT/batches/000000000007    a batch; the numbers grow, and of two records of one key the later batch's counts
+    ROOT/batches/lock            held by the process that writes a batch, so that each batch has its own number
+
+A batch, format 1:
+
+    cosmos-batch 1\\n
+    RECORD…                      `cosmos-result 1 KEY DIGEST\\n` and the data that DIGEST is of, as in ROOT/results
+    KEY PLACE SIZE\\n…            a line a record, sorted: 64 hex digits, then its first byte and length, 15 digits each
+    cosmos-batch 1 COUNT\\n       how many records, 10 digits
+
+Nothing in a batch is believed. A record that does not have its key and its digest is missing, and so is every record of
+a file that does not end as a batch does: the same result is then looked for in earlier batches. A batch gets its name
+when all of its bytes are on the disk, so that a killed writer leaves no part of one.
+
+How many there are: whoever writes a batch takes into it every later batch that is less than twice as large as all that
+it has taken so far, from the newest back to the first that is larger. So each batch is at least twice as large as the
+next one: a store of a terabyte has 40 at most. A batch that was taken is removed after the new one is on the disk. A
+kill between the two leaves both; the later one counts, and the next writer goes on. A reader that finds a batch removed
+looks again at which ones there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from cosmos.digest import Digest
+from cosmos.durable import Draft, blaming
+from cosmos.limits import MAX_WAITING_RESULT_BYTES
+from cosmos.locking import alone
+
+_HEAD: Final = b"cosmos-batch 1\n"
+_FOOT: Final = re.compile(rb"cosmos-batch 1 ([0-9]{10})\n")
+_FOOT_BYTES: Final = 26
+_LINE: Final = re.compile(rb"([0-9a-f]{64}) ([0-9]{15}) ([0-9]{15})\n")
+_LINE_BYTES: Final = 97
+_KEY_BYTES: Final = 64
+_NAME: Final = re.compile(r"[0-9]{12}")
+
+
+def sealed(key: Digest, data: bytes) -> bytes:
+    """Return the record of `data` under `key`."""
+    return f"cosmos-result 1 {key} {Digest.of(data)}\n".encode() + data
+
+
+def unsealed(key: Digest, record: bytes) -> bytes | None:
+    """Return the data of a record that is whole and of this `key`, else None."""
+    data = record[record.find(b"\n") + 1 :]
+    return data if sealed(key, data) == record else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    """One file: its lines, and where they begin. A damaged file has no lines."""
+
+    path: str
+    size_bytes: int
+    lines: bytes
+    lines_at: int
+
+    @classmethod
+    def opened(cls, path: str) -> Self | None:
+        """Return the batch at `path`, or None where another process has just removed it. Raises `OSError`."""
+        try:
+            with open(path, "rb") as stream:  # noqa: PTH123 a path is put together for each of thousands of records
+                size = os.fstat(stream.fileno()).st_size
+                stream.seek(max(0, size - _FOOT_BYTES))
+                foot = _FOOT.fullmatch(stream.read())
+                length = int(foot[1]) * _LINE_BYTES if foot else 0
+                at = size - _FOOT_BYTES - length
+                if foot is None or at < len(_HEAD):
+                    return cls(path=path, size_bytes=size, lines=b"", lines_at=0)
+                stream.seek(at)
+                return cls(path=path, size_bytes=size, lines=stream.read(length), lines_at=at)
+        except FileNotFoundError:
+            return None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path[-12:]
+
+    def find(self, key: Digest) -> bytes | None:
+        """Return the record of `key`, or None where there is none that is whole. Raises `OSError`."""
+        lines, wanted = self.lines, key.hex.encode()
+        count = len(lines) // _LINE_BYTES
+        at = bisect_left(
+            range(count), wanted, key=lambda row: lines[row * _LINE_BYTES : row * _LINE_BYTES + _KEY_BYTES]
+        )
+        line = _LINE.fullmatch(lines, at * _LINE_BYTES, (at + 1) * _LINE_BYTES)
+        return self._record(line, key) if line is not None and line[1] == wanted else None
+
+    def records(self) -> Iterator[tuple[Digest, bytes]]:
+        """Yield every record that is whole, by key. Raises `OSError`."""
+        for line in _LINE.finditer(self.lines):
+            key = Digest.from_hex(line[1].decode())
+            record = self._record(line, key)
+            if record is not None:
+                yield key, record
+
+    def _record(self, line: re.Match[bytes], key: Digest) -> bytes | None:
+        place, size = int(line[2]), int(line[3])
+        if place + size > self.lines_at:  # damaged: so much must not be read
+            return None
+        try:
+            number = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            record = os.pread(number, size, place)
+        finally:
+            os.close(number)
+        return None if unsealed(key, record) is None else record
+
+
+class Batches:
+    """The batches of one store, and the records that wait to be written as the next one."""
+
+    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_waiting", "_waiting_bytes")
+
+    def __init__(self, folder: Path, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
+        self._folder = folder
+        self._draft = draft
+        self._known: list[_Batch] = []  # the newest first
+        self._has_listed = False
+        self._waiting: dict[Digest, bytes] = {}
+        self._waiting_bytes = 0
+
+    def find(self, key: Digest) -> bytes | None:
+        """Return the newest whole record of `key`, or None. Raises `WorldFailed`."""
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            return waiting
+        with blaming(self._folder):
+            found = self._looked_up(key)
+            while found is None and self._list():
+                found = self._looked_up(key)
+        return found
+
+    def add(self, key: Digest, record: bytes) -> None:
+        """Keep the record for the next batch, unless it is there; where very much waits, that is written now.
+
+        Raises `WorldFailed`.
+        """
+        if (self._waiting.get(key) or self._listed(key)) == record:
+            return
+        self._waiting[key] = record
+        self._waiting_bytes += len(record) + _LINE_BYTES
+        if self._waiting_bytes > MAX_WAITING_RESULT_BYTES:
+            self.write()
+
+    def write(self) -> None:
+        """Write all that waits as one batch, durably. Raises `WorldFailed`."""
+        if not self._waiting:
+            return
+        with blaming(self._folder), alone(self._folder / "lock"):
+            self._list()
+            taken = self._to_take()
+            name = f"{1 + max((int(batch.name) for batch in self._known), default=0):012}"
+            with self._draft() as draft:
+                _write(draft, self._newest(taken))
+                draft.keep_as(self._folder / name)
+            for batch in taken:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(batch.path)  # noqa: PTH108 as above
+            self._list()
+        self._waiting, self._waiting_bytes = {}, 0
+
+    def _listed(self, key: Digest) -> bytes | None:
+        """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
+        with blaming(self._folder):
+            if not self._has_listed:
+                self._list()
+            return self._looked_up(key)
+
+    def _looked_up(self, key: Digest) -> bytes | None:
+        return next((found for batch in self._known if (found := batch.find(key)) is not None), None)
+
+    def _list(self) -> bool:
+        """Look which batches there are, and return whether that has changed."""
+        self._has_listed = True
+        try:
+            names = sorted((name for name in os.listdir(self._folder) if _NAME.fullmatch(name)), reverse=True)  # noqa: PTH208 as above
+        except FileNotFoundError:
+            names = []
+        known = {batch.name: batch for batch in self._known}
+        if names == list(known):
+            return False
+        found = (known.get(name) or _Batch.opened(f"{self._folder}/{name}") for name in names)
+        self._known = [batch for batch in found if batch is not None]
+        return True
+
+    def _to_take(self) -> list[_Batch]:
+        taken: list[_Batch] = []
+        total = len(_HEAD) + self._waiting_bytes + _FOOT_BYTES
+        for batch in self._known:
+            if batch.size_bytes >= 2 * total:
+                break
+            taken.append(batch)
+            total += batch.size_bytes
+        return taken
+
+    def _newest(self, taken: Iterable[_Batch]) -> Iterator[tuple[Digest, bytes]]:
+        """Yield what waits, then what the `taken` batches have besides: of each key the newest record that is whole."""
+        seen = set(self._waiting)
+        yield from self._waiting.items()
+        for batch in taken:
+            for key, record in batch.records():
+                if key not in seen:
+                    seen.add(key)
+                    yield key, record
+
+
+def _write(draft: Draft, records: Iterable[tuple[Digest, bytes]]) -> None:
+    lines: list[bytes] = []
+    place = draft.stream.write(_HEAD)
+    for key, record in records:
+        lines.append(b"%b %015d %015d\n" % (key.hex.encode(), place, len(record)))
+        place += draft.stream.write(record)
+    draft.stream.writelines(sorted(lines))
+    draft.stream.write(b"cosmos-batch 1 %010d\n" % len(lines))
