@@ -20,9 +20,9 @@
     [plain]                            # only with protection = "none"
     seed = "<base64 of 32 bytes>"
 
-The box's key is BLAKE2b-256 of everything stated above the box, keyed with Argon2id(passphrase, salt). That binds name,
-role, public key and parameters: change one, and the box does not open. Parameters below libsodium's "moderate" or
-above its "sensitive" are refused before they are run.
+The box's key is BLAKE2b-256 of everything stated above the box, keyed with Argon2id(passphrase, salt). So the box
+opens only with the same name, role, public key and parameters. Parameters below libsodium's "moderate" or above its
+"sensitive" are refused before Argon2id runs.
 
 A passphrase has a floor: 12 bytes, of which 5 differ. No error repeats a value that may be secret.
 """
@@ -135,7 +135,7 @@ class Kdf:
 
 
 def sealed_document(head: Head, seed: bytes, passphrase: bytes) -> bytes:
-    """Return the key file of `seed` under `passphrase`; raises `Malformed` for one below the floor."""
+    """Return the key file of `seed` under `passphrase`; raises `Malformed` for a passphrase below the floor."""
     demand_strong(passphrase)
     kdf = Kdf(
         operations=argon2id.OPSLIMIT_MODERATE,
@@ -182,7 +182,7 @@ def opened(data: bytes, passphrase: Callable[[], bytes], source: str) -> tuple[H
 
 
 def stated_head(data: bytes, source: str) -> tuple[Head, str]:
-    """Return what a key file states in clear, and its protection. Nothing of it is proved."""
+    """Return the plain text part of a key file, and its protection. Nothing of it is proved."""
     table = Table.parse(data, source, max_bytes=MAX_KEY_FILE_BYTES)
     return Head.read(table), table.choice("protection", ("passphrase", "none"))
 

@@ -1,7 +1,7 @@
 """`SecretKey`: a key that can sign. Its file's format is in `keyring.key_file`.
 
-The file's mode must be 0600 and its owner the person who runs the program. No error, `repr` or pickle of a key holds
-its seed. A key signs only what its role signs, and each signature is verified before it is handed out.
+The file's mode must be 0600, and its owner the user who runs the program. No error, `repr` or pickle of a key holds its
+seed. A key signs only the documents of its role. It verifies each signature before it returns it.
 """
 
 from __future__ import annotations

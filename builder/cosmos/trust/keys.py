@@ -5,8 +5,8 @@
 
 One line: the format, the algorithm, the owner's name for it (`[a-z0-9.-]{1,64}`) and 32 bytes in canonical base64.
 
-**Key id**: `ed25519:` and the hex SHA-256 of `"cosmos-key-v1\\n" || 0x01 || the 32 bytes`, in full. It is a hint to
-find a key by and a name to print; what is pinned is the key's bytes.
+**Key id**: `ed25519:` and the hex SHA-256 of `"cosmos-key-v1\\n" || 0x01 || the 32 bytes`, in full. It is a name to
+find and print a key by. An operator pins the key's bytes, not its id.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ID = re.compile(r"ed25519:[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublicKey:
-    """A public key that passed the strict check of `trust.ed25519`; one that did not cannot be held.
+    """A public key that passed the strict check of `trust.ed25519`; for any other key the constructor raises.
 
     >>> key = PublicKey.from_line("cosmos-key-v1 ed25519 alice 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
     >>> key.id[:20]
