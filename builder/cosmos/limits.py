@@ -1,7 +1,7 @@
 """Bounds on everything that comes from outside: each has a unit and a reason.
 
-What a reader refuses, no writer may make and sign: a document's bound is a `Limit`, which both ask. It says its own
-name where it is refused. Documents that list files take ten times what a full desktop has, 500,000 files: 5 million.
+A writer must not make and sign a document that its readers refuse. So a document's bound is a `Limit` that both use,
+and an error names it. A document that lists files may list 5 million: ten times the 500,000 of a full desktop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cosmos.errors import Refused
 
 
 class Limit(int):
-    """A bound that tells its name: `{limit}` in an error is "16777216 (MAX_DOCUMENT_BYTES)".
+    """A bound with its name: `{limit}` in an error is "16777216 (MAX_DOCUMENT_BYTES)".
 
     >>> f"the limit is {Limit('MAX_DOCUMENT_BYTES', 16 << 20)}"
     'the limit is 16777216 (MAX_DOCUMENT_BYTES)'
@@ -31,7 +31,7 @@ class Limit(int):
 
 
 def demand_within(size: int, limit: Limit, where: str, *, hint: str | None = None) -> None:
-    """Raise `Refused` for what would be longer than its readers take: it is not written, and not signed."""
+    """Raise `Refused` if a document would be longer than its readers accept, so that it is not written or signed."""
     if size > limit:
         raise Refused(where, f"would have {size}, the limit is {limit}", hint=hint)
 

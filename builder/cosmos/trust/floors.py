@@ -64,7 +64,7 @@ class Floors:
         return {key: value for key, value in rows.items() if value}
 
     def rows(self) -> dict[tuple[str, str], int | Version]:
-        """Return every floor by kind and name: `("galaxies", "core")`. A star's floor has a guessed scheme (model.version)."""
+        """Return every floor by kind and name: `("galaxies", "core")`. For a star's floor the scheme is guessed."""
         return {
             **{("galaxies", str(name)): seq for name, seq in self.galaxies.items()},
             **{("stars", str(name)): Version.guessed(floor) for name, floor in self.stars.items()},

@@ -134,7 +134,7 @@ class Memory:
         return {key: value for key, value in rows.items() if value}
 
     def with_trust(self, version: int, digest: Digest, source: str) -> Self:
-        """Return the memory after these trust anchors; raises `RolledBack` if they are older, or others of one version."""
+        """Return the memory after these trust anchors; raises `RolledBack` for an older or a forked version."""
         if self.trust is not None:
             demand_not_older(self.trust[0], self.trust[1], version, digest, source, "version")
         return replace(self, trust=(version, digest))

@@ -120,7 +120,7 @@ def test_watching_tells_every_line_and_returns_the_status() -> None:
 
 def test_a_program_that_is_stuck_is_ended_long_before_its_time_is_up() -> None:
     started = time.monotonic()
-    with pytest.raises(WorldFailed, match=r"sleep was ended: nothing has moved for 0\.4 seconds"):
+    with pytest.raises(WorldFailed, match=r"sleep was killed: it made no progress for 0\.4 seconds"):
         watch_program(
             ("sleep", "600"),
             env=ENV,
