@@ -1,6 +1,6 @@
-"""`VirtualRoot`: the tree that a script sees and changes, all of it data. No path here ever reaches the builder's disk.
+"""`VirtualRoot`: the tree that a script reads and changes, as data. No path in it ever reaches the builder's disk.
 
-Two layers: `own`, the script's, which it changes; below it `lower`, the layers of the star's dependencies, read only.
+It has two layers: `own`, which the script changes, and below it `lower`, the dependencies' layers, which are read-only.
 Symlinks are followed inside the tree as in a chroot: an absolute target starts at the tree's root, and `..` above the
 root stays there.
 """
@@ -24,7 +24,7 @@ _KIND_NAMES = {"file": "a file", "hardlink": "a file", "symlink": "a symlink", "
 
 
 def named(entry: Entry) -> str:
-    """Return what an entry is, in words."""
+    """Return an entry's kind in words."""
     return _KIND_NAMES.get(entry.kind, "a device")
 
 
@@ -32,7 +32,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
     """Return where `path` leads once symlinks are followed (the last component's only with `follow`); raises
     `VerbError`.
 
-    What does not exist is taken as it is written, so that a path to be made resolves too. May return the root.
+    A component that does not exist is kept as written, so that a new path resolves as well. May return the root.
     """
 
     def target_of(here: TreePath, rest: Sequence[bytes]) -> bytes | None:
@@ -47,7 +47,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
             meter.charge(LOOK_COST + len(entry.target))
             return entry.target
         if any(part not in (b"", b".") for part in rest):
-            raise VerbError(f"/{here.text} is {named(entry)}, nothing can lie below it")
+            raise VerbError(f"/{here.text} is {named(entry)}, and only a folder has entries")
         return None
 
     try:
@@ -57,7 +57,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
 
 
 class VirtualRoot:
-    """The tree. `on_look` is told of each path looked up in `lower`, with what lay there."""
+    """The tree. `on_look` is called for each path looked up in `lower`, with the entry there."""
 
     def __init__(
         self,
@@ -84,11 +84,11 @@ class VirtualRoot:
         return self._own
 
     def layer(self) -> dict[TreePath, Entry]:
-        """Return the script's layer in byte order of path, without the folders that only lie above something."""
+        """Return the script's layer in byte order of path, without implied folders."""
         return {path: self._own[path] for path in sorted(self._own)}
 
     def look(self, path: TreePath) -> Entry | None:
-        """Return what lies at `path`, no symlink followed; a folder that only lies above something is 0755."""
+        """Return the entry at `path`, without following a symlink; an implied folder is 0755."""
         if path == ROOT:
             return implied_folder(path, self._epoch)
         entry = self._own.get(path)
@@ -100,7 +100,7 @@ class VirtualRoot:
         return below
 
     def look_lower(self, path: TreePath) -> Entry | None:
-        """Return what lies at `path` below the script's own layer."""
+        """Return the entry at `path` below the script's own layer."""
         entry = self._lower.look(path)
         self._on_look(path, entry)
         return entry
@@ -110,9 +110,9 @@ class VirtualRoot:
         return resolved(self.look, path, last, self._meter)
 
     def place(self, path: TreePath) -> TreePath:
-        """Return where something new at `path` comes to lie: links on the way are followed, at the end not.
+        """Return the place of a new entry at `path`: links on the way are followed, but not one at the end.
 
-        Raises `VerbError` where `path` is the root itself, or becomes too long.
+        Raises `VerbError` if `path` is the root itself, or becomes too long.
         """
         if path == ROOT:
             raise VerbError("the root itself cannot be replaced")
@@ -129,7 +129,7 @@ class VirtualRoot:
             raise VerbError(str(error)) from None
 
     def put(self, entry: Entry) -> None:
-        """Put anything but a folder at its path, in place of what is there; a folder there is a `VerbError`."""
+        """Put any entry but a folder at its path, and replace the old one; a folder there is a `VerbError`."""
         there = self.look(entry.path)
         if there is not None and there.kind == "dir":
             raise VerbError(
@@ -138,7 +138,7 @@ class VirtualRoot:
             )
         above = self.look(entry.path.parent)
         if above is not None and above.kind != "dir":
-            raise VerbError(f"/{above.path.text} is {named(above)}, nothing can lie below it")
+            raise VerbError(f"/{above.path.text} is {named(above)}, and only a folder has entries")
         if "symlink" in (entry.kind, there.kind if there is not None else ""):  # a new one, too: `link/..` leads on
             self._folders.clear()
         self._unlink(entry.path)
@@ -152,10 +152,10 @@ class VirtualRoot:
         self._insert(entry)
 
     def changeable(self, path: TreePath) -> tuple[Entry, ...]:
-        """Return what must change when `path`'s mode, owner or attributes do: it, and what shares its file; raises
+        """Return the entries that change with `path`'s mode, owner or attributes: it and its hard links; raises
         `VerbError`.
 
-        A folder that only lies above the script's own entries is made its own first.
+        A folder that is only implied by the script's own entries becomes its own first.
         """
         if path == ROOT:
             raise VerbError("the root itself cannot be changed")
@@ -180,14 +180,14 @@ class VirtualRoot:
         self._own[entry.path] = entry
 
     def replace_own(self, own: Mapping[TreePath, Entry]) -> None:
-        """Take `own` as the script's layer from now on: what a program left behind."""
+        """Replace the script's layer by `own`: the tree that a program left."""
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
         self._folders.clear()
 
     def lower_paths(self, folder: TreePath) -> Sequence[TreePath]:
-        """Return the paths below `folder` in the layers below, folders that nobody names among them, in byte order."""
+        """Return the paths below `folder` in the lower layers, with implied folders, in byte order."""
         if not self._lower_was_listed:
             self._meter.charge(ENTRY_COST * len(self._lower))
             self._lower_was_listed = True
@@ -208,7 +208,7 @@ class VirtualRoot:
             self._own_folders.update(entry.path.parents)
 
     def _unlink(self, path: TreePath) -> None:
-        """Take the entry at `path` away; what shares its bytes by hard link keeps them."""
+        """Remove the entry at `path`; its hard links keep the bytes."""
         gone = self._own.pop(path, None)
         if gone is None:
             return

@@ -138,7 +138,7 @@ def test_a_source_that_asks_not_to_be_verified_is_left_out(tmp_path: Path, optio
     reporter = Remembering()
     with pytest.raises(CosmosError):
         take(host, tmp_path, reporter)
-    assert any("asks not to be verified" in warning for warning in reporter.warnings)
+    assert any("turns verification off" in warning for warning in reporter.warnings)
 
 
 def test_a_changed_index_is_not_used(archive: LocalArchive, tmp_path: Path) -> None:
