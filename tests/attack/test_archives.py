@@ -169,8 +169,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     # headers
     "a wrong checksum": (FILE[:148] + b"0000000\0" + FILE[156:], "its checksum is"),
     "a checksum that is no number": (FILE[:148] + b"\xff" * 8 + FILE[156:], "its checksum is"),
-    "an old header": (member(b"a", magic=bytes(8)), "is no ustar header"),
-    "another magic": (member(b"a", magic=b"ustar\x0001"), "is no ustar header"),
+    "an old header": (member(b"a", magic=bytes(8)), "is not a ustar header"),
+    "another magic": (member(b"a", magic=b"ustar\x0001"), "is not a ustar header"),
     "bytes after the header's fields": (member(b"a", rest=b"tar\0" + bytes(8)), "mean nothing"),
     "a GNU header with a prefix": (member(b"a", magic=b"ustar  \0", prefix=b"etc"), "mean nothing"),
     "a base-256 size": (
@@ -394,7 +394,7 @@ def test_a_bomb_stops_at_the_signed_size() -> None:
 @pytest.mark.objective("SO-19")
 def test_a_bomb_that_does_not_state_its_size_stops_as_well() -> None:
     bomb = zstd_frame(bytes(64 << 20), write_content_size=False)
-    with pytest.raises(Refused, match=r"more than was promised|not what was promised"):
+    with pytest.raises(Refused, match=r"more bytes than its header states|not what its header states"):
         zst.decompress_exactly(bomb, 1000, SOURCE)
 
 

@@ -234,7 +234,7 @@ def test_links_on_the_way_are_followed_inside_the_image(tmp_path: Path, cosmos: 
     assert "holds no /etc/gone, where /etc/dangling leads" in failed.err
     hint = failed.err.split("hint: cosmos ls ")[1].strip()
     cosmos("ls", hint).ok()
-    assert "no file, but a dir" in cosmos("cat", image.out, "bin").fails(2).err
+    assert "is not a file, but a dir" in cosmos("cat", image.out, "bin").fails(2).err
 
 
 def test_a_file_that_is_no_image_is_called_that(tmp_path: Path, cosmos: Cosmos) -> None:
