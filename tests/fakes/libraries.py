@@ -20,9 +20,9 @@ def facts(
     conflicts: Mapping[str, str] | Sequence[str] = (),
     replaces_whole: Sequence[str] = (),
 ) -> Facts:
-    """What a star says of itself, from plain strings: `{"zlib": "<2"}`, or `["mta ^1 | exim", "zlib <2"]`.
+    """A star's facts from plain strings: `{"zlib": "<2"}`, or `["mta ^1 | exim", "zlib <2"]`.
 
-    Versions that are provided are parted by blanks; `-` is one without a version.
+    Provided versions are separated by spaces; `-` is a name without a version.
     """
     return Facts(
         arch=Arch.parse(arch),

@@ -1,4 +1,4 @@
-"""Small random libraries, with all that makes choosing hard: each seed gives one, always the same."""
+"""Small random libraries that are hard to solve. A seed always gives the same library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIRTUAL = ("v", "w")
 
 @dataclass(frozen=True, kw_only=True)
 class RandomCase:
-    """One question: galaxies in their order, wishes, and what an old lock had."""
+    """One question: galaxies in their order, wishes, and an old lock's versions."""
 
     galaxies: Mapping[str, Mapping[str, Facts]]
     wishes: Sequence[Wish]
@@ -28,7 +28,7 @@ class RandomCase:
 
     @property
     def offered(self) -> Galaxies:
-        """The galaxies as the resolver asks them."""
+        """The galaxies as one library."""
         return Galaxies(shelves={GalaxyName(name): Shelf(stars, name) for name, stars in self.galaxies.items()})
 
 
