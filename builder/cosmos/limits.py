@@ -115,4 +115,7 @@ MAX_JOURNAL_BYTES: Final = Limit(
 )  # of a transaction: each of its paths, and what it holds before and after
 MAX_IMAGE_INDEX_BYTES: Final = Limit("MAX_IMAGE_INDEX_BYTES", 2 * GIB)  # of one image, decompressed: 5 million files
 MAX_MANIFEST_BYTES: Final = Limit("MAX_MANIFEST_BYTES", 2 * GIB)  # manifest.txt of a release: 5 million lines
+MAX_FRAME_BYTES: Final = Limit(
+    "MAX_FRAME_BYTES", (1 << 32) - 1
+)  # of a layer, packed or unpacked: a seek table has four bytes for it
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star

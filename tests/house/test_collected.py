@@ -62,6 +62,7 @@ def sources(tracked_texts: dict[Path, str], repo: Path) -> dict[Path, str]:
     return {file: text for file, text in named.items() if file.suffix == ".py" and file.parts[0] in ROOTS}
 
 
+@pytest.mark.slow
 def test_every_test_and_example_that_git_tracks_is_collected(sources: dict[Path, str], repo: Path) -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider", *ROOTS]
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused
-from cosmos.image.acquiring import acquire_all
+from cosmos.image.acquiring import acquire_lock
 from cosmos.image.definition import read_definition, read_lock
 from cosmos.image.freeze import freeze
 from cosmos.image.home import Home
@@ -68,7 +68,7 @@ def frozen(tmp_path: Path) -> Freeze:
         (image / "image.toml").write_text(tomli_w.dumps(document))
         world = Home(home=tmp_path / "home", offline=False, reporter=Remembering())
         lock = freeze(read_definition(image), world).lock
-        acquire_all(lock, read_definition(image), world)
+        acquire_lock(lock, read_definition(image), world)
         return lock
 
     return freeze_for
@@ -131,7 +131,7 @@ def test_a_lock_of_an_old_galaxy_is_good_after_another_machine_s_star_came(tmp_p
     assert folder.index().format == 2
     image = tmp_path / "image-x86_64"
     world = Home(home=tmp_path / "home", offline=False, reporter=Remembering())
-    acquire_all(read_lock(read_definition(image))[0], read_definition(image), world)
+    acquire_lock(read_lock(read_definition(image))[0], read_definition(image), world)
     assert frozen("x86_64", galaxy="../core").stars == before.stars
     assert frozen("aarch64", galaxy="../core").stars[0].file == "packages/tool-1.0.0-aarch64.tar.zst"
 

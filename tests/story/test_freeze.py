@@ -15,7 +15,7 @@ import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.errors import Differs, NoSolution, Refused, WorldFailed
-from cosmos.image.acquiring import acquire_all
+from cosmos.image.acquiring import acquire_lock
 from cosmos.image.definition import read_definition, read_lock
 from cosmos.image.freeze import FrozenLock, Upgrade, check, freeze
 from cosmos.image.home import Home
@@ -96,7 +96,8 @@ class Site:
         """Everything that the lock pins is to be had and verifies."""
         definition = read_definition(self.image)
         lock, _ = read_lock(definition)
-        assert set(acquire_all(lock, definition, self.world(offline=offline))) == {star.name for star in lock.stars}
+        acquired = acquire_lock(lock, definition, self.world(offline=offline))
+        assert set(acquired.stars) == {star.name for star in lock.stars}
 
     @property
     def lock_file(self) -> Path:

@@ -65,7 +65,7 @@ class Kernel:
     def exchange(self, folder: int, one: bytes, other: bytes) -> None:
         """Let the two names in `folder` change places in one step: each is there at any moment, the old or the new.
 
-        Raises `OSError` (EINVAL) where a file system cannot (NFS, vfat before Linux 6.0). Two steps would not do.
+        Raises `OSError`: EINVAL on a file system that cannot (NFS, vfat before Linux 6.0). Two steps would not do.
         """
         if self._libc.renameat2(folder, one, folder, other, ctypes.c_uint(_RENAME_EXCHANGE)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), other)

@@ -104,7 +104,7 @@ def set_attributes(root: LiveRoot, path: TreePath, kind: str, old: Attributes, n
     """Give what lies at `path` the attributes `new`; return how many of them only root can set.
 
     Extended attributes that `old` alone names go; any others stay. The owner comes first: the kernel then takes setuid
-    and capabilities away, which the next calls give. Raises `OSError`.
+    and capabilities away, which the next calls give. Raises `OSError` as `WorldFailed`.
     """
     unset = 0
     with root.folder(path.parent) as folder, naming(path):
@@ -146,7 +146,7 @@ def sync_attributes(root: LiveRoot, path: TreePath) -> None:
 def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: TreePath) -> int:
     """Make `entry` as `name` in `folder`, where nothing may be; return how many of its attributes only root can set.
 
-    `linked` is where the file behind a hard link lies now. A folder raises `AssertionError`: it is made elsewhere.
+    `linked` is where the file behind a hard link lies now. Raises `OSError`; a folder is an `AssertionError`.
     """
     match entry.kind:
         case "file":

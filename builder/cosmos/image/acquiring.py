@@ -118,11 +118,6 @@ def acquire_lock(
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
 
 
-def acquire_all(lock: Lock, definition: Definition, world: World) -> Mapping[StarName, Acquired]:
-    """Return every locked star, fetched, verified, and trusted now."""
-    return acquire_lock(lock, definition, world).stars
-
-
 def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> VerifiedIndex:
     """Return the lock's snapshot, after the galaxy's newest index and what was seen before had their say."""
     name, shown = f"galaxy:{galaxy.name}", f"{galaxy.name}: {INDEX_FILE}"

@@ -91,10 +91,11 @@ def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Ite
     whole = (*layers, end_layer())
     demand_within(len(whole), MAX_IMAGE_LAYERS, "the image's layers", hint="make two images of it")
     index = _index_frame(whole, meta)
+    table = seek_table([*((len(layer.frame), layer.unpacked_bytes) for layer in whole), (len(index), 0)])
     for layer in whole:
         yield layer.frame
     yield index
-    yield seek_table([*((len(layer.frame), layer.unpacked_bytes) for layer in whole), (len(index), 0)])
+    yield table
 
 
 def end_layer() -> PackedLayer:

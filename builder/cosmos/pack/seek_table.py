@@ -13,9 +13,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-from cosmos.limits import MAX_IMAGE_LAYERS
+from cosmos.limits import MAX_FRAME_BYTES, MAX_IMAGE_LAYERS, demand_within
 from cosmos.pack.zst import skippable_frame
 
 _NIBBLE = 0xE
@@ -24,8 +24,6 @@ _ENTRY = struct.Struct("<II")
 _FOOTER = struct.Struct("<IBI")
 _SKIPPABLE_MAGIC = 0x184D2A50 + _NIBBLE
 _SEEKABLE_MAGIC = 0x8F92EAB1
-
-MAX_FRAME_BYTES: Final = (1 << 32) - 1  # packed or unpacked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +36,9 @@ class Seek:
 
 
 def seek_table(sizes: Sequence[tuple[int, int]]) -> bytes:
-    """Return the table's frame for frames of these packed and unpacked sizes."""
+    """Return the table's frame for frames of these packed and unpacked sizes; raises `Refused` for one too large."""
+    for packed, unpacked in sizes:
+        demand_within(max(packed, unpacked), MAX_FRAME_BYTES, "a layer of the image", hint="make two stars of it")
     entries = b"".join(_ENTRY.pack(packed, unpacked) for packed, unpacked in sizes)
     return skippable_frame(entries + _FOOTER.pack(len(sizes), 0, _SEEKABLE_MAGIC), _NIBBLE)
 

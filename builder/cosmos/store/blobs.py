@@ -21,7 +21,6 @@ cost more than all other work. A power cut before `settle` loses some of them, b
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +29,6 @@ from cosmos.canon import canonical_json
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted, make_folder, sync_file_system
 from cosmos.errors import Refused, WorldFailed
-from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.locking import alone_if_free, shared
 from cosmos.tables import Table
 
@@ -96,18 +94,6 @@ class StoreFolder:
                 draft.stream.write(data)
                 make_folder(path.parent)
                 draft.keep_as(path)
-
-    def put_file(self, source: Path) -> Digest:
-        """Keep the bytes of the file `source` durably, a piece at a time, and return their digest."""
-        hasher = hashlib.sha256()
-        with blaming(source), source.open("rb") as stream, self._draft() as draft:
-            while piece := stream.read(READ_CHUNK_BYTES):
-                hasher.update(piece)
-                draft.stream.write(piece)
-            digest = Digest.from_hex(hasher.hexdigest())
-            make_folder(self._blob(digest).parent)
-            draft.keep_as(self._blob(digest))
-        return digest
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return the document kept under `key`, or None; removes a damaged one and returns None."""

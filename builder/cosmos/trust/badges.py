@@ -152,14 +152,6 @@ def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:
     return added
 
 
-def kind_of_badge(text: str) -> Kind:
-    """Return `text` as a kind, or raise `ValueError`."""
-    for known in KINDS:
-        if text == known:
-            return known
-    raise ValueError(f"want one of {', '.join(KINDS)}, got {text[:80]!r}")
-
-
 def _judged(line: bytes, digest: Digest, roots: TrustRoots, source: str) -> Badge:
     try:
         envelope = Envelope.parse(line, source)

@@ -4,7 +4,7 @@ function install()
   for _, name in ipairs{"type", "error", "pcall", "ipairs", "pairs", "select", "tostring", "rawget", "next", "setmetatable"} do
     _G[name] = function() breach(name .. " of the script was called by the sandbox") end
   end
-  mkdir("/a")
+  mkdir("/a") mkdir("/a/b")
   local ok = exists("/a")
   if not ok then breach("exists changed") end
   filemap{"/a", ["/a/**"] = "0755"}

@@ -433,6 +433,7 @@ class Killed(Kernel):
         super().rename_new(folder, old, new)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_the_system_is_as_before_or_complete(galaxy, system: Path) -> None:
     galaxy.star("base", files={"usr/lib/base/b": b"b" * 5000})
     galaxy.star(
@@ -478,6 +479,7 @@ def test_killed_at_any_step_the_system_is_as_before_or_complete(galaxy, system: 
     assert Digest.of((system / "usr/share/s/f").read_bytes()) == Digest.of(b"s" * 5000)
 
 
+@pytest.mark.slow
 def test_killed_while_undoing_the_next_command_undoes_the_rest(galaxy, system: Path) -> None:
     galaxy.star("s", files={f"usr/share/s/{number}": b"s" for number in range(6)})
     nothing = tree(system)

@@ -341,3 +341,15 @@ def test_one_batch_may_hold_every_kind_of_change(system: Path) -> None:
     assert not (system / "gone").exists()
     assert (system / "two").read_bytes() == b"new"
     assert stat.S_IMODE((system / "one").stat().st_mode) == 0o711
+
+
+def test_a_removal_that_was_cut_off_between_its_two_names_is_undone(system: Path) -> None:
+    """Where a file system has no RENAME_NOREPLACE, a rename is a link and then a removal."""
+    with LiveRoot.open(system) as root:
+        changes = removing(root, ONE).changes
+    left_behind(system, head_line("t"), changes_line("s", changes), prepared_line())
+    (system / ".cosmos-t-0").hardlink_to(system / "one")
+    undone = settled(system)
+    assert undone.kept == ()
+    assert (system / "one").read_bytes() == b"old"
+    assert list(system.glob(".cosmos-*")) == []

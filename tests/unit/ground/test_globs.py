@@ -142,6 +142,10 @@ def test_each_wildcard_stands_for_what_a_greedy_pattern_gives_it(glob: str, name
     assert wildcard_spans(name, glob) == wanted
 
 
+def test_the_first_of_two_stars_stands_for_all_that_it_can() -> None:
+    assert wildcard_spans("a-b-c", "*-*") == ((0, 3), (4, 5))
+
+
 def test_a_hostile_glob_in_a_list_is_answered_at_once() -> None:
     began = time.process_time()
     assert not matches(TreePath.parse("/".join(["a" * 250] * 4)), "/".join(["**", "*a*a*a*a*a*a*a*b"] * 6))

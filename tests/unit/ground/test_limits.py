@@ -15,6 +15,7 @@ import cosmos.device.system
 import cosmos.model.receipts
 import cosmos.pack.image_file
 import cosmos.pack.layer
+import cosmos.pack.seek_table
 import cosmos.pack.star_archive
 import cosmos.release.sign
 import cosmos.stellar.log
@@ -81,6 +82,7 @@ WRITERS: dict[str, tuple[object, Callable[[Path], object]]] = {
     "MAX_RECEIPTS_BYTES": (cosmos.model.receipts, lambda _: Receipts(stars={}, finish=None).to_bytes()),
     "MAX_RELEASE_BYTES": (cosmos.release.sign, _release),
     "MAX_IMAGE_INDEX_BYTES": (cosmos.pack.image_file, lambda _: list(image_pieces([LAYER], {}))),
+    "MAX_FRAME_BYTES": (cosmos.pack.seek_table, lambda _: list(image_pieces([LAYER], {}))),
     "MAX_IMAGE_LAYERS": (cosmos.pack.image_file, lambda _: list(image_pieces([LAYER], {}))),
     "MAX_UNIVERSE_BYTES": (cosmos.device.system, lambda _: rendered(Universe(arch=Arch("x86_64"), version="1"))),
     "MAX_STAR_ARCHIVE_BYTES": (cosmos.pack.star_archive, lambda _: built("x")),
@@ -190,6 +192,7 @@ def test_a_reader_s_refusal_names_the_limit() -> None:
         Table.parse(b"a = 1", "x", max_bytes=Limit("MAX_X", 4))
 
 
+@pytest.mark.slow
 def test_a_manifest_is_read_line_by_line() -> None:
     """A long manifest's lines pass through memory one at a time."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import tomli_w
 
 from cosmos.canon import canonical_json
@@ -24,6 +25,7 @@ LONG = "/".join(["n" * 200] * 4)
 PATHS = [TreePath.parse(f"usr/{LONG}/{number:06d}") for number in range(25_000)]
 
 
+@pytest.mark.slow
 def test_a_layer_of_many_long_paths_is_found_again(tmp_path):
     store = StoreFolder(tmp_path)
     shop = Workshop(store=store, acquired={}, epoch=0, paths=PathMap(links={}), level=3, identity="x", consent=CONSENT)
@@ -37,6 +39,7 @@ def test_a_layer_of_many_long_paths_is_found_again(tmp_path):
     assert [line.path for line in layer.lines] == PATHS
 
 
+@pytest.mark.slow
 def test_a_universe_of_many_long_paths_is_read():
     star = Installed(version=Version.parse("1.0.0"), files=tuple(PATHS))
     universe = Universe(arch=Arch.parse("any"), version="1.0.0", installed={StarName.parse("big"): star})

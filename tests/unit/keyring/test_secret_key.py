@@ -70,6 +70,7 @@ def test_another_passphrase_is_refused(sealed: bytes, tmp_path: Path) -> None:
         SecretKey.load(private(tmp_path / "a.key", sealed), lambda: PASSPHRASE + b"r")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -103,6 +104,7 @@ def test_a_sealed_file_holds_neither_the_seed_nor_the_passphrase(sealed: bytes) 
     assert tomllib.loads(sealed.decode())["kdf"]["memory-bytes"] == argon2id.MEMLIMIT_MODERATE
 
 
+@pytest.mark.slow
 def test_two_saves_of_one_key_share_no_salt_and_no_nonce(sealed: bytes, tmp_path: Path) -> None:
     KEY.save(tmp_path / "b.key", PASSPHRASE)
     one, two = tomllib.loads(sealed.decode()), tomllib.loads((tmp_path / "b.key").read_text())

@@ -34,6 +34,7 @@ def test_what_has_bounds_of_its_own_is_not_counted():
     meter.charge(600_000)
 
 
+@pytest.mark.slow
 def test_a_file_that_leaves_its_hard_links_behind_is_paid_for_by_each_of_them(install, entry):
     files = [entry("h/f"), *(entry(f"h/l{number:03}", "hardlink", target=b"h/f") for number in range(500))]
     with pytest.raises(ScriptFailed, match="more work through its verbs than the limit"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lupa.lua54 import LuaRuntime
@@ -54,6 +55,7 @@ end
 """
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(cases=st.lists(CASES, min_size=20, max_size=40))
 def test_patterns_answer_as_luas_own_matcher_does(cases):

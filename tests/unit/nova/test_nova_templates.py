@@ -198,6 +198,7 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 DOUBLING = "{% set n = namespace(x='x') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "why"),
     [(ENDLESS, "it took more than 1 seconds"), (DOUBLING, "it used more than 384 MiB of memory")],
@@ -210,6 +211,7 @@ def test_a_script_cannot_catch_the_end_of_its_templates_budget(failure, entry, m
     assert broken.exit_code == 6
 
 
+@pytest.mark.slow
 def test_many_templates_share_one_budget(failure, entry, monkeypatch):
     monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=1))
     slow = entry("m", content=b"{% for a in range(99999) %}{% endfor %}")
@@ -217,12 +219,14 @@ def test_many_templates_share_one_budget(failure, entry, monkeypatch):
     assert "was stopped: it took more than 1 seconds, rendering files/m" in str(broken)
 
 
+@pytest.mark.slow
 def test_what_a_failing_template_had_made_is_given_back(install, entry):
     fails = entry("m", content=b"{% set large = 'x' * 4000000 %}{{ large }}{{ nothing }}")
     body = 'for n = 1, 100 do pcall(render, "m", "/x") end render("good", "/y")'
     assert TreePath(b"y") in install(body, files=[fails, entry("good")]).entries
 
 
+@pytest.mark.slow
 def test_templates_and_script_share_the_time_that_is_waited_for_them(failure, entry, monkeypatch):
     monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=60, wait_seconds=3))
     broken = failure('render("m", "/x")', files=[entry("m", content=ENDLESS.encode())])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +82,7 @@ def ran(calls: list[tuple[object, ...]], root: Tree) -> tuple[Receipt, list[Mani
     return receipt, [ManifestLine.of(entry) for entry in verbs.root.layer().values()]
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(calls=st.lists(CALLS, min_size=1, max_size=6), before=TREES, after=TREES)
 def test_a_layer_is_used_again_exactly_when_every_read_still_holds(calls, before, after):
@@ -91,6 +93,7 @@ def test_a_layer_is_used_again_exactly_when_every_read_still_holds(calls, before
         assert then == now
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(calls=st.lists(CALLS, min_size=1, max_size=6), before=TREES, extra=entries())
 def test_what_was_not_looked_at_may_change(calls, before, extra):
@@ -100,6 +103,7 @@ def test_what_was_not_looked_at_may_change(calls, before, extra):
     assert looked or receipt.changed(IndexedTree(after), None) is None
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(calls=st.lists(CALLS, min_size=1, max_size=6), root=TREES)
 def test_a_receipt_is_read_as_it_was_written(calls, root):

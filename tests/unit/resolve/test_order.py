@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from cosmos.model.names import StarName
 from cosmos.resolve.order import dependency_order, out_of_order
 
@@ -12,6 +14,7 @@ def graph(needs: Mapping[str, Sequence[str]]) -> dict[StarName, list[StarName]]:
     return {StarName(name): [StarName(other) for other in others] for name, others in needs.items()}
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_hundred_thousand_is_no_depth() -> None:
     names = [f"s{number:06}" for number in range(100_000)]
     needs = graph({name: names[at + 1 : at + 2] for at, name in enumerate(names)})

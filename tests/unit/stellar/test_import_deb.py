@@ -325,6 +325,7 @@ def test_how_many_workers_there_are_has_no_say_in_the_bytes(
     assert len(seen[0]) == 12
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_thousand_packages_is_followed_to_its_end() -> None:
     archive, names = FakeArchive(), [f"p{number:04}" for number in range(1_200)]
     for at, name in enumerate(names):

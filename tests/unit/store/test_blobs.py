@@ -60,14 +60,6 @@ def test_what_is_put_can_be_had_again(tmp_path: Path) -> None:
     assert store.put(b"star") == digest
 
 
-def test_a_file_is_put_by_its_digest(tmp_path: Path) -> None:
-    (tmp_path / "big").write_bytes(b"x" * 3_000_000)
-    store = StoreFolder(tmp_path / "store")
-    digest = store.put_file(tmp_path / "big")
-    assert digest == Digest.of(b"x" * 3_000_000)
-    assert store.get(digest, 3_000_000) == b"x" * 3_000_000
-
-
 def test_an_empty_store_holds_nothing_and_is_not_made_by_asking(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path / "store")
     assert not store.has(KEY, 0)
@@ -111,18 +103,16 @@ def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("keep", "kind"),
     [
-        (lambda store, file: store.put(b"star"), "blobs"),
-        (lambda store, file: store.put_file(file), "blobs"),
-        (lambda store, file: store.put_result(KEY, b"result"), "results"),
+        (lambda store: store.put(b"star"), "blobs"),
+        (lambda store: store.put_result(KEY, b"result"), "results"),
     ],
 )
 def test_the_folders_above_what_is_new_reach_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Callable[[StoreFolder, Path], object], kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Callable[[StoreFolder], object], kind: str
 ) -> None:
-    (tmp_path / "file").write_bytes(b"from a file")
     synced: list[Path] = []
     monkeypatch.setattr(durable, "sync_folder", synced.append)
-    keep(StoreFolder(tmp_path / "store"), tmp_path / "file")
+    keep(StoreFolder(tmp_path / "store"))
     (folder,) = (tmp_path / "store" / kind).iterdir()
     assert {tmp_path, tmp_path / "store", folder.parent, folder} <= set(synced)
 
@@ -187,6 +177,7 @@ def is_one_left(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_at_any_moment_leaves_the_store_whole(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path)
     started = bytes(range(256)) * 4096  # 1 MiB: long enough to be hit in the middle

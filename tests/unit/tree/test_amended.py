@@ -37,7 +37,7 @@ def _made(layers: list[Layer], winners: dict[TreePath, str]) -> Overlaid | None:
         return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(one=_LINES, two=_LINES, own=_LINES, brought=_LINES, winners=_WINNERS)
 def test_an_amended_tree_is_what_all_layers_make_together(
     one: list[ManifestLine],
