@@ -74,10 +74,10 @@ def run_program(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stall:
-    """When a program counts as stuck: for `seconds` it prints nothing and the result of `look` does not change."""
+    """When a program counts as stuck: for `seconds` it prints nothing and the result of `progress` does not change."""
 
     seconds: float
-    look: Callable[[], object]
+    progress: Callable[[], object]
 
 
 class RunningProgram:
@@ -161,7 +161,7 @@ class RunningProgram:
                 return True
             if stall is None:
                 continue
-            there = stall.look()
+            there = stall.progress()
             if there != seen:
                 seen, since = there, time.monotonic()
             elif time.monotonic() - since >= stall.seconds:

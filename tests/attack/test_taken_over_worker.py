@@ -435,7 +435,7 @@ if not WIPED: zygote.forget_environment = lambda: None
 zygote.forked(WORKER)
 zygote.forked(TEMPLATE_WORKER)
 from cosmos.sandbox import conversation, probe
-early = dict(zygote.EARLY)
+early = dict(zygote.FORKED)
 print({probe._probed(module)["secret"] for module in early})
 assert [conversation._zygotes[module][:2] for module in early] == list(early.values())
 """.replace("WIPED", str(wiped))

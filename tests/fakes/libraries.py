@@ -46,7 +46,7 @@ def _texts(rows: Mapping[str, str] | Sequence[str]) -> list[str]:
     return [f"{name} {limit}" for name, limit in rows.items()] if isinstance(rows, Mapping) else list(rows)
 
 
-class Shelf:
+class MemoryLibrary:
     """The stars of one galaxy: `{"zlib 1.3.1": facts(…)}`. `asked` lists whose facts were asked for."""
 
     def __init__(self, stars: Mapping[str, Facts], galaxy: str = "core") -> None:

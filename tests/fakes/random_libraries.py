@@ -10,7 +10,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Galaxies, Wish
-from fakes.libraries import Shelf, facts
+from fakes.libraries import MemoryLibrary, facts
 
 VERSIONS = ("1.0.0", "1.1.0", "2.0.0", "2.0.0-rc.1", "3.0.0")
 LIMITS = ("*", "*", "*", "*", ">=1", "^1", "^2", "<2", "=1.0.0", ">=1.1", ">=2.0.0-rc.1", "^3")
@@ -29,7 +29,9 @@ class RandomCase:
     @property
     def offered(self) -> Galaxies:
         """The galaxies as one library."""
-        return Galaxies(shelves={GalaxyName(name): Shelf(stars, name) for name, stars in self.galaxies.items()})
+        return Galaxies(
+            libraries={GalaxyName(name): MemoryLibrary(stars, name) for name, stars in self.galaxies.items()}
+        )
 
 
 def random_case(seed: int) -> RandomCase:

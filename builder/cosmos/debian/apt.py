@@ -255,7 +255,7 @@ class Apt:
             )
 
     def _stall(self) -> Stall:
-        return Stall(seconds=_STALL_SECONDS, look=lambda: _sizes(self.state.folder))
+        return Stall(seconds=_STALL_SECONDS, progress=lambda: _sizes(self.state.folder))
 
     def _updated(self) -> float:
         try:

@@ -29,7 +29,7 @@ class IndexedTree:
         """Return the entry of the tree at `path`; None for a folder that is only implied."""
         return self._entries.get(path)
 
-    def look(self, path: TreePath) -> Entry | None:
+    def entry_at(self, path: TreePath) -> Entry | None:
         """Return the entry at `path`, without following a symlink."""
         entry = self._entries.get(path)
         if entry is None and path and self._holds_below(path):

@@ -109,7 +109,7 @@ class Receipt:
                     return "the tools of its programs are others"
             elif event.verb == "read":
                 path = TreePath.from_text(str(event.facts["path"]))
-                now = seen(lower.look(path))
+                now = seen(lower.entry_at(path))
                 if now != saw:
                     return f"/{path.text} was {saw}, is {now}"
             else:

@@ -127,10 +127,10 @@ def _looked_up(tree: IndexedTree, path: TreePath, meter: Meter) -> tuple[TreePat
     if path == ROOT:
         return (ROOT, implied_folder(ROOT, 0)) if len(tree) else None
     try:
-        at = resolved(tree.look, path, "follow", meter)
+        at = resolved(tree.entry_at, path, "follow", meter)
     except VerbError:
         return None
-    entry = tree.look(at) if at else implied_folder(ROOT, 0)
+    entry = tree.entry_at(at) if at else implied_folder(ROOT, 0)
     if entry is not None and entry.kind == "hardlink":
         entry = tree.named(TreePath(entry.target))
     return None if entry is None else (at, entry)

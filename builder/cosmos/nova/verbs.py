@@ -50,7 +50,7 @@ class Verbs:
         self._filemap = Filemap()
         self._sources = _sources(job.files, job.beside, job.epoch)
         self.events: list[Event] = []
-        self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_look=self._looked)
+        self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_read=self._read_below)
 
     def copy(self, source: bytes, to: bytes) -> None:
         """Copy a file, or a folder and everything below it, from the star's archive to a path of the root."""
@@ -86,9 +86,9 @@ class Verbs:
         if place == ROOT:
             return
         for above in place.parents:
-            if self.root.look(above) is None:
+            if self.root.entry_at(above) is None:
                 self.root.put_folder(implied_folder(above, self._job.epoch))
-        there = self.root.look(place)
+        there = self.root.entry_at(place)
         entry = there if there is not None else implied_folder(place, self._job.epoch)
         self.root.put_folder(entry if mode is None else replace(entry, mode=mode))
         self._did("mkdir", place, {"mode": _octal(entry.mode if mode is None else mode)})
@@ -116,7 +116,7 @@ class Verbs:
         """Whether a path exists, in the script's own layer or in those of the star's dependencies."""
         path = self._path(raw)
         try:
-            return self.root.look(self.root.resolve(path, "follow")) is not None
+            return self.root.entry_at(self.root.resolve(path, "follow")) is not None
         except VerbError:
             return False
 
@@ -263,7 +263,7 @@ class Verbs:
         made = {path: entry for path, entry in self.root.own.items() if self._job.own.get(path) != entry}
         return self._filemap.difference(made, self._meter)
 
-    def _looked(self, path: TreePath, entry: Entry | None) -> None:
+    def _read_below(self, path: TreePath, entry: Entry | None) -> None:
         if path in self._seen or self._job.free == "any":
             return
         self._seen.add(path)

@@ -18,7 +18,7 @@ from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 
-Look: TypeAlias = Callable[[TreePath], "Entry | None"]
+EntryAt: TypeAlias = Callable[[TreePath], "Entry | None"]
 
 _KIND_NAMES = {"file": "a file", "hardlink": "a file", "symlink": "a symlink", "dir": "a folder", "fifo": "a pipe"}
 
@@ -28,7 +28,7 @@ def named(entry: Entry) -> str:
     return _KIND_NAMES.get(entry.kind, "a device")
 
 
-def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
+def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> TreePath:
     """Return where `path` leads once symlinks are followed (the last component's only with `follow`); raises
     `VerbError`.
 
@@ -40,7 +40,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
             TreePath.parse(here)
         except ValueError as error:
             raise VerbError(str(error)) from None
-        entry = look(here)
+        entry = entry_at(here)
         if entry is None or entry.kind == "dir":
             return None
         if entry.kind == "symlink" and (rest or last == "follow"):
@@ -57,7 +57,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
 
 
 class VirtualRoot:
-    """The tree. `on_look` is called for each path looked up in `lower`, with the entry there."""
+    """The tree. `on_read` is called for each path looked up in `lower`, with the entry there."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class VirtualRoot:
         lower: Mapping[TreePath, Entry],
         epoch: int,
         meter: Meter,
-        on_look: Callable[[TreePath, Entry | None], None],
+        on_read: Callable[[TreePath, Entry | None], None],
     ) -> None:
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
@@ -76,7 +76,7 @@ class VirtualRoot:
         self._folders: dict[TreePath, TreePath] = {}  # where folders that exist lead, as far as asked
         self._epoch = epoch
         self._meter = meter
-        self._on_look = on_look
+        self._on_read = on_read
 
     @property
     def own(self) -> Mapping[TreePath, Entry]:
@@ -87,27 +87,27 @@ class VirtualRoot:
         """Return the script's layer in byte order of path, without implied folders."""
         return {path: self._own[path] for path in sorted(self._own)}
 
-    def look(self, path: TreePath) -> Entry | None:
+    def entry_at(self, path: TreePath) -> Entry | None:
         """Return the entry at `path`, without following a symlink; an implied folder is 0755."""
         if path == ROOT:
             return implied_folder(path, self._epoch)
         entry = self._own.get(path)
         if entry is not None:
             return entry
-        below = self.look_lower(path)
+        below = self.lower_entry_at(path)
         if below is None and path in self._own_folders:
             return implied_folder(path, self._epoch)
         return below
 
-    def look_lower(self, path: TreePath) -> Entry | None:
+    def lower_entry_at(self, path: TreePath) -> Entry | None:
         """Return the entry at `path` below the script's own layer."""
-        entry = self._lower.look(path)
-        self._on_look(path, entry)
+        entry = self._lower.entry_at(path)
+        self._on_read(path, entry)
         return entry
 
     def resolve(self, path: TreePath, last: Last) -> TreePath:
         """Return where `path` leads (see `resolved`)."""
-        return resolved(self.look, path, last, self._meter)
+        return resolved(self.entry_at, path, last, self._meter)
 
     def place(self, path: TreePath) -> TreePath:
         """Return the place of a new entry at `path`: links on the way are followed, but not one at the end.
@@ -121,7 +121,7 @@ class VirtualRoot:
         folder = self._folders.get(path.parent)
         if folder is None:
             folder = self.resolve(path.parent, "follow")
-            if self.look(folder) is not None:
+            if self.entry_at(folder) is not None:
                 self._folders[path.parent] = folder
         try:
             return folder.joined(path.name)
@@ -130,13 +130,13 @@ class VirtualRoot:
 
     def put(self, entry: Entry) -> None:
         """Put any entry but a folder at its path, and replace the old one; a folder there is a `VerbError`."""
-        there = self.look(entry.path)
+        there = self.entry_at(entry.path)
         if there is not None and there.kind == "dir":
             raise VerbError(
                 f"/{entry.path.text} is a folder",
                 hint=f'to put it inside, end the path with a slash: "/{entry.path.text}/"',
             )
-        above = self.look(entry.path.parent)
+        above = self.entry_at(entry.path.parent)
         if above is not None and above.kind != "dir":
             raise VerbError(f"/{above.path.text} is {named(above)}, and only a folder has entries")
         if "symlink" in (entry.kind, there.kind if there is not None else ""):  # a new one, too: `link/..` leads on
@@ -146,7 +146,7 @@ class VirtualRoot:
 
     def put_folder(self, entry: Entry) -> None:
         """Put a folder at its path, over one that is there; anything else there is a `VerbError`."""
-        there = self.look(entry.path)
+        there = self.entry_at(entry.path)
         if there is not None and there.kind != "dir":
             raise VerbError(f"/{entry.path.text} is {named(there)}, not a folder")
         self._insert(entry)
@@ -161,7 +161,7 @@ class VirtualRoot:
             raise VerbError("the root itself cannot be changed")
         entry = self._own.get(path)
         if entry is None:
-            below = self.look_lower(path)
+            below = self.lower_entry_at(path)
             if below is not None:
                 raise VerbError(f"/{path.text} belongs to another star", hint="a script may change what it made itself")
             if path not in self._own_folders:

@@ -81,35 +81,37 @@ class Library(Protocol):
 class Galaxies:
     """Several libraries as one `Library`, one for each galaxy; the first has the highest priority."""
 
-    shelves: Mapping[GalaxyName, Library]
+    libraries: Mapping[GalaxyName, Library]
 
     def names(self) -> Iterable[StarName]:
         """Return every name that some galaxy lists."""
-        return sorted({name for shelf in self.shelves.values() for name in shelf.names()})
+        return sorted({name for library in self.libraries.values() for name in library.names()})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return the versions of `name` in the galaxy that answers for it; no other galaxy is asked."""
-        shelf = self._owner(name)
-        return () if shelf is None else shelf.versions(name)
+        library = self._owner(name)
+        return () if library is None else library.versions(name)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the providers of `name` in the galaxy that answers for it.
 
         A star that an earlier galaxy answers for under its own name provides nothing here.
         """
-        shelf = self._owner(name)
-        return () if shelf is None else [star for star in shelf.providers(name) if self._owner(star.name) is shelf]
+        library = self._owner(name)
+        return (
+            () if library is None else [star for star in library.providers(name) if self._owner(star.name) is library]
+        )
 
     def claims(self, name: StarName) -> bool:
         """Return whether some galaxy claims `name`."""
         return self._owner(name) is not None
 
     def _owner(self, name: StarName) -> Library | None:
-        return next((shelf for shelf in self.shelves.values() if shelf.claims(name)), None)
+        return next((library for library in self.libraries.values() if library.claims(name)), None)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return the facts of `candidate` from its galaxy."""
-        return self.shelves[candidate.galaxy].facts(candidate)
+        return self.libraries[candidate.galaxy].facts(candidate)
 
 
 class Remembering:

@@ -145,8 +145,8 @@ _zygotes: dict[str, tuple[socket.socket, bytes, object]] = {}  # by module: requ
 def planted_secret(module: str) -> bytes:
     """Return the secret that no worker may hold, 32 bytes; starts the zygote if it does not run yet."""
     if module not in _zygotes:
-        early = zygote.EARLY.pop(module, None)
-        _zygotes[module] = (*early, None) if early is not None else _fresh(module)
+        forked = zygote.FORKED.pop(module, None)
+        _zygotes[module] = (*forked, None) if forked is not None else _fresh(module)
     return _zygotes[module][1]
 
 

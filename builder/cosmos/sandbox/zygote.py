@@ -29,7 +29,7 @@ from typing import Final, NoReturn, TypeAlias
 Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
-EARLY: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
+FORKED: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Worker:
 def forked(module: str) -> tuple[socket.socket, bytes]:
     """Fork a zygote from this process; return the socket for requests, and the secret that was planted in it.
 
-    `EARLY` keeps both for the first worker of `module`. Only the single-file binary uses it: as its first step, before
+    `FORKED` keeps both for the first worker of `module`. Only the single-file binary uses it: as its first step, before
     it has a second thread.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -56,7 +56,7 @@ def forked(module: str) -> tuple[socket.socket, bytes]:
         serve(its.detach(), module)
     del os.environb[PLANTED_NAME]
     its.close()
-    EARLY[module] = (ours, planted)
+    FORKED[module] = (ours, planted)
     return ours, planted
 
 

@@ -110,7 +110,7 @@ def _demand_floors(trusted: TrustRoots, found: TrustRoots, source: str) -> None:
     floors = found.floors.rows()
     for (kind, name), floor in trusted.floors.rows().items():
         lower = floors.get((kind, name))
-        if after.get((kind, name)) == found.version or (lower is not None and _reaches(lower, floor)):
+        if after.get((kind, name)) == found.version or (lower is not None and _is_at_least(lower, floor)):
             continue
         raise BrokenChain(
             source,
@@ -119,7 +119,7 @@ def _demand_floors(trusted: TrustRoots, found: TrustRoots, source: str) -> None:
         )
 
 
-def _reaches(floor: object, least: object) -> bool:
+def _is_at_least(floor: object, least: object) -> bool:
     """Return whether a floor is not below another of the same kind: two integers or two versions."""
     if isinstance(floor, Version) and isinstance(least, Version):
         return not floor < least

@@ -14,7 +14,7 @@ from cosmos.resolve.catalogue import Facts, Wish
 from cosmos.resolve.judging import Fault, faults
 from cosmos.resolve.resolving import resolve
 from cosmos.resolve.together import Placed
-from fakes.libraries import Shelf, facts
+from fakes.libraries import MemoryLibrary, facts
 
 MACHINE = Arch("x86_64")
 LIBRARY = {
@@ -35,7 +35,7 @@ def wishes(texts: Mapping[str, str] = WISHES) -> list[Wish]:
 
 
 def good() -> dict[str, Placed]:
-    found = [row.placed for row in resolve(wishes(), Shelf(LIBRARY), MACHINE, {})]
+    found = [row.placed for row in resolve(wishes(), MemoryLibrary(LIBRARY), MACHINE, {})]
     return {str(star.name): star for star in found}
 
 
