@@ -65,7 +65,9 @@ def locked_in_time(path: Path, what: str, seconds: float, waiting: Callable[[str
             holder = os.pread(number, 32, 0).decode("ascii", "replace").strip() or "another process"
             if time.monotonic() >= end:
                 raise WorldFailed(
-                    what, f"process {holder} is at work on it, for more than {seconds:g} seconds", hint="wait for it"
+                    what,
+                    f"process {holder} is at work on it, and has not ended in {seconds:g} seconds",
+                    hint="wait until it has ended, then run the same command again",
                 )
             if not is_told:
                 waiting(holder)

@@ -64,7 +64,7 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
         raise Refused(
             str(file),
             f"another document was accepted before: {anchor} is {accepted.digest}",
-            hint=f"if that one was a mistake, remove {anchor} yourself and run this again",
+            hint=f"if that document was a mistake, remove {anchor} and run the same command again",
         )
     envelope_of(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
     if envelope is not None:
@@ -99,7 +99,7 @@ def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
         raise Refused(
             str(anchor),
             "no trust anchors were accepted, so no signature can be judged",
-            hint="cosmos trust init trust.toml --sha256 DIGEST, with the digest from whoever made the file",
+            hint="ask the maker of trust.toml for its digest, then: cosmos trust init trust.toml --sha256 DIGEST",
         )
     data, envelope = document_and_envelope(anchor)
     version = TrustRoots.parse(data, str(anchor)).version

@@ -195,7 +195,7 @@ def demand_strong(passphrase: bytes) -> None:
         problem = f"want at least {MIN_PASSPHRASE_DISTINCT} different characters, got {len(set(passphrase))}"
     else:
         return
-    raise Malformed("the passphrase", problem, hint="four or more words that no one would put together are a good one")
+    raise Malformed("the passphrase", problem, hint="use four or more unrelated words")
 
 
 def _title(head: Head) -> str:

@@ -75,7 +75,7 @@ class SecretKey:
         if self.role != role:
             raise Refused(
                 f"key {self.public.name}",
-                f"has the role {self.role}, and one of the role {role} is wanted",
+                f"has the role {self.role}; expected a key of the role {role}",
                 hint=f"make a key for that role with: cosmos key new --role {role} NAME",
             )
 
@@ -141,13 +141,13 @@ def _demand_no_public_key(path: Path) -> None:
     except (WorldFailed, Malformed):
         return  # whatever it is, it is no public key
     raise Malformed(
-        str(path), f"is a public key ({key.name}), and a secret key is wanted", hint="name the .key that belongs to it"
+        str(path), f"expected a secret key, found the public key {key.name}", hint="name the .key that belongs to it"
     )
 
 
 def _demand_private(about: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(about.st_mode):
-        raise Refused(str(path), "is no plain file")
+        raise Refused(str(path), "is not a plain file")
     if about.st_uid != os.geteuid():
         raise Refused(str(path), f"belongs to user {about.st_uid}, and you are {os.geteuid()}")
     mode = stat.S_IMODE(about.st_mode)

@@ -24,7 +24,7 @@ from cosmos.locking import take
 from cosmos.reading import read_if_there
 from cosmos.trust.memory import Memory
 
-NO_MEMORY: Final = "nothing is remembered here of what was seen before, so that a rollback cannot be judged"
+NO_MEMORY: Final = "this machine remembers no earlier versions, so that a rollback cannot be judged"
 _TITLE: Final = "# what this machine has seen; kept so that nothing older is taken for new\n"
 STATE_MODE: Final = 0o600
 SYSTEM_STATE_NAME: Final = "trust-state.toml"

@@ -167,7 +167,7 @@ def _first_step(table: Table) -> Step:
         change=Place(path=table.read("path", slashed), new=identity), temporary=table.need("temporary", str).encode()
     )
     if not step.temporary.startswith(b".cosmos-") or b"/" in step.temporary:
-        table.fail("temporary", "is no name that cosmos gives")
+        table.fail("temporary", "is not a name that cosmos gives")
     table.end()
     return step
 
@@ -184,5 +184,5 @@ def _table(line: bytes, source: str) -> Table:
     except (ValueError, RecursionError) as error:
         raise Malformed(source, "is not JSON", hint="it was damaged: look at the file, then remove it") from error
     if not isinstance(value, dict):
-        raise Malformed(source, "is no table")
+        raise Malformed(source, "want a JSON object")
     return Table(value, source)

@@ -349,7 +349,7 @@ def _check_references(lock: Lock, table: Table) -> None:
     if lock.request.galaxies != {name: galaxy.url for name, galaxy in galaxies.items()}:
         table.fail("request.galaxies", "want the names and addresses of the lock's galaxies")
     for name in sorted(lock.downgraded.keys() - {star.name for star in lock.stars}):
-        table.fail(f"downgraded.{name}", "is no star of this lock")
+        table.fail(f"downgraded.{name}", "is not a star of this lock")
     for place, star in enumerate(lock.stars):
         at = f"star[{place}]"
         if star.galaxy not in galaxies:

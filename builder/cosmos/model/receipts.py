@@ -62,4 +62,4 @@ class Receipts:
 def _receipt(table: Table, name: str, value: object) -> Json:
     if value is None or isinstance(value, dict):
         return value
-    return table.fail(name, "a receipt is a table, or null")
+    return table.fail(name, "want a table, or null")

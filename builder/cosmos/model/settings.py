@@ -59,7 +59,11 @@ class Settings:
         if policy is not None:
             policy.end()
         if settings.cache_dir == ROOT:
-            table.fail("cache_dir", "the whole system is no cache", hint='write cache_dir = "/var/cache/cosmos"')
+            table.fail(
+                "cache_dir",
+                "the whole system must not be the cache",
+                hint='write cache_dir = "/var/cache/cosmos"',
+            )
         table.end()
         return settings
 

@@ -297,11 +297,13 @@ class Declarations:
         groups = {"root", *(group.name for group in self.groups)}
         for path, row in self.paths.items():
             if row.user not in users or row.group not in groups:
-                table.fail("paths", f"{path.text}: nobody declared the owner {row.user}:{row.group}")
+                table.fail(
+                    "paths", f"{path.text}: no [[user]] or no [[group]] declares the owner {row.user}:{row.group}"
+                )
         for group in self.groups:
             for member in group.members:
                 if member not in users:
-                    table.fail("group", f"{group.name}: nobody declared the member {member}")
+                    table.fail("group", f"{group.name}: no [[user]] declares the member {member}")
 
 
 def _variables(table: Table | None) -> dict[str, Variable]:

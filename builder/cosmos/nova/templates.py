@@ -114,9 +114,7 @@ class _Alone(BaseLoader):
 
     def get_source(self, _environment: object, template: str) -> NoReturn:
         """Refuse."""
-        raise SecurityError(
-            f"{template} is not to be had: a template stands alone, without include, import and extends"
-        )
+        raise SecurityError(f"{template} cannot be used: a template stands alone, without include, import and extends")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -170,7 +168,7 @@ def _settled(value: object) -> object:
         return list(value)
     if callable(value):
         return _Function(value)
-    raise SecurityError(f"a {type(value).__name__} is not to be had in a template")
+    raise SecurityError(f"a {type(value).__name__} cannot be used in a template")
 
 
 def _settling(action: _Action) -> _Action:

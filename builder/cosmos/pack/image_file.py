@@ -264,7 +264,7 @@ def _index_body(frame: bytes) -> bytes:
     start = _HEADER_BYTES + len(_INDEX_MAGIC) + _DIGEST_BYTES
     sealed = frame[start:]
     if frame != skippable_frame(_INDEX_MAGIC + hashlib.sha256(sealed).digest() + sealed, _INDEX_NIBBLE):
-        raise ValueError("is damaged, or none")
+        raise ValueError("is damaged, or not an index")
     length = int.from_bytes(sealed[:_LENGTH_BYTES], "little")
     if length > MAX_IMAGE_INDEX_BYTES:
         raise ValueError(f"has {length} bytes, the limit is {MAX_IMAGE_INDEX_BYTES}")

@@ -127,7 +127,7 @@ class PackedLayer:
         start = len(_MAGIC) + _LENGTH_BYTES
         end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
         if not data.startswith(_MAGIC) or end > len(data):
-            raise Malformed("a kept layer", "is none, or cut off")
+            raise Malformed("a kept layer", "is not one, or is cut off")
         header = Table.from_json(data[start:end], "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
         layer = cls(
             name=header.need("name", str),

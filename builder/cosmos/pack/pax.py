@@ -46,7 +46,7 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
     for keyword, value in records.items():
         if keyword.startswith(XATTR):
             if keyword == XATTR or b"\0" in keyword or len(value) > MAX_XATTR_BYTES:
-                raise ValueError(f"no extended attribute: {_shown(keyword)} of {len(value)} bytes")
+                raise ValueError(f"a malformed extended attribute: {_shown(keyword)} of {len(value)} bytes")
         elif keyword.startswith(_XATTR_AGAIN):
             if XATTR + unquote_to_bytes(keyword.removeprefix(_XATTR_AGAIN)) not in records:
                 raise ValueError(f"{_shown(keyword)} without its SCHILY.xattr twin")

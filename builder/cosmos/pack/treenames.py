@@ -58,7 +58,7 @@ class TreeNames:
             path = b"" if path == b"." else path.removesuffix(b"/")
         if not path:
             if kind != "dir" or (self._rules != "dpkg" and raw not in (b".", b"./")):
-                self.refuse(raw, "is no name")
+                self.refuse(raw, "is not a name")
             self._demand_new(raw, ROOT, kind)
             return ROOT
         parent, _, name = path.rpartition(b"/")

@@ -273,7 +273,7 @@ class TarReader:
         if file is not None and file.kind == "symlink" and self._rules == "dpkg":
             return replace(file, path=link.path)
         if file is None or file.kind != "file":
-            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is no file that came before")
+            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
         if link.xattrs not in ((), file.xattrs):
             self._names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
         return replace(
@@ -302,7 +302,7 @@ def _octal(field: bytes) -> int:
 def _long_name(body: bytes) -> bytes:
     name = body.removesuffix(b"\0")
     if not name or b"\0" in name:
-        raise ValueError("a long name that is none")
+        raise ValueError("a malformed long name")
     return name
 
 

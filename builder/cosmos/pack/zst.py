@@ -82,7 +82,7 @@ def gunzip_exactly(data: bytes | memoryview, size_bytes: int, source: str) -> by
             try:
                 piece = member.decompress(chunk, min(left + 1, _GZIP_OUTPUT_BYTES))
             except zlib.error as error:
-                raise Refused(source, f"is damaged, or no gzip member, near byte {place}") from error
+                raise Refused(source, f"is damaged, or not a gzip member, near byte {place}") from error
             if not piece and not chunk:
                 raise Refused(source, "is cut off")
             place += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
@@ -122,7 +122,7 @@ def _frame_at(view: memoryview, start: int) -> _Frame:
     """Return the frame at `start` (RFC 8878 section 3.1.1), or raise `ValueError`."""
     header = view[start : start + 18].tobytes()
     if int.from_bytes(header[:4], "little") != _MAGIC or len(header) < 6:
-        raise ValueError("is no zstd data, or cut off" if len(header) < 6 else "is no zstd data")
+        raise ValueError("is not zstd data, or cut off" if len(header) < 6 else "is not zstd data")
     parameters = zstandard.get_frame_parameters(header)
     is_single_segment = bool(header[4] & 0x20)
     if parameters.dict_id:

@@ -56,7 +56,7 @@ def doubled(stars: Iterable[Placed]) -> Iterator[Fault]:
     seen: dict[StarName, Placed] = {}
     for star in stars:
         if star.name in seen:
-            said = f"{star.name} is there twice, as {seen[star.name].version} and as {star.version}"
+            said = f"the lock has {star.name} twice, as {seen[star.name].version} and as {star.version}"
             yield Fault(kind="doubled", star=star.name, sentence=said, way_out=_MERGED)
         seen.setdefault(star.name, star)
 
@@ -73,9 +73,9 @@ def _of_star(star: Placed, together: Together, arch: Arch) -> Iterator[Fault]:
             yield Fault(kind="need", star=star.name, sentence=said)
     for other, conflict in together.clashes(star):
         if conflict is None:
-            said = f"{star} was made from {other.name} and stands for it, but {other} is there too"
+            said = f"{star} was made from {other.name} and stands for it, but the lock has {other} too"
         elif other.name == conflict.name:
-            said = f"{star} conflicts with {in_words((conflict,))}, but {other} is there"
+            said = f"{star} conflicts with {in_words((conflict,))}, but the lock has {other}"
         else:
             said = f"{star} conflicts with {in_words((conflict,))}, which {other} provides"
         yield Fault(kind="conflict", star=star.name, sentence=said)
@@ -113,7 +113,7 @@ class _Rows:
         reached = self._reached()
         for name, star in self._together.stars.items():
             if name not in reached:
-                said = f"{star} is there, but no wish needs it"
+                said = f"the lock has {star}, but no wish needs it"
                 yield Fault(kind="unwanted", star=name, sentence=said, way_out=_MERGED)
                 continue
             yield from self._wrong_dependencies(star)
@@ -191,7 +191,7 @@ def _first_of_each_galaxy(stars: Iterable[Placed]) -> list[Placed]:
 def _misstated(stated: Sequence[str], wanted: Set[str]) -> str:
     """Return a sentence with the stated and the right `wanted_by`; for long lists, with the difference."""
     if max(len(stated), len(wanted)) <= _FEW or len(set(stated)) < len(stated):
-        return f"says that it is wanted by {_listed(stated)}, but that is {_listed(sorted(wanted))}"
+        return f"says that it is wanted by {_listed(stated)}; expected {_listed(sorted(wanted))}"
     wrong, lacking = sorted(set(stated) - wanted), sorted(wanted - set(stated))
     said = [f"says that it is wanted by {_some(wrong)}, but it is not"] if wrong else []
     return ", and ".join([*said, *([f"does not say that it is wanted by {_some(lacking)}"] if lacking else [])])
@@ -212,7 +212,7 @@ def _order(stars: Sequence[Placed]) -> Iterator[Fault]:
         star.name: [name for name in star.dependencies if name in there] for star in stars
     }
     for name, before in out_of_order(needs):
-        said = f"{there[name]} comes before {there[before]}, which is to be laid down first"
+        said = f"{there[name]} comes before {there[before]}, which must come first"
         yield Fault(kind="order", star=name, sentence=said, way_out=_MERGED)
 
 

@@ -78,7 +78,7 @@ def resolve(
         raise NoSolution("", f"no solution was found in {choosing.MAX_STEPS:,} steps", hint=advice.too_long) from error
     resolved = _arranged(wishes, problem, chosen)
     wrong = faults(wishes, [found.placed for found in resolved], arch)
-    assert not wrong, f"what was chosen answers the wishes: {wrong[0]}"
+    assert not wrong, f"the resolver's answer has a fault: {wrong[0]}"
     return resolved
 
 

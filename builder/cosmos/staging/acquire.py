@@ -244,13 +244,13 @@ def _demand_signers(star: LockedStar, signers: tuple[str, ...], roots: TrustRoot
         raise Refused(
             star.id,
             f"the lock says that {', '.join(strangers)} signed it, but it has no such signature",
-            hint="cosmos freeze, to lock who signs it now",
+            hint="lock its signers of today with: cosmos freeze IMAGE",
         )
     if signers and not set(signers) & set(star.signers):
         raise Refused(
             star.id,
             f"was signed again, by {', '.join(signers)}, and the lock names none of them",
-            hint="cosmos freeze, to lock who signs it now",
+            hint="lock its signers of today with: cosmos freeze IMAGE",
         )
 
 

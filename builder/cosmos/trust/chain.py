@@ -112,10 +112,11 @@ def _demand_floors(trusted: TrustRoots, found: TrustRoots, source: str) -> None:
         lower = floors.get((kind, name))
         if after.get((kind, name)) == found.version or (lower is not None and _is_at_least(lower, floor)):
             continue
+        line = f"{name} = {found.version}"
         raise BrokenChain(
             source,
             f"floor.{kind}.{name} was {floor}, and is {'gone' if lower is None else lower}: floors only rise",
-            hint=f"a fast-forward is recovered from in words: [recovered.{kind}] {name} = {found.version}",
+            hint=f"to recover from a fast-forward, add to trust.toml under [recovered.{kind}]: {line}",
         )
 
 

@@ -39,9 +39,9 @@ def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> Non
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature("", f"want a signature of {SIGNATURE_BYTES} bytes, got {len(signature)}")
     if not _is_strong_key(bytes(public_key)):
-        raise BadSignature("", "the public key is no canonical point of prime order")
+        raise BadSignature("", "the public key is not a canonical point of prime order")
     if not is_strong_point(signature[:32]):
-        raise BadSignature("", "the signature's R is no canonical point of prime order")
+        raise BadSignature("", "the signature's R is not a canonical point of prime order")
     if int.from_bytes(signature[32:], "little") >= _ORDER:
         raise BadSignature("", "the signature's S is not reduced")
     try:

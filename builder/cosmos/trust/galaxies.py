@@ -84,7 +84,7 @@ def verify_index(
 def _demand_consistent(index: GalaxyIndex, source: str) -> None:
     """Raise `Refused` unless `[stars]`, `[checksums]` and `[[snapshot]]` say the same."""
     if index.seq < 1:
-        raise Refused(source, "has no seq: a rolled-back index could not be told from it")
+        raise Refused(source, "has no seq, so a rollback to an older index could not be detected")
     archives: dict[tuple[StarName, Version], set[Digest]] = {}  # one of each architecture
     for row in index.snapshot:
         archives.setdefault((row.name, row.version), set()).add(row.archive)

@@ -41,9 +41,11 @@ class PublicKey:
     raw: bytes
 
     def __post_init__(self) -> None:
-        """Refuse bytes that are no canonical point of prime order."""
+        """Refuse bytes that are not a canonical point of prime order."""
         if not is_strong_point(self.raw):
-            raise ValueError(f"key {self.name}: no canonical point of prime order: its signatures would prove nothing")
+            raise ValueError(
+                f"key {self.name}: want a canonical point of prime order: its signatures would prove nothing"
+            )
 
     @classmethod
     def from_line(cls, line: str) -> Self:
@@ -68,7 +70,7 @@ class PublicKey:
             raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
         if any(line.startswith("secret-key-version") for line in lines):
             hint = f"name its public half: {source.removesuffix('.key')}.pub"
-            raise Malformed(source, "is a secret key, and a public key is wanted", hint=hint)
+            raise Malformed(source, "expected a public key, found a secret key", hint=hint)
         stated = [line for line in lines if line and not line.startswith("#")]
         if len(stated) != 1:
             raise Malformed(source, f"want one key in the file, got {len(stated)}")

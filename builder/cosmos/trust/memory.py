@@ -196,7 +196,7 @@ def demand_not_older(
         raise RolledBack(
             source,
             f"has {what} {now}, but {what} {before} was seen before{where}",
-            hint="an older copy was put back: ask its owner. A fast-forward is recovered from by a new trust.toml",
+            hint="ask its owner for the newest copy; only a new trust.toml recovers from a fast-forward",
         )
     if now == before and digest != known:
         raise RolledBack(

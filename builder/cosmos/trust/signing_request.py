@@ -112,7 +112,7 @@ class OfferedSignature:
         try:
             verify_signature(self.key.raw, pae(IN_TOTO_TYPE, payload), self.raw)
         except BadSignature as error:
-            raise Refused(source, f"is no signature by {self.key}: {error.problem}") from None
+            raise Refused(source, f"is not a signature by {self.key}: {error.problem}") from None
         return Signature(keyid=self.key.id, raw=self.raw)
 
 
