@@ -109,7 +109,7 @@ MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many
 MAX_LAYER_RECORD_BYTES: Final = Limit(
     "MAX_LAYER_RECORD_BYTES", 512 * MIB
 )  # the store's record of one layer: half a million long paths
-MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # what is installed: 5 million files
+MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # a universe: 5 million files
 MAX_JOURNAL_BYTES: Final = Limit(
     "MAX_JOURNAL_BYTES", 4 * GIB
 )  # of a transaction: each of its paths, and what it holds before and after

@@ -14,7 +14,7 @@ from cosmos.limits import MAX_SYMLINKS
 from cosmos.treepath import ROOT, TreePath
 
 TargetOf: TypeAlias = Callable[[TreePath, Sequence[bytes]], "bytes | None"]
-"""What the link at a path says, or None where the path is no link. It is told as well which components come after the
+"""Return the target of the link at a path, or None if it is not a link. It also gets the components that come after the
 path, the next one last: it may raise if the path cannot have anything below it.
 """
 Last: TypeAlias = Literal["follow", "keep"]

@@ -309,7 +309,7 @@ def _dying_with(parent: int) -> Callable[[], None]:
 
     def prepare() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent died before this call
             os.kill(os.getpid(), signal.SIGKILL)
 
     return prepare

@@ -155,7 +155,7 @@ class Table:
         """Return the array of strings at `key`, each parsed by `parse`."""
         rows = self.take(key, list, [])
         found: list[T] = []
-        for place, row in enumerate(rows):  # its path is put together only where it is told
+        for place, row in enumerate(rows):  # its path is made only for an error
             text = row if type(row) is str else self._typed(row, f"{key}[{place}]", str)
             try:
                 found.append(parse(text))

@@ -66,7 +66,7 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
             f"another document was accepted before: {anchor} is {accepted.digest}",
             hint=f"if that document was a mistake, remove {anchor} and run the same command again",
         )
-    envelope_of(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
+    envelope_of(anchor).unlink(missing_ok=True)  # left by an attempt that was cut off
     if envelope is not None:
         write_durably(envelope_of(anchor), envelope)
     keep_version(anchor, roots.version, data, envelope)
@@ -104,7 +104,9 @@ def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
     data, envelope = document_and_envelope(anchor)
     version = TrustRoots.parse(data, str(anchor)).version
     kept = anchor.with_name(CHAIN) / step_file(version)
-    if read_if_there(kept, MAX_ENVELOPE_BYTES) == data:  # a step that was cut short left the envelope of the one before
+    if (
+        read_if_there(kept, MAX_ENVELOPE_BYTES) == data
+    ):  # a step that was cut off left the envelope of the version before
         envelope = document_and_envelope(kept)[1]
     roots = verify_roots(data, envelope, str(anchor))
     digest = Digest.of(data)

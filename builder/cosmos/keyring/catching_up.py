@@ -57,14 +57,14 @@ def catch_up(anchor: Path, source: ChainSource, state: StateFile) -> CaughtUp:
     steps = _verified_steps(start.roots, source)
     if not steps:
         _demand_not_behind(start, source)
-    if steps and start.roots.version not in accepted_versions(anchor):  # laid by an image, say, and not by init
+    if steps and start.roots.version not in accepted_versions(anchor):  # installed by an image, say, and not by init
         keep_version(anchor, start.roots.version, *document_and_envelope(anchor))
     for step in steps:
         keep_version(anchor, step.roots.version, step.data, step.envelope)
     last = start
     if steps:
         step = steps[-1]
-        write_durably(anchor, step.data)  # now it holds; until its envelope stands beside it, chain/ has that
+        write_durably(anchor, step.data)  # now it counts; chain/ has its envelope until the envelope is beside it
         if step.envelope is not None:
             write_durably(envelope_of(anchor), step.envelope)
         last = Anchor(path=anchor, digest=Digest.of(step.data), roots=step.roots, is_signed=True, is_new=True)

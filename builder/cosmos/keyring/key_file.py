@@ -57,8 +57,8 @@ from cosmos.trust.roles import Role, role
 SECRET_KEY_VERSION: Final = 1
 SEED_BYTES: Final = 32
 MIN_PASSPHRASE_BYTES: Final = 12  # a guess costs 256 MiB and most of a second; the rest is the passphrase's
-MIN_PASSPHRASE_DISTINCT: Final = 5  # different bytes: "aaaaaaaaaaaa" is long and nothing else
-MAX_PASSPHRASE_BYTES: Final = 1024  # a file handed in by mistake is no passphrase
+MIN_PASSPHRASE_DISTINCT: Final = 5  # different bytes: "aaaaaaaaaaaa" is long, but easy to guess
+MAX_PASSPHRASE_BYTES: Final = 1024  # a longer text is a file that was given by mistake
 _SEALED_BYTES: Final = SEED_BYTES + 16  # with Poly1305's tag
 _ALGORITHM: Final = "argon2id13"
 _PERSON: Final = b"cosmos-key-v1"
@@ -124,7 +124,7 @@ class Kdf:
     def box_key(self, passphrase: bytes, head: Head, source: str) -> bytes:
         """Return the 32 bytes that open the box of a key with this head, and of no other.
 
-        Raises `WorldFailed` where the machine lacks the memory that the passphrase takes.
+        Raises `WorldFailed` if the machine has less memory than the passphrase takes.
         """
         try:
             stretched = argon2id.kdf(32, passphrase, self.salt, self.operations, self.memory_bytes)
@@ -157,7 +157,7 @@ def plain_document(head: Head, seed: bytes) -> bytes:
 
 
 def opened(data: bytes, passphrase: Callable[[], bytes], source: str) -> tuple[Head, bytes]:
-    """Return the head and the seed of a key file; `passphrase` is asked only where the seed is sealed.
+    """Return the head and the seed of a key file; calls `passphrase` only if the seed is sealed.
 
     Raises `Refused` for a passphrase that does not fit (or a head that was changed), `Malformed`, `WorldFailed`.
     """

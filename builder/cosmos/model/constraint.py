@@ -224,7 +224,7 @@ def _debian_comparator(part: str) -> DebianComparator | None:
     if match is None or parts_of(match[2]) is None:
         return None
     if match[2].endswith(".") and match[1] in (None, "^", "~"):
-        return None  # a slip of the hand; `<<2.39-.` is how packages say: any revision of 2.39, and what is earlier
+        return None  # a typing error; packages write `<<2.39-.` for any revision of 2.39, and for earlier versions
     version = DebianVersion.of(match[2])
     return DebianComparator(cast(Operator, match[1] or "^"), version, upstream_numbers(version.upstream) or (0,))
 

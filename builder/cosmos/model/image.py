@@ -9,7 +9,7 @@ constellations = ["rescue-tools.toml"]    # files beside this one
 finish = "finish.lua"                     # optional: a Nova script that runs last and may touch any path
 source-date-epoch = 1767225600            # no file in the image is newer; seconds since 1970
 trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
-counter = 3                               # optional: rises with every release, so that an older one is told from it
+counter = 3                               # optional: rises with every release, so that `verify` can refuse an older one
 marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
 
 [stars]                                   # name -> constraint

@@ -12,7 +12,7 @@
     [request.galaxies]
     core = "../../galaxy"
 
-    [build]                            # whatever moves bytes
+    [build]                            # everything else that can change bytes of the image
     cosmos = "0.1.0"
     zstd = "1.5.7"                     # the library's version
     layer-format = 1

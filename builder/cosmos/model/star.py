@@ -262,7 +262,7 @@ class Unpack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A maintainer's source folder's `star.toml`. `version` is None where the packages give it.
+    """A maintainer's source folder's `star.toml`. `version` is None if the packages give it.
 
     `beside_source` holds the keys that belong to the ecosystems of its sources, which read them.
     """

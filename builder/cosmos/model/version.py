@@ -188,7 +188,7 @@ def read_version(table: Table, key: str = "version") -> Version:
 
 
 def version_rows(version: Version) -> dict[str, object]:
-    """Return `version`, and `version-scheme` where it is not the default, as `tomli_w` takes them."""
+    """Return `version`, and `version-scheme` if it is not the default, as `tomli_w` takes them."""
     scheme = {} if version.scheme == "semver" else {"version-scheme": version.scheme}
     return {"version": str(version), **scheme}
 

@@ -11,7 +11,7 @@ Each event is a JSON object with `do` and what that verb needs:
     {"do": "symlink", "path": …, "target": …}   {"do": "setcap", "path": …, "caps": …}
     {"do": "mknod", "path": …, "kind": "char", "major": 1, "minor": 3, "mode": "0666"}
     {"do": "run", "words": […], "env": {…}, "status": 0, "tools": "sha256:…", "before": "sha256:…", "after": "sha256:…"}
-                      content roots: of the tree that the program had at /, "host" where that was the machine's own; of
+                      content roots: of the tree that the program had at /, "host" if that was the machine's own; of
                       the script's tree when the program began, and when it had ended
     {"do": "log", "text": …}   {"do": "filemap", "path": …}
 

@@ -80,7 +80,7 @@ def default_install(
 ) -> NovaResult:
     """Return the layer of a star without a script: `files/*`. Raises `ScriptFailed` if two entries get one path."""
     job = NovaJob(star="", script_name="", script=b"", files=files, epoch=epoch, path_map=path_map)
-    renderer = Renderer(LIMITS, _patience())  # nobody asks it for anything
+    renderer = Renderer(LIMITS, _patience())  # never used
     verbs = Verbs(job, "install", Meter.unbounded(), renderer.render)
     try:
         if files:

@@ -38,7 +38,7 @@ from cosmos.limits import KIB, MAX_NOVA_RENDERED_BYTES
 
 _Action: TypeAlias = Callable[..., Any]
 _MAX_INTEGER_BITS: Final = 16 * KIB  # 4,900 digits; Python writes out no more than 4,300
-_MAX_PROBLEM: Final = 1000  # characters of what is wrong with a template
+_MAX_PROBLEM: Final = 1000  # characters of an error about a template
 _FILE: Final = "<template>"  # what Jinja2 calls one that has no name
 
 
@@ -126,7 +126,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         super().__init__(
             loader=_Alone(),
             undefined=StrictUndefined,
-            autoescape=False,  # what is made are configuration files, not pages
+            autoescape=False,  # templates make configuration files, not web pages
             keep_trailing_newline=True,
         )
         self.globals = {"range": _Function(safe_range), "dict": dict, "namespace": Namespace, "cycler": _Cycler,

@@ -270,7 +270,7 @@ class Verbs:
         if entry is None:
             self._absent.add(path)
             if path.parent in self._absent:
-                return  # what is not there holds nothing: no new fact
+                return  # a missing folder has no entries: not a new fact
         self._note("read", {"path": path.text, "saw": seen(entry)})
 
     def _did(self, verb: str, place: TreePath, facts: Mapping[str, Fact]) -> None:

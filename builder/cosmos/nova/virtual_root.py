@@ -73,7 +73,7 @@ class VirtualRoot:
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
         self._lower = IndexedTree(lower, epoch)
         self._lower_was_listed = False
-        self._folders: dict[TreePath, TreePath] = {}  # where folders that exist lead, as far as asked
+        self._folders: dict[TreePath, TreePath] = {}  # the targets of existing folders that were resolved so far
         self._epoch = epoch
         self._meter = meter
         self._on_read = on_read

@@ -74,7 +74,7 @@ class Library(Protocol):
         """Return whether it lists a star called `name`, or one that provides it, even if that star must not be used."""
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what a candidate says of itself."""
+        """Return the facts of a candidate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +132,7 @@ class Remembering:
         return self._providers[name]
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what a candidate says of itself."""
+        """Return the facts of a candidate."""
         if candidate not in self._facts:
             self._facts[candidate] = self._library.facts(candidate)
         return self._facts[candidate]

@@ -52,12 +52,12 @@ class Chooser:
         self._held += [literal for literal in held if literal is not None]
         self._chosen: list[int] = []
         self._is_chosen: set[int] = set()
-        self._one: list[tuple[Ask, ...]] = []  # what one star alone can answer
+        self._one: list[tuple[Ask, ...]] = []  # the demands that one star alone can answer
         self._several: list[tuple[Ask, ...]] = []
         self._sort_in((ask,) for ask in asks)
         self._at_held = self._at_one = self._at_several = 0
-        self._stamp = 1  # changes where what comes first may have changed
-        self._known: int | None = None  # how much was known before rules were added that nothing was concluded from yet
+        self._stamp = 1  # changes when the first choice may have changed
+        self._known: int | None = None  # the number of assigned variables before the newest rules were added
         self._looked: defaultdict[int, int] = defaultdict(int)  # by star: the stamp when it was last looked at
         self._marks: list[_Mark] = []  # where each decision was made
 
@@ -105,7 +105,7 @@ class Chooser:
                 need = self._several[self._at_several]
                 if not self._is_answered(need):
                     first = self._first(self._in_order(need))
-                    if first is None:  # not yet known to be hopeless: suppose it, to find out
+                    if first is None:  # not refuted yet: suppose it, to find out
                         return next(ask.literal for ask in need if not truth[ask.literal])
                     if not truth[2 * first]:
                         return 2 * first

@@ -72,7 +72,7 @@ def resolve(
     try:
         chosen = Chooser(problem, wishes, kept, upgraded).choose()
     except Contradiction as found:
-        reasons = cast("list[Reason]", needed_reasons(found.clauses))  # whatever has a reason here has one of these
+        reasons = cast("list[Reason]", needed_reasons(found.clauses))  # every reason here is one of these
         raise explained(reasons, library, arch, advice) from found
     except TooLong as error:
         raise NoSolution("", f"no solution was found in {choosing.MAX_STEPS:,} steps", hint=advice.too_long) from error

@@ -59,7 +59,7 @@ _LIMITS: Final = (
 _TMP, _SHARED = "/tmp", "/dev/shm"  # noqa: S108 - the sandbox's own
 _PLACES: Final = (b"proc", b"dev", b"tmp", b"stage")  # where something is mounted in TOOLS
 _START_SECONDS: Final = 20  # for bwrap to make its sandbox: it takes some milliseconds
-_END_SECONDS: Final = 20  # for the kernel to end all that a program left
+_END_SECONDS: Final = 20  # for the kernel to end everything that a program left
 _LOOK_SECONDS: Final = 0.001  # between two looks whether it is done
 _MAX_INFO_BYTES: Final = 4096  # of what bwrap says of its sandbox: it has about 200
 _TAIL_LINES: Final = 12  # of what a program said, in an error
@@ -177,7 +177,7 @@ class Bubble:
         """Return the process, as soon as it sleeps; raises `WorldFailed` with bwrap's own error."""
         deadline = time.monotonic() + _START_SECONDS
         while program.status is None:
-            with suppress(OSError, ValueError, LookupError):  # it is gone, and bwrap will say why; or bwrap is none
+            with suppress(OSError, ValueError, LookupError):  # it is gone, and bwrap reports why; or this is not bwrap
                 sleeper = Sleeper.found(os.pread(info, _MAX_INFO_BYTES, 0), program.pid)
                 if sleeper is not None:
                     return sleeper
@@ -283,7 +283,7 @@ def _channels() -> Iterator[Channels]:
         info, seccomp = keep(os.memfd_create("info")), keep(os.memfd_create("seccomp"))
         os.pwrite(seccomp, bubble_filter(machine), 0)
         one_end, _ = map(keep, os.pipe())
-        # Open for both, it never ends: where we are killed, that does not wake the sandbox, as the end of a pipe would.
+        # Open at both ends, it has no end that would wake the sandbox if cosmos is killed, as the end of a pipe would.
         block = keep(os.open(f"/proc/self/fd/{one_end}", os.O_RDWR | os.O_CLOEXEC))
         yield Channels(info=info, block=block, seccomp=seccomp)
 

@@ -24,13 +24,13 @@ WANTED: Final[Mapping[str, str]] = {
     "capabilities": "none",
     "seccomp": "on",
     "no-new-privileges": "on",
-    "secret": "absent",  # what was planted in the environment or the memory of the process that the sandbox came from
+    "secret": "absent",  # the secret planted in the environment or the memory of the process that started the sandbox
 }
 _SECONDS: Final = 30
 _CPU_SECONDS: Final = 5
 _HALF: Final = 16
 
-_held: dict[str, Mapping[str, str]] = {}  # by the module of the worker: what was seen, once it was as wanted
+_held: dict[str, Mapping[str, str]] = {}  # the results by the worker's module, after they were as wanted
 
 
 def demand_sandbox(module: str) -> Mapping[str, str]:

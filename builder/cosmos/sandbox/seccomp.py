@@ -35,7 +35,7 @@ NOT_EXECUTABLE: Final = ("mmap", "mprotect")
 
 # What programs in bubblewrap may not call at all; x86 alone has the last two.
 REFUSED: Final = (
-    "add_key", "keyctl", "request_key",  # keyrings are the user's, in whatever namespace
+    "add_key", "keyctl", "request_key",  # keyrings belong to the user, in every namespace
     "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd",
     "name_to_handle_at", "open_by_handle_at", "fanotify_init", "lookup_dcookie", "quotactl", "quotactl_fd",

@@ -135,7 +135,7 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
     work = _loaded(module)
     if not gc.isenabled():
         gc.freeze()
-    gc.disable()  # what is loaded stays, and is shared with every worker
+    gc.disable()  # loaded modules stay, and are shared with every worker
     channel, control = numbers
     pid = os.fork()
     if pid == 0:

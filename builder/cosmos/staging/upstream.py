@@ -99,7 +99,7 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
         script=Digest.of(contents.script) if contents.script else None,
         content=content_root(ManifestLine.of(entry) for entry in contents.files.values()),
     )
-    unknown = {key: table.value(key) for key in star.warnings}  # kept, so that whoever reads it can warn of them
+    unknown = {key: table.value(key) for key in star.warnings}  # kept, so that its readers can warn of them
     text = tomli_w.dumps({**unknown, **statement.to_toml()}).encode()
     return SignedFile(path=statement_path(file_stem(name, str(version))), data=text, envelope=None)
 

@@ -33,7 +33,7 @@ from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath, caseless, climbs_out, composed, has_bidi
 
 TEMPLATE = "template"  # the owner's name of what comes from the rootfs template and the finish script
-IMPLIED = "directories"  # the owner's name of folders that nobody names
+IMPLIED = "directories"  # the owner's name of folders that no layer names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -139,7 +139,7 @@ def counted(badges: Iterable[Badge], kind: Kind, lock: Digest | None = None) -> 
 def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:
     """Return a file's bytes with one more badge, as one line; the same badge is not added twice.
 
-    Raises `Refused` where the file is full.
+    Raises `Refused` if the file is full.
     """
     row = _one_line(envelope)
     lines = [line for line in data.split(b"\n") if line]

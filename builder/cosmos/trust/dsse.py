@@ -32,7 +32,7 @@ from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import ENVELOPE_LIMITS
 
-_MAX_KEYID: Final = 256  # characters; ours have 72, and no one else's are longer than a SHA-512 in hex
+_MAX_KEYID: Final = 256  # characters; ours have 72, and the longest of others is a SHA-512 in hex
 
 
 class BadEnvelope(Refused):

@@ -55,7 +55,7 @@ class Floors:
         return floors
 
     def to_toml(self) -> dict[str, object]:
-        """Return the table as `tomli_w` takes it, without what is empty."""
+        """Return the table as `tomli_w` takes it, without empty keys."""
         rows: dict[str, dict[str, object]] = {
             "galaxies": {**_plain(self.galaxies)},
             "stars": {**_plain(self.stars)},
@@ -94,7 +94,7 @@ class Recovered:
         return recovered
 
     def to_toml(self) -> dict[str, object]:
-        """Return the table as `tomli_w` takes it, without what is empty."""
+        """Return the table as `tomli_w` takes it, without empty keys."""
         return {kind: {**rows} for kind, rows in self._kinds().items() if rows}
 
     def rows(self) -> dict[tuple[str, str], int]:
