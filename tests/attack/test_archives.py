@@ -133,10 +133,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     # links
     "a hard link to what is not there": (
         member(b"b", kind=b"1", link=b"a"),
-        "b: is a hard link to a, which is no file",
+        "b: is a hard link to a, which is not an earlier file",
     ),
     "a hard link to what comes later": (member(b"b", kind=b"1", link=b"a") + FILE, "not an earlier file"),
-    "a hard link outside": (member(b"b", kind=b"1", link=b"/etc/shadow"), "/etc/shadow, which is no file"),
+    "a hard link outside": (member(b"b", kind=b"1", link=b"/etc/shadow"), "/etc/shadow, which is not an earlier file"),
     "a hard link that goes up": (FILE + member(b"b", kind=b"1", link=b"../a"), "not an earlier file"),
     "a hard link to itself": (member(b"b", kind=b"1", link=b"b"), "not an earlier file"),
     "a hard link to a symlink": (

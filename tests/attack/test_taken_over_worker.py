@@ -348,7 +348,7 @@ def test_a_verb_that_is_none_ends_the_script(monkeypatch, verb):
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr(run, "run_confined", lambda *args: run_confined(*args, TAKEN))
     job = NovaJob(star="x", script_name="x", script=f"raw(frame(CALL, [{verb}]))".encode(), files={}, epoch=0)
-    with pytest.raises(ScriptFailed, match="no verb"):
+    with pytest.raises(ScriptFailed, match="unknown verb"):
         run.run_install(job)
 
 

@@ -78,7 +78,7 @@ def test_a_key_of_another_role_is_refused_before_anything_is_fetched(
 
 def test_a_key_of_the_other_half_is_called_what_it_is(signed: ImageFixture, cosmos: Cosmos) -> None:
     failed = cosmos("build", signed.folder, "--home", signed.home, "--key", signed.public_key).fails(2)
-    assert "is a public key" in failed.err
+    assert "found the public key" in failed.err
     failed = cosmos("verify", signed.out, "--key", signed.secret_key).fails(2)
     assert "expected a public key, found a secret key" in failed.err
     assert f"hint: name its public half: {signed.public_key}" in failed.err

@@ -173,7 +173,7 @@ def test_a_named_file_that_has_another_suite_is_not_taken_for_the_one_that_is_wa
 ) -> None:
     named = tmp_path / "my.list"
     named.write_text(f"deb [signed-by={archive.root}/etc/key.asc] file://{archive.root}/archive test main\n")
-    with pytest.raises(WorldFailed, match="Debian bookworm: no archive"):
+    with pytest.raises(WorldFailed, match="Debian bookworm: none of the archives"):
         opened(archive, tmp_path, "bookworm", named).record("hello")
 
 
