@@ -62,6 +62,7 @@ class MemoryDraft:
         self._out = out
         self._data: dict[str, bytes] = {}
         self._written: dict[str, Written] = {}
+        self.modes: dict[str, int] = {}
 
     @property
     def files(self) -> Mapping[str, Written]:
@@ -70,6 +71,7 @@ class MemoryDraft:
     def write(self, name: str, pieces: Iterable[bytes | memoryview], mode: int = 0o644) -> None:
         data = b"".join(bytes(piece) for piece in pieces)
         self._data[name] = data
+        self.modes[name] = mode
         self._written[name] = Written(digest=Digest.of(data), size_bytes=len(data))
 
     def publish(self, reporter: Reporter) -> Published:
@@ -87,7 +89,8 @@ class MemoryDraft:
 
 
 class MemoryWorld:
-    """The outside world of a build, in memory. `releases` are the published releases, by place and file name."""
+    """The outside world of a build, in memory. `releases` are the published releases, by place and file name;
+    `drafts` every release that was begun."""
 
     def __init__(self, signers: Signers, *, offline: bool = False) -> None:
         self.signers = signers
@@ -99,6 +102,7 @@ class MemoryWorld:
         self.galaxies: dict[str, MemoryCarrier] = {}
         self.locks: dict[Path, tuple[bytes, bytes | None]] = {}
         self.releases: dict[Path, dict[str, bytes]] = {}
+        self.drafts: list[MemoryDraft] = []
 
     @property
     def locked_trust(self) -> LockedTrust:
@@ -134,7 +138,8 @@ class MemoryWorld:
 
     @contextlib.contextmanager
     def draft(self, out: Path) -> Iterator[MemoryDraft]:
-        yield MemoryDraft(self.releases, out)
+        self.drafts.append(MemoryDraft(self.releases, out))
+        yield self.drafts[-1]
 
 
 def memory_definition(*, finish: bytes | None = None, trust: bytes | None = None, **fields: Any) -> Definition:

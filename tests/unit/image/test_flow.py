@@ -104,6 +104,14 @@ def test_the_release_says_what_it_was_made_from(world: MemoryWorld) -> None:
     assert done.release.internal["sourceDateEpoch"] == EPOCH
 
 
+def test_the_binary_that_is_inside_lies_beside_the_image_and_can_be_started(world: MemoryWorld) -> None:
+    with_galaxy(world, StarSpec("cosmos", files={"usr/bin/cosmos": b"the program"}))
+    built(world, memory_definition(stars={"cosmos": "*"}))
+    assert world.releases[OUT]["cosmos"] == b"the program"
+    (draft,) = world.drafts
+    assert {name: mode for name, mode in draft.modes.items() if mode != 0o644} == {"cosmos": 0o755}
+
+
 def test_the_same_lock_gives_the_same_bytes_and_the_release_stands_as_it_was(world: MemoryWorld) -> None:
     definition = memory_definition(stars=WISH)
     first = built(world, definition)
