@@ -66,7 +66,7 @@ class SystemLibrary:
         self._universe = universe
         self._open = {galaxy.name: galaxy for galaxy in reached.galaxies}
         away = {name: Unreachable(failure) for name, failure in reached.failures.items()}
-        self._galaxies = Galaxies(shelves={name: self._open.get(name) or away[name] for name in reached.order})
+        self._galaxies = Galaxies(libraries={name: self._open.get(name) or away[name] for name in reached.order})
 
     def names(self) -> Iterable[StarName]:
         """Return every name that is installed or that some galaxy lists."""
