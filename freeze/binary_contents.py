@@ -1,4 +1,4 @@
-"""What a single-file binary holds and needs, as JSON. Run by the Python that built it (it unmarshals code).
+"""Describe the contents and the needs of a single-file binary as JSON. The Python that built it must run this.
 
     {"entries": [{"name": "PYZ.pyz/cosmos.digest", "kind": "code", "size_bytes": 2811, "digest": "sha256:…"}, …],
      "libraries": ["libc.so.6", …],      shared libraries that must be in the system
@@ -38,7 +38,7 @@ Piece = tuple[str, str, bytes]  # name, kind ("code", "library", "data"), bytes
 
 
 def pieces(binary: Path) -> Iterator[Piece]:
-    """Yield every piece of the archive, those of the two archives inside it included."""
+    """Yield every piece of the archive, also of the two archives inside it."""
     from PyInstaller.archive.readers import CArchiveReader  # here, so that the rest can be read without it
 
     archive = CArchiveReader(str(binary))
@@ -94,7 +94,7 @@ def _headers(library: Path) -> str:
 
 
 def headers_of(libraries: list[Piece]) -> dict[str, str]:
-    """Return name -> the ELF headers as objdump words them."""
+    """Return name -> the ELF headers as objdump prints them."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "library.so"
@@ -105,7 +105,7 @@ def headers_of(libraries: list[Piece]) -> dict[str, str]:
 
 
 def needs(headers: dict[str, str]) -> tuple[list[str], str]:
-    """Return the shared libraries that the system must have, and the oldest glibc that will do."""
+    """Return the shared libraries that the system must have, and the oldest glibc that has every symbol."""
     text = "".join(headers.values())
     inside = {Path(name).name for name in headers} | set(_SONAME.findall(text))
     versions = {(int(major), int(minor)) for major, minor in _GLIBC.findall(text)}
@@ -113,7 +113,7 @@ def needs(headers: dict[str, str]) -> tuple[list[str], str]:
 
 
 def absolute(found: list[Piece], headers: dict[str, str], folders: list[str]) -> Iterator[str]:
-    """Yield `piece: folder` for whatever names a folder of the builder."""
+    """Yield `piece: folder` for each piece that names a folder of the builder."""
     for name, kind, content in found:
         code = _code(content) if kind == "code" else None
         for path in sorted(absolute_names(code)) if code else ():

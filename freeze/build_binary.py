@@ -1,12 +1,13 @@
-"""Builds the single-file `cosmos` binary, and lays it out as the star `cosmos`. `make binary` calls it.
+"""Build the single-file `cosmos` binary, and the source folder of the star `cosmos`. `make binary` calls it.
 
     build/binary/cosmos          the binary
-    build/binary/contents.json   what it holds and what it needs of a system (see binary_contents.py)
-    build/stars/cosmos/          stars/cosmos with the binary in it: what `stellar build-star` takes
+    build/binary/contents.json   its contents, and its needs of a system (see binary_contents.py)
+    build/stars/cosmos/          stars/cosmos with the binary in it: the input of `stellar build-star`
 
-The same sources, locked packages and packages of the suite's Python (see interpreters.py) give the same bytes, whatever
-machine, folder, user, umask, locale or environment they are built in. docs/binary.md says how, and
-tests/repro/test_binary.py shows it. Nothing is done when nothing changed. Standard library only: any Python can run it.
+The same sources, locked packages and packages of the suite's Python (see interpreters.py) give the same bytes on any
+machine, in any folder, for any user, umask, locale and environment. docs/binary.md says how, and
+tests/repro/test_binary.py proves it. If nothing has changed, nothing is built. It uses only the standard library, so
+that any Python can run it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _MISSING = re.compile(r"^(?:missing|excluded) module named (\S+) - imported by (
 
 
 def inputs(places: Places, *, host_s: bool) -> dict[str, str]:
-    """Return what shapes the binary, but for the libraries: the digest of everything of ours, and which Python."""
+    """Return the inputs of the binary except the libraries: the digest of our own files, and the Python."""
     ours = places.root / "builder" / "cosmos"
     sources = sorted([*ours.rglob("*.py"), *ours.rglob("*.lua")])
     recipe = [*sorted(FREEZE.glob("*.py")), FREEZE / "cosmos.spec", places.requirements]
@@ -52,7 +53,7 @@ def inputs(places: Places, *, host_s: bool) -> dict[str, str]:
 
 
 def is_current(places: Places, now: Mapping[str, str]) -> bool:
-    """Say whether the binary is there and was made of just these inputs, and of libraries that are still the same."""
+    """Return whether the binary exists and was made from exactly these inputs and these libraries."""
     try:
         then = json.loads(places.stamp.read_text())
         return (
@@ -65,7 +66,7 @@ def is_current(places: Places, now: Mapping[str, str]) -> bool:
 
 
 def freeze(places: Places, python: Interpreter) -> Path:
-    """Run PyInstaller and return the new binary, not yet in its place."""
+    """Run PyInstaller and return the new binary, still in its temporary place."""
     say("building (PyInstaller)")
     for name in ("home", "tmp", "work", "dist"):
         shutil.rmtree(places.work / name, ignore_errors=True)
@@ -86,7 +87,7 @@ def freeze(places: Places, python: Interpreter) -> Path:
 
 
 def refuse_libraries_of_the_host(places: Places) -> None:
-    """Raise if a library that lies outside the build folder went in: the binary would follow this machine's updates."""
+    """Raise if the binary holds a library from outside the build folder, because this machine's updates change that."""
     libraries = json.loads((places.work / "work" / "cosmos" / "libraries.json").read_text())
     others = sorted(path for path in libraries if not Path(path).is_relative_to(places.work))
     if others:
@@ -97,7 +98,7 @@ def refuse_libraries_of_the_host(places: Places) -> None:
 
 
 def refuse_missing_modules(warnings: str) -> None:
-    """Raise if a module of ours imports what PyInstaller did not find or what the spec leaves out."""
+    """Raise if a module of ours imports a module that PyInstaller did not find or that the spec leaves out."""
     for missing, importers in _MISSING.findall(warnings):
         for name, how in re.findall(r"([\w./-]+) \(([^)]*)\)", importers):
             ours = name.split(".")[0] == "cosmos" or Path(name).name == "entry.py"
@@ -114,7 +115,7 @@ def refuse_missing_modules(warnings: str) -> None:
 
 
 def made_by_its_package(module: str) -> bool:
-    """Say whether a module of Python's own has no file, and its package makes it when it is loaded.
+    """Return whether a module of Python itself has no file, because its package makes it at import.
 
     `collections.abc` has been one since Python 3.13: collections/__init__.py enters _collections_abc under that name.
     """
@@ -127,7 +128,7 @@ def made_by_its_package(module: str) -> bool:
 
 
 def examine(places: Places, python: Interpreter, binary: Path) -> dict[str, object]:
-    """Return what the binary holds and needs; raises if it names a folder of this machine."""
+    """Return the description of the binary; raises if it names a folder of this machine."""
     say("reading it back")
     out = places.work / "contents.new"
     reader = [str(places.venv / "bin" / "python"), "-s", "-P", str(FREEZE / "binary_contents.py")]
@@ -161,7 +162,7 @@ def refuse_what_does_not_start(places: Places, binary: Path) -> None:
 
 
 def answer(command: Sequence[str], environment: Mapping[str, str]) -> str:
-    """Return what a program says on stdout; raises if it fails."""
+    """Return a program's stdout; raises if the program fails."""
     done = subprocess.run(  # noqa: S603 - our own binary
         list(command), env=dict(environment), capture_output=True, text=True, timeout=START_TIMEOUT_SECONDS, check=False
     )
@@ -171,7 +172,7 @@ def answer(command: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def put_in_place(places: Places, new: Path, contents: Mapping[str, object], made_of: Mapping[str, str]) -> None:
-    """Move the new binary to where it belongs. The stamp is removed first and written last."""
+    """Move the new binary to its place. The stamp is removed first and written last."""
     places.stamp.unlink(missing_ok=True)
     libraries = json.loads((places.work / "work" / "cosmos" / "libraries.json").read_text())
     places.contents.write_text(json.dumps({"python": made_of["python"], **contents}, indent=1) + "\n")
@@ -193,7 +194,7 @@ def alone(places: Places) -> Iterator[IO[str]]:
 
 
 def build(places: Places, wheels: Path | None, debs: Path | None, *, this_python: bool) -> bool:
-    """Build what is not there yet; say whether there was anything to do."""
+    """Build the binary and the star if they are missing or old; return whether anything was built."""
     builder = Builder.here()
     host_s = this_python or not has_apt(builder)
     made_of = inputs(places, host_s=host_s)

@@ -1,10 +1,11 @@
-"""Where the single-file binary starts: it answers to `cosmos` and, by its name, to `stellar`.
+"""The entry point of the single-file binary: it runs `cosmos` or, if started under that name, `stellar`.
 
-First of all it forks the zygotes of Nova's sandbox: nothing is loaded yet that a script should not share a process
-with, and the file must not be started a second time, which would unpack it again.
+Its first step is to fork the zygotes of Nova's sandbox, because no other code is loaded yet that a script's process
+should not have. A later start of the file would unpack it again.
 
-`cosmos --check-binary` loads every compiled part, uses it once and says so, a line each: whether this file works in the
-system where it lies. The build runs it, and the tests run it where nothing is but the stars that `cosmos` depends on.
+`cosmos --check-binary` shows whether the file works on this system: it loads every compiled part, uses it once and
+prints a line for each. The build runs it, and the tests run it on a system that holds only the stars that `cosmos`
+depends on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 
 
 def give_back_the_library_path() -> None:
-    """Undo what the one-file loader did to the environment, so that programs we start load the system's own libraries.
+    """Undo the one-file loader's changes to the environment, so that programs we start load the system's own libraries.
 
     The loader points LD_LIBRARY_PATH at its unpacked folder and keeps what was there in LD_LIBRARY_PATH_ORIG
     (PyInstaller manual, "Launching external programs from the frozen application"). Our own libraries are found all
@@ -28,7 +29,7 @@ def give_back_the_library_path() -> None:
 
 
 def check_binary() -> None:
-    """Use each compiled part once and name it on stdout; any that does not load or work raises."""
+    """Use each compiled part once and print its name; raises if a part does not load or work."""
     import bz2
     import ctypes
     import hashlib

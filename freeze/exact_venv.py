@@ -1,4 +1,4 @@
-"""The virtual environment that PyInstaller runs in: the locked packages, and nothing that could leak in besides."""
+"""The virtual environment that PyInstaller runs in: exactly the locked packages, so that no other can leak in."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def normal(name: str) -> str:
 
 
 def installed_packages(venv: Path) -> dict[str, str]:
-    """Return name -> version of what a virtual environment holds."""
+    """Return name -> version of the packages in a virtual environment."""
     found: dict[str, str] = {}
     for folder in sorted(venv.glob("lib/python*/site-packages/*.dist-info")):
         name, _, version = folder.name.removesuffix(".dist-info").rpartition("-")
@@ -49,7 +49,7 @@ def installed_packages(venv: Path) -> dict[str, str]:
 
 
 def ensure_venv(places: Places, python: Interpreter, wheels: Path | None) -> None:
-    """Make the virtual environment that holds the locked packages and pip, and nothing else, unless it is there."""
+    """Make the virtual environment with only the locked packages and pip, unless it exists."""
     made_of = {**python.identity, "lock": sha256(places.requirements)}
     made = places.venv / "made-of.json"
     if made.exists() and json.loads(made.read_text()) == made_of:
@@ -79,7 +79,7 @@ def ensure_venv(places: Places, python: Interpreter, wheels: Path | None) -> Non
 
 
 def refuse_other_packages(installed: Mapping[str, str], locked: Mapping[str, str]) -> None:
-    """Raise unless what is installed is what is locked: any other package could find its way into the binary."""
+    """Raise unless the installed packages are the locked ones: any other package could get into the binary."""
     others = {name: version for name, version in installed.items() if name != "pip"}
     if others != dict(locked):
         wrong = sorted(name for name in others.keys() | locked.keys() if others.get(name) != locked.get(name))

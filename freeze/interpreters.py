@@ -1,10 +1,10 @@
-"""The Python that the binary is frozen with: the one of the suite that the stars come from, or the running one.
+"""The Python that the binary is made with: the Python of the stars' own suite, or the running one.
 
-The binary runs on the C library of the star glibc-runtime. A Python of a newer Debian wants a newer one, and would not
-start there; a newer host must not change an image anyway. So Python, the libraries that it loads and the binutils that
-strip them are the packages of the suite that stars/glibc-runtime names, fetched as a star's packages are, and unpacked
-into build/binary/python.
-Where there is no apt-get, or with --this-python, the running Python is used, and the system's libraries.
+The binary runs on the C library of the star glibc-runtime. A Python of a newer Debian needs a newer one, and would not
+start there. A newer host must not change an image either. So Python, the libraries that it loads and the binutils
+that strip them are packages of the suite that stars/glibc-runtime names. They are fetched like a star's packages, and
+unpacked into build/binary/python. Without apt-get, or with --this-python, the running Python and the system's libraries
+are used.
 """
 
 from __future__ import annotations
@@ -49,11 +49,10 @@ PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
-    """A Python that can be frozen. `identity` names it, `libraries` are the folders of what it loads.
+    """A Python that can be frozen. `identity` names it, `libraries` are the folders of the libraries that it loads.
 
-    `pip` is the pip to install with, a folder inside a wheel; None where virtual environments bring their own. `path`
-    is the PATH to run it with.
-    `is_host_s` says whether libraries of the system may go into the binary.
+    `pip` is the pip to install with, a folder inside a wheel; None if virtual environments bring their own. `path` is
+    the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary.
     """
 
     program: Path
@@ -64,13 +63,13 @@ class Interpreter:
     is_host_s: bool
 
     def environment(self, places: Places) -> dict[str, str]:
-        """Return what it, and a virtual environment of it, is to be run with."""
+        """Return the environment variables to run it, or a virtual environment of it, with."""
         libraries = ":".join(map(str, self.libraries))
         return plain_environment(places) | {"PATH": self.path, "LD_LIBRARY_PATH": libraries}
 
 
 def running() -> Interpreter:
-    """Return the running Python; raises `BuildError` that says what it lacks."""
+    """Return the running Python; raises `BuildError` that names the missing parts."""
     return Interpreter(
         program=Path(sys.executable),
         identity={"python": sys.version, "base": sys.base_prefix},
@@ -113,12 +112,12 @@ def suite(places: Places) -> str:
 
 
 def has_apt(builder: Builder) -> bool:
-    """Say whether packages can be fetched and unpacked here."""
+    """Return whether packages can be fetched and unpacked here."""
     return builder.machine in ("x86_64", "aarch64") and all(map(shutil.which, ("apt-get", "dpkg-deb")))
 
 
 def _fetched(places: Places) -> Path:
-    """Fetch the packages, checked, and return the folder that they lie in."""
+    """Fetch the packages, checked, and return their folder."""
     folder, stellar = places.work / "debs", places.root / ".venv" / "bin" / "stellar"
     if not stellar.is_file():
         raise BuildError(f"{stellar}: not found, and it fetches the suite's Python", "make .venv/run.stamp")
@@ -128,5 +127,5 @@ def _fetched(places: Places) -> Path:
     command = [str(stellar), "fetch", *PACKAGES, "--suite", suite(places), *where]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own program
     if done.returncode:
-        raise BuildError(f"the packages of Python {VERSION} are not to be had: exit {done.returncode}")
+        raise BuildError(f"the packages of Python {VERSION} could not be fetched: exit {done.returncode}")
     return folder

@@ -1,4 +1,4 @@
-"""What building the binary takes of the running Python and of the machine."""
+"""Check that the running Python and the machine can build the binary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOOLS = ("objcopy", "objdump", "strip")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builder:
-    """What the running Python and the machine offer."""
+    """The properties of the running Python and the machine."""
 
     version: tuple[int, int]
     machine: str
@@ -29,7 +29,7 @@ class Builder:
 
     @classmethod
     def here(cls) -> Builder:
-        """Return what this machine offers."""
+        """Return the properties of this machine."""
         name = str(sysconfig.get_config_var("INSTSONAME") or "")
         shared = name if ".so" in name else ""
         return cls(
@@ -44,13 +44,13 @@ class Builder:
 
 
 def is_there(module: str) -> bool:
-    """Say whether a module can be imported; an empty folder of that name does not count."""
+    """Return whether a module can be imported; an empty folder of that name does not count."""
     spec = importlib.util.find_spec(module)
     return spec is not None and spec.origin is not None
 
 
 def libpython() -> Path:
-    """Return where the running Python's shared library should be."""
+    """Return the path of the running Python's shared library."""
     name = str(sysconfig.get_config_var("INSTSONAME"))
     folders = (
         sysconfig.get_config_var("LIBDIR"),

@@ -1,4 +1,4 @@
-"""Where a build of the binary lies, what it is run in, and how it fails."""
+"""The paths, the environment and the error of a build of the binary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class BuildError(Exception):
-    """The binary cannot be built. `hint` is what to do about it."""
+    """The binary cannot be built. `hint` says what to do."""
 
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem)
@@ -28,7 +28,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """Where things are. Everything that is written lies below `build`."""
+    """The paths of a build. It writes only below `build`."""
 
     root: Path
     build: Path
@@ -70,7 +70,7 @@ def sha256(path: Path) -> str:
 
 
 def plain_environment(places: Places) -> dict[str, str]:
-    """Return an environment that holds nothing of the person who builds."""
+    """Return an environment without any variable of the person who builds."""
     return {
         "PATH": SYSTEM_PATH,
         "HOME": str(places.work / "home"),
@@ -86,7 +86,7 @@ def plain_environment(places: Places) -> dict[str, str]:
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
-    """Run a program under umask 022 with its output in `log`; raises with the end of it if the program fails."""
+    """Run a program under umask 022 with its output in `log`; if it fails, raises with the end of the log."""
     with log.open("wb") as output:
         done = subprocess.run(  # noqa: S603 - programs and arguments of this file
             list(command),
@@ -105,6 +105,6 @@ def run(command: Sequence[str], *, environment: Mapping[str, str], log: Path) ->
 
 
 def say(step: str) -> None:
-    """Tell a person what is being done."""
+    """Print a step of the build."""
     sys.stderr.write(f"binary: {step}\n")
     sys.stderr.flush()

@@ -31,7 +31,7 @@ def lay_out_star(places: Places) -> None:
 
 
 def for_this_machine(manifest: str, *, glibc: str, arch: str) -> str:
-    """Return the star's manifest with the glibc and the machine that the binary was really built for.
+    """Return the star's manifest with the glibc and the architecture that the binary was built for.
 
     >>> for_this_machine('arch = "x86_64"\\nglibc-runtime = ">=2.36"\\n', glibc="2.39", arch="aarch64")
     'arch = "aarch64"\\nglibc-runtime = ">=2.39"\\n'
@@ -41,7 +41,7 @@ def for_this_machine(manifest: str, *, glibc: str, arch: str) -> str:
 
 
 def star_digest(places: Places) -> str:
-    """Return the digest of what the laid-out star is made of."""
+    """Return the digest of the star's source files and the binary."""
     parts = [
         f"{path.relative_to(places.root)} {sha256(path)}"
         for path in sorted((places.root / "stars" / "cosmos").rglob("*.*"))
@@ -50,7 +50,7 @@ def star_digest(places: Places) -> str:
 
 
 def star_is_current(places: Places) -> bool:
-    """Say whether the laid-out star holds this binary and this recipe."""
+    """Return whether the star's folder holds this binary and this recipe."""
     try:
         return (places.work / "star.sha256").read_text() == star_digest(places) and sha256(
             places.star / STAR_PROGRAM

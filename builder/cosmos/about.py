@@ -1,4 +1,4 @@
-"""What this program is: its version, and where a fault in it is reported."""
+"""The program's version, and where to report a bug in it."""
 
 from __future__ import annotations
 

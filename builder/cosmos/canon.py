@@ -1,7 +1,8 @@
-"""One way to write a value as bytes, so that two people who write it get the same digest.
+"""Canonical JSON: one value has one form in bytes, so that it has one digest.
 
-JSON with sorted keys, no spaces, `\\u` escapes only where JSON demands them, integers and no floats. It is used
-for what we *write* (indexes, receipts, statements, cache keys); what arrives is always judged by its exact bytes.
+Keys are sorted; there are no spaces and no floats; `\\u` escapes stand only where JSON demands them. Cosmos uses it for
+the documents that it *writes* (indexes, receipts, statements, cache keys). It judges a received document by its exact
+bytes.
 """
 
 from __future__ import annotations
@@ -31,5 +32,5 @@ def readable_json(value: Json) -> bytes:
 
 
 def digest_of(value: Json) -> Digest:
-    """Return the digest of `value`'s canonical form: the key of anything that is shaped by `value` alone."""
+    """Return the digest of `value`'s canonical form: the cache key of a result that depends on `value` alone."""
     return Digest.of(canonical_json(value))

@@ -12,7 +12,7 @@ _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Digest(str):
-    """A SHA-256 in text. There is no way to hold one that is not well formed.
+    """A SHA-256 as text. A `Digest` is always well formed.
 
     >>> Digest.of(b"")
     Digest('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
@@ -41,7 +41,7 @@ class Digest(str):
 
     @classmethod
     def of_stream(cls, stream: BinaryIO) -> Self:
-        """Return the digest of what is left in `stream`, read in bounded pieces."""
+        """Return the digest of the rest of `stream`, read in bounded pieces."""
         hasher = hashlib.sha256()
         while piece := stream.read(READ_CHUNK_BYTES):
             hasher.update(piece)

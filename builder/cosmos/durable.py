@@ -1,9 +1,9 @@
-"""Writing so that a power cut, a full disk or a kill leaves the old file or the new one, never a part of either.
+"""Write files durably: a power cut, a full disk or a kill leaves the old file or the new one, never a part of either.
 
-The way is the usual one: a temporary file in the same folder, fsync, rename over the name, fsync of the folder
-(the rename itself is what must reach the disk). A file is given its mode exactly; the umask has no say.
+The steps are the usual ones: write a temporary file in the same folder, fsync it, rename it over the name, fsync the
+folder (so that the rename reaches the disk). A file gets its mode exactly; the umask does not change it.
 
-A writer that was killed leaves its temporary file behind, named `.cosmos-*.tmp`; nothing ever reads one.
+A writer that was killed leaves its temporary file behind, named `.cosmos-*.tmp`. No program reads such a file.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _RENAME_EXCHANGE = 2  # linux/fs.h
 
 
 def write_durably(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
-    """Make `path` a file of exactly `data` and `mode`; its folder is made if need be. Raises `WorldFailed`.
+    """Write `data` to the file `path` with `mode`; makes its folder if needed. Raises `WorldFailed`.
 
-    What stands at `path` before (a link as well) is replaced, not followed.
+    A file or a link that is at `path` already is replaced, and the link is not followed.
     """
     with durable_file(path, mode) as stream:
         stream.write(data)
@@ -38,9 +38,9 @@ def write_durably(path: Path, data: bytes | memoryview, mode: int = 0o644) -> No
 
 @contextlib.contextmanager
 def durable_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """Give a stream to write; `path` becomes what was written when the block ends well, else it stays as it was.
+    """Give a stream to write. When the block ends well, `path` is the new file; after an error it does not change.
 
-    An `OSError` inside the block becomes `WorldFailed`, so the block should do nothing but write.
+    An `OSError` inside the block becomes `WorldFailed`, so the block should only write.
     """
     with blaming(path):
         make_folder(path.parent)
@@ -50,7 +50,7 @@ def durable_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
 
 
 class Draft:
-    """A temporary file that is being written. Nobody finds it under a name before `keep_as`."""
+    """A temporary file that is being written. It has no name that others read before `keep_as`."""
 
     __slots__ = ("_mode", "_temporary", "stream")
 
@@ -60,7 +60,7 @@ class Draft:
         self._mode = mode
 
     def keep_as(self, path: Path) -> None:
-        """Make the draft stand at `path`, durably; no more can be written. `path` is on the draft's file system."""
+        """Rename the draft to `path`, durably, and close it. `path` must be on the draft's file system."""
         self.stream.flush()
         os.fchmod(self.stream.fileno(), self._mode)
         os.fsync(self.stream.fileno())
@@ -71,7 +71,7 @@ class Draft:
 
 @contextlib.contextmanager
 def drafted(folder: Path, mode: int = 0o644) -> Iterator[Draft]:
-    """Give a draft in `folder`, which must be there; if the block does not keep it, it is removed. Raises `OSError`."""
+    """Give a draft in the existing `folder`; removes it unless the block keeps it. Raises `OSError`."""
     number, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=folder)
     temporary = Path(name)
     try:
@@ -82,7 +82,7 @@ def drafted(folder: Path, mode: int = 0o644) -> Iterator[Draft]:
 
 
 def make_folder(path: Path) -> None:
-    """Make `path` and the folders above it, each durably; what is there is left alone. Raises `WorldFailed`."""
+    """Make the folder `path` and those above it, each durably; keeps folders that exist. Raises `WorldFailed`."""
     if path.is_dir():
         return
     with blaming(path):
@@ -93,11 +93,11 @@ def make_folder(path: Path) -> None:
 
 
 def replace_folder_durably(new: Path, path: Path) -> None:
-    """Make the folder `new` stand at `path` and remove what stood there; in one step where the file system can.
+    """Move the folder `new` to `path` and remove the old folder there; in one step if the file system can.
 
     Both must lie on one file system. The files in `new` must have been written durably. Raises `WorldFailed`.
-    KNOWN GAP: where renameat2 cannot exchange names, a power cut between two renames leaves the old folder beside
-    `path`, under another name.
+    KNOWN GAP: if renameat2 cannot exchange names, a power cut between two renames leaves the old folder beside `path`,
+    under another name.
     """
     with blaming(path):
         if not path.exists():
@@ -113,7 +113,7 @@ def replace_folder_durably(new: Path, path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in the folder `path` reach the disk. Raises `OSError`."""
+    """Write the names in the folder `path` to the disk (fsync). Raises `OSError`."""
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)
@@ -131,7 +131,7 @@ def blaming(path: Path) -> Iterator[None]:
 
 
 def world_failed(path: Path, error: OSError) -> WorldFailed:
-    """Return what `error` means to a person who can do something about it.
+    """Return `error` as a `WorldFailed` about `path`, in words that tell a person what to do.
 
     >>> print(world_failed(Path("out/image"), OSError(errno.ENOSPC, "No space left on device")))
     out/image: the disk is full
@@ -149,7 +149,7 @@ def _lowered(error: OSError) -> str:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Swap two names in one step (renameat2(2)); return False where kernel or file system cannot."""
+    """Swap two names in one step (renameat2(2)); return False if the kernel or the file system cannot."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False

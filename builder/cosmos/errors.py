@@ -1,8 +1,8 @@
-"""What can go wrong, sorted by what the person must do about it.
+"""The families of errors, sorted by what a person must do about them.
 
-Each family below is one stable exit code of the command line. A room of the house subclasses a family
-with *fields*; `__str__` words them (lower case, no full stop, the file or star first, wanted and got) and
-`hint` says what to do next, as a command where there is one. Whatever is not a `CosmosError` is our bug.
+Each family is one stable exit code of the command line. A room of the house subclasses a family with *fields*.
+`__str__` makes the sentence: lower case, no full stop, the file or star first, then the value wanted and the value got.
+`hint` says what to do next, as a command if there is one. Any other exception is a bug in Cosmos.
 
 | exit | family | meaning |
 |---:|---|---|
@@ -13,8 +13,8 @@ with *fields*; `__str__` words them (lower case, no full stop, the file or star 
 | 6 | `ScriptFailed` | a Nova script failed, or asked for what it may not have |
 | 7 | `Differs` | a comparison found differences |
 
-Besides: 1 is a bug of ours, and 128 and its number the signal that ended us (129, 130, 143; 141 where the reader
-closed the pipe). `cosmos.cli.terminal` gives those.
+Exit code 1 is a bug in Cosmos. 128 plus a signal's number says which signal ended it (129, 130, 143; 141 if the reader
+closed the pipe). `cosmos.cli.terminal` returns these.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T", bound="CosmosError")
 
 
 class CosmosError(Exception):
-    """A failure that a person can act on. `where` is what it is about: a file, star, path or address.
+    """A failure that a person can act on. `where` names the file, star, path or address that it is about.
 
     >>> str(Refused("zlib", "the lock names sha256:9f, but the file is sha256:2c"))
     'zlib: the lock names sha256:9f, but the file is sha256:2c'
@@ -45,19 +45,19 @@ class CosmosError(Exception):
 
 
 class Malformed(CosmosError):
-    """An argument or a file does not have the form it must have."""
+    """An argument or a file is malformed."""
 
     exit_code = 2
 
 
 class NoSolution(CosmosError):
-    """What was asked for cannot be had, or the lock no longer answers what is asked for."""
+    """There is no solution: stars conflict, a star cannot be had, or the lock is stale."""
 
     exit_code = 3
 
 
 class Refused(CosmosError):
-    """What arrived is not what was pinned and signed. Nothing of it was used."""
+    """A file is not the one that was pinned and signed. Nothing of it was used."""
 
     exit_code = 4
 
@@ -75,7 +75,7 @@ class ScriptFailed(CosmosError):
 
 
 def together(found: Sequence[T]) -> T:
-    """Return errors of one kind as one, so that they are mended in one go. There must be one at least.
+    """Return several errors of one family as one, so that a person can fix them together. `found` is not empty.
 
     >>> str(together([Refused("a", "is unsigned"), Refused("b", "is unsigned")]))
     '2 are refused: a: is unsigned; b: is unsigned'
@@ -88,7 +88,7 @@ def together(found: Sequence[T]) -> T:
 
 
 class Differs(CosmosError):
-    """Two things that should be the same are not. `differences` names each, a line each."""
+    """Two things that should be the same differ. `differences` names each difference on its line."""
 
     exit_code = 7
 

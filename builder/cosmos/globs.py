@@ -1,4 +1,4 @@
-"""Globs: one grammar, wherever people write one.
+"""Globs: the one grammar for every place where people write a glob.
 
 A glob is matched with a whole path, component by component:
 
@@ -6,25 +6,25 @@ A glob is matched with a whole path, component by component:
     ?      any one byte inside one component                   lib?/x       lib6/x
     **     alone between slashes: any number of components     a/**/b       a/b, a/x/b, a/x/y/b
                                                                **/*.ko      every .ko, at the top as well
-           at the end: one component or more                   usr/**       all that lies below usr, without usr itself
+           at the end: one component or more                   usr/**       everything below usr, without usr itself
 
 `**` beside other bytes in a component is refused. Every other byte stands for itself, and so does a bracket:
-`usr/bin/[` is a real file. A leading slash, `//` and `/./` say nothing, as in every path that people write; `..` is
-refused. There is no escape: where a name holds `*` or `?`, write `?`.
+`usr/bin/[` is a real file. A leading slash, `//` and `/./` are ignored, as in every path that people write; `..` is
+refused. There is no escape: for a `*` or `?` in a name, write `?`.
 
 Three kinds of places use the grammar:
 
 - Nova scripts (`glob`, `filemap`) match paths as above.
 - Lists that select files (a recipe's `only` and `exclude`, an image's outputs, `cosmos ls`) are written in the text
-  form of `TreePath`. There a glob with no wildcard also takes what lies below it: `usr/lib` means the folder and all
-  that is in it.
-- Names (trust.toml's scopes, `deb:` sources) are one component, and a glob on names is one as well: `*` is any run of
-  characters and `?` one. A name has no components that `**` could cross, so that `**` is there what `*` is.
+  form of `TreePath`. There a glob without a wildcard also matches everything below it: `usr/lib` means the folder and
+  its contents.
+- Names (trust.toml's scopes, `deb:` sources) are one component, and so is a glob on names: `*` is any run of characters
+  and `?` is one character. A name has no slash that `**` could cross, so `**` means the same as `*` there.
 
-Matching takes time bounded by the product of the two lengths, whatever the glob: what lies between two stars is looked
-for once, at its first place, never by nested backtracking (R. Cox, "Glob Matching Can Be Simple And Fast Too", 2017).
-Nova counts the steps (`Glob.matches`). Lists go over the paths of whole systems and use a regular expression of the
-same meaning, with atomic groups (`re`, Python 3.11).
+The time to match any glob is bounded by the product of the two lengths. The text between two asterisks is searched for
+once, at its first place, without nested backtracking (R. Cox, "Glob Matching Can Be Simple And Fast Too", 2017).
+Nova counts the steps (`Glob.matches`). Lists go over the paths of whole systems, so they use a regular expression of
+the same meaning, with atomic groups (`re`, Python 3.11).
 
 >>> [matches_any(TreePath(path), ["usr/*/lib?.so"]) for path in (b"usr/x/libz.so", b"usr/x/y/libz.so", b"usr/libz.so")]
 [True, False, False]
@@ -64,7 +64,7 @@ class Glob:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
-        """Return `raw` as a glob; raises `ValueError` where it is no path at all, or where `**` is part of a component.
+        """Return `raw` as a glob; raises `ValueError` if it is not a path, or if `**` is part of a longer component.
 
         >>> Glob.parse(b"/usr/**/*.so").matches(TreePath(b"usr/lib/x/y.so"))
         True
@@ -92,21 +92,21 @@ class Glob:
 
     @property
     def fixed(self) -> tuple[bytes, ...]:
-        """The leading components without a wildcard, the last component never among them."""
+        """The leading components without a wildcard; the last component is never one of them."""
         count = 0
         while count < len(self.parts) - 1 and not _is_wild(self.parts[count]):
             count += 1
         return self.parts[:count]
 
     def below(self, folder: TreePath) -> Glob:
-        """Return the glob with its fixed components replaced by `folder`; raises `ValueError` where it is none then."""
+        """Return the glob with its fixed components replaced by `folder`; raises `ValueError` if that is no glob."""
         moved = tuple(folder.split(b"/")) if folder else ()
         if any(map(_is_wild, moved)):
             raise ValueError(f"{folder.text!r}: a folder whose name holds a wildcard cannot be searched by name")
         return Glob.parse(b"/".join((*moved, *self.parts[len(self.fixed) :])))
 
     def matches(self, path: TreePath, charge: Callable[[int], None] = _free) -> bool:
-        """Whether the whole of `path` fits. `charge` is told what it cost."""
+        """Whether it matches the whole of `path`. `charge` is called with the cost in steps."""
         charge(_PATH_COST)
         parts = (*self.parts, b"*") if self.parts[-1] == ANY_DEPTH else self.parts
         reached = _past_stars(parts, {0})
@@ -133,7 +133,7 @@ def checked(text: str) -> str:
 
 
 def matches_any(path: TreePath, globs: Iterable[str]) -> bool:
-    """Return whether one of `globs` takes `path`; no globs take nothing. Raises `ValueError`.
+    """Return whether one of `globs` matches `path`. Raises `ValueError`.
 
     >>> matches_any(TreePath(b"usr/lib/libz.so.1"), ["bin", "usr/lib"])
     True
@@ -142,13 +142,13 @@ def matches_any(path: TreePath, globs: Iterable[str]) -> bool:
 
 
 def unused(globs: Iterable[str], paths: Iterable[TreePath]) -> tuple[str, ...]:
-    """Return the globs that take none of `paths`: most often a misspelt one. Raises `ValueError`."""
+    """Return the globs that match no path of `paths`: most often they are misspelt. Raises `ValueError`."""
     listed = list(paths)
     return tuple(glob for glob in globs if not any(map(_pattern(glob).fullmatch, listed)))
 
 
 def name_matches(name: str, glob: str) -> bool:
-    """Return whether the glob on names `glob` fits the whole of `name`.
+    """Return whether the glob on names `glob` matches the whole of `name`.
 
     >>> name_matches("zlib", "z?*b"), name_matches("zb", "z?*b"), name_matches("a[b]", "a[b]")
     (True, False, True)
@@ -157,7 +157,7 @@ def name_matches(name: str, glob: str) -> bool:
 
 
 def wildcard_spans(name: str, glob: str) -> tuple[tuple[int, int], ...] | None:
-    """Return where in `name` each wildcard of `glob` begins and ends, or None where the glob does not fit.
+    """Return where in `name` each wildcard of `glob` begins and ends, or None if the glob does not match.
 
     Each `*` is as long as the rest of the glob allows, the first one first.
 
@@ -184,7 +184,7 @@ def wildcard_spans(name: str, glob: str) -> tuple[tuple[int, int], ...] | None:
 
 @functools.lru_cache(maxsize=4096)
 def _pattern(text: str) -> re.Pattern[bytes]:
-    """Return what the whole of a path must match for the glob in a list to take it."""
+    """Return the regular expression that a whole path must match, for a glob in a list."""
     parts = Glob.from_text(text).parts
     if not any(map(_is_wild, parts)):
         return re.compile(re.escape(b"/".join(parts)) + rb"(?:/.*)?", re.DOTALL)
@@ -225,7 +225,7 @@ def _is_wild(part: bytes) -> bool:
 
 
 def _fits(part: Sequence[int], name: Sequence[int], charge: Callable[[int], None]) -> bool:
-    """Return whether the component `part` of a glob fits `name`, both by bytes or both by characters."""
+    """Return whether the component `part` of a glob matches `name`; both are bytes, or both are text."""
     if len(part) == 1 and part[0] == _STAR:
         return True
     if _STAR not in part and _ONE not in part:

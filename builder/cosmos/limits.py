@@ -1,7 +1,7 @@
 """Bounds on everything that comes from outside: each has a unit and a reason.
 
-What a reader refuses, no writer may make and sign: a document's bound is a `Limit`, which both ask. It says its own
-name where it is refused. Documents that list files take ten times what a full desktop has, 500,000 files: 5 million.
+A writer must not make and sign a document that its readers refuse. So a document's bound is a `Limit` that both use,
+and an error names it. A document that lists files may list 5 million: ten times the 500,000 of a full desktop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cosmos.errors import Refused
 
 
 class Limit(int):
-    """A bound that tells its name: `{limit}` in an error is "16777216 (MAX_DOCUMENT_BYTES)".
+    """A bound with its name: `{limit}` in an error is "16777216 (MAX_DOCUMENT_BYTES)".
 
     >>> f"the limit is {Limit('MAX_DOCUMENT_BYTES', 16 << 20)}"
     'the limit is 16777216 (MAX_DOCUMENT_BYTES)'
@@ -31,7 +31,7 @@ class Limit(int):
 
 
 def demand_within(size: int, limit: Limit, where: str, *, hint: str | None = None) -> None:
-    """Raise `Refused` for what would be longer than its readers take: it is not written, and not signed."""
+    """Raise `Refused` if a document would be longer than its readers accept, so that it is not written or signed."""
     if size > limit:
         raise Refused(where, f"would have {size}, the limit is {limit}", hint=hint)
 
@@ -110,7 +110,7 @@ MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many
 MAX_LAYER_RECORD_BYTES: Final = Limit(
     "MAX_LAYER_RECORD_BYTES", 512 * MIB
 )  # the store's record of one layer: half a million long paths
-MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # what is installed: 5 million files
+MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # a universe: 5 million files
 MAX_JOURNAL_BYTES: Final = Limit(
     "MAX_JOURNAL_BYTES", 4 * GIB
 )  # of a transaction: each of its paths, and what it holds before and after

@@ -1,8 +1,8 @@
-"""Following symbolic links inside a tree, as a kernel follows them in a chroot.
+"""Follow symbolic links inside a tree, as a kernel follows them in a chroot.
 
-An absolute target starts at the tree's root, and `..` above the root stays there. What the tree holds is asked one path
-at a time, so that a tree in memory and a folder on a disk are walked by the same code. The answer names a place. It is
-no protection: whoever opens the place on a disk where others write must open it without following any link.
+An absolute target starts at the tree's root, and `..` above the root stays there. The caller's function reads one link
+at a time, so that the same code walks a tree in memory and a folder on a disk. The answer is only a path. It is no
+protection: if other users can write to the folder, open the path without following any link.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from cosmos.limits import MAX_SYMLINKS
 from cosmos.treepath import ROOT, TreePath
 
 TargetOf: TypeAlias = Callable[[TreePath, Sequence[bytes]], "bytes | None"]
-"""What the link at a path says, or None where the path is no link. It is told as well which components come after the
-path, the next one last: it may raise where nothing can lie below the path.
+"""Return the target of the link at a path, or None if it is not a link. It also gets the components that come after the
+path, the next one last: it may raise if the path cannot have anything below it.
 """
 Last: TypeAlias = Literal["follow", "keep"]
 
 
 class TooManyLinks(ValueError):
-    """More than `MAX_SYMLINKS` links lie on the way, most often because they lead in a circle."""
+    """There are more than `MAX_SYMLINKS` links on the way, most often because they form a circle."""
 
 
 def followed(
     path: bytes, target_of: TargetOf, *, last: Last = "follow", on_step: Callable[[TreePath], None] | None = None
 ) -> TreePath:
-    """Return where `path` leads once links are followed, those of the last component only with `follow`.
+    """Return the path that `path` leads to through links; a link at its end is followed only with `follow`.
 
-    What does not exist is taken as it is written. May return the root. `on_step` is told, before each component, where
-    the way has come to. Raises `TooManyLinks`, and what `target_of` and `on_step` raise.
+    A component that does not exist is kept as written. The result may be the root. Before each component, `on_step` is
+    called with the path so far. Raises `TooManyLinks`, and any error of `target_of` and `on_step`.
 
     >>> links = {b"bin": b"usr/bin", b"usr/bin/vi": b"/etc/editor", b"etc/editor": b"../../bin/ed"}
     >>> followed(b"bin/vi", lambda path, rest: links.get(path))

@@ -1,9 +1,10 @@
 """Locks between processes, held by the kernel: a killed process holds none (flock(2)).
 
-They are advisory: they keep one cosmos from another, not from a person. A child forked meanwhile holds nothing.
+They are advisory: they keep out another cosmos, but not a person. A child process that is forked meanwhile does not
+hold the lock.
 
-The first three functions take the lock of a file or folder that the caller has open; closing it lets go. The others
-work on a lock file by its path.
+The first three functions take the lock of a file or folder that the caller has open; to close it frees the lock. The
+others work on a lock file by its path.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _POLL_SECONDS: Final = 0.05
 
 
 def take(descriptor: int, hold: Hold) -> None:
-    """Take the lock of what is open as `descriptor`; waits as long as others have it."""
+    """Take the lock of the open file `descriptor`; waits as long as others hold it."""
     fcntl.flock(descriptor, _KINDS[hold])
 
 
 def take_at_once(descriptor: int, hold: Hold) -> bool:
-    """Take the lock of what is open as `descriptor` if it is free; return whether it was."""
+    """Take the lock of the open file `descriptor` if it is free; return whether it was."""
     try:
         fcntl.flock(descriptor, _KINDS[hold] | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -41,7 +42,7 @@ def take_at_once(descriptor: int, hold: Hold) -> bool:
 
 
 def take_in_time(descriptor: int, hold: Hold, seconds: float) -> bool:
-    """Take the lock of what is open as `descriptor`; return False where it is not free within `seconds`."""
+    """Take the lock of the open file `descriptor`; return False if it is not free within `seconds`."""
     end = time.monotonic() + seconds
     while not take_at_once(descriptor, hold):
         if time.monotonic() >= end:
@@ -52,9 +53,10 @@ def take_in_time(descriptor: int, hold: Hold, seconds: float) -> bool:
 
 @contextlib.contextmanager
 def locked_in_time(path: Path, what: str, seconds: float, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock file `path` alone for the block; while it is held it says which process that is.
+    """Hold the lock file `path` alone for the block; the file names the process that holds it.
 
-    `waiting` is told once who has it now. Raises `WorldFailed`, naming that process, where `what` is not free in time.
+    `waiting` is called once with the process that holds it now. Raises `WorldFailed`, which names that process, if
+    `what` is not free in time.
     """
     with _opened(path) as number:
         end = time.monotonic() + seconds
@@ -63,7 +65,9 @@ def locked_in_time(path: Path, what: str, seconds: float, waiting: Callable[[str
             holder = os.pread(number, 32, 0).decode("ascii", "replace").strip() or "another process"
             if time.monotonic() >= end:
                 raise WorldFailed(
-                    what, f"process {holder} is at work on it, for more than {seconds:g} seconds", hint="wait for it"
+                    what,
+                    f"process {holder} is at work on it, and has not ended in {seconds:g} seconds",
+                    hint="wait until it has ended, then run the same command again",
                 )
             if not is_told:
                 waiting(holder)
@@ -78,7 +82,7 @@ def locked_in_time(path: Path, what: str, seconds: float, waiting: Callable[[str
 
 @contextlib.contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` together with others; waits while one holds it alone."""
+    """Hold the lock file `path` together with others; waits while a process holds it alone."""
     with _opened(path) as number:
         take(number, "shared")
         yield

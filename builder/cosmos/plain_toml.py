@@ -1,4 +1,4 @@
-"""TOML in the few forms that programs write it in, read and written fast: what Cosmos writes is nearly always so.
+"""Reads and writes fast the few forms of TOML that programs write. Nearly all of Cosmos's own files have them.
 
     # a comment                    on a line of its own
     key = "text"                   a bare or quoted key; text without an escape or a control character
@@ -9,8 +9,8 @@
     [table] [table."sub table"]
     [[rows]]                       at the root, without tables inside a row
 
-Every such text means here what it means in TOML 1.0. For any other one, good or bad, the answer is None, and tomllib is
-asked, so that there is one judge of what is an error. A lock of 5,000 stars takes a sixth of tomllib's time.
+Such a text has the same meaning here as in TOML 1.0. For any other text, good or bad, the reader returns None, and the
+caller uses tomllib. So only tomllib decides what is an error. A lock of 5,000 stars takes a sixth of tomllib's time.
 
 `plain_text` writes what tomli_w writes, byte for byte, and asks tomli_w itself for a document of another form.
 """
@@ -46,7 +46,7 @@ _LONG_ROW: Final = 100  # characters; tomli_w writes an array of shorter tables 
 
 
 def plain_document(text: str) -> dict[str, object] | None:
-    """Return the TOML document `text` as tomllib has it, or None where `text` has another form than ours."""
+    """Return the TOML document `text` as tomllib would, or None if `text` has another form than these."""
     document: dict[str, object] = {}
     table, rows, declared = document, dict[str, list[object]](), set[tuple[str, ...]]()
     at, match_line = 0, _LINE.match
@@ -87,7 +87,7 @@ def _value(form: int, text: str) -> object:
 
 
 def _row(name: str, document: dict[str, object], rows: dict[str, list[object]]) -> dict[str, object] | None:
-    """Return a new row of the array `name`; None where something else has that name."""
+    """Return a new row of the array `name`, or None if something else has that name."""
     if name not in rows:
         if name in document:
             return None
@@ -100,7 +100,7 @@ def _row(name: str, document: dict[str, object], rows: dict[str, list[object]]) 
 def _table(
     parts: tuple[str, ...], document: dict[str, object], declared: set[tuple[str, ...]]
 ) -> dict[str, object] | None:
-    """Return the table of that name; None where it was declared before or something else has the name."""
+    """Return the table of that name, or None if the name is taken already."""
     if parts in declared or len(parts) > _MAX_PARTS:
         return None
     declared.add(parts)

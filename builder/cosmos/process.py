@@ -1,10 +1,10 @@
 """The only place that starts programs: arguments as a list, explicit environment, bounded time, nothing left behind.
 
-A program gets a session of its own. When it ends, when its time is up, or when the caller is interrupted, whatever is
-left of its process group is killed: while the leader is not yet waited for, its group's number cannot mean anyone else.
-Where we are killed ourselves and can do nothing any more, the kernel kills it (PR_SET_PDEATHSIG, prctl(2)).
+A program gets its own session. When it ends, when its time is up, or when the caller is interrupted, the rest of its
+process group is killed. This happens before the leader is waited for, because until then no other group can have the
+same number. If cosmos itself is killed, the kernel kills the program (PR_SET_PDEATHSIG, prctl(2)).
 
-`run_program` is for programs that answer; `start_program` for those that are watched while they run.
+`run_program` is for programs that answer; `start_program` for programs that are watched while they run.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
 
 
 def find_program(name: str, hint: str, *, path: str | None = None) -> str:
-    """Return where the program `name` lies in `path` (None: our own PATH); raises `WorldFailed` with `hint`."""
+    """Return the file of the program `name` in `path` (None: cosmos's own PATH); raises `WorldFailed` with `hint`."""
     found = shutil.which(name, path=path)
     if found is None:
-        raise WorldFailed(name, "this program is needed and is not there", hint=hint)
+        raise WorldFailed(name, "this program is needed and is not installed", hint=hint)
     return found
 
 
@@ -51,9 +51,9 @@ def run_program(
     timeout_seconds: float,
     where: str,
 ) -> bytes:
-    """Return what the program writes to stdout; `where` is what it works for, in errors.
+    """Return the program's stdout; `where` names its purpose in errors.
 
-    Raises `WorldFailed` where the program is missing, does not end with status 0, or is not done in time: it names the
+    Raises `WorldFailed` if the program is missing, does not end with status 0, or takes too long. The error names the
     program and holds the last lines of its stderr.
     """
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
@@ -74,10 +74,10 @@ def run_program(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stall:
-    """When a program counts as stuck: it is silent, and what `look` returns stays the same, for `seconds`."""
+    """When a program counts as stuck: for `seconds` it prints nothing and the result of `progress` does not change."""
 
     seconds: float
-    look: Callable[[], object]
+    progress: Callable[[], object]
 
 
 class RunningProgram:
@@ -91,7 +91,7 @@ class RunningProgram:
 
     @property
     def pid(self) -> int:
-        """Its number, which is its own at least until the block of `start_program` ends."""
+        """Its process id, which stays its own at least until the block of `start_program` ends."""
         return self._leader.pid
 
     @property
@@ -108,8 +108,8 @@ class RunningProgram:
     def lines(self, timeout_seconds: float, stall: Stall | None = None) -> Iterator[str]:
         """Yield its lines, without their ends, until it closes its output.
 
-        A last line with no end is yielded too. Raises `WorldFailed` when the time is up, counted from the first call,
-        and where the program is stuck. May be left and called again: nothing that was read is lost.
+        A last line without its newline is yielded as well. Raises `WorldFailed` when the time is up, counted from the
+        first call, and if the program is stuck. The caller may stop and call it again: no line is lost.
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
@@ -126,7 +126,7 @@ class RunningProgram:
             yield _text(last)
 
     def send(self, data: bytes) -> None:
-        """Write `data` to its stdin; what it does not read any more is dropped."""
+        """Write `data` to its stdin; if it no longer reads, the rest is dropped."""
         stdin = self._leader.stdin
         if stdin is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -141,7 +141,7 @@ class RunningProgram:
         return self._leader.wait()
 
     def kill(self) -> None:
-        """Kill it and all that it started."""
+        """Kill it and every program that it started."""
         _kill_group(self._leader)
 
     def _read(self, deadline: float, timeout_seconds: float, stall: Stall | None) -> bytes:
@@ -154,18 +154,18 @@ class RunningProgram:
         return os.read(stdout.fileno(), _READ_BYTES)
 
     def _speaks(self, number: int, deadline: float, stall: Stall | None) -> bool:
-        """Return whether there is something to read before `deadline`; raises `WorldFailed` where it is stuck."""
+        """Return whether there is something to read before `deadline`; raises `WorldFailed` if it is stuck."""
         seen, since = object(), time.monotonic()
         while (left := deadline - time.monotonic()) > 0:
             if _readable(number, left if stall is None else min(left, stall.seconds / 4)):
                 return True
             if stall is None:
                 continue
-            there = stall.look()
+            there = stall.progress()
             if there != seen:
                 seen, since = there, time.monotonic()
             elif time.monotonic() - since >= stall.seconds:
-                problem = f"was ended: nothing has moved for {stall.seconds:g} seconds"
+                problem = f"was killed: it made no progress for {stall.seconds:g} seconds"
                 raise _failure(self._where, self._argv, problem, "")
         return False
 
@@ -174,18 +174,18 @@ class RunningProgram:
 def start_program(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, where: str, pass_fds: Sequence[int] = ()
 ) -> Iterator[RunningProgram]:
-    """Give the running program; when the block ends, it and all that it started is killed. Raises `WorldFailed`.
+    """Give the running program; the end of the block kills it and all that it started. Raises `WorldFailed`.
 
-    It has our descriptors `pass_fds`, under their numbers, and no other but its stdin, stdout and stderr.
+    It inherits the descriptors `pass_fds`, under their numbers, and no others except stdin, stdout and stderr.
     """
     with _group(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, subprocess.STDOUT, where, pass_fds) as leader:
         yield RunningProgram(leader, argv, where)
 
 
 def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> object:
-    """Start a program that serves on the descriptor `socket_number`; it ends when nobody holds the other end.
+    """Start a program that serves on the descriptor `socket_number`; it ends when the other end is closed.
 
-    Its environment is empty. Hold on to what is returned for as long as it is used. Raises `WorldFailed`.
+    Its environment is empty. Keep the returned object as long as you use the program. Raises `WorldFailed`.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - a list, no shell
@@ -205,10 +205,10 @@ def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> obje
 
 @contextlib.contextmanager
 def ending_with_us(pid: int, where: str) -> Iterator[None]:
-    """See to it that the process `pid` is killed where we are killed within the block.
+    """Kill the process `pid` if cosmos itself is killed within the block.
 
-    For one that the kernel cannot be asked to kill, because it is not our child: a shell outlives us, and sees its
-    stdin end. Raises `WorldFailed`.
+    It is for a process that is not a child of cosmos, so that the kernel cannot kill it. A shell outlives cosmos, and
+    kills the process when its own stdin ends. Raises `WorldFailed`.
     """
     argv = [find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin"), "-c"]
     try:
@@ -274,7 +274,7 @@ def _group(
     where: str,
     pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the leader of a new session; kill what is left of its group when the block ends, and wait for it."""
+    """Start the leader of a new session; the end of the block kills the rest of its group and waits for it."""
     try:
         leader = subprocess.Popen(  # noqa: S603 - a list, no shell
             list(argv),
@@ -305,11 +305,11 @@ def _group(
 
 
 def _dying_with(parent: int) -> Callable[[], None]:
-    """Return what a child runs before the program: the kernel kills it when the thread that started it ends."""
+    """Return the function that a child runs before the program: it has the kernel kill it when our thread ends."""
 
     def prepare() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent died before this call
             os.kill(os.getpid(), signal.SIGKILL)
 
     return prepare

@@ -1,8 +1,7 @@
-"""Reading files of bounded size, and the envelope that lies beside a document.
+"""Read files of bounded size, and the envelope beside a document.
 
-A file may have come from anyone, or be the wrong one: nothing is read without a limit. What has more bytes than that is
-refused by `read_bounded`; or, where a parser has its own words for what is too long, `read_up_to` gives it one byte
-more than the limit to refuse.
+A file may come from anybody, or be the wrong file, so every read has a limit. `read_bounded` refuses a longer file.
+`read_up_to` returns one byte more than the limit, for a parser that words this refusal itself.
 
 The envelope of a document (`trust.dsse`) lies in the same folder: `NAME.dsse` beside `NAME`.
 """
@@ -20,10 +19,10 @@ ENVELOPE_SUFFIX: Final = ".dsse"
 
 
 def read_within(stream: BinaryIO, max_bytes: int) -> bytes:
-    """Return what is left in `stream`; where that is more than `max_bytes`, its first `max_bytes + 1` bytes.
+    """Return the rest of `stream`; if that is more than `max_bytes`, its first `max_bytes + 1` bytes.
 
-    It takes memory for what is there. `stream.read(max_bytes + 1)` takes memory for the limit first: a device with
-    1 GiB cannot read a file of 900 bytes that way when the limit is 2 GiB.
+    It takes memory for the bytes that it reads. `stream.read(max_bytes + 1)` takes memory for the limit first: a device
+    with 1 GiB could not read a file of 900 bytes under a limit of 2 GiB.
     """
     pieces, left = [], max_bytes + 1
     while left and (piece := stream.read(min(left, READ_CHUNK_BYTES))):
@@ -43,7 +42,7 @@ def read_open_within(descriptor: int, max_bytes: int) -> bytes:
 
 
 def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
-    """Return the bytes of `file`; raises `Malformed` where it has more than `max_bytes`, and `OSError`."""
+    """Return the bytes of `file`; raises `Malformed` if it has more than `max_bytes`, and `OSError`."""
     with file.open("rb") as stream:
         data = read_within(stream, max_bytes)
     if len(data) > max_bytes:
@@ -52,7 +51,7 @@ def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
 
 
 def read_up_to(file: Path, max_bytes: int) -> bytes:
-    """Return the bytes of `file`, of a longer one the first `max_bytes + 1`; raises `WorldFailed`."""
+    """Return the bytes of `file`, or the first `max_bytes + 1` of a longer file; raises `WorldFailed`."""
     try:
         with file.open("rb") as stream:
             return read_within(stream, max_bytes)
@@ -61,7 +60,7 @@ def read_up_to(file: Path, max_bytes: int) -> bytes:
 
 
 def read_if_there(file: Path, max_bytes: int) -> bytes | None:
-    """Return what `read_up_to` returns, or None where there is no such file; raises `WorldFailed`."""
+    """Return the bytes of `file` as `read_up_to` does, or None if there is no such file; raises `WorldFailed`."""
     try:
         return read_up_to(file, max_bytes)
     except WorldFailed as failure:
@@ -71,7 +70,7 @@ def read_if_there(file: Path, max_bytes: int) -> bytes | None:
 
 
 def envelope_of(file: Path) -> Path:
-    """Return where the envelope of the document `file` lies.
+    """Return the path of the envelope of the document `file`.
 
     >>> envelope_of(Path("galaxy/meta.toml")).name
     'meta.toml.dsse'
@@ -80,5 +79,5 @@ def envelope_of(file: Path) -> Path:
 
 
 def read_envelope(file: Path, max_bytes: int) -> bytes | None:
-    """Return the envelope beside the document `file` as `read_up_to` reads it, or None where there is none."""
+    """Return the bytes of the envelope beside the document `file`, or None if it has no envelope."""
     return read_if_there(envelope_of(file), max_bytes)

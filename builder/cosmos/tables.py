@@ -2,7 +2,7 @@
 
     table = Table.parse(data, "universe.lock.toml")
     version = table.read("version", Version.parse)
-    table.end()      # whatever was not asked for is an error
+    table.end()      # a key that was not read is an error
 
 A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
 """
@@ -58,7 +58,7 @@ class Table:
 
     @classmethod
     def from_json(cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Table:
-        """Return the JSON object `data`, as strictly: no doubled key, no float, no NaN. Raises `Malformed`."""
+        """Return the JSON object `data`, read as strictly: no doubled key, no float, no NaN. Raises `Malformed`."""
         if len(data) > max_bytes:
             raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
         try:
@@ -87,7 +87,7 @@ class Table:
         raise Malformed(self.source, f"{path}: {problem}" if path else problem, hint=hint)
 
     def need(self, key: str, kind: type[T]) -> T:
-        """Return the value of `key`, which must be there and be of `kind` exactly (`True` is no integer)."""
+        """Return the value of `key`, which must be present and exactly of `kind` (`True` is not an integer)."""
         if key not in self._data:
             self.fail(key, "missing")
         self._seen.add(key)
@@ -99,11 +99,11 @@ class Table:
     @overload
     def take(self, key: str, kind: type[T], default: D) -> T | D: ...
     def take(self, key: str, kind: type[T], default: D | None = None) -> T | D | None:
-        """Return the value of `key` if it is there, else `default`."""
+        """Return the value of `key` if it is present, else `default`."""
         return self.need(key, kind) if key in self._data else default
 
     def read(self, key: str, parse: Callable[[str], T]) -> T:
-        """Return the string at `key` as `parse` reads it; its `ValueError` becomes an error at this path."""
+        """Return the string at `key`, parsed by `parse`; a `ValueError` becomes an error at this path."""
         return self._parsed(self.need(key, str), key, parse)
 
     @overload
@@ -111,7 +111,7 @@ class Table:
     @overload
     def take_read(self, key: str, parse: Callable[[str], T], default: D) -> T | D: ...
     def take_read(self, key: str, parse: Callable[[str], T], default: D | None = None) -> T | D | None:
-        """Return the string at `key` as `parse` reads it, or `default` where the key is absent."""
+        """Return the string at `key`, parsed by `parse`, or `default` if the key is absent."""
         return self.read(key, parse) if key in self._data else default
 
     def count(self, key: str, *, least: int = 0, most: int = (1 << 63) - 1) -> int:
@@ -129,7 +129,7 @@ class Table:
         return value
 
     def table(self, key: str) -> Table:
-        """Return the table at `key`, which must be there."""
+        """Return the table at `key`, which must be present."""
         return Table(self.need(key, dict), self.source, self.dotted(key))
 
     def take_table(self, key: str) -> Table | None:
@@ -145,7 +145,7 @@ class Table:
         )
 
     def dicts(self, key: str) -> tuple[Mapping[str, object], ...]:
-        """Return the array of tables at `key` as it stands, for a reader elsewhere; an absent key is an empty array."""
+        """Return the array of tables at `key`, unread, for another reader; an absent key is an empty array."""
         return tuple(row._data for row in self.tables(key))
 
     def strings(self, key: str) -> tuple[str, ...]:
@@ -153,10 +153,10 @@ class Table:
         return self.parsed_strings(key, str)
 
     def parsed_strings(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
-        """Return the array of strings at `key`, each as `parse` reads it."""
+        """Return the array of strings at `key`, each parsed by `parse`."""
         rows = self.take(key, list, [])
         found: list[T] = []
-        for place, row in enumerate(rows):  # its path is put together only where it is told
+        for place, row in enumerate(rows):  # its path is made only for an error
             text = row if type(row) is str else self._typed(row, f"{key}[{place}]", str)
             try:
                 found.append(parse(text))
@@ -177,12 +177,12 @@ class Table:
         return {table._parsed(text, text, name): table.read(text, parse) for text in table.keys()}
 
     def parsed_map_keys(self, key: str, name: Callable[[str], K]) -> dict[str, K]:
-        """Return the keys of the table at `key`, each with what `name` makes of it."""
+        """Return the keys of the table at `key`, each parsed by `name`."""
         table = self.table(key)
         return {text: table._parsed(text, text, name) for text in table.keys()}
 
     def part(self, keys: Collection[str]) -> Table:
-        """Return those of `keys` that are there as a table of their own, for somebody else to read."""
+        """Return the present ones of `keys` as a separate table, for another reader."""
         found = {key: self.value(key) for key in self._data if key in keys}
         return Table(found, self.source, self._path)
 
@@ -198,11 +198,11 @@ class Table:
         return self._data[key]
 
     def unknown(self) -> tuple[str, ...]:
-        """Return the dotted paths of the keys that nobody asked for."""
+        """Return the dotted paths of the keys that were not read."""
         return tuple(self.dotted(key) for key in self._data if key not in self._seen)
 
     def end(self) -> None:
-        """Refuse the table if it holds a key that nobody asked for."""
+        """Refuse the table if it holds a key that was not read."""
         for path in self.unknown():
             raise Malformed(self.source, f"{path}: unknown key")
 

@@ -1,10 +1,10 @@
-"""`TreePath`: where an entry lies in a tree, relative to the tree's root.
+"""`TreePath`: the path of an entry in a tree, relative to the tree's root.
 
-Bytes, not text: names on Linux are bytes, and Debian ships some that are not UTF-8. A path has no leading or
-trailing slash, no empty, `.` or `..` component, no NUL. Byte order is the order of everything we write.
+A path is bytes, not text: names on Linux are bytes, and Debian ships some that are not UTF-8. A path has no leading or
+trailing slash, no empty, `.` or `..` component, and no NUL. Everything that Cosmos writes is in byte order of paths.
 
-Text form (`.text`), used in TOML, JSON and on screens: UTF-8 as it is; a backslash, a control character (those that
-reorder text among them) and a byte that is not UTF-8 are written `\\xNN`. It reads back exactly (`from_text`).
+The text form (`.text`) is used in TOML, JSON and on screens. It is UTF-8, but a backslash, a control character (also
+one that reorders text) and a byte that is not UTF-8 are written `\\xNN`. It reads back exactly (`from_text`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TreePath(bytes):
 
     @classmethod
     def parse(cls, raw: bytes | str) -> Self:
-        """Return `raw` as a path, or raise `ValueError` that says what is wrong with it."""
+        """Return `raw` as a path, or raise a `ValueError` that names the fault."""
         data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
         problem = _problem(data)
         if problem:
@@ -55,7 +55,7 @@ class TreePath(bytes):
 
     @classmethod
     def rooted(cls, raw: bytes | str) -> Self:
-        """Return a path as people write it, with or without leading slash, `//` and `/./` folded; `..` is refused."""
+        """Return the path that a person wrote: a leading slash, `//` and `/./` are ignored, and `..` is refused."""
         data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
         return cls.parse(b"/".join(part for part in data.split(b"/") if part not in (b"", b".")))
 
@@ -66,7 +66,7 @@ class TreePath(bytes):
 
     @property
     def parent(self) -> TreePath:
-        """The folder that holds it; the empty path for what lies at the root."""
+        """The folder that holds it; the empty path if that is the root."""
         return TreePath(self.rpartition(b"/")[0])
 
     @property
@@ -100,7 +100,7 @@ ROOT = TreePath(b"")
 
 
 def escaped(data: bytes) -> str:
-    """Return bytes in the text form; `unescaped` gives them back.
+    """Return bytes in the text form; `unescaped` is the inverse.
 
     >>> escaped(b"caf\\xc3\\xa9 \\xff\\\\")
     'café \\\\xff\\\\x5c'
@@ -140,12 +140,12 @@ def _problem(data: bytes) -> str | None:
 
 
 def has_bidi(raw: bytes) -> bool:
-    """Return whether `raw` holds a control that reorders what a person reads."""
+    """Return whether `raw` holds a control character that reorders the text that a person sees."""
     return _BIDI.search(raw) is not None
 
 
 def composed(path: bytes) -> bytes:
-    """Return `path` in Unicode form NFC: what names share that are one name to a reader. Bytes that are not UTF-8 stay.
+    """Return `path` in Unicode form NFC: names that look the same become equal. Bytes that are not UTF-8 stay.
 
     >>> composed("e\\u0301".encode()) == composed("\\u00e9".encode())
     True
@@ -159,7 +159,7 @@ def composed(path: bytes) -> bytes:
 
 
 def caseless(path: bytes) -> bytes:
-    """Return what names share that are one name to a file system that knows no case: `composed`, and case folded.
+    """Return `path` composed and case folded: names become equal that are one name where case is ignored.
 
     >>> caseless("usr/CAF\\u00c9".encode()) == caseless("usr/cafe\\u0301".encode())
     True
@@ -173,7 +173,7 @@ def caseless(path: bytes) -> bytes:
 
 
 def climbs_out(path: bytes, target: bytes) -> bool:
-    """Return whether a symlink at `path` leads above the tree's root by its dots. Absolute ones start at the root.
+    """Return whether the `..` of a symlink at `path` lead above the tree's root. An absolute target starts at the root.
 
     >>> climbs_out(b"usr/lib/x", b"../../etc"), climbs_out(b"usr/lib/x", b"../../../etc"), climbs_out(b"x", b"/../y")
     (False, True, True)

@@ -293,6 +293,6 @@ def test_a_build_that_remembers_the_log_refuses_a_forked_one(
         name, version = entry.decode().split(" ")[3:5]
         file = image.galaxy.path / "stars" / f"{name}-{version}.tlog-proof"
         file.write_bytes(LogProof(index=place, hashes=Tree(leaves).inclusion(place), note=note).to_bytes())
-    assert "forked or written anew" in cosmos(*build).fails(4).err
+    assert "forked or rewritten" in cosmos(*build).fails(4).err
     (image.home / "trust" / "state.toml").unlink()
     cosmos(*build).ok()  # who remembers nothing detects nothing

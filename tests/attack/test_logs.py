@@ -131,7 +131,7 @@ def test_a_forked_log_is_refused_by_who_remembers_the_other_side(site: Site) -> 
         one.append()
     site.check().ok()
     shutil.copy(site.seen, other.seen)
-    assert "it was forked or written anew" in other.check().fails(4).err
+    assert "it was forked or rewritten" in other.check().fails(4).err
 
 
 @pytest.mark.objective("SO-13")
@@ -140,7 +140,7 @@ def test_a_log_that_is_forked_behind_its_head_is_refused(site: Site) -> None:
     shutil.rmtree(site.galaxy.path)
     make_galaxy(site.galaxy.path, "core", (FORKED, APP, META, StarSpec("more", "1.0.0", {"a": b"a"})), make_signers())
     site.append()
-    assert "it was forked or written anew" in site.check().fails(4).err
+    assert "it was forked or rewritten" in site.check().fails(4).err
 
 
 @pytest.mark.objective("SO-13")

@@ -24,7 +24,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "unpacked size": ({"unpacked_bytes": 4096}, "4096"),
     "checksum": (
         {"star": replace(APP.star(), checksums={"app": Digest.of(b"another file")})},
-        "files/app has not the SHA-256",
+        "files/app does not have the SHA-256",
     ),
 }
 

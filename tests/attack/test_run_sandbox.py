@@ -368,7 +368,7 @@ def test_a_link_that_it_leaves_is_read_back_as_a_link(command):
 @pytest.mark.parametrize("command", ["mkfifo p", "python3 -c 'import socket; socket.socket(1).bind(\"s\")'"])
 def test_what_no_star_may_ship_is_refused(command):
     runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=LONG_SECONDS, where="x")
-    with pytest.raises(CosmosError, match="is no file, folder or symlink"):
+    with pytest.raises(CosmosError, match="is not a file, folder or symlink"):
         runner.run((b"sh", b"-c", command.encode()), {}, {})
 
 

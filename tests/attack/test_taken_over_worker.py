@@ -348,7 +348,7 @@ def test_a_verb_that_is_none_ends_the_script(monkeypatch, verb):
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr(run, "run_confined", lambda *args: run_confined(*args, TAKEN))
     job = NovaJob(star="x", script_name="x", script=f"raw(frame(CALL, [{verb}]))".encode(), files={}, epoch=0)
-    with pytest.raises(ScriptFailed, match="no verb"):
+    with pytest.raises(ScriptFailed, match="unknown verb"):
         run.run_install(job)
 
 
@@ -435,7 +435,7 @@ if not WIPED: zygote.forget_environment = lambda: None
 zygote.forked(WORKER)
 zygote.forked(TEMPLATE_WORKER)
 from cosmos.sandbox import conversation, probe
-early = dict(zygote.EARLY)
+early = dict(zygote.FORKED)
 print({probe._probed(module)["secret"] for module in early})
 assert [conversation._zygotes[module][:2] for module in early] == list(early.values())
 """.replace("WIPED", str(wiped))

@@ -209,7 +209,7 @@ def test_the_words_of_a_server_do_not_reach_the_terminal(tmp_path: Path) -> None
 
 def test_a_body_that_the_server_packed_itself_is_not_taken(tmp_path: Path) -> None:
     packed = said("200 OK", "Content-Encoding: gzip", "Content-Length: 3", body=b"abc")
-    with raw_server(packed) as server, pytest.raises(WorldFailed, match="packs the file itself"):
+    with raw_server(packed) as server, pytest.raises(WorldFailed, match="compresses the file"):
         carrier_of(server, tmp_path).read("meta.toml", max_bytes=100)
 
 

@@ -22,7 +22,7 @@ from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Wish
 from cosmos.resolve.judging import faults
 from cosmos.resolve.resolving import Resolved, resolve
-from fakes.libraries import Shelf, facts
+from fakes.libraries import MemoryLibrary, facts
 
 MACHINE = Arch("x86_64")
 
@@ -61,12 +61,12 @@ def no_solution(size: int) -> dict[str, Facts]:
 
 def row(label: str, library: Mapping[str, Facts], wanted: list[str], kept: Mapping[StarName, Version]) -> None:
     """Resolve and judge once, and print what it cost."""
-    shelf = Shelf(library)
+    offered = MemoryLibrary(library)
     wishes = [Wish(who="image", name=StarName(name), constraint=ANY_VERSION) for name in wanted]
     found: tuple[Resolved, ...] = ()
     start = time.process_time()
     try:
-        found = resolve(wishes, shelf, MACHINE, kept)
+        found = resolve(wishes, offered, MACHINE, kept)
     except NoSolution:
         label += ", none"
     resolved = time.process_time()

@@ -1,1 +1,1 @@
-"""What stands in for the outside world in tests; each fake and its real twin pass one conformance test."""
+"""Stand-ins for the outside world in tests; each fake and its real twin pass one conformance test."""

@@ -8,7 +8,7 @@ from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wro
 
 
 class MemoryCarrier:
-    """The files of a mapping, from path to bytes. `reads` lists what was asked for, in order."""
+    """The files of a mapping, from path to bytes. `reads` lists the paths that were read, in order."""
 
     def __init__(self, files: Mapping[str, bytes], *, address: str = "memory", is_local: bool = True) -> None:
         self.files = dict(files)

@@ -78,7 +78,7 @@ class Chain:
         return roots
 
     def write(self, roots: TrustRoots, signers: Iterable[str]) -> None:
-        """Write a version as it is, whatever it says."""
+        """Write a version unchecked."""
         self.folder.mkdir(parents=True, exist_ok=True)
         data = document(roots)
         self.file(roots.version).write_bytes(data)
@@ -86,7 +86,7 @@ class Chain:
         self.versions.append(roots)
 
     def file(self, version: int) -> Path:
-        """Return where a version lies."""
+        """Return the file of a version."""
         return self.folder / f"{version}.toml"
 
     def digest(self, version: int = 1) -> str:

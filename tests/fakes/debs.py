@@ -1,5 +1,5 @@
-"""Debian packages and archives made by hand: small, and wrong in whatever way a test wants. Written with tarfile, so
-that the program's own reader meets another's writing.
+"""Debian packages and archives made by hand: small, with any fault that a test needs. They are written with tarfile, so
+that the program's own reader reads the output of another writer.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def control_text(name: str, version: str = "1.0-1", architecture: str = "amd64",
 
 @dataclass(kw_only=True)
 class FakeArchive:
-    """An archive of packages in memory: answers as `cosmos.debian.apt.Apt` does."""
+    """An archive of packages in memory, with the interface of `cosmos.debian.apt.Apt`."""
 
     debs: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, AptRecord] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class FakeArchive:
 def ecosystems_on(
     archive: FakeArchive, home: Path, reporter: Reporter, *, offline: bool = False
 ) -> dict[str, Ecosystem]:
-    """Return every ecosystem as `stellar` has it, but for Debian's packages, which are those of `archive`."""
+    """Return every ecosystem of `stellar`, but with the Debian packages of `archive`."""
     outside = Outside(home=home, environ={}, now=0.0, offline=offline, reporter=reporter)
     return {**opened(outside), "deb": Debian(lambda _arch, _suite: archive)}  # type: ignore[dict-item]  # a fake apt
 
@@ -171,7 +171,7 @@ class LocalArchive:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a caller of apt has in its environment."""
+        """The environment of a caller of apt."""
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(self.apt_config)}
 
     def sources(self, text: str, name: str = "test.list") -> None:

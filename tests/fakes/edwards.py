@@ -1,7 +1,7 @@
-"""The curve of Ed25519 in plain Python (RFC 8032 section 5.1), to make what no honest signer makes.
+"""The curve of Ed25519 in plain Python (RFC 8032 section 5.1), to make signatures that no honest signer makes.
 
-For tests alone: whoever watches its clock learns the secret. A point is a pair (x, y). Nothing of this calls the
-library that is under test.
+It is for tests alone, because its timing reveals the secret. A point is a pair (x, y). It does not call the library
+under test.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ def point_with(y: int, sign: int) -> Point | None:
 
 
 def read(raw: bytes) -> Point | None:
-    """Return the point that `raw` spells, canonically or not; None where it spells none."""
+    """Return the point that `raw` encodes, canonically or not; None if it encodes no point."""
     number = int.from_bytes(raw, "little")
     return point_with(number & (1 << 255) - 1, number >> 255)
 
 
 def spellings(point: Point) -> list[bytes]:
-    """Return every way to spell `point` that a careless reader takes; the canonical one is the first."""
+    """Return every encoding of `point` that a careless reader accepts; the canonical one is the first."""
     x, y = point
     ys = [y] if y >= 19 else [y, y + P]
     signs = [x & 1] if x else [0, 1]
@@ -127,12 +127,12 @@ class Signed:
 
     @property
     def parts(self) -> tuple[bytes, bytes, bytes]:
-        """What a verifier takes."""
+        """The arguments of a verifier."""
         return self.public, self.message, self.signature
 
 
 def signed(secret: int, nonce: int, public: bytes, commitment: bytes, message: bytes) -> Signed:
-    """Return a signature by `secret` whose A and R are the given bytes, whatever they spell."""
+    """Return a signature by `secret` with the given bytes as A and R."""
     answer = (nonce + challenge(commitment, public, message) * secret) % ORDER
     return Signed(public=public, message=message, signature=commitment + answer.to_bytes(32, "little"))
 
@@ -146,7 +146,7 @@ def honest(seed: bytes, message: bytes) -> Signed:
 
 
 def equation_holds(case: Signed, *, cofactor: int) -> bool:
-    """Return whether `cofactor` S B = `cofactor` (R + k A): what a verifier looks at who checks nothing else."""
+    """Return whether `cofactor` S B = `cofactor` (R + k A): the only check of a careless verifier."""
     key, commitment = read(case.public), read(case.signature[:32])
     if key is None or commitment is None:
         return False

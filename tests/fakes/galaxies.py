@@ -165,9 +165,9 @@ def make_galaxy(
 
 
 def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1, **lies: Any) -> Listed:
-    """Write one star's archive and signed statement, and return what the index lists of it.
+    """Write one star's archive and signed statement, and return its row in the index.
 
-    `lies` replace fields of the statement: the author signs what is not so.
+    `lies` replace fields of the statement: the author signs false values.
     """
     row, files = spec_files(spec, galaxy.name, galaxy.signers, seq, **lies)
     _write(galaxy, files)
@@ -179,7 +179,7 @@ def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1, **lies: Any)
 def spec_files(
     spec: StarSpec, galaxy: GalaxyName, signers: Signers, seq: int = 1, **lies: Any
 ) -> tuple[Listed, dict[str, bytes]]:
-    """Return what the index lists of one star, and its files in the galaxy by path."""
+    """Return the row of one star in the index, and its files in the galaxy by path."""
     star, script = spec.star(), spec.script.encode() if spec.script is not None else None
     packed = write_star(star, script, spec.entries(), level=3)
     statement = Statement(

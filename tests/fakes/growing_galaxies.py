@@ -27,7 +27,7 @@ from fakes.galaxies import ROLES, GalaxyFixture, Signers, StarSpec, make_galaxy,
 
 
 def new_signers() -> Signers:
-    """Return keys that no other test has."""
+    """Return new keys, which no other test has."""
     return Signers({role: SecretKey.generate(KeyName.parse(f"new-{role}"), role) for role in ROLES})
 
 
@@ -43,7 +43,7 @@ def pin(signers: Signers, home: Path, **fields: Any) -> None:
 
 @dataclass
 class GrowingGalaxy:
-    """A signed galaxy that goes on: every change is its next snapshot."""
+    """A signed galaxy in which every change is the next snapshot."""
 
     fixture: GalaxyFixture
     seq: int = 0
@@ -56,7 +56,7 @@ class GrowingGalaxy:
 
     @property
     def keys(self) -> Signers:
-        """Who signs it."""
+        """The keys that sign it."""
         return self.fixture.signers
 
     def file(self, name: str) -> Path:
@@ -72,12 +72,12 @@ class GrowingGalaxy:
         self.index()
 
     def withdraw(self, name: str, version: str) -> None:
-        """Take a version out, in the next snapshot; its files stay, as an older lock needs them."""
+        """Remove a version in the next snapshot; its files stay, because an older lock needs them."""
         del self.rows[name, version]
         self.index()
 
     def index(self, *, seq: int | None = None, key: SecretKey | None = None) -> None:
-        """Write and sign the next snapshot of what is published."""
+        """Write and sign the next snapshot of the published stars."""
         self.seq = self.seq + 1 if seq is None else seq
         signers = Signers({**self.keys.keys, "galaxy": key}) if key is not None else self.keys
         write_index(replace(self.fixture, signers=signers), self.rows.values(), seq=self.seq)

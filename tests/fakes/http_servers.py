@@ -1,4 +1,4 @@
-"""HTTP servers on this machine: an honest one without ranges, one with, and one that says whatever a test wants."""
+"""HTTP servers on this machine: one without ranges, one with ranges, and one that sends any answer a test needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 class RawServer:
-    """A server that gives its n-th visitor its n-th answer, and all others the last. `heads` is what they asked."""
+    """A server that gives the n-th answer to the n-th request, and the last to later ones. `heads`: the requests."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers
@@ -49,7 +49,7 @@ class RawServer:
         self._listener.close()
 
     def asked(self, header: str) -> list[str]:
-        """What each visitor sent as `header`; "" for none."""
+        """The value of `header` in each request; "" if it has no such header."""
         found = [re.search(rf"(?im)^{header}: (.*?)\r?$", head.decode("latin-1")) for head in self.heads]
         return [match[1] if match else "" for match in found]
 

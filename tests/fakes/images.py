@@ -29,7 +29,7 @@ META = StarSpec("everything", "1.0.0", {}, {"app": "*"}, type="nebula")
 
 @dataclass(frozen=True)
 class ImageFixture:
-    """An image definition on disk and what it needs."""
+    """An image definition on disk with its galaxy, its keys and its home."""
 
     folder: Path
     home: Path
@@ -38,7 +38,7 @@ class ImageFixture:
 
     @property
     def out(self) -> Path:
-        """Where its release goes."""
+        """The folder of its release."""
         return self.folder / "out"
 
     @property
@@ -85,7 +85,7 @@ def write_image(fixture: ImageFixture, wishes: Mapping[str, str], *, more: str =
 
 
 def write_template(folder: Path) -> None:
-    """Write the smallest template that renders something."""
+    """Write a minimal template with one rendered file."""
     (folder / "root" / "etc").mkdir(parents=True, exist_ok=True)
     (folder / "template.toml").write_text("merged-usr = true\n")
     (folder / "root" / "etc" / "hostname.j2").write_text("{{ image.name }}\n")

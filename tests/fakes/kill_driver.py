@@ -1,9 +1,9 @@
-"""Publish again and again, killed with SIGKILL before each step that changes a file, and say what readers find then.
+"""Publish many times, each time killed with SIGKILL before another step that changes a file; report what readers find.
 
     python kill_driver.py FOLDER SCENARIO     -> JSON: {"steps": N, "rows": [{"after": …, "again": …}, …]}
 
-A program of its own, because it forks: the child that publishes is really killed, by itself, in the middle of its work.
-Its steps are those that Python's audit events tell of: opening a file to write, renaming, removing, truncating.
+It is a separate program, because it forks: the child that publishes kills itself in the middle of its work. Its steps
+are the events of Python's audit hook: to open a file for writing, to rename, to remove, to truncate.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Work = Callable[[GalaxyFolder], object]
 
 
 def seen(galaxy: GalaxyFolder) -> str:
-    """Return what a reader finds: the index, with every statement and archive verified, or why it is refused."""
+    """Return a reader's view: the index with every statement and archive verified, or the refusal."""
     store = StoreFolder(galaxy.root.parent / "reader-store")
     source = Source(galaxy=NAME, carrier=LocalCarrier(galaxy.root), store=store)
     asked = GalaxySource(name=NAME, url="x", allow_unsigned=False)
@@ -56,7 +56,7 @@ def seen(galaxy: GalaxyFolder) -> str:
 
 
 def logged(galaxy: GalaxyFolder) -> str:
-    """Return whether the log holds, and how many entries its head has."""
+    """Return whether the log is consistent, and the size of its head."""
     try:
         checked = check_log(galaxy, roots(), None)
     except CosmosError as error:

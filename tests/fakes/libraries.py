@@ -20,9 +20,9 @@ def facts(
     conflicts: Mapping[str, str] | Sequence[str] = (),
     replaces_whole: Sequence[str] = (),
 ) -> Facts:
-    """What a star says of itself, from plain strings: `{"zlib": "<2"}`, or `["mta ^1 | exim", "zlib <2"]`.
+    """A star's facts from plain strings: `{"zlib": "<2"}`, or `["mta ^1 | exim", "zlib <2"]`.
 
-    Versions that are provided are parted by blanks; `-` is one without a version.
+    Provided versions are separated by spaces; `-` is a name without a version.
     """
     return Facts(
         arch=Arch.parse(arch),
@@ -46,7 +46,7 @@ def _texts(rows: Mapping[str, str] | Sequence[str]) -> list[str]:
     return [f"{name} {limit}" for name, limit in rows.items()] if isinstance(rows, Mapping) else list(rows)
 
 
-class Shelf:
+class MemoryLibrary:
     """The stars of one galaxy: `{"zlib 1.3.1": facts(…)}`. `asked` lists whose facts were asked for."""
 
     def __init__(self, stars: Mapping[str, Facts], galaxy: str = "core") -> None:

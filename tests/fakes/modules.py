@@ -6,7 +6,7 @@ import struct
 
 
 def make_module(*, section: str = ".modinfo", **fields: str) -> bytes:
-    """Return a module that says `fields`; a field's name may end in digits to stand there more than once."""
+    """Return a module with `fields` in its .modinfo; digits at the end of a name allow a field more than once."""
     info = b"".join(f"{name.rstrip('0123456789')}={text}\0".encode() for name, text in fields.items())
     names = b"\0.shstrtab\0" + section.encode() + b"\0"
     info_at, names_at = 64, 64 + len(info)

@@ -1,6 +1,6 @@
-"""RFC 6962 section 2.1 word by word: recursive, over the entries themselves, nothing kept. Judges what Cosmos makes.
+"""RFC 6962 section 2.1 word by word: recursive, over the entries, without a cache. Tests compare Cosmos with it.
 
-Verifying is recursive too, and follows the definition of a proof, not the loop of RFC 9162 that the program has.
+It verifies recursively as well, by the definition of a proof, and not with the loop of RFC 9162 as Cosmos does.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def proof(size: int, entries: Sequence[bytes], is_whole: bool = True) -> list[by
 
 
 def root_by_path(leaf: bytes, index: int, size: int, hashes: Sequence[bytes]) -> bytes | None:
-    """Return the root that an inclusion proof leads to; None where it has not as many hashes as it must."""
+    """Return the root that an inclusion proof leads to; None if it has the wrong number of hashes."""
     if size == 1:
         return None if hashes else leaf
     if not hashes:

@@ -1,4 +1,4 @@
-"""The rule of docs/formats/lock.md, "What is chosen", followed to the letter by trying every set of stars."""
+"""The rule of docs/formats/lock.md, "What is chosen", implemented literally: it tries every set of stars."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Naive:
         return self.newest_first(own) + sorted(others, key=lambda star: (star.name not in self.case.kept, star.name))
 
     def wish_answers(self, wish: Wish) -> list[Star]:
-        """The stars that answer a wish, best first: where the name is listed, that star alone."""
+        """The stars that answer a wish, best first; if the name is listed, that star alone."""
         found = self.answers(Demand(wish.name, wish.constraint))
         if wish.name not in self.listed:
             return found
@@ -82,7 +82,7 @@ class Naive:
         return sorted(newest, key=lambda star: (kept.get(star.name) != star.version, bool(star.version.pre)))
 
     def _rules(self, star: Star) -> tuple[list[int], int]:
-        """What of others must be there: one of each mask; and what must not."""
+        """The masks of which one star each must be chosen, and the mask of stars that must not."""
         needs = [mask(answer for demand in need for answer in self.answers(demand)) for need in star.facts.needs]
         barred = mask(
             other
@@ -115,7 +115,7 @@ def mask(stars: Iterable[Star]) -> int:
 
 
 def meant(conflict: Demand, star: Star) -> bool:
-    """Whether a conflict means a star or what it provides; a pre-release is a version like any other."""
+    """Whether a conflict names a star or a name that it provides; a pre-release is a version like any other."""
     versions = [star.version] if star.name == conflict.name else []
     limit = conflict.constraint
     return any(
@@ -125,7 +125,7 @@ def meant(conflict: Demand, star: Star) -> bool:
 
 
 def by_the_rule(case: RandomCase) -> dict[str, tuple[set[str], set[str]]] | None:
-    """What is to be chosen: star -> the names of its dependencies, and who wants it. None if there is no solution."""
+    """The right answer: star -> the names of its dependencies, and who wants it. None if there is no solution."""
     naive = Naive(case)
     left = naive.solutions
     if not left:
@@ -179,7 +179,7 @@ def _without(solutions: list[int], stars: list[Star]) -> list[int]:
 
 def _rows(naive: Naive, chosen: list[Star]) -> dict[str, tuple[set[str], set[str]]]:
     def first(answers: list[Star], demand: Demand) -> Star | None:
-        """The star of that name if its version will do, else the first provider by name."""
+        """The star of that name if its version fits, else the first provider by name."""
         there = [star for star in answers if star in chosen]
         named = [star for star in there if star.name == demand.name and demand.constraint.allows(star.version)]
         return min(named or there, key=lambda star: star.name, default=None)

@@ -1,7 +1,7 @@
 """A power cut at any step of a program: killed with SIGKILL in a child, or stopped in this process for good.
 
-A step is what changes the disk, or looks where to: Python's audit events tell of its own calls, and `CutKernel` of
-those that go to Linux directly. A cut comes before its step.
+A step is a call that changes the disk, or reads where to change it. Python's audit events report Python's own calls,
+and `CutKernel` reports direct calls of Linux. A cut comes before its step.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SMALL = 200  # bytes that are written in one step
 
 
 class PowerCut(BaseException):
-    """Nothing is done any more: no `except` of a program stops it."""
+    """The power is cut: no `except` of a program stops it."""
 
 
 class _Supply:
@@ -122,7 +122,7 @@ class CutKernel(Kernel):
 
 @contextmanager
 def power_until(step: int) -> Iterator[None]:
-    """Let the block do `step` steps; everything after these raises `PowerCut`, which ends the block."""
+    """Let the block take `step` steps; each later one raises `PowerCut`, which ends the block."""
     _supply.watch(step, _stop)
     try:
         yield

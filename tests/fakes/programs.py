@@ -15,7 +15,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command printed and how it exited."""
+    """The output and the exit code of a command."""
 
     code: int
     out: str
@@ -33,7 +33,7 @@ class Outcome:
         return self
 
     def json(self) -> Any:
-        """Return what it answered in JSON, at exit 0."""
+        """Return its JSON output, after exit 0."""
         return json.loads(self.ok().out)
 
 

@@ -1,4 +1,4 @@
-"""Small random libraries, with all that makes choosing hard: each seed gives one, always the same."""
+"""Small random libraries that are hard to solve. A seed always gives the same library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Galaxies, Wish
-from fakes.libraries import Shelf, facts
+from fakes.libraries import MemoryLibrary, facts
 
 VERSIONS = ("1.0.0", "1.1.0", "2.0.0", "2.0.0-rc.1", "3.0.0")
 LIMITS = ("*", "*", "*", "*", ">=1", "^1", "^2", "<2", "=1.0.0", ">=1.1", ">=2.0.0-rc.1", "^3")
@@ -19,7 +19,7 @@ VIRTUAL = ("v", "w")
 
 @dataclass(frozen=True, kw_only=True)
 class RandomCase:
-    """One question: galaxies in their order, wishes, and what an old lock had."""
+    """One question: galaxies in their order, wishes, and an old lock's versions."""
 
     galaxies: Mapping[str, Mapping[str, Facts]]
     wishes: Sequence[Wish]
@@ -28,8 +28,10 @@ class RandomCase:
 
     @property
     def offered(self) -> Galaxies:
-        """The galaxies as the resolver asks them."""
-        return Galaxies(shelves={GalaxyName(name): Shelf(stars, name) for name, stars in self.galaxies.items()})
+        """The galaxies as one library."""
+        return Galaxies(
+            libraries={GalaxyName(name): MemoryLibrary(stars, name) for name, stars in self.galaxies.items()}
+        )
 
 
 def random_case(seed: int) -> RandomCase:

@@ -1,10 +1,10 @@
-"""A reporter that remembers what it was told."""
+"""A reporter that records its calls."""
 
 from __future__ import annotations
 
 
 class Remembering:
-    """What was said, by kind."""
+    """The messages, by kind."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []

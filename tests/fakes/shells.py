@@ -1,4 +1,4 @@
-"""A star that brings this machine's `sh`: what a script may run where the operator lets it."""
+"""A star with this machine's `sh`, for scripts that the operator allows to run programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fakes.galaxies import StarSpec
 
 
 def shell() -> StarSpec:
-    """Return the star `shell`: `/bin/sh`, and what it is linked with."""
+    """Return the star `shell`: `/bin/sh` and its libraries."""
     listed = subprocess.run(["ldd", "/bin/sh"], capture_output=True, text=True, check=True).stdout
     libraries = {word for word in listed.split() if word.startswith("/")}
     files = {path.lstrip("/"): Path(path).read_bytes() for path in ("/bin/sh", *sorted(libraries))}

@@ -7,7 +7,7 @@ from cosmos.store.blobs import NotStored
 
 
 class MemoryStore:
-    """Blobs and results in two mappings. It cannot be damaged, and workers of their own process do not share it."""
+    """Blobs and results in two mappings. It cannot be damaged, and workers in other processes do not share it."""
 
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}

@@ -1,6 +1,6 @@
-"""Waiting for what comes soon, on a machine that may be busy with other things.
+"""Wait for a condition that comes true soon, on a machine that may be busy.
 
-A test fails by a clock only where a thing takes twenty times as long as on a quiet machine.
+A test fails by a clock only if a step takes twenty times as long as on a quiet machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def soon(is_so: Callable[[], bool]) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether the process is there and no zombie."""
+    """Return whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

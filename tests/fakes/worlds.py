@@ -55,7 +55,7 @@ TEMPLATE = TemplateFiles(
 
 
 class MemoryDraft:
-    """A release in a mapping. It takes its place in `releases` when it is published."""
+    """A release in a mapping. Publishing puts it into `releases`."""
 
     def __init__(self, releases: dict[Path, dict[str, bytes]], out: Path) -> None:
         self._releases = releases
@@ -89,7 +89,7 @@ class MemoryDraft:
 
 
 class MemoryWorld:
-    """What a build may ask of the outside, in memory. `releases` are what was published, by place and file name;
+    """The outside world of a build, in memory. `releases` are the published releases, by place and file name;
     `drafts` every release that was begun."""
 
     def __init__(self, signers: Signers, *, offline: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What the house rules read: the program's modules, parsed once, and the tracked files."""
+"""The inputs of the house rules: the program's modules, parsed once, and the tracked files."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def plant() -> object:
 
 @pytest.fixture(scope="session")
 def tracked(repo: Path) -> tuple[Path, ...]:
-    """Every file that git tracks and that is there, in order of path."""
+    """Every tracked file that exists, in order of path."""
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=repo, check=True, capture_output=True).stdout
     return tuple(path for path in (repo / name for name in listing.decode().split("\0") if name) if path.is_file())
 
 
 @pytest.fixture(scope="session")
 def tracked_texts(tracked: tuple[Path, ...]) -> dict[Path, str]:
-    """The tracked files that are text, with what they hold."""
+    """The tracked files that are text, with their text."""
     return dict(_texts(tracked))
 
 

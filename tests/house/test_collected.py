@@ -1,4 +1,4 @@
-"""Every test that git tracks is run: what pytest collects is compared with what the files hold."""
+"""Every tracked test runs: compare the tests that pytest collects with those in the files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _test_functions(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def examples_in(tree: ast.Module, module: str) -> list[str]:
-    """Return the dotted names of what has examples in its docstring, in the module of that dotted name."""
+    """Return the dotted names of everything with examples in its docstring, in the module of that dotted name."""
     found = []
 
     def look(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> None:

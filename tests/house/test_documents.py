@@ -22,7 +22,7 @@ def records(repo: Path) -> dict[str, str]:
 
 
 def banned_words(names: str) -> list[str]:
-    """Return what stands in backticks in the last column of the table."""
+    """Return the words in backticks in the last column of the table."""
     rows = [line.rstrip().rstrip("|").rpartition("|")[2] for line in names.splitlines() if line.startswith("| ")]
     return [word for row in rows for word in re.findall(r"`([^`]+)`", row)]
 

@@ -14,7 +14,7 @@ LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imp
 
 
 def linted(checkout: Path) -> subprocess.CompletedProcess[str]:
-    """Run import-linter over the checkout's own `builder/`, whatever is installed."""
+    """Run import-linter over the checkout's own `builder/`, not over an installed copy."""
     environment = {**os.environ, "PYTHONPATH": str(checkout / "builder"), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         [sys.executable, "-c", LINT], cwd=checkout, env=environment, capture_output=True, text=True, check=False

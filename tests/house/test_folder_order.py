@@ -1,4 +1,4 @@
-"""No answer depends on the order in which a file system lists a folder: listings are sorted, or it is said why not."""
+"""No answer depends on the order in which a file system lists a folder: each listing is sorted, or has a reason."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def unsorted_listings(module: object) -> Iterator[tuple[int, str]]:
 
 
 def _iterated(call: ast.Call) -> Iterator[ast.expr]:
-    """Yield what `call` goes through: its arguments, and what a comprehension among them goes through."""
+    """Yield what `call` iterates over: its arguments, and the iterables of a comprehension among them."""
     for argument in call.args:
         yield argument
         if isinstance(argument, ast.GeneratorExp | ast.ListComp | ast.SetComp):

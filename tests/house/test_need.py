@@ -1,4 +1,4 @@
-"""`.ci/need`, which sees to it that programs are there: it installs where it may, and else says the exact command."""
+"""`.ci/need` provides programs: it installs a missing one if it may, or else prints the exact command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Script = Callable[[str, str], None]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """A function that puts a shell script on the only PATH there is."""
+    """A function that puts a shell script into the only folder of PATH."""
     for tool in ("sh", "env"):
         (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
 
@@ -26,7 +26,7 @@ def script(tmp_path: Path) -> Script:
 
 
 def need(repo: Path, tmp_path: Path, *pairs: str) -> subprocess.CompletedProcess[str]:
-    """Run it with nothing on PATH but what the test put there."""
+    """Run it with a PATH that holds only the test's own scripts."""
     return subprocess.run(
         ["/bin/sh", repo / ".ci/need", *pairs], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,7 @@
-"""Who may touch the world outside: below the command line nothing prints, exits, or reads arguments or the clock.
+"""Only the command line may touch the world outside: no other room prints, exits, or reads arguments or the clock.
 
-Each rule is a table of names; exceptions stand beside it with their reasons; each is shown to catch an offender.
+Each rule is a table of names. Exceptions stand beside it with their reasons. A test shows that each rule catches an
+offender.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def dotted_name(node: ast.expr) -> str:
 
 
 def effects(module: object) -> list[str]:
-    """Return what `module` does that only the command line may do."""
+    """Return the effects of `module` that only the command line may have."""
     if module.room == "cli":
         return []
     used = {(line, name) for line, name in used_names(module.tree) if name in CLI_ONLY}
@@ -168,7 +169,7 @@ def strange_imports(module: object) -> list[str]:
 
 
 def started_programs(module: object) -> list[str]:
-    """Return where `module` starts a program in a way of its own."""
+    """Return the lines where `module` starts a program without process.py."""
     if module.name == "process":
         return []
     return [

@@ -1,7 +1,7 @@
 """A public function that raises says so: its docstring names the error, or has the word "raises" or "refuses".
 
-Judged are the `raise` statements of the function's own body, not of what it calls. A method is excused where its class
-says "raises `Name`" for all of them. A command is excused: its docstring is its help.
+The rule reads the `raise` statements in the function's own body, not in functions that it calls. A method is excused if
+its class's docstring says "raises `Name`" for all methods. A command is excused, because its docstring is its help.
 """
 
 from __future__ import annotations

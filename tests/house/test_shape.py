@@ -26,7 +26,7 @@ Planter = Callable[..., object]
 
 
 def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Return how many lines the function has, without its docstring and its decorators."""
+    """Return the number of the function's lines, without its docstring and its decorators."""
     lines = (node.end_lineno or node.lineno) - node.lineno + 1
     first = node.body[0]
     if ast.get_docstring(node, clean=False) is not None:
@@ -48,7 +48,7 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.Asy
 
 
 def bare_suppressions(text: str) -> list[str]:
-    """Return the lines that silence a linter without saying why."""
+    """Return the lines that silence a linter without a reason."""
     found = []
     for line in text.splitlines():
         for match in SUPPRESSION.finditer(line):

@@ -1,4 +1,4 @@
-"""What may not be in the repository: paths of one machine, hosts of registries, secret keys, large files."""
+"""The repository must not hold paths of one machine, hosts of registries, secret keys, or large files."""
 
 from __future__ import annotations
 

@@ -75,14 +75,14 @@ def test_a_key_of_another_role_is_refused_before_anything_is_fetched(
     for role in ("author", "attester"):
         SecretKey.generate(KeyName(role), role).save(tmp_path / f"{role}.key", None)
         said = _refused_unfetched(frozen, cosmos, 4, "--key", tmp_path / f"{role}.key")
-        assert f"key {role}: has the role {role}, and one of the role release is wanted" in said
+        assert f"key {role}: has the role {role}; expected a key of the role release" in said
 
 
 def test_a_key_of_the_other_half_is_called_what_it_is(signed: ImageFixture, cosmos: Cosmos) -> None:
     failed = cosmos("build", signed.folder, "--home", signed.home, "--key", signed.public_key).fails(2)
-    assert "is a public key" in failed.err
+    assert "found the public key" in failed.err
     failed = cosmos("verify", signed.out, "--key", signed.secret_key).fails(2)
-    assert "is a secret key, and a public key is wanted" in failed.err
+    assert "expected a public key, found a secret key" in failed.err
     assert f"hint: name its public half: {signed.public_key}" in failed.err
 
 
@@ -236,7 +236,7 @@ def test_links_on_the_way_are_followed_inside_the_image(tmp_path: Path, cosmos: 
     assert "has no /etc/gone, the target of /etc/dangling" in failed.err
     hint = failed.err.split("hint: cosmos ls ")[1].strip()
     cosmos("ls", hint).ok()
-    assert "no file, but a dir" in cosmos("cat", image.out, "bin").fails(2).err
+    assert "is not a file, but a dir" in cosmos("cat", image.out, "bin").fails(2).err
 
 
 def test_a_file_that_is_no_image_is_called_that(tmp_path: Path, cosmos: Cosmos) -> None:

@@ -116,7 +116,7 @@ def test_a_galaxy_that_somebody_else_began_again_is_still_refused(
     (clone / "trust-before").rename(clone / ".cosmos/trust")
     (clone / "image/universe.lock.toml").unlink()
     refused = cosmos("freeze", clone / "image", "--upgrade", "--home", clone / ".cosmos").fails(4)
-    assert "two of one number is a fork" in refused.err
+    assert "two documents with one number are a fork" in refused.err
 
 
 def test_a_star_that_is_gone_leaves_the_galaxy(clone: Path, repo: Path, stellar: Cosmos, cosmos: Cosmos) -> None:

@@ -97,7 +97,7 @@ def test_a_suite_that_the_host_cannot_give_is_given_by_a_file_of_sources(
     named.write_text(f"deb [signed-by={host.root}/etc/key.asc] file://{host.root}/archive {SUITE} main\n")
     host.sources("deb [signed-by=/keys/vendor.gpg] file:///nowhere another main\n")
     refused = stellar("build-star", stars / "hello", "--out", tmp_path / "out", *words(tmp_path)).fails(5)
-    assert "Debian test: the host takes no suite from an archive of Debian" in refused.err
+    assert "Debian test: the host's sources name no archive of Debian" in refused.err
     assert "hint: check the network, or name a file of sources: --apt-sources FILE" in refused.err
     built = stellar("build-star", stars / "hello", "--out", tmp_path / "out", "--apt-sources", named, *words(tmp_path))
     assert built.ok().out.startswith(f"{tmp_path / 'out'}/hello-")

@@ -79,7 +79,7 @@ def test_a_star_writes_no_policy_into_the_image_that_it_is_part_of(make: Make, c
     image = make(star(f"etc/cosmos/{file}", mode=0o644, content=b'[policy]\nsetuid = ["tool"]\n'), None)
     refused = cosmos("build", image.folder, "--home", image.home)
     assert refused.code == 6
-    assert f"/etc/cosmos/{file} is for the operator alone to lay" in refused.err
+    assert f"/etc/cosmos/{file} may be written by the operator alone" in refused.err
 
 
 def test_a_layer_whose_script_looked_behind_an_odd_link_is_used_again(make: Make, cosmos: Cosmos) -> None:

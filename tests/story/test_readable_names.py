@@ -25,7 +25,7 @@ def test_a_script_whose_names_fall_together_in_unicode_is_refused(tmp_path: Path
     image = make_image(tmp_path, (StarSpec("odd", script=script),))
     cosmos("freeze", image.folder, "--home", image.home).ok()
     refused = cosmos("build", image.folder, "--home", image.home).fails(6)
-    assert "odd: its script makes what no image may hold" in refused.err
+    assert "odd: its script makes an entry that no image may hold" in refused.err
     assert "differs from" in refused.err
     assert not image.out.exists()
 

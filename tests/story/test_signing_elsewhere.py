@@ -74,7 +74,7 @@ def test_a_changed_signature_is_refused(image: ImageFixture, tmp_path: Path, cos
     other = SecretKey.generate(KeyName("other"), "release").public
     text = (tmp_path / "s").read_text()
     (tmp_path / "s").write_text(text.replace(image.signers["release"].public.line, other.line))
-    assert "is no signature by other" in cosmos("attach-signature", image.out, tmp_path / "s").fails(4).err
+    assert "is not a signature by other" in cosmos("attach-signature", image.out, tmp_path / "s").fails(4).err
 
 
 def test_a_request_is_signed_by_a_release_key_alone(image: ImageFixture, tmp_path: Path, cosmos: Cosmos) -> None:

@@ -1,1 +1,1 @@
-"""Debian's packages: apt, the reader of .deb files, and what a package says, in a star's words."""
+"""Debian packages: apt, the reader of .deb files, and the translation of a package into a star."""

@@ -1,8 +1,8 @@
-"""Packages of the archives that the host trusts, or of one suite of Debian: their records, and they, through apt.
+"""Find and fetch Debian packages through apt, from the archives that the host trusts or from one suite of Debian.
 
-apt verifies; we check once more: a package's bytes must have the size and the SHA-256 of its record, also when they
-come from our own folder. Lists are brought up to date at most once a run, when they are older than `FRESH_SECONDS` or
-lack what is asked for. A source that cannot be reached is a warning, as long as what is asked for is found.
+apt verifies each package, and Cosmos checks it once more: its bytes must have the size and the SHA-256 of its record,
+also when they come from Cosmos's own folder. The lists are updated at most once a run, if they are older than
+`FRESH_SECONDS` or lack a package. An archive that cannot be reached is only a warning if all packages are found.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class AptRecord:
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> AptRecord:
-        """Return the record in `fields`; raises `Malformed` where it lacks what it must have."""
+        """Return the record in `fields`; raises `Malformed` if a required field is missing."""
         name = fields.get("package", "")
         try:
             return cls(
@@ -77,7 +77,7 @@ class AptRecord:
 
     @property
     def is_essential(self) -> bool:
-        """Whether every Debian system has it, so that no other package needs to say that it depends on it."""
+        """Whether every Debian system has it, so that other packages need not declare that they depend on it."""
         return self.fields.get("essential") == "yes"
 
     @property
@@ -116,7 +116,7 @@ class Apt:
         return cls(state, now=now, offline=offline, reporter=reporter)
 
     def candidates(self, names: Iterable[str]) -> dict[str, AptRecord]:
-        """Return the record of each of `names` that there is: the version that apt would install."""
+        """Return the record of each of `names` that exists: the version that apt would install."""
         wanted = sorted({name for name in names if _NAME.fullmatch(name)})
         self.ensure_lists()
         found = self._shown(wanted)
@@ -125,7 +125,7 @@ class Apt:
         return found
 
     def record(self, name: str, version: str | None = None) -> AptRecord:
-        """Return the record of one package, at `version` where one is named; raises `NoSolution`."""
+        """Return the record of one package, at `version` if one is given; raises `NoSolution`."""
         if not _NAME.fullmatch(name):
             raise Malformed(name, "is not the name of a Debian package", hint="a version goes after =: NAME=VERSION")
         if version is None:
@@ -166,7 +166,7 @@ class Apt:
         return {name: tuple(sorted(packages)) for name, packages in found.items()}
 
     def fetch(self, records: Sequence[AptRecord]) -> None:
-        """Bring each package of `records` into our folder, checked; raises `WorldFailed` or `Refused`."""
+        """Download each package of `records` into the private folder, checked; raises `WorldFailed` or `Refused`."""
         lacking = [record for record in records if not self._file(record).is_file()]
         for batch in _batches(lacking):
             if self._offline:
@@ -180,7 +180,7 @@ class Apt:
                 self._download(batch, lacking)
 
     def read(self, record: AptRecord) -> bytes:
-        """Return the package's bytes, checked against its record; fetches it if need be, and again if damaged."""
+        """Return the package's bytes, checked against its record; fetches it if it is missing or damaged."""
         file = self._file(record)
         if file.is_file():
             try:
@@ -192,14 +192,14 @@ class Apt:
         return _checked(file, record)
 
     def ensure_lists(self) -> None:
-        """Bring the lists up to date where they are missing or older than `FRESH_SECONDS`; raises `WorldFailed`."""
+        """Update the lists if they are missing or older than `FRESH_SECONDS`; raises `WorldFailed`."""
         if self._offline and not self.state.has_lists:
             raise WorldFailed("apt", "has no lists of packages, and offline none are fetched", hint="go online once")
         if not self._is_current and not (self.state.has_lists and 0 <= self._now - self._updated() < FRESH_SECONDS):
             self._brought_up_to_date()
 
     def _brought_up_to_date(self) -> bool:
-        """Fetch the lists unless this run has done so; return whether they are others than before."""
+        """Fetch the lists unless this run has done so; return whether they changed."""
         if self._is_current:
             return False
         before = self._updated()
@@ -237,10 +237,10 @@ class Apt:
         write_durably(self.state.updated, str(self._now - FRESH_SECONDS + fresh).encode())
 
     def _demand_lists(self, last: str) -> None:
-        """Raise unless there are lists, and those of the suite that was asked for among them."""
+        """Raise unless there are lists, with those of the requested suite."""
         suite = self.state.suite
         if suite is not None and suite not in self.state.code_names():
-            raise no_suite(suite, f"no archive that was asked has a list of its packages:\n{last}")
+            raise no_suite(suite, f"none of the archives has a list of its packages:\n{last}")
         if not self.state.has_lists:
             hint = "check the network, then try again"
             raise WorldFailed("apt", f"no source of packages could be read:\n{last}", hint=hint)
@@ -255,7 +255,7 @@ class Apt:
             )
 
     def _stall(self) -> Stall:
-        return Stall(seconds=_STALL_SECONDS, look=lambda: _sizes(self.state.folder))
+        return Stall(seconds=_STALL_SECONDS, progress=lambda: _sizes(self.state.folder))
 
     def _updated(self) -> float:
         try:

@@ -1,13 +1,13 @@
-"""Sources of one suite of Debian, made from the host's own, so that a package does not depend on which Debian asks.
+"""Make the sources of one suite of Debian from the host's, so that every host finds the same packages.
 
-A host names the archives that it can reach. They hold every suite, so that a host of another suite needs no other
-address: for `bookworm`, what is asked is
+A host names the archives that it can reach. They hold every suite, so a host of another suite needs no other address.
+For `bookworm`, apt reads
 
     ARCHIVE    bookworm, bookworm-updates      of every archive that the host takes a suite of Debian from
     ARCHIVE    bookworm-security               of every archive that the host takes security updates from
 
-each for the component `main`, verified by the host's copy of Debian's own keys and nobody else's. Both of apt's forms
-are read (sources.list(5)): a line `deb [OPTIONS] URI SUITE COMPONENT…`, and a paragraph of a `.sources` file.
+each with the component `main`, verified by the host's copy of Debian's own keys alone. Both of apt's forms are read
+(sources.list(5)): a line `deb [OPTIONS] URI SUITE COMPONENT…`, and a paragraph of a `.sources` file.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class HostSource:
 
     @property
     def is_debian(self) -> bool:
-        """Whether it may well be Debian's: nobody else's key is named for it, and it has Debian's main component."""
+        """Whether it is probably Debian's: it names no other key, and it has Debian's main component."""
         keys = self.options.get("signed-by", _KEYRING)
         return _COMPONENT in self.components and any(
             Path(key).name.startswith("debian-archive-") for key in keys.split()
@@ -52,19 +52,19 @@ class HostSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuiteSources:
-    """A `.sources` file for one suite. `has_security` is False where the host takes security updates from nowhere."""
+    """A `.sources` file for one suite. `has_security` is False if the host has no source of security updates."""
 
     text: str
     has_security: bool
 
 
 def host_sources(text: str, file_name: str) -> tuple[HostSource, ...]:
-    """Return the entries of one file of apt's sources; what is disabled, for sources, or no entry is passed over."""
+    """Return the entries of one file of apt's sources; skips disabled entries, source packages and other lines."""
     return tuple(_paragraphs(text, file_name) if file_name.endswith(".sources") else _lines(text))
 
 
 def suite_sources(sources: Iterable[HostSource], suite: Suite, keyring: Path) -> SuiteSources:
-    """Return the sources of `suite`; raises `WorldFailed` where the host takes nothing from an archive of Debian."""
+    """Return the sources of `suite`; raises `WorldFailed` if the host uses no archive of Debian."""
     places: dict[str, dict[str, Mapping[str, str]]] = {"main": {}, "security": {}}
     for source in sources:
         kept = {name: source.options[name] for name in _KEPT_OPTIONS if name in source.options}
@@ -73,7 +73,7 @@ def suite_sources(sources: Iterable[HostSource], suite: Suite, keyring: Path) ->
                 if _PLACE.fullmatch(archive) and any(map(form.fullmatch, source.suites)):
                     places[kind].setdefault(archive, kept)
     if not places["main"]:
-        raise no_suite(suite, "the host takes no suite from an archive of Debian")
+        raise no_suite(suite, "the host's sources name no archive of Debian")
     rows = [
         _entry(archive, f"{suite} {suite}-updates", options, keyring) for archive, options in places["main"].items()
     ]
@@ -82,7 +82,7 @@ def suite_sources(sources: Iterable[HostSource], suite: Suite, keyring: Path) ->
 
 
 def debian_keyring(suite: Suite) -> Path:
-    """Return the file of Debian's own keys; raises `WorldFailed` where the host has none."""
+    """Return the file of Debian's own keys; raises `WorldFailed` if the host has none."""
     found = next((file for file in KEYRINGS if file.is_file()), None)
     if found is None:
         raise no_suite(suite, f"the host has no keys of Debian's archives ({KEYRINGS[-1]})")
@@ -90,7 +90,7 @@ def debian_keyring(suite: Suite) -> Path:
 
 
 def no_suite(suite: Suite, problem: str) -> WorldFailed:
-    """Return the error of a suite that the host's sources do not give, with the way out."""
+    """Return the error for a suite that the host's sources do not have, with its hint."""
     return WorldFailed(
         f"Debian {suite}",
         problem,

@@ -1,19 +1,19 @@
-"""A private folder of apt's: its own lists, caches and settings, so that an ordinary user can ask the host's archives.
+"""apt's private folder: its own lists, caches and settings, so that an ordinary user can use the host's archives.
 
     FOLDER/apt.conf            the only settings that apt reads (APT_CONFIG, with the host's apt.conf.d left out)
     FOLDER/sources.list.d/     copies of the host's sources (or those of one suite), without those not to be verified
     FOLDER/lists/              the archives' signed indexes
-    FOLDER/cache/              what apt makes of them
+    FOLDER/cache/              apt's caches of the lists
     FOLDER/debs/SHA256.deb     packages that were fetched and checked
-    FOLDER/updated             when the lists were last brought up to date, in seconds since 1970
+    FOLDER/updated             when the lists were last updated, in seconds since 1970
 
-Taken from the host: its sources, the keys that it trusts, how it reaches its archives (`Acquire::http`, proxies,
-whether it judges the age of an index). Not taken: hooks, pins, the default release, what is installed. apt verifies
-each archive's signature over its index and, through it, the SHA-256 of each package; what asks to go round that
-(`[trusted=yes]`, `Allow-Insecure: yes`) is left out.
+Cosmos takes from the host: its sources, the keys that it trusts, and its way to the archives (`Acquire::http`, proxies,
+whether it checks the age of an index). It does not take hooks, pins, the default release, or the list of installed
+packages. apt verifies each archive's signature over its index and, through it, the SHA-256 of each package. A source
+that turns this off (`[trusted=yes]`, `Allow-Insecure: yes`) is left out.
 
-Where one suite is asked for, the sources are made from the host's (debian.apt_sources), in a folder of the suite's
-own. An operator may name a file of sources instead of the host's; it is taken as it is.
+For one suite, Cosmos makes the sources from the host's (debian.apt_sources), in a folder of the suite's own. An
+operator may name a file of sources instead; it is used unchanged.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _CONFIG_SECONDS: Final = 30
 _UPDATED: Final = "updated"
 _APT_READS: Final = re.compile(r"[A-Za-z0-9_.-]+\.(?:list|sources)")  # other names are passed over: sources.list(5)
 _FORMS: Final = (".list", ".sources")
-_LEFT_OUT: Final = "a source is left out, because it asks not to be verified or cannot be read"
+_LEFT_OUT: Final = "a source is left out, because it turns verification off or cannot be read"
 _SILENT_SECONDS: Final = 30  # that apt waits for an archive which says nothing; less than ours for apt itself
 LOCK_SECONDS: Final = 600  # as long as another may well need to bring the lists up to date
 INSTALL_APT: Final = "this needs Debian's apt: run it on Debian, Ubuntu or in a container of one"
@@ -72,9 +72,9 @@ INSTALL_APT: Final = "this needs Debian's apt: run it on Debian, Ubuntu or in a 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AptState:
-    """A private folder that is ready. `warnings` name the sources that are left out, and what they lack.
+    """A private folder that is ready. `warnings` name the sources that are left out, with the reason.
 
-    Without a `suite`, packages come from whatever the host's sources name.
+    Without a `suite`, packages come from the suites in the host's sources.
     """
 
     folder: Path
@@ -85,27 +85,27 @@ class AptState:
 
     @property
     def where(self) -> str:
-        """What people read of where packages are looked for."""
+        """The name of the sources in messages."""
         return "the host's sources" if self.suite is None else f"Debian {self.suite}"
 
     @property
     def updated(self) -> Path:
-        """The file that says when the lists were last brought up to date."""
+        """The file that holds the time of the lists' last update."""
         return self.folder / _UPDATED
 
     @property
     def lists(self) -> Path:
-        """Where the indexes lie."""
+        """The folder of the indexes."""
         return self.folder / "lists"
 
     @property
     def debs(self) -> Path:
-        """Where checked packages lie."""
+        """The folder of checked packages."""
         return self.folder / "debs"
 
     @property
     def has_lists(self) -> bool:
-        """Whether any index of packages is there."""
+        """Whether the folder holds any index of packages."""
         return any(self.lists.glob("*_Packages*"))
 
     def code_names(self) -> frozenset[str]:
@@ -119,8 +119,8 @@ def prepared_state(
 ) -> AptState:
     """Make or renew the private folder for `arch` and `suite` and return it; `named` is the operator's file of sources.
 
-    Of `environ`, PATH, proxies and APT_CONFIG are used. Raises `WorldFailed` where the host has no apt or cannot give
-    the suite, `Malformed` for an architecture that Debian has no name for.
+    It uses PATH, proxies and APT_CONFIG of `environ`. Raises `WorldFailed` if the host has no apt or no source of the
+    suite, `Malformed` for an architecture that Debian has no name for.
     """
     architecture = ARCHITECTURES.get(arch)
     if architecture in (None, "all"):
@@ -156,10 +156,10 @@ def prepared_state(
 
 
 def verified_sources(text: str, file_name: str) -> tuple[str, tuple[str, ...]]:
-    """Return a file of apt's sources without those that ask not to be verified, and what was left out.
+    """Return a file of apt's sources without those that turn verification off, and the sources left out.
 
-    `*.sources` holds paragraphs (deb822), `*.list` a source a line. `deb-src` lines and disabled ones are kept as they
-    are; apt passes them over.
+    `*.sources` holds paragraphs (deb822), `*.list` one source a line. `deb-src` lines and disabled ones are kept; apt
+    ignores them.
     """
     is_deb822 = file_name.endswith(".sources")
     parts = re.split(r"\n[ \t]*\n", text) if is_deb822 else text.split("\n")
@@ -177,8 +177,8 @@ def verified_sources(text: str, file_name: str) -> tuple[str, tuple[str, ...]]:
 def locked(folder: Path, how: Hold) -> Iterator[None]:
     """Hold the folder while the block runs: `alone` to change its settings or lists, `shared` to use them.
 
-    apt fails where it finds its lists locked, and answers wrongly while another apt changes them; we wait instead.
-    Raises `WorldFailed` where it is still held after `LOCK_SECONDS`.
+    apt fails if its lists are locked, and gives wrong answers while another apt changes them; so Cosmos waits instead.
+    Raises `WorldFailed` if it is still held after `LOCK_SECONDS`.
     """
     with (folder / "lock").open("ab") as stream:
         if not take_in_time(stream.fileno(), how, LOCK_SECONDS):
@@ -187,13 +187,13 @@ def locked(folder: Path, how: Hold) -> Iterator[None]:
 
 
 def busy(folder: Path) -> WorldFailed:
-    """Return the error of a folder that somebody else works in."""
+    """Return the error for a folder that another process uses."""
     hint = "wait until it is done, end it, or work in another folder with --home"
     return WorldFailed(str(folder), "another cosmos is at work here and holds the lock", hint=hint)
 
 
 def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the verified sources by file name, and what was left out, in words; raises `WorldFailed` for none."""
+    """Return the verified sources by file name, and warnings about the others; raises `WorldFailed` if none is left."""
     found: dict[str, str] = {}
     warnings: list[str] = []
     for file in files:
@@ -218,7 +218,7 @@ def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], tuple[str, ...
 
 
 def _of_suite(files: Mapping[str, str], suite: Suite) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the sources of one suite as the host's can give it; nothing else that the host has is asked."""
+    """Return the sources of one suite, made from the host's archives of Debian alone."""
     entries = (entry for name, text in files.items() for entry in host_sources(text, name))
     made = suite_sources(entries, suite, debian_keyring(suite))
     lacking = f"the host takes no security updates: packages of {suite} come without {suite}-security"
@@ -226,7 +226,7 @@ def _of_suite(files: Mapping[str, str], suite: Suite) -> tuple[dict[str, str], t
 
 
 def _replace_sources(folder: Path, files: Mapping[str, str]) -> bool:
-    """Make `folder` hold just these files; return whether it held others."""
+    """Make `folder` hold exactly these files; return whether it changed."""
     stale = [file for file in folder.iterdir() if file.name not in files]
     for file in stale:
         file.unlink()
@@ -235,7 +235,7 @@ def _replace_sources(folder: Path, files: Mapping[str, str]) -> bool:
 
 
 def _made_the_same(file: Path, data: bytes) -> bool:
-    """Write `file` unless it holds `data` already, as others may be reading it; return whether it was written."""
+    """Write `file` unless it holds `data` already, because others may read it now; return whether it was written."""
     if file.is_file() and file.read_bytes() == data:
         return False
     write_durably(file, data)
@@ -283,7 +283,7 @@ def _settings(folder: Path, architecture: str, places: Mapping[str, str], kept: 
 
 
 def _places(apt_config: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return where the host keeps its sources and keys."""
+    """Return the places of the host's sources and keys."""
     argv = ["shell", *(word for pair in _PLACES.items() for word in pair)]
     places = dict(_SHELL_LINE.findall(_asked(apt_config, argv, environment)))
     return {name: places.get(name, "/dev/null") for name in _PLACES}

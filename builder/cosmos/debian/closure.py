@@ -1,12 +1,12 @@
-"""Which Debian packages to import so that all that some of them need is there: `--closure` and `--with-essential`.
+"""Choose the Debian packages to import with all their dependencies: `--closure` and `--with-essential`.
 
-This chooses packages, not dependencies: a star always says all that its package says (debian.star), and where a
-lock is made other packages may answer. The choice is the same on every machine that has the same lists:
+This chooses packages, not dependencies. A star always states all dependencies of its package (debian.star), and
+`cosmos freeze` may choose other packages for them. The choice is the same on every machine with the same lists:
 
 - `Pre-Depends` and `Depends` count; recommendations do not.
-- Of alternatives `a | b`, one that was asked for by name; else the first that is to be had in a version that will do.
+- Of alternatives `a | b`, one that was asked for by name; else the first that the archive has in a fitting version.
 - For a virtual package, a provider that was asked for; else the one of highest priority; else the first by name.
-- Circles (libc6 and libgcc-s1 need each other) are followed as all else.
+- Circles (libc6 and libgcc-s1 need each other) are allowed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Archive(Protocol):
     """Where records come from: apt, or a fake."""
 
     def candidates(self, names: Iterable[str]) -> dict[str, AptRecord]:
-        """Return the record of each of `names` that there is."""
+        """Return the record of each of `names` that exists."""
 
     def record(self, name: str, version: str | None = None) -> AptRecord:
-        """Return the record of one package, at `version` where one is named; raises `NoSolution`."""
+        """Return the record of one package, at `version` if one is given; raises `NoSolution`."""
 
     def providers(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return who provides each virtual package of `names`; a name that nobody provides is not in it."""
+        """Return the providers of each virtual package of `names`; a name without a provider is left out."""
 
     def essential(self) -> tuple[str, ...]:
         """Return the names of the packages that every Debian system has, in order of name."""
@@ -42,9 +42,9 @@ class Archive(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Closure:
-    """Packages, and for each the names of those that were chosen for what it needs.
+    """Packages, and for each the names of the packages that were chosen for its dependencies.
 
-    `unmet` are the groups of alternatives of which none is to be had, as written.
+    `unmet` are the groups of alternatives, as written, of which the archive has none.
     """
 
     records: Mapping[str, AptRecord]
@@ -52,7 +52,7 @@ class Closure:
     unmet: Mapping[str, tuple[str, ...]]
 
     def reached_from(self, names: Iterable[str]) -> frozenset[str]:
-        """Return `names` and all that they need."""
+        """Return `names` and all their dependencies."""
         found: set[str] = set()
         pending = list(names)
         while pending:
@@ -65,7 +65,7 @@ class Closure:
 
 @dataclass(kw_only=True, slots=True)
 class _Search:
-    """What has been looked up so far."""
+    """The records and providers that were looked up so far."""
 
     archive: Archive
     architecture: str
@@ -77,7 +77,7 @@ class _Search:
     unmet: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def look_up(self, names: Iterable[str]) -> None:
-        """Learn what `names` are, and who provides them."""
+        """Look up the records of `names` and their providers."""
         new = {name for name in names if name not in self.virtual}
         self._learn(new)
         found = self.archive.providers(new) if new else {}
@@ -89,7 +89,7 @@ class _Search:
         self.known |= self.archive.candidates({name for name in names if name not in self.known})
 
     def expand(self, record: AptRecord) -> None:
-        """Decide what `record` needs; what it names has been looked up."""
+        """Choose the packages for the dependencies of `record`, all of which were looked up."""
         needs: set[str] = set()
         unmet: list[str] = []
         for group in needed(record, self.architecture):
@@ -131,7 +131,7 @@ def wishes(asked: Sequence[str]) -> dict[str, str | None]:
 
 
 def debian_closure(archive: Archive, asked: Mapping[str, str | None], architecture: str, reporter: Reporter) -> Closure:
-    """Return `asked` (`wishes`) and all that they need; raises `NoSolution` for one that is not to be had."""
+    """Return `asked` (`wishes`) and all their dependencies; raises `NoSolution` for a package that does not exist."""
     search = _Search(archive=archive, architecture=architecture, asked=frozenset(asked))
     search.known |= {name: archive.record(name, version) for name, version in asked.items() if version}
     search.look_up(asked)

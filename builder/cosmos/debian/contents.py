@@ -1,4 +1,4 @@
-"""A Debian package as the contents of a star: its entries, its licence, and which maintainer scripts it has."""
+"""Read a Debian package as the contents of a star: its entries, its licence, and the names of its scripts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from cosmos.treepath import TreePath
 
 
 def contents_of(data: bytes, record: AptRecord) -> Contents:
-    """Return what the package `data` holds; raises `Refused` or `Malformed`, naming the package's file."""
+    """Return the contents of the package `data`; raises `Refused` or `Malformed`, which name the package's file."""
     package = read_deb(data, record.file_name)
     return Contents(entries=package.entries, licence=_licence(package), scripts=package.scripts)
 
 
 def origin_of(record: AptRecord) -> Origin:
-    """Return where a star made of this package came from."""
+    """Return the origin of a star made of this package."""
     return Origin(ecosystem=DEBIAN, name=record.name, version=record.version, digest=record.digest)
 
 
 def _licence(package: DebPackage) -> str:
-    """Return the package's licence, or a reference to its own copyright file where that is elsewhere."""
+    """Return the package's licence, or a reference to its own copyright file if that is in another package."""
     path = TreePath(b"usr/share/doc/" + package.name.encode() + b"/copyright")
     files = {entry.path: entry for entry in package.entries}
     entry = files.get(path)

@@ -3,12 +3,12 @@
 Two forms of that file:
 
 - machine-readable (DEP-5, "Machine-readable debian/copyright file" 1.0): the first line of each `License:` field of
-  a `Files:` paragraph is an expression of Debian's short names. All of a package's are joined by `AND`; what holds
-  for `debian/*` alone (the packaging, which is not shipped) is left out.
-- prose: judged only where it refers to exactly one text of /usr/share/common-licenses, and says plainly whether later
-  versions will do.
+  a `Files:` paragraph is an expression of Debian's short names. All of a package's are joined by `AND`, except those
+  for `debian/*` alone (the packaging, which is not shipped).
+- prose: read only if it refers to exactly one text of /usr/share/common-licenses, and says plainly whether later
+  versions are allowed.
 
-SPDX ids (SPDX 2.3, annex D) where it is sure, else `LicenseRef-…`: a licence that was guessed is worse than none.
+The result is an SPDX id (SPDX 2.3, annex D) if it is certain, else `LicenseRef-…`: a guess would be worse.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _later(suffix: str | None) -> str:
 
 
 def _stated(text: str) -> Iterable[str]:
-    """Yield the licence of each `Files:` paragraph; of those for packaging only where there are no others."""
+    """Yield the licence of each `Files:` paragraph; those for packaging only if there are no others."""
     try:
         rows = [row for row in paragraphs(text, "copyright") if "files" in row and row.get("license")]
     except Malformed:

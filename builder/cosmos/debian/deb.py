@@ -5,15 +5,15 @@
     control.tar[.gz|.xz|.zst]  the control file, checksums, maintainer scripts
     data.tar[.gz|.xz|.zst|.bz2|.lzma]
                                what the package ships, owners and modes as they will be installed
-    _…                         (passed over: what begins with an underscore, anywhere, and anything after data.tar)
+    _…                         (skipped: a name that begins with an underscore, and any member after data.tar)
 
     offset  0  16 name     28  6 uid, gid (6 each)   48  10 size
            16  12 mtime    40  8 mode                58   2 "`\\n"
 
-Strict: the members in that order, each once, numbers in decimal, no long-name tables, nothing after the end. What is
-compressed is decompressed in bounded pieces up to a limit, since a package does not say how large it will be. Both tar
-archives go through cosmos.pack.untar, by the rules of dpkg. docs/formats/deb.md says what is refused though dpkg-deb
-takes it, and why.
+The reader is strict: the members in that order, each once, numbers in decimal, no long-name tables, nothing after the
+end. It decompresses in bounded pieces up to a limit, because a package does not state its unpacked size. Both tar
+archives go through cosmos.pack.untar, by the rules of dpkg. docs/formats/deb.md lists what dpkg-deb accepts and this
+reader refuses, with the reasons.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class DebPackage:
 
 
 def read_deb(data: bytes | memoryview, source: str, *, max_bytes: int = MAX_STAR_UNPACKED_BYTES) -> DebPackage:
-    """Return what the package `data` holds; `source` is its file name, for errors. Raises `Refused` or `Malformed`.
+    """Return the package in `data`; `source` is its file name, for errors. Raises `Refused` or `Malformed`.
 
-    `max_bytes` bounds what its contents may unpack to.
+    `max_bytes` limits the unpacked size.
     """
     members = [(name, body) for name, body in ar_members(data, source) if not name.startswith("_")]
     names = [name for name, _ in members]
@@ -92,12 +92,12 @@ def ar_members(data: bytes | memoryview, source: str) -> Iterator[tuple[str, mem
     """Yield each member's name and content; raises `Refused` for anything that ar(5) would not write."""
     view = memoryview(data)
     if bytes(view[: len(_MAGIC)]) != _MAGIC:
-        raise Refused(source, "is no Debian package: it does not begin with !<arch>")
+        raise Refused(source, "is not a Debian package: it does not begin with !<arch>")
     place, seen = len(_MAGIC), set[str]()
     while place < len(view):
         header = bytes(view[place : place + _HEADER_BYTES])
         if len(header) != _HEADER_BYTES or header[58:] != b"`\n" or not _DECIMAL.fullmatch(header[48:58]):
-            raise Refused(source, f"is damaged at byte {place}: there is no member's header")
+            raise Refused(source, f"is damaged at byte {place}: want a member's header")
         name, size = header[:16].decode("ascii", "replace").rstrip(" ").removesuffix("/"), int(header[48:58])
         place += _HEADER_BYTES
         padding = bytes(view[place + size : place + size + size % 2])
@@ -117,7 +117,7 @@ def ar_members(data: bytes | memoryview, source: str) -> Iterator[tuple[str, mem
 
 
 def _is_tar(name: str) -> bool:
-    """Return whether a member would be taken for one of the two archives by who looks for their names."""
+    """Return whether another reader could take a member for one of the two archives by its name."""
     return name.startswith(tuple(_SUFFIXES))
 
 

@@ -4,8 +4,8 @@ A line that begins with a space or a tab continues the field above it; a blank l
 begins with `#` is a comment. Field names are compared without regard to case and kept here in lower case. Continuation
 lines are joined by newlines, each without its leading blanks, a line ` .` standing for an empty one.
 
-Relations (Policy 7.1): `a (>= 1.2) | b, c:any [amd64] <!nocheck>`: groups parted by commas, all of which are needed,
-each of alternatives parted by bars. Architecture lists are judged; build profiles do not occur in binary packages.
+Relations (Policy 7.1): `a (>= 1.2) | b, c:any [amd64] <!nocheck>`: groups separated by commas, all of which are needed;
+in a group, alternatives separated by bars. Architecture lists count; binary packages have no build profiles.
 
 A name's qualifier, on a system of one architecture (dpkg's `archsatisfied`): `:any`, `:native` and the architecture's
 own name mean the package itself. Any other means a package of another architecture, which such a system never has.
@@ -38,7 +38,7 @@ _MAX_FIELDS = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relation:
-    """One package that is named in a relation, with the versions that will do."""
+    """One package in a relation, with the versions that satisfy it."""
 
     name: str
     operator: Operator | None = None
@@ -47,7 +47,7 @@ class Relation:
 
     @property
     def constraint(self) -> Constraint:
-        """The versions that will do; raises `ValueError` where Debian has no such version.
+        """The versions that satisfy it; raises `ValueError` for a version that Debian does not allow.
 
         >>> Relation(name="a", operator="<<", version="1.2-4").constraint.text
         '<<1.2-4'
@@ -55,16 +55,16 @@ class Relation:
         return ANY_VERSION if self.operator is None else Constraint.parse(f"{self.operator}{self.version}")
 
     def allows(self, version: str | None) -> bool:
-        """Return whether Debian holds `version` to be one that will do; None: a name that is provided without one.
+        """Return whether `version` satisfies this relation in Debian; None is a name provided without a version.
 
-        Raises `ValueError` for what is no version.
+        Raises `ValueError` for a malformed version.
         """
         if self.operator is None or version is None:
             return self.operator is None
         return self.constraint.covers(DebianVersion.of(version))
 
     def is_on(self, architecture: str) -> bool:
-        """Return whether a system of this one architecture (Debian's name) can have the package that is meant."""
+        """Return whether a system of this one architecture (Debian's name) can have the package."""
         return self.qualifier in ("", "any", "native", architecture)
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ def paragraphs(text: str, source: str) -> Iterator[dict[str, str]]:
 
 
 def paragraph(text: str, source: str) -> dict[str, str]:
-    """Return the one paragraph of `text`; raises `Malformed` where there are none or more."""
+    """Return the one paragraph of `text`; raises `Malformed` if it holds none or several."""
     found = list(paragraphs(text, source))
     if len(found) != 1:
         raise Malformed(source, f"want one paragraph, got {len(found)}")

@@ -35,26 +35,26 @@ class Debian:
 
     @classmethod
     def at(cls, outside: Outside) -> Self:
-        """Return Debian as this machine reaches it; nothing is read yet."""
+        """Return Debian for this machine; it reads nothing yet."""
         return cls(apt_opener(outside))
 
     @classmethod
     def check_source(cls, source: str) -> None:
-        """Raise `ValueError` for a source that means no package."""
+        """Raise `ValueError` for a malformed source."""
         DebSource.parse(source)
 
     @classmethod
     def check_keys(cls, _sources: Sequence[str], beside: Table) -> None:
-        """Raise `Malformed` for what is no suite."""
+        """Raise `Malformed` for a malformed suite."""
         _suite(beside)
 
     @classmethod
     def wild_parts(cls, source: str, name: str) -> tuple[tuple[str, str], ...]:
-        """Return what each wildcard of `source` stands for in `name`, and the same with the wildcard."""
+        """Return the part of `name` that each wildcard of `source` matches, and that part with the wildcard."""
         return DebSource.parse(source).wild_parts(name)
 
     def find(self, asked: Asked) -> DebianMaterial:
-        """Return the packages that are meant; raises `NoSolution`, `Malformed`, `WorldFailed`."""
+        """Return the packages that the sources name; raises `NoSolution`, `Malformed`, `WorldFailed`."""
         apt = self._open_apt(asked.arch, _suite(asked.beside))
         return DebianMaterial(apt, [find_package(apt, DebSource.parse(source)) for source in asked.sources])
 
@@ -70,7 +70,7 @@ class DebianMaterial:
         self.found = tuple(map(_found, records))
 
     def fetch(self) -> None:
-        """Bring all of them here; raises `WorldFailed` or `Refused`."""
+        """Download all of them; raises `WorldFailed` or `Refused`."""
         self._apt.fetch([self._records[one.origin] for one in self.found])
 
     def read(self, found: Found) -> Contents:
@@ -80,7 +80,7 @@ class DebianMaterial:
 
 
 def apt_opener(outside: Outside) -> OpenApt:
-    """Return what opens the sources of packages; each is opened once."""
+    """Return the function that opens sources of packages; it opens each source once."""
 
     @functools.cache
     def open_apt(wanted: Arch, suite: Suite | None = None) -> Apt:

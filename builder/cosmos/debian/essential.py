@@ -1,7 +1,7 @@
-"""Debian's essential packages: what every package may use without saying so (Debian Policy 3.8), such as `/bin/sh`.
+"""Debian's essential packages, which every package may use without a dependency (Debian Policy 3.8): `/bin/sh`.
 
-A star depends on what its package names, and on nothing else. `import-deb --with-essential` imports these packages too,
-and makes a nebula of them, `debian-essential`, so that an image wishes for one name.
+A star depends only on the packages that its package names. `import-deb --with-essential` imports the essential packages
+as well, and makes the nebula `debian-essential` that depends on them, so that an image wishes for one name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _VERSION_OF: Final = "base-files"  # Debian's release stands in its version: 12.
 
 
 def essential_nebula(names: Iterable[str], records: Mapping[str, AptRecord]) -> Star:
-    """Return the star that depends on each of `names`; raises `NoSolution` for an archive that has none."""
+    """Return the star that depends on each of `names`; raises `NoSolution` if the archive has no such packages."""
     found = records.get(_VERSION_OF)
     if found is None:
         raise NoSolution("--with-essential", f"the host's sources have no essential package {_VERSION_OF}")

@@ -1,9 +1,9 @@
-"""What a Debian package's control data says of other packages (Debian Policy 7), for a system of one architecture.
+"""A Debian package's relations to other packages (Debian Policy 7), for a system of one architecture.
 
-`Pre-Depends` and `Depends` count alike; recommendations do not count. `Conflicts` and `Breaks` count alike: on an image
-nothing is half installed. What a package says of itself is left out: it is never in its own way. A relation that means
-packages of other architectures (`libc6-x32:i386`) asks for nothing and bars nothing here, because there are none.
-`Priority` decides only which provider `--closure` prefers, `Multi-Arch` nothing.
+`Pre-Depends` and `Depends` count the same; recommendations do not count. `Conflicts` and `Breaks` count the same,
+because an image has no half-installed packages. A relation of a package to itself is left out. A conflict with packages
+of other architectures (`libc6-x32:i386`) is left out, because the system has none. `Priority` decides only which
+provider `--closure` prefers. `Multi-Arch` decides nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Group: TypeAlias = tuple[Relation, ...]  # alternatives, the preferred first
 def needed(record: AptRecord, architecture: str) -> Iterator[Group]:
     """Yield the groups of which one alternative must be there; raises `Malformed`.
 
-    A group that the package satisfies by itself is left out. One that only packages of other architectures could
-    satisfy is there, and cannot be satisfied.
+    A group that the package satisfies by itself is left out. A group that only packages of other architectures could
+    satisfy is kept, and cannot be satisfied.
     """
     for group in _groups(record, architecture, "pre-depends", "depends"):
         if not any(answers(record, one, architecture) for one in group):
@@ -38,19 +38,19 @@ def provided(record: AptRecord, architecture: str) -> dict[str, tuple[str | None
 
 
 def barred(record: AptRecord, architecture: str) -> Iterator[Relation]:
-    """Yield what the package cannot stand beside."""
+    """Yield the packages that the package cannot be installed beside."""
     return _each(record, architecture, "conflicts", "breaks")
 
 
 def replaced(record: AptRecord, architecture: str) -> Iterator[Relation]:
-    """Yield the packages whose files the package may bring in their place (Policy 7.6.1)."""
+    """Yield the packages whose files the package may overwrite (Policy 7.6.1)."""
     return _each(record, architecture, "replaces")
 
 
 def answers(record: AptRecord, wanted: Relation, architecture: str) -> bool:
     """Return whether the package satisfies `wanted`, by its own name or by one that it provides.
 
-    A name that is provided without a version satisfies no relation that wants one (Policy 7.5).
+    A name that is provided without a version satisfies no relation with a version (Policy 7.5).
     """
     if not wanted.is_on(architecture):
         return False

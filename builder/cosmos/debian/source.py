@@ -1,4 +1,4 @@
-"""`deb:` sources: a Debian package as the material of a star.
+"""`deb:` sources: the Debian package that a star is made from.
 
     deb:busybox-static                        the version that apt would install
     deb:busybox-static=1:1.35.0-4+deb12u1     that version
@@ -7,7 +7,7 @@
                                               of what linux-image-cloud-amd64 depends on, the one whose name matches
 
 `*` and `?` are the wildcards; a name is matched as a whole. The last form is for packages whose name changes with each
-update, of which archives keep the older ones for a while: the package before the arrow says which of them is current.
+update. Archives keep the older ones for a while, and the package before the arrow depends on the current one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _SHOWN: Final = 8  # names in one line of an error
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DebSource:
-    """What a recipe asks for. `name` may hold wildcards; `version` is None where the newest will do.
+    """A parsed source. `name` may hold wildcards; `version` is None for the newest version.
 
-    `through`: the package of whose dependencies it is one; None where the whole archive is looked through.
+    `through`: the package whose dependencies are searched; None to search the whole archive.
     """
 
     name: str
@@ -62,8 +62,8 @@ class DebSource:
         return bool(set(self.name) & {"*", "?"})
 
     def wild_parts(self, name: str) -> tuple[tuple[str, str], ...]:
-        """Return what each wildcard stands for in `name`, the characters beside it with it, and the same with the
-        wildcard; nothing where `name` does not match.
+        """Return the part of `name` that each wildcard matches, with the characters beside it, and that part with the
+        wildcard; empty if `name` does not match.
 
         >>> DebSource.parse("deb:linux-image-*-cloud-amd64").wild_parts("linux-image-6.1.0-56-cloud-amd64")
         (('-6.1.0-56-', '-*-'),)
@@ -84,7 +84,7 @@ class DebSource:
 
 
 def find_package(apt: Apt, source: DebSource) -> AptRecord:
-    """Return the record of the one package that `source` asks for; raises `NoSolution` for none and for several."""
+    """Return the record of the one package that `source` names; raises `NoSolution` for none and for several."""
     if source.through is not None:
         return _needed(apt, source, apt.record(source.through))
     if not source.has_wildcards:
@@ -98,7 +98,7 @@ def find_package(apt: Apt, source: DebSource) -> AptRecord:
 
 
 def _needed(apt: Apt, source: DebSource, package: AptRecord) -> AptRecord:
-    """Return the record of what `package` depends on, at the version that it wants exactly, where it does."""
+    """Return the record of the dependency of `package`, at the exact version if the relation has one."""
     groups = relations(listed(package.fields, "pre-depends", "depends"), package.file_name)
     needed: dict[str, Relation] = {one.name: one for group in groups for one in group}
     found = [name for name in sorted(needed) if name_matches(name, source.name)]

@@ -1,7 +1,7 @@
-"""One Debian package as a star's manifest, in a star's words.
+"""Translate one Debian package into a star's manifest.
 
-A manifest is made of its package's control data alone. What else is asked for or to be had has no say in it, so that
-the same package is the same star everywhere, and importing one more never changes another.
+A manifest depends only on its package's control data, not on other packages that are imported or available. So the same
+package is the same star everywhere, and to import one more package never changes another star.
 
     the package says                        the star says
     Version: 1:2.3-4                        version = "1:2.3-4", version-scheme = "debian"
@@ -11,7 +11,7 @@ the same package is the same star everywhere, and importing one more never chang
     Conflicts, Breaks: c (<< 4-5)           conflicts = { c = "<<4-5" }, each of several ranges
     Replaces: r (<< 6)                      replaces = { r = "<<6" }
 
-Names of virtual packages stay names: who provides them is found where a lock is made.
+Names of virtual packages stay in the manifest; `cosmos freeze` finds their providers.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def manifest_of(record: AptRecord, architecture: str, licence: str) -> Star:
 
 
 def arch_of(record: AptRecord) -> Arch:
-    """Return the machine that a package is for, in a star's words."""
+    """Return a package's architecture, as a star names it."""
     if record.architecture == "all":
         return ANY_ARCH
     return Arch.parse(_MACHINES.get(record.architecture, record.architecture))

@@ -18,7 +18,7 @@ from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, InstalledEntry, Universe
 from cosmos.reading import read_within
-from cosmos.resolve.below import rests_on
+from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import ROOT, TreePath, escaped
@@ -66,7 +66,7 @@ class DependencyFiles:
 
         In a circle of new stars, those that were not added yet are left out: they are staged later.
         """
-        needed = rests_on(dependencies, self._dependencies)
+        needed = all_dependencies(dependencies, self._dependencies)
         return tuple(sorted(name for name in needed if name in self._trees or name in self._installed))
 
     def of(self, dependencies: Iterable[StarName]) -> dict[TreePath, Entry]:

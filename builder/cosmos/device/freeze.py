@@ -31,7 +31,7 @@ from cosmos.model.names import ImageName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
 from cosmos.plain_toml import plain_text
-from cosmos.resolve.below import rests_on
+from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate
 from cosmos.resolve.locked import demand_right, in_lock_order, wishes_of
 from cosmos.staging.galaxies import OpenGalaxy
@@ -156,7 +156,7 @@ def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]
         name for name, star in installed.items() if not installed.keys() >= set(star.wanted_by) or not star.wanted_by
     }
     needs = {star.name: star.dependencies for star in in_lock_order((), stars)}
-    return asked | (installed.keys() - rests_on(asked, needs))
+    return asked | (installed.keys() - all_dependencies(asked, needs))
 
 
 def _newest_time(root: LiveRoot, universe: Universe) -> int:

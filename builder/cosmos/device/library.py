@@ -66,7 +66,7 @@ class SystemLibrary:
         self._universe = universe
         self._open = {galaxy.name: galaxy for galaxy in opened.galaxies}
         away = {name: Unreachable(failure) for name, failure in opened.failures.items()}
-        self._galaxies = Galaxies(shelves={name: self._open.get(name) or away[name] for name in opened.order})
+        self._galaxies = Galaxies(libraries={name: self._open.get(name) or away[name] for name in opened.order})
 
     def names(self) -> Iterable[StarName]:
         """Return every name of an installed star and every name that a galaxy lists."""

@@ -72,7 +72,7 @@ def freeze(
         world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
         galaxies = _opened(definition, world, old)
         world.reporter.step("resolve")
-        library = Galaxies(shelves=galaxies)
+        library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
         moved = frozenset() if upgrade == "all" else upgrade
         wishes = wishes_of(request)

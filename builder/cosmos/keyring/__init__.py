@@ -1,1 +1,1 @@
-"""What this machine holds of keys: secret keys under a passphrase, and the trust anchors that its operator accepted."""
+"""The keys on this machine: secret keys under a passphrase, and the trust anchors that the operator accepted."""

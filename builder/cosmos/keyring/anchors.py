@@ -1,12 +1,12 @@
-"""The trust anchors that a home or a system has accepted: where they lie, how the first is accepted, how they are read.
+"""The trust anchors that a home or a system has accepted: where their files are, how to accept them, how to read them.
 
     HOME/trust/trust.toml              of a builder
     ROOT/etc/cosmos/trust.toml         of a running system
-    trust.toml.dsse beside it          where the document came signed
+    trust.toml.dsse beside it          if the document came signed
     chain/N.toml, chain/N.toml.dsse    beside it: every version that was ever accepted
 
-The first document is accepted by the SHA-256 of its exact bytes, which the operator got by another way than the file.
-There is no trust on first use. Every later one has to follow from it: `keyring.catching_up`.
+The operator accepts the first document by the SHA-256 of its exact bytes. They got this digest by another way than the
+file. There is no trust on first use. Each later document must follow from the one before: `keyring.catching_up`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def system_anchor(root: Path) -> Path:
 def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
     """Accept `file` as the trust anchors at `anchor`, or raise and write nothing.
 
-    In this order: the file's SHA-256 is `wanted`; its envelope, where there is one, is by its own root keys; no other
-    document was accepted before. To accept the same bytes again changes nothing.
+    In this order: the file's SHA-256 is `wanted`; if it has an envelope, the document's own root keys have signed it;
+    no other document was accepted before. To accept the same bytes again changes nothing.
     """
     data, envelope = document_and_envelope(file)
     demand_digest(data, wanted, str(file))
@@ -64,9 +64,9 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
         raise Refused(
             str(file),
             f"another document was accepted before: {anchor} is {accepted.digest}",
-            hint=f"if that one was a mistake, remove {anchor} yourself and run this again",
+            hint=f"if that document was a mistake, remove {anchor} and run the same command again",
         )
-    envelope_of(anchor).unlink(missing_ok=True)  # left by an attempt that was cut short
+    envelope_of(anchor).unlink(missing_ok=True)  # left by an attempt that was cut off
     if envelope is not None:
         write_durably(envelope_of(anchor), envelope)
     keep_version(anchor, roots.version, data, envelope)
@@ -82,7 +82,7 @@ def accepted_versions(anchor: Path) -> tuple[int, ...]:
 
 
 def earlier_roots(anchor: Path, version: int, digest: Digest) -> TrustRoots | None:
-    """Return the accepted document of `version` if it is kept and its SHA-256 is `digest`, else None."""
+    """Return the accepted document of `version` if its file is kept and has the SHA-256 `digest`, else None."""
     file = anchor.with_name(CHAIN) / step_file(version)
     if not file.is_file():
         return None
@@ -91,20 +91,22 @@ def earlier_roots(anchor: Path, version: int, digest: Digest) -> TrustRoots | No
 
 
 def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
-    """Return the accepted trust anchors at `anchor`; raises `Refused` where none were accepted.
+    """Return the accepted trust anchors at `anchor`; raises `Refused` if this machine has accepted none yet.
 
-    With a `memory`, anchors that are older than those it has seen, or others of the same version, are refused.
+    With a `memory`, it refuses anchors that are older than those seen before, and other anchors of the same version.
     """
     if not anchor.exists():
         raise Refused(
             str(anchor),
             "no trust anchors were accepted, so no signature can be judged",
-            hint="cosmos trust init trust.toml --sha256 DIGEST, with the digest from whoever made the file",
+            hint="ask the maker of trust.toml for its digest, then: cosmos trust init trust.toml --sha256 DIGEST",
         )
     data, envelope = document_and_envelope(anchor)
     version = TrustRoots.parse(data, str(anchor)).version
     kept = anchor.with_name(CHAIN) / step_file(version)
-    if read_if_there(kept, MAX_ENVELOPE_BYTES) == data:  # a step that was cut short left the envelope of the one before
+    if (
+        read_if_there(kept, MAX_ENVELOPE_BYTES) == data
+    ):  # a step that was cut off left the envelope of the version before
         envelope = document_and_envelope(kept)[1]
     roots = verify_roots(data, envelope, str(anchor))
     digest = Digest.of(data)
@@ -114,7 +116,7 @@ def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
 
 
 def document_and_envelope(file: Path) -> tuple[bytes, bytes | None]:
-    """Return the bytes of `file` and of the `.dsse` beside it, None where there is none; raises `WorldFailed`."""
+    """Return the bytes of `file`, and of the `.dsse` file beside it or None; raises `WorldFailed`."""
     return read_up_to(file, MAX_ENVELOPE_BYTES), read_envelope(file, MAX_ENVELOPE_BYTES)
 
 

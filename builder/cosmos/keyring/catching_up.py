@@ -1,10 +1,10 @@
 """Catch up: take every version of trust.toml that follows the accepted one, out of a folder, a stick or a galaxy.
 
-Whoever slept through five rotations gets all five, each judged by the one before (`trust.chain`), or none: nothing is
-written before the last was judged. It needs no network; the folder may come on a stick.
+A machine that missed five versions takes all five, each judged by the one before (`trust.chain`), or none of them:
+nothing is written before the last version was judged. No network is needed; the folder may come on a USB stick.
 
-What does not go on from here is told from what has no news: a folder whose newest version is the accepted one, byte for
-byte, has none; one that is behind, or that holds another document under a number that was accepted, is refused.
+A folder whose newest version is the accepted one, byte for byte, holds no news, and nothing changes. A folder that is
+behind is refused. A folder that holds another document under an accepted number is refused as well.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChainSource:
-    """Where the versions come from. `read` gives a file's bytes, or None where it is not there.
+    """Where the versions come from. `read` returns a file's bytes, or None if the file is missing.
 
-    `listed` are the versions that are known to be there, where the place can be listed.
+    `listed` are the versions that the place is known to hold, if it can be listed.
     """
 
     address: str
@@ -37,7 +37,7 @@ class ChainSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaughtUp:
-    """The anchors now, and the versions that were taken, in order; none where there was no news."""
+    """The anchors now, and the versions that were taken, in order; no versions if there was no news."""
 
     anchor: Anchor
     taken: tuple[int, ...]
@@ -57,14 +57,14 @@ def catch_up(anchor: Path, source: ChainSource, state: StateFile) -> CaughtUp:
     steps = _verified_steps(start.roots, source)
     if not steps:
         _demand_not_behind(start, source)
-    if steps and start.roots.version not in accepted_versions(anchor):  # laid by an image, say, and not by init
+    if steps and start.roots.version not in accepted_versions(anchor):  # installed by an image, say, and not by init
         keep_version(anchor, start.roots.version, *document_and_envelope(anchor))
     for step in steps:
         keep_version(anchor, step.roots.version, step.data, step.envelope)
     last = start
     if steps:
         step = steps[-1]
-        write_durably(anchor, step.data)  # now it holds; until its envelope stands beside it, chain/ has that
+        write_durably(anchor, step.data)  # now it counts; chain/ has its envelope until the envelope is beside it
         if step.envelope is not None:
             write_durably(envelope_of(anchor), step.envelope)
         last = Anchor(path=anchor, digest=Digest.of(step.data), roots=step.roots, is_signed=True, is_new=True)
@@ -99,7 +99,7 @@ def _demand_same(start: Anchor, source: ChainSource) -> None:
         raise RolledBack(
             f"{source.address}: {step_file(start.roots.version)}",
             f"is {Digest.of(same)}, but {start.digest} was accepted as version {start.roots.version}",
-            hint="it belongs to somebody else's chain, or somebody made a second one: ask whoever signs yours",
+            hint="it is another operator's chain, or a second chain of yours: ask the holders of your root keys",
         )
 
 
@@ -111,5 +111,5 @@ def _demand_not_behind(start: Anchor, source: ChainSource) -> None:
         raise RolledBack(
             source.address,
             f"{newest}, but version {version} is accepted here",
-            hint="it is an old copy, or another's: ask for the newest versions",
+            hint="it is an old copy, or another operator's: ask for the newest versions",
         )

@@ -20,9 +20,9 @@
     [plain]                            # only with protection = "none"
     seed = "<base64 of 32 bytes>"
 
-The box's key is BLAKE2b-256 of everything stated above the box, keyed with Argon2id(passphrase, salt). That binds name,
-role, public key and parameters: change one, and the box does not open. Parameters below libsodium's "moderate" or
-above its "sensitive" are refused before they are run.
+The box's key is BLAKE2b-256 of everything stated above the box, keyed with Argon2id(passphrase, salt). So the box
+opens only with the same name, role, public key and parameters. Parameters below libsodium's "moderate" or above its
+"sensitive" are refused before Argon2id runs.
 
 A passphrase has a floor: 12 bytes, of which 5 differ. No error repeats a value that may be secret.
 """
@@ -57,8 +57,8 @@ from cosmos.trust.roles import Role, role
 SECRET_KEY_VERSION: Final = 1
 SEED_BYTES: Final = 32
 MIN_PASSPHRASE_BYTES: Final = 12  # a guess costs 256 MiB and most of a second; the rest is the passphrase's
-MIN_PASSPHRASE_DISTINCT: Final = 5  # different bytes: "aaaaaaaaaaaa" is long and nothing else
-MAX_PASSPHRASE_BYTES: Final = 1024  # a file handed in by mistake is no passphrase
+MIN_PASSPHRASE_DISTINCT: Final = 5  # different bytes: "aaaaaaaaaaaa" is long, but easy to guess
+MAX_PASSPHRASE_BYTES: Final = 1024  # a longer text is a file that was given by mistake
 _SEALED_BYTES: Final = SEED_BYTES + 16  # with Poly1305's tag
 _ALGORITHM: Final = "argon2id13"
 _PERSON: Final = b"cosmos-key-v1"
@@ -124,7 +124,7 @@ class Kdf:
     def box_key(self, passphrase: bytes, head: Head, source: str) -> bytes:
         """Return the 32 bytes that open the box of a key with this head, and of no other.
 
-        Raises `WorldFailed` where the machine lacks the memory that the passphrase takes.
+        Raises `WorldFailed` if the machine has less memory than the passphrase takes.
         """
         try:
             stretched = argon2id.kdf(32, passphrase, self.salt, self.operations, self.memory_bytes)
@@ -135,7 +135,7 @@ class Kdf:
 
 
 def sealed_document(head: Head, seed: bytes, passphrase: bytes) -> bytes:
-    """Return the key file of `seed` under `passphrase`; raises `Malformed` for one below the floor."""
+    """Return the key file of `seed` under `passphrase`; raises `Malformed` for a passphrase below the floor."""
     demand_strong(passphrase)
     kdf = Kdf(
         operations=argon2id.OPSLIMIT_MODERATE,
@@ -157,7 +157,7 @@ def plain_document(head: Head, seed: bytes) -> bytes:
 
 
 def opened(data: bytes, passphrase: Callable[[], bytes], source: str) -> tuple[Head, bytes]:
-    """Return the head and the seed of a key file; `passphrase` is asked only where the seed is sealed.
+    """Return the head and the seed of a key file; calls `passphrase` only if the seed is sealed.
 
     Raises `Refused` for a passphrase that does not fit (or a head that was changed), `Malformed`, `WorldFailed`.
     """
@@ -182,7 +182,7 @@ def opened(data: bytes, passphrase: Callable[[], bytes], source: str) -> tuple[H
 
 
 def stated_head(data: bytes, source: str) -> tuple[Head, str]:
-    """Return what a key file states in clear, and its protection. Nothing of it is proved."""
+    """Return the plain text part of a key file, and its protection. Nothing of it is proved."""
     table = Table.parse(data, source, max_bytes=MAX_KEY_FILE_BYTES)
     return Head.read(table), table.choice("protection", ("passphrase", "none"))
 
@@ -195,7 +195,7 @@ def demand_strong(passphrase: bytes) -> None:
         problem = f"want at least {MIN_PASSPHRASE_DISTINCT} different characters, got {len(set(passphrase))}"
     else:
         return
-    raise Malformed("the passphrase", problem, hint="four or more words that no one would put together are a good one")
+    raise Malformed("the passphrase", problem, hint="use four or more unrelated words")
 
 
 def _title(head: Head) -> str:

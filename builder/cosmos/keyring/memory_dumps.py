@@ -10,11 +10,11 @@ _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 def keep_secrets_in_memory() -> None:
-    """Let no crash write this process's memory to a disk from here on: called before a secret is read.
+    """Forbid core dumps of this process from here on: call it before you read a secret.
 
-    Two ways, for the limit alone does not reach a core_pattern that pipes into a program (core(5)). The second also
-    keeps other processes of the same user from tracing this one (prctl(2), PR_SET_DUMPABLE). A program that this
-    process starts is dumpable again; it is handed no secret.
+    It does so in two ways. The resource limit alone does not stop a core_pattern that pipes into a program (core(5)).
+    PR_SET_DUMPABLE does, and it also keeps other processes of the same user from tracing this one (prctl(2)). A program
+    that this process starts is dumpable again, but it is given no secret.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prctl = getattr(ctypes.CDLL(None), "prctl", None)

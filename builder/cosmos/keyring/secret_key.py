@@ -1,7 +1,7 @@
 """`SecretKey`: a key that can sign. Its file's format is in `keyring.key_file`.
 
-The file's mode must be 0600 and its owner the person who runs the program. No error, `repr` or pickle of a key holds
-its seed. A key signs only what its role signs, and each signature is verified before it is handed out.
+The file's mode must be 0600, and its owner the user who runs the program. No error, `repr` or pickle of a key holds its
+seed. A key signs only the documents of its role. It verifies each signature before it returns it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class SecretKey:
 
     @classmethod
     def load(cls, path: Path, passphrase: Callable[[], bytes]) -> Self:
-        """Return the key in `path`; `passphrase` is asked only where the key is sealed.
+        """Return the key in `path`; calls `passphrase` only if the key is sealed.
 
         Raises `Refused` for a file that others may read and for a passphrase that does not fit, `Malformed` for
-        another form and for a public key, `WorldFailed` where the file cannot be read.
+        another form and for a public key, `WorldFailed` if the file cannot be read.
         """
         _demand_no_public_key(path)
         head, seed = opened(read_private(path), passphrase, str(path))
@@ -61,7 +61,7 @@ class SecretKey:
     def save(self, path: Path, passphrase: bytes | None) -> None:
         """Write the key to `path`, mode 0600, sealed; with None it is not sealed, and the file says so.
 
-        Raises `Malformed` for a passphrase below the floor, `Refused` where a file is there already.
+        Raises `Malformed` for a passphrase below the floor, `Refused` if the file exists already.
         """
         head = Head(public=self.public, role=self.role)
         seed = bytes(self._signing)
@@ -75,7 +75,7 @@ class SecretKey:
         if self.role != role:
             raise Refused(
                 f"key {self.public.name}",
-                f"has the role {self.role}, and one of the role {role} is wanted",
+                f"has the role {self.role}; expected a key of the role {role}",
                 hint=f"make a key for that role with: cosmos key new --role {role} NAME",
             )
 
@@ -99,7 +99,7 @@ class SecretKey:
     def head_signature(self, text: bytes) -> bytes:
         """Return this key's 64 bytes over what a log or a witness signs (`trust.notes`), verified.
 
-        Raises `Refused` where the key's role does not sign the heads of logs.
+        Raises `Refused` if the key's role does not sign the heads of logs.
         """
         if self.role not in ("log", "witness"):
             raise Refused(
@@ -122,7 +122,7 @@ class SecretKey:
 def read_private(path: Path) -> bytes:
     """Return the bytes of a file that only the person who runs this may read; raises `Refused` for any other."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a pipe does not hold us up
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a pipe does not block us
     except OSError as error:
         raise WorldFailed(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
     try:
@@ -133,21 +133,21 @@ def read_private(path: Path) -> bytes:
 
 
 def _demand_no_public_key(path: Path) -> None:
-    """Say so where a `.pub` was named: that others may read it would be a misleading complaint."""
+    """Refuse a `.pub` file as such: an error about its mode would mislead."""
     if not path.is_file():
         return
     try:
         key = PublicKey.parse(read_up_to(path, MAX_KEY_FILE_BYTES), str(path))
     except (WorldFailed, Malformed):
-        return  # whatever it is, it is no public key
+        return  # it is not a public key; the caller judges it
     raise Malformed(
-        str(path), f"is a public key ({key.name}), and a secret key is wanted", hint="name the .key that belongs to it"
+        str(path), f"expected a secret key, found the public key {key.name}", hint="name the .key that belongs to it"
     )
 
 
 def _demand_private(about: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(about.st_mode):
-        raise Refused(str(path), "is no plain file")
+        raise Refused(str(path), "is not a plain file")
     if about.st_uid != os.geteuid():
         raise Refused(str(path), f"belongs to user {about.st_uid}, and you are {os.geteuid()}")
     mode = stat.S_IMODE(about.st_mode)

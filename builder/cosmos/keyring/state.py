@@ -1,10 +1,10 @@
-"""The state file: what this machine has seen (`trust.memory`), kept so that nothing older is taken for new.
+"""The state file: the newest versions that this machine has seen (`trust.memory`), so that it refuses older ones.
 
     HOME/trust/state.toml                     of a builder
     ROOT/var/lib/cosmos/trust-state.toml      of a running system
 
-Mode 0600, written durably, and by one process at a time. Without it a rollback cannot be judged, and whoever reads it
-says so.
+Its mode is 0600. It is written durably, by one process at a time. Without it nobody can judge a rollback, and the
+command that needs it says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cosmos.locking import take
 from cosmos.reading import read_if_there
 from cosmos.trust.memory import Memory
 
-NO_MEMORY: Final = "nothing is remembered here of what was seen before, so that a rollback cannot be judged"
+NO_MEMORY: Final = "this machine remembers no earlier versions, so that a rollback cannot be judged"
 _TITLE: Final = "# what this machine has seen; kept so that nothing older is taken for new\n"
 STATE_MODE: Final = 0o600
 SYSTEM_STATE_NAME: Final = "trust-state.toml"
@@ -37,12 +37,12 @@ class StateFile:
     path: Path
 
     def read(self) -> Memory | None:
-        """Return what is remembered, or None where nothing is; raises `Malformed` or `WorldFailed`."""
+        """Return the memory, or None if there is no state file yet; raises `Malformed` or `WorldFailed`."""
         data = read_if_there(self.path, MAX_DOCUMENT_BYTES)
         return None if data is None else Memory.parse(data, str(self.path))
 
     def change(self, change: Callable[[Memory], Memory]) -> None:
-        """Remember what `change` makes of the memory; what it raises is raised, and nothing is written then."""
+        """Write the memory that `change` returns. If `change` raises, nothing is written."""
         with self._alone():
             before = self.read()
             after = change(before or Memory())
@@ -51,7 +51,7 @@ class StateFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other processes from changing it meanwhile; the kernel lets go if this one is killed."""
+        """Hold the lock of the state file against other processes; the kernel frees it if this process is killed."""
         with blaming(self.path):
             make_folder(self.path.parent)
             number = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -63,7 +63,7 @@ class StateFile:
 
 
 def state_bytes(memory: Memory) -> bytes:
-    """Return `memory` as its file has it."""
+    """Return the bytes of the state file that holds `memory`."""
     return (_TITLE + tomli_w.dumps(memory.to_toml())).encode()
 
 

@@ -1,1 +1,1 @@
-"""The nouns: every document that Cosmos reads or writes, parsed once into a thing that cannot be wrong."""
+"""Every document that Cosmos reads or writes, each parsed once into a type that is always valid."""

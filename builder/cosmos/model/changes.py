@@ -1,7 +1,7 @@
 """Changes to the tree of a live system, as data: a path is placed, replaced, removed, or gets other attributes.
 
-A change says what the path is to hold, and what it holds before. So whoever finds a change half done can tell the old
-from the new, and can go back or forward (`model.journal`, `device.recovery`). As JSON, one of
+A change names the old and the new entry of its path. So a later run that finds a change half done can tell the old
+entry from the new one, and can go back or forward (`model.journal`, `device.recovery`). As JSON, one of
 
     {"change":"place","path":"/usr/bin/nano","new":IDENTITY}
     {"change":"replace","path":"/usr/bin/nano","old":IDENTITY,"new":IDENTITY}
@@ -11,11 +11,11 @@ from the new, and can go back or forward (`model.journal`, `device.recovery`). A
     IDENTITY     {"kind":"file","digest":"sha256:…","mode":"0755","uid":0,"gid":0,"xattrs":{"user.note":"00ff"}}
     ATTRIBUTES   {"mode":"0755","uid":0,"gid":0,"xattrs":{}}
 
-`digest` is of what tells an entry from others of its kind: of a file's bytes (also for a hard link to the file), of a
-symlink's target, of a device's number as `1:3`; of nothing for a fifo and a folder. Extended attributes are in hex.
+`digest` is the SHA-256 of a file's bytes (also for a hard link to the file), of a symlink's target, or of a device's
+number as `1:3`. For a fifo and a folder it is the SHA-256 of no bytes. Extended attributes are in hex.
 
-A folder is placed and removed; it is not replaced. KNOWN GAP: so no list of changes makes a folder of a file, or a file
-of a folder.
+A folder is placed and removed; it is not replaced. KNOWN GAP: so no list of changes turns a folder into a file, or a
+file into a folder.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CHANGES: Final = ("place", "replace", "remove", "attributes")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attributes:
-    """What can be changed of an entry while its content stays. `mode` has the 12 permission bits."""
+    """The attributes that can change while an entry's content stays. `mode` has the 12 permission bits."""
 
     mode: int
     uid: int
@@ -63,7 +63,7 @@ class Attributes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """What an entry is. `attributes` is None in a journal of format 1, which knew only kind and digest."""
+    """An entry's kind, content and attributes. `attributes` is None in a journal of format 1, which has none."""
 
     kind: str
     digest: Digest

@@ -1,7 +1,7 @@
 """Constraints: which versions a star accepts.
 
-A constraint is comparators joined by commas, all of which must hold. What a comparator means follows from the version
-that it is applied to.
+A constraint is comparators joined by commas, all of which must hold. A comparator's meaning depends on the scheme of
+the version that it is compared with.
 
     written                 for a semver version (The Cargo Book)                for a debian version (dpkg, Policy 7.1)
     1.36  ^1.36             at least that, the leftmost non-zero number stays    the same, over upstream's numbers
@@ -122,8 +122,8 @@ class DebianComparator:
 class Constraint:
     """Which versions a star accepts. `text` is what its author wrote; white space is one blank, and none at the ends.
 
-    `semver` and `debian` are its terms as each scheme reads them; None: no version of that scheme will do.
-    Most constraints are written many times over: each text is read once.
+    `semver` and `debian` are its terms as each scheme reads them; None means that no version of that scheme satisfies
+    it. Each text is parsed once, because the same constraints come again and again.
 
     >>> Constraint.parse(">=1.2, <2").allows(Version.parse("1.9.9"))
     True
@@ -145,11 +145,11 @@ class Constraint:
 
     @property
     def is_any(self) -> bool:
-        """Whether every version will do."""
+        """Whether every version satisfies it."""
         return self.semver == ()
 
     def allows(self, version: Version) -> bool:
-        """Return whether `version` satisfies every comparator, and is no pre-release that nobody asked for."""
+        """Return whether `version` satisfies every comparator. A pre-release must be named by one of them as well."""
         if not self.covers(version):
             return False
         return not version.is_pre_release or any(
@@ -176,7 +176,7 @@ class Constraint:
 
 
 def exactly(version: Version) -> Constraint:
-    """Return the constraint that `version` satisfies and hardly another: `=` and the version."""
+    """Return the constraint `=VERSION`: only this version satisfies it, and those that its scheme holds equal."""
     return Constraint.parse(f"={version}")
 
 
@@ -224,7 +224,7 @@ def _debian_comparator(part: str) -> DebianComparator | None:
     if match is None or parts_of(match[2]) is None:
         return None
     if match[2].endswith(".") and match[1] in (None, "^", "~"):
-        return None  # a slip of the hand; `<<2.39-.` is how packages say: any revision of 2.39, and what is earlier
+        return None  # a typing error; packages write `<<2.39-.` for any revision of 2.39, and for earlier versions
     version = DebianVersion.of(match[2])
     return DebianComparator(cast(Operator, match[1] or "^"), version, upstream_numbers(version.upstream) or (0,))
 

@@ -30,7 +30,7 @@ def parts_of(text: str) -> tuple[int, str, str] | None:
 
 
 def rank_of(epoch: int, upstream: str, revision: str) -> Rank:
-    """Return a key: one version's is below another's exactly where dpkg has it before the other.
+    """Return a key: the keys of two versions compare as dpkg compares the versions.
 
     >>> rank_of(0, "1.0~rc1", "") < rank_of(0, "1.0", "") == rank_of(0, "1.00", "0") < rank_of(0, "1.0", "1")
     True

@@ -1,4 +1,4 @@
-"""What a star asks of others: a name with the versions that will do, and alternatives of such.
+"""What a star asks of others: a name with a constraint, and alternatives of these.
 
 libfoo                 any version
 libfoo >=1.2-3         a constraint (model.constraint)
@@ -39,11 +39,11 @@ class Demand:
         return cls(StarName.parse(match[1]), Constraint.parse(match[2]) if match[2] else ANY_VERSION)
 
     def allows(self, version: Version | None) -> bool:
-        """Return whether `version` will do; None stands for a name that is provided without a version."""
+        """Return whether `version` satisfies this; None stands for a name that is provided without a version."""
         return self.constraint.is_any if version is None else self.constraint.allows(version)
 
     def bars(self, version: Version | None) -> bool:
-        """Return whether a conflict that says this means `version`; here a pre-release counts like any other."""
+        """Return whether a conflict with this demand forbids `version`; here a pre-release counts like any other."""
         return self.constraint.is_any if version is None else self.constraint.covers(version)
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
-"""What a star says of itself that decides beside which others it can stand: the resolver's and the judge's view of it.
+"""What a star needs, provides and conflicts with: all that the resolver and the judge of a lock read of it.
 
-A lock has it in each `[[star]]` row, so that the lock can be judged with nothing else at hand:
+A lock holds these keys in each `[[star]]` row, so that the lock can be judged by itself:
 
     needs = ["libc6 >=2.36", "mta-a | mta-b >=2"]
     provides = ["virt debian 1.0-1", "mail"]   # a name with scheme and version, or without a version
@@ -23,10 +23,10 @@ from cosmos.tables import Table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What a candidate says of itself, once its statement was verified.
+    """What a candidate's verified statement says of it.
 
-    `provides`: names with the versions they are provided in, None for a name without one. `replaces_whole`: names of
-    stars that it stands for, because it was made of the same packages; it stands beside no star of such a name.
+    `provides`: names with the versions they are provided in; None is a name without a version. `replaces_whole`: names
+    of stars that this one replaces, because it was made of the same packages. It cannot be installed beside them.
     """
 
     arch: Arch = ANY_ARCH
@@ -40,12 +40,12 @@ class Facts:
         return any(demand.allows(version) for version in self.provides.get(demand.name, ()))
 
     def provides_barred(self, conflict: Demand) -> bool:
-        """Return whether a version that this star provides is one that `conflict` bars."""
+        """Return whether `conflict` forbids a version that this star provides."""
         return any(conflict.bars(version) for version in self.provides.get(conflict.name, ()))
 
     @classmethod
     def of(cls, star: Star) -> Self:
-        """Return what the manifest says; a star made of Debian's packages provides them."""
+        """Return the facts in a manifest; a star made of Debian packages provides these packages."""
         provides = {name: list(versions) for name, versions in star.provides.items()}
         for name, version in star.made_of:
             versions = provides.setdefault(name, [])
@@ -61,7 +61,7 @@ class Facts:
 
     @classmethod
     def read(cls, table: Table, arch: Arch) -> Self:
-        """Return what a row of a lock says; every key must be there."""
+        """Return the facts in a row of a lock; every key must be present."""
         for key in ("needs", "provides", "conflicts", "stands-for"):
             table.need(key, list)
         provides: dict[StarName, list[Version | None]] = {}

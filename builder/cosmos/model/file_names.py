@@ -1,11 +1,11 @@
-"""How the files of one star are called in a galaxy: one stem for its archive, statement, badges and proof.
+"""The names of one star's files in a galaxy: one stem for its archive, statement, badges and proof.
 
     NAME-VERSION             a star that runs anywhere:    tzdata-2026.1.0.tar.zst
     NAME-VERSION-ARCH        a star for one machine:       zlib-1.3.1-x86_64.tar.zst
 
-The version is the text that people read. A `:` in it, as Debian's epoch has, is written `%3a`, as apt does: a stick's
-file system may not take it. Nobody reads a name back out of a stem: `a-1` in version `2` and `a` in version `1-2` have
-one stem, and a galaxy that would have to hold both is refused (model.galaxy, stellar.galaxy_folder).
+The version is the text that people read. The `:` of Debian's epoch is written `%3a`, as apt does, because the file
+system of a USB stick may not allow it. No code reads a name back out of a stem: `a-1` in version `2` and `a` in version
+`1-2` have one stem. A galaxy that would have to hold both is refused (model.galaxy, stellar.galaxy_folder).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STEM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._~%-]{0,239}", re.ASCII)
 
 
 def file_stem(name: str, version_text: str, arch: str = ANY_ARCH) -> str:
-    """Return what the files of one version of a star for one architecture are called, without their endings.
+    """Return the file name of one version of a star for one architecture, without its ending.
 
     >>> file_stem("less", "590-2.1~deb12u2", "x86_64"), file_stem("tzdata", "1:2026a")
     ('less-590-2.1~deb12u2-x86_64', 'tzdata-1%3a2026a')

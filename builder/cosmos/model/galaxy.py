@@ -4,7 +4,7 @@
     name = "core"
     description = "the base system"
     version = "2026.11.22"             # YYYY.MM.DD, for people
-    seq = 7                            # ours: rises by one with every change; what rollback is judged by
+    seq = 7                            # ours: rises by one with every change; a lower one is a rollback
 
     [stars]                            # name -> newest version; upstream also writes stars = ["zlib", …]
     zlib = "1.3.1"
@@ -18,18 +18,19 @@
     arch = "x86_64"
     statement = "sha256:…"             # of stars/zlib-1.3.1-x86_64.toml
     archive = "sha256:…"
-    provides = "libz compression"      # the names that it answers to besides its own; left out where there are none
-    files = "zlib-1.3.1"               # only where its files are not called as model.file_names says
+    provides = "libz compression"      # the names that it answers to besides its own; left out if it has no others
+    files = "zlib-1.3.1"               # only if its files have another name than model.file_names gives
 
-**Formats.** An index without `format` is of format 1: its rows have no `arch`, `provides` and `files`; star files are
-called NAME-VERSION whatever machine it is for, and its statement says which. It is read as ever, and becomes format 2
-with its next change. A format above 2 is for a newer cosmos and is refused.
+**Formats.** An index without `format` is of format 1. Its rows have no `arch`, `provides` and `files`. The files of a
+star are called NAME-VERSION for every architecture, and its statement names the architecture. Cosmos still reads format
+1, and writes format 2 with the index's next change. A format above 2 is for a newer cosmos and is refused.
 
 `meta.toml.dsse` signs these exact bytes. `snapshots/SEQ.toml` (and `.dsse`) are kept copies of every index, so that a
 lock finds the one that it names after the galaxy has moved on. An index can hide or mislabel a star; it can never vouch
 for one.
 
-A galaxy without `[[snapshot]]` is upstream's: unsigned, and used only where the operator says `allow-unsigned`.
+A galaxy without `[[snapshot]]` has upstream's format: it is unsigned, and used only if the operator wrote
+`allow-unsigned`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", re.ASCII)
 class Listed:
     """One version of one star for one architecture, as the index lists it.
 
-    `arch` is None in an index of format 1, which does not say; `files` is None where the stem is the usual one.
+    `arch` is None in an index of format 1, which does not name it; `files` is None if the stem is the usual one.
     """
 
     name: StarName
@@ -68,7 +69,7 @@ class Listed:
 
     @property
     def stem(self) -> str:
-        """What its files are called, without their endings."""
+        """The name of its files, without their endings."""
         return self.files or file_stem(self.name, str(self.version), self.arch or ANY_ARCH)
 
     @classmethod
@@ -102,7 +103,7 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalaxyIndex:
-    """What a galaxy says that it holds. `newest` has None where upstream lists names alone."""
+    """The stars that a galaxy lists. `newest` has None for a star that upstream lists by its name alone."""
 
     name: GalaxyName
     format: int = 1
@@ -160,7 +161,7 @@ class GalaxyIndex:
 
 
 def _demand_one_each(snapshot: Sequence[Listed], table: Table) -> None:
-    """Refuse a star that is listed twice, and two whose files would have one name."""
+    """Refuse a star that is listed twice, and two stars whose files would have one name."""
     if len({(row.name, str(row.version), row.arch) for row in snapshot}) != len(snapshot):
         table.fail("snapshot", "lists one version of a star twice")
     stems: dict[str, Listed] = {}

@@ -1,4 +1,4 @@
-"""`image.toml`: what an image is made of. The operator's own file: unknown keys are errors.
+"""`image.toml`: the definition of an image. The operator writes it, so unknown keys are errors.
 
 name = "rescue"
 version = "1.0.0"
@@ -9,7 +9,7 @@ constellations = ["rescue-tools.toml"]    # files beside this one
 finish = "finish.lua"                     # optional: a Nova script that runs last and may touch any path
 source-date-epoch = 1767225600            # no file in the image is newer; seconds since 1970
 trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
-counter = 3                               # optional: rises with every release, so that an older one is told from it
+counter = 3                               # optional: rises with every release, so that `verify` can refuse an older one
 marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
 
 [stars]                                   # name -> constraint
@@ -35,12 +35,12 @@ as = "vmlinuz"                            # its name in the release
 
 [policy]
 size-budget-bytes = 100000000             # optional: a larger image is an error
-owners = { "etc/motd" = "base-files" }    # who wins where two stars own one path
+owners = { "etc/motd" = "base-files" }    # which star's file is kept if two stars own one path
 unsigned-release = false                  # in words: a release may hold stars of an unsigned galaxy
 setuid = ["sudo"]                         # who may ship set-user-ID files; so: run setcap mknod chown outside
 log = true                                # every star must be in its galaxy's transparency log (trust.log)
-badges = { test = 2 }                     # how many attesters must say of every star that it passed (trust.badges)
-signed-lock = false                       # whether nothing is built from a lock that no release key has signed
+badges = { test = 2 }                     # how many attesters must have signed that a star passed (trust.badges)
+signed-lock = false                       # true: a build refuses a lock that no release key has signed
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ DEFAULT_MARKER = "COSMOS-READY"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalaxySource:
-    """Where a galaxy is, and whether the operator takes unsigned stars from it."""
+    """A galaxy's address, and whether the operator accepts unsigned stars from it."""
 
     name: GalaxyName
     url: str
@@ -90,7 +90,7 @@ class GalaxySource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the operator demands of the image, and what they waive. `powers`: which stars may do what."""
+    """What the operator demands of the image, and what they waive. `powers`: the stars that may do more than others."""
 
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Policy:
 class Image:
     """An image definition.
 
-    `outputs` are the `[[output]]` tables as they stand: each format reads its own options (image.outputs.formats).
+    `outputs` are the `[[output]]` tables, unread: each format reads its own options (image.outputs.formats).
     """
 
     name: ImageName
@@ -141,7 +141,7 @@ class Image:
     counter: int = 0
 
     def file_name(self, suffix: str) -> str:
-        """Return NAME-VERSION-ARCH and a suffix: what a file that holds the image is called."""
+        """Return the name of a file that holds the image: NAME-VERSION-ARCH and a suffix."""
         return f"{self.name}-{self.version}-{self.arch}.{suffix}"
 
     @classmethod

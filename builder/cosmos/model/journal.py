@@ -1,24 +1,25 @@
-"""The journal of one transaction on a live system: which changes were begun, and how far they came.
+"""The journal of one transaction on a live system: the changes that it began, and how far it came.
 
-`/var/lib/cosmos/journal/install`, one canonical JSON document a line, each on the disk before the step that it allows:
+`/var/lib/cosmos/journal/install`, one canonical JSON document a line. Each line is on the disk before the step that it
+allows:
 
     {"cosmos-journal":2,"tag":"3f9c0a1b2c4d"}           begun; the names of temporaries have this tag in them
     {"star":"nano","changes":[CHANGE, …]}               these may be prepared, under temporary names (model.changes)
     {"prepared":true}                                   all is written: now the paths themselves may change
-    {"committed":{"universe":"sha256:…"}}               all paths have changed: from here on there is no way back
+    {"committed":{"universe":"sha256:…"}}               all paths have changed: from here on nothing is undone
 
 The temporary of the Nth change (counted from 0, over all lines) is `.cosmos-TAG-N`, in the folder of its path.
-`universe` is the digest of the universe.toml that comes with the changes; "" where that file stays as it is. A last
-line without its newline was cut off before it counted.
+`universe` is the digest of the universe.toml that comes with the changes, or "" if that file does not change. A last
+line without its newline was cut off, and does not count.
 
-Format 1 knew installations only. It is still read: a system that an older cosmos left half done is put right.
+Format 1 had installations only. Cosmos still reads it, and repairs a system that an older cosmos left half done.
 
     {"cosmos-journal":1,"before":"sha256:…"}            of universe.toml as the installation found it
     {"star":"nano","folders":["/usr/share/nano"],"entries":[
       {"path":"/usr/bin/nano","temporary":".cosmos-7","kind":"file","identity":"sha256:…"}]}
 
-There universe.toml alone told whether the installation took place: it did, once the file was another than `before`.
-A journal of any other format is refused, and nothing on the system is changed: this cosmos cannot know what to undo.
+In format 1 universe.toml alone tells whether the installation took place: it did if the file differs from `before`.
+A journal of any other format is refused, and nothing on the system changes: this cosmos cannot know what to undo.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalDocument:
-    """What a journal says.
+    """A journal, parsed.
 
-    `universe` is the digest that universe.toml is to have once all is done, if the transaction changes that file.
-    `before` is what format 1 says instead of a phase: the digest of the universe.toml that the installation found.
+    `universe` is the digest of the new universe.toml, if the transaction changes that file. `before` stands in format 1
+    in place of a phase: the digest of the universe.toml that the installation found.
     """
 
     phase: Phase
@@ -67,7 +68,7 @@ class JournalDocument:
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
-        """Return the journal in `data`, as far as its lines are whole; raises `Malformed`."""
+        """Return the journal in `data`, without a last line that was cut off; raises `Malformed`."""
         *lines, _cut_off = data.split(b"\n")
         if not lines:
             return cls(phase="begun")
@@ -140,12 +141,12 @@ def head_line(tag: str) -> bytes:
 
 
 def changes_line(star: str, changes: Iterable[Change]) -> bytes:
-    """Return the line that lets `changes` be prepared, which belong to `star`."""
+    """Return the line after which the changes of `star` may be prepared."""
     return _line({"star": star, "changes": [change_json(change) for change in changes]})
 
 
 def prepared_line() -> bytes:
-    """Return the line that lets the paths be changed."""
+    """Return the line after which the paths may be changed."""
     return _line({"prepared": True})
 
 
@@ -166,7 +167,7 @@ def _first_step(table: Table) -> Step:
         change=Place(path=table.read("path", slashed), new=identity), temporary=table.need("temporary", str).encode()
     )
     if not step.temporary.startswith(b".cosmos-") or b"/" in step.temporary:
-        table.fail("temporary", "is no name that cosmos gives")
+        table.fail("temporary", "is not a name that cosmos gives")
     table.end()
     return step
 
@@ -183,5 +184,5 @@ def _table(line: bytes, source: str) -> Table:
     except (ValueError, RecursionError) as error:
         raise Malformed(source, "is not JSON", hint="it was damaged: look at the file, then remove it") from error
     if not isinstance(value, dict):
-        raise Malformed(source, "is no table")
+        raise Malformed(source, "want a JSON object")
     return Table(value, source)

@@ -13,7 +13,7 @@ _SPDX: Final = re.compile(r"\(*[A-Za-z0-9.+-]+\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0
 
 
 def is_expression(text: str) -> bool:
-    """Return whether `text` has the form of an SPDX expression; whether SPDX lists its ids is not asked.
+    """Return whether `text` has the form of an SPDX expression. It does not look its ids up in SPDX's list.
 
     >>> is_expression("MIT OR Apache-2.0"), is_expression("the usual one")
     (True, False)
@@ -22,7 +22,7 @@ def is_expression(text: str) -> bool:
 
 
 def joined_licences(expressions: Iterable[str]) -> str:
-    """Return all of `expressions` as one; a licence that several name stands there once.
+    """Return all of `expressions` joined into one; each licence appears once.
 
     >>> joined_licences(["MIT", "Zlib AND MIT", "ISC OR MIT"])
     '(ISC OR MIT) AND MIT AND Zlib'
@@ -35,7 +35,7 @@ def joined_licences(expressions: Iterable[str]) -> str:
 
 
 def _terms(expression: str) -> list[str]:
-    """Return what `AND` joins outside of brackets; an expression that `OR` joins there is one, in brackets."""
+    """Return the terms that `AND` joins outside of brackets; a whole `OR` expression is one term, put in brackets."""
     terms, depth = [""], 0
     for word in re.findall(r"[()]|[^\s()]+", expression):
         depth += (word == "(") - (word == ")")

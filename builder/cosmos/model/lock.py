@@ -2,7 +2,7 @@
 
     lock-version = 2
 
-    [request]                          # what was wished for: staleness is judged from it, offline
+    [request]                          # the wishes, so that a stale lock is found offline
     image = "rescue"
     arch = "x86_64"
     [request.stars]                    # wishes of the image and of its constellations, one table each
@@ -12,16 +12,16 @@
     [request.galaxies]
     core = "../../galaxy"
 
-    [build]                            # whatever moves bytes
+    [build]                            # everything else that can change bytes of the image
     cosmos = "0.1.0"
     zstd = "1.5.7"                     # the library's version
     layer-format = 1
     level = 9
     source-date-epoch = 1767225600
 
-    [trust]                            # by which trust.toml it was locked
-    version = 3                        # 0 where nothing was pinned
-    digest = "sha256:…"                # "" where nothing was pinned
+    [trust]                            # the trust.toml that it was locked under
+    version = 3                        # 0 if no keys were pinned
+    digest = "sha256:…"                # "" if no keys were pinned
 
     [[galaxy]]
     name = "core"
@@ -43,24 +43,24 @@
     size-bytes = 61234
     unpacked-bytes = 153600
     statement = "sha256:…"             # of stars/zlib-1.3.1.toml
-    script = "sha256:…"                # "" where it has none
+    script = "sha256:…"                # "" if it has no script
     signers = ["ed25519:…"]            # key ids that signed the statement; empty only in an allow-unsigned galaxy
-    dependencies = []                  # names of stars that stand above it
+    dependencies = []                  # names of stars, each listed before this one
     wanted-by = ["image"]              # image, constellation:NAME, or star names
-    needs = []                         # what its statement demands of others (model.facts): from here on, what the
-    provides = ["libz semver 1.3.1"]   # lock is judged by
+    needs = []                         # from here on: what its statement says (model.facts), to judge the lock by
+    provides = ["libz semver 1.3.1"]
     conflicts = []
     stands-for = []
 
-Locks of version 1 lack `version-scheme` and the last four keys. They are read and built as ever (a build judges by the
-signed statements); they cannot be judged offline, and the next `cosmos freeze` writes version 2. A cosmos that knows
-version 1 alone refuses version 2.
+Locks of version 1 lack `version-scheme` and the last four keys. Cosmos still reads and builds them, because a build
+judges by the signed statements. It cannot judge them offline. The next `cosmos freeze` writes version 2. An older
+cosmos, which reads version 1 alone, refuses version 2.
 
-A lock in which stars were let go to a lower version names them in `[downgraded]`, with the version before
+If `freeze` was allowed to choose lower versions, `[downgraded]` names these stars with the version before
 (`zlib = "1.4.0"`).
 
-No defaults: a lock that leaves something out pins nothing. `[trust]` pins no byte of the image: years later, it says by
-whose signatures the lock was good when it was made. `universe.lock.toml.dsse` may sign these exact bytes.
+No key has a default: a lock that leaves something out pins nothing. `[trust]` pins no byte of the image. It records
+under which keys the lock was good when it was made. `universe.lock.toml.dsse` may sign these exact bytes.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ LOCK_FILE = "universe.lock.toml"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What the lock answers: the wishes, as the image and its constellations state them."""
+    """The wishes that the lock was made for, as the image and its constellations state them."""
 
     image: ImageName
     arch: Arch
@@ -155,7 +155,7 @@ class BuildPins:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockedTrust:
-    """The trust anchors that a lock was made under; version 0 and no digest where nothing was pinned."""
+    """The trust anchors that a lock was made under; version 0 and no digest if no keys were pinned."""
 
     version: int
     digest: Digest | None
@@ -302,7 +302,7 @@ class Lock:
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
-        """Return the lock in `data`; raises `Malformed`. Whether it is right is judged elsewhere (resolve.judging)."""
+        """Return the lock in `data`; raises `Malformed`. `resolve.judging` judges whether its stars fit together."""
         table = Table.parse(data, source, max_bytes=MAX_LOCK_BYTES)
         lock_version = table.count("lock-version", least=1)
         if lock_version > LOCK_VERSION:
@@ -334,11 +334,11 @@ class Lock:
 
     @property
     def carries_facts(self) -> bool:
-        """Whether it can be judged by itself: a lock of version 1 cannot."""
+        """Whether it can be judged offline: a lock of version 1 cannot."""
         return all(star.facts is not None for star in self.stars)
 
     def galaxy(self, name: GalaxyName) -> LockedGalaxy:
-        """Return the snapshot called `name`; `parse` has checked that every star's is there."""
+        """Return the snapshot called `name`; `parse` has checked that every star's galaxy is listed."""
         return next(galaxy for galaxy in self.galaxies if galaxy.name == name)
 
 
@@ -349,7 +349,7 @@ def _check_references(lock: Lock, table: Table) -> None:
     if lock.request.galaxies != {name: galaxy.url for name, galaxy in galaxies.items()}:
         table.fail("request.galaxies", "want the names and addresses of the lock's galaxies")
     for name in sorted(lock.downgraded.keys() - {star.name for star in lock.stars}):
-        table.fail(f"downgraded.{name}", "is no star of this lock")
+        table.fail(f"downgraded.{name}", "is not a star of this lock")
     for place, star in enumerate(lock.stars):
         at = f"star[{place}]"
         if star.galaxy not in galaxies:

@@ -1,4 +1,4 @@
-"""Names of stars, galaxies, images and keys: checked once, then a type.
+"""Names of stars, galaxies, images and keys: each is checked once, and has its own type after that.
 
 star, galaxy, image, constellation   [A-Za-z0-9] then [A-Za-z0-9+._-], at most 128 bytes
 key                                  [a-z0-9.-], 1 to 64 bytes (TRUST.md section 3)
@@ -65,7 +65,7 @@ class Arch(_Name):
     _wanted = "any, or a machine's name such as x86_64"
 
     def runs_on(self, machine: Arch) -> bool:
-        """Return whether a star of this architecture can be laid on `machine`."""
+        """Return whether a star of this architecture can be installed on `machine`."""
         return self in ("any", machine)
 
 

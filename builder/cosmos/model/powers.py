@@ -1,4 +1,4 @@
-"""`Powers`: which stars may do what no star may do of itself. The operator names them in a table `[policy]`.
+"""`Powers`: what a star may do only if the operator names it in a table `[policy]`.
 
     [policy]                      # of image.toml for an image, of /etc/cosmos/config.toml for a system
     run = ["fontconfig"]          # run programs at installation (in a sandbox of its own)
@@ -6,9 +6,9 @@
     setcap = ["ping"]             # ship files with capabilities
     mknod = ["base-devices"]      # make devices
     chown = ["postfix"]           # give files to others than root, or let everybody write to them
-    outside = ["linux-cloud"]     # lay anything outside /usr and /etc
+    outside = ["linux-cloud"]     # install files outside /usr and /etc
 
-What is left out allows nothing. A star's own manifest has no such key.
+A power that is left out is given to no star. A star's own manifest has no such key.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ POWERS: Final[tuple[Power, ...]] = ("run", "setuid", "setcap", "mknod", "chown",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Powers:
-    """The stars that the operator named, by power."""
+    """The stars that the operator named for each power."""
 
     named: Mapping[Power, tuple[StarName, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, table: Table) -> Self:
-        """Return what the powers' keys of a `[policy]` table say; its other keys are left to the caller."""
+        """Return the powers in a `[policy]` table; the caller reads its other keys."""
         return cls(named={power: table.parsed_strings(power, StarName.parse) for power in POWERS if power in table})
 
     def to_toml(self) -> dict[str, object]:
@@ -44,7 +44,7 @@ class Powers:
         return star in self.named.get(power, ())
 
     def of(self, star: StarName) -> tuple[Power, ...]:
-        """Return all that `star` is named for."""
+        """Return the powers that `star` is named for."""
         return tuple(power for power in POWERS if self.has(star, power))
 
     def lines_with(self, wanted: Mapping[Power, Iterable[StarName]]) -> str:

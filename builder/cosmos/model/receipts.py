@@ -1,10 +1,10 @@
-"""`receipts.json` of a release: what the script of each star read and did, for anybody who asks afterwards.
+"""`receipts.json` of a release: what the script of each star read and did.
 
 Canonical JSON (see canon), a subject of RELEASE.json:
 
     {"finish": RECEIPT or null, "receipts-version": 1, "stars": {NAME: RECEIPT or null, …}}
 
-A receipt is specified in cosmos.nova.receipt; null stands for a star without a script: its files are laid as they are.
+A receipt is specified in cosmos.nova.receipt. A star without a script has null: its files are copied unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipts:
-    """The receipt of each star's script by the star's name, and that of the finish script; None for no script."""
+    """The receipt of each star's script by the star's name, and of the finish script; None means no script."""
 
     stars: Mapping[str, Json]
     finish: Json
@@ -34,7 +34,7 @@ class Receipts:
         return any(event.get("do") == "run" for event in self._events())
 
     def to_bytes(self) -> bytes:
-        """Return the document; raises `Refused` for one that no reader would take."""
+        """Return the document; raises `Refused` if it is larger than its readers accept."""
         data = canonical_json({"receipts-version": _VERSION, "stars": dict(self.stars), "finish": self.finish})
         demand_within(
             len(data), MAX_RECEIPTS_BYTES, RECEIPTS_FILE, hint="let scripts do less: a receipt names each path"
@@ -62,4 +62,4 @@ class Receipts:
 def _receipt(table: Table, name: str, value: object) -> Json:
     if value is None or isinstance(value, dict):
         return value
-    return table.fail(name, "a receipt is a table, or null")
+    return table.fail(name, "want a table, or null")

@@ -1,4 +1,4 @@
-"""`RELEASE.json`: what a release is and what went into it.
+"""`RELEASE.json`: the files of a release, and everything that it was made from.
 
 An in-toto Statement v1 (in-toto attestation framework, `https://in-toto.io/Statement/v1`) whose predicate is SLSA
 provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs these exact bytes with payload type
@@ -8,13 +8,13 @@ provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs thes
     predicate.buildDefinition
       buildType                BUILD_TYPE
       externalParameters       image name, version, arch; digests of image.toml, template; outputs
-      internalParameters       what the lock's [build] pins, and what this build used where that differs; sandbox: what
-                               the live probe of Nova's sandbox saw (see sandbox.probe)
+      internalParameters       the pins of the lock's [build], and this build's values where they differ; sandbox: the
+                               result of the live probe of Nova's sandbox (see sandbox.probe)
       resolvedDependencies     every star: name NAME-VERSION, its archive's SHA-256, galaxy, statement, signers;
                                every galaxy snapshot
     predicate.runDetails
       builder.id               BUILDER_ID, version.cosmos
-      metadata                 none: no clock and no host goes in
+      metadata                 left out: no clock and no host name goes in
 
 Names are sorted, the JSON is `canon.readable_json`: the same build writes the same bytes.
 """

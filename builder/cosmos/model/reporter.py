@@ -1,4 +1,4 @@
-"""`Reporter`: how long work tells a person where it is. Handed in from the command line; nothing below prints."""
+"""`Reporter`: how a long command shows its progress. The command line hands it in; no other room prints."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """What a deed may say while it works. None of it is data: data is what a deed returns."""
+    """What a command may say while it works. Nothing of it is data: a command returns its data."""
 
     def step(self, text: str) -> None:
         """Say that a new step begins: "resolve", "fetch 12 stars"."""
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Say how far a step is; `total` is 0 where it is not known. Bytes or things, as `what` says."""
+        """Say how far a step is; `total` is 0 if it is not known. `what` names the unit: bytes, or things."""
 
     def item(self, text: str) -> None:
-        """Say what is being worked on of several: "star 7 of 25: nano". On a terminal the next one takes its place."""
+        """Say which of several things is in work: "star 7 of 25: nano". On a terminal the next one takes its line."""
 
     def note(self, text: str) -> None:
         """Say something that the person may want to know."""
@@ -44,7 +44,7 @@ class Silent:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """Return a number and its noun; `many` is the noun for several, where it takes more than an s.
+    """Return a number and its noun; `many` is the plural, if it is not the noun with an s.
 
     >>> counted(1, "star"), counted(2, "galaxy", "galaxies")
     ('1 star', '2 galaxies')

@@ -1,19 +1,19 @@
-"""`config.toml`: where a system's stars come from (upstream's format, and two things besides).
+"""`config.toml`: where a system's stars come from (upstream's format, and two additions).
 
     install_dir = "/"                  # where stars are installed; a path inside the system
-    cache_dir = "/var/cache/cosmos"    # where what was fetched is kept; a path inside the system
+    cache_dir = "/var/cache/cosmos"    # where fetched files are kept; a path inside the system
 
     [galaxies]                         # in order of priority: name -> path, file:// or http:// address
     core = "/mnt/usb/galaxies/core"
     extra = "http://10.0.0.1:8000"
     mine = { url = "/srv/mine", allow-unsigned = true }    # ours
 
-    [policy]                           # ours: which stars may do what no star may do of itself (model.powers)
+    [policy]                           # ours: the stars that may do more than others (model.powers)
     setuid = ["sudo"]
 
-Read strictly: it is the operator's own file. Upstream requires all three; here the folders have upstream's defaults.
-TOML counts keys that follow `[galaxies]` as galaxies: upstream's own manual has that slip, and the error says so.
-A galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
+It is the operator's own file, so unknown keys are errors. Upstream requires the first three; here the two folders have
+upstream's defaults. TOML counts keys that follow `[galaxies]` as galaxies. Upstream's own manual has that slip, and the
+error says so. A galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FOLDERS: Final = ("install_dir", "cache_dir")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What the operator said. `install_dir` and `cache_dir` lie in the system; the empty path is its root."""
+    """The operator's settings. `install_dir` and `cache_dir` lie inside the system; the empty path is its root."""
 
     galaxies: tuple[GalaxySource, ...] = ()
     install_dir: TreePath = ROOT
@@ -59,7 +59,11 @@ class Settings:
         if policy is not None:
             policy.end()
         if settings.cache_dir == ROOT:
-            table.fail("cache_dir", "the whole system is no cache", hint='write cache_dir = "/var/cache/cosmos"')
+            table.fail(
+                "cache_dir",
+                "the whole system must not be the cache",
+                hint='write cache_dir = "/var/cache/cosmos"',
+            )
         table.end()
         return settings
 
@@ -78,13 +82,13 @@ class Settings:
         return next((galaxy for galaxy in self.galaxies if galaxy.name == name), None)
 
     def with_galaxy(self, galaxy: GalaxySource) -> Self:
-        """Return the settings with `galaxy` last; one of that name stays in its place, with the new address."""
+        """Return the settings with `galaxy` last; a galaxy of that name keeps its place and gets the new address."""
         if self.galaxy(galaxy.name) is None:
             return replace(self, galaxies=(*self.galaxies, galaxy))
         return replace(self, galaxies=tuple(galaxy if known.name == galaxy.name else known for known in self.galaxies))
 
     def without_galaxy(self, name: GalaxyName) -> Self:
-        """Return the settings without the galaxy `name`; raises `NoSolution` where it is not among them."""
+        """Return the settings without the galaxy `name`; raises `NoSolution` if they have no such galaxy."""
         if self.galaxy(name) is None:
             known = ", ".join(galaxy.name for galaxy in self.galaxies) or "none"
             raise NoSolution(name, f"no galaxy of that name (there is: {known})", hint="cosmos list-galaxies")
@@ -114,5 +118,5 @@ def _refuse_strays(galaxies: Table) -> None:
 
 
 def _names_stars(galaxies: Table, key: str) -> bool:
-    """Whether `key` is a line of [policy]; a galaxy may have that name, too."""
+    """Whether `key` is a line of [policy]. A galaxy may have that name, too."""
     return key in POWERS and isinstance(galaxies.value(key), list)

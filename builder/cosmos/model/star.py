@@ -1,4 +1,4 @@
-"""`star.toml`: what a star is (upstream's format, and our fields besides).
+"""`star.toml`: the manifest of a star (upstream's format, and our own fields).
 
     name = "zlib"                      # required
     version = "1.3.1"                  # required
@@ -9,10 +9,10 @@
     source = "./packages/zlib-1.3.1.tar.gz"
     install_script = "install.lua"     # the Nova script's name in the archive
     arch = "x86_64"                    # ours; default "any"
-    any-of = ["mta-a | mta-b >=2"]     # ours: dependencies that one of several answers, the preferred first
+    any-of = ["mta-a | mta-b >=2"]     # ours: dependencies on one of several stars, the preferred first
     provides = { libz = "1.3.1" }      # ours: names that this star also answers to; "": without a version
-    conflicts = { zlib-ng = "*" }      # ours: stars that it cannot stand beside; an array: each of several ranges
-    replaces = { zlib-dev = "<1.3" }   # ours: stars whose files it may bring in their place; an array likewise
+    conflicts = { zlib-ng = "*" }      # ours: stars that it cannot be installed beside; or an array of ranges
+    replaces = { zlib-dev = "<1.3" }   # ours: stars whose files it may overwrite; or an array of ranges
 
     [authors]                          # name -> address
     "Jean-loup Gailly" = "jloup@example.org"
@@ -29,18 +29,18 @@
     version = "1:1.2.13.dfsg-1"
     digest = "sha256:…"
 
-A star made of Debian packages provides them, each in its exact version, under the name that it has there, and stands
-beside no star of such a name.
+A star made of Debian packages provides each of them in its exact version, under its Debian name. It cannot be installed
+beside a star of such a name.
 
-`authors` may also be an array of names. Unknown keys warn and pass, because upstream's galaxies carry some.
+`authors` may also be an array of names. An unknown key is a warning, because upstream's galaxies carry some.
 
-A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`): the same, where besides
+A **recipe** is the `star.toml` of a source folder (`stars/NAME/star.toml`). It has these keys as well:
 
     source = "deb:busybox-static"      # or an array of them; the scheme says of which ecosystem (stellar.ecosystems)
-    suite = "bookworm"                 # and such keys as belong to an ecosystem's sources: see `SourceRules`
-    version                            # may be left out with a source that has one: it is then the first package's
+    suite = "bookworm"                 # and the other keys of an ecosystem's sources: see `SourceRules`
+    version                            # may be left out if the source has one: it is then the first package's
 
-    [unpack]                           # what of the packages to keep below files/
+    [unpack]                           # which paths of the packages to keep below files/
     only = ["bin/**"]                  # globs on paths; default: everything
     exclude = ["usr/share/doc/**"]
     kernel-modules = ["virtio_net"]    # instead of globs: these modules and what their .modinfo depends on
@@ -117,7 +117,7 @@ class _About(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Star:
-    """One star's manifest. `warnings` are the dotted paths of keys that nobody knows."""
+    """One star's manifest. `warnings` are the dotted paths of its unknown keys."""
 
     name: StarName
     version: Version
@@ -166,17 +166,17 @@ class Star:
 
     @property
     def archive_source(self) -> str:
-        """What its `source` says: where the archive lies in its galaxy."""
+        """The value of its `source`: the archive's path in its galaxy."""
         return f"./packages/{self.archive_name}"
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """Everything that it depends on, in a fixed order: what one star answers by name, then alternatives."""
+        """Everything that it depends on, in a fixed order: single stars by name, then alternatives."""
         return _needs(self.dependencies, self.any_of)
 
     @property
     def made_of(self) -> tuple[tuple[StarName, Version], ...]:
-        """The packages that it was made of and that stars are named for, each with its version; never its own name."""
+        """The Debian packages that it was made of, each with its version, without one of its own name."""
         return tuple(
             (StarName(origin.name), DebianVersion.of(origin.version))
             for origin in self.origins
@@ -185,7 +185,7 @@ class Star:
 
     @property
     def is_plain(self) -> bool:
-        """Whether readers of the first format understand all of it (model.statement)."""
+        """Whether readers of format 1 understand all of it (model.statement)."""
         several = (*self.provides.values(), *self.conflicts.values())
         unversioned = any(version is None for versions in self.provides.values() for version in versions)
         scheme = self.version.scheme == "semver"
@@ -222,12 +222,12 @@ class Star:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceRules:
-    """What a recipe may say, and leave out, where its `source` names packages of one ecosystem.
+    """What a recipe may say, and leave out, if its `source` names packages of one ecosystem.
 
-    `form` and `noun`: how such a source is written ("deb:NAME"), and what it brings ("packages"). `keys`: the keys of
-    the recipe that belong to it. `version_scheme`: how its packages write their versions; None where they have none,
-    and the recipe must say one. `has_description`: whether they say their licence and what they are. `listed_by`: the
-    command that shows people what a package holds.
+    `form`: how such a source is written ("deb:NAME"). `noun`: what it brings ("packages"). `keys`: the keys of the
+    recipe that belong to the ecosystem. `version_scheme`: how its packages write their versions, or None if they have
+    no version and the recipe must state it. `has_description`: whether its packages state their licence and
+    description. `listed_by`: the command that lists a package's contents.
     """
 
     form: str
@@ -262,9 +262,9 @@ class Unpack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A maintainer's source folder's `star.toml`. `version` is None where the packages give it.
+    """A maintainer's source folder's `star.toml`. `version` is None if the packages give it.
 
-    `beside_source` holds the keys that belong to the ecosystems of its sources, for these to read.
+    `beside_source` holds the keys that belong to the ecosystems of its sources, which read them.
     """
 
     name: StarName
@@ -293,7 +293,7 @@ class Recipe:
     def parse(cls, data: bytes, source: str, schemes: Mapping[str, SourceRules]) -> Self:
         """Return the recipe in `data`; here unknown keys are errors. Raises `Malformed`.
 
-        `schemes` are the ecosystems that a source may name, by what stands before its colon.
+        `schemes` are the ecosystems that a source may name, by the word before its colon.
         """
         table = Table.parse(data, source)
         several = "source" in table and isinstance(table.value("source"), list)
@@ -366,7 +366,7 @@ def _needs(dependencies: Mapping[StarName, Constraint], any_of: tuple[Need, ...]
 
 
 def _several(table: Table, key: str, parse: Callable[[str], T]) -> dict[StarName, tuple[T, ...]]:
-    """Return the table at `key`: for each name a string, or an array of them, each as `parse` reads it."""
+    """Return the table at `key`: for each name a string or an array of strings, each parsed by `parse`."""
     rows = table.take_table(key)
     if rows is None:
         return {}

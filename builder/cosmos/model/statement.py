@@ -1,27 +1,27 @@
-"""`stars/NAME-VERSION.toml`: what an author signs of one star (TRUST.md section 4).
+"""`stars/NAME-VERSION.toml`: the statement that an author signs about one star (TRUST.md section 4).
 
-It is the star's manifest (model.star) with one table more, and those exact bytes are the payload of
+It is the star's manifest (model.star) with one more table. Its exact bytes are the payload of
 `stars/NAME-VERSION.toml.dsse`:
 
     name = "zlib"
     version = "1.3.1"
     …
     [statement]
-    format = 1                         # 2 where the manifest says what readers of the first format do not know
-    galaxy = "core"                    # the one galaxy that it may stand in
+    format = 1                         # 2 if readers of format 1 would not understand the manifest
+    galaxy = "core"                    # the one galaxy that may hold it
     seq = 7                            # the galaxy's sequence number when it was made
     archive = "sha256:…"
     file = "packages/zlib-1.3.1.tar.zst"   # relative to the galaxy
     size-bytes = 61234
     unpacked-bytes = 153600            # of the decompressed archive, exactly
-    script = "sha256:…"                # of the install script's bytes; absent where the star has none
+    script = "sha256:…"                # of the install script's bytes; absent if the star has no script
     content = "sha256:…"               # of the star's own manifest of its files (tree.manifest)
 
 Format 2 allows in the manifest: `version-scheme = "debian"`, `any-of`, `replaces`, names provided without a version,
-several ranges or versions of one name, and `<<` and `>>`. A cosmos that knows format 1 alone refuses such a statement;
-whatever can be said in format 1 is written in it.
+several ranges or versions of one name, and `<<` and `>>`. An older cosmos, which reads format 1 alone, refuses such a
+statement. So a statement has format 2 only if it needs it.
 
-A nebula has an archive as well: `star.toml` alone.
+A nebula has an archive as well, which holds `star.toml` alone.
 """
 
 from __future__ import annotations

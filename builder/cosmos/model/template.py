@@ -1,13 +1,13 @@
-"""`template.toml`: what a rootfs template declares besides its files.
+"""`template.toml`: the declarations of a rootfs template, beside its files.
 
     description = "a system that runs from memory"
     merged-usr = true                  # /bin /sbin /lib /lib64 are links into /usr, for the stars' files as well
 
     [variables.hostname]               # a variable that images may set in [vars], with a name that Jinja2 can read
     type = "string"                    # string (one line) | integer | boolean | strings (an array of lines)
-    default = "cosmos"                 # with no default an image has to give it
-    choices = ["cosmos", "rescue"]     # optional, for a string: nothing else is taken
-    meaning = "the system's name"      # required: what a person reads when it is missing
+    default = "cosmos"                 # without a default, every image must set it
+    choices = ["cosmos", "rescue"]     # optional, for a string: the only values allowed
+    meaning = "the system's name"      # required: shown to a person when the variable is missing
 
     [[group]]
     name = "shadow"
@@ -35,13 +35,13 @@
     run = "/sbin/getty 115200 ttyS0"
 
     [paths]                            # modes, owners, and what git cannot hold; paths without a leading slash
-    "etc/shadow" = { mode = "0640", group = "shadow" }            # of what lies below root/
+    "etc/shadow" = { mode = "0640", group = "shadow" }            # of a file below root/
     "tmp" = { kind = "dir", mode = "1777" }
     "init" = { kind = "symlink", target = "usr/bin/busybox" }
     "dev/console" = { kind = "char", mode = "0600", major = 5, minor = 1 }   # or block
 
-Unknown keys are errors. Users, groups, mounts and inittab lines are values that the files below root/ may use; nothing
-is written for them by itself.
+Unknown keys are errors. Users, groups, mounts and inittab lines are values for the files below root/. Cosmos writes no
+file for them by itself.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ RESERVED = frozenset({"image", "users", "groups", "mounts", "inittab"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
-    """A variable that an image may set. `default` is None where the image has to."""
+    """A variable that an image may set. `default` is None if the image must set it."""
 
     name: str
     type: VarType
@@ -145,7 +145,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """A line of /etc/passwd and of /etc/shadow. `password` is what stands in the latter."""
+    """A line of /etc/passwd and of /etc/shadow. `password` is the field in /etc/shadow."""
 
     name: str
     uid: int
@@ -219,7 +219,7 @@ class InitLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeclaredPath:
-    """What `[paths]` says about one path. `kind` is "file" for what lies below root/; None keeps what git gives."""
+    """A row of `[paths]`. `kind` is "file" for a file below root/. A field that is None keeps git's value."""
 
     path: TreePath
     kind: MadeKind
@@ -287,7 +287,7 @@ class Declarations:
         return declarations
 
     def owner(self, row: DeclaredPath) -> tuple[int, int]:
-        """Return the numbers of the user and the group that own `row`."""
+        """Return the uid and gid that own `row`."""
         users = {user.name: user.uid for user in self.users}
         groups = {group.name: group.gid for group in self.groups}
         return users.get(row.user, 0), groups.get(row.group, 0)
@@ -297,11 +297,13 @@ class Declarations:
         groups = {"root", *(group.name for group in self.groups)}
         for path, row in self.paths.items():
             if row.user not in users or row.group not in groups:
-                table.fail("paths", f"{path.text}: nobody declared the owner {row.user}:{row.group}")
+                table.fail(
+                    "paths", f"{path.text}: no [[user]] or no [[group]] declares the owner {row.user}:{row.group}"
+                )
         for group in self.groups:
             for member in group.members:
                 if member not in users:
-                    table.fail("group", f"{group.name}: nobody declared the member {member}")
+                    table.fail("group", f"{group.name}: no [[user]] declares the member {member}")
 
 
 def _variables(table: Table | None) -> dict[str, Variable]:

@@ -1,16 +1,16 @@
-"""`universe.toml`: what is installed on one system (upstream's format, and our fields besides).
+"""`universe.toml`: the stars installed on one system (upstream's format, and our own fields).
 
-At `/var/lib/cosmos/universe.toml` of the system.
+The file is `/var/lib/cosmos/universe.toml` of the system.
 
     [system]
     arch = "x86_64"
-    version = "1.0.0"                  # of the image, or what `cosmos init` was told
-    image = "rescue"                   # ours; "" where no image made it
+    version = "1.0.0"                  # of the image, or as given to `cosmos init`
+    image = "rescue"                   # ours; "" if no image made the system
     content-root = "sha256:…"          # ours; of the base system as built without this file; "" if unknown
 
     [installed.zlib]
     version = "1.3.1"
-    version-scheme = "debian"          # ours; left out where it is "semver"
+    version-scheme = "debian"          # ours; left out if it is "semver"
     files = ["/usr/lib/libz.so.1"]     # upstream's list; the text form of each path (see treepath)
     galaxy = "core"                    # ours, from here on
     archive = "sha256:…"
@@ -25,12 +25,12 @@ At `/var/lib/cosmos/universe.toml` of the system.
     mode = "0777"
     uid = 0
     gid = 0
-    digest = "sha256:…"                # of a file's bytes; of a link's target text; "" for what has neither
-    rdev = "1:3"                       # of a device, major:minor; absent for everything else
-    xattrs = { "security.capability" = "0100…" }   # hex; absent where it has none
+    digest = "sha256:…"                # of a file's bytes, or of a link's target text; "" for other kinds
+    rdev = "1:3"                       # of a device, major:minor; absent for other kinds
+    xattrs = { "security.capability" = "0100…" }   # hex; absent if the path has no attributes
 
-Upstream's universes have neither `entry` nor galaxy: such a star is listed as installed, and `verify` says that it
-cannot be judged.
+Upstream's universes have neither `entry` nor galaxy. Such a star is listed as installed, and `verify` says that it
+cannot judge it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _RDEV = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstalledEntry:
-    """One path that a star put there, and what it must still be."""
+    """One path that a star installed, with the kind, content and attributes that it must still have."""
 
     path: TreePath
     kind: str
@@ -101,7 +101,7 @@ class InstalledEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installed:
-    """One installed star. `galaxy` and `archive` are None where upstream recorded it."""
+    """One installed star. `galaxy` and `archive` are None if upstream's program recorded it."""
 
     version: Version
     files: tuple[TreePath, ...]

@@ -1,14 +1,14 @@
-"""Versions in the two schemes that stars have. Which versions somebody accepts: model.constraint.
+"""Versions of stars, in two schemes. For ranges of versions see model.constraint.
 
 **`semver`** (semver.org 2.0.0, the default): `MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]`. Precedence is SemVer's (section
-11). Build metadata carries none there; so that a list of versions has one order only, versions of equal precedence are
-ordered by their build identifiers, compared as section 11 compares pre-release identifiers, and none comes before any
-(as Rust's semver crate does). `1.0.0 != 1.0.0+b1`: they are different stars.
+11). SemVer gives build metadata no precedence. A list of versions must have one order only, so versions of equal
+precedence are ordered by their build identifiers, compared as section 11 compares pre-release identifiers. A version
+without build identifiers comes first (as in Rust's semver crate). `1.0.0 != 1.0.0+b1`: they are different stars.
 
-**`debian`** (deb-version(7)): `[epoch:]upstream[-revision]`, ordered as dpkg does (model.debian_order); versions that
-dpkg holds to be equal (`1.0` and `1.0-0`) are different stars all the same, ordered by their text.
+**`debian`** (deb-version(7)): `[epoch:]upstream[-revision]`, ordered as dpkg does (model.debian_order). Versions that
+dpkg holds to be equal (`1.0` and `1.0-0`) are different stars, ordered by their text.
 
-Where one name has versions of both schemes, those of `semver` come first: a star that was imported under SemVer goes on
+If one name has versions of both schemes, those of `semver` come first: a star that was imported under SemVer goes on
 under its own version.
 """
 
@@ -54,9 +54,9 @@ class Version:
 
     @staticmethod
     def guessed(text: str) -> Version:
-        """Return what `text` most likely means where no scheme is stated: SemVer where it can be that, else Debian's.
+        """Return `text` as a version whose scheme is not stated: SemVer if it has that form, else Debian's.
 
-        Raises `ValueError` where it is a version of neither scheme.
+        Raises `ValueError` if it is a version of neither scheme.
         """
         try:
             return SemVer.of(text)
@@ -65,11 +65,11 @@ class Version:
 
     @property
     def is_pre_release(self) -> bool:
-        """Whether it is taken only where somebody names it."""
+        """Whether it is chosen only if a constraint names it."""
         return False
 
     def is_below(self, floor: str) -> bool:
-        """Return whether it lies below `floor`, read in this version's own scheme; what cannot be read lies above.
+        """Return whether it is below `floor`, read in this version's scheme. A floor that cannot be read is above it.
 
         >>> Version.parse("1.2-3", "debian").is_below("1.2-10"), Version.parse("1.9.0").is_below("2:1.0-1")
         (True, True)
@@ -101,7 +101,7 @@ class SemVer(Version):
     order: tuple[object, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Work out its places once: they are asked for many times.
+        """Work out its parts once: they are read many times.
 
         `precedence` orders versions as SemVer section 11 does; it is equal for versions that differ in build alone.
         """
@@ -111,7 +111,7 @@ class SemVer(Version):
 
     @staticmethod
     def of(text: str) -> SemVer:
-        """Return `text` as a version, or raise `ValueError`. An index, a statement and a lock name the same ones."""
+        """Return `text` as a version, or raise `ValueError`. Each text is parsed once."""
         return _semver(text)
 
     @property
@@ -150,12 +150,12 @@ class DebianVersion(Version):
 
     @property
     def upstream(self) -> str:
-        """What upstream calls the version."""
+        """The version as upstream writes it."""
         return _debian_parts(self.text)[1]
 
     @property
     def rank(self) -> Rank:
-        """A key in dpkg's order; equal where dpkg says so."""
+        """A key in dpkg's order; two keys are equal if dpkg holds the versions to be equal."""
         return _debian_rank(self.text)
 
     @property
@@ -165,7 +165,7 @@ class DebianVersion(Version):
 
     @property
     def release(self) -> Release:
-        """The first three dotted numbers of upstream's version; what is missing is 0.
+        """The first three dotted numbers of upstream's version; a missing number is 0.
 
         >>> DebianVersion.of("10.0.0~dfsg-11").release, DebianVersion.of("590-2").release
         ((10, 0, 0), (590, 0, 0))
@@ -188,7 +188,7 @@ def read_version(table: Table, key: str = "version") -> Version:
 
 
 def version_rows(version: Version) -> dict[str, object]:
-    """Return `version`, and `version-scheme` where it is not the default, as `tomli_w` takes them."""
+    """Return `version`, and `version-scheme` if it is not the default, as `tomli_w` takes them."""
     scheme = {} if version.scheme == "semver" else {"version-scheme": version.scheme}
     return {"version": str(version), **scheme}
 
@@ -224,7 +224,7 @@ def upstream_numbers(upstream: str) -> tuple[int, ...]:
 
 
 def padded(numbers: tuple[int, ...]) -> Release:
-    """Return `numbers` as a release: those that are missing are 0."""
+    """Return `numbers` as a release: a missing number is 0."""
     major, minor, patch = (*numbers, 0, 0, 0)[:3]
     return major, minor, patch
 

@@ -1,4 +1,4 @@
-"""What may come in as an argument of a verb, checked before anything looks at it."""
+"""Check the arguments of a verb before any other code reads them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Signature:
         self._rest = rest
 
     def checked(self, args: tuple[object, ...]) -> tuple[Scalar, ...]:
-        """Return `args` as the verb takes them, modes as integers, what is left out as None; raises `VerbError`."""
+        """Return the checked arguments, with modes as integers and left-out ones as None; raises `VerbError`."""
         given = list(args)
         while given and given[-1] is None:
             given.pop()
@@ -44,7 +44,7 @@ class Signature:
 
 
 def mode_of(value: object) -> int:
-    """Return a mode as people write it, or raise `VerbError`.
+    """Return the mode that a script wrote, or raise `VerbError`.
 
     >>> mode_of(b"0755") == mode_of(493) == 0o755
     True
@@ -66,7 +66,7 @@ def mode_of(value: object) -> int:
 
 
 def path_of(raw: bytes) -> TreePath:
-    """Return a path as a script names it, with or without slash or `install_root` before it; may be the root.
+    """Return the path that a script wrote, with or without a leading slash or `install_root`; it may be the root.
 
     A path with `..` is refused (`VerbError`).
     """
@@ -101,7 +101,7 @@ def _checked(value: object, kind: object, place: int, *, is_needed: bool) -> Sca
 
 
 def _integer(value: object) -> int | None:
-    """Return a number without a fraction as an integer; a boolean is no number."""
+    """Return a number without a fraction as an integer; a boolean is not a number."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

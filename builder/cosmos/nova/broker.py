@@ -1,14 +1,13 @@
-"""`Broker`: the trusted side of a script. Every verb comes in through `call(verb, args)`: checked, counted, written
-into the receipt.
+"""`Broker`: the trusted side of a script. It checks and counts each call of a verb, and writes it into the receipt.
 
-The script is in a process of its own (`nova.worker`); what it sends is read by `sandbox.wire` and may be anything.
-Arguments are bytes, integers, floats, booleans or None, whatever a hostile script puts there; answers are
+The script runs in its own process (`nova.worker`). `sandbox.wire` reads its messages, which may be anything. Arguments
+are bytes, integers, floats, booleans or None, with any value that a hostile script chooses. Answers are
 
     (True, value)      value is bytes, an integer, a boolean or None
     (False, problem)   an error of the script, which it may catch
     (None, reason)     the end of the script, which it may not
 
-`hint_for` gives the hint that belongs to a problem.
+`hint_for` returns the hint that belongs to a problem.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Broker:
         self._failure: BaseException | None = None
 
     def call(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
-        """Do what a script asks for. Raises nothing: what is not the script's fault is kept for `reraise`."""
+        """Run the verb that a script calls. Raises nothing: an error of our own is kept for `reraise`."""
         try:
             return self._answer(verb, args)
         except VerbError as refusal:
@@ -73,7 +72,7 @@ class Broker:
             return None, b"the host failed"
 
     def reraise(self) -> None:
-        """Raise what went wrong on this side, if anything did."""
+        """Raise the error of our own side, if there was one."""
         if self._failure is not None:
             raise self._failure
 
@@ -83,7 +82,7 @@ class Broker:
         return last.hint if last is not None and problem.endswith(last.problem[:_MAX_PROBLEM]) else None
 
     def receipt(self, function: str) -> Receipt:
-        """Return what the script did so far."""
+        """Return the receipt of the script so far."""
         return Receipt(script=self._job.script_name, function=function, events=tuple(self._verbs.events))
 
     def _answer(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
@@ -91,7 +90,7 @@ class Broker:
         self._meter.charge(CALL_COST + sum(size // 512 if size > MAX_SHORT_BYTES else 5 * size for size in sizes))
         signature = SIGNATURES.get(verb) if isinstance(verb, bytes) else None
         if signature is None or not isinstance(verb, bytes):
-            raise BudgetError("it asked for what is no verb")
+            raise BudgetError("it called an unknown verb")
         checked = signature.checked(args)
         method: Callable[..., Scalar] = getattr(self._verbs, verb.decode("ascii"))
         try:

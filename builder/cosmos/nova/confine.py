@@ -1,7 +1,7 @@
-"""The trusted side of a script: has it run in a worker, serves its verbs, and believes nothing that it says.
+"""Run a script in a worker, from the trusted side: serve its verbs, and trust none of its messages.
 
-One worker runs one script. It is killed when its script has ended, when the time spent waiting for it is up, or when
-what it sends is no message. Before the first script the sandbox is probed.
+One worker runs one script. It is killed when its script has ended, when its waiting time is used up, or when it sends
+a malformed message. The sandbox is probed before the first script.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def run_confined(
 ) -> Outcome:
     """Run `function` of `script` in a worker and serve it with `call(verb, *args)`; raises `WorldFailed`.
 
-    What the sandbox must refuse was tried before (`sandbox.probe`). `module` has the worker's `work`.
+    The sandbox is probed first (`sandbox.probe`). `module` has the worker's `work`.
     """
     job = (b"script", limits.cpu_seconds + _TALK_SECONDS, script, script_name.encode(), function.encode(),
            limits.instructions, limits.cpu_seconds, limits.memory_bytes)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a script declares that it will make (`filemap`), compared with what it made."""
+"""Compare the outputs that a script declares (`filemap`) with the paths that it made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN = 5  # differences named in the error
 
 @dataclass(kw_only=True, slots=True)
 class Filemap:
-    """The declared outputs: globs, each with the mode that it demands or None."""
+    """The declared outputs: globs, each with its required mode or None."""
 
     is_declared: bool = False
     _wanted: list[tuple[Glob, int | None]] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Filemap:
             raise VerbError(str(error)) from None
 
     def difference(self, made: Mapping[TreePath, Entry], meter: Meter) -> str | None:
-        """Return how `made`, folders aside, differs from what was declared; None where it does not."""
+        """Return how the files in `made` differ from the declared outputs, or None if they do not."""
         if not self.is_declared:
             return None
         problems: list[str] = []

@@ -1,8 +1,7 @@
-"""`IndexedTree`: a tree that is only looked at: a star's archive, or what lies below a script's own layer.
+"""`IndexedTree`: a read-only tree: a star's archive, or the layers below a script's own layer.
 
-What lies below a path is found without going through all of the tree. One piece of code answers the running script
-(`nova.virtual_root`) and whoever asks later whether the script would see the same again (`Receipt.changed`), so that
-the two cannot come to differ.
+It finds the entries below a path without a walk through the whole tree. The running script (`nova.virtual_root`) and
+the later check of its reads (`Receipt.changed`) use this same code, so that they cannot differ.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from cosmos.treepath import ROOT, TreePath
 
 
 class IndexedTree:
-    """Entries by path. Folders that nobody names and that something lies in are there: `0755 0 0`."""
+    """Entries by path. A folder that no entry names, but that holds entries, exists as `0755 0 0`."""
 
     def __init__(self, entries: Mapping[TreePath, Entry], epoch: int = 0) -> None:
         self._entries = entries
@@ -27,22 +26,22 @@ class IndexedTree:
         return len(self._entries)
 
     def named(self, path: TreePath) -> Entry | None:
-        """Return the entry that the tree holds at `path`; None for a folder that only lies above something."""
+        """Return the entry of the tree at `path`; None for a folder that is only implied."""
         return self._entries.get(path)
 
-    def look(self, path: TreePath) -> Entry | None:
-        """Return what lies at `path`, no symlink followed."""
+    def entry_at(self, path: TreePath) -> Entry | None:
+        """Return the entry at `path`, without following a symlink."""
         entry = self._entries.get(path)
         if entry is None and path and self._holds_below(path):
             return implied_folder(path, self._epoch)
         return entry
 
     def entries(self, folder: TreePath) -> list[Entry]:
-        """Return what the tree holds below `folder`, in byte order."""
+        """Return the entries below `folder`, in byte order."""
         return [self._entries[path] for path in _below(self._ordered(), folder)]
 
     def paths(self, folder: TreePath) -> Sequence[TreePath]:
-        """Return the paths below `folder` in byte order, folders that nobody names among them."""
+        """Return the paths below `folder` in byte order, with implied folders."""
         if self._paths is None:
             folders = {parent for path in self._entries for parent in path.parents}
             self._paths = sorted({*self._entries, *folders})
@@ -62,7 +61,7 @@ class IndexedTree:
 
 
 def implied_folder(path: TreePath, epoch: int) -> Entry:
-    """Return the folder that must be at `path` because something lies below it."""
+    """Return the folder that `path` must be, because an entry lies below it."""
     return Entry(path=path, kind="dir", mode=0o755, mtime=epoch)
 
 

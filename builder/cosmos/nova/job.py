@@ -1,4 +1,4 @@
-"""`NovaJob`: one script to run, and everything that it may see; `NovaResult`: what came of it."""
+"""`NovaJob`: one script to run, and everything that it may see. `NovaResult`: its layer and its receipt."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def unmapped(path: TreePath) -> TreePath:
 
 
 class ProgramRunner(Protocol):
-    """Runs programs for `run()`. Whether one may is the operator's decision, never the star's."""
+    """Runs programs for `run()`. The operator decides whether a star may run programs, never the star."""
 
     def run(self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry]) -> RunOutcome:
-        """Run the program `words` with `tree` as its working folder; raises `WorldFailed` where it does not start."""
+        """Run the program `words` with `tree` as its working folder; raises `WorldFailed` if it does not start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NovaJob:
     """One script.
 
-    `star` and `script_name` are for messages. `files` is what the archive holds below `files/`, `beside` what lies at
-    its root. `root` is what the script may see besides its own: the layers of the star's dependencies. `own` is its
-    layer to begin with: empty for a star; with `free="any"` (an image's finish script) the whole tree, any path of
-    which it may change. `path_map` is applied to each path that the script names or copies to (merged /usr). Times of
-    what it makes are `epoch`. Without `programs`, `run()` is refused, and `run_hint` says how it could be allowed.
+    `star` and `script_name` are for messages. `files` are the archive's entries below `files/`, `beside` those at its
+    root. `root` holds the layers of the star's dependencies, which the script may read. `own` is its own layer at the
+    start: empty for a star; with `free="any"` (an image's finish script) the whole tree, of which it may change any
+    path. `path_map` is applied to each path that the script names or copies to (merged /usr). Entries that it makes get
+    the time `epoch`. Without `programs`, `run()` is refused, and `run_hint` says how to allow it.
     """
 
     star: str
@@ -55,8 +55,7 @@ class NovaJob:
 class NovaResult:
     """The script's layer by path, in byte order, and its receipt.
 
-    Folders that the script made or copied are in it; folders that only lie above something are not (they are `0755 0
-    0`).
+    It holds the folders that the script made or copied, but not implied folders (which are `0755 0 0`).
     """
 
     entries: dict[TreePath, Entry]

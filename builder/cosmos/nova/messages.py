@@ -1,4 +1,4 @@
-"""What Nova's workers and the trusted process say to each other, in the frames of `cosmos.sandbox.wire`.
+"""The messages between Nova's workers and the trusted process, in the frames of `cosmos.sandbox.wire`.
 
 | kind | from    | values |
 |------|---------|--------|
@@ -10,7 +10,7 @@
 | `A`  | worker  | of templates: true, the text; or false, what is wrong, and in which line |
 | `O`  | worker  | how a script ended, and why; the last message |
 
-A worker is believed in nothing: a message of any content does no more than a script may do anyway.
+A worker is not trusted: a message with any content can do no more than a script may do anyway.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a script's verbs may cost: work, bytes made up or copied, entries, events, log, programs. One meter a script.
+"""Limit the cost of one script's verbs: work, bytes written or copied, entries, events, log, programs.
 
-Work is counted in units, so that it ends at the same place on every machine. Whatever the units may miscount, the
-processor time that this process spends on a script's verbs is bounded as well.
+Work is counted in units, so that a script stops at the same place on every machine. In case the units count too little,
+the processor time that this process spends on a script's verbs is limited as well.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _UNITS_A_LOOK: Final = 500_000  # at the processor clock: 50 milliseconds of wor
 
 
 class BudgetError(Exception):
-    """A script used up what it may use. Nothing in the script can catch it. The text says what it was."""
+    """A script passed a limit. Nothing in the script can catch it. The text names the limit."""
 
 
 class VerbError(Exception):
-    """A verb says no. A script may catch it; uncaught, it is a `ScriptFailed`. `hint` says what to write instead."""
+    """A verb failed. A script may catch it; uncaught, it is a `ScriptFailed`. `hint` says what to write instead."""
 
     def __init__(self, problem: str, *, hint: str | None = None) -> None:
         super().__init__(problem)
@@ -65,7 +65,7 @@ class Meter:
 
     @classmethod
     def unbounded(cls) -> Self:
-        """Return a meter for what is no script's doing: the archive has limits of its own."""
+        """Return a meter without limits, for work that no script causes: the archive has its own limits."""
         return cls(max_work=sys.maxsize, max_seconds=math.inf)
 
     def charge(self, units: int) -> None:
@@ -80,8 +80,8 @@ class Meter:
 
     @contextmanager
     def program(self) -> Iterator[None]:
-        """Count the time that a program of `run()` takes, and none of this process's: the program has bounds of its
-        own, and so has what it is given and leaves.
+        """Count the time that a program of `run()` takes. This process's own time is not counted: the program, its
+        input and its output have their own limits.
         """
         began, spent = time.monotonic(), time.process_time()
         try:
@@ -93,7 +93,7 @@ class Meter:
             raise BudgetError(f"its programs took more than {MAX_NOVA_PROGRAMS_SECONDS} seconds together")
 
     def count_written(self, size_bytes: int) -> None:
-        """Count bytes that a script makes up."""
+        """Count bytes that a script writes."""
         self.written_bytes += size_bytes
         if self.written_bytes > MAX_NOVA_WRITTEN_BYTES:
             raise BudgetError(f"it wrote more than {MAX_NOVA_WRITTEN_BYTES // MIB} MiB")
@@ -105,7 +105,7 @@ class Meter:
             raise BudgetError(f"it logged more than {MAX_NOVA_LOG_BYTES // MIB} MiB")
 
     def count_event(self, size_bytes: int) -> None:
-        """Count one event of the receipt, and the bytes of what it says."""
+        """Count one event of the receipt, and its bytes."""
         self.events += 1
         self.receipt_bytes += size_bytes
         if self.receipt_bytes > MAX_NOVA_RECEIPT_BYTES:

@@ -1,4 +1,4 @@
-"""What both sides of a script's worker know: the limits that it runs under, and how it ended."""
+"""The values that both sides of a script's worker share: its limits, and how it ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one script may use.
+    """The limits of one script.
 
     `cpu_seconds` is for Lua, and again for all templates. `wait_seconds` is the time that is spent waiting for the
     script's workers, verbs not counted.

@@ -1,4 +1,4 @@
-"""`Receipt`: what one script read and did, in order.
+"""`Receipt`: the reads and the actions of one script, in order.
 
 Each event is a JSON object with `do` and what that verb needs:
 
@@ -11,12 +11,12 @@ Each event is a JSON object with `do` and what that verb needs:
     {"do": "symlink", "path": …, "target": …}   {"do": "setcap", "path": …, "caps": …}
     {"do": "mknod", "path": …, "kind": "char", "major": 1, "minor": 3, "mode": "0666"}
     {"do": "run", "words": […], "env": {…}, "status": 0, "tools": "sha256:…", "before": "sha256:…", "after": "sha256:…"}
-                      content roots: of the tree that the program had at /, "host" where that was the machine's own; of
+                      content roots: of the tree that the program had at /, "host" if that was the machine's own; of
                       the script's tree when the program began, and when it had ended
     {"do": "log", "text": …}   {"do": "filemap", "path": …}
 
-Paths are in text form (see treepath). What a script reads of its own star needs no event: the archive's digest pins it.
-A layer is used again while every read still holds: `Receipt.changed` says which does not.
+Paths are in text form (see treepath). A read of the star's own archive needs no event: the archive's digest pins it. A
+layer is used again while every read still gives the same result: `Receipt.changed` returns the first that does not.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """What one script did."""
+    """The receipt of one script."""
 
     script: str
     function: str
@@ -74,7 +74,7 @@ class Receipt:
 
     @property
     def logs(self) -> tuple[str, ...]:
-        """What the script said with `log`, in order."""
+        """The script's `log` lines, in order."""
         return tuple(str(event.facts["text"]) for event in self.events if event.verb == "log")
 
     @classmethod
@@ -92,15 +92,15 @@ class Receipt:
 
     @property
     def reads(self) -> tuple[Event, ...]:
-        """What the script's outcome depends on besides its own star: what it looked at and found below its layer, and
-        the tools of its programs.
+        """The reads that the script's result depends on, besides its own star: the paths that it looked up below its
+        layer, and the tools of its programs.
         """
         return tuple(event for event in self.events if "saw" in event.facts or event.verb == "run")
 
     def changed(self, lower: IndexedTree, tools: Digest | None) -> str | None:
-        """Return the first read that a script would not find again, in words; None where all still hold.
+        """Return, in words, the first read that would give another result now; None if all would give the same.
 
-        `lower` is what it would see below its own layer, `tools` the content root of what its programs would have.
+        `lower` is the tree below its own layer now, `tools` the content root of its programs' tools now.
         """
         for event in self.reads:
             saw = event.facts.get("saw")
@@ -109,7 +109,7 @@ class Receipt:
                     return "the tools of its programs are others"
             elif event.verb == "read":
                 path = TreePath.from_text(str(event.facts["path"]))
-                now = seen(lower.look(path))
+                now = seen(lower.entry_at(path))
                 if now != saw:
                     return f"/{path.text} was {saw}, is {now}"
             else:
@@ -121,7 +121,7 @@ class Receipt:
 
 
 def seen(entry: Entry | None) -> str:
-    """Return how a read states what lay at a path: its kind, and what of it a script's outcome can depend on."""
+    """Return the text for an entry in a read: its kind, and the fields that a script's result can depend on."""
     if entry is None:
         return ABSENT
     if entry.kind == "dir":  # mkdir takes a folder over as it is
@@ -131,7 +131,7 @@ def seen(entry: Entry | None) -> str:
 
 
 def found_digest(paths: Iterable[TreePath]) -> Digest:
-    """Return how a read states which paths a glob found."""
+    """Return the text for the paths that a glob found, in a read."""
     return Digest.of(b"\0".join(paths))
 
 

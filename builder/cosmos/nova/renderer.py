@@ -1,7 +1,7 @@
-"""The trusted side of `render`: has templates rendered by a worker of their own, and believes nothing that it says.
+"""The trusted side of `render`: a separate worker renders the templates, and its answers are not trusted.
 
-One worker renders the templates of one script: it is started at the first of them, and killed with the script. So
-their processor time is limited together, and what is waited for them counts as waited for the script.
+One worker renders all templates of one script. It starts with the first template and is killed with the script. So all
+templates share one limit of processor time, and the time to wait for them counts as waiting time of the script.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Renderer:
     def render(self, shown: str, template: bytes, variables: bytes) -> bytes:
         """Return `template` filled in with `variables`, a JSON object. `shown` is its name for messages.
 
-        Raises `VerbError` that says what is wrong with it, or `BudgetError` where its worker came to an end.
+        Raises `VerbError` that names the fault, or `BudgetError` if the worker has ended.
         """
         try:
             return self._rendered(shown, template, variables)

@@ -1,4 +1,4 @@
-"""Run a star's script: its `install()`, its `build()`, or what stands in for a star that has none."""
+"""Run a star's script: its `install()`, its `build()`, or the default for a star without a script."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def run_install(job: NovaJob) -> NovaResult:
         raise ScriptFailed(
             job.star,
             f"{_script_name(job)}: defines no install()",
-            hint="wrap what it does in `function install() … end`",
+            hint="put its lines into install.lua as: function install() … end",
         )
     return _result(job, verbs, broker, outcome, "install")
 
 
 def run_build(job: NovaJob) -> NovaResult:
-    """Run the script and its `build()`, where it has one; returns the star's whole source tree as it then is.
+    """Run the script and its `build()`, if it has one; returns the star's whole source tree after that.
 
-    The root is the source tree itself: what the archive will hold, `files/` and what lies beside it. Raises
+    The root is the source tree itself: all that the archive will hold, `files/` and the files beside it. Raises
     `ScriptFailed`.
     """
     files = {
@@ -67,8 +67,8 @@ def run_build(job: NovaJob) -> NovaResult:
 
 
 def syntax_problem(script: bytes, script_name: str) -> str | None:
-    """Return what Lua says against the script's syntax, or None. Its own lines run, without verbs; its functions do
-    not.
+    """Return Lua's syntax error for the script, or None. The script's top level runs, without verbs; its functions
+    do not.
     """
     demand_sandbox(WORKER)
     outcome = run_confined(script, script_name, _NOWHERE, LIMITS, _patience(), _no_verbs)
@@ -78,9 +78,9 @@ def syntax_problem(script: bytes, script_name: str) -> str | None:
 def default_install(
     files: Mapping[TreePath, Entry], *, epoch: int, path_map: Callable[[TreePath], TreePath] = unmapped
 ) -> NovaResult:
-    """Return the layer of a star without a script: `files/*`. Raises `ScriptFailed` where two paths meet."""
+    """Return the layer of a star without a script: `files/*`. Raises `ScriptFailed` if two entries get one path."""
     job = NovaJob(star="", script_name="", script=b"", files=files, epoch=epoch, path_map=path_map)
-    renderer = Renderer(LIMITS, _patience())  # nobody asks it for anything
+    renderer = Renderer(LIMITS, _patience())  # never used
     verbs = Verbs(job, "install", Meter.unbounded(), renderer.render)
     try:
         if files:
@@ -136,12 +136,12 @@ def _failed(job: NovaJob, broker: Broker, outcome: Outcome) -> ScriptFailed:
 
 
 def _shown(outcome: Outcome) -> str:
-    """Return what a script, or who took its worker over, says of its end: one line that is not long."""
+    """Return a worker's last message, which may be hostile, as one short line."""
     return escaped(_OWN_LINE.sub("", outcome.problem).encode("utf-8", "surrogateescape")[:_MAX_PROBLEM])
 
 
 def _hint(text: str, script: bytes) -> str | None:
-    """Return what to write instead, for what people bring along from elsewhere."""
+    """Return a hint for the usual mistakes of people who know other Lua programs."""
     library = _MISSING_LIBRARY.search(text)
     if library is not None:
         return f"Nova has no {library[1]}: a script has its verbs only, see docs/nova.md"

@@ -1,16 +1,15 @@
-"""Runs the Lua of one script, locked down (TRUST.md section 8). What it can reach is the verbs, through one host
-function.
+"""Run the Lua of one script, locked down (TRUST.md section 8): it can only call verbs, through one host function.
 
-A script never holds a Python object: the host function is an upvalue of Lua closures, takes and gives plain values, and
-never raises. Lua's own errors, values and tables never come out: one call from Python runs everything and gives two
+A script never holds a Python object: the host function is an upvalue of Lua closures, takes and returns plain values,
+and never raises. Lua's errors, values and tables never come out: one call from Python runs everything and returns two
 plain strings.
 
-It runs in a worker (`nova.worker`), whose process can do nothing but compute; what is here keeps a script honest, what
-is there holds one that took the process over.
+It runs in a worker (`nova.worker`), whose process can only compute. This module limits an ordinary script. The worker's
+process confines a script that has broken out of Lua.
 
-KNOWN GAP: Lua 5.4 hashes strings with a seed of its own, which can not be chosen. It decides when a table is laid out
-anew, and with that which border `#` gives for a list with holes, where the same table has strings as keys and some of
-them were taken out.
+KNOWN GAP: Lua 5.4 hashes strings with its own seed, which cannot be chosen. The seed decides when Lua lays out a table
+again. So it decides which border `#` returns for a list with holes, if the same table has string keys and some of them
+were removed.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _HEADROOM_BYTES: Final = (
 def prepared(limits: Limits, call: Call) -> Start:
     """Return a locked-down Lua, ready to run one script. `call(verb, *args)` is the host function (see `Broker.call`).
 
-    May be made before a worker is forked: that saves each worker the time.
+    It may be made before a worker is forked, which saves each worker the time.
     """
     lua = LuaRuntime(
         attribute_handlers=(_deny, _deny),

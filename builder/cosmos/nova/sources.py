@@ -1,4 +1,4 @@
-"""What a script may copy from: its star's own archive. And how a file or a folder of it comes into the root."""
+"""Copy files and folders from a star's own archive into the root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = b"files"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A place in the archive: the tree that it lies in, its path there, what is there, and how to speak of it."""
+    """A place in the archive: its tree, its path there, its entry, and its name for messages."""
 
     tree: IndexedTree
     path: TreePath
@@ -26,10 +26,10 @@ class Source:
 
 
 def find_source(raw: bytes, trees: Mapping[bytes, IndexedTree], meter: Meter) -> Source:
-    """Return what `raw` names in the archive; raises `VerbError`.
+    """Return the place that `raw` names in the archive; raises `VerbError`.
 
-    `trees` are the places to look in, in order, by the name that they have in the archive: `files`, then its root. The
-    prefix `files/` may be left out. Symlinks are followed, as upstream's `copy` does.
+    `trees` are the trees to search, in order, by their names in the archive: `files`, then its root. The prefix
+    `files/` may be left out. Symlinks are followed, as in upstream's `copy`.
     """
     wanted = path_of(raw)
     parts = wanted.split(b"/")
@@ -54,8 +54,8 @@ def find_source(raw: bytes, trees: Mapping[bytes, IndexedTree], meter: Meter) ->
 class FolderCopy:
     """One recursive copy of the folder `source` to below `to`. Symlinks stay symlinks.
 
-    A hard link whose file comes along stays one; any other becomes a file. A symlink that would come to lie on its own
-    target (`bin -> usr/bin` where /bin is merged into /usr) is left out.
+    A hard link whose file is copied as well stays a hard link; any other becomes a file. A symlink that would replace
+    its own target (`bin -> usr/bin` if /bin is merged into /usr) is left out.
     """
 
     source: Source
@@ -67,7 +67,7 @@ class FolderCopy:
     taken: dict[TreePath, TreePath] = field(default_factory=dict)  # and back, folders aside
 
     def copy(self) -> int:
-        """Copy; returns how many entries came. Raises `VerbError`."""
+        """Copy; returns the number of entries. Raises `VerbError`."""
         links: list[Entry] = []
         if self.to and self.source.tree.named(self.source.path) is not None:
             self._put_folder(self.source.entry, self.root.resolve(self.to, "follow"))
@@ -81,7 +81,7 @@ class FolderCopy:
         return len(self.landed)
 
     def _linked(self, link: Entry) -> Entry:
-        """Return a hard link of the archive as what it is in the root: a link to where its file came, or a file."""
+        """Return the entry for a hard link of the archive: a link to its file's new path, or a file."""
         first = self.landed.get(TreePath(link.target))
         if first is not None:
             return replace(link, target=bytes(first))
@@ -93,7 +93,7 @@ class FolderCopy:
         return replace(whole, path=link.path)
 
     def _land(self, entry: Entry) -> None:
-        """Put one entry of the folder where it belongs."""
+        """Put one entry of the folder at its path in the root."""
         rest = entry.path[len(self.source.path) + 1 :] if self.source.path else bytes(entry.path)
         try:
             named = self.to.joined(rest)
@@ -119,7 +119,7 @@ class FolderCopy:
 
 
 def copied(entry: Entry, path: TreePath, epoch: int) -> Entry:
-    """Return `entry` as it is at `path`, no newer than `epoch`."""
+    """Return a copy of `entry` at `path`, no newer than `epoch`."""
     return replace(entry, path=path, mtime=min(entry.mtime, epoch))
 
 
@@ -127,10 +127,10 @@ def _looked_up(tree: IndexedTree, path: TreePath, meter: Meter) -> tuple[TreePat
     if path == ROOT:
         return (ROOT, implied_folder(ROOT, 0)) if len(tree) else None
     try:
-        at = resolved(tree.look, path, "follow", meter)
+        at = resolved(tree.entry_at, path, "follow", meter)
     except VerbError:
         return None
-    entry = tree.look(at) if at else implied_folder(ROOT, 0)
+    entry = tree.entry_at(at) if at else implied_folder(ROOT, 0)
     if entry is not None and entry.kind == "hardlink":
         entry = tree.named(TreePath(entry.target))
     return None if entry is None else (at, entry)

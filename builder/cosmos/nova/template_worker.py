@@ -1,8 +1,8 @@
 """The untrusted side of `render`: the templates of one script, in a process as confined as the script's own.
 
-A template is its star's text, and a way out of Jinja2's sandbox has been found more than once (CVE-2024-56326,
-CVE-2025-27516): whoever finds the next one is in here, and can compute. This module has a zygote of its own, so that
-Jinja2 is loaded once, and not into the one from which scripts are forked.
+A template comes from its star, and people have found ways out of Jinja2's sandbox more than once (CVE-2024-56326,
+CVE-2025-27516). An attacker who finds the next one is in this process, and can only compute. This module has its own
+zygote, so that Jinja2 is loaded once, and not into the zygote from which scripts are forked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cosmos.sandbox.wire import frame, opened
 
 
 def work(channel: int) -> NoReturn:
-    """Render whatever template comes on `channel`, until nobody sends one."""
+    """Render each template that comes on `channel`, until the other side closes it."""
     locked.work(channel, _serve)
 
 

@@ -1,16 +1,16 @@
 """Jinja2, locked down: text from a star's template and a script's values, the same on every machine.
 
-It runs in a worker (`nova.template_worker`), whose process can do nothing but compute: that is what holds a hostile
-template. What is here makes an honest one end with a clear error, and gives every template one text:
+It runs in a worker (`nova.template_worker`), whose process can only compute: that confines a hostile template. This
+module gives clear errors to an ordinary template, and makes every template give the same text everywhere:
 
-- Jinja2's own sandbox: no attribute that begins with an underscore, nothing changed in place;
-- one template stands alone: there is nothing to include, import or extend; `lipsum` and `|random` are gone;
-- every value that an expression yields has a text and an order of its own. What would show an address (a function, a
-  cycler) raises where it would become text, a filter's or method's iterator becomes a list, and a set, which is ordered
-  by a hash that is another in each process, is refused;
-- numbers and repeated text are bounded before they are made.
+- Jinja2's own sandbox: no attribute that begins with an underscore, no value changed in place;
+- a template stands alone: it cannot include, import or extend another; `lipsum` and `|random` are removed;
+- every value of an expression has one text and one order. A value whose text would be an address (a function, a cycler)
+  raises when it would become text. An iterator of a filter or method becomes a list. A set is refused, because its
+  order depends on a hash that differs in each process;
+- numbers and repeated text are limited before they are made.
 
-KNOWN GAP: how fractions are raised to a power is the C library's, to the last digit.
+KNOWN GAP: the C library decides the last digit of a fraction raised to a power.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from cosmos.limits import KIB, MAX_NOVA_RENDERED_BYTES
 
 _Action: TypeAlias = Callable[..., Any]
 _MAX_INTEGER_BITS: Final = 16 * KIB  # 4,900 digits; Python writes out no more than 4,300
-_MAX_PROBLEM: Final = 1000  # characters of what is wrong with a template
+_MAX_PROBLEM: Final = 1000  # characters of an error about a template
 _FILE: Final = "<template>"  # what Jinja2 calls one that has no name
 
 
 class TemplateProblem(Exception):
-    """What is wrong with a template, and in which of its lines; 0 where that is not known."""
+    """A fault of a template, and its line; 0 if the line is not known."""
 
     def __init__(self, text: str, line: int = 0) -> None:
         super().__init__(text)
@@ -114,13 +114,11 @@ class _Alone(BaseLoader):
 
     def get_source(self, _environment: object, template: str) -> NoReturn:
         """Refuse."""
-        raise SecurityError(
-            f"{template} is not to be had: a template stands alone, without include, import and extends"
-        )
+        raise SecurityError(f"{template} cannot be used: a template stands alone, without include, import and extends")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Where templates run: each value that an attribute, item, call, filter or operator yields is `_settled`."""
+    """The environment of templates: each value of an attribute, item, call, filter or operator is `_settled`."""
 
     intercepted_binops = frozenset({"-", "*", "**"})
 
@@ -128,7 +126,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         super().__init__(
             loader=_Alone(),
             undefined=StrictUndefined,
-            autoescape=False,  # what is made are configuration files, not pages
+            autoescape=False,  # templates make configuration files, not web pages
             keep_trailing_newline=True,
         )
         self.globals = {"range": _Function(safe_range), "dict": dict, "namespace": Namespace, "cycler": _Cycler,
@@ -163,14 +161,14 @@ _PLAIN: Final = (
 
 
 def _settled(value: object) -> object:
-    """Return `value` as a template may have it; raises `SecurityError`."""
+    """Return `value` in a form that a template may use; raises `SecurityError`."""
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Iterator):
         return list(value)
     if callable(value):
         return _Function(value)
-    raise SecurityError(f"a {type(value).__name__} is not to be had in a template")
+    raise SecurityError(f"a {type(value).__name__} cannot be used in a template")
 
 
 def _settling(action: _Action) -> _Action:
@@ -182,7 +180,7 @@ def _settling(action: _Action) -> _Action:
 
 
 def _is_huge(operator: str, left: object, right: object) -> bool:
-    """Whether a product or a power would be larger than anything that it could be written into."""
+    """Whether a product or a power would be larger than any text that may hold it."""
     if operator == "-":
         return False
     if isinstance(left, int) and isinstance(right, int):

@@ -1,8 +1,7 @@
-"""The verbs of Nova, each on the virtual root. Upstream's keep upstream's meaning; what is ours is said in
-docs/nova.md.
+"""The verbs of Nova, each on the virtual root. Upstream's verbs keep their meaning; docs/nova.md describes ours.
 
-Paths arrive as a script writes them. Each is checked, mapped (merged /usr) and resolved inside the root. Where
-something is made, the last component is never followed: what is there is replaced, unless it is a folder.
+Each path of a script is checked, mapped (merged /usr) and resolved inside the root. A verb that makes an entry does not
+follow a link in the last component: it replaces the entry there, unless that is a folder.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _UNSAFE_NAME = frozenset(b"=\0")
 
 
 class Verbs:
-    """What a script can do. Methods raise `VerbError` (the script's error) or `BudgetError`; most leave an event."""
+    """The verbs. Methods raise `VerbError` (the script's error) or `BudgetError`; most of them record an event."""
 
     def __init__(self, job: NovaJob, function: Function, meter: Meter, render: Render) -> None:
         self._job = job
@@ -51,10 +50,10 @@ class Verbs:
         self._filemap = Filemap()
         self._sources = _sources(job.files, job.beside, job.epoch)
         self.events: list[Event] = []
-        self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_look=self._looked)
+        self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_read=self._read_below)
 
     def copy(self, source: bytes, to: bytes) -> None:
-        """Copy a file, or a folder and all below it, from the star's archive to a path of the root."""
+        """Copy a file, or a folder and everything below it, from the star's archive to a path of the root."""
         found = self._source(source)
         path = self._path(self._into(source, found, to))
         if found.entry.kind == "dir":
@@ -66,9 +65,9 @@ class Verbs:
         self._did("copy", place, {"from": found.shown, "entries": 1})
 
     def symlink(self, target: bytes, link: bytes) -> None:
-        """Make `link` a symlink that says `target`, in place of a file or link that is there.
+        """Make `link` a symlink to `target`; replaces a file or link that is there.
 
-        Raises `VerbError` where `target` is no link's target, or climbs above the root.
+        Raises `VerbError` if `target` is malformed, or climbs above the root.
         """
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
             raise VerbError(f"a symlink's target has 1 to {MAX_LINK_TARGET_BYTES} bytes and no NUL")
@@ -82,14 +81,14 @@ class Verbs:
         self._did("symlink", place, {"target": escaped(target)})
 
     def mkdir(self, raw: bytes, mode: int | None = None) -> None:
-        """Make a folder, and those above it. One that is there stays, and becomes this star's too."""
+        """Make a folder, and those above it. A folder that exists stays, and becomes this star's as well."""
         place = self.root.resolve(self._path(raw), "follow")
         if place == ROOT:
             return
         for above in place.parents:
-            if self.root.look(above) is None:
+            if self.root.entry_at(above) is None:
                 self.root.put_folder(implied_folder(above, self._job.epoch))
-        there = self.root.look(place)
+        there = self.root.entry_at(place)
         entry = there if there is not None else implied_folder(place, self._job.epoch)
         self.root.put_folder(entry if mode is None else replace(entry, mode=mode))
         self._did("mkdir", place, {"mode": _octal(entry.mode if mode is None else mode)})
@@ -104,7 +103,7 @@ class Verbs:
     def chown(self, raw: bytes, uid: int, gid: int) -> None:
         """Set the owner and group, as numbers, of what the script made; a symlink itself, not what it leads to.
 
-        Raises `VerbError` where a number is out of bounds.
+        Raises `VerbError` if a number is out of bounds.
         """
         if not (0 <= uid <= MAX_ID and 0 <= gid <= MAX_ID):
             raise VerbError(f"owner and group must lie between 0 and {MAX_ID}")
@@ -114,10 +113,10 @@ class Verbs:
         self._did("chown", place, {"uid": uid, "gid": gid})
 
     def exists(self, raw: bytes) -> bool:
-        """Whether a path leads to something, in the script's own layer or in those of the star's dependencies."""
+        """Whether a path exists, in the script's own layer or in those of the star's dependencies."""
         path = self._path(raw)
         try:
-            return self.root.look(self.root.resolve(path, "follow")) is not None
+            return self.root.entry_at(self.root.resolve(path, "follow")) is not None
         except VerbError:
             return False
 
@@ -129,7 +128,7 @@ class Verbs:
     def render(self, template: bytes, raw: bytes, variables: bytes) -> None:
         """Make a file of a template in the star's archive, filled in with `variables` (a JSON object).
 
-        Raises `VerbError` where the template is no file, or where it or the variables are too long.
+        Raises `VerbError` if the template is not a file, or if it or the variables are too long.
         """
         if len(variables) > MAX_NOVA_REPLY_BYTES:
             raise VerbError(f"vars have {len(variables)} bytes, the limit is {MAX_NOVA_REPLY_BYTES}")
@@ -146,7 +145,7 @@ class Verbs:
     def setcap(self, raw: bytes, caps: bytes) -> None:
         """Give a file that the script made capabilities, in libcap's text form; an empty text takes them away.
 
-        Raises `VerbError` where the text names no capabilities, or where `path` is no file.
+        Raises `VerbError` if the text names no capabilities, or if `path` is not a file.
         """
         place = self.root.resolve(self._path(raw), "follow")
         text = caps.decode("utf-8", "backslashreplace")
@@ -165,7 +164,7 @@ class Verbs:
     def mknod(self, raw: bytes, kind: bytes, major: int | None, minor: int | None, mode: int | None) -> None:
         """Make a device node (`c` or `b`, with its numbers) or a named pipe (`p`).
 
-        Raises `VerbError` where the kind is another, or where the numbers do not fit it.
+        Raises `VerbError` for another kind, or if the numbers do not fit the kind.
         """
         if kind not in _NODES:
             raise VerbError('the kind of a node is "c", "b" or "p"')
@@ -179,9 +178,9 @@ class Verbs:
         self._did("mknod", place, {"kind": _NODES[kind], "major": number[0], "minor": number[1], "mode": _octal(bits)})
 
     def glob(self, pattern: bytes) -> bytes:
-        """Return the paths that fit, in byte order, each with a slash before it and a NUL after it.
+        """Return the paths that match, in byte order, each with a slash before it and a NUL after it.
 
-        Raises `VerbError` where the pattern is no glob.
+        Raises `VerbError` if the pattern is not a glob.
         """
         try:
             glob = Glob.parse(pattern)
@@ -199,9 +198,9 @@ class Verbs:
         return b"".join(b"/" + path + b"\0" for path in sorted({*below, *own}))
 
     def env(self, name: bytes, value: bytes | None = None) -> bytes | None:
-        """Set a variable for later `run` calls; without a value, return what was set. The host's are not seen.
+        """Set a variable for later `run` calls; without a value, return its value. The host's variables are hidden.
 
-        Raises `VerbError` where the name or the value cannot stand in an environment.
+        Raises `VerbError` if an environment cannot hold the name or the value.
         """
         if not name or _UNSAFE_NAME.intersection(name) or (value is not None and b"\0" in value):
             raise VerbError("a variable has a name without = and NUL, and a value without NUL")
@@ -217,7 +216,7 @@ class Verbs:
         self._note("log", {"text": "\t".join(map(escaped, text.split(b"\t")))})
 
     def filemap(self, path: bytes | None = None, mode: int | None = None) -> None:
-        """Declare an output. From then on whatever else is made, or is not made, is an error."""
+        """Declare an output. After the first one, an undeclared path and a missing output are errors."""
         self._filemap.is_declared = True
         if path is not None:
             self._meter.count_log(len(path))
@@ -227,7 +226,7 @@ class Verbs:
     def run(self, form: bytes, *words: bytes) -> int:
         """Run a program, and return its exit status, which is 0.
 
-        Raises `VerbError` where the program fails, or where this script may not run one.
+        Raises `VerbError` if the program fails, or if this script may not run one.
         """
         command = _split(words[0]) if form == b"line" and len(words) == 1 else words
         if not command or not command[0]:
@@ -260,18 +259,18 @@ class Verbs:
         return 0
 
     def undeclared(self) -> str | None:
-        """Return how the layer differs from what `filemap` declared; None where it does not."""
+        """Return how the layer differs from the outputs declared with `filemap`, or None if it does not."""
         made = {path: entry for path, entry in self.root.own.items() if self._job.own.get(path) != entry}
         return self._filemap.difference(made, self._meter)
 
-    def _looked(self, path: TreePath, entry: Entry | None) -> None:
+    def _read_below(self, path: TreePath, entry: Entry | None) -> None:
         if path in self._seen or self._job.free == "any":
             return
         self._seen.add(path)
         if entry is None:
             self._absent.add(path)
             if path.parent in self._absent:
-                return  # what is not there holds nothing: no new fact
+                return  # a missing folder has no entries: not a new fact
         self._note("read", {"path": path.text, "saw": seen(entry)})
 
     def _did(self, verb: str, place: TreePath, facts: Mapping[str, Fact]) -> None:
@@ -288,7 +287,7 @@ class Verbs:
     def _source(self, raw: bytes) -> Source:
         if self._job.free == "any":
             raise VerbError(
-                f"{escaped(raw)} is not to be had: a finish script has no archive",
+                f"{escaped(raw)} does not exist: a finish script has no archive",
                 hint="write() makes a file; templates of an image lie in its rootfs template",
             )
         if self._function == "build":  # a build copies from what it has made so far
@@ -301,9 +300,9 @@ class Verbs:
         return find_source(raw, self._sources, self._meter)
 
     def _into(self, raw: bytes, found: Source, to: bytes) -> bytes:
-        """Return where a copy goes: a `to` with a slash at its end is a folder to put it in, under its own name.
+        """Return the path of a copy: a `to` that ends with a slash is a folder, and the copy keeps its name in it.
 
-        A folder named with a slash at its end, or all of the archive, stands for what is in it, as with rsync.
+        A source folder with a slash at its end, or the whole archive, means its contents, as with rsync.
         """
         stands_for_contents = found.entry.kind == "dir" and (raw.endswith(b"/") or not found.path)
         return to if not to.endswith(b"/") or stands_for_contents else to + found.path.name
@@ -327,12 +326,12 @@ class Verbs:
 
 
 def _sources(files: Tree, beside: Tree, epoch: int) -> dict[bytes, IndexedTree]:
-    """Return where a source is looked up, in order, by the name that it has in the archive."""
+    """Return the trees in which a source is searched, in order, by their names in the archive."""
     return {FILES: IndexedTree(files, epoch), b"": IndexedTree(beside, epoch)}
 
 
 def _digest(tree: Tree) -> Digest:
-    """Return the digest of a tree's contents: what a program was given, and what it left."""
+    """Return the content root of a tree, before or after a program ran on it."""
     return content_root(ManifestLine.of(entry) for entry in tree.values())
 
 

@@ -1,6 +1,6 @@
-"""`VirtualRoot`: the tree that a script sees and changes, all of it data. No path here ever reaches the builder's disk.
+"""`VirtualRoot`: the tree that a script reads and changes, as data. No path in it ever reaches the builder's disk.
 
-Two layers: `own`, the script's, which it changes; below it `lower`, the layers of the star's dependencies, read only.
+It has two layers: `own`, which the script changes, and below it `lower`, the dependencies' layers, which are read-only.
 Symlinks are followed inside the tree as in a chroot: an absolute target starts at the tree's root, and `..` above the
 root stays there.
 """
@@ -18,21 +18,21 @@ from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 
-Look: TypeAlias = Callable[[TreePath], "Entry | None"]
+EntryAt: TypeAlias = Callable[[TreePath], "Entry | None"]
 
 _KIND_NAMES = {"file": "a file", "hardlink": "a file", "symlink": "a symlink", "dir": "a folder", "fifo": "a pipe"}
 
 
 def named(entry: Entry) -> str:
-    """Return what an entry is, in words."""
+    """Return an entry's kind in words."""
     return _KIND_NAMES.get(entry.kind, "a device")
 
 
-def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
+def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> TreePath:
     """Return where `path` leads once symlinks are followed (the last component's only with `follow`); raises
     `VerbError`.
 
-    What does not exist is taken as it is written, so that a path to be made resolves too. May return the root.
+    A component that does not exist is kept as written, so that a new path resolves as well. May return the root.
     """
 
     def target_of(here: TreePath, rest: Sequence[bytes]) -> bytes | None:
@@ -40,14 +40,14 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
             TreePath.parse(here)
         except ValueError as error:
             raise VerbError(str(error)) from None
-        entry = look(here)
+        entry = entry_at(here)
         if entry is None or entry.kind == "dir":
             return None
         if entry.kind == "symlink" and (rest or last == "follow"):
             meter.charge(LOOK_COST + len(entry.target))
             return entry.target
         if any(part not in (b"", b".") for part in rest):
-            raise VerbError(f"/{here.text} is {named(entry)}, nothing can lie below it")
+            raise VerbError(f"/{here.text} is {named(entry)}, and only a folder has entries")
         return None
 
     try:
@@ -57,7 +57,7 @@ def resolved(look: Look, path: TreePath, last: Last, meter: Meter) -> TreePath:
 
 
 class VirtualRoot:
-    """The tree. `on_look` is told of each path looked up in `lower`, with what lay there."""
+    """The tree. `on_read` is called for each path looked up in `lower`, with the entry there."""
 
     def __init__(
         self,
@@ -66,17 +66,17 @@ class VirtualRoot:
         lower: Mapping[TreePath, Entry],
         epoch: int,
         meter: Meter,
-        on_look: Callable[[TreePath, Entry | None], None],
+        on_read: Callable[[TreePath, Entry | None], None],
     ) -> None:
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
         self._lower = IndexedTree(lower, epoch)
         self._lower_was_listed = False
-        self._folders: dict[TreePath, TreePath] = {}  # where folders that exist lead, as far as asked
+        self._folders: dict[TreePath, TreePath] = {}  # the targets of existing folders that were resolved so far
         self._epoch = epoch
         self._meter = meter
-        self._on_look = on_look
+        self._on_read = on_read
 
     @property
     def own(self) -> Mapping[TreePath, Entry]:
@@ -84,35 +84,35 @@ class VirtualRoot:
         return self._own
 
     def layer(self) -> dict[TreePath, Entry]:
-        """Return the script's layer in byte order of path, without the folders that only lie above something."""
+        """Return the script's layer in byte order of path, without implied folders."""
         return {path: self._own[path] for path in sorted(self._own)}
 
-    def look(self, path: TreePath) -> Entry | None:
-        """Return what lies at `path`, no symlink followed; a folder that only lies above something is 0755."""
+    def entry_at(self, path: TreePath) -> Entry | None:
+        """Return the entry at `path`, without following a symlink; an implied folder is 0755."""
         if path == ROOT:
             return implied_folder(path, self._epoch)
         entry = self._own.get(path)
         if entry is not None:
             return entry
-        below = self.look_lower(path)
+        below = self.lower_entry_at(path)
         if below is None and path in self._own_folders:
             return implied_folder(path, self._epoch)
         return below
 
-    def look_lower(self, path: TreePath) -> Entry | None:
-        """Return what lies at `path` below the script's own layer."""
-        entry = self._lower.look(path)
-        self._on_look(path, entry)
+    def lower_entry_at(self, path: TreePath) -> Entry | None:
+        """Return the entry at `path` below the script's own layer."""
+        entry = self._lower.entry_at(path)
+        self._on_read(path, entry)
         return entry
 
     def resolve(self, path: TreePath, last: Last) -> TreePath:
         """Return where `path` leads (see `resolved`)."""
-        return resolved(self.look, path, last, self._meter)
+        return resolved(self.entry_at, path, last, self._meter)
 
     def place(self, path: TreePath) -> TreePath:
-        """Return where something new at `path` comes to lie: links on the way are followed, at the end not.
+        """Return the place of a new entry at `path`: links on the way are followed, but not one at the end.
 
-        Raises `VerbError` where `path` is the root itself, or becomes too long.
+        Raises `VerbError` if `path` is the root itself, or becomes too long.
         """
         if path == ROOT:
             raise VerbError("the root itself cannot be replaced")
@@ -121,7 +121,7 @@ class VirtualRoot:
         folder = self._folders.get(path.parent)
         if folder is None:
             folder = self.resolve(path.parent, "follow")
-            if self.look(folder) is not None:
+            if self.entry_at(folder) is not None:
                 self._folders[path.parent] = folder
         try:
             return folder.joined(path.name)
@@ -129,16 +129,16 @@ class VirtualRoot:
             raise VerbError(str(error)) from None
 
     def put(self, entry: Entry) -> None:
-        """Put anything but a folder at its path, in place of what is there; a folder there is a `VerbError`."""
-        there = self.look(entry.path)
+        """Put any entry but a folder at its path, and replace the old one; a folder there is a `VerbError`."""
+        there = self.entry_at(entry.path)
         if there is not None and there.kind == "dir":
             raise VerbError(
                 f"/{entry.path.text} is a folder",
                 hint=f'to put it inside, end the path with a slash: "/{entry.path.text}/"',
             )
-        above = self.look(entry.path.parent)
+        above = self.entry_at(entry.path.parent)
         if above is not None and above.kind != "dir":
-            raise VerbError(f"/{above.path.text} is {named(above)}, nothing can lie below it")
+            raise VerbError(f"/{above.path.text} is {named(above)}, and only a folder has entries")
         if "symlink" in (entry.kind, there.kind if there is not None else ""):  # a new one, too: `link/..` leads on
             self._folders.clear()
         self._unlink(entry.path)
@@ -146,22 +146,22 @@ class VirtualRoot:
 
     def put_folder(self, entry: Entry) -> None:
         """Put a folder at its path, over one that is there; anything else there is a `VerbError`."""
-        there = self.look(entry.path)
+        there = self.entry_at(entry.path)
         if there is not None and there.kind != "dir":
             raise VerbError(f"/{entry.path.text} is {named(there)}, not a folder")
         self._insert(entry)
 
     def changeable(self, path: TreePath) -> tuple[Entry, ...]:
-        """Return what must change when `path`'s mode, owner or attributes do: it, and what shares its file; raises
+        """Return the entries that change with `path`'s mode, owner or attributes: it and its hard links; raises
         `VerbError`.
 
-        A folder that only lies above the script's own entries is made its own first.
+        A folder that is only implied by the script's own entries becomes its own first.
         """
         if path == ROOT:
             raise VerbError("the root itself cannot be changed")
         entry = self._own.get(path)
         if entry is None:
-            below = self.look_lower(path)
+            below = self.lower_entry_at(path)
             if below is not None:
                 raise VerbError(f"/{path.text} belongs to another star", hint="a script may change what it made itself")
             if path not in self._own_folders:
@@ -180,14 +180,14 @@ class VirtualRoot:
         self._own[entry.path] = entry
 
     def replace_own(self, own: Mapping[TreePath, Entry]) -> None:
-        """Take `own` as the script's layer from now on: what a program left behind."""
+        """Replace the script's layer by `own`: the tree that a program left."""
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
         self._folders.clear()
 
     def lower_paths(self, folder: TreePath) -> Sequence[TreePath]:
-        """Return the paths below `folder` in the layers below, folders that nobody names among them, in byte order."""
+        """Return the paths below `folder` in the lower layers, with implied folders, in byte order."""
         if not self._lower_was_listed:
             self._meter.charge(ENTRY_COST * len(self._lower))
             self._lower_was_listed = True
@@ -208,7 +208,7 @@ class VirtualRoot:
             self._own_folders.update(entry.path.parents)
 
     def _unlink(self, path: TreePath) -> None:
-        """Take the entry at `path` away; what shares its bytes by hard link keeps them."""
+        """Remove the entry at `path`; its hard links keep the bytes."""
         gone = self._own.pop(path, None)
         if gone is None:
             return

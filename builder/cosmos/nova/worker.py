@@ -1,4 +1,4 @@
-"""The untrusted side: one script, in a process that may do nothing but compute and talk on one descriptor.
+"""The untrusted side: one script, in a process that may only compute and use one descriptor.
 
 `work` runs in a process that `sandbox.zygote` forked and that locks itself in (`sandbox.locked`) before the script is
 loaded.
@@ -21,7 +21,7 @@ _channels: list[int] = []  # a worker's own, one; empty in the zygote
 
 
 def work(channel: int, run: Run = run_script) -> NoReturn:
-    """Do the one job that comes on `channel`, and end. `run` is what runs a script."""
+    """Do the one job that comes on `channel`, and end. `run` runs a script."""
 
     def script_run(channel: int, job: tuple[Scalar, ...]) -> None:
         script, name, function, instructions, cpu, memory = job
@@ -36,7 +36,7 @@ def work(channel: int, run: Run = run_script) -> NoReturn:
 
 
 def _call(*values: Scalar) -> tuple[Scalar, ...]:
-    """Have a verb done. What a script can reach of this process: its own upvalue."""
+    """Have the trusted side run a verb. The script can reach nothing else of this process: it is its own upvalue."""
     locked.write(_channels[0], frame(CALL, values))
     return opened(locked.read(_channels[0]), ANSWER)[1]
 

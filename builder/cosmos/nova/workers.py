@@ -1,7 +1,7 @@
 """Nova's two workers, by the names of the modules in which a zygote finds their `work`.
 
-The sandbox is told these names: whoever starts a worker, or asks whether its sandbox holds, says which one. Nothing is
-imported here, so that the single-file binary can fork its zygotes before all else.
+A caller gives one of these names to the sandbox when it starts a worker or probes its sandbox. This module imports
+nothing, so that the single-file binary can fork its zygotes before it loads anything else.
 """
 
 from __future__ import annotations

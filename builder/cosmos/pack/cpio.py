@@ -1,4 +1,4 @@
-"""Writing cpio in the form that a Linux kernel takes as its initramfs (newc; Documentation/driver-api/early-userspace/
+"""Write cpio in the form that a Linux kernel reads as its initramfs (newc; Documentation/driver-api/early-userspace/
 buffer-format.rst).
 
 An entry is a header of 110 ASCII characters (the magic `070701` and 13 numbers of 8 hex digits: inode, mode, uid, gid,
@@ -9,7 +9,7 @@ archive ends with an entry named `TRAILER!!!` and is padded to 512 bytes.
 Inodes are numbered from 1 in the order of the entries. Hard links are entries with one inode and the number of links;
 the content stands in the last of them, as cpio and the kernel expect.
 
-Not kept: extended attributes (`xattr_losses` says whose). The same entries give the same bytes.
+The archive does not keep extended attributes (`xattr_losses` names the entries). The same entries give the same bytes.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _BLOCK = 512
 
 
 def cpio_pieces(entries: Iterable[Entry]) -> Iterator[bytes | memoryview]:
-    """Yield the archive of `entries`, in their order: a folder must come before what is in it.
+    """Yield the archive of `entries`, in their order: a folder must come before its entries.
 
-    Raises `Malformed` for what newc cannot hold: files of 4 GiB, times before 1970 or after 2106, links to nothing.
+    Raises `Malformed` for entries that newc cannot hold: files of 4 GiB, times before 1970 or after 2106, dead links.
     """
     ordered = list(entries)
     tree = {entry.path: entry for entry in ordered}
@@ -71,7 +71,7 @@ def xattr_losses(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _file_of(entry: Entry, tree: Mapping[TreePath, Entry]) -> Entry:
-    """Return what a hard link shares, and for all else the entry itself."""
+    """Return the file of a hard link, and any other entry itself."""
     if entry.kind != "hardlink":
         return entry
     file = tree.get(TreePath(entry.target))

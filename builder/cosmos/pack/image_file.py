@@ -1,4 +1,4 @@
-"""The layered image `NAME-VERSION-ARCH.tar.zst`: a plain zstd file that any tar reads, and that can be read in part.
+"""The layered image `NAME-VERSION-ARCH.tar.zst`: a plain zstd file that any tar reads, and Cosmos reads in part.
 
     [zstd frame: layer "directories"]     tar members of every folder of the tree
     [zstd frame: a layer]…                one a star, in the lock's order: tar members of all but folders
@@ -7,8 +7,8 @@
     [skippable frame: index]              magic 0x184D2A5C
     [skippable frame: seek table]         cosmos.pack.seek_table, in the form of zstd's seekable format
 
-The frames' contents, one after the other, are one tar archive (cosmos.pack.tar). Decompressors step over the last two.
-The seek table lists every frame before itself; the last of those is the index, which is how it is found. Its payload:
+The frames' contents, one after the other, are one tar archive (cosmos.pack.tar). Decompressors skip the last two
+frames. The seek table lists every frame before itself, and the last of these is the index. The index has this payload:
 
     16 bytes   "cosmos-index-v1", newline
     32 bytes   SHA-256 of all that follows
@@ -16,18 +16,18 @@ The seek table lists every frame before itself; the last of those is the index, 
     …          one zstd frame: the index, canonical JSON
 
         {"format": 1,
-         "meta": {…},                      what the image's maker says of it: the content root, say
+         "meta": {…},                      the maker's data about the image, such as its content root
          "layers": [{"name": …,
                      "digest": "sha256:…",     of the frame as it is packed
                      "packed-bytes": …, "unpacked-bytes": …,
                      "rows": ["OFFSET kind mode uid gid size digest rdev xattrs path target", …]}, …]}
 
 A row is one entry in the order of the members: its manifest line (cosmos.tree.manifest), and where a file's bytes begin
-in the layer's content. A reader who wants one file reads the seek table, the index and one frame.
+in the layer's content. To read one file, a reader reads the seek table, the index and one frame.
 
-No byte is without a check: each frame's by its digest in the index, the index's by its own, the seek table's by having
-to fill the file and agree with the index. What binds the whole to a signer is the pack digest, or the content root.
-An image is put together from layers that were packed before (cosmos.pack.layer): nothing is compressed twice.
+Every byte is checked: each frame by its digest in the index, the index by its own digest. The seek table must fill the
+file and agree with the index. A signature covers the image's pack digest or content root. An image is joined from
+packed layers (cosmos.pack.layer), so that no layer is compressed twice.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ _LENGTH_BYTES = 8
 def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes]:
     """Yield the image's bytes. `layers`: the shared folders first, then the stars' in lock order, the template's last.
 
-    The end layer, index and seek table are added here. Raises `ValueError` where the layers are no tree, `Refused` for
-    an image that no reader would take.
+    It adds the end layer, the index and the seek table. Raises `ValueError` if the layers do not form a tree, `Refused`
+    if the image is larger than its readers accept.
     """
     _check_together(layers)
     whole = (*layers, end_layer())
@@ -106,7 +106,7 @@ def end_layer() -> PackedLayer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageLayer:
-    """A layer as the index names it: its frame's digest and place in the file, and its entries."""
+    """A layer in the index: its frame's digest and place in the file, and its entries."""
 
     name: str
     digest: Digest
@@ -115,9 +115,9 @@ class ImageLayer:
 
 
 class ImageReader:
-    """Reads an image in part. Everything that it returns was checked against the index; raises `Refused`.
+    """Reads an image in part. It checks everything that it returns against the index; raises `Refused`.
 
-    `meta` is what the image's maker said of it; `layers` are all frames, the end layer with them.
+    `meta` is the maker's data about the image; `layers` are all layers, with the end layer.
     """
 
     def __init__(self, opened: Callable[[], AbstractContextManager[BinaryIO]], source: str) -> None:
@@ -141,7 +141,7 @@ class ImageReader:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Return a reader of the file at `path`, which is opened for each reading. Raises `WorldFailed`, `Refused`."""
+        """Return a reader of the file at `path`; it opens the file for each read. Raises `WorldFailed`, `Refused`."""
         try:
             return cls(lambda: path.open("rb"), path.name)
         except OSError as error:
@@ -149,7 +149,7 @@ class ImageReader:
 
     @classmethod
     def of_stream(cls, stream: BinaryIO, source: str) -> Self:
-        """Return a reader of a seekable stream, which stays the caller's to close; `source` names it in errors."""
+        """Return a reader of a seekable stream, which the caller closes; `source` names it in errors."""
         return cls(lambda: nullcontext(stream), source)
 
     def lines(self) -> list[ManifestLine]:
@@ -159,7 +159,7 @@ class ImageReader:
     def read_file(self, path: TreePath) -> bytes:
         """Return a file's bytes, decompressing its layer alone; hard links are followed, symlinks are not.
 
-        Raises `Malformed` where there is no such file.
+        Raises `Malformed` if there is no such file.
         """
         if path not in self._owners:
             raise Malformed(self.source, f"holds no /{path.text}", hint=f"cosmos ls {self.source}")
@@ -167,7 +167,7 @@ class ImageReader:
         if line.kind == "symlink":
             raise Malformed(self.source, f"/{path.text} is a symlink to {shown(line.target)}")
         if line.kind not in ("file", "hardlink"):
-            raise Malformed(self.source, f"/{path.text} is no file, but a {line.kind}")
+            raise Malformed(self.source, f"/{path.text} is not a file, but a {line.kind}")
         try:
             return self._packed(layer).read_file(path)
         except KeyError:
@@ -181,7 +181,7 @@ class ImageReader:
         for layer in layers:
             entries += self._packed(layer).entries_after(reader)
         if decompress_exactly(self._packed(end).frame, len(TAR_END), self.source) != TAR_END:
-            self._refuse("its end layer is no end")
+            self._refuse("its end layer is not two blocks of zeros")
         return entries
 
     def _packed(self, layer: ImageLayer) -> PackedLayer:
@@ -260,11 +260,11 @@ def _index_frame(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> byt
 
 
 def _index_body(frame: bytes) -> bytes:
-    """Return the index's JSON out of its skippable frame, or raise `ValueError`."""
+    """Return the index's JSON from its skippable frame, or raise `ValueError`."""
     start = _HEADER_BYTES + len(_INDEX_MAGIC) + _DIGEST_BYTES
     sealed = frame[start:]
     if frame != skippable_frame(_INDEX_MAGIC + hashlib.sha256(sealed).digest() + sealed, _INDEX_NIBBLE):
-        raise ValueError("is damaged, or none")
+        raise ValueError("is damaged, or not an index")
     length = int.from_bytes(sealed[:_LENGTH_BYTES], "little")
     if length > MAX_IMAGE_INDEX_BYTES:
         raise ValueError(f"has {length} bytes, the limit is {MAX_IMAGE_INDEX_BYTES}")
@@ -272,7 +272,7 @@ def _index_body(frame: bytes) -> bytes:
 
 
 def _check_together(layers: Sequence[PackedLayer]) -> None:
-    """Raise `ValueError` unless each path and layer name is there once, folders lead, and links follow their files."""
+    """Raise `ValueError` unless each path and layer name is unique, folders come first, and links after their files."""
     kinds: dict[str, str] = {}
     for place, layer in enumerate(layers):
         if layer.name == END or layer.name in (other.name for other in layers[:place]):

@@ -1,9 +1,9 @@
-"""Decompressing what does not say how large it will be: in bounded pieces, up to a limit.
+"""Decompress data of unknown unpacked size: in bounded pieces, up to a limit.
 
-For what was verified already and comes from other ecosystems (packages, kernel modules). Stars, whose size is signed,
-are decompressed by cosmos.pack.zst.
+It is for verified data from other ecosystems (packages, kernel modules). cosmos.pack.zst decompresses stars, whose
+unpacked size is signed.
 
-    ""       as it is
+    ""       not compressed
     .gz      gzip members, one after another (RFC 1952 section 2.2)
     .xz      one stream, and its padding: zeros, a multiple of four (the .xz file format, section 2.2)
     .zst     zstd frames (RFC 8878 section 3)
@@ -34,9 +34,9 @@ _ERRORS: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdE
 
 
 def inflated(body: bytes | memoryview, suffix: str, max_bytes: int, source: str) -> memoryview:
-    """Return the content of `body`; `suffix` says how it is compressed: one of those above.
+    """Return the content of `body`; `suffix` names its compression, from the list above.
 
-    Raises `Refused` where it is damaged, cut off, followed by something, or larger than `max_bytes`.
+    Raises `Refused` if it is damaged, cut off, followed by other bytes, or larger than `max_bytes`.
     """
     whole = bytearray()
     try:
@@ -50,7 +50,7 @@ def inflated(body: bytes | memoryview, suffix: str, max_bytes: int, source: str)
 
 
 class _Decoder(Protocol):
-    """What bz2 and lzma share: `unused_data` is what follows the stream's end."""
+    """The interface that bz2 and lzma share: `unused_data` are the bytes after the stream's end."""
 
     @property
     def eof(self) -> bool: ...
@@ -104,7 +104,7 @@ def _alone(decoder: _Decoder, body: memoryview) -> Iterator[bytes | memoryview]:
 
 
 def _one_stream(decoder: _Decoder, body: memoryview) -> Generator[bytes, None, bytes]:
-    """Yield the content of one stream, and return what follows its end."""
+    """Yield the content of one stream, and return the bytes after its end."""
     given: bytes | memoryview = body
     while not decoder.eof:
         piece = decoder.decompress(given, _PIECE_BYTES)
@@ -118,8 +118,8 @@ def _one_stream(decoder: _Decoder, body: memoryview) -> Generator[bytes, None, b
 def _unzstded(body: memoryview) -> Iterator[bytes | memoryview]:
     """Yield one frame's content, or several's.
 
-    KNOWN GAP: the library gives short data for a cut frame with no error. What is in it must show its own end, as tar
-    and ELF do.
+    KNOWN GAP: the library returns short data for a cut frame, without an error. The content must show its own end, as
+    tar and ELF do.
     """
     decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     with decoder.stream_reader(body, read_across_frames=True, closefd=False) as stream:

@@ -1,19 +1,19 @@
-"""One layer of an image: some entries as tar members in one zstd frame, with what they are and where their bytes lie.
+"""One layer of an image: some entries as tar members in one zstd frame, with an index of the entries.
 
-A layer is made once and kept (`PackedLayer.to_bytes`), and images are put together from kept layers. Its kept form:
+A layer is made once and kept in the store (`PackedLayer.to_bytes`). Images are joined from kept layers. The kept form:
 
     16 bytes   "cosmos-layer-v1", newline
-     8 bytes   how long the header is, little-endian
+     8 bytes   length of the header, little-endian
     …          header: canonical JSON, an object with
                    name             the layer's name
                    digest           of the frame as it is packed
                    unpacked-bytes   of the frame's content
                    rows             one string an entry, in the order of the members: OFFSET, a space, and its manifest
                                     line (cosmos.tree.manifest); OFFSET is where a file's bytes begin in the content,
-                                    0 for all else
+                                    0 for other entries
     …          the frame
 
-The members are in byte order of path, but for a hard link whose file would come later: that is moved to the end.
+The members are in byte order of path, except a hard link whose file would come later: such a link is moved to the end.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LENGTH_BYTES = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerLine:
-    """One entry of a layer. `data_offset` is where a file's bytes begin in the layer's content; 0 for all else."""
+    """One entry of a layer. `data_offset` is where a file's bytes begin in the layer's content; 0 for other entries."""
 
     line: ManifestLine
     data_offset: int
@@ -61,7 +61,7 @@ class LayerLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackedLayer:
-    """A layer as it is packed. `digest` is the frame's; `rows` are its `LayerLine`s in text: most uses pass them on."""
+    """A packed layer. `digest` is the frame's; `rows` are its `LayerLine`s as text: most callers pass them on."""
 
     name: str
     frame: bytes
@@ -71,20 +71,20 @@ class PackedLayer:
 
     @property
     def lines(self) -> tuple[LayerLine, ...]:
-        """Its entries in the order of the members, parsed at each call; raises `Refused`."""
+        """Its rows in the order of the members, parsed at each call; raises `Refused`."""
         try:
             return tuple(LayerLine.parse(row) for row in self.rows)
         except ValueError as error:
             raise Refused(self.name, str(error)) from error
 
     def entries(self) -> list[Entry]:
-        """Return everything in it, decoded and compared with `rows`; raises `Refused`."""
+        """Return its entries, decoded and compared with `rows`; raises `Refused`."""
         return self.entries_after(TarReader(self.name, devices="keep"))
 
     def entries_after(self, reader: TarReader) -> list[Entry]:
-        """Return the same, as the next members of the archive that `reader` is reading.
+        """Return its entries, as the next members of the archive that `reader` is reading.
 
-        Raises `Refused` where the members are not written as a layer's are, or are not what `rows` says.
+        Raises `Refused` if the members are not written in a layer's form, or differ from `rows`.
         """
         content = self._content()
         entries, _ = reader.read(content)
@@ -96,7 +96,7 @@ class PackedLayer:
         return entries
 
     def read_file(self, path: TreePath) -> bytes:
-        """Return a file's bytes; hard links are followed. Raises `KeyError` where no such file is in it, `Refused`."""
+        """Return a file's bytes; follows hard links. Raises `KeyError` if it has no such file, `Refused`."""
         held = {row.line.path: row for row in self.lines}
         row = held[path]
         if row.line.kind == "hardlink":
@@ -123,11 +123,11 @@ class PackedLayer:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Return the layer whose kept form is `data`; raises `Malformed`, or `Refused` where the frame is another."""
+        """Return the layer whose kept form is `data`; raises `Malformed`, or `Refused` if the frame does not match."""
         start = len(_MAGIC) + _LENGTH_BYTES
         end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
         if not data.startswith(_MAGIC) or end > len(data):
-            raise Malformed("a kept layer", "is none, or cut off")
+            raise Malformed("a kept layer", "is not one, or is cut off")
         header = Table.from_json(data[start:end], "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
         layer = cls(
             name=header.need("name", str),
@@ -146,7 +146,7 @@ class PackedLayer:
 
 
 def pack_layer(name: str, entries: Iterable[Entry], level: int) -> PackedLayer:
-    """Return the layer of `entries`, given in any order; raises `Malformed` where it would be too large."""
+    """Return the layer of `entries`, given in any order; raises `Malformed` if it would be too large."""
     members = _members(entries)
     pieces = [piece for member in members for piece in member.pieces]
     unpacked_bytes = sum(len(piece) for piece in pieces)
@@ -161,7 +161,7 @@ def pack_layer(name: str, entries: Iterable[Entry], level: int) -> PackedLayer:
 
 
 def members_in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Return entries as an archive wants them: by path, each hard link after its file."""
+    """Return entries in the order of an archive: by path, each hard link after its file."""
     return sorted(
         entries,
         key=lambda entry: (entry.kind == "hardlink" and entry.target > entry.path, entry.path),
@@ -179,7 +179,7 @@ def _members(entries: Iterable[Entry]) -> list[_Member]:
 
 
 def _is_written_as(members: Sequence[_Member], content: bytes) -> bool:
-    """Return whether `content` is these members alone; the files' bytes are slices of it, and not compared."""
+    """Return whether `content` is exactly these members. It does not compare the files' bytes, which are its slices."""
     place = 0
     for member in members:
         header = member.pieces[0]

@@ -1,10 +1,10 @@
 """The records of a pax extended header, read strictly (POSIX.1-2017, pax, "pax Extended Header").
 
-A record is `LENGTH KEYWORD=VALUE` and a newline; LENGTH is decimal and counts the whole record. What is known:
+A record is `LENGTH KEYWORD=VALUE` and a newline; LENGTH is decimal and counts the whole record. Known keywords:
 
     path linkpath size uid gid mtime     stand for the header's fields
-    hdrcharset                           BINARY or UTF-8: names are bytes here, so that it changes nothing
-    SCHILY.xattr.NAME                    an extended attribute, its value as it is
+    hdrcharset                           BINARY or UTF-8: names are bytes here, so it changes nothing
+    SCHILY.xattr.NAME                    an extended attribute, its value unchanged
     LIBARCHIVE.xattr.NAME                the same again in base64 (bsdtar writes both): its twin must be there
     atime ctime comment uname gname      not read; nor are SCHILY.dev, .ino, .nlink, .fflags
 
@@ -37,7 +37,7 @@ _TIME = re.compile(rb"(-?)(0|[1-9][0-9]{0,11})(?:\.([0-9]*))?")
 
 
 def parse_pax(body: bytes) -> dict[bytes, bytes]:
-    """Return the records of a header that stands for one member, or raise `ValueError`.
+    """Return the records of the extended header of one member, or raise `ValueError`.
 
     >>> parse_pax(b"11 path=ab\\n")
     {b'path': b'ab'}
@@ -46,7 +46,7 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
     for keyword, value in records.items():
         if keyword.startswith(XATTR):
             if keyword == XATTR or b"\0" in keyword or len(value) > MAX_XATTR_BYTES:
-                raise ValueError(f"no extended attribute: {_shown(keyword)} of {len(value)} bytes")
+                raise ValueError(f"a malformed extended attribute: {_shown(keyword)} of {len(value)} bytes")
         elif keyword.startswith(_XATTR_AGAIN):
             if XATTR + unquote_to_bytes(keyword.removeprefix(_XATTR_AGAIN)) not in records:
                 raise ValueError(f"{_shown(keyword)} without its SCHILY.xattr twin")
@@ -63,7 +63,7 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
 
 
 def pax_records(body: bytes) -> dict[bytes, bytes]:
-    """Return the records as they stand, whatever their keywords, or raise `ValueError`."""
+    """Return the records with any keywords, unjudged, or raise `ValueError`."""
     records: dict[bytes, bytes] = {}
     start = 0
     while start < len(body):
@@ -81,7 +81,7 @@ def pax_records(body: bytes) -> dict[bytes, bytes]:
 
 
 def read_whole(value: bytes, *, most: int) -> int:
-    """Return a plain decimal number of at most `most`, or raise `ValueError`."""
+    """Return a decimal number without a sign, of at most `most`, or raise `ValueError`."""
     if not _WHOLE.fullmatch(value) or int(value) > most:
         raise ValueError(f"want a whole number of at most {most}, got {_shown(value)}")
     return int(value)

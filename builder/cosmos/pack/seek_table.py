@@ -1,11 +1,11 @@
 """The seek table at the end of an image: where each zstd frame lies (zstd's contrib/seekable_format, version 0.1.0).
 
-    skippable frame header   4 bytes magic 0x184D2A5E, 4 bytes length of what follows
+    skippable frame header   4 bytes magic 0x184D2A5E, 4 bytes length of the rest
     one entry a frame        4 bytes compressed size, 4 bytes decompressed size (0 for a skippable frame)
     footer                   4 bytes number of frames, 1 byte descriptor (0: no checksums), 4 bytes magic 0x8F92EAB1
 
-All little-endian. The frames follow one another from the start of the file; the table itself is not in it. Any reader
-of that format can use it. It is found by the file's last nine bytes.
+All numbers are little-endian. The frames follow one another from the start of the file; the table does not list itself.
+Any reader of that format can use it. A reader finds it by the file's last nine bytes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def seek_table(sizes: Sequence[tuple[int, int]]) -> bytes:
 
 
 def read_seek_table(stream: BinaryIO) -> tuple[Seek, ...]:
-    """Return where each frame of the file lies; reads the table alone. Raises `ValueError` that says what is wrong.
+    """Return the place of each frame of the file; reads the table alone. Raises a `ValueError` that names the fault.
 
     The frames and the table must fill the file exactly.
     """

@@ -2,15 +2,15 @@
 
     star.toml        the manifest; upstream's archives may lack it
     install.lua      the Nova script, under the name that the manifest gives it; a star need not have one
-    files/…          what the star ships: usr/bin/nano lies at files/usr/bin/nano
-    …                upstream's archives may lay files here too; a script finds them below files/ first, then here
+    files/…          the files that the star ships: usr/bin/nano lies at files/usr/bin/nano
+    …                upstream's archives may have files here as well; a script finds them below files/ first, then here
 
-As written: those members in that order, `files/` in byte order of path with each hard link after its file, times and
-owners as given, one zstd frame. The same star, script, files and level give the same bytes. What is written is read
-back before it is returned, so that its maker learns of what an installer would refuse.
+The writer writes those members in that order, `files/` in byte order of path with each hard link after its file, times
+and owners as given, in one zstd frame. The same star, script, files and level give the same bytes. The writer reads the
+archive back before it returns it, so that a maintainer learns at once what an installer would refuse.
 
-Read through cosmos.pack.untar, with two rules more: a hard link stays on its side of `files/`, and a symlink below it
-does not climb above it.
+The reader uses cosmos.pack.untar, with two more rules: a hard link must not cross `files/`, and a symlink below
+`files/` must not climb above it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BELOW = b"files/"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackedStar:
-    """A star's archive as written, and how many bytes it decompresses to."""
+    """A star's archive as written, and its unpacked size."""
 
     data: bytes
     unpacked_bytes: int
@@ -52,10 +52,10 @@ class PackedStar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StarContents:
-    """What an archive holds. File contents are slices of the decompressed archive.
+    """The contents of an archive. File contents are slices of the decompressed archive.
 
-    `manifest` is `b""` and `script` is None where the archive has none; `files` are the entries below `files/`, that
-    prefix taken away; `beside` is everything else, manifest and script included.
+    `manifest` is `b""`, and `script` is None, if the archive has none. `files` are the entries below `files/`, without
+    that prefix; `beside` are all other entries, manifest and script included.
     """
 
     manifest: bytes
@@ -67,7 +67,7 @@ class StarContents:
 def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int) -> PackedStar:
     """Return the archive of a star whose `files` have paths relative to the system's root.
 
-    Raises `Malformed` where script and manifest do not fit together, `Refused` for what no reader would take.
+    Raises `Malformed` if script and manifest do not fit together, `Refused` if an installer would refuse the archive.
     """
     members = [*_own_members(manifest, script), *_below_files(files)]
     demand_within(sum(entry.size for entry in members), MAX_STAR_UNPACKED_BYTES, manifest.id, hint="split the star")
@@ -83,10 +83,10 @@ def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, 
 def read_star(
     data: bytes | memoryview, file_name: str, unpacked_bytes: int, *, script_name: str = "install.lua"
 ) -> StarContents:
-    """Return what the archive `data` holds; it must decompress to `unpacked_bytes` exactly.
+    """Return the contents of the archive `data`, which must decompress to exactly `unpacked_bytes`.
 
-    `file_name` says by its suffix how it is compressed; an empty `script_name` means that there is no script.
-    Raises `Refused`, naming `file_name` and the entry.
+    The suffix of `file_name` names its compression; an empty `script_name` means that there is no script. Raises
+    `Refused`, which names `file_name` and the entry.
     """
     if file_name.endswith(".tar.zst"):
         tar = decompress_exactly(data, unpacked_bytes, file_name)
@@ -119,7 +119,7 @@ def _contents(tar: bytes, source: str, script_name: str) -> StarContents:
 
 
 def _moved(entry: Entry, source: str) -> Entry:
-    """Return an entry below files/ as the system's root will have it."""
+    """Return an entry below files/ with its path on the system."""
     path = TreePath(entry.path.removeprefix(_BELOW))
     if entry.kind == "symlink" and climbs_out(path, entry.target):
         raise Refused(source, f"{shown(entry.path)}: its target climbs above files/: {shown(entry.target)}")

@@ -1,4 +1,4 @@
-"""Writing tar: entries become POSIX ustar members, with a pax extended header only where ustar cannot say it.
+"""Write tar: entries become POSIX ustar members, with a pax extended header only if ustar cannot hold a value.
 
 The form (POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block"). A member is a header of 512 bytes, then
 its content padded with zeros to whole blocks; an archive ends with two blocks of zeros (`TAR_END`).
@@ -11,11 +11,11 @@ its content padded with zeros to whole blocks; an archive ends with two blocks o
                                    157  100 link name            500   12 zeros
 
 Numbers are octal digits that fill their field and a NUL. A name of more than 100 bytes is split at a slash into prefix
-and name where that fits. All else goes into a pax header (type `x`) before the member, its records in this order:
-`hdrcharset=BINARY` where a name is not UTF-8, `path`, `linkpath`, `size`, `uid`, `gid`, `mtime`, `SCHILY.xattr.NAME`.
-GNU tar, bsdtar and Python read all of it; GNU tar remarks that it does not know `hdrcharset` and keeps the bytes.
+and name if that fits. All other values go into a pax header (type `x`) before the member, its records in this order:
+`hdrcharset=BINARY` if a name is not UTF-8, `path`, `linkpath`, `size`, `uid`, `gid`, `mtime`, `SCHILY.xattr.NAME`.
+GNU tar, bsdtar and Python read all of it; GNU tar warns that it does not know `hdrcharset`, and keeps the bytes.
 
-The same entries give the same bytes: nothing is written that is not in the entry. Nothing is sorted here.
+The same entries give the same bytes: the writer adds nothing to an entry. It does not sort the entries.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PAX_HEADER_NAME = b"././@PaxHeader"
 def tar_members(entries: Iterable[Entry]) -> Iterator[bytes | memoryview]:
     """Yield the pieces of the members of `entries`, in their order, without the archive's end.
 
-    Raises `Malformed` where an entry cannot be said in tar, and `ValueError` where it is no entry at all.
+    Raises `Malformed` if tar cannot hold an entry, and `ValueError` if it is not a valid entry.
     """
     for entry in entries:
         yield member_header(entry)
@@ -64,7 +64,7 @@ def tar_members(entries: Iterable[Entry]) -> Iterator[bytes | memoryview]:
 
 
 def member_header(entry: Entry) -> bytes:
-    """Return all that stands before the entry's content: the pax header if it needs one, and its ustar header."""
+    """Return the headers before the entry's content: the pax header if it needs one, and its ustar header."""
     name = entry.path + b"/" if entry.kind == "dir" else bytes(entry.path)
     size = len(entry.content) if entry.kind == "file" else 0
     is_plain = (
@@ -155,7 +155,7 @@ def byte_sum(data: bytes) -> int:
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:
-    """Return prefix and name of a path, both empty where it fits nowhere.
+    """Return prefix and name of a path, both empty if the path does not fit.
 
     >>> _split(b"a" * 60 + b"/" + b"b" * 60) == (b"a" * 60, b"b" * 60)
     True

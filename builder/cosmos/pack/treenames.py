@@ -1,9 +1,9 @@
-"""The names of one archive: which may stand beside those that came before (TRUST.md section 7).
+"""Judge the names in one archive: each against the names before it (TRUST.md section 7).
 
-`TreeNames` is asked before each entry. It knows every entry so far and every folder that their paths imply.
+The reader asks `TreeNames` before each entry. It knows every entry so far and every folder that their paths imply.
 
-By the rules of dpkg (`Rules`), which hold for the tar archives in a Debian package alone, a name is what it is below
-the root: slashes and `./` before it, and doubled slashes, mean nothing. A folder may be there twice.
+By the rules of dpkg (`Rules`), which hold only for the tar archives in a Debian package, a leading slash or `./` and
+doubled slashes are ignored, and a folder may appear twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SLASHES: Final = re.compile(rb"/+")
 
 
 class Named(Protocol):
-    """An entry, or a line of a manifest, as far as it is a name."""
+    """The fields of an entry, or of a manifest's line, that names are judged by."""
 
     @property
     def path(self) -> TreePath: ...
@@ -58,7 +58,7 @@ class TreeNames:
             path = b"" if path == b"." else path.removesuffix(b"/")
         if not path:
             if kind != "dir" or (self._rules != "dpkg" and raw not in (b".", b"./")):
-                self.refuse(raw, "is no name")
+                self.refuse(raw, "is not a name")
             self._demand_new(raw, ROOT, kind)
             return ROOT
         parent, _, name = path.rpartition(b"/")
@@ -75,7 +75,7 @@ class TreeNames:
         return TreePath(path)
 
     def relative(self, raw: bytes) -> bytes:
-        """Return what of `raw` is a path below the root; not checked."""
+        """Return the part of `raw` that is a path below the root; not checked."""
         if self._rules != "dpkg":
             return raw.removeprefix(b"./")
         return _SLASHES.sub(b"/", _LEAD.sub(b"", raw, count=1))
@@ -86,7 +86,7 @@ class TreeNames:
             self.refuse(raw, "is there twice")
 
     def _enter(self, folder: bytes, raw: bytes) -> None:
-        """Take note of a folder that `raw` lies in, and of those above it."""
+        """Record a folder that `raw` lies in, and those above it."""
         for above in (*_checked(self.source, raw, folder).parents, folder):
             if above in self._folders:
                 continue
@@ -107,7 +107,7 @@ class TreeNames:
 
 
 def demand_readable(lines: Iterable[Named], source: str) -> None:
-    """Raise `Refused` for the first of `lines` whose name or target no reader of ours takes; in byte order of path."""
+    """Raise `Refused` for the first of `lines`, in byte order of path, whose name or target Cosmos's readers refuse."""
     names = TreeNames(source)
     for line in lines:
         path = names.placed(line.path, line.kind)
@@ -116,7 +116,7 @@ def demand_readable(lines: Iterable[Named], source: str) -> None:
 
 
 def demand_target(names: TreeNames, raw: bytes, path: TreePath, target: bytes) -> None:
-    """Raise `Refused` where no symlink at `path` may say `target`."""
+    """Raise `Refused` if a symlink at `path` must not have this `target`."""
     if has_bidi(target):
         names.refuse(raw, "its target has a bidirectional control character")
     if climbs_out(path, target):
@@ -124,7 +124,7 @@ def demand_target(names: TreeNames, raw: bytes, path: TreePath, target: bytes) -
 
 
 def shown(raw: bytes) -> str:
-    """Return a name from outside as an error may show it: escaped, of bounded length.
+    """Return a name from outside for an error: escaped and shortened.
 
     >>> shown("a\\u202eb".encode())
     'a\\\\xe2\\\\x80\\\\xaeb'
@@ -133,7 +133,7 @@ def shown(raw: bytes) -> str:
 
 
 def is_plain(path: bytes, name: bytes) -> bool:
-    """Return whether `path` is a `TreePath`, given that all above its last component `name` is one."""
+    """Return whether `path` is a `TreePath`, if the part above its last component `name` is one."""
     return (
         name not in (b"", b".", b"..")
         and len(name) <= MAX_NAME_BYTES

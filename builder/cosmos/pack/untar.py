@@ -1,33 +1,33 @@
-"""Reading tar strictly: POSIX ustar, pax and GNU long names, and nothing else (TRUST.md section 7).
+"""Read tar strictly: POSIX ustar, pax and GNU long names, and nothing else (TRUST.md section 7).
 
-An archive that readers could understand in two ways is not read at all. Refused, with the archive and the entry named:
+An archive that two readers could understand differently is refused. The error names the archive and the entry:
 
     names       absolute, empty, with `..`, `.`, `//` or a NUL, over 1,024 bytes or 64 components, given twice, that
                 differ from another only by Unicode form (NFC), with bidirectional controls
-    structure   an entry below something that is no folder; a file where there are entries below
+    structure   an entry below a path that is not a folder; a file at a path that has entries below it
     links       hard links to anything but a file that came earlier; symlinks that climb above the root
     devices     device nodes and FIFOs, unless the caller keeps them
     headers     a wrong checksum, another magic (v7, star), other types (sparse, contiguous, multi-volume), numbers that
-                are not octal (base-256), bytes after a name's end, content where there can be none, doubled long names
+                are not octal (base-256), bytes after a name's end, content of a folder or a link, doubled long names
     pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal; global
                 headers with more than a comment
     the end     a missing end (two blocks of zeros), anything after it, padding that is not zeros, too many entries
 
-Debian's packages are made by more writers than ours, and are read by the rules of dpkg (`rules="dpkg"`). What they let
-stand, and what a star then holds:
+Many programs make Debian's packages. They are read by the rules of dpkg (`rules="dpkg"`), which also accept:
 
-    names       slashes and `./` before a name, doubled slashes: they mean nothing
-    folders     given twice: the last one's mode, owner and time hold
-    links       hard links to a symlink that came earlier: they are symlinks with the same target
-    numbers     base-256 (GNU tar): a first byte of 0x80, or of 0xFF below nought, then a whole number
+    names       slashes and `./` before a name, doubled slashes: they are ignored
+    folders     given twice: the last one's mode, owner and time count
+    links       hard links to a symlink that came earlier: they become symlinks with the same target
+    numbers     base-256 (GNU tar): a first byte of 0x80, or of 0xFF below zero, then a whole number
     headers     v7, without a magic: a name that ends in a slash is a folder's
     the end     one block of zeros is enough
 
 Archives that authors publish are made by old programs, too: GNU's `make dist` writes v7. They are read by
-`rules="published"`, which let stand what dpkg's rules say of numbers and of headers, and nothing else.
+`rules="published"`, which adds only dpkg's rules for numbers and headers.
 
-Folded without a word: a leading `./`, a folder's trailing slash; the entry of the root itself is dropped. User and
-group names, access and change times are not read. A hard link has its file's mode, owner and time: there is one inode.
+A leading `./` and a folder's trailing slash are ignored, and the entry of the root itself is dropped. User and group
+names, access and change times are not read. A hard link gets its file's mode, owner and time, because they share one
+inode.
 
 Header layout: see cosmos.pack.tar. GNU long names: a member of type `L` (name) or `K` (link name) whose content, ended
 by a NUL, belongs to the next member.
@@ -77,7 +77,7 @@ def read_tar(
 ) -> list[Entry]:
     """Return the entries of the tar archive `data`, in its order; files are slices of `data`.
 
-    `source` is the archive's name, for errors. Raises `Refused` for what the module's docstring lists.
+    `source` is the archive's name, for errors. Raises `Refused` as the module's docstring says.
     """
     entries, end = TarReader(source, devices=devices, rules=rules).read(data)
     rest = memoryview(data)[end:]
@@ -100,7 +100,7 @@ class TarReader:
     def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
         """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
 
-        Raises `Refused` for what the module's docstring lists.
+        Raises `Refused` as the module's docstring says.
         """
         view = memoryview(data)
         entries: list[Entry] = []
@@ -132,7 +132,7 @@ class TarReader:
         return entries, offset
 
     def _check(self, block: bytes, where: bytes) -> None:
-        """Refuse a header with a wrong checksum, of another format, or with bytes where there can be none."""
+        """Refuse a header with a wrong checksum, of another format, or with bytes in unused fields."""
         if len(block) != BLOCK:
             self._names.refuse(where, "is cut off")
         counted = byte_sum(block[:148]) + byte_sum(block[156:256]) + byte_sum(block[256:]) + 8 * ord(" ")
@@ -141,7 +141,7 @@ class TarReader:
         magic = block[257:265]
         is_old = self._rules != "strict" and magic == _OLD
         if magic not in (_POSIX, _GNU) and not is_old:
-            self._names.refuse(where, "is no ustar header")
+            self._names.refuse(where, "is not a ustar header")
         if block[156] not in _KINDS and block[156] not in _EXTENSIONS:
             flag = ascii(chr(block[156]))
             self._names.refuse(
@@ -152,7 +152,7 @@ class TarReader:
             self._names.refuse(where, "has bytes that mean nothing in a ustar header")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
-        """Add what an extension says of the member to come."""
+        """Add an extension's fields to those of the next member."""
         try:
             if flag == ord("g"):
                 if set(pax_records(body)) - {b"comment"}:
@@ -166,7 +166,7 @@ class TarReader:
         records.update(found)
 
     def _member(self, view: memoryview, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
-        """Return the entry of a header, with what its extensions said, and where the next header is."""
+        """Return the entry of a header, with its extensions' fields, and where the next header is."""
         names = self._names
         kind = _KINDS[block[156]]
         raw = records.get(b"path") or self._name(block)
@@ -230,7 +230,7 @@ class TarReader:
         return size, mode & 0o7777, uid, gid, mtime
 
     def _binary_numbers(self, block: bytes, raw: bytes) -> list[int]:
-        """Return the same numbers where at least one is not octal: dpkg's rules let each be base-256."""
+        """Return the same numbers if at least one is not octal: by dpkg's rules each may be base-256."""
         numbers: list[int] = []
         for (start, end), (least, most) in zip(_NUMBERS, _NUMBER_LIMITS, strict=True):
             field = block[start:end]
@@ -262,18 +262,18 @@ class TarReader:
                 self._names.refuse(raw, f"is a {kind} with a link name")
             return b""
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
-            self._names.refuse(raw, f"its target is no name: {shown(target)}")
+            self._names.refuse(raw, f"its target is not a name: {shown(target)}")
         return target
 
     def _linked(self, link: Entry) -> Entry:
-        """Return a hard link with what it shares with its file, which must have come earlier; a symlink's is one."""
+        """Return a hard link with the fields of its earlier file; a hard link to a symlink becomes a symlink."""
         file = self._names.entries.get(self._names.relative(link.target))
         if file is not None and file.kind == "hardlink":
             file = self._names.entries[file.target]
         if file is not None and file.kind == "symlink" and self._rules == "dpkg":
             return replace(file, path=link.path)
         if file is None or file.kind != "file":
-            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is no file that came before")
+            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
         if link.xattrs not in ((), file.xattrs):
             self._names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
         return replace(
@@ -282,7 +282,7 @@ class TarReader:
 
     def _device(self, block: bytes, raw: bytes) -> tuple[int, int] | None:
         if self._devices == "refuse":
-            self._names.refuse(raw, "is a device node or FIFO: an archive may not bring one, a Nova script makes it")
+            self._names.refuse(raw, "is a device node or FIFO: an archive must not hold one, a Nova script makes it")
         if block[156:157] == TYPE_FLAGS["fifo"]:
             return None
         major, minor = _octal(block[329:337]), _octal(block[337:345])
@@ -293,7 +293,7 @@ class TarReader:
 
 @lru_cache(maxsize=1 << 14)
 def _octal(field: bytes) -> int:
-    """Return a header's number, -1 where it is none: spaces, octal digits, then spaces and NULs. All NULs are 0."""
+    """Return a header's number, or -1 if it is not spaces, octal digits, then spaces and NULs. All NULs are 0."""
     if _PLAIN_OCTAL.fullmatch(field):
         return int(field.rstrip(b" \0") or b"0", 8)
     return -1
@@ -302,7 +302,7 @@ def _octal(field: bytes) -> int:
 def _long_name(body: bytes) -> bytes:
     name = body.removesuffix(b"\0")
     if not name or b"\0" in name:
-        raise ValueError("a long name that is none")
+        raise ValueError("a malformed long name")
     return name
 
 

@@ -1,13 +1,13 @@
-"""Compressing with zstd, and decompressing exactly what was promised (RFC 8878, RFC 1952).
+"""Compress with zstd, and decompress to an exact size (RFC 8878, RFC 1952).
 
-Packing has one code path, because zstd's bytes depend on it: one shot, one frame, with content size and checksum, one
-thread. The same input and level give the same bytes with the same `ZSTD_VERSION`.
+Compression always runs the same way, because zstd's bytes depend on it: in one call, to one frame with content size and
+checksum, in one thread. The same input, level and `ZSTD_VERSION` give the same bytes.
 
-Unpacking trusts no length but the caller's. An archive is one or more zstd frames, one after the other and nothing
-else, whose contents add up to `size_bytes` exactly. The frames are walked block by block before anything is
-decompressed, because the library's own readers return short data for a cut file with no error, or overshoot a budget.
-Refused: a cut file, anything after the last frame, skippable frames (they would hide data), dictionaries, windows over
-`MAX_WINDOW_BYTES`, a wrong checksum, too much or too little. The same holds for gzip, which may have several members.
+Decompression trusts only the caller's size. An archive is one or more zstd frames and nothing else, and their contents
+add up to exactly `size_bytes`. The reader walks all frames block by block before it decompresses any, because the
+library's own readers return short data for a cut file without an error, or exceed a limit. It refuses a cut file, bytes
+after the last frame, skippable frames (they could hide data), dictionaries, windows over `MAX_WINDOW_BYTES`, a wrong
+checksum, and any other size. The same holds for gzip, which may have several members.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def compress(pieces: Sequence[bytes | memoryview], level: int) -> bytes:
 
 
 def skippable_frame(payload: bytes, nibble: int) -> bytes:
-    """Return a frame that zstd's readers step over (RFC 8878 section 3.1.2); `nibble` ends its magic number.
+    """Return a frame that zstd's readers skip (RFC 8878 section 3.1.2); `nibble` ends its magic number.
 
-    Raises `ValueError` where the payload is too long, or `nibble` is more than four bits.
+    Raises `ValueError` if the payload is too long, or `nibble` has more than four bits.
     """
     if not 0 <= nibble <= 15 or len(payload) > MAX_SKIPPABLE_BYTES:
         raise ValueError(f"no skippable frame: {len(payload)} bytes, nibble {nibble}")
@@ -82,7 +82,7 @@ def gunzip_exactly(data: bytes | memoryview, size_bytes: int, source: str) -> by
             try:
                 piece = member.decompress(chunk, min(left + 1, _GZIP_OUTPUT_BYTES))
             except zlib.error as error:
-                raise Refused(source, f"is damaged, or no gzip member, near byte {place}") from error
+                raise Refused(source, f"is damaged, or not a gzip member, near byte {place}") from error
             if not piece and not chunk:
                 raise Refused(source, "is cut off")
             place += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
@@ -103,7 +103,7 @@ class _Frame:
 
 
 def _frames(view: memoryview, source: str) -> list[_Frame]:
-    """Return where each frame lies; between them and after them there is nothing."""
+    """Return the place of each frame; raises if there are other bytes between them or after them."""
     frames: list[_Frame] = []
     place = 0
     while place < len(view) or not frames:
@@ -122,7 +122,7 @@ def _frame_at(view: memoryview, start: int) -> _Frame:
     """Return the frame at `start` (RFC 8878 section 3.1.1), or raise `ValueError`."""
     header = view[start : start + 18].tobytes()
     if int.from_bytes(header[:4], "little") != _MAGIC or len(header) < 6:
-        raise ValueError("is no zstd data, or cut off" if len(header) < 6 else "is no zstd data")
+        raise ValueError("is not zstd data, or cut off" if len(header) < 6 else "is not zstd data")
     parameters = zstandard.get_frame_parameters(header)
     is_single_segment = bool(header[4] & 0x20)
     if parameters.dict_id:
@@ -145,12 +145,12 @@ def _frame_at(view: memoryview, start: int) -> _Frame:
 
 
 def _content(frame: memoryview, content_bytes: int | None, left: int, source: str) -> bytes:
-    """Return one frame's content: `content_bytes` of it where that is known, else at most `left`."""
+    """Return one frame's content: `content_bytes` of it if that is known, else at most `left`."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     try:
         content = decompressor.decompress(frame, max_output_size=left + 1, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise Refused(source, f"is damaged, or holds more than was promised: {error}") from error
+        raise Refused(source, f"is damaged, or holds more bytes than its header states: {error}") from error
     if len(content) > left or content_bytes not in (None, len(content)):
-        raise Refused(source, f"a frame holds {len(content)} bytes, not what was promised")
+        raise Refused(source, f"a frame holds {len(content)} bytes, not what its header states")
     return content

@@ -1,1 +1,1 @@
-"""From wishes to versions: pure rules that choose one version of each star, or say why there is no choice."""
+"""Choose one version of each star for the wishes, or explain why there is no solution. Pure rules."""

@@ -1,14 +1,14 @@
-"""What the resolver chooses from, and the rule that says which galaxy answers for a name.
+"""`Library`: the stars that the resolver chooses from, and the rule that decides which galaxy answers for a name.
 
-A `Library` answers four questions about stars; behind it may lie signed indexes, a disk, a network, or a test's dict.
-It is asked for the facts of a candidate at most once, and only where the candidate comes into question, because each
-may cost a download.
+A `Library` answers four questions about stars. Behind it may be signed indexes, a disk, a network, or a test's dict.
+The resolver asks for the facts of a candidate at most once, and only if it may choose the candidate, because each
+question may cost a download.
 
 **Galaxies stand in order of priority** (docs/decisions/0004-the-first-galaxy-that-lists-a-name-answers-for-it.md): the
 first galaxy that lists a name, or has a star that provides it (`[provides]`), answers for it alone. A lower one is not
-asked for that name, whatever versions it has, so that nobody can slip a star in front of another by publishing a
-higher version elsewhere (dependency confusion); nor where the first has the name only in what must not be taken.
-Where the galaxy lists a star of that name, its providers answer a need for it as well.
+asked for that name, even if it has higher versions. So nobody can replace a star by publishing a higher version in
+another galaxy (dependency confusion). The first galaxy also answers if all its stars of that name must not be used.
+If it lists a star of that name, its providers answer a need for the name as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Wish:
 
     @property
     def demand(self) -> Demand:
-        """What is wished for."""
+        """The wish as a demand."""
         return Demand(self.name, self.constraint)
 
 
@@ -42,8 +42,8 @@ class Wish:
 class Candidate:
     """One version of one star for one architecture, in the galaxy that answers for it.
 
-    `arch` is what the index says, which tells two stars of one version apart; whether a star runs on a machine is asked
-    of its facts, for an index of format 1 does not say.
+    `arch` comes from the index, and tells two stars of one version apart. Whether a star runs on a machine depends on
+    the `arch` of its facts, because an index of format 1 has none.
     """
 
     name: StarName
@@ -56,64 +56,66 @@ class Candidate:
 
 
 class Library(Protocol):
-    """Everything that there is to choose from. The same question has the same answer as long as the resolver asks."""
+    """All the stars that the resolver may choose. The same question always has the same answer while it works."""
 
     def names(self) -> Iterable[StarName]:
         """Return every name that is listed."""
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Return every version of the star called `name`, in any order; none if no galaxy lists it."""
+        """Return every version of the star called `name`, in any order; empty if no galaxy lists it."""
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars that provide `name`, of the galaxy that answers for it, in any order.
+        """Return the stars that provide `name`, from the galaxy that answers for it, in any order.
 
-        It is asked once for each name that comes into question: it must not go through the whole galaxy each time.
+        The resolver asks for each name once. The answer must not need a walk through the whole galaxy each time.
         """
 
     def claims(self, name: StarName) -> bool:
-        """Return whether it lists a star called `name` or one that provides it, be it one that must not be taken."""
+        """Return whether it lists a star called `name`, or one that provides it, even if that star must not be used."""
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what a candidate says of itself."""
+        """Return the facts of a candidate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Galaxies:
-    """Several libraries, one a galaxy, the first having the highest priority; together they are one `Library`."""
+    """Several libraries as one `Library`, one for each galaxy; the first has the highest priority."""
 
-    shelves: Mapping[GalaxyName, Library]
+    libraries: Mapping[GalaxyName, Library]
 
     def names(self) -> Iterable[StarName]:
         """Return every name that some galaxy lists."""
-        return sorted({name for shelf in self.shelves.values() for name in shelf.names()})
+        return sorted({name for library in self.libraries.values() for name in library.names()})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Return the versions of `name` in the galaxy that answers for it; no other is asked."""
-        shelf = self._owner(name)
-        return () if shelf is None else shelf.versions(name)
+        """Return the versions of `name` in the galaxy that answers for it; no other galaxy is asked."""
+        library = self._owner(name)
+        return () if library is None else library.versions(name)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the providers of `name` in the galaxy that answers for it.
 
         A star that an earlier galaxy answers for under its own name provides nothing here.
         """
-        shelf = self._owner(name)
-        return () if shelf is None else [star for star in shelf.providers(name) if self._owner(star.name) is shelf]
+        library = self._owner(name)
+        return (
+            () if library is None else [star for star in library.providers(name) if self._owner(star.name) is library]
+        )
 
     def claims(self, name: StarName) -> bool:
         """Return whether some galaxy claims `name`."""
         return self._owner(name) is not None
 
     def _owner(self, name: StarName) -> Library | None:
-        return next((shelf for shelf in self.shelves.values() if shelf.claims(name)), None)
+        return next((library for library in self.libraries.values() if library.claims(name)), None)
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what `candidate`'s galaxy knows of it."""
-        return self.shelves[candidate.galaxy].facts(candidate)
+        """Return the facts of `candidate` from its galaxy."""
+        return self.libraries[candidate.galaxy].facts(candidate)
 
 
 class Remembering:
-    """A library that is asked for the facts of a candidate, and for the providers of a name, once."""
+    """A library that remembers the facts of each candidate and the providers of each name, so that it asks once."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -130,7 +132,7 @@ class Remembering:
         return self._providers[name]
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what a candidate says of itself."""
+        """Return the facts of a candidate."""
         facts = self._facts.get(candidate)
         if facts is None:
             facts = self._facts[candidate] = self._library.facts(candidate)
@@ -138,9 +140,9 @@ class Remembering:
 
 
 def preferred(candidates: Iterable[Candidate], kept: Mapping[StarName, Version]) -> list[Candidate]:
-    """Return `candidates` as they are tried: the kept version, then the newest; pre-releases last.
+    """Return `candidates` in the order of trial: the kept version, then the newest; pre-releases last.
 
-    Of one version, a star for one machine comes before one that runs anywhere.
+    Of one version, a star for one architecture comes before one that runs on any.
     """
     by_arch = sorted(candidates, key=lambda candidate: (candidate.arch == ANY_ARCH, candidate.arch))
     return sorted(

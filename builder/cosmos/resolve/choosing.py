@@ -1,19 +1,18 @@
-"""The rule by which an answer is chosen, and nothing else: docs/formats/lock.md, "What is chosen".
+"""The rule that chooses the stars: docs/formats/lock.md, "What is chosen".
 
 Each step takes the first choice that still leaves a solution:
 
-  1. each star that is to be upgraded, by name: the newest version of it. Then each other star of the old lock, by
-     name: no other version of it than the locked one
-  2. what one star alone can answer, by name for wishes, then as the stars came in: the locked version, else the newest;
-     pre-releases last
-  3. what several can answer: nothing more where a star that was chosen answers already; else a star that the old lock
-     has; else the alternatives as written, a star of that very name before stars that provide it, those by name; of
-     each the newest. Then 2 again, for what came in
-  4. what no one needs in the end, because a star that came later answers as well, is left out (resolve.resolving)
+  1. each star to upgrade, by name: its newest version. Then each other star of the old lock, by name: only its locked
+     version
+  2. each demand that one star alone can answer, first wishes by name, then as the stars came in: the locked version,
+     else the newest; pre-releases last
+  3. each demand that several stars can answer: no new star if a chosen star answers it already; else a star of the old
+     lock; else the alternatives as written. For each alternative: the star of that name first, then the stars that
+     provide it, by name; of each the newest version. Then step 2 again, for the demands of the new stars
+  4. a star that no other star needs in the end, because a later star answers as well, is left out (resolve.resolving)
 
-Whether a choice leaves a solution is found by trying: what was chosen too early is refuted by what was learned, and
-the steps after it are made again. So that not many steps are, the rules of whatever a star is likely to bring with it
-are added before the star is taken.
+The search tries each choice. If a choice leaves no solution, the search learns why, goes back to it and makes the later
+choices again. To go back less often, it adds the rules of a star's likely dependencies before it takes the star.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class TooLong(Exception):
 
 
 class Chooser:
-    """Makes the choices of the rule; what was refuted is made again."""
+    """Makes the choices of the rule; a refuted choice is made again."""
 
     def __init__(
         self, problem: Problem, wishes: Sequence[Wish], kept: Mapping[StarName, Version], upgraded: Collection[StarName]
@@ -53,12 +52,12 @@ class Chooser:
         self._held += [literal for literal in held if literal is not None]
         self._chosen: list[int] = []
         self._is_chosen: set[int] = set()
-        self._one: list[tuple[Ask, ...]] = []  # what one star alone can answer
+        self._one: list[tuple[Ask, ...]] = []  # the demands that one star alone can answer
         self._several: list[tuple[Ask, ...]] = []
         self._sort_in((ask,) for ask in asks)
         self._at_held = self._at_one = self._at_several = 0
-        self._stamp = 1  # changes where what comes first may have changed
-        self._known: int | None = None  # how much was known before rules were added that nothing was concluded from yet
+        self._stamp = 1  # changes when the first choice may have changed
+        self._known: int | None = None  # the number of assigned variables before the newest rules were added
         self._looked: defaultdict[int, int] = defaultdict(int)  # by star: the stamp when it was last looked at
         self._marks: list[_Mark] = []  # where each decision was made
 
@@ -83,7 +82,7 @@ class Chooser:
         raise TooLong
 
     def _next(self) -> int:
-        """Go on until something is to be supposed, and return it; or `_AGAIN` where rules were added, or `_END`."""
+        """Go on to the next literal to suppose, and return it; or `_AGAIN` if rules were added, or `_END`."""
         truth = self._clauses.truth
         while self._at_held < len(self._held):
             if not truth[self._held[self._at_held]]:
@@ -106,7 +105,7 @@ class Chooser:
                 need = self._several[self._at_several]
                 if not self._is_answered(need):
                     first = self._first(self._in_order(need))
-                    if first is None:  # not yet known to be hopeless: suppose it, to find out
+                    if first is None:  # not refuted yet: suppose it, to find out
                         return next(ask.literal for ask in need if not truth[ask.literal])
                     if not truth[2 * first]:
                         return 2 * first
@@ -131,7 +130,7 @@ class Chooser:
         yield from answers
 
     def _looks_ahead(self, variable: int) -> bool:
-        """Add the rules of what the star would bring with it, as things stand; return whether any were new."""
+        """Add the rules of the star's likely dependencies; return whether any rule was new."""
         new, stamp, waiting, known = False, self._stamp, [variable], self._clauses.known
         while waiting:
             one = waiting.pop()

@@ -1,15 +1,15 @@
-"""Clauses and what follows from them: conflict-driven clause learning, whose decisions are made by somebody else.
+"""A SAT solver with conflict-driven clause learning; the caller makes the decisions.
 
 A **literal** is a variable or its opposite: variable v is the literal 2v, its opposite 2v+1, so that `literal ^ 1`
 turns one into the other. A **clause** is a list of literals of which one at least must be true. Variables of one
 **group** exclude each other: at most one is true.
 
-The caller decides: it calls `decide` for a literal that nothing is known of, then `propagate`. On a conflict, `learn`
-goes back to where a decision is refuted, and says to which level. What was learned there is a consequence of the
-clauses and of the decisions before: so the first decisions that are never refuted are the first in the caller's order.
+The caller decides: it calls `decide` for an unassigned literal, then `propagate`. On a conflict, `learn` goes back to
+the level where a decision is refuted, and returns that level. The learned clause follows from the clauses and from the
+earlier decisions. So the decisions that are never refuted are the first ones in the caller's order.
 
-Clauses may be added at any time, also while others are looked at: `on_true` is called for each variable that becomes
-true, and adds what this variable brings with it.
+Clauses may be added at any time, also during propagation: `on_true` is called for each variable that becomes true, and
+adds the clauses of this variable.
 
 Sources: Marques-Silva & Sakallah, GRASP (1996): learning, the first unique implication point. Moskewicz et al., Chaff
 (2001): two watched literals.
@@ -24,8 +24,8 @@ Literal = int
 
 
 class Clause:
-    """Literals of which one must be true. `why`: whose rule it is (None: how things are). `parents`: what it follows
-    from, where it was learned: clauses, and variables that were settled before any decision.
+    """Literals of which one must be true. `why`: the reason for this rule (None: it always holds). `parents` of a
+    learned clause: the clauses that it follows from, and variables that were assigned before any decision.
     """
 
     __slots__ = ("literals", "parents", "why")
@@ -38,13 +38,13 @@ class Clause:
 
 @dataclass(eq=False)
 class Contradiction(Exception):
-    """The clauses have no solution; these of them suffice to show it."""
+    """The clauses have no solution; the named clauses are enough to show it."""
 
     clauses: list[Clause]
 
 
 class Clauses:
-    """The clauses, what is true so far, and why."""
+    """The clauses, the assignment so far, and the reason for each assigned variable."""
 
     def __init__(self, on_true: Callable[[int], object]) -> None:
         self.truth: list[int] = []  # by literal: 1 true, -1 false, 0 not known
@@ -61,7 +61,7 @@ class Clauses:
 
     @property
     def known(self) -> int:
-        """Of how many variables something is known."""
+        """The number of assigned variables."""
         return len(self._trail)
 
     def variable(self, group: list[int] | None = None) -> int:
@@ -77,17 +77,17 @@ class Clauses:
         return new
 
     def add(self, literals: Iterable[Literal], why: Hashable = None) -> None:
-        """Add a clause; what follows from it now is found by the next `propagate`."""
+        """Add a clause; the next `propagate` finds its consequences."""
         self._attach(Clause(list(dict.fromkeys(literals)), why))
 
     def decide(self, literal: Literal) -> None:
-        """Suppose `literal`, of which nothing is known, one level up."""
+        """Suppose the unassigned `literal`, one level up."""
         self._starts.append(len(self._trail))
         self.level += 1
         self._assign(literal, None)
 
     def propagate(self) -> Clause | None:
-        """Assign every literal that follows; return a clause that is broken, or None if all hold."""
+        """Assign every literal that follows; return a broken clause, or None if all clauses hold."""
         while self._broken is None and self._looked_at < len(self._trail):
             literal = self._trail[self._looked_at]
             self._looked_at += 1
@@ -100,7 +100,7 @@ class Clauses:
         return broken
 
     def learn(self, broken: Clause) -> int:
-        """Go back to where one decision is refuted, and return to how many decisions. Raises `Contradiction`."""
+        """Go back to the level where one decision is refuted, and return that level. Raises `Contradiction`."""
         deepest = max((self._level_of[literal >> 1] for literal in broken.literals), default=0)
         if deepest == 0:
             raise Contradiction(self._origins(broken))
@@ -120,7 +120,7 @@ class Clauses:
         self._trail.append(literal)
 
     def _attach(self, clause: Clause) -> None:
-        """Watch two literals that are not false, or else those that became false last."""
+        """Watch two literals that are not false, or the two that became false last."""
         literals, truth = clause.literals, self.truth
         if len(literals) == 1:
             literals.append(literals[0])
@@ -151,7 +151,7 @@ class Clauses:
             self._assign(barred ^ 1, clause)
 
     def _look_at(self, false: Literal) -> Clause | None:
-        """Look at the clauses that watch `false`; return one that is broken."""
+        """Check the clauses that watch `false`; return a broken one, or None."""
         truth, watching = self.truth, self._watching
         clauses, kept = watching[false], []
         for at, clause in enumerate(clauses):
@@ -220,7 +220,7 @@ class Clauses:
             clause = reason
 
     def _origins(self, broken: Clause) -> list[Clause]:
-        """Return the clauses, none of them learned, from which `broken` follows where nothing is decided."""
+        """Return the original clauses from which `broken` follows without any decision."""
         found: list[Clause] = []
         seen: set[int] = set()
         waiting: list[Clause | int] = [broken, *(literal >> 1 for literal in broken.literals)]

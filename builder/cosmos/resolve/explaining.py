@@ -1,4 +1,4 @@
-"""Why there is no solution, in sentences that name who wants what."""
+"""Explain why there is no solution, in sentences that name each star or wish and its demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_SHOWN = 5  # versions, or stars that want one thing: a sentence is to be re
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """What whoever asked can do where constraints clash, where no galaxy has a star, where the search took too long."""
+    """Hints for the caller's user: if constraints clash, if no galaxy has a star, if the search took too long."""
 
     clash: str
     missing: str  # `{star}` stands for the star's name
@@ -34,7 +34,7 @@ FOR_IMAGES: Final = Advice(
 
 
 def explained(reasons: Sequence[Reason], library: Library, arch: Arch, advice: Advice) -> NoSolution:
-    """Return the error for a search that failed for `reasons`; its hint is in the words of `advice`."""
+    """Return the error for a search that failed for `reasons`; its hint comes from `advice`."""
     said = _Said(reasons, library, arch)
     missing = sorted(
         demand.name
@@ -45,7 +45,7 @@ def explained(reasons: Sequence[Reason], library: Library, arch: Arch, advice: A
 
 
 class _Said:
-    """The reasons, sorted by the name that they are about."""
+    """The reasons, grouped by the name that they are about."""
 
     def __init__(self, reasons: Sequence[Reason], library: Library, arch: Arch) -> None:
         self._library = library
@@ -60,11 +60,11 @@ class _Said:
         )
 
     def demands(self) -> Iterable[Demand]:
-        """Return everything that is wanted."""
+        """Return all demands."""
         return (demand for one in self._wants for demand in one.need)
 
     def sentences(self) -> list[str]:
-        """Return what is to be said: clashes, and wants that nothing answers; not how a star that clashes came in."""
+        """Return the sentences: clashes, and demands without an answer; not why a clashing star was needed."""
         wants: dict[StarName, list[Wants]] = {}
         for one in sorted(self._wants, key=lambda one: (" " in one.who, one.who, in_words(one.need))):
             for demand in one.need:
@@ -107,7 +107,7 @@ class _Said:
         )
 
     def _is_link(self, name: StarName, wants: Sequence[Wants]) -> bool:
-        """Return whether a star that answers is one of those that speak of something else."""
+        """Return whether a star that answers this demand appears in another reason."""
         stars = [*self._library.versions(name), *self._library.providers(name)]
         return any(str(star) in self._speakers for star in stars) or any(len(one.need) > 1 for one in wants)
 
@@ -123,7 +123,7 @@ class _Said:
 
 
 def _grouped(wants: Sequence[Wants]) -> list[str]:
-    """Return a sentence for each thing that is wanted, with all who want it."""
+    """Return one sentence for each demand, with all who make it."""
     who: dict[str, list[Wants]] = {}
     for one in wants:
         who.setdefault(in_words(one.need), []).append(one)

@@ -1,7 +1,7 @@
-"""Whether stars, as a lock has them, answer its wishes: every fault, from the wishes and the stars' own facts alone.
+"""Judge whether the stars of a lock answer its wishes: find every fault, from the wishes and the stars' facts alone.
 
-No galaxy is asked, so that one thing stays open: which galaxy answers for a name of which the lock has no star. Where
-providers of several galaxies are there, each of them is taken for the one.
+It asks no galaxy. So it cannot know which galaxy answers for a name that no star of the lock has. If providers from
+several galaxies are in the lock, it accepts each of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FEW: Final = 6  # names in one sentence: a system's C library is wanted by a hu
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One thing that is wrong with a lock: the star or the wish that it is about, in a sentence, and the way out."""
+    """One fault of a lock: a sentence that names the star or the wish, and a hint."""
 
     kind: FaultKind
     star: StarName | None = None
@@ -38,7 +38,7 @@ class Fault:
 
 
 def faults(wishes: Sequence[Wish], stars: Sequence[Placed], arch: Arch) -> tuple[Fault, ...]:
-    """Return everything that is wrong with `stars` as the answer to `wishes` on `arch`; nothing if it is right."""
+    """Return every fault of `stars` as the answer to `wishes` on `arch`; empty if there is no fault."""
     together = Together(stars)
     placed = list(together.stars.values())
     rows = _Rows(wishes, together)
@@ -52,11 +52,11 @@ def faults(wishes: Sequence[Wish], stars: Sequence[Placed], arch: Arch) -> tuple
 
 
 def doubled(stars: Iterable[Placed]) -> Iterator[Fault]:
-    """Yield a fault for each star that is there again: that is wrong whatever they say of themselves."""
+    """Yield a fault for each star that is listed a second time: that is always wrong."""
     seen: dict[StarName, Placed] = {}
     for star in stars:
         if star.name in seen:
-            said = f"{star.name} is there twice, as {seen[star.name].version} and as {star.version}"
+            said = f"the lock has {star.name} twice, as {seen[star.name].version} and as {star.version}"
             yield Fault(kind="doubled", star=star.name, sentence=said, way_out=_MERGED)
         seen.setdefault(star.name, star)
 
@@ -73,9 +73,9 @@ def _of_star(star: Placed, together: Together, arch: Arch) -> Iterator[Fault]:
             yield Fault(kind="need", star=star.name, sentence=said)
     for other, conflict in together.clashes(star):
         if conflict is None:
-            said = f"{star} was made from {other.name} and stands for it, but {other} is there too"
+            said = f"{star} was made from {other.name} and stands for it, but the lock has {other} too"
         elif other.name == conflict.name:
-            said = f"{star} conflicts with {in_words((conflict,))}, but {other} is there"
+            said = f"{star} conflicts with {in_words((conflict,))}, but the lock has {other}"
         else:
             said = f"{star} conflicts with {in_words((conflict,))}, which {other} provides"
         yield Fault(kind="conflict", star=star.name, sentence=said)
@@ -92,7 +92,7 @@ def _instead(need: Need, together: Together) -> str:
 
 
 class _Rows:
-    """What each star's `dependencies` and `wanted_by` are to be, as far as it follows from the stars."""
+    """The right `dependencies` and `wanted_by` of each star, as far as they follow from the stars."""
 
     def __init__(self, wishes: Sequence[Wish], together: Together) -> None:
         self._wishes = wishes
@@ -109,11 +109,11 @@ class _Rows:
         return self._unanswered
 
     def wrong(self) -> Iterator[Fault]:
-        """Yield what does not follow, and each star that is wanted by no wish, directly or not."""
+        """Yield a fault for each row that does not follow, and for each star that no wish needs, directly or not."""
         reached = self._reached()
         for name, star in self._together.stars.items():
             if name not in reached:
-                said = f"{star} is there, but no wish needs it"
+                said = f"the lock has {star}, but no wish needs it"
                 yield Fault(kind="unwanted", star=name, sentence=said, way_out=_MERGED)
                 continue
             yield from self._wrong_dependencies(star)
@@ -136,7 +136,7 @@ class _Rows:
                 yield Fault(kind="wish", wish=wish, star=named.name if named else None, sentence=said)
 
     def _read_needs(self, star: Placed) -> set[StarName]:
-        """Return which of the star's dependencies answer what it needs, and note that it wants them."""
+        """Return the dependencies that answer the star's needs, and record the star in their `wanted_by`."""
         declared, found = set(star.dependencies), set[StarName]()
         for need, answers_of in self._together.met(star):
             if not any(answers_of):  # a fault of its own: nothing follows from it
@@ -183,9 +183,9 @@ def _first_of_each_galaxy(stars: Iterable[Placed]) -> list[Placed]:
 
 
 def _misstated(stated: Sequence[str], wanted: Set[str]) -> str:
-    """Return what a star says of who wants it, and what is so; of long lists, the difference."""
+    """Return a sentence with the stated and the right `wanted_by`; for long lists, with the difference."""
     if max(len(stated), len(wanted)) <= _FEW or len(set(stated)) < len(stated):
-        return f"says that it is wanted by {_listed(stated)}, but that is {_listed(sorted(wanted))}"
+        return f"says that it is wanted by {_listed(stated)}; expected {_listed(sorted(wanted))}"
     wrong, lacking = sorted(set(stated) - wanted), sorted(wanted - set(stated))
     said = [f"says that it is wanted by {_some(wrong)}, but it is not"] if wrong else []
     return ", and ".join([*said, *([f"does not say that it is wanted by {_some(lacking)}"] if lacking else [])])
@@ -206,7 +206,7 @@ def _order(stars: Sequence[Placed]) -> Iterator[Fault]:
         star.name: [name for name in star.dependencies if name in there] for star in stars
     }
     for name, before in out_of_order(needs):
-        said = f"{there[name]} comes before {there[before]}, which is to be laid down first"
+        said = f"{there[name]} comes before {there[before]}, which must come first"
         yield Fault(kind="order", star=name, sentence=said, way_out=_MERGED)
 
 

@@ -1,7 +1,7 @@
-"""A lock judged by the same rules as an answer of the resolver, wherever it is read: nothing is believed of a lock.
+"""Judge a lock by the same rules as an answer of the resolver, wherever it is read. No lock is trusted unjudged.
 
-A lock of version 2 carries what it is judged by: what each star demands, provides and stands in conflict with. Where
-the signed statements are at hand their facts are used; `staging.acquire` has shown then that the rows say the same.
+A lock of version 2 carries the facts that it is judged by: each star's needs, provides and conflicts. If the signed
+statements are available, their facts are used; `staging.acquire` has then verified that the rows say the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Judged:
 
 
 def wishes_of(request: Request) -> tuple[Wish, ...]:
-    """Return what a lock must answer: the image's wishes, then each constellation's.
+    """Return the wishes that a lock must answer: the image's, then each constellation's.
 
     `who` is `image`, or `constellation:NAME`, the file's name without its ending.
     """
@@ -44,7 +44,7 @@ def wishes_of(request: Request) -> tuple[Wish, ...]:
 
 
 def lock_faults(lock: Lock, signed: Mapping[StarName, Facts] | None = None) -> tuple[Fault, ...]:
-    """Return what is wrong with `lock`; of one of version 1, where no facts are `signed`, only what is there twice."""
+    """Return the faults of `lock`. A lock of version 1 without `signed` facts is checked for doubled stars only."""
     if signed is None and not lock.carries_facts:
         return tuple(doubled(_placed(star, Facts()) for star in lock.stars))
     return faults(wishes_of(lock.request), _stars(lock, signed), lock.request.arch)
@@ -58,7 +58,7 @@ def demand_right_unless(judged: Judged, lock: Lock, file: Path) -> None:
 
 
 def demand_right(lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None = None) -> None:
-    """Raise `NoSolution` that names every fault of `lock`, and the way out of the first; `file` lies in its image."""
+    """Raise `NoSolution` that names the faults of `lock`, with the hint of the first; `file` lies in its image."""
     found = lock_faults(lock, signed)
     if found:
         said = "; ".join(map(str, found[:_MAX_SHOWN]))
@@ -70,7 +70,7 @@ def demand_right(lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None
 def in_lock_order(wishes: Sequence[Wish], stars: Iterable[LockedStar]) -> tuple[LockedStar, ...]:
     """Return `stars` in the order of a lock, with the `dependencies` and `wanted_by` that follow from their facts.
 
-    What they say of these before is not looked at. A need that no star answers is passed over: `faults` names it.
+    The old values of these are ignored. A need that no star answers is skipped: `faults` names it.
     """
     locked = {star.name: star for star in stars}
     together = Together(_placed(star, star.facts) for star in locked.values() if star.facts is not None)

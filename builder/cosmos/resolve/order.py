@@ -1,9 +1,9 @@
-"""The order in which stars are laid down: each after what it depends on, and by name where that leaves a choice.
+"""The order in which stars are installed: each after its dependencies; ties by name.
 
-Stars that depend on each other in a circle belong to one strongly connected component. Components come in dependency
-order, by the least name of each where that leaves a choice. Inside a component one dependency has to give way: from its
-least name, the dependencies are walked depth first in the order of their names, and a star is laid down after all that
-was walked below it. So each comes after what it depends on, unless the walk to that dependency began at it.
+Stars that depend on each other in a circle form one strongly connected component. Components come in dependency order,
+ties by the least name of each. Inside a component the order must break one dependency. A depth-first walk starts at the
+least name and takes dependencies in the order of their names; it lists a star after all that it reached through it. So
+each star comes after its dependencies, except one through which the walk came to it.
 
 Tarjan, Depth-first search and linear graph algorithms (1972); without recursion, for chains may be long.
 """
@@ -20,7 +20,7 @@ Needs = Mapping[StarName, Sequence[StarName]]
 
 
 def dependency_order(needs: Needs) -> list[StarName]:
-    """Return every name in `needs`, each after all that it needs as far as there is no circle; ties by name.
+    """Return every name in `needs`, each after its dependencies unless there is a circle; ties by name.
 
     >>> dependency_order({StarName("nano"): [StarName("zlib")], StarName("zlib"): [], StarName("bash"): []})
     ['bash', 'zlib', 'nano']
@@ -49,7 +49,7 @@ def dependency_order(needs: Needs) -> list[StarName]:
 
 
 def out_of_order(needs: Needs) -> Iterator[tuple[StarName, StarName]]:
-    """Yield each name in `needs`, whose order is looked at, with one that is to come before it and does not."""
+    """Yield each name in `needs` with a dependency that should come before it and does not."""
     place = {name: at for at, name in enumerate(needs)}
     components = _components(needs)
     number = {name: at for at, component in enumerate(components) for name in component}
@@ -64,7 +64,7 @@ def out_of_order(needs: Needs) -> Iterator[tuple[StarName, StarName]]:
 
 
 def _inside(component: Sequence[StarName], needs: Needs) -> list[StarName]:
-    """Return the component's names as the walk from the least of them leaves them."""
+    """Return the component's names in the order of the depth-first walk from the least name."""
     if len(component) == 1:
         return list(component)
     members, start = set(component), min(component)
@@ -116,5 +116,5 @@ def _components(needs: Needs) -> list[list[StarName]]:
 
 
 def _place_of(name: StarName, names: Sequence[StarName]) -> int:
-    """Return where `name` stands, looked for from the end, so that all components together cost one look."""
+    """Return the index of `name`, searched from the end, so that all components together cost one pass."""
     return next(at for at in range(len(names) - 1, -1, -1) if names[at] == name)

@@ -1,16 +1,16 @@
-"""A library as clauses, as far as it comes into question: a star's own rules are added when it is first supposed.
+"""A library as clauses, as far as the search needs it: a star's own rules are added when it is first supposed.
 
     variables      one for each version of a star; one for each demand (`Ask`); one for each star of the old lock;
-                   one for each version but one of a star that is to be upgraded
+                   one for each version but one of a star to upgrade
     a wish         its demand holds
-    a need         the star is not there, or one of the alternatives' demands holds
-    a demand       it does not hold, or one of its answers is there; and no version of a star that it rules out
+    a need         the star is not chosen, or one of the alternatives' demands holds
+    a demand       it does not hold, or one of its answers is chosen; and no version of a star that it rules out
     a conflict     not both stars
-    an arch        the star is not there
-    the old lock   the lock does not hold, or no other version of the star is there
-    an upgrade     the newest so many versions do not do, or no older one is there
+    an arch        the star is not chosen
+    the old lock   the lock does not hold, or no other version of the star is chosen
+    an upgrade     none of the newest N versions fits, or no older one is chosen
 
-So a library is asked only for the facts of stars that some choice would bring in.
+So the library gives the facts only of stars that some choice would bring in.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class StandsFor:
-    """`who` was made from what `barred` is."""
+    """`who` was made from the package that `barred` is."""
 
     who: str
     barred: Candidate
@@ -58,8 +58,8 @@ Reason: TypeAlias = Wants | Bars | StandsFor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """A demand, and the variables of what answers it: versions of the star of that name, the preferred first, and
-    others that provide it, those that the old lock has first. `listed`: there is a star of that name.
+    """A demand, and the variables of its answers: versions of the star of that name, the preferred first, then stars
+    that provide it, those of the old lock first. `listed`: there is a star of that name.
     """
 
     demand: Demand
@@ -70,7 +70,7 @@ class Ask:
 
 
 class Problem:
-    """The clauses of what `arch` may have of `library`, and what their variables mean."""
+    """The clauses for the stars of `library` on `arch`, and the meaning of their variables."""
 
     def __init__(self, library: Library, arch: Arch, kept: Mapping[StarName, Version]) -> None:
         self.clauses = Clauses(self.add_rules)
@@ -88,25 +88,25 @@ class Problem:
         self._replacing: dict[StarName, list[int]] = {}  # who of them stands for it
 
     def candidate(self, variable: int) -> Candidate:
-        """Return the star that the variable is for."""
+        """Return the star of this variable."""
         found = self._candidates[variable]
         assert found is not None, "a star's variable"
         return found
 
     def facts(self, variable: int) -> Facts:
-        """Return what the star says of itself; the library is asked once."""
+        """Return the star's facts; the library is asked once."""
         if variable not in self._facts:
             self._facts[variable] = self._library.facts(self.candidate(variable))
         return self._facts[variable]
 
     def needs(self, variable: int) -> tuple[tuple[Ask, ...], ...]:
-        """Return what a star that is there needs of others: alternatives each."""
+        """Return the needs of a chosen star, each a list of alternatives."""
         return self._needs[variable]
 
     def answering(self, together: Together, chosen: Mapping[StarName, int], need: Iterable[Ask]) -> StarName:
-        """Return which of the stars `together` answers the need: the first, of the first alternative that has one.
+        """Return the star in `together` that answers the need: the first one of the first alternative that has any.
 
-        `chosen` has each star's variable: it knows the architecture by which an index tells two of one version apart.
+        `chosen` maps each star to its variable, because an index may list two stars of one version by architecture.
         """
         return next(
             star.name
@@ -116,7 +116,7 @@ class Problem:
         )
 
     def wish(self, wish: Wish) -> Ask:
-        """Add a wish, and return its demand. Where a star of that name is listed, no other star will do."""
+        """Add a wish, and return its demand. If a star of that name is listed, only this star answers it."""
         ask = self.wished(wish)
         self.clauses.add([ask.literal], Wants(wish.who, (wish.demand,)))
         return ask
@@ -126,7 +126,7 @@ class Problem:
         return self._ask(wish.demand, only_that_star=True)
 
     def keep(self, name: StarName) -> int | None:
-        """Return a literal by which no version of `name` but the kept one is there; None where that one is gone."""
+        """Return a literal that allows only the kept version of `name`, or None if that version is gone."""
         versions = self.versions(name)
         if not any(self.candidate(one).version == self._kept[name] for one in versions):
             return None
@@ -137,7 +137,7 @@ class Problem:
         return literal
 
     def move(self, name: StarName) -> list[int]:
-        """Return literals, each by which no version of `name` but the newest so many is there: 1, 2, 3 and so on."""
+        """Return literals that allow only the newest version of `name`, the newest two, the newest three, and so on."""
         literals: list[int] = []
         for older in self.versions(name)[1:]:
             literals.append(2 * self._variable(None))
@@ -179,7 +179,7 @@ class Problem:
         return self._asks[key]
 
     def _rule_out(self, literal: int, answers: list[int]) -> None:
-        """Where one star's versions alone answer: no other version of it is there. Of a single one that follows."""
+        """If one star's versions alone answer, rule out its other versions. For a single version this follows."""
         names = {self.candidate(one).name for one in answers}
         if len(names) == 1 and len(answers) > 1:
             fitting = set(answers)
@@ -202,7 +202,7 @@ class Problem:
         return self._providers[name]
 
     def add_rules(self, variable: int) -> bool:
-        """Add what the star brings with it; return whether that was new."""
+        """Add the star's own rules; return whether they were new."""
         candidate = self._candidates[variable]
         if candidate is None or variable in self._needs:
             return False
@@ -239,7 +239,7 @@ class Problem:
                 self._bar(other, conflict, variable)
 
     def _bar(self, against: int, conflict: Demand, variable: int) -> None:
-        """Add that `against`, which conflicts, stands not beside `variable` if that is or provides what is meant."""
+        """Add a clause against `against` with `variable`, if the latter is or provides the name in the conflict."""
         star = self.candidate(variable)
         if star.name == self.candidate(against).name:
             return

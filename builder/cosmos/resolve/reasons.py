@@ -1,4 +1,4 @@
-"""A smallest set of reasons for which there is no solution: none of them can be left out."""
+"""Find a minimal set of reasons why there is no solution: without any one of them there is one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MAX_TRIED_REASONS: Final = 200  # a second's work; people's conflicts have 2 to 
 
 
 def needed_reasons(clauses: Sequence[Clause]) -> list[Hashable]:
-    """Return why `clauses` have no solution: reasons of which each is needed, in a fixed order.
+    """Return why `clauses` have no solution: a minimal set of reasons, in a fixed order.
 
-    Each reason is left out in turn; what still has no solution without it needs it not. Of more than
-    `MAX_TRIED_REASONS` (a chain that long) all are returned: each try costs as much as there are.
+    It leaves out each reason in turn. If there is still no solution, the reason is not needed. If there are more than
+    `MAX_TRIED_REASONS` (a long chain) it returns all, because each try costs as much as there are reasons.
     """
     core = [(tuple(clause.literals), clause.why) for clause in clauses]
     waiting = sorted({clause.why for clause in clauses if clause.why is not None}, key=str)
@@ -37,7 +37,7 @@ _Row = tuple[tuple[int, ...], Hashable]
 
 
 def _contradiction(rows: Sequence[_Row]) -> list[_Row] | None:
-    """Return rows among `rows` that have no solution together; None if all of them have one."""
+    """Return some of `rows` that have no solution together, or None if all rows together have one."""
     clauses = Clauses(lambda _: None)
     numbers: dict[int, int] = {}
     for literals, why in rows:
@@ -57,7 +57,7 @@ def _contradiction(rows: Sequence[_Row]) -> list[_Row] | None:
 
 
 def _solve(clauses: Clauses, variables: int) -> None:
-    """Find a solution, whichever; raises `Contradiction`."""
+    """Find any solution; raises `Contradiction`."""
     starts: list[int] = []
     at = 0
     while True:

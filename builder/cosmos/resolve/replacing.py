@@ -1,10 +1,12 @@
-"""Which stars of an image take over whose files: `replaces` of a star (model.star), as dpkg means it (Policy 7.6.1).
+"""`replaces` of a star (model.star): which stars of an image may overwrite which other stars' files, as in dpkg
+(Policy 7.6.1).
 
-A star is meant by its own name, and by those of the packages that it was made of, each in its own version. Names that a
-star merely provides do not count, as they do not for dpkg: who provides a name has other files.
+`replaces` can name a star, or a package that a star was made of, each in its own version. A name that a star only
+provides does not count, as in dpkg: another provider of the name has other files.
 
-A star's word is not enough to take another author's files. It counts between stars of one galaxy, and where everybody
-who signed the one that loses the file has signed the one that takes it. Else the image says who wins, as for any path.
+A star alone cannot take another author's files. Its `replaces` counts between stars of one galaxy, and only if every
+signer of the star that loses the file has also signed the star that takes it. Else the image names the owner of the
+path, as for any other path.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ class Vouched:
     signers: frozenset[str]
 
     def may_take_from(self, other: Vouched) -> bool:
-        """Return whether the star's word counts against `other`."""
+        """Return whether this star's `replaces` counts against `other`."""
         return self is not other and self.galaxy == other.galaxy and other.signers <= self.signers
 
 
 def replaced_by(stars: Iterable[Vouched]) -> dict[StarName, frozenset[str]]:
-    """Return for each of `stars` those of the others whose paths it takes."""
+    """Return for each of `stars` the other stars whose paths it takes."""
     every = list(stars)
     called: dict[StarName, list[tuple[Vouched, Version]]] = {}
     for one in every:

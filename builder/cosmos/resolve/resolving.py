@@ -1,7 +1,7 @@
-"""`resolve`: from wishes to one version of each star that is needed, in dependency order.
+"""`resolve`: from wishes to one version of each star that they need, in dependency order.
 
-docs/formats/lock.md, "What is chosen", has the rule. The same wishes, library and kept versions give the same answer:
-nothing depends on the order of anything. What was chosen is judged like a lock that is read (resolve.judging).
+For the rule see docs/formats/lock.md, "What is chosen". The same wishes, library and kept versions give the same
+answer, whatever order they come in. The answer is judged like a lock that is read (resolve.judging).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Resolved:
 
     @property
     def placed(self) -> Placed:
-        """The star as a lock would have it."""
+        """The star as a lock holds it."""
         return Placed(
             name=self.star.name,
             version=self.star.version,
@@ -59,20 +59,20 @@ def resolve(
     advice: Advice = FOR_IMAGES,
     upgraded: Collection[StarName] = frozenset(),
 ) -> tuple[Resolved, ...]:
-    """Return one version of each star that `wishes` need on `arch`, each after what it depends on.
+    """Return one version of each star that `wishes` need on `arch`, each after its dependencies.
 
-    `kept` are the versions of the old lock that stay while they fit; `upgraded` are its other stars: they move to the
-    newest version that leaves a solution, whatever of `kept` has to move with them.
+    `kept` are the versions of the old lock that stay if they fit. `upgraded` are its other stars: they move to the
+    newest version that leaves a solution, even if some of `kept` must move with them.
 
-    Raises `NoSolution`, naming who wants what, and hinting in the words of `advice`; and whatever `library`
-    raises when it is asked.
+    Raises `NoSolution`, which names each star or wish with its demand and has a hint from `advice`; and any error of
+    `library`.
     """
     library = Remembering(library)
     problem = Problem(library, arch, kept)
     try:
         chosen = Chooser(problem, wishes, kept, upgraded).choose()
     except Contradiction as found:
-        reasons = cast("list[Reason]", needed_reasons(found.clauses))  # whatever has a reason here has one of these
+        reasons = cast("list[Reason]", needed_reasons(found.clauses))  # every reason here is one of these
         raise explained(reasons, library, arch, advice) from found
     except TooLong as error:
         raise NoSolution("", f"no solution was found in {choosing.MAX_STEPS:,} steps", hint=advice.too_long) from error
@@ -84,7 +84,7 @@ def resolve(
 
 
 def _arranged(wishes: Sequence[Wish], problem: Problem, chosen: Sequence[int]) -> tuple[Resolved, ...]:
-    """Return the chosen stars that a wish needs, directly or not, each with what it needs and who wants it."""
+    """Return the chosen stars that a wish needs, directly or not, each with its dependencies and who wants it."""
     stars = {problem.candidate(one).name: one for one in chosen}
     bare = {
         name: Resolved(star=problem.candidate(one), facts=problem.facts(one), dependencies=(), wanted_by=())

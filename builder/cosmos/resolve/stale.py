@@ -1,4 +1,4 @@
-"""Whether a lock still answers what its image definition asks for: judged from the two alone, without a galaxy."""
+"""Judge whether a lock is stale: compare it with its image definition, without a galaxy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Constellations = Mapping[str, Mapping[StarName, Constraint]]
 
 
 def request_of(image: Image, constellations: Constellations) -> Request:
-    """Return what a lock of `image` must answer; `constellations` are its members by the names in image.toml."""
+    """Return the request of a lock for `image`; `constellations` are its members by the names in image.toml."""
     return Request(
         image=image.name,
         arch=image.arch,
@@ -24,7 +24,7 @@ def request_of(image: Image, constellations: Constellations) -> Request:
 
 
 def differences(lock: Lock, image: Image, constellations: Constellations, level: int) -> tuple[str, ...]:
-    """Return what makes `lock` stale, a sentence each; nothing if it answers `image` and its `constellations`.
+    """Return a sentence for each thing that makes `lock` stale; empty if it answers `image` and `constellations`.
 
     `level` is the zstd level that the image asks for.
     """

@@ -1,4 +1,4 @@
-"""Stars that stand together, as a lock has them, and which of them answers what one of them asks for."""
+"""The stars of one lock together, and which of them answer a need, or conflict with each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cosmos.model.version import Version
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placed:
-    """One star as a lock has it; its facts are those of its signed statement."""
+    """One star of a lock, with the facts of its signed statement."""
 
     name: StarName
     version: Version
@@ -28,7 +28,7 @@ class Placed:
 
 
 class Together:
-    """Some stars, found by their names and by what they provide. Of two with one name the first counts."""
+    """Some stars, by their names and by the names that they provide. Of two with one name the first counts."""
 
     def __init__(self, stars: Iterable[Placed]) -> None:
         self.stars: dict[StarName, Placed] = {}
@@ -43,8 +43,8 @@ class Together:
     def answers(self, demand: Demand) -> list[Placed]:
         """Return the stars that answer a need's demand: the star of that name, or else those that provide it, by name.
 
-        If a star has that name, only stars of its galaxy answer for the name. If no star has it, these stars alone do
-        not tell which galaxy answers, and all that provide the name are returned.
+        If a star has that name, only stars of its galaxy answer for the name. If no star has it, these stars do not
+        show which galaxy answers, and all that provide the name are returned.
         """
         star = self.stars.get(demand.name)
         if star is not None and demand.allows(star.version):
@@ -62,7 +62,7 @@ class Together:
         return self._met[star.name]
 
     def answers_itself(self, star: Placed, need: Need) -> bool:
-        """Return whether `star` answers what it needs, be it beside the star of that name."""
+        """Return whether `star` answers its own need, even beside the star of that name."""
         for demand in need:
             named = self.stars.get(demand.name)
             if star in self.answers(demand):
@@ -72,14 +72,14 @@ class Together:
         return False
 
     def wish_answers(self, demand: Demand) -> list[Placed]:
-        """Return the stars that answer a wish: a star of that name alone, where there is one."""
+        """Return the stars that answer a wish: the star of that name alone if there is one, else its providers."""
         named = self.stars.get(demand.name)
         if named is None:
             return self.answers(demand)
         return [named] if demand.allows(named.version) else []
 
     def clashes(self, star: Placed) -> Iterator[tuple[Placed, Demand | None]]:
-        """Yield who `star` does not stand beside, and by which conflict; None where it stands for the other one."""
+        """Yield each star that `star` cannot stand beside, with the conflict; None if it was made from the other."""
         for conflict in star.facts.conflicts:
             found = {
                 one.name: one for one in self._providers.get(conflict.name, ()) if one.facts.provides_barred(conflict)

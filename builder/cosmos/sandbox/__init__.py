@@ -1,1 +1,1 @@
-"""Confinement: workers that can only compute and talk, and programs in bubblewrap on a tree of data."""
+"""Confinement: workers that can only compute and send messages, and programs in bubblewrap on a tree of data."""

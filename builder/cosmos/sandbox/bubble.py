@@ -1,4 +1,4 @@
-"""One program in bubblewrap (bwrap(1)): no network, no other process, no file but its tools and the tree it works on.
+"""Run one program in bubblewrap (bwrap(1)): without a network, and with its tools and its tree as the only files.
 
     bwrap --unshare-user --unshare-all --disable-userns --die-with-parent --new-session --clearenv --cap-drop ALL
           --hostname nova --ro-bind TOOLS / --proc /proc --dev /dev --size N --tmpfs /dev/shm --remount-ro /dev
@@ -6,15 +6,15 @@
 
 Without `--unshare-user`, `--unshare-all` silently leaves the user namespace out. TOOLS is a folder made of verified
 stars (`star_tools`), or, for a maintainer's own `stellar build-star`, the machine's /usr (`HOST_TOOLS`). The
-environment is fixed, but for what the caller adds. Users meet all this as `run()`, and its errors say so.
+environment is fixed, except for the caller's additions. Users know all this as `run()`, and the errors use that name.
 
 In this order:
-  1. bwrap makes the sandbox and says which process sleeps in it (`--info-fd`, `--block-fd`)
-  2. that process is inspected from outside (`bubble_probe`)
-  3. the tree is laid into /stage, which is memory of the sandbox and bounded by the kernel
-  4. it is woken, puts on the filter for system calls (`seccomp`), and runs the program
-  5. all that is left of the sandbox is killed, and seen to be gone
-  6. what lies in /stage is read back as data; then it is gone, too: it had no name but in the sandbox
+  1. bwrap makes the sandbox and reports the process that sleeps in it (`--info-fd`, `--block-fd`)
+  2. Cosmos inspects that process from outside (`bubble_probe`)
+  3. Cosmos writes the tree to /stage, which is memory of the sandbox with a limit by the kernel
+  4. the process wakes, sets the filter for system calls (`seccomp`), and runs the program
+  5. Cosmos kills the rest of the sandbox, and waits until it is gone
+  6. Cosmos reads /stage back as data; then /stage is gone, too, because it existed only in the sandbox
 
 KNOWN GAP: memory is bounded for /stage, /tmp, /dev/shm and each process, but not for all processes together.
 """
@@ -59,7 +59,7 @@ _LIMITS: Final = (
 _TMP, _SHARED = "/tmp", "/dev/shm"  # noqa: S108 - the sandbox's own
 _PLACES: Final = (b"proc", b"dev", b"tmp", b"stage")  # where something is mounted in TOOLS
 _START_SECONDS: Final = 20  # for bwrap to make its sandbox: it takes some milliseconds
-_END_SECONDS: Final = 20  # for the kernel to end all that a program left
+_END_SECONDS: Final = 20  # for the kernel to end everything that a program left
 _LOOK_SECONDS: Final = 0.001  # between two looks whether it is done
 _MAX_INFO_BYTES: Final = 4096  # of what bwrap says of its sandbox: it has about 200
 _TAIL_LINES: Final = 12  # of what a program said, in an error
@@ -75,7 +75,7 @@ _STAGE_HINT: Final = "leave large files out of what run() works on: a later copy
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
-    """What a program has at `/`: `mounted` gives bwrap's arguments for as long as it runs, `places` where that is.
+    """A program's tools at `/`: `mounted` gives bwrap's arguments while it runs, `places` are the mount points.
 
     `digest` is the content root of the tree that stars make there; None for the machine's own programs.
     """
@@ -87,7 +87,7 @@ class Tools:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Channels:
-    """The descriptors that bwrap is given: where it says which process sleeps, what wakes that, and the filter."""
+    """The descriptors for bwrap: one to report the sleeping process, one to wake it, and the filter."""
 
     info: int
     block: int
@@ -96,7 +96,7 @@ class Channels:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sleeper:
-    """The first process of a finished sandbox, which is our bwrap's child. All that is in the sandbox ends with it."""
+    """The first process of a finished sandbox, a child of bwrap. The whole sandbox ends with it."""
 
     number: int
     process: Process
@@ -105,9 +105,9 @@ class Sleeper:
 
     @classmethod
     def found(cls, said: bytes, parent: int) -> Self | None:
-        """Return the process that bwrap names in `said`, once it sleeps; raises `OSError` where it is gone.
+        """Return the process that bwrap names in `said`, as soon as it sleeps; raises `OSError` if it is gone.
 
-        Its folder and its descriptor mean this process: it still is a child of `parent` after both were opened.
+        Its folder and its descriptor surely mean this process: it is still a child of `parent` after both were opened.
         """
         if not said.rstrip().endswith(b"}"):
             return None
@@ -121,18 +121,18 @@ class Sleeper:
             return cls(number=number, process=process, pidfd=pidfd, opened=opened.pop_all())
 
     def end(self, where: str) -> None:
-        """Kill the sandbox and see it gone; raises `WorldFailed`."""
+        """Kill the sandbox and wait until it is gone; raises `WorldFailed`."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         if not poll.poll(_END_SECONDS * 1000):
-            raise WorldFailed(where, f"what a program left running is there {_END_SECONDS} seconds after it was killed")
+            raise WorldFailed(where, f"a program of the sandbox still runs {_END_SECONDS} seconds after it was killed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bubble:
-    """Runs programs, one at a time. `epoch` is the time of what they make, `stage_bytes` the room that they have."""
+    """Runs programs, one at a time. `epoch` is the time of the entries that they make, `stage_bytes` their space."""
 
     tools: Tools
     epoch: int
@@ -141,7 +141,7 @@ class Bubble:
     stage_bytes: int = MAX_STAGE_BYTES
 
     def run(self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry]) -> RunOutcome:
-        """Run `words` in a copy of `tree` and return what is there afterwards; raises `WorldFailed`, `Malformed`."""
+        """Run `words` in a copy of `tree` and return the tree afterwards; raises `WorldFailed`, `Malformed`."""
         bwrap = find_program("bwrap", _BWRAP_HINT)
         memory = {_SHARED: _TMP_BYTES, _TMP: _TMP_BYTES, "/stage": self.stage_bytes}
         settings = [part for pair in _environment(env, self.epoch) for part in ("--setenv", *pair)]
@@ -165,7 +165,7 @@ class Bubble:
 
     @contextmanager
     def _asleep(self, program: RunningProgram, info: int) -> Iterator[Sleeper]:
-        """Give the process that sleeps in the finished sandbox; when the block ends, all in the sandbox is killed."""
+        """Give the process that sleeps in the finished sandbox; the end of the block kills the whole sandbox."""
         sleeper = self._awaited(program, info)
         with sleeper.opened, ending_with_us(sleeper.number, self.where):
             try:
@@ -174,10 +174,10 @@ class Bubble:
                 sleeper.end(self.where)
 
     def _awaited(self, program: RunningProgram, info: int) -> Sleeper:
-        """Return the process that sleeps, as soon as it does; raises `WorldFailed` with what bwrap says against it."""
+        """Return the process, as soon as it sleeps; raises `WorldFailed` with bwrap's own error."""
         deadline = time.monotonic() + _START_SECONDS
         while program.status is None:
-            with suppress(OSError, ValueError, LookupError):  # it is gone, and bwrap will say why; or bwrap is none
+            with suppress(OSError, ValueError, LookupError):  # it is gone, and bwrap reports why; or this is not bwrap
                 sleeper = Sleeper.found(os.pread(info, _MAX_INFO_BYTES, 0), program.pid)
                 if sleeper is not None:
                     return sleeper
@@ -221,9 +221,9 @@ def sandboxed(root: tuple[str, ...], memory: Mapping[str, int], channels: Channe
 
 
 def star_tools(entries: Callable[[], Iterator[Entry]], digest: Digest) -> Tools:
-    """Return tools that are the files of verified stars, written out for as long as a program runs.
+    """Return tools made of the files of verified stars, written to a folder while a program runs.
 
-    `digest` is the `tools_digest` of what `entries` yields.
+    `digest` is the `tools_digest` of the layers that `entries` yields.
     """
 
     @contextmanager
@@ -235,7 +235,7 @@ def star_tools(entries: Callable[[], Iterator[Entry]], digest: Digest) -> Tools:
 
 
 def tools_digest(lines: Iterable[ManifestLine]) -> Digest:
-    """Return the content root of the tree that layers make, one on the other: of two lines with one path, the later."""
+    """Return the content root of the tree of these layers: of two lines with one path, the later counts."""
     return content_root({line.path: line for line in lines}.values())
 
 
@@ -257,10 +257,10 @@ HOST_TOOLS: Final = Tools(digest=None, places=("/", "/usr", "/etc/alternatives")
 
 
 def _limited() -> list[str]:
-    """Return the command that another is put behind, for its limits.
+    """Return the command line that sets a program's limits and then runs it.
 
-    Root becomes nobody: in a user namespace it would have no capabilities, but own what root owns in /proc/sys. That
-    change makes the kernel forget that it should die with us: setpriv says so again.
+    Root becomes user nobody: in a user namespace root has no capabilities, but it would own root's files in /proc/sys.
+    After this change the kernel no longer kills it when cosmos dies, so setpriv asks the kernel for that again.
     """
     limits = [find_program("prlimit", _UTIL_HINT), *_LIMITS, "--"]
     if os.geteuid() != 0:
@@ -283,7 +283,7 @@ def _channels() -> Iterator[Channels]:
         info, seccomp = keep(os.memfd_create("info")), keep(os.memfd_create("seccomp"))
         os.pwrite(seccomp, bubble_filter(machine), 0)
         one_end, _ = map(keep, os.pipe())
-        # Open for both, it never ends: where we are killed, that does not wake the sandbox, as the end of a pipe would.
+        # Open at both ends, it has no end that would wake the sandbox if cosmos is killed, as the end of a pipe would.
         block = keep(os.open(f"/proc/self/fd/{one_end}", os.O_RDWR | os.O_CLOEXEC))
         yield Channels(info=info, block=block, seccomp=seccomp)
 
@@ -299,7 +299,7 @@ def _opened(path: str, folder: int | None = None) -> Iterator[int]:
 
 @contextmanager
 def _laid(entries: Iterable[Entry]) -> Iterator[str]:
-    """Give a temporary folder of `entries`, with a folder where each mount goes, that every user may read."""
+    """Give a temporary folder of `entries` that every user may read, with a folder for each mount."""
     tree = {entry.path: entry for entry in entries if entry.path.split(b"/")[0] not in _PLACES}
     tree |= {TreePath(place): _folder(TreePath(place)) for place in _PLACES}
     with tempfile.TemporaryDirectory(prefix="cosmos-tools-") as name, _opened(name) as folder:

@@ -1,11 +1,11 @@
-"""The live probe of bubblewrap: each sandbox is looked at from outside, finished and asleep, before its program starts.
+"""The live probe of bubblewrap: inspect each finished sandbox from outside, before its program starts.
 
-bwrap with `--block-fd` waits once everything is mounted and every power is dropped. What is inspected then is exactly
-the process that goes on to start the program, through its folder in /proc, which can mean no other process. Fail
-closed: whatever is not as `WANTED` says, or cannot be read, ends the build (`WorldFailed`), and the program never
-starts. Formats are those of proc(5), proc_pid_mountinfo(5) and proc_pid_status(5).
+bwrap with `--block-fd` waits after everything is mounted and every capability is dropped. The probe then inspects
+exactly the process that will start the program, through its folder in /proc, which can mean no other process. The probe
+fails closed: if a value differs from `WANTED`, or cannot be read, the build ends (`WorldFailed`), and the program never
+starts. The formats are those of proc(5), proc_pid_mountinfo(5) and proc_pid_status(5).
 
-The filter for system calls cannot be seen yet: bwrap puts it on after the wait, right before the program, or ends.
+The probe cannot see the filter for system calls: bwrap sets it after the wait, right before the program, or exits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What one sandbox was asked to be: where its tools are mounted, and the bytes of its folders of memory."""
+    """The requested properties of one sandbox: its tools' mount points, and the sizes of its folders of memory."""
 
     tools: tuple[str, ...]
     memory: Mapping[str, int]
@@ -51,7 +51,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process as its folder in /proc, an open descriptor, shows it. Methods raise `OSError` once it is gone."""
+    """A process, read through an open descriptor of its folder in /proc. Methods raise `OSError` after its end."""
 
     folder: int
 
@@ -69,7 +69,7 @@ class Process:
             os.close(number)
 
     def link(self, name: str) -> str:
-        """Return what one of its links says."""
+        """Return the target of one of its links."""
         return os.readlink(name, dir_fd=self.folder)
 
     def status(self) -> dict[str, str]:
@@ -87,7 +87,7 @@ Look: TypeAlias = Callable[[Process, Asked, str], str]
 
 
 def demand_closed(process: Process, asked: Asked, where: str) -> None:
-    """Return where the sandbox that `process` sleeps in is `WANTED`; raises `WorldFailed` that says what is not."""
+    """Return if the sandbox of the sleeping `process` is as `WANTED`; raises `WorldFailed` with the differences."""
     with tempfile.NamedTemporaryFile(prefix="cosmos-canary-") as canary:
         Path(canary.name).chmod(0o644)
         seen = inspected(process, asked, canary.name)
@@ -100,7 +100,7 @@ def demand_closed(process: Process, asked: Asked, where: str) -> None:
 
 
 def inspected(process: Process, asked: Asked, canary: str) -> dict[str, str]:
-    """Return what is seen for each name of `WANTED`; `unknown` where it cannot be read."""
+    """Return the value found for each name of `WANTED`; `unknown` if it cannot be read."""
     seen: dict[str, str] = {}
     for name in WANTED:
         try:
@@ -166,7 +166,7 @@ def _descriptors(process: Process, _asked: Asked, _canary: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mount:
-    """One line of mountinfo: where what kind of file system is mounted, `ro` or `rw`, and that one's own options."""
+    """One line of mountinfo: mount point, kind of file system, `ro` or `rw`, and the file system's own options."""
 
     place: str
     kind: str
@@ -186,7 +186,7 @@ class Mount:
         return cls(place=place, kind=kind, access=options.split(",")[0], options=tuple(super_options.split(",")))
 
     def is_as(self, asked: Asked) -> bool:
-        """Whether it is one that was asked for, and no wider."""
+        """Whether it is a requested mount, with no more rights."""
         if self.place in asked.memory:
             size_kib = -(-asked.memory[self.place] // 1024)
             return self.kind == "tmpfs" and f"size={size_kib}k" in self.options

@@ -1,8 +1,8 @@
-"""The trusted side of a worker: has one forked, talks with it, and believes nothing that it says.
+"""The trusted side of a worker: have a zygote fork it, exchange messages with it, and trust none of them.
 
-One worker does one job. It is killed when the conversation with it ends, or when this process ends, however it does.
-What it must not be able to do is tried before (`sandbox.probe`). A worker is named by a module: a zygote of its own
-imports that module, and each worker that it forks calls the module's `work(channel)`.
+One worker does one job. It is killed when the conversation ends, or when this process ends for any reason. The probe
+tries its sandbox first (`sandbox.probe`). A worker is named by a module: a separate zygote imports that module, and
+each worker that it forks calls the module's `work(channel)`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SERVE: Final = (
 )
 WHERE: Final = "nova"  # users meet the sandbox by the name of the runtime whose scripts it holds
 _NO_SANDBOX: Final = {
-    NO_MACHINE: "this machine's architecture is none that Nova's sandbox knows",
+    NO_MACHINE: "Nova's sandbox does not support this machine's architecture",
     NO_LOCKS: "this kernel refuses a part of Nova's sandbox",
 }
 _END_SECONDS: Final = 10  # for the zygote to say how a worker ended
@@ -39,13 +39,13 @@ _END_SECONDS: Final = 10  # for the zygote to say how a worker ended
 
 @dataclass(kw_only=True, slots=True)
 class Patience:
-    """How long workers may still be waited for. Those that share one have their time together."""
+    """The time left to wait for workers. Workers that share a `Patience` share its time."""
 
     seconds: float
 
 
 class Conversation:
-    """The channel to one worker. Every wait counts against `patience`; past it it raises `TimeoutError`."""
+    """The channel to one worker. Every wait counts against `patience`; after that it raises `TimeoutError`."""
 
     def __init__(self, channel: socket.socket, control: socket.socket, patience: Patience) -> None:
         self._channel = channel
@@ -61,14 +61,14 @@ class Conversation:
                 return
 
     def receive(self, kinds: bytes, max_bytes: int = MAX_WORKER_MESSAGE_BYTES) -> tuple[bytes, tuple[Scalar, ...]]:
-        """Return the next message, of one of `kinds`; raises `BrokenProtocol` or, where it is gone, `EOFError`."""
+        """Return the next message, of one of `kinds`; raises `BrokenProtocol`, or `EOFError` if the worker is gone."""
         (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
         if size > max_bytes:
             raise BrokenProtocol(f"the message has {size} bytes, the limit is {max_bytes}")
         return opened(self._exactly(size), kinds)
 
     def status(self) -> int | None:
-        """Return how the worker ended (below zero: by which signal); None where the zygote is gone too."""
+        """Return the worker's exit status (below zero: the signal); None if the zygote is gone as well."""
         self._control.settimeout(_END_SECONDS)
         try:
             said = self._control.recv(zygote.STATUS.size)
@@ -103,9 +103,9 @@ class Conversation:
 
 @contextmanager
 def conversation(job: tuple[Scalar, ...], patience: Patience, module: str) -> Iterator[Conversation]:
-    """Give the conversation with a new worker of `module` that was given `job`; when the block ends, it is killed.
+    """Start a worker of `module` with `job` and give the conversation with it; the end of the block kills it.
 
-    Raises `WorldFailed` where the worker does not start.
+    Raises `WorldFailed` if the worker does not start.
     """
     ours, its = socket.socketpair()
     control, its_control = socket.socketpair()
@@ -122,7 +122,7 @@ def conversation(job: tuple[Scalar, ...], patience: Patience, module: str) -> It
 
 
 def gone(status: int | None, cpu_seconds: int) -> str:
-    """Return what became of a worker that ended without a word; raises `WorldFailed` where its zygote is gone, too."""
+    """Return why a worker ended without a message; raises `WorldFailed` if its zygote is gone as well."""
     if status is None:
         raise no_sandbox("the process that starts the sandbox's workers was killed")
     if status in (-9, -24):  # SIGKILL and SIGXCPU: what the limit on processor time ends with
@@ -143,10 +143,10 @@ _zygotes: dict[str, tuple[socket.socket, bytes, object]] = {}  # by module: requ
 
 
 def planted_secret(module: str) -> bytes:
-    """Return the secret that no worker may hold, 32 bytes; starts the zygote where there is none yet."""
+    """Return the secret that no worker may hold, 32 bytes; starts the zygote if it does not run yet."""
     if module not in _zygotes:
-        early = zygote.EARLY.pop(module, None)
-        _zygotes[module] = (*early, None) if early is not None else _fresh(module)
+        forked = zygote.FORKED.pop(module, None)
+        _zygotes[module] = (*forked, None) if forked is not None else _fresh(module)
     return _zygotes[module][1]
 
 

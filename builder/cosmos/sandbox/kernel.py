@@ -1,9 +1,9 @@
-"""The kernel's own locks, through ctypes: what a worker puts on before it does its job, and can never take off.
+"""The kernel's restrictions, through ctypes: a worker sets them before its job, and can never remove them.
 
-`lock_down` does, in this order: no files left but the channel; no capabilities, and another user where we are root; no
-new privileges; Landlock where the kernel has it (an empty ruleset: no path, no port, no signal to others); die with the
-parent; resource limits; last the system-call filter (`seccomp`). Each step that fails raises `OSError`, but for the
-change of user, which a container may not know, and Landlock, which a kernel may not have.
+`lock_down` takes these steps, in this order: close all files but the channel; drop all capabilities, and change the
+user if it is root; no new privileges; Landlock if the kernel has it (an empty ruleset: no path, no port, no signal to
+others); die with the parent; resource limits; last the system-call filter (`seccomp`). A step that fails raises
+`OSError`, except the change of user, which a container may lack, and Landlock, which a kernel may lack.
 
 Constants and structures are those of linux/prctl.h, linux/capability.h, linux/landlock.h, linux/seccomp.h.
 """
@@ -42,7 +42,7 @@ _NONE: Final = ctypes.create_string_buffer(24)  # no effective, permitted or inh
 
 
 def _for_the_kernel(instructions: bytes) -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:
-    """Return a filter as seccomp(2) takes it, `struct sock_fprog`, and the memory that this points to."""
+    """Return a filter for seccomp(2), `struct sock_fprog`, and the memory that it points to."""
     memory = ctypes.create_string_buffer(instructions, len(instructions))
     header = struct.pack("@HP", len(instructions) // 8, ctypes.addressof(memory))
     return ctypes.create_string_buffer(header, 16), memory
@@ -52,7 +52,7 @@ _FILTERS: Final = {machine.architecture: _for_the_kernel(worker_filter(machine))
 
 
 def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
-    """Leave this process, for good, nothing but memory, its clock and the descriptor `channel`."""
+    """Restrict this process for good to its memory, its clock and the descriptor `channel`."""
     os.closerange(0, channel)
     os.closerange(channel + 1, 1 << 16)
     _drop_bounds()
@@ -81,7 +81,7 @@ def control(option: int, value: int = 0) -> int:
 
 
 def capability_sets(machine: Machine) -> bytes:
-    """Return this process's effective, permitted and inheritable capabilities; zeros where there are none."""
+    """Return this process's effective, permitted and inheritable capabilities as bits; 0 is an empty set."""
     data = ctypes.create_string_buffer(24)
     _checked(_syscall(machine.calls["capget"], _OF_THIS_PROCESS, data))
     return data.raw

@@ -1,7 +1,7 @@
-"""What every worker begins with: it reads what to do, and locks itself in (`sandbox.kernel`) before it does any of it.
+"""The first steps of every worker: read the job, and set the restrictions (`sandbox.kernel`) before doing it.
 
-`work` runs in a process that `sandbox.zygote` forked, and never returns. The worker's own module hands in the `Task`
-to do. Every worker also answers the probe, which tries, from within exactly that, what must not work.
+`work` runs in a process that `sandbox.zygote` forked, and never returns. The worker's own module hands in the `Task`.
+Every worker also answers the probe: inside the same restrictions it tries everything that must fail.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ def _job(channel: int, job: tuple[Scalar, ...], task: Task) -> int:
 
 
 def text(value: Scalar) -> bytes:
-    """Return a value of a message that is a string."""
+    """Return a string value of a message."""
     return value if isinstance(value, bytes) else b""
 
 
 def read(channel: int) -> bytes:
-    """Return the next message. Where nobody is there to send one, this process ends."""
+    """Return the next message. If the other side has closed the channel, this process ends."""
     (size,) = LENGTH.unpack(_exactly(channel, LENGTH.size))
     return _exactly(channel, size)
 
 
 def write(channel: int, data: bytes) -> None:
-    """Send `data`, a message with its length. Where nobody reads it, this process ends."""
+    """Send `data`, a message with its length. If the other side has closed the channel, this process ends."""
     rest = memoryview(data)
     try:
         while rest:
@@ -87,7 +87,7 @@ def _exactly(channel: int, size_bytes: int) -> bytes:
 
 
 def _probed(canary: bytes, *, secret: bool) -> bytes:
-    """Return what could be had from in here, a line each: `sandbox.probe` says what it must be."""
+    """Return the result of each attempt, a line each; `sandbox.probe` knows the right results."""
     assert MACHINE is not None
     seen = {
         "canary": _refused(lambda: os.open(canary, os.O_RDONLY)),
@@ -123,9 +123,9 @@ def _forked() -> None:
 
 
 def _found_in_memory(start: bytes, rest: bytes) -> bool:
-    """Whether this process holds a secret that begins with `start` and goes on with what has the SHA-256 `rest`.
+    """Whether this process's memory holds a secret: `start`, then 16 bytes with the SHA-256 `rest`.
 
-    The secret itself must not come in here, or it would be found. Its rest has 16 bytes.
+    The secret itself must not come in here, or it would be found.
     """
     with open("/proc/self/maps", "rb") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123 - no files but these
         for line in maps.read().splitlines():

@@ -1,7 +1,7 @@
-"""A tree of data as a folder, and back: what programs in bubblewrap can work on. Folders are open descriptors.
+"""Write a tree to a folder for programs in bubblewrap, and read it back. Folders are open descriptors.
 
-What a folder cannot hold without root is not written: owners, times, devices, set-user-ID. Read back, a file is 0644,
-or 0755 where its owner may run it, and root owns all; what was left alone keeps what it had.
+Without root a folder cannot hold owners, times, devices and set-user-ID bits, so they are not written. A file that is
+read back is 0644, or 0755 if its owner may run it, and root owns all files. An unchanged entry keeps its old fields.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _libc: Final = ctypes.CDLL(None)
 
 
 def as_its_owner() -> AbstractContextManager[None]:
-    """Return the context in which a stage is filled and read: where we are root, it belongs to nobody.
+    """Return the context in which a stage is written and read: if cosmos runs as root, user nobody owns the stage.
 
-    In a sandbox there is no root: what has root for its owner cannot be made there (EOVERFLOW).
+    In a sandbox there is no root: a file that root owns cannot be made there (EOVERFLOW).
     """
     return _as_nobody() if os.geteuid() == 0 else nullcontext()
 
 
 def written_out(tree: Mapping[TreePath, Entry], folder: int) -> None:
-    """Write `tree` into the empty `folder`; owners, times and devices are not. Raises `Malformed`.
+    """Write `tree` into the empty `folder`, without owners, times and devices. Raises `Malformed`.
 
-    Everybody may read it. Nothing is written through a link, whatever the tree says: nothing may lie below anything
-    but a folder.
+    Every user may read it. It never writes through a link: it refuses a tree in which an entry lies below any other
+    entry than a folder.
     """
     made: set[TreePath] = set()
     for path in sorted(tree):
@@ -66,10 +66,10 @@ def written_out(tree: Mapping[TreePath, Entry], folder: int) -> None:
 def read_back(
     folder: int, before: Mapping[TreePath, Entry], epoch: int, room: Room
 ) -> Iterator[tuple[TreePath, Entry]]:
-    """Yield what is in `folder` now, whatever modes it was left with; what was left alone keeps owner, mode and time.
+    """Yield the entries in `folder` now, whatever their modes; an unchanged entry keeps its owner, mode and time.
 
-    Devices and pipes, which were not written, are as before, unless something else took their place. Nobody but us may
-    be at work in the folder any more.
+    Devices and pipes were not written: they are as before, unless another entry took their place. No other process may
+    use the folder any more.
     """
     os.fchmod(folder, 0o755)
     found: set[TreePath] = set()
@@ -87,9 +87,9 @@ def read_back(
 
 
 def folder_entries(root: Path, *, mtime: int = 0) -> Iterator[Entry]:
-    """Yield what lies below the folder `root` as data, in byte order; raises `Malformed` for what no star may ship.
+    """Yield the entries below the folder `root`, in byte order; raises `Malformed` for one that no star may ship.
 
-    No link is followed, even where someone puts one in place while this reads.
+    It follows no link, even if a process puts a link there while it reads.
     """
     folder = os.open(root, _FOLDER)
     try:
@@ -100,7 +100,7 @@ def folder_entries(root: Path, *, mtime: int = 0) -> Iterator[Entry]:
 
 @dataclass(kw_only=True, slots=True)
 class Room:
-    """How much more there may be in the folder that errors call `where`."""
+    """The number and the size of entries that the folder may still hold; errors call the folder `where`."""
 
     where: str
     size_bytes: int = MAX_STAR_UNPACKED_BYTES
@@ -152,7 +152,7 @@ def _file(number: int, path: TreePath, room: Room, mtime: int) -> Entry:
 
 
 def _strange(room: Room, path: TreePath) -> Malformed:
-    return Malformed(f"{room.where}/{path.text}", "is no file, folder or symlink; a Nova script makes other things")
+    return Malformed(f"{room.where}/{path.text}", "is not a file, folder or symlink; a Nova script makes other kinds")
 
 
 def _plain_open(name: str, flags: int, folder: int) -> int:
@@ -160,7 +160,7 @@ def _plain_open(name: str, flags: int, folder: int) -> int:
 
 
 def _forced_open(name: str, flags: int, folder: int) -> int:
-    """Open what is ours, whatever mode it was left with."""
+    """Open a file that cosmos owns, whatever its mode."""
     try:
         return os.open(name, flags, dir_fd=folder)
     except PermissionError:
@@ -176,7 +176,7 @@ def _forced_open(name: str, flags: int, folder: int) -> int:
 
 @contextmanager
 def _as_nobody() -> Iterator[None]:
-    """Let this thread make and open files as nobody, without root's powers over them (setfsuid(2), setfsgid(2))."""
+    """Let this thread make and open files as user nobody, without root's rights (setfsuid(2), setfsgid(2))."""
     try:
         for change in (_libc.setfsgid, _libc.setfsuid):
             change(ctypes.c_uint(NOBODY))

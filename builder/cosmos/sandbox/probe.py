@@ -1,7 +1,7 @@
-"""The live probe: what a worker's sandbox refuses, tried inside exactly that sandbox before its first job.
+"""The live probe: try inside a worker's own sandbox everything that it must refuse, before its first job.
 
-Fail closed: whatever is not as `WANTED` says ends the build (`WorldFailed`), and nothing ran. What was seen goes into
-the release's provenance; it is the same wherever a build succeeds, so that it moves no byte.
+The probe fails closed: if a result differs from `WANTED`, the build ends (`WorldFailed`), and no script ran. The
+results go into the release's provenance. They are the same for every build that succeeds, so they change no byte.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ WANTED: Final[Mapping[str, str]] = {
     "capabilities": "none",
     "seccomp": "on",
     "no-new-privileges": "on",
-    "secret": "absent",  # what was planted in the environment or the memory of the process that the sandbox came from
+    "secret": "absent",  # the secret planted in the environment or the memory of the process that started the sandbox
 }
 _SECONDS: Final = 30
 _CPU_SECONDS: Final = 5
 _HALF: Final = 16
 
-_held: dict[str, Mapping[str, str]] = {}  # by the module of the worker: what was seen, once it was as wanted
+_held: dict[str, Mapping[str, str]] = {}  # the results by the worker's module, after they were as wanted
 
 
 def demand_sandbox(module: str) -> Mapping[str, str]:
-    """Return what the probe saw in a worker of `module`, which is `WANTED`; raises `WorldFailed`.
+    """Return the probe's results in a worker of `module`, which equal `WANTED`; raises `WorldFailed`.
 
     It tries once in the life of this process.
     """

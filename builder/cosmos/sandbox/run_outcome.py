@@ -1,4 +1,4 @@
-"""`RunOutcome`: what a program of the sandbox left behind."""
+"""`RunOutcome`: the result of a program in the sandbox."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cosmos.treepath import TreePath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
-    """What a program left behind: its exit status, the tree that it was given as it is now, its last lines.
+    """The result of a program: its exit status, its tree after the run, and its last lines of output.
 
-    `tools` is the content root of the tree that it had at `/`; None where that was the machine's own.
+    `tools` is the content root of the tree that it had at `/`; None if that was the machine's own.
     """
 
     status: int

@@ -1,10 +1,11 @@
-"""Two system-call filters, as programs of the kernel's classic BPF: a worker's, and that of programs in bubblewrap.
+"""Two system-call filters, as programs of the kernel's classic BPF: one for workers, one for programs in bubblewrap.
 
-`worker_filter` is an allow-list: what memory, a clock, the channel and an end need; nothing that opens, starts,
-connects, signals, changes rights or makes memory executable. `bubble_filter` is a deny-list, for compilers and shells
-need nearly all: refused is what no namespace parts from the builder (keyrings, clocks, virtual machines' sockets), and
-what gives a program nothing but the kernel's rarer doors. What is refused answers EPERM, `clone3` ENOSYS (its flags lie
-in memory; libraries then call `clone`); a call of another architecture's table (32-bit, x32) kills the process.
+`worker_filter` is an allow-list: calls for memory, a clock, the channel and the exit. It allows no call that opens,
+starts, connects, signals, changes rights or makes memory executable. `bubble_filter` is a deny-list, because compilers
+and shells need nearly all calls. It refuses calls that no namespace isolates from the builder (keyrings, clocks,
+sockets of virtual machines), and rare calls that only enlarge the kernel's attack surface. A refused call returns
+EPERM. `clone3` returns ENOSYS, because its flags lie in memory; libraries then call `clone`. A call from another
+architecture's table (32-bit, x32) kills the process.
 
 The format of instructions is `struct sock_filter` of linux/filter.h, of data `struct seccomp_data`.
 """
@@ -34,7 +35,7 @@ NOT_EXECUTABLE: Final = ("mmap", "mprotect")
 
 # What programs in bubblewrap may not call at all; x86 alone has the last two.
 REFUSED: Final = (
-    "add_key", "keyctl", "request_key",  # keyrings are the user's, in whatever namespace
+    "add_key", "keyctl", "request_key",  # keyrings belong to the user, in every namespace
     "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd",
     "name_to_handle_at", "open_by_handle_at", "fanotify_init", "lookup_dcookie", "quotactl", "quotactl_fd",
@@ -52,7 +53,7 @@ _PERSONALITIES: Final = (0, 0xFFFFFFFF)  # Linux as it is, and the question whic
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """One architecture: the kernel's AUDIT_ARCH number, and its numbers of the calls that are named here."""
+    """One architecture: the kernel's AUDIT_ARCH number, and its numbers of the calls named in this module."""
 
     architecture: int
     has_x32: bool
@@ -131,7 +132,7 @@ def bubble_filter(machine: Machine) -> bytes:
 
 
 def _native(machine: Machine) -> list[bytes]:
-    """Return code that lets the calls of this architecture's own table go on, with the call's number at hand."""
+    """Return code that loads the number of a call, and kills the process for another architecture's table."""
     code = [
         _step(_LOAD, _ARCHITECTURE),
         _step(_IS, machine.architecture, 1, 0),
@@ -142,7 +143,7 @@ def _native(machine: Machine) -> list[bytes]:
 
 
 def _only(place: int, values: Sequence[int]) -> list[bytes]:
-    """Return code that allows the call where the lower half of argument `place` is one of `values`."""
+    """Return code that allows the call if the lower half of argument `place` is one of `values`."""
     code = [_argument(place)]
     for value in values:
         code += [_step(_IS, value, 0, 1), _step(_RETURN, _ALLOW)]
@@ -150,7 +151,7 @@ def _only(place: int, values: Sequence[int]) -> list[bytes]:
 
 
 def _guarded(number: int, then: Sequence[bytes]) -> list[bytes]:
-    """Return code that runs `then` where the call is `number`; `then` ends with a return."""
+    """Return code that runs `then` if the call is `number`; `then` ends with a return."""
     return [_step(_IS, number, 0, len(then)), *then]
 
 

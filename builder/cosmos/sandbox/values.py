@@ -1,4 +1,4 @@
-"""`Scalar`: what may cross between a worker and the trusted process. No object of either side ever does."""
+"""`Scalar`: the values that a worker and the trusted process may exchange. They never exchange objects."""
 
 from __future__ import annotations
 

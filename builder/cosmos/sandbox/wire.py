@@ -1,11 +1,11 @@
-"""The messages between a worker and the trusted process, and how they are read when nothing can be believed.
+"""The messages between a worker and the trusted process, and a reader that trusts none of them.
 
-A frame is a length, 4 bytes, the most significant first, and as many bytes: a message. A message is a kind, one byte,
-and values, each with a tag:
+A frame is a length, 4 bytes, most significant first, and a message of that length. A message is a kind, one byte, and
+values, each with a tag:
 
     N nil   T true   F false   I integer, 8 bytes, signed   D float, 8 bytes, IEEE 754   S string, its length in 4 bytes
 
-Three kinds are the same for every worker. A worker and the process that asks it agree on the others themselves.
+Three kinds are the same for every worker. A worker and its trusted process agree on the others.
 
 | kind | from    | values |
 |------|---------|--------|
@@ -14,8 +14,8 @@ Three kinds are the same for every worker. A worker and the process that asks it
 | `R`  | worker  | none: its locks are on, and nothing of its job has begun |
 | `O`  | worker  | how the job ended, and what came of it; the last message |
 
-A frame over its limit, an unknown kind or tag, a message that ends early or late: `BrokenProtocol`, and the worker is
-killed.
+A frame over its limit, an unknown kind or tag, or a message that is too short or too long raises `BrokenProtocol`, and
+the worker is killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ JOB, READY, OUTCOME = b"J", b"R", b"O"
 
 
 class BrokenProtocol(Exception):
-    """What arrived is no message of this protocol. Not for users: the trusted side words it."""
+    """The received bytes are not a message of this protocol. Users never see it: the trusted side words the error."""
 
 
 def frame(kind: bytes, values: Iterable[Scalar]) -> bytes:

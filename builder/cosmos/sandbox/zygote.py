@@ -1,13 +1,14 @@
 """The zygote: a small clean process that forks a worker for each job. Each worker module has a zygote of its own.
 
-It holds nothing of the builder: either it is a fresh interpreter with an empty environment (`fresh`), or, in the
-single-file binary, which must not be started a second time because it would unpack itself again, a fork made before
-anything else was loaded, whose environment is wiped (`forked`). It loads its module when the first worker is asked for.
+It holds no data of the builder. Outside the single-file binary it is a fresh interpreter with an empty environment. The
+binary must not start itself a second time, because it would unpack itself again. There the zygote is a fork, made
+before anything else is loaded, with its environment wiped (`forked`). It imports its module for the first worker.
 
-Talk: on `requests` (SOCK_SEQPACKET, one message a worker) come two descriptors, the worker's channel and a *control*
-socket. The zygote answers on the control socket once, when the worker has ended: its status, 4 bytes, signed (below
-zero: the signal). When the control socket is closed at the other end, the worker is killed: so it dies with whoever
-asked for it. When `requests` is closed at the other end, the zygote ends, and every worker with it.
+Protocol: each message on `requests` (SOCK_SEQPACKET, one message a worker) brings two descriptors: the worker's channel
+and a *control* socket. When the worker has ended, the zygote answers once on the control socket: its status, 4 bytes,
+signed (below zero: the signal). When the other end of the control socket is closed, the zygote kills the worker: so the
+worker dies with the process that asked for it. When the other end of `requests` is closed, the zygote ends with all
+its workers.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from typing import Final, NoReturn, TypeAlias
 Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
-EARLY: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
+FORKED: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """One running worker, as its zygote knows it."""
+    """One running worker, for its zygote."""
 
     pid: int
     pidfd: int
@@ -43,8 +44,8 @@ class Worker:
 def forked(module: str) -> tuple[socket.socket, bytes]:
     """Fork a zygote from this process; return the socket for requests, and the secret that was planted in it.
 
-    `EARLY` keeps both for whoever asks for the first worker of `module`. For the single-file binary alone, first of all
-    and before a second thread is there.
+    `FORKED` keeps both for the first worker of `module`. Only the single-file binary uses it: as its first step, before
+    it has a second thread.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     planted = b"%016x%016x" % (os.getpid(), time.monotonic_ns())
@@ -55,12 +56,12 @@ def forked(module: str) -> tuple[socket.socket, bytes]:
         serve(its.detach(), module)
     del os.environb[PLANTED_NAME]
     its.close()
-    EARLY[module] = (ours, planted)
+    FORKED[module] = (ours, planted)
     return ours, planted
 
 
 def forget_environment() -> None:
-    """Overwrite the environment in this process's memory: the dictionary's bytes, and what the kernel laid there."""
+    """Overwrite the environment in this process's memory: the dictionary's bytes, and the kernel's copy."""
     import ctypes
     import posix
 
@@ -84,12 +85,12 @@ def forget_environment() -> None:
 
 
 def serve_module(requests: str, module: str) -> NoReturn:
-    """Serve on the descriptor `requests` with the `work` of `module`: what a fresh interpreter is started with."""
+    """Serve on the descriptor `requests` with the `work` of `module`: the entry point of a fresh interpreter."""
     serve(int(requests), module)
 
 
 def serve(requests: int, module: str) -> NoReturn:
-    """Fork workers of `module` until nobody is there who could ask."""
+    """Fork workers of `module` until the other end of `requests` is closed."""
     try:
         with contextlib.suppress(OSError):
             os.setsid()  # no Ctrl-C from a terminal comes here
@@ -127,14 +128,14 @@ def _loop(requests: socket.socket, module: str) -> None:
 
 
 def _next(requests: socket.socket, module: str) -> Worker | None:
-    """Fork one worker; None where nobody asks any more."""
+    """Fork one worker; None if the other end is closed."""
     message, numbers, _, _ = socket.recv_fds(requests, 16, 2)
     if not message or len(numbers) != 2:
         return None
     work = _loaded(module)
     if not gc.isenabled():
         gc.freeze()
-    gc.disable()  # what is loaded stays, and is shared with every worker
+    gc.disable()  # loaded modules stay, and are shared with every worker
     channel, control = numbers
     pid = os.fork()
     if pid == 0:
@@ -150,7 +151,7 @@ def _loaded(module: str) -> Work:
 
 
 def _ended(worker: Worker) -> None:
-    """Kill a worker that nobody waits for, and say how it ended."""
+    """Kill a worker whose control socket was closed, and report its status."""
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
     _, status = os.waitpid(worker.pid, 0)

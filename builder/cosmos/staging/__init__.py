@@ -1,1 +1,1 @@
-"""What builder and device both do to one star: fetch it, verify it, unpack it, run its script."""
+"""The steps that builder and device both take for one star: fetch it, verify it, unpack it, run its script."""

@@ -1,13 +1,13 @@
-"""Fetch a locked star and verify it: everything is checked before anything of it is unpacked or run.
+"""Fetch a locked star and verify it, before any of it is unpacked or run.
 
 In this order (TRUST.md sections 1 to 5):
 
   1. the galaxy's snapshot is the lock's, is signed, and lists the star
-  2. the star's statement is the lock's, is signed by pinned keys, and speaks of this star in this galaxy
+  2. the star's statement is the lock's, is signed by pinned keys, and is about this star in this galaxy
   3. the statement and the lock agree on every pin
   4. the archive has the lock's size and digest
 
-The archive's bytes stay in the store; `staging.stage` takes them from there, checked again.
+The archive's bytes stay in the store. `staging.stage` reads them from there and checks them again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class Acquired:
     """A locked star whose statement and archive were verified; the archive's bytes lie in the store.
 
-    `stem` is what its files are called in its galaxy, without their endings.
+    `stem` is the name of its files in its galaxy, without their endings.
     """
 
     star: LockedStar
@@ -55,9 +55,9 @@ class Acquired:
 
 
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
-    """Return the verified snapshot that the lock names; it may be older than what the galaxy says now.
+    """Return the verified snapshot that the lock names; it may be older than the galaxy's index of today.
 
-    Raises `Refused` where the snapshot has another seq than the lock states.
+    Raises `Refused` if the snapshot has another seq than the lock states.
     """
     file, verified = with_newest_signatures(
         source.index(locked),
@@ -73,9 +73,9 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ve
 
 
 def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex | None:
-    """Return what the galaxy says now, where it is at hand: the lock's snapshot or a validly signed later one.
+    """Return the newest index of a local galaxy: the lock's snapshot or a later one with valid signatures.
 
-    None where the galaxy is not at hand, or is the unsigned one that the lock names. Raises `Refused`.
+    Return None offline, for a remote galaxy, and for the unsigned index that the lock names. Raises `Refused`.
     """
     if source.carrier is None or not source.carrier.is_local:
         return None
@@ -88,9 +88,9 @@ def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ver
 
 
 def demand_not_before(newest: VerifiedIndex, seen: LockedGalaxy, path: str) -> None:
-    """Raise `RolledBack` for an index that lies before the one that a lock has seen, or is another of its number.
+    """Raise `RolledBack` for an index that is older than the lock's snapshot, or another one with the same seq.
 
-    An index without a number (upstream's) lies before none.
+    An index without a seq (upstream's) is never older.
     """
     if newest.index.seq or seen.seq:
         source = f"{seen.name}: {path}"
@@ -119,9 +119,9 @@ def verified_statement(
     roots: TrustRoots,
     allow_unsigned: bool,
 ) -> tuple[SignedFile, VerifiedStatement]:
-    """Return a star's statement as its author signed it and as the index's `row` lists it, with the file that says so.
+    """Return a star's statement, signed by its author and as listed in the index's `row`, with its file.
 
-    `row` is None for a galaxy of upstream's. Raises `Refused`.
+    `row` is None for a galaxy in upstream's format. Raises `Refused`.
     """
     file, verified = with_newest_signatures(
         file,
@@ -143,9 +143,9 @@ def verified_statement(
 
 
 def with_newest_signatures(file: SignedFile, source: Source, judge: Callable[[SignedFile], T]) -> tuple[SignedFile, T]:
-    """Return `file` and what `judge` finds in it; where its kept signatures count no longer, with those of today.
+    """Return `file` and the result of `judge`; if its kept signatures no longer count, with the newest signatures.
 
-    The document stays the very same; only who vouches for it may have changed since it was kept.
+    The document stays the same, byte for byte. Only its signers may have changed since it was kept.
     """
     try:
         return file, judge(file)
@@ -187,7 +187,7 @@ def acquire_star(
 
 
 def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Listed | None:
-    """Return the star's row in the snapshot, None where the galaxy is upstream's; raises `Refused`."""
+    """Return the star's row in the snapshot, or None for a galaxy in upstream's format; raises `Refused`."""
     if not index.index.snapshot:
         return None
     row = index.rows.get(star.statement)
@@ -201,7 +201,7 @@ def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Lis
 
 
 def _demand_as_listed(statement: Statement, row: Listed, source: str) -> None:
-    """Refuse a statement that is not what its row in the index says: an index can hide or mislabel, never vouch."""
+    """Refuse a statement that differs from its row in the index: an index can hide or mislabel, never vouch."""
     if statement.archive != row.archive:
         raise Refused(source, f"the index lists the archive {row.archive}, but the statement says {statement.archive}")
     if row.arch not in (None, statement.star.arch):
@@ -234,28 +234,28 @@ def _demand_same_facts(star: str, locked: Facts, signed: Facts) -> None:
 
 
 def _demand_signers(star: LockedStar, signers: tuple[str, ...], roots: TrustRoots) -> None:
-    """Refuse a lock that names a signer who did not sign, or none of those who did.
+    """Refuse a lock that names a signer who did not sign, or that names no signer who did.
 
-    A signature by a key that was revoked since the star was locked does not count any more, and may be named.
+    The lock may name a key that was revoked after the star was locked; its signature no longer counts.
     """
     revoked = {row.key for row in roots.revoked}
     strangers = [key for key in star.signers if key not in signers and key not in revoked]
     if strangers:
         raise Refused(
             star.id,
-            f"the lock says that {', '.join(strangers)} signed it, but no such signature stands",
-            hint="cosmos freeze, to lock who signs it now",
+            f"the lock says that {', '.join(strangers)} signed it, but it has no such signature",
+            hint="lock its signers of today with: cosmos freeze IMAGE",
         )
     if signers and not set(signers) & set(star.signers):
         raise Refused(
             star.id,
             f"was signed again, by {', '.join(signers)}, and the lock names none of them",
-            hint="cosmos freeze, to lock who signs it now",
+            hint="lock its signers of today with: cosmos freeze IMAGE",
         )
 
 
 def demand_stored(lock: Lock, store: Store) -> None:
-    """Raise `WorldFailed` naming the first star, in lock order, whose archive the store has not."""
+    """Raise `WorldFailed` that names the first star, in lock order, whose archive is not in the store."""
     for star in lock.stars:
         if not store.has(star.archive, star.size_bytes):
             raise not_stored(f"{star.name} {star.version}")

@@ -1,7 +1,7 @@
-"""What a galaxy keeps beside a star's statement for whoever asks: log proofs and badges.
+"""Read the files that a galaxy keeps beside a star's statement: log proofs and badges.
 
-Nothing here is pinned by the lock: new ones come without a new lock, and `trust` judges them whenever they are read.
-With the galaxy at hand they are read afresh, and kept, so that an offline build finds what was there last.
+The lock does not pin them: new ones come without a new lock, and `trust` judges them whenever they are read. If the
+galaxy can be read, they are read again and kept, so that an offline build finds the newest ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cosmos.transport.carrier import NotThere
 
 
 def read_beside(source: Source, stem: str, suffix: str, max_bytes: int) -> bytes | None:
-    """Return the file `stars/STEM` + `suffix`, or None where the galaxy (offline: the store) has none."""
+    """Return the file `stars/STEM` + `suffix`, or None if the galaxy (offline: the store) has no such file."""
     path = beside_path(stem, suffix)
     if source.carrier is None:
         return source.store.get_result(_key(source, path))
@@ -26,7 +26,7 @@ def read_beside(source: Source, stem: str, suffix: str, max_bytes: int) -> bytes
 
 
 def beside_path(stem: str, suffix: str) -> str:
-    """Return where a galaxy keeps a file beside the statement of the star whose files are called `stem`."""
+    """Return a galaxy's path for a file beside the statement of the star whose files are called `stem`."""
     return f"stars/{stem}{suffix}"
 
 

@@ -1,8 +1,8 @@
-"""A galaxy opened: its verified index as the resolver's library, statements fetched only where something is asked.
+"""`OpenGalaxy`: a verified index as the resolver's library. It fetches a star's statement only when it is needed.
 
-The index is verified before the galaxy is opened. A star's statement is fetched and verified when its facts are first
-asked for; what was verified is kept in the store, so that a later run finds it offline. A statement from the
-store is verified again under the roots of today.
+The index is verified before the galaxy is opened. A star's statement is fetched and verified when the resolver first
+asks for its facts. Then it is kept in the store, so that a later run finds it offline. A statement from the store is
+verified again under the newest trust anchors.
 """
 
 from __future__ import annotations
@@ -67,21 +67,21 @@ class OpenGalaxy:
         return self._rows.keys()
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Return every version of `name` that the index lists and that the operator's floor allows."""
+        """Return every version of `name` in the index that the operator's floor allows."""
         return tuple(self._rows.get(name, ()))
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
-        """Return the stars that the index says provide `name`: whether they do, their statements say."""
+        """Return the stars that provide `name` according to the index; their statements decide whether they do."""
         return tuple(
             candidate for candidate in self._provided.get(name, ()) if candidate in self._rows.get(candidate.name, ())
         )
 
     def claims(self, name: StarName) -> bool:
-        """Return whether the index lists a star of that name or one that provides it, floors or no floors."""
+        """Return whether the index lists a star of that name or one that provides it, also below the floor."""
         return name in self._named or name in self._provided
 
     def facts(self, candidate: Candidate) -> Facts:
-        """Return what the candidate's verified statement says."""
+        """Return the facts in the candidate's verified statement."""
         facts = self._facts.get(candidate)
         if facts is None:
             facts = self._facts[candidate] = Facts.of(self.statement(candidate).statement.star)
@@ -95,7 +95,7 @@ class OpenGalaxy:
         return verified
 
     def stem(self, candidate: Candidate) -> str:
-        """Return what the candidate's files are called in the galaxy, without their endings."""
+        """Return the name of the candidate's files in the galaxy, without their endings."""
         row = self._rows[candidate.name][candidate]
         return file_stem(candidate.name, str(candidate.version)) if row is None else row.stem
 
@@ -142,7 +142,7 @@ class OpenGalaxy:
 
     @cached_property
     def _rows(self) -> dict[StarName, dict[Candidate, Listed | None]]:
-        """Every star that the floor allows, by name; None where upstream's index lists no more than the name."""
+        """Every star that the floor allows, by name; None if upstream's index lists only the name."""
         index, floors = self.index.index, self._roots.floors.stars
         found: list[tuple[Candidate, Listed | None]] = [
             (self._candidate(row.name, row.version, row.arch or ANY_ARCH), row) for row in index.snapshot
@@ -158,14 +158,14 @@ class OpenGalaxy:
 
     @cached_property
     def _named(self) -> frozenset[StarName]:
-        """Every name that the index lists, floors or no floors."""
+        """Every name that the index lists, also below the floor."""
         return frozenset((*self.index.index.newest, *(row.name for row in self.index.index.snapshot)))
 
     @cached_property
     def _provided(self) -> dict[StarName, list[Candidate]]:
-        """By each name that is provided, the stars that the index says provide it, floors or no floors.
+        """For each provided name, the stars that provide it according to the index, also below the floor.
 
-        An index of format 1 does not say: all its statements are read, once, and what is not signed by whom we trust
+        An index of format 1 does not list them: all its statements are read once, and a star whose statement is refused
         provides nothing. Upstream's stars provide nothing: their manifests lie beside their archives alone.
         """
         found: dict[StarName, list[Candidate]] = {}

@@ -1,8 +1,8 @@
-"""What a star may do, in an image and on a system: decided by the operator's `[policy]` (`model.powers`), never by it.
+"""Enforce the operator's `[policy]` (`model.powers`): what a star may do, in an image and on a system.
 
-A star is judged by what would be laid and by its receipt, so that it makes no difference how that came about, nor
-whether it was made now or is from the store. A path counts where it really lies, links followed: a link that leads out
-of /usr takes what lies behind it along.
+A star is judged by the entries that it would install and by its receipt. So it does not matter how its script made
+them, or whether the layer comes from the store. A path is judged after links are followed: a file behind a link that
+leads out of /usr lies outside /usr.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _OPERATORS: Final = b"etc/cosmos"  # whom a system trusts, and what its stars ma
 
 
 class Laid(Protocol):
-    """A path that a star brings, as far as powers go: a manifest's line, or what a universe records of it."""
+    """A path that a star brings, with the fields that powers depend on: a manifest's line, or a universe's entry."""
 
     @property
     def path(self) -> TreePath:
-        """Where it is laid."""
+        """Its path."""
 
     @property
     def kind(self) -> str:
-        """What it is: file, dir, symlink, …"""
+        """Its kind: file, dir, symlink, …"""
 
     @property
     def mode(self) -> int:
@@ -40,11 +40,11 @@ class Laid(Protocol):
 
     @property
     def uid(self) -> int:
-        """Whose it is."""
+        """Its owner's number."""
 
     @property
     def gid(self) -> int:
-        """Which group's it is."""
+        """Its group's number."""
 
     @property
     def xattrs(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -53,9 +53,9 @@ class Laid(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenFolders:
-    """The folders that every star may lay things in, where they really lie; `base` is the folder that stars go below.
+    """The folders that every star may install into, with links followed; `base` is the folder that holds them.
 
-    `operators` is the one among them that no star may lay things in.
+    `operators` is the one folder inside them that is closed to every star.
 
     >>> str(OpenFolders.below(TreePath(b"opt/stars"), lambda path: path))
     'usr and etc of /opt/stars'
@@ -67,12 +67,12 @@ class OpenFolders:
 
     @classmethod
     def below(cls, base: TreePath, real: Callable[[TreePath], TreePath]) -> Self:
-        """Return the open folders below `base`; `real` says where a folder lies once links are followed."""
+        """Return the open folders below `base`; `real` returns a folder's path after links are followed."""
         tops = frozenset(real(base.joined(top)) for top in _OPEN)
         return cls(base=base, real=tops, operators=real(base.joined(_OPERATORS)))
 
     def hold(self, laid: Laid) -> bool:
-        """Whether it lies in one of them; one of them itself is a folder, and no link that leads elsewhere."""
+        """Whether it lies in one of them, or is one of them as a folder; a link in place of one counts as outside."""
         if laid.path in self.real:
             return laid.kind == "dir"
         return not self.real.isdisjoint(laid.path.parents)
@@ -87,7 +87,7 @@ class OpenFolders:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consent:
-    """The operator's word on what stars may do. `file` is where he gives it. `safe`: no script runs programs at all."""
+    """The operator's policy on what stars may do. `file` holds it. `safe`: no script may run a program."""
 
     powers: Powers
     file: str
@@ -99,7 +99,7 @@ class Consent:
         return self.powers.has(star, power) and not (self.safe and power == "run")
 
     def hint(self, star: StarName, power: Power) -> str:
-        """Return what the operator does to let `star` use `power`."""
+        """Return the hint that tells the operator how to let `star` use `power`."""
         if self.safe and power == "run":
             return "--safe refuses run(), whatever the policy says"
         return f"if it may, write under [policy] in {self.file}:\n{self.powers.lines_with({power: [star]})}"
@@ -107,7 +107,7 @@ class Consent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overreach:
-    """A star needs a power that the operator did not give it. `what` is the first of `times` things that need it."""
+    """A star needs a power that the operator did not give it. `what` is the first of its `times` reasons."""
 
     star: StarName
     power: Power
@@ -120,7 +120,7 @@ class Overreach:
 
 
 def overreaches(consent: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> tuple[Overreach, ...]:
-    """Return what the star needs and is not named for, a row a power."""
+    """Return the powers that the star needs and was not given, one row for each."""
     found: dict[Power, list[str]] = {}
     for power, what in _needed(consent.folders, laid, receipt):
         if not consent.gives(star, power):
@@ -129,7 +129,7 @@ def overreaches(consent: Consent, star: StarName, laid: Iterable[Laid], receipt:
 
 
 def demand_none(consent: Consent, found: Sequence[Overreach]) -> None:
-    """Raise `ScriptFailed` that names all of `found`, and the lines that would allow it, if there is anything."""
+    """Raise `ScriptFailed` if `found` is not empty; it names all rows, and its hint the lines that would allow them."""
     if not found:
         return
     stars = dict.fromkeys(row.star for row in found)
@@ -147,7 +147,7 @@ def demand_none(consent: Consent, found: Sequence[Overreach]) -> None:
 
 
 def _needed(folders: OpenFolders, laid: Iterable[Laid], receipt: Json) -> Iterator[tuple[Power, str]]:
-    """Yield each power that a star needs, and what for."""
+    """Yield each power that a star needs, with the reason."""
     events = receipt.get("events") if isinstance(receipt, dict) else None
     for event in events if isinstance(events, list) else ():
         if isinstance(event, dict) and event.get("do") == "run":
@@ -170,9 +170,9 @@ def _needed_for(laid: Laid, folders: OpenFolders) -> Iterator[tuple[Power, str]]
     if (laid.uid, laid.gid) != (0, 0):
         yield "chown", f"{shown} belongs to {laid.uid}:{laid.gid}"
     if laid.kind in ("file", "dir", "fifo") and laid.mode & 0o002 and not (laid.kind == "dir" and laid.mode & 0o1000):
-        yield "chown", f"{shown} is everybody's to write to ({laid.mode:04o})"
+        yield "chown", f"{shown} may be written by everybody ({laid.mode:04o})"
     plain = laid.kind == "dir" and (laid.mode, laid.uid, laid.gid) == (0o755, 0, 0)
     if not plain and folders.are_the_operators(laid):
-        yield "outside", f"{shown} is for the operator alone to lay"
+        yield "outside", f"{shown} may be written by the operator alone"
     elif not plain and not folders.hold(laid):
         yield "outside", f"{shown} lies outside {folders}"

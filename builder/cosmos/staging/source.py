@@ -1,13 +1,13 @@
-"""`Source`: where a galaxy's signed documents and archives come from.
+"""`Source`: a galaxy's signed documents and archives, from the galaxy or from the store.
 
 The rule:
 
-- **offline** (no carrier): the store alone. What is not there is named, and nothing is guessed.
-- **a local galaxy** (a folder, a USB stick): always read afresh, so that a damaged or changed file is noticed at every
-  build, although the store has the right bytes. Reading is cheap there.
-- **a remote galaxy**: the store first; what it has is not fetched again.
+- **offline** (no carrier): the store alone. An error names the file that is missing.
+- **a local galaxy** (a folder, a USB stick): read at every build, so that each build notices a damaged or changed file,
+  although the store has the right bytes. Reading is cheap there.
+- **a remote galaxy**: the store first; a file that the store has is not fetched again.
 
-Nothing here is trusted yet: `trust` judges the bytes, and what it has passed is kept in the store (`keep`).
+Nothing here is trusted yet: `trust` judges the bytes, and verified documents are kept in the store (`keep`).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Source:
     store: Store
 
     def newest_index(self) -> SignedFile:
-        """Return the index as the galaxy has it now; raises `WorldFailed` offline."""
+        """Return the galaxy's index of today; raises `WorldFailed` offline."""
         if self.carrier is None:
             raise WorldFailed(
                 self.galaxy, "its index cannot be read offline", hint="run the same command without --offline"
@@ -65,16 +65,16 @@ class Source:
         return self._index_now(self.carrier)
 
     def kept_index(self, seq: int, digest: Digest) -> SignedFile:
-        """Return the index with this digest as the store keeps it; raises `WorldFailed` where it does not."""
+        """Return the index with this digest from the store; raises `WorldFailed` if the store does not have it."""
         kept = self._kept(f"snapshots/{seq}.toml", digest)
         if kept is None:
             raise not_stored(f"the index of galaxy {self.galaxy}")
         return kept
 
     def index(self, locked: LockedGalaxy) -> SignedFile:
-        """Return the snapshot that the lock names: from the store, or as the galaxy keeps it.
+        """Return the snapshot that the lock names, from the store or from the galaxy.
 
-        Raises `WorldFailed` where it is not to be had, `Refused` where the galaxy keeps another under its name.
+        Raises `WorldFailed` if neither has it, `Refused` if the galaxy has another file under its name.
         """
         kept = self._kept(f"snapshots/{locked.seq}.toml", locked.index)
         if kept is not None:
@@ -90,7 +90,7 @@ class Source:
     def statement(self, stem: str, pinned: Digest, by: str = "the index") -> SignedFile:
         """Return the statement of the star whose files are called `stem`, with the digest that `by` pins.
 
-        Raises `Refused` for another, `WorldFailed` where it is not to be had.
+        Raises `Refused` for another statement, `WorldFailed` if it cannot be fetched.
         """
         path = statement_path(stem)
         if self.carrier is None or not self.carrier.is_local:
@@ -102,9 +102,9 @@ class Source:
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
 
     def signed_anew(self, file: SignedFile) -> SignedFile | None:
-        """Return the very same document with the signatures that a remote galaxy has now; None where it has no other.
+        """Return the same document with the remote galaxy's signatures of today, or None if they are the same.
 
-        What the store keeps has the signatures of the day when it was fetched. Keys have been rotated since, perhaps.
+        The store keeps the signatures of the day of the fetch. Keys may have been rotated since then.
         """
         if self.carrier is None or self.carrier.is_local:
             return None
@@ -115,7 +115,7 @@ class Source:
         return again if again.digest == file.digest and again.envelope != file.envelope else None
 
     def archive(self, star: LockedStar, progress: Callable[[int], None]) -> VerifiedArchive:
-        """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` where it is not to be had."""
+        """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` if it cannot be fetched."""
         stored = self.store.has(star.archive, star.size_bytes)
         if stored and (self.carrier is None or not self.carrier.is_local):
             return self.stored_archive(star)
@@ -124,7 +124,7 @@ class Source:
         return verify_archive(self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress), star)
 
     def stored_archive(self, star: LockedStar) -> VerifiedArchive:
-        """Return the star's archive from the store, hashed once. Raises `Refused` for a damaged one, `NotStored`."""
+        """Return the star's archive from the store, hashed once. Raises `NotStored`, and `Refused` if it is damaged."""
         data = self.store.unchecked(star.archive, star.size_bytes)
         try:
             return verify_archive(data, star)
@@ -132,9 +132,9 @@ class Source:
             return verify_archive(self.store.get(star.archive, star.size_bytes), star)  # removes a damaged one
 
     def keep(self, file: SignedFile) -> None:
-        """Keep a document that was verified, and its envelope, so that an offline build finds them.
+        """Keep a verified document and its envelope, so that an offline build finds them.
 
-        They are durable once the store was settled (`Store.settle`).
+        They are durable after `Store.settle`.
         """
         signed = "unsigned" if file.envelope is None else "signed"
         head = f"{signed} {len(file.data)}\n".encode()
@@ -151,7 +151,7 @@ class Source:
         return file if file.digest == digest else None
 
     def _kept_before(self, path: str, digest: Digest) -> SignedFile | None:
-        """Return a document as stores kept it at first: a record that names a blob for it, and one for its envelope."""
+        """Return a document that an older cosmos kept: a record that names its blob and its envelope's blob."""
         record = self.store.get_result(digest_of({**self._key_of(digest), "kind": "signed-file"}))
         if record is None:
             return None
@@ -164,11 +164,11 @@ class Source:
         return SignedFile(path=path, data=self.store.get(digest, size_bytes), envelope=envelope)
 
     def _index_now(self, carrier: Carrier) -> SignedFile:
-        """Return the index as the galaxy has it, with the envelope that signs these bytes, if it has one.
+        """Return the galaxy's index, with the envelope that signs these bytes, if it has one.
 
-        While a galaxy is being published, or was cut off, the envelope beside the index may be that of another seq; the
-        kept copy of the index has had its own since before it was published (stellar.publishing). Whether that counts
-        is judged as ever.
+        During a publication, or after one that was cut off, the envelope beside the index may belong to another seq.
+        The kept copy of the index has its own envelope, written before the publication (stellar.publishing). The caller
+        judges that envelope as any other.
         """
         now = self._fetched(carrier, INDEX_FILE, MAX_INDEX_BYTES)
         seq = _seq(now.data)
@@ -205,7 +205,7 @@ class Source:
 
 
 def _payload(envelope: bytes) -> bytes:
-    """Return the bytes that the envelope carries, whoever signed it, or no bytes if this is not an envelope."""
+    """Return the envelope's payload, unverified, or no bytes if this is not an envelope."""
     try:
         return Envelope.parse(envelope, "", max_bytes=MAX_INDEX_ENVELOPE_BYTES).payload
     except Refused:
@@ -213,18 +213,18 @@ def _payload(envelope: bytes) -> bytes:
 
 
 def _seq(index: bytes) -> int | None:
-    """Return the number of the index in these bytes, None where it has none; the index is not parsed yet."""
+    """Return the seq of the index in these bytes, or None if it has no seq; the index is not verified yet."""
     found = _SEQ.search(index)
     return None if found is None else int(found[1])
 
 
 def statement_path(stem: str) -> str:
-    """Return where a galaxy keeps the statement of the star whose files are called `stem`."""
+    """Return a galaxy's path for the statement of the star whose files are called `stem`."""
     return f"stars/{stem}.toml"
 
 
 def not_stored(what: str) -> WorldFailed:
-    """Return the error for what an offline command would have had to fetch."""
+    """Return the error for a file that an offline command would have to fetch."""
     return WorldFailed(
         what, "is not in the store, and offline nothing is fetched", hint="run the same command without --offline once"
     )

@@ -2,11 +2,11 @@
 
 In this order:
 
-  1. unpack, strictly, and demand that it holds the star that was signed: name, version, script, contents, checksums
-  2. run `install()` on a virtual root; with no script, `files/*` is the layer
-  3. put every path where the template's links lead, hard links in order, no time later than the epoch
+  1. unpack strictly, and demand that the archive holds the signed star: name, version, script, contents, checksums
+  2. run `install()` on a virtual root; without a script, `files/*` is the layer
+  3. move every path to where the template's links lead, sort hard links, and limit times to the epoch
 
-Nothing touches the disk. Bytes are slices of the archive.
+Nothing is written to the disk. Bytes are slices of the archive.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StagingInputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StagedStar:
-    """A star's layer: its entries by path, in byte order, and what its script did."""
+    """A star's layer: its entries by path, in byte order, and the receipt of its script."""
 
     star: LockedStar
     entries: Mapping[TreePath, Entry]
@@ -87,15 +87,16 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, inputs: S
 
 
 def _demand_readable(star: LockedStar, made: Mapping[TreePath, Entry]) -> None:
-    """Refuse what no reader of an image would take: a script may name things as no archive may."""
+    """Refuse entries that an image's readers refuse: a script can make names that no archive holds."""
     try:
         demand_readable(made.values(), star.id)
     except Refused as refusal:
-        raise ScriptFailed(str(star.name), f"its script makes what no image may hold: {refusal.problem}") from refusal
+        problem = f"its script makes an entry that no image may hold: {refusal.problem}"
+        raise ScriptFailed(str(star.name), problem) from refusal
 
 
 def opened(archive: VerifiedArchive, signed: Statement) -> StarContents:
-    """Return what the archive holds, after checking that it is what the statement describes; raises `Refused`."""
+    """Return the archive's contents, after checking that they are what the statement describes; raises `Refused`."""
     star = archive.star
     contents = read_star(archive.data, star.file, star.unpacked_bytes, script_name=signed.star.install_script)
     if contents.manifest:
@@ -114,5 +115,5 @@ def opened(archive: VerifiedArchive, signed: Statement) -> StarContents:
     for path, wanted in signed.star.checksums.items():
         entry = contents.files.get(TreePath.rooted(path))
         if entry is None or entry.digest != wanted:
-            raise Refused(star.id, f"files/{path} has not the SHA-256 that star.toml names")
+            raise Refused(star.id, f"files/{path} does not have the SHA-256 that star.toml names")
     return contents

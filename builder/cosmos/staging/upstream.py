@@ -1,13 +1,12 @@
-"""Galaxies as upstream publishes them: an index without `[[snapshot]]`, manifests without statements, nothing signed.
+"""Galaxies in upstream's format: an index without `[[snapshot]]`, manifests without statements, nothing signed.
 
     meta.toml                          [stars] name -> version, or a list of names; [checksums] name -> archive's
     SHA-256 stars/NAME.toml                    the manifest of the one version that can be had
     packages/NAME-VERSION.tar.gz       or what the manifest's `source = "./packages/…"` says
 
-What our statement would say is read off the archive itself, which therefore is fetched when the image is frozen. The
-result is written like any statement and pinned by its digest, so that a build makes the same one from the same
-galaxy, and refuses when manifest or archive has changed. It vouches for nothing: such a galaxy is used only where the
-operator wrote `allow-unsigned = true`.
+`cosmos freeze` fetches the archive and makes a statement from it. The lock pins this statement by its digest, so that a
+build makes the same statement from the same galaxy, and refuses if the manifest or the archive has changed. Such a
+statement vouches for nothing: the galaxy is used only if the operator wrote `allow-unsigned = true`.
 
 KNOWN GAP: a nebula that upstream lists without an archive cannot be frozen.
 """
@@ -40,7 +39,7 @@ _OUTPUT_BYTES: Final = 1 * MIB
 
 
 def upstream_listing(source: Source, index: GalaxyIndex) -> dict[StarName, Version]:
-    """Return the version of each star that an upstream index lists; from its manifest where the index has none."""
+    """Return the version of each star in an upstream index; from its manifest if the index names no version."""
     return {
         name: Star.read(_manifest(_reached(source, name), source, name)).version if version is None else version
         for name, version in index.newest.items()
@@ -48,10 +47,10 @@ def upstream_listing(source: Source, index: GalaxyIndex) -> dict[StarName, Versi
 
 
 def statement_for(source: Source, index: GalaxyIndex, star: LockedStar, row: Listed | None) -> SignedFile:
-    """Return the statement that the lock pins: as the galaxy has it under the `row` of its index, or for upstream's
-    galaxies, which have no row, as it was made.
+    """Return the statement that the lock pins: the one in the galaxy's `row`, or for upstream's galaxies, which have no
+    row, the one made from the archive.
 
-    Raises `Refused` where what is made now is not what was made when the image was frozen.
+    Raises `Refused` if the statement made now differs from the one made when the image was frozen.
     """
     if row is not None:
         return source.statement(row.stem, star.statement, by="the lock")
@@ -63,16 +62,16 @@ def statement_for(source: Source, index: GalaxyIndex, star: LockedStar, row: Lis
     if made.digest != star.statement:
         raise Refused(
             star.id,
-            f"the lock names {star.statement}, but what galaxy {source.galaxy} has now makes {made.digest}",
-            hint=f"its manifest or archive was changed: cosmos freeze --upgrade {star.name} takes what is there",
+            f"the lock names {star.statement}, but galaxy {source.galaxy} now gives {made.digest}",
+            hint=f"its manifest or archive was changed; lock the new one with: cosmos freeze --upgrade {star.name}",
         )
     return made
 
 
 def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, version: Version) -> SignedFile:
-    """Return the statement that stands for `name` in an unsigned galaxy, made from its manifest and its archive.
+    """Return a statement for `name` in an unsigned galaxy, made from its manifest and its archive.
 
-    The archive is kept in the store. Raises `Refused` where the galaxy's own checksum does not fit.
+    The archive is kept in the store. Raises `Refused` if the galaxy's own checksum differs.
     """
     carrier = _reached(source, name)
     table = _manifest(carrier, source, name)
@@ -100,7 +99,7 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
         script=Digest.of(contents.script) if contents.script else None,
         content=content_root(ManifestLine.of(entry) for entry in contents.files.values()),
     )
-    unknown = {key: table.value(key) for key in star.warnings}  # kept, so that whoever reads it can warn of them
+    unknown = {key: table.value(key) for key in star.warnings}  # kept, so that its readers can warn of them
     text = tomli_w.dumps({**unknown, **statement.to_toml()}).encode()
     return SignedFile(path=statement_path(file_stem(name, str(version))), data=text, envelope=None)
 
@@ -109,7 +108,7 @@ def _reached(source: Source, name: StarName) -> Carrier:
     if source.carrier is None:
         raise WorldFailed(
             name,
-            f"galaxy {source.galaxy} has no statements, so that it cannot be read offline",
+            f"galaxy {source.galaxy} has no statements, so it cannot be read offline",
             hint="run the same command without --offline",
         )
     return source.carrier
@@ -124,7 +123,7 @@ def _manifest(carrier: Carrier, source: Source, name: StarName) -> Table:
 
 
 def _archive_path(star: Star) -> str:
-    """Return where the archive is: `source` if it is a path in the galaxy, else the name by upstream's custom."""
+    """Return the archive's path: `source` if it is a path in the galaxy, else upstream's usual name."""
     if star.source.removeprefix("./").startswith("packages/"):
         try:
             return package_path(star.source)
@@ -134,7 +133,7 @@ def _archive_path(star: Star) -> str:
 
 
 def _unpacked_bytes(data: bytes, where: str) -> int:
-    """Return how many bytes the gzip members in `data` unpack to (RFC 1952), counted in bounded pieces."""
+    """Return the unpacked size of the gzip members in `data` (RFC 1952), counted in bounded pieces."""
     view, size, place = memoryview(data), 0, 0
     while place < len(view):
         member = zlib.decompressobj(wbits=31)
@@ -143,7 +142,7 @@ def _unpacked_bytes(data: bytes, where: str) -> int:
             try:
                 piece = member.decompress(chunk, _OUTPUT_BYTES)
             except zlib.error as error:
-                raise Refused(where, "is no gzip archive, as upstream's are, or is damaged") from error
+                raise Refused(where, "is not a gzip archive, as upstream's are, or is damaged") from error
             place += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
             size += len(piece)
             if size > MAX_STAR_UNPACKED_BYTES:

@@ -23,7 +23,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import SemVer
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.reading import read_bounded
-from cosmos.resolve.below import rests_on
+from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Wish, resolve
@@ -85,7 +85,7 @@ class GalaxyLibrary:
         needs = {chosen.star.name: chosen.dependencies for chosen in resolved}
         for chosen in resolved:
             name = chosen.star.name
-            below = rests_on(chosen.dependencies, needs)
+            below = all_dependencies(chosen.dependencies, needs)
             under = {other: layer for other, layer in layers.items() if other in below}
             layers[name] = open_contents(*self._read(self._row(chosen.star))).lay(_laid(under)).entries
         return _laid(layers)

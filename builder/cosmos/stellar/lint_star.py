@@ -58,7 +58,7 @@ def _of_rights(entry: Entry) -> Iterator[Finding]:
 
 def _of_links(laid: NovaResult, below: Mapping[TreePath, Entry]) -> Iterator[Finding]:
     """Yield the symlinks whose target is not an entry of the star or its dependencies."""
-    root = VirtualRoot(own=laid.entries, lower=below, epoch=0, meter=Meter.unbounded(), on_look=_unheard)
+    root = VirtualRoot(own=laid.entries, lower=below, epoch=0, meter=Meter.unbounded(), on_read=_unheard)
     for entry in laid.entries.values():
         if entry.kind != "symlink":
             continue
@@ -67,7 +67,7 @@ def _of_links(laid: NovaResult, below: Mapping[TreePath, Entry]) -> Iterator[Fin
         except VerbError as problem:
             yield _warning(f"/{entry.path.text}: leads nowhere ({problem})")
             continue
-        if end != ROOT and end.split(b"/")[0] not in _FILLED_LATER and root.look(end) is None:
+        if end != ROOT and end.split(b"/")[0] not in _FILLED_LATER and root.entry_at(end) is None:
             yield _warning(f"/{entry.path.text}: leads to nothing ({escaped(entry.target)})")
 
 

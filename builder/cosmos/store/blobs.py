@@ -1,18 +1,19 @@
 """`StoreFolder`: bytes by their digest, on the builder's disk (the `Store` of store.interface).
 
     ROOT/blobs/9f/9f86d0…           a blob's bytes; its name is its SHA-256 in hex
-    ROOT/results/2c/2c26b4…         a small document by the digest of whatever shaped it: see below
+    ROOT/results/2c/2c26b4…         a small document by the digest of its inputs: see below
     ROOT/batches/000000000007       many such documents in one file (store.batches)
     ROOT/partial/                   downloads that were cut off (transport.partial writes them)
     ROOT/temporary/                 what is being written right now
     ROOT/lock                       held together by writers, alone by `sweep`
 
 A blob is named by digest and size, the form of the Bazel Remote Execution API. A name appears when all of its bytes are
-on the disk, so that a kill or a power cut at any moment leaves a blob whole or absent; what a killed writer left in
-`temporary/` is removed by `sweep`. Every read hashes again: a store is a cache, never a reason to trust.
+on the disk, so that a kill or a power cut leaves a blob whole or absent. `sweep` removes the files that a killed writer
+left in `temporary/`. Every read hashes the blob again: a store is a cache, never a reason to trust.
 
-A result is stored as one line `cosmos-result 1 KEY DIGEST` and its data; one that does not fit its line is not there.
-Unlike a blob, a result cannot be checked against what asked for it: whoever uses one for more than speed checks it.
+A result is stored as one line `cosmos-result 1 KEY DIGEST` and its data. A result that does not match its line counts
+as absent. The store cannot check a result against its inputs: a caller that relies on one for more than speed must
+check it.
 
 Thousands of results in a row are kept with `put_result_soon`, wait in memory, and are written together by `settle`: a
 file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses them. A result
@@ -53,18 +54,18 @@ class StoreFolder:
 
     @property
     def partial_dir(self) -> Path:
-        """Where downloads that were cut off wait to be resumed."""
+        """The folder of downloads that were cut off and can be resumed."""
         return self.root / "partial"
 
     def has(self, digest: Digest, size_bytes: int) -> bool:
-        """Return whether a blob of that name and size is there; its bytes are not looked at."""
+        """Return whether the store has a blob of that name and size; its bytes are not read."""
         try:
             return self._blob(digest).stat().st_size == size_bytes
         except OSError:
             return False
 
     def get(self, digest: Digest, size_bytes: int) -> bytes:
-        """Return the blob, hashed again. A damaged one is removed: `Refused`. Raises `NotStored` if there is none."""
+        """Return the blob, hashed again. Raises `NotStored` if it is missing; removes a damaged one: `Refused`."""
         data = self.unchecked(digest, size_bytes)
         if len(data) == size_bytes and Digest.of(data) == digest:
             return data
@@ -72,11 +73,11 @@ class StoreFolder:
         raise Refused(
             digest,
             f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {Digest.of(data)}",
-            hint="it was removed; run the same command again to fetch it anew",
+            hint="it was removed; run the same command once more to fetch it again",
         )
 
     def unchecked(self, digest: Digest, size_bytes: int) -> bytes:  # noqa: ARG002 a store elsewhere asks by both
-        """Return what lies under the blob's name, for a caller who hashes it. Raises `NotStored`."""
+        """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""
         data = self._read(self._blob(digest))
         if data is None:
             raise NotStored(digest, f"the store {self.root} does not hold it")
@@ -132,11 +133,11 @@ class StoreFolder:
         return self.get(blob, size_bytes) if self.has(blob, size_bytes) else None
 
     def put_made(self, key: Digest, data: bytes) -> None:
-        """Keep what was made from all that `key` is the digest of; unlike a result it may be large."""
+        """Keep a product under `key`, the digest of all its inputs; unlike a result it may be large."""
         self.put_result(key, canonical_json({"blob": str(self.put(data)), "size-bytes": len(data)}))
 
     def sweep(self) -> bool:
-        """Remove what killed writers left behind; return False if some process is writing, and so nothing was done."""
+        """Remove the files that killed writers left; return False, and do nothing, if another process is writing."""
         with alone_if_free(self.root / "lock") as is_alone:
             if is_alone:
                 shutil.rmtree(self.root / "temporary", ignore_errors=True)
@@ -174,7 +175,7 @@ class StoreFolder:
             raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
 
     def _remove_if_damaged(self, digest: Digest, size_bytes: int) -> None:
-        """Take the blob out of the way and remove it, unless another process has mended it meanwhile."""
+        """Move the blob away and remove it, unless another process has replaced it meanwhile."""
         path, aside = self._blob(digest), self.root / "temporary" / f"damaged-{digest.hex}"
         with blaming(path), contextlib.suppress(FileNotFoundError):
             make_folder(aside.parent)

@@ -1,4 +1,4 @@
-"""`Store`: what the rest of the program asks of a store of bytes. `store.blobs` keeps one on disk."""
+"""`Store`: the interface to a store of bytes. `store.blobs` keeps one on disk."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from cosmos.digest import Digest
 
 
 class Store(Protocol):
-    """Blobs by their digest, and small results by the digest of whatever shaped them. A cache, never a reason to trust.
+    """Blobs by their digest, and small results by the digest of their inputs. A cache, never a reason to trust.
 
-    A blob is hashed again whenever it is read. A result cannot be checked against what asked for it: a caller who uses
-    one for more than speed checks it.
+    A blob is hashed again whenever it is read. The store cannot check a result against its inputs: a caller that relies
+    on one for more than speed must check it.
     """
 
     def has(self, digest: Digest, size_bytes: int) -> bool:
-        """Return whether a blob of that name and size is there."""
+        """Return whether the store has a blob of that name and size."""
 
     def get(self, digest: Digest, size_bytes: int) -> bytes:
-        """Return the blob, hashed again. Raises `Refused` for a damaged one, `NotStored` where it is missing."""
+        """Return the blob, hashed again. Raises `Refused` if it is damaged, `NotStored` if it is missing."""
 
     def unchecked(self, digest: Digest, size_bytes: int) -> bytes:
-        """Return what lies under the blob's name, for a caller who hashes it. Raises `NotStored`.
+        """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`.
 
-        Where it turns out to be damaged, the caller asks `get`, which takes it out of the way and says so.
+        If it is damaged, the caller calls `get`, which removes it and raises.
         """
 
     def put(self, data: bytes | memoryview) -> Digest:
@@ -35,7 +35,7 @@ class Store(Protocol):
         """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`."""
 
     def get_result(self, key: Digest) -> bytes | None:
-        """Return what was kept under `key`, or None."""
+        """Return the document kept under `key`, or None."""
 
     def put_result(self, key: Digest, data: bytes) -> None:
         """Keep the small document `data` under `key` durably. Raises `WorldFailed`."""
@@ -47,13 +47,13 @@ class Store(Protocol):
         """
 
     def settle(self) -> None:
-        """Make durable what was kept with `put_result_soon`. Raises `WorldFailed`."""
+        """Make durable the results that were kept with `put_result_soon`. Raises `WorldFailed`."""
 
     def get_made(self, key: Digest) -> bytes | None:
         """Return the blob that `put_made` kept for `key`, checked, or None."""
 
     def put_made(self, key: Digest, data: bytes) -> None:
-        """Keep what was made from all that `key` is the digest of; unlike a result it may be large."""
+        """Keep a product under `key`, the digest of all its inputs; unlike a result it may be large."""
 
     def sweep(self) -> bool:
         """Remove what killed writers left behind; return False while another process writes."""

@@ -1,1 +1,1 @@
-"""How bytes get here: carriers of galaxies: folders, plain HTTP."""
+"""Carriers: they read or download the files of galaxies, from folders or by plain HTTP."""

@@ -1,11 +1,11 @@
-"""`Carrier`: how the files of one galaxy get here. It bounds and counts what it brings; it judges nothing.
+"""`Carrier`: reads or downloads the files of one galaxy. It limits and counts their bytes; it verifies nothing.
 
-A carrier answers two questions: "this file, of at most so many bytes" (documents whose size nobody has pinned) and
-"this file, of exactly so many bytes" (archives, pinned by a lock or a statement). What arrives is still to be verified.
+A carrier answers two questions: "this file, of at most so many bytes" (documents, whose size is not pinned) and "this
+file, of exactly so many bytes" (archives, pinned by a lock or a statement). The caller still has to verify the bytes.
 
     NotThere      there is no such file
     WorldFailed   the disk or the network failed: the same call may work later
-    Refused       what is there is not what was asked for: longer, shorter, behind a link, redirected to nowhere good
+    Refused       the file is not the one asked for: longer, shorter, behind a link, or redirected to a bad address
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ class NotThere(WorldFailed):
 
 
 class Carrier(Protocol):
-    """One galaxy's files. `address` is what to call it in front of people; `is_local` says that no socket is made."""
+    """One galaxy's files. `address` is its name in messages; `is_local` says that it opens no socket."""
 
     @property
     def is_local(self) -> bool:
-        """Whether it works with no network."""
+        """Whether it works without a network."""
 
     @property
     def address(self) -> str:
-        """Where the galaxy is."""
+        """The galaxy's address."""
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path`, relative to the galaxy, which may have up to `max_bytes`."""
 
     def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
-        """Return the file at `path`, which must have `size_bytes`; `progress` is told how many of them are here."""
+        """Return the file at `path`, which must have `size_bytes`; calls `progress` with the bytes read so far."""
 
 
 def parts_of(path: str, address: str) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def parts_of(path: str, address: str) -> tuple[str, ...]:
 
 
 def too_long(where: str, max_bytes: int) -> Refused:
-    """Return the error for a file that goes on past its bound."""
+    """Return the error for a file that is longer than its limit."""
     return Refused(where, f"has more than {max_bytes} bytes, the most that it may have")
 
 

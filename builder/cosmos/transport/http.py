@@ -1,14 +1,14 @@
-"""A galaxy behind plain HTTP (RFC 9110, 9112): any static file server will do, `python3 -m http.server` as well.
+"""A galaxy behind plain HTTP (RFC 9110, 9112): any static file server works, also `python3 -m http.server`.
 
-The server and everyone on the way may be hostile. What comes back is bounded (size, redirects, tries, time with
-nothing happening) and counted: a body that ends early is a failure and never a shorter file. It is not trusted, so
-that plain HTTP is enough: what matters is signed.
+The server and the network may be hostile. So the answer is limited (size, redirects, tries, time without progress) and
+its bytes are counted: a body that ends early is a failure, never a shorter file. Plain HTTP is enough, because the
+documents are signed and the answer is not trusted.
 
-A cut-off archive is resumed with `Range` and `If-Range` (RFC 9110 section 13.1.5) where the server gave a strong ETag
-or a Last-Modified, and started over where the server ignores that. `https://` needs a Python with ssl, which the
-single-file binary leaves out.
+A cut-off archive is resumed with `Range` and `If-Range` (RFC 9110 section 13.1.5) if the server sent a strong ETag or a
+Last-Modified. If the server ignores these, the download starts again. `https://` needs a Python with ssl, which the
+single-file binary does not have.
 
-KNOWN GAP: one connection a file, no proxies, no passwords; header bytes that drip are bounded by their number alone.
+KNOWN GAP: one connection for each file, no proxies, no passwords; slow header bytes are limited by number, not by time.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class HttpCarrier:
 
     @property
     def is_local(self) -> bool:
-        """Never: it makes sockets."""
+        """False: it opens sockets."""
         return False
 
     @property
@@ -123,7 +123,7 @@ class HttpCarrier:
         return data
 
     def _fetch_rest(self, url: str, partial: Partial, size_bytes: int, progress: Progress) -> None:
-        """Append what `partial` lacks; on the way it is started over if the server no longer has that very file."""
+        """Append the rest of the file to `partial`; starts again if the server no longer has the same file."""
         if 0 < partial.have == size_bytes:
             return
         headers: dict[str, str] = {}
@@ -215,7 +215,7 @@ def _ask(
 
 @contextmanager
 def _interrupting(url: str) -> Iterator[None]:
-    """Turn what sockets and http.client raise into `Interrupted` about `url`."""
+    """Turn the errors of sockets and http.client into `Interrupted` about `url`."""
     try:
         yield
     except TimeoutError as error:
@@ -239,7 +239,7 @@ def _check_status(answer: http.client.HTTPResponse, url: str, *, ranged: bool) -
     if status != HTTPStatus.OK and not (ranged and status in _RANGED):
         raise WorldFailed(url, f"the server answers {_named(status)}")
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise WorldFailed(url, "the server packs the file itself, which it was asked not to do")
+        raise WorldFailed(url, "the server compresses the file, although cosmos asked it not to")
 
 
 def _named(status: int) -> str:
@@ -251,7 +251,7 @@ def _named(status: int) -> str:
 
 
 def _check_rest(answer: http.client.HTTPResponse, url: str, partial: Partial, size_bytes: int) -> None:
-    """Refuse an answer that is not the rest of what `partial` holds; its bytes so far are then forgotten."""
+    """Refuse an answer that is not the rest of the file in `partial`, and delete its bytes so far."""
     wanted = f"bytes {partial.have}-{size_bytes - 1}/{size_bytes}"
     got = answer.headers.get("Content-Range", "")
     tag = answer.headers.get("ETag")
@@ -266,7 +266,7 @@ def _check_rest(answer: http.client.HTTPResponse, url: str, partial: Partial, si
 
 
 def _validator(answer: http.client.HTTPResponse) -> str:
-    """Return what `If-Range` may name: a strong ETag, else Last-Modified, else ""."""
+    """Return the value for `If-Range`: a strong ETag, else Last-Modified, else ""."""
     tag = str(answer.headers.get("ETag", ""))
     if tag.startswith('"'):
         return tag if tag.isascii() and tag.isprintable() else ""
@@ -275,7 +275,7 @@ def _validator(answer: http.client.HTTPResponse) -> str:
 
 
 def _length(answer: http.client.HTTPResponse, url: str) -> int | None:
-    """Return `Content-Length`, None where there is none; refuse one that is doubled or no number."""
+    """Return `Content-Length`, or None if the header is absent; refuses a doubled one and one that is not a number."""
     values = set(answer.headers.get_all("Content-Length", []))
     if not values or answer.chunked:
         return None
@@ -286,7 +286,7 @@ def _length(answer: http.client.HTTPResponse, url: str) -> int | None:
 
 
 def _redirected(url: str, answer: http.client.HTTPResponse) -> str:
-    """Return where `answer` sends us, if we may go there."""
+    """Return the address that `answer` redirects to, if it is allowed."""
     text = str(answer.headers.get("Location", ""))
     try:
         target = urljoin(url, text)
@@ -304,7 +304,7 @@ def _redirected(url: str, answer: http.client.HTTPResponse) -> str:
 
 
 def _base_of(url: str) -> str:
-    """Return a galaxy's address as the beginning of every file's address, or raise `Malformed`."""
+    """Return a galaxy's address as the prefix of every file's address, or raise `Malformed`."""
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

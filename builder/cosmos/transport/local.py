@@ -1,7 +1,7 @@
 """A galaxy in a local folder: on a disk, a USB stick, a network share.
 
-The folder may come from anyone, so a path in it is walked one component at a time and no link is followed: neither out
-of the galaxy nor, with a race, anywhere else. Only regular files are read; a FIFO would make the builder wait for ever.
+The folder may come from anybody, so a path in it is opened one component at a time, and no link is followed. So not
+even a race leads out of the galaxy. Only regular files are read, because a FIFO would make the builder wait for ever.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LocalCarrier:
 
     @property
     def is_local(self) -> bool:
-        """Always: no socket is made."""
+        """True: it opens no socket."""
         return True
 
     @property
@@ -97,7 +97,7 @@ class LocalCarrier:
         return WorldFailed(self._where(path), f"cannot be read: {(error.strerror or str(error)).lower()}")
 
     def _has_link(self, path: str) -> bool:
-        """Return whether a component is a link, for the wording: O_DIRECTORY with O_NOFOLLOW calls one no folder."""
+        """Return whether a component is a link, for the message: O_DIRECTORY with O_NOFOLLOW gives ENOTDIR for one."""
         here = self._root
         for part in parts_of(path, self.address):
             here = here / part

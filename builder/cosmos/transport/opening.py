@@ -1,4 +1,4 @@
-"""Which carrier brings the files of an address: a folder, `file://`, `http://` or `https://`."""
+"""Choose the carrier for an address: a folder, `file://`, `http://` or `https://`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cosmos.transport.local import LocalCarrier
 
 
 def open_carrier(url: str, base: Path, partial_dir: Path) -> Carrier:
-    """Return the carrier for the galaxy at `url`; nothing is read yet, and no socket is made.
+    """Return the carrier for the galaxy at `url`; it reads nothing yet and opens no socket.
 
     `base` is the folder that a relative path starts from; `partial_dir` is where cut-off downloads wait.
     Raises `Malformed`.

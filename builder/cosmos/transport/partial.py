@@ -1,9 +1,8 @@
-"""A download that was cut off, kept so that the next try goes on where it stopped.
+"""Keep a download that was cut off, so that the next try continues where it stopped.
 
-One file a download, `SHA256(address, size).part`: a header of 512 bytes (`cosmos-partial 1 VALIDATOR`, a newline,
-NULs), then the bytes so far. The validator is what the server said of the very file that they come from (its strong
-ETag, or its Last-Modified); without one nothing is resumed. Nothing here is trusted: the whole is verified as any
-other download.
+There is one file for each download, `SHA256(address, size).part`: a header of 512 bytes (`cosmos-partial 1 VALIDATOR`,
+a newline, NULs), then the bytes so far. The validator is the server's strong ETag of that file, or its Last-Modified.
+Without a validator nothing is resumed. The bytes are not trusted: the whole file is verified as any other download.
 
 A process holds the file's lock while it writes; a second process that wants the same file works in an unnamed one.
 """
@@ -39,7 +38,7 @@ class Partial:
         self.have = stream.seek(0, os.SEEK_END) - _HEADER_BYTES if self.validator else 0
 
     def restart(self, validator: str) -> None:
-        """Forget the bytes so far; those to come are of the file that `validator` names ("" if none does)."""
+        """Delete the bytes so far; the next ones are of the file that `validator` names ("" for no validator)."""
         header = _MAGIC + validator.encode("latin-1") + b"\n"
         usable = header if len(header) <= _HEADER_BYTES else _MAGIC + b"\n"
         self.validator = validator if usable is header else ""
@@ -49,7 +48,7 @@ class Partial:
         self._stream.write(usable.ljust(_HEADER_BYTES, b"\0"))
 
     def append(self, piece: bytes) -> None:
-        """Add what came next."""
+        """Add the next bytes."""
         self._stream.seek(_HEADER_BYTES + self.have)
         self._stream.write(piece)
         self.have += len(piece)
@@ -62,9 +61,9 @@ class Partial:
 
 @contextmanager
 def partial_download(folder: Path, url: str, size_bytes: int) -> Iterator[Partial]:
-    """Give the download of `url` so far. What is there stays to be resumed if the block fails with `WorldFailed`.
+    """Give the download of `url` so far. If the block fails with `WorldFailed`, its bytes are kept for the next try.
 
-    It is removed when the block ends well, when what came is `Refused`, and when the disk is full, which becomes
+    They are removed when the block ends well, when it raises `Refused`, and when the disk is full, which becomes
     `WorldFailed`.
     """
     with blaming(folder):
@@ -85,5 +84,5 @@ def partial_download(folder: Path, url: str, size_bytes: int) -> Iterator[Partia
 
 
 def part_path(folder: Path, url: str, size_bytes: int) -> Path:
-    """Return where the download of `url` waits."""
+    """Return the file that keeps the download of `url`."""
     return folder / f"{Digest.of(f'{url} {size_bytes}'.encode()).hex}.part"

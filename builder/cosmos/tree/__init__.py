@@ -1,1 +1,1 @@
-"""Trees of entries as values: what is in them, how they are laid over one another, and what proves them."""
+"""Trees of entries as values: their manifests, and the rules that merge layers."""

@@ -1,14 +1,14 @@
-"""`Ecosystem`: another world of packages, as the material of stars.
+"""`Ecosystem`: the interface to another world of packages that stars are made from.
 
-A recipe's `source` names it by its scheme: `deb:`, `tar:`. Each has one module that answers the same questions, and one
+A recipe's `source` names it by its scheme: `deb:`, `tar:`. Each ecosystem has one module with these functions, and one
 line in the table of stellar.ecosystems:
 
-    check_source, check_keys    does a recipe say of it what can be meant? (nothing is read, nothing is fetched)
-    find                        which packages are meant: name, version, origin
-    fetch                       bring them here
+    check_source, check_keys    are the recipe's source and keys well formed? (reads and fetches nothing)
+    find                        the packages that the source names: name, version, origin
+    fetch                       download them
     read                        their contents, checked against the origin's digest: entries, licence, scripts
 
-What is chosen of the contents (`[unpack]`), and the star that is made of them, is the same for all ecosystems.
+The rest is the same for all ecosystems: `[unpack]` selects paths, and a star is made of them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from cosmos.tree.entry import Entry
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outside:
-    """What an ecosystem may use of the world outside. `home`: where it keeps what it fetched.
+    """The parts of the world outside that an ecosystem may use. `home`: the folder for fetched packages.
 
-    `apt_sources`: the operator's file of sources of Debian packages, in place of the host's.
+    `apt_sources`: the operator's own list of Debian package sources, in place of the host's.
     """
 
     home: Path
@@ -43,9 +43,9 @@ class Outside:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What one recipe asks of one ecosystem: its `sources` there, and the keys of the recipe that belong to them.
+    """One recipe's request to one ecosystem: its `sources` there, and the keys of the recipe that belong to them.
 
-    `arch`: the machine that packages are wanted for. `version`: the star's, None where the recipe leaves it open.
+    `arch`: the machine that packages are wanted for. `version`: the star's, or None if the recipe does not state it.
     """
 
     sources: tuple[str, ...]
@@ -57,10 +57,10 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """A package that a source means; nothing of it need be here yet.
+    """A package that a source names; it may not be fetched yet.
 
-    `owner` names it in front of people. `version`, `summary`: what a star takes whose recipe leaves them open; None and
-    "" where the package does not say. `is_for_machine`: whether it is for the one machine that was asked for.
+    `owner` is its name in messages. `version`, `summary`: the defaults for a recipe that does not state them; None and
+    "" if the package does not state them either. `is_for_machine`: whether it is for the one machine of the request.
     """
 
     origin: Origin
@@ -72,7 +72,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """What a package holds. `licence`: an SPDX expression, or "". `scripts`: the names of those that it has."""
+    """A package's contents. `licence`: an SPDX expression, or "". `scripts`: the names of its install scripts."""
 
     entries: tuple[Entry, ...]
     licence: str = ""
@@ -80,17 +80,17 @@ class Contents:
 
 
 class Material(Protocol):
-    """The packages that one recipe asked for."""
+    """The packages that one recipe asks for."""
 
     @property
     def found(self) -> tuple[Found, ...]:
         """One package for each source, in their order."""
 
     def fetch(self) -> None:
-        """Bring all of them here; raises `WorldFailed` or `Refused`."""
+        """Download all of them; raises `WorldFailed` or `Refused`."""
 
     def read(self, found: Found, /) -> Contents:
-        """Return the contents of one of them; raises `Refused` for what is not what its origin says."""
+        """Return the contents of one of them; raises `Refused` if it does not match its origin."""
 
 
 class Ecosystem(Protocol):
@@ -100,19 +100,19 @@ class Ecosystem(Protocol):
 
     @classmethod
     def at(cls, outside: Outside, /) -> Self:
-        """Return the ecosystem as this machine reaches it; nothing is read yet."""
+        """Return the ecosystem for this machine; it reads nothing yet."""
 
     @classmethod
     def check_source(cls, source: str, /) -> None:
-        """Raise `ValueError` for a source that means nothing."""
+        """Raise `ValueError` for a malformed source."""
 
     @classmethod
     def check_keys(cls, sources: Sequence[str], beside: Table, /) -> None:
-        """Raise `Malformed`, naming the key, where the recipe's own keys for these sources are wrong or missing."""
+        """Raise `Malformed`, which names the key, if the recipe's keys for these sources are wrong or missing."""
 
     @classmethod
     def wild_parts(cls, source: str, name: str, /) -> tuple[tuple[str, str], ...]:
-        """Return what each wildcard of `source` stands for in `name`, and the same with the wildcard."""
+        """Return the part of `name` that each wildcard of `source` matches, and that part with the wildcard."""
 
     def find(self, asked: Asked, /) -> Material:
-        """Return the packages that are meant; raises `NoSolution`, `Malformed`, `WorldFailed`."""
+        """Return the packages that the sources name; raises `NoSolution`, `Malformed`, `WorldFailed`."""

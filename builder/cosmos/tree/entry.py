@@ -1,7 +1,7 @@
-"""`Entry`: one thing in a tree, as data. Owners, modes, devices and capabilities have no effect on the builder's disk.
+"""`Entry`: one path of a tree, as data. Owners, modes, devices and capabilities have no effect on the builder's disk.
 
-A file's bytes are a slice of the verified archive that holds them, never a copy on disk. Nothing about the builder
-(its user, its clock, its inode order) has a field here.
+A file's bytes are a slice of the verified archive, never a copy on disk. An entry has no field for the builder's user,
+clock or inode order.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """How many bytes of content it holds itself."""
+        """The size of its own content in bytes."""
         return len(self.content)
 
     @property
     def digest(self) -> Digest | None:
-        """The digest of a file's bytes; None for everything else. Computed at each call."""
+        """The digest of a file's bytes; None for other kinds. Computed at each call."""
         return Digest.of(self.content) if self.kind == "file" else None
 
 

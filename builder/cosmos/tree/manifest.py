@@ -1,19 +1,19 @@
-"""The canonical manifest and its digest, the content root: what is in a tree, whatever packed it.
+"""The canonical manifest of a tree, and its digest, the content root. Neither depends on the packer.
 
-One line an entry, sorted by the path's bytes, fields parted by single spaces, each line ended by a newline:
+One line an entry, sorted by the path's bytes, fields separated by single spaces, each line ended by a newline:
 
     kind mode uid gid size digest rdev xattrs path target
 
     kind    file dir symlink hardlink char block fifo
     mode    four octal digits
-    size    bytes of a file's content; 0 for everything else
+    size    bytes of a file's content; 0 for other kinds
     digest  sha256:… of a file's content; `-` otherwise
     rdev    major:minor of a device; `-` otherwise
-    xattrs  name=hex, joined by commas, sorted by name; `-` where there are none
+    xattrs  name=hex, joined by commas, sorted by name; `-` if it has no attributes
     path    the path's text form (see treepath) with a space written `\\x20`
     target  a symlink's text or a hard link's path, in the same form; `-` otherwise
 
-Times are not part of it: they are clamped when packed and prove nothing. The content root is the SHA-256 of all this.
+Times are not part of it: packing clamps them, and they prove nothing. The content root is the manifest's SHA-256.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestLine:
-    """One entry as the manifest states it: an `Entry` whose bytes are known by digest."""
+    """One line of a manifest: an `Entry` with the digest of its bytes."""
 
     path: TreePath
     kind: Kind
@@ -112,7 +112,7 @@ def manifest(lines: Iterable[ManifestLine]) -> bytes:
 
 
 def bounded_manifest(lines: Iterable[ManifestLine], source: str) -> bytes:
-    """Return the manifest of `lines` as a document; raises `Refused` for one that no reader would take."""
+    """Return the manifest of `lines` as a document; raises `Refused` if it is larger than its readers accept."""
     data = manifest(lines)
     demand_within(len(data), MAX_MANIFEST_BYTES, source, hint="make two images of it")
     return data
@@ -124,7 +124,7 @@ def parse_manifest(data: bytes, source: str) -> tuple[ManifestLine, ...]:
 
 
 def manifest_lines(rows: Iterable[bytes], source: str) -> Iterator[ManifestLine]:
-    """Yield the lines of a manifest, such as an open file has them, one after the other; raises as `parse_manifest`."""
+    """Yield the lines of a manifest from its text lines, for example an open file; raises as `parse_manifest`."""
     before: TreePath | None = None
     for number, row in enumerate(rows, start=1):
         where = f"{source}:{number}"

@@ -1,12 +1,12 @@
-"""Kernel modules: what each needs, read from the module itself, and the `modules.dep` that `modprobe` reads.
+"""Kernel modules: read each module's dependencies from the module, and make the `modules.dep` for `modprobe`.
 
 A module is an ELF object (64-bit, little-endian; gABI 4.1, "Section Header") whose section `.modinfo` holds `key=value`
-strings, each ended by a NUL: `name`, `depends` (modules parted by commas), `softdep` (`pre: a b post: c`), `alias`,
-`firmware`. Names of modules count `-` and `_` as one character. Debian's packages hold no `modules.dep`: depmod
-makes it on installation, and no program of the packages is run here.
+strings, each ended by a NUL: `name`, `depends` (modules separated by commas), `softdep` (`pre: a b post: c`), `alias`,
+`firmware`. In names of modules, `-` and `_` are the same character. Debian's packages hold no `modules.dep`: depmod
+makes it on installation, and Cosmos runs no program of the packages here.
 
-`modules.dep` (modules.dep(5)) has a line `path: path …` for each module, relative to `lib/modules/VERSION`; after the
-colon stands all that the module needs, so that loading from right to left works.
+`modules.dep` (modules.dep(5)) has a line `path: path …` for each module, relative to `lib/modules/VERSION`. After the
+colon it lists all dependencies of the module; modprobe loads them from right to left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MODULE: Final = re.compile(rb"(.+)\.ko(?:\.(?:xz|zst|gz))?", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleInfo:
-    """What one module says of itself, names with `_`."""
+    """The `.modinfo` of one module, names with `_`."""
 
     name: str
     depends: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ def folded(name: str) -> str:
 
 
 def modinfo(data: bytes | memoryview, source: str) -> ModuleInfo:
-    """Return what the module's `.modinfo` says; raises `Malformed` that names `source`."""
+    """Return the module's `.modinfo`; raises `Malformed` that names `source`."""
     fields: dict[str, list[str]] = {}
     for row in bytes(_section(memoryview(data), b".modinfo", source)).split(b"\0"):
         key, equals, value = row.partition(b"=")
@@ -83,15 +83,15 @@ def built_in(modules_builtin: bytes) -> frozenset[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Modules:
-    """The modules of one kernel: `files` by path, and what is built in."""
+    """The modules of one kernel: `files` by path, and the names of built-in modules."""
 
     files: Mapping[TreePath, ModuleInfo]
     builtin: frozenset[str] = frozenset()
 
     def with_needs(self, wanted: Sequence[str]) -> tuple[TreePath, ...]:
-        """Return the files of `wanted` and of all that they need, in byte order; raises `NoSolution`.
+        """Return the files of `wanted` and of all their dependencies, in byte order; raises `NoSolution`.
 
-        A soft dependency (a module's name, or an alias that modules answer to) is taken where it is there.
+        A soft dependency (a module's name, or an alias of modules) is included if the kernel has it.
         """
         paths, answering = self._by_name(), self._by_alias()
         kept: set[TreePath] = set()
@@ -132,7 +132,7 @@ class Modules:
         return "".join(f"softdep {name} pre: {' '.join(soft)}\n" for name, soft in rows if soft).encode()
 
     def _load_order(self, path: TreePath, paths: Mapping[str, TreePath]) -> list[TreePath]:
-        """Return all that `path` needs, without itself, each after what it needs."""
+        """Return all dependencies of `path`, without itself, each after its own dependencies."""
         done: dict[TreePath, None] = {}
         under_way: list[tuple[TreePath, Iterable[str]]] = [(path, iter(self.files[path].depends))]
         entered = {path}
@@ -172,7 +172,7 @@ def _section(data: memoryview, wanted: bytes, source: str) -> memoryview:
     header = _ELF64.unpack(piece(0, _ELF64.size))
     table, row_size, count, names_row = header[6], header[11], header[12], header[13]
     if not header[0].startswith(_MAGIC) or row_size != _SECTION.size:
-        raise Malformed(source, "is no 64-bit little-endian ELF object, as kernel modules are")
+        raise Malformed(source, "is not a 64-bit little-endian ELF object, as kernel modules are")
     if count > _MAX_SECTIONS or names_row >= count:
         raise Malformed(source, f"has {count} ELF sections, and their names in number {names_row}")
     rows = [_SECTION.unpack(piece(table + place * row_size, row_size)) for place in range(count)]

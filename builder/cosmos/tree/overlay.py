@@ -1,20 +1,20 @@
-"""How layers lie over one another.
+"""Merge layers into one tree.
 
-The rule, in the order in which it is applied:
+The rules, in the order in which they are applied:
 
-1. **Directories merge.** A folder that several layers bring exists once. Its mode and owner are the template's where
-   the template names it; else those of the first layer in lock order that names it. Folders that nobody names but that
-   something lies in are `0755 0 0`.
-2. **Everything else has one owner.** Two layers that bring one path are refused by name, even where the bytes agree,
-   unless `winners` (the image's `[policy] owners`) names one of them, or one of them replaces the other (a star's
-   `replaces`: the file has moved from one package to another); the loser's entry is then dropped. Of more than two, the
-   one that replaces each of the others; of two that replace each other, none.
-3. **Nothing lies below what is no folder.** A path below another layer's symlink or file is refused by name.
-4. **Case alone does not tell two layers' names apart.** Two layers that bring paths which differ by case alone, such as
-   `usr/bin/head` and `usr/bin/HEAD`, are refused by name, folders aside, unless `winners` names for each of the two
-   paths the layer that brings it. One layer may bring both (decision 0012).
-5. **What is made can be read.** Names that fall together in Unicode (NFC), controls that reorder text, and symlinks
-   that climb above the root are refused by name: no reader of an image takes them (pack.untar).
+1. **Directories merge.** A folder that several layers bring exists once. If the template names it, its mode and owner
+   are the template's; else they are those of the first layer in lock order that names it. A folder that no layer names,
+   but that holds entries, is `0755 0 0`.
+2. **Every other path has one owner.** If two layers bring one path, an error names both, even if their bytes are equal.
+   There are two exceptions: `winners` (the image's `[policy] owners`) names one of them, or one of them replaces the
+   other (a star's `replaces`: the file has moved from one package to another). Then the loser's entry is dropped. Of
+   more than two layers, the one wins that replaces each of the others. If two replace each other, neither wins.
+3. **Only a folder has entries below it.** A path below another layer's symlink or file is an error that names both.
+4. **Two layers' names must differ by more than case.** If two layers bring paths that differ by case alone, such as
+   `usr/bin/head` and `usr/bin/HEAD`, an error names both. Folders are exempt, and so are two paths if `winners` names
+   for each of them the layer that brings it. One layer may bring both (decision 0012).
+5. **Readers must accept the tree.** Names that are equal in Unicode form NFC, control characters that reorder text, and
+   symlinks that climb above the root are refused, because readers of an image refuse them (pack.untar).
 
 A merged /usr is a property of the template (`PathMap`): `bin`, `sbin`, `lib…` are links into `usr`, and the paths and
 hard-link targets of every star are mapped *before* layering, so that rule 3 does not trip over the links.
@@ -33,12 +33,12 @@ from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath, caseless, climbs_out, composed, has_bidi
 
 TEMPLATE = "template"  # the owner's name of what comes from the rootfs template and the finish script
-IMPLIED = "directories"  # the owner's name of folders that nobody names
+IMPLIED = "directories"  # the owner's name of folders that no layer names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PathMap:
-    """Top-level links into other folders: `{bin: usr/bin}`. Empty where nothing is merged.
+    """Top-level links into other folders: `{bin: usr/bin}`. Empty if no folders are merged.
 
     >>> PathMap(links={b"bin": TreePath(b"usr/bin")}).mapped(TreePath(b"bin/sh"))
     TreePath(b'usr/bin/sh')
@@ -47,7 +47,7 @@ class PathMap:
     links: Mapping[bytes, TreePath]
 
     def mapped(self, path: TreePath) -> TreePath:
-        """Return where `path` lies once the links are followed."""
+        """Return `path` after the links are followed."""
         top, slash, rest = path.partition(b"/")
         folder = self.links.get(top)
         if folder is None:
@@ -62,7 +62,7 @@ class PathMap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
-    """What one owner brings."""
+    """The entries that one owner brings."""
 
     owner: str
     lines: Sequence[ManifestLine]
@@ -71,20 +71,20 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overlaid:
-    """A whole tree by path, in byte order of path, and who owns each path of it."""
+    """A whole tree by path, in byte order of path, with the owner of each path."""
 
     lines: Mapping[TreePath, ManifestLine]
     owners: Mapping[TreePath, str]
 
     def dropped(self, layer: Layer) -> frozenset[TreePath]:
-        """Return the paths that `layer` brings but that another layer owns, folders aside."""
+        """Return the paths of `layer` that another layer owns, without folders."""
         return frozenset(
             line.path for line in layer.lines if line.kind != "dir" and self.owners.get(line.path) != layer.owner
         )
 
 
 def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlaid:
-    """Return the tree that `layers`, in lock order with the template's last, make; raises `NoSolution`."""
+    """Return the tree of `layers`, given in lock order with the template's last; raises `NoSolution`."""
     lines: dict[TreePath, ManifestLine] = {}
     owners: dict[TreePath, str] = {}
     contested: dict[TreePath, dict[str, ManifestLine]] = {}
@@ -109,10 +109,10 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
 
 
 def amended(tree: Overlaid, brought: Sequence[ManifestLine], winners: Mapping[TreePath, str]) -> Overlaid:
-    """Return `tree` with the lines that the image's own layer brings over it, whoever owned their paths.
+    """Return `tree` with the lines `brought` by the image's own layer; they replace lines of any owner.
 
-    It is what `overlay` makes of all layers, with `brought` in the template's and the template the winner of their
-    paths; only what `brought` touches is judged again. Raises `NoSolution`.
+    The result is the same as `overlay` of all layers, with `brought` in the template's layer and the template as the
+    winner of these paths. Only the paths that `brought` touches are judged again. Raises `NoSolution`.
     """
     if not brought:
         return tree
@@ -136,17 +136,17 @@ def amended(tree: Overlaid, brought: Sequence[ManifestLine], winners: Mapping[Tr
 
 
 def implied_folder(path: TreePath) -> ManifestLine:
-    """Return the line of a folder that nobody names."""
+    """Return the line of a folder that no layer names."""
     return ManifestLine(
         path=path, kind="dir", mode=0o755, uid=0, gid=0, size=0, digest=None, rdev=None, xattrs=(), target=b""
     )
 
 
 def remapped(entries: Iterable[Entry], star: str, paths: PathMap) -> dict[TreePath, Entry]:
-    """Return a star's entries where the template's links put them, by path in byte order.
+    """Return a star's entries at the paths that the template's links lead to, by path in byte order.
 
-    A symlink that would then point at itself is dropped: it stood for the merge. Two entries of the star that fall onto
-    one path are refused (`NoSolution`), folders aside.
+    A symlink that would then point at itself is dropped: the template has the same link. Two entries of the star, other
+    than folders, that would get one path are refused (`NoSolution`).
     """
     tree: dict[TreePath, Entry] = {}
     for entry in entries:
@@ -162,9 +162,9 @@ def remapped(entries: Iterable[Entry], star: str, paths: PathMap) -> dict[TreePa
 
 
 def hard_links_ordered(tree: Mapping[TreePath, Entry], star: str) -> dict[TreePath, Entry]:
-    """Return `tree` where of every group of hard links the first path in byte order is the file.
+    """Return `tree` in which the first path, in byte order, of every group of hard links is the file.
 
-    A reader that goes through the paths in order then meets each target before its links.
+    A reader that goes through the paths in order then finds each target before its links.
     """
     groups: dict[TreePath, list[TreePath]] = {}
     for path, entry in tree.items():
@@ -188,7 +188,7 @@ def _file_behind(tree: Mapping[TreePath, Entry], path: TreePath, star: str) -> T
         seen.add(at)
         at = TreePath(tree[at].target)
     if at not in tree or tree[at].kind != "file":
-        raise NoSolution(star, f"/{path.text} is a hard link to /{at.text}, which is no file of it")
+        raise NoSolution(star, f"/{path.text} is a hard link to /{at.text}, which is not a file of this star")
     return at
 
 
@@ -206,7 +206,7 @@ def _moved(entry: Entry, paths: PathMap) -> Entry:
 
 
 def _destination(link: Entry, paths: PathMap) -> TreePath | None:
-    """Return where a symlink leads once /usr is merged, by its text alone; None where that is not inside the tree."""
+    """Return a symlink's destination after /usr is merged, from its text alone; None if it is outside the tree."""
     absolute = posixpath.normpath(posixpath.join(b"/", link.path.parent, link.target))
     try:
         return paths.mapped(TreePath.rooted(absolute))
@@ -215,7 +215,7 @@ def _destination(link: Entry, paths: PathMap) -> TreePath | None:
 
 
 def _imply_folders(path: TreePath, lines: dict[TreePath, ManifestLine], owners: dict[TreePath, str]) -> None:
-    """Make the folders above `path` that nobody names; refuses a path below what is no folder."""
+    """Make the folders above `path` that no layer names; refuses a path below an entry that is not a folder."""
     for parent in path.parents:
         if parent not in lines:
             lines[parent], owners[parent] = implied_folder(parent), IMPLIED
@@ -238,7 +238,7 @@ def _winner(
     winners: Mapping[TreePath, str],
     replaces: Mapping[str, frozenset[str]],
 ) -> str:
-    """Return who of those that bring `path` owns it; refuses what has no answer."""
+    """Return the layer that owns `path`, of those that bring it; raises if none of them wins."""
     if all(line.kind != "dir" for line in brought.values()):
         stated = winners.get(path)
         if stated in brought:
@@ -311,7 +311,7 @@ def _check_twins(
 
 
 def _bringers(owners: Mapping[TreePath, str]) -> Mapping[TreePath, str]:
-    """Return who brings each path: its owner, or for a folder that nobody names the owner of the first path below."""
+    """Return the bringer of each path: its owner; for a folder that no layer names, the owner of its first entry."""
     bringers = {path: owner for path, owner in owners.items() if owner != IMPLIED}
     for path in sorted(bringers):
         for parent in path.parents:

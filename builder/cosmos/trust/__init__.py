@@ -1,1 +1,1 @@
-"""Who may vouch for what: strict Ed25519, signed envelopes, pinned keys. Rules only: no file is read or written."""
+"""Verify signatures: strict Ed25519, signed envelopes, pinned keys. Rules only: it reads and writes no file."""

@@ -1,4 +1,4 @@
-"""A star's archive, judged by the lock before anything reads it as an archive (SO-03, SO-06)."""
+"""Verify a star's archive against the lock, before any code reads it as an archive (SO-03, SO-06)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cosmos.model.lock import LockedStar
 
 
 class _Seal:
-    """What only this module has (see `trust.stars`)."""
+    """The seal that only this module can make (see `trust.stars`)."""
 
 
 _SEAL = _Seal()
@@ -18,7 +18,7 @@ _SEAL = _Seal()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedArchive:
-    """The very bytes that the lock pins for `star`; only `verify_archive` makes one."""
+    """The exact bytes that the lock pins for `star`; only `verify_archive` makes one."""
 
     star: LockedStar
     data: bytes = field(repr=False)
@@ -31,7 +31,7 @@ class VerifiedArchive:
 
 
 def verify_archive(data: bytes, star: LockedStar) -> VerifiedArchive:
-    """Return `data` as the archive of `star`, or raise `Refused`: first its size, then its SHA-256 are the lock's."""
+    """Return `data` as the archive of `star`; raises `Refused` unless its size and its SHA-256 are the lock's."""
     if len(data) != star.size_bytes:
         raise Refused(star.id, f"the lock names {star.size_bytes} bytes, but the archive has {len(data)}")
     got = Digest.of(data)

@@ -1,4 +1,4 @@
-"""Badges: what attesters say of bytes. In-toto Statements v1 in DSSE, one envelope a line, in `*.intoto.jsonl`.
+"""Badges: attesters' claims about bytes. In-toto Statements v1 in DSSE, one envelope a line, in `*.intoto.jsonl`.
 
     stars/NAME-VERSION.intoto.jsonl     beside a star's statement; the subject is its archive
     OUT.intoto.jsonl                    beside the folder of a release; the subject is its content root
@@ -10,14 +10,14 @@
 | rebuild | urn:cosmos:badge:rebuild:v1                       | PASSED: "I rebuilt this content root from the lock |
 |         |                                                   | whose SHA-256 is `predicate.lock`"                 |
 
-A badge stands in one of three ways, and only the first is ever counted:
+A badge has one of three states, and only the first counts:
 
-- **verified**: a pinned key of the role `attester` has signed it, and its subject is the bytes that were asked about
-- **unpinned**: it is well formed and of these bytes, but nobody who signed it is pinned as an attester; the key of an
-  author or of a release is not
-- **unverifiable**: it is malformed, of other bytes, or a signature in a pinned key's name does not fit
+- **verified**: a pinned key of the role `attester` has signed it, and its subject is the bytes in question
+- **unpinned**: it is well formed and about these bytes, but no pinned attester has signed it; the key of an author or
+  of a release is not an attester's
+- **unverifiable**: it is malformed, or about other bytes, or a signature in a pinned key's name does not verify
 
-What is counted is distinct keys. A badge never replaces an author's signature.
+Cosmos counts distinct keys. A badge never replaces an author's signature.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _TYPES: Final[dict[Kind, str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """What a badge says: of which bytes, and for a rebuild, from which lock."""
+    """The claim of a badge: its kind, its result, the bytes it is about, and for a rebuild the lock."""
 
     kind: Kind
     name: str
@@ -102,7 +102,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Badge:
-    """A badge as it was judged. `signers` are the pinned attesters who signed, empty unless it is verified."""
+    """A badge with its state. `signers` are the pinned attesters who signed it, empty unless it is verified."""
 
     standing: Standing
     claim: Claim | None
@@ -111,9 +111,9 @@ class Badge:
 
 
 def judge_badges(data: bytes, *, digest: Digest, roots: TrustRoots, source: str) -> tuple[Badge, ...]:
-    """Return every badge in a file's bytes as it stands for the bytes with this `digest`.
+    """Return every badge in a file, judged for the bytes with this `digest`.
 
-    A bad one is told as that, and harms no other. Raises `Refused` only for a file past its bounds.
+    A bad badge is returned as unverifiable, and the others still count. Raises `Refused` only for a file too large.
     """
     lines = [line for line in data.split(b"\n") if line]
     if len(data) > MAX_BADGES_BYTES or len(lines) > MAX_BADGES:
@@ -122,7 +122,7 @@ def judge_badges(data: bytes, *, digest: Digest, roots: TrustRoots, source: str)
 
 
 def counted(badges: Iterable[Badge], kind: Kind, lock: Digest | None = None) -> tuple[str, ...]:
-    """Return the distinct keys whose verified badges say that `kind` passed; a rebuild counts for this `lock` alone."""
+    """Return the distinct keys whose verified badges say that `kind` passed; a rebuild counts only for this `lock`."""
     good = {
         signer
         for badge in badges
@@ -139,7 +139,7 @@ def counted(badges: Iterable[Badge], kind: Kind, lock: Digest | None = None) -> 
 def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:
     """Return a file's bytes with one more badge, as one line; the same badge is not added twice.
 
-    Raises `Refused` where the file is full.
+    Raises `Refused` if the file is full.
     """
     row = _one_line(envelope)
     lines = [line for line in data.split(b"\n") if line]
@@ -175,7 +175,7 @@ def _judged(line: bytes, digest: Digest, roots: TrustRoots, source: str) -> Badg
 
 
 def _forged(envelope: Envelope, signers: tuple[str, ...], pinned: Iterable[PublicKey]) -> PublicKey | None:
-    """Return the pinned key in whose name somebody else has signed."""
+    """Return the pinned key whose id stands beside a signature that the key did not make."""
     named = {signature.keyid for signature in envelope.signatures}
     return next((key for key in pinned if key.id in named and key.id not in signers), None)
 

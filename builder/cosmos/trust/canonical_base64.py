@@ -1,7 +1,7 @@
 """Base64 (RFC 4648 section 4) with one spelling for each value: standard alphabet, full padding, unused bits zero.
 
-Python's own decoder passes over bits that no one reads, so that several texts mean the same bytes. What is decoded
-here is encoded again and compared. No error repeats the text: it may be a secret.
+Python's own decoder ignores unused bits, so that several texts mean the same bytes. This one encodes the decoded bytes
+again and compares the texts. No error repeats the text: it may be a secret.
 """
 
 from __future__ import annotations

@@ -3,14 +3,14 @@
 Version N + 1 follows version N if, in this order:
 
   1. its envelope is of the payload type `trust` and holds the document's exact bytes
-  2. a threshold of the root keys of version **N** has signed it: who was in charge has agreed
-  3. it is version N + 1, exactly: no step is skipped, so that no revocation on the way is missed
-  4. a threshold of its **own** root keys has signed it: who will be in charge can sign
-  5. every revocation of version N stands in it, and reaches at least as far
-  6. no floor of version N is lower or gone, and no recovery is, except by a recovery that version N + 1 itself begins
+  2. a threshold of the root keys of version **N** has signed it: the old holders agree
+  3. it is exactly version N + 1: no version is skipped, so that no revocation is missed
+  4. a threshold of its **own** root keys has signed it: the new holders have their keys
+  5. it holds every revocation of version N, and none of them covers less than before
+  6. no floor and no recovery of version N is lower or gone, except by a recovery that version N + 1 itself begins
 
-A key that version N + 1 revokes may still count for point 2, as in TUF: who holds a threshold of root keys could rotate
-to any keys anyway, and an operator with one root key must be able to put it away. It never counts for point 4.
+A key that version N + 1 revokes may still count for point 2, as in TUF. The holders of a threshold of root keys could
+rotate to any keys anyway, and an operator with one root key must be able to revoke it. It never counts for point 4.
 
 Every version is kept as `N.toml` with `N.toml.dsse` in one folder, so that a machine that was offline for years catches
 up step by step. A galaxy carries that folder as `trust/`; so can a USB stick.
@@ -29,16 +29,16 @@ CHAIN_FOLDER = "trust"
 
 
 class BrokenChain(Refused):
-    """A document does not follow the one that is trusted. Nothing of it was taken."""
+    """A document does not follow the trusted version. Nothing was taken from it."""
 
 
 def step_file(version: int) -> str:
-    """Return what version `version` is called in a folder that holds the chain."""
+    """Return the file name of version `version` in a folder that holds the chain."""
     return f"{version}.toml"
 
 
 def verify_step(trusted: TrustRoots, data: bytes, envelope: bytes | None, source: str) -> TrustRoots:
-    """Return the document in `data` as the one that follows `trusted`, or raise `Refused` or `Malformed`."""
+    """Return the document in `data` as the version after `trusted`, or raise `Refused` or `Malformed`."""
     beside = f"{source}.dsse"
     if envelope is None:
         raise NotSigned(source, "is not signed: there is no .dsse file beside it", hint="stellar trust sign FILE")
@@ -56,7 +56,7 @@ def verify_step(trusted: TrustRoots, data: bytes, envelope: bytes | None, source
 
 
 def demand_follows(trusted: TrustRoots, found: TrustRoots, source: str) -> None:
-    """Raise `BrokenChain` unless what `found` says can follow `trusted`, whoever signs it (points 3, 5 and 6)."""
+    """Raise `BrokenChain` unless the content of `found` can follow `trusted` (points 3, 5 and 6)."""
     _demand_next(trusted, found, source)
     _demand_revocations(trusted, found, source)
     _demand_floors(trusted, found, source)
@@ -67,7 +67,7 @@ def _demand(envelope: Envelope, roots: TrustRoots, source: str) -> None:
         signers_of(envelope, roots.keys("root")),
         roots.threshold("root"),
         source,
-        hint="every holder adds his signature with: stellar trust sign FILE --key KEY",
+        hint="every holder adds their signature with: stellar trust sign FILE --key KEY",
     )
 
 
@@ -110,16 +110,17 @@ def _demand_floors(trusted: TrustRoots, found: TrustRoots, source: str) -> None:
     floors = found.floors.rows()
     for (kind, name), floor in trusted.floors.rows().items():
         lower = floors.get((kind, name))
-        if after.get((kind, name)) == found.version or (lower is not None and _reaches(lower, floor)):
+        if after.get((kind, name)) == found.version or (lower is not None and _is_at_least(lower, floor)):
             continue
+        line = f"{name} = {found.version}"
         raise BrokenChain(
             source,
             f"floor.{kind}.{name} was {floor}, and is {'gone' if lower is None else lower}: floors only rise",
-            hint=f"a fast-forward is recovered from in words: [recovered.{kind}] {name} = {found.version}",
+            hint=f"to recover from a fast-forward, add to trust.toml under [recovered.{kind}]: {line}",
         )
 
 
-def _reaches(floor: object, least: object) -> bool:
+def _is_at_least(floor: object, least: object) -> bool:
     """Return whether a floor is not below another of the same kind: two integers or two versions."""
     if isinstance(floor, Version) and isinstance(least, Version):
         return not floor < least

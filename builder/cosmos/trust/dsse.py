@@ -8,12 +8,13 @@
       ]
     }
 
-What is signed is PAE(type, payload) = `"DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload`, LEN in ASCII decimal.
-Bytes are verified first, and those same bytes are parsed then; nothing is ever made canonical before it is judged.
+A signature is over PAE(type, payload) = `"DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload`, LEN in ASCII
+decimal. Cosmos verifies the bytes first, and then parses those same bytes. It never makes bytes canonical before it
+judges them.
 
-Stricter than DSSE asks: a size and a number of signatures, no doubled or unknown field, no NaN or Infinity, base64 of
-the standard alphabet in its one spelling. `keyid` may be absent; it is a hint. Signatures by keys that the caller
-does not name are passed over. What is counted is **distinct keys**, never signatures or key ids.
+The reader is stricter than DSSE: it limits the size and the number of signatures, and refuses a doubled or unknown
+field, NaN and Infinity, and base64 that is not canonical. `keyid` may be absent; it is a hint. Signatures by keys that
+the caller does not name are ignored. The threshold counts **distinct keys**, never signatures or key ids.
 """
 
 from __future__ import annotations
@@ -31,24 +32,24 @@ from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import ENVELOPE_LIMITS
 
-_MAX_KEYID: Final = 256  # characters; ours have 72, and no one else's are longer than a SHA-512 in hex
+_MAX_KEYID: Final = 256  # characters; ours have 72, and the longest of others is a SHA-512 in hex
 
 
 class BadEnvelope(Refused):
-    """An envelope does not have the form it must have, or is of another kind than was demanded."""
+    """An envelope is malformed, or it is of another type than the caller demands."""
 
 
 class NotSigned(Refused):
-    """Fewer distinct keys than the threshold have signed. Nothing was read of the payload."""
+    """Fewer distinct keys than the threshold have signed. The payload was not parsed."""
 
 
 class RevokedSigner(NotSigned):
-    """Enough keys have signed, but one that is needed was revoked."""
+    """Enough keys have signed, but one of the keys that are needed was revoked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
-    """One signature: 64 bytes, and a hint whose it is."""
+    """One signature: 64 bytes, and a hint to the key that made it."""
 
     keyid: str
     raw: bytes
@@ -56,7 +57,7 @@ class Signature:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Envelope:
-    """An envelope as it was read; nothing in it is verified."""
+    """A parsed envelope; nothing in it is verified."""
 
     payload_type: str
     payload: bytes
@@ -78,7 +79,7 @@ class Envelope:
         )
 
     def to_bytes(self) -> bytes:
-        """Return the one form in which we write it: sorted fields, two spaces, signatures sorted by key id."""
+        """Return the envelope as Cosmos writes it: sorted fields, two spaces, signatures sorted by key id."""
         rows = sorted(self.signatures, key=lambda row: (row.keyid, row.raw))
         return readable_json(
             {
@@ -89,7 +90,7 @@ class Envelope:
         )
 
     def with_strangers(self, source: str, keys: Iterable[PublicKey]) -> str:
-        """Return `source`, and whose signatures it claims to have besides those of `keys`. This proves nothing."""
+        """Return `source`, and the key ids in its signatures that are not of `keys`. These ids prove nothing."""
         known = {key.id for key in keys}
         strangers = sorted({row.keyid or "a key without an id" for row in self.signatures} - known)
         return f"{source} (signed by {', '.join(strangers)})" if strangers else source
@@ -104,7 +105,7 @@ class VerifiedPayload:
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """Return what is signed: DSSE's pre-authentication encoding.
+    """Return the bytes that a signature is over: DSSE's pre-authentication encoding.
 
     >>> pae("http://example.com/HelloWorld", b"hello world")
     b'DSSEv1 29 http://example.com/HelloWorld 11 hello world'
@@ -114,9 +115,9 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 
 def assemble(payload_type: str, payload: bytes, signatures: Iterable[Signature]) -> bytes:
-    """Return an envelope's bytes. The order in which people signed leaves no trace.
+    """Return an envelope's bytes. They do not depend on the order in which people signed.
 
-    Raises `Refused` for an envelope that no reader of such documents would take.
+    Raises `Refused` for an envelope that its readers would not accept.
     """
     envelope = Envelope(payload_type=payload_type, payload=payload, signatures=tuple(signatures))
     demand_within(len(envelope.signatures), MAX_ENVELOPE_SIGNATURES, f"an envelope for {payload_type}")
@@ -147,7 +148,7 @@ def verify_envelope(
 
 
 def signers_of(envelope: Envelope, keys: Iterable[PublicKey]) -> tuple[str, ...]:
-    """Return the sorted ids of those `keys` that have signed `envelope`, each once however often it signed."""
+    """Return the sorted ids of those `keys` that have signed `envelope`, each id once."""
     waiting = {key.raw: key for key in keys}
     message = pae(envelope.payload_type, envelope.payload)
     found: list[str] = []

@@ -1,9 +1,9 @@
 """Ed25519 (RFC 8032), strictly: one signature has one verdict, whatever library or version judges it.
 
 Libraries differ on inputs that no honest signer makes: points of small or mixed order, points not written canonically,
-an S that is not reduced. RFC 8032 section 5.1.7 leaves open whether the verification equation is multiplied by the
-cofactor; on such inputs the answers differ ("Taming the many EdDSAs", Chalkias, Garillot, Nikolaenko, 2020). They are
-refused here before the equation is looked at, and for what is left both equations agree.
+an S that is not reduced. RFC 8032 section 5.1.7 leaves open whether a library multiplies the verification equation by
+the cofactor, and on such inputs the two equations give different answers ("Taming the many EdDSAs", Chalkias, Garillot,
+Nikolaenko, 2020). This module refuses such inputs before it evaluates the equation. On all other inputs both agree.
 
 Signatures are never verified in batches: a batch's equation is multiplied by the cofactor.
 """
@@ -25,7 +25,7 @@ _ORDER: Final = (1 << 252) + 27742317777372353535851937790883648493  # L of RFC 
 
 
 class BadSignature(Refused):
-    """A signature, or the key that it is judged by, is not good."""
+    """A signature, or its public key, is bad."""
 
 
 def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
@@ -39,9 +39,9 @@ def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> Non
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature("", f"want a signature of {SIGNATURE_BYTES} bytes, got {len(signature)}")
     if not _is_strong_key(bytes(public_key)):
-        raise BadSignature("", "the public key is no canonical point of prime order")
+        raise BadSignature("", "the public key is not a canonical point of prime order")
     if not is_strong_point(signature[:32]):
-        raise BadSignature("", "the signature's R is no canonical point of prime order")
+        raise BadSignature("", "the signature's R is not a canonical point of prime order")
     if int.from_bytes(signature[32:], "little") >= _ORDER:
         raise BadSignature("", "the signature's S is not reduced")
     try:

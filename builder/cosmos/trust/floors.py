@@ -1,21 +1,22 @@
-"""`[floor]` and `[recovered]`: the lowest numbers that are taken, and what was seen that shall be forgotten.
+"""`[floor]` and `[recovered]`: the lowest numbers that are accepted, and the recovery from a fast-forward.
 
-    [floor.galaxies]                   # the lowest seq of an index that is taken
+    [floor.galaxies]                   # the lowest seq of an index that is accepted
     core = 7
-    [floor.stars]                      # the lowest version of a star that is taken, from whichever galaxy; it is read
-    zlib = "1.3.1"                     # in the scheme of the version that it is compared with (model.version)
-    [floor.releases]                   # the lowest counter of an image's release that is taken
+    [floor.stars]                      # the lowest version of a star that is accepted, from any galaxy; it is read in
+    zlib = "1.3.1"                     # the scheme of the version that it is compared with (model.version)
+    [floor.releases]                   # the lowest counter of an image's release that is accepted
     rescue = 4
 
-    [recovered.galaxies]               # since which version of this document the galaxy's numbers begin anew
+    [recovered.galaxies]               # the version of this document from which the galaxy's numbers begin again
     core = 5
     [recovered.stars]
     [recovered.releases]
 
 A floor only rises from one version of the document to the next. The exception is recovery from a fast-forward: a thief
-of a galaxy's key can publish seq 9,000,000,000, after which every honest index looks rolled back. Version 5 takes the
-key away and says `recovered.galaxies.core = 5`: what was seen of `core` under an earlier version is forgotten, and its
-floor may be lower. It says nothing of what was seen under version 5 itself, so that reading it twice changes nothing.
+of a galaxy's key can publish seq 9,000,000,000. After that every honest index looks rolled back. Version 5 revokes the
+key and says `recovered.galaxies.core = 5`. Machines then forget the numbers of `core` that they saw under an earlier
+version, and its floor may be lower. They keep the numbers seen under version 5 itself, so reading it twice changes
+nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Floors:
-    """The lowest numbers that are taken."""
+    """The lowest numbers that are accepted."""
 
     galaxies: Mapping[GalaxyName, int] = field(default_factory=dict)
     stars: Mapping[StarName, str] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Floors:
 
     @classmethod
     def read(cls, table: Table | None) -> Self:
-        """Return the `[floor]` table; None is an empty one."""
+        """Return the `[floor]` table; None is an empty table."""
         if table is None:
             return cls()
         floors = cls(
@@ -54,7 +55,7 @@ class Floors:
         return floors
 
     def to_toml(self) -> dict[str, object]:
-        """Return the table as `tomli_w` takes it, without what is empty."""
+        """Return the table as `tomli_w` takes it, without empty keys."""
         rows: dict[str, dict[str, object]] = {
             "galaxies": {**_plain(self.galaxies)},
             "stars": {**_plain(self.stars)},
@@ -63,7 +64,7 @@ class Floors:
         return {key: value for key, value in rows.items() if value}
 
     def rows(self) -> dict[tuple[str, str], int | Version]:
-        """Return every floor by kind and name: `("galaxies", "core")`. That of a star is guessed (model.version)."""
+        """Return every floor by kind and name: `("galaxies", "core")`. For a star's floor the scheme is guessed."""
         return {
             **{("galaxies", str(name)): seq for name, seq in self.galaxies.items()},
             **{("stars", str(name)): Version.guessed(floor) for name, floor in self.stars.items()},
@@ -73,7 +74,7 @@ class Floors:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recovered:
-    """Since which version of trust.toml the numbers of something begin anew."""
+    """The versions of trust.toml from which the numbers of a galaxy, star or release begin again."""
 
     galaxies: Mapping[GalaxyName, int] = field(default_factory=dict)
     stars: Mapping[StarName, int] = field(default_factory=dict)
@@ -93,7 +94,7 @@ class Recovered:
         return recovered
 
     def to_toml(self) -> dict[str, object]:
-        """Return the table as `tomli_w` takes it, without what is empty."""
+        """Return the table as `tomli_w` takes it, without empty keys."""
         return {kind: {**rows} for kind, rows in self._kinds().items() if rows}
 
     def rows(self) -> dict[tuple[str, str], int]:
@@ -109,7 +110,7 @@ class Recovered:
 
 
 def star_floor(text: str) -> str:
-    """Return `text` if it can stand for a lowest version, in one scheme at least, or raise `ValueError`."""
+    """Return `text` if it is a version in at least one scheme, or raise `ValueError`."""
     if not text[:1].isdigit():
         raise ValueError(f"want a version such as 1.2.3 or 1:2.3-4, got {text[:80]!r}")
     Version.guessed(text)

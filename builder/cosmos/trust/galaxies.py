@@ -1,8 +1,8 @@
-"""A galaxy's index, judged. An index can hide a star or mislabel it; it can never vouch for one (SO-05).
+"""Verify a galaxy's index. An index can hide a star or mislabel it; it can never vouch for one (SO-05).
 
-In this order: the envelope's type and bytes, a threshold of galaxy keys, then the document; its name is the galaxy's
-that was asked for; the keys were not retired before its seq, which is not below the operator's floor; its three lists
-agree with each other. What this machine saw before is judged by `trust.memory`.
+In this order: the envelope's type and bytes; a threshold of galaxy keys; then the document. The document names the
+galaxy that the caller asked for. No key was retired before its seq. The seq is not below the operator's floor. Its
+three lists agree with each other. `trust.memory` then compares it with earlier indexes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cosmos.trust.roots import TrustRoots
 
 
 class _Seal:
-    """What only this module has (see `trust.stars`)."""
+    """The seal that only this module can make (see `trust.stars`)."""
 
 
 _SEAL = _Seal()
@@ -31,7 +31,7 @@ _SEAL = _Seal()
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedIndex:
-    """An index that passed; only this module makes one. `signers` is empty only where the operator allows it."""
+    """An index that passed; only this module makes one. `signers` is empty only if the operator allows it."""
 
     index: GalaxyIndex
     digest: Digest
@@ -40,7 +40,7 @@ class VerifiedIndex:
 
     @cached_property
     def rows(self) -> Mapping[Digest, Listed]:
-        """What the index lists, by the digest of its statement, which names one star alone."""
+        """The rows of the index by the digest of their statement, which belongs to one star alone."""
         return {row.statement: row for row in self.index.snapshot}
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ def verify_index(
 def _demand_consistent(index: GalaxyIndex, source: str) -> None:
     """Raise `Refused` unless `[stars]`, `[checksums]` and `[[snapshot]]` say the same."""
     if index.seq < 1:
-        raise Refused(source, "has no seq: a rolled-back index could not be told from it")
+        raise Refused(source, "has no seq, so a rollback to an older index could not be detected")
     archives: dict[tuple[StarName, Version], set[Digest]] = {}  # one of each architecture
     for row in index.snapshot:
         archives.setdefault((row.name, row.version), set()).add(row.archive)

@@ -5,8 +5,8 @@
 
 One line: the format, the algorithm, the owner's name for it (`[a-z0-9.-]{1,64}`) and 32 bytes in canonical base64.
 
-**Key id**: `ed25519:` and the hex SHA-256 of `"cosmos-key-v1\\n" || 0x01 || the 32 bytes`, in full. It is a hint to
-find a key by and a name to print; what is pinned is the key's bytes.
+**Key id**: `ed25519:` and the hex SHA-256 of `"cosmos-key-v1\\n" || 0x01 || the 32 bytes`, in full. It is a name to
+find and print a key by. An operator pins the key's bytes, not its id.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ID = re.compile(r"ed25519:[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublicKey:
-    """A public key that passed the strict check of `trust.ed25519`; one that did not cannot be held.
+    """A public key that passed the strict check of `trust.ed25519`; for any other key the constructor raises.
 
     >>> key = PublicKey.from_line("cosmos-key-v1 ed25519 alice 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
     >>> key.id[:20]
@@ -41,9 +41,11 @@ class PublicKey:
     raw: bytes
 
     def __post_init__(self) -> None:
-        """Refuse bytes that are no canonical point of prime order."""
+        """Refuse bytes that are not a canonical point of prime order."""
         if not is_strong_point(self.raw):
-            raise ValueError(f"key {self.name}: no canonical point of prime order: its signatures would prove nothing")
+            raise ValueError(
+                f"key {self.name}: want a canonical point of prime order: its signatures would prove nothing"
+            )
 
     @classmethod
     def from_line(cls, line: str) -> Self:
@@ -68,7 +70,7 @@ class PublicKey:
             raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
         if any(line.startswith("secret-key-version") for line in lines):
             hint = f"name its public half: {source.removesuffix('.key')}.pub"
-            raise Malformed(source, "is a secret key, and a public key is wanted", hint=hint)
+            raise Malformed(source, "expected a public key, found a secret key", hint=hint)
         stated = [line for line in lines if line and not line.startswith("#")]
         if len(stated) != 1:
             raise Malformed(source, f"want one key in the file, got {len(stated)}")

@@ -1,4 +1,4 @@
-"""A galaxy's transparency log: who may say what its head is, and what shows that a star is in it.
+"""A galaxy's transparency log: verify its signed head, and the proof that a star is in it.
 
 Each star that a galaxy publishes is one entry, a line of text that anyone can read:
 
@@ -17,9 +17,9 @@ a threshold of those.
     core/log
     …
 
-What this detects: a star that was never published in the log, and, for those who **remember a head or have a
-witness**, a log that was cut, forked or written anew. With no memory and no witness it detects nothing: whoever holds
-the log's key can show everyone another log.
+A log detects a star that was never published in it. For a machine that **remembers a head or trusts a witness**, it
+also detects a log that was cut, forked or rewritten. Without memory and witness it detects none of these: the holder of
+the log's key can show each reader another log.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 
 
 class BadLog(Refused):
-    """A log's head is not signed by whom it must be, or does not continue the one that was seen before."""
+    """A log's head lacks the signatures that it must have, or does not continue the head seen before."""
 
 
 class _Seal:
-    """What only this module has (see `trust.stars`)."""
+    """The seal that only this module can make (see `trust.stars`)."""
 
 
 _SEAL = _Seal()
@@ -66,7 +66,7 @@ _SEAL = _Seal()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedHead:
-    """A head that enough log keys, and witnesses where any are pinned, have signed; only this module makes one."""
+    """A head that enough log keys have signed, and enough of the pinned witnesses; only this module makes one."""
 
     head: Head
     signers: tuple[str, ...]
@@ -81,7 +81,7 @@ class VerifiedHead:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogProof:
-    """A `.tlog-proof` as it was read; nothing in it is verified."""
+    """A parsed `.tlog-proof`; nothing in it is verified."""
 
     index: int
     hashes: tuple[bytes, ...]
@@ -89,7 +89,7 @@ class LogProof:
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
-        """Return the proof in `data`; raises `BadProof`. Extra data is not taken: nobody signed it."""
+        """Return the proof in `data`; raises `BadProof`. Extra data is refused, because nobody signed it."""
         if len(data) > MAX_PROOF_BYTES:
             raise BadProof(source, f"has {len(data)} bytes, the limit of a proof is {MAX_PROOF_BYTES}")
         top, separator, note = data.partition(b"\n\n")
@@ -118,7 +118,7 @@ def star_entry(galaxy: GalaxyName, name: StarName, version: Version, statement: 
 
 
 def verify_head(note: bytes, *, galaxy: GalaxyName, roots: TrustRoots, source: str) -> VerifiedHead:
-    """Return the head in `note` if it is that of the galaxy's log and signed as it must be; raises `Refused`."""
+    """Return the head in `note` if it is of the galaxy's log and has the signatures it must have; raises `Refused`."""
     parsed, origin = Note.parse(note, source), log_origin(galaxy)
     signers = parsed.log_signers(origin, roots.keys("log"), source)
     _demand(len(signers), roots.threshold("log"), "log", source)
@@ -133,7 +133,7 @@ def verify_head(note: bytes, *, galaxy: GalaxyName, roots: TrustRoots, source: s
 
 
 def verify_logged(entry: bytes, proof: bytes, *, galaxy: GalaxyName, roots: TrustRoots, source: str) -> VerifiedHead:
-    """Return the head of the galaxy's log that `proof` shows `entry` to be in; raises `Refused`."""
+    """Return the head in `proof` if the proof shows that `entry` is in the galaxy's log; raises `Refused`."""
     parsed = LogProof.parse(proof, source)
     head = verify_head(parsed.note, galaxy=galaxy, roots=roots, source=source)
     verify_inclusion(leaf_hash(entry), parsed.index, head.head.size, parsed.hashes, head.head.root, source)
@@ -141,9 +141,9 @@ def verify_logged(entry: bytes, proof: bytes, *, galaxy: GalaxyName, roots: Trus
 
 
 def demand_continued(seen: Head, now: VerifiedHead, leaves: Sequence[bytes], source: str) -> None:
-    """Refuse a log, with these leaf hashes, that does not begin with all that it held when `seen` was its head.
+    """Refuse a log whose leaf hashes do not begin with all the entries of the earlier head `seen`.
 
-    Raises `BadLog` for a log that shrank, that is another one, or whose leaves are not those of its own head.
+    Raises `BadLog` for a log that shrank, for another log, and if `leaves` are not those of its own head.
     """
     head = now.head
     if head.size < seen.size:
@@ -156,8 +156,8 @@ def demand_continued(seen: Head, now: VerifiedHead, leaves: Sequence[bytes], sou
     except BadProof as error:
         raise BadLog(
             source,
-            f"does not begin with the {seen.size} entries that were seen before: it was forked or written anew",
-            hint="keep both heads, and ask the galaxy's owner: this is what a log is for",
+            f"does not begin with the {seen.size} entries that were seen before: it was forked or rewritten",
+            hint="keep both heads as evidence, and ask the galaxy's owner",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a machine remembers of what it has seen, and what that refuses: rollback without a clock (TRUST.md section 5).
+"""A machine's memory of the newest versions it has seen: it refuses a rollback without a clock (TRUST.md section 5).
 
     # what this machine has seen; kept so that nothing older is taken for new
     state-version = 1
@@ -9,8 +9,8 @@
 
     [galaxies.core]                    # the highest seq of an index that was verified
     number = 9
-    digest = "sha256:…"                # of that index: a second one with the same seq is a fork
-    trust-version = 4                  # under which it was seen; see trust.floors on recovery
+    digest = "sha256:…"                # of that index: another index with the same seq is a fork
+    trust-version = 4                  # of the trust.toml under which it was seen; see trust.floors on recovery
 
     [releases.rescue]                  # the highest counter of a release that was verified
     number = 3
@@ -22,7 +22,7 @@
     root = "sha256:…"
     trust-version = 4
 
-A machine that has no such file yet cannot judge a rollback by it, and says so. Floors in trust.toml are judged always.
+A machine that has no such file yet cannot judge a rollback by it, and says so. The floors in trust.toml always hold.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Row = TypeVar("Row")
 
 
 class RolledBack(Refused):
-    """Something older than what was seen, or another thing under the same number."""
+    """A document is older than one seen before, or it differs from the one seen under the same number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ class SeenHead:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """What a machine has seen. `trust` is None before anything was accepted."""
+    """The newest versions that a machine has seen. `trust` is None until it accepts trust anchors."""
 
     trust: tuple[int, Digest] | None = None
     galaxies: Mapping[GalaxyName, Seen] = field(default_factory=dict)
@@ -134,13 +134,13 @@ class Memory:
         return {key: value for key, value in rows.items() if value}
 
     def with_trust(self, version: int, digest: Digest, source: str) -> Self:
-        """Return the memory after trust anchors were read; raises `RolledBack` for older ones or others."""
+        """Return the memory after these trust anchors; raises `RolledBack` for an older or a forked version."""
         if self.trust is not None:
             demand_not_older(self.trust[0], self.trust[1], version, digest, source, "version")
         return replace(self, trust=(version, digest))
 
     def seen_galaxy(self, name: GalaxyName, roots: TrustRoots) -> Seen | None:
-        """Return what was seen of a galaxy, unless the trust anchors say that its numbers begin again."""
+        """Return the highest seq seen of a galaxy, or None if the trust anchors say that its numbers begin again."""
         return _unless_recovered(self.galaxies.get(name), roots.recovered.galaxies.get(name, 0))
 
     def with_index(self, newest: VerifiedIndex, roots: TrustRoots, source: str) -> Self:
@@ -148,7 +148,7 @@ class Memory:
         name, seq = newest.index.name, newest.index.seq
         seen = self.seen_galaxy(name, roots)
         if not newest.signers:
-            return self  # an unsigned galaxy's seq is whoever's wish; remembering it would only lock the operator out
+            return self  # anybody can choose an unsigned galaxy's seq; to remember it would only lock the operator out
         if seen is not None:
             demand_not_older(seen.number, seen.digest, seq, newest.digest, source, "seq")
         return replace(self, galaxies={**self.galaxies, name: _now(seq, newest.digest, seen, roots)})
@@ -161,7 +161,7 @@ class Memory:
         return self.with_index(locked, roots, source)
 
     def with_release(self, image: ImageName, counter: int, digest: Digest, roots: TrustRoots, source: str) -> Self:
-        """Return the memory after a release was verified; raises `RolledBack`. Counter 0: the release has none."""
+        """Return the memory after a verified release; raises `RolledBack`. Counter 0 means that it has no counter."""
         seen = _unless_recovered(self.releases.get(image), roots.recovered.releases.get(image, 0))
         if seen is not None:
             demand_not_older(seen.number, seen.digest, counter, digest, source, "counter")
@@ -170,12 +170,12 @@ class Memory:
         return replace(self, releases={**self.releases, image: _now(counter, digest, seen, roots)})
 
     def with_log(self, origin: str, head: SeenHead) -> Self:
-        """Return the memory of a log's head; `trust.log` has judged that it continues the one that was remembered."""
+        """Return the memory after a log's head; `trust.log` has verified that it continues the remembered head."""
         return replace(self, logs={**self.logs, origin: head})
 
 
 def _now(number: int, digest: Digest, seen: Seen | None, roots: TrustRoots) -> Seen:
-    """The row to keep. What was seen again keeps the version under which it was seen first."""
+    """Return the row to keep. A number that is seen again keeps the trust version of the first time."""
     if seen is not None and (seen.number, seen.digest) == (number, digest):
         return seen
     return Seen(number=number, digest=digest, trust_version=roots.version)
@@ -188,21 +188,21 @@ def _unless_recovered(seen: Seen | None, since: int) -> Seen | None:
 def demand_not_older(
     before: int, known: Digest, now: int, digest: Digest, source: str, what: str, *, where: str = ""
 ) -> None:
-    """Raise `RolledBack` for a number below the one `before`, or for another thing than `known` under the same number.
+    """Raise `RolledBack` for a number below `before`, and for a digest other than `known` under the same number.
 
-    `what` is what the number is called. `where` says who saw it, where that was not this machine: ", in the lock".
+    `what` is the number's name: "seq". `where` says who saw `before`, if it was not this machine: ", in the lock".
     """
     if now < before:
         raise RolledBack(
             source,
             f"has {what} {now}, but {what} {before} was seen before{where}",
-            hint="an older copy was put back: ask its owner. A fast-forward is recovered from by a new trust.toml",
+            hint="ask its owner for the newest copy; only a new trust.toml recovers from a fast-forward",
         )
     if now == before and digest != known:
         raise RolledBack(
             source,
             f"is {digest}, but another with the same {what} {now} was seen before{where}: {known}",
-            hint="two of one number is a fork: somebody shows different people different things",
+            hint="two documents with one number are a fork: somebody shows different documents to different people",
         )
 
 

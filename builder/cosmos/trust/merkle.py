@@ -1,11 +1,11 @@
-"""Merkle trees over an append-only log (RFC 6962 section 2.1), SHA-256: roots, and proofs that they agree.
+"""Merkle trees over an append-only log (RFC 6962 section 2.1), with SHA-256: root hashes and proofs.
 
     leaf  = SHA-256(0x00 || entry)
     node  = SHA-256(0x01 || left || right)
 
 A tree of n leaves splits at the largest power of two below n. An **inclusion proof** shows that a leaf is the one at an
-index; a **consistency proof** shows that a tree begins with all that a smaller one held. They are verified as RFC 9162
-sections 2.1.3.2 and 2.1.4.2 say, and every hash has 32 bytes, or nothing is proved.
+index; a **consistency proof** shows that a tree begins with all leaves of a smaller one. RFC 9162 sections 2.1.3.2 and
+2.1.4.2 say how to verify them. Every hash must have 32 bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_PROOF_HASHES: Final = 64  # of a log of 2^64 entries
 
 
 class BadProof(Refused):
-    """A proof does not show what it is said to show."""
+    """A proof does not prove its claim."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -56,7 +56,7 @@ class Tree:
     def inclusion(self, index: int) -> tuple[bytes, ...]:
         """Return the hashes from the leaf's sibling up to the root's child (RFC 6962 section 2.1.1).
 
-        Raises `ValueError` where the tree has no such leaf.
+        Raises `ValueError` if the tree has no such leaf.
         """
         start, end = 0, len(self._leaves)
         if not start <= index < end:
@@ -75,7 +75,7 @@ class Tree:
     def consistency(self, size: int) -> tuple[bytes, ...]:
         """Return the proof that the tree begins with its first `size` leaves (RFC 6962 section 2.1.2).
 
-        Raises `ValueError` where the tree has fewer leaves, or `size` is 0.
+        Raises `ValueError` if the tree has fewer leaves, or `size` is 0.
         """
         start, end, is_whole = 0, len(self._leaves), True
         if not 0 < size <= end:
@@ -126,9 +126,9 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 
 
 def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes, source: str) -> None:
-    """Return if the tree (`size2`, `root2`) begins with all that (`size1`, `root1`) held, or raise `BadProof`.
+    """Return if the tree (`size2`, `root2`) begins with all leaves of (`size1`, `root1`), or raise `BadProof`.
 
-    RFC 9162 section 2.1.4.2; a tree of no leaves is the beginning of every tree, and needs no proof.
+    RFC 9162 section 2.1.4.2. Every tree begins with the empty tree, without a proof.
     """
     _demand_hashes((root1, root2, *proof), source)
     if not 0 <= size1 <= size2:
@@ -166,5 +166,6 @@ def _split(size: int) -> int:
 def _demand_hashes(hashes: Sequence[bytes], source: str) -> None:
     if len(hashes) > MAX_PROOF_HASHES + 2:
         raise BadProof(source, f"has {len(hashes)} hashes, no log is that large")
-    if any(len(one) != HASH_BYTES for one in hashes):
-        raise BadProof(source, f"holds a hash that has not {HASH_BYTES} bytes")
+    for one in hashes:
+        if len(one) != HASH_BYTES:
+            raise BadProof(source, f"want hashes of {HASH_BYTES} bytes, got one of {len(one)}")

@@ -5,14 +5,14 @@
     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=                 the root hash over them
 
     — core/log Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeO…     base64 of a key id of 4 bytes and a signature
-    — carol jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5…   a witness's, with the time at which it was made
+    — carol jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5…   a witness's signature, with its time
 
 The log signs the three lines, each with its newline; its signature's name is the origin. A witness (c2sp.org/
 tlog-cosignature, Ed25519) signs `cosignature/v1 NEWLINE time SECONDS NEWLINE` and then those lines. A key id is the
 first four bytes of SHA-256(name || newline || kind || key), kind 0x01 for logs and 0x04 for witnesses.
 
-Signatures by other names or key ids are passed over; one by a known key that does not fit condemns the whole note.
-Extension lines after the root are not taken.
+Signatures by other names or key ids are ignored. If a signature in the name of a known key is bad, the whole note is
+refused. Extension lines after the root are refused as well.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 
 
 class BadNote(Refused):
-    """A note, or the head in it, does not have the form it must have."""
+    """A note, or the head in it, is malformed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,7 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteSignature:
-    """One line below a note's text; what is in `raw` depends on the kind of key."""
+    """One line below a note's text; the content of `raw` depends on the kind of key."""
 
     name: str
     key_id: bytes
@@ -88,7 +88,7 @@ class NoteSignature:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Note:
-    """A note as it was read; nothing in it is verified."""
+    """A parsed note; nothing in it is verified."""
 
     text: bytes
     signatures: tuple[NoteSignature, ...]
@@ -147,7 +147,7 @@ def witness_key_id(key: PublicKey) -> bytes:
 
 
 def cosigned(text: bytes, seconds: int) -> bytes:
-    """Return what a witness signs of a head's `text` at a time (seconds since 1970)."""
+    """Return the bytes that a witness signs for a head's `text` at a time (seconds since 1970)."""
     return b"cosignature/v1\ntime %d\n%b" % (seconds, text)
 
 

@@ -1,8 +1,7 @@
 """A document and the envelope beside it: the one rule for stars, indexes, locks and releases.
 
-The bytes that are signed are the bytes of the file, whole and exact. An unsigned document passes only where the
-operator has said so of the galaxy that it comes from; even then an envelope that is there must be of the right form and
-kind and hold these very bytes.
+A signature is over the exact bytes of the whole file. An unsigned document passes only if the operator allows it for
+its galaxy. Even then, an envelope beside it must have the right form and type, and hold these exact bytes.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
-    """What a signature must be to count; `hint` says what a person does where it is missing.
+    """The conditions under which a signature counts; `hint` says what to do if it is missing.
 
-    `revoked` are keys that would count, had they not been revoked: they are never counted, but named in the refusal.
+    `revoked` are keys of the role that were revoked: they never count, but the refusal names them.
     """
 
     payload_type: str
@@ -37,7 +36,7 @@ class Demand:
 def verify_beside(data: bytes, envelope: bytes | None, demand: Demand, source: str) -> tuple[str, ...]:
     """Return the sorted ids of the keys that signed `data`; raises `BadEnvelope` or `NotSigned`.
 
-    The result is empty only where `demand.allow_unsigned` and too few of its keys have signed.
+    The result is empty only if `demand.allow_unsigned` is set and too few of its keys have signed.
     """
     beside = f"{source}.dsse"
     if envelope is None:
@@ -68,7 +67,7 @@ def refuse_revoked(signers: tuple[str, ...], revoked: Iterable[tuple[PublicKey, 
             raise RevokedSigner(
                 source,
                 f"is signed by {key.name}, whose key was {row}",
-                hint="get what took its place, signed by a key that is trusted; cosmos trust show names them",
+                hint="get the newest version, signed by a trusted key; see the keys with: cosmos trust show",
             )
 
 
@@ -77,7 +76,7 @@ def demand_still_good(
 ) -> tuple[str, ...]:
     """Return those `signers` of a document with this `seq` that were not retired before it; raises `RevokedSigner`.
 
-    The second half of `verify_beside` where `demand.keys` hold retired keys: the seq is known only after the parse.
+    The second half of `verify_beside` if `demand.keys` hold retired keys: the seq is known only after the parse.
     """
     good = roots.still_good(signers, seq)
     if len(good) == len(signers) or len(good) >= demand.threshold:

@@ -1,7 +1,7 @@
-"""`RELEASE.json.dsse`, judged with nothing but public keys: what `cosmos verify OUT --key PUB` begins with.
+"""Verify `RELEASE.json.dsse` with public keys alone: the first step of `cosmos verify OUT --key PUB`.
 
-The document is an in-toto Statement. Its envelope must be byte for byte the one that we write, each counted signature
-under its key's own id: every byte of a release is accounted for, so that a changed one is always found.
+The document is an in-toto Statement. Its envelope must be byte for byte as Cosmos writes it, with each counted
+signature under its key's own id. So no byte of a release can change without being found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cosmos.trust.roles import IN_TOTO_TYPE
 def verify_release(
     document: bytes, envelope: bytes | None, *, keys: Iterable[PublicKey], threshold: int = 1, source: str
 ) -> VerifiedPayload:
-    """Return `document` and who signed it if `threshold` distinct `keys` did, or raise `Refused`."""
+    """Return `document` and its signers if `threshold` distinct `keys` have signed it, or raise `Refused`."""
     if len(document) > MAX_RELEASE_BYTES:
         raise Refused(source, f"has {len(document)} bytes, the limit is {MAX_RELEASE_BYTES}")
     demand = Demand(

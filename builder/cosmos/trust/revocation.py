@@ -1,20 +1,20 @@
-"""`[[revoked]]`: a key that is believed no longer, and how far back.
+"""`[[revoked]]`: a key that is trusted no longer, and from which seq on.
 
     [[revoked]]
     key = "ed25519:…"                  # a key id
     reason = "stolen laptop"
-    effective-seq = 0                  # all that it ever signed is refused
+    effective-seq = 0                  # everything that it ever signed is refused
 
     [[revoked]]                        # a key that was retired, and never lost
     key = "ed25519:…"
     reason = "carol has left"
-    effective-seq = 12                 # what it signed up to seq 12 stays good; it has to stay listed in its role
+    effective-seq = 12                 # its signatures up to seq 12 stay good; it must stay listed in its role
 
-The number that is compared is the one inside the signed document: `seq` of a statement or an index. A document without
-one (a lock, a release, a trust.toml) is never good under a retired key.
+The number compared is `seq` inside the signed statement or index. A document without a seq (a lock, a release, a
+trust.toml) is never good under a retired key.
 
-KNOWN GAP: whoever holds a key can write an old seq into a new statement. `effective-seq` above 0 is for keys that were
-put away, not for keys that were lost; a lost key gets 0.
+KNOWN GAP: the holder of a key can write an old seq into a new statement. `effective-seq` above 0 is for keys that were
+retired, not for keys that were lost; a lost key gets 0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cosmos.trust.keys import key_id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revoked:
-    """A key that is trusted no longer. What it signed up to `effective_seq` stays good; 0: nothing does."""
+    """A key that is trusted no longer. Its signatures up to `effective_seq` stay good; 0 means none of them."""
 
     key: str
     reason: str

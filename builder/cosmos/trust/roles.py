@@ -10,7 +10,7 @@
 | log      | a transparency log's heads                        |
 | witness  | cosignatures of heads                             |
 
-Every document's payload type is demanded by whoever verifies it, so that one role's signature cannot serve another.
+The code that verifies a document demands its payload type, so that a signature of one role cannot serve another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`trust.toml`: the keys that this operator pinned, and for what. Unknown keys are errors.
+"""`trust.toml`: the keys that the operator pinned, by role. Unknown fields are errors.
 
     trust-version = 1                  # of this format
     version = 1                        # of this document: rises by one with every change
@@ -30,14 +30,14 @@
     [[revoked]]                        # optional, beats every other table: see trust.revocation
     key = "ed25519:…"                  # a key id
     reason = "stolen laptop"
-    effective-seq = 0                  # all that it ever signed is refused
+    effective-seq = 0                  # everything that it ever signed is refused
 
 A key stands in one role only, and once in it. A threshold is at least 1 and at most the number of its role's keys.
 The roles attester, log and witness (badges, a log's heads, and their cosignatures) are written as release is.
 
-`trust.toml.dsse` beside it, where it is there, must be signed by a threshold of the document's own root keys.
-That alone proves nothing to someone who has never seen the keys: the first document is accepted by its SHA-256, which
-travels another way (`cosmos trust init FILE --sha256 …`); how the next version follows is `trust.chain`.
+If `trust.toml.dsse` lies beside it, a threshold of the document's own root keys must have signed it. That alone proves
+nothing to a person who has never seen the keys. So the operator accepts the first document by its SHA-256, which comes
+by another way (`cosmos trust init FILE --sha256 …`). For later versions see `trust.chain`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _MAX_TRUST_BYTES = MAX_ENVELOPE_BYTES // 2  # so that it fits into an envelope, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuthorKey:
-    """A key that may sign stars, and which: those that a glob of each kind matches."""
+    """A key that may sign stars: those whose galaxy and name its globs match."""
 
     key: PublicKey
     galaxies: tuple[str, ...]
@@ -119,10 +119,10 @@ class RoleKeys:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrustRoots:
-    """The pinned keys. `keys` and `author_keys` leave out every key that is revoked.
+    """The pinned keys. `keys` and `author_keys` leave out every revoked key.
 
-    What a retired key signed before it was put away is judged in two steps: a signature by one of `keys_or_retired`,
-    and then, by the seq that the signed bytes state, `payloads.demand_still_good`.
+    A signature by a retired key is judged in two steps: first it must be by one of `keys_or_retired`; then
+    `payloads.demand_still_good` compares the seq in the signed bytes.
     """
 
     version: int
@@ -160,7 +160,7 @@ class TrustRoots:
         return roots
 
     def keys(self, role: Role) -> tuple[PublicKey, ...]:
-        """Return the keys of `role` that are not revoked; for `author`, those of every scope."""
+        """Return the keys of `role` that are not revoked; for `author`, the keys of every scope."""
         keys = tuple(author.key for author in self.authors) if role == "author" else self._listed(role)
         return tuple(key for key in keys if not self.is_revoked(key))
 
@@ -170,12 +170,12 @@ class TrustRoots:
         return tuple(key for key in covering if not self.is_revoked(key))
 
     def keys_or_retired(self, role: Role) -> tuple[PublicKey, ...]:
-        """Return the keys of `role` that ever signed something good: those that are not revoked from the start."""
+        """Return the keys of `role` except those revoked with `effective-seq = 0`."""
         listed = [author.key for author in self.authors] if role == "author" else self._listed(role)
         return tuple(key for key in listed if not self.is_revoked(key, at_seq=1))
 
     def author_keys_or_retired(self, galaxy: GalaxyName, star: StarName) -> tuple[PublicKey, ...]:
-        """Return the same of the keys that may sign `star` in `galaxy`."""
+        """Return the keys that may sign `star` in `galaxy`, except those revoked with `effective-seq = 0`."""
         covering = (author.key for author in self.authors if author.covers(galaxy, star))
         return tuple(key for key in covering if not self.is_revoked(key, at_seq=1))
 
@@ -193,18 +193,18 @@ class TrustRoots:
         return self.roles[role].threshold if role in self.roles else 1
 
     def is_revoked(self, key: PublicKey, *, at_seq: int | None = None) -> bool:
-        """Return whether `key` is trusted no longer: at all, or for a document with the seq `at_seq`."""
+        """Return whether `key` is revoked, for every document or for one with the seq `at_seq`."""
         return not self.still_good((key.id,), at_seq or 0)
 
     def revoked_keys(self, role: Role) -> tuple[tuple[PublicKey, Revoked], ...]:
-        """Return the keys that `role` lists and that are revoked, retired ones too, for sentences that name them."""
+        """Return the revoked and retired keys that `role` lists, for messages that name them."""
         if not self.revoked:
             return ()
         rows = {row.key: row for row in self.revoked}
         return tuple((key, rows[key.id]) for held, key in self.all_keys() if held == role and key.id in rows)
 
     def name_of(self, signer: str) -> str:
-        """Return the name that the pinned key with the id `signer` has here, or the id itself."""
+        """Return the name of the pinned key with the id `signer`, or the id if no pinned key has it."""
         return next((str(key.name) for _, key in self.all_keys() if key.id == signer), signer)
 
     def all_keys(self) -> tuple[tuple[Role, PublicKey], ...]:
@@ -232,7 +232,7 @@ class TrustRoots:
 
 
 def verify_roots(data: bytes, envelope: bytes | None, source: str) -> TrustRoots:
-    """Return the document in `data`; its envelope, where there is one, must be signed by its own root keys.
+    """Return the document in `data`; if it has an envelope, its own root keys must have signed it.
 
     Raises `BadEnvelope` where the envelope is of another document.
     """
@@ -251,13 +251,13 @@ def verify_roots(data: bytes, envelope: bytes | None, source: str) -> TrustRoots
 
 
 def demand_digest(data: bytes, wanted: Digest, source: str) -> None:
-    """Raise `Refused` unless the exact bytes `data` have the SHA-256 that the operator was given another way."""
+    """Raise `Refused` unless the exact bytes `data` have the SHA-256 that the operator got another way."""
     got = Digest.of(data)
     if got != wanted:
         raise Refused(
             source,
             f"want {wanted}, but the file is {got}",
-            hint="do not go on: ask whoever gave you the digest, by another way than the file came",
+            hint="do not go on: ask the person who gave you the digest, by another way than the file came",
         )
 
 

@@ -1,4 +1,4 @@
-"""`RELEASE.request` and `RELEASE.signature`: a signature made on another machine than the one that builds.
+"""`RELEASE.request` and `RELEASE.signature`: to sign a release on another machine than the builder.
 
     # bring this to the machine that has the key: cosmos key sign-request RELEASE.request --key KEY
     request-version = 1
@@ -13,8 +13,8 @@
     key = "cosmos-key-v1 ed25519 ship …"
     signature = "<base64 of 64 bytes>"
 
-The request holds the document whole (some kilobytes; the image stays where it is), so that its reader can say what he
-is asked to sign, and the envelope becomes, byte for byte, what signing in place gives. Neither file holds a secret.
+The request holds the whole document (some kilobytes, without the image), so that the signer can read what they sign.
+The envelope becomes, byte for byte, the same as if the builder had signed. Neither file holds a secret.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SigningRequest:
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
-        """Return the request in `data`; raises `Malformed`, or `Refused` where its own digest is not its payload's."""
+        """Return the request in `data`; raises `Malformed`, or `Refused` if its digest is not its payload's."""
         table = Table.parse(data, source, max_bytes=MAX_SIGNED_BYTES)
         _demand_version(table, "request-version")
         payload = table.read("payload", canonical_base64.decoded)
@@ -72,7 +72,7 @@ class SigningRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferedSignature:
-    """A signature that came back. `verified` says whether it is one."""
+    """A signature file that came back. `verified` proves its signature."""
 
     digest: Digest
     key: PublicKey
@@ -102,7 +102,7 @@ class OfferedSignature:
         return (_SIGNATURE_TITLE + tomli_w.dumps(rows)).encode()
 
     def verified(self, payload: bytes, source: str) -> Signature:
-        """Return the signature if it is this key's over `payload`, or raise `Refused`."""
+        """Return the signature if this key made it over `payload`, or raise `Refused`."""
         if Digest.of(payload) != self.digest:
             raise Refused(
                 source,
@@ -112,7 +112,7 @@ class OfferedSignature:
         try:
             verify_signature(self.key.raw, pae(IN_TOTO_TYPE, payload), self.raw)
         except BadSignature as error:
-            raise Refused(source, f"is no signature by {self.key}: {error.problem}") from None
+            raise Refused(source, f"is not a signature by {self.key}: {error.problem}") from None
         return Signature(keyid=self.key.id, raw=self.raw)
 
 

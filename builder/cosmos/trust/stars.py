@@ -1,13 +1,14 @@
-"""A star's statement, judged: the author's signature, and that it says what the caller asked for (TRUST.md section 4).
+"""Verify a star's statement: the author's signature, then the name and version asked for (TRUST.md section 4).
 
-In this order, and the statement is not parsed before the first two hold:
+In this order. The statement is not parsed before the first two hold:
   1. the envelope is of the payload type `star`, and its payload is the file's exact bytes
   2. a threshold of distinct author keys, pinned for that galaxy and that name and not revoked, has signed
-  3. the galaxy, name, version and architecture inside are those that were asked for
+  3. the galaxy, name, version and architecture inside are those that the caller asked for
   4. a threshold of those keys was not retired before the statement's seq
   5. the version is not below the operator's floor
 
-Signing the archive alone would leave renaming, swapping between galaxies, and downgrades open.
+A signature over the archive alone would not stop an attacker from renaming a star, moving it to another galaxy, or
+serving an older version.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cosmos.trust.roots import TrustRoots
 
 
 class _Seal:
-    """What only this module has: whoever holds a sealed value got it from a function that verified."""
+    """The seal that only this module can make: a sealed value can come only from a function that verified it."""
 
 
 _SEAL = _Seal()
@@ -33,7 +34,7 @@ _SEAL = _Seal()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedStatement:
-    """A statement that passed; only this module makes one. `signers` is empty only where the operator allows it."""
+    """A statement that passed; only this module makes one. `signers` is empty only if the operator allows it."""
 
     statement: Statement
     digest: Digest
@@ -60,8 +61,8 @@ def verify_statement(
 ) -> VerifiedStatement:
     """Return the statement in `payload_file`, signed for `name` `version` in `galaxy`, or raise.
 
-    `envelope` is the file beside it, None where there is none; `machine` is the architecture that the star must run on
-    (None: not judged here). Raises `Refused`, or `Malformed` for signed bytes that are no statement.
+    `envelope` is the file beside it, or None if there is no such file. `machine` is the architecture that the star must
+    run on, or None for any. Raises `Refused`, or `Malformed` for signed bytes that are not a statement.
     """
     demand = Demand(
         payload_type=STAR_TYPE,

@@ -2,11 +2,11 @@
 
     checkpoint                  the head, a signed note (trust.notes)
     tile/0/000                  256 leaf hashes; tile/0/x001/x234/067 is tile number 1,234,067
-    tile/0/001.p/12             the last, which is not full: 12 hashes
+    tile/0/001.p/12             the last tile, which is not full: 12 hashes
     tile/1/000.p/1              one level up: one hash for each full tile of the level below
     tile/entries/000            the entries of tile/0/000: for each its length, 16 bits big-endian, and its bytes
 
-Nothing here is trusted: whoever reads the leaves compares the root over them with a verified head.
+The tiles are not trusted: their reader compares the root over the leaves with a verified head.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A lock judged by trust anchors, with nothing but what the lock itself states: for locks that are years old.
+"""Judge a lock by trust anchors, from the lock alone: for locks that are years old.
 
-The lock names each star's signers; whoever asks has already seen to it that the lock is genuine (it is part of a signed
-release, or signed itself). The same rule gives both verdicts: under the trust anchors that the lock was made by, it
-**was valid when locked**; under those of today, it **is trusted now**.
+The lock names each star's signers. The caller has already verified that the lock is genuine: it is part of a signed
+release, or signed itself. The same rule gives two verdicts. Under the trust anchors of its time, the lock **was valid
+when locked**. Under those of today, it **is trusted now**.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Why one star of a lock is not good under some trust anchors."""
+    """The reason why one star of a lock is not good under some trust anchors."""
 
     star: StarName
     text: str
@@ -27,11 +27,11 @@ class Problem:
 
 
 def lock_problems(lock: Lock, roots: TrustRoots, seq_of: Callable[[LockedStar], int | None]) -> tuple[Problem, ...]:
-    """Return what in `lock` is not good under `roots`, a row a star; empty means all of it is.
+    """Return a problem for each star of `lock` that is not good under `roots`; empty if all are good.
 
-    `seq_of` gives the seq that a star's statement states, or None where the statement is not at hand; it is asked only
-    where a retired key has signed and the lock's own snapshot is later than what stays good. A star of a galaxy that
-    the operator lets be unsigned has no signers, and is no problem here.
+    `seq_of` returns the seq in a star's statement, or None if the statement is not available. It is called only if a
+    retired key has signed, and the lock's snapshot is later than the seq up to which that key stays good. A star of a
+    galaxy with `allow-unsigned` has no signers, and is not a problem here.
     """
     problems = ((star, _problem(lock, star, roots, seq_of)) for star in lock.stars)
     return tuple(Problem(star=star.name, text=f"{star.id}: {text}") for star, text in problems if text)

@@ -190,7 +190,7 @@ def test_a_running_system_keeps_its_own_anchors(typed: Typed, tmp_path: Path) ->
         (["--threshold", "emperor=2"], 2, "want one of root, author, galaxy, release"),
         (["--author", "keys/my-author.pub:co/re"], 2, "want a name, in which"),
         (["--author", "keys/nothing.pub"], 5, "cannot be read"),
-        (["--author", "keys/my-root.key"], 2, "is a secret key"),
+        (["--author", "keys/my-root.key"], 2, "found a secret key"),
         (["--sign", "keys/my-author.key"], 4, "has the role author, which does not sign"),
         (["--sign", "keys/other.key"], 4, "want a signature by a pinned key"),
     ],

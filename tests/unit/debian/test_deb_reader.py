@@ -104,7 +104,7 @@ PARTS = members(tar({"control": CONTROL.encode()}), tar(FILES))
         (ar([*PARTS[:2], ("data.tar.zst", zstandard.compress(PARTS[2][1])[:-40])]), "is cut off"),
         (GOOD[:-1], "is cut off"),
         (GOOD + b"x", "is damaged at byte"),
-        (GOOD.replace(b"`\n", b"`x", 1), "there is no member's header"),
+        (GOOD.replace(b"`\n", b"`x", 1), "want a member's header"),
         (ar(members(tar({}), tar(FILES))), "has no control file"),
         (ar(members(tar({"control": b"Package: x\n"}), tar(FILES))), "its control file has no Version"),
     ],

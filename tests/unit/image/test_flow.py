@@ -20,6 +20,8 @@ from cosmos.image.freeze import freeze
 from cosmos.model.lock import Lock
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.pack.image_file import ImageReader
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
 from fakes.carriers import MemoryCarrier
 from fakes.galaxies import StarSpec, galaxy_files, make_signers
 from fakes.worlds import EPOCH, OUT, MemoryWorld, memory_definition, memory_options
@@ -142,6 +144,20 @@ def test_the_installed_universe_names_each_star_with_the_files_that_it_owns(worl
         "zlib": ["usr/lib/libz.so.1"],
         "nano": ["etc/nanorc", "usr/bin/nano"],
     }
+
+
+def test_a_folder_that_a_star_brings_is_no_file_of_the_installed_universe(world: MemoryWorld) -> None:
+    folder = Entry(path=TreePath(b"usr/share/empty"), kind="dir", mode=0o700)
+    with_galaxy(world, StarSpec("one", files={"usr/share/empty": folder, "usr/share/x": b"x"}))
+    built(world, memory_definition(stars={"one": "*"}))
+    (star,) = Universe.parse(image(world).read_file(UNIVERSE_PATH), "universe.toml").installed.values()
+    assert [path.text for path in star.files] == ["usr/share/x"]
+
+
+def test_another_program_makes_every_layer_again(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    built(world, definition)
+    assert build_image(definition, world, memory_options(identity="another")).made.keys() == {"zlib", "nano"}
 
 
 def test_a_lock_that_is_stale_is_refused_before_anything_is_fetched(world: MemoryWorld) -> None:

@@ -45,7 +45,7 @@ def test_folders_that_nobody_names_are_paid_for_where_a_glob_goes_through_them()
     meter = Meter()
     path = TreePath(b"/".join([b"d"] * 60))
     root = VirtualRoot(own={path: Entry(path=path, kind="file", mode=0o644)}, lower={}, epoch=0, meter=meter,
-                       on_look=lambda *_: None)  # fmt: skip
+                       on_read=lambda *_: None)  # fmt: skip
     root.own_paths(TreePath(b"d"))
     assert meter.work >= 60
 

@@ -81,7 +81,7 @@ def test_a_table_of_variables_that_holds_itself_is_refused(failure, entry):
 def test_a_finish_script_is_told_that_it_has_no_archive(failure, entry):
     for verb in ("render", "copy"):
         broken = failure(f'{verb}("m.in", "/x")', own=[entry("m.in")], free="any")
-        assert str(broken) == (f"busybox: install.lua:1: {verb}: m.in is not to be had: a finish script has no archive")
+        assert str(broken) == (f"busybox: install.lua:1: {verb}: m.in does not exist: a finish script has no archive")
         assert "write() makes a file" in broken.hint
 
 

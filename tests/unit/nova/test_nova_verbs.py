@@ -101,7 +101,7 @@ def test_a_file_is_not_put_in_place_of_a_folder(failure, entry):
 
 def test_a_folder_is_not_put_in_place_of_a_file(failure):
     assert "/x is a file, not a folder" in str(failure('write("/x", ""); mkdir("/x")'))
-    assert "/x is a file, nothing can lie below it" in str(failure('write("/x", ""); write("/x/y", "")'))
+    assert "/x is a file, and only a folder has entries" in str(failure('write("/x", ""); write("/x/y", "")'))
 
 
 def test_two_files_of_a_star_may_not_land_on_one_path(failure, entry):

@@ -66,7 +66,7 @@ REFUSED = {
     "biguid_gnu.tar": "./test.txt: has a number that is not octal",  # base-256
     "duplicate_dirs.tar": "some_dir/: is there twice",
     "empty_filename.tar": "bytes after its name's end",
-    "spaces.tar": "is no ustar header",  # v7
+    "spaces.tar": "is not a ustar header",  # v7
     "sparse-1.tar": "a sparse member",
     "sparse-large.tar": "a sparse member",
     "sparse.tar": "a sparse member",

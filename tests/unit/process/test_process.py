@@ -120,20 +120,20 @@ def test_watching_tells_every_line_and_returns_the_status() -> None:
 
 def test_a_program_that_is_stuck_is_ended_long_before_its_time_is_up() -> None:
     started = time.monotonic()
-    with pytest.raises(WorldFailed, match=r"sleep was ended: nothing has moved for 0\.4 seconds"):
+    with pytest.raises(WorldFailed, match=r"sleep was killed: it made no progress for 0\.4 seconds"):
         watch_program(
             ("sleep", "600"),
             env=ENV,
             timeout_seconds=500,
             where="test",
             told=print,
-            stall=Stall(seconds=0.4, look=lambda: 0),
+            stall=Stall(seconds=0.4, progress=lambda: 0),
         )
     assert time.monotonic() - started < LONG_SECONDS
 
 
 def test_a_silent_program_whose_files_grow_is_not_stuck() -> None:
-    stall = Stall(seconds=0.2, look=time.monotonic)
+    stall = Stall(seconds=0.2, progress=time.monotonic)
     status, _ = watch_program(
         ("sleep", "1"), env=ENV, timeout_seconds=LONG_SECONDS, where="test", told=print, stall=stall
     )

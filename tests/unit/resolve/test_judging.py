@@ -14,7 +14,7 @@ from cosmos.resolve.catalogue import Facts, Wish
 from cosmos.resolve.judging import Fault, faults
 from cosmos.resolve.resolving import resolve
 from cosmos.resolve.together import Placed
-from fakes.libraries import Shelf, facts
+from fakes.libraries import MemoryLibrary, facts
 
 MACHINE = Arch("x86_64")
 LIBRARY = {
@@ -35,7 +35,7 @@ def wishes(texts: Mapping[str, str] = WISHES) -> list[Wish]:
 
 
 def good() -> dict[str, Placed]:
-    found = [row.placed for row in resolve(wishes(), Shelf(LIBRARY), MACHINE, {})]
+    found = [row.placed for row in resolve(wishes(), MemoryLibrary(LIBRARY), MACHINE, {})]
     return {str(star.name): star for star in found}
 
 
@@ -85,7 +85,7 @@ def test_a_block_that_was_removed_is_missed_by_its_wish_and_by_who_needs_it() ->
     del stars["nano"]
     said = sentences(judged(stars))
     assert "image wants nano ^7, but no star of the lock answers that" in said
-    assert "ncurses 6.4.0 is there, but no wish needs it" in said
+    assert "the lock has ncurses 6.4.0, but no wish needs it" in said
 
 
 def test_a_need_that_the_lock_answers_in_another_version_is_named() -> None:
@@ -97,7 +97,7 @@ def test_a_need_that_the_lock_answers_in_another_version_is_named() -> None:
 def test_two_stars_that_conflict_are_named_with_the_conflict() -> None:
     stars = {**good(), "zlib-ng": placed("zlib-ng 2.0.0", facts())}
     assert sentences(judged(stars, {**WISHES, "zlib-ng": "*"})) == [
-        "zlib 1.3.1 conflicts with zlib-ng *, but zlib-ng 2.0.0 is there"
+        "zlib 1.3.1 conflicts with zlib-ng *, but the lock has zlib-ng 2.0.0"
     ]
     stars["zlib-ng"] = placed("cloudflare-zlib 1.0.0", facts(provides={"zlib-ng": "2.0.0"}))
     assert sentences(judged(stars, {**WISHES, "cloudflare-zlib": "*"})) == [
@@ -109,7 +109,7 @@ def test_a_star_that_stands_for_another_does_not_stand_beside_it() -> None:
     whole = placed("glibc-runtime 2.36.0", facts(replaces_whole=["libc6"]))
     stars = {"glibc-runtime": whole, **good()}
     assert sentences(judged(stars, {**WISHES, "glibc-runtime": "*"})) == [
-        "glibc-runtime 2.36.0 was made from libc6 and stands for it, but libc6 2.36.0 is there too"
+        "glibc-runtime 2.36.0 was made from libc6 and stands for it, but the lock has libc6 2.36.0 too"
     ]
 
 
@@ -125,17 +125,17 @@ def test_a_star_for_another_machine_is_named_with_both_machines() -> None:
 
 def test_a_star_that_nobody_wants_is_named_also_where_two_want_each_other() -> None:
     lone = {"lone": placed("lone 1.0.0", facts()), **good()}
-    assert sentences(judged(lone)) == ["lone 1.0.0 is there, but no wish needs it"]
+    assert sentences(judged(lone)) == ["the lock has lone 1.0.0, but no wish needs it"]
     ring = {
         "a": placed("a 1.0.0", facts(["b"]), dependencies=["b"], wanted_by=["b"]),
         "b": placed("b 1.0.0", facts(["a"]), dependencies=["a"], wanted_by=["a"]),
     }
-    assert "a 1.0.0 is there, but no wish needs it" in sentences(judged({**ring, **good()}))
+    assert "the lock has a 1.0.0, but no wish needs it" in sentences(judged({**ring, **good()}))
 
 
 def test_a_second_provider_that_a_merge_brought_in_is_not_wanted() -> None:
     stars = {"postfix": placed("postfix 3.0.0", LIBRARY["postfix 3.0.0"], wanted_by=["mutt"]), **good()}
-    assert sentences(judged(stars)) == ["postfix 3.0.0 is there, but no wish needs it"]
+    assert sentences(judged(stars)) == ["the lock has postfix 3.0.0, but no wish needs it"]
     stars["mutt"] = replace(stars["mutt"], dependencies=(StarName("exim"), StarName("postfix")))
     said = sentences(judged(stars))
     assert "mutt 2.2.0 names postfix among its dependencies, but does not need it" in said
@@ -147,9 +147,9 @@ def test_a_second_provider_that_a_merge_brought_in_is_not_wanted() -> None:
         (
             "zlib",
             {"wanted_by": ("ncurses",)},
-            "zlib 1.3.1 says that it is wanted by ncurses, but that is nano, ncurses",
+            "zlib 1.3.1 says that it is wanted by ncurses; expected nano, ncurses",
         ),
-        ("nano", {"wanted_by": ()}, "nano 7.2.0 says that it is wanted by nobody, but that is image"),
+        ("nano", {"wanted_by": ()}, "nano 7.2.0 says that it is wanted by nobody; expected image"),
         (
             "nano",
             {"dependencies": (StarName("ncurses"),)},
@@ -171,18 +171,18 @@ def test_a_row_that_does_not_follow_is_named(star: str, change: dict[str, object
 def test_a_star_that_is_there_twice_is_named_with_both_versions() -> None:
     stars = list(good().values())
     twice = [*stars, replace(stars[-1], version=Version.parse("7.1.0"))]
-    assert sentences(judged(twice)) == ["nano is there twice, as 7.2.0 and as 7.1.0"]
+    assert sentences(judged(twice)) == ["the lock has nano twice, as 7.2.0 and as 7.1.0"]
 
 
 def test_a_star_that_comes_before_what_it_needs_is_named() -> None:
     stars = list(good().values())
     stars.insert(0, stars.pop())
     assert sentences(judged(stars)) == [
-        "nano 7.2.0 comes before zlib 1.3.1, which is to be laid down first",
-        "nano 7.2.0 comes before ncurses 6.4.0, which is to be laid down first",
+        "nano 7.2.0 comes before zlib 1.3.1, which must come first",
+        "nano 7.2.0 comes before ncurses 6.4.0, which must come first",
     ] or sentences(judged(stars)) == [
-        "nano 7.2.0 comes before ncurses 6.4.0, which is to be laid down first",
-        "nano 7.2.0 comes before zlib 1.3.1, which is to be laid down first",
+        "nano 7.2.0 comes before ncurses 6.4.0, which must come first",
+        "nano 7.2.0 comes before zlib 1.3.1, which must come first",
     ]
 
 
@@ -190,7 +190,7 @@ def test_a_circle_has_one_order() -> None:
     stars = list(good().values())
     at = [star.name for star in stars].index(StarName("libc6"))
     stars[at - 1], stars[at] = stars[at], stars[at - 1]
-    assert sentences(judged(stars)) == ["libc6 2.36.0 comes before libgcc-s1 12.2.0, which is to be laid down first"]
+    assert sentences(judged(stars)) == ["libc6 2.36.0 comes before libgcc-s1 12.2.0, which must come first"]
 
 
 def test_all_faults_are_told_not_the_first() -> None:
@@ -221,7 +221,7 @@ def test_what_a_star_that_is_called_image_wants_is_not_thereby_wished_for() -> N
         placed("nano 1.0.0", facts()),
     ]
     said = sentences(judged(stars, {"nano": "*"}))
-    assert said == ["zlib 1.0.0 is there, but no wish needs it", "image 1.0.0 is there, but no wish needs it"]
+    assert said == ["the lock has zlib 1.0.0, but no wish needs it", "the lock has image 1.0.0, but no wish needs it"]
 
 
 def test_of_a_long_list_of_who_wants_a_star_the_difference_is_named() -> None:

@@ -14,7 +14,7 @@ from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Facts, Galaxies, Library
 from cosmos.resolve.judging import Placed, faults
 from cosmos.resolve.resolving import Resolved, Wish, resolve
-from fakes.libraries import Shelf, facts
+from fakes.libraries import MemoryLibrary, facts
 
 MACHINE = Arch("x86_64")
 
@@ -28,9 +28,9 @@ def chosen(
     library: Library | Mapping[str, Facts],
     kept: Mapping[str, str] | None = None,
 ) -> tuple[Resolved, ...]:
-    shelf = Shelf(library) if isinstance(library, Mapping) else library
+    offered = MemoryLibrary(library) if isinstance(library, Mapping) else library
     old = {StarName(name): Version.parse(text) for name, text in (kept or {}).items()}
-    return resolve(wishes if isinstance(wishes, list) else wished(wishes), shelf, MACHINE, old)
+    return resolve(wishes if isinstance(wishes, list) else wished(wishes), offered, MACHINE, old)
 
 
 def names(found: tuple[Resolved, ...]) -> list[str]:
@@ -132,11 +132,11 @@ def test_who_wants_a_star_is_told() -> None:
 
 
 def test_facts_are_asked_for_only_where_a_star_comes_into_question() -> None:
-    shelf = Shelf(
+    offered = MemoryLibrary(
         {"a 1.0.0": facts(), "a 2.0.0": facts(), "b 1.0.0": facts(), "c 1.0.0": facts(provides={"d": "1.0.0"})}
     )
-    chosen({"a": "*"}, shelf)
-    assert set(shelf.asked) == {"a 2.0.0"}
+    chosen({"a": "*"}, offered)
+    assert set(offered.asked) == {"a 2.0.0"}
 
 
 # What a star provides and what it conflicts with.
@@ -217,8 +217,8 @@ def test_a_pre_release_is_not_beyond_a_conflict() -> None:
 # Galaxies in order of priority.
 
 
-def galaxies(*shelves: tuple[str, Mapping[str, Facts]]) -> Galaxies:
-    return Galaxies(shelves={GalaxyName(name): Shelf(stars, name) for name, stars in shelves})
+def galaxies(*libraries: tuple[str, Mapping[str, Facts]]) -> Galaxies:
+    return Galaxies(libraries={GalaxyName(name): MemoryLibrary(stars, name) for name, stars in libraries})
 
 
 def test_a_lower_galaxy_is_not_asked_for_a_name_that_a_higher_one_lists() -> None:
@@ -413,12 +413,12 @@ def test_a_wish_for_a_name_that_is_listed_is_answered_by_that_star_alone() -> No
 
 
 def test_the_facts_of_a_star_are_asked_for_once() -> None:
-    shelf = Shelf(
+    offered = MemoryLibrary(
         {"a 1.0.0": facts({"b": "^1"}), "c 1.0.0": facts({"b": "^2"}), "b 1.0.0": facts(), "b 2.0.0": facts()}
     )
     with pytest.raises(NoSolution):
-        chosen({"a": "*", "c": "*"}, shelf)
-    assert len(shelf.asked) == len(set(shelf.asked))
+        chosen({"a": "*", "c": "*"}, offered)
+    assert len(offered.asked) == len(set(offered.asked))
 
 
 def test_thousands_of_stars_whose_newest_version_cannot_be_had_are_tried_once_each(
@@ -443,7 +443,7 @@ def test_a_search_that_takes_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_star_that_is_to_be_upgraded_takes_along_what_has_to_move_with_it_and_nothing_else() -> None:
-    shelf = Shelf(
+    offered = MemoryLibrary(
         {
             "app 1.0.0": facts({"lib": ">=1"}),
             "app 2.0.0": facts({"lib": ">=2"}),
@@ -455,9 +455,9 @@ def test_a_star_that_is_to_be_upgraded_takes_along_what_has_to_move_with_it_and_
     )
     wishes = [Wish(who="image", name=StarName(name), constraint=Constraint.parse("*")) for name in ("app", "other")]
     kept = {StarName("lib"): Version.parse("1.0.0"), StarName("other"): Version.parse("1.0.0")}
-    found = resolve(wishes, shelf, Arch("x86_64"), kept, upgraded={StarName("app")})
+    found = resolve(wishes, offered, Arch("x86_64"), kept, upgraded={StarName("app")})
     assert [str(row.star) for row in found] == ["lib 2.0.0", "app 2.0.0", "other 1.0.0"]
-    stays = resolve(wishes, shelf, Arch("x86_64"), {**kept, StarName("app"): Version.parse("1.0.0")})
+    stays = resolve(wishes, offered, Arch("x86_64"), {**kept, StarName("app"): Version.parse("1.0.0")})
     assert [str(row.star) for row in stays] == ["lib 1.0.0", "app 1.0.0", "other 1.0.0"]
 
 

@@ -50,7 +50,7 @@ def test_a_user_and_a_group_besides_root_need_chown(owner: dict[str, int]) -> No
 @pytest.mark.parametrize(("kind", "mode"), [("file", 0o666), ("dir", 0o777), ("dir", 0o2777), ("fifo", 0o622)])
 def test_what_everybody_may_write_to_needs_chown(kind: str, mode: int) -> None:
     demand_consent(consent("chown"), STAR, [line("usr/x", kind, mode)], None)
-    with pytest.raises(ScriptFailed, match=rf"/usr/x is everybody's to write to \({mode:04o}\)"):
+    with pytest.raises(ScriptFailed, match=rf"/usr/x may be written by everybody \({mode:04o}\)"):
         demand_consent(consent(), STAR, [line("usr/x", kind, mode)], None)
     demand_consent(consent(), STAR, [line("usr/x", "dir", 0o1777), line("usr/l", "symlink", 0o777, target=b"x")], None)
 
@@ -84,7 +84,7 @@ def test_what_the_operator_sets_is_laid_by_no_star(path: str, kind: str, mode: i
         line(path, kind, mode, target=b"x" * (kind == "symlink")),
     ]
     demand_consent(consent("outside"), STAR, lines, None)
-    with pytest.raises(ScriptFailed, match=f"/{path} is for the operator alone to lay"):
+    with pytest.raises(ScriptFailed, match=f"/{path} may be written by the operator alone"):
         demand_consent(consent(), STAR, lines, None)
     demand_consent(consent(), STAR, lines[:2], None)
 

@@ -94,7 +94,8 @@ def test_what_a_file_system_without_absolute_links_leads_to_is_found(
     tmp_path_factory: pytest.TempPathFactory, links: dict[str, str], path: str
 ) -> None:
     """As the kernel has it, below a folder that is deep enough for no `..` to leave it."""
-    root = tmp_path_factory.mktemp("tree")
+    root = tmp_path_factory.mktemp("tree") / "out" / "of" / "reach" / "of" / "every" / "path"
+    root.mkdir(parents=True)
     links = {name: target.lstrip("/") or "." for name, target in links.items()}
     for name in NAMES:
         if name in links:

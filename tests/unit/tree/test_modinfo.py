@@ -54,8 +54,8 @@ def test_a_module_says_its_name_and_what_it_needs() -> None:
     ("data", "said"),
     [
         (b"", "is cut short"),
-        (b"\x7fELF\x02\x01" + bytes(200), "no 64-bit"),
-        (b"\x7fELF\x01\x01" + bytes(200), "no 64-bit"),
+        (b"\x7fELF\x02\x01" + bytes(200), "not a 64-bit"),
+        (b"\x7fELF\x01\x01" + bytes(200), "not a 64-bit"),
         (make_module(name="x")[:-20], "is cut short"),
         (make_module(section=".other", name="x"), r"has no section \.modinfo"),
     ],

@@ -128,7 +128,7 @@ def test_a_signature_is_for_its_key_and_its_bytes_alone() -> None:
     assert OFFER.verified(REQUEST.payload, "s").keyid == SHIP.public.id
     with pytest.raises(Refused, match="but the release is"):
         OFFER.verified(REQUEST.payload + b" ", "s")
-    with pytest.raises(Refused, match="is no signature by other"):
+    with pytest.raises(Refused, match="is not a signature by other"):
         replace(OFFER, key=secret("other", "release").public).verified(REQUEST.payload, "s")
 
 

@@ -34,7 +34,7 @@ from fakes.edwards import (
 SECRET, NONCE = 0x1234567 * ORDER // 0x7654321, 0x7654321 * ORDER // 0x12345678
 KEY, COMMITMENT = times(SECRET, BASE), times(NONCE, BASE)
 HONEST = honest(bytes(range(32)), b"message")
-NO_KEY, NO_R = "public key is no canonical point", "R is no canonical point"
+NO_KEY, NO_R = "public key is not a canonical point", "R is not a canonical point"
 ODD_SPELLINGS = [raw for point in TORSION for raw in spellings(point)[1:]]
 
 

@@ -150,7 +150,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "a key of small order": (
         at("roles", "root", "keys", 0, value="cosmos-key-v1 ed25519 x " + "A" * 43 + "="),
-        "no canonical point of prime order",
+        "want a canonical point of prime order",
     ),
     "one key twice in a role": (
         at("roles", "galaxy", "keys", value=[GALAXY.public.line, GALAXY.public.line]),

@@ -29,7 +29,7 @@ from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
-from cosmos.resolve.below import rests_on
+from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
@@ -95,7 +95,7 @@ class Workshop:
         if not self.acquired[name].star.script:
             return ()
         needs = {star: item.star.dependencies for star, item in self.acquired.items()}
-        below = rests_on(needs[name], needs)
+        below = all_dependencies(needs[name], needs)
         return tuple(star for star in takewhile(lambda star: star != name, self.acquired) if star in below)
 
     def find(self, name: StarName, layers: Layers) -> StarLayer | str:

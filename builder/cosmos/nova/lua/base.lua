@@ -8,7 +8,7 @@
 --
 -- - every `STRIDE` instructions a hook adds them to `spent` and looks at the processor clock. Hooks do not fire inside
 --   C functions, so that each C function a script can reach either works in time bounded by the memory limit, or is
---   wrapped and pays with `charge`, or is written anew in Lua (patterns, `table.insert` and its like, `sort`, `next`,
+--   wrapped and pays with `charge`, or is written again in Lua (patterns, `table.insert` and its like, `sort`, `next`,
 --   `pairs`);
 -- - `die` ends the script for good: `dead` is set, and `pcall` and the hook raise again whatever a script does about
 --   it;

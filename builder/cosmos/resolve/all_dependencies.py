@@ -1,4 +1,4 @@
-"""What a star rests on: all that it depends on, directly or not."""
+"""All dependencies of a star, direct and indirect."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from cosmos.model.names import StarName
 
 
-def rests_on(dependencies: Iterable[StarName], needs: Mapping[StarName, Iterable[StarName]]) -> frozenset[StarName]:
-    """Return `dependencies` and all that they depend on by `needs`; a name that `needs` does not have needs nothing.
+def all_dependencies(
+    dependencies: Iterable[StarName], needs: Mapping[StarName, Iterable[StarName]]
+) -> frozenset[StarName]:
+    """Return `dependencies` and all of theirs, by `needs`; a name that is not in `needs` has no dependencies.
 
-    >>> sorted(rests_on(["b"], {"b": ["c"], "c": ["b", "d"], "x": ["y"]}))
+    >>> sorted(all_dependencies(["b"], {"b": ["c"], "c": ["b", "d"], "x": ["y"]}))
     ['b', 'c', 'd']
     """
     found, waiting = set[StarName](), list(dependencies)
