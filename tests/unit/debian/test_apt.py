@@ -24,6 +24,8 @@ from cosmos.model.names import Arch
 from fakes.debs import LocalArchive, control_text, make_deb, make_local_archive
 from fakes.reporters import Remembering
 
+pytestmark = pytest.mark.slow  # each starts the real apt-get
+
 NOW = 1_800_000_000.0
 Opener = Callable[..., Apt]
 

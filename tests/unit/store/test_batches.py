@@ -204,6 +204,7 @@ def test_a_full_disk_fails_as_the_world_and_what_waits_can_be_written_later(
     assert [StoreFolder(tmp_path).get_result(key(number)) for number in (1, 2)] == [b"one", b"two"]
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_at_any_moment_loses_nothing_that_was_settled(tmp_path: Path) -> None:
     def write_for_ever(first: int, said: int) -> None:
         store, number = StoreFolder(tmp_path), first
