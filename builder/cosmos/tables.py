@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from difflib import get_close_matches
 from typing import NoReturn, TypeVar, overload
 
 from cosmos.errors import Malformed
@@ -75,7 +76,10 @@ class Table:
         return cls(document, source)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._data
+        if key in self._data:
+            return True
+        self._seen.add(key)  # so that a misspelling of it can be told
+        return False
 
     def dotted(self, key: str) -> str:
         """Return the path of `key` from the document's root."""
@@ -89,7 +93,7 @@ class Table:
     def need(self, key: str, kind: type[T]) -> T:
         """Return the value of `key`, which must be present and exactly of `kind` (`True` is not an integer)."""
         if key not in self._data:
-            self.fail(key, "missing")
+            self._fail_missing(key)
         self._seen.add(key)
         value = self._data[key]
         return value if type(value) is kind else self._typed(value, key, kind)
@@ -100,7 +104,7 @@ class Table:
     def take(self, key: str, kind: type[T], default: D) -> T | D: ...
     def take(self, key: str, kind: type[T], default: D | None = None) -> T | D | None:
         """Return the value of `key` if it is present, else `default`."""
-        return self.need(key, kind) if key in self._data else default
+        return self.need(key, kind) if key in self else default
 
     def read(self, key: str, parse: Callable[[str], T]) -> T:
         """Return the string at `key`, parsed by `parse`; a `ValueError` becomes an error at this path."""
@@ -112,7 +116,7 @@ class Table:
     def take_read(self, key: str, parse: Callable[[str], T], default: D) -> T | D: ...
     def take_read(self, key: str, parse: Callable[[str], T], default: D | None = None) -> T | D | None:
         """Return the string at `key`, parsed by `parse`, or `default` if the key is absent."""
-        return self.read(key, parse) if key in self._data else default
+        return self.read(key, parse) if key in self else default
 
     def count(self, key: str, *, least: int = 0, most: int = (1 << 63) - 1) -> int:
         """Return the integer at `key`, which must lie in `least..most`."""
@@ -134,7 +138,7 @@ class Table:
 
     def take_table(self, key: str) -> Table | None:
         """Return the table at `key`, or None."""
-        return self.table(key) if key in self._data else None
+        return self.table(key) if key in self else None
 
     def tables(self, key: str) -> tuple[Table, ...]:
         """Return the array of tables at `key`; an absent key is an empty array."""
@@ -193,7 +197,7 @@ class Table:
     def value(self, key: str) -> object:
         """Return the raw value at `key` for a field of more than one form."""
         if key not in self._data:
-            self.fail(key, "missing")
+            self._fail_missing(key)
         self._seen.add(key)
         return self._data[key]
 
@@ -203,8 +207,18 @@ class Table:
 
     def end(self) -> None:
         """Refuse the table if it holds a key that was not read."""
-        for path in self.unknown():
-            raise Malformed(self.source, f"{path}: unknown key")
+        unread = [key for key in self._data if key not in self._seen]
+        if unread:
+            meant = get_close_matches(unread[0], self._seen - self._data.keys(), 1)
+            hint = f"did you mean {meant[0]}?" if meant else None
+            raise Malformed(self.source, f"{self.dotted(unread[0])}: unknown key", hint=hint)
+
+    def _fail_missing(self, key: str) -> NoReturn:
+        """Refuse the table for a key that it lacks; a key of nearly that name is the likely mistake."""
+        written = get_close_matches(key, [name for name in self._data if name not in self._seen], 1)
+        if written:
+            self.fail(key, f"missing, but there is {written[0]}", hint=f"did you mean {key}?")
+        self.fail(key, "missing")
 
     def _typed(self, value: object, key: str, kind: type[T]) -> T:
         if type(value) is not kind:

@@ -1,4 +1,4 @@
-"""The main flow: from a lock to a release. `build_image` shows all of it, in the order of the README."""
+"""The main flow: from a lock to a release. `build_image` shows all of it, in the order of docs/concepts.md."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     ready = preflight(definition, world, options)  # 1 find every mistake that shows before any work
     stars = _fetched(ready, world, options)  # 2 fetch and verify every star
     staged = _staged(ready, stars, world, options)  # 3 run their Nova scripts: one layer a star
-    tree = _laid(ready, staged)  # 4 lay the layers over the template, run the finish script
+    tree = _laid(ready, staged)  # 4 make one tree of layers and template, run the finish script
     with world.draft(options.out) as draft:
         packed = _packed(ready, staged, tree, draft, world, options)  # 5 pack every output
         release = _signed(ready, stars, tree, packed, draft, options)  # 6 describe and sign

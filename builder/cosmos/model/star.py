@@ -6,7 +6,7 @@
     type = "normal"                    # or "nebula" (also "meta"): dependencies only, no files
     description = "compression"
     license = "Zlib"
-    source = "./packages/zlib-1.3.1.tar.gz"
+    source = "./packages/zlib-1.3.1-x86_64.tar.zst"
     install_script = "install.lua"     # the Nova script's name in the archive
     arch = "x86_64"                    # ours; default "any"
     any-of = ["mta-a | mta-b >=2"]     # ours: dependencies on one of several stars, the preferred first

@@ -77,3 +77,27 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
         Table.parse(data, "doc.toml")
     except Malformed:
         return
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        (b'name = "x"\ndescripton = "y"', "descripton: unknown key", "did you mean description?"),
+        (b'name = "x"\nspeed = 1', "speed: unknown key", None),
+        (b'nam = "x"', "name: missing, but there is nam", "did you mean name?"),
+        (b"speed = 1", "name: missing", None),
+        (b'name = "x"\n[row]\nlevle = 1', "row.levle: unknown key", "did you mean level?"),
+        (b'name = "x"\n[row]\nlevel = 1\nlevels = 1', "row.levels: unknown key", None),
+    ],
+)
+def test_a_misspelt_key_is_told_with_what_was_meant(text: bytes, said: str, hint: str | None) -> None:
+    with pytest.raises(Malformed) as caught:
+        table = Table.parse(text, "image.toml")
+        table.need("name", str)
+        table.take("description", str, "")
+        row = table.take_table("row")
+        if row is not None:
+            _ = row.count("level") if "level" in row else 9
+            row.end()
+        table.end()
+    assert (str(caught.value), caught.value.hint) == (f"image.toml: {said}", hint)

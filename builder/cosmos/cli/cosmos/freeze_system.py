@@ -7,6 +7,7 @@ from pathlib import Path
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.freeze import freeze_system
 from cosmos.device.root import LiveRoot, shown
+from cosmos.model.reporter import counted
 
 
 def freeze_live(root: Path, offline: bool, as_json: bool) -> None:
@@ -17,4 +18,4 @@ def freeze_live(root: Path, offline: bool, as_json: bool) -> None:
     if as_json:
         emit({"lock": shown(frozen.path), "stars": stars, "changed": frozen.changed})
         return
-    say(f"{shown(frozen.path)}: {'written' if frozen.changed else 'unchanged'}, {stars} stars")
+    say(f"{shown(frozen.path)}: {'written' if frozen.changed else 'unchanged'}, {counted(stars, 'star')}")

@@ -17,6 +17,7 @@ from cosmos.device.sync import Depth, Synced, Wanted
 from cosmos.device.sync import sync as sync_galaxies
 from cosmos.keyring.state import NO_MEMORY
 from cosmos.model.names import GalaxyName
+from cosmos.model.reporter import counted
 
 
 @click.command("sync")
@@ -69,4 +70,4 @@ def _row(one: Synced) -> dict[str, Json]:
 def _line(one: Synced) -> str:
     was = "" if one.before in (None, one.seq) else f", was {one.before}"
     left = f"; {len(one.left_out)} not signed by a pinned author: {', '.join(one.left_out[:4])}" if one.left_out else ""
-    return f"{one.name}: seq {one.seq}{was}; {one.stars} versions, {one.archives} archives{left}"
+    return f"{one.name}: seq {one.seq}{was}; {counted(one.stars, 'version')}, {counted(one.archives, 'archive')}{left}"

@@ -2,7 +2,9 @@
 
 A format is a frozen dataclass of its own options, with
 
-    level, holds_all     the zstd level of its layers, if it has one; whether its file holds the whole tree
+    level                the zstd level of the image's layers, or None for a format that packs no layers
+    holds_all            whether its file holds the whole tree, so that RELEASE.json states the content root for it.
+                         `release.verify` must then be able to compare the file with the manifest
     read(table)          returns the options in an `[[output]]` table
     file_name(image)     returns the name of its file in the release
     write(tree, draft)   writes that file
