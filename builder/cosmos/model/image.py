@@ -142,7 +142,7 @@ class Image:
 
     def file_name(self, suffix: str) -> str:
         """Return the name of a file that holds the image: NAME-VERSION-ARCH and a suffix."""
-        return f"{self.name}-{self.version}-{self.arch}.{suffix}"
+        return f"{self.name}-{self.version}-{self.arch}{suffix}"
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:

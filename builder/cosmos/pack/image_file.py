@@ -58,6 +58,7 @@ from cosmos.treepath import TreePath
 __all__ = [
     "DIRECTORIES",
     "END",
+    "IMAGE_SUFFIX",
     "LAYER_FORMAT",
     "ImageLayer",
     "ImageReader",
@@ -70,6 +71,7 @@ __all__ = [
 ]
 
 LAYER_FORMAT: Final = 1  # of layers and index; a change of any byte of them needs a new number
+IMAGE_SUFFIX: Final = ".tar.zst"  # of every layered image
 DIRECTORIES: Final = "directories"
 END: Final = "end"
 

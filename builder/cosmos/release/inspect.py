@@ -9,11 +9,10 @@ from typing import Final
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.globs import checked, matches_any
 from cosmos.links import TooManyLinks, followed
-from cosmos.pack.image_file import ImageReader
+from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
-IMAGE_SUFFIX: Final = ".tar.zst"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 
 

@@ -23,15 +23,13 @@ from cosmos.limits import MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES, MAX_SIGNED_BYTE
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
-from cosmos.pack.image_file import ImageReader
+from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.reading import read_bounded, read_envelope
 from cosmos.resolve.locked import demand_right
 from cosmos.tree.manifest import ManifestLine, manifest_lines
 from cosmos.treepath import TreePath
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_release
-
-IMAGE_SUFFIX = ".tar.zst"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,7 @@ from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home, program_identity
 from cosmos.image.preflight import BuildOptions
 from cosmos.keyring.secret_key import SecretKey
+from cosmos.pack.image_file import IMAGE_SUFFIX
 from cosmos.release.boot import is_bootable
 from cosmos.trust.signing_request import REQUEST_FILE
 
@@ -125,7 +126,7 @@ def _explain(built: Built, world: Home) -> None:
 
 
 def _say_built(built: Built, key_file: Path | None) -> None:
-    image = next((subject for subject in built.release.subjects if subject.name.endswith(".tar.zst")), None)
+    image = next((subject for subject in built.release.subjects if subject.name.endswith(IMAGE_SUFFIX)), None)
     say(f"{'built' if built.changed else 'unchanged'} {built.folder}")
     for subject in built.release.subjects:
         say(f"  {subject.size_bytes:>11,}  {subject.name}")

@@ -43,7 +43,7 @@ class Initramfs:
 
     def file_name(self, image: Image) -> str:
         """Return the name of the file in the release."""
-        return image.file_name("cpio.zst")
+        return image.file_name(".cpio.zst")
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
         """Write the file. Raises `NoSolution` for an entry that a cpio archive cannot hold."""

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from cosmos.image.outputs.options import read_level
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.model.image import DEFAULT_LEVEL, Image
-from cosmos.pack.image_file import image_pieces
+from cosmos.pack.image_file import IMAGE_SUFFIX, image_pieces
 from cosmos.release.draft import Draft
 from cosmos.tables import Table
 
@@ -30,7 +30,7 @@ class LayeredImage:
 
     def file_name(self, image: Image) -> str:
         """Return the name of the file in the release."""
-        return image.file_name("tar.zst")
+        return image.file_name(IMAGE_SUFFIX)
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
         """Write the file. Raises `Refused` for an image that is too large for its readers."""
