@@ -161,7 +161,7 @@ def test_a_later_snapshot_does_not_stop_a_locked_build(image: ImageFixture, cosm
 @pytest.mark.objective("SO-01")
 def test_without_trust_anchors_nothing_is_built(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     failed = cosmos("build", image.folder, "--home", tmp_path / "empty").fails(4)
-    assert "hint: cosmos trust init" in failed.err
+    assert "then: cosmos trust init trust.toml --sha256" in failed.err
 
 
 @pytest.mark.objective("SO-15")
