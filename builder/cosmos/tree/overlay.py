@@ -112,20 +112,21 @@ def amended(tree: Overlaid, brought: Sequence[ManifestLine], winners: Mapping[Tr
     """Return `tree` with the lines `brought` by the image's own layer; they replace lines of any owner.
 
     The result is the same as `overlay` of all layers, with `brought` in the template's layer and the template as the
-    winner of these paths. Only the paths that `brought` touches are judged again. Raises `NoSolution`.
+    winner of these paths, with one exception: a folder stays a folder, whoever made it, and a file stays no folder.
+    Only the paths that `brought` touches are judged again. Raises `NoSolution`.
     """
     if not brought:
         return tree
     lines, owners = dict(tree.lines), dict(tree.owners)
     for line in brought:
-        held, owner = lines.get(line.path), owners.get(line.path)
-        if held is not None and owner not in (TEMPLATE, IMPLIED) and (held.kind == "dir") != (line.kind == "dir"):
-            _winner(line.path, {str(owner): held, TEMPLATE: line}, {}, {str(owner): frozenset(), TEMPLATE: frozenset()})
+        held = lines.get(line.path)
+        if held is not None and (held.kind == "dir") != (line.kind == "dir"):
+            raise NoSolution(
+                f"/{line.path.text}",
+                f"{owners[line.path]} makes it a {_kind(held.kind)}, so the image's own layer cannot make it a "
+                f"{_kind(line.kind)}",
+            )
         lines[line.path], owners[line.path] = line, TEMPLATE
-        if held is not None and held.kind == "dir" != line.kind:
-            below = next((path for path in tree.lines if line.path in path.parents), None)
-            if below is not None:
-                _imply_folders(below, lines, owners)
     for line in brought:
         _imply_folders(line.path, lines, owners)
     _check_hard_links(lines, owners)

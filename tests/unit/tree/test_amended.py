@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,11 @@ def test_an_amended_tree_is_what_all_layers_make_together(
     stars = [Layer(owner="one", lines=one), Layer(owner="two", lines=two)]
     first = _made([*stars, Layer(owner=TEMPLATE, lines=own)], winners)
     if first is None:
+        return
+    folders = {line.path for line in first.lines.values() if line.kind == "dir"}
+    if any(line.path in first.lines and (line.path in folders) != (line.kind == "dir") for line in brought):
+        with pytest.raises(NoSolution, match="so the image's own layer cannot make it a"):
+            amended(first, brought, winners)
         return
     left = {line.path: line for line in own if first.owners[line.path] == TEMPLATE or line.kind == "dir"}
     left |= {line.path: line for line in brought}
