@@ -128,7 +128,13 @@ def test_a_stated_length_that_is_not_the_pinned_one_is_refused_before_the_body(t
 
 
 @pytest.mark.parametrize(
-    "headers", [("Content-Length: 5x",), ("Content-Length: -5",), ("Content-Length: 5", "Content-Length: 6")]
+    "headers",
+    [
+        ("Content-Length: 5x",),
+        ("Content-Length: -5",),
+        ("Content-Length: 5", "Content-Length: 6"),
+        (f"Content-Length: {'9' * 5000}",),
+    ],
 )
 def test_a_length_that_is_no_number_is_not_believed(tmp_path: Path, headers: tuple[str, ...]) -> None:
     with raw_server(said("200 OK", *headers, body=b"12345")) as server, pytest.raises(WorldFailed, match="one number"):

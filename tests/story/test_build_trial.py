@@ -63,7 +63,7 @@ def test_a_root_that_may_not_be_written_is_refused_before_anything_is_fetched(
     mine.mkdir()
     (mine / "thesis.txt").write_text("years")
     assert "mine: is not empty" in _refused_unfetched(frozen, cosmos, 2, "--keep-root", mine)
-    assert "is the release folder, or inside it" in _refused_unfetched(
+    assert "is the release folder, inside it, or around it" in _refused_unfetched(
         frozen, cosmos, 2, "--keep-root", frozen.out / "root"
     )
     assert [file.name for file in mine.iterdir()] == ["thesis.txt"]
@@ -150,7 +150,7 @@ def test_what_a_killed_build_left_is_swept_and_no_more(frozen: ImageFixture, cos
     killed = subprocess.run([sys.executable, "-c", _KILLED, frozen.out], check=False)
     assert killed.returncode == -9
     (left,) = frozen.folder.glob(".out-*")
-    assert (left / "out" / "half").is_file()
+    assert (left / "release" / "half").is_file()
     (frozen.folder / ".out-mine").mkdir()
     with alone_if_free(frozen.folder / ".out-alive" / "cosmos-draft") as is_a_living_build:
         assert is_a_living_build

@@ -29,7 +29,7 @@ from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
 from cosmos.model.changes import Identity, Place, Remove, Replace, SetAttributes
-from cosmos.model.journal import JournalDocument, Step
+from cosmos.model.journal import JournalDocument, Step, beside
 from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.treepath import TreePath
 
@@ -239,7 +239,7 @@ class _Recovery:
 
 
 def _beside(step: Step) -> TreePath:
-    return step.change.path.parent.joined(step.temporary)
+    return beside(step.change.path, step.temporary)
 
 
 def _content(identity: Identity) -> tuple[str, Digest]:

@@ -41,7 +41,7 @@ from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, WorldFailed
 from cosmos.model.changes import Change, Identity, Place, Remove, Replace, SetAttributes
-from cosmos.model.journal import Step
+from cosmos.model.journal import Step, beside
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, caseless
 
@@ -134,7 +134,7 @@ class Transaction:
         step = self._steps.get(path)
         if step is None or not isinstance(step.change, Place | Replace):
             return path
-        return path.parent.joined(step.temporary)
+        return beside(path, step.temporary)
 
     def _publish(self, step: Step) -> None:
         change = step.change
@@ -188,7 +188,7 @@ class Transaction:
 
     def _demand_old(self, path: TreePath, temporary: bytes, old: Identity) -> None:
         """Raise `NoSolution` unless the kept entry is `old`. From now on nobody else can exchange it."""
-        found = found_identity(self._root, path.parent.joined(temporary))
+        found = found_identity(self._root, beside(path, temporary))
         if found is None or not is_same(self._root, found, old):
             raise _changed_meanwhile(path)
 

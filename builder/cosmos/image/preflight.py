@@ -88,9 +88,12 @@ def demand_room(options: BuildOptions) -> None:
     if options.keep_root is None:
         return
     demand_empty(options.keep_root)
-    if options.keep_root.resolve().is_relative_to(options.out.resolve()):
+    kept, out = options.keep_root.resolve(), options.out.resolve()
+    if kept.is_relative_to(out) or out.is_relative_to(kept):
         raise Malformed(
-            str(options.keep_root), "is the release folder, or inside it", hint="choose another folder for --keep-root"
+            str(options.keep_root),
+            "is the release folder, inside it, or around it",
+            hint="choose another folder for --keep-root",
         )
 
 

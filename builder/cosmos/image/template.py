@@ -162,7 +162,7 @@ def _rendered(files: Mapping[TreePath, Entry], names: Mapping[str, object], wher
     rendered: dict[TreePath, Entry] = {}
     for path, entry in files.items():
         is_template = entry.kind == "file" and path.endswith(TEMPLATE_SUFFIX)
-        final = TreePath.parse(path.removesuffix(TEMPLATE_SUFFIX)) if is_template else path
+        final = _without_suffix(path, where) if is_template else path
         if is_template and final in files:
             raise Malformed(
                 f"{where}/{final.text}",
@@ -172,6 +172,14 @@ def _rendered(files: Mapping[TreePath, Entry], names: Mapping[str, object], wher
         content = _render_one(environment, path.text, names, where) if is_template else entry.content
         rendered[final] = replace(entry, path=final, content=content)
     return rendered
+
+
+def _without_suffix(path: TreePath, where: str) -> TreePath:
+    """Return the path of what a template makes; raises `Malformed` where nothing is left of its name."""
+    try:
+        return TreePath.parse(path.removesuffix(TEMPLATE_SUFFIX))
+    except ValueError as error:
+        raise Malformed(f"{where}/{path.text}", f"without .j2 is no path: {error}", hint="give it a name") from error
 
 
 def _environment(files: Mapping[TreePath, Entry], where: str) -> ImmutableSandboxedEnvironment:

@@ -33,9 +33,11 @@ from typing import Final, Literal, Self, TypeAlias
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
+from cosmos.limits import MAX_NAME_BYTES
 from cosmos.model.changes import Change, Identity, Place, change_json, read_change
 from cosmos.model.universe import slashed
 from cosmos.tables import Table
+from cosmos.treepath import TreePath
 
 JOURNAL_VERSION: Final = 2
 _FIRST_VERSION: Final = 1
@@ -124,6 +126,12 @@ class JournalDocument:
         return cls(phase="prepared", steps=tuple(steps), before=before)
 
 
+def beside(path: TreePath, temporary: bytes) -> TreePath:
+    """Return the path of `temporary` in the folder of `path`. It may be longer than a path of the tree may be."""
+    parent = path.parent
+    return TreePath(parent + b"/" + temporary if parent else temporary)
+
+
 def step_of(change: Change, tag: str, number: int) -> Step:
     """Return the step of the change with this number, counted from 0.
 
@@ -163,13 +171,11 @@ def _first_step(table: Table) -> Step:
     identity = Identity(
         kind=table.choice("kind", _FIRST_KINDS), digest=table.read("identity", Digest.parse), attributes=None
     )
-    step = Step(
-        change=Place(path=table.read("path", slashed), new=identity), temporary=table.need("temporary", str).encode()
-    )
-    if not step.temporary.startswith(b".cosmos-") or b"/" in step.temporary:
+    path, name = table.read("path", slashed), table.need("temporary", str).encode("utf-8", "surrogatepass")
+    if not name.startswith(b".cosmos-") or b"/" in name or b"\0" in name or len(name) > MAX_NAME_BYTES:
         table.fail("temporary", "is not a name that cosmos gives")
     table.end()
-    return step
+    return Step(change=Place(path=path, new=identity), temporary=name)
 
 
 def _tag(text: str) -> str:

@@ -20,10 +20,13 @@ from typing import Final, Protocol
 
 from cosmos.digest import Digest
 from cosmos.durable import blaming, durable_file, replace_folder_durably
-from cosmos.errors import WorldFailed
+from cosmos.errors import Malformed, WorldFailed
+from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.locking import alone_if_free
-from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE
+from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
+from cosmos.reading import read_bounded
+from cosmos.trust.signing_request import REQUEST_FILE, SIGNATURE_FILE
 
 _MARK: Final = "cosmos-draft"
 
@@ -101,13 +104,33 @@ class FolderDraft:
 
 
 def demand_replaceable(out: Path) -> None:
-    """Raise `WorldFailed` if a release may not replace `out`, because `out` holds something else than a release."""
-    if out.is_dir() and any(out.iterdir()) and not (out / RELEASE_FILE).is_file():
+    """Raise `WorldFailed` if a release may not replace `out`: it is no folder, or holds what no release consists of."""
+    elsewhere = "choose another folder: --out FOLDER"
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise WorldFailed(str(out), "is not a folder, and cosmos does not replace it", hint=elsewhere)
+    names = sorted(file.name for file in out.iterdir()) if out.is_dir() else []
+    if names and not (out / RELEASE_FILE).is_file():
         raise WorldFailed(
-            str(out),
-            "is not empty and is not a release; cosmos deletes only files that it made",
-            hint="choose another folder: --out FOLDER",
+            str(out), "is not empty and is not a release; cosmos deletes only files that it made", hint=elsewhere
         )
+    own = _named_by(out, names) if names else frozenset()
+    strangers = [name for name in names if name not in own]
+    if strangers:
+        raise WorldFailed(
+            str(out / strangers[0]),
+            "is not part of the release beside it, and a new release would replace the whole folder",
+            hint=f"move it out of {out}",
+        )
+
+
+def _named_by(out: Path, names: Iterable[str]) -> frozenset[str]:
+    """Return the names that the release in `out` consists of; of a damaged one, those of all its files."""
+    fixed = {RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, SIGNATURE_FILE}
+    try:
+        release = Release.parse(read_bounded(out / RELEASE_FILE, MAX_RELEASE_BYTES), RELEASE_FILE)
+    except Malformed:
+        return frozenset(name for name in names if (out / name).is_file())
+    return frozenset(fixed | {subject.name for subject in release.subjects})
 
 
 @contextlib.contextmanager
@@ -116,6 +139,7 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
 
     Raises `WorldFailed`.
     """
+    out = out.absolute()
     with blaming(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
     sweep_beside(out)
@@ -126,7 +150,7 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
             if not is_ours or not (place / _MARK).is_file():
                 continue  # another build swept it in the moment before it was locked
             try:
-                yield FolderDraft(place / out.name, out)
+                yield FolderDraft(place / "release", out)
             finally:
                 shutil.rmtree(place, ignore_errors=True)
             return
@@ -134,6 +158,7 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
 
 def sweep_beside(out: Path) -> None:
     """Remove the folders that killed builds into `out` left beside it. The folder of a living build stays."""
+    out = out.absolute()
     for draft in sorted(out.parent.glob(f"{glob.escape(_prefix(out))}*")):
         if draft.is_symlink() or not (draft / _MARK).is_file():
             continue

@@ -81,7 +81,7 @@ class _Batch:
                     return cls(path=path, size_bytes=size, lines=b"", lines_at=0)
                 stream.seek(at)
                 return cls(path=path, size_bytes=size, lines=stream.read(length), lines_at=at)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
 
     @property

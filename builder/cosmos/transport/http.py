@@ -14,6 +14,7 @@ KNOWN GAP: one connection for each file, no proxies, no passwords; slow header b
 from __future__ import annotations
 
 import http.client
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ _RANGED = (206, 416)  # what answers a request for a range, besides 200
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _PAUSE_SECONDS = 0.3  # before the next try; doubled for each miss
 _MAX_INTERIM = 8  # 1xx answers before the real one; http.client itself would read them for ever
+
+_NUMBER = re.compile(r"[0-9]{1,18}")  # of bytes: no file has more digits
 
 
 class Interrupted(WorldFailed):
@@ -260,7 +263,7 @@ def _check_rest(answer: http.client.HTTPResponse, url: str, partial: Partial, si
         return
     partial.restart("")
     total = got.rpartition("/")[2]
-    if total.isdecimal() and int(total) != size_bytes:
+    if _NUMBER.fullmatch(total) and int(total) != size_bytes:
         raise wrong_size(url, size_bytes, total)
     raise Interrupted(url, "the server sends another part of the file than it was asked for")
 
@@ -280,7 +283,7 @@ def _length(answer: http.client.HTTPResponse, url: str) -> int | None:
     if not values or answer.chunked:
         return None
     text = values.pop()
-    if values or not (text.isascii() and text.isdecimal()):
+    if values or not _NUMBER.fullmatch(text):
         raise WorldFailed(url, "the server does not say in one number how long the file is")
     return int(text)
 

@@ -103,6 +103,17 @@ def test_a_star_and_what_it_needs_are_laid_recorded_and_verified(galaxy, system:
     assert not (system / str(JOURNAL_PATH)).exists()
 
 
+def test_a_path_of_the_greatest_length_is_installed_and_the_next_installation_too(galaxy, system: Path) -> None:
+    long = "/".join(["usr", *["a" * 250] * 4, "f" * 10])
+    galaxy.star("long", files={long: b"x"})
+    galaxy.star("more", files={"usr/bin/more": b"x"})
+    installed(system, "long")
+    installed(system, "more")
+    assert (system / long).read_bytes() == b"x"
+    assert verify_system(system).differences == ()
+    assert not (system / str(JOURNAL_PATH)).exists()
+
+
 def test_what_is_installed_is_kept_and_gains_a_reason(galaxy, system: Path) -> None:
     galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z"})
     galaxy.star("tool", files={"usr/bin/tool": b"t"}, dependencies={"zlib": "*"})

@@ -359,3 +359,10 @@ def test_a_freeze_that_finds_no_solution_keeps_what_it_has_verified(world: Memor
         freeze(memory_definition(stars=WISH), world)
     assert world.store.results
     assert world.store.is_settled
+
+
+def test_a_cosmos_that_is_a_link_in_the_tree_is_no_binary_beside_the_image(world: MemoryWorld) -> None:
+    link = Entry(path=TreePath(b"usr/bin/cosmos"), kind="symlink", mode=0o777, target=b"tool")
+    with_galaxy(world, StarSpec("one", files={"usr/bin/cosmos": link, "usr/bin/tool": b"x"}))
+    built(world, memory_definition(stars={"one": "*"}))
+    assert "cosmos" not in world.releases[OUT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -367,3 +368,13 @@ def test_the_same_template_renders_to_the_same_entries(repo: Path) -> None:
     files = read_template(repo / "rootfs-templates/rescue")
     once, again = (render_template(files, definition, source="image.toml") for _ in range(2))
     assert once == again
+
+
+@pytest.mark.parametrize("name", [".j2", "..j2", "...j2"])
+def test_a_template_of_which_no_name_is_left_is_named(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "template" / "root"
+    root.mkdir(parents=True)
+    (tmp_path / "template" / "template.toml").write_text("merged-usr = false\n")
+    (root / name).write_text("x")
+    with pytest.raises(Malformed, match=re.escape(f"template/root/{name}: without .j2 is no path")):
+        render_template(read_template(tmp_path / "template"), image(), source="image.toml")

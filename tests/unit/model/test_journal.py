@@ -95,6 +95,14 @@ def test_a_strange_line_is_refused(lines: bytes, problem: str) -> None:
         JournalDocument.parse(lines, "j")
 
 
+@pytest.mark.parametrize("name", [".cosmos-" + "a" * 300, ".cosmos-\\u0000", "cosmos-7", ".cosmos-/7"])
+def test_a_temporary_of_the_first_format_is_a_name_that_cosmos_gave(name: str) -> None:
+    row = f'{{"path":"/usr/b","temporary":"{name}","kind":"file","identity":"{UNIVERSE}"}}'
+    data = f'{{"cosmos-journal":1,"before":"{UNIVERSE}"}}\n{{"star":"s","folders":[],"entries":[{row}]}}\n'
+    with pytest.raises(Malformed, match="temporary: is not a name that cosmos gives"):
+        JournalDocument.parse(data.encode(), "j")
+
+
 def test_a_folder_is_not_replaced() -> None:
     folder = Identity(kind="dir", digest=Digest.of(b""), attributes=PLAIN)
     with pytest.raises(ValueError, match="a folder is not replaced"):

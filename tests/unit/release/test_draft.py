@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
-from cosmos.release.draft import Draft, Published, Written, draft_beside
+from cosmos.model.release import Release, Subject
+from cosmos.release.draft import Draft, Published, Written, demand_replaceable, draft_beside
 from fakes.reporters import Remembering
 from fakes.worlds import MemoryDraft
 
@@ -128,3 +130,67 @@ def test_a_build_that_fails_leaves_what_stood_there(tmp_path: Path) -> None:
         raise RuntimeError
     assert (tmp_path / "out" / "RELEASE.json").read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def released(out: Path) -> None:
+    """Publish a release into `out` that says what it consists of."""
+    release = Release(
+        subjects=(Subject(name="image", digest=Digest.of(b"bytes"), size_bytes=5),),
+        external={},
+        internal={},
+        resolved=(),
+        cosmos_version="1",
+    )
+    with draft_beside(out) as draft:
+        draft.write("image", [b"bytes"])
+        draft.write("RELEASE.json", [release.to_bytes()])
+        draft.publish(Remembering())
+
+
+@pytest.mark.parametrize("stranger", ["notes.txt", "folder"])
+def test_what_a_person_put_into_a_release_is_not_replaced_with_it(tmp_path: Path, stranger: str) -> None:
+    out = tmp_path / "out"
+    released(out)
+    demand_replaceable(out)
+    if stranger == "folder":
+        (out / stranger).mkdir()
+        (out / stranger / "precious").write_bytes(b"x")
+    else:
+        (out / stranger).write_bytes(b"precious")
+    with pytest.raises(WorldFailed, match=f"{stranger}: is not part of the release beside it"):
+        released(out)
+    with (
+        pytest.raises(WorldFailed, match=f"{stranger}: is not part of the release beside it"),
+        draft_beside(out) as draft,
+    ):
+        draft.write("RELEASE.json", [b"other"])
+        draft.publish(Remembering())
+    assert (out / stranger).exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "file"])
+def test_a_place_that_is_no_folder_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "out"
+    if kind == "link":
+        (tmp_path / "target").mkdir()
+        out.symlink_to(tmp_path / "target")
+    elif kind == "dangling":
+        out.symlink_to(tmp_path / "nowhere")
+    elif kind == "fifo":
+        os.mkfifo(out)
+    else:
+        out.write_bytes(b"x")
+    with pytest.raises(WorldFailed, match="is not a folder, and cosmos does not replace it"):
+        demand_replaceable(out)
+    assert out.is_symlink() == (kind in ("link", "dangling"))
+
+
+@pytest.mark.parametrize("name", ["cosmos-draft", "."])
+def test_a_release_may_have_any_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with draft_beside(Path(name)) as draft:
+        draft.write("RELEASE.json", [b"x"])
+        assert draft.publish(Remembering()).changed
+    place = tmp_path / "here" if name == "." else tmp_path / "here" / name
+    assert (place / "RELEASE.json").read_bytes() == b"x"

@@ -41,7 +41,8 @@ def write_release(outputs: Iterable[Output], tree: PackedTree, receipts: Receipt
     """Write every output, the `cosmos` that is inside the tree, its manifest and the receipts."""
     for output in outputs:
         output.write(tree, draft)
-    if BINARY_PATH in tree.overlaid.lines:
+    binary = tree.overlaid.lines.get(BINARY_PATH)
+    if binary is not None and binary.kind in ("file", "hardlink"):
         draft.write(BINARY_FILE, [tree.bytes_of(BINARY_PATH)], 0o755)
     draft.write(MANIFEST_FILE, [bounded_manifest(tree.overlaid.lines.values(), MANIFEST_FILE)])
     draft.write(RECEIPTS_FILE, [receipts.to_bytes()])
