@@ -18,6 +18,7 @@ from cosmos.image.definition import Definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.freeze import freeze
 from cosmos.model.lock import Lock
+from cosmos.model.names import StarName
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.pack.image_file import ImageReader
 from cosmos.tree.entry import Entry
@@ -366,3 +367,14 @@ def test_a_cosmos_that_is_a_link_in_the_tree_is_no_binary_beside_the_image(world
     with_galaxy(world, StarSpec("one", files={"usr/bin/cosmos": link, "usr/bin/tool": b"x"}))
     built(world, memory_definition(stars={"one": "*"}))
     assert "cosmos" not in world.releases[OUT]
+
+
+def test_a_release_says_which_star_went_to_a_lower_version_and_from_which(world: MemoryWorld) -> None:
+    definition = memory_definition(stars=WISH)
+    freeze(definition, world)
+    zlib = StarSpec("zlib", "1.3.1", {"usr/lib/libz.so.1": b"zlib" * 100})
+    lower = StarSpec("nano", "7.1.0", {"usr/bin/nano": b"older"}, {"zlib": "^1.3"})
+    world.galaxies["core"] = MemoryCarrier(galaxy_files("core", [zlib, lower], world.signers, seq=2))
+    freeze(definition, world, allow_downgrade=frozenset({StarName("nano")}))
+    done = build_image(definition, world, memory_options())
+    assert done.release.external["allowedDowngrades"] == {"nano": "7.2.0"}
