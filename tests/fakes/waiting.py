@@ -5,6 +5,7 @@ A test fails by a clock only if a step takes twenty times as long as on a quiet 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,3 +34,15 @@ def is_alive(pid: int) -> bool:
 def soon_gone(pid: int) -> bool:
     """Return whether the process ends before a long time has passed."""
     return soon(lambda: not is_alive(pid))
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Run `work` in a child process and return its process id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return child

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cosmos.about import VERSION
 from cosmos.device.galaxies import OpenGalaxies
-from cosmos.device.library import SystemLibrary, installed_candidate
+from cosmos.device.system_library import SystemLibrary, installed_candidate
 from cosmos.model.constraint import exactly
 from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request

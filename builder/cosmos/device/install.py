@@ -97,7 +97,7 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
 
 
 def recover(root: LiveRoot) -> Undone | None:
-    """Undo or finish an interrupted installation; return None if there is none."""
+    """Undo or finish an interrupted installation; return None if no installation was interrupted."""
     with at_work(root):
         return recover_journal(root)
 

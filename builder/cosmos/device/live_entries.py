@@ -26,7 +26,7 @@ _NANOSECONDS: Final = 1_000_000_000
 _NOTHING: Final = Digest.of(b"")
 _SET_ID: Final = 0o6000  # the bits that the kernel takes away when the owner changes
 _OF_USERS: Final = b"user."  # the only extended attributes that an ordinary user may set
-_FORMATS: Final = {
+FORMATS: Final = {  # of an entry's kind, in st_mode
     "file": stat.S_IFREG,
     "hardlink": stat.S_IFREG,
     "dir": stat.S_IFDIR,
@@ -36,7 +36,7 @@ _FORMATS: Final = {
     "fifo": stat.S_IFIFO,
 }
 _SOCKET: Final = "socket"  # no star brings one; a program may have put one there
-_KINDS: Final = {stat.S_IFSOCK: _SOCKET, **{number: kind for kind, number in _FORMATS.items() if kind != "hardlink"}}
+_KINDS: Final = {stat.S_IFSOCK: _SOCKET, **{number: kind for kind, number in FORMATS.items() if kind != "hardlink"}}
 
 
 # --- what an entry is
@@ -60,7 +60,7 @@ def found_identity(root: LiveRoot, path: TreePath) -> Identity | None:
 def found_attributes(root: LiveRoot, path: TreePath, kind: str) -> Attributes | None:
     """Return the attributes of the entry at `path`, or None if there is no entry of this `kind`."""
     found = root.stat(path)
-    if found is None or stat.S_IFMT(found.st_mode) != _FORMATS[kind]:
+    if found is None or stat.S_IFMT(found.st_mode) != FORMATS[kind]:
         return None
     return _attributes(root, path, found)
 
@@ -68,7 +68,7 @@ def found_attributes(root: LiveRoot, path: TreePath, kind: str) -> Attributes | 
 def holds(root: LiveRoot, path: TreePath, wanted: Identity) -> bool:
     """Return whether the entry at `path` has the kind and content of `wanted`. Attributes do not count."""
     found = root.stat(path)
-    if found is None or stat.S_IFMT(found.st_mode) != _FORMATS[wanted.kind]:
+    if found is None or stat.S_IFMT(found.st_mode) != FORMATS[wanted.kind]:
         return False
     return _found_digest(root, path, wanted.kind, found) == wanted.digest
 
@@ -111,7 +111,7 @@ def set_attributes(root: LiveRoot, path: TreePath, kind: str, old: Attributes, n
         opened = root.kernel.open_inside(folder, path.name, os.O_PATH | os.O_NOFOLLOW, resolve=RESOLVE_NO_SYMLINKS)
         held = f"/proc/self/fd/{opened}"  # names the opened entry, even if its path leads elsewhere by now
         try:
-            if stat.S_IFMT(os.fstat(opened).st_mode) != _FORMATS[kind]:
+            if stat.S_IFMT(os.fstat(opened).st_mode) != FORMATS[kind]:
                 raise OSError(errno.EINVAL, f"is no {kind} any more")
             if root.may_chown:
                 os.chown(held, new.uid, new.gid)
@@ -160,7 +160,7 @@ def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: T
                 os.link(linked.name, name, src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
             return 0
         case "char" | "block" | "fifo":
-            os.mknod(name, _FORMATS[entry.kind] | entry.mode, os.makedev(*(entry.rdev or (0, 0))), dir_fd=folder)
+            os.mknod(name, FORMATS[entry.kind] | entry.mode, os.makedev(*(entry.rdev or (0, 0))), dir_fd=folder)
             unset = _dress(root, folder, name, entry)
             _demand_mode(folder, name, entry.mode)
             return unset

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cosmos.device.record import recorded
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
 from cosmos.device.transaction import Batch
@@ -23,6 +22,8 @@ from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.tree.entry import Entry
+from cosmos.tree.installed import installed
+from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath, caseless
 
 OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
@@ -168,15 +169,4 @@ def implied(path: TreePath, mtime: int) -> Entry:
 
 
 def _record(star: LockedStar, folders: list[Entry], others: list[Entry]) -> Installed:
-    entries = sorted((recorded(entry) for entry in (*folders, *others)), key=lambda entry: entry.path)
-    return Installed(
-        version=star.version,
-        files=tuple(entry.path for entry in entries),
-        galaxy=str(star.galaxy),
-        archive=star.archive,
-        arch=star.arch,
-        type=star.type,
-        dependencies=star.dependencies,
-        wanted_by=star.wanted_by,
-        entries=tuple(entries),
-    )
+    return installed(star, map(ManifestLine.of, sorted((*folders, *others), key=lambda entry: entry.path)))

@@ -112,7 +112,7 @@ class LiveRoot:
             yield descriptor
 
     def document(self, path: TreePath, *, max_bytes: int) -> bytes | None:
-        """Return the bytes of the document at `path`, or None if there is none.
+        """Return the bytes of the document at `path`, or None if the document is missing.
 
         Raises `Malformed` if it is not a regular file, or is longer than `max_bytes`.
         """
@@ -231,7 +231,7 @@ class LiveRoot:
         self.remove(self.mapped(path.parent.joined(_TEMPORARY)))
 
     def remove(self, path: TreePath) -> None:
-        """Remove the entry at the mapped `path`, which is not a folder. It is no error if there is none."""
+        """Remove the entry at the mapped `path`, which is not a folder. A missing entry is no error."""
         if self.stat(path.parent) is None:
             return
         with self.folder(path.parent) as above, naming(path):

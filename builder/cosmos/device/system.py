@@ -57,7 +57,7 @@ def demand_anchors(root: LiveRoot, galaxies: Iterable[GalaxySource]) -> None:
 
 
 def universe_bytes(root: LiveRoot) -> bytes | None:
-    """Return the exact bytes of the universe, or None if there is none."""
+    """Return the exact bytes of the universe, or None if the file is missing."""
     return root.document(UNIVERSE_PATH, max_bytes=MAX_UNIVERSE_BYTES)
 
 
@@ -80,12 +80,12 @@ def rendered(universe: Universe) -> bytes:
 
 
 def trust_bytes(root: LiveRoot) -> bytes | None:
-    """Return the trust document that the operator accepted, or None if there is none."""
+    """Return the trust document that the operator accepted, or None before the first one."""
     return root.document(TRUST_PATH, max_bytes=MAX_DOCUMENT_BYTES)
 
 
 def trust_envelope(root: LiveRoot) -> bytes | None:
-    """Return the envelope beside the trust document, or None if there is none."""
+    """Return the envelope beside the trust document, or None for an unsigned document."""
     path = TRUST_PATH.parent.joined(TRUST_PATH.name + b".dsse")
     return root.document(path, max_bytes=MAX_ENVELOPE_BYTES)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.device.journal import standing
+from cosmos.device.live_entries import FORMATS
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import read_universe
 from cosmos.digest import Digest
@@ -48,15 +49,6 @@ _UNSETTLED: Final = {
     "idle": None,
     "running": "an installation is going on",
     "interrupted": "an installation was cut off; the next `cosmos install` puts back what was there before",
-}
-_FORMATS: Final = {
-    "file": stat.S_IFREG,
-    "hardlink": stat.S_IFREG,
-    "dir": stat.S_IFDIR,
-    "symlink": stat.S_IFLNK,
-    "char": stat.S_IFCHR,
-    "block": stat.S_IFBLK,
-    "fifo": stat.S_IFIFO,
 }
 
 
@@ -169,8 +161,8 @@ class _Check:
     def _problems(
         self, entry: InstalledEntry, found: os.stat_result, places: Mapping[Digest, TreePath]
     ) -> Iterator[str]:
-        if stat.S_IFMT(found.st_mode) != _FORMATS[entry.kind]:
-            yield f"is a {_kind_of(found)}, but was installed as a {_KINDS[_FORMATS[entry.kind]]}"
+        if stat.S_IFMT(found.st_mode) != FORMATS[entry.kind]:
+            yield f"is a {_kind_of(found)}, but was installed as a {_KINDS[FORMATS[entry.kind]]}"
             return
         mode = stat.S_IMODE(found.st_mode)
         if entry.kind != "symlink" and mode != entry.mode:  # Linux gives every symlink 0777

@@ -73,7 +73,7 @@ class GalaxyFolder:
         return self.root / "snapshots" / f"{seq}.toml"
 
     def index(self) -> GalaxyIndex:
-        """Return the present index; raises `Malformed` if there is none."""
+        """Return the present index; raises `Malformed` for a folder without an index."""
         if not self.index_file.is_file():
             hint = f"stellar galaxy-init {self.root} --name NAME"
             raise Malformed(str(self.index_file), "is not there: this is not a galaxy", hint=hint)

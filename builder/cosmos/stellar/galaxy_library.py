@@ -52,7 +52,7 @@ class GalaxyLibrary:
 
     @classmethod
     def open(cls, root: Path, machine: Arch) -> GalaxyLibrary:
-        """Return the galaxy in the folder `root`; raises `Malformed` if there is none."""
+        """Return the galaxy in the folder `root`; raises `Malformed` for a folder without a galaxy."""
         folder = GalaxyFolder(root=root)
         index = folder.index()
         rows: dict[StarName, dict[Candidate, Listed]] = {}
@@ -79,7 +79,7 @@ class GalaxyLibrary:
         """
         arch = self.machine if star.arch == ANY_ARCH else star.arch
         layers: dict[StarName, Mapping[TreePath, Entry]] = {}
-        tried = _Tried(library=self, star=star)
+        tried = _Tried(others=self, star=star)
         wish = Wish(who="stellar", name=star.name, constraint=ANY_VERSION)
         resolved = [chosen for chosen in resolve([wish], tried, arch, {}, _ADVICE) if chosen.star != tried.candidate]
         needs = {chosen.star.name: chosen.dependencies for chosen in resolved}
@@ -143,35 +143,35 @@ class GalaxyLibrary:
 class _Tried:
     """The galaxy, with the tried star in place of the galaxy's versions of it."""
 
-    library: GalaxyLibrary
+    others: GalaxyLibrary
     star: OpenStar
 
     @property
     def candidate(self) -> Candidate:
         """The tried star. Its version does not matter."""
-        return Candidate(name=self.star.name, version=SemVer(0, 0, 0), galaxy=self.library.name)
+        return Candidate(name=self.star.name, version=SemVer(0, 0, 0), galaxy=self.others.name)
 
     def names(self) -> Iterable[StarName]:
         """Return every name that the index lists, and the star's."""
-        return sorted({*self.library.names(), self.star.name})
+        return sorted({*self.others.names(), self.star.name})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return every version of `name`; for the tried star's name, only the tried star."""
-        return (self.candidate,) if name == self.star.name else self.library.versions(name)
+        return (self.candidate,) if name == self.star.name else self.others.versions(name)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the other stars that provide `name`."""
-        return [star for star in self.library.providers(name) if star.name != self.star.name]
+        return [star for star in self.others.providers(name) if star.name != self.star.name]
 
     def claims(self, name: StarName) -> bool:
         """Return whether there is a star of that name or one that provides it."""
-        return name == self.star.name or self.library.claims(name)
+        return name == self.star.name or self.others.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return the facts about a candidate."""
         if candidate == self.candidate:
             return Facts(arch=self.star.arch, needs=self.star.needs)
-        return self.library.facts(candidate)
+        return self.others.facts(candidate)
 
 
 def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:

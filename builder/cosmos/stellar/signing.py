@@ -101,7 +101,7 @@ def _read(file: Path) -> bytes:
 
 
 def _parsed(file: Path) -> Envelope | None:
-    """Return the envelope beside `file`, or None if there is none."""
+    """Return the envelope beside `file`, or None for an unsigned file."""
     data = read_envelope(file, MAX_INDEX_ENVELOPE_BYTES)
     if data is None:
         return None

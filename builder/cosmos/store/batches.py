@@ -90,7 +90,7 @@ class _Batch:
         return self.path[-12:]
 
     def find(self, key: Digest) -> bytes | None:
-        """Return the record of `key`, or None where there is none that is whole. Raises `OSError`."""
+        """Return the record of `key`, or None if no batch has a whole one. Raises `OSError`."""
         lines, wanted = self.lines, key.hex.encode()
         count = len(lines) // _LINE_BYTES
         at = bisect_left(

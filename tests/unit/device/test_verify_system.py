@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from cosmos.device.journal import at_work
-from cosmos.device.record import recorded
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import JOURNAL_PATH, rendered
 from cosmos.device.verify import verify_system
@@ -20,6 +19,8 @@ from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import SemVer
 from cosmos.tree.entry import Entry
+from cosmos.tree.installed import installed_entry
+from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
 IS_ROOT = os.geteuid() == 0
@@ -48,7 +49,7 @@ def universe(entries: tuple[Entry, ...] = ENTRIES, **stars: Installed) -> Univer
         files=tuple(one.path for one in entries),
         galaxy="core",
         archive=Digest.of(b"archive"),
-        entries=tuple(recorded(one) for one in entries),
+        entries=tuple(installed_entry(ManifestLine.of(one)) for one in entries),
     )
     named = {StarName(name): star for name, star in stars.items()}
     return Universe(arch=Arch("x86_64"), version="1", installed={StarName("tool"): tool, **named})
@@ -237,7 +238,7 @@ def test_a_universe_that_contradicts_itself_is_named(system: Path) -> None:
         version=SemVer(1, 0, 0),
         files=(TreePath(b"etc/tool.conf"), TreePath(b"etc/unlisted")),
         dependencies=(StarName("gone"),),
-        entries=(recorded(ENTRIES[2]),),
+        entries=(installed_entry(ManifestLine.of(ENTRIES[2])),),
     )
     write_universe(system, universe(zother=other))
     assert named(system) == [

@@ -9,7 +9,6 @@ import random
 import re
 import signal
 import time
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +19,7 @@ from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.store import batches as batches_module
 from cosmos.store.blobs import StoreFolder
+from fakes.waiting import forked
 
 
 def key(number: int) -> Digest:
@@ -46,17 +46,6 @@ def spoil(path: Path, data: bytes) -> None:
 def large(number: int) -> bytes:
     """Return a result so large that the batch it is in is not taken into the next one."""
     return b"%d" % number * 3000
-
-
-def forked(work: Callable[[], None]) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    return child
 
 
 def test_the_format_is_the_one_that_its_module_states(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from cosmos.canon import digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.store.blobs import NotStored, StoreFolder
+from fakes.waiting import forked
 
 KEY = digest_of({"a": "key"})
 OTHER_KEY = digest_of({"another": "key"})
@@ -38,18 +39,6 @@ def assert_whole(root: Path) -> int:
             header, _, data = path.read_bytes().partition(b"\n")
             assert header == f"cosmos-result 1 sha256:{path.name} {Digest.of(data)}".encode()
     return len(blobs(root))
-
-
-def forked(work: Callable[[], None]) -> int:
-    """Run `work` in a child and return its process id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    return child
 
 
 def test_what_is_put_can_be_had_again(tmp_path: Path) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import tomli_w
 
-from cosmos.digest import Digest
 from cosmos.image.workshop.layers import StarLayer
 from cosmos.limits import MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import Image
-from cosmos.model.lock import Lock, LockedStar
+from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
-from cosmos.model.universe import UNIVERSE_PATH, Installed, InstalledEntry, Universe
+from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.tree.entry import Entry
+from cosmos.tree.installed import installed
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.tree.overlay import Overlaid
 from cosmos.treepath import TreePath
@@ -27,13 +27,13 @@ def universe_entry(image: Image, lock: Lock, layers: Mapping[StarName, StarLayer
     The content root in it leaves out this file, because a file cannot name its own digest. Raises `Refused` if the file
     is too large for its readers.
     """
-    installed = {star.name: _installed(star, layers[star.name].lines, tree) for star in lock.stars}
+    stars = {star.name: installed(star, _owned(star.name, layers[star.name].lines, tree)) for star in lock.stars}
     universe = Universe(
         arch=image.arch,
         version=str(image.version),
         image=str(image.name),
         content_root=content_root(tree.lines.values()),
-        installed=installed,
+        installed=stars,
     )
     data = tomli_w.dumps(universe.to_toml()).encode()
     demand_within(len(data), MAX_UNIVERSE_BYTES, f"/{UNIVERSE_PATH.text}", hint="make two images of it")
@@ -45,30 +45,6 @@ def trust_entry(trust: bytes, epoch: int) -> Entry:
     return Entry(path=TRUST_PATH, kind="file", mode=0o644, mtime=epoch, content=trust)
 
 
-def _installed(star: LockedStar, lines: Iterable[ManifestLine], tree: Overlaid) -> Installed:
-    own = [line for line in lines if tree.owners.get(line.path) == star.name and line.kind != "dir"]
-    return Installed(
-        version=star.version,
-        files=tuple(line.path for line in own),
-        galaxy=str(star.galaxy),
-        archive=star.archive,
-        arch=star.arch,
-        type=star.type,
-        dependencies=star.dependencies,
-        wanted_by=star.wanted_by,
-        entries=tuple(_installed_entry(line) for line in own),
-    )
-
-
-def _installed_entry(line: ManifestLine) -> InstalledEntry:
-    linked = Digest.of(line.target) if line.kind in ("symlink", "hardlink") else None
-    return InstalledEntry(
-        path=line.path,
-        kind=line.kind,
-        mode=line.mode,
-        uid=line.uid,
-        gid=line.gid,
-        digest=line.digest or linked,
-        rdev=line.rdev,
-        xattrs=line.xattrs,
-    )
+def _owned(star: StarName, lines: Iterable[ManifestLine], tree: Overlaid) -> Iterator[ManifestLine]:
+    """Return those of a star's lines that it still owns, without folders."""
+    return (line for line in lines if tree.owners.get(line.path) == star and line.kind != "dir")

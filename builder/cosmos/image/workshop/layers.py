@@ -99,7 +99,7 @@ class Workshop:
         return tuple(star for star in takewhile(lambda star: star != name, self.acquired) if star in below)
 
     def find(self, name: StarName, layers: Layers) -> StarLayer | str:
-        """Return a layer from the store whose reads all still hold, or a sentence that says why there is none."""
+        """Return a layer from the store whose reads all still hold, or a sentence: why a new layer is needed."""
         shape = self._shape(name)
         if not self.acquired[name].star.script:
             return self.load(_layer_key(shape, ())) or _NEVER_MADE

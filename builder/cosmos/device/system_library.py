@@ -73,7 +73,7 @@ class SystemLibrary:
         return sorted({*self._universe.installed, *self._galaxies.names()})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
-        """Return the installed version alone; if there is none, the versions of the first galaxy that lists `name`."""
+        """Return the installed version alone, or the versions of the first galaxy that lists a name not installed."""
         star = self._universe.installed.get(name)
         return self._galaxies.versions(name) if star is None else (installed_candidate(name, star),)
 
