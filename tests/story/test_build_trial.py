@@ -66,6 +66,10 @@ def test_a_root_that_may_not_be_written_is_refused_before_anything_is_fetched(
     assert "is the release folder, inside it, or around it" in _refused_unfetched(
         frozen, cosmos, 2, "--keep-root", frozen.out / "root"
     )
+    around = tmp_path / "around"
+    assert "is the release folder, inside it, or around it" in _refused_unfetched(
+        frozen, cosmos, 2, "--keep-root", around, "--out", around / "out"
+    )
     assert [file.name for file in mine.iterdir()] == ["thesis.txt"]
 
 

@@ -81,7 +81,7 @@ class _Batch:
                     return cls(path=path, size_bytes=size, lines=b"", lines_at=0)
                 stream.seek(at)
                 return cls(path=path, size_bytes=size, lines=stream.read(length), lines_at=at)
-        except (FileNotFoundError, IsADirectoryError):
+        except FileNotFoundError:
             return None
 
     @property
@@ -125,13 +125,14 @@ class _Batch:
 class Batches:
     """The batches of one store, and the records that wait to be written as the next one."""
 
-    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_waiting", "_waiting_bytes")
+    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_numbers", "_waiting", "_waiting_bytes")
 
     def __init__(self, folder: Path, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
         self._folder = folder
         self._draft = draft
         self._known: list[_Batch] = []  # the newest first
         self._has_listed = False
+        self._numbers: list[int] = []  # of all names that are taken, by whatever stands there
         self._waiting: dict[Digest, bytes] = {}
         self._waiting_bytes = 0
 
@@ -165,7 +166,7 @@ class Batches:
         with blaming(self._folder), alone(self._folder / "lock"):
             self._list()
             taken = self._to_take()
-            name = f"{1 + max((int(batch.name) for batch in self._known), default=0):012}"
+            name = f"{1 + max(self._numbers, default=0):012}"
             with self._draft() as draft:
                 _write(draft, self._newest(taken))
                 draft.keep_as(self._folder / name)
@@ -189,15 +190,21 @@ class Batches:
         """Look which batches there are, and return whether that has changed."""
         self._has_listed = True
         try:
-            names = sorted((name for name in os.listdir(self._folder) if _NAME.fullmatch(name)), reverse=True)  # noqa: PTH208 as above
+            taken = sorted(name for name in os.listdir(self._folder) if _NAME.fullmatch(name))  # noqa: PTH208 as above
         except FileNotFoundError:
-            names = []
+            taken = []
+        self._numbers = [int(name) for name in taken]
+        names = [name for name in reversed(taken) if self._is_file(name)]
         known = {batch.name: batch for batch in self._known}
         if names == list(known):
             return False
         found = (known.get(name) or _Batch.opened(f"{self._folder}/{name}") for name in names)
         self._known = [batch for batch in found if batch is not None]
         return True
+
+    def _is_file(self, name: str) -> bool:
+        """Whether a batch can be there: a folder or a fifo of that name is passed over."""
+        return Path(self._folder, name).is_file()
 
     def _to_take(self) -> list[_Batch]:
         taken: list[_Batch] = []

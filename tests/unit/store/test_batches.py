@@ -94,6 +94,17 @@ def test_a_batch_that_is_cut_off_harms_only_itself(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_folder_or_a_fifo_among_the_batches_harms_none_of_them(tmp_path: Path) -> None:
+    settle(tmp_path, {1: b"one"})
+    (tmp_path / "batches" / "000000000099").mkdir()
+    os.mkfifo(tmp_path / "batches" / "000000000097")
+    store = StoreFolder(tmp_path)
+    assert (store.get_result(key(1)), store.get_result(key(2))) == (b"one", None)
+    settle(tmp_path, {2: b"two"})
+    store = StoreFolder(tmp_path)
+    assert (store.get_result(key(1)), store.get_result(key(2))) == (b"one", b"two")
+
+
 def test_lines_that_name_one_anothers_records_find_nothing(tmp_path: Path) -> None:
     settle(tmp_path, {1: b"one", 2: b"two"})
     path = batches(tmp_path)[0]
