@@ -71,3 +71,15 @@ def test_an_amended_tree_is_what_all_layers_make_together(
         return
     assert list(got.lines.items()) == list(wanted.lines.items())
     assert got.owners == wanted.owners
+
+
+@pytest.mark.parametrize(("held", "brought"), [("dir", "file"), ("file", "dir")])
+def test_a_folder_stays_a_folder_and_a_file_a_file_whoever_made_it(held: Kind, brought: Kind) -> None:
+    def line(kind: Kind) -> ManifestLine:
+        return ManifestLine.of(Entry(path=TreePath(b"a"), kind=kind, mode=0o755))
+
+    for owner in ("one", TEMPLATE):
+        first = overlay([Layer(owner=owner, lines=[line(held)])], {})
+        assert amended(first, [line(held)], {}).owners == {TreePath(b"a"): TEMPLATE}
+        with pytest.raises(NoSolution, match=f"/a: {owner} makes it a"):
+            amended(first, [line(brought)], {})
