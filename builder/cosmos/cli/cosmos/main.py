@@ -21,7 +21,7 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, verify, attest, ls, cat, boot, nova, attach-signature.
+Building: new, freeze, build, verify, diff, attest, ls, cat, boot, nova, attach-signature.
 On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
@@ -49,6 +49,12 @@ def _verify() -> click.Command:
     from cosmos.cli.cosmos.verify import verify
 
     return verify
+
+
+def _diff() -> click.Command:
+    from cosmos.cli.cosmos.diff import diff
+
+    return diff
 
 
 def _ls() -> click.Command:
@@ -158,6 +164,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "freeze": _freeze,
     "build": _build,
     "verify": _verify,
+    "diff": _diff,
     "ls": _ls,
     "cat": _cat,
     "boot": _boot,
