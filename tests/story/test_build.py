@@ -55,6 +55,7 @@ def test_a_release_holds_what_proves_it(built: ImageFixture) -> None:
         "RELEASE.json",
         "RELEASE.json.dsse",
         "app",
+        "definition.tar",
         "manifest.txt",
         "receipts.json",
         "small-1.0.0-x86_64.cpio.zst",

@@ -14,6 +14,7 @@ from cosmos.image.keep_root import write_root
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.packing import packed_tree, write_release
 from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
+from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
 from cosmos.image.policy import consent_of, demand_budget, demand_powers, demand_vouched
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
@@ -46,7 +47,7 @@ class Built:
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
     ready = preflight(definition, world, options)  # 1 find every mistake that shows before any work
-    stars = _fetched(ready, world, options)  # 2 fetch and verify every star
+    stars = fetched(ready, world, options)  # 2 fetch and verify every star
     staged = _staged(ready, stars, world, options)  # 3 run their Nova scripts: one layer a star
     tree = _laid(ready, staged)  # 4 make one tree of layers and template, run the finish script
     with world.draft(options.out) as draft:
@@ -63,8 +64,8 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     )
 
 
-def _fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
-    """Return every star of the lock, verified, before anything is unpacked."""
+def fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
+    """Return every star of the lock, verified, before anything is unpacked. Raises the errors of `cosmos.errors`."""
     world.sweep(options.out)
     stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked)
     demand_vouched(ready.definition.image.policy, stars.stars, world)
@@ -104,6 +105,7 @@ def _packed(
     write_release(ready.definition.outputs, packed, tree.receipts, draft)
     for name, data in ready.lock_files.items():
         draft.write(name, [data])
+    draft.write(DEFINITION_FILE, packed_definition(ready.definition))
     if options.keep_root is not None:
         write_root(packed.entries(), options.keep_root, world.reporter)
     return packed

@@ -12,6 +12,7 @@ from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import demand_own_names, level_of
 from cosmos.image.outputs.packing import BINARY_FILE
+from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
 from cosmos.image.policy import demand_signable, demand_signed_lock
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
@@ -26,7 +27,10 @@ from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
 from cosmos.trust.signing_request import REQUEST_FILE
 
-_FIXED_NAMES = (RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE)
+_FIXED_NAMES = (
+    *(RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE),
+    DEFINITION_FILE,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +83,7 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
 def demand_sound(definition: Definition) -> RenderedTemplate:
     """Return the rendered template of a definition that can be built. Raises `Malformed`."""
     demand_own_names(definition.outputs, definition.image, (*_FIXED_NAMES, definition.lock_envelope.name))
+    packed_definition(definition)  # the release carries it, so that others can rebuild it
     return render_template(definition.template, definition.image, source=str(definition.file))
 
 

@@ -61,7 +61,7 @@ def verify_release_folder(
         source=str(document),
     )
     release = Release.parse(signed.payload, str(document))
-    entries, found = 0, [*_file_differences(folder, release, reporter)]
+    entries, found = 0, [*file_differences(folder, release, reporter)]
     if not found:
         entries, found = _content_differences(folder, release)
     if found:
@@ -77,7 +77,8 @@ def verify_release_folder(
     return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)
 
 
-def _file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+    """Yield a line for each file that is not as RELEASE.json names it, is missing, or is none of the release's."""
     named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects)}
     for file in sorted(folder.iterdir()):
         if file.name not in named:

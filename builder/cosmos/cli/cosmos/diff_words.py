@@ -75,6 +75,11 @@ def comparison_notes(found: Comparison) -> Iterator[str]:
         )
 
 
+def difference_line(one: Difference) -> str:
+    """Return the line of one path: its causes, the path, old and new values."""
+    return f"{'+'.join(one.causes):<8} {_path(one)}{_fields(one)}"
+
+
 def _tree_lines(tree: TreeComparison) -> Iterator[str]:
     if tree.stars:
         yield "stars:"
@@ -82,7 +87,7 @@ def _tree_lines(tree: TreeComparison) -> Iterator[str]:
     for star, differences in _by_star(tree.differences):
         yield f"{star or _NOBODY}: {counted(len(differences), 'path')}"
         for one in differences:
-            yield f"  {'+'.join(one.causes):<8} {_path(one)}{_fields(one)}"
+            yield f"  {difference_line(one)}"
             yield from (f"             {line}" for line in one.inside)
     yield from (f"layer {one.layer}: {_PACKED[one.why]}" for one in tree.repacked)
 

@@ -21,7 +21,7 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, verify, diff, attest, ls, cat, boot, nova, attach-signature.
+Building: new, freeze, build, rebuild, verify, diff, attest, ls, cat, boot, nova, attach-signature.
 On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
@@ -73,6 +73,18 @@ def _boot() -> click.Command:
     from cosmos.cli.cosmos.boot import boot_command
 
     return boot_command
+
+
+def _rebuild() -> click.Command:
+    from cosmos.cli.cosmos.rebuild import rebuild_command
+
+    return rebuild_command
+
+
+def _rebuild_once() -> click.Command:
+    from cosmos.cli.cosmos.rebuild_once import rebuild_once
+
+    return rebuild_once
 
 
 def _attest() -> click.Command:
@@ -163,6 +175,8 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "new": _new,
     "freeze": _freeze,
     "build": _build,
+    "rebuild": _rebuild,
+    "rebuild-once": _rebuild_once,
     "verify": _verify,
     "diff": _diff,
     "ls": _ls,
