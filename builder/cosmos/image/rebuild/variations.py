@@ -39,14 +39,6 @@ class Circumstances:
     temporary: Path | None = None
     user: int | None = None
 
-    def with_env(self, **variables: str) -> Circumstances:
-        """Return the same with these variables."""
-        return replace(self, env={**self.env, **variables})
-
-    def started_by(self, *words: str) -> Circumstances:
-        """Return the same, started by one more command."""
-        return replace(self, starters=(*self.starters, words))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variation:
@@ -68,34 +60,17 @@ def variations(program_is_readable: bool) -> tuple[Variation, ...]:
 
 def _of_the_surroundings() -> tuple[Variation, ...]:
     """Return the variations of what a shell hands on."""
+    noise = {f"NOISE_{number}": "x" * number for number in range(_NOISE)}
+    somebody = {"HOME": "/nonexistent", "USER": "somebody", "SOURCE_DATE_EPOCH": "1", "COLUMNS": "40"}
     return (
         Variation(name="umask", what="umask 077", change=lambda now: replace(now, umask=0o077)),
-        Variation(
-            name="time zone", what="TZ=Pacific/Kiritimati", change=lambda now: now.with_env(TZ="Pacific/Kiritimati")
+        _set("time zone", TZ="Pacific/Kiritimati"),
+        _set("locale", LC_ALL="tr_TR.UTF-8", LANG="de_DE", LANGUAGE="de"),
+        _set("hash seed", PYTHONHASHSEED="4711"),
+        replace(
+            _set("environment", **somebody, **noise), what=f"{_NOISE} more variables, another HOME, USER and COLUMNS"
         ),
-        Variation(
-            name="locale",
-            what="LC_ALL=tr_TR.UTF-8, LANG=de_DE",
-            change=lambda now: now.with_env(LC_ALL="tr_TR.UTF-8", LANG="de_DE", LANGUAGE="de"),
-        ),
-        Variation(name="hash seed", what="PYTHONHASHSEED=4711", change=lambda now: now.with_env(PYTHONHASHSEED="4711")),
-        Variation(
-            name="environment",
-            what=f"{_NOISE} more variables, another HOME and USER",
-            change=lambda now: now.with_env(
-                HOME="/nonexistent",
-                USER="somebody",
-                LOGNAME="somebody",
-                SOURCE_DATE_EPOCH="1",
-                COLUMNS="40",
-                **{f"NOISE_{number}": "x" * number for number in range(_NOISE)},
-            ),
-        ),
-        Variation(
-            name="tools",
-            what="no other program on PATH",
-            change=lambda now: now.with_env(PATH="/nonexistent"),
-        ),
+        _set("tools", PATH="/nonexistent"),
     )
 
 
@@ -124,75 +99,56 @@ def _of_the_files() -> tuple[Variation, ...]:
 def _of_the_machine() -> tuple[Variation, ...]:
     """Return the variations of the processor, the kernel, and the clock."""
     faketime = _faketime()
-    processors = sorted(os.sched_getaffinity(0))
+    processor = str(max(os.sched_getaffinity(0)))
+    february = _set(
+        "clock", LD_PRELOAD=str(faketime), FAKETIME="@2001-02-03 04:05:06", FAKETIME_DONT_FAKE_MONOTONIC="1"
+    )
     return (
         Variation(name="jobs", what="4 jobs", change=lambda now: replace(now, jobs=4)),
-        Variation(
-            name="processors",
-            what="one processor",
-            change=lambda now: now.started_by("taskset", "--cpu-list", str(processors[-1])),
-            missing=_without("taskset"),
-        ),
-        Variation(
-            name="limits",
-            what="256 open files, a stack of 64 MiB, no core files",
-            change=lambda now: now.started_by("prlimit", "--nofile=256:256", "--stack=67108864", "--core=0"),
-            missing=_without("prlimit"),
-        ),
-        Variation(
-            name="addresses",
-            what="no randomised addresses (setarch -R)",
-            change=lambda now: now.started_by("setarch", "-R"),
-            missing=_without("setarch"),
-        ),
-        Variation(
-            name="kernel version",
-            what="uname says 2.6",
-            change=lambda now: now.started_by("setarch", "--uname-2.6"),
-            missing=_without("setarch"),
-        ),
-        Variation(
-            name="processor features",
-            what="glibc and OpenSSL without AVX and SHA",
-            change=lambda now: now.with_env(GLIBC_TUNABLES=_MASKED, OPENSSL_ia32cap=_OPENSSL_MASK),
-        ),
-        Variation(
-            name="clock",
+        _started("processors", "one processor", "taskset", "--cpu-list", processor),
+        _started("limits", "256 open files, a stack of 64 MiB", "prlimit", "--nofile=256:256", "--stack=67108864"),
+        _started("addresses", "no randomised addresses", "setarch", "-R"),
+        _started("kernel version", "uname says 2.6", "setarch", "--uname-2.6"),
+        _set("processor features", GLIBC_TUNABLES=_MASKED, OPENSSL_ia32cap=_OPENSSL_MASK),
+        replace(
+            february,
             what="it is February 2001 (libfaketime)",
-            change=lambda now: now.with_env(
-                LD_PRELOAD=str(faketime), FAKETIME="@2001-02-03 04:05:06", FAKETIME_DONT_FAKE_MONOTONIC="1"
-            ),
             missing="" if faketime else "libfaketime is not installed",
         ),
     )
 
 
 def _of_root(program_is_readable: bool) -> tuple[Variation, ...]:
-    """Return the variations of what only root may change."""
-    is_root = os.geteuid() == 0
-    return (
-        Variation(
-            name="host name",
-            what="host name elsewhere",
-            change=lambda now: now.started_by(
-                "unshare", "--uts", "--", "sh", "-c", 'echo elsewhere > /proc/sys/kernel/hostname; exec "$@"', "sh"
-            ),
-            missing=_without("unshare") or ("" if is_root else "only root may set a host name"),
-        ),
-        Variation(
-            name="clock since start",
-            what="the machine seems to run for 115 days longer",
-            change=lambda now: now.started_by("unshare", "--time", "--boottime", "9999999", "--monotonic", "9999999"),
-            missing=_without("unshare") or ("" if is_root else "only root may make a time namespace"),
-        ),
-        Variation(
-            name="user",
-            what=f"user {_NOBODY}",
-            change=lambda now: replace(now, user=_NOBODY),
-            missing=_without("setpriv")
-            or ("" if is_root else "only root may become another user")
-            or ("" if program_is_readable else "other users may not read the program"),
-        ),
+    """Return the variations that only root can make."""
+    named = 'echo elsewhere > /proc/sys/kernel/hostname; exec "$@"'
+    later = ("--boottime", "9999999", "--monotonic", "9999999")
+    user = Variation(
+        name="user",
+        what=f"user {_NOBODY}",
+        change=lambda now: replace(now, user=_NOBODY),
+        missing=_without("setpriv") or ("" if program_is_readable else "other users may not read the program"),
+    )
+    made = (
+        _started("host name", "host name elsewhere", "unshare", "--uts", "--", "sh", "-c", named, "sh"),
+        _started("clock since start", "the machine has run for 115 more days", "unshare", "--time", *later),
+        user,
+    )
+    return made if os.geteuid() == 0 else tuple(replace(one, missing="only root can do that") for one in made)
+
+
+def _set(name: str, **variables: str) -> Variation:
+    """Return the variation that sets environment variables."""
+    what = " ".join(f"{variable}={value}" for variable, value in variables.items())
+    return Variation(name=name, what=what, change=lambda now: replace(now, env={**now.env, **variables}))
+
+
+def _started(name: str, what: str, *words: str) -> Variation:
+    """Return the variation that another program makes, which then starts the rebuild."""
+    return Variation(
+        name=name,
+        what=what,
+        change=lambda now: replace(now, starters=(*now.starters, words)),
+        missing=_without(words[0]),
     )
 
 
