@@ -58,6 +58,8 @@ def test_a_release_holds_what_proves_it(built: ImageFixture) -> None:
         "definition.tar",
         "manifest.txt",
         "receipts.json",
+        "sbom.cdx.json",
+        "sbom.spdx.json",
         "small-1.0.0-x86_64.cpio.zst",
         "small-1.0.0-x86_64.tar.zst",
         "universe.lock.toml",

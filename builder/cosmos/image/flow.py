@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.image.acquiring import AcquiredLock, acquire_lock
@@ -26,6 +27,9 @@ from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft
 from cosmos.release.sign import sign
 from cosmos.sandbox.bubble_probe import WANTED
+from cosmos.sbom.bill import Bill, component_of
+from cosmos.sbom.cyclonedx import CYCLONEDX_FILE, cyclonedx
+from cosmos.sbom.spdx import SPDX_FILE, spdx
 from cosmos.tree.overlay import PathMap
 
 
@@ -114,8 +118,11 @@ def _packed(
 def _signed(
     ready: Ready, stars: AcquiredLock, tree: FinishedTree, packed: PackedTree, draft: Draft, options: BuildOptions
 ) -> Release:
-    """Write RELEASE.json and its signature."""
+    """Write the bills of materials, RELEASE.json and its signature."""
     definition = ready.definition
+    bill = _bill(ready, stars, packed)
+    draft.write(SPDX_FILE, [spdx(bill)])
+    draft.write(CYCLONEDX_FILE, [cyclonedx(bill)])
     facts = BuildFacts(
         image=definition.image,
         definition=Digest.of(definition.data),
@@ -129,6 +136,19 @@ def _signed(
     release = describe(draft.files, facts)
     sign(release, options.key, draft)
     return release
+
+
+def _bill(ready: Ready, stars: AcquiredLock, packed: PackedTree) -> Bill:
+    """Return the bill of materials: every star of the lock with its signed manifest."""
+    image = ready.definition.image
+    return Bill(
+        name=str(image.name),
+        version=str(image.version),
+        root=packed.root,
+        epoch=ready.lock.build.source_date_epoch,
+        cosmos=VERSION,
+        components=tuple(component_of(one.star, one.statement.statement.star) for one in stars.stars.values()),
+    )
 
 
 def _programs(tree: FinishedTree) -> dict[str, Json]:

@@ -25,11 +25,13 @@ from cosmos.release.draft import demand_replaceable
 from cosmos.release.sign import Signing
 from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
+from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
+from cosmos.sbom.spdx import SPDX_FILE
 from cosmos.trust.signing_request import REQUEST_FILE
 
 _FIXED_NAMES = (
     *(RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE),
-    DEFINITION_FILE,
+    *(DEFINITION_FILE, SPDX_FILE, CYCLONEDX_FILE),
 )
 
 

@@ -29,15 +29,15 @@ core = "../galaxy"
 
 
 def write(folder: Path, template: str, constellation: str) -> Definition:
-    """Write an image definition into folder/work/images/small, and read it."""
-    image = folder / "work" / "images" / "small"
+    """Write an image definition below `folder`, and read it."""
+    image = folder / "our" / "images" / "small"
     files = {
         image / "image.toml": IMAGE.format(template=template, constellation=constellation),
         image / constellation: 'name = "tools"\nmembers = ["nano"]\n',
         image / "scripts" / "finish.lua": "function install() end\n",
         image / ".." / "keys" / "trust.toml": "trust = 1\n",
     }
-    home = image / template if template.startswith(".") else folder / "work" / "rootfs-templates" / template
+    home = image / template if template.startswith(".") else folder / "our" / "rootfs-templates" / template
     files |= {
         home / "template.toml": "merged-usr = true\n",
         home / "root" / "etc" / "hostname.j2": "{{ image.name }}\n",
