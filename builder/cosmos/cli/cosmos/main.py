@@ -21,7 +21,7 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, rebuild, verify, diff, sbom, attest, ls, cat, boot, nova, attach-signature.
+Building: new, freeze, build, rebuild, verify, diff, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
 On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
@@ -91,6 +91,12 @@ def _sbom() -> click.Command:
     from cosmos.cli.cosmos.sbom import sbom
 
     return sbom
+
+
+def _audit() -> click.Command:
+    from cosmos.cli.cosmos.audit import audit_command
+
+    return audit_command
 
 
 def _attest() -> click.Command:
@@ -184,6 +190,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "rebuild": _rebuild,
     "rebuild-once": _rebuild_once,
     "sbom": _sbom,
+    "audit": _audit,
     "verify": _verify,
     "diff": _diff,
     "ls": _ls,
