@@ -30,8 +30,10 @@ from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSynta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cosmos.errors import Malformed
+from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
 from cosmos.model.template import Declarations, DeclaredPath, Value
+from cosmos.reading import read_bounded
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 
@@ -131,7 +133,7 @@ def _names(image: Image, declared: Declarations, values: Mapping[str, Value]) ->
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path)
     except FileNotFoundError as error:
         hint = "the image's `template` names a folder of rootfs-templates/, or a path that begins with ./"
         raise Malformed(str(path), "is not there", hint=hint) from error
@@ -149,7 +151,7 @@ def _files_below(root: Path) -> dict[TreePath, Entry]:
             entry = Entry(path=name, kind="dir", mode=0o755)
         elif stat.S_ISREG(facts.st_mode):
             mode = 0o755 if facts.st_mode & stat.S_IXUSR else 0o644
-            entry = Entry(path=name, kind="file", mode=mode, content=path.read_bytes())
+            entry = Entry(path=name, kind="file", mode=mode, content=read_bounded(path, MAX_STAR_UNPACKED_BYTES))
         else:
             raise Malformed(str(path), "is neither a file, a folder nor a link", hint="declare devices in [paths]")
         entries[name] = entry

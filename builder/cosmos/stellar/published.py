@@ -20,7 +20,7 @@ from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.star import Star
-from cosmos.reading import read_bounded
+from cosmos.reading import is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 
 _HEAD: Final = b"[[snapshot]]\n"
@@ -79,7 +79,7 @@ class Published:
     def _read(self, seq: int) -> None:
         for number in range(1, seq + 1):
             file = self._galaxy.snapshot_file(number) if number != seq else self._galaxy.index_file
-            if number in self._seen or not file.is_file():
+            if number in self._seen or not is_there(file):
                 continue
             self._seen.add(number)
             for row in _rows(read_bounded(file, MAX_INDEX_BYTES), str(file)):
@@ -96,7 +96,7 @@ class Published:
     def _arch_of(self, star: Star, once: Once) -> str:
         """Return the architecture of a star in an index of format 1; an empty text if its statement is gone."""
         file = self._galaxy.statement_file(file_stem(star.name, str(star.version)))
-        is_it = file.is_file() and Digest.of(file.read_bytes()) == once.statement
+        is_it = is_there(file) and Digest.of(read_bounded(file)) == once.statement
         return str(read_statement(file).star.arch) if is_it else ""
 
 
