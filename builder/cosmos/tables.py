@@ -10,6 +10,7 @@ A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 K = TypeVar("K")
 
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "a table"}
 
 
@@ -65,6 +67,8 @@ class Table:
                 text, object_pairs_hook=_no_doubles, parse_float=_no_number, parse_constant=_no_number
             )
             _demand_bounded(document, MAX_DOCUMENT_DEPTH)
+            if _HALF_A_PAIR.search(data):
+                json.dumps(document, ensure_ascii=False).encode()  # a text with half a pair of surrogates is no Unicode
         except TooHeavy as error:
             raise Malformed(source, str(error)) from error
         except (ValueError, RecursionError) as error:

@@ -24,7 +24,7 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
-from cosmos.model.names import Arch, Suite
+from cosmos.model.names import Arch, StarName, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.model.version import DebianVersion
 from cosmos.process import Stall, find_program, run_program, watch_program
@@ -66,7 +66,7 @@ class AptRecord:
         name = fields.get("package", "")
         try:
             return cls(
-                name=name,
+                name=StarName.parse(name),
                 version=DebianVersion.of(fields["version"]).text,
                 architecture=fields["architecture"],
                 size_bytes=int(fields["size"]),

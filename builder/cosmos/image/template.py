@@ -143,7 +143,10 @@ def _files_below(root: Path) -> dict[TreePath, Entry]:
     """Return all entries below `root`, folders and links included, with the modes that git keeps."""
     entries: dict[TreePath, Entry] = {}
     for path in sorted(root.rglob("*")):
-        name = TreePath.parse(os.fsencode(path.relative_to(root)))
+        try:
+            name = TreePath.parse(os.fsencode(path.relative_to(root)))
+        except ValueError as error:
+            raise Malformed(str(path), str(error), hint="give it a shorter or another name") from error
         facts = path.lstat()
         if stat.S_ISLNK(facts.st_mode):
             entry = Entry(path=name, kind="symlink", mode=0o777, target=os.fsencode(path.readlink()))

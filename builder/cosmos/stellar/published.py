@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.errors import Refused
+from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
@@ -83,13 +83,17 @@ class Published:
                 continue
             self._seen.add(number)
             for row in _rows(read_bounded(file, MAX_INDEX_BYTES), str(file)):
-                once = Once(
-                    seq=number,
-                    arch=row.get("arch", ""),
-                    statement=Digest.parse(row["statement"]),
-                    archive=Digest.parse(row["archive"]),
-                )
-                known = self._stars.setdefault((row["name"], row["version"]), [])
+                try:
+                    name, version = row["name"], row["version"]
+                    once = Once(
+                        seq=number,
+                        arch=row.get("arch", ""),
+                        statement=Digest.parse(row["statement"]),
+                        archive=Digest.parse(row["archive"]),
+                    )
+                except (KeyError, ValueError) as error:
+                    raise Malformed(str(file), f"a row of [[snapshot]] has no good {error}") from error
+                known = self._stars.setdefault((name, version), [])
                 if not any((one.arch, one.archive) == (once.arch, once.archive) for one in known):
                     known.append(once)
 
