@@ -222,19 +222,8 @@ def _read_note(data: bytes) -> object:
     return note.log_signers("core/log", (HELD["log"].public,), "checkpoint"), LogHead.parse(note.text, "checkpoint")
 
 
-def _tiles() -> list[bytes]:
-    return [data for _, data in sorted(log_files(_ENTRIES).items())]
-
-
-def _read_tiles(data: bytes) -> object:
-    found: list[object] = []
-    for read in (read_entries, read_leaves):
-        try:
-            found.append(read(len(_ENTRIES), lambda path, most: data[:most], "log"))
-        except Exception as error:
-            if not hasattr(error, "exit_code"):
-                raise
-    return found
+def _tiles(folder: str) -> list[bytes]:
+    return [data for path, data in sorted(log_files(_ENTRIES).items()) if path.startswith(folder)]
 
 
 def _packages(data: bytes) -> object:
@@ -341,7 +330,10 @@ KINDS: Mapping[str, Kind] = {
     "log-proof": Kind(
         _proof, lambda data: verify_logged(_ENTRIES[2], data, galaxy=CORE, roots=ROOTS, source="zlib.tlog-proof")
     ),
-    "tiles": Kind(_tiles, _read_tiles),
+    "tile": Kind(lambda: _tiles("tile/0"), lambda data: read_leaves(len(_ENTRIES), lambda path, most: data, "log")),
+    "bundle": Kind(
+        lambda: _tiles("tile/entries"), lambda data: read_entries(len(_ENTRIES), lambda path, most: data, "log")
+    ),
     "badges": Kind(_badges, lambda data: judge_badges(data, digest=ONE, roots=ROOTS, source="badges")),
     "public-key": Kind(lambda: [_SHIP.public.to_text().encode()], lambda data: PublicKey.parse(data, "ship.pub").line),
     "secret-key": Kind(
