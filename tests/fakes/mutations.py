@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 _NUMBER = re.compile(rb"[0-9]+")
 _WORD = re.compile(rb"[A-Za-z0-9_-]+")
+_KEY = re.compile(rb'("?[A-Za-z0-9_.+-]+"?)(?= =|=|: |":)')
 _LINE = re.compile(rb"[^\n]*\n")
 
 TOKENS = (
@@ -57,6 +58,18 @@ NUMBERS = (
     *(b"18446744073709551616", b"1" + b"0" * 40, b"9" * 400, b"9" * 5000, b"0x" + b"f" * 5000),
 )
 MOST_BYTES = 256 << 10  # of a mutation: steps multiply; tests of their own read larger documents
+KEYS = (
+    b'""',
+    b'".."',
+    b'"../a"',
+    b'"a b"',
+    b'"/"',
+    b'"\\u0000"',
+    b'"' + b"x" * 300 + b'"',
+    b"7",
+    b"x.y",
+    b'"A\\u0301"',
+)
 DEPTHS = (1, 31, 33, 200, 5000)
 TIMES = (2, 10, 100)
 
@@ -146,6 +159,15 @@ def _empty_word(data: bytes, dice: random.Random, seeds: Sequence[bytes]) -> byt
     return data[: match.start()] + dice.choice((b"", *TOKENS)) + data[match.end() :]
 
 
+def _strange_key(data: bytes, dice: random.Random, seeds: Sequence[bytes]) -> bytes:
+    """Put a key that is no name in the place of another."""
+    here = list(_KEY.finditer(data))
+    if not here:
+        return data
+    match = dice.choice(here)
+    return data[: match.start(1)] + dice.choice(KEYS) + data[match.end(1) :]
+
+
 def _huge_number(data: bytes, dice: random.Random, seeds: Sequence[bytes]) -> bytes:
     here = list(_NUMBER.finditer(data))
     if not here:
@@ -179,6 +201,7 @@ _STEPS: tuple[Step, ...] = (
     _splice_token,
     _splice_word,
     _empty_word,
+    _strange_key,
     _huge_number,
     _nest,
     _long,

@@ -94,7 +94,7 @@ def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Pa
         place.symlink_to("/dev/zero")
     elif kind == "pipe":
         os.mkfifo(tmp_path / "pipe")
-        place.symlink_to("pipe") if "linked" in request.param else os.rename(tmp_path / "pipe", place)
+        place.symlink_to("pipe") if "linked" in request.param else (tmp_path / "pipe").rename(place)
     if kind != "socket":
         yield place, kind
         return
