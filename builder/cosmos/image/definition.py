@@ -15,7 +15,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
-from cosmos.reading import envelope_of, read_bounded
+from cosmos.reading import envelope_of, is_there, read_bounded
 
 IMAGE_FILE = "image.toml"
 TEMPLATES_FOLDER = "rootfs-templates"
@@ -61,7 +61,7 @@ def read_definition(path: Path) -> Definition:
     Raises `Malformed`, also if a file that image.toml names is missing.
     """
     file = path / IMAGE_FILE if path.is_dir() else path
-    if not file.is_file():
+    if not is_there(file):
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
     data = read_bounded(file)
     image = Image.parse(data, str(file))
@@ -91,13 +91,13 @@ def read_lock(definition: Definition) -> tuple[Lock, bytes]:
 def read_lock_bytes(definition: Definition) -> bytes:
     """Return the exact bytes of the image's lock; raises `NoSolution` if there is no lock, or `Malformed`."""
     file = definition.lock_file
-    if not file.is_file():
+    if not is_there(file):
         raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
     return read_bounded(file, MAX_LOCK_BYTES)
 
 
 def _constellation(file: Path) -> bytes:
-    if not file.is_file():
+    if not is_there(file):
         raise Malformed(
             str(file),
             "is not there, but image.toml names it as a constellation",
@@ -127,7 +127,7 @@ def _named(folder: Path, name: str, key: str, limit: int = MAX_DOCUMENT_BYTES) -
     if not name:
         return None
     file = folder / name
-    if not file.is_file():
+    if not is_there(file):
         raise Malformed(
             str(file),
             f"is not there, but {IMAGE_FILE} names it as `{key}`",

@@ -103,7 +103,7 @@ class Request:
             arch=table.read("arch", Arch.parse),
             stars=_needed(table, "stars"),
             constellations={name: _needed(sets, name) for name in sets.keys()},
-            galaxies={GalaxyName.parse(name): url for name, url in table.string_map("galaxies").items()},
+            galaxies=table.parsed_map("galaxies", GalaxyName.parse, str),
         )
         table.end()
         return request

@@ -50,6 +50,7 @@ from cosmos.pack.tar import TAR_END
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import compress, decompress_exactly, skippable_frame
+from cosmos.reading import open_plain
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
@@ -145,7 +146,7 @@ class ImageReader:
     def open(cls, path: Path) -> Self:
         """Return a reader of the file at `path`; it opens the file for each read. Raises `WorldFailed`, `Refused`."""
         try:
-            return cls(lambda: path.open("rb"), path.name)
+            return cls(lambda: open_plain(path), path.name)
         except OSError as error:
             raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
 

@@ -31,6 +31,7 @@ from cosmos.model.version import Version
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
 from cosmos.pack.star_archive import PackedStar, write_star
+from cosmos.reading import holds
 from cosmos.stellar.ecosystems import check_sources, fetch, find, listed_by, nouns
 from cosmos.stellar.kernel_modules import kernel_modules
 from cosmos.stellar.selection import Brought, demand_good_globs, joined, selected, unmatched
@@ -90,7 +91,7 @@ class BuiltStar:
     def write(self, folder: Path) -> Path:
         """Write the archive into `folder` and return its path. A file with the same bytes stays as it is."""
         path = folder / self.file_name
-        if not (path.is_file() and path.read_bytes() == self.packed.data):
+        if not holds(path, self.packed.data):
             write_durably(path, self.packed.data)
         return path
 

@@ -1,4 +1,4 @@
-"""The sections of a program or library, for a comparison. The library pyelftools reads them (docs/decisions/0020).
+"""The sections of a program or library, for a comparison. The library pyelftools reads them (docs/decisions/0023).
 
 The single-file binary does not contain it: there, two programs are compared as bytes.
 """
