@@ -2,7 +2,11 @@
 
 A program gets its own session. When it ends, when its time is up, or when the caller is interrupted, the rest of its
 process group is killed. This happens before the leader is waited for, because until then no other group can have the
-same number. If cosmos itself is killed, the kernel kills the program (PR_SET_PDEATHSIG, prctl(2)).
+same number.
+
+If cosmos itself is killed, the kernel kills each of its children (PR_SET_PDEATHSIG, prctl(2)), and a *watcher* kills
+what these have started: a small shell in a session of its own. It reads from a pipe which groups there are. A program
+writes itself into that pipe before it begins. The end of the pipe is the end of cosmos.
 
 `run_program` is for programs that answer; `start_program` for programs that are watched while they run.
 """
@@ -11,17 +15,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
+import resource
 import select
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Literal
 
 from cosmos.errors import WorldFailed
 
@@ -32,6 +39,18 @@ _MAX_LINE_BYTES: Final = 64 << 10  # a console that prints no newline must not f
 _READ_BYTES: Final = 64 << 10
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 _LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
+_UMASK: Final = 0o022  # of a confined program, whoever starts cosmos
+# Each line of its input adds a group by a token and a number, or takes the token away. The end kills what is left.
+_WATCHER: Final = """
+groups=
+while read -r sign token number; do
+  case $sign in
+    +) groups="$groups $token:$number" ;;
+    -) kept=; for one in $groups; do [ "${one%:*}" = "$token" ] || kept="$kept $one"; done; groups=$kept ;;
+  esac
+done
+for one in $groups; do kill -KILL "-${one#*:}"; kill -KILL "${one#*:}"; done
+"""
 
 
 def find_program(name: str, hint: str, *, path: str | None = None) -> str:
@@ -70,6 +89,29 @@ def run_program(
             raise WorldFailed(where, f"{_named(argv)} answered {size} bytes, the limit is {_MAX_OUTPUT_BYTES}")
         answer.seek(0)
         return answer.read()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confinement:
+    """What a program may use: `limits` by the numbers of `resource`, and its `user`, also its group; None: the same.
+
+    A limit of this process that is lower stays. A confined program does not see the umask, the ignored signals and, if
+    its user is another, the groups of cosmos.
+    """
+
+    limits: Mapping[int, int]
+    user: int | None = None
+
+    def enter(self) -> None:
+        """Set limits and signals for this process; the program that it starts keeps them."""
+        for which, wanted in self.limits.items():
+            present = resource.getrlimit(which)[1]
+            value = wanted if present == resource.RLIM_INFINITY else min(wanted, present)
+            resource.setrlimit(which, (value, value))
+        for number in signal.valid_signals():
+            if signal.getsignal(number) == signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,21 +214,33 @@ class RunningProgram:
 
 @contextlib.contextmanager
 def start_program(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, where: str, pass_fds: Sequence[int] = ()
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    where: str,
+    stdin: Literal["empty", "ours"] = "empty",
+    pass_fds: Sequence[int] = (),
+    confinement: Confinement | None = None,
 ) -> Iterator[RunningProgram]:
     """Give the running program; the end of the block kills it and all that it started. Raises `WorldFailed`.
 
-    It inherits the descriptors `pass_fds`, under their numbers, and no others except stdin, stdout and stderr.
+    It inherits the descriptors `pass_fds`, under their numbers, and no others except stdin, stdout and stderr. With
+    stdin `ours` it reads what `send` writes. Otherwise its stdin is empty, so that no program waits for input.
     """
-    with _group(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, subprocess.STDOUT, where, pass_fds) as leader:
+    given = subprocess.PIPE if stdin == "ours" else subprocess.DEVNULL
+    streams = (given, subprocess.PIPE, subprocess.STDOUT)
+    with _group(argv, env, cwd, *streams, where, pass_fds, confinement) as leader:
         yield RunningProgram(leader, argv, where)
 
 
 def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> object:
     """Start a program that serves on the descriptor `socket_number`; it ends when the other end is closed.
 
-    Its environment is empty. Keep the returned object as long as you use the program. Raises `WorldFailed`.
+    Its environment is empty. Keep the returned object as long as you use the program. Raises `WorldFailed`. If the main
+    thread starts it, the kernel kills it when cosmos is killed; it would kill it with any other thread, too.
     """
+    is_main = threading.current_thread() is threading.main_thread()
     try:
         return subprocess.Popen(  # noqa: S603 - a list, no shell
             list(argv),
@@ -197,6 +251,7 @@ def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> obje
             stderr=subprocess.DEVNULL,
             pass_fds=(socket_number,),
             start_new_session=True,
+            preexec_fn=_dying_with(os.getpid()) if is_main else None,
         )
     except OSError as error:
         why = (error.strerror or str(error)).lower()
@@ -205,29 +260,25 @@ def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> obje
 
 @contextlib.contextmanager
 def ending_with_us(pid: int, where: str) -> Iterator[None]:
-    """Kill the process `pid` if cosmos itself is killed within the block.
+    """Kill the process `pid`, and its group, if cosmos itself is killed within the block.
 
-    It is for a process that is not a child of cosmos, so that the kernel cannot kill it. A shell outlives cosmos, and
-    kills the process when its own stdin ends. Raises `WorldFailed`.
+    It is for a process that is not a child of cosmos, so that the kernel cannot kill it. Raises `WorldFailed`.
     """
-    argv = [find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin"), "-c"]
-    try:
-        watcher = subprocess.Popen(  # noqa: S603 - a list, and the script is this constant
-            [*argv, 'read -r _; kill -KILL "$0"', str(pid)],
-            env={},
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise WorldFailed(where, f"{argv[0]} cannot be started: {(error.strerror or str(error)).lower()}") from error
+    token = _watching(where).add(pid)
     try:
         yield
     finally:
-        watcher.kill()
-        watcher.communicate()
+        _watching(where).forget(token)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; if `parent` is its parent no more, it dies now.
+
+    A process asks again after a change of its user, which takes that back.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # the parent died before this call
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def watch_program(
@@ -273,8 +324,12 @@ def _group(
     stderr: IO[bytes] | int,
     where: str,
     pass_fds: Sequence[int] = (),
+    confinement: Confinement | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the leader of a new session; the end of the block kills the rest of its group and waits for it."""
+    watcher = _watching(where)
+    token = watcher.token()
+    user = confinement.user if confinement is not None else None
     try:
         leader = subprocess.Popen(  # noqa: S603 - a list, no shell
             list(argv),
@@ -285,18 +340,25 @@ def _group(
             stderr=stderr,
             start_new_session=True,
             pass_fds=pass_fds,
-            preexec_fn=_dying_with(os.getpid()),
+            umask=-1 if confinement is None else _UMASK,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
+            preexec_fn=_prepared(os.getpid(), watcher, token, confinement),
         )
     except FileNotFoundError as error:
+        watcher.forget(token)
         missing = cwd if cwd is not None and not cwd.is_dir() else argv[0]
         raise WorldFailed(where, f"{missing} is not there", hint=f"install {_named(argv)}") from error
     except OSError as error:
+        watcher.forget(token)
         why = (error.strerror or str(error)).lower()
         raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
     try:
         yield leader
     finally:
         _kill_group(leader)
+        watcher.forget(token)  # before its number can be another's
         leader.wait()
         for pipe in (leader.stdin, leader.stdout):
             if pipe is not None:
@@ -304,15 +366,78 @@ def _group(
                     pipe.close()
 
 
-def _dying_with(parent: int) -> Callable[[], None]:
-    """Return the function that a child runs before the program: it has the kernel kill it when our thread ends."""
+def _prepared(parent: int, watcher: _Watcher, token: int, confinement: Confinement | None) -> Callable[[], None]:
+    """Return the function that a child runs before the program, as its user already."""
 
     def prepare() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before this call
-            os.kill(os.getpid(), signal.SIGKILL)
+        watcher.add(os.getpid(), token)
+        if confinement is not None:
+            confinement.enter()
+        die_with(parent)  # after the change of user, which clears it
 
     return prepare
+
+
+def _dying_with(parent: int) -> Callable[[], None]:
+    return lambda: die_with(parent)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Watcher:
+    """The shell that kills the groups that it was told of when this process ends."""
+
+    shell: subprocess.Popen[bytes]
+    number: int  # the end of its pipe
+    tokens: Iterator[int] = field(default_factory=itertools.count)
+
+    def token(self) -> int:
+        """Return a name for one group, which no other has."""
+        return next(self.tokens)
+
+    def add(self, group: int, token: int | None = None) -> int:
+        """Have the group killed, and the process of the same number; return the token."""
+        token = self.token() if token is None else token
+        self._say(b"+ %d %d\n" % (token, group))
+        return token
+
+    def forget(self, token: int) -> None:
+        """Leave the group alone."""
+        self._say(b"- %d\n" % token)
+
+    def _say(self, line: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # somebody killed it: the kernel still kills our children
+            os.write(self.number, line)
+
+
+_watchers: Final[dict[int, _Watcher]] = {}  # by process: a fork has its own
+_watchers_lock: Final = threading.Lock()
+
+
+def _watching(where: str) -> _Watcher:
+    """Return this process's watcher; starts it if there is none. Raises `WorldFailed`."""
+    with _watchers_lock:
+        watcher = _watchers.get(os.getpid())
+        if watcher is None or watcher.shell.poll() is not None:
+            watcher = _watchers[os.getpid()] = _new_watcher(where)
+        return watcher
+
+
+def _new_watcher(where: str) -> _Watcher:
+    shell = find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin")
+    try:
+        started = subprocess.Popen(  # noqa: S603 - a list, and the script is a constant
+            [shell, "-c", _WATCHER],
+            env={},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WorldFailed(where, f"{shell} cannot be started: {(error.strerror or str(error)).lower()}") from error
+    assert started.stdin is not None
+    return _Watcher(shell=started, number=started.stdin.fileno())
 
 
 def _ended(leader: subprocess.Popen[bytes], timeout_seconds: float) -> bool:

@@ -99,9 +99,15 @@ def test_lines_are_whole_and_a_last_one_without_an_end_is_given() -> None:
 
 
 def test_a_program_can_be_talked_to() -> None:
-    with start_program(("head", "-n", "1"), env=ENV, where="test") as program:
+    with start_program(("head", "-n", "1"), env=ENV, where="test", stdin="ours") as program:
         program.send(b"hello\n")
         assert list(program.lines(LONG_SECONDS)) == ["hello"]
+
+
+def test_a_program_that_reads_its_input_finds_none_and_waits_for_nothing() -> None:
+    with start_program(("cat",), env=ENV, where="test") as program:
+        assert program.wait(LONG_SECONDS) == 0
+    assert watch_program(("cat",), env=ENV, timeout_seconds=LONG_SECONDS, where="test", told=print) == (0, "")
 
 
 def test_watching_tells_every_line_and_returns_the_status() -> None:
