@@ -69,14 +69,14 @@ class Laid:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """One path of the folder, as a program left it. `content` is None for a further name of a file."""
+    """One path of the folder, as a program left it."""
 
     path: TreePath
     kind: Kind
     mode: int
     inode: int
     mtime_ns: int
-    content: bytes | None = b""
+    content: bytes = b""
     target: bytes = b""
     xattrs: Xattrs = ()
 
@@ -121,18 +121,16 @@ def read_back(folder: int, laid: Laid, room: Room) -> dict[TreePath, Entry]:
     use the folder any more. Raises `Malformed` for a socket, and for more than `room` holds.
     """
     os.fchmod(folder, _IMPLIED_MODE)
-    found = {item.path: item for item in _below(folder, b"", room, set())}
+    found = {item.path: item for item in _below(folder, b"", room, {})}
     names: dict[int, list[TreePath]] = {}
     for path, item in found.items():
         if item.kind == "file":
             names.setdefault(item.inode, []).append(path)
     first = {inode: _first(paths, laid.written.get(inode)) for inode, paths in names.items()}
-    contents = {item.inode: item.content for item in found.values() if item.content is not None}
     after: dict[TreePath, Entry] = {}
     implied: list[Entry] = []
     for path, item in found.items():
-        whole = replace(item, content=contents[item.inode]) if item.content is None else item
-        entry = _entry(whole, first.get(item.inode, path), laid)
+        entry = _entry(item, first.get(item.inode, path), laid)
         if path in laid.places and path not in laid.tree and item.kind == "dir" and item.mode == _IMPLIED_MODE:
             implied.append(entry)
         else:
@@ -141,7 +139,10 @@ def read_back(folder: int, laid: Laid, room: Room) -> dict[TreePath, Entry]:
         if entry.kind in _DEVICES and path not in found and all(_is_folder(found, above) for above in path.parents):
             after[path] = entry
     holders = {above for path in after for above in path.parents}
-    after |= {entry.path: entry for entry in implied if entry.path not in holders}
+    for entry in sorted(implied, key=lambda entry: entry.path, reverse=True):
+        if entry.path not in holders:
+            after[entry.path] = entry
+            holders.update(entry.path.parents)
     return {path: after[path] for path in sorted(after)}
 
 
@@ -200,8 +201,8 @@ def _set_shown(entry: Entry, folder: int) -> Xattrs:
     return tuple(shown)
 
 
-def _below(folder: int, above: bytes, room: Room, seen: set[int]) -> Iterator[Found]:
-    """Yield what lies in `folder`; `seen` are the files whose bytes were read, which have further names."""
+def _below(folder: int, above: bytes, room: Room, seen: dict[int, Found]) -> Iterator[Found]:
+    """Yield what lies in `folder`. A file is read by the first of its names; `seen` has the files that were read."""
     for name in sorted(os.listdir(folder), key=os.fsencode):
         path = child_path(above, name, room)
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -215,8 +216,11 @@ def _below(folder: int, above: bytes, room: Room, seen: set[int]) -> Iterator[Fo
             inode=status.st_ino,
             mtime_ns=status.st_mtime_ns,
         )
-        is_read = kind == "file" and status.st_ino not in seen
-        room.take(path, status.st_size if is_read else 0)  # before it is read: one that is all holes takes no space
+        if kind == "file" and item.inode in seen:
+            room.take(path, 0)
+            yield replace(seen[item.inode], path=path)
+            continue
+        room.take(path, status.st_size if kind == "file" else 0)  # before it is read: a file of holes takes no space
         if kind == "dir":
             child = forced_open(name, _FOLDER, folder)
             try:
@@ -226,12 +230,12 @@ def _below(folder: int, above: bytes, room: Room, seen: set[int]) -> Iterator[Fo
                 os.close(child)
         elif kind == "symlink":
             yield replace(item, target=os.fsencode(os.readlink(name, dir_fd=folder)))
-        elif is_read:
-            seen.add(status.st_ino)
+        elif kind == "file":
             with os.fdopen(forced_open(name, _FILE, folder), "rb") as stream:
-                yield replace(item, content=stream.read(status.st_size), xattrs=_shown(stream.fileno()))
+                seen[item.inode] = replace(item, content=stream.read(status.st_size), xattrs=_shown(stream.fileno()))
+            yield seen[item.inode]
         else:
-            yield item if kind == "fifo" else replace(item, content=None)
+            yield item
 
 
 def _shown(number: int) -> Xattrs:
@@ -256,7 +260,7 @@ def _entry(item: Found, first: TreePath, laid: Laid) -> Entry:
     was, old = _made_of(item, laid), laid.tree.get(item.path)
     if was is None:
         entry = Entry(path=item.path, kind=item.kind, mode=item.mode, target=item.target, xattrs=item.xattrs)
-        entry = replace(entry, content=item.content or b"", mtime=_time(item, laid))
+        entry = replace(entry, content=item.content, mtime=_time(item, laid))
     else:
         is_same = _is_same(item, was.entry)
         is_untouched = (item.mode, item.mtime_ns, item.xattrs) == (was.mode, was.mtime_ns, was.xattrs)
@@ -268,7 +272,7 @@ def _entry(item: Found, first: TreePath, laid: Laid) -> Entry:
             path=item.path,
             mode=was.entry.mode if item.mode == was.mode else item.mode,
             mtime=was.entry.mtime if item.mtime_ns == was.mtime_ns else _time(item, laid),
-            content=was.entry.content if is_same else item.content or b"",
+            content=was.entry.content if is_same else item.content,
             xattrs=tuple(sorted((*item.xattrs, *(was.beside if is_same else ())))),
         )
     return entry if item.kind != "file" or first == item.path else _hard_link(entry, first)
@@ -294,7 +298,7 @@ def _made_of(item: Found, laid: Laid) -> Written | None:
 
 
 def _is_same(item: Found, entry: Entry) -> bool:
-    return item.kind == entry.kind and item.target == entry.target and (item.content or b"") == entry.content
+    return item.kind == entry.kind and item.target == entry.target and item.content == entry.content
 
 
 def _time(item: Found, laid: Laid) -> int:

@@ -111,11 +111,17 @@ def strange(room: Room, path: TreePath) -> Malformed:
 
 
 def forced_open(name: str, flags: int, folder: int) -> int:
-    """Open a file that cosmos owns, whatever its mode."""
+    """Open a file or folder that cosmos owns, whatever its mode; a folder can then be looked into."""
     try:
-        return os.open(name, flags, dir_fd=folder)
+        number = os.open(name, flags, dir_fd=folder)
     except PermissionError:
-        held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        pass
+    else:
+        mode = os.fstat(number).st_mode
+        if stat.S_ISDIR(mode) and mode & 0o500 != 0o500:
+            os.fchmod(number, stat.S_IMODE(mode) | 0o700)
+        return number
+    held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         link = Path(f"/proc/self/fd/{held}")
         mode = os.fstat(held).st_mode
