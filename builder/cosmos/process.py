@@ -37,7 +37,7 @@ _TAIL_BYTES: Final = 8 << 10
 _MAX_OUTPUT_BYTES: Final = 512 << 20  # of stdout; the largest answer so far, all of a distribution's index, has 60 MiB
 _MAX_LINE_BYTES: Final = 64 << 10  # a console that prints no newline must not fill the memory
 _READ_BYTES: Final = 64 << 10
-_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2  # <linux/prctl.h>
 _LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
 _UMASK: Final = 0o022  # of a confined program, whoever starts cosmos
 # Each line of its input adds a group by a token and a number, or takes the token away. The end kills what is left.
@@ -274,11 +274,18 @@ def ending_with_us(pid: int, where: str) -> Iterator[None]:
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends; if `parent` is its parent no more, it dies now.
 
-    A process asks again after a change of its user, which takes that back.
+    A change of its user takes that back, also setfsuid(2): then a process asks again.
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # the parent died before this call
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def parent_to_die_with() -> int | None:
+    """Return the parent with which this process dies; None if it does not."""
+    asked = ctypes.c_int()
+    _LIBC.prctl(_PR_GET_PDEATHSIG, ctypes.byref(asked), 0, 0, 0)
+    return os.getppid() if asked.value else None
 
 
 def watch_program(

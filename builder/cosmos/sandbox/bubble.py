@@ -240,10 +240,10 @@ class Bubble:
             return True
 
         self._awaited(program, waiting)
+        problem = f"its tools do not fit into a program's memory, which has {self.tools.size_bytes} bytes"
+        tree = {path: entry for path, entry in self.tools.tree().items() if path != _TMP[1:].encode()}  # it is there
         with _opened(_UNFINISHED, sleeper.process.folder) as root, as_its_owner():
-            problem = f"its tools do not fit into a program's memory, which has {self.tools.size_bytes} bytes"
-            tree = self.tools.tree()
-            self._laid({path: entry for path, entry in tree.items() if path != b"tmp"}, root, problem, _TOOLS_HINT)
+            self._laid(tree, root, problem, _TOOLS_HINT)
         gate.close()
 
     def _fill(self, stage: int, tree: Mapping[TreePath, Entry]) -> Laid:

@@ -18,6 +18,7 @@ from typing import Final
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.process import die_with, parent_to_die_with
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -133,13 +134,24 @@ def forced_open(name: str, flags: int, folder: int) -> int:
 
 @contextmanager
 def _as_nobody() -> Iterator[None]:
-    """Let this thread make and open files as user nobody, without root's rights (setfsuid(2), setfsgid(2))."""
+    """Let this thread make and open files as user nobody, without root's rights (setfsuid(2), setfsgid(2)).
+
+    Either change takes back that this process dies with its parent, so it is asked for again.
+    """
+    parent = parent_to_die_with()
     try:
         for change in (_libc.setfsgid, _libc.setfsuid):
             change(ctypes.c_uint(NOBODY))
             if change(ctypes.c_uint(-1)) != NOBODY:  # answers who it is, and changes nothing
                 raise PermissionError(errno.EPERM, "cannot make files as nobody")
+        _die_with(parent)
         yield
     finally:
         _libc.setfsuid(ctypes.c_uint(os.geteuid()))
         _libc.setfsgid(ctypes.c_uint(os.getegid()))
+        _die_with(parent)
+
+
+def _die_with(parent: int | None) -> None:
+    if parent is not None:
+        die_with(parent)
