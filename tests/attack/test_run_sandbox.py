@@ -7,19 +7,24 @@ import ctypes
 import errno
 import json
 import os
+import re
+import resource
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cosmos.errors import CosmosError, ScriptFailed, WorldFailed
+from cosmos.errors import CosmosError, Malformed, ScriptFailed, WorldFailed
 from cosmos.nova import meter
 from cosmos.nova.job import NovaJob
 from cosmos.nova.run import run_build, run_install
@@ -464,6 +469,91 @@ def test_without_bubblewrap_nothing_runs_and_it_is_said_how_to_get_it(monkeypatc
         run_build(job)
     assert caught.value.exit_code == 5
     assert "apt-get install --no-install-recommends bubblewrap" in str(caught.value.hint)
+
+
+SEEN = """
+ulimit -a; umask; pwd; set; cat /proc/self/mountinfo /proc/self/environ; grep Sig /proc/self/status; ls -l /proc/self/fd
+"""
+
+
+def seen_by(setting: Callable[[], None]) -> str:
+    """What a program sees if cosmos itself was started with `setting`."""
+    ours, its = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with os.fdopen(its, "w") as stream:
+            try:
+                setting()
+                runner = Bubble(tools=HOST_TOOLS, epoch=5, timeout_seconds=LONG_SECONDS, where="x")
+                outcome = runner.run((b"bash", b"-c", b"{" + SEEN.encode() + b"} >out 2>&1"), {}, {})
+                stream.write(bytes(outcome.tree[TreePath(b"out")].content).decode() or outcome.last)
+            except BaseException as error:
+                stream.write(f"{error!r} {getattr(error, 'hint', '')}")
+        os._exit(0)
+    os.close(its)
+    with os.fdopen(ours) as stream:
+        said = stream.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.parametrize("which", ["NOFILE", "NPROC", "AS", "FSIZE", "CORE", "MEMLOCK", "STACK"])
+def test_a_limit_of_cosmos_that_is_lower_stays_and_the_program_runs(which):
+    low = {"NOFILE": 777, "NPROC": 999, "AS": 3 << 30, "FSIZE": 1 << 30, "CORE": 0, "MEMLOCK": 4096, "STACK": 4 << 20}
+    number, value = getattr(resource, f"RLIMIT_{which}"), low[which]
+    said = seen_by(lambda: resource.setrlimit(number, (value, value)))
+    names = {"NOFILE": "open files", "NPROC": "max user processes", "AS": "virtual memory", "FSIZE": "file size",
+             "CORE": "core file size", "MEMLOCK": "max locked memory", "STACK": "stack size"}  # fmt: skip
+    shown = value if which in ("NOFILE", "NPROC") else value // 1024
+    assert re.search(rf"^{names[which]} .* {shown}$", said, re.MULTILINE), said
+
+
+def test_a_limit_that_is_too_low_for_bubblewrap_is_not_called_a_lack_of_namespaces():
+    said = seen_by(lambda: resource.setrlimit(resource.RLIMIT_AS, (40 << 20, 40 << 20)))
+    assert "ulimit" in said or "open files" in said, said
+    assert "user namespaces" not in said
+
+
+def test_how_cosmos_was_started_is_not_seen_by_a_program(open_folder, monkeypatch):
+    def strangely() -> None:
+        os.umask(0o777)
+        os.chdir(open_folder)
+        os.environ.update(TMPDIR=str(open_folder), HOME=str(open_folder), COSMOS_HOME=str(open_folder))
+        tempfile.tempdir = None
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGALRM])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        resource.setrlimit(resource.RLIMIT_STACK, (16 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+    plain, strange = seen_by(lambda: None), seen_by(strangely)
+    assert "0022" in plain.split()
+    assert str(open_folder) not in strange
+    each_run = (r"pipe:.*", r"^\d+ \d+ \d+:\d+ ", r"(?<= )\d{2}:\d{2}", r"\bPPID=.*", r"/proc/\d+",
+                r"^(BASH|EPOCH|RANDOM|SECONDS|SRANDOM|_=).*")  # fmt: skip
+    fields = re.compile("|".join(each_run), re.MULTILINE)
+    assert fields.sub("", strange) == fields.sub("", plain)
+
+
+def test_a_program_that_reads_its_input_finds_none(shell):
+    assert shell("cat >out; read x || echo none >>out; readlink /proc/self/fd/0 >>out") == "none\n/dev/null\n"
+
+
+def test_no_place_of_the_tools_on_this_machine_is_seen():
+    tools = tools_of(shell_files())
+    runner = Bubble(tools=tools, epoch=7, timeout_seconds=LONG_SECONDS, where="x")
+    copies = b'while read -r line; do echo "$line"; done </proc/self/mountinfo >out'
+    mounts = bytes(runner.run((b"/bin/sh", b"-c", copies), {}, {}).tree[TreePath(b"out")].content).decode()
+    root = next(line for line in mounts.splitlines() if line.split()[4] == "/")
+    assert root.split()[3] == "/"
+    assert " - tmpfs tmpfs " in root
+    assert tempfile.gettempdir() + "/" not in mounts
+
+
+def test_tools_that_a_sandbox_cannot_hold_are_refused_with_a_way_out():
+    tools = replace(tools_of([file("usr/big", bytes(2 * SMALL))]), size_bytes=SMALL)
+    with pytest.raises(Malformed, match="x: its tools do not fit into a program's memory, which has 1048576 bytes"):
+        Bubble(tools=tools, epoch=0, timeout_seconds=LONG_SECONDS, where="x").run((b"x",), {}, {})
 
 
 def test_without_user_namespaces_nothing_runs_and_it_is_said_what_to_do(monkeypatch, open_folder):

@@ -5,10 +5,11 @@ binary must not start itself a second time, because it would unpack itself again
 before anything else is loaded, with its environment wiped (`forked`). It imports its module for the first worker.
 
 Protocol: each message on `requests` (SOCK_SEQPACKET, one message a worker) brings two descriptors: the worker's channel
-and a *control* socket. When the worker has ended, the zygote answers once on the control socket: its status, 4 bytes,
-signed (below zero: the signal). When the other end of the control socket is closed, the zygote kills the worker: so the
-worker dies with the process that asked for it. When the other end of `requests` is closed, the zygote ends with all
-its workers. The kernel kills each worker with its zygote, and a forked zygote with the process that it was forked from.
+and a *control* socket. The zygote answers twice on the control socket, each time 4 bytes, signed: the worker's process
+id, and, when the worker has ended, its status (below zero: the signal). When the other end of the control socket is
+closed, the zygote kills the worker: so the worker dies with the process that asked for it. When the other end of
+`requests` is closed, the zygote ends with all its workers. The kernel kills each worker with its zygote, and a forked
+zygote with the process that it was forked from.
 """
 
 from __future__ import annotations
@@ -156,7 +157,9 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
         work(channel)
         os._exit(1)
     os.close(channel)
-    return Worker(pid=pid, pidfd=os.pidfd_open(pid), control=socket.socket(fileno=control))
+    worker = Worker(pid=pid, pidfd=os.pidfd_open(pid), control=socket.socket(fileno=control))
+    _answer(worker, pid)
+    return worker
 
 
 def _loaded(module: str) -> Work:
@@ -169,7 +172,11 @@ def _ended(worker: Worker) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
     _, status = os.waitpid(worker.pid, 0)
-    with contextlib.suppress(OSError):
-        worker.control.send(STATUS.pack(os.waitstatus_to_exitcode(status)), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    _answer(worker, os.waitstatus_to_exitcode(status))
     worker.control.close()
     os.close(worker.pidfd)
+
+
+def _answer(worker: Worker, number: int) -> None:
+    with contextlib.suppress(OSError):
+        worker.control.send(STATUS.pack(number), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
