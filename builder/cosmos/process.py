@@ -14,10 +14,7 @@ writes itself into that pipe before it begins. The end of the pipe is the end of
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import itertools
 import os
-import resource
 import select
 import shutil
 import signal
@@ -26,10 +23,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, Literal
 
+from cosmos.child import WATCHER, Confinement, Watcher, begin, die_with
 from cosmos.errors import WorldFailed
 
 _TAIL_LINES: Final = 12  # of stderr in an error: what a person reads before scrolling
@@ -37,20 +36,7 @@ _TAIL_BYTES: Final = 8 << 10
 _MAX_OUTPUT_BYTES: Final = 512 << 20  # of stdout; the largest answer so far, all of a distribution's index, has 60 MiB
 _MAX_LINE_BYTES: Final = 64 << 10  # a console that prints no newline must not fill the memory
 _READ_BYTES: Final = 64 << 10
-_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2  # <linux/prctl.h>
-_LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
 _UMASK: Final = 0o022  # of a confined program, whoever starts cosmos
-# Each line of its input adds a group by a token and a number, or takes the token away. The end kills what is left.
-_WATCHER: Final = """
-groups=
-while read -r sign token number; do
-  case $sign in
-    +) groups="$groups $token:$number" ;;
-    -) kept=; for one in $groups; do [ "${one%:*}" = "$token" ] || kept="$kept $one"; done; groups=$kept ;;
-  esac
-done
-for one in $groups; do kill -KILL "-${one#*:}"; kill -KILL "${one#*:}"; done
-"""
 
 
 def find_program(name: str, hint: str, *, path: str | None = None) -> str:
@@ -78,7 +64,7 @@ def run_program(
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
         given.write(stdin)
         given.seek(0)
-        with _group(argv, env, cwd, given, answer, complaint, where) as leader:
+        with _group(argv, env, cwd, (given, answer, complaint), where) as leader:
             in_time = _ended(leader, timeout_seconds)
         if not in_time:
             raise _failure(where, argv, f"was not done in {timeout_seconds:g} seconds", _tail(complaint))
@@ -89,29 +75,6 @@ def run_program(
             raise WorldFailed(where, f"{_named(argv)} answered {size} bytes, the limit is {_MAX_OUTPUT_BYTES}")
         answer.seek(0)
         return answer.read()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Confinement:
-    """What a program may use: `limits` by the numbers of `resource`, and its `user`, also its group; None: the same.
-
-    A limit of this process that is lower stays. A confined program does not see the umask, the ignored signals and, if
-    its user is another, the groups of cosmos.
-    """
-
-    limits: Mapping[int, int]
-    user: int | None = None
-
-    def enter(self) -> None:
-        """Set limits and signals for this process; the program that it starts keeps them."""
-        for which, wanted in self.limits.items():
-            present = resource.getrlimit(which)[1]
-            value = wanted if present == resource.RLIM_INFINITY else min(wanted, present)
-            resource.setrlimit(which, (value, value))
-        for number in signal.valid_signals():
-            if signal.getsignal(number) == signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,7 +193,7 @@ def start_program(
     """
     given = subprocess.PIPE if stdin == "ours" else subprocess.DEVNULL
     streams = (given, subprocess.PIPE, subprocess.STDOUT)
-    with _group(argv, env, cwd, *streams, where, pass_fds, confinement) as leader:
+    with _group(argv, env, cwd, streams, where, pass_fds, confinement) as leader:
         yield RunningProgram(leader, argv, where)
 
 
@@ -251,11 +214,10 @@ def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> obje
             stderr=subprocess.DEVNULL,
             pass_fds=(socket_number,),
             start_new_session=True,
-            preexec_fn=_dying_with(os.getpid()) if is_main else None,
+            preexec_fn=partial(die_with, os.getpid()) if is_main else None,
         )
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
+        raise _unstarted(error, argv, None, where) from error
 
 
 @contextlib.contextmanager
@@ -269,23 +231,6 @@ def ending_with_us(pid: int, where: str) -> Iterator[None]:
         yield
     finally:
         _watching(where).forget(token)
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; if `parent` is its parent no more, it dies now.
-
-    A change of its user takes that back, also setfsuid(2): then a process asks again.
-    """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # the parent died before this call
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def parent_to_die_with() -> int | None:
-    """Return the parent with which this process dies; None if it does not."""
-    asked = ctypes.c_int()
-    _LIBC.prctl(_PR_GET_PDEATHSIG, ctypes.byref(asked), 0, 0, 0)
-    return os.getppid() if asked.value else None
 
 
 def watch_program(
@@ -326,9 +271,7 @@ def _group(
     argv: Sequence[str],
     env: Mapping[str, str],
     cwd: Path | None,
-    stdin: IO[bytes] | int,
-    stdout: IO[bytes] | int,
-    stderr: IO[bytes] | int,
+    streams: tuple[IO[bytes] | int, IO[bytes] | int, IO[bytes] | int],
     where: str,
     pass_fds: Sequence[int] = (),
     confinement: Confinement | None = None,
@@ -342,109 +285,69 @@ def _group(
             list(argv),
             env=dict(env),
             cwd=cwd,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
             start_new_session=True,
             pass_fds=pass_fds,
             umask=-1 if confinement is None else _UMASK,
             user=user,
             group=user,
             extra_groups=None if user is None else (),
-            preexec_fn=_prepared(os.getpid(), watcher, token, confinement),
+            preexec_fn=partial(begin, os.getpid(), watcher, token, confinement),
         )
-    except FileNotFoundError as error:
-        watcher.forget(token)
-        missing = cwd if cwd is not None and not cwd.is_dir() else argv[0]
-        raise WorldFailed(where, f"{missing} is not there", hint=f"install {_named(argv)}") from error
     except OSError as error:
         watcher.forget(token)
-        why = (error.strerror or str(error)).lower()
-        raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
+        raise _unstarted(error, argv, cwd, where) from error
     try:
         yield leader
     finally:
         _kill_group(leader)
         watcher.forget(token)  # before its number can be another's
         leader.wait()
-        for pipe in (leader.stdin, leader.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        _close(leader.stdin, leader.stdout)
 
 
-def _prepared(parent: int, watcher: _Watcher, token: int, confinement: Confinement | None) -> Callable[[], None]:
-    """Return the function that a child runs before the program, as its user already."""
-
-    def prepare() -> None:
-        watcher.add(os.getpid(), token)
-        if confinement is not None:
-            confinement.enter()
-        die_with(parent)  # after the change of user, which clears it
-
-    return prepare
+def _unstarted(error: OSError, argv: Sequence[str], cwd: Path | None, where: str) -> WorldFailed:
+    if isinstance(error, FileNotFoundError):
+        missing = cwd if cwd is not None and not cwd.is_dir() else argv[0]
+        return WorldFailed(where, f"{missing} is not there", hint=f"install {_named(argv)}")
+    return WorldFailed(where, f"{_named(argv)} cannot be started: {(error.strerror or str(error)).lower()}")
 
 
-def _dying_with(parent: int) -> Callable[[], None]:
-    return lambda: die_with(parent)
+def _close(*pipes: IO[bytes] | None) -> None:
+    for pipe in pipes:
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Watcher:
-    """The shell that kills the groups that it was told of when this process ends."""
-
-    shell: subprocess.Popen[bytes]
-    number: int  # the end of its pipe
-    tokens: Iterator[int] = field(default_factory=itertools.count)
-
-    def token(self) -> int:
-        """Return a name for one group, which no other has."""
-        return next(self.tokens)
-
-    def add(self, group: int, token: int | None = None) -> int:
-        """Have the group killed, and the process of the same number; return the token."""
-        token = self.token() if token is None else token
-        self._say(b"+ %d %d\n" % (token, group))
-        return token
-
-    def forget(self, token: int) -> None:
-        """Leave the group alone."""
-        self._say(b"- %d\n" % token)
-
-    def _say(self, line: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):  # somebody killed it: the kernel still kills our children
-            os.write(self.number, line)
-
-
-_watchers: Final[dict[int, _Watcher]] = {}  # by process: a fork has its own
+_watchers: Final[dict[int, tuple[subprocess.Popen[bytes], Watcher]]] = {}  # by process: a fork has its own
 _watchers_lock: Final = threading.Lock()
 
 
-def _watching(where: str) -> _Watcher:
+def _watching(where: str) -> Watcher:
     """Return this process's watcher; starts it if there is none. Raises `WorldFailed`."""
     with _watchers_lock:
-        watcher = _watchers.get(os.getpid())
-        if watcher is None or watcher.shell.poll() is not None:
-            watcher = _watchers[os.getpid()] = _new_watcher(where)
+        shell, watcher = _watchers.get(os.getpid(), (None, None))
+        if shell is None or watcher is None or shell.poll() is not None:
+            shell, watcher = _watchers[os.getpid()] = _new_watcher(where)
         return watcher
 
 
-def _new_watcher(where: str) -> _Watcher:
-    shell = find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin")
+def _new_watcher(where: str) -> tuple[subprocess.Popen[bytes], Watcher]:
+    argv = [find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin"), "-c", WATCHER]
+    ours, its = os.pipe(), subprocess.DEVNULL
     try:
-        started = subprocess.Popen(  # noqa: S603 - a list, and the script is a constant
-            [shell, "-c", _WATCHER],
-            env={},
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        shell = subprocess.Popen(  # noqa: S603 - a list, and the script is a constant
+            argv, env={}, cwd="/", stdin=ours[0], stdout=its, stderr=its, start_new_session=True
         )
     except OSError as error:
-        raise WorldFailed(where, f"{shell} cannot be started: {(error.strerror or str(error)).lower()}") from error
-    assert started.stdin is not None
-    return _Watcher(shell=started, number=started.stdin.fileno())
+        os.close(ours[1])
+        raise _unstarted(error, argv, None, where) from error
+    finally:
+        os.close(ours[0])
+    return shell, Watcher(pipe=ours[1])
 
 
 def _ended(leader: subprocess.Popen[bytes], timeout_seconds: float) -> bool:

@@ -21,10 +21,7 @@ from fakes.programs import Cosmos
 from fakes.shells import shell
 from fakes.waiting import LONG_SECONDS
 
-pytestmark = [
-    pytest.mark.objective("SO-22"),
-    pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there")
 PR_SET_CHILD_SUBREAPER = 36
 LIMIT_SECONDS = 2  # in which everything is gone, on a machine that is not busy otherwise
 MARK = f"busy-{os.getpid():08}"  # by which the programs of this run are found among all others

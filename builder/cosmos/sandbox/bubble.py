@@ -39,10 +39,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from cosmos.child import Confinement
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import GIB, KIB, MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
-from cosmos.process import Confinement, RunningProgram, ending_with_us, find_program, start_program
+from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
 from cosmos.sandbox.bubble_probe import Asked, Process, demand_closed
 from cosmos.sandbox.laid_tree import Laid, laid_out, read_back
 from cosmos.sandbox.on_disk import NOBODY, Room, as_its_owner

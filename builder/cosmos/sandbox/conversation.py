@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -98,7 +99,7 @@ class Conversation:
         rest = memoryview(frame(kind, values))
         try:
             while rest:
-                rest = rest[self._waited(lambda data=rest: self._channel.send(data)) :]  # type: ignore[misc]
+                rest = rest[self._waited(partial(self._channel.send, rest)) :]
         except (BrokenPipeError, ConnectionResetError):
             return
 
@@ -143,7 +144,7 @@ class Conversation:
         while len(data) < size_bytes:
             wanted = min(size_bytes - len(data), 1 << 20)
             try:
-                piece = self._waited(lambda size=wanted: self._channel.recv(size))  # type: ignore[misc]
+                piece = self._waited(partial(self._channel.recv, wanted))
             except ConnectionResetError:
                 piece = b""
             if not piece:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cosmos.child import die_with, parent_to_die_with
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
-from cosmos.process import die_with, parent_to_die_with
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

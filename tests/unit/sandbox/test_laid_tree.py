@@ -10,7 +10,7 @@ import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -205,16 +205,16 @@ def test_a_program_sees_the_tree_as_it_is(ran: Callable[..., RunOutcome], tree: 
     assert {path: entry for path, entry in outcome.tree.items() if path != b"seen"} == tree
 
 
-def file(path: str, content: bytes = b"x", mode: int = 0o644, **fields: object) -> Entry:
-    return Entry(path=TreePath.parse(path), kind="file", mode=mode, content=content, **fields)  # type: ignore[arg-type]
+def file(path: str, content: bytes = b"x", mode: int = 0o644, **fields: Any) -> Entry:
+    return Entry(path=TreePath.parse(path), kind="file", mode=mode, content=content, **fields)
 
 
 def link(path: str, first: Entry) -> Entry:
     return replace(first, path=TreePath.parse(path), kind="hardlink", content=b"", target=bytes(first.path))
 
 
-def folder(path: str, mode: int = 0o755, **fields: object) -> Entry:
-    return Entry(path=TreePath.parse(path), kind="dir", mode=mode, **fields)  # type: ignore[arg-type]
+def folder(path: str, mode: int = 0o755, **fields: Any) -> Entry:
+    return Entry(path=TreePath.parse(path), kind="dir", mode=mode, **fields)
 
 
 OWNED = file("ping", b"ping", 0o4750, uid=7, gid=8, mtime=5, xattrs=(CAPABILITY, (b"user.a", b"1")))

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cosmos.child import die_with
 from cosmos.digest import Digest
 from cosmos.image.workshop.layers import Layers, StarLayer, Workshop
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
-from cosmos.process import die_with
 
 Keys: TypeAlias = Mapping[StarName, Digest]
 
