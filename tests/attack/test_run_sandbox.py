@@ -295,6 +295,20 @@ def test_a_file_that_is_all_holes_is_not_read_into_memory(shell):
         shell("truncate -s 1G hole", stage_bytes=SMALL)
 
 
+def test_attributes_that_take_no_space_of_the_stage_are_bounded_all_the_same(python):
+    code = """
+import os
+for number in range(100):
+    open(f"f{number}", "w").close()
+    try: os.setxattr(f"f{number}", "user.x", bytes(60000))
+    except OSError: open("out", "w").write("none")  # before Linux 6.6
+"""
+    try:
+        assert python(code, stage_bytes=SMALL) == "none"
+    except CosmosError as error:
+        assert "/stage: is larger than a star may be, at f" in str(error)
+
+
 @pytest.mark.parametrize(
     "flood", ["head -c 3000000 /dev/zero", "yes line | head -c 3000000", "yes '' | head -c 300000"]
 )

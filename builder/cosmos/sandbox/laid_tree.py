@@ -224,7 +224,7 @@ def _below(folder: int, above: bytes, room: Room, seen: dict[int, Found]) -> Ite
         if kind == "dir":
             child = forced_open(name, _FOLDER, folder)
             try:
-                yield replace(item, xattrs=_shown(child))
+                yield replace(item, xattrs=_shown(child, path, room))
                 yield from _below(child, path + b"/", room, seen)
             finally:
                 os.close(child)
@@ -232,18 +232,24 @@ def _below(folder: int, above: bytes, room: Room, seen: dict[int, Found]) -> Ite
             yield replace(item, target=os.fsencode(os.readlink(name, dir_fd=folder)))
         elif kind == "file":
             with os.fdopen(forced_open(name, _FILE, folder), "rb") as stream:
-                seen[item.inode] = replace(item, content=stream.read(status.st_size), xattrs=_shown(stream.fileno()))
+                xattrs = _shown(stream.fileno(), path, room)
+                seen[item.inode] = replace(item, content=stream.read(status.st_size), xattrs=xattrs)
             yield seen[item.inode]
         else:
             yield item
 
 
-def _shown(number: int) -> Xattrs:
+def _shown(number: int, path: TreePath, room: Room) -> Xattrs:
+    """Return the attributes that a program may set; `room` bounds them, because they take no space of /stage."""
     try:
         names = [name for name in os.listxattr(number) if name.startswith(_SHOWN.decode())]
     except OSError:  # a kernel without them
         return ()
-    return tuple(sorted((os.fsencode(name), os.getxattr(number, name)) for name in names))
+    pairs: list[tuple[bytes, bytes]] = []
+    for name in names:
+        pairs.append((os.fsencode(name), os.getxattr(number, name)))
+        room.grow(path, sum(map(len, pairs[-1])))
+    return tuple(sorted(pairs))
 
 
 def _first(paths: list[TreePath], was: Written | None) -> TreePath:

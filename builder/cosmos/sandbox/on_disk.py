@@ -58,8 +58,12 @@ class Room:
 
     def take(self, path: TreePath, size_bytes: int) -> None:
         """Count one entry; raises `Malformed`."""
-        self.size_bytes -= size_bytes
         self.entries -= 1
+        self.grow(path, size_bytes)
+
+    def grow(self, path: TreePath, size_bytes: int) -> None:
+        """Count more bytes of an entry; raises `Malformed`."""
+        self.size_bytes -= size_bytes
         if self.size_bytes < 0 or self.entries < 0:
             raise Malformed(self.where, f"is larger than a star may be, at {path.text}")
 
