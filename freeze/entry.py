@@ -28,6 +28,21 @@ def give_back_the_library_path() -> None:
         os.environ["LD_LIBRARY_PATH"] = original
 
 
+def die_with_the_loader() -> None:
+    """Have the kernel kill this process when the one-file loader is killed, which runs the same file and waits for us.
+
+    Who kills the program knows only the loader's number.
+    """
+    try:
+        is_the_loader = os.path.samefile(f"/proc/{os.getppid()}/exe", "/proc/self/exe")  # noqa: PTH121 - not loaded yet
+    except OSError:  # no /proc, or another user's process
+        return
+    if is_the_loader:
+        from cosmos.sandbox.zygote import die_with
+
+        die_with(os.getppid())
+
+
 def check_binary() -> None:
     """Use each compiled part once and print its name; raises if a part does not load or work."""
     import bz2
@@ -73,6 +88,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--check-binary"]:
         check_binary()
     else:
+        die_with_the_loader()
         from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
         from cosmos.sandbox import zygote
 

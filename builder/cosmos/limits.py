@@ -106,6 +106,7 @@ MAX_NOVA_PROGRAMS_SECONDS: Final = 2 * 3600  # of one script's run() calls toget
 MAX_STAGE_BYTES: Final = (
     4 * GIB
 )  # of the tree that a program of run() works on; it is memory, half of a builder with 8 GiB
+MAX_TOOLS_BYTES: Final = 4 * GIB  # of the tools that stars give such a program, in memory as well: a whole toolchain
 MAX_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua, two messages
 MAX_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_WAITING_RESULT_BYTES: Final = 8 * MIB  # of a store's small results before they are written: 4,000 statements

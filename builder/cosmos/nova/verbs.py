@@ -239,10 +239,10 @@ class Verbs:
                 hint=f"ship what the program would make in the archive, or make it in build(); {self._job.run_hint}",
             )
         with self._meter.program():
-            before = _digest(self.root.own)
-            outcome = self._job.programs.run(command, dict(self._env), self.root.own)
-            after = _digest(outcome.tree)
-        self.root.replace_own(outcome.tree)
+            before, folders = _digest(self.root.own), self.root.folders_of_others()
+            outcome = self._job.programs.run(command, dict(self._env), {**self.root.own, **folders})
+        self.root.replace_own({path: entry for path, entry in outcome.tree.items() if folders.get(path) != entry})
+        after = _digest(self.root.own)
         shown = [escaped(word) for word in command]
         env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
         self._meter.count_log(sum(map(len, shown)))

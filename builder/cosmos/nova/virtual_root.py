@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from cosmos.limits import MAX_SYMLINKS
 from cosmos.links import Last, TooManyLinks, followed
-from cosmos.nova.indexed_tree import IndexedTree, implied_folder
+from cosmos.nova.indexed_tree import IMPLIED_MODE, IndexedTree, implied_folder
 from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
@@ -179,9 +179,25 @@ class VirtualRoot:
         self._meter.charge(ENTRY_COST)
         self._own[entry.path] = entry
 
+    def folders_of_others(self) -> dict[TreePath, Entry]:
+        """Return the folders of the lower layers that hold entries of the script's own without being its own."""
+        implied = sorted(self._own_folders - self._own.keys() - {ROOT})
+        self._meter.charge(LOOK_COST * len(implied))
+        found = ((path, self.lower_entry_at(path)) for path in implied)
+        return {path: entry for path, entry in found if entry is not None and entry.kind == "dir"}
+
     def replace_own(self, own: Mapping[TreePath, Entry]) -> None:
-        """Replace the script's layer by `own`: the tree that a program left."""
-        self._own = dict(own)
+        """Replace the script's layer by `own`: the tree that a program left.
+
+        A folder that the program made without a mode of its own is, where there is a folder already, as that one is.
+        """
+        before, self._own = self._own, dict(own)
+        for path, entry in own.items():
+            if entry.kind == "dir" and entry.mode == IMPLIED_MODE and path not in before:
+                self._meter.charge(LOOK_COST)
+                there = self.lower_entry_at(path)
+                if there is not None and there.kind == "dir":
+                    self._own[path] = there
         self._own_folders = {parent for path in own for parent in path.parents}
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
         self._folders.clear()

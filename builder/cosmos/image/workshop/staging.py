@@ -1,12 +1,14 @@
 """Stage every star and pack its layer, in parallel. Each layer is made only once.
 
 Workers are forked (`ProcessPoolExecutor`). They inherit the verified archives and return their results through the
-store, so no large value crosses a pipe. A worker holds the bytes of one star in memory at a time.
+store, so no large value crosses a pipe. A worker holds the bytes of one star in memory at a time. It dies with the
+builder.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cosmos.child import die_with
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.image.workshop.layers import Layers, StarLayer, Workshop
@@ -105,7 +108,7 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys
         yield inline
         return
     fork = multiprocessing.get_context("fork")  # initargs are inherited, not pickled
-    with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop,)) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop, os.getpid())) as pool:
         try:
             yield lambda name, keys: pool.submit(_work, name, keys)
         except BrokenProcessPool as error:
@@ -119,7 +122,8 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys
 _shared: list[Workshop] = []  # a worker's own; empty in the builder
 
 
-def _enter(workshop: Workshop) -> None:
+def _enter(workshop: Workshop, builder: int) -> None:
+    die_with(builder)
     _shared.append(workshop)
 
 
