@@ -14,6 +14,7 @@ from typing import Final
 _SYS_OPENAT2: Final = 437
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
+RESOLVE_NO_XDEV: Final = 0x01  # no other file system: EXDEV where something is mounted
 RESOLVE_NO_MAGICLINKS: Final = 0x02  # no /proc/PID/fd/… on the way
 RESOLVE_NO_SYMLINKS: Final = 0x04  # no link at all, in no component
 RESOLVE_IN_ROOT: Final = 0x10  # `/` and `..` mean the root's, as after chroot

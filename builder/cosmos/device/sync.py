@@ -63,7 +63,7 @@ def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter)
 
 
 def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
-    trust, store = system_trust(root), StoreFolder(root.host_path(settings.cache_dir))
+    trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     memory = trust.memory or Memory()
     done: list[Synced] = []
     with settling(store):

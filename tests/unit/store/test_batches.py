@@ -17,6 +17,7 @@ import pytest
 
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.folders import Folder
 from cosmos.store import batches as batches_module
 from cosmos.store.blobs import StoreFolder
 from fakes.waiting import forked
@@ -251,11 +252,11 @@ def test_a_writer_that_is_killed_before_it_removes_what_it_took_harms_nothing(
     class Killed(BaseException):
         pass
 
-    def die(path: str) -> None:
+    def die(folder: Folder, name: str) -> None:
         raise Killed
 
     with monkeypatch.context() as patch, contextlib.suppress(Killed):
-        patch.setattr(batches_module.os, "unlink", die)
+        patch.setattr(Folder, "remove", die)
         settle(tmp_path, {1: b"uno"})
     assert len(batches(tmp_path)) == 2
     assert [StoreFolder(tmp_path).get_result(key(number)) for number in (1, 2)] == [b"uno", b"two"]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.cosmos.trust.places import places
+from cosmos.cli.cosmos.trust.places import places_to_change
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import WorldFailed
+from cosmos.folders import FileIn
 from cosmos.keyring.anchors import document_and_envelope, load_trust
 from cosmos.keyring.catching_up import CaughtUp, ChainSource, catch_up
 from cosmos.keyring.state import NO_MEMORY
@@ -33,9 +34,11 @@ def trust_update(source: str, home: Path | None, root: Path | None, offline: boo
     FROM is a folder (for example on a stick) with N.toml and N.toml.dsse, a galaxy that has this folder as trust/, or
     one such file. Either all versions are accepted or none.
     """
-    anchor, state = places(home, root)
-    had_memory = state.read() is not None
-    with tempfile.TemporaryDirectory(prefix="cosmos-") as partial:
+    with (
+        places_to_change(home, root) as (anchor, state),
+        tempfile.TemporaryDirectory(prefix="cosmos-") as partial,
+    ):
+        had_memory = state.read() is not None
         done = catch_up(anchor, _source(source, anchor, Path(partial), offline=offline), state)
     if as_json:
         emit(
@@ -63,7 +66,7 @@ def _say(done: CaughtUp) -> None:
         say(f"  {done.anchor.roots.name_of(row.key)} {row}")
 
 
-def _source(text: str, anchor: Path, partial: Path, *, offline: bool) -> ChainSource:
+def _source(text: str, anchor: FileIn, partial: Path, *, offline: bool) -> ChainSource:
     cwd = surroundings().cwd
     if (cwd / text).is_file() and not is_network(text):
         return _single(cwd / text, load_trust(anchor).roots.version + 1)
