@@ -241,7 +241,7 @@ def test_a_commit_takes_universe_toml_along(system: Path) -> None:
     assert settled(system).took_place
     with LiveRoot.open(system) as root:
         assert read_universe(root).version == "2"
-    assert list((system / str(NEXT_UNIVERSE_PATH)).parent.iterdir()) == []
+    assert not (system / str(NEXT_UNIVERSE_PATH)).parent.exists()
 
 
 @pytest.mark.parametrize("held", [None, b"something else"])
