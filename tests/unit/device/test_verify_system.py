@@ -266,5 +266,5 @@ def test_an_endless_file_in_the_place_of_a_path_is_not_read(system: Path) -> Non
 
 def test_an_unreadable_universe_is_an_error(tmp_path: Path) -> None:
     (tmp_path / str(UNIVERSE_PATH)).mkdir(parents=True)
-    with pytest.raises(Malformed, match="universe.toml: is no regular file"):
+    with pytest.raises(Malformed, match=r"universe\.toml: is no regular file"):
         verify_system(tmp_path)
