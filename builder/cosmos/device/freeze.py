@@ -28,7 +28,7 @@ from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
-from cosmos.model.names import ImageName, StarName
+from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
 from cosmos.plain_toml import plain_text
@@ -164,7 +164,9 @@ def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]
     """Return the stars that somebody asked for, and those that no other star needs."""
     installed = universe.installed
     asked = {
-        name for name, star in installed.items() if not installed.keys() >= set(star.wanted_by) or not star.wanted_by
+        name
+        for name, star in installed.items()
+        if not star.wanted_by or any(star_behind(who) not in installed for who in star.wanted_by)
     }
     needs = {star.name: star.dependencies for star in in_lock_order((), stars)}
     return asked | (installed.keys() - all_dependencies(asked, needs))

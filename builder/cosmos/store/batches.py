@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -34,7 +35,7 @@ from typing import Final, Self
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
 from cosmos.folders import Folder
-from cosmos.limits import MAX_WAITING_RESULT_BYTES
+from cosmos.limits import MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
 
 _HEAD: Final = b"cosmos-batch 1\n"
 _FOOT: Final = re.compile(rb"cosmos-batch 1 ([0-9]{10})\n")
@@ -121,7 +122,7 @@ class _Batch:
 class Batches:
     """The batches of one store, and the records that wait to be written as the next one."""
 
-    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_numbers", "_waiting", "_waiting_bytes")
+    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_numbers", "_waiting", "_waiting_bytes", "_waits_since")
 
     def __init__(self, folder: Folder, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
         self._folder = folder
@@ -131,6 +132,7 @@ class Batches:
         self._numbers: list[int] = []  # of all names that are taken, by whatever stands there
         self._waiting: dict[Digest, bytes] = {}
         self._waiting_bytes = 0
+        self._waits_since = 0.0  # of the monotonic clock
 
     def find(self, key: Digest) -> bytes | None:
         """Return the newest whole record of `key`, or None. Raises `WorldFailed`."""
@@ -144,7 +146,7 @@ class Batches:
         return found
 
     def add(self, key: Digest, record: bytes) -> None:
-        """Keep the record for the next batch, unless it is there; where very much waits, that is written now.
+        """Keep the record for the next batch, unless it is there; what is much or has waited long is written now.
 
         Raises `WorldFailed`.
         """
@@ -152,7 +154,10 @@ class Batches:
             return
         self._waiting[key] = record
         self._waiting_bytes += len(record) + _LINE_BYTES
-        if self._waiting_bytes > MAX_WAITING_RESULT_BYTES:
+        now = time.monotonic()
+        if len(self._waiting) == 1:
+            self._waits_since = now
+        if self._waiting_bytes > MAX_WAITING_RESULT_BYTES or now - self._waits_since > MAX_WAITING_RESULT_SECONDS:
             self.write()
 
     def write(self) -> None:

@@ -18,7 +18,8 @@ as absent. The store cannot check a result against its inputs: a caller that rel
 check it.
 
 Thousands of results in a row are kept with `put_result_soon`, wait in memory, and are written together by `settle`: a
-file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses them. A result
+file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses the results of
+the last seconds (`MAX_WAITING_RESULT_SECONDS`): what waits longer is written when the next result comes. A result
 that has a file of its own, as all had in older stores, is looked for there first, and is replaced there.
 """
 
