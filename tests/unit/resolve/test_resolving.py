@@ -54,7 +54,7 @@ def test_a_star_may_be_called_as_whoever_wishes_for_it_is() -> None:
         ("image 1.0.0", ("image",)),
     ]
     with_circle = chosen({"zlib": "*"}, {**library, "zlib 1.2.0": facts(["image"])})
-    assert [row.wanted_by for row in with_circle] == [("image",), ("zlib",)]
+    assert [row.wanted_by for row in with_circle] == [("image", "star:image"), ("zlib",)]
 
 
 def test_the_newest_version_that_fits_everyone_is_chosen() -> None:
