@@ -17,6 +17,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -29,6 +30,7 @@ TEMPORARY_SUFFIX = ".tmp"
 
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_EXCHANGE = 2  # linux/fs.h
+_OLD_SECONDS: Final = 86_400  # no command works so long with one temporary file
 _NUMBERS: Final = count()  # of this process's temporary files
 
 
@@ -149,6 +151,23 @@ def replace_folder_durably(new: Path, path: Path) -> None:
                 aside.rename(new)
             shutil.rmtree(new)
         sync_folder(path.parent)
+
+
+def sweep_old(own: Path, *prefixes: str) -> None:
+    """Remove what killed commands of this user left beside `own` a day or more before it, under names with `prefixes`.
+
+    What cannot be removed stays.
+    """
+    newest = own.lstat().st_mtime - _OLD_SECONDS
+    for place in sorted(path for path in own.parent.iterdir() if path.name.startswith(prefixes)):
+        with contextlib.suppress(OSError):
+            held = place.lstat()
+            if held.st_uid != os.geteuid() or held.st_mtime > newest:
+                continue
+            if stat.S_ISDIR(held.st_mode):
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink()
 
 
 def sync_folder(path: Path) -> None:

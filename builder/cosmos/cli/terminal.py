@@ -142,6 +142,10 @@ class Surroundings:
             problem = f"cannot be used: {(error.strerror or str(error)).lower()}"
             raise WorldFailed("the working folder", problem, hint="cd / (or to another folder)") from error
 
+    def at(self, path: str) -> Path:
+        """Return the absolute path of what a person wrote. Raises `WorldFailed` as `cwd` does, for a relative one."""
+        return Path(path) if path.startswith("/") else self.cwd / path
+
     @property
     def user_home(self) -> Path:
         """The user's own folder. Raises `WorldFailed` if there is no HOME, and no entry in /etc/passwd."""
