@@ -108,7 +108,6 @@ def test_one_file_with_its_envelope_is_enough_for_one_step(
 
 def test_a_system_is_updated_like_a_builder(tmp_path: Path, chain: Chain, cosmos: Cosmos) -> None:
     system = tmp_path / "system"
-    system.mkdir()
     cosmos("trust", "init", chain.file(1), "--sha256", chain.digest(), "--root", system).ok()
     chain.step()
     assert cosmos("trust", "update", chain.folder, "--root", system, "--json").json()["version"] == 2

@@ -13,6 +13,7 @@ from cosmos.cli.options import FILE, FOLDER, json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_rows import anchor_row, say_keys
 from cosmos.digest import Digest
+from cosmos.durable import make_folder
 from cosmos.errors import Malformed
 from cosmos.keyring.anchors import accept_trust, document_and_envelope
 
@@ -30,6 +31,8 @@ def trust_init(file: Path, wanted: str | None, home: Path | None, root: Path | N
     if wanted is None:
         _show_how_to_compare(file)
     digest = _digest(wanted)
+    if root is not None:
+        make_folder(root)  # anchors may come before anything else of the system
     with places_to_change(home, root) as (path, state):
         anchor = accept_trust(file, digest, path)
         state.change(lambda memory: replace(memory, trust=(anchor.roots.version, anchor.digest)))
