@@ -141,6 +141,9 @@ class StoreFolder:
 
     def sweep(self) -> bool:
         """Remove the files that killed writers left; return False, and do nothing, if another process is writing."""
+        with blaming(self.root):
+            if not self._folder.folder("temporary").names():
+                return True  # also of a store on a medium that is read-only
         with blaming(self.root), self._folder.locked_if_free("lock") as is_alone:
             if is_alone:
                 self._folder.remove_folder("temporary")

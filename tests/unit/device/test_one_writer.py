@@ -162,6 +162,18 @@ def test_a_lock_file_of_a_third_user_is_refused(system: Path, cosmos: Cosmos) ->
     assert "belongs to user 65534" in cosmos("install", "s", "--root", system).fails(5).err
 
 
+@pytest.mark.parametrize("words", [("sync",), ("install", "s")])
+def test_what_killed_writers_left_in_the_cache_is_swept(
+    galaxy, system: Path, cosmos: Cosmos, words: tuple[str, ...]
+) -> None:
+    galaxy.star("s", files={"usr/f": b"s"})
+    left = system / "var/cache/cosmos/temporary/.cosmos-4242-0.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    cosmos(*words, "--root", system).ok()
+    assert not left.exists()
+
+
 def test_what_killed_writers_left_is_swept_by_the_next(system: Path, cosmos: Cosmos) -> None:
     left = [
         system / folder / name
