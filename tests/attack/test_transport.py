@@ -15,7 +15,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.local import LocalCarrier
-from cosmos.transport.partial import part_path
+from cosmos.transport.partial import part_name
 from fakes.http_servers import RawServer, ranged, raw_server, said
 from fakes.waiting import LONG_SECONDS
 
@@ -371,7 +371,7 @@ def test_a_part_that_nobody_asked_for_is_not_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", [b"", b"garbage", b"cosmos-partial 1 \n" + bytes(1000), b"cosmos-partial 1 x"])
 def test_a_damaged_remainder_is_started_over(tmp_path: Path, left: bytes) -> None:
     with raw_server(ranged(DATA, '"v1"')) as server:
-        path = part_path(tmp_path / "partial", f"{server.address}/a.tar.zst", len(DATA))
+        path = tmp_path / "partial" / part_name(f"{server.address}/a.tar.zst", len(DATA))
         path.parent.mkdir()
         path.write_bytes(left)
         assert archive(carrier_of(server, tmp_path)) == DATA
@@ -380,7 +380,7 @@ def test_a_damaged_remainder_is_started_over(tmp_path: Path, left: bytes) -> Non
 
 def test_a_remainder_that_is_longer_than_the_file_is_started_over(tmp_path: Path) -> None:
     with raw_server(ranged(DATA, '"v1"')) as server:
-        path = part_path(tmp_path / "partial", f"{server.address}/a.tar.zst", len(DATA))
+        path = tmp_path / "partial" / part_name(f"{server.address}/a.tar.zst", len(DATA))
         path.parent.mkdir()
         path.write_bytes(b'cosmos-partial 1 "v1"\n'.ljust(512, b"\0") + bytes(len(DATA) + 1))
         assert archive(carrier_of(server, tmp_path)) == DATA
@@ -389,7 +389,7 @@ def test_a_remainder_that_is_longer_than_the_file_is_started_over(tmp_path: Path
 def test_a_link_where_the_remainder_should_be_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"keep")
     with raw_server(ranged(DATA, '"v1"')) as server:
-        path = part_path(tmp_path / "partial", f"{server.address}/a.tar.zst", len(DATA))
+        path = tmp_path / "partial" / part_name(f"{server.address}/a.tar.zst", len(DATA))
         path.parent.mkdir()
         path.symlink_to(tmp_path / "precious")
         with pytest.raises(WorldFailed):

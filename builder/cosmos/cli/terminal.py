@@ -122,15 +122,38 @@ class Terminal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """The environment, folders, clock and terminal of the command, for modules that may not read them themselves."""
+    """The environment, folders, clock and terminal of the command, for modules that may not read them themselves.
+
+    A folder that is missing is an error of the command that needs it, and of no other.
+    """
 
     program: str
     environ: Mapping[str, str]
-    cwd: Path
-    user_home: Path
     terminal: Terminal
     stdin_is_terminal: bool
     now: Callable[[], float]
+
+    @property
+    def cwd(self) -> Path:
+        """The working folder. Raises `WorldFailed` if somebody has removed it."""
+        try:
+            return Path.cwd()
+        except OSError as error:
+            problem = f"cannot be used: {(error.strerror or str(error)).lower()}"
+            raise WorldFailed("the working folder", problem, hint="cd / (or to another folder)") from error
+
+    def at(self, path: str) -> Path:
+        """Return the absolute path of what a person wrote. Raises `WorldFailed` as `cwd` does, for a relative one."""
+        return Path(path) if path.startswith("/") else self.cwd / path
+
+    @property
+    def user_home(self) -> Path:
+        """The user's own folder. Raises `WorldFailed` if there is no HOME, and no entry in /etc/passwd."""
+        try:
+            return Path.home()
+        except RuntimeError as error:
+            problem = f"is not set, and user {os.getuid()} has no folder in /etc/passwd"
+            raise WorldFailed("HOME", problem, hint="name a folder: --home DIR, or set COSMOS_HOME") from error
 
     def reporter(self, *, quiet: bool) -> Reporter:
         """Return the reporter of progress: the terminal, or a silent one if `quiet`."""
@@ -140,7 +163,7 @@ class Surroundings:
         """Return the builder's home: the named one, or the nearest `.cosmos/` above `near`, or the user's own."""
         if named is not None:
             return named
-        start = (near or self.cwd).resolve()
+        start = (near if near is not None and near.is_absolute() else self.cwd / (near or "")).resolve()
         for folder in (start, *start.parents):
             if (folder / HOME_FOLDER).is_dir():
                 return folder / HOME_FOLDER
@@ -193,8 +216,6 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     around = Surroundings(
         program=program,
         environ=dict(os.environ),
-        cwd=Path.cwd(),
-        user_home=Path.home(),
         terminal=Terminal(program, stderr, environ=os.environ),
         stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
         now=time.time,

@@ -11,7 +11,7 @@ from cosmos.device.system_library import SystemLibrary, installed_candidate
 from cosmos.model.constraint import exactly
 from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request
-from cosmos.model.names import ImageName, StarName
+from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.universe import Universe
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
@@ -65,7 +65,8 @@ def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, 
         name = found.star.name
         if name in universe.installed and found.star == installed_candidate(name, universe.installed[name]):
             known = {KEEPER, *universe.installed[name].wanted_by}
-            added = tuple(who for who in found.wanted_by if who not in known and who not in universe.installed)
+            new = (who for who in found.wanted_by if who not in known)
+            added = tuple(who for who in new if star_behind(who) not in universe.installed)
             reasons |= {name: added} if added else {}
             if wishers & set(found.wanted_by):
                 kept.append(name)

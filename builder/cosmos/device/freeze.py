@@ -19,15 +19,16 @@ from typing import Final
 
 from cosmos.device.choose import NO_IMAGE, build_pins
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies
+from cosmos.device.journal import at_work, standing_of_journal
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
-from cosmos.device.system import STATE_FOLDER, read_universe
+from cosmos.device.system import STATE_FOLDER, demand_system, read_universe
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, NoSolution
+from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
-from cosmos.model.names import ImageName, StarName
+from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
 from cosmos.plain_toml import plain_text
@@ -53,8 +54,18 @@ class Frozen:
 def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     """Write the lock of the installed stars.
 
-    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others.
+    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, and `WorldFailed`
+    if an installation is going on or was cut off.
     """
+    demand_system(root)
+    with at_work(root):
+        if standing_of_journal(root) != "idle":
+            hint = f"finish or undo it first: cosmos install --root {root.path}"
+            raise WorldFailed(str(root.path), "an installation was cut off", hint=hint)
+        return _frozen(root, reporter, offline=offline)
+
+
+def _frozen(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     opened = open_galaxies(root, read_settings(root), offline=offline)
@@ -153,7 +164,9 @@ def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]
     """Return the stars that somebody asked for, and those that no other star needs."""
     installed = universe.installed
     asked = {
-        name for name, star in installed.items() if not installed.keys() >= set(star.wanted_by) or not star.wanted_by
+        name
+        for name, star in installed.items()
+        if not star.wanted_by or any(star_behind(who) not in installed for who in star.wanted_by)
     }
     needs = {star.name: star.dependencies for star in in_lock_order((), stars)}
     return asked | (installed.keys() - all_dependencies(asked, needs))

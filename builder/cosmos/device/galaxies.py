@@ -1,7 +1,8 @@
 """Open the galaxies of a system's settings: read their newest index and verify it under the system's trust anchors.
 
 Offline, no socket is made. A galaxy in a local folder is still read. A remote galaxy has the index of its last sync,
-from the store; if it was never synced, it is left out and named. Relative paths start at the folder of config.toml.
+from the store; if it was never synced, it is left out and named. A relative path starts at the folder of config.toml,
+and stays inside the system's root. An absolute one is of this machine: `cosmos add-galaxy` wrote it.
 
 This module compares each index with the system's memory; `remember_opened` and `sync` write the memory. An older index,
 or another index with the same seq, stops the command. It is never only left out.
@@ -54,7 +55,7 @@ def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenG
     Raises an error for a damaged trust document, and `RolledBack` for a galaxy that was rolled back.
     """
     trust = system_trust(root)
-    store = StoreFolder(root.host_path(settings.cache_dir))
+    store = StoreFolder(root.below(settings.cache_dir))
     opened, failures = list[OpenGalaxy](), dict[GalaxyName, CosmosError]()
     for galaxy in settings.galaxies:
         try:
@@ -81,7 +82,7 @@ def open_galaxy(
 
     Raises `Refused`, `WorldFailed`, or offline `NoSolution` for a remote galaxy that was never synced.
     """
-    carrier = open_carrier(asked.url, root.host_path(SETTINGS_PATH.parent), store.partial_dir)
+    carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir)
     seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
         if seen is None:

@@ -120,6 +120,7 @@ def _acquired(
     opened = open_galaxies(root, settings, offline=request.offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
+    opened.store.sweep()
     with settling(opened.store):
         choice = choose(request.wishes, universe, opened, epoch=request.epoch)
         if choice.stars:

@@ -63,8 +63,9 @@ def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter)
 
 
 def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
-    trust, store = system_trust(root), StoreFolder(root.host_path(settings.cache_dir))
+    trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     memory = trust.memory or Memory()
+    store.sweep()
     done: list[Synced] = []
     with settling(store):
         for asked in _chosen(settings, wanted):

@@ -21,6 +21,7 @@ from cosmos.treepath import TreePath
 SETTINGS_FOLDER: Final = SETTINGS_PATH.parent
 TRUST_PATH: Final = SETTINGS_FOLDER.joined(b"trust.toml")
 STATE_FOLDER: Final = TreePath(b"var/lib/cosmos")
+LOCK_NAME: Final = b"lock"  # in the state folder: its holder is the only process that changes this system
 JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
 JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")  # every version of cosmos uses this name
 NEXT_UNIVERSE_PATH: Final = JOURNAL_FOLDER.joined(b"universe.toml")  # the universe.toml of after the commit
@@ -91,7 +92,10 @@ def trust_envelope(root: LiveRoot) -> bytes | None:
 
 
 def initialise(root: LiveRoot, *, arch: Arch, version: str) -> Initialised:
-    """Write the settings and an empty universe if they are missing. Existing documents stay as they are."""
+    """Write the settings and an empty universe if they are missing. Existing documents stay as they are.
+
+    The caller is the only writer of the system (`device.journal.at_work`).
+    """
     wrote, kept = list[TreePath](), list[TreePath]()
     if root.document(SETTINGS_PATH, max_bytes=MAX_DOCUMENT_BYTES) is None:
         write_settings(root, Settings())

@@ -49,6 +49,9 @@ _UNSETTLED: Final = {
     "idle": None,
     "running": "an installation is going on",
     "interrupted": "an installation was cut off; the next `cosmos install` puts back what was there before",
+    "committed": "an installation was cut off; the next `cosmos install` finishes it",
+    "unreadable": "an installation was cut off; its journal is damaged, or of another cosmos: finish it with that one",
+    "unclear": "an installation is going on, or was cut off; only the system's owner can tell",
 }
 
 

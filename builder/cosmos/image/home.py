@@ -90,6 +90,7 @@ class Home:
     def remember(self, change: Callable[[Memory], Memory]) -> None:
         """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""
         if home_anchor(self.home).exists():
+            self.store.settle()  # an index that is remembered as seen can be read offline, whatever comes next
             self._state.change(change)
 
     @cached_property

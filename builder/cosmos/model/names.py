@@ -9,12 +9,14 @@ suite                                a release of Debian by its code name: bookw
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import Final, Self
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 _KEY = re.compile(r"[a-z0-9.-]{1,64}")
 _ARCH = re.compile(r"[a-z0-9_]{1,32}")
 _SUITE = re.compile(r"[a-z]{1,32}")
+_WISHERS: Final = ("image", "user")  # words of `wanted-by` that are no star's name
+_STAR: Final = "star:"
 _MOVING_SUITES = ("stable", "oldstable", "oldoldstable", "testing")
 
 
@@ -35,6 +37,25 @@ class StarName(_Name):
     """The name of a star."""
 
     __slots__ = ()
+
+
+def reason_of(star: StarName) -> str:
+    """Return what `wanted-by` says where `star` wants another star.
+
+    >>> reason_of(StarName("nano")), reason_of(StarName("user"))
+    ('nano', 'star:user')
+    """
+    return f"{_STAR}{star}" if star in _WISHERS else str(star)
+
+
+def star_behind(reason: str) -> StarName | None:
+    """Return the star that wants another, by what `wanted-by` says; None for an image, a user or a constellation.
+
+    >>> star_behind("nano"), star_behind("star:user"), star_behind("user")
+    ('nano', 'user', None)
+    """
+    name = reason.removeprefix(_STAR)
+    return None if ":" in name or reason in _WISHERS else StarName(name)
 
 
 class GalaxyName(_Name):

@@ -17,7 +17,7 @@ The file is `/var/lib/cosmos/universe.toml` of the system.
     arch = "x86_64"
     type = "normal"
     dependencies = ["glibc-runtime"]
-    wanted-by = ["image"]              # image, user, constellation:NAME, or star names
+    wanted-by = ["image"]              # image, user, constellation:NAME, or stars (names.reason_of)
 
     [[installed.zlib.entry]]           # ours: one for each file, in the order of `files`
     path = "/usr/lib/libz.so.1"

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedStar, Request
-from cosmos.model.names import Arch, StarName
+from cosmos.model.names import Arch, StarName, reason_of
 from cosmos.resolve.catalogue import Wish
 from cosmos.resolve.judging import Fault, Placed, doubled, faults
 from cosmos.resolve.order import dependency_order
@@ -81,7 +81,7 @@ def in_lock_order(wishes: Sequence[Wish], stars: Iterable[LockedStar]) -> tuple[
             wanted_by[one.name][wish.who] = None
     for name in sorted(needs):
         for other in needs[name]:
-            wanted_by[other][str(name)] = None
+            wanted_by[other][reason_of(name)] = None
     return tuple(
         replace(locked[name], dependencies=needs[name], wanted_by=tuple(wanted_by[name]))
         for name in dependency_order(needs)

@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.folders import Folder
 from cosmos.limits import (
     HTTP_LEAST_BYTES,
     HTTP_TIMEOUT_SECONDS,
@@ -56,7 +57,7 @@ class HttpCarrier:
     def __init__(
         self,
         url: str,
-        partial_dir: Path,
+        partial_dir: Path | Folder,
         *,
         timeout_seconds: float = HTTP_TIMEOUT_SECONDS,
         pause: Callable[[float], None] = time.sleep,

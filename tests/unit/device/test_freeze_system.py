@@ -124,3 +124,15 @@ def test_a_circle_of_dependencies_is_pinned_as_it_stands(galaxy, system: Path) -
         ("libgcc", ("libc",), ("libc",)),
         ("libc", ("libgcc",), ("image", "libgcc")),
     ]
+
+
+@pytest.mark.parametrize("word", ["user", "image"])
+def test_a_star_that_is_called_as_a_wisher_is_told_from_it(galaxy, system: Path, word: str) -> None:
+    galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z"})
+    galaxy.star(word, "2.0.0", {"usr/bin/tool": b"t"}, dependencies={"zlib": "^1.3"})
+    put(system, word)
+    assert set(frozen(system).lock.request.stars) == {word}
+    put(system, "zlib")  # now a person asks for it, too
+    with LiveRoot.open(system) as live:
+        assert read_universe(live).installed[StarName("zlib")].wanted_by == (f"star:{word}", "user")
+    assert set(frozen(system).lock.request.stars) == {word, "zlib"}

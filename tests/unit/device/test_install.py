@@ -609,5 +609,5 @@ def test_an_ordinary_user_cannot_change_roots_system_and_is_told_how(
                 return f"{error} ({error.hint})"
         return "installed"
 
-    assert as_nobody(work) == "/var/lib/cosmos/journal: permission denied (run it as root)"
+    assert as_nobody(work) == "/var/lib/cosmos/lock: permission denied (run it as root)"
     assert not (open_folder / "usr").exists()

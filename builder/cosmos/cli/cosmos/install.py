@@ -86,7 +86,10 @@ def _answer_recovered(undone: Undone | None, as_json: bool) -> None:
     if as_json:
         emit({"removed": removed, "left": [shown(path) for path in kept]})
         return
-    say(f"put back: {removed} files of the installation that was cut off were removed")
+    if undone is not None and undone.took_place:
+        say("finished: the installation that was cut off is complete")
+    else:
+        say(f"put back: {removed} files of the installation that was cut off were removed")
     for path in kept:
         say(f"left {shown(path)}: it is not what that installation put there")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -14,6 +15,14 @@ from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.device.root import LiveRoot
 from cosmos.device.status import SystemStatus, system_status, trust_advice
+
+_STANDINGS: Final = {
+    "running": "one is going on",
+    "interrupted": "one was cut off: the next cosmos install puts back what was there before",
+    "committed": "one was cut off when all was in place: the next cosmos install finishes it",
+    "unreadable": "one was cut off, and its journal is damaged or of another cosmos: finish it with that one",
+    "unclear": "one is going on, or was cut off: only the system's owner can tell",
+}
 
 
 @click.command()
@@ -56,7 +65,5 @@ def _status_lines(status: SystemStatus) -> Iterator[str]:
     yield f"stars         {len(universe.installed)} with {counted(status.files, 'file')}, {status.size_bytes:,} bytes"
     yield f"trust         {status.trust or trust_advice(status)}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
-    if status.standing == "running":
-        yield "installation  one is going on"
-    elif status.standing == "interrupted":
-        yield "installation  one was cut off: the next cosmos install puts back what was there before"
+    if status.standing != "idle":
+        yield f"installation  {_STANDINGS[status.standing]}"
