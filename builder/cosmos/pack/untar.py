@@ -36,12 +36,22 @@ by a NUL, belongs to the next member.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from cosmos.errors import Refused
-from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import (
+    MAX_LINK_TARGET_BYTES,
+    MAX_PAX_BYTES,
+    MAX_STAR_ENTRIES,
+    MAX_STAR_UNPACKED_BYTES,
+    READ_CHUNK_BYTES,
+    Budget,
+    usual_unpacked,
+)
+from cosmos.pack.inflate import inflated, unpacked_pieces
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
 from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
@@ -79,13 +89,60 @@ def read_tar(
 
     `source` is the archive's name, for errors. Raises `Refused` as the module's docstring says.
     """
-    entries, end = TarReader(source, devices=devices, rules=rules).read(data)
-    rest = memoryview(data)[end:]
-    if len(rest) < (BLOCK if rules == "dpkg" else len(TAR_END)):
-        raise Refused(source, "does not end with two blocks of zeros: it is cut off")
-    if len(rest) % BLOCK or rest.tobytes().strip(b"\0"):
-        raise Refused(source, f"has something after its end, at byte {end}")
+    view = memoryview(data)
+    entries, end = TarReader(source, devices=devices, rules=rules).read(view)
+    _demand_end(source, rules, end, [view[end:]])
     return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
+
+
+def read_packed_tar(
+    body: bytes | memoryview, suffix: str, source: str, budget: Budget, *, rules: Rules = "strict"
+) -> list[Entry]:
+    """Return the entries of the tar archive that is packed in `body`; `suffix` is as cosmos.pack.inflate has it.
+
+    What it unpacks to is drawn from `budget`. An archive that unpacks to unusually much is judged in pieces before it
+    is held in memory: so a refused archive takes little memory. Raises `Refused`.
+    """
+    whole, usual = bytearray(), usual_unpacked(len(body))
+    for piece in unpacked_pieces(body, suffix, budget, source):
+        whole += piece
+        if len(whole) > usual:
+            break
+    else:
+        return read_tar(memoryview(whole).toreadonly(), source, rules=rules)
+    budget.left += len(whole)
+    del whole, piece
+    judged = judge_tar(unpacked_pieces(body, suffix, budget, source), source, rules=rules)
+    return read_tar(inflated(body, suffix, Budget(judged), source), source, rules=rules)
+
+
+def judge_tar(pieces: Iterable[bytes | memoryview], source: str, *, rules: Rules = "strict") -> int:
+    """Return the size of the tar archive in `pieces`, of which it holds only names and headers.
+
+    Raises `Refused` exactly where `read_tar` would.
+    """
+    stream = _Rolling(pieces)
+    _, end = _TarJudge(source, devices="refuse", rules=rules).read(stream)
+    _demand_end(source, rules, end, stream.rest(end))
+    return stream.end
+
+
+def _demand_end(source: str, rules: Rules, end: int, rest: Iterable[memoryview]) -> None:
+    """Raise `Refused` unless `rest`, from byte `end`, is blocks of zeros: two of them, or one by dpkg's rules."""
+    size, is_zeros = 0, True
+    for piece in rest:
+        size += len(piece)
+        is_zeros = is_zeros and not piece.tobytes().strip(b"\0")
+    if size < (BLOCK if rules == "dpkg" else len(TAR_END)):
+        raise Refused(source, "does not end with two blocks of zeros: it is cut off")
+    if size % BLOCK or not is_zeros:
+        raise Refused(source, f"has something after its end, at byte {end}")
+
+
+class _Data(Protocol):
+    """The bytes of an archive, as a `memoryview` has them. A slice that passes the end is shorter."""
+
+    def __getitem__(self, part: slice, /) -> memoryview: ...
 
 
 class TarReader:
@@ -97,12 +154,12 @@ class TarReader:
         self._rules = rules
         self._members = 0
 
-    def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
+    def read(self, data: bytes | _Data) -> tuple[list[Entry], int]:
         """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
 
         Raises `Refused` as the module's docstring says.
         """
-        view = memoryview(data)
+        view = memoryview(data) if isinstance(data, bytes) else data
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}
         forms = b""  # the types of extension seen before the member to come
@@ -165,7 +222,7 @@ class TarReader:
             self._names.refuse(where, str(error))
         records.update(found)
 
-    def _member(self, view: memoryview, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
+    def _member(self, view: _Data, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
         names = self._names
         kind = _KINDS[block[156]]
@@ -176,7 +233,7 @@ class TarReader:
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
         content: bytes | memoryview = b""
         if kind == "file":
-            content, offset = self._content(view, offset, size, raw)
+            content, offset = self._file(view, offset, size, raw)
         elif size:
             names.refuse(raw, f"is a {kind} with {size} bytes of content")
         xattrs = _xattrs(records) if records else ()
@@ -245,15 +302,25 @@ class TarReader:
             numbers.append(number)
         return numbers
 
-    def _content(self, view: memoryview, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+    def _file(self, view: _Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+        """Return the content of a file, `size` bytes at `offset`, and where the next header is."""
+        return self._content(view, offset, size, raw)
+
+    def _content(self, view: _Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
+        content = view[offset : offset + size]
+        return content, self._padded(view, offset, size, len(content), raw)
+
+    def _padded(self, view: _Data, offset: int, size: int, got: int, raw: bytes) -> int:
+        """Return where the next header is, after content of which there are `got` bytes."""
         end = offset + size
         following = end + -size % BLOCK
-        if following > len(view):
+        padding = view[end:following]
+        if got != size or len(padding) != following - end:
             self._names.refuse(raw, "is cut off")
-        if following != end and view[end:following] != _ZEROS[: following - end]:
+        if padding and padding != _ZEROS[: len(padding)]:
             self._names.refuse(raw, "its padding is not zeros")
-        return view[offset:end], following
+        return following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
         target = records.get(b"linkpath") or block[157:257].rstrip(b"\0")
@@ -289,6 +356,47 @@ class TarReader:
         if min(major, minor) < 0:
             self._names.refuse(raw, "has a device number that is not octal")
         return major, minor
+
+
+class _TarJudge(TarReader):
+    """Reads an archive that comes in pieces: it judges all of it, and holds no file's content."""
+
+    def _file(self, view: _Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+        got = 0
+        for start in range(offset, offset + size, READ_CHUNK_BYTES):
+            got += len(view[start : min(start + READ_CHUNK_BYTES, offset + size)])
+        return memoryview(b""), self._padded(view, offset, size, got, raw)
+
+
+class _Rolling:
+    """The bytes of a stream, read from front to back: what lies before the last slice is forgotten."""
+
+    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
+        self._pieces = iter(pieces)
+        self._held = bytearray()
+        self._start = 0
+        self.end = 0  # of what was read
+
+    def __getitem__(self, part: slice, /) -> memoryview:
+        start, stop = part.start, part.stop
+        while self.end < stop and (piece := next(self._pieces, None)) is not None:
+            self._held += piece
+            self.end += len(piece)
+            self._forget(start)
+        self._forget(start)
+        return memoryview(bytes(self._held[start - self._start : stop - self._start]))
+
+    def rest(self, start: int) -> Iterator[memoryview]:
+        """Yield everything from byte `start` on."""
+        while piece := self[start : start + READ_CHUNK_BYTES]:
+            yield piece
+            start += len(piece)
+
+    def _forget(self, start: int) -> None:
+        if start - self._start > READ_CHUNK_BYTES or start >= self.end:
+            dropped = min(start, self.end) - self._start
+            del self._held[:dropped]
+            self._start += dropped
 
 
 @lru_cache(maxsize=1 << 14)
