@@ -120,6 +120,8 @@ MAX_JOURNAL_BYTES: Final = Limit(
     "MAX_JOURNAL_BYTES", 4 * GIB
 )  # of a transaction: each of its paths, and what it holds before and after
 MAX_IMAGE_INDEX_BYTES: Final = Limit("MAX_IMAGE_INDEX_BYTES", 2 * GIB)  # of one image, decompressed: 5 million files
+FREE_INDEX_BYTES: Final = 2 * MIB  # of an image's index, however small the image is: 17,000 files
+MAX_INDEX_RATIO: Final = 2  # bytes of the index, decompressed, for each one of the image; a system of packages has 0.02
 MAX_MANIFEST_BYTES: Final = Limit("MAX_MANIFEST_BYTES", 2 * GIB)  # manifest.txt of a release: 5 million lines
 MAX_FRAME_BYTES: Final = Limit(
     "MAX_FRAME_BYTES", (1 << 32) - 1

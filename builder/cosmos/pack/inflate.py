@@ -18,7 +18,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 import zstandard
 
@@ -35,7 +35,9 @@ _XZ_MAGIC: Final = b"\xfd7zXZ\0"
 _BZIP2_MAGIC: Final = b"BZh"
 _XZ_PADDING: Final = 4
 _ZEROS: Final = re.compile(rb"\0*")
-_ERRORS: Final = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)  # OSError: bz2's
+Streams: TypeAlias = Literal["one", "several"]
+_Stream: TypeAlias = Callable[[memoryview], Generator[bytes, None, memoryview]]  # yields content, returns the rest
+_ERRORS: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)  # OSError: bz2's
 
 
 def inflated(
@@ -50,17 +52,22 @@ def inflated(
     return memoryview(whole).toreadonly()
 
 
-def unpacked_pieces(body: bytes | memoryview, suffix: str, budget: Budget, source: str) -> Iterator[bytes | memoryview]:
-    """Yield the content of `body` in pieces of at most 1 MiB; `suffix` names its compression, from the list above.
+def unpacked_pieces(
+    body: bytes | memoryview, suffix: str, budget: Budget, source: str, streams: Streams = "several"
+) -> Iterator[bytes | memoryview]:
+    """Yield the content of `body` in pieces; `suffix` names its compression, from the list above.
 
-    Raises `Refused` if it is damaged, cut off, followed by other bytes, or larger than the budget allows.
+    With `streams="one"`, xz and bzip2 have one stream: some readers of such data read no second one. Raises `Refused`
+    if it is damaged, cut off, followed by other bytes, or larger than the budget allows.
     """
     try:
-        for piece in _PIECES[suffix](memoryview(body)):
+        for piece in (_ONE_STREAM if streams == "one" else _PIECES)[suffix](memoryview(body)):
             budget.take(len(piece), source)
             yield piece
     except _ERRORS as error:
         raise Refused(source, f"is damaged: {str(error) or 'cut off'}") from error
+    except ValueError as error:  # cosmos.pack.zst names the fault
+        raise Refused(source, str(error)) from error
 
 
 class _Decoder(Protocol):
@@ -95,28 +102,40 @@ def _gunzipped(body: memoryview) -> Iterator[bytes]:
 
 
 def _unxzed(body: memoryview) -> Iterator[bytes]:
-    def stream(rest: memoryview) -> Generator[bytes, None, memoryview]:
-        rest = yield from _stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_XZ_MEMORY_BYTES), rest)
-        zeros = _ZEROS.match(rest)
-        padding = zeros.end() if zeros is not None else 0
-        return rest if padding % _XZ_PADDING else rest[padding:]
-
-    yield from _several(body, stream, _XZ_MAGIC, "xz streams")
+    yield from _several(body, _xz_stream, _XZ_MAGIC, "xz streams")
 
 
 def _unbzipped(body: memoryview) -> Iterator[bytes]:
-    yield from _several(body, lambda rest: _stream(bz2.BZ2Decompressor(), rest), _BZIP2_MAGIC, "bzip2 streams")
+    yield from _several(body, _bzip2_stream, _BZIP2_MAGIC, "bzip2 streams")
 
 
-def _unlzmaed(body: memoryview) -> Iterator[bytes]:
-    rest = yield from _stream(lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MAX_XZ_MEMORY_BYTES), body)
-    if rest:
-        raise EOFError(f"{len(rest)} bytes follow its end")
+def _alone(stream: _Stream) -> Callable[[memoryview], Iterator[bytes]]:
+    """Return the function that yields the content of the one stream in its argument."""
+
+    def pieces(body: memoryview) -> Iterator[bytes]:
+        rest = yield from stream(body)
+        if rest:
+            raise EOFError(f"{len(rest)} bytes follow its end")
+
+    return pieces
 
 
-def _several(
-    body: memoryview, stream: Callable[[memoryview], Generator[bytes, None, memoryview]], magic: bytes, what: str
-) -> Iterator[bytes]:
+def _xz_stream(body: memoryview) -> Generator[bytes, None, memoryview]:
+    rest = yield from _stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_XZ_MEMORY_BYTES), body)
+    zeros = _ZEROS.match(rest)
+    padding = zeros.end() if zeros is not None else 0
+    return rest if padding % _XZ_PADDING else rest[padding:]
+
+
+def _bzip2_stream(body: memoryview) -> Generator[bytes, None, memoryview]:
+    return (yield from _stream(bz2.BZ2Decompressor(), body))
+
+
+def _lzma_stream(body: memoryview) -> Generator[bytes, None, memoryview]:
+    return (yield from _stream(lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MAX_XZ_MEMORY_BYTES), body))
+
+
+def _several(body: memoryview, stream: _Stream, magic: bytes, what: str) -> Iterator[bytes]:
     """Yield the content of streams that follow one another; `stream` yields one's content and returns the rest."""
     rest, streams = body, 0
     while rest or not streams:
@@ -156,5 +175,6 @@ _PIECES: Final = {
     ".xz": _unxzed,
     ".zst": zstd_pieces,
     ".bz2": _unbzipped,
-    ".lzma": _unlzmaed,
+    ".lzma": _alone(_lzma_stream),
 }
+_ONE_STREAM: Final = {**_PIECES, ".xz": _alone(_xz_stream), ".bz2": _alone(_bzip2_stream)}

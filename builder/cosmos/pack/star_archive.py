@@ -7,7 +7,8 @@
 
 The writer writes those members in that order, `files/` in byte order of path with each hard link after its file, times
 and owners as given, in one zstd frame. The same star, script, files and level give the same bytes. The writer reads the
-archive back before it returns it, so that a maintainer learns at once what an installer would refuse.
+archive back before it returns it, so that a maintainer learns at once what an installer would refuse. It refuses a star
+that no image can hold: one layer has at most 4 GiB.
 
 The reader uses cosmos.pack.untar, with three more rules: a hard link must not cross `files/`, a symlink below `files/`
 must not climb above it, and the archive must not unpack to more than its size allows (`limits.unpack_limit`).
@@ -23,6 +24,7 @@ import tomli_w
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import (
     MAX_DOCUMENT_BYTES,
+    MAX_FRAME_BYTES,
     MAX_SCRIPT_BYTES,
     MAX_STAR_ARCHIVE_BYTES,
     MAX_STAR_UNPACKED_BYTES,
@@ -58,13 +60,15 @@ class StarContents:
     """The contents of an archive. File contents are slices of the decompressed archive.
 
     `manifest` is `b""`, and `script` is None, if the archive has none. `files` are the entries below `files/`, without
-    that prefix; `beside` are all other entries, manifest and script included.
+    that prefix; `beside` are all other entries, manifest and script included. A script may copy files of `copied_bytes`
+    together: what the archive's size allows it to unpack to.
     """
 
     manifest: bytes
     script: bytes | None
     files: Mapping[TreePath, Entry]
     beside: Mapping[TreePath, Entry]
+    copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
 
 def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int) -> PackedStar:
@@ -73,9 +77,9 @@ def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, 
     Raises `Malformed` if script and manifest do not fit together, `Refused` if an installer would refuse the archive.
     """
     members = [*_own_members(manifest, script), *_below_files(files)]
-    demand_within(sum(entry.size for entry in members), MAX_STAR_UNPACKED_BYTES, manifest.id, hint="split the star")
+    demand_within(sum(entry.size for entry in members), MAX_FRAME_BYTES, manifest.id, hint="split the star")
     data = b"".join((*tar_members(members), TAR_END))
-    demand_within(len(data), MAX_STAR_UNPACKED_BYTES, manifest.id, hint="split the star")
+    demand_within(len(data), MAX_FRAME_BYTES, manifest.id, hint="split the star")
     if _contents(data, manifest.id, manifest.install_script).script != script:
         raise Malformed(manifest.id, f"install_script: want a name beside files/, got {manifest.install_script!r}")
     packed = compress([data], level)
@@ -105,7 +109,8 @@ def read_star(
     _demand_in_proportion(len(data), unpacked_bytes, file_name)
     unpack = decompress_exactly if suffix == ".zst" else gunzip_exactly
     tar = unpack(data, unpacked_bytes, file_name)
-    return _contents(tar, file_name, script_name)
+    contents = _contents(tar, file_name, script_name)
+    return replace(contents, copied_bytes=unpack_limit(len(data)))
 
 
 def _suffix(file_name: str) -> str:

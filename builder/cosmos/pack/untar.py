@@ -8,9 +8,12 @@ An archive that two readers could understand differently is refused. The error n
     links       hard links to anything but a file that came earlier; symlinks that climb above the root
     devices     device nodes and FIFOs, unless the caller keeps them
     headers     a wrong checksum, another magic (v7, star), other types (sparse, contiguous, multi-volume), numbers that
-                are not octal (base-256), bytes after a name's end, content of a folder or a link, doubled long names
-    pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal; global
-                headers with more than a comment
+                are not octal (base-256), also in fields that mean nothing there (Python's reader stops at them in
+                silence), bytes after a name's end, content of a folder or a link, doubled long names, a link whose own
+                header names no target (bsdtar makes a file of it)
+    pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal, a size that
+                differs from the header's (some readers take the one, some the other), an attribute with two values;
+                global headers with more than a comment
     the end     a missing end (two blocks of zeros), anything after it, padding that is not zeros, too many entries
 
 Many programs make Debian's packages. They are read by the rules of dpkg (`rules="dpkg"`), which also accept:
@@ -51,7 +54,7 @@ from cosmos.limits import (
     Budget,
     usual_unpacked,
 )
-from cosmos.pack.inflate import inflated, unpacked_pieces
+from cosmos.pack.inflate import Streams, inflated, unpacked_pieces
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
 from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
@@ -66,6 +69,7 @@ _TYPE_NAMES = {"7": "a contiguous file", "S": "a sparse member", "M": "a part of
 _MAX_ID = (1 << 32) - 2  # 2^32 - 1 means "leave it" to chown(2)
 _MAX_SECONDS = 10**12 - 1  # before or after 1970, of a base-256 time: as many digits as a pax header's may have
 _NUMBERS = ((100, 108), (108, 116), (116, 124), (124, 136), (136, 148))  # mode, user, group, size, time
+_DEVICES = ((329, 337), (337, 345))  # major and minor number
 _NUMBER_LIMITS = (
     (0, 0o7777777),
     (0, _MAX_ID),
@@ -103,8 +107,9 @@ def read_packed_tar(
     What it unpacks to is drawn from `budget`. An archive that unpacks to unusually much is judged in pieces before it
     is held in memory: so a refused archive takes little memory. Raises `Refused`.
     """
+    streams: Streams = "one" if rules == "dpkg" else "several"
     whole, usual = bytearray(), usual_unpacked(len(body))
-    for piece in unpacked_pieces(body, suffix, budget, source):
+    for piece in unpacked_pieces(body, suffix, budget, source, streams):
         whole += piece
         if len(whole) > usual:
             break
@@ -112,7 +117,7 @@ def read_packed_tar(
         return read_tar(memoryview(whole).toreadonly(), source, rules=rules)
     budget.left += len(whole)
     del whole, piece
-    judged = judge_tar(unpacked_pieces(body, suffix, budget, source), source, rules=rules)
+    judged = judge_tar(unpacked_pieces(body, suffix, budget, source, streams), source, rules=rules)
     return read_tar(inflated(body, suffix, Budget(judged), source), source, rules=rules)
 
 
@@ -207,6 +212,10 @@ class TarReader:
         end = 500 if magic == _POSIX else 345
         if block[end:] != _ZEROS[end:]:
             self._names.refuse(where, "has bytes that mean nothing in a ustar header")
+        if self._rules == "strict":
+            numbers = (*_NUMBERS, *_DEVICES) if block[156] in _EXTENSIONS else _DEVICES
+            if any(_octal(block[start:end]) < 0 for start, end in numbers):
+                self._names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
         """Add an extension's fields to those of the next member."""
@@ -281,7 +290,7 @@ class TarReader:
                 mtime = read_time(records.get(b"mtime", b"%d" % mtime))
             except ValueError as error:
                 self._names.refuse(raw, str(error))
-            if size not in (0, stated):
+            if size != stated:
                 self._names.refuse(raw, f"has two sizes: {size} and {stated}")
             size = stated
         return size, mode & 0o7777, uid, gid, mtime
@@ -323,13 +332,16 @@ class TarReader:
         return following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
-        target = records.get(b"linkpath") or block[157:257].rstrip(b"\0")
+        short = block[157:257].rstrip(b"\0")
+        target = records.get(b"linkpath") or short
         if kind not in ("symlink", "hardlink"):
             if target:
                 self._names.refuse(raw, f"is a {kind} with a link name")
             return b""
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
             self._names.refuse(raw, f"its target is not a name: {shown(target)}")
+        if not short and self._rules == "strict":
+            self._names.refuse(raw, "is a link whose own header names no target")
         return target
 
     def _linked(self, link: Entry) -> Entry:

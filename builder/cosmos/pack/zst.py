@@ -19,7 +19,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 
 import zstandard
 
@@ -32,7 +32,7 @@ MAX_WINDOW_BYTES: Final = 128 * MIB  # what zstd itself takes without --long; le
 MAX_FRAMES: Final = 1 << 16  # of one archive: pzstd makes one for each few MiB
 MAX_GZIP_MEMBERS: Final = 1 << 16  # of one archive: bgzip makes one for each 64 KiB
 MAX_SKIPPABLE_BYTES: Final = (1 << 32) - 1  # its length has 32 bits
-FREE_WINDOW_BYTES: Final = 8 * MIB  # of a frame that is decompressed in pieces; level 19 needs no more
+FREE_WINDOW_BYTES: Final = 24 * MIB  # of a frame that is decompressed in pieces; level 19 needs 8 MiB
 MAX_BLOCK_BYTES: Final = 128 * KIB  # of one block's content (RFC 8878 section 3.1.1.2.4)
 
 _MAGIC = 0xFD2FB528
@@ -127,7 +127,7 @@ def slice_of_frame(stream: BinaryIO, packed_bytes: int, start: int, size_bytes: 
     window_bytes = _small_window(_parameters(header).window_size, packed_bytes)
     place, end = 0, start + size_bytes
     with zstandard.ZstdDecompressor(max_window_size=window_bytes).stream_reader(
-        cast("IO[bytes]", _Limited(stream, packed_bytes)), closefd=False
+        StreamPart.of(stream, packed_bytes), closefd=False
     ) as content:
         while place < end:
             piece = content.read(min(_PIECE_BYTES, (start if place < start else end) - place))
@@ -138,7 +138,7 @@ def slice_of_frame(stream: BinaryIO, packed_bytes: int, start: int, size_bytes: 
             place += len(piece)
 
 
-class _Limited:
+class StreamPart:
     """The next `left` bytes of a stream, for a reader that reads to the end."""
 
     __slots__ = ("_left", "_stream")
@@ -146,6 +146,11 @@ class _Limited:
     def __init__(self, stream: BinaryIO, left: int) -> None:
         self._stream = stream
         self._left = left
+
+    @classmethod
+    def of(cls, stream: BinaryIO, left: int) -> BinaryIO:
+        """Return the part as a stream for readers that only call `read`."""
+        return cast("BinaryIO", cls(stream, left))
 
     def read(self, size: int = -1) -> bytes:
         """Return up to `size` bytes, or all that are left."""

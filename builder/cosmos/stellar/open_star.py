@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.demand import Need
 from cosmos.model.names import Arch, StarName
 from cosmos.model.star import Star
@@ -30,7 +30,10 @@ _SUFFIXES: Final = (".tar.zst", ".tar.gz")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenStar:
-    """A star, ready to run. `wild` are pairs for the recipe's wildcards: a text, and the same with the wildcard."""
+    """A star, ready to run. `wild` are pairs for the recipe's wildcards: a text, and the same with the wildcard.
+
+    `copied_bytes`: how much its script may copy.
+    """
 
     name: StarName
     arch: Arch
@@ -41,6 +44,7 @@ class OpenStar:
     files: Mapping[TreePath, Entry]
     beside: Mapping[TreePath, Entry]
     wild: tuple[tuple[str, str], ...] = ()
+    copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
     def lay(self, below: Mapping[TreePath, Entry]) -> NovaResult:
         """Return the entries that the star lays on the root `below`, and its receipt; raises `ScriptFailed`."""
@@ -54,6 +58,7 @@ class OpenStar:
             beside=self.beside,
             root=below,
             epoch=0,
+            max_copied_bytes=self.copied_bytes,
         )
         return run_install(job)
 
@@ -91,6 +96,7 @@ def open_source_on(source: SourceFolder, manifest: Star, archive: StarContents) 
         script=source.script,
         files=archive.files,
         beside=archive.beside,
+        copied_bytes=archive.copied_bytes,
         wild=_wild(source, manifest),
     )
 
@@ -106,6 +112,7 @@ def open_contents(manifest: Star, contents: StarContents) -> OpenStar:
         script=contents.script or None,
         files=contents.files,
         beside=contents.beside,
+        copied_bytes=contents.copied_bytes,
     )
 
 
