@@ -22,10 +22,16 @@ import zstandard
 
 from cosmos.canon import canonical_json
 from cosmos.digest import Digest
+from cosmos.errors import ScriptFailed
+from cosmos.model.names import StarName
+from cosmos.model.star import Star
+from cosmos.model.version import Version
 from cosmos.pack.image_file import end_layer
 from cosmos.pack.layer import PackedLayer, pack_layer
 from cosmos.pack.seek_table import seek_table
+from cosmos.pack.star_archive import read_star, write_star
 from cosmos.pack.zst import compress, skippable_frame
+from cosmos.stellar.open_star import open_contents
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.debs import ar, control_text, tar
@@ -298,3 +304,18 @@ def test_many_small_members_take_no_time_for_what_follows_them() -> None:
 
     empty = gzip.compress(b"")
     assert len(inflated(empty * 60_000, ".gz", Budget(1), "x")) == 0  # it was 60,000 times 1 MiB that was copied
+
+
+# --- scripts
+
+
+def test_a_script_that_copies_one_file_over_and_over_is_stopped_at_what_its_archive_is_worth() -> None:
+    """A star of 2 kB made a layer of 2 GiB this way."""
+    script = b'function install() for at = 1, 400 do copy("zeros", "/usr/" .. at) end end'
+    zeros = Entry(path=TreePath(b"zeros"), kind="file", mode=0o644, content=bytes(8 * MIB))
+    star = Star(name=StarName("bomb"), version=Version.parse("1.0.0"), install_script="install.lua")
+    packed = write_star(star, script, [zeros], level=3)
+    contents = read_star(packed.data, "bomb-1.0.0.tar.zst", packed.unpacked_bytes)
+    assert len(packed.data) < 3000
+    with pytest.raises(ScriptFailed, match="it copied more than 64 MiB"):
+        open_contents(star, contents).lay({})
