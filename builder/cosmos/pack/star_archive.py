@@ -35,9 +35,10 @@ from cosmos.limits import (
 from cosmos.model.star import Star
 from cosmos.pack.inflate import unpacked_pieces
 from cosmos.pack.layer import members_in_order
+from cosmos.pack.packed_tar import judge_tar
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.treenames import shown
-from cosmos.pack.untar import judge_tar, read_tar
+from cosmos.pack.untar import read_tar
 from cosmos.pack.zst import compress, decompress_exactly, gunzip_exactly
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, climbs_out

@@ -39,7 +39,7 @@ by a NUL, belongs to the next member.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, Protocol, TypeAlias
@@ -50,11 +50,7 @@ from cosmos.limits import (
     MAX_PAX_BYTES,
     MAX_STAR_ENTRIES,
     MAX_STAR_UNPACKED_BYTES,
-    READ_CHUNK_BYTES,
-    Budget,
-    usual_unpacked,
 )
-from cosmos.pack.inflate import Streams, inflated, unpacked_pieces
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
 from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
@@ -95,44 +91,11 @@ def read_tar(
     """
     view = memoryview(data)
     entries, end = TarReader(source, devices=devices, rules=rules).read(view)
-    _demand_end(source, rules, end, [view[end:]])
+    demand_end(source, rules, end, [view[end:]])
     return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
 
 
-def read_packed_tar(
-    body: bytes | memoryview, suffix: str, source: str, budget: Budget, *, rules: Rules = "strict"
-) -> list[Entry]:
-    """Return the entries of the tar archive that is packed in `body`; `suffix` is as cosmos.pack.inflate has it.
-
-    What it unpacks to is drawn from `budget`. An archive that unpacks to unusually much is judged in pieces before it
-    is held in memory: so a refused archive takes little memory. Raises `Refused`.
-    """
-    streams: Streams = "one" if rules == "dpkg" else "several"
-    whole, usual = bytearray(), usual_unpacked(len(body))
-    for piece in unpacked_pieces(body, suffix, budget, source, streams):
-        whole += piece
-        if len(whole) > usual:
-            break
-    else:
-        return read_tar(memoryview(whole).toreadonly(), source, rules=rules)
-    budget.left += len(whole)
-    del whole, piece
-    judged = judge_tar(unpacked_pieces(body, suffix, budget, source, streams), source, rules=rules)
-    return read_tar(inflated(body, suffix, Budget(judged), source), source, rules=rules)
-
-
-def judge_tar(pieces: Iterable[bytes | memoryview], source: str, *, rules: Rules = "strict") -> int:
-    """Return the size of the tar archive in `pieces`, of which it holds only names and headers.
-
-    Raises `Refused` exactly where `read_tar` would.
-    """
-    stream = _Rolling(pieces)
-    _, end = _TarJudge(source, devices="refuse", rules=rules).read(stream)
-    _demand_end(source, rules, end, stream.rest(end))
-    return stream.end
-
-
-def _demand_end(source: str, rules: Rules, end: int, rest: Iterable[memoryview]) -> None:
+def demand_end(source: str, rules: Rules, end: int, rest: Iterable[memoryview]) -> None:
     """Raise `Refused` unless `rest`, from byte `end`, is blocks of zeros: two of them, or one by dpkg's rules."""
     size, is_zeros = 0, True
     for piece in rest:
@@ -144,7 +107,7 @@ def _demand_end(source: str, rules: Rules, end: int, rest: Iterable[memoryview])
         raise Refused(source, f"has something after its end, at byte {end}")
 
 
-class _Data(Protocol):
+class Data(Protocol):
     """The bytes of an archive, as a `memoryview` has them. A slice that passes the end is shorter."""
 
     def __getitem__(self, part: slice, /) -> memoryview: ...
@@ -154,12 +117,12 @@ class TarReader:
     """Reads the members of one archive that may come in several pieces, each of whole members."""
 
     def __init__(self, source: str, *, devices: Devices, rules: Rules = "strict") -> None:
-        self._names = TreeNames(source, rules)
+        self.names = TreeNames(source, rules)
         self._devices = devices
         self._rules = rules
         self._members = 0
 
-    def read(self, data: bytes | _Data) -> tuple[list[Entry], int]:
+    def read(self, data: bytes | Data) -> tuple[list[Entry], int]:
         """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
 
         Raises `Refused` as the module's docstring says.
@@ -177,10 +140,10 @@ class TarReader:
             if flag in _EXTENSIONS:
                 size = _octal(block[124:136])
                 if not 0 <= size <= MAX_PAX_BYTES:
-                    self._names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
+                    self.names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
                 body, offset = self._content(view, offset, size, where)
                 if flag in forms:
-                    self._names.refuse(where, "has two extended headers of one type")
+                    self.names.refuse(where, "has two extended headers of one type")
                 forms += block[156:157] if flag != ord("g") else b""
                 self._extend(records, flag, body.tobytes(), where)
                 continue
@@ -190,32 +153,30 @@ class TarReader:
             if forms:
                 records, forms = {}, b""
         if forms:
-            raise Refused(self._names.source, "ends after an extended header")
+            raise Refused(self.names.source, "ends after an extended header")
         return entries, offset
 
     def _check(self, block: bytes, where: bytes) -> None:
         """Refuse a header with a wrong checksum, of another format, or with bytes in unused fields."""
         if len(block) != BLOCK:
-            self._names.refuse(where, "is cut off")
+            self.names.refuse(where, "is cut off")
         counted = byte_sum(block[:148]) + byte_sum(block[156:256]) + byte_sum(block[256:]) + 8 * ord(" ")
         if _octal(block[148:156]) != counted:
-            self._names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
+            self.names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
         magic = block[257:265]
         is_old = self._rules != "strict" and magic == _OLD
         if magic not in (_POSIX, _GNU) and not is_old:
-            self._names.refuse(where, "is not a ustar header")
+            self.names.refuse(where, "is not a ustar header")
         if block[156] not in _KINDS and block[156] not in _EXTENSIONS:
             flag = ascii(chr(block[156]))
-            self._names.refuse(
-                where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read"
-            )
+            self.names.refuse(where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read")
         end = 500 if magic == _POSIX else 345
         if block[end:] != _ZEROS[end:]:
-            self._names.refuse(where, "has bytes that mean nothing in a ustar header")
+            self.names.refuse(where, "has bytes that mean nothing in a ustar header")
         if self._rules == "strict":
             numbers = (*_NUMBERS, *_DEVICES) if block[156] in _EXTENSIONS else _DEVICES
             if any(_octal(block[start:end]) < 0 for start, end in numbers):
-                self._names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
+                self.names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
         """Add an extension's fields to those of the next member."""
@@ -228,12 +189,12 @@ class TarReader:
             if found.keys() & records.keys():
                 raise ValueError("two long names for one entry")
         except ValueError as error:
-            self._names.refuse(where, str(error))
+            self.names.refuse(where, str(error))
         records.update(found)
 
-    def _member(self, view: _Data, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
+    def _member(self, view: Data, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
-        names = self._names
+        names = self.names
         kind = _KINDS[block[156]]
         raw = records.get(b"path") or self._name(block)
         if kind == "file" and block[257:265] == _OLD and raw.endswith(b"/"):
@@ -242,7 +203,7 @@ class TarReader:
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
         content: bytes | memoryview = b""
         if kind == "file":
-            content, offset = self._file(view, offset, size, raw)
+            content, offset = self.file_content(view, offset, size, raw)
         elif size:
             names.refuse(raw, f"is a {kind} with {size} bytes of content")
         xattrs = _xattrs(records) if records else ()
@@ -273,7 +234,7 @@ class TarReader:
         if block[345] and block[257:265] == _POSIX:
             name = block[345:500].rstrip(b"\0") + b"/" + name
         if b"\0" in name:
-            self._names.refuse(name, "has bytes after its name's end")
+            self.names.refuse(name, "has bytes after its name's end")
         return name
 
     def _numbers(self, block: bytes, records: dict[bytes, bytes], raw: bytes) -> tuple[int, int, int, int, int]:
@@ -289,9 +250,9 @@ class TarReader:
                 gid = read_whole(records.get(b"gid", b"%d" % gid), most=_MAX_ID)
                 mtime = read_time(records.get(b"mtime", b"%d" % mtime))
             except ValueError as error:
-                self._names.refuse(raw, str(error))
+                self.names.refuse(raw, str(error))
             if size != stated:
-                self._names.refuse(raw, f"has two sizes: {size} and {stated}")
+                self.names.refuse(raw, f"has two sizes: {size} and {stated}")
             size = stated
         return size, mode & 0o7777, uid, gid, mtime
 
@@ -303,32 +264,32 @@ class TarReader:
             number = _octal(field)
             if number < 0:
                 if self._rules == "strict" or field[0] not in _BASE_256:
-                    self._names.refuse(raw, "has a number that is not octal digits in its header")
+                    self.names.refuse(raw, "has a number that is not octal digits in its header")
                 rest = int.from_bytes(field[1:], "big")
                 number = rest if field[0] == _BASE_256[0] else rest - (1 << 8 * len(field[1:]))
                 if not least <= number <= most:
-                    self._names.refuse(raw, f"has the number {number} in its header, want {least} to {most}")
+                    self.names.refuse(raw, f"has the number {number} in its header, want {least} to {most}")
             numbers.append(number)
         return numbers
 
-    def _file(self, view: _Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+    def file_content(self, view: Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
         """Return the content of a file, `size` bytes at `offset`, and where the next header is."""
         return self._content(view, offset, size, raw)
 
-    def _content(self, view: _Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+    def _content(self, view: Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
         content = view[offset : offset + size]
-        return content, self._padded(view, offset, size, len(content), raw)
+        return content, self.end_of(view, offset, size, len(content), raw)
 
-    def _padded(self, view: _Data, offset: int, size: int, got: int, raw: bytes) -> int:
+    def end_of(self, view: Data, offset: int, size: int, got: int, raw: bytes) -> int:
         """Return where the next header is, after content of which there are `got` bytes."""
         end = offset + size
         following = end + -size % BLOCK
         padding = view[end:following]
         if got != size or len(padding) != following - end:
-            self._names.refuse(raw, "is cut off")
+            self.names.refuse(raw, "is cut off")
         if padding and padding != _ZEROS[: len(padding)]:
-            self._names.refuse(raw, "its padding is not zeros")
+            self.names.refuse(raw, "its padding is not zeros")
         return following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
@@ -336,79 +297,38 @@ class TarReader:
         target = records.get(b"linkpath") or short
         if kind not in ("symlink", "hardlink"):
             if target:
-                self._names.refuse(raw, f"is a {kind} with a link name")
+                self.names.refuse(raw, f"is a {kind} with a link name")
             return b""
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
-            self._names.refuse(raw, f"its target is not a name: {shown(target)}")
+            self.names.refuse(raw, f"its target is not a name: {shown(target)}")
         if not short and self._rules == "strict":
-            self._names.refuse(raw, "is a link whose own header names no target")
+            self.names.refuse(raw, "is a link whose own header names no target")
         return target
 
     def _linked(self, link: Entry) -> Entry:
         """Return a hard link with the fields of its earlier file; a hard link to a symlink becomes a symlink."""
-        file = self._names.entries.get(self._names.relative(link.target))
+        file = self.names.entries.get(self.names.relative(link.target))
         if file is not None and file.kind == "hardlink":
-            file = self._names.entries[file.target]
+            file = self.names.entries[file.target]
         if file is not None and file.kind == "symlink" and self._rules == "dpkg":
             return replace(file, path=link.path)
         if file is None or file.kind != "file":
-            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
+            self.names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
         if link.xattrs not in ((), file.xattrs):
-            self._names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
+            self.names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
         return replace(
             link, target=bytes(file.path), mode=file.mode, uid=file.uid, gid=file.gid, mtime=file.mtime, xattrs=()
         )
 
     def _device(self, block: bytes, raw: bytes) -> tuple[int, int] | None:
         if self._devices == "refuse":
-            self._names.refuse(raw, "is a device node or FIFO: an archive must not hold one, a Nova script makes it")
+            self.names.refuse(raw, "is a device node or FIFO: an archive must not hold one, a Nova script makes it")
         if block[156:157] == TYPE_FLAGS["fifo"]:
             return None
         major, minor = _octal(block[329:337]), _octal(block[337:345])
         if min(major, minor) < 0:
-            self._names.refuse(raw, "has a device number that is not octal")
+            self.names.refuse(raw, "has a device number that is not octal")
         return major, minor
-
-
-class _TarJudge(TarReader):
-    """Reads an archive that comes in pieces: it judges all of it, and holds no file's content."""
-
-    def _file(self, view: _Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
-        got = 0
-        for start in range(offset, offset + size, READ_CHUNK_BYTES):
-            got += len(view[start : min(start + READ_CHUNK_BYTES, offset + size)])
-        return memoryview(b""), self._padded(view, offset, size, got, raw)
-
-
-class _Rolling:
-    """The bytes of a stream, read from front to back: what lies before the last slice is forgotten."""
-
-    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
-        self._pieces = iter(pieces)
-        self._held = bytearray()
-        self._start = 0
-        self.end = 0  # of what was read
-
-    def __getitem__(self, part: slice, /) -> memoryview:
-        start, stop = part.start, part.stop
-        while self.end < stop and (piece := next(self._pieces, None)) is not None:
-            self._held += piece
-            self.end += len(piece)
-            self._forget(start)
-        self._forget(start)
-        return memoryview(bytes(self._held[start - self._start : stop - self._start]))
-
-    def rest(self, start: int) -> Iterator[memoryview]:
-        """Yield everything from byte `start` on."""
-        while piece := self[start : start + READ_CHUNK_BYTES]:
-            yield piece
-            start += len(piece)
-
-    def _forget(self, start: int) -> None:
-        if start - self._start > READ_CHUNK_BYTES or start >= self.end:
-            dropped = min(start, self.end) - self._start
-            del self._held[:dropped]
-            self._start += dropped
 
 
 @lru_cache(maxsize=1 << 14)

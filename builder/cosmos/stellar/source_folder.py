@@ -75,13 +75,14 @@ def _demand_plain(files: Path) -> None:
         return
     if files.is_symlink() or not files.is_dir():
         raise Malformed(str(files), "want a folder", hint="put the star's files into a folder of that name")
-    left = int(MAX_FRAME_BYTES)
-    for folder, names, file_names in os.walk(files, onerror=_unreadable):
-        for place in (Path(folder, name) for name in sorted((*names, *file_names))):
+    left, waiting = int(MAX_FRAME_BYTES), [files]
+    while waiting:
+        for place in _listed(waiting.pop()):
             status = place.lstat()
             lost = _lost(place, status)
             if lost is not None:
                 raise Malformed(str(place), f"{lost[0]}, and a star's files keep none", hint=lost[1])
+            waiting += [place] if stat.S_ISDIR(status.st_mode) else []
             left -= status.st_size if stat.S_ISREG(status.st_mode) else 0
             if left < 0:
                 problem = f"with it, the star's files have more than {MAX_FRAME_BYTES} bytes, which no image can hold"
@@ -108,8 +109,11 @@ def _lost(place: Path, status: os.stat_result) -> tuple[str, str] | None:
     return f"has the extended attribute {kept[0]}", f"setfattr -x {kept[0]} {place}{sets}"
 
 
-def _unreadable(error: OSError) -> None:
-    raise WorldFailed(str(error.filename), f"cannot be read: {error.strerror}") from error
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise WorldFailed(str(folder), f"cannot be read: {error.strerror}") from error
 
 
 def moved_up(entry: Entry) -> Entry:

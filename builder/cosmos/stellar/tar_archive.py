@@ -31,8 +31,8 @@ from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_PATH_COMPONENTS, MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.star import Origin, SourceRules
+from cosmos.pack.packed_tar import read_packed_tar
 from cosmos.pack.treenames import shown
-from cosmos.pack.untar import read_packed_tar
 from cosmos.reading import read_up_to
 from cosmos.stellar.selection import with_links_resolved
 from cosmos.store.blobs import StoreFolder
