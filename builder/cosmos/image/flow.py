@@ -16,7 +16,7 @@ from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.packing import packed_tree, write_release
 from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
 from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
-from cosmos.image.policy import consent_of, demand_budget, demand_powers, demand_vouched
+from cosmos.image.policy import StagingBudget, consent_of, demand_budget, demand_powers, demand_vouched
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
@@ -88,7 +88,9 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
         identity=options.identity,
         consent=consent_of(ready.definition.image.policy, paths, safe=options.safe),
     )
-    staged = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)
+    staged = stage_layers(
+        workshop, jobs=options.jobs, reporter=world.reporter, judge=StagingBudget(ready.definition).judge
+    )
     demand_powers(workshop.consent, staged.layers)
     return staged
 

@@ -37,7 +37,7 @@ from cosmos.staging.beside import beside_path, read_beside
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
 from cosmos.staging.source import Source
 from cosmos.tree.overlay import Overlaid, PathMap
-from cosmos.treepath import ROOT
+from cosmos.treepath import ROOT, TreePath
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Kind, counted, judge_badges
 from cosmos.trust.log import (
     MAX_PROOF_BYTES,
@@ -112,12 +112,47 @@ def demand_budget(definition: Definition, tree: Overlaid, layers: Layers) -> Non
     """Raise `NoSolution` if the files of the finished tree exceed the size budget together."""
     budget, size = definition.image.policy.size_budget_bytes, sum(line.size for line in tree.lines.values())
     if budget is not None and size > budget:
-        biggest = sorted(layers, key=lambda name: -sum(line.size for line in layers[name].lines))[:3]
-        raise NoSolution(
-            str(definition.file),
-            f"the image's files have {size} bytes, but policy.size-budget-bytes is {budget}",
-            hint=f"leave out a star, or raise the budget; the biggest stars are {', '.join(biggest)}",
-        )
+        raise _over_budget(definition, f"have {size} bytes", budget, layers)
+
+
+def _over_budget(definition: Definition, size: str, budget: int, layers: Layers) -> NoSolution:
+    biggest = sorted(layers, key=lambda name: -sum(line.size for line in layers[name].lines))[:3]
+    return NoSolution(
+        str(definition.file),
+        f"the image's files {size}, but policy.size-budget-bytes is {budget}",
+        hint=f"leave out a star, or raise the budget; the biggest stars are {', '.join(biggest)}",
+    )
+
+
+class StagingBudget:
+    """The size budget, judged while stars are staged: a build that must fail stops before it has unpacked them all.
+
+    It counts each path once, at the smallest size that a star gives it, and no path that `owners` decides. A finish
+    script may replace any file by a smaller one, so an image with a finish script is only judged when it is complete.
+    """
+
+    def __init__(self, definition: Definition) -> None:
+        self._definition = definition
+        self._seen: set[StarName] = set()
+        self._sizes: dict[TreePath, int] = {}
+        self._total = 0
+
+    def judge(self, layers: Layers) -> None:
+        """Raise `NoSolution` if the files of `layers` exceed the budget, whatever the other layers hold."""
+        policy = self._definition.image.policy
+        budget = policy.size_budget_bytes
+        if budget is None or self._definition.image.finish:
+            return
+        for name in layers.keys() - self._seen:
+            self._seen.add(name)
+            for line in layers[name].lines:
+                before = self._sizes.get(line.path)
+                size = line.size if before is None else min(before, line.size)
+                if line.path not in policy.owners:
+                    self._total += size - (before or 0)
+                    self._sizes[line.path] = size
+        if self._total > budget:
+            raise _over_budget(self._definition, f"have at least {self._total} bytes", budget, layers)
 
 
 def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:

@@ -7,10 +7,11 @@
 
 The writer writes those members in that order, `files/` in byte order of path with each hard link after its file, times
 and owners as given, in one zstd frame. The same star, script, files and level give the same bytes. The writer reads the
-archive back before it returns it, so that a maintainer learns at once what an installer would refuse.
+archive back before it returns it, so that a maintainer learns at once what an installer would refuse. It refuses a star
+that no image can hold: one layer has at most 4 GiB.
 
-The reader uses cosmos.pack.untar, with two more rules: a hard link must not cross `files/`, and a symlink below
-`files/` must not climb above it.
+The reader uses cosmos.pack.untar, with three more rules: a hard link must not cross `files/`, a symlink below `files/`
+must not climb above it, and the archive must not unpack to more than its size allows (`limits.unpack_limit`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ import tomli_w
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import (
     MAX_DOCUMENT_BYTES,
+    MAX_FRAME_BYTES,
     MAX_SCRIPT_BYTES,
     MAX_STAR_ARCHIVE_BYTES,
     MAX_STAR_UNPACKED_BYTES,
+    Budget,
     demand_within,
+    unpack_limit,
 )
 from cosmos.model.star import Star
+from cosmos.pack.inflate import unpacked_pieces
 from cosmos.pack.layer import members_in_order
+from cosmos.pack.packed_tar import judge_tar
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import read_tar
@@ -55,13 +61,15 @@ class StarContents:
     """The contents of an archive. File contents are slices of the decompressed archive.
 
     `manifest` is `b""`, and `script` is None, if the archive has none. `files` are the entries below `files/`, without
-    that prefix; `beside` are all other entries, manifest and script included.
+    that prefix; `beside` are all other entries, manifest and script included. A script may copy files of `copied_bytes`
+    together: what the archive's size allows it to unpack to.
     """
 
     manifest: bytes
     script: bytes | None
     files: Mapping[TreePath, Entry]
     beside: Mapping[TreePath, Entry]
+    copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
 
 def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int) -> PackedStar:
@@ -70,14 +78,24 @@ def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, 
     Raises `Malformed` if script and manifest do not fit together, `Refused` if an installer would refuse the archive.
     """
     members = [*_own_members(manifest, script), *_below_files(files)]
-    demand_within(sum(entry.size for entry in members), MAX_STAR_UNPACKED_BYTES, manifest.id, hint="split the star")
+    demand_within(sum(entry.size for entry in members), MAX_FRAME_BYTES, manifest.id, hint="split the star")
     data = b"".join((*tar_members(members), TAR_END))
-    demand_within(len(data), MAX_STAR_UNPACKED_BYTES, manifest.id, hint="split the star")
+    demand_within(len(data), MAX_FRAME_BYTES, manifest.id, hint="split the star")
     if _contents(data, manifest.id, manifest.install_script).script != script:
         raise Malformed(manifest.id, f"install_script: want a name beside files/, got {manifest.install_script!r}")
     packed = compress([data], level)
     demand_within(len(packed), MAX_STAR_ARCHIVE_BYTES, manifest.id, hint="split the star")
+    _demand_in_proportion(len(packed), len(data), manifest.id)
     return PackedStar(data=packed, unpacked_bytes=len(data))
+
+
+def measured_star(data: bytes | memoryview, file_name: str) -> int:
+    """Return the unpacked size of the archive `data`, which nobody signed: it is judged in pieces, and not held.
+
+    Raises `Refused`, for an archive that `read_star` refuses or that unpacks to too much for its size.
+    """
+    pieces = unpacked_pieces(data, _suffix(file_name), Budget.of(len(data)), file_name)
+    return judge_tar(pieces, file_name)
 
 
 def read_star(
@@ -88,13 +106,32 @@ def read_star(
     The suffix of `file_name` names its compression; an empty `script_name` means that there is no script. Raises
     `Refused`, which names `file_name` and the entry.
     """
+    suffix = _suffix(file_name)
+    _demand_in_proportion(len(data), unpacked_bytes, file_name)
+    unpack = decompress_exactly if suffix == ".zst" else gunzip_exactly
+    tar = unpack(data, unpacked_bytes, file_name)
+    contents = _contents(tar, file_name, script_name)
+    return replace(contents, copied_bytes=unpack_limit(len(data)))
+
+
+def _suffix(file_name: str) -> str:
+    """Return how an archive of this name is compressed, as pack.inflate calls it; raises `Refused`."""
     if file_name.endswith(".tar.zst"):
-        tar = decompress_exactly(data, unpacked_bytes, file_name)
-    elif file_name.endswith((".tar.gz", ".tgz")):
-        tar = gunzip_exactly(data, unpacked_bytes, file_name)
-    else:
-        raise Refused(file_name, "want a name that ends in .tar.zst or .tar.gz")
-    return _contents(tar, file_name, script_name)
+        return ".zst"
+    if file_name.endswith((".tar.gz", ".tgz")):
+        return ".gz"
+    raise Refused(file_name, "want a name that ends in .tar.zst or .tar.gz")
+
+
+def _demand_in_proportion(packed_bytes: int, unpacked_bytes: int, source: str) -> None:
+    """Raise `Refused` for an archive that unpacks to more than its size on disk allows."""
+    if unpacked_bytes > unpack_limit(packed_bytes):
+        raise Refused(
+            source,
+            f"has {packed_bytes} bytes and unpacks to {unpacked_bytes}, the limit for its size is "
+            f"{unpack_limit(packed_bytes)}",
+            hint="let a Nova script or the running system make a large file of zeros",
+        )
 
 
 def _contents(tar: bytes, source: str, script_name: str) -> StarContents:

@@ -8,9 +8,12 @@ An archive that two readers could understand differently is refused. The error n
     links       hard links to anything but a file that came earlier; symlinks that climb above the root
     devices     device nodes and FIFOs, unless the caller keeps them
     headers     a wrong checksum, another magic (v7, star), other types (sparse, contiguous, multi-volume), numbers that
-                are not octal (base-256), bytes after a name's end, content of a folder or a link, doubled long names
-    pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal; global
-                headers with more than a comment
+                are not octal (base-256), also in fields that mean nothing there (Python's reader stops at them in
+                silence), bytes after a name's end, content of a folder or a link, doubled long names, a link whose own
+                header names no target (bsdtar makes a file of it)
+    pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal, a size that
+                differs from the header's (some readers take the one, some the other), an attribute with two values;
+                global headers with more than a comment
     the end     a missing end (two blocks of zeros), anything after it, padding that is not zeros, too many entries
 
 Many programs make Debian's packages. They are read by the rules of dpkg (`rules="dpkg"`), which also accept:
@@ -36,12 +39,18 @@ by a NUL, belongs to the next member.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from cosmos.errors import Refused
-from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import (
+    MAX_LINK_TARGET_BYTES,
+    MAX_PAX_BYTES,
+    MAX_STAR_ENTRIES,
+    MAX_STAR_UNPACKED_BYTES,
+)
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
 from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
@@ -56,6 +65,7 @@ _TYPE_NAMES = {"7": "a contiguous file", "S": "a sparse member", "M": "a part of
 _MAX_ID = (1 << 32) - 2  # 2^32 - 1 means "leave it" to chown(2)
 _MAX_SECONDS = 10**12 - 1  # before or after 1970, of a base-256 time: as many digits as a pax header's may have
 _NUMBERS = ((100, 108), (108, 116), (116, 124), (124, 136), (136, 148))  # mode, user, group, size, time
+_DEVICES = ((329, 337), (337, 345))  # major and minor number
 _NUMBER_LIMITS = (
     (0, 0o7777777),
     (0, _MAX_ID),
@@ -79,30 +89,45 @@ def read_tar(
 
     `source` is the archive's name, for errors. Raises `Refused` as the module's docstring says.
     """
-    entries, end = TarReader(source, devices=devices, rules=rules).read(data)
-    rest = memoryview(data)[end:]
-    if len(rest) < (BLOCK if rules == "dpkg" else len(TAR_END)):
-        raise Refused(source, "does not end with two blocks of zeros: it is cut off")
-    if len(rest) % BLOCK or rest.tobytes().strip(b"\0"):
-        raise Refused(source, f"has something after its end, at byte {end}")
+    view = memoryview(data)
+    entries, end = TarReader(source, devices=devices, rules=rules).read(view)
+    demand_end(source, rules, end, [view[end:]])
     return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
+
+
+def demand_end(source: str, rules: Rules, end: int, rest: Iterable[memoryview]) -> None:
+    """Raise `Refused` unless `rest`, from byte `end`, is blocks of zeros: two of them, or one by dpkg's rules."""
+    size, is_zeros = 0, True
+    for piece in rest:
+        size += len(piece)
+        is_zeros = is_zeros and not piece.tobytes().strip(b"\0")
+    if size < (BLOCK if rules == "dpkg" else len(TAR_END)):
+        raise Refused(source, "does not end with two blocks of zeros: it is cut off")
+    if size % BLOCK or not is_zeros:
+        raise Refused(source, f"has something after its end, at byte {end}")
+
+
+class Data(Protocol):
+    """The bytes of an archive, as a `memoryview` has them. A slice that passes the end is shorter."""
+
+    def __getitem__(self, part: slice, /) -> memoryview: ...
 
 
 class TarReader:
     """Reads the members of one archive that may come in several pieces, each of whole members."""
 
     def __init__(self, source: str, *, devices: Devices, rules: Rules = "strict") -> None:
-        self._names = TreeNames(source, rules)
+        self.names = TreeNames(source, rules)
         self._devices = devices
         self._rules = rules
         self._members = 0
 
-    def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
+    def read(self, data: bytes | Data) -> tuple[list[Entry], int]:
         """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
 
         Raises `Refused` as the module's docstring says.
         """
-        view = memoryview(data)
+        view = memoryview(data) if isinstance(data, bytes) else data
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}
         forms = b""  # the types of extension seen before the member to come
@@ -115,10 +140,10 @@ class TarReader:
             if flag in _EXTENSIONS:
                 size = _octal(block[124:136])
                 if not 0 <= size <= MAX_PAX_BYTES:
-                    self._names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
+                    self.names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
                 body, offset = self._content(view, offset, size, where)
                 if flag in forms:
-                    self._names.refuse(where, "has two extended headers of one type")
+                    self.names.refuse(where, "has two extended headers of one type")
                 forms += block[156:157] if flag != ord("g") else b""
                 self._extend(records, flag, body.tobytes(), where)
                 continue
@@ -128,28 +153,30 @@ class TarReader:
             if forms:
                 records, forms = {}, b""
         if forms:
-            raise Refused(self._names.source, "ends after an extended header")
+            raise Refused(self.names.source, "ends after an extended header")
         return entries, offset
 
     def _check(self, block: bytes, where: bytes) -> None:
         """Refuse a header with a wrong checksum, of another format, or with bytes in unused fields."""
         if len(block) != BLOCK:
-            self._names.refuse(where, "is cut off")
+            self.names.refuse(where, "is cut off")
         counted = byte_sum(block[:148]) + byte_sum(block[156:256]) + byte_sum(block[256:]) + 8 * ord(" ")
         if _octal(block[148:156]) != counted:
-            self._names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
+            self.names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
         magic = block[257:265]
         is_old = self._rules != "strict" and magic == _OLD
         if magic not in (_POSIX, _GNU) and not is_old:
-            self._names.refuse(where, "is not a ustar header")
+            self.names.refuse(where, "is not a ustar header")
         if block[156] not in _KINDS and block[156] not in _EXTENSIONS:
             flag = ascii(chr(block[156]))
-            self._names.refuse(
-                where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read"
-            )
+            self.names.refuse(where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read")
         end = 500 if magic == _POSIX else 345
         if block[end:] != _ZEROS[end:]:
-            self._names.refuse(where, "has bytes that mean nothing in a ustar header")
+            self.names.refuse(where, "has bytes that mean nothing in a ustar header")
+        if self._rules == "strict":
+            numbers = (*_NUMBERS, *_DEVICES) if block[156] in _EXTENSIONS else _DEVICES
+            if any(_octal(block[start:end]) < 0 for start, end in numbers):
+                self.names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
         """Add an extension's fields to those of the next member."""
@@ -162,12 +189,12 @@ class TarReader:
             if found.keys() & records.keys():
                 raise ValueError("two long names for one entry")
         except ValueError as error:
-            self._names.refuse(where, str(error))
+            self.names.refuse(where, str(error))
         records.update(found)
 
-    def _member(self, view: memoryview, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
+    def _member(self, view: Data, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
-        names = self._names
+        names = self.names
         kind = _KINDS[block[156]]
         raw = records.get(b"path") or self._name(block)
         if kind == "file" and block[257:265] == _OLD and raw.endswith(b"/"):
@@ -176,7 +203,7 @@ class TarReader:
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
         content: bytes | memoryview = b""
         if kind == "file":
-            content, offset = self._content(view, offset, size, raw)
+            content, offset = self.file_content(view, offset, size, raw)
         elif size:
             names.refuse(raw, f"is a {kind} with {size} bytes of content")
         xattrs = _xattrs(records) if records else ()
@@ -207,7 +234,7 @@ class TarReader:
         if block[345] and block[257:265] == _POSIX:
             name = block[345:500].rstrip(b"\0") + b"/" + name
         if b"\0" in name:
-            self._names.refuse(name, "has bytes after its name's end")
+            self.names.refuse(name, "has bytes after its name's end")
         return name
 
     def _numbers(self, block: bytes, records: dict[bytes, bytes], raw: bytes) -> tuple[int, int, int, int, int]:
@@ -223,9 +250,9 @@ class TarReader:
                 gid = read_whole(records.get(b"gid", b"%d" % gid), most=_MAX_ID)
                 mtime = read_time(records.get(b"mtime", b"%d" % mtime))
             except ValueError as error:
-                self._names.refuse(raw, str(error))
-            if size not in (0, stated):
-                self._names.refuse(raw, f"has two sizes: {size} and {stated}")
+                self.names.refuse(raw, str(error))
+            if size != stated:
+                self.names.refuse(raw, f"has two sizes: {size} and {stated}")
             size = stated
         return size, mode & 0o7777, uid, gid, mtime
 
@@ -237,57 +264,70 @@ class TarReader:
             number = _octal(field)
             if number < 0:
                 if self._rules == "strict" or field[0] not in _BASE_256:
-                    self._names.refuse(raw, "has a number that is not octal digits in its header")
+                    self.names.refuse(raw, "has a number that is not octal digits in its header")
                 rest = int.from_bytes(field[1:], "big")
                 number = rest if field[0] == _BASE_256[0] else rest - (1 << 8 * len(field[1:]))
                 if not least <= number <= most:
-                    self._names.refuse(raw, f"has the number {number} in its header, want {least} to {most}")
+                    self.names.refuse(raw, f"has the number {number} in its header, want {least} to {most}")
             numbers.append(number)
         return numbers
 
-    def _content(self, view: memoryview, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+    def file_content(self, view: Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+        """Return the content of a file, `size` bytes at `offset`, and where the next header is."""
+        return self._content(view, offset, size, raw)
+
+    def _content(self, view: Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
+        content = view[offset : offset + size]
+        return content, self.end_of(view, offset, size, len(content), raw)
+
+    def end_of(self, view: Data, offset: int, size: int, got: int, raw: bytes) -> int:
+        """Return where the next header is, after content of which there are `got` bytes."""
         end = offset + size
         following = end + -size % BLOCK
-        if following > len(view):
-            self._names.refuse(raw, "is cut off")
-        if following != end and view[end:following] != _ZEROS[: following - end]:
-            self._names.refuse(raw, "its padding is not zeros")
-        return view[offset:end], following
+        padding = view[end:following]
+        if got != size or len(padding) != following - end:
+            self.names.refuse(raw, "is cut off")
+        if padding and padding != _ZEROS[: len(padding)]:
+            self.names.refuse(raw, "its padding is not zeros")
+        return following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
-        target = records.get(b"linkpath") or block[157:257].rstrip(b"\0")
+        short = block[157:257].rstrip(b"\0")
+        target = records.get(b"linkpath") or short
         if kind not in ("symlink", "hardlink"):
             if target:
-                self._names.refuse(raw, f"is a {kind} with a link name")
+                self.names.refuse(raw, f"is a {kind} with a link name")
             return b""
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
-            self._names.refuse(raw, f"its target is not a name: {shown(target)}")
+            self.names.refuse(raw, f"its target is not a name: {shown(target)}")
+        if not short and self._rules == "strict":
+            self.names.refuse(raw, "is a link whose own header names no target")
         return target
 
     def _linked(self, link: Entry) -> Entry:
         """Return a hard link with the fields of its earlier file; a hard link to a symlink becomes a symlink."""
-        file = self._names.entries.get(self._names.relative(link.target))
+        file = self.names.entries.get(self.names.relative(link.target))
         if file is not None and file.kind == "hardlink":
-            file = self._names.entries[file.target]
+            file = self.names.entries[file.target]
         if file is not None and file.kind == "symlink" and self._rules == "dpkg":
             return replace(file, path=link.path)
         if file is None or file.kind != "file":
-            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
+            self.names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
         if link.xattrs not in ((), file.xattrs):
-            self._names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
+            self.names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
         return replace(
             link, target=bytes(file.path), mode=file.mode, uid=file.uid, gid=file.gid, mtime=file.mtime, xattrs=()
         )
 
     def _device(self, block: bytes, raw: bytes) -> tuple[int, int] | None:
         if self._devices == "refuse":
-            self._names.refuse(raw, "is a device node or FIFO: an archive must not hold one, a Nova script makes it")
+            self.names.refuse(raw, "is a device node or FIFO: an archive must not hold one, a Nova script makes it")
         if block[156:157] == TYPE_FLAGS["fifo"]:
             return None
         major, minor = _octal(block[329:337]), _octal(block[337:345])
         if min(major, minor) < 0:
-            self._names.refuse(raw, "has a device number that is not octal")
+            self.names.refuse(raw, "has a device number that is not octal")
         return major, minor
 
 

@@ -34,13 +34,18 @@ from cosmos.trust.releases import verify_release
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseVerdict:
-    """A release that passed. `signers` are key ids; `entries` is the number of paths in its image."""
+    """A release that passed. `signers` are key ids; `entries` is the number of paths in its manifest.
+
+    `compared` names the images whose entries were compared with the manifest. Of other outputs, such as an initramfs,
+    only size and digest were compared with the signed ones.
+    """
 
     folder: Path
     release: Release
     signers: tuple[str, ...]
     content_root: Digest
     entries: int
+    compared: tuple[str, ...]
 
 
 def verify_release_folder(
@@ -74,7 +79,14 @@ def verify_release_folder(
     lock = folder / LOCK_FILE
     demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
     root = _content_root(release)
-    return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)
+    return ReleaseVerdict(
+        folder=folder,
+        release=release,
+        signers=signed.signers,
+        content_root=root,
+        entries=entries,
+        compared=tuple(subject.name for subject in _images(release)),
+    )
 
 
 def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
@@ -119,15 +131,19 @@ def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]
     with open_plain(file) as stream:
         entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
     found: list[str] = []
-    for subject in release.subjects:
-        if subject.name.endswith(IMAGE_SUFFIX):
-            try:
-                paths = _unlike(folder / subject.name, file)
-            except CosmosError as error:
-                found.append(f"{subject.name}: {error.problem}")
-                continue
-            found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in paths]
+    for subject in _images(release):
+        try:
+            paths = _unlike(folder / subject.name, file)
+        except CosmosError as error:
+            found.append(f"{subject.name}: {error.problem}")
+            continue
+        found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in paths]
     return entries, found
+
+
+def _images(release: Release) -> list[Subject]:
+    """Return the files of the release whose entries can be compared with the manifest."""
+    return [subject for subject in release.subjects if subject.name.endswith(IMAGE_SUFFIX)]
 
 
 def _unlike(image: Path, manifest: Path) -> list[TreePath]:

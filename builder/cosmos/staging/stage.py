@@ -75,6 +75,7 @@ def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, inputs: S
                 programs=inputs.programs,
                 run_hint=inputs.run_hint,
                 free="own",
+                max_copied_bytes=contents.copied_bytes,
             )
         )
         _demand_readable(star, result.entries)

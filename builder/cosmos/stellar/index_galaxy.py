@@ -30,7 +30,6 @@ from cosmos.limits import (
     MAX_ENVELOPE_BYTES,
     MAX_INDEX_BYTES,
     MAX_STAR_ARCHIVE_BYTES,
-    MAX_STAR_UNPACKED_BYTES,
 )
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
@@ -40,8 +39,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.pack.inflate import inflated
-from cosmos.pack.star_archive import read_star
+from cosmos.pack.star_archive import measured_star, read_star
 from cosmos.reading import envelope_of, is_there, open_plain, read_bounded, read_envelope
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
@@ -174,7 +172,7 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
     suffix = next((short for long, short in _SUFFIXES.items() if file.name.endswith(long)), None)
     if suffix is None:
         raise Malformed(str(file), f"want a name that ends in .tar.zst or .tar.gz, got {file.name}")
-    unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, str(file)))
+    unpacked_bytes = measured_star(data, str(file))
     manifest = read_star(data, file.name, unpacked_bytes, script_name="").manifest
     if not manifest:
         raise Malformed(str(file), "has no star.toml, so its name and version are unknown")

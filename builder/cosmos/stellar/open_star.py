@@ -18,20 +18,22 @@ from cosmos.model.names import Arch, StarName
 from cosmos.model.star import Star
 from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.run import default_install, run_install
-from cosmos.pack.inflate import inflated
-from cosmos.pack.star_archive import StarContents, read_star
+from cosmos.pack.star_archive import StarContents, measured_star, read_star
 from cosmos.reading import read_bounded
 from cosmos.stellar.ecosystems import check_sources, nouns, wild_parts
 from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
-_SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
+_SUFFIXES: Final = (".tar.zst", ".tar.gz")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenStar:
-    """A star, ready to run. `wild` are pairs for the recipe's wildcards: a text, and the same with the wildcard."""
+    """A star, ready to run. `wild` are pairs for the recipe's wildcards: a text, and the same with the wildcard.
+
+    `copied_bytes`: how much its script may copy.
+    """
 
     name: StarName
     arch: Arch
@@ -42,6 +44,7 @@ class OpenStar:
     files: Mapping[TreePath, Entry]
     beside: Mapping[TreePath, Entry]
     wild: tuple[tuple[str, str], ...] = ()
+    copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
     def lay(self, below: Mapping[TreePath, Entry]) -> NovaResult:
         """Return the entries that the star lays on the root `below`, and its receipt; raises `ScriptFailed`."""
@@ -55,6 +58,7 @@ class OpenStar:
             beside=self.beside,
             root=below,
             epoch=0,
+            max_copied_bytes=self.copied_bytes,
         )
         return run_install(job)
 
@@ -92,6 +96,7 @@ def open_source_on(source: SourceFolder, manifest: Star, archive: StarContents) 
         script=source.script,
         files=archive.files,
         beside=archive.beside,
+        copied_bytes=archive.copied_bytes,
         wild=_wild(source, manifest),
     )
 
@@ -107,6 +112,7 @@ def open_contents(manifest: Star, contents: StarContents) -> OpenStar:
         script=contents.script or None,
         files=contents.files,
         beside=contents.beside,
+        copied_bytes=contents.copied_bytes,
     )
 
 
@@ -114,11 +120,10 @@ def open_star(path: Path) -> OpenStar:
     """Return the star at `path`, a source folder or an archive; raises `Malformed`, `NoSolution`, `Refused`."""
     if path.is_dir():
         return open_folder(read_source_folder(path))
-    suffix = next((short for long, short in _SUFFIXES.items() if path.name.endswith(long)), None)
-    if suffix is None:
+    if not path.name.endswith(_SUFFIXES):
         raise Malformed(str(path), "want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
     data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
-    size_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
+    size_bytes = measured_star(data, path.name)
     manifest = read_star(data, path.name, size_bytes, script_name="").manifest
     star = Star.parse(manifest, f"{path.name}: star.toml")
     return open_contents(star, read_star(data, path.name, size_bytes, script_name=star.install_script))

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from cosmos.errors import CosmosError
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
-from cosmos.pack.inflate import inflated
-from cosmos.pack.star_archive import StarContents, read_star, write_star
+from cosmos.pack.star_archive import StarContents, measured_star, read_star, write_star
 from cosmos.reading import read_bounded
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.ecosystems import check_sources, describe_themselves, nouns
@@ -24,7 +23,7 @@ from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_
 from cosmos.treepath import TreePath
 
 Weight: TypeAlias = Literal["error", "warning"]
-_SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
+_SUFFIXES: Final = (".tar.zst", ".tar.gz")
 _RANK: Final[dict[Weight, int]] = {"error": 0, "warning": 1}
 
 
@@ -138,12 +137,11 @@ def _check_packing(source: SourceFolder) -> None:
 
 
 def _check_archive(path: Path, findings: _Findings) -> None:
-    suffix = next((short for long, short in _SUFFIXES.items() if path.name.endswith(long)), None)
-    if suffix is None:
+    if not path.name.endswith(_SUFFIXES):
         findings.error("want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
         return
     data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
-    unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
+    unpacked_bytes = measured_star(data, path.name)
     plain = read_star(data, path.name, unpacked_bytes, script_name="")
     if not plain.manifest:
         findings.error("has no star.toml")

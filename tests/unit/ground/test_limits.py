@@ -86,7 +86,6 @@ WRITERS: dict[str, tuple[object, Callable[[Path], object]]] = {
     "MAX_IMAGE_LAYERS": (cosmos.pack.image_file, lambda _: list(image_pieces([LAYER], {}))),
     "MAX_UNIVERSE_BYTES": (cosmos.device.system, lambda _: rendered(Universe(arch=Arch("x86_64"), version="1"))),
     "MAX_STAR_ARCHIVE_BYTES": (cosmos.pack.star_archive, lambda _: built("x")),
-    "MAX_STAR_UNPACKED_BYTES": (cosmos.pack.star_archive, lambda _: built("x")),
     "MAX_BADGES_BYTES": (cosmos.trust.badges, _badge),
     "MAX_INDEX_BYTES": (cosmos.stellar.publishing, lambda folder: kill_driver.index(_galaxy(folder))),
     "MAX_LOG_ENTRIES": (

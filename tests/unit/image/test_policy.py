@@ -11,6 +11,7 @@ from cosmos.image.acquiring import acquire_lock
 from cosmos.image.flow import build_image
 from cosmos.image.freeze import freeze
 from cosmos.image.policy import demand_signable, demand_signed_lock, demand_vouched
+from cosmos.image.workshop.layers import Workshop
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
 from cosmos.tree.entry import Entry
@@ -141,3 +142,25 @@ def test_every_star_that_lacks_its_badges_is_named_in_one_refusal(world: MemoryW
         demand_vouched(definition.image.policy, acquire_lock(lock, definition, world).stars, world)
     assert "zlib-1.3.1" in str(caught.value)
     assert "nano-7.2.0" in str(caught.value)
+
+
+BIG = StarSpec("big", files={"usr/a": b"a" * 5000})
+OTHER = StarSpec("other", files={"usr/b": b"b" * 5000}, dependencies={"big": "*"})
+
+
+def staged_under(world: MemoryWorld, budget: int) -> list[str]:
+    """Return the stars that were staged by a build that its size budget refuses."""
+    world.galaxies["core"] = MemoryCarrier(galaxy_files("core", [BIG, OTHER], world.signers))
+    definition = memory_definition(stars={"other": "*"}, policy={"size-budget-bytes": budget})
+    freeze(definition, world)
+    made: list[str] = []
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(NoSolution, match=r"policy\.size-budget-bytes is"):
+        make = Workshop.make
+        patched.setattr(Workshop, "make", lambda self, name, layers: made.append(name) or make(self, name, layers))
+        build_image(definition, world, memory_options())
+    return made
+
+
+def test_a_build_over_the_size_budget_stops_before_it_unpacks_the_next_star(world: MemoryWorld) -> None:
+    assert staged_under(world, 4999) == ["big"]
+    assert staged_under(world, 9999) == ["other"], "big is in the store; both together are over the budget"

@@ -78,12 +78,14 @@ def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:
         "signers": list(verdict.signers),
         "files": len(verdict.release.subjects),
         "entries": verdict.entries,
+        "compared": list(verdict.compared),
     }
 
 
 def _verdict_text(verdict: ReleaseVerdict) -> str:
+    where = "the image" if verdict.compared else "the manifest (there is no tar.zst to compare with it)"
     return (
-        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries:,} entries in the image\n"
+        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries:,} entries in {where}\n"
         f"content root  {verdict.content_root}\n"
         f"signed by     {', '.join(verdict.signers)}"
     )

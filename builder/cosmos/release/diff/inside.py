@@ -13,7 +13,7 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError
-from cosmos.limits import MIB
+from cosmos.limits import MIB, Budget
 from cosmos.pack.inflate import inflated
 from cosmos.pack.untar import read_tar
 from cosmos.release.diff.documents import document, document_differences
@@ -93,8 +93,8 @@ def _compressed(before: bytes, after: bytes, name: str, *, layers: int) -> Itera
     ways = [next((way for magic, way in _MAGIC.items() if data.startswith(magic)), None) for data in (before, after)]
     if ways[0] is None or ways[1] is None or layers == 0:
         return
-    old = bytes(inflated(before, ways[0], _UNPACKED_BYTES, name))
-    new = bytes(inflated(after, ways[1], _UNPACKED_BYTES, name))
+    old = bytes(inflated(before, ways[0], Budget(_UNPACKED_BYTES), name))
+    new = bytes(inflated(after, ways[1], Budget(_UNPACKED_BYTES), name))
     if old == new:
         yield "the same contents, compressed differently"
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.pack.inflate import inflated
 from cosmos.pack.untar import read_tar
@@ -34,7 +34,8 @@ class TarSide(NoLayers):
 
     def __init__(self, file: Path, label: str) -> None:
         suffix = next(way for ending, way in COMPRESSIONS.items() if file.name.endswith(ending))
-        data = inflated(read_bounded(file, MAX_STAR_ARCHIVE_BYTES), suffix, MAX_STAR_UNPACKED_BYTES, label)
+        packed = read_bounded(file, MAX_STAR_ARCHIVE_BYTES)
+        data = inflated(packed, suffix, Budget.of(len(packed)), label)
         self._tree: Tree = tree_of(read_tar(data, label, devices="keep", rules="published"))
         held = self._tree.get(UNIVERSE_PATH)
         universe = None if held is None or held.kind != "file" else Universe.parse(bytes(held.content), label)
