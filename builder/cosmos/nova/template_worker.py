@@ -13,10 +13,13 @@ from typing import NoReturn
 
 from cosmos.nova import templates
 from cosmos.nova.messages import ANSWER, TEMPLATE
+from cosmos.nova.template_scan import TemplateProblem
 from cosmos.sandbox import locked
 from cosmos.sandbox.exit_status import OUT_OF_MEMORY
 from cosmos.sandbox.values import Scalar
 from cosmos.sandbox.wire import frame, opened
+
+templates.rendered(b"{{ 0 }}", b"{}")  # what Jinja2 makes for its first template is made in the zygote
 
 
 def work(channel: int) -> NoReturn:
@@ -37,5 +40,5 @@ def _serve(channel: int, _job: tuple[Scalar, ...]) -> NoReturn:
 def _answer(template: bytes, variables: bytes) -> tuple[Scalar, ...]:
     try:
         return True, templates.rendered(template, variables)
-    except templates.TemplateProblem as problem:
+    except TemplateProblem as problem:
         return False, problem.text.encode("utf-8", "backslashreplace"), problem.line
