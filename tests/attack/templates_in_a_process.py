@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 
 from cosmos.image import template as _rootfs
-from cosmos.nova import template_values
-from cosmos.nova.template_scan import TemplateProblem
 from cosmos.nova.templates import rendered, rendered_of_many
+from cosmos.nova.templating import values
+from cosmos.nova.templating.scan import TemplateProblem
 from fakes.templates import HOSTILE, NAMES, mutated
 
 _LOADED = _rootfs  # so that both places are loaded before the door closes
-template_values.MAX_TEMPLATE_WORK = 50_000  # a twentieth of what is allowed in earnest
+values.MAX_TEMPLATE_WORK = 50_000  # a twentieth of what is allowed in earnest
 
 
 class Nothing:

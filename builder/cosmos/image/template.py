@@ -11,7 +11,7 @@ sees each variable by its name, and also
     users      .name .uid .gid .about .home .shell .password      groups   .name .gid .members
     mounts     .device .at .type .options                         inittab  .terminal .action .run
 
-The language and its limits are those of a star's `render()` (`nova.template_language`). Undefined names are errors. A
+The language and its limits are those of a star's `render()` (`nova.templating`). Undefined names are errors. A
 template may `include` and `import` other files below root/. It sees nothing of the builder. A file has mode 0755 if its
 owner may execute it, else 0644 (git keeps no more). Folders have mode 0755. The owner is root, and the time is the
 image's epoch. `[paths]` can set other modes and owners.
@@ -29,10 +29,10 @@ from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
 from cosmos.model.template import Declarations, DeclaredPath, Group, InitLine, Mount, User, Value
-from cosmos.nova.template_language import Sources
-from cosmos.nova.template_scan import TemplateProblem
-from cosmos.nova.template_values import Value as TemplateValue
 from cosmos.nova.templates import rendered_of_many
+from cosmos.nova.templating.rendering import Sources
+from cosmos.nova.templating.scan import TemplateProblem
+from cosmos.nova.templating.values import Value as TemplateValue
 from cosmos.reading import read_bounded
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath

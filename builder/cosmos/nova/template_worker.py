@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from cosmos.nova import templates
 from cosmos.nova.messages import ANSWER, TEMPLATE
-from cosmos.nova.template_scan import TemplateProblem
+from cosmos.nova.templating.scan import TemplateProblem
 from cosmos.sandbox import locked
 from cosmos.sandbox.exit_status import OUT_OF_MEMORY
 from cosmos.sandbox.values import Scalar

@@ -1,8 +1,8 @@
 """`render` of a star: text from a star's template and a script's values, the same on every machine.
 
 It runs in a worker (`nova.template_worker`), whose process can only compute: that confines a hostile template. The
-language of templates (`nova.template_language`) gives clear errors to an ordinary template, and one text everywhere. A
-star's template stands alone, and the line of a block leaves a line in the text.
+language of templates (`nova.templating`) gives clear errors to an ordinary template, and one text everywhere. A star's
+template stands alone, and the line of a block leaves a line in the text.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 
 from cosmos.limits import MAX_NOVA_RENDERED_BYTES
-from cosmos.nova.template_language import Rendering, Sources
-from cosmos.nova.template_scan import TemplateProblem
-from cosmos.nova.template_values import Value
+from cosmos.nova.templating.rendering import Rendering, Sources
+from cosmos.nova.templating.scan import TemplateProblem
+from cosmos.nova.templating.values import Value
 
 
 def rendered(template: bytes, variables: bytes) -> bytes:

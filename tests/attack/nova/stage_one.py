@@ -83,7 +83,8 @@ TEMPLATES = {
     "long": ROUND + "{{ 'x' * 1000 }}{% endfor %}",
     "sorted": "{% set l = range(50000)|reverse %}" + ROUND + "{{ l|sort|length }}{% endfor %}",
     "titled": "{% set t = 'a.' * 500000 %}" + ROUND + "{{ t|title|length }}{% endfor %}",
-    "written": "{% set n = namespace(x=1) %}{% for i in range(9) %}{% set n.x = [n.x] * 9 %}{% endfor %}{{ n.x|tojson }}",
+    "written": "{% set n = namespace(x=1) %}{% for i in range(9) %}{% set n.x = [n.x] * 9 %}{% endfor %}"
+    "{{ n.x|tojson }}",
     "recursion": "{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}",
     "deep": "{{ " + "[" * 100000 + "]" * 100000 + " }}",
     "many": "{{1|d}}" * 149000,

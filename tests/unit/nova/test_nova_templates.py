@@ -11,9 +11,9 @@ import pytest
 from cosmos import limits
 from cosmos.nova import run
 from cosmos.nova.outcome import Limits
-from cosmos.nova.template_filters import FILTERS
-from cosmos.nova.template_scan import TemplateProblem
 from cosmos.nova.templates import rendered
+from cosmos.nova.templating.filters import FILTERS
+from cosmos.nova.templating.scan import TemplateProblem
 from cosmos.treepath import TreePath
 
 EVERY_FILTER = (Path(__file__).parent / "every_filter.j2").read_text()

@@ -11,11 +11,12 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cosmos import limits
-from cosmos.nova import template_values
-from cosmos.nova.template_filters import FILTERS, TESTS
-from cosmos.nova.template_scan import TemplateProblem
-from cosmos.nova.template_values import Value
 from cosmos.nova.templates import rendered, rendered_of_many
+from cosmos.nova.templating import values
+from cosmos.nova.templating.conditions import TESTS
+from cosmos.nova.templating.filters import FILTERS
+from cosmos.nova.templating.scan import TemplateProblem
+from cosmos.nova.templating.values import Value
 
 VALUES: dict[str, Value] = {
     "a": 1,
@@ -214,7 +215,7 @@ def test_files_that_include_each_other_without_end_are_refused():
 def test_a_template_ends_after_a_number_of_steps_and_not_after_a_time(monkeypatch):
     endless = "{% for a in range(9999) %}\n{% for b in range(9999) %}{% endfor %}{% endfor %}"
     assert as_star(endless) == f"2: does not render: it takes more than {limits.MAX_TEMPLATE_WORK} steps"
-    monkeypatch.setattr(template_values, "MAX_TEMPLATE_WORK", 1000)
+    monkeypatch.setattr(values, "MAX_TEMPLATE_WORK", 1000)
     assert as_star("{{ range(900)|length }}") == "900"
     assert as_star("{{ range(1000)|length }}") == "1: does not render: it takes more than 1000 steps"
     assert as_star("{{ 'x' * 9000 }}") == "1: does not render: it takes more than 1000 steps"
