@@ -18,7 +18,7 @@ from cosmos.image import template as _rootfs
 from cosmos.nova.templates import rendered, rendered_of_many
 from cosmos.nova.templating import values
 from cosmos.nova.templating.scan import TemplateProblem
-from fakes.templates import HOSTILE, NAMES, mutated
+from fakes.templates import HOSTILE, NAMES, grown, mutated
 
 _LOADED = _rootfs  # so that both places are loaded before the door closes
 values.MAX_TEMPLATE_WORK = 50_000  # a twentieth of what is allowed in earnest
@@ -57,7 +57,7 @@ def deeply(template: str, frames: int) -> list[str]:
 
 def main(seed: str, count: str, frames: str) -> None:
     """Print the answers as one JSON list."""
-    templates = [*HOSTILE, *mutated(int(seed), int(count))]
+    templates = [*HOSTILE, *mutated(int(seed), int(count)), *grown(int(seed), int(count))]
     sys.meta_path.insert(0, Nothing())
     said = [deeply(template, int(frames)) for template in templates]
     sys.meta_path.pop(0)

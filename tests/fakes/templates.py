@@ -1,9 +1,12 @@
-"""Hostile templates: made by hand, and mutations of them by a seed, the same for every run."""
+"""Hostile templates: made by hand, mutations of them, and templates grown by a grammar; the same for one seed."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+
+from cosmos.nova.templating.conditions import TESTS
+from cosmos.nova.templating.filters import FILTERS
 
 NAMES = {
     "text": "Text äß'\"<&>\n\tend",
@@ -307,3 +310,79 @@ def mutated(seed: int, count: int) -> Iterator[str]:
                 case _:
                     template = template[:at] + chance.choice(_PIECES) + template[min(end, at + 3) :]
         yield template[:20_000]
+
+
+class _Grown:
+    """Grows templates that parse, most of which make no sense."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+
+    def _one(self, *choices: str) -> str:
+        return self._chance.choice(choices)
+
+    def template(self, depth: int = 2) -> str:
+        """Return a template."""
+        return "".join(self._statement(self._chance.randint(0, depth)) for _ in range(self._chance.randint(1, 2)))
+
+    def _statement(self, depth: int) -> str:
+        value = self._value(self._chance.choice((0, 0, 0, 1, 1, 2)))
+        if depth == 0:
+            return f"{{{{ {value} }}}}"
+        inside = self.template(depth - 1)
+        return self._one(
+            f"{{{{ {value} }}}}",
+            f"{{% if {value} %}}{inside}{{% else %}}{inside}{{% endif %}}",
+            f"{{% for {self._one('x', 'x, n', 'text')} in {value} %}}{inside}{{% endfor %}}",
+            f"{{% for x in {value} if {self._value(0)} %}}{inside}{{% else %}}{inside}{{% endfor %}}",
+            f"{{% set {self._one('x', 'n', 'x, n')} = {value} %}}{inside}",
+            f"{{% set x %}}{inside}{{% endset %}}{{{{ x }}}}",
+            f"{{% set s = namespace(x={value}) %}}{inside}{{% set s.x = {self._value(0)} %}}{{{{ s.x }}}}",
+            f"{{% macro m(x, n={value}) %}}{inside}{{% endmacro %}}{{{{ m({self._value(0)}) }}}}",
+            f"{{% macro m(x) %}}{{{{ caller(x) }}}}{{% endmacro %}}{{% call(n) m({value}) %}}{inside}{{% endcall %}}",
+            f"{{% filter {self._filter(0)} %}}{inside}{{% endfilter %}}",
+            f"{{% with x = {value} %}}{inside}{{% endwith %}}",
+        )
+
+    def _value(self, depth: int) -> str:
+        if depth == 0:
+            numbers = ("0", "1", "-1", "3", "0.5", "1e308", "9223372036854775807", "'9'", "'0x1f'", "' -7.5e2 '")
+            texts = ("''", "'a b'", "'name'", "'<a>\\n'", "'%s'", "'ä'", "none", "true", "[]", "{}", "()")
+            return self._one(*NAMES, *NAMES, *NAMES, "x", "loop.index", "nothing", "range(3)", *numbers, *texts)
+        one, other = self._value(depth - 1), self._value(depth - 1)
+        sign = self._one("+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", ">=", " in ", " not in ", " and ")
+        return self._one(
+            f"{one} {sign} {other}",
+            f"{one} {sign} {other}",
+            f"{one}|{self._filter(depth - 1)}",
+            f"{one}|{self._filter(depth - 1)}",
+            f"{one}|{self._filter(depth - 1)}|{self._filter(0)}",
+            f"({one} is {self._one(*(name for name in TESTS if name.isalpha()))}({self._arguments(depth - 1)}))",
+            f"({one})[{other}]",
+            f"({one})[{other}:{self._value(0)}]",
+            f"({one}).{self._one('x', 'name', 'a', 'upper')}",
+            f"[{one}, {other}]",
+            f"{{'a': {one}, 'b': {other}}}",
+            f"({one} if {other} else {self._value(0)})",
+            f"-{one}",
+            f"(not {one})",
+        )
+
+    def _filter(self, depth: int) -> str:
+        return f"{self._one(*FILTERS)}({self._arguments(depth)})"
+
+    def _arguments(self, depth: int) -> str:
+        given = [self._value(depth) for _ in range(self._chance.choice((0, 0, 0, 0, 0, 1, 1, 2)))]
+        if self._chance.random() < 0.3:
+            given[:0] = [repr(self._one(*FILTERS, *TESTS, "name", "on"))]
+        if self._chance.random() < 0.2:
+            name = self._one("attribute", "default", "reverse", "case_sensitive", "width", "base", "indent", "count")
+            given.append(f"{name}={self._value(0)}")
+        return ", ".join(given)
+
+
+def grown(seed: int, count: int) -> Iterator[str]:
+    """Yield `count` templates that parse, the same for one seed."""
+    growing = _Grown(seed)
+    for _ in range(count):
+        yield growing.template()[:20_000]

@@ -7,16 +7,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cosmos import limits
 from cosmos.nova.templates import rendered, rendered_of_many
 from cosmos.nova.templating import values
-from cosmos.nova.templating.conditions import TESTS
-from cosmos.nova.templating.filters import FILTERS
+from cosmos.nova.templating.conditions import TESTS, tested
+from cosmos.nova.templating.filters import FILTERS, filtered
 from cosmos.nova.templating.scan import TemplateProblem
-from cosmos.nova.templating.values import Value
+from cosmos.nova.templating.values import Missing, Value, Work, text_of
 
 VALUES: dict[str, Value] = {
     "a": 1,
@@ -219,6 +221,36 @@ def test_a_template_ends_after_a_number_of_steps_and_not_after_a_time(monkeypatc
     assert as_star("{{ range(900)|length }}") == "900"
     assert as_star("{{ range(1000)|length }}") == "1: does not render: it takes more than 1000 steps"
     assert as_star("{{ 'x' * 9000 }}") == "1: does not render: it takes more than 1000 steps"
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 30) | st.floats(allow_nan=False,
+    allow_infinity=False) | st.text(max_size=9) | st.sampled_from(["a", "b.c", "0", "upper", "odd", "key", "ceil"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=9,
+)  # fmt: skip
+NAMED = st.dictionaries(st.sampled_from(["attribute", "default", "reverse", "base", "width", "by", "boolean"]), PLAIN)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from([*FILTERS, *(f"is {name}" for name in TESTS)]),
+    value=PLAIN,
+    given=st.lists(PLAIN, max_size=3),
+    named=NAMED,
+)
+def test_whatever_a_filter_is_given_it_gives_a_value_or_a_fault(name, value, given, named):
+    before = json.dumps(value)
+    try:
+        if name.startswith("is "):
+            assert tested(name[3:], value, Work(), given, named) in (True, False)
+        else:
+            made = filtered(name, value, Work(), given, named)
+            assert isinstance(made, Missing) or json.loads(json.dumps(made)) == made
+            assert isinstance(made, Missing) or text_of(made, Work()) is not None
+    except (ValueError, TypeError, ArithmeticError, LookupError) as fault:
+        assert str(fault)
+    assert json.dumps(value) == before
 
 
 def test_a_template_has_so_many_words_and_no_more():
