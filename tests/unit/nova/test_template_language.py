@@ -14,8 +14,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cosmos import limits
 from cosmos.nova.templates import rendered, rendered_of_many
-from cosmos.nova.templating import values
-from cosmos.nova.templating.conditions import TESTS, tested
+from cosmos.nova.templating import conditions, values
+from cosmos.nova.templating.conditions import TESTS
 from cosmos.nova.templating.filters import FILTERS, filtered
 from cosmos.nova.templating.scan import TemplateProblem
 from cosmos.nova.templating.values import Missing, Value, Work, text_of
@@ -243,7 +243,7 @@ def test_whatever_a_filter_is_given_it_gives_a_value_or_a_fault(name, value, giv
     before = json.dumps(value)
     try:
         if name.startswith("is "):
-            assert tested(name[3:], value, Work(), given, named) in (True, False)
+            assert conditions.tested(name[3:], value, Work(), given, named) in (True, False)
         else:
             made = filtered(name, value, Work(), given, named)
             assert isinstance(made, Missing) or json.loads(json.dumps(made)) == made
