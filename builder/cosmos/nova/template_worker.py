@@ -1,8 +1,8 @@
 """The untrusted side of `render`: the templates of one script, in a process as confined as the script's own.
 
 A template comes from its star. People have found ways out of Jinja2's own sandbox more than once (CVE-2024-56326,
-CVE-2025-27516). An attacker who finds a way out of our rules is in this process, and can only compute. This module has its own
-zygote, so that Jinja2 is loaded once, and not into the zygote from which scripts are forked.
+CVE-2025-27516). An attacker who finds a way out of our rules is in this process, and can only compute. This module has
+its own zygote, so that Jinja2 is loaded once, and not into the zygote from which scripts are forked.
 """
 
 from __future__ import annotations
