@@ -111,14 +111,14 @@ def check_binary() -> None:
     import ssl
     import zlib
 
-    import jinja2.sandbox
     import nacl.signing
     import zstandard
     from lupa import lua54
 
+    from cosmos.nova.templates import rendered
+
     words = b"the same bytes, each time\n" * 64
     key = nacl.signing.SigningKey(bytes(32))
-    rendered = jinja2.sandbox.SandboxedEnvironment(autoescape=True).from_string("{{ a }}").render(a="<")
     works = {
         "zlib": zlib.decompress(zlib.compress(words)) == words,
         "bz2": bz2.decompress(bz2.compress(words)) == words,
@@ -128,7 +128,7 @@ def check_binary() -> None:
         "nacl": key.verify_key.verify(key.sign(words)) == words,
         "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
         "ctypes": ctypes.CDLL(None).getpid() == os.getpid(),
-        "jinja2": rendered == "&lt;",
+        "jinja2": rendered(b"{{ a|upper }}", b'{"a": "works"}') == b"WORKS",
         "hashlib " + type(hashlib.sha256()).__module__: len(hashlib.sha256(words).digest()) == 32,
         "ssl " + ssl.OPENSSL_VERSION: ssl.HAS_TLSv1_3,
         "socket": bool(socket.getaddrinfo("127.0.0.1", 80)),

@@ -62,7 +62,7 @@ ROOMS_OF = {
     "lupa": {"nova"},
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
-    "jinja2": {"image", "nova"},
+    "jinja2": {"nova"},
     "license_expression": {"stellar"},
     "elftools": {"release"},
     "click": {"cli"},

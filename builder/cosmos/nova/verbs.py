@@ -50,7 +50,14 @@ class Verbs:
         self._filemap = Filemap()
         self._sources = _sources(job.files, job.beside, job.epoch)
         self.events: list[Event] = []
-        self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_read=self._read_below)
+        self.root = VirtualRoot(
+            own=job.own,
+            lower=job.root,
+            epoch=job.epoch,
+            meter=meter,
+            on_read=self._read_below,
+            path_map=job.path_map,
+        )
 
     def copy(self, source: bytes, to: bytes) -> None:
         """Copy a file, or a folder and everything below it, from the star's archive to a path of the root."""

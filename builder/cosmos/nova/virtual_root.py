@@ -14,11 +14,13 @@ from typing import TypeAlias
 from cosmos.limits import MAX_SYMLINKS
 from cosmos.links import Last, TooManyLinks, followed
 from cosmos.nova.indexed_tree import IMPLIED_MODE, IndexedTree, implied_folder
+from cosmos.nova.job import unmapped
 from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 
 EntryAt: TypeAlias = Callable[[TreePath], "Entry | None"]
+Mapped: TypeAlias = Callable[[TreePath], TreePath]
 
 _KIND_NAMES = {"file": "a file", "hardlink": "a file", "symlink": "a symlink", "dir": "a folder", "fifo": "a pipe"}
 
@@ -28,11 +30,12 @@ def named(entry: Entry) -> str:
     return _KIND_NAMES.get(entry.kind, "a device")
 
 
-def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> TreePath:
+def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter, path_map: Mapped = unmapped) -> TreePath:
     """Return where `path` leads once symlinks are followed (the last component's only with `follow`); raises
     `VerbError`.
 
-    A component that does not exist is kept as written, so that a new path resolves as well. May return the root.
+    A component that does not exist is kept as written, so that a new path resolves as well. May return the root. A
+    folder that `path_map` merges into another is a link to that one, though no entry says so.
     """
 
     def target_of(here: TreePath, rest: Sequence[bytes]) -> bytes | None:
@@ -40,6 +43,10 @@ def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> Tre
             TreePath.parse(here)
         except ValueError as error:
             raise VerbError(str(error)) from None
+        merged_into = path_map(here)
+        if merged_into != here and (rest or last == "follow"):
+            meter.charge(LOOK_COST)
+            return b"/" + merged_into
         entry = entry_at(here)
         if entry is None or entry.kind == "dir":
             return None
@@ -57,7 +64,10 @@ def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> Tre
 
 
 class VirtualRoot:
-    """The tree. `on_read` is called for each path looked up in `lower`, with the entry there."""
+    """The tree. `on_read` is called for each path looked up in `lower`, with the entry there.
+
+    A link that leads to a folder that `path_map` merges into another leads on into that one.
+    """
 
     def __init__(
         self,
@@ -67,6 +77,7 @@ class VirtualRoot:
         epoch: int,
         meter: Meter,
         on_read: Callable[[TreePath, Entry | None], None],
+        path_map: Mapped = unmapped,
     ) -> None:
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
@@ -77,6 +88,7 @@ class VirtualRoot:
         self._epoch = epoch
         self._meter = meter
         self._on_read = on_read
+        self._path_map = path_map
 
     @property
     def own(self) -> Mapping[TreePath, Entry]:
@@ -107,7 +119,7 @@ class VirtualRoot:
 
     def resolve(self, path: TreePath, last: Last) -> TreePath:
         """Return where `path` leads (see `resolved`)."""
-        return resolved(self.entry_at, path, last, self._meter)
+        return resolved(self.entry_at, path, last, self._meter, self._path_map)
 
     def place(self, path: TreePath) -> TreePath:
         """Return the place of a new entry at `path`: links on the way are followed, but not one at the end.
