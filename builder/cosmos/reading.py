@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import Malformed, WorldFailed, likely_cause
 from cosmos.limits import MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
 
 ENVELOPE_SUFFIX: Final = ".dsse"
@@ -56,7 +56,8 @@ def read_up_to(file: Path, max_bytes: int) -> bytes:
         with file.open("rb") as stream:
             return read_within(stream, max_bytes)
     except OSError as error:
-        raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        raise WorldFailed(str(file), problem, hint=likely_cause(error)) from error
 
 
 def read_if_there(file: Path, max_bytes: int) -> bytes | None:

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, Kernel
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.errors import Malformed, Refused, WorldFailed, likely_cause
 from cosmos.links import TooManyLinks, followed
 from cosmos.reading import read_within
 from cosmos.treepath import TreePath
@@ -53,7 +53,8 @@ class LiveRoot:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise Malformed(str(path), f"is no cosmos system: {(error.strerror or 'no folder').lower()}") from error
         except OSError as error:
-            raise WorldFailed(str(path), (error.strerror or "cannot be opened").lower()) from error
+            problem = (error.strerror or "cannot be opened").lower()
+            raise WorldFailed(str(path), problem, hint=likely_cause(error)) from error
         try:
             os.close(calls.open_inside(descriptor, b".", os.O_PATH | os.O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS))
         except OSError as error:
@@ -72,6 +73,11 @@ class LiveRoot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
+
+    @property
+    def option(self) -> str:
+        """The option `--root` for a command in a hint; an empty text for the running system."""
+        return "" if self.path == Path("/") else f" --root {self.path}"
 
     @property
     def keeps_owners(self) -> bool:
@@ -269,15 +275,6 @@ class LiveRoot:
             os.close(descriptor)
 
 
-_HINTS: Final = {
-    errno.EACCES: "run it as root",
-    errno.EPERM: "run it as root",
-    errno.ENOSPC: "free some space, then run it again",
-    errno.EDQUOT: "free some space, then run it again",
-    errno.EROFS: "mount it for writing, or give --root a system that can be written to",
-}
-
-
 @contextmanager
 def naming(path: TreePath) -> Iterator[None]:
     """Turn an `OSError` into a `WorldFailed` that names `path`."""
@@ -285,7 +282,7 @@ def naming(path: TreePath) -> Iterator[None]:
         yield
     except OSError as error:
         problem = (error.strerror or "the system call failed").lower()
-        raise WorldFailed(shown(path), problem, hint=_HINTS.get(error.errno or 0)) from error
+        raise WorldFailed(shown(path), problem, hint=likely_cause(error)) from error
 
 
 def shown(path: TreePath) -> str:

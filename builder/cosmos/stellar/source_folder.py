@@ -30,6 +30,10 @@ RECIPE_FILE: Final = "star.toml"
 _FILES: Final = b"files"
 
 
+class NoScript(Malformed):
+    """The script that a recipe names is missing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFolder:
     """A source folder. `files` are the entries below files/, without this prefix; `beside` are all other entries."""
@@ -46,7 +50,11 @@ def read_source_folder(path: Path) -> SourceFolder:
     file = path / RECIPE_FILE
     if not file.is_file():
         raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
-    recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
+    return source_folder(path, Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES))
+
+
+def source_folder(path: Path, recipe: Recipe) -> SourceFolder:
+    """Return the source folder at `path` with its `recipe`; raises `Malformed`, `NoScript` for a missing script."""
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
         TreePath(entry.path.removeprefix(_FILES + b"/")): moved_up(entry)
@@ -83,7 +91,7 @@ def _script(path: Path, recipe: Recipe) -> bytes | None:
         raise Malformed(str(path / RECIPE_FILE), f"install_script: {error}") from error
     file = path / os.fsdecode(name)
     if not file.is_file():
-        raise Malformed(
+        raise NoScript(
             str(file),
             "is not there, but star.toml names it as install_script",
             hint=f"write the script, or take install_script out of {path / RECIPE_FILE}",
