@@ -237,6 +237,21 @@ def test_another_world_s_name_of_a_machine_is_told_in_gnu_s(
     assert Arch.parse(written) == written  # in documents that are read, nothing is refused anew
 
 
+def test_a_release_that_nobody_signed_is_not_to_be_verified_with_another_key(
+    cosmos: Cosmos, image: ImageFixture
+) -> None:
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home).ok()
+    failed = cosmos("verify", image.out, "--key", image.public_key).fails(4)
+    assert "cosmos build IMAGE --key RELEASE.key" in hint(failed)
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    cosmos("verify", image.out, "--key", image.public_key).ok()
+
+
+def test_a_misspelt_star_is_guessed(cosmos: Cosmos, system: Path) -> None:
+    assert hint(cosmos("show", "tol", "--root", system).fails(3)) == "did you mean tool?"
+
+
 # Counts.
 
 

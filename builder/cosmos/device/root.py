@@ -51,7 +51,8 @@ class LiveRoot:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise Malformed(str(path), f"is no cosmos system: {(error.strerror or 'no folder').lower()}") from error
+            problem = f"is no cosmos system: {(error.strerror or 'no folder').lower()}"
+            raise Malformed(str(path), problem, hint="name a folder that is there; mkdir makes one") from error
         except OSError as error:
             problem = (error.strerror or "cannot be opened").lower()
             raise WorldFailed(str(path), problem, hint=likely_cause(error)) from error

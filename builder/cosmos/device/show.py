@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
 from cosmos.device.root import LiveRoot
@@ -62,7 +63,10 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
     if installed is None and not offered:
         asked = ", ".join(galaxy.name for galaxy in opened.galaxies)
         where = f"galaxy {asked} does not list it" if asked else "no galaxy can be asked"
-        raise NoSolution(name, f"is not installed, and {where}", hint=f"cosmos list-galaxies{root.option}")
+        listed = {*universe.installed, *(other for galaxy in opened.galaxies for other in galaxy.names())}
+        near = get_close_matches(name, sorted(map(str, listed)), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos list-galaxies{root.option}"
+        raise NoSolution(name, f"is not installed, and {where}", hint=hint)
     needed_by = tuple(sorted(other for other, star in universe.installed.items() if name in star.dependencies))
     return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered, powers=settings.powers.of(name))
 
