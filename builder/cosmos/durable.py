@@ -18,12 +18,13 @@ import errno
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, likely_cause
 
 TEMPORARY_PREFIX = ".cosmos-"
 TEMPORARY_SUFFIX = ".tmp"
@@ -176,6 +177,18 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
 
 
+def demand_writable(path: Path) -> None:
+    """Raise `WorldFailed` if `path` cannot be made where it is to be: it tries so in the nearest folder above it."""
+    folder = path.absolute().parent
+    while not folder.exists() and not folder.is_symlink():
+        folder = folder.parent
+    try:
+        Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=folder)).rmdir()
+    except OSError as error:
+        hint = likely_cause(error) or "choose another folder"
+        raise WorldFailed(str(path), f"cannot be made below {folder}: {_lowered(error)}", hint=hint) from error
+
+
 @contextlib.contextmanager
 def blaming(path: Path) -> Iterator[None]:
     """Turn every `OSError` of the block into `WorldFailed` about `path`, and raise it."""
@@ -192,10 +205,10 @@ def world_failed(path: Path, error: OSError) -> WorldFailed:
     out/image: the disk is full
     """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WorldFailed(str(path), "the disk is full", hint="make room, then run the same command again")
+        return WorldFailed(str(path), "the disk is full", hint=likely_cause(error))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WorldFailed(str(path), f"cannot be written: {_lowered(error)}", hint="check who owns it")
-    return WorldFailed(str(path), _lowered(error))
+        return WorldFailed(str(path), f"cannot be written: {_lowered(error)}", hint=likely_cause(error))
+    return WorldFailed(str(path), _lowered(error), hint=likely_cause(error))
 
 
 def _lowered(error: OSError) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import os
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +30,10 @@ def carrier_of(server: RawServer, tmp_path: Path, timeout_seconds: float = LONG_
 
 def archive(carrier: HttpCarrier, size_bytes: int = len(DATA)) -> bytes:
     return carrier.read_exactly("a.tar.zst", size_bytes=size_bytes, progress=lambda done: None)
+
+
+def without_tls(connection: socket.socket, host: str, url: str) -> socket.socket:
+    return connection
 
 
 def waiting(tmp_path: Path) -> list[Path]:
@@ -255,7 +259,7 @@ def test_a_redirect_to_anything_but_a_web_server_is_refused(tmp_path: Path, loca
 def test_a_redirect_from_https_to_http_is_refused_before_it_is_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)  # the refusal is not about TLS
+    monkeypatch.setattr("cosmos.transport.wire.secured", without_tls)  # the refusal is not about TLS
     answer = said("200 OK", "Content-Length: 2", body=b"ok")
     with raw_server(answer) as there, raw_server(sent_to(there.address)) as here:
         carrier = HttpCarrier(here.address.replace("http:", "https:"), tmp_path / "partial")
@@ -268,7 +272,7 @@ def test_a_redirect_from_https_to_http_is_refused_before_it_is_followed(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_redirect_to_https_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)
+    monkeypatch.setattr("cosmos.transport.wire.secured", without_tls)
     answer = said("200 OK", "Content-Length: 2", body=b"ok")
     with raw_server(answer) as there, raw_server(sent_to(there.address.replace("http:", "https:"))) as here:
         carrier = HttpCarrier(here.address.replace("http:", f"{scheme}:"), tmp_path / "partial")

@@ -21,11 +21,6 @@ from cosmos.staging.galaxies import OpenGalaxy
 
 KEEPER = "this system"  # wants every installed star, in the resolver's sentences
 NO_IMAGE = ImageName("system")  # the image in the request of a system that no image made
-ADVICE = Advice(
-    clash="to list the known versions: cosmos show STAR; to add a galaxy with others: cosmos add-galaxy NAME URL",
-    missing="to add a galaxy that has {star}: cosmos add-galaxy NAME URL",
-    too_long="ask for exact versions: cosmos install STAR@=VERSION",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,14 +44,30 @@ class Choice:
     reasons: Mapping[StarName, tuple[str, ...]]
 
 
-def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Choice:
-    """Return the stars to install; raises `NoSolution` that says which star wants what."""
+def advice(universe: Universe, option: str) -> Advice:
+    """Return the hints for an installation; `option` is the option that names the system in a command."""
+    return Advice(
+        clash=f"to list the known versions: cosmos show STAR{option}; "
+        f"to add a galaxy with others: cosmos add-galaxy NAME URL{option}",
+        missing=f"to add a galaxy that has {{star}}: cosmos add-galaxy NAME URL{option}",
+        too_long=f"ask for exact versions: cosmos install STAR@=VERSION{option}",
+        installed={name: star.version for name, star in universe.installed.items()},
+        keeping="an installation changes no installed star: install the other version on another system (--root), "
+        "or build an image with it",
+    )
+
+
+def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, epoch: int, option: str = "") -> Choice:
+    """Return the stars to install; raises `NoSolution` that says which star wants what.
+
+    `option` is the option that names the system in the commands of a hint.
+    """
     library = SystemLibrary(universe, opened)
     keep = [
         Wish(who=KEEPER, name=name, constraint=exactly(star.version))
         for name, star in sorted(universe.installed.items())
     ]
-    resolved = resolve([*wishes, *keep], library, universe.arch, {}, ADVICE)
+    resolved = resolve([*wishes, *keep], library, universe.arch, {}, advice(universe, option))
     stars: list[Chosen] = []
     reasons: dict[StarName, tuple[str, ...]] = {}
     kept: list[StarName] = []

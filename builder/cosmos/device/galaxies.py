@@ -4,24 +4,27 @@ Offline, no socket is made. A galaxy in a local folder is still read. A remote g
 from the store; if it was never synced, it is left out and named. A relative path starts at the folder of config.toml,
 and stays inside the system's root. An absolute one is of this machine: `cosmos add-galaxy` wrote it.
 
-This module compares each index with the system's memory; `remember_opened` and `sync` write the memory. An older index,
-or another index with the same seq, stops the command. It is never only left out.
+This module compares each index with the system's memory. Every command that reads an index also remembers it
+(`remember_opened`, `remember_shown`, `sync`), so that no later command takes an older one. An older index, or another
+index with the same seq, stops the command. It is never only left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
+from cosmos.device.journal import at_work
 from cosmos.device.memory import SystemTrust, remember, system_trust
-from cosmos.device.root import LiveRoot
+from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
-from cosmos.errors import CosmosError, NoSolution
+from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import verified_index
-from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.staging.galaxies import OpenGalaxy, naming_address
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.opening import open_carrier
@@ -59,7 +62,8 @@ def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenG
     opened, failures = list[OpenGalaxy](), dict[GalaxyName, CosmosError]()
     for galaxy in settings.galaxies:
         try:
-            opened.append(open_galaxy(root, galaxy, store, trust, offline=offline))
+            with naming_address(shown(SETTINGS_PATH), galaxy.name):
+                opened.append(open_galaxy(root, galaxy, store, trust, offline=offline))
         except RolledBack:
             raise
         except CosmosError as error:
@@ -75,6 +79,15 @@ def remember_opened(root: LiveRoot, opened: OpenGalaxies) -> None:
         remember(root, lambda memory: _after(memory, opened.galaxies))
 
 
+def remember_shown(root: LiveRoot, opened: OpenGalaxies) -> None:
+    """Do what `remember_opened` does, for a command that changes nothing else: where it may not, it does not.
+
+    An ordinary user may not write. Another cosmos that is at work remembers for itself. Raises `RolledBack`.
+    """
+    with suppress(WorldFailed), at_work(root):
+        remember_opened(root, opened)
+
+
 def open_galaxy(
     root: LiveRoot, asked: GalaxySource, store: StoreFolder, trust: SystemTrust, *, offline: bool
 ) -> OpenGalaxy:
@@ -86,7 +99,7 @@ def open_galaxy(
     seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
         if seen is None:
-            hint = f"connect it and run once: cosmos sync {asked.name}"
+            hint = f"connect it and run once: cosmos sync {asked.name}{root.option}"
             raise NoSolution(asked.name, f"{carrier.address} is not reached offline", hint=hint)
         source = Source(galaxy=asked.name, carrier=None, store=store)
         file = source.kept_index(seen.number, seen.digest)

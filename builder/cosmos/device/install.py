@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
@@ -85,10 +85,12 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
 def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
     """Do everything of `install` except the changes: fetch, verify, run scripts on a virtual root, find conflicts.
 
-    The fetched archives stay in the cache; nothing else on the system changes.
+    The fetched archives stay in the cache, and the galaxies' newest indexes in the memory; nothing else on the system
+    changes.
     """
     universe, settings = read_universe(root), read_settings(root)
-    _, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+    opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+    remember_shown(root, opened)
     records = {
         StarName(planned.batch.star): planned.record
         for planned in _planned(root, universe, settings, acquired, request, reporter)
@@ -122,7 +124,7 @@ def _acquired(
         reporter.warn(f"left out: {failure}")
     opened.store.sweep()
     with settling(opened.store):
-        choice = choose(request.wishes, universe, opened, epoch=request.epoch)
+        choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
         if choice.stars:
             reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
         total = sum(chosen.star.size_bytes for chosen in choice.stars)

@@ -189,8 +189,7 @@ def owners(universe: Universe) -> dict[TreePath, StarName]:
     """Return the owner of each path that is not a folder. For stars that upstream recorded, use their file lists."""
     found: dict[TreePath, StarName] = {}
     for name, star in sorted(universe.installed.items()):
-        folders = {entry.path for entry in star.entries if entry.kind == "dir"}
-        found |= dict.fromkeys((path for path in star.files if path not in folders), name)
+        found |= dict.fromkeys(star.own_paths, name)
     return found
 
 

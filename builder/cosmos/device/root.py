@@ -27,7 +27,7 @@ from typing import BinaryIO, Final, Self
 
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, Kernel
 from cosmos.durable import drafted_in
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.errors import Malformed, Refused, WorldFailed, likely_cause
 from cosmos.folders import Folder
 from cosmos.links import TooManyLinks, followed
 from cosmos.reading import read_within
@@ -57,9 +57,11 @@ class LiveRoot:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise Malformed(str(path), f"is no cosmos system: {(error.strerror or 'no folder').lower()}") from error
+            problem = f"is no cosmos system: {(error.strerror or 'no folder').lower()}"
+            raise Malformed(str(path), problem, hint="name a folder that is there; mkdir makes one") from error
         except OSError as error:
-            raise WorldFailed(str(path), (error.strerror or "cannot be opened").lower()) from error
+            problem = (error.strerror or "cannot be opened").lower()
+            raise WorldFailed(str(path), problem, hint=likely_cause(error)) from error
         try:
             os.close(calls.open_inside(descriptor, b".", os.O_PATH | os.O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS))
         except OSError as error:
@@ -78,6 +80,11 @@ class LiveRoot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
+
+    @property
+    def option(self) -> str:
+        """The option `--root` for a command in a hint; an empty text for the running system."""
+        return "" if self.path == Path("/") else f" --root {self.path}"
 
     @property
     def keeps_owners(self) -> bool:
@@ -335,15 +342,6 @@ class LiveFolder:
         return TreePath(b"/".join(part for part in (self.base, os.fsencode(below)) if part))
 
 
-_HINTS: Final = {
-    errno.EACCES: "run it as root",
-    errno.EPERM: "run it as root",
-    errno.ENOSPC: "free some space, then run it again",
-    errno.EDQUOT: "free some space, then run it again",
-    errno.EROFS: "mount it for writing, or give --root a system that can be written to",
-}
-
-
 @contextmanager
 def naming(path: TreePath) -> Iterator[None]:
     """Turn an `OSError` into a `WorldFailed` that names `path`."""
@@ -351,7 +349,7 @@ def naming(path: TreePath) -> Iterator[None]:
         yield
     except OSError as error:
         problem = (error.strerror or "the system call failed").lower()
-        raise WorldFailed(shown(path), problem, hint=_HINTS.get(error.errno or 0)) from error
+        raise WorldFailed(shown(path), problem, hint=likely_cause(error)) from error
 
 
 def shown(path: TreePath) -> str:

@@ -19,6 +19,7 @@ from cosmos.device.galaxies import open_galaxy
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
 from cosmos.device.root import LiveRoot
+from cosmos.device.system import demand_system
 from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
@@ -57,7 +58,11 @@ class Synced:
 
 
 def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
-    """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was."""
+    """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was.
+
+    Raises `NoSystem` if the tree is not a cosmos system.
+    """
+    demand_system(root)
     with at_work(root):
         return _synced(root, settings, wanted, reporter)
 
@@ -68,7 +73,7 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
     store.sweep()
     done: list[Synced] = []
     with settling(store):
-        for asked in _chosen(settings, wanted):
+        for asked in _chosen(settings, wanted, root.option):
             reporter.step(f"sync {asked.name}")
             galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
             seen = memory.seen_galaxy(asked.name, trust.roots)
@@ -79,14 +84,14 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
     return tuple(done)
 
 
-def _chosen(settings: Settings, wanted: Wanted) -> tuple[GalaxySource, ...]:
+def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySource, ...]:
     known = {galaxy.name: galaxy for galaxy in settings.galaxies}
     for name in wanted.names:
         if name not in known:
             raise NoSolution(
                 name,
                 f"no galaxy has this name; config.toml has {', '.join(known) or 'none'}",
-                hint=f"cosmos add-galaxy {name} URL",
+                hint=f"cosmos add-galaxy {name} URL{option}",
             )
     chosen = tuple(known[name] for name in wanted.names or known)
     if wanted.origin is None:
@@ -95,7 +100,7 @@ def _chosen(settings: Settings, wanted: Wanted) -> tuple[GalaxySource, ...]:
         raise NoSolution(
             wanted.origin,
             f"--from takes one galaxy, got {len(chosen)}",
-            hint=f"cosmos sync GALAXY --from {wanted.origin}",
+            hint=f"cosmos sync GALAXY --from {wanted.origin}{option}",
         )
     return (replace(chosen[0], url=wanted.origin),)
 

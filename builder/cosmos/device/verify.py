@@ -30,7 +30,7 @@ from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, WorldFailed
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent
-from cosmos.model.universe import UNIVERSE_PATH, Installed, InstalledEntry, Universe
+from cosmos.model.universe import UNIVERSE_PATH, InstalledEntry, Universe
 from cosmos.tree.entry import CAPABILITY
 from cosmos.treepath import TreePath, escaped
 
@@ -71,11 +71,15 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemVerdict:
-    """The result of a comparison. `judged` counts the checked entries, `bytes_read` the hashed bytes."""
+    """The result of a comparison. `judged` counts the checked entries, `bytes_read` the hashed bytes.
+
+    `files` counts all entries that are no folders, as `status` and `show` do.
+    """
 
     root: str
     stars: int
     judged: int
+    files: int
     bytes_read: int
     differences: tuple[Difference, ...]
     unreadable: tuple[Difference, ...]
@@ -132,6 +136,7 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
         root=str(root.path),
         stars=len(universe.installed),
         judged=done,
+        files=sum(len(star.own_paths) for star in universe.installed.values()),
         bytes_read=check.bytes_read,
         differences=tuple(differences),
         unreadable=tuple(check.unreadable),
@@ -220,15 +225,9 @@ def _inconsistencies(universe: Universe) -> Iterator[Difference]:
         for needed in star.dependencies:
             if needed not in universe.installed:
                 yield _of_universe(f"installed.{name}: depends on {needed}, which is not installed")
-        for path in _owned(star):
+        for path in star.own_paths:  # folders are shared
             if owners.setdefault(path, name) != name:
                 yield _of_universe(f"{shown(path)} belongs to both {owners[path]} and {name}")
-
-
-def _owned(star: Installed) -> Iterator[TreePath]:
-    """Yield the paths that only one star may own. Folders are shared."""
-    folders = {entry.path for entry in star.entries if entry.kind == "dir"}
-    return (path for path in star.files if path not in folders)
 
 
 def _of_universe(problem: str) -> Difference:

@@ -23,6 +23,7 @@ from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import counted
 from cosmos.resolve.locked import demand_right
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
+from cosmos.staging.galaxies import naming_address
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.interface import settling
 from cosmos.trust.dsse import NotSigned
@@ -109,7 +110,10 @@ def acquire_lock(
     if world.offline:
         demand_stored(lock, world.store)
     with settling(world.store):
-        indexes = {galaxy.name: _index(galaxy, sources[galaxy.name], judge, world) for galaxy in lock.galaxies}
+        indexes: dict[GalaxyName, VerifiedIndex] = {}
+        for galaxy in lock.galaxies:
+            with naming_address(str(definition.file), galaxy.name):
+                indexes[galaxy.name] = _index(galaxy, sources[galaxy.name], judge, world)
         _demand_first_galaxies(lock, indexes)
         acquired: dict[StarName, Acquired] = {}
         done = 0

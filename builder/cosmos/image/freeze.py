@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -31,7 +32,7 @@ from cosmos.resolve.catalogue import Galaxies
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
 from cosmos.resolve.resolving import Resolved, resolve
 from cosmos.resolve.stale import differences, request_of
-from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.staging.galaxies import OpenGalaxy, naming_address
 from cosmos.store.interface import settling
 
 Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
@@ -145,7 +146,8 @@ def _opened(definition: Definition, world: World, old: Lock | None) -> dict[Gala
         if asked.allow_unsigned:
             world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
         source = world.source(asked.name, asked.url, definition.folder)
-        galaxy = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
+        with naming_address(str(definition.file), asked.name):
+            galaxy = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
         if source.carrier is not None:
             world.remember(galaxy.remembered)
         opened[asked.name] = galaxy
@@ -158,7 +160,9 @@ def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
         return {}
     locked = {star.name: star.version for star in old.stars}
     for name in sorted(upgrade - locked.keys()):
-        raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=f"leave out --upgrade {name}")
+        near = get_close_matches(name, [str(other) for other in locked], n=1)
+        hint = f"did you mean --upgrade {near[0]}?" if near else f"leave out --upgrade {name}"
+        raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=hint)
     return {name: version for name, version in locked.items() if name not in upgrade}
 
 

@@ -13,6 +13,8 @@
 
 `owners` says which star wins a path. It is a rule of the tree itself (tree.overlay).
 
+A name or a path that matches nothing is a warning: the lock may lose a star today that it has again tomorrow.
+
 Without `signed-lock`, a lock needs no signature. If it has one, the signature must be over the exact bytes of the lock.
 Offline, the last known proofs and badges are judged. Offline, nobody can tell whether the log was forked since.
 """
@@ -21,21 +23,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
+from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, together
+from cosmos.globs import unused
 from cosmos.image.definition import IMAGE_FILE, Definition
+from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.workshop.layers import Layers
 from cosmos.image.world import World
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.image import Policy
 from cosmos.model.lock import Lock
 from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.reporter import Reporter
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.beside import beside_path, read_beside
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
 from cosmos.staging.source import Source
+from cosmos.transport.carrier import NotThere
 from cosmos.tree.overlay import Overlaid, PathMap
 from cosmos.treepath import ROOT, TreePath
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Kind, counted, judge_badges
@@ -57,6 +65,8 @@ from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import LOCK_TYPE
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, read_leaves
+
+_LOG_HINT: Final = "ask the galaxy's owner for its log; its owner makes one with: stellar log append GALAXY"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +104,30 @@ def demand_signable(definition: Definition, lock: Lock) -> None:
             f"nobody signed {', '.join(unsigned)}, so the release cannot be signed",
             hint=f"sign these stars, or write under [policy] in {IMAGE_FILE}: unsigned-release = true",
         )
+
+
+def report_strangers(definition: Definition, lock: Lock, reporter: Reporter) -> None:
+    """Warn of every star in `[policy]` that the lock does not have: most often its name is misspelt."""
+    there, policy = sorted(str(star.name) for star in lock.stars), definition.image.policy
+    named: list[tuple[str, StarName]] = []
+    for power, names in policy.powers.named.items():
+        named += [(power, name) for name in names]
+    named += [(f'owners."{path.text}"', name) for path, name in policy.owners.items()]
+    for key, name in named:
+        if name not in there:
+            near = get_close_matches(name, there, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            reporter.warn(f"{definition.file}: policy.{key} names {name}, but the lock has no such star{meant}")
+
+
+def report_unmatched(definition: Definition, tree: Overlaid, reporter: Reporter) -> None:
+    """Warn of every path in `[policy] owners`, and every glob of an output's `exclude`, that the tree does not have."""
+    for path in definition.image.policy.owners:
+        if path not in tree.lines:
+            reporter.warn(f"{definition.file}: policy.owners names {path.text}, but no star brings it")
+    for place, output in enumerate(definition.outputs):
+        for glob in unused(output.exclude, tree.lines) if isinstance(output, Initramfs) else ():
+            reporter.warn(f"{definition.file}: output[{place}].exclude: {glob} matches no path of the image")
 
 
 def consent_of(policy: Policy, paths: PathMap, *, safe: bool) -> Consent:
@@ -199,9 +233,14 @@ def _current(source: Source, world: World) -> _Now | None:
     if carrier is None:
         world.reporter.note(f"{source.galaxy}: offline; cannot judge whether its log was forked meanwhile")
         return None
-    note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
-    head = verify_head(note, galaxy=source.galaxy, roots=world.pinned, source=name)
-    leaves = read_leaves(head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name)
+    try:
+        note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
+        head = verify_head(note, galaxy=source.galaxy, roots=world.pinned, source=name)
+        leaves = read_leaves(
+            head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name
+        )
+    except NotThere as error:
+        raise BadLog(error.where, "is not there, and policy.log wants every star in the log", hint=_LOG_HINT) from error
     world.remember(_continuing(source.galaxy, head, leaves, world.pinned.version, name))
     return _Now(head=head, leaves=leaves)
 
@@ -230,7 +269,7 @@ def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
     path = f"{galaxy}: {beside_path(item.stem, PROOF_SUFFIX)}"
     proof = read_beside(item.source, item.stem, PROOF_SUFFIX, MAX_PROOF_BYTES)
     if proof is None:
-        raise BadLog(path, "is not there, and policy.log wants every star in the log", hint="stellar log append GALAXY")
+        raise BadLog(path, "is not there, and policy.log wants every star in the log", hint=_LOG_HINT)
     entry = star_entry(galaxy, star.name, star.version, star.statement, star.archive)
     head = verify_logged(entry, proof, galaxy=galaxy, roots=world.pinned, source=path).head
     if now is not None and head.size > len(now.leaves):

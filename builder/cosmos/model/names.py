@@ -17,6 +17,7 @@ _ARCH = re.compile(r"[a-z0-9_]{1,32}")
 _SUITE = re.compile(r"[a-z]{1,32}")
 _WISHERS: Final = ("image", "user")  # words of `wanted-by` that are no star's name
 _STAR: Final = "star:"
+_OTHER_NAMES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64", "armv8": "aarch64"}  # Debian's, Go's, Docker's
 _MOVING_SUITES = ("stable", "oldstable", "oldoldstable", "testing")
 
 
@@ -83,7 +84,14 @@ class Arch(_Name):
 
     __slots__ = ()
     _form = _ARCH
-    _wanted = "any, or a machine's name such as x86_64"
+    _wanted = "any, or a machine's name such as x86_64 or aarch64"
+
+    @classmethod
+    def written(cls, text: str) -> Self:
+        """Return `text` as an architecture that a person wrote; raises `ValueError`, also for another world's name."""
+        if text in _OTHER_NAMES:
+            raise ValueError(f"want GNU's name of the machine, {_OTHER_NAMES[text]}, got {text!r}")
+        return cls.parse(text)
 
     def runs_on(self, machine: Arch) -> bool:
         """Return whether a star of this architecture can be installed on `machine`."""

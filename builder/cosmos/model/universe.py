@@ -113,6 +113,12 @@ class Installed:
     wanted_by: tuple[str, ...] = ()
     entries: tuple[InstalledEntry, ...] = ()
 
+    @property
+    def own_paths(self) -> tuple[TreePath, ...]:
+        """Every path but the folders, which stars share: what people count as its files. Upstream lists no folder."""
+        folders = {entry.path for entry in self.entries if entry.kind == "dir"}
+        return tuple(path for path in self.files if path not in folders)
+
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return an `[installed.NAME]` table."""

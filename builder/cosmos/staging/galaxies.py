@@ -7,11 +7,11 @@ verified again under the newest trust anchors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 
-from cosmos.errors import Refused
+from cosmos.errors import Refused, WorldFailed
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import Listed
@@ -27,6 +27,17 @@ from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.stars import VerifiedStatement
+
+
+@contextmanager
+def naming_address(file: str, galaxy: GalaxyName) -> Iterator[None]:
+    """Add to the hint of a galaxy that cannot be read where its address is written. Raises `WorldFailed`."""
+    try:
+        yield
+    except WorldFailed as error:
+        said = f"its address is galaxies.{galaxy} in {file}"
+        error.hint = f"{said}; {error.hint}" if error.hint else said
+        raise
 
 
 class OpenGalaxy:

@@ -41,6 +41,10 @@ _GIVEN_ATTRIBUTES: Final = (
 )  # what a file system or a security module gives to files without anybody asking
 
 
+class NoScript(Malformed):
+    """The script that a recipe names is missing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFolder:
     """A source folder. `files` are the entries below files/, without this prefix; `beside` are all other entries."""
@@ -57,7 +61,11 @@ def read_source_folder(path: Path) -> SourceFolder:
     file = path / RECIPE_FILE
     if not is_there(file):
         raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
-    recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
+    return source_folder(path, Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES))
+
+
+def source_folder(path: Path, recipe: Recipe) -> SourceFolder:
+    """Return the source folder at `path` with its `recipe`; raises `Malformed`, `NoScript` for a missing script."""
     _demand_plain(path / os.fsdecode(_FILES))
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
@@ -142,7 +150,7 @@ def _script(path: Path, recipe: Recipe) -> bytes | None:
         raise Malformed(str(path / RECIPE_FILE), f"install_script: {error}") from error
     file = path / os.fsdecode(name)
     if not is_there(file):
-        raise Malformed(
+        raise NoScript(
             str(file),
             "is not there, but star.toml names it as install_script",
             hint=f"write the script, or take install_script out of {path / RECIPE_FILE}",

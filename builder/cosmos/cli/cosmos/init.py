@@ -26,7 +26,7 @@ from cosmos.model.names import Arch
 def init(root: Path, arch: str, system_version: str, as_json: bool) -> None:
     """Make a system of a bare tree: write its config.toml and an empty universe if they are missing."""
     with LiveRoot.open(root) as live, at_work(live, SETTINGS_SECONDS):
-        done = initialise(live, arch=parsed(Arch.parse, arch, "--arch"), version=system_version)
+        done = initialise(live, arch=parsed(Arch.written, arch, "--arch"), version=system_version)
     if as_json:
         emit({"wrote": [shown(path) for path in done.wrote], "kept": [shown(path) for path in done.kept]})
         return

@@ -118,8 +118,8 @@ def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
     """Yield a line for each installed star, or for each that would be installed."""
     verb = "would install" if dry_run else "installed"
     for chosen in done.stars:
-        star, entries = chosen.star, done.records[chosen.star.name].entries
-        files = counted(sum(entry.kind != "dir" for entry in entries), "file")
+        star = chosen.star
+        files = counted(len(done.records[star.name].own_paths), "file")
         yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"

@@ -53,7 +53,7 @@ def verify(
     if path is None:
         if key_files or quorum:
             raise click.UsageError("--key and --quorum belong to a release: name its folder")
-        verify_system(root or Path("/"), as_json)
+        verify_system(root, as_json)
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
