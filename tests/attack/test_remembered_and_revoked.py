@@ -21,7 +21,8 @@ from cosmos.trust.floors import Floors, Recovered
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import STAR_TYPE, TRUST_TYPE
 from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
-from fakes.galaxies import Signers, make_galaxy, make_home, write_index
+from fakes.galaxies import Signers, make_galaxy, write_index
+from fakes.growing_galaxies import pin
 from fakes.http_servers import serving
 from fakes.images import APP, BASE, META, ImageFixture, make_image
 from fakes.programs import Cosmos, Outcome
@@ -337,7 +338,8 @@ def test_a_signed_release_whose_lock_only_claims_our_trust_is_refused(tmp_path: 
     ours = lock.read_text().split("[trust]\n")[1].split("\n\n")[0]
     mallory = Signers({**site.image.signers.keys, "author": SecretKey.generate(KeyName("mallory"), "author")})
     make_galaxy(site.image.galaxy.path, "core", (BASE,), mallory, seq=2)
-    elsewhere = make_home(tmp_path / "elsewhere", mallory)
+    elsewhere = tmp_path / "elsewhere"
+    pin(mallory, elsewhere, version=2)  # a home that never had a version 1
     cosmos("freeze", site.image.folder, "--home", elsewhere).ok()
     theirs = lock.read_text().split("[trust]\n")[1].split("\n\n")[0]
     assert theirs != ours

@@ -14,7 +14,7 @@ from cosmos.image.keep_root import write_root
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.packing import packed_tree, write_release
 from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
-from cosmos.image.policy import consent_of, demand_budget, demand_powers, demand_vouched
+from cosmos.image.policy import consent_of, demand_budget, demand_powers, demand_signable, demand_vouched
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
@@ -67,6 +67,8 @@ def _fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
     """Return every star of the lock, verified, before anything is unpacked."""
     world.sweep(options.out)
     stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked)
+    if options.key is not None:
+        demand_signable(ready.definition, stars.signers)
     demand_vouched(ready.definition.image.policy, stars.stars, world)
     return stars
 
@@ -121,6 +123,7 @@ def _signed(
         root=packed.root,
         level=options.level or ready.lock.build.level,
         accepted=stars.accepted,
+        signers=stars.signers,
         sandbox={**ready.sandbox, **_programs(tree)},
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
     )

@@ -124,7 +124,7 @@ def without(*path: str | int) -> Callable[[dict[str, Any]], None]:
 
 
 MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "another format": (at("trust-version", value=2), "trust-version: want 1"),
+    "another format": (at("trust-version", value=3), "trust-version: want at most 2"),
     "no format": (without("trust-version"), "trust-version: missing"),
     "no version": (without("version"), "version: missing"),
     "version 0": (at("version", value=0), "version: want 1"),

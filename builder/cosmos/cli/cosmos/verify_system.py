@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.cosmos.rows import counted, trust_rows, unjudged_words
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.verify import Difference, SystemVerdict, verify_live
@@ -39,6 +39,7 @@ def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
         "differences": [_difference_row(difference) for difference in verdict.differences],
         "unreadable": [_difference_row(difference) for difference in verdict.unreadable],
         "cannot-be-judged": [str(name) for name in verdict.unjudged],
+        **trust_rows(verdict.trust),
     }
 
 
@@ -46,7 +47,8 @@ def _good_line(verdict: SystemVerdict) -> str:
     """Return the answer for a system without differences."""
     owners = "" if verdict.owners_judged else "; owners were not judged: this root belongs to an ordinary user"
     stars = counted(verdict.stars, "star")
-    return f"{verdict.root}: all {verdict.judged:,} entries of {stars} are as they were installed{owners}"
+    unknown = unjudged_words(verdict.trust)
+    return f"{verdict.root}: all {verdict.judged:,} entries of {stars} are as they were installed{owners}{unknown}"
 
 
 def _difference_row(difference: Difference) -> Json:
