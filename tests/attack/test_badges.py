@@ -231,6 +231,45 @@ def test_a_release_that_was_changed_is_not_attested(image: ImageFixture, cosmos:
     assert "does not name the manifest" in failed.err
 
 
+@pytest.mark.objective("SO-14")
+@pytest.mark.parametrize("what", ["image", "lock", "more", "less"])
+def test_nobody_attests_to_files_that_are_not_what_the_release_lists(
+    image: ImageFixture, cosmos: Cosmos, tmp_path: Path, what: str
+) -> None:
+    """The manifest is right, and the image beside it has one other byte: "I rebuilt this" would be a lie."""
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home).ok()
+    attest = ("attest", image.out, "--key", tmp_path / "alice.key")
+    (packed,) = image.out.glob("*.tar.zst")
+    if what == "image":
+        data = bytearray(packed.read_bytes())
+        data[60] ^= 1
+        packed.write_bytes(data)
+    elif what == "less":
+        packed.unlink()
+    elif what == "more":
+        (image.out / "another").write_bytes(b"x")
+    else:
+        lock = image.out / "universe.lock.toml"
+        lock.write_bytes(lock.read_bytes() + b"\n")
+    cosmos(*attest).fails(4 if what == "lock" else 7)
+    assert not (image.folder / "out.intoto.jsonl").exists()
+
+
+@pytest.mark.objective("SO-14")
+def test_badges_that_were_refused_are_not_kept(image: ImageFixture, cosmos: Cosmos, stellar: Cosmos) -> None:
+    """The store keeps the last good ones for an offline build, whatever a mirror serves in between."""
+    write_image(image, {"everything": "*"}, tables="[policy]\nbadges = { test = 1 }")
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    build = ("build", image.folder, "--home", image.home)
+    attest_all(image, stellar, "alice")
+    cosmos(*build).ok()
+    for file in image.galaxy.path.glob("stars/*.intoto.jsonl"):
+        file.write_bytes(b"{}\n")
+    assert "got none of 1 badges" in cosmos(*build).fails(4).err
+    cosmos(*build, "--offline").ok()
+
+
 # The log, where the policy asks
 
 

@@ -200,6 +200,82 @@ def test_a_fast_forward_does_not_lock_the_operator_out(site: Site) -> None:
     assert "whose key was revoked for all after seq 5 (stolen)" in site.refused(site.freeze)
 
 
+@pytest.mark.objective("SO-07")
+def test_a_lock_is_compared_with_the_newest_index_although_nothing_is_remembered(site: Site) -> None:
+    """The memory was lost, but the lock says what was seen: a galaxy that is older than the lock was rolled back."""
+    shutil.copytree(site.image.galaxy.path, site.image.home / "old")
+    site.index(6)
+    site.freeze().ok()
+    (site.image.home / "trust/state.toml").unlink()
+    for name in ("meta.toml", "meta.toml.dsse"):
+        shutil.copy(site.image.home / "old" / name, site.image.galaxy.path / name)
+    outcome = site.build().fails(4)
+    assert "has seq 5, but seq 6 was seen before, in the lock" in outcome.err
+
+
+@pytest.mark.objective("SO-09")
+def test_a_release_from_an_index_below_the_floor_is_refused_by_verify(site: Site) -> None:
+    """The release is whole, and every key in it is good: the floor alone says that its galaxy was frozen."""
+    site.verify().ok()
+    site.trust(lambda roots: replace(roots, floors=Floors(galaxies={CORE: 6})))
+    said = site.refused(site.verify)
+    assert "is not trusted now (was valid when it was locked)" in said
+    assert "is locked from seq 5 of core, below the floor of 6" in said
+
+
+@pytest.mark.objective("SO-09")
+@pytest.mark.parametrize("floors", [Floors(stars={APP_NAME: "2.0.1"}), Floors(galaxies={CORE: 6})], ids=["star", "seq"])
+def test_a_star_that_was_accepted_by_name_is_still_below_the_floor_of_today(site: Site, floors: Floors) -> None:
+    """The keys of the lock's own day judge it; but floors only rise, so those of today hold."""
+    site.trust(lambda roots: replace(revoke(author(site.image.signers))(roots), floors=floors))
+    names = [word for star in STARS for word in ("--accept-revoked", star.name)]
+    outcome = site.build(*names).fails(4)
+    assert "below the floor of" in outcome.err
+    refused = site.verify(*names).fails(4).err
+    assert "below the floor of" in refused
+    assert "--accept-revoked" not in refused
+
+
+@pytest.mark.objective("SO-10")
+def test_a_lock_made_from_a_thief_s_index_does_not_stop_a_freeze_after_the_recovery(site: Site) -> None:
+    honest = (site.image.folder / "universe.lock.toml").read_bytes()
+    site.index((1 << 62) + 1)
+    site.freeze().ok()
+    new = Signers({**site.image.signers.keys, "galaxy": SecretKey.generate(KeyName("galaxy-2"), "galaxy")})
+    site.index(6, new)
+    stolen = site.image.signers["galaxy"].public
+
+    def rotate(roots: TrustRoots) -> TrustRoots:
+        keys = RoleKeys(threshold=1, keys=(stolen, new["galaxy"].public))
+        found = revoke(stolen.id)(replace(roots, roles={**roots.roles, "galaxy": keys}))
+        return replace(found, recovered=Recovered(galaxies={CORE: roots.version + 1}))
+
+    site.trust(rotate)
+    assert site.freeze().ok().code == 0
+    lock = (site.image.folder / "universe.lock.toml").read_text()
+    assert "seq = 6\n" in lock
+    assert site.build().ok().code == 0
+    (site.image.folder / "universe.lock.toml").write_bytes(honest)  # a lock of before the recovery binds nobody either
+    site.freeze().ok()
+    (site.image.folder / "universe.lock.toml").write_text(lock)  # but one of since does
+    site.index(5, new)
+    assert "has seq 5, but seq 6 was seen before" in site.refused(site.freeze)
+
+
+@pytest.mark.objective("SO-10")
+def test_a_star_that_was_recovered_goes_down_without_a_word_of_the_operator(site: Site) -> None:
+    """A thief of the author's key published app 9.0.0; trust.toml revokes that key's stars and recovers the name."""
+    bad = replace(APP, version="9.0.0")
+    make_galaxy(site.image.galaxy.path, "core", (BASE, bad, META), site.image.signers, seq=6)
+    cosmos = site.cosmos
+    cosmos("freeze", site.image.folder, "--home", site.image.home, "--upgrade").ok()
+    make_galaxy(site.image.galaxy.path, "core", STARS, site.image.signers, seq=7)
+    assert "this is a downgrade" in site.freeze().fails(4).err
+    site.trust(lambda roots: replace(roots, recovered=Recovered(stars={APP_NAME: roots.version + 1})))
+    site.freeze().ok()
+    assert "downgraded" not in (site.image.folder / "universe.lock.toml").read_text()
+
+
 # Revocation and old locks
 
 

@@ -332,3 +332,17 @@ def test_a_cut_between_document_and_envelope_leaves_trust_that_reads(home: Path,
     assert version_of(home, cosmos) == 2
     beside.write_bytes(signed(document(chain.versions[-1]), ["mallory"]))
     assert version_of(home, cosmos) == 2, "the kept copy has its own envelope"
+
+
+@pytest.mark.objective("SO-16")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_offline_no_socket_is_made_for_a_newer_trust(
+    tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    chain = Chain(tmp_path / "stick").start(first())
+    home = tmp_path / "home"
+    cosmos("trust", "init", chain.file(1), "--sha256", f"sha256:{chain.digest()}", "--home", home).ok()
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a socket was made"))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
+    words = ("trust", "update", f"{scheme}://galaxy.example/trust", "--offline", "--home", home)
+    assert "is not reached offline" in cosmos(*words).fails(5).err

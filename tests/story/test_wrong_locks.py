@@ -125,6 +125,33 @@ def test_a_lock_that_was_changed_by_hand_is_neither_checked_nor_built(
     demand_refused(image, cosmos, lock, words)
 
 
+@pytest.mark.objective("SO-15")
+@pytest.mark.parametrize("lock_version", [1, 2])
+@pytest.mark.parametrize("left_out", ["star", "row"])
+def test_a_dependency_on_any_version_is_not_left_out(
+    tmp_path: Path, cosmos: Cosmos, left_out: str, lock_version: int
+) -> None:
+    """`b = "*"` says nothing of a version, but it is a need as any other. A lock of version 1 carries no facts."""
+    stars = [StarSpec("b", "1.0.0", {"usr/share/b": b"1"}), StarSpec("a", "1.0.0", {"usr/share/a": b"a"}, {"b": "*"})]
+    image = make_image(tmp_path, stars, {"a": "*"} if left_out == "star" else {"a": "*", "b": "*"})
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    lock = lock_of(image)
+    row(lock, "a").update({"dependencies": [], "needs": []})
+    if left_out == "star":
+        lock["star"] = [row(lock, "a")]
+    else:
+        row(lock, "b")["wanted-by"] = ["image"]
+    if lock_version == 1:
+        lock["lock-version"] = 1
+        for star in lock["star"]:
+            for key in ("needs", "provides", "conflicts", "stands-for", "version-scheme"):
+                star.pop(key)
+    (image.folder / "universe.lock.toml").write_text(tomli_w.dumps(lock))
+    refused = cosmos("build", image.folder, "--home", image.home).fails(3 if lock_version == 1 else 4)
+    assert "a 1.0.0 wants b *" in refused.err if lock_version == 1 else "says that its needs are []" in refused.err
+    assert not image.out.exists()
+
+
 def test_a_wish_is_not_answered_by_a_version_that_it_does_not_allow(image: ImageFixture, cosmos: Cosmos) -> None:
     older = frozen_with(image, cosmos, {"b": "=1.0.0"})
     wishes = {"b": "^2"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, tell_gone
 from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
@@ -121,6 +121,9 @@ def _acquired(
     opened = open_galaxies(root, settings, offline=request.offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
+    for galaxy in opened.galaxies:
+        seen = None if opened.trust.memory is None else opened.trust.memory.seen_galaxy(galaxy.name, opened.roots)
+        tell_gone(galaxy, seen, reporter)
     with settling(opened.store):
         before = judge_installed(root, universe)
         choice = choose(request.wishes, universe, opened, epoch=request.epoch)

@@ -15,29 +15,24 @@ hides it. `sync` cannot tell which, so it warns of each such version.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from cosmos.device.galaxies import open_galaxy
+from cosmos.device.galaxies import open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
 from cosmos.device.root import LiveRoot
-from cosmos.errors import CosmosError, NoSolution
-from cosmos.model.galaxy import GalaxyIndex
+from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
-from cosmos.staging.source import INDEX_FILE
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
 from cosmos.trust.dsse import NotSigned
-from cosmos.trust.memory import Memory, Seen
-
-_MAX_SHOWN: Final = 6  # versions in one warning: to be read
+from cosmos.trust.memory import Memory
 
 Depth: TypeAlias = Literal["index", "stars", "full"]
 
@@ -81,9 +76,7 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
             galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
             seen = memory.seen_galaxy(asked.name, trust.roots)
             memory = galaxy.remembered(memory)
-            gone = () if seen is None else _gone(galaxy, seen)
-            if gone:
-                reporter.warn(_gone_words(galaxy, gone))
+            gone = tell_gone(galaxy, seen, reporter)
             brought = _brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter)
             done.append(replace(brought, listed_no_more=gone))
     if trust.locked is not None:
@@ -134,27 +127,6 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Rep
         stars=len(stars) - len(left_out),
         archives=archives,
         left_out=tuple(left_out),
-    )
-
-
-def _gone(galaxy: OpenGalaxy, seen: Seen) -> tuple[str, ...]:
-    """Return the versions that the index seen before listed, and this one does not; none if that index is not kept."""
-    source = replace(galaxy.source, carrier=None)
-    try:
-        before = GalaxyIndex.parse(source.kept_index(seen.number, seen.digest).data, f"{galaxy.name}: {INDEX_FILE}")
-    except CosmosError:
-        return ()
-    now = {(row.name, row.version) for row in galaxy.index.index.snapshot}
-    gone = {(row.name, row.version) for row in before.snapshot} - now
-    return tuple(f"{name} {version}" for name, version in sorted(gone))
-
-
-def _gone_words(galaxy: OpenGalaxy, gone: Sequence[str]) -> str:
-    shown = ", ".join(gone[:_MAX_SHOWN])
-    more = f" and {len(gone) - _MAX_SHOWN} more" if len(gone) > _MAX_SHOWN else ""
-    return (
-        f"{galaxy.name}: seq {galaxy.index.index.seq} lists no more: {shown}{more}; "
-        "ask the galaxy's owner whether they withdrew it, or somebody hides it"
     )
 
 

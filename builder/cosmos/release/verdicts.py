@@ -110,7 +110,7 @@ def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str
     """Raise `Refused` for a lock that was never valid, and for a star that is not trusted now and not in `accept`."""
     if verdicts.when_locked:
         raise Refused(str(folder), f"was not valid when it was locked: {verdicts.when_locked[0]}")
-    left = [problem for problem in verdicts.now if problem.star not in accept]
+    left = [problem for problem in verdicts.now if problem.is_below_floor or problem.star not in accept]
     if left:
         when = (
             "was valid when it was locked"
@@ -118,10 +118,11 @@ def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str
             else "this home cannot judge whether it ever was"
         )
         names = " ".join(f"--accept-revoked {problem.star}" for problem in left)
+        accepting = "" if any(problem.is_below_floor for problem in left) else f"; to accept it all the same: {names}"
         raise Refused(
             str(folder),
             f"is not trusted now ({when}): {left[0]}",
-            hint=f"build it again from trusted stars; to accept it all the same: {names}",
+            hint=f"build it again from trusted stars{accepting}",
         )
 
 
