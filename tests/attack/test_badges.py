@@ -63,6 +63,7 @@ def by(key: SecretKey, payload: bytes, kind: str = IN_TOTO_TYPE, keyid: str | No
     return assemble(kind, payload, [Signature(keyid=key.public.id if keyid is None else keyid, raw=raw)])
 
 
+@pytest.mark.objective("SO-14")
 def test_badges_of_two_pinned_attesters_are_verified_and_counted_once_each() -> None:
     data = file_of(ALICE.sign(IN_TOTO_TYPE, claim()), BOB.sign(IN_TOTO_TYPE, claim()), by(ALICE, claim(), keyid=""))
     assert [badge.standing for badge in judged(data)] == ["verified"] * 3
@@ -112,6 +113,7 @@ def test_a_changed_byte_of_a_badge_never_counts_for_more() -> None:
     assert counted(judged(good.replace(b'"sig": "', b'"sig": "A')), "test") == ()
 
 
+@pytest.mark.objective("SO-14")
 def test_an_attester_s_key_signs_no_star_and_no_index() -> None:
     from cosmos.errors import Refused
     from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE
@@ -121,6 +123,7 @@ def test_an_attester_s_key_signs_no_star_and_no_index() -> None:
             ALICE.sign(kind, b"x")
 
 
+@pytest.mark.objective("SO-14")
 @given(st.binary(max_size=200))
 def test_any_bytes_are_badges_that_prove_nothing(data: bytes) -> None:
     assert counted(judged(data), "test") == ()
@@ -170,12 +173,14 @@ def test_an_author_s_key_makes_no_badge(image: ImageFixture, stellar: Cosmos, co
     assert not list(image.galaxy.path.rglob("*.jsonl"))
 
 
+@pytest.mark.objective("SO-14")
 def test_nobody_attests_to_an_archive_that_is_not_the_stated_one(image: ImageFixture, stellar: Cosmos) -> None:
     image.galaxy.archive("base-1.2.0").write_bytes(b"another")
     words = ("--kind", "test", "--result", "passed", "--key", image.home.parent / "alice.key")
     assert "the archive is" in stellar("attest", image.galaxy.statement("base-1.2.0"), *words).fails(4).err
 
 
+@pytest.mark.objective("SO-14")
 def test_show_tells_how_each_badge_stands(image: ImageFixture, cosmos: Cosmos, stellar: Cosmos, tmp_path: Path) -> None:
     attest_all(image, stellar, "alice", "mallory")
     badges = image.galaxy.path / "stars" / "base-1.2.0.intoto.jsonl"
@@ -222,6 +227,7 @@ def test_a_rebuild_from_another_lock_is_not_counted() -> None:
     assert counted(judged(data), "rebuild", LOCK) == (ALICE.public.id,)
 
 
+@pytest.mark.objective("SO-14")
 def test_a_release_that_was_changed_is_not_attested(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     cosmos("freeze", image.folder, "--home", image.home).ok()
     cosmos("build", image.folder, "--home", image.home).ok()

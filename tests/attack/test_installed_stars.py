@@ -172,6 +172,7 @@ def test_a_key_that_is_pinned_no_longer_and_a_floor_are_told_as_well(system: Sys
     assert "zlib 1.3.1: is not trusted now: lies below the floor of 1.3.2" in system.run("verify").fails(4).err
 
 
+@pytest.mark.objective("SO-12")
 def test_a_file_that_differs_and_a_revoked_star_are_both_named(system: System) -> None:
     system.revoke()
     (system.root / "usr/lib/libz.so").write_bytes(b"x")

@@ -161,6 +161,7 @@ def test_a_lock_that_names_an_accepted_trust_with_another_digest_is_refused(site
     assert "chain/1.toml: is sha256:" in site.build().fails(4).err  # also of a version before the newest
 
 
+@pytest.mark.objective("SO-12")
 def test_verify_says_that_the_lock_names_another_trust_than_the_one_accepted_here(site: Site, tmp_path: Path) -> None:
     site.build().ok()
     other = tmp_path / "other-home"

@@ -250,6 +250,7 @@ def test_a_witness_and_a_person_who_watches_go_on_after_a_recovery(
     assert "it was cut" in site.cosign().fails(4).err
 
 
+@pytest.mark.objective("SO-13")
 def test_a_head_that_an_older_cosmos_remembered_is_read(site: Site) -> None:
     """It wrote the note alone."""
     (site.where / "mine.head").write_bytes((site.image.galaxy.path / "log/checkpoint").read_bytes())
@@ -273,6 +274,7 @@ def test_revoking_every_witness_does_not_take_the_witnesses_away(
     assert "role witness, got none" in site.check().fails(4).err
 
 
+@pytest.mark.objective("SO-10")
 def test_rotate_recovers_a_log_by_name(site: Site) -> None:
     root = site.where / "root.key"
     site.image.signers["root"].save(root, None)

@@ -121,6 +121,7 @@ def test_an_index_older_than_one_seen_is_refused_when_building(site: Site) -> No
     assert "has seq 5, but seq 6 was seen before" in site.refused(site.build)
 
 
+@pytest.mark.objective("SO-07")
 def test_an_old_lock_still_builds_while_the_galaxy_has_gone_on(site: Site) -> None:
     lock = (site.image.folder / "universe.lock.toml").read_bytes()
     site.index(6)
@@ -290,6 +291,7 @@ def test_a_revoked_key_with_an_existing_lock_is_refused_and_told_apart(site: Sit
     assert "is not trusted now (was valid when it was locked): base-1.2.0: is signed by test-author" in said
 
 
+@pytest.mark.objective("SO-12")
 def test_a_revoked_star_is_accepted_by_name_alone_and_the_release_says_so(site: Site) -> None:
     site.trust(revoke(author(site.image.signers)))
     assert "app" in site.refused(lambda: site.build("--accept-revoked", "base"))
@@ -303,6 +305,7 @@ def test_a_revoked_star_is_accepted_by_name_alone_and_the_release_says_so(site: 
     assert "is trusted now         no, but accepted" in out
 
 
+@pytest.mark.objective("SO-12")
 def test_a_snapshot_by_a_revoked_galaxy_key_is_accepted_by_name_alone(site: Site) -> None:
     site.trust(revoke(site.image.signers["galaxy"].public.id))
     said = site.refused(site.build)
@@ -310,6 +313,7 @@ def test_a_snapshot_by_a_revoked_galaxy_key_is_accepted_by_name_alone(site: Site
     site.build("--accept-revoked", "galaxy:core").ok()
 
 
+@pytest.mark.objective("SO-12")
 def test_a_name_that_need_not_be_accepted_is_an_error(site: Site) -> None:
     assert "need not be accepted" in site.build("--accept-revoked", "app").fails(3).err
 
@@ -346,6 +350,7 @@ def test_a_key_that_is_pinned_no_longer_is_not_trusted_now(site: Site) -> None:
     assert "was valid when it was locked, but is not trusted now" in site.refused(site.build)
 
 
+@pytest.mark.objective("SO-12")
 def test_a_lock_from_a_trust_that_was_never_accepted_here_is_not_called_valid(site: Site, tmp_path: Path) -> None:
     site.trust(revoke(author(site.image.signers)))
     (site.image.home / "trust/chain/1.toml").unlink()
@@ -379,6 +384,7 @@ def test_a_release_below_the_floor_is_refused(site: Site) -> None:
     assert "counter 3 lies below the floor of 4" in site.refused(site.verify)
 
 
+@pytest.mark.objective("SO-12")
 def test_a_star_signed_anew_after_its_key_was_revoked_is_taken_from_a_remote_galaxy_once_it_is_locked_again(
     tmp_path: Path, cosmos: Cosmos
 ) -> None:
@@ -406,6 +412,7 @@ def test_a_star_signed_anew_after_its_key_was_revoked_is_taken_from_a_remote_gal
     site.build("--offline").ok()
 
 
+@pytest.mark.objective("SO-12")
 def test_a_signed_release_whose_lock_only_claims_our_trust_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
     """Its lock names our trust.toml, but its stars are by an author whom that one never pinned."""
     site = Site(make_image(tmp_path, (BASE,)), cosmos)

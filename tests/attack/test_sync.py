@@ -57,6 +57,7 @@ def system(tmp_path: Path, cosmos: Cosmos) -> System:
     return System(tmp_path, cosmos)
 
 
+@pytest.mark.objective("SO-07")
 def test_a_galaxy_goes_on_and_its_seq_is_remembered(system: System) -> None:
     assert "core: seq 1; 2 versions, 0 archives" in system.sync().ok().out
     system.publish(2)
@@ -160,6 +161,7 @@ def test_an_install_compares_a_galaxy_with_the_memory_before_anything_is_fetched
     assert not (system.root / "usr").exists()
 
 
+@pytest.mark.objective("SO-05")
 @pytest.mark.parametrize("command", ["sync", "install"])
 def test_a_version_that_was_seen_and_is_listed_no_more_is_told(system: System, command: str) -> None:
     """An index can hide a star: whoever saw it before is told, once."""
