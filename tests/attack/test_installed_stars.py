@@ -186,3 +186,11 @@ def test_a_system_without_trust_anchors_says_nothing_of_trust(tmp_path: Path, co
     root.mkdir()
     cosmos("init", "--root", root).ok()
     assert cosmos("verify", "--root", root, "--json").json()["signatures-not-judged"] == []
+
+
+def test_trust_anchors_that_cannot_be_read_are_told_and_the_files_are_compared_all_the_same(system: System) -> None:
+    (system.root / "var/lib/cosmos/trust-state.toml").write_text("damaged")
+    assert "; signatures were not judged: " in system.run("verify").ok().out
+    assert "signatures    were not judged: " in system.run("status").ok().out
+    (system.root / "usr/lib/libz.so").write_bytes(b"x")
+    assert "/usr/lib/libz.so (zlib): has other bytes" in system.run("verify").fails(7).err

@@ -115,13 +115,17 @@ def test_a_lock_names_no_revoked_key_that_did_not_sign(site: Site) -> None:
 
 
 @pytest.mark.objective("SO-12")
-def test_a_release_states_the_signers_that_were_verified(site: Site) -> None:
-    """One of the lock's two signers was revoked since: the build goes on with the other, and states that one alone."""
+@pytest.mark.parametrize("how", ["revoked", "pinned no longer"])
+def test_a_release_states_the_signers_that_were_verified(site: Site, how: str) -> None:
+    """One of the lock's two signers lost its trust: the build goes on with the other, and states that one alone."""
     site.sign_again(site.author, OTHER)
     site.freeze().ok()
     site.build().ok()
     assert site.stated() == {site.author.public.id, OTHER.public.id}
-    site.trust(lambda roots: replace(roots, revoked=revoked(OTHER)))
+    if how == "revoked":
+        site.trust(lambda roots: replace(roots, revoked=revoked(OTHER)))
+    else:
+        site.trust(lambda roots: replace(roots, authors=pinned(site.author, NEVER)))
     site.build().ok()
     assert site.stated() == {site.author.public.id}
     site.verify().ok()

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import cached_property
+from typing import Final, TypeAlias
 
 from cosmos.device.memory import SystemTrust, system_trust
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import SETTINGS_PATH, read_settings
+from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Refused
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.image import GalaxySource
@@ -29,6 +31,8 @@ from cosmos.store.blobs import StoreFolder
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.dsse import NotSigned, RevokedSigner
 from cosmos.trust.stars import verify_statement
+
+_Rows: TypeAlias = dict[tuple[StarName, Digest | None], list[Listed]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +123,6 @@ class _Shelf:
             with suppress(CosmosError):
                 carrier = open_carrier(asked.url, root.host_path(SETTINGS_PATH.parent), store.partial_dir)
                 self._local = replace(self._kept, carrier=carrier) if carrier.is_local else None
-        self._rows = list(self._read_rows())
 
     def judge(self, name: StarName, star: Installed) -> tuple[bool, Refused | None]:
         """Return whether a statement of the star is good now, and the refusal of one that is not.
@@ -130,7 +133,8 @@ class _Shelf:
         floor = self._trust.roots.floors.stars.get(name)
         if floor is not None and star.version.is_below(floor):
             return False, Refused(name, f"lies below the floor of {floor} that trust.toml sets")
-        rows = [row for row in self._rows if (row.name, row.archive) == (name, star.archive)]
+        wanted = (name, star.archive)
+        rows = self._kept_rows.get(wanted) or self._local_rows.get(wanted, [])
         refused: Refused | None = None
         for source, row in ((source, row) for row in rows for source in (self._kept, self._local) if source):
             try:
@@ -159,16 +163,32 @@ class _Shelf:
             source=f"{name}-{star.version}",
         )
 
-    def _read_rows(self) -> Iterator[Listed]:
-        """Yield the rows of the index that was verified last, and of the index of a local galaxy, if it is verified."""
-        memory = self._trust.memory
-        seen = None if memory is None else memory.galaxies.get(self._asked.name)
-        if seen is not None:
-            with suppress(CosmosError):
-                file = self._kept.kept_index(seen.number, seen.digest)  # it was verified before it was remembered
-                yield from GalaxyIndex.parse(file.data, f"{self._asked.name}: {INDEX_FILE}").snapshot
-        if self._local is not None:
-            with suppress(CosmosError):
-                now = self._local.newest_index()
-                unsigned = self._asked.allow_unsigned
-                yield from verified_index(now, self._local, self._trust.roots, allow_unsigned=unsigned).index.snapshot
+    @cached_property
+    def _kept_rows(self) -> _Rows:
+        """The rows of the index that this system remembers, from its store. It was verified then."""
+        seen = None if self._trust.memory is None else self._trust.memory.galaxies.get(self._asked.name)
+        if seen is None:
+            return {}
+        try:
+            file = self._kept.kept_index(seen.number, seen.digest)
+            return _by_archive(GalaxyIndex.parse(file.data, f"{self._asked.name}: {INDEX_FILE}"))
+        except CosmosError:
+            return {}
+
+    @cached_property
+    def _local_rows(self) -> _Rows:
+        """The rows of the index of a local galaxy, if it is verified."""
+        if self._local is None:
+            return {}
+        try:
+            now, unsigned = self._local.newest_index(), self._asked.allow_unsigned
+            return _by_archive(verified_index(now, self._local, self._trust.roots, allow_unsigned=unsigned).index)
+        except CosmosError:
+            return {}
+
+
+def _by_archive(index: GalaxyIndex) -> _Rows:
+    rows: _Rows = {}
+    for row in index.snapshot:
+        rows.setdefault((row.name, row.archive), []).append(row)
+    return rows

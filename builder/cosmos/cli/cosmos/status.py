@@ -58,6 +58,8 @@ def _status_lines(status: SystemStatus) -> Iterator[str]:
     yield f"trust         {status.trust or trust_advice(status)}"
     for one in status.installed_trust.untrusted:
         yield f"not trusted   {one.name} {one.version}: {one.why}"
+    if status.installed_trust.problem:
+        yield f"signatures    were not judged: {status.installed_trust.problem}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
     if status.standing == "running":
         yield "installation  one is going on"
