@@ -25,13 +25,15 @@ TEMPLATES_FOLDER = "rootfs-templates"
 class Definition:
     """An image definition and the files that it names. Relative paths start at `folder`.
 
-    `data` are the bytes of image.toml. `finish` and `trust` are the bytes of the files that it names under these keys.
+    `data` are the bytes of image.toml. `constellation_files`, `finish` and `trust` are the bytes of the files that it
+    names under these keys; `constellations` are the wishes in the first.
     """
 
     folder: Path
     image: Image
     data: bytes
     outputs: tuple[Output, ...]
+    constellation_files: Mapping[str, bytes]
     constellations: Mapping[str, Mapping[StarName, Constraint]]
     template: TemplateFiles
     finish: bytes | None
@@ -63,12 +65,17 @@ def read_definition(path: Path) -> Definition:
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
     data = read_bounded(file)
     image = Image.parse(data, str(file))
+    constellation_files = {name: _constellation(file.parent / name) for name in image.constellations}
     return Definition(
         folder=file.parent,
         image=image,
         data=data,
         outputs=read_outputs(image.outputs, str(file)),
-        constellations={name: _members(file.parent / name) for name in image.constellations},
+        constellation_files=constellation_files,
+        constellations={
+            name: Constellation.parse(content, str(file.parent / name)).members
+            for name, content in constellation_files.items()
+        },
         template=read_template(_template_folder(file.parent, image)),
         finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
         trust=_named(file.parent, image.trust, "trust"),
@@ -89,14 +96,14 @@ def read_lock_bytes(definition: Definition) -> bytes:
     return read_bounded(file, MAX_LOCK_BYTES)
 
 
-def _members(file: Path) -> Mapping[StarName, Constraint]:
+def _constellation(file: Path) -> bytes:
     if not file.is_file():
         raise Malformed(
             str(file),
             "is not there, but image.toml names it as a constellation",
             hint=f"write the file, or take it out of `constellations` in {IMAGE_FILE}",
         )
-    return Constellation.parse(read_bounded(file), str(file)).members
+    return read_bounded(file)
 
 
 def _template_folder(folder: Path, image: Image) -> Path:

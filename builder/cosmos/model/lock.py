@@ -246,6 +246,9 @@ class LockedStar:
             table.need(key, list)
         if lock_version > 1:
             table.need("version-scheme", str)
+        for key in ("signers", "dependencies", "wanted-by"):
+            if len(set(table.strings(key))) != len(table.strings(key)):
+                table.fail(key, "names one twice")
         arch = table.read("arch", Arch.parse)
         star = cls(
             name=table.read("name", StarName.parse),

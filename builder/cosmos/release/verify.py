@@ -73,7 +73,7 @@ def demand_whole(folder: Path, release: Release, reporter: Reporter) -> int:
 
     Raises `Differs`, with each difference, or `Malformed`.
     """
-    entries, found = 0, [*_file_differences(folder, release, reporter)]
+    entries, found = 0, [*file_differences(folder, release, reporter)]
     if not found:
         entries, found = _content_differences(folder, release)
     if found:
@@ -86,7 +86,8 @@ def demand_whole(folder: Path, release: Release, reporter: Reporter) -> int:
     return entries
 
 
-def _file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+    """Yield a line for each file that is not as RELEASE.json names it, is missing, or is none of the release's."""
     named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects)}
     for file in sorted(folder.iterdir()):
         if file.name not in named:
