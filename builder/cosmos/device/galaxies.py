@@ -13,23 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from cosmos.device.journal import at_work
 from cosmos.device.memory import SystemTrust, remember, system_trust
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.errors import CosmosError, NoSolution, WorldFailed
+from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
+from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy, naming_address
-from cosmos.staging.source import Source
+from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.opening import open_carrier
-from cosmos.trust.memory import Memory, RolledBack
+from cosmos.trust.memory import Memory, RolledBack, Seen
 from cosmos.trust.roots import TrustRoots
+
+_MAX_SHOWN: Final = 6  # versions in one warning: to be read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +116,30 @@ def open_galaxy(
     galaxy.remembered(trust.memory or Memory())
     source.keep(file)
     return galaxy
+
+
+def tell_gone(galaxy: OpenGalaxy, seen: Seen | None, reporter: Reporter) -> tuple[str, ...]:
+    """Return the versions that the index `seen` before listed and that this one lists no more, and warn of them.
+
+    It returns none if the store does not have that index.
+    """
+    if seen is None or seen.digest == galaxy.index.digest:
+        return ()
+    try:
+        file = replace(galaxy.source, carrier=None).kept_index(seen.number, seen.digest)
+        before = GalaxyIndex.parse(file.data, f"{galaxy.name}: {INDEX_FILE}")
+    except CosmosError:
+        return ()
+    now = {(row.name, row.version) for row in galaxy.index.index.snapshot}
+    rows = sorted({(row.name, row.version) for row in before.snapshot} - now)
+    gone = tuple(f"{name} {version}" for name, version in rows)
+    if gone:
+        more = f" and {len(gone) - _MAX_SHOWN} more" if len(gone) > _MAX_SHOWN else ""
+        reporter.warn(
+            f"{galaxy.name}: seq {galaxy.index.index.seq} lists no more: {', '.join(gone[:_MAX_SHOWN])}{more}; "
+            "ask the galaxy's owner whether they withdrew it, or somebody hides it"
+        )
+    return gone
 
 
 def _after(memory: Memory, galaxies: Iterable[OpenGalaxy]) -> Memory:

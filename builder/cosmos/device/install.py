@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown, tell_gone
 from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
@@ -20,6 +20,7 @@ from cosmos.device.settings import read_settings
 from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered
 from cosmos.device.transaction import Transaction
+from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.digest import Digest
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
@@ -123,8 +124,13 @@ def _acquired(
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
     opened.store.sweep()
+    for galaxy in opened.galaxies:
+        seen = None if opened.trust.memory is None else opened.trust.memory.seen_galaxy(galaxy.name, opened.roots)
+        tell_gone(galaxy, seen, reporter)
     with settling(opened.store):
+        before = judge_installed(root, universe)
         choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
+        _tell_untrusted(universe, choice, before, reporter)
         if choice.stars:
             reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
         total = sum(chosen.star.size_bytes for chosen in choice.stars)
@@ -139,6 +145,18 @@ def _acquired(
             )
             done += chosen.star.size_bytes
     return opened, choice, acquired
+
+
+def _tell_untrusted(universe: Universe, choice: Choice, trust: InstalledTrust, reporter: Reporter) -> None:
+    """Warn of each installed star that is not trusted now, and that a new star needs or that was asked for again."""
+    new = {one.star.name: one.star.dependencies for one in choice.stars}
+    for name, bad in rests_on(new, universe, trust.untrusted):
+        reporter.warn(f"{name} needs {bad}")
+    for name, was in rests_on(new, universe, trust.renewed):
+        reporter.note(f"{name} needs {was.name} {was.version}: it {was.why}; a trusted key has signed the same since")
+    for bad in trust.untrusted:
+        if bad.name in choice.kept:
+            reporter.warn(f"{bad}; it is installed already")
 
 
 @dataclass(frozen=True, slots=True)

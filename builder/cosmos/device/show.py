@@ -17,7 +17,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate, preferred
-from cosmos.staging.beside import read_beside
+from cosmos.staging.beside import keep_beside, read_beside
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Badge, judge_badges
 from cosmos.trust.stars import VerifiedStatement
@@ -98,4 +98,7 @@ def _badges(galaxy: OpenGalaxy, row: Candidate, newest: VerifiedStatement, opene
     data = read_beside(galaxy.source, stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
     if data is None:
         return ()
-    return judge_badges(data, digest=archive, roots=opened.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")
+    judged = judge_badges(data, digest=archive, roots=opened.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")
+    if any(badge.standing == "verified" for badge in judged):
+        keep_beside(galaxy.source, stem, BADGES_SUFFIX, data)
+    return judged

@@ -1,4 +1,4 @@
-"""A short summary of a system. It verifies nothing and opens no galaxy: `verify` and `show` do that."""
+"""A short summary of a system. It checks no file and opens no socket: `verify` and `show` do that."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cosmos.device.journal import Standing, standing
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import TRUST_PATH, read_universe, trust_bytes
+from cosmos.device.trusted import InstalledTrust, judge_installed
 from cosmos.digest import Digest
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Universe
@@ -29,6 +30,7 @@ class SystemStatus:
     files: int
     size_bytes: int
     trust: Digest | None
+    installed_trust: InstalledTrust
     standing: Standing
 
 
@@ -44,6 +46,7 @@ def system_status(root: LiveRoot) -> SystemStatus:
         files=files,
         size_bytes=size_bytes,
         trust=None if trust is None else Digest.of(trust),
+        installed_trust=judge_installed(root, universe),
         standing=standing(root),
     )
 

@@ -8,6 +8,9 @@ A galaxy is checked in this order. The store keeps its documents only if every c
   4. with `full`: every archive has the digest that its statement signs
 
 A star whose author is not pinned is left out and counted: a galaxy may have more stars than this operator wants.
+
+An index may list a version no more that an earlier one listed: its owner withdrew it, or the holder of the galaxy's key
+hides it. `sync` cannot tell which, so it warns of each such version.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from cosmos.device.galaxies import open_galaxy
+from cosmos.device.galaxies import open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
 from cosmos.device.root import LiveRoot
@@ -55,6 +58,7 @@ class Synced:
     stars: int
     archives: int
     left_out: tuple[str, ...]
+    listed_no_more: tuple[str, ...] = ()
 
 
 def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
@@ -78,7 +82,9 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
             galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
             seen = memory.seen_galaxy(asked.name, trust.roots)
             memory = galaxy.remembered(memory)
-            done.append(_brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter))
+            gone = tell_gone(galaxy, seen, reporter)
+            brought = _brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter)
+            done.append(replace(brought, listed_no_more=gone))
     if trust.locked is not None:
         remember(root, lambda before: replace(before, galaxies=memory.galaxies))
     return tuple(done)

@@ -21,6 +21,7 @@ from cosmos.image.policy import (
     consent_of,
     demand_budget,
     demand_powers,
+    demand_signable,
     demand_vouched,
     report_unmatched,
 )
@@ -79,6 +80,8 @@ def fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
     """Return every star of the lock, verified, before anything is unpacked. Raises the errors of `cosmos.errors`."""
     world.sweep(options.out)
     stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked)
+    if options.key is not None:
+        demand_signable(ready.definition, stars.signers)
     demand_vouched(ready.definition.image.policy, stars.stars, world)
     return stars
 
@@ -140,6 +143,7 @@ def _signed(
         root=packed.root,
         level=options.level or ready.lock.build.level,
         accepted=stars.accepted,
+        signers=stars.signers,
         sandbox={**ready.sandbox, **_programs(tree)},
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
     )

@@ -10,7 +10,7 @@ because these galaxies have no statements.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -34,6 +34,7 @@ from cosmos.resolve.resolving import Resolved, resolve
 from cosmos.resolve.stale import differences, request_of
 from cosmos.staging.galaxies import OpenGalaxy, naming_address
 from cosmos.store.interface import settling
+from cosmos.trust.roots import TrustRoots
 
 Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
 
@@ -69,9 +70,11 @@ def freeze(
     """
     world.store.sweep()
     old = _old_lock(definition, world)
+    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
+    seen = None if old is None else _since_recovery(old, roots)
     with settling(world.store):
         world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
-        galaxies = _opened(definition, world, old)
+        galaxies = _opened(definition, world, roots, seen)
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
@@ -87,9 +90,9 @@ def freeze(
         galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
         stars=stars,
         trust=world.locked_trust,
-        downgraded=_downgraded(old, stars, allow_downgrade),
+        downgraded=_downgraded(seen, stars, allow_downgrade),
     )
-    _demand_not_exchanged(old, lock, upgrade, definition.folder, world.reporter)
+    _demand_not_exchanged(seen, lock, upgrade, definition.folder, world.reporter)
     judged = Judged(frozenset(wishes), request.arch, tuple(found.placed for found in resolved))
     data = lock_bytes(lock, definition.lock_file, judged)
     _report_unknown(resolved, galaxies, world.reporter)
@@ -137,9 +140,23 @@ def _old_lock(definition: Definition, world: World) -> Lock | None:
         return None
 
 
-def _opened(definition: Definition, world: World, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
+def _since_recovery(old: Lock, roots: TrustRoots) -> Lock:
+    """Return the old lock without the galaxies and stars that trust.toml has recovered since the lock was made.
+
+    What a thief made the old lock say of these binds nobody. Their versions stay if they fit, as those of other stars.
+    """
+    made = old.trust.version
+    galaxies = {name for name, since in roots.recovered.galaxies.items() if made < since}
+    stars = {name for name, since in roots.recovered.stars.items() if made < since}
+    return replace(
+        old,
+        galaxies=tuple(galaxy for galaxy in old.galaxies if galaxy.name not in galaxies),
+        stars=tuple(star for star in old.stars if star.galaxy not in galaxies and star.name not in stars),
+    )
+
+
+def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
     """Return the image's galaxies in their order, each with its verified index."""
-    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
     seen = {(galaxy.name, galaxy.url): galaxy for galaxy in old.galaxies} if old is not None else {}
     opened: dict[GalaxyName, OpenGalaxy] = {}
     for asked in definition.image.galaxies:
@@ -147,10 +164,7 @@ def _opened(definition: Definition, world: World, old: Lock | None) -> dict[Gala
             world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
         source = world.source(asked.name, asked.url, definition.folder)
         with naming_address(str(definition.file), asked.name):
-            galaxy = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
-        if source.carrier is not None:
-            world.remember(galaxy.remembered)
-        opened[asked.name] = galaxy
+            opened[asked.name] = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)), world)
     return opened
 
 

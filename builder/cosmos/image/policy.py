@@ -16,65 +16,36 @@
 A name or a path that matches nothing is a warning: the lock may lose a star today that it has again tomorrow.
 
 Without `signed-lock`, a lock needs no signature. If it has one, the signature must be over the exact bytes of the lock.
-Offline, the last known proofs and badges are judged. Offline, nobody can tell whether the log was forked since.
+Proofs and badges are kept in the store once they were judged good. Offline, the kept ones are judged again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from typing import Final
 
-from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, together
 from cosmos.globs import unused
 from cosmos.image.definition import IMAGE_FILE, Definition
+from cosmos.image.logs import demand_logged, open_log
 from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.workshop.layers import Layers
 from cosmos.image.world import World
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.image import Policy
 from cosmos.model.lock import Lock
-from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.staging.acquire import Acquired
-from cosmos.staging.beside import beside_path, read_beside
+from cosmos.staging.beside import beside_path, keep_beside, read_beside
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
-from cosmos.staging.source import Source
-from cosmos.transport.carrier import NotThere
 from cosmos.tree.overlay import Overlaid, PathMap
 from cosmos.treepath import ROOT, TreePath
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Kind, counted, judge_badges
-from cosmos.trust.log import (
-    MAX_PROOF_BYTES,
-    PROOF_SUFFIX,
-    BadLog,
-    VerifiedHead,
-    demand_continued,
-    log_origin,
-    star_entry,
-    verify_head,
-    verify_logged,
-)
-from cosmos.trust.memory import Memory, SeenHead
-from cosmos.trust.merkle import EMPTY_ROOT, root_of
-from cosmos.trust.notes import MAX_NOTE_BYTES, Head
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import LOCK_TYPE
 from cosmos.trust.roots import TrustRoots
-from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, read_leaves
-
-_LOG_HINT: Final = "ask the galaxy's owner for its log; its owner makes one with: stellar log append GALAXY"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Now:
-    """A galaxy's log as it is now: its head and its leaf hashes."""
-
-    head: VerifiedHead
-    leaves: tuple[bytes, ...]
 
 
 def demand_signed_lock(definition: Definition, world: World, data: bytes, envelope: bytes | None) -> None:
@@ -95,9 +66,12 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes, envelo
     verify_beside(data, envelope, demand, str(definition.lock_file))
 
 
-def demand_signable(definition: Definition, lock: Lock) -> None:
-    """Raise `Refused` if a release of `lock` may not be signed, because it contains unsigned stars."""
-    unsigned = [star.name for star in lock.stars if not star.signers]
+def demand_signable(definition: Definition, signers: Mapping[StarName, tuple[str, ...]]) -> None:
+    """Raise `Refused` if a release may not be signed, because it contains unsigned stars; `signers` are those of each.
+
+    It is asked twice: before any work with the signers that the lock names, and then with the verified ones.
+    """
+    unsigned = [name for name, keys in signers.items() if not keys]
     if unsigned and not definition.image.policy.unsigned_release:
         raise Refused(
             str(definition.file),
@@ -194,8 +168,8 @@ def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world:
     if policy.log:
         world.reporter.step("find every star in its galaxy's log")
         sources = {item.source.galaxy: item.source for item in acquired.values()}
-        logs = {name: _current(source, world) for name, source in sources.items()}
-        _demand_each(acquired.values(), lambda item: _demand_logged(item, logs[item.source.galaxy], world))
+        logs = {name: open_log(source, world) for name, source in sources.items()}
+        _demand_each(acquired.values(), lambda item: demand_logged(item, logs[item.source.galaxy], world))
     for kind, least in policy.badges.items():
         world.reporter.step(f"find {least} badges of the kind {kind} for every star")
         _demand_each(acquired.values(), partial(_demand_badges, kind=kind, least=least, roots=world.pinned))
@@ -215,8 +189,8 @@ def _demand_each(items: Iterable[Acquired], demand: Callable[[Acquired], None]) 
 
 def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots) -> None:
     path = beside_path(item.stem, BADGES_SUFFIX)
-    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
-    badges = judge_badges(data or b"", digest=item.star.archive, roots=roots, source=path)
+    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES) or b""
+    badges = judge_badges(data, digest=item.star.archive, roots=roots, source=path)
     got = len(counted(badges, kind))
     if got < least:
         raise Refused(
@@ -225,58 +199,4 @@ def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots)
             f"of {len(badges)} badges",
             hint="to see each badge: cosmos show STAR; to make one: stellar attest",
         )
-
-
-def _current(source: Source, world: World) -> _Now | None:
-    """Return the galaxy's present log, after a check that it continues the remembered one; None when offline."""
-    carrier, name = source.carrier, f"{source.galaxy}: {LOG_FOLDER}/{CHECKPOINT}"
-    if carrier is None:
-        world.reporter.note(f"{source.galaxy}: offline; cannot judge whether its log was forked meanwhile")
-        return None
-    try:
-        note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
-        head = verify_head(note, galaxy=source.galaxy, roots=world.pinned, source=name)
-        leaves = read_leaves(
-            head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name
-        )
-    except NotThere as error:
-        raise BadLog(error.where, "is not there, and policy.log wants every star in the log", hint=_LOG_HINT) from error
-    world.remember(_continuing(source.galaxy, head, leaves, world.pinned.version, name))
-    return _Now(head=head, leaves=leaves)
-
-
-def _continuing(
-    galaxy: GalaxyName, now: VerifiedHead, leaves: tuple[bytes, ...], trust_version: int, source: str
-) -> Callable[[Memory], Memory]:
-    origin = log_origin(galaxy)
-
-    def judged(memory: Memory) -> Memory:
-        seen = memory.logs.get(origin)
-        size, root = (seen.size, bytes.fromhex(seen.root.hex)) if seen is not None else (0, EMPTY_ROOT)
-        demand_continued(Head(origin=origin, size=size, root=root), now, leaves, source)
-        newest = SeenHead(size=now.head.size, root=_digest(now.head.root), trust_version=trust_version)
-        return memory.with_log(origin, newest)
-
-    return judged
-
-
-def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
-    """Refuse a star without a good proof, or with a proof whose head the galaxy's log never had.
-
-    If the head is larger than the log that we read, the log may have grown since. So we read the log again first.
-    """
-    star, galaxy = item.star, item.source.galaxy
-    path = f"{galaxy}: {beside_path(item.stem, PROOF_SUFFIX)}"
-    proof = read_beside(item.source, item.stem, PROOF_SUFFIX, MAX_PROOF_BYTES)
-    if proof is None:
-        raise BadLog(path, "is not there, and policy.log wants every star in the log", hint=_LOG_HINT)
-    entry = star_entry(galaxy, star.name, star.version, star.statement, star.archive)
-    head = verify_logged(entry, proof, galaxy=galaxy, roots=world.pinned, source=path).head
-    if now is not None and head.size > len(now.leaves):
-        now = _current(item.source, world)
-    if now is not None and (head.size > len(now.leaves) or root_of(now.leaves[: head.size]) != head.root):
-        raise BadLog(path, f"its head, of {head.size} entries, is not one that the galaxy's log ever had: a fork")
-
-
-def _digest(root: bytes) -> Digest:
-    return Digest.from_hex(root.hex())
+    keep_beside(item.source, item.stem, BADGES_SUFFIX, data)

@@ -72,7 +72,7 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
     demand_signed_lock(definition, world, data, envelope)
     lock = fresh_lock(definition, data, world)
     if options.key is not None:
-        demand_signable(definition, lock)
+        demand_signable(definition, {star.name: star.signers for star in lock.stars})
     report_strangers(definition, lock, world.reporter)
     beside = {} if envelope is None else {definition.lock_envelope.name: envelope}
     return Ready(

@@ -27,6 +27,10 @@ from cosmos.trust.roots import TRUST_FILE, TrustRoots, demand_digest, verify_roo
 CHAIN: Final = "chain"
 
 
+class OtherTrust(Refused):
+    """A lock names a version of trust.toml that was accepted here, but another document under that number."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anchor:
     """Accepted trust anchors, read from `path`. `is_new` says whether this very call accepted them."""
@@ -76,13 +80,29 @@ def accepted_versions(anchor: FileIn) -> tuple[int, ...]:
 
 
 def earlier_roots(anchor: FileIn, version: int, digest: Digest) -> TrustRoots | None:
-    """Return the accepted document of `version` if its file is kept and has the SHA-256 `digest`, else None."""
+    """Return the accepted document of `version`, or None if it was never accepted here, or is not kept.
+
+    Raises `OtherTrust` if another document than the one with the SHA-256 `digest` was accepted under that version.
+    """
+    if anchor.exists() and (now := load_trust(anchor)).roots.version == version:
+        _demand_this(now.digest, digest, version, str(anchor))
+        return now.roots
     file = _chain(anchor).file(step_file(version))
     kept = accepted_document(file)
     if kept is None:
         return None
     data, envelope = kept
-    return verify_roots(data, envelope, str(file)) if Digest.of(data) == digest else None
+    _demand_this(Digest.of(data), digest, version, str(file))
+    return verify_roots(data, envelope, str(file))
+
+
+def _demand_this(accepted: Digest, named: Digest, version: int, file: str) -> None:
+    if accepted != named:
+        raise OtherTrust(
+            file,
+            f"is {accepted}, but the lock was made under another version {version}: {named}",
+            hint="the lock is another operator's, or it was changed; to lock with your keys: cosmos freeze IMAGE",
+        )
 
 
 def load_trust(anchor: FileIn, memory: Memory | None = None) -> Anchor:

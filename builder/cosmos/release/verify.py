@@ -66,16 +66,7 @@ def verify_release_folder(
         source=str(document),
     )
     release = Release.parse(signed.payload, str(document))
-    entries, found = 0, [*file_differences(folder, release, reporter)]
-    if not found:
-        entries, found = _content_differences(folder, release)
-    if found:
-        raise Differs(
-            str(folder),
-            f"{counted(len(found), 'difference')} from the signed release: {found[0]}",
-            differences=tuple(found),
-            hint="get the release again from its signer",
-        )
+    entries = demand_whole(folder, release, reporter)
     lock = folder / LOCK_FILE
     demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
     root = _content_root(release)
@@ -87,6 +78,24 @@ def verify_release_folder(
         entries=entries,
         compared=tuple(subject.name for subject in _images(release)),
     )
+
+
+def demand_whole(folder: Path, release: Release, reporter: Reporter) -> int:
+    """Return the number of entries in the image, if `folder` holds what `release` names and nothing else.
+
+    Raises `Differs`, with each difference, or `Malformed`.
+    """
+    entries, found = 0, [*file_differences(folder, release, reporter)]
+    if not found:
+        entries, found = _content_differences(folder, release)
+    if found:
+        raise Differs(
+            str(folder),
+            f"{counted(len(found), 'difference')} from {RELEASE_FILE}: {found[0]}",
+            differences=tuple(found),
+            hint="get the release again from its signer, or build it again",
+        )
+    return entries
 
 
 def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:

@@ -64,6 +64,7 @@ def _row(one: Synced) -> dict[str, Json]:
         "stars": one.stars,
         "archives": one.archives,
         "left-out": list(one.left_out),
+        "listed-no-more": list(one.listed_no_more),
     }
 
 

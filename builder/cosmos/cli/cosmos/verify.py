@@ -109,10 +109,8 @@ def _trust_text(verdicts: TrustVerdicts | None) -> str:
         return ""
     if verdicts.when_locked is not None:
         when = f"yes, by trust.toml version {verdicts.lock_version}"
-    elif verdicts.lock_version == 0:
-        when = "cannot be judged: the lock states no trust.toml"
     else:
-        when = f"cannot be judged: trust.toml version {verdicts.lock_version} was never accepted here"
+        when = f"cannot be judged: {verdicts.why_not}"
     now = "; ".join(map(str, verdicts.now))
     lines = [
         f"was valid when locked  {when}",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import naming_instead
-from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.cosmos.rows import counted, trust_rows, unjudged_words
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.verify import Difference, SystemVerdict, verify_live
@@ -41,6 +41,7 @@ def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
         "differences": [_difference_row(difference) for difference in verdict.differences],
         "unreadable": [_difference_row(difference) for difference in verdict.unreadable],
         "cannot-be-judged": [str(name) for name in verdict.unjudged],
+        **trust_rows(verdict.trust),
     }
 
 
@@ -49,7 +50,8 @@ def _good_line(verdict: SystemVerdict) -> str:
     owners = "" if verdict.owners_judged else "; owners were not judged: this root belongs to an ordinary user"
     stars = counted(verdict.stars, "star")
     entries = f"{counted(verdict.files, 'file')} and {counted(verdict.judged - verdict.files, 'folder')}"
-    return f"{verdict.root}: all {entries} of {stars} are as they were installed{owners}"
+    unknown = unjudged_words(verdict.trust)
+    return f"{verdict.root}: all {entries} of {stars} are as they were installed{owners}{unknown}"
 
 
 def _difference_row(difference: Difference) -> Json:
