@@ -257,10 +257,10 @@ Files: debian/*
 License: GPL-3
 """
 _PROSE = b"You may copy it under /usr/share/common-licenses/GPL-2, or (at your option) any later version.\n"
-_SOURCES = b"""deb [arch=amd64 signed-by=/usr/share/keyrings/a.gpg] http://deb.debian.org/debian bookworm main contrib
+_SOURCES = b"""deb [arch=amd64 signed-by=/usr/share/keyrings/a.gpg] http://archive.example/debian bookworm main contrib
 
 Types: deb
-URIs: http://deb.debian.org/debian
+URIs: http://archive.example/debian
 Suites: bookworm bookworm-updates
 Components: main
 Signed-By: /usr/share/keyrings/a.gpg

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Malformed
-from cosmos.limits import MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
+from cosmos.limits import MAX_LOCK_BYTES, MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
@@ -68,7 +68,7 @@ def verify_release_folder(
     release = Release.parse(signed.payload, str(document))
     entries = demand_whole(folder, release, reporter)
     lock = folder / LOCK_FILE
-    demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
+    demand_right(Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock)), lock)
     root = _content_root(release)
     return ReleaseVerdict(
         folder=folder,

@@ -297,9 +297,7 @@ def _strip(beside: Table) -> int:
 
 def _on_disk(file: Path) -> bytes:
     if not is_there(file):
-        raise NoSolution(
-            str(file), "is not there, or is not a plain file", hint="a path in `source` starts from the recipe's folder"
-        )
+        raise NoSolution(str(file), "is not there", hint="a path in `source` starts from the recipe's folder")
     data = read_up_to(file, MAX_STAR_ARCHIVE_BYTES)
     if len(data) > MAX_STAR_ARCHIVE_BYTES:
         raise Refused(str(file), f"has more than {MAX_STAR_ARCHIVE_BYTES} bytes")
