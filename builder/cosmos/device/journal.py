@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
 
-from cosmos.device.recovery import read_journal, recover_journal, took_place, universe_digest
+from cosmos.device.recovery import journal_in_short, recover_journal, took_place, universe_digest
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.device.system import (
     JOURNAL_FOLDER,
@@ -145,7 +145,7 @@ def standing(root: LiveRoot) -> Standing:
 def standing_of_journal(root: LiveRoot) -> Literal["idle", "interrupted", "committed", "unreadable"]:
     """Return what the journal says, if no installation is running."""
     try:
-        found = read_journal(root)
+        found = journal_in_short(root)
     except Malformed:
         return "unreadable"
     if found is None:

@@ -10,11 +10,12 @@ tell what the transaction left there.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from cosmos.device.live_entries import (
     found_attributes,
@@ -32,10 +33,13 @@ from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
 from cosmos.model.changes import Identity, Place, Remove, Replace, SetAttributes
-from cosmos.model.journal import JournalDocument, Step, beside
+from cosmos.model.journal import JournalDocument, Step, beside, prepared_line
 from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.treepath import TreePath
 
+_SHORT_BYTES: Final = 1 << 20  # of a journal that is read whole for its phase alone
+_END_BYTES: Final = 1 << 10  # its last line, which says that it is committed, has a tenth of them
+_COMMITTED: Final = b'{"committed":'
 _NO_UNIVERSE = Digest.of(b"")
 
 
@@ -83,6 +87,24 @@ def read_journal(root: LiveRoot) -> JournalDocument | None:
     """Return the journal, or None if there is none. Raises `Malformed` if it is damaged or in an unknown format."""
     with root.stream(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES) as stream, naming(JOURNAL_PATH):
         return None if stream is None else JournalDocument.read(stream, shown(JOURNAL_PATH))
+
+
+def journal_in_short(root: LiveRoot) -> JournalDocument | None:
+    """Return the journal without the steps in the middle of a long one, or None if there is none.
+
+    It has the right format and phase. Reading all steps of a large installation takes a minute. Raises `Malformed`.
+    """
+    with root.stream(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES) as stream, naming(JOURNAL_PATH):
+        if stream is None:
+            return None
+        if os.fstat(stream.fileno()).st_size <= _SHORT_BYTES:
+            return JournalDocument.read(stream, shown(JOURNAL_PATH))
+        head = stream.readline(_SHORT_BYTES)
+        stream.seek(-_END_BYTES, os.SEEK_END)
+        lines = stream.read().split(b"\n")
+        last = lines[-2] if len(lines) > 1 else b""  # the one after it was cut off, or is empty
+        end = prepared_line() + last + b"\n" if last.startswith(_COMMITTED) else b""
+        return JournalDocument.read(io.BytesIO(head + end), shown(JOURNAL_PATH))
 
 
 def _demand_mounted(root: LiveRoot, document: JournalDocument) -> None:

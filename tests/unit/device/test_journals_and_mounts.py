@@ -178,6 +178,18 @@ def test_status_promises_only_what_the_next_install_does(bare: Path, cosmos: Cos
     assert ("put back" in done.out, "finished" in done.out) == (found == "interrupted", found == "committed")
 
 
+@pytest.mark.parametrize("found", ["interrupted", "committed", "unreadable"])
+def test_a_long_journal_is_judged_by_its_ends(bare: Path, monkeypatch: pytest.MonkeyPatch, found: str) -> None:
+    (bare / JOURNAL_PATH.text).parent.mkdir()
+    middle = changes_line("s", [Place(path=TOOL.path, new=identity_of(TOOL))]) * 5_000
+    data = JOURNALS[found]
+    head = data.index(b"\n") + 1
+    (bare / JOURNAL_PATH.text).write_bytes(data[:head] + middle + data[head:] + b'{"cut":')
+    monkeypatch.setattr("cosmos.device.recovery.read_journal", None)
+    with LiveRoot.open(bare) as live:
+        assert standing(live) == found
+
+
 def test_a_user_who_may_not_open_the_lock_is_told_that_the_owner_can_tell(
     open_folder: Path, as_nobody: Callable[[Callable[[], str]], str]
 ) -> None:
