@@ -72,4 +72,5 @@ def main() -> None:
     return None
 
 
-main()
+if __name__ == "__main__":
+    main()
