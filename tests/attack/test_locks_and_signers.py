@@ -175,14 +175,17 @@ def test_verify_says_that_the_lock_names_another_trust_than_the_one_accepted_her
     assert "never accepted" not in said
 
 
-def test_a_lock_under_a_newer_trust_than_this_home_has_is_said(site: Site, tmp_path: Path) -> None:
+@pytest.mark.objective("SO-12")
+def test_a_lock_under_a_newer_trust_than_this_home_has_is_refused(site: Site, tmp_path: Path) -> None:
+    """The newer trust.toml may hold a revocation: nobody goes on under the old one in silence."""
     behind = tmp_path / "behind"
     pin(site.image.signers, behind, authors=site.roots.authors)
     site.trust(lambda roots: replace(roots, description="the next"))
     site.lock.unlink()
     site.freeze().ok()
-    done = site.cosmos("build", site.image.folder, "--home", behind).ok()
-    assert "was made under version 2 of trust.toml, but this home has version 1" in done.err
+    refused = site.cosmos("build", site.image.folder, "--home", behind).fails(4).err
+    assert "was made under version 2 of trust.toml, but this home has version 1" in refused
+    assert "cosmos trust update FROM" in refused
 
 
 @pytest.mark.objective("SO-25")

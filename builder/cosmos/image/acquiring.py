@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from cosmos.errors import NoSolution
+from cosmos.errors import NoSolution, Refused
 from cosmos.image.definition import Definition
 from cosmos.image.world import World
 from cosmos.model.facts import Facts
-from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.lock import LOCK_FILE, Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import counted
 from cosmos.resolve.locked import demand_right, outranked
@@ -63,9 +63,11 @@ class Judge:
         then = world.roots_when_locked(lock)
         self.then = None if then is None else replace(then, floors=self.now.floors)
         if lock.trust.version > self.now.version:
-            world.reporter.warn(
-                f"the lock was made under version {lock.trust.version} of trust.toml, but this home has version "
-                f"{self.now.version}; to take the newer ones: cosmos trust update FROM"
+            raise Refused(
+                LOCK_FILE,
+                f"was made under version {lock.trust.version} of trust.toml, but this home has version "
+                f"{self.now.version}: a later one may revoke a key",
+                hint="take the later versions with: cosmos trust update FROM; or lock again: cosmos freeze IMAGE",
             )
 
     def judged(self, name: str, verify: Callable[[TrustRoots], T]) -> T:

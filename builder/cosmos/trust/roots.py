@@ -154,11 +154,18 @@ class TrustRoots:
             recovered=Recovered.read(table.take_table("recovered"), version, trust_version),
             revoked=tuple(Revoked.read(row) for row in table.tables("revoked")),
         )
+        if trust_version != roots.trust_version:
+            table.fail("trust-version", f"want {roots.trust_version}: only [recovered.logs] needs {TRUST_VERSION}")
         table.end()
         _refuse_shared_keys(roots, table)
         if len({row.key for row in roots.revoked}) != len(roots.revoked):
             table.fail("revoked", "names one key twice")
         return roots
+
+    @property
+    def trust_version(self) -> int:
+        """The number of the format that the document needs: the least that has all its tables."""
+        return TRUST_VERSION if self.recovered.logs else 1
 
     def keys(self, role: Role) -> tuple[PublicKey, ...]:
         """Return the keys of `role` that are not revoked; for `author`, the keys of every scope."""
@@ -221,7 +228,7 @@ class TrustRoots:
         """Return the document as `tomli_w` takes it."""
         roles: dict[str, object] = {role: keys.to_toml() for role, keys in self.roles.items()}
         rows: dict[str, object] = {
-            "trust-version": TRUST_VERSION if self.recovered.logs else 1,
+            "trust-version": self.trust_version,
             "version": self.version,
             "description": self.description,
             "roles": {**roles, "author": {"threshold": self.author_threshold}} if self.authors else roles,

@@ -126,6 +126,7 @@ def without(*path: str | int) -> Callable[[dict[str, Any]], None]:
 
 MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "another format": (at("trust-version", value=3), "trust-version: want at most 2"),
+    "a format for nothing": (at("trust-version", value=2), "trust-version: want 1"),
     "no format": (without("trust-version"), "trust-version: missing"),
     "no version": (without("version"), "version: missing"),
     "version 0": (at("version", value=0), "version: want 1"),
