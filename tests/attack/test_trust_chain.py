@@ -352,3 +352,14 @@ def test_offline_no_socket_is_made_for_a_newer_trust(
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
     words = ("trust", "update", f"{scheme}://galaxy.example/trust", "--offline", "--home", home)
     assert "is not reached offline" in cosmos(*words).fails(5).err
+
+
+@pytest.mark.objective("SO-11")
+def test_a_later_version_that_was_written_by_hand_was_not_accepted(home: Path, cosmos: Cosmos) -> None:
+    """It follows from nothing: no threshold of the old root keys has signed it."""
+    cosmos("trust", "show", "--home", home).ok()
+    anchor = home / "trust/trust.toml"
+    anchor.write_text(anchor.read_text().replace("\nversion = 1\n", "\nversion = 2\n"))
+    anchor.with_name("trust.toml.dsse").unlink(missing_ok=True)
+    refused = cosmos("trust", "update", home / "trust/chain", "--home", home).fails(4)
+    assert "is version 2, but the last version that was accepted here is 1" in refused.err

@@ -108,7 +108,8 @@ def _demand_this(accepted: Digest, named: Digest, version: int, file: str) -> No
 def load_trust(anchor: FileIn, memory: Memory | None = None) -> Anchor:
     """Return the accepted trust anchors at `anchor`; raises `Refused` if this machine has accepted none yet.
 
-    With a `memory`, it refuses anchors that are older than those seen before, and other anchors of the same version.
+    With a `memory`, it refuses anchors that are older than those seen before, other anchors of the same version, and
+    later anchors that were never accepted.
     """
     found = accepted_document(anchor)
     if found is None:
@@ -126,7 +127,23 @@ def load_trust(anchor: FileIn, memory: Memory | None = None) -> Anchor:
     digest = Digest.of(data)
     if memory is not None:
         memory.with_trust(version, digest, str(anchor))
+        _demand_accepted(anchor, memory, version, is_kept=kept is not None and kept[0] == data)
     return Anchor(path=anchor.path, digest=digest, roots=roots, is_signed=envelope is not None)
+
+
+def _demand_accepted(anchor: FileIn, memory: Memory, version: int, *, is_kept: bool) -> None:
+    """Refuse anchors of a later version than the remembered one that are not in the chain of what was accepted.
+
+    Anchors that an image has laid have no chain, and pass.
+    """
+    seen = 0 if memory.trust is None else memory.trust[0]
+    if is_kept or version <= seen or seen not in accepted_versions(anchor):
+        return
+    raise Refused(
+        str(anchor),
+        f"is version {version}, but the last version that was accepted here is {seen}",
+        hint="put the accepted one back, and take later versions with: cosmos trust update FROM",
+    )
 
 
 def document_and_envelope(file: Path) -> tuple[bytes, bytes | None]:
