@@ -58,7 +58,7 @@ MAX_INDEX_ENVELOPE_BYTES: Final = Limit("MAX_INDEX_ENVELOPE_BYTES", 96 * MIB)  #
 MAX_STAR_ARCHIVE_BYTES: Final = Limit(
     "MAX_STAR_ARCHIVE_BYTES", 2 * GIB
 )  # the largest star so far is 61 MiB; a bomb must not fill a small device
-MAX_STAR_UNPACKED_BYTES: Final = Limit("MAX_STAR_UNPACKED_BYTES", 8 * GIB)  # one star's bytes are in memory at a time
+MAX_STAR_UNPACKED_BYTES: Final = Limit("MAX_STAR_UNPACKED_BYTES", 8 * GIB)  # lies on the disk while a star is staged
 MAX_STAR_ENTRIES: Final = Limit(
     "MAX_STAR_ENTRIES", 500_000
 )  # files, folders and links of one star; linux-firmware has 4,000
@@ -78,6 +78,9 @@ MAX_DOWNLOAD_TRIES: Final = 100  # of one file, each bringing something: a bad l
 PUBLISHING_SECONDS: Final = 600  # that one command waits for another on the same galaxy: to sign 10,000 statements
 SETTINGS_SECONDS: Final = 30  # that a command which changes one line waits for another on the same system
 READ_CHUNK_BYTES: Final = 1 * MIB  # of streamed reads: large enough for speed, small enough for a device
+MAX_CONTENT_IN_MEMORY_BYTES: Final = (
+    8 * MIB
+)  # of one star's or layer's files; the others lie on the disk: a device may have 128 MiB of memory
 MAX_NOVA_INSTRUCTIONS: Final = 100_000_000  # of Lua in one script, a second or two; real scripts run some thousands
 MAX_NOVA_CPU_SECONDS: Final = 10  # of one script: for what few instructions can make slow, as joining huge strings
 MAX_NOVA_MEMORY_BYTES: Final = 32 * MIB  # of one Lua state; also what bounds a single instruction's time

@@ -41,15 +41,17 @@ from pathlib import Path
 from typing import BinaryIO, Final, NoReturn, Self
 
 from cosmos.canon import Json, canonical_json
+from cosmos.content import Content, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
-from cosmos.limits import MAX_IMAGE_INDEX_BYTES, MAX_IMAGE_LAYERS, demand_within
+from cosmos.limits import MAX_IMAGE_INDEX_BYTES, MAX_IMAGE_LAYERS, READ_CHUNK_BYTES, demand_within
 from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.seek_table import Seek, read_seek_table, seek_table
 from cosmos.pack.tar import TAR_END
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import compress, decompress_exactly, skippable_frame
+from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
@@ -83,7 +85,7 @@ _DIGEST_BYTES = 32
 _LENGTH_BYTES = 8
 
 
-def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes]:
+def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes | memoryview]:
     """Yield the image's bytes. `layers`: the shared folders first, then the stars' in lock order, the template's last.
 
     It adds the end layer, the index and the seek table. Raises `ValueError` if the layers do not form a tree, `Refused`
@@ -95,7 +97,7 @@ def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Ite
     index = _index_frame(whole, meta)
     table = seek_table([*((len(layer.frame), layer.unpacked_bytes) for layer in whole), (len(index), 0)])
     for layer in whole:
-        yield layer.frame
+        yield from pieces(layer.frame)
     yield index
     yield table
 
@@ -158,8 +160,8 @@ class ImageReader:
         """Return every entry's manifest line, sorted by path."""
         return [self._owners[path][1] for path in sorted(self._owners)]
 
-    def read_file(self, path: TreePath) -> bytes:
-        """Return a file's bytes, decompressing its layer alone; hard links are followed, symlinks are not.
+    def read_file(self, path: TreePath) -> Content:
+        """Return a file's content, decompressing its layer alone; hard links are followed, symlinks are not.
 
         Raises `Malformed` if there is no such file.
         """
@@ -175,27 +177,28 @@ class ImageReader:
         except KeyError:
             self._refuse(f"its index makes /{path.text} a hard link to no file of layer {layer.name}")
 
-    def entries(self) -> list[Entry]:
-        """Return everything in the image, decoded and compared with the index, folders first, then layer by layer."""
+    def entries(self) -> Iterator[Entry]:
+        """Yield everything in the image, decoded and compared with the index, folders first, then layer by layer.
+
+        One layer is unpacked at a time.
+        """
         reader = TarReader(self.source, devices="keep")
-        entries: list[Entry] = []
         *layers, end = self.layers
         for layer in layers:
-            entries += self._packed(layer).entries_after(reader)
-        if decompress_exactly(self._packed(end).frame, len(TAR_END), self.source) != TAR_END:
+            yield from self._packed(layer).entries_after(reader)
+        if decompress_exactly(bytes(self._packed(end).frame), len(TAR_END), self.source) != TAR_END:
             self._refuse("its end layer is not two blocks of zeros")
-        return entries
 
     def _packed(self, layer: ImageLayer) -> PackedLayer:
         """Return the layer with its frame, read and checked."""
         where = f"{self.source}: layer {layer.name}"
         with self._opened() as stream:
             try:
-                frame = _read(stream, layer.seek)
+                frame = Spool().add(_read_pieces(stream, layer.seek))
             except ValueError as error:
                 raise Refused(where, str(error)) from error
-        if Digest.of(frame) != layer.digest:
-            raise Refused(where, f"is {Digest.of(frame)}, the index says {layer.digest}")
+        if content_digest(frame) != layer.digest:
+            raise Refused(where, f"is {content_digest(frame)}, the index says {layer.digest}")
         rows = tuple(str(row) for row in layer.lines)
         unpacked_bytes = layer.seek.unpacked_bytes
         return PackedLayer(name=where, frame=frame, digest=layer.digest, unpacked_bytes=unpacked_bytes, rows=rows)
@@ -237,11 +240,18 @@ def _layer(row: Table, seek: Seek) -> ImageLayer:
 
 
 def _read(stream: BinaryIO, seek: Seek) -> bytes:
+    return b"".join(_read_pieces(stream, seek))
+
+
+def _read_pieces(stream: BinaryIO, seek: Seek) -> Iterator[bytes]:
     stream.seek(seek.offset)
-    data = stream.read(seek.packed_bytes)
-    if len(data) != seek.packed_bytes:
-        raise ValueError("is cut off")
-    return data
+    left = seek.packed_bytes
+    while left:
+        piece = stream.read(min(left, READ_CHUNK_BYTES))
+        if not piece:
+            raise ValueError("is cut off")
+        left -= len(piece)
+        yield piece
 
 
 def _index_frame(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> bytes:

@@ -40,6 +40,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
+from cosmos.content import Content, FileRange, pieces
 from cosmos.errors import Refused
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
@@ -72,18 +73,16 @@ _PLAIN_OCTAL = re.compile(rb" *[0-7]+[ \0]*|\0+")
 _LONG_NAMES = {ord("L"): b"path", ord("K"): b"linkpath"}
 
 
-def read_tar(
-    data: bytes | memoryview, source: str, *, devices: Devices = "refuse", rules: Rules = "strict"
-) -> list[Entry]:
+def read_tar(data: Content, source: str, *, devices: Devices = "refuse", rules: Rules = "strict") -> list[Entry]:
     """Return the entries of the tar archive `data`, in its order; files are slices of `data`.
 
     `source` is the archive's name, for errors. Raises `Refused` as the module's docstring says.
     """
     entries, end = TarReader(source, devices=devices, rules=rules).read(data)
-    rest = memoryview(data)[end:]
+    rest = data[end:]
     if len(rest) < (BLOCK if rules == "dpkg" else len(TAR_END)):
         raise Refused(source, "does not end with two blocks of zeros: it is cut off")
-    if len(rest) % BLOCK or rest.tobytes().strip(b"\0"):
+    if len(rest) % BLOCK or any(bytes(piece).strip(b"\0") for piece in pieces(rest)):
         raise Refused(source, f"has something after its end, at byte {end}")
     return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
 
@@ -97,17 +96,17 @@ class TarReader:
         self._rules = rules
         self._members = 0
 
-    def read(self, data: bytes | memoryview) -> tuple[list[Entry], int]:
+    def read(self, data: Content) -> tuple[list[Entry], int]:
         """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
 
         Raises `Refused` as the module's docstring says.
         """
-        view = memoryview(data)
+        view: memoryview | FileRange = data if isinstance(data, FileRange) else memoryview(data)
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}
         forms = b""  # the types of extension seen before the member to come
         offset = 0
-        while (block := view[offset : offset + BLOCK].tobytes()) and block != _ZEROS:
+        while (block := bytes(view[offset : offset + BLOCK])) and block != _ZEROS:
             where = b"header at byte %d" % offset
             self._check(block, where)
             offset += BLOCK
@@ -120,7 +119,7 @@ class TarReader:
                 if flag in forms:
                     self._names.refuse(where, "has two extended headers of one type")
                 forms += block[156:157] if flag != ord("g") else b""
-                self._extend(records, flag, body.tobytes(), where)
+                self._extend(records, flag, bytes(body), where)
                 continue
             entry, offset = self._member(view, block, offset, records)
             if entry.path:
@@ -165,7 +164,9 @@ class TarReader:
             self._names.refuse(where, str(error))
         records.update(found)
 
-    def _member(self, view: memoryview, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
+    def _member(
+        self, view: memoryview | FileRange, block: bytes, offset: int, records: dict[bytes, bytes]
+    ) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
         names = self._names
         kind = _KINDS[block[156]]
@@ -174,7 +175,7 @@ class TarReader:
             kind = "dir"
         path = names.placed(raw, kind)
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
-        content: bytes | memoryview = b""
+        content: Content = b""
         if kind == "file":
             content, offset = self._content(view, offset, size, raw)
         elif size:
@@ -199,7 +200,7 @@ class TarReader:
         self._members += 1
         if self._members > MAX_STAR_ENTRIES:
             raise Refused(names.source, f"has more than {MAX_STAR_ENTRIES} entries")
-        names.entries[path] = entry
+        names.entries[path] = replace(entry, content=b"") if entry.content else entry  # it outlives the contents
         return entry, offset
 
     def _name(self, block: bytes) -> bytes:
@@ -245,7 +246,9 @@ class TarReader:
             numbers.append(number)
         return numbers
 
-    def _content(self, view: memoryview, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+    def _content(
+        self, view: memoryview | FileRange, offset: int, size: int, raw: bytes
+    ) -> tuple[memoryview | FileRange, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
         end = offset + size
         following = end + -size % BLOCK

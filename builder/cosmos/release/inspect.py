@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from cosmos.content import Content
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.globs import checked, matches_any
 from cosmos.links import TooManyLinks, followed
@@ -45,7 +46,7 @@ def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
     return tuple(line for line in lines if not wanted or matches_any(line.path, wanted))
 
 
-def file_bytes(image: Path, path: str) -> bytes:
+def file_content(image: Path, path: str) -> Content:
     """Return one file of the image; only its layer is read and verified. Links inside the image are followed.
 
     Raises `Malformed` if the path leads to no file.

@@ -66,4 +66,5 @@ def _info(entry: Entry, package: str) -> ModuleInfo:
     name = entry.path.name
     suffix = "" if name.endswith(b".ko") else "." + name.rpartition(b".")[2].decode()
     source = f"{package}: {entry.path.text}"
-    return modinfo(inflated(entry.content, suffix, _MAX_MODULE_BYTES, source) if suffix else entry.content, source)
+    content = bytes(entry.content)
+    return modinfo(inflated(content, suffix, _MAX_MODULE_BYTES, source) if suffix else content, source)

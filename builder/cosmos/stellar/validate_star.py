@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from cosmos.errors import CosmosError
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
-from cosmos.pack.inflate import inflated
-from cosmos.pack.star_archive import StarContents, read_star, write_star
-from cosmos.reading import read_bounded
+from cosmos.pack.star_archive import StarContents, star_tar
+from cosmos.spool import Spool
+from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.ecosystems import check_sources, describe_themselves, nouns
 from cosmos.stellar.licences import is_well_formed, unlisted_ids
@@ -24,7 +23,7 @@ from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_
 from cosmos.treepath import TreePath
 
 Weight: TypeAlias = Literal["error", "warning"]
-_SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
+
 _RANK: Final[dict[Weight, int]] = {"error": 0, "warning": 1}
 
 
@@ -134,17 +133,15 @@ def _check_packing(source: SourceFolder) -> None:
     if version is None:
         return
     star = recipe.star(version=version, source="", checksums={}, origins=())
-    write_star(star, source.script, source.files.values(), level=1)
+    star_tar(star, source.script, source.files.values(), Spool())
 
 
 def _check_archive(path: Path, findings: _Findings) -> None:
-    suffix = next((short for long, short in _SUFFIXES.items() if path.name.endswith(long)), None)
-    if suffix is None:
+    if not path.name.endswith(SUFFIXES):
         findings.error("want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
         return
-    data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
-    unpacked_bytes = len(inflated(data, suffix, MAX_STAR_UNPACKED_BYTES, path.name))
-    plain = read_star(data, path.name, unpacked_bytes, script_name="")
+    archive = open_archive(path)
+    plain = archive.contents("")
     if not plain.manifest:
         findings.error("has no star.toml")
         return
@@ -161,7 +158,7 @@ def _check_archive(path: Path, findings: _Findings) -> None:
     if star.type == "nebula" and plain.files:
         findings.error("a nebula has only dependencies, but this one has files")
     _check_sums(star, plain, findings)
-    script = read_star(data, path.name, unpacked_bytes, script_name=star.install_script).script
+    script = archive.contents(star.install_script).script
     if star.install_script and script is None:
         findings.error(f"star.toml: install_script is {star.install_script}, which is not in the archive")
     _check_script(script, star.install_script, findings)

@@ -28,10 +28,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cosmos.canon import canonical_json
+from cosmos.content import Content, ContentReader, content_digest
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming, drafted, make_folder
 from cosmos.errors import Refused, WorldFailed
+from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.locking import alone_if_free, shared
+from cosmos.reading import open_content
+from cosmos.spool import Spool
 from cosmos.store.batches import Batches, sealed, unsealed
 from cosmos.tables import Table
 
@@ -64,39 +68,52 @@ class StoreFolder:
         except OSError:
             return False
 
-    def get(self, digest: Digest, size_bytes: int) -> bytes:
-        """Return the blob, hashed again. Raises `NotStored` if it is missing; removes a damaged one: `Refused`."""
+    def get(self, digest: Digest, size_bytes: int) -> Content:
+        """Return the blob, hashed again; a large one stays on the disk.
+
+        Raises `NotStored` if it is missing; removes a damaged one: `Refused`.
+        """
         data = self.unchecked(digest, size_bytes)
-        if len(data) == size_bytes and Digest.of(data) == digest:
+        if len(data) == size_bytes and content_digest(data) == digest:
             return data
         self._remove_if_damaged(digest, size_bytes)
         raise Refused(
             digest,
-            f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {Digest.of(data)}",
+            f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {content_digest(data)}",
             hint="it was removed; run the same command once more to fetch it again",
         )
 
-    def unchecked(self, digest: Digest, size_bytes: int) -> bytes:  # noqa: ARG002 a store elsewhere asks by both
+    def unchecked(self, digest: Digest, size_bytes: int) -> Content:  # noqa: ARG002 a store elsewhere asks by both
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""
-        data = self._read(self._blob(digest))
+        data = self._content(self._blob(digest))
         if data is None:
             raise NotStored(digest, f"the store {self.root} does not hold it")
         return data
 
-    def put(self, data: bytes | memoryview) -> Digest:
+    def put(self, data: Content) -> Digest:
         """Keep `data` durably and return its digest. Raises `WorldFailed` when the disk is full."""
-        digest = Digest.of(data)
+        digest = content_digest(data)
         self.put_hashed(digest, data)
         return digest
 
-    def put_hashed(self, digest: Digest, data: bytes | memoryview) -> None:
-        """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`."""
+    def put_hashed(self, digest: Digest, data: Content) -> None:
+        """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`.
+
+        A file that has changed since then is not kept: `Refused`.
+        """
         path = self._blob(digest)
-        if self._read(path) != data:
+        if self._content(path) != data:
             with self._draft() as draft:
-                draft.stream.write(data)
+                source = ContentReader(data)
+                while piece := source.read(READ_CHUNK_BYTES):
+                    draft.stream.write(piece)
+                source.demand_unchanged(str(digest))
                 make_folder(path.parent)
                 draft.keep_as(path)
+
+    def spool(self) -> Spool:
+        """Return a spool in this folder, for what is made of its blobs."""
+        return Spool(self.root / "temporary")
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return what was kept under `key`, or None; a damaged result counts as none and is removed."""
@@ -123,7 +140,7 @@ class StoreFolder:
         """Make durable what this object kept with `put_result_soon`. Raises `WorldFailed`."""
         self._batches.write()
 
-    def get_made(self, key: Digest) -> bytes | None:
+    def get_made(self, key: Digest) -> Content | None:
         """Return the blob that `put_made` kept for `key`, checked, or None."""
         record = self.get_result(key)
         if record is None:
@@ -132,7 +149,7 @@ class StoreFolder:
         blob, size_bytes = table.read("blob", Digest.parse), table.count("size-bytes")
         return self.get(blob, size_bytes) if self.has(blob, size_bytes) else None
 
-    def put_made(self, key: Digest, data: bytes) -> None:
+    def put_made(self, key: Digest, data: Content) -> None:
         """Keep a product under `key`, the digest of all its inputs; unlike a result it may be large."""
         self.put_result(key, canonical_json({"blob": str(self.put(data)), "size-bytes": len(data)}))
 
@@ -174,14 +191,24 @@ class StoreFolder:
         except OSError as error:
             raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
 
+    def _content(self, path: Path) -> Content | None:
+        try:
+            with path.open("rb") as stream:
+                return open_content(stream.fileno(), str(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
+
     def _remove_if_damaged(self, digest: Digest, size_bytes: int) -> None:
         """Move the blob away and remove it, unless another process has replaced it meanwhile."""
         path, aside = self._blob(digest), self.root / "temporary" / f"damaged-{digest.hex}"
         with blaming(path), contextlib.suppress(FileNotFoundError):
             make_folder(aside.parent)
             path.rename(aside)
-            data = aside.read_bytes()
-            if len(data) == size_bytes and Digest.of(data) == digest:
+            with aside.open("rb") as stream:
+                data = open_content(stream.fileno(), str(aside))
+            if len(data) == size_bytes and content_digest(data) == digest:
                 aside.rename(path)
             else:
                 aside.unlink()

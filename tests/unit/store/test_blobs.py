@@ -82,7 +82,7 @@ def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, mo
     store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     with monkeypatch.context() as before_it_was_mended:
-        before_it_was_mended.setattr(StoreFolder, "_read", lambda self, path: b"sta!")
+        before_it_was_mended.setattr(StoreFolder, "_content", lambda self, path: b"sta!")
         with pytest.raises(Refused, match="damaged"):
             store.get(digest, 4)
     assert store.get(digest, 4) == b"star"

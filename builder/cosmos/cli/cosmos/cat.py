@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from cosmos.cli.options import PATH
-from cosmos.release.inspect import file_bytes, find_image
+from cosmos.content import pieces
+from cosmos.release.inspect import file_content, find_image
 
 
 @click.command()
@@ -16,5 +17,5 @@ from cosmos.release.inspect import file_bytes, find_image
 @click.argument("path")
 def cat(image: Path, path: str) -> None:
     """Write one file of an image to stdout. Only its layer is read, and it is verified first."""
-    sys.stdout.buffer.write(file_bytes(find_image(image), path))
+    sys.stdout.buffer.writelines(pieces(file_content(find_image(image), path)))
     sys.stdout.buffer.flush()
