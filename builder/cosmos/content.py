@@ -10,8 +10,10 @@ is the one way to read a content that may be large. `spool.Spool` makes contents
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from cosmos.digest import Digest
@@ -128,6 +130,23 @@ def pieces(content: Content) -> Iterator[bytes | memoryview]:
 def content_digest(content: Content) -> Digest:
     """Return the digest of `content`."""
     return content.digest if isinstance(content, FileRange) else Digest.of(content)
+
+
+@contextmanager
+def mapped(content: Content) -> Iterator[bytes | memoryview]:
+    """Give the bytes of `content` as one buffer; a file's are mapped, so that the kernel can take the memory back."""
+    if not isinstance(content, FileRange) or not content:
+        yield bytes(content) if isinstance(content, FileRange) else content
+        return
+    before = content.start % mmap.ALLOCATIONGRANULARITY
+    with (
+        mmap.mmap(
+            content.file.number, before + len(content), access=mmap.ACCESS_READ, offset=content.start - before
+        ) as mapped,
+        memoryview(mapped) as view,
+        view[before:] as wanted,
+    ):
+        yield wanted
 
 
 class ContentReader:

@@ -6,6 +6,7 @@ and an error names it. A document that lists files may list 5 million: ten times
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.errors import Refused
@@ -59,6 +60,10 @@ MAX_STAR_ARCHIVE_BYTES: Final = Limit(
     "MAX_STAR_ARCHIVE_BYTES", 2 * GIB
 )  # the largest star so far is 61 MiB; a bomb must not fill a small device
 MAX_STAR_UNPACKED_BYTES: Final = Limit("MAX_STAR_UNPACKED_BYTES", 8 * GIB)  # lies on the disk while a star is staged
+MAX_UNPACK_RATIO: Final = 256  # unpacked bytes for each packed one; openjdk's documentation has 28, gzip can do 1,032
+FREE_UNPACKED_BYTES: Final = 64 * MIB  # besides, for any input: a small file of zeros is no attack
+USUAL_UNPACK_RATIO: Final = 15  # up to here a frame with a large window is unpacked at once
+USUAL_UNPACKED_BYTES: Final = 16 * MIB  # besides: what a device with little memory can hold
 MAX_STAR_ENTRIES: Final = Limit(
     "MAX_STAR_ENTRIES", 500_000
 )  # files, folders and links of one star; linux-firmware has 4,000
@@ -118,8 +123,50 @@ MAX_JOURNAL_BYTES: Final = Limit(
     "MAX_JOURNAL_BYTES", 4 * GIB
 )  # of a transaction: each of its paths, and what it holds before and after
 MAX_IMAGE_INDEX_BYTES: Final = Limit("MAX_IMAGE_INDEX_BYTES", 2 * GIB)  # of one image, decompressed: 5 million files
+FREE_INDEX_BYTES: Final = 2 * MIB  # of an image's index, however small the image is: 17,000 files
+MAX_INDEX_RATIO: Final = 2  # bytes of the index, decompressed, for each one of the image; a system of packages has 0.02
 MAX_MANIFEST_BYTES: Final = Limit("MAX_MANIFEST_BYTES", 2 * GIB)  # manifest.txt of a release: 5 million lines
 MAX_FRAME_BYTES: Final = Limit(
     "MAX_FRAME_BYTES", (1 << 32) - 1
 )  # of a layer, packed or unpacked: a seek table has four bytes for it
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star
+
+
+def unpack_limit(packed_bytes: int) -> int:
+    """Return how many bytes an input of this size on disk may unpack to, at any depth.
+
+    >>> unpack_limit(2_300) // MIB, unpack_limit(10 * MIB) // MIB
+    (64, 2624)
+    """
+    return min(FREE_UNPACKED_BYTES + MAX_UNPACK_RATIO * packed_bytes, MAX_STAR_UNPACKED_BYTES)
+
+
+def usual_unpacked(packed_bytes: int) -> int:
+    """Return the unpacked size up to which an input of this size is held in memory before it was judged."""
+    return USUAL_UNPACKED_BYTES + USUAL_UNPACK_RATIO * packed_bytes
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many bytes the readers of one input may still unpack. Readers inside readers draw from the same budget.
+
+    A package's archive, the archives in it and the modules in these share one budget, which follows from the size of
+    the package on disk. So nothing inside the input can claim more than the input itself is worth.
+    """
+
+    left: int
+
+    @classmethod
+    def of(cls, packed_bytes: int) -> Self:
+        """Return the budget of an input that has `packed_bytes` on disk."""
+        return cls(unpack_limit(packed_bytes))
+
+    def take(self, size_bytes: int, source: str) -> None:
+        """Draw `size_bytes` for `source`; raises `Refused` if that is more than is left."""
+        if size_bytes > self.left:
+            raise Refused(
+                source,
+                f"unpacks to too much for its size: {MAX_UNPACK_RATIO} bytes for each packed one, "
+                f"and {FREE_UNPACKED_BYTES // MIB} MiB",
+            )
+        self.left -= size_bytes

@@ -224,6 +224,31 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         pax((b"SCHILY.xattr.user.a", bytes(65537))) + FILE,
         "a malformed extended attribute",
     ),
+    "a pax size where the header says nought": (
+        pax((b"size", b"1024")) + member(b"blob.bin", content=bytes(1024), size=b"00000000000\0"),
+        "has two sizes: 0 and 1024",
+    ),
+    "an attribute with another value in base64": (
+        pax((b"SCHILY.xattr.user.a", b"first"), (b"LIBARCHIVE.xattr.user.a", b"c2Vjb25k")) + FILE,
+        "differs from its SCHILY.xattr twin",
+    ),
+    "a device number of no device that is none": (
+        member(b"a", devices=b"000010 \x00377 1111"),
+        "not octal digits in a field that means nothing there",
+    ),
+    "a time of an extended header that is none": (
+        member(b"pax", kind=b"x", content=b"9 uid=12\n", mtime=b"yyyyyyyyyyyy") + FILE,
+        "not octal digits in a field that means nothing there",
+    ),
+    "a link whose target is only in a GNU long name": (
+        member(b"././@LongLink", kind=b"K", content=b"x\0", magic=b"ustar  \0")
+        + member(b"l", kind=b"2", magic=b"ustar  \0"),
+        "is a link whose own header names no target",
+    ),
+    "a link whose target is only in a pax header": (
+        pax((b"linkpath", b"x" * 120)) + member(b"l", kind=b"2"),
+        "is a link whose own header names no target",
+    ),
     "an attribute in base64 alone": (pax((b"LIBARCHIVE.xattr.user.a", b"MQ==")) + FILE, "without its SCHILY.xattr"),
     "an empty pax path": (pax((b"path", b"")) + FILE, "an empty path"),
     "an unknown charset": (pax((b"hdrcharset", b"EBCDIC")) + FILE, "unknown hdrcharset"),
@@ -234,7 +259,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a pax size in other digits": (pax((b"size", "\u0661".encode())) + FILE, "want a whole number"),
     "a pax size that the header contradicts": (pax((b"size", b"0")) + FILE, "two sizes: 1 and 0"),
     "a pax size without bound": (pax((b"size", b"9" * 19)) + member(b"a"), "want a whole number"),
-    "a pax size beyond the archive": (pax((b"size", b"4096")) + member(b"a"), "is cut off"),
+    "a pax size beyond the archive": (
+        pax((b"size", b"4096")) + member(b"a", size=b"00000010000\0"),
+        "is cut off",
+    ),
     "a pax user that chown would ignore": (pax((b"uid", b"4294967295")) + FILE, "want a whole number"),
     "a pax time that is none": (pax((b"mtime", b"1e9")) + FILE, "want seconds"),
     "a pax time that is not a number": (pax((b"mtime", b"nan")) + FILE, "want seconds"),
@@ -268,6 +296,10 @@ HARMLESS_IN_A_PACKAGE = {
     "a base-256 size",
     "a base-256 user",
     "a base-256 time",
+    "a device number of no device that is none",
+    "a time of an extended header that is none",
+    "a link whose target is only in a GNU long name",
+    "a link whose target is only in a pax header",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -68,11 +69,12 @@ def key(role: str, suffix: str = "key") -> str:
 def source_folder(folder: Path, size_bytes: int) -> None:
     shipped = folder / "files/usr/share/large"
     shipped.parent.mkdir(parents=True)
+    noise = random.Random(1).randbytes(64 << 10)  # holes alone would be refused: too little for what they unpack to
     with shipped.open("wb") as stream:
-        stream.write(b"first\n")
-        stream.truncate(size_bytes - len(b"last\n"))
-        stream.seek(0, os.SEEK_END)
-        stream.write(b"last\n")
+        for place in range(0, size_bytes, MIB):
+            stream.seek(place)
+            stream.write(noise[place // MIB % 1000 :][: 16 << 10])
+        stream.truncate(size_bytes)
     (folder / "star.toml").write_text(
         'name = "large"\nversion = "1.0.0"\ntype = "normal"\ndescription = "x"\nlicense = "MIT"\narch = "any"\n'
         'install_script = "install.lua"\n'
@@ -105,7 +107,7 @@ def test_a_star_with_a_very_large_file_takes_little_memory_from_its_folder_to_a_
     trial.run("cosmos", "add-galaxy", "galaxy", trial.folder / "galaxy", *there)
     trial.run("cosmos", "sync", "--full", *there)
     trial.run("cosmos", "install", "large", *there)
-    assert os.stat(system / "usr/share/large").st_size == size_bytes
+    assert (system / "usr/share/large").stat().st_size == size_bytes
     trial.run("cosmos", "verify", *there)
     trial.run("cosmos", "status", *there)
     trial.run("cosmos", "freeze", *there)

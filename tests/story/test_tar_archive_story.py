@@ -124,11 +124,12 @@ def test_a_star_of_an_archive_is_tried_on_the_archive_in_its_galaxy(
 
 
 def test_the_tree_is_the_one_that_the_machine_s_tar_unpacks(published: Path, tmp_path: Path) -> None:
+    from cosmos.limits import Budget
     from cosmos.pack.inflate import inflated
     from cosmos.pack.untar import read_tar
     from cosmos.stellar.tar_archive import stripped
 
-    data = inflated(published.read_bytes(), ".gz", 1 << 20, "x")
+    data = inflated(published.read_bytes(), ".gz", Budget(1 << 20), "x")
     ours = {one.path for one in stripped(read_tar(data, "x", rules="published"), 1, "x")}
     (tmp_path / "theirs").mkdir()
     subprocess.run(["tar", "-xzf", published, "--strip-components=1", "-C", tmp_path / "theirs"], check=True)

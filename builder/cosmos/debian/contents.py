@@ -13,7 +13,7 @@ from cosmos.treepath import TreePath
 def contents_of(data: bytes, record: AptRecord) -> Contents:
     """Return the contents of the package `data`; raises `Refused` or `Malformed`, which name the package's file."""
     package = read_deb(data, record.file_name)
-    return Contents(entries=package.entries, licence=_licence(package), scripts=package.scripts)
+    return Contents(entries=package.entries, licence=_licence(package), scripts=package.scripts, budget=package.budget)
 
 
 def origin_of(record: AptRecord) -> Origin:

@@ -11,9 +11,9 @@
            16  12 mtime    40  8 mode                58   2 "`\\n"
 
 The reader is strict: the members in that order, each once, numbers in decimal, no long-name tables, nothing after the
-end. It decompresses in bounded pieces up to a limit, because a package does not state its unpacked size. Both tar
-archives go through cosmos.pack.untar, by the rules of dpkg. docs/formats/deb.md lists what dpkg-deb accepts and this
-reader refuses, with the reasons.
+end. A package does not state its unpacked size, so both tar archives draw from one budget, which follows from the
+package's size (cosmos.limits). They go through cosmos.pack.untar, by the rules of dpkg. docs/formats/deb.md lists what
+dpkg-deb accepts and this reader refuses, with the reasons.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from typing import Final
 
 from cosmos.debian.deb822 import paragraph
 from cosmos.errors import Refused
-from cosmos.limits import MAX_STAR_UNPACKED_BYTES, MIB
-from cosmos.pack.inflate import inflated
-from cosmos.pack.untar import read_tar
+from cosmos.limits import Budget
+from cosmos.pack.untar import read_packed_tar
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -36,7 +35,6 @@ MAINTAINER_SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm", "config")
 _MAGIC: Final = b"!<arch>\n"
 _HEADER_BYTES: Final = 60
 _MAX_MEMBERS: Final = 16
-_MAX_CONTROL_BYTES: Final = 64 * MIB  # unpacked; texlive's checksums have 20 MiB
 _VERSION: Final = re.compile(rb"2\.[0-9]{1,4}\n")
 _SUFFIXES: Final = {"control.tar": ("", ".gz", ".xz", ".zst"), "data.tar": ("", ".gz", ".xz", ".zst", ".bz2", ".lzma")}
 _DECIMAL: Final = re.compile(rb"[0-9]+ *")
@@ -44,11 +42,15 @@ _DECIMAL: Final = re.compile(rb"[0-9]+ *")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DebPackage:
-    """A package, read. `control` has its fields by lower-case name; contents of `entries` are slices of one buffer."""
+    """A package, read. `control` has its fields by lower-case name; contents of `entries` are slices of one buffer.
+
+    `budget` is what readers of its files may still unpack.
+    """
 
     control: Mapping[str, str]
     scripts: tuple[str, ...]
     entries: tuple[Entry, ...]
+    budget: Budget
 
     @property
     def name(self) -> str:
@@ -56,11 +58,9 @@ class DebPackage:
         return self.control["package"]
 
 
-def read_deb(data: bytes | memoryview, source: str, *, max_bytes: int = MAX_STAR_UNPACKED_BYTES) -> DebPackage:
-    """Return the package in `data`; `source` is its file name, for errors. Raises `Refused` or `Malformed`.
-
-    `max_bytes` limits the unpacked size.
-    """
+def read_deb(data: bytes | memoryview, source: str) -> DebPackage:
+    """Return the package in `data`; `source` is its file name, for errors. Raises `Refused` or `Malformed`."""
+    budget = Budget.of(len(data))
     members = [(name, body) for name, body in ar_members(data, source) if not name.startswith("_")]
     names = [name for name, _ in members]
     if len(members) < 3 or names[0] != "debian-binary" or any(map(_is_tar, names[3:])):
@@ -69,9 +69,7 @@ def read_deb(data: bytes | memoryview, source: str, *, max_bytes: int = MAX_STAR
         )
     if not _VERSION.match(bytes(members[0][1][:16])):
         raise Refused(source, "debian-binary: want format 2.0")
-    control = read_tar(
-        _unpacked(*members[1], "control.tar", source, _MAX_CONTROL_BYTES), f"{source}: control.tar", rules="dpkg"
-    )
+    control = _unpacked(*members[1], "control.tar", source, budget)
     by_path = {entry.path: entry for entry in control}
     about = by_path.get(TreePath(b"control"))
     if about is None or about.kind != "file":
@@ -80,11 +78,11 @@ def read_deb(data: bytes | memoryview, source: str, *, max_bytes: int = MAX_STAR
     for wanted in ("package", "version", "architecture"):
         if not fields.get(wanted):
             raise Refused(source, f"its control file has no {wanted.capitalize()}")
-    tar = _unpacked(*members[2], "data.tar", source, max_bytes)
     return DebPackage(
         control=fields,
         scripts=tuple(name for name in MAINTAINER_SCRIPTS if TreePath(name.encode()) in by_path),
-        entries=tuple(read_tar(tar, source, rules="dpkg")),
+        entries=tuple(_unpacked(*members[2], "data.tar", source, budget)),
+        budget=budget,
     )
 
 
@@ -121,10 +119,10 @@ def _is_tar(name: str) -> bool:
     return name.startswith(tuple(_SUFFIXES))
 
 
-def _unpacked(name: str, body: memoryview, wanted: str, source: str, max_bytes: int) -> memoryview:
-    """Return the tar archive in the member `name`, which must be `wanted` and a suffix that is known."""
+def _unpacked(name: str, body: memoryview, wanted: str, source: str, budget: Budget) -> list[Entry]:
+    """Return the entries of the tar archive in the member `name`, which must be `wanted` and a suffix that is known."""
     suffix = name.removeprefix(wanted)
     if not name.startswith(wanted) or suffix not in _SUFFIXES[wanted]:
         known = ", ".join(_SUFFIXES[wanted][1:])
         raise Refused(source, f"want {wanted} or {wanted}{known}, got {name[:80]!r}")
-    return inflated(body, suffix, max_bytes, f"{source}: {name}")
+    return read_packed_tar(body, suffix, f"{source}: {name}", budget, rules="dpkg")

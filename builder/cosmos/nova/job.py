@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.nova.receipt import Receipt
 from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry
@@ -34,7 +35,8 @@ class NovaJob:
     root. `root` holds the layers of the star's dependencies, which the script may read. `own` is its own layer at the
     start: empty for a star; with `free="any"` (an image's finish script) the whole tree, of which it may change any
     path. `path_map` is applied to each path that the script names or copies to (merged /usr). Entries that it makes get
-    the time `epoch`. Without `programs`, `run()` is refused, and `run_hint` says how to allow it.
+    the time `epoch`. It may copy files of `max_copied_bytes` together, because one small file, copied often, makes a
+    large layer. Without `programs`, `run()` is refused, and `run_hint` says how to allow it.
     """
 
     star: str
@@ -49,6 +51,7 @@ class NovaJob:
     programs: ProgramRunner | None = None
     run_hint: str = "an operator can allow it: [policy] run"
     free: Free = "own"
+    max_copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

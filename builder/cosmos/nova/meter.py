@@ -52,6 +52,7 @@ class Meter:
 
     max_work: int = MAX_NOVA_WORK
     max_seconds: float = MAX_NOVA_VERB_SECONDS
+    max_copied_bytes: int = MAX_STAR_UNPACKED_BYTES
     work: int = 0
     written_bytes: int = 0
     copied_bytes: int = 0
@@ -120,5 +121,5 @@ class Meter:
         self.copied_bytes += size_bytes
         if self.entries > MAX_STAR_ENTRIES:
             raise BudgetError(f"it made more than {MAX_STAR_ENTRIES} entries")
-        if self.copied_bytes > MAX_STAR_UNPACKED_BYTES:
-            raise BudgetError(f"it copied more than {MAX_STAR_UNPACKED_BYTES // MIB} MiB")
+        if self.copied_bytes > self.max_copied_bytes:
+            raise BudgetError(f"it copied more than {self.max_copied_bytes // MIB} MiB")

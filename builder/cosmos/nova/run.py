@@ -96,7 +96,7 @@ def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
         raise ScriptFailed(
             job.star, f"{_script_name(job)}: has {len(job.script)} bytes, the limit is {MAX_SCRIPT_BYTES}"
         )
-    meter = Meter()
+    meter = Meter(max_copied_bytes=job.max_copied_bytes)
     patience = _patience()
     with Renderer(LIMITS, patience) as renderer:
         verbs = Verbs(job, function, meter, renderer.render)

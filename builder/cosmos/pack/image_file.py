@@ -26,8 +26,9 @@ A row is one entry in the order of the members: its manifest line (cosmos.tree.m
 in the layer's content. To read one file, a reader reads the seek table, the index and one frame.
 
 Every byte is checked: each frame by its digest in the index, the index by its own digest. The seek table must fill the
-file and agree with the index. A signature covers the image's pack digest or content root. An image is joined from
-packed layers (cosmos.pack.layer), so that no layer is compressed twice.
+file and agree with the index. The index is no longer than the file's size allows (`_index_limit`), and a file is read
+in pieces: it is never held, nor is its layer. A signature covers the image's pack digest or content root. An image is
+joined from packed layers (cosmos.pack.layer), so that no layer is compressed twice.
 """
 
 from __future__ import annotations
@@ -40,17 +41,28 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn, Self
 
+from zstandard import ZstdError
+
 from cosmos.canon import Json, canonical_json
-from cosmos.content import Content, content_digest, pieces
+from cosmos.content import content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
-from cosmos.limits import MAX_IMAGE_INDEX_BYTES, MAX_IMAGE_LAYERS, READ_CHUNK_BYTES, demand_within
+from cosmos.limits import (
+    FREE_INDEX_BYTES,
+    KIB,
+    MAX_IMAGE_INDEX_BYTES,
+    MAX_IMAGE_LAYERS,
+    MAX_INDEX_RATIO,
+    MIB,
+    READ_CHUNK_BYTES,
+    demand_within,
+)
 from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.seek_table import Seek, read_seek_table, seek_table
 from cosmos.pack.tar import TAR_END
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import TarReader
-from cosmos.pack.zst import compress, decompress_exactly, skippable_frame
+from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_frame, slice_of_frame
 from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -83,6 +95,8 @@ _INDEX_LEVEL = 9  # the same in every image, so that the index depends on the la
 _HEADER_BYTES = 8  # of a skippable frame
 _DIGEST_BYTES = 32
 _LENGTH_BYTES = 8
+_FREE_BRACKETS = 64 * KIB  # 4,096 of them
+_HELD_BYTES = 8 * MIB  # of a file that is decompressed once
 
 
 def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes | memoryview]:
@@ -136,12 +150,14 @@ class ImageReader:
             except ValueError as error:
                 self._refuse(str(error))
         self.meta, self.layers = self._index(frame, seeks)
-        self._owners: dict[TreePath, tuple[ImageLayer, ManifestLine]] = {}
+        self._owners: dict[TreePath, tuple[ImageLayer, LayerLine]] = {}
         for layer in self.layers:
             for row in layer.lines:
                 if row.line.path in self._owners:
                     self._refuse(f"its index has /{row.line.path.text} twice")
-                self._owners[row.line.path] = (layer, row.line)
+                if row.data_offset + row.line.size > layer.seek.unpacked_bytes:
+                    self._refuse(f"its index has /{row.line.path.text} beyond the end of layer {layer.name}")
+                self._owners[row.line.path] = (layer, row)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -158,24 +174,62 @@ class ImageReader:
 
     def lines(self) -> list[ManifestLine]:
         """Return every entry's manifest line, sorted by path."""
-        return [self._owners[path][1] for path in sorted(self._owners)]
+        return [self._owners[path][1].line for path in sorted(self._owners)]
 
-    def read_file(self, path: TreePath) -> Content:
-        """Return a file's content, decompressing its layer alone; hard links are followed, symlinks are not.
+    def read_file(self, path: TreePath) -> bytes:
+        """Return a file's bytes; as `file_pieces`."""
+        return b"".join(self.file_pieces(path))
 
-        Raises `Malformed` if there is no such file.
+    def file_pieces(self, path: TreePath) -> Iterator[bytes]:
+        """Yield a file's bytes, after all of them were checked; hard links are followed, symlinks are not.
+
+        It decompresses the file's layer alone, up to the file's end. A large file is not held, but decompressed twice.
+        Raises `Malformed` if there is no such file, and `Refused`.
         """
+        layer, row = self._file(path)
+        where = f"{self.source}: layer {layer.name}"
+        with self._opened() as stream:
+            self._demand_frame(stream, layer, where)
+            is_held = row.line.size <= _HELD_BYTES
+            held = [piece for piece in self._slice(stream, layer, row, where) if is_held]
+            yield from held if is_held else self._slice(stream, layer, row, where)
+
+    def _file(self, path: TreePath) -> tuple[ImageLayer, LayerLine]:
+        """Return the layer and the row that have a file's bytes."""
         if path not in self._owners:
             raise Malformed(self.source, f"holds no /{path.text}", hint=f"cosmos ls {self.source}")
-        layer, line = self._owners[path]
+        layer, row = self._owners[path]
+        line = row.line
         if line.kind == "symlink":
             raise Malformed(self.source, f"/{path.text} is a symlink to {shown(line.target)}")
         if line.kind not in ("file", "hardlink"):
             raise Malformed(self.source, f"/{path.text} is not a file, but a {line.kind}")
+        if line.kind == "hardlink":
+            owner, row = self._owners.get(TreePath(line.target), (layer, row))
+            if owner != layer or row.line.kind != "file":
+                self._refuse(f"its index makes /{path.text} a hard link to no file of layer {layer.name}")
+        return layer, row
+
+    def _demand_frame(self, stream: BinaryIO, layer: ImageLayer, where: str) -> None:
+        """Raise `Refused` unless the layer's frame has its digest; it is read in pieces."""
+        stream.seek(layer.seek.offset)
+        digest = Digest.of_stream(StreamPart.of(stream, layer.seek.packed_bytes))
+        if digest != layer.digest:
+            raise Refused(where, f"is {digest}, the index says {layer.digest}")
+
+    def _slice(self, stream: BinaryIO, layer: ImageLayer, row: LayerLine, where: str) -> Iterator[bytes]:
+        """Yield a file's bytes out of its layer; raises `Refused` at the end if they do not have the file's digest."""
+        digest = hashlib.sha256()
+        stream.seek(layer.seek.offset)
         try:
-            return self._packed(layer).read_file(path)
-        except KeyError:
-            self._refuse(f"its index makes /{path.text} a hard link to no file of layer {layer.name}")
+            for piece in slice_of_frame(stream, layer.seek.packed_bytes, row.data_offset, row.line.size):
+                digest.update(piece)
+                yield piece
+        except (ValueError, ZstdError) as error:
+            raise Refused(where, str(error)) from error
+        got = Digest.parse(f"sha256:{digest.hexdigest()}")
+        if got != row.line.digest:
+            raise Refused(where, f"/{row.line.path.text} is {got}, its index says {row.line.digest}")
 
     def entries(self) -> Iterator[Entry]:
         """Yield everything in the image, decoded and compared with the index, folders first, then layer by layer.
@@ -205,7 +259,9 @@ class ImageReader:
 
     def _index(self, frame: bytes, seeks: Sequence[Seek]) -> tuple[Mapping[str, object], tuple[ImageLayer, ...]]:
         try:
-            table = Table.from_json(_index_body(frame), f"{self.source}: index", max_bytes=MAX_IMAGE_INDEX_BYTES)
+            file_bytes = sum(seek.packed_bytes for seek in seeks) + len(frame)
+            body = _index_body(frame, min(_index_limit(file_bytes), MAX_IMAGE_INDEX_BYTES))
+            table = Table.from_json(body, f"{self.source}: index", max_bytes=MAX_IMAGE_INDEX_BYTES)
             if table.count("format") != LAYER_FORMAT:
                 table.fail("format", f"want {LAYER_FORMAT}: this image was packed by another cosmos")
             meta: Mapping[str, object] = table.need("meta", dict)
@@ -218,7 +274,7 @@ class ImageReader:
             problem = error.problem if isinstance(error, Malformed) else str(error)
             raise Refused(f"{self.source}: index", problem) from error
         names = [layer.name for layer in layers]
-        if not names or names.index(END) != len(names) - 1 or layers[-1].lines or len(set(names)) != len(names):
+        if names[-1:] != [END] or layers[-1].lines or len(set(names)) != len(names):
             self._refuse("its index does not end with the end layer, or names a layer twice")
         return meta, layers
 
@@ -254,6 +310,16 @@ def _read_pieces(stream: BinaryIO, seek: Seek) -> Iterator[bytes]:
         yield piece
 
 
+def _index_limit(file_bytes: int) -> int:
+    """Return how long the index of an image of this size may be: what is read of it takes about 13 times as much."""
+    return FREE_INDEX_BYTES + MAX_INDEX_RATIO * file_bytes
+
+
+def _is_plain_json(body: bytes) -> bool:
+    """Return whether there are few enough lists and objects: the parser takes 64 bytes for each `{}`."""
+    return 16 * (body.count(b"{") + body.count(b"[")) <= len(body) + _FREE_BRACKETS
+
+
 def _index_frame(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> bytes:
     rows: list[Json] = [
         {
@@ -268,19 +334,27 @@ def _index_frame(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> byt
     body = canonical_json({"format": LAYER_FORMAT, "meta": dict(meta), "layers": rows})
     demand_within(len(body), MAX_IMAGE_INDEX_BYTES, "the image's index", hint="make two images of it")
     sealed = len(body).to_bytes(_LENGTH_BYTES, "little") + compress([body], _INDEX_LEVEL)
+    limit = _index_limit(sum(len(layer.frame) for layer in layers) + len(sealed))
+    if len(body) > limit or not _is_plain_json(body):
+        raise Refused(
+            "the image's index", f"would have {len(body)} bytes, the limit for an image of its size is {limit}"
+        )
     return skippable_frame(_INDEX_MAGIC + hashlib.sha256(sealed).digest() + sealed, _INDEX_NIBBLE)
 
 
-def _index_body(frame: bytes) -> bytes:
-    """Return the index's JSON from its skippable frame, or raise `ValueError`."""
+def _index_body(frame: bytes, most: int) -> bytes:
+    """Return the index's JSON from its skippable frame, of at most `most` bytes, or raise `ValueError`."""
     start = _HEADER_BYTES + len(_INDEX_MAGIC) + _DIGEST_BYTES
     sealed = frame[start:]
     if frame != skippable_frame(_INDEX_MAGIC + hashlib.sha256(sealed).digest() + sealed, _INDEX_NIBBLE):
         raise ValueError("is damaged, or not an index")
     length = int.from_bytes(sealed[:_LENGTH_BYTES], "little")
-    if length > MAX_IMAGE_INDEX_BYTES:
-        raise ValueError(f"has {length} bytes, the limit is {MAX_IMAGE_INDEX_BYTES}")
-    return decompress_exactly(sealed[_LENGTH_BYTES:], length, "index")
+    if length > most:
+        raise ValueError(f"has {length} bytes, the limit for an image of this size is {most}")
+    body = decompress_exactly(sealed[_LENGTH_BYTES:], length, "index")
+    if not _is_plain_json(body):
+        raise ValueError("has too many lists and objects for its length")
+    return body
 
 
 def _check_together(layers: Sequence[PackedLayer]) -> None:

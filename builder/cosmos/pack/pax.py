@@ -3,9 +3,10 @@
 A record is `LENGTH KEYWORD=VALUE` and a newline; LENGTH is decimal and counts the whole record. Known keywords:
 
     path linkpath size uid gid mtime     stand for the header's fields
-    hdrcharset                           BINARY or UTF-8: names are bytes here, so it changes nothing
+    hdrcharset                           BINARY or UTF-8: names are bytes here, so it changes nothing (GNU tar
+                                         writes names that are not UTF-8 without it)
     SCHILY.xattr.NAME                    an extended attribute, its value unchanged
-    LIBARCHIVE.xattr.NAME                the same again in base64 (bsdtar writes both): its twin must be there
+    LIBARCHIVE.xattr.NAME                the same again in base64 (bsdtar writes both): its equal twin must be there
     atime ctime comment uname gname      not read; nor are SCHILY.dev, .ino, .nlink, .fflags
 
 Any other keyword is an error: it could change what an entry means (sparse maps), or be lost (ACLs, SELinux labels).
@@ -14,6 +15,7 @@ Any other keyword is an error: it could change what an entry means (sparse maps)
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -48,8 +50,11 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
             if keyword == XATTR or b"\0" in keyword or len(value) > MAX_XATTR_BYTES:
                 raise ValueError(f"a malformed extended attribute: {_shown(keyword)} of {len(value)} bytes")
         elif keyword.startswith(_XATTR_AGAIN):
-            if XATTR + unquote_to_bytes(keyword.removeprefix(_XATTR_AGAIN)) not in records:
+            twin = records.get(XATTR + unquote_to_bytes(keyword.removeprefix(_XATTR_AGAIN)))
+            if twin is None:
                 raise ValueError(f"{_shown(keyword)} without its SCHILY.xattr twin")
+            if value.rstrip(b"=") != b64encode(twin).rstrip(b"="):
+                raise ValueError(f"{_shown(keyword)} differs from its SCHILY.xattr twin")
         elif keyword == b"hdrcharset":
             if value not in _CHARSETS:
                 raise ValueError(f"unknown hdrcharset {_shown(value)}")

@@ -7,10 +7,11 @@
 
 The writer writes those members in that order, `files/` in byte order of path with each hard link after its file, times
 and owners as given, in one zstd frame. The same star, script, files and level give the same bytes. The writer reads the
-archive back before it returns it, so that a maintainer learns at once what an installer would refuse.
+archive back before it returns it, so that a maintainer learns at once what an installer would refuse. It refuses a star
+that no image can hold: one layer has at most 4 GiB.
 
-The reader uses cosmos.pack.untar, with two more rules: a hard link must not cross `files/`, and a symlink below
-`files/` must not climb above it.
+The reader uses cosmos.pack.untar, with three more rules: a hard link must not cross `files/`, a symlink below `files/`
+must not climb above it, and the archive must not unpack to more than its size allows (`limits.unpack_limit`).
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ from cosmos.limits import (
     MAX_SCRIPT_BYTES,
     MAX_STAR_ARCHIVE_BYTES,
     MAX_STAR_UNPACKED_BYTES,
+    Budget,
     demand_within,
+    unpack_limit,
 )
 from cosmos.model.star import Star
 from cosmos.pack.layer import members_in_order
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import read_tar
-from cosmos.pack.zst import Suffix, compressed, decompress_exactly, unpacked, unpacked_exactly
+from cosmos.pack.zst import Suffix, compressed, decompress_exactly, unpacked_exactly, unpacked_within
 from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, climbs_out
@@ -62,13 +65,15 @@ class StarContents:
     """The contents of an archive. File contents are slices of the decompressed archive.
 
     `manifest` is `b""`, and `script` is None, if the archive has none. `files` are the entries below `files/`, without
-    that prefix; `beside` are all other entries, manifest and script included.
+    that prefix; `beside` are all other entries, manifest and script included. A script may copy files of `copied_bytes`
+    together: what the archive's size allows it to unpack to.
     """
 
     manifest: bytes
     script: bytes | None
     files: Mapping[TreePath, Entry]
     beside: Mapping[TreePath, Entry]
+    copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
 
 def write_star(
@@ -83,6 +88,7 @@ def write_star(
     tar, contents = star_tar(manifest, script, files, spool)
     packed = compressed(tar, level, spool)
     demand_within(len(packed), MAX_STAR_ARCHIVE_BYTES, manifest.id, hint="split the star")
+    _demand_in_proportion(len(packed), len(tar), manifest.id)
     return PackedStar(data=packed, unpacked_bytes=len(tar), files=contents.files)
 
 
@@ -114,16 +120,28 @@ def read_star(
     do not fit into memory lie in `spool`. Raises `Refused`, which names `file_name` and the entry.
     """
     spool, suffix = spool or Spool(), _suffix(file_name)
+    _demand_in_proportion(len(data), unpacked_bytes, file_name)
     if suffix == ".zst" and not isinstance(data, FileRange) and spool.fits(unpacked_bytes):
         tar: Content = decompress_exactly(data, unpacked_bytes, file_name)
     else:
         tar = spool.add(unpacked_exactly(data, suffix, unpacked_bytes, file_name))
-    return star_contents(tar, file_name, script_name)
+    return replace(star_contents(tar, file_name, script_name), copied_bytes=unpack_limit(len(data)))
+
+
+def _demand_in_proportion(packed_bytes: int, unpacked_bytes: int, source: str) -> None:
+    """Raise `Refused` for an archive that unpacks to more than its size on disk allows."""
+    if unpacked_bytes > unpack_limit(packed_bytes):
+        raise Refused(
+            source,
+            f"has {packed_bytes} bytes and unpacks to {unpacked_bytes}, the limit for its size is "
+            f"{unpack_limit(packed_bytes)}",
+            hint="let a Nova script or the running system make a large file of zeros",
+        )
 
 
 def unpacked_star(data: Content, file_name: str, spool: Spool) -> Content:
     """Return the tar archive in `data`, whose unpacked size is not known; raises `Refused` as `read_star` does."""
-    return spool.add(unpacked(data, _suffix(file_name), MAX_STAR_UNPACKED_BYTES, file_name))
+    return spool.add(unpacked_within(data, _suffix(file_name), Budget.of(len(data)), file_name))
 
 
 def _suffix(file_name: str) -> Suffix:

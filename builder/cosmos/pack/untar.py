@@ -8,9 +8,12 @@ An archive that two readers could understand differently is refused. The error n
     links       hard links to anything but a file that came earlier; symlinks that climb above the root
     devices     device nodes and FIFOs, unless the caller keeps them
     headers     a wrong checksum, another magic (v7, star), other types (sparse, contiguous, multi-volume), numbers that
-                are not octal (base-256), bytes after a name's end, content of a folder or a link, doubled long names
-    pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal; global
-                headers with more than a comment
+                are not octal (base-256), also in fields that mean nothing there (Python's reader stops at them in
+                silence), bytes after a name's end, content of a folder or a link, doubled long names, a link whose own
+                header names no target (bsdtar makes a file of it)
+    pax         records that do not add up, doubled or unknown keywords, numbers that are not plain decimal, a size that
+                differs from the header's (some readers take the one, some the other), an attribute with two values;
+                global headers with more than a comment
     the end     a missing end (two blocks of zeros), anything after it, padding that is not zeros, too many entries
 
 Many programs make Debian's packages. They are read by the rules of dpkg (`rules="dpkg"`), which also accept:
@@ -40,12 +43,20 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
-from cosmos.content import Content, FileRange, pieces
+from cosmos.content import Content, FileRange, mapped, pieces
 from cosmos.errors import Refused
-from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import (
+    MAX_LINK_TARGET_BYTES,
+    MAX_PAX_BYTES,
+    MAX_STAR_ENTRIES,
+    MAX_STAR_UNPACKED_BYTES,
+    Budget,
+)
+from cosmos.pack.inflate import Streams, unpacked_pieces
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
 from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
+from cosmos.spool import Spool
 from cosmos.tree.entry import Entry, Kind
 
 Devices: TypeAlias = Literal["refuse", "keep"]
@@ -57,6 +68,7 @@ _TYPE_NAMES = {"7": "a contiguous file", "S": "a sparse member", "M": "a part of
 _MAX_ID = (1 << 32) - 2  # 2^32 - 1 means "leave it" to chown(2)
 _MAX_SECONDS = 10**12 - 1  # before or after 1970, of a base-256 time: as many digits as a pax header's may have
 _NUMBERS = ((100, 108), (108, 116), (116, 124), (124, 136), (136, 148))  # mode, user, group, size, time
+_DEVICES = ((329, 337), (337, 345))  # major and minor number
 _NUMBER_LIMITS = (
     (0, 0o7777777),
     (0, _MAX_ID),
@@ -85,6 +97,17 @@ def read_tar(data: Content, source: str, *, devices: Devices = "refuse", rules: 
     if len(rest) % BLOCK or any(bytes(piece).strip(b"\0") for piece in pieces(rest)):
         raise Refused(source, f"has something after its end, at byte {end}")
     return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
+
+
+def read_packed_tar(body: Content, suffix: str, source: str, budget: Budget, *, rules: Rules = "strict") -> list[Entry]:
+    """Return the entries of the tar archive that is packed in `body`; `suffix` is as cosmos.pack.inflate has it.
+
+    What it unpacks to is drawn from `budget`, and lies on the disk if it is much. Raises `Refused`.
+    """
+    streams: Streams = "one" if rules == "dpkg" else "several"
+    with mapped(body) as buffer:
+        tar = Spool().add(unpacked_pieces(buffer, suffix, budget, source, streams))
+    return read_tar(tar, source, rules=rules)
 
 
 class TarReader:
@@ -149,6 +172,10 @@ class TarReader:
         end = 500 if magic == _POSIX else 345
         if block[end:] != _ZEROS[end:]:
             self._names.refuse(where, "has bytes that mean nothing in a ustar header")
+        if self._rules == "strict":
+            numbers = (*_NUMBERS, *_DEVICES) if block[156] in _EXTENSIONS else _DEVICES
+            if any(_octal(block[start:end]) < 0 for start, end in numbers):
+                self._names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
         """Add an extension's fields to those of the next member."""
@@ -225,7 +252,7 @@ class TarReader:
                 mtime = read_time(records.get(b"mtime", b"%d" % mtime))
             except ValueError as error:
                 self._names.refuse(raw, str(error))
-            if size not in (0, stated):
+            if size != stated:
                 self._names.refuse(raw, f"has two sizes: {size} and {stated}")
             size = stated
         return size, mode & 0o7777, uid, gid, mtime
@@ -252,20 +279,24 @@ class TarReader:
         """Return `size` bytes at `offset`, and where the next header is."""
         end = offset + size
         following = end + -size % BLOCK
+        padding = view[end:following]
         if following > len(view):
             self._names.refuse(raw, "is cut off")
-        if following != end and view[end:following] != _ZEROS[: following - end]:
+        if padding and padding != _ZEROS[: len(padding)]:
             self._names.refuse(raw, "its padding is not zeros")
         return view[offset:end], following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
-        target = records.get(b"linkpath") or block[157:257].rstrip(b"\0")
+        short = block[157:257].rstrip(b"\0")
+        target = records.get(b"linkpath") or short
         if kind not in ("symlink", "hardlink"):
             if target:
                 self._names.refuse(raw, f"is a {kind} with a link name")
             return b""
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
             self._names.refuse(raw, f"its target is not a name: {shown(target)}")
+        if not short and self._rules == "strict":
+            self._names.refuse(raw, "is a link whose own header names no target")
         return target
 
     def _linked(self, link: Entry) -> Entry:

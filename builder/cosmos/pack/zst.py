@@ -8,22 +8,24 @@ add up to exactly `size_bytes`. The reader walks all frames block by block befor
 library's own readers return short data for a cut file without an error, or exceed a limit. It refuses a cut file, bytes
 after the last frame, skippable frames (they could hide data), dictionaries, windows over `MAX_WINDOW_BYTES`, a wrong
 checksum, and any other size. The same holds for gzip, which may have several members.
+
+A frame's blocks bound its content: none has more than 128 KiB. So a header cannot claim memory that its blocks do not
+fill. `zstd_pieces` and `slice_of_frame` decompress in pieces, and keep none. Then the decoder needs the window, which
+must be small or in proportion to the packed data (`_small_window`).
 """
 
 from __future__ import annotations
 
-import mmap
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 import zstandard
 
-from cosmos.content import Content, ContentReader, FileRange, pieces
+from cosmos.content import Content, ContentReader, FileRange, mapped, pieces
 from cosmos.errors import Refused
-from cosmos.limits import KIB, MIB
+from cosmos.limits import KIB, MAX_STAR_UNPACKED_BYTES, MIB, USUAL_UNPACK_RATIO, Budget, usual_unpacked
 from cosmos.spool import Spool
 
 Suffix: TypeAlias = Literal[".zst", ".gz"]
@@ -35,12 +37,17 @@ MAX_FRAMES: Final = 1 << 16  # of one archive: pzstd makes one for each few MiB
 MAX_GZIP_MEMBERS: Final = 1 << 16  # of one archive: bgzip makes one for each 64 KiB
 MAX_AT_ONCE_BYTES: Final = 256 * MIB  # of content that is compressed at once; a change gives other bytes
 MAX_SKIPPABLE_BYTES: Final = (1 << 32) - 1  # its length has 32 bits
+FREE_WINDOW_BYTES: Final = 24 * MIB  # of a frame that is decompressed in pieces; level 19 needs 8 MiB
+MAX_BLOCK_BYTES: Final = 128 * KIB  # of one block's content (RFC 8878 section 3.1.1.2.4)
 
 _MAGIC = 0xFD2FB528
+_MAX_HEADER_BYTES = 18
+_LEAST_WINDOW_BYTES = 1 << 10
+_RAW_BLOCK = 0
 _RUN_LENGTH_BLOCK = 1  # its one byte stands for all of it
+_PIECE_BYTES = 1 * MIB
 _SKIPPABLE_MAGIC = 0x184D2A50
-_GIVEN_BYTES = 64 * KIB  # of packed data at a time
-_OUTPUT_BYTES = 1 * MIB  # of content at a time
+_GIVEN_BYTES = 64 * KIB  # of data, at a time
 
 
 def compress(pieces: Sequence[bytes | memoryview], level: int) -> bytes:
@@ -57,7 +64,7 @@ def compressed(content: Content, level: int, spool: Spool) -> Content:
     """
     compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=0)
     if len(content) <= MAX_AT_ONCE_BYTES:
-        with _in_memory(content) as buffer:
+        with mapped(content) as buffer:
             return spool.add([compressor.compress(buffer)])
     stream = compressor.compressobj(size=len(content))
 
@@ -67,23 +74,6 @@ def compressed(content: Content, level: int, spool: Spool) -> Content:
         yield stream.flush()
 
     return spool.add(made())
-
-
-@contextmanager
-def _in_memory(content: Content) -> Iterator[bytes | memoryview]:
-    """Give the bytes of `content` as one buffer; a file's are mapped, so that the kernel can take the memory back."""
-    if not isinstance(content, FileRange) or not content:
-        yield bytes(content) if isinstance(content, FileRange) else content
-        return
-    before = content.start % mmap.ALLOCATIONGRANULARITY
-    with (
-        mmap.mmap(
-            content.file.number, before + len(content), access=mmap.ACCESS_READ, offset=content.start - before
-        ) as mapped,
-        memoryview(mapped) as view,
-        view[before:] as wanted,
-    ):
-        yield wanted
 
 
 def _parts(piece: bytes | memoryview) -> Iterator[memoryview]:
@@ -101,53 +91,135 @@ def skippable_frame(payload: bytes, nibble: int) -> bytes:
     return (_SKIPPABLE_MAGIC + nibble).to_bytes(4, "little") + len(payload).to_bytes(4, "little") + payload
 
 
-def unpacked(data: Content, suffix: Suffix, max_bytes: int, source: str) -> Iterator[bytes]:
-    """Yield the content of the frames or members in `data`, in pieces of bounded size. Raises `Refused`.
-
-    Content of more than `max_bytes` is refused when it comes to that. Afterwards `data` is compared with its digest: a
-    file may have changed since that was taken.
-    """
-    stream = ContentReader(data)
-    left = max_bytes
-    for piece in _unzstded(data, stream, max_bytes, source) if suffix == ".zst" else _gunzipped(stream, source):
-        left -= len(piece)
-        if left < 0:
-            raise Refused(source, f"holds more than {max_bytes} bytes")
-        yield piece
-    stream.demand_unchanged(source)
-
-
-def unpacked_exactly(data: Content, suffix: Suffix, size_bytes: int, source: str) -> Iterator[bytes]:
-    """Yield what `unpacked` does; raises `Refused` unless it is `size_bytes` long."""
-    got = 0
-    for piece in unpacked(data, suffix, size_bytes, source):
-        got += len(piece)
-        yield piece
-    if got != size_bytes:
-        raise Refused(source, f"want {size_bytes} bytes of content, got {got}")
-
-
 def decompress_exactly(data: bytes | memoryview, size_bytes: int, source: str) -> bytes:
     """Return the content of the zstd frames in `data`, which must be `size_bytes` long. Raises `Refused`."""
     view = memoryview(data)
     pieces: list[bytes] = []
     left = size_bytes
-    for frame in _frames(view, source):
+    frames = _frames(view, source)
+    most = sum(frame.most_bytes for frame in frames)
+    if most < size_bytes:
+        raise Refused(source, f"want {size_bytes} bytes of content, its blocks can hold {most}")
+    for frame in frames:
         if frame.content_bytes is not None and frame.content_bytes > left:
             raise Refused(source, f"holds more than {size_bytes} bytes")
-        pieces.append(_content(view[frame.start : frame.end], frame.content_bytes, left, source))
+        pieces.append(_content(view[frame.start : frame.end], frame, left, source))
         left -= len(pieces[-1])
     if left:
         raise Refused(source, f"want {size_bytes} bytes of content, got {size_bytes - left}")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def unpacked_exactly(data: Content, suffix: Suffix, size_bytes: int, source: str) -> Iterator[bytes]:
+    """Yield the content of the frames or members in `data`, in pieces of bounded size.
+
+    Raises `Refused` unless it is `size_bytes` long, and as `decompress_exactly` does. A file that changed after its
+    digest was computed is refused at the end.
+    """
+    left = size_bytes
+    for piece in _unpacked(data, suffix, size_bytes, source):
+        left -= len(piece)
+        if left < 0:
+            raise Refused(source, f"holds more than {size_bytes} bytes")
+        yield piece
+    if left:
+        raise Refused(source, f"want {size_bytes} bytes of content, got {size_bytes - left}")
+
+
+def unpacked_within(data: Content, suffix: Suffix, budget: Budget, source: str) -> Iterator[bytes]:
+    """Yield what `unpacked_exactly` does, of a size that nobody stated: it is drawn from `budget`."""
+    for piece in _unpacked(data, suffix, MAX_STAR_UNPACKED_BYTES, source):
+        budget.take(len(piece), source)
+        yield piece
+
+
+def zstd_pieces(view: memoryview) -> Iterator[bytes]:
+    """Yield the content of the zstd frames in `view` in pieces; skippable frames between them are skipped.
+
+    Raises a `ValueError` that names the fault, or the library's `ZstdError`.
+    """
+    place, frames = 0, 0
+    while place < len(view) or not frames:
+        frames += 1
+        if frames > MAX_FRAMES:
+            raise ValueError(f"has more than {MAX_FRAMES} zstd frames")
+        magic = int.from_bytes(view[place : place + 4], "little")
+        if _SKIPPABLE_MAGIC <= magic < _SKIPPABLE_MAGIC + 16:
+            end = place + 8 + int.from_bytes(view[place + 4 : place + 8], "little")
+            if place + 8 > len(view) or end > len(view):
+                raise ValueError("is cut off")
+            place = end
+            continue
+        frame = _frame_at(view, place)
+        place = frame.end
+        whole = view[frame.start : frame.end]
+        held = usual_unpacked(len(whole)) if frame.window_bytes > FREE_WINDOW_BYTES else _PIECE_BYTES
+        if frame.most_bytes <= held:
+            yield _decompressed(whole, frame, frame.most_bytes)
+            continue
+        got = 0
+        with _reader(whole, frame.window_bytes) as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                got += len(piece)
+                yield piece
+        if frame.content_bytes not in (None, got):
+            raise ValueError(f"a frame holds {got} bytes, its header states {frame.content_bytes}")
+
+
+def slice_of_frame(stream: BinaryIO, packed_bytes: int, start: int, size_bytes: int) -> Iterator[bytes]:
+    """Yield `size_bytes` at `start` of the content of the zstd frame that begins at the place of `stream`, in pieces.
+
+    What comes before is decompressed and dropped, what follows is not read. It holds no more than a piece and the
+    frame's window. Raises a `ValueError` if the frame holds less, and the library's `ZstdError`. It does not see
+    whether the frame is whole: compare the content's digest.
+    """
+    begin = stream.tell()
+    header = stream.read(_MAX_HEADER_BYTES)
+    stream.seek(begin)
+    window_bytes = _small_window(_parameters(header).window_size, packed_bytes)
+    place, end = 0, start + size_bytes
+    with zstandard.ZstdDecompressor(max_window_size=window_bytes).stream_reader(
+        StreamPart.of(stream, packed_bytes), closefd=False
+    ) as content:
+        while place < end:
+            piece = content.read(min(_PIECE_BYTES, (start if place < start else end) - place))
+            if not piece:
+                raise ValueError(f"want {end} bytes of content, got {place}")
+            if place >= start:
+                yield piece
+            place += len(piece)
+
+
+class StreamPart:
+    """The next `left` bytes of a stream, for a reader that reads to the end."""
+
+    __slots__ = ("_left", "_stream")
+
+    def __init__(self, stream: BinaryIO, left: int) -> None:
+        self._stream = stream
+        self._left = left
+
+    @classmethod
+    def of(cls, stream: BinaryIO, left: int) -> BinaryIO:
+        """Return the part as a stream for readers that only call `read`."""
+        return cast("BinaryIO", cls(stream, left))
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, or all that are left."""
+        data = self._stream.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Frame:
+    """`content_bytes`: as the header states it, or None. `most_bytes`: what its blocks can hold."""
+
     start: int
     end: int
-    content_bytes: int | None  # None where the header does not say
-    window_bytes: int  # that its decoder keeps
+    content_bytes: int | None
+    most_bytes: int
+    window_bytes: int
 
 
 def _frames(view: memoryview | FileRange, source: str) -> list[_Frame]:
@@ -168,7 +240,28 @@ def _frames(view: memoryview | FileRange, source: str) -> list[_Frame]:
 
 def _frame_at(view: memoryview | FileRange, start: int) -> _Frame:
     """Return the frame at `start` (RFC 8878 section 3.1.1), or raise `ValueError`."""
-    header = bytes(view[start : start + 18])
+    header = bytes(view[start : start + _MAX_HEADER_BYTES])
+    parameters = _parameters(header)
+    place = start + zstandard.frame_header_size(header)
+    is_last, most = False, 0
+    while not is_last:
+        block = int.from_bytes(bytes(view[place : place + 3]), "little")
+        if place + 3 > len(view):
+            raise ValueError("is cut off")
+        is_last, kind, size = bool(block & 1), (block >> 1) & 3, block >> 3
+        most += size if kind in (_RAW_BLOCK, _RUN_LENGTH_BLOCK) else MAX_BLOCK_BYTES
+        place += 3 + (1 if kind == _RUN_LENGTH_BLOCK else size)
+    place += 4 if parameters.has_checksum else 0
+    if place > len(view):
+        raise ValueError("is cut off")
+    known = None if parameters.content_size == zstandard.CONTENTSIZE_UNKNOWN else parameters.content_size
+    if known is not None and known > most:
+        raise ValueError(f"states {known} bytes of content, its blocks can hold {most}")
+    return _Frame(start=start, end=place, content_bytes=known, most_bytes=most, window_bytes=parameters.window_size)
+
+
+def _parameters(header: bytes) -> zstandard.FrameParameters:
+    """Return the parameters in a frame's header, or raise `ValueError`."""
     if int.from_bytes(header[:4], "little") != _MAGIC or len(header) < 6:
         raise ValueError("is not zstd data, or cut off" if len(header) < 6 else "is not zstd data")
     parameters = zstandard.get_frame_parameters(header)
@@ -177,31 +270,45 @@ def _frame_at(view: memoryview | FileRange, start: int) -> _Frame:
         raise ValueError("wants a dictionary")
     if parameters.window_size > MAX_WINDOW_BYTES and not is_single_segment:
         raise ValueError(f"wants a window of {parameters.window_size} bytes, the limit is {MAX_WINDOW_BYTES}")
-    place = start + zstandard.frame_header_size(header)
-    is_last = False
-    while not is_last:
-        block = int.from_bytes(bytes(view[place : place + 3]), "little")
-        if place + 3 > len(view):
-            raise ValueError("is cut off")
-        is_last, kind, size = bool(block & 1), (block >> 1) & 3, block >> 3
-        place += 3 + (1 if kind == _RUN_LENGTH_BLOCK else size)
-    place += 4 if parameters.has_checksum else 0
-    if place > len(view):
-        raise ValueError("is cut off")
-    known = None if parameters.content_size == zstandard.CONTENTSIZE_UNKNOWN else parameters.content_size
-    return _Frame(start=start, end=place, content_bytes=known, window_bytes=parameters.window_size)
+    return parameters
 
 
-def _content(frame: memoryview, content_bytes: int | None, left: int, source: str) -> bytes:
+def _small_window(window_bytes: int, packed_bytes: int) -> int:
+    """Return the window's size if a decoder may hold it for data of `packed_bytes`, or raise `ValueError`."""
+    most = max(FREE_WINDOW_BYTES, min(USUAL_UNPACK_RATIO * packed_bytes, MAX_WINDOW_BYTES))
+    if window_bytes > most:
+        raise ValueError(f"wants a window of {window_bytes} bytes, the limit for {packed_bytes} packed bytes is {most}")
+    return max(window_bytes, _LEAST_WINDOW_BYTES)
+
+
+def _reader(frame: memoryview, window_bytes: int) -> zstandard.ZstdDecompressionReader:
+    """Return a reader of one whole frame in pieces."""
+    most = _small_window(window_bytes, len(frame))
+    return zstandard.ZstdDecompressor(max_window_size=most).stream_reader(frame, closefd=False)
+
+
+def _content(whole: memoryview, frame: _Frame, left: int, source: str) -> bytes:
     """Return one frame's content: `content_bytes` of it if that is known, else at most `left`."""
-    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     try:
-        content = decompressor.decompress(frame, max_output_size=left + 1, allow_extra_data=False)
+        content = _decompressed(whole, frame, left)
     except zstandard.ZstdError as error:
         raise Refused(source, f"is damaged, or holds more bytes than its header states: {error}") from error
-    if len(content) > left or content_bytes not in (None, len(content)):
+    if len(content) > left or frame.content_bytes not in (None, len(content)):
         raise Refused(source, f"a frame holds {len(content)} bytes, not what its header states")
     return content
+
+
+def _decompressed(whole: memoryview, frame: _Frame, most: int) -> bytes:
+    """Return the content of one frame, in one call: that needs no window. Of more than `most` bytes, `most + 1`."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+    room = min(most, frame.most_bytes) + 1
+    return decompressor.decompress(whole, max_output_size=room, allow_extra_data=False)
+
+
+def _unpacked(data: Content, suffix: Suffix, max_bytes: int, source: str) -> Iterator[bytes]:
+    stream = ContentReader(data)
+    yield from _unzstded(data, stream, max_bytes, source) if suffix == ".zst" else _gunzipped(stream, source)
+    stream.demand_unchanged(source)
 
 
 def _unzstded(data: Content, stream: ContentReader, max_bytes: int, source: str) -> Iterator[bytes]:
@@ -217,38 +324,27 @@ def _unzstded(data: Content, stream: ContentReader, max_bytes: int, source: str)
 
 def _frame_pieces(frame: _Frame, stream: ContentReader, left: int, source: str) -> Iterator[bytes]:
     """Yield one frame's content, of the size that its header states, if it states one."""
-    packed_bytes = frame.end - frame.start
-    if frame.window_bytes > MAX_WINDOW_BYTES:  # one segment: its decoder keeps all of the content anyway
-        yield _content(memoryview(stream.read(packed_bytes)), frame.content_bytes, left, source)
+    packed_bytes, got = frame.end - frame.start, 0
+    held = usual_unpacked(packed_bytes) if frame.window_bytes > FREE_WINDOW_BYTES else _PIECE_BYTES
+    if frame.most_bytes <= held:
+        yield _content(memoryview(stream.read(packed_bytes)), frame, left, source)
         return
-    got = 0
-    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     try:
-        packed = _Limited(stream, packed_bytes)
-        with decompressor.stream_reader(cast("BinaryIO", packed), read_size=_GIVEN_BYTES, closefd=False) as content:
-            while piece := content.read(_OUTPUT_BYTES):
+        window_bytes = _small_window(frame.window_bytes, packed_bytes)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=window_bytes)
+        packed = StreamPart.of(cast("BinaryIO", stream), packed_bytes)
+        with decompressor.stream_reader(packed, read_size=_GIVEN_BYTES, closefd=False) as content:
+            while piece := content.read(_PIECE_BYTES):
                 got += len(piece)
                 yield piece
                 if got > left:
                     return
+    except ValueError as error:
+        raise Refused(source, str(error)) from error
     except zstandard.ZstdError as error:
         raise Refused(source, f"is damaged, or holds more bytes than its header states: {error}") from error
     if frame.content_bytes not in (None, got):
         raise Refused(source, f"a frame holds {got} bytes, not what its header states")
-
-
-class _Limited:
-    """The next bytes of a stream, for the decoder of one frame."""
-
-    def __init__(self, stream: ContentReader, size_bytes: int) -> None:
-        self._stream = stream
-        self._left = size_bytes
-
-    def read(self, size_bytes: int) -> bytes:
-        """Return the next bytes, at most `size_bytes`."""
-        piece = self._stream.read(min(size_bytes, self._left))
-        self._left -= len(piece)
-        return piece
 
 
 def _gunzipped(stream: ContentReader, source: str) -> Iterator[bytes]:
@@ -262,7 +358,7 @@ def _gunzipped(stream: ContentReader, source: str) -> Iterator[bytes]:
         while not member.eof:
             given = len(chunk)
             try:
-                piece = member.decompress(chunk, _OUTPUT_BYTES)
+                piece = member.decompress(chunk, _PIECE_BYTES)
             except zlib.error as error:
                 raise Refused(source, f"is damaged, or not a gzip member, near byte {place}") from error
             if not piece and not given:

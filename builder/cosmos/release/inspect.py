@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from cosmos.content import Content
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.globs import checked, matches_any
 from cosmos.links import TooManyLinks, followed
@@ -46,8 +45,8 @@ def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
     return tuple(line for line in lines if not wanted or matches_any(line.path, wanted))
 
 
-def file_content(image: Path, path: str) -> Content:
-    """Return one file of the image; only its layer is read and verified. Links inside the image are followed.
+def file_pieces(image: Path, path: str) -> Iterator[bytes]:
+    """Yield one file of the image; only its layer is read, and verified first. Links inside the image are followed.
 
     Raises `Malformed` if the path leads to no file.
     """
@@ -61,7 +60,7 @@ def file_content(image: Path, path: str) -> Content:
     if found not in lines:
         leads = f", the target of /{wanted.text}" if found != wanted else ""
         raise Malformed(str(image), f"has no /{found.text}{leads}", hint=f"cosmos ls {image}")
-    return reader.read_file(found)
+    yield from reader.file_pieces(found)
 
 
 def _reader(image: Path) -> ImageReader:

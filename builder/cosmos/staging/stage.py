@@ -78,6 +78,7 @@ def stage_star(
                 programs=inputs.programs,
                 run_hint=inputs.run_hint,
                 free="own",
+                max_copied_bytes=contents.copied_bytes,
             )
         )
         _demand_readable(star, result.entries)

@@ -13,14 +13,11 @@ KNOWN GAP: a nebula that upstream lists without an archive cannot be frozen.
 
 from __future__ import annotations
 
-import zlib
-from typing import Final
-
 import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
-from cosmos.limits import KIB, MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES, MIB
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.lock import LockedStar
@@ -28,14 +25,11 @@ from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement, package_path
 from cosmos.model.version import Version
-from cosmos.pack.star_archive import read_star
+from cosmos.pack.star_archive import star_contents, unpacked_star
 from cosmos.staging.source import SignedFile, Source, statement_path
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.tree.manifest import ManifestLine, content_root
-
-_INPUT_BYTES: Final = 64 * KIB
-_OUTPUT_BYTES: Final = 1 * MIB
 
 
 def upstream_listing(source: Source, index: GalaxyIndex) -> dict[StarName, Version]:
@@ -85,8 +79,8 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
     listed = index.checksums.get(name)
     if listed is not None and listed != archive:
         raise Refused(where, f"the index lists {listed}, but the file is {archive}")
-    unpacked = _unpacked_bytes(data, where)
-    contents = read_star(data, where, unpacked, script_name=star.install_script)
+    tar = unpacked_star(data, where, source.store.spool())
+    contents = star_contents(tar, where, star.install_script)
     source.store.put(data)
     statement = Statement(
         star=star,
@@ -95,7 +89,7 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
         archive=archive,
         file=file,
         size_bytes=len(data),
-        unpacked_bytes=unpacked,
+        unpacked_bytes=len(tar),
         script=Digest.of(contents.script) if contents.script else None,
         content=content_root(ManifestLine.of(entry) for entry in contents.files.values()),
     )
@@ -130,23 +124,3 @@ def _archive_path(star: Star) -> str:
         except ValueError as error:
             raise Refused(star.id, f"source: {error}") from error
     return f"packages/{star.id}.tar.gz"
-
-
-def _unpacked_bytes(data: bytes, where: str) -> int:
-    """Return the unpacked size of the gzip members in `data` (RFC 1952), counted in bounded pieces."""
-    view, size, place = memoryview(data), 0, 0
-    while place < len(view):
-        member = zlib.decompressobj(wbits=31)
-        while not member.eof:
-            chunk = view[place : place + _INPUT_BYTES]
-            try:
-                piece = member.decompress(chunk, _OUTPUT_BYTES)
-            except zlib.error as error:
-                raise Refused(where, "is not a gzip archive, as upstream's are, or is damaged") from error
-            place += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
-            size += len(piece)
-            if size > MAX_STAR_UNPACKED_BYTES:
-                raise Refused(where, f"unpacks to more than {MAX_STAR_UNPACKED_BYTES} bytes")
-            if not piece and not chunk:
-                raise Refused(where, "is cut off")
-    return size

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from cosmos.content import Content
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, unpack_limit
 from cosmos.pack.star_archive import StarContents, star_contents, unpacked_star
 from cosmos.reading import file_content
 from cosmos.spool import Spool
@@ -25,7 +25,8 @@ class ArchiveFile:
 
     def contents(self, script_name: str) -> StarContents:
         """Return what it holds; an empty `script_name` means that there is no script. Raises `Refused`."""
-        return star_contents(self.tar, self.name, script_name)
+        contents = star_contents(self.tar, self.name, script_name)
+        return replace(contents, copied_bytes=unpack_limit(len(self.data)))
 
 
 def open_archive(path: Path) -> ArchiveFile:

@@ -24,7 +24,7 @@ from cosmos.content import content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.durable import durable_file
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.licence import joined_licences
 from cosmos.model.names import ANY_ARCH, Arch
 from cosmos.model.reporter import Reporter
@@ -122,7 +122,7 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
     packages = _fetched(source, workshop)
     parts = [Brought(owner=one.found.owner, entries=one.contents.entries) for one in packages]
     _demand_all_matched(source, packages, parts)
-    kept = [_selected(part, source) for part in parts]
+    kept = [_selected(part, source, one.contents.budget) for part, one in zip(parts, packages, strict=True)]
     epoch = workshop.epoch if workshop.epoch is not None else max((e.mtime for p in kept for e in p.entries), default=0)
     own = [replace(entry, mtime=epoch) for entry in source.files.values()]
     entries = joined([*kept, Brought(owner=f"{folder}/files", entries=own)])
@@ -190,11 +190,11 @@ def _demand_all_matched(source: SourceFolder, packages: Sequence[Fetched], parts
         )
 
 
-def _selected(part: Brought, source: SourceFolder) -> Brought:
+def _selected(part: Brought, source: SourceFolder, budget: Budget) -> Brought:
     unpack, file = source.recipe.unpack, str(source.path / RECIPE_FILE)
     if not unpack.kernel_modules:
         return replace(part, entries=selected(part, unpack, (), file))
-    modules = kernel_modules(part.entries, unpack.kernel_modules, part.owner)
+    modules = kernel_modules(part.entries, unpack.kernel_modules, part.owner, budget)
     return replace(part, entries=[*selected(part, unpack, modules.kept, file), *modules.made])
 
 

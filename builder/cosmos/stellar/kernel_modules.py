@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.errors import NoSolution
-from cosmos.limits import MIB
+from cosmos.limits import MIB, Budget
 from cosmos.pack.inflate import inflated
 from cosmos.tree.entry import Entry
 from cosmos.tree.modinfo import ModuleInfo, Modules, built_in, is_module, modinfo
@@ -27,8 +27,10 @@ class KernelModules:
     made: tuple[Entry, ...]
 
 
-def kernel_modules(entries: Sequence[Entry], wanted: Sequence[str], package: str) -> KernelModules:
+def kernel_modules(entries: Sequence[Entry], wanted: Sequence[str], package: str, budget: Budget) -> KernelModules:
     """Return the `wanted` modules, their dependencies, and `modules.dep`, `.alias`, `.softdep`; raises `NoSolution`.
+
+    The compressed modules draw from the package's `budget`; raises `Refused` if it does not suffice.
 
     A module that is built into the kernel counts as present. The made files have the time of the newest kept module.
     """
@@ -36,7 +38,7 @@ def kernel_modules(entries: Sequence[Entry], wanted: Sequence[str], package: str
     folder = _folder(by_path, package)
     builtin = by_path.get(folder.joined(b"modules.builtin"))
     modules = Modules(
-        files={path: _info(entry, package) for path, entry in by_path.items() if is_module(path)},
+        files={path: _info(entry, package, budget) for path, entry in by_path.items() if is_module(path)},
         builtin=built_in(bytes(builtin.content)) if builtin is not None else frozenset(),
     )
     kept = modules.with_needs(wanted)
@@ -62,9 +64,10 @@ def _folder(paths: Iterable[TreePath], package: str) -> TreePath:
     return TreePath(found.pop())
 
 
-def _info(entry: Entry, package: str) -> ModuleInfo:
+def _info(entry: Entry, package: str, budget: Budget) -> ModuleInfo:
     name = entry.path.name
     suffix = "" if name.endswith(b".ko") else "." + name.rpartition(b".")[2].decode()
     source = f"{package}: {entry.path.text}"
-    content = bytes(entry.content)
-    return modinfo(inflated(content, suffix, _MAX_MODULE_BYTES, source) if suffix else content, source)
+    if not suffix:
+        return modinfo(bytes(entry.content), source)
+    return modinfo(inflated(bytes(entry.content), suffix, budget, source, most=_MAX_MODULE_BYTES), source)

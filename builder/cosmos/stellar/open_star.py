@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.errors import Malformed, NoSolution
+from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.demand import Need
 from cosmos.model.names import Arch, StarName
 from cosmos.model.star import Star
@@ -26,7 +27,10 @@ from cosmos.treepath import TreePath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenStar:
-    """A star, ready to run. `wild` are pairs for the recipe's wildcards: a text, and the same with the wildcard."""
+    """A star, ready to run. `wild` are pairs for the recipe's wildcards: a text, and the same with the wildcard.
+
+    `copied_bytes`: how much its script may copy.
+    """
 
     name: StarName
     arch: Arch
@@ -37,6 +41,7 @@ class OpenStar:
     files: Mapping[TreePath, Entry]
     beside: Mapping[TreePath, Entry]
     wild: tuple[tuple[str, str], ...] = ()
+    copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
     def lay(self, below: Mapping[TreePath, Entry]) -> NovaResult:
         """Return the entries that the star lays on the root `below`, and its receipt; raises `ScriptFailed`."""
@@ -50,6 +55,7 @@ class OpenStar:
             beside=self.beside,
             root=below,
             epoch=0,
+            max_copied_bytes=self.copied_bytes,
         )
         return run_install(job)
 
@@ -87,6 +93,7 @@ def open_source_on(source: SourceFolder, manifest: Star, archive: StarContents) 
         script=source.script,
         files=archive.files,
         beside=archive.beside,
+        copied_bytes=archive.copied_bytes,
         wild=_wild(source, manifest),
     )
 
@@ -102,6 +109,7 @@ def open_contents(manifest: Star, contents: StarContents) -> OpenStar:
         script=contents.script or None,
         files=contents.files,
         beside=contents.beside,
+        copied_bytes=contents.copied_bytes,
     )
 
 

@@ -6,19 +6,25 @@
     …              other files: `build()` sees them, and they are not shipped
 
 Modes and owners that git does not keep are ignored. A file has mode 0644, or 0755 if its owner may run it. Folders have
-mode 0755. Root owns everything. No file has its own time.
+mode 0755. Root owns everything. No file has its own time. Hard links become files of their own.
+
+What a star cannot keep below files/ is refused, because nobody would see that it is missing: files that are set-user-ID
+or set-group-ID, folders with a sticky bit, extended attributes such as capabilities, devices, pipes and sockets. The
+script of a star sets those (`chmod`, `setcap`, `mknod`). Attributes that a system gives to every file are ignored:
+access lists, and the labels of SELinux and other security modules.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cosmos.errors import Malformed
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SCRIPT_BYTES
+from cosmos.errors import Malformed, WorldFailed
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_FRAME_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
 from cosmos.reading import read_bounded
 from cosmos.sandbox.on_disk import folder_entries
@@ -28,6 +34,11 @@ from cosmos.treepath import TreePath
 
 RECIPE_FILE: Final = "star.toml"
 _FILES: Final = b"files"
+_CAPABILITY: Final = "security.capability"
+_GIVEN_ATTRIBUTES: Final = (
+    *("system.", "security.selinux", "security.SMACK64", "security.apparmor", "security.ima", "security.evm"),
+    *("btrfs.", "trusted.overlay.", "user.overlay.", "com.apple."),
+)  # what a file system or a security module gives to files without anybody asking
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +58,7 @@ def read_source_folder(path: Path) -> SourceFolder:
     if not file.is_file():
         raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
     recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
+    _demand_plain(path / os.fsdecode(_FILES))
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
         TreePath(entry.path.removeprefix(_FILES + b"/")): moved_up(entry)
@@ -55,6 +67,49 @@ def read_source_folder(path: Path) -> SourceFolder:
     }
     beside = {name: entry for name, entry in tree.items() if name.split(b"/")[0] != _FILES}
     return SourceFolder(path=path, recipe=recipe, script=_script(path, recipe), files=files, beside=beside)
+
+
+def _demand_plain(files: Path) -> None:
+    """Raise `Malformed` for what the folder `files` holds and a star does not keep, before anything of it is read."""
+    if not os.path.lexists(files):
+        return
+    if files.is_symlink() or not files.is_dir():
+        raise Malformed(str(files), "want a folder", hint="put the star's files into a folder of that name")
+    left = int(MAX_FRAME_BYTES)
+    for folder, names, file_names in os.walk(files, onerror=_unreadable):
+        for place in (Path(folder, name) for name in sorted((*names, *file_names))):
+            status = place.lstat()
+            lost = _lost(place, status)
+            if lost is not None:
+                raise Malformed(str(place), f"{lost[0]}, and a star's files keep none", hint=lost[1])
+            left -= status.st_size if stat.S_ISREG(status.st_mode) else 0
+            if left < 0:
+                problem = f"with it, the star's files have more than {MAX_FRAME_BYTES} bytes, which no image can hold"
+                raise Malformed(str(place), problem, hint="split the star")
+
+
+def _lost(place: Path, status: os.stat_result) -> tuple[str, str] | None:
+    """Return the fault of a path that would lose something in a star, and what to do; or None."""
+    if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        hint = f'chmod ug-s {place}; the install script sets the bit: chmod("/PATH", "{mode}")'
+        return f"is set-user-ID or set-group-ID (mode {mode})", hint
+    if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
+        hint = f'chmod -t {place}; the install script sets the bit: chmod("/PATH", "1777")'
+        return "is a folder with a sticky bit", hint
+    try:
+        names = os.listxattr(place, follow_symlinks=False)
+    except OSError:  # a file system without attributes
+        return None
+    kept = [name for name in names if not name.startswith(_GIVEN_ATTRIBUTES)]
+    if not kept:
+        return None
+    sets = '; the install script sets it: setcap("/PATH", "CAPABILITIES")' if kept[0] == _CAPABILITY else ""
+    return f"has the extended attribute {kept[0]}", f"setfattr -x {kept[0]} {place}{sets}"
+
+
+def _unreadable(error: OSError) -> None:
+    raise WorldFailed(str(error.filename), f"cannot be read: {error.strerror}") from error
 
 
 def moved_up(entry: Entry) -> Entry:

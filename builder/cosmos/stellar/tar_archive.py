@@ -4,9 +4,10 @@
     sha256 = "cf04af86…"                                   # in hex; an array where there are several, in their order
     strip = 1                                              # leading folders to take off each path; default 0
 
-The suffix of the name says how the archive is compressed: .tar .tar.gz .tgz .tar.xz .tar.bz2 .tar.zst. An address is
-http:// or https://. The store keeps a fetched archive under its digest, so the next build needs no network. An archive
-at a path is read from there each time.
+The suffix of the name says how the archive is compressed: .tar .tar.gz .tgz .tar.xz .tar.bz2 .tar.zst. Compressed data
+may be several streams, one after another. The unpacked size is bounded by the archive's own (cosmos.limits). An address
+is http:// or https://. The store keeps a fetched archive under its digest, so the next build needs no network. An
+archive at a path is read from there each time.
 
 An archive does not describe itself: version, licence and description come from the recipe. Our own strict reader reads
 its entries (pack.untar, `rules="published"`). The archive gives no rights: root owns everything, and no file runs with
@@ -28,11 +29,10 @@ from urllib.parse import unquote, urlsplit
 
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, WorldFailed
-from cosmos.limits import MAX_PATH_COMPONENTS, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_PATH_COMPONENTS, MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.star import Origin, SourceRules
-from cosmos.pack.inflate import inflated
 from cosmos.pack.treenames import shown
-from cosmos.pack.untar import read_tar
+from cosmos.pack.untar import read_packed_tar
 from cosmos.reading import read_up_to
 from cosmos.stellar.selection import with_links_resolved
 from cosmos.store.blobs import StoreFolder
@@ -90,7 +90,7 @@ class TarSource:
 
     @property
     def suffix(self) -> str:
-        """How it is compressed, as `inflated` calls it."""
+        """How it is compressed, as pack.inflate calls it."""
         return next(form for ending, form in _SUFFIXES.items() if self.file_name.endswith(ending))
 
 
@@ -168,8 +168,10 @@ class TarMaterial:
         """Return the contents of an archive; raises `Refused` for another digest, and if our reader refuses it."""
         archive = self._archives[found.origin]
         name = archive.source.file_name
-        tar = inflated(self._bytes(archive), archive.source.suffix, MAX_STAR_UNPACKED_BYTES, name)
-        return Contents(entries=stripped(read_tar(tar, name, rules="published"), self._strip, name))
+        data = self._bytes(archive)
+        budget = Budget.of(len(data))
+        entries = read_packed_tar(data, archive.source.suffix, name, budget, rules="published")
+        return Contents(entries=stripped(entries, self._strip, name), budget=budget)
 
     def _bytes(self, archive: _Archive) -> bytes:
         """Return the archive's bytes, after a check of their digest."""

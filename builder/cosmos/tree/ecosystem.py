@@ -14,10 +14,11 @@ The rest is the same for all ecosystems: `[unpack]` selects paths, and a star is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
+from cosmos.limits import Budget
 from cosmos.model.names import Arch
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Origin, SourceRules
@@ -72,11 +73,15 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """A package's contents. `licence`: an SPDX expression, or "". `scripts`: the names of its install scripts."""
+    """A package's contents. `licence`: an SPDX expression, or "". `scripts`: the names of its install scripts.
+
+    `budget` is what readers of its files may still unpack.
+    """
 
     entries: tuple[Entry, ...]
     licence: str = ""
     scripts: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=lambda: Budget(0))
 
 
 class Material(Protocol):

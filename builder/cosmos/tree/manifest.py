@@ -29,6 +29,9 @@ from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath, escaped, unescaped
 
 _FIELDS = ("kind", "mode", "uid", "gid", "size", "digest", "rdev", "xattrs", "path", "target")
+_MAX_MODE = 0o7777
+_MAX_NUMBER = (1 << 32) - 1  # of a user, a group, a device
+_MAX_SIZE = (1 << 63) - 1
 _COMMA = "\\x2c"  # in an attribute's name, so that it does not part attributes
 _KINDS: dict[str, Kind] = {
     "file": "file",
@@ -83,15 +86,18 @@ class ManifestLine:
         line = cls(
             path=TreePath.parse(_raw(path)),
             kind=_kind(kind),
-            mode=int(mode, 8),
-            uid=int(uid),
-            gid=int(gid),
-            size=int(size),
+            mode=_number(mode, _MAX_MODE, 8),
+            uid=_number(uid, _MAX_NUMBER),
+            gid=_number(gid, _MAX_NUMBER),
+            size=_number(size, _MAX_SIZE),
             digest=None if digest == "-" else Digest.parse(digest),
             rdev=None if rdev == "-" else _device(rdev),
             xattrs=() if xattrs == "-" else tuple(_xattr(pair) for pair in xattrs.split(",")),
             target=b"" if target == "-" and kind not in ("symlink", "hardlink") else _raw(target),
         )
+        is_file, is_device = line.kind == "file", line.kind in ("char", "block")
+        if is_file != (line.digest is not None) or is_device != (line.rdev is not None) or (line.size and not is_file):
+            raise ValueError(f"has a size, digest or device number that a {line.kind} does not have")
         if str(line) != text:
             raise ValueError("is not written as a manifest writes it")
         return line
@@ -164,7 +170,14 @@ def _kind(text: str) -> Kind:
 
 def _device(text: str) -> tuple[int, int]:
     major, _, minor = text.partition(":")
-    return int(major), int(minor)
+    return _number(major, _MAX_NUMBER), _number(minor, _MAX_NUMBER)
+
+
+def _number(text: str, most: int, base: int = 10) -> int:
+    number = int(text[:24], base)
+    if not 0 <= number <= most:
+        raise ValueError(f"want a number from 0 to {most}, got {text[:24]}")
+    return number
 
 
 def _xattr(pair: str) -> tuple[bytes, bytes]:

@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.errors import Malformed, NoSolution
+from cosmos.limits import MIB
 from cosmos.treepath import TreePath
 
 _ELF64: Final = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION: Final = struct.Struct("<IIQQQQIIQQ")
 _MAGIC: Final = b"\x7fELF\x02\x01"
 _MAX_SECTIONS: Final = 20_000  # amdgpu.ko has 300
+_MAX_DEPENDENCY_FILE_BYTES: Final = 16 * MIB  # of all modules of a Debian kernel it has 700 KiB
+_MAX_MODINFO_BYTES: Final = 1 * MIB  # of one module; those with the most aliases have 100 KiB
 _MODULE: Final = re.compile(rb"(.+)\.ko(?:\.(?:xz|zst|gz))?", re.DOTALL)
 
 
@@ -113,13 +116,13 @@ class Modules:
     def dependency_file(self, kept: Collection[TreePath], folder: TreePath) -> bytes:
         """Return `modules.dep` for the files in `kept`, all below `folder`; a circle is a `NoSolution`."""
         paths = self._by_name()
-        lines = []
+        file = bytearray()
         for path in sorted(kept):
             needs = [needed for needed in reversed(self._load_order(path, paths)) if needed in kept]
-            lines.append(
-                _below(path, folder) + b":" + b"".join(b" " + _below(needed, folder) for needed in needs) + b"\n"
-            )
-        return b"".join(lines)
+            file += _below(path, folder) + b":" + b"".join(b" " + _below(needed, folder) for needed in needs) + b"\n"
+            if len(file) > _MAX_DEPENDENCY_FILE_BYTES:
+                raise Malformed(path.text, f"modules.dep would have more than {_MAX_DEPENDENCY_FILE_BYTES} bytes")
+        return bytes(file)
 
     def alias_file(self, kept: Collection[TreePath]) -> bytes:
         """Return `modules.alias` for the files in `kept`: what modprobe resolves a device's alias by."""
@@ -176,10 +179,11 @@ def _section(data: memoryview, wanted: bytes, source: str) -> memoryview:
     if count > _MAX_SECTIONS or names_row >= count:
         raise Malformed(source, f"has {count} ELF sections, and their names in number {names_row}")
     rows = [_SECTION.unpack(piece(table + place * row_size, row_size)) for place in range(count)]
-    names = bytes(piece(rows[names_row][4], rows[names_row][5]))
+    names = piece(rows[names_row][4], rows[names_row][5])
     for row in rows:
-        end = names.find(b"\0", row[0])
-        if names[row[0] : end] == wanted:
+        if names[row[0] : row[0] + len(wanted) + 1] == wanted + b"\0":
+            if row[5] > _MAX_MODINFO_BYTES:
+                raise Malformed(source, f"{wanted.decode()} has {row[5]} bytes, the limit is {_MAX_MODINFO_BYTES}")
             return piece(row[4], row[5])
     raise Malformed(source, f"has no section {wanted.decode()}")
 

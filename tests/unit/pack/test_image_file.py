@@ -94,7 +94,8 @@ def test_reading_one_file_touches_the_index_and_one_frame() -> None:
     }
     stream.asked.clear()
     assert image.read_file(TreePath(b"lib/libz.so.1")) == b"ELF zlib" * 100
-    assert stream.asked == [frames["zlib-1.3.1"]]
+    frame = frames["zlib-1.3.1"]
+    assert all(frame.start <= asked.start and asked.stop <= frame.stop for asked in stream.asked)
 
 
 def test_opening_an_image_reads_no_layer() -> None:
@@ -315,13 +316,13 @@ def test_an_index_that_claims_to_be_endless_is_not_decompressed() -> None:
     sealed_length = (1 << 40).to_bytes(8, "little") + image_file.compress([b"{}"], 3)
     digest = hashlib.sha256(sealed_length).digest()
     index = skippable_frame(b"cosmos-index-v1\n" + digest + sealed_length, 0xC)
-    with pytest.raises(Refused, match="has 1099511627776 bytes, the limit is"):
+    with pytest.raises(Refused, match="has 1099511627776 bytes, the limit for an image of this size is"):
         reader(index + seek_table([(len(index), 0)]))
 
 
 def test_an_index_without_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_file, "MAX_IMAGE_INDEX_BYTES", 100)
-    with pytest.raises(Refused, match="the limit is 100"):
+    with pytest.raises(Refused, match="the limit for an image of this size is 100"):
         reader()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.debian.ecosystem import Debian
-from cosmos.errors import Malformed, NoSolution, ScriptFailed, WorldFailed
+from cosmos.errors import Malformed, NoSolution, Refused, ScriptFailed, WorldFailed
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from fakes.debs import MTIME, FakeArchive
 from fakes.modules import make_module
@@ -349,3 +351,80 @@ def test_what_validate_calls_not_good_is_warned_of(make_folder: Make, stellar, t
     assert "has no license" in said
     folder = make_folder(HELLO, {"files/x": "x"})
     assert "warning" not in stellar("build-star", folder, "--out", tmp_path).ok().err
+
+
+LOST: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a set-user-ID file": (lambda file: file.chmod(0o4755), "is set-user-ID or set-group-ID .mode 4755."),
+    "a set-group-ID file": (lambda file: file.chmod(0o2755), "is set-user-ID or set-group-ID .mode 2755."),
+    "a sticky folder": (lambda file: file.parent.chmod(0o1777), "is a folder with a sticky bit"),
+    "an extended attribute": (
+        lambda file: os.setxattr(file, "user.note", b"x"),
+        "has the extended attribute user.note",
+    ),
+    "a named pipe": (lambda file: os.mkfifo(file.with_name("pipe")), "is not a file, folder or symlink"),
+    "a socket": (lambda file: _bind(file.with_name("s")), "is not a file, folder or symlink"),
+}
+
+
+def _bind(place: Path) -> None:
+    here = Path.cwd()
+    os.chdir(place.parent)  # a socket's path has at most 107 bytes
+    try:
+        socket.socket(socket.AF_UNIX).bind(place.name)
+    finally:
+        os.chdir(here)
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_what_a_star_would_lose_of_its_files_is_refused(make_folder: Make, workshop: Workshop, what: str) -> None:
+    folder = make_folder(HELLO, {"files/usr/x": "x"})
+    lose, said = LOST[what]
+    try:
+        lose(folder / "files/usr/x")
+    except OSError as error:
+        pytest.skip(f"this file system keeps none: {error}")
+    with pytest.raises(Malformed, match=said):
+        build_star(folder, workshop)
+
+
+def test_a_set_group_id_folder_of_a_shared_checkout_is_no_fault(make_folder: Make, workshop: Workshop) -> None:
+    folder = make_folder(HELLO, {"files/usr/x": "x"})
+    (folder / "files/usr").chmod(0o2775)
+    assert tree(build_star(folder, workshop))["usr"] == "dir 0755"
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_files_that_is_no_folder_is_refused_and_not_an_empty_star(
+    make_folder: Make, workshop: Workshop, kind: str
+) -> None:
+    folder = make_folder(HELLO, {"elsewhere/usr/x": "x"})
+    if kind == "link":
+        (folder / "files").symlink_to("elsewhere")
+    else:
+        (folder / "files").write_text("x")
+    with pytest.raises(Malformed, match="files: want a folder"):
+        build_star(folder, workshop)
+
+
+def test_files_that_no_image_can_hold_are_refused_before_they_are_read(make_folder: Make, workshop: Workshop) -> None:
+    folder = make_folder(HELLO, {"files/a": "", "files/b": ""})
+    for name in ("a", "b"):
+        os.truncate(folder / "files" / name, 3 << 30)  # holes: they take no room here
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            Malformed, match=r"have more than 4294967295 \(MAX_FRAME_BYTES\) bytes, which no image can hold"
+        ):
+            build_star(folder, workshop)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_star_that_its_readers_would_take_for_a_bomb_is_refused_when_it_is_built(
+    make_folder: Make, workshop: Workshop
+) -> None:
+    folder = make_folder(HELLO, {"files/zeros": ""})
+    os.truncate(folder / "files/zeros", 72 << 20)
+    with pytest.raises(Refused, match=r"unpacks to 75500544, the limit for its size is"):
+        build_star(folder, workshop)

@@ -329,16 +329,20 @@ def test_a_path_that_is_no_file_is_said_to_be_none(make_folder: Make, workshop: 
         build_star(folder, workshop)
 
 
-@pytest.mark.parametrize("bound", ["MAX_STAR_ARCHIVE_BYTES", "MAX_STAR_UNPACKED_BYTES"])
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [("stellar.tar_archive.MAX_STAR_ARCHIVE_BYTES", "more than 100 bytes"), ("limits.FREE_UNPACKED_BYTES", "too much")],
+)
 def test_limits_hold(
-    make_folder: Make, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bound: str
+    make_folder: Make, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bound: str, said: str
 ) -> None:
     data = gzip.compress(tar(HELLO))
-    monkeypatch.setattr(f"cosmos.stellar.tar_archive.{bound}", 100)
-    with pytest.raises(Refused, match="more than 100 bytes"):
+    monkeypatch.setattr(f"cosmos.{bound}", 100)
+    monkeypatch.setattr("cosmos.limits.MAX_UNPACK_RATIO", 0)
+    with pytest.raises(Refused, match=said):
         build_star(make_folder(recipe(data, "hello.tar.gz"), {"hello.tar.gz": data}), workshop)
     (tmp_path / "hello.tar.gz").write_bytes(data)
-    with serving(tmp_path) as address, pytest.raises(Refused, match="more than 100 bytes"):
+    with serving(tmp_path) as address, pytest.raises(Refused, match=said):
         build_star(make_folder(recipe(data, f"{address}/hello.tar.gz")), workshop)
 
 

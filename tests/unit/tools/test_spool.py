@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from hypothesis import strategies as st
 from cosmos import spool as spools
 from cosmos.content import FileRange
 from cosmos.spool import Spool
+
+FDS = Path("/proc/self/fd")
 
 
 @given(st.lists(st.lists(st.binary(max_size=30), max_size=5), max_size=8), st.integers(min_value=0, max_value=60))
@@ -30,13 +31,13 @@ def test_many_small_contents_do_not_fill_the_memory_together(tmp_path: Path) -> 
 
 
 def test_its_file_has_no_name_and_goes_with_its_last_content(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(FDS.iterdir()))
     content = Spool(tmp_path, in_memory=0).add([b"large"])
     assert list(tmp_path.iterdir()) == []
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert len(list(FDS.iterdir())) == before + 1
     assert bytes(content) == b"large"
     del content
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(FDS.iterdir())) == before
 
 
 def test_a_spool_beside_a_store_that_cannot_be_written_lies_elsewhere(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.options import PATH
-from cosmos.content import pieces
-from cosmos.release.inspect import file_content, find_image
+from cosmos.release.inspect import file_pieces, find_image
 
 
 @click.command()
@@ -17,5 +16,6 @@ from cosmos.release.inspect import file_content, find_image
 @click.argument("path")
 def cat(image: Path, path: str) -> None:
     """Write one file of an image to stdout. Only its layer is read, and it is verified first."""
-    sys.stdout.buffer.writelines(pieces(file_content(find_image(image), path)))
+    for piece in file_pieces(find_image(image), path):
+        sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
