@@ -101,14 +101,13 @@ def command(home: Path, *words: object) -> str:
 def signed_galaxy(folder: Path) -> tuple[Path, Path]:
     """Return a galaxy with the stars `large` and `small`, and the trust.toml that pins its keys."""
     home, galaxy = folder / "home", folder / "galaxy"
-    noise = random.Random(1).randbytes(64 << 10)  # holes alone would be refused: too little for what they unpack to
     for name, size in (("large", LARGE_BYTES), ("small", 5)):
         files = folder / name / "files/usr/share"
         files.mkdir(parents=True)
         with (files / name).open("wb") as stream:
             for place in range(0, size, 1 << 20):
                 stream.seek(place)
-                stream.write(noise[place >> 20 :][: 16 << 10])
+                stream.write(random.Random(place).randbytes(16 << 10))  # an archive of holes would be refused
             stream.truncate(size)
         (folder / name / "star.toml").write_text(
             f'name = "{name}"\nversion = "1.0.0"\ntype = "normal"\ndescription = "x"\nlicense = "MIT"\narch = "any"\n'

@@ -371,15 +371,15 @@ def _image(chance: random.Random) -> None:
         if line.kind in ("file", "hardlink"):
             with contextlib.suppress(CosmosError):
                 reader.read_file(line.path)
-    reader.entries()
+    list(reader.entries())
 
 
 def _kept_layer(chance: random.Random) -> None:
-    data = _LAYERS[1].to_bytes()
+    data = bytes(_LAYERS[1].kept(Spool()))
     length = int.from_bytes(data[16:24], "little")
     header = mutated_json(chance, data[24 : 24 + length])
     again = data[:16] + len(header).to_bytes(8, "little") + header + data[24 + length :]
-    layer = PackedLayer.from_bytes(mutated(chance, again) if chance.random() < 0.3 else again)
+    layer = PackedLayer.from_kept(mutated(chance, again) if chance.random() < 0.3 else again)
     layer.entries()
 
 

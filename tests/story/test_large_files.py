@@ -69,11 +69,10 @@ def key(role: str, suffix: str = "key") -> str:
 def source_folder(folder: Path, size_bytes: int) -> None:
     shipped = folder / "files/usr/share/large"
     shipped.parent.mkdir(parents=True)
-    noise = random.Random(1).randbytes(64 << 10)  # holes alone would be refused: too little for what they unpack to
     with shipped.open("wb") as stream:
         for place in range(0, size_bytes, MIB):
             stream.seek(place)
-            stream.write(noise[place // MIB % 1000 :][: 16 << 10])
+            stream.write(random.Random(place).randbytes(16 << 10))  # an archive of holes alone would be refused
         stream.truncate(size_bytes)
     (folder / "star.toml").write_text(
         'name = "large"\nversion = "1.0.0"\ntype = "normal"\ndescription = "x"\nlicense = "MIT"\narch = "any"\n'

@@ -41,7 +41,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn, Self
 
-from zstandard import ZstdError
+import zstandard
 
 from cosmos.canon import Json, canonical_json
 from cosmos.content import content_digest, pieces
@@ -225,7 +225,7 @@ class ImageReader:
             for piece in slice_of_frame(stream, layer.seek.packed_bytes, row.data_offset, row.line.size):
                 digest.update(piece)
                 yield piece
-        except (ValueError, ZstdError) as error:
+        except (ValueError, zstandard.ZstdError) as error:
             raise Refused(where, str(error)) from error
         got = Digest.parse(f"sha256:{digest.hexdigest()}")
         if got != row.line.digest:
