@@ -52,6 +52,10 @@ test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, including the boot
 test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run the tests that try very many cases; make test leaves them out
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m exhaustive tests builder
 
+.PHONY: test-mutations
+test-mutations: $(VENV)/dev.stamp ## read 20,000 damaged documents of every kind; MUTATIONS=N for another number
+	@$(BIN)/pytest -q -n $(JOBS) -m exhaustive -rP tests/attack/test_mutations.py
+
 TEST-PROGRAMS: FORCE
 	@PYTHON='$(PYTHON)' .ci/need qemu-system-x86_64=qemu-system-x86 $(TEST_PROGRAMS)
 

@@ -75,6 +75,9 @@ MAX_XATTR_BYTES: Final = 64 * KIB  # one value; the kernel's own limit
 MAX_PAX_BYTES: Final = 1 * MIB  # extended headers of one entry
 MAX_SCRIPT_BYTES: Final = 256 * KIB  # install scripts are pages long at most
 MAX_DOCUMENT_DEPTH: Final = 32  # nesting of JSON and TOML; ours have 4
+MAX_DOCUMENT_RATIO: Final = 13  # memory of a document's values, in sizes of its text; with the reader's copies it is 16
+MAX_DOCUMENT_BASE_BYTES: Final = 20 * MIB  # and this much besides: what is left of 64 MiB by the program itself
+MAX_NUMBER_CHARACTERS: Final = 64  # of a number or a date in TOML; a time with its zone has 32
 MAX_DOWNLOAD_REDIRECTS: Final = 5  # more is a loop
 HTTP_TIMEOUT_SECONDS: Final = 60  # without a single byte arriving
 HTTP_LEAST_BYTES: Final = 1 * KIB  # in that time, of a body: a server that drips bytes would hold a build for ever
@@ -130,6 +133,9 @@ MAX_FRAME_BYTES: Final = Limit(
     "MAX_FRAME_BYTES", (1 << 32) - 1
 )  # of a layer, packed or unpacked: a seek table has four bytes for it
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star
+MAX_DEFINITION_BYTES: Final = Limit(
+    "MAX_DEFINITION_BYTES", 64 * MIB
+)  # definition.tar of a release: a template with its files; the largest so far has 40 KiB
 
 
 def unpack_limit(packed_bytes: int) -> int:

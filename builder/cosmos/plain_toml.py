@@ -39,6 +39,8 @@ _LINE: Final = re.compile(
 _TEXT_AT, _NUMBER_AT, _TRUTH_AT, _ARRAY_AT, _TABLE_AT, _ROW_AT = range(2, 8)
 _PART: Final = re.compile(_NAME)
 _MAX_PARTS: Final = 8  # of a table's name; ours have 3
+_FREE_PARTS: Final = 10_000  # of all tables' names together, and one more for each 32 characters: each takes 400 bytes
+_CHARACTERS_A_PART: Final = 32
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPED: Final = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
 _ESCAPES: Final = {"\b": "\\b", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
@@ -49,6 +51,7 @@ def plain_document(text: str) -> dict[str, object] | None:
     """Return the TOML document `text` as tomllib would, or None if `text` has another form than these."""
     document: dict[str, object] = {}
     table, rows, declared = document, dict[str, list[object]](), set[tuple[str, ...]]()
+    parts_left = _FREE_PARTS + len(text) // _CHARACTERS_A_PART
     at, match_line = 0, _LINE.match
     while at < len(text):
         line = match_line(text, at)
@@ -60,7 +63,9 @@ def plain_document(text: str) -> dict[str, object] | None:
         if form == _ROW_AT:
             row = _row(line[_ROW_AT], document, rows)
         elif form == _TABLE_AT:
-            row = _table(tuple(map(_bare, _PART.findall(line[_TABLE_AT]))), document, declared)
+            parts = tuple(map(_bare, _PART.findall(line[_TABLE_AT])))
+            parts_left -= len(parts)
+            row = _table(parts, document, declared) if parts_left >= 0 else None
         else:
             key = line[1]
             key = key[1:-1] if key[0] == '"' else key

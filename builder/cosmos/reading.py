@@ -1,14 +1,17 @@
 """Read files of bounded size, and the envelope beside a document.
 
 A file may come from anybody, or be the wrong file, so every read has a limit. `read_bounded` refuses a longer file.
-`read_up_to` returns one byte more than the limit, for a parser that words this refusal itself.
+`read_up_to` returns one byte more than the limit, for a parser that words this refusal itself. Every file is opened by
+`open_plain`: a pipe would make the program wait for ever, and a device has no end.
 
 The envelope of a document (`trust.dsse`) lies in the same folder: `NAME.dsse` beside `NAME`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -18,6 +21,50 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES, MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
 
 ENVELOPE_SUFFIX: Final = ".dsse"
+_KINDS: Final = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # there is no such file; or a link leads nowhere
+
+
+def is_there(file: Path) -> bool:
+    """Return whether there is a file `file`; raises `Malformed` if a folder, a pipe or a device has its name.
+
+    A name that no file can have is not there either. Raises `OSError` if the system does not say.
+    """
+    try:
+        about = file.stat()
+    except ValueError:  # a NUL in it
+        return False
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return False
+        raise
+    demand_plain(about, file)
+    return True
+
+
+def demand_plain(about: os.stat_result, file: Path) -> None:
+    """Raise `Malformed` unless `about` describes a plain file."""
+    if not stat.S_ISREG(about.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(about.st_mode), "something else")
+        raise Malformed(str(file), f"is {kind}; expected a plain file")
+
+
+def open_plain(file: Path) -> BinaryIO:
+    """Return the plain file `file`, opened; raises `Malformed` for anything else, without waiting, and `OSError`."""
+    demand_plain(file.stat(), file)  # before it is opened: to open a device may have an effect
+    number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        demand_plain(os.fstat(number), file)
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
 
 
 def read_within(stream: BinaryIO, max_bytes: int) -> bytes:
@@ -51,8 +98,8 @@ def read_pieces(descriptor: int, size_bytes: int) -> Iterator[bytes]:
 
 
 def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
-    """Return the bytes of `file`; raises `Malformed` if it has more than `max_bytes`, and `OSError`."""
-    with file.open("rb") as stream:
+    """Return the bytes of the plain file `file`; raises `Malformed` if it has more than `max_bytes`, and `OSError`."""
+    with open_plain(file) as stream:
         data = read_within(stream, max_bytes)
     if len(data) > max_bytes:
         raise Malformed(str(file), f"has more bytes than the limit, {max_bytes}")
@@ -60,8 +107,8 @@ def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
 
 
 def file_content(file: Path, max_bytes: int) -> Content:
-    """Return the bytes of `file`; those of a large file stay on the disk. Raises `Malformed` and `OSError`."""
-    with file.open("rb") as stream:
+    """Return the bytes of the plain file `file`; a large one stays on the disk. Raises `Malformed` and `OSError`."""
+    with open_plain(file) as stream:
         content = open_content(stream.fileno(), str(file))
     if len(content) > max_bytes:
         raise Malformed(str(file), f"has more bytes than the limit, {max_bytes}")
@@ -78,9 +125,9 @@ def open_content(descriptor: int, where: str) -> Content:
 
 
 def read_up_to(file: Path, max_bytes: int) -> bytes:
-    """Return the bytes of `file`, or the first `max_bytes + 1` of a longer file; raises `WorldFailed`."""
+    """Return the bytes of `file`, or the first `max_bytes + 1` of a longer file; raises `WorldFailed`, `Malformed`."""
     try:
-        with file.open("rb") as stream:
+        with open_plain(file) as stream:
             return read_within(stream, max_bytes)
     except OSError as error:
         raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
@@ -94,6 +141,14 @@ def read_if_there(file: Path, max_bytes: int) -> bytes | None:
         if isinstance(failure.__cause__, FileNotFoundError):
             return None
         raise
+
+
+def holds(file: Path, data: bytes) -> bool:
+    """Return whether `file` is there and has exactly the bytes `data`; raises as `is_there` does, and `OSError`."""
+    if not is_there(file) or file.stat().st_size != len(data):
+        return False
+    with open_plain(file) as stream:
+        return read_within(stream, len(data)) == data
 
 
 def envelope_of(file: Path) -> Path:

@@ -10,6 +10,7 @@ A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
@@ -18,11 +19,13 @@ from typing import NoReturn, TypeVar, overload
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
 from cosmos.plain_toml import plain_document
+from cosmos.weighing import TooHeavy, demand_light_json, demand_light_toml, is_light_plain_toml
 
 T = TypeVar("T")
 D = TypeVar("D")
 K = TypeVar("K")
 
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "a table"}
 
 
@@ -40,39 +43,38 @@ class Table:
     @classmethod
     def parse(cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Table:
         """Return the TOML document `data`; `source` is its file name, for errors. Raises `Malformed`."""
-        if len(data) > max_bytes:
-            raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
+        text = _decoded(data, source, max_bytes)
         try:
-            text = data.decode("utf-8")
-            plain = plain_document(text)
+            plain = plain_document(text) if is_light_plain_toml(data, text) else None
             if plain is not None:  # no deeper than it may be: see there
                 return cls(plain, source)
+            demand_light_toml(data, text)
             document = tomllib.loads(text)
-        except UnicodeDecodeError as error:
-            raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
-        except tomllib.TOMLDecodeError as error:
+            _demand_bounded(document, MAX_DOCUMENT_DEPTH)
+        except TooHeavy as error:
+            raise Malformed(source, str(error)) from error
+        except (ValueError, RecursionError) as error:  # also for a number or a date that Python does not have
             raise Malformed(source, f"is not TOML: {_lowered(str(error))}") from error
-        except RecursionError as error:
-            raise Malformed(source, "is nested too deeply") from error
-        _bound_depth(document, source, MAX_DOCUMENT_DEPTH)
         return cls(document, source)
 
     @classmethod
     def from_json(cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Table:
         """Return the JSON object `data`, read as strictly: no doubled key, no float, no NaN. Raises `Malformed`."""
-        if len(data) > max_bytes:
-            raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
+        text = _decoded(data, source, max_bytes)
         try:
+            demand_light_json(data, text)
             document = json.loads(
-                data.decode("utf-8"), object_pairs_hook=_no_doubles, parse_float=_no_number, parse_constant=_no_number
+                text, object_pairs_hook=_no_doubles, parse_float=_no_number, parse_constant=_no_number
             )
-        except UnicodeDecodeError as error:
-            raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+            _demand_bounded(document, MAX_DOCUMENT_DEPTH)
+            if _HALF_A_PAIR.search(data):
+                json.dumps(document, ensure_ascii=False).encode()  # a text with half a pair of surrogates is no Unicode
+        except TooHeavy as error:
+            raise Malformed(source, str(error)) from error
         except (ValueError, RecursionError) as error:
             raise Malformed(source, f"is not JSON as it must be: {_lowered(str(error))}") from error
         if not isinstance(document, dict):
             raise Malformed(source, "want a JSON object")
-        _bound_depth(document, source, MAX_DOCUMENT_DEPTH)
         return cls(document, source)
 
     def __contains__(self, key: str) -> bool:
@@ -245,15 +247,26 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text[:40]} is no integer")
 
 
-def _bound_depth(value: object, source: str, left: int) -> None:
-    if left == 0:
-        raise Malformed(source, f"is nested more than {MAX_DOCUMENT_DEPTH} deep")
-    if isinstance(value, dict):
-        for item in value.values():
-            _bound_depth(item, source, left - 1)
-    elif isinstance(value, list):
-        for item in value:
-            _bound_depth(item, source, left - 1)
+def _decoded(data: bytes, source: str, max_bytes: int) -> str:
+    if len(data) > max_bytes:
+        raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+
+
+def _demand_bounded(value: object, left: int) -> None:
+    """Raise `TooHeavy` for what is nested too deeply, and for a number that other readers would not keep."""
+    if type(value) is int:
+        if not -(1 << 63) <= value < 1 << 63:
+            raise TooHeavy("has a number that does not fit into 64 bits")
+    elif isinstance(value, dict | list):
+        if left == 0:
+            raise TooHeavy(f"is nested more than {MAX_DOCUMENT_DEPTH} deep")
+        for item in value.values() if isinstance(value, dict) else value:
+            if type(item) is not str:  # most are
+                _demand_bounded(item, left - 1)
 
 
 def _lowered(text: str) -> str:

@@ -162,6 +162,7 @@ def memory_definition(*, finish: bytes | None = None, trust: bytes | None = None
         image=image,
         data=data,
         outputs=read_outputs(image.outputs, "image.toml"),
+        constellation_files={},
         constellations={},
         template=TEMPLATE,
         finish=finish,

@@ -64,6 +64,7 @@ ROOMS_OF = {
     "zstandard": {"pack"},
     "jinja2": {"image", "nova"},
     "license_expression": {"stellar"},
+    "elftools": {"release"},
     "click": {"cli"},
     "tomllib": {"tables"},
     "argparse": set[str](),

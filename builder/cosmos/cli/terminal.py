@@ -267,6 +267,9 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
             return _cut()
         named = error.filename if isinstance(error.filename, str) else program
         return _failed(WorldFailed(str(named), (error.strerror or str(error)).lower()), terminal)
+    except MemoryError:
+        hint = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
+        return _failed(WorldFailed(program, "there is too little memory for this", hint=hint), terminal)
     except Exception:  # any other exception is our bug, and the message says so
         terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
         terminal.hint(REPORT_BUGS_TO)

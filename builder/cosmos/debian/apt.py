@@ -24,10 +24,11 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
-from cosmos.model.names import Arch, Suite
+from cosmos.model.names import Arch, StarName, Suite
 from cosmos.model.reporter import Reporter
 from cosmos.model.version import DebianVersion
 from cosmos.process import Stall, find_program, run_program, watch_program
+from cosmos.reading import open_plain, read_within
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class AptRecord:
         name = fields.get("package", "")
         try:
             return cls(
-                name=name,
+                name=StarName.parse(name),
                 version=DebianVersion.of(fields["version"]).text,
                 architecture=fields["architecture"],
                 size_bytes=int(fields["size"]),
@@ -352,8 +353,8 @@ class Apt:
 
 def _checked(file: Path, record: AptRecord) -> bytes:
     """Return the bytes of `file` if they are the package of `record`, or raise `Refused`."""
-    with file.open("rb") as stream:
-        data = stream.read(min(record.size_bytes, MAX_STAR_ARCHIVE_BYTES) + 1)
+    with open_plain(file) as stream:
+        data = read_within(stream, min(record.size_bytes, MAX_STAR_ARCHIVE_BYTES))
     if len(data) != record.size_bytes:
         raise Refused(record.file_name, f"the signed index names {record.size_bytes} bytes, but it has another size")
     if Digest.of(data) != record.digest:

@@ -31,6 +31,7 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.locking import Hold, take_in_time
 from cosmos.model.names import Arch, Suite
 from cosmos.process import find_program, run_program
+from cosmos.reading import holds, is_there, read_bounded
 
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "x86_64": "amd64",
@@ -110,7 +111,8 @@ class AptState:
 
     def code_names(self) -> frozenset[str]:
         """Return the code names that the archives' signed indexes give themselves."""
-        texts = (file.read_text("utf-8", "replace") for file in sorted(self.lists.glob("*Release")) if file.is_file())
+        indexes = filter(is_there, sorted(self.lists.glob("*Release")))
+        texts = (read_bounded(file).decode("utf-8", "replace") for file in indexes)
         return frozenset(match[1] for text in texts if (match := _CODE_NAME.search(text)))
 
 
@@ -198,7 +200,7 @@ def _read_sources(files: Iterable[Path]) -> tuple[dict[str, str], tuple[str, ...
     warnings: list[str] = []
     for file in files:
         try:
-            text = file.read_text("utf-8", "replace")
+            text = read_bounded(file).decode("utf-8", "replace")
         except OSError as error:
             warnings.append(f"{_LEFT_OUT}: {file.name}: {(error.strerror or str(error)).lower()}")
             continue
@@ -236,7 +238,7 @@ def _replace_sources(folder: Path, files: Mapping[str, str]) -> bool:
 
 def _made_the_same(file: Path, data: bytes) -> bool:
     """Write `file` unless it holds `data` already, because others may read it now; return whether it was written."""
-    if file.is_file() and file.read_bytes() == data:
+    if holds(file, data):
         return False
     write_durably(file, data)
     return True
@@ -245,7 +247,7 @@ def _made_the_same(file: Path, data: bytes) -> bool:
 def _source_files(places: Mapping[str, str]) -> list[Path]:
     single, parts = Path(places["SOURCELIST"]), Path(places["SOURCEPARTS"])
     files = sorted(file for file in parts.iterdir() if file.suffix in _FORMS) if parts.is_dir() else []
-    return ([single] if single.is_file() else []) + files
+    return ([single] if is_there(single) else []) + files
 
 
 def _settings(folder: Path, architecture: str, places: Mapping[str, str], kept: list[str]) -> str:

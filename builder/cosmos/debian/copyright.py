@@ -22,7 +22,7 @@ from cosmos.errors import Malformed
 from cosmos.model.licence import joined_licences
 
 _MAX_BYTES: Final = 8 << 20  # Firefox's has 300 KiB
-_MAX_EXPRESSION: Final = 2000  # characters
+_MAX_EXPRESSION: Final = 2000  # characters, of one line of a file and of the result
 _FORMAT: Final = re.compile(r"\s*Format(?:-Specification)?\s*:", re.IGNORECASE)
 
 # Debian's short names (DEP-5, "Short name") that differ from SPDX's id.
@@ -108,7 +108,10 @@ def licence_of(data: bytes, package: str) -> str:
     text = data[:_MAX_BYTES].decode("utf-8", "replace")
     stated: tuple[str, ...] = ()
     if _FORMAT.match(text):
-        stated = tuple(_expression(name) for name in _stated(text))
+        lines = _stated(text)
+        if any(len(line) > _MAX_EXPRESSION for line in lines):
+            return unknown_licence(package)
+        stated = tuple(map(_expression, lines))
     expression = joined_licences(stated) if stated else _from_prose(text)
     return expression if 0 < len(expression) <= _MAX_EXPRESSION else unknown_licence(package)
 
@@ -144,13 +147,16 @@ def _later(suffix: str | None) -> str:
 
 
 def _stated(text: str) -> Iterable[str]:
-    """Yield the licence of each `Files:` paragraph; those for packaging only if there are no others."""
+    """Return the licences of the `Files:` paragraphs, each once; those for packaging only if there are no others."""
+    shipped, packaging = dict[str, None](), dict[str, None]()
     try:
-        rows = [row for row in paragraphs(text, "copyright") if "files" in row and row.get("license")]
+        for row in paragraphs(text, "copyright"):
+            if "files" in row and row.get("license"):
+                is_packaging = all(name.startswith("debian/") for name in row["files"].split())
+                (packaging if is_packaging else shipped)[row["license"].split("\n")[0]] = None
     except Malformed:
-        return []
-    shipped = [row for row in rows if not all(name.startswith("debian/") for name in row["files"].split())]
-    return (row["license"].split("\n")[0] for row in shipped or rows)
+        return ()
+    return shipped or packaging
 
 
 def _expression(text: str) -> str:

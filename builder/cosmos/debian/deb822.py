@@ -34,6 +34,7 @@ _RELATION = re.compile(
 )
 _OLD = {"<": "<=", ">": ">="}  # Policy 7.1: the deprecated forms mean "or equal"
 _MAX_FIELDS = 1000
+_MAX_RELATIONS = 20_000  # of one field; the longest of Debian has some thousands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +77,7 @@ def paragraphs(text: str, source: str) -> Iterator[dict[str, str]]:
     """Yield each paragraph as a table of its fields; raises `Malformed` that names `source` and the line."""
     fields: dict[str, list[str]] = {}
     last: list[str] | None = None
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_lines(text), 1):
         if line.startswith("#"):
             continue
         if not line.strip():
@@ -109,6 +110,8 @@ def relations(text: str, source: str, *, architecture: str = "") -> tuple[tuple[
     >>> [[str(choice) for choice in group] for group in relations("a (>= 1) | b, c:any", "x")]
     [['a (>= 1)', 'b'], ['c:any']]
     """
+    if text.count(",") + text.count("|") >= _MAX_RELATIONS:
+        raise Malformed(source, f"has more than {_MAX_RELATIONS} relations in one field")
     groups = []
     for part in text.split(","):
         if part.strip():
@@ -121,6 +124,15 @@ def relations(text: str, source: str, *, architecture: str = "") -> tuple[tuple[
 def listed(fields: Mapping[str, str], *names: str) -> str:
     """Return several relation fields as one."""
     return ", ".join(fields[name] for name in names if fields.get(name))
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines one by one: a list of them takes twenty times the text."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _begun(fields: dict[str, list[str]], line: str, place: str, source: str) -> list[str]:

@@ -34,7 +34,7 @@ from cosmos.model.star import Ranges, Star
 from cosmos.model.version import DebianVersion
 
 _MACHINES: Final = {debian: machine for machine, debian in ARCHITECTURES.items()}
-_PERSON: Final = re.compile(r'\s*"?([^"<]*?)"?\s*<([^>]*)>\s*')
+_PERSON: Final = re.compile(r'\s*+"?+([^"<]*+)("?+)\s*+<([^>]*+)>\s*+')
 
 
 def manifest_of(record: AptRecord, architecture: str, licence: str) -> Star:
@@ -113,4 +113,5 @@ def _ranges(barring: Iterable[Relation]) -> Ranges:
 
 def _maintainer(record: AptRecord) -> dict[str, str]:
     match = _PERSON.fullmatch(record.fields.get("maintainer", ""))
-    return {match[1]: match[2]} if match and match[1] else {}
+    name = "" if match is None else match[1] if match[2] else match[1].rstrip()
+    return {name: match[3]} if match and name else {}

@@ -15,7 +15,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
-from cosmos.reading import envelope_of, read_bounded
+from cosmos.reading import envelope_of, is_there, read_bounded
 
 IMAGE_FILE = "image.toml"
 TEMPLATES_FOLDER = "rootfs-templates"
@@ -25,13 +25,15 @@ TEMPLATES_FOLDER = "rootfs-templates"
 class Definition:
     """An image definition and the files that it names. Relative paths start at `folder`.
 
-    `data` are the bytes of image.toml. `finish` and `trust` are the bytes of the files that it names under these keys.
+    `data` are the bytes of image.toml. `constellation_files`, `finish` and `trust` are the bytes of the files that it
+    names under these keys; `constellations` are the wishes in the first.
     """
 
     folder: Path
     image: Image
     data: bytes
     outputs: tuple[Output, ...]
+    constellation_files: Mapping[str, bytes]
     constellations: Mapping[str, Mapping[StarName, Constraint]]
     template: TemplateFiles
     finish: bytes | None
@@ -59,16 +61,21 @@ def read_definition(path: Path) -> Definition:
     Raises `Malformed`, also if a file that image.toml names is missing.
     """
     file = path / IMAGE_FILE if path.is_dir() else path
-    if not file.is_file():
+    if not is_there(file):
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
     data = read_bounded(file)
     image = Image.parse(data, str(file))
+    constellation_files = {name: _constellation(file.parent / name) for name in image.constellations}
     return Definition(
         folder=file.parent,
         image=image,
         data=data,
         outputs=read_outputs(image.outputs, str(file)),
-        constellations={name: _members(file.parent / name) for name in image.constellations},
+        constellation_files=constellation_files,
+        constellations={
+            name: Constellation.parse(content, str(file.parent / name)).members
+            for name, content in constellation_files.items()
+        },
         template=read_template(_template_folder(file.parent, image)),
         finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
         trust=_named(file.parent, image.trust, "trust"),
@@ -84,19 +91,19 @@ def read_lock(definition: Definition) -> tuple[Lock, bytes]:
 def read_lock_bytes(definition: Definition) -> bytes:
     """Return the exact bytes of the image's lock; raises `NoSolution` if there is no lock, or `Malformed`."""
     file = definition.lock_file
-    if not file.is_file():
+    if not is_there(file):
         raise NoSolution(str(file), "is not there", hint=f"cosmos freeze {definition.folder}")
     return read_bounded(file, MAX_LOCK_BYTES)
 
 
-def _members(file: Path) -> Mapping[StarName, Constraint]:
-    if not file.is_file():
+def _constellation(file: Path) -> bytes:
+    if not is_there(file):
         raise Malformed(
             str(file),
             "is not there, but image.toml names it as a constellation",
             hint=f"write the file, or take it out of `constellations` in {IMAGE_FILE}",
         )
-    return Constellation.parse(read_bounded(file), str(file)).members
+    return read_bounded(file)
 
 
 def _template_folder(folder: Path, image: Image) -> Path:
@@ -120,7 +127,7 @@ def _named(folder: Path, name: str, key: str, limit: int = MAX_DOCUMENT_BYTES) -
     if not name:
         return None
     file = folder / name
-    if not file.is_file():
+    if not is_there(file):
         raise Malformed(
             str(file),
             f"is not there, but {IMAGE_FILE} names it as `{key}`",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.image.acquiring import AcquiredLock, acquire_lock
@@ -14,6 +15,7 @@ from cosmos.image.keep_root import write_root
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.packing import packed_tree, write_release
 from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
+from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
 from cosmos.image.policy import consent_of, demand_budget, demand_powers, demand_vouched
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
@@ -25,6 +27,9 @@ from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft
 from cosmos.release.sign import sign
 from cosmos.sandbox.bubble_probe import WANTED
+from cosmos.sbom.bill import Bill, component_of
+from cosmos.sbom.cyclonedx import CYCLONEDX_FILE, cyclonedx
+from cosmos.sbom.spdx import SPDX_FILE, spdx
 from cosmos.tree.overlay import PathMap
 
 
@@ -46,7 +51,7 @@ class Built:
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
     """Build the release of `definition` from its lock into `options.out`; raises what `cosmos.errors` lists."""
     ready = preflight(definition, world, options)  # 1 find every mistake that shows before any work
-    stars = _fetched(ready, world, options)  # 2 fetch and verify every star
+    stars = fetched(ready, world, options)  # 2 fetch and verify every star
     staged = _staged(ready, stars, world, options)  # 3 run their Nova scripts: one layer a star
     tree = _laid(ready, staged)  # 4 make one tree of layers and template, run the finish script
     with world.draft(options.out) as draft:
@@ -63,8 +68,8 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     )
 
 
-def _fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
-    """Return every star of the lock, verified, before anything is unpacked."""
+def fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
+    """Return every star of the lock, verified, before anything is unpacked. Raises the errors of `cosmos.errors`."""
     world.sweep(options.out)
     stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked)
     demand_vouched(ready.definition.image.policy, stars.stars, world)
@@ -104,6 +109,7 @@ def _packed(
     write_release(ready.definition.outputs, packed, tree.receipts, draft)
     for name, data in ready.lock_files.items():
         draft.write(name, [data])
+    draft.write(DEFINITION_FILE, packed_definition(ready.definition))
     if options.keep_root is not None:
         write_root(packed.entries(), options.keep_root, world.reporter)
     return packed
@@ -112,8 +118,11 @@ def _packed(
 def _signed(
     ready: Ready, stars: AcquiredLock, tree: FinishedTree, packed: PackedTree, draft: Draft, options: BuildOptions
 ) -> Release:
-    """Write RELEASE.json and its signature."""
+    """Write the bills of materials, RELEASE.json and its signature."""
     definition = ready.definition
+    bill = _bill(ready, stars, packed)
+    draft.write(SPDX_FILE, [spdx(bill)])
+    draft.write(CYCLONEDX_FILE, [cyclonedx(bill)])
     facts = BuildFacts(
         image=definition.image,
         definition=Digest.of(definition.data),
@@ -127,6 +136,19 @@ def _signed(
     release = describe(draft.files, facts)
     sign(release, options.key, draft)
     return release
+
+
+def _bill(ready: Ready, stars: AcquiredLock, packed: PackedTree) -> Bill:
+    """Return the bill of materials: every star of the lock with its signed manifest."""
+    image = ready.definition.image
+    return Bill(
+        name=str(image.name),
+        version=str(image.version),
+        root=packed.root,
+        epoch=ready.lock.build.source_date_epoch,
+        cosmos=VERSION,
+        components=tuple(component_of(one.star, one.statement.statement.star) for one in stars.stars.values()),
+    )
 
 
 def _programs(tree: FinishedTree) -> dict[str, Json]:

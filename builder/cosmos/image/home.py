@@ -29,7 +29,7 @@ from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.nova.workers import WORKER
-from cosmos.reading import read_envelope
+from cosmos.reading import holds, read_envelope
 from cosmos.release.draft import Draft, draft_beside, sweep_beside
 from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
@@ -121,7 +121,7 @@ class Home:
     def write_lock(self, definition: Definition, data: bytes) -> bool:
         """Write `data` as the image's lock, durably; return False if the file had it before. Raises `WorldFailed`."""
         file = definition.lock_file
-        if file.is_file() and file.read_bytes() == data:
+        if holds(file, data):
             return False
         write_durably(file, data)
         return True

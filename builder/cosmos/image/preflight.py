@@ -12,6 +12,7 @@ from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import demand_own_names, level_of
 from cosmos.image.outputs.packing import BINARY_FILE
+from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
 from cosmos.image.policy import demand_signable, demand_signed_lock
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
@@ -24,9 +25,14 @@ from cosmos.release.draft import demand_replaceable
 from cosmos.release.sign import Signing
 from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
+from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
+from cosmos.sbom.spdx import SPDX_FILE
 from cosmos.trust.signing_request import REQUEST_FILE
 
-_FIXED_NAMES = (RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE)
+_FIXED_NAMES = (
+    *(RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE),
+    *(DEFINITION_FILE, SPDX_FILE, CYCLONEDX_FILE),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +85,7 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
 def demand_sound(definition: Definition) -> RenderedTemplate:
     """Return the rendered template of a definition that can be built. Raises `Malformed`."""
     demand_own_names(definition.outputs, definition.image, (*_FIXED_NAMES, definition.lock_envelope.name))
+    packed_definition(definition)  # the release carries it, so that others can rebuild it
     return render_template(definition.template, definition.image, source=str(definition.file))
 
 

@@ -30,8 +30,10 @@ from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSynta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cosmos.errors import Malformed
+from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
 from cosmos.model.template import Declarations, DeclaredPath, Value
+from cosmos.reading import read_bounded
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 
@@ -131,7 +133,7 @@ def _names(image: Image, declared: Declarations, values: Mapping[str, Value]) ->
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path)
     except FileNotFoundError as error:
         hint = "the image's `template` names a folder of rootfs-templates/, or a path that begins with ./"
         raise Malformed(str(path), "is not there", hint=hint) from error
@@ -141,7 +143,10 @@ def _files_below(root: Path) -> dict[TreePath, Entry]:
     """Return all entries below `root`, folders and links included, with the modes that git keeps."""
     entries: dict[TreePath, Entry] = {}
     for path in sorted(root.rglob("*")):
-        name = TreePath.parse(os.fsencode(path.relative_to(root)))
+        try:
+            name = TreePath.parse(os.fsencode(path.relative_to(root)))
+        except ValueError as error:
+            raise Malformed(str(path), str(error), hint="give it a shorter or another name") from error
         facts = path.lstat()
         if stat.S_ISLNK(facts.st_mode):
             entry = Entry(path=name, kind="symlink", mode=0o777, target=os.fsencode(path.readlink()))
@@ -149,7 +154,7 @@ def _files_below(root: Path) -> dict[TreePath, Entry]:
             entry = Entry(path=name, kind="dir", mode=0o755)
         elif stat.S_ISREG(facts.st_mode):
             mode = 0o755 if facts.st_mode & stat.S_IXUSR else 0o644
-            entry = Entry(path=name, kind="file", mode=mode, content=path.read_bytes())
+            entry = Entry(path=name, kind="file", mode=mode, content=read_bounded(path, MAX_STAR_UNPACKED_BYTES))
         else:
             raise Malformed(str(path), "is neither a file, a folder nor a link", hint="declare devices in [paths]")
         entries[name] = entry

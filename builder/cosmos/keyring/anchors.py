@@ -19,7 +19,7 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Refused
 from cosmos.limits import MAX_ENVELOPE_BYTES
-from cosmos.reading import envelope_of, read_envelope, read_if_there, read_up_to
+from cosmos.reading import envelope_of, is_there, read_envelope, read_if_there, read_up_to
 from cosmos.trust.chain import step_file
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TRUST_FILE, TrustRoots, demand_digest, verify_roots
@@ -84,7 +84,7 @@ def accepted_versions(anchor: Path) -> tuple[int, ...]:
 def earlier_roots(anchor: Path, version: int, digest: Digest) -> TrustRoots | None:
     """Return the accepted document of `version` if its file is kept and has the SHA-256 `digest`, else None."""
     file = anchor.with_name(CHAIN) / step_file(version)
-    if not file.is_file():
+    if not is_there(file):
         return None
     data, envelope = document_and_envelope(file)
     return verify_roots(data, envelope, str(file)) if Digest.of(data) == digest else None

@@ -20,7 +20,7 @@ from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.keyring.key_file import SEED_BYTES, Head, opened, plain_document, sealed_document
 from cosmos.limits import MAX_KEY_FILE_BYTES
 from cosmos.model.names import KeyName
-from cosmos.reading import read_up_to
+from cosmos.reading import demand_plain, is_there, read_up_to
 from cosmos.trust.dsse import Signature, assemble, pae
 from cosmos.trust.ed25519 import verify_signature
 from cosmos.trust.keys import PublicKey
@@ -120,7 +120,10 @@ class SecretKey:
 
 
 def read_private(path: Path) -> bytes:
-    """Return the bytes of a file that only the person who runs this may read; raises `Refused` for any other."""
+    """Return the bytes of a file that only the person who runs this may read; raises `Refused` for any other.
+
+    Raises `Malformed` for a pipe, a folder or a device.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a pipe does not block us
     except OSError as error:
@@ -134,7 +137,7 @@ def read_private(path: Path) -> bytes:
 
 def _demand_no_public_key(path: Path) -> None:
     """Refuse a `.pub` file as such: an error about its mode would mislead."""
-    if not path.is_file():
+    if not is_there(path):
         return
     try:
         key = PublicKey.parse(read_up_to(path, MAX_KEY_FILE_BYTES), str(path))
@@ -146,8 +149,7 @@ def _demand_no_public_key(path: Path) -> None:
 
 
 def _demand_private(about: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(about.st_mode):
-        raise Refused(str(path), "is not a plain file")
+    demand_plain(about, path)
     if about.st_uid != os.geteuid():
         raise Refused(str(path), f"belongs to user {about.st_uid}, and you are {os.geteuid()}")
     mode = stat.S_IMODE(about.st_mode)

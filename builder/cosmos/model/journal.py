@@ -24,16 +24,15 @@ A journal of any other format is refused, and nothing on the system changes: thi
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Self, TypeAlias
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_NAME_BYTES
+from cosmos.limits import MAX_JOURNAL_BYTES, MAX_NAME_BYTES
 from cosmos.model.changes import Change, Identity, Place, change_json, read_change
 from cosmos.model.universe import slashed
 from cosmos.tables import Table
@@ -71,11 +70,10 @@ class JournalDocument:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the journal in `data`, without a last line that was cut off; raises `Malformed`."""
-        *lines, _cut_off = data.split(b"\n")
-        if not lines:
+        tables = (_table(line, f"{source}: line {number}") for number, line in enumerate(_whole_lines(data), 1))
+        head = next(tables, None)
+        if head is None:
             return cls(phase="begun")
-        tables = (_table(line, f"{source}: line {number}") for number, line in enumerate(lines, 1))
-        head = next(tables)
         version = head.count("cosmos-journal")
         if version == _FIRST_VERSION:
             return cls._of_first_format(head, tables)
@@ -184,11 +182,17 @@ def _tag(text: str) -> str:
     return text
 
 
+def _whole_lines(data: bytes) -> Iterator[bytes]:
+    """Yield each line that has its newline, one by one."""
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        yield data[start:end]
+        start = end + 1
+
+
 def _table(line: bytes, source: str) -> Table:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise Malformed(source, "is not JSON", hint="it was damaged: look at the file, then remove it") from error
-    if not isinstance(value, dict):
-        raise Malformed(source, "want a JSON object")
-    return Table(value, source)
+        return Table.from_json(line, source, max_bytes=MAX_JOURNAL_BYTES)
+    except Malformed as error:
+        hint = "it was damaged: look at the file, then remove it"
+        raise Malformed(source, error.problem, hint=hint) from error

@@ -103,7 +103,7 @@ class Request:
             arch=table.read("arch", Arch.parse),
             stars=_needed(table, "stars"),
             constellations={name: _needed(sets, name) for name in sets.keys()},
-            galaxies={GalaxyName.parse(name): url for name, url in table.string_map("galaxies").items()},
+            galaxies=table.parsed_map("galaxies", GalaxyName.parse, str),
         )
         table.end()
         return request
@@ -246,6 +246,9 @@ class LockedStar:
             table.need(key, list)
         if lock_version > 1:
             table.need("version-scheme", str)
+        for key in ("signers", "dependencies", "wanted-by"):
+            if len(set(table.strings(key))) != len(table.strings(key)):
+                table.fail(key, "names one twice")
         arch = table.read("arch", Arch.parse)
         star = cls(
             name=table.read("name", StarName.parse),

@@ -63,6 +63,7 @@ from cosmos.pack.tar import TAR_END
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_frame, slice_of_frame
+from cosmos.reading import open_plain
 from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -163,7 +164,7 @@ class ImageReader:
     def open(cls, path: Path) -> Self:
         """Return a reader of the file at `path`; it opens the file for each read. Raises `WorldFailed`, `Refused`."""
         try:
-            return cls(lambda: path.open("rb"), path.name)
+            return cls(lambda: open_plain(path), path.name)
         except OSError as error:
             raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
 

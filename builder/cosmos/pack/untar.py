@@ -99,7 +99,15 @@ def read_tar(data: Content, source: str, *, devices: Devices = "refuse", rules: 
     return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
 
 
-def read_packed_tar(body: Content, suffix: str, source: str, budget: Budget, *, rules: Rules = "strict") -> list[Entry]:
+def read_packed_tar(
+    body: Content,
+    suffix: str,
+    source: str,
+    budget: Budget,
+    *,
+    devices: Devices = "refuse",
+    rules: Rules = "strict",
+) -> list[Entry]:
     """Return the entries of the tar archive that is packed in `body`; `suffix` is as cosmos.pack.inflate has it.
 
     What it unpacks to is drawn from `budget`, and lies on the disk if it is much. Raises `Refused`.
@@ -107,7 +115,7 @@ def read_packed_tar(body: Content, suffix: str, source: str, budget: Budget, *, 
     streams: Streams = "one" if rules == "dpkg" else "several"
     with mapped(body) as buffer:
         tar = Spool().add(unpacked_pieces(buffer, suffix, budget, source, streams))
-    return read_tar(tar, source, rules=rules)
+    return read_tar(tar, source, devices=devices, rules=rules)
 
 
 class TarReader:

@@ -9,7 +9,7 @@ from cosmos.durable import sync_folder, write_durably
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
-from cosmos.reading import read_bounded, read_if_there
+from cosmos.reading import is_there, read_bounded, read_if_there
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import IN_TOTO_TYPE
@@ -31,7 +31,7 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
     Raises `Refused` if the signature is over another release, or not by the key that it names.
     """
     document, beside = folder / RELEASE_FILE, folder / RELEASE_ENVELOPE
-    if not document.is_file():
+    if not is_there(document):
         raise Malformed(
             str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
         )

@@ -17,7 +17,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
-from cosmos.reading import read_bounded
+from cosmos.reading import is_there, read_bounded
 from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.roots import TrustRoots
@@ -50,7 +50,7 @@ def attest_rebuild(folder: Path, key: SecretKey, badges_file: Path | None = None
     rebuilt = what_was_built(folder)
     file = badges_file or badges_beside(folder)
     claim = Claim(kind="rebuild", name=MANIFEST_FILE, digest=rebuilt.content_root, result="PASSED", lock=rebuilt.lock)
-    old = read_bounded(file) if file.is_file() else b""
+    old = read_bounded(file) if is_there(file) else b""
     write_durably(file, add_badge(old, key.sign(IN_TOTO_TYPE, claim.to_bytes()), str(file)))
     return rebuilt, file
 
@@ -60,7 +60,7 @@ def demand_quorum(folder: Path, least: int, roots: TrustRoots, badges_file: Path
     if least < 1:
         raise Malformed("--quorum", f"want at least 1, got {least}")
     rebuilt, file = what_was_built(folder), badges_file or badges_beside(folder)
-    data = read_bounded(file) if file.is_file() else b""
+    data = read_bounded(file) if is_there(file) else b""
     badges = judge_badges(data, digest=rebuilt.content_root, roots=roots, source=str(file))
     signers = counted(badges, "rebuild", rebuilt.lock)
     if len(signers) < least:
@@ -76,7 +76,7 @@ def demand_quorum(folder: Path, least: int, roots: TrustRoots, badges_file: Path
 def what_was_built(folder: Path) -> Rebuilt:
     """Return the content root of the manifest, and the lock's digest; raises `Malformed` if `folder` is no release."""
     for name in (RELEASE_FILE, MANIFEST_FILE, LOCK_FILE):
-        if not (folder / name).is_file():
+        if not is_there(folder / name):
             raise Malformed(
                 str(folder / name),
                 "is not there",

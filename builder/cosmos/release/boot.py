@@ -25,7 +25,7 @@ from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.release import RELEASE_FILE, Release, Subject
 from cosmos.process import RunningProgram, find_program, start_program
-from cosmos.reading import read_bounded
+from cosmos.reading import open_plain, read_bounded
 
 DEFAULT_MEMORY_MIB: Final = 1024  # the rescue image wants half of it: its tree, and cosmos unpacked into /tmp
 DEFAULT_TIMEOUT_SECONDS: Final = 180.0  # it takes 10 to 20 on a machine of 2020; emulation on a busy one is slow
@@ -187,7 +187,7 @@ def _only(folder: Path, subjects: Iterable[Subject], what: str, is_it: Callable[
         raise Malformed(str(folder), f"want {what} to start, found {names}", hint=hint)
     path = folder / found[0].name
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             digest = Digest.of_stream(stream)
     except FileNotFoundError as error:
         raise Refused(str(path), f"is not there, but {RELEASE_FILE} names it") from error

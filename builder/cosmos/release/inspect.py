@@ -10,6 +10,7 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.globs import checked, matches_any
 from cosmos.links import TooManyLinks, followed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
+from cosmos.reading import is_there, open_plain
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
@@ -25,7 +26,7 @@ def find_image(path: Path) -> Path:
         found = sorted(folder.glob(f"*{IMAGE_SUFFIX}")) if folder.is_dir() else []
         if len(found) == 1:
             return found[0]
-    if not path.is_file():
+    if path.is_dir() or not is_there(path):
         raise _no_image(path)
     return path
 
@@ -65,7 +66,7 @@ def file_pieces(image: Path, path: str) -> Iterator[bytes]:
 
 def _reader(image: Path) -> ImageReader:
     try:
-        with image.open("rb") as stream:
+        with open_plain(image) as stream:
             is_zstd = stream.read(len(_ZSTD_MAGIC)) == _ZSTD_MAGIC
     except OSError as error:
         raise WorldFailed(str(image), f"cannot be read: {error.strerror}") from error

@@ -8,7 +8,7 @@ from cosmos.canon import Json
 from cosmos.errors import NoSolution
 from cosmos.limits import MAX_RECEIPTS_BYTES
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
-from cosmos.reading import read_up_to
+from cosmos.reading import is_there, read_up_to
 
 
 def read_receipt(release: Path, name: str) -> Json:
@@ -17,7 +17,7 @@ def read_receipt(release: Path, name: str) -> Json:
     Raises `NoSolution` if there is no such release or star, or `Malformed`.
     """
     tries = [folder / RECEIPTS_FILE for folder in (release, release / "out")]
-    file = next((file for file in tries if file.is_file()), None)
+    file = next((file for file in tries if is_there(file)), None)
     if file is None:
         raise NoSolution(str(release), "has no receipts", hint="name a release: --release images/NAME/out")
     receipts = Receipts.parse(read_up_to(file, MAX_RECEIPTS_BYTES), str(file))

@@ -68,7 +68,10 @@ def judge_release(verdict: ReleaseVerdict, home: Home, accept: frozenset[str]) -
     accepted = external.get("acceptedRevoked", {})
     if not isinstance(counter, int) or not isinstance(image, str) or not isinstance(accepted, dict):
         raise Malformed(source, "externalParameters: want a counter, an image's name, and a table acceptedRevoked")
-    name = ImageName.parse(image)
+    try:
+        name = ImageName.parse(image)
+    except ValueError as error:
+        raise Malformed(source, f"externalParameters.image: {error}") from error
     floor = roots.floors.releases.get(name, 0)
     if counter < floor:
         raise Refused(source, f"counter {counter} lies below the floor of {floor} that trust.toml sets for {name}")

@@ -24,7 +24,7 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
-from cosmos.reading import read_bounded, read_envelope
+from cosmos.reading import is_there, open_plain, read_bounded, read_envelope
 from cosmos.resolve.locked import demand_right
 from cosmos.tree.manifest import ManifestLine, manifest_lines
 from cosmos.treepath import TreePath
@@ -48,7 +48,7 @@ def verify_release_folder(
 ) -> ReleaseVerdict:
     """Return the verdict on the release in `folder`; raises `Refused`, `Differs`, `NoSolution` or `Malformed`."""
     document = folder / RELEASE_FILE
-    if not document.is_file():
+    if not is_there(document):
         raise Malformed(
             str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
         )
@@ -61,7 +61,7 @@ def verify_release_folder(
         source=str(document),
     )
     release = Release.parse(signed.payload, str(document))
-    entries, found = 0, [*_file_differences(folder, release, reporter)]
+    entries, found = 0, [*file_differences(folder, release, reporter)]
     if not found:
         entries, found = _content_differences(folder, release)
     if found:
@@ -77,7 +77,8 @@ def verify_release_folder(
     return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)
 
 
-def _file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
+    """Yield a line for each file that is not as RELEASE.json names it, is missing, or is none of the release's."""
     named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects)}
     for file in sorted(folder.iterdir()):
         if file.name not in named:
@@ -98,7 +99,7 @@ def _file_difference(file: Path, subject: Subject) -> str | None:
     size = file.stat().st_size
     if size != subject.size_bytes:
         return f"has {size} bytes, but the release names {subject.size_bytes}"
-    with file.open("rb") as stream:
+    with open_plain(file) as stream:
         digest = Digest.of_stream(stream)
     return None if digest == subject.digest else f"is {digest}, but the release names {subject.digest}"
 
@@ -111,11 +112,11 @@ def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]
     root, file = _content_root(release), folder / MANIFEST_FILE
     if file.stat().st_size > MAX_MANIFEST_BYTES:
         raise Malformed(str(file), f"has {file.stat().st_size} bytes, the limit is {MAX_MANIFEST_BYTES}")
-    with file.open("rb") as stream:
+    with open_plain(file) as stream:
         digest = Digest.of_stream(stream)
     if digest != root:
         return 0, [f"{MANIFEST_FILE}: hashes to {digest}, but the release names the content root {root}"]
-    with file.open("rb") as stream:
+    with open_plain(file) as stream:
         entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
     found: list[str] = []
     for subject in release.subjects:
@@ -132,7 +133,7 @@ def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]
 def _unlike(image: Path, manifest: Path) -> list[TreePath]:
     """Return the paths at which the decoded image differs from the manifest."""
     held = {entry.path: ManifestLine.of(entry) for entry in ImageReader.open(image).entries()}
-    with manifest.open("rb") as stream:
+    with open_plain(manifest) as stream:
         unlike = [line.path for line in manifest_lines(stream, MANIFEST_FILE) if held.pop(line.path, None) != line]
     return sorted([*unlike, *held])
 

@@ -73,6 +73,11 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ve
         raise Refused(
             f"{locked.name}: {file.path}", f"the lock names seq {locked.seq}, but the index has {verified.index.seq}"
         )
+    if verified.index.version != locked.version:
+        raise Refused(
+            f"{locked.name}: {file.path}",
+            f"the lock names version {locked.version}, but the index is {verified.index.version}",
+        )
     source.keep(file)
     return verified
 

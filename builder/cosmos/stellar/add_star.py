@@ -24,7 +24,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.reading import envelope_of
+from cosmos.reading import envelope_of, is_there
 from cosmos.stellar.build_star import BuiltStar, archive_suffix, put_archive
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.published import AlreadyThere, Once, Published
@@ -66,7 +66,7 @@ def add_star(
         stem = galaxy.stem_of(star.name, star.version, star.arch)
         listed = (published or Published(galaxy)).demand_same(star, digest, index.seq, stem)
         file = galaxy.statement_file(stem)
-        old = read_statement(file) if file.is_file() else None
+        old = read_statement(file) if is_there(file) else None
         if old is not None and old.archive == digest:
             return _kept(galaxy, built, old, file, keys)
         if old is not None and (unpublished == "refuse" or not _is_same(old.star, star)):

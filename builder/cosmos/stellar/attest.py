@@ -12,7 +12,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
-from cosmos.reading import file_content, read_bounded
+from cosmos.reading import file_content, is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Claim, Kind, Result, add_badge
 from cosmos.trust.roles import IN_TOTO_TYPE
@@ -41,7 +41,7 @@ def attest_star(statement_file: Path, kind: Kind, result: Result, key: SecretKey
     statement = Statement.parse(read_bounded(statement_file, MAX_DOCUMENT_BYTES), source)
     galaxy, star = GalaxyFolder(root=statement_file.parent.parent), statement.star
     archive = galaxy.root / statement.file
-    if not archive.is_file():
+    if not is_there(archive):
         raise Malformed(source, f"names the archive {statement.file}, which is not there")
     got = content_digest(file_content(archive, MAX_STAR_ARCHIVE_BYTES))
     if got != statement.archive:
@@ -49,6 +49,6 @@ def attest_star(statement_file: Path, kind: Kind, result: Result, key: SecretKey
     claim = Claim(kind=kind, name=statement.star.id, digest=statement.archive, result=result)
     file = statement_file.with_name(f"{galaxy.stem_of(star.name, star.version, star.arch)}{BADGES_SUFFIX}")
     with galaxy.publishing(reporter):
-        old = read_bounded(file, MAX_BADGES_BYTES) if file.is_file() else b""
+        old = read_bounded(file, MAX_BADGES_BYTES) if is_there(file) else b""
         write_durably(file, add_badge(old, key.sign(IN_TOTO_TYPE, claim.to_bytes()), str(file)))
     return Attested(claim=claim, file=file)

@@ -33,7 +33,7 @@ from cosmos.model.version import Version
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
 from cosmos.pack.star_archive import PackedStar, write_star
-from cosmos.reading import file_content
+from cosmos.reading import file_content, is_there
 from cosmos.spool import Spool
 from cosmos.stellar.ecosystems import check_sources, fetch, find, listed_by, nouns
 from cosmos.stellar.kernel_modules import kernel_modules
@@ -101,7 +101,7 @@ class BuiltStar:
 def put_archive(path: Path, built: BuiltStar) -> None:
     """Write the star's archive to `path`, unless it is there already. Raises `WorldFailed`."""
     data = built.packed.data
-    if path.is_file() and file_content(path, MAX_STAR_ARCHIVE_BYTES) == data:
+    if is_there(path) and file_content(path, MAX_STAR_ARCHIVE_BYTES) == data:
         return
     with durable_file(path) as stream:
         stream.writelines(pieces(data))

@@ -29,7 +29,7 @@ from cosmos.model.names import Arch, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.reading import read_bounded
+from cosmos.reading import is_there, read_bounded
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 
@@ -60,7 +60,7 @@ class GalaxyFolder:
         """Return the stem of a star's files here: as model.file_names says, or the older form without ARCH."""
         stem, old = file_stem(name, str(version), arch), file_stem(name, str(version))
         file = self.statement_file(old)
-        if stem == old or self.statement_file(stem).is_file() or not file.is_file():
+        if stem == old or is_there(self.statement_file(stem)) or not is_there(file):
             return stem
         return old if read_statement(file).star.arch == arch else stem
 
@@ -74,7 +74,7 @@ class GalaxyFolder:
 
     def index(self) -> GalaxyIndex:
         """Return the present index; raises `Malformed` for a folder without an index."""
-        if not self.index_file.is_file():
+        if not is_there(self.index_file):
             hint = f"stellar galaxy-init {self.root} --name NAME"
             raise Malformed(str(self.index_file), "is not there: this is not a galaxy", hint=hint)
         return GalaxyIndex.parse(read_bounded(self.index_file, MAX_INDEX_BYTES), str(self.index_file))

@@ -23,7 +23,7 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import SemVer
 from cosmos.pack.star_archive import StarContents, read_star
-from cosmos.reading import file_content
+from cosmos.reading import file_content, is_there
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice
@@ -177,7 +177,7 @@ class _Tried:
 
 def _listed(file: Path, wanted: Digest, max_bytes: int) -> Content:
     """Return the content of the file; raises `NoSolution` if it is missing, `Refused` if its digest is another."""
-    if not file.is_file():
+    if not is_there(file):
         raise NoSolution(str(file), "is not there, but the index lists it", hint=_REINDEX)
     data = file_content(file, max_bytes)
     found = content_digest(data)

@@ -33,6 +33,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.star import Star
 from cosmos.pack.star_archive import write_star
+from cosmos.reading import is_there
 from cosmos.stellar.add_star import Unpublished, add_star
 from cosmos.stellar.answered import Answers, stars_in, unanswered
 from cosmos.stellar.build_star import BuiltStar
@@ -173,7 +174,7 @@ def _added(
         added = add_star(galaxy, built, keys, unpublished=request.unpublished, published=published, reporter=reporter)
     except AlreadyThere as error:
         file = galaxy.statement_file(error.stem)
-        there = read_statement(file) if file.is_file() else None
+        there = read_statement(file) if is_there(file) else None
         if there is None or there.star.origins != built.manifest.origins:
             return Failed(name=name, reason=str(error), hint=error.hint, end="refused"), None
         star = ImportedStar(star=there.star, archive=galaxy.root / there.file, unrun=built.unrun, is_new=False)
@@ -230,11 +231,11 @@ def _assumed(names: Iterable[str], answers: Answers) -> tuple[str, ...]:
 def _there_already(galaxy: GalaxyFolder, plain: Star) -> ImportedStar | None:
     """Return the star if the galaxy has it, made of the same package with the same dependencies."""
     file = galaxy.statement_file(galaxy.stem_of(plain.name, plain.version, plain.arch))
-    if not file.is_file():
+    if not is_there(file):
         return None
     statement = read_statement(file)
     archive = galaxy.root / statement.file
     there = replace(statement.star, license="", source=plain.source, warnings=())  # an older name stays
-    if there != plain or not archive.is_file():
+    if there != plain or not is_there(archive):
         return None
     return ImportedStar(star=statement.star, archive=archive, unrun=(), is_new=False)

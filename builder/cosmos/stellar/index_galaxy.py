@@ -39,7 +39,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.reading import envelope_of, read_bounded, read_envelope
+from cosmos.reading import envelope_of, is_there, open_plain, read_bounded, read_envelope
 from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
@@ -268,12 +268,12 @@ def _as_format(index: GalaxyIndex, number: int) -> GalaxyIndex:
 
 def _as_listed(galaxy: GalaxyFolder, row: Listed) -> _Stated:
     file = galaxy.statement_file(row.stem)
-    data = read_bounded(file, MAX_DOCUMENT_BYTES) if file.is_file() else b""
+    data = read_bounded(file, MAX_DOCUMENT_BYTES) if is_there(file) else b""
     if Digest.of(data) != row.statement:
         problem = "is not there" if not data else f"is {Digest.of(data)}"
         raise Refused(str(file), f"the index lists {row.statement}, but the file {problem}", hint=_REINDEX)
     found = _Stated(statement=Statement.parse(data, str(file)), data=data, stem=row.stem)
-    if not (galaxy.root / found.statement.file).is_file():
+    if not is_there(galaxy.root / found.statement.file):
         raise Refused(str(galaxy.root / found.statement.file), "is not there, but the index lists it", hint=_REINDEX)
     return found
 
@@ -295,7 +295,7 @@ def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _State
         if stem in _stems(statement.star):
             found[statement.file] = _Stated(statement=statement, data=data, stem=stem)
         elif stem != statement.star.name:
-            signed = ", together with its signature" if envelope_of(file).is_file() else ""
+            signed = ", together with its signature" if is_there(envelope_of(file)) else ""
             reporter.warn(f"{file}: is the statement of {statement.star.id}; it is ignored{signed}")
     return found
 
@@ -324,7 +324,7 @@ def _warn_of_other(file: Path, data: bytes, reporter: Reporter) -> None:
 
 
 def _demand_same(file: Path, statement: Statement) -> None:
-    with file.open("rb") as stream:
+    with open_plain(file) as stream:
         got = Digest.of_stream(stream)
     if got != statement.archive:
         raise Refused(

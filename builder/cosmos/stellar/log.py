@@ -19,7 +19,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import demand_within
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.reporter import Reporter
-from cosmos.reading import read_bounded
+from cosmos.reading import holds, is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.trust.log import (
     PROOF_SUFFIX,
@@ -151,7 +151,7 @@ def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Che
     log, index = _read(galaxy), galaxy.index()
     head = _verified(log, index, roots)
     for path, data in log_files(log.entries).items():
-        if not (log.folder / path).is_file() or (log.folder / path).read_bytes() != data:
+        if not holds(log.folder / path, data):
             raise Refused(
                 str(log.folder / path),
                 "does not match the log's entries",
@@ -186,7 +186,7 @@ def _entry(index: GalaxyIndex, row: Listed) -> bytes:
 def _read(galaxy: GalaxyFolder) -> _Log:
     """Return the log on disk; raises `Refused` if its entries do not match its head."""
     folder = galaxy.root / LOG_FOLDER
-    if not (folder / CHECKPOINT).is_file():
+    if not is_there(folder / CHECKPOINT):
         return _Log(folder=folder, note=None, entries=())
     note = Note.parse(_bytes(folder / CHECKPOINT, MAX_NOTE_BYTES), str(folder / CHECKPOINT))
     head = Head.parse(note.text, str(folder / CHECKPOINT))
@@ -211,7 +211,7 @@ def _verified(log: _Log, index: GalaxyIndex, roots: TrustRoots) -> VerifiedHead:
 
 def _demand_continued(log: _Log, head: VerifiedHead, seen: Path) -> int | None:
     """Return the size of the head in `seen`, after a check that the log continues it; None if there is no such file."""
-    if not seen.is_file():
+    if not is_there(seen):
         return None
     before = Head.parse(Note.parse(_bytes(seen, MAX_NOTE_BYTES), str(seen)).text, str(seen))
     if before.origin != head.head.origin:
@@ -240,7 +240,7 @@ def _write_proofs(galaxy: GalaxyFolder, index: GalaxyIndex, entries: Sequence[by
 
 def _bytes(file: Path, max_bytes: int) -> bytes:
     """Return the bytes of a file of the log, which must be there."""
-    if not file.is_file():
+    if not is_there(file):
         raise Refused(
             str(file), "is missing", hint="restore the published file, or: stellar log append GALAXY --key LOG.key"
         )
@@ -248,7 +248,7 @@ def _bytes(file: Path, max_bytes: int) -> bytes:
 
 
 def _write(file: Path, data: bytes) -> None:
-    if file.is_file() and file.read_bytes() == data:
+    if holds(file, data):
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     write_durably(file, data)

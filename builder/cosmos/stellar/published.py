@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.errors import Refused
+from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.star import Star
-from cosmos.reading import read_bounded
+from cosmos.reading import is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
 
 _HEAD: Final = b"[[snapshot]]\n"
@@ -79,24 +79,28 @@ class Published:
     def _read(self, seq: int) -> None:
         for number in range(1, seq + 1):
             file = self._galaxy.snapshot_file(number) if number != seq else self._galaxy.index_file
-            if number in self._seen or not file.is_file():
+            if number in self._seen or not is_there(file):
                 continue
             self._seen.add(number)
             for row in _rows(read_bounded(file, MAX_INDEX_BYTES), str(file)):
-                once = Once(
-                    seq=number,
-                    arch=row.get("arch", ""),
-                    statement=Digest.parse(row["statement"]),
-                    archive=Digest.parse(row["archive"]),
-                )
-                known = self._stars.setdefault((row["name"], row["version"]), [])
+                try:
+                    name, version = row["name"], row["version"]
+                    once = Once(
+                        seq=number,
+                        arch=row.get("arch", ""),
+                        statement=Digest.parse(row["statement"]),
+                        archive=Digest.parse(row["archive"]),
+                    )
+                except (KeyError, ValueError) as error:
+                    raise Malformed(str(file), f"a row of [[snapshot]] has no good {error}") from error
+                known = self._stars.setdefault((name, version), [])
                 if not any((one.arch, one.archive) == (once.arch, once.archive) for one in known):
                     known.append(once)
 
     def _arch_of(self, star: Star, once: Once) -> str:
         """Return the architecture of a star in an index of format 1; an empty text if its statement is gone."""
         file = self._galaxy.statement_file(file_stem(star.name, str(star.version)))
-        is_it = file.is_file() and Digest.of(file.read_bytes()) == once.statement
+        is_it = is_there(file) and Digest.of(read_bounded(file)) == once.statement
         return str(read_statement(file).star.arch) if is_it else ""
 
 

@@ -30,9 +30,9 @@ import tomli_w
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES, demand_within
+from cosmos.limits import MAX_INDEX_BYTES, demand_within
 from cosmos.model.galaxy import GalaxyIndex
-from cosmos.reading import envelope_of, read_bounded
+from cosmos.reading import envelope_of, holds, is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.signing import signatures_over
 from cosmos.trust.dsse import assemble
@@ -74,7 +74,7 @@ def publish(galaxy: GalaxyFolder, index: GalaxyIndex, keys: Sequence[SecretKey],
 def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
     """Return the bytes of `index`: those of its file, if it is published or waiting."""
     for file in (galaxy.index_file, galaxy.snapshot_file(index.seq)):
-        data = read_bounded(file, MAX_INDEX_BYTES) if file.is_file() else b""
+        data = read_bounded(file, MAX_INDEX_BYTES) if is_there(file) else b""
         if data and GalaxyIndex.parse(data, str(file)) == index:
             return data
     return tomli_w.dumps(index.to_toml()).encode()
@@ -83,7 +83,7 @@ def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
 def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | None:
     """Return the index after `index` that was written but not yet published, or None."""
     file = galaxy.snapshot_file(index.seq + 1)
-    if not file.is_file():
+    if not is_there(file):
         return None
     found = GalaxyIndex.parse(read_bounded(file, MAX_INDEX_BYTES), str(file))
     return found if found.seq == index.seq + 1 else None
@@ -101,7 +101,7 @@ def _signed_now(galaxy: GalaxyFolder, data: bytes) -> int:
 
 def _commit(galaxy: GalaxyFolder, data: bytes, envelope: bytes | None) -> None:
     beside = envelope_of(galaxy.index_file)
-    if envelope is None and beside.is_file():
+    if envelope is None and is_there(beside):
         beside.unlink()  # of the index before, which its snapshot still has
     _write(galaxy.index_file, data)
     if envelope is not None:
@@ -109,5 +109,5 @@ def _commit(galaxy: GalaxyFolder, data: bytes, envelope: bytes | None) -> None:
 
 
 def _write(file: Path, data: bytes) -> None:
-    if not (file.is_file() and read_bounded(file, MAX_INDEX_ENVELOPE_BYTES) == data):
+    if not holds(file, data):
         write_durably(file, data)

@@ -17,7 +17,7 @@ from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.statement import Statement
-from cosmos.reading import envelope_of, read_bounded, read_envelope
+from cosmos.reading import envelope_of, is_there, read_bounded, read_envelope
 from cosmos.tables import Table
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE, TRUST_TYPE
@@ -67,7 +67,7 @@ def sign_file(file: Path, key: SecretKey) -> bool:
 
 def write_document(file: Path, data: bytes) -> bool:
     """Write `data` to `file`, and remove an envelope that signs other bytes; return whether anything was changed."""
-    if file.is_file() and _read(file) == data:
+    if is_there(file) and _read(file) == data:
         return False
     envelope = _parsed(file)
     if envelope is not None and envelope.payload != data:

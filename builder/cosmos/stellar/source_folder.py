@@ -26,7 +26,7 @@ from typing import Final
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_FRAME_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
-from cosmos.reading import read_bounded
+from cosmos.reading import is_there, read_bounded
 from cosmos.sandbox.on_disk import folder_entries
 from cosmos.stellar.ecosystems import RULES
 from cosmos.tree.entry import Entry
@@ -55,7 +55,7 @@ class SourceFolder:
 def read_source_folder(path: Path) -> SourceFolder:
     """Return the source folder at `path`; raises `Malformed`."""
     file = path / RECIPE_FILE
-    if not file.is_file():
+    if not is_there(file):
         raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
     recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
     _demand_plain(path / os.fsdecode(_FILES))
@@ -137,7 +137,7 @@ def _script(path: Path, recipe: Recipe) -> bytes | None:
     except ValueError as error:
         raise Malformed(str(path / RECIPE_FILE), f"install_script: {error}") from error
     file = path / os.fsdecode(name)
-    if not file.is_file():
+    if not is_there(file):
         raise Malformed(
             str(file),
             "is not there, but star.toml names it as install_script",

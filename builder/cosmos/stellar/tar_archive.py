@@ -33,7 +33,7 @@ from cosmos.limits import MAX_PATH_COMPONENTS, MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.star import Origin, SourceRules
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import read_packed_tar
-from cosmos.reading import read_up_to
+from cosmos.reading import is_there, read_up_to
 from cosmos.stellar.selection import with_links_resolved
 from cosmos.store.blobs import StoreFolder
 from cosmos.tables import Table
@@ -293,7 +293,7 @@ def _strip(beside: Table) -> int:
 
 
 def _on_disk(file: Path) -> bytes:
-    if not file.is_file():
+    if not is_there(file):
         raise NoSolution(
             str(file), "is not there, or is not a plain file", hint="a path in `source` starts from the recipe's folder"
         )

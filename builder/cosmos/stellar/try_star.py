@@ -31,7 +31,7 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import NoSolution, ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
-from cosmos.reading import read_bounded
+from cosmos.reading import is_there, read_bounded
 from cosmos.stellar.open_star import OpenStar
 from cosmos.stellar.try_script import described
 from cosmos.tree.entry import Entry
@@ -56,7 +56,7 @@ def differences(found: str, expect: Path) -> tuple[str, ...]:
 
     Raises `NoSolution` if there is no such file.
     """
-    if not expect.is_file():
+    if not is_there(expect):
         raise NoSolution(str(expect), "is not there", hint="to write it: stellar test STAR --update; then check it")
     wanted = read_bounded(expect, MAX_DOCUMENT_BYTES).decode("utf-8", "backslashreplace").splitlines()
     return tuple(difflib.unified_diff(wanted, found.splitlines(), n=0, lineterm=""))[2:]  # without the files' names

@@ -13,13 +13,16 @@ decimal. Cosmos verifies the bytes first, and then parses those same bytes. It n
 judges them.
 
 The reader is stricter than DSSE: it limits the size and the number of signatures, and refuses a doubled or unknown
-field, NaN and Infinity, and base64 that is not canonical. `keyid` may be absent; it is a hint. Signatures by keys that
-the caller does not name are ignored. The threshold counts **distinct keys**, never signatures or key ids.
+field, NaN and Infinity, and base64 that is not canonical. A long payload is cut out before the rest is read as JSON: an
+envelope is read before any signature of it is judged, so it must not take more than a few times its size in memory.
+`keyid` may be absent; it is a hint. Signatures by keys that the caller does not name are ignored. The threshold counts
+**distinct keys**, never signatures or key ids.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn, Self
@@ -33,6 +36,10 @@ from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import ENVELOPE_LIMITS
 
 _MAX_KEYID: Final = 256  # characters; ours have 72, and the longest of others is a SHA-512 in hex
+_MAX_REST_BYTES: Final = 64 << 10  # of an envelope without its payload; 16 signatures have 5 KiB
+# A text of base64 that is longer than any but a payload. JSON may write a slash as \/, and any character as \u002b.
+_LONG_TEXT: Final = re.compile(rb'"(?=[^"]{4096})((?:[A-Za-z0-9+/=]++|\\/|\\u00[0-9A-Fa-f]{2})*+)"')
+_HOLE: Final = b'"\\u0000 the payload"'  # what stands for it in the rest
 
 
 class BadEnvelope(Refused):
@@ -66,7 +73,10 @@ class Envelope:
     @classmethod
     def parse(cls, data: bytes, source: str, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Self:
         """Return the envelope in `data`; raises `BadEnvelope`."""
-        fields = _fields(_document(data, source, max_bytes), ("payload", "payloadType", "signatures"), source, "")
+        if len(data) > max_bytes:
+            raise BadEnvelope(source, f"has {len(data)} bytes, the limit of an envelope is {max_bytes}")
+        rest, payload = _cut(data, source)
+        fields = _fields(_document(rest, source), ("payload", "payloadType", "signatures"), source, "")
         rows = fields["signatures"]
         if not isinstance(rows, list) or not rows:
             raise BadEnvelope(source, "signatures: want an array that is not empty")
@@ -74,7 +84,7 @@ class Envelope:
             raise BadEnvelope(source, f"has {len(rows)} signatures, the limit is {MAX_ENVELOPE_SIGNATURES}")
         return cls(
             payload_type=_text(fields["payloadType"], source, "payloadType"),
-            payload=_base64(fields["payload"], source, "payload"),
+            payload=_payload(fields["payload"], payload, source),
             signatures=tuple(_signature(row, source, f"signatures[{place}]") for place, row in enumerate(rows)),
         )
 
@@ -179,9 +189,33 @@ def _fits(key: PublicKey, message: bytes, signature: Signature) -> bool:
     return True
 
 
-def _document(data: bytes, source: str, max_bytes: int) -> object:
-    if len(data) > max_bytes:
-        raise BadEnvelope(source, f"has {len(data)} bytes, the limit of an envelope is {max_bytes}")
+def _cut(data: bytes, source: str) -> tuple[bytes, bytes | None]:
+    """Return an envelope whose first long text is replaced by `_HOLE`, and that text; None if no text in it is long."""
+    found = _LONG_TEXT.search(data)
+    rest = data if found is None else b"".join((data[: found.start()], _HOLE, data[found.end() :]))
+    if len(rest) > _MAX_REST_BYTES:
+        problem = f"has {len(rest)} bytes beside its payload in base64, the limit is {_MAX_REST_BYTES}"
+        raise BadEnvelope(source, problem)
+    if found is None:
+        return rest, None
+    if _HOLE in data:
+        raise BadEnvelope(source, "has a text that an envelope never has")
+    return rest, found[1]
+
+
+def _payload(value: object, cut: bytes | None, source: str) -> bytes:
+    """Return the payload: the field's `value`, or the text that was `cut` out in its place."""
+    if value != json.loads(_HOLE):
+        if cut is not None:
+            raise BadEnvelope(source, "a text other than the payload is too long")
+        return _base64(value, source, "payload")
+    if cut is None:
+        raise BadEnvelope(source, "payload: want canonical base64 (RFC 4648 section 4)")
+    text = json.loads(b'"%b"' % cut) if b"\\" in cut else cut.decode("ascii")
+    return _base64(text, source, "payload")
+
+
+def _document(data: bytes, source: str) -> object:
     try:
         document: object = _DECODER.decode(data.decode("utf-8"))
     except _NotStrict as error:

@@ -220,3 +220,26 @@ def test_what_is_worked_on_is_one_line_that_moves_on_a_terminal_and_a_line_each_
             assert said.getvalue() == "".join(f"\r\x1b[K{line[:19]}" for line in lines[:2]) + f"\r\x1b[K{lines[2]}\n"
         else:
             assert said.getvalue() == "".join(f"{line}\n" for line in lines)
+
+
+HUNGRY = """
+import click, resource, sys
+from cosmos.cli.terminal import run
+@click.command()
+def eat() -> None:
+    held = [bytes(64 << 20) for _ in range(64)]
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+run(eat, sys.argv[1], [])
+"""
+
+
+@pytest.mark.parametrize("program", ["cosmos", "stellar"])
+def test_too_little_memory_is_the_machine_s_failure_and_no_bug_of_ours(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HUNGRY, program], capture_output=True, text=True, timeout=LONG_SECONDS, check=False
+    )
+    assert done.returncode == 5
+    assert done.stderr.startswith(
+        f"{program}: error: {program}: there is too little memory for this\n{program}: hint: "
+    )
+    assert "Traceback" not in done.stderr

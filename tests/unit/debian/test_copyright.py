@@ -96,3 +96,19 @@ def test_prose_is_believed_only_where_it_is_plain(prose: str, name: str, spdx: s
 )
 def test_what_says_nothing_is_a_reference_to_the_package_s_own_file(data: bytes) -> None:
     assert licence_of(data, "libstdc++6") == "LicenseRef-debian-libstdc--6"
+
+
+def test_a_hostile_copyright_file_is_read_in_time_in_proportion_to_its_size() -> None:
+    """Each of these took time with the square of its size: minutes, or hours for the largest that is read."""
+    head = b"Format: x\n\nFiles: *\nLicense: "
+    for line in (b"a, and " * 400_000 + b"b", b"(a" * 400_000 + b" AND b", b"a or " * 400_000, b"a, " * 800_000):
+        assert licence_of(head + line + b"\n", "x") == "LicenseRef-debian-x"
+    many = b"\n".join(b"Files: *\nLicense: l%d\n" % number for number in range(100_000))
+    assert licence_of(b"Format: x\n\n" + many, "x") == "LicenseRef-debian-x"
+    for prose in (b"any" + b" " * 1_000_000, b"/usr/share/common-licenses/" * 40_000, b"permission is " * 100_000):
+        assert licence_of(prose, "x") == "LicenseRef-debian-x"
+
+
+def test_one_licence_of_very_many_files_is_one_licence() -> None:
+    paragraphs = b"".join(b"Files: f%d\nLicense: Expat\n\n" % number for number in range(50_000))
+    assert licence_of(b"Format: x\n\n" + paragraphs, "x") == "MIT"

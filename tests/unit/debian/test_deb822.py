@@ -94,3 +94,15 @@ def test_a_qualifier_means_a_package_that_a_system_of_one_architecture_has_or_ha
 def test_a_relation_allows_what_dpkg_allows(relation: str, version: str | None, will_do: bool) -> None:
     ((one,),) = relations(relation, "x")
     assert one.allows(version) is will_do
+
+
+@pytest.mark.parametrize("sign", [",", "|", ", a | b"])
+def test_a_field_with_very_many_relations_is_refused(sign: str) -> None:
+    with pytest.raises(Malformed, match=r"^x: has more than 20000 relations in one field$"):
+        relations(f"a{sign}" * 20_000, "x")
+    assert len(relations(", ".join(f"a{number}" for number in range(19_999)), "x")) == 19_999
+
+
+def test_lines_are_parted_by_newlines_alone() -> None:
+    assert paragraph("a: 1\x0b2\r\nb: \x85\n c\u2028", "x") == {"a": "1\x0b2", "b": "\nc"}
+    assert [row["a"] for row in paragraphs("a: 1\n\n\na: 2", "x")] == ["1", "2"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import tomli_w
 
+from cosmos.debian.apt import AptRecord
 from cosmos.debian.deb822 import Relation
 from cosmos.debian.relations import answers
 from cosmos.debian.star import manifest_of
@@ -171,3 +172,21 @@ def test_a_star_made_of_the_package_under_another_name_answers_the_need() -> Non
     assert [need.allows(version) for version in Facts.of(runtime).provides[StarName("libc6")]] == [True]
     (newer,) = star_of("newer", depends="libc6 (>= 2.37)").needs[0]
     assert [newer.allows(version) for version in Facts.of(runtime).provides[StarName("libc6")]] == [False]
+
+
+@pytest.mark.parametrize(
+    ("maintainer", "authors"),
+    [
+        ("Joe <joe@x>", {"Joe": "joe@x"}),
+        ('  "Joe, of X"   <joe@x> ', {"Joe, of X": "joe@x"}),
+        ('"Joe " <joe@x>', {"Joe ": "joe@x"}),
+        ("<joe@x>", {}),
+        ("Joe", {}),
+        ("Joe" + " " * 300_000, {}),
+        ("J e" * 200_000, {}),
+    ],
+)
+def test_a_maintainer_is_read_in_time_in_proportion_to_the_field(maintainer: str, authors: dict[str, str]) -> None:
+    fields = {"package": "a", "version": "1", "architecture": "all", "size": "1", "sha256": "0" * 64}
+    record = AptRecord.of({**fields, "maintainer": maintainer})
+    assert manifest_of(record, "amd64", "MIT").authors == authors

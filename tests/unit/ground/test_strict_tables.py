@@ -58,7 +58,7 @@ def test_a_key_that_was_asked_for_is_known() -> None:
         (b"a = ", "is not TOML"),
         (b"a = 1\na = 2\n", "is not TOML"),
         (b"a = " + b"[" * 100 + b"]" * 100, "is nested more than 32 deep"),
-        (b"a = " + b"[" * 100_000, "is nested too deeply"),
+        (b"a = " + b"[" * 100_000, "is nested more than 32 deep at line 1"),
     ],
 )
 def test_what_is_no_document_is_malformed(data: bytes, said: str) -> None:

@@ -52,8 +52,11 @@ def test_a_lock_becomes_a_release_of_what_it_pins_and_nothing_else(world: Memory
     release = world.releases[OUT]
     assert sorted(release) == [
         "RELEASE.json",
+        "definition.tar",
         "manifest.txt",
         "receipts.json",
+        "sbom.cdx.json",
+        "sbom.spdx.json",
         "small-1.0.0-x86_64.tar.zst",
         "universe.lock.toml",
     ]

@@ -133,7 +133,7 @@ def test_a_file_of_another_mode_is_refused_before_it_is_read(plain: Path, mode: 
 def test_a_folder_a_pipe_and_nothing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.key").mkdir()
     os.mkfifo(tmp_path / "pipe.key", 0o600)
-    for name, family in (("folder", Refused), ("pipe", Refused), ("nothing", WorldFailed)):
+    for name, family in (("folder", Malformed), ("pipe", Malformed), ("nothing", WorldFailed)):
         with pytest.raises(family):
             SecretKey.load(tmp_path / f"{name}.key", no_passphrase)
 

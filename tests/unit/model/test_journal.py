@@ -107,3 +107,23 @@ def test_a_folder_is_not_replaced() -> None:
     folder = Identity(kind="dir", digest=Digest.of(b""), attributes=PLAIN)
     with pytest.raises(ValueError, match="a folder is not replaced"):
         Replace(path=PATH, old=folder, new=NEW)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"star":"s","changes":[' + b"{}," * 1_000_000 + b"{}]}",
+        b'{"star":"s","changes":[' + b"[" * 100_000 + b"]}",
+        b'{"star":"s","star":"t","changes":[]}',
+        b'{"star":"\\ud800","changes":[]}',
+        b'{"star":1.5}',
+        b'{"star":' + b"9" * 5000 + b"}",
+        b"\xff",
+        b"[]",
+    ],
+    ids=range(8),
+)
+def test_a_damaged_line_of_any_size_is_refused_with_its_number_and_the_way_out(line: bytes) -> None:
+    with pytest.raises(Malformed, match=r"^j: line 2: ") as caught:
+        JournalDocument.parse(head_line("3f9c") + line + b"\n", "j")
+    assert caught.value.hint == "it was damaged: look at the file, then remove it"

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES
-from cosmos.reading import envelope_of, read_bounded, read_envelope, read_if_there, read_open_within, read_up_to
+from cosmos.reading import (
+    envelope_of,
+    holds,
+    is_there,
+    open_plain,
+    read_bounded,
+    read_envelope,
+    read_if_there,
+    read_open_within,
+    read_up_to,
+)
 
 
 @pytest.fixture
@@ -68,8 +80,67 @@ def test_a_file_that_is_not_there_is_none_or_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("read", [read_up_to, read_if_there])
 def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path, read: object) -> None:
     assert callable(read)
-    with pytest.raises(WorldFailed, match="cannot be read: is a directory"):
+    with pytest.raises(Malformed, match="is a folder; expected a plain file"):
         read(tmp_path, 10)
+
+
+@pytest.fixture(params=["folder", "pipe", "socket", "device", "linked-pipe"])
+def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A path at which no plain file is, and the word for its kind."""
+    place, kind = tmp_path / "strange", str(request.param).removeprefix("linked-")
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "device":
+        place.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(tmp_path / "pipe")
+        place.symlink_to("pipe") if "linked" in request.param else (tmp_path / "pipe").rename(place)
+    if kind != "socket":
+        yield place, kind
+        return
+    with socket.socket(socket.AF_UNIX) as bound:
+        here = Path.cwd()
+        os.chdir(tmp_path)  # a socket's path is short
+        bound.bind("strange")
+        os.chdir(here)
+        yield place, kind
+
+
+@pytest.mark.parametrize(
+    "read", [read_bounded, is_there, lambda file: holds(file, b""), lambda file: read_up_to(file, 9)]
+)
+def test_what_is_no_plain_file_is_refused_at_once_by_name_and_kind(
+    strange: tuple[Path, str], read: Callable[[Path], object]
+) -> None:
+    file, kind = strange
+    with pytest.raises(Malformed, match=rf"/strange: is a {kind}; expected a plain file$"):
+        read(file)
+
+
+def test_a_file_that_became_a_pipe_since_it_was_looked_at_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = file.stat()
+    file.unlink()
+    os.mkfifo(file)
+    monkeypatch.setattr(Path, "stat", lambda path: honest)
+    with pytest.raises(Malformed, match=r"meta\.toml: is a pipe; expected a plain file$"):
+        open_plain(file)
+
+
+def test_a_file_is_there_or_not(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "nowhere").symlink_to("missing")
+    (tmp_path / "circle").symlink_to("circle")
+    assert is_there(file)
+    for name in ("missing", "nowhere", "circle", "meta.toml/below", "\0"):
+        assert not is_there(tmp_path / name)
+
+
+def test_a_file_holds_these_bytes_and_no_others(file: Path) -> None:
+    assert holds(file, b"123456")
+    for data in (b"", b"12345", b"1234567", b"123457"):
+        assert not holds(file, data)
+    assert not holds(file.with_name("missing"), b"")
 
 
 def test_an_envelope_lies_beside_its_document(file: Path) -> None:
@@ -81,5 +152,5 @@ def test_an_envelope_lies_beside_its_document(file: Path) -> None:
 
 def test_a_folder_in_place_of_an_envelope_is_not_taken_for_none(file: Path) -> None:
     envelope_of(file).mkdir()
-    with pytest.raises(WorldFailed, match=r"meta\.toml\.dsse: cannot be read"):
+    with pytest.raises(Malformed, match=r"meta\.toml\.dsse: is a folder; expected a plain file"):
         read_envelope(file, 10)

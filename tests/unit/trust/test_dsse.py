@@ -232,6 +232,68 @@ def test_what_is_assembled_reads_back(payload: bytes, payload_type: str) -> None
     assert (envelope.payload, envelope.payload_type, envelope.signatures) == (payload, payload_type, (row,))
 
 
+LONG = bytes(range(256)) * 4096  # 1 MiB: its base64 is cut out before the rest is read
+ONE_SIGNATURE = [{"sig": base64.b64encode(bytes(64)).decode()}]
+
+
+def enveloped(payload: str, **more: object) -> bytes:
+    fields = {"payload": payload, "payloadType": STAR_TYPE, "signatures": ONE_SIGNATURE, **more}
+    return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text,
+        lambda text: text.replace("/", "\\/"),
+        lambda text: text.replace("+", "\\u002b"),
+        lambda text: text.replace("+", "\\u002B").replace("=", "\\u003d"),
+    ],
+    ids=["plain", "slashes", "plus", "all"],
+)
+@pytest.mark.parametrize("size", [10, 3000, 3072, 5000, len(LONG)])
+def test_a_payload_of_any_length_is_read_however_json_writes_it(written: Callable[[str], str], size: int) -> None:
+    text = base64.b64encode(LONG[:size]).decode()
+    data = enveloped("HERE").replace(b"HERE", written(text).encode())
+    assert json.loads(data)["payload"] == text
+    assert Envelope.parse(data, "x.dsse", max_bytes=4 << 20).payload == LONG[:size]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        enveloped("[" + "{}," * 1_000_000),
+        enveloped("QQ==", signatures=[{}] * 100_000),
+        enveloped(base64.b64encode(LONG).decode(), signatures=[{}] * 100_000),
+        b'{"payload": [' + b"{}," * 100_000 + b"{}]}",
+        b'"' * 1_000_000,
+        b'"aa",' * 200_000,
+        b"[" * 1_000_000,
+    ],
+    ids=range(7),
+)
+def test_an_envelope_that_is_large_beside_its_payload_is_refused_unread(data: bytes) -> None:
+    with pytest.raises(BadEnvelope, match=r"^x\.dsse: has \d+ bytes beside its payload in base64, the limit is 65536$"):
+        Envelope.parse(data, "x.dsse", max_bytes=8 << 20)
+
+
+@pytest.mark.parametrize("hole", ['"\\u0000 the payload"', '"\\u0000\\u0020the payload"'])
+@pytest.mark.parametrize("field", ["keyid", "sig", "payloadType", "comment"])
+def test_a_long_text_elsewhere_is_never_taken_for_the_payload(hole: str, field: str) -> None:
+    signature = f'{{"sig": "{ONE_SIGNATURE[0]["sig"]}"}}'
+    long, extra = f'"{base64.b64encode(LONG).decode()}"', ""
+    kind = f'"{STAR_TYPE}"'
+    if field in ("keyid", "sig"):
+        signature = signature.replace("}", f', "{field}": {long}}}') if field == "keyid" else f'{{"sig": {long}}}'
+    elif field == "comment":
+        extra = f', "comment": {long}'
+    else:
+        kind = long
+    text = f'{{"signatures": [{signature}], "payloadType": {kind}, "payload": {hole}{extra}}}'
+    with pytest.raises(BadEnvelope):
+        Envelope.parse(text.encode(), "x.dsse", max_bytes=4 << 20)
+
+
 def their_key(key: SecretKey) -> SSlibKey:
     return SSlibKey(key.public.id, "ed25519", "ed25519", {"public": key.public.raw.hex()})
 

@@ -21,7 +21,7 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, verify, attest, ls, cat, boot, nova, attach-signature.
+Building: new, freeze, build, rebuild, verify, diff, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
 On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
@@ -51,6 +51,12 @@ def _verify() -> click.Command:
     return verify
 
 
+def _diff() -> click.Command:
+    from cosmos.cli.cosmos.diff import diff
+
+    return diff
+
+
 def _ls() -> click.Command:
     from cosmos.cli.cosmos.ls import ls
 
@@ -67,6 +73,30 @@ def _boot() -> click.Command:
     from cosmos.cli.cosmos.boot import boot_command
 
     return boot_command
+
+
+def _rebuild() -> click.Command:
+    from cosmos.cli.cosmos.rebuild import rebuild_command
+
+    return rebuild_command
+
+
+def _rebuild_once() -> click.Command:
+    from cosmos.cli.cosmos.rebuild_once import rebuild_once
+
+    return rebuild_once
+
+
+def _sbom() -> click.Command:
+    from cosmos.cli.cosmos.sbom import sbom
+
+    return sbom
+
+
+def _audit() -> click.Command:
+    from cosmos.cli.cosmos.audit import audit_command
+
+    return audit_command
 
 
 def _attest() -> click.Command:
@@ -157,7 +187,12 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "new": _new,
     "freeze": _freeze,
     "build": _build,
+    "rebuild": _rebuild,
+    "rebuild-once": _rebuild_once,
+    "sbom": _sbom,
+    "audit": _audit,
     "verify": _verify,
+    "diff": _diff,
     "ls": _ls,
     "cat": _cat,
     "boot": _boot,

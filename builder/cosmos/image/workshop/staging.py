@@ -9,11 +9,13 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from cosmos.digest import Digest
+from cosmos.errors import WorldFailed
 from cosmos.image.workshop.layers import Layers, StarLayer, Workshop
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
@@ -106,6 +108,9 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys
     with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop,)) as pool:
         try:
             yield lambda name, keys: pool.submit(_work, name, keys)
+        except BrokenProcessPool as error:
+            hint = "perhaps for lack of memory; fewer at once take less: --jobs 1"
+            raise WorldFailed("the build", "one of its workers was ended from outside", hint=hint) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

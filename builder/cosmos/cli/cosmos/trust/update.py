@@ -16,6 +16,7 @@ from cosmos.keyring.anchors import document_and_envelope, load_trust
 from cosmos.keyring.catching_up import CaughtUp, ChainSource, catch_up
 from cosmos.keyring.state import NO_MEMORY
 from cosmos.limits import MAX_ENVELOPE_BYTES
+from cosmos.reading import is_there
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.transport.opening import is_network, open_carrier
 from cosmos.trust.chain import CHAIN_FOLDER, step_file
@@ -65,7 +66,7 @@ def _say(done: CaughtUp) -> None:
 
 def _source(text: str, anchor: Path, partial: Path, *, offline: bool) -> ChainSource:
     cwd = surroundings().cwd
-    if (cwd / text).is_file() and not is_network(text):
+    if not is_network(text) and not (cwd / text).is_dir() and is_there(cwd / text):
         return _single(cwd / text, load_trust(anchor).roots.version + 1)
     if offline and is_network(text):
         raise WorldFailed(

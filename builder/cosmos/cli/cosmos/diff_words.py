@@ -1,0 +1,241 @@
+"""A comparison in words: lines for a terminal, JSON for programs, Markdown for release notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from cosmos.canon import Json
+from cosmos.model.reporter import counted
+from cosmos.release.diff.compare import CAUSES, Difference, StarChange, TreeComparison
+from cosmos.release.diff.comparison import Comparison
+from cosmos.release.diff.side import Node
+
+_NOBODY: Final = "no star's"
+_SET_ID: Final = 0o6000
+_PACKED: Final = {
+    "only-compressor": "the same contents, packed by another compressor or at another level",
+    "order": "the same entries in another order",
+    "form": "the same entries, written in another form",
+}
+
+
+def comparison_lines(found: Comparison) -> Iterator[str]:
+    """Yield the comparison as lines, grouped by star."""
+    yield f"--- {found.before}"
+    yield f"+++ {found.after}"
+    if found.tree is not None:
+        yield from _tree_lines(found.tree)
+    for document in found.documents:
+        yield f"{document.name}:"
+        yield from (f"  {line}" for line in document.lines)
+    if found.files:
+        yield "other files of the release:"
+        yield from (f"  {line}" for line in found.files)
+    if found.deeds:
+        yield "what scripts do:"
+        yield from (f"  {'+' if deed.now else '-'} {deed.star}: {deed.what}" for deed in found.deeds)
+    yield _summary(found)
+
+
+def comparison_row(found: Comparison) -> dict[str, Json]:
+    """Return the comparison as JSON."""
+    tree = found.tree
+    return {
+        "before": found.before,
+        "after": found.after,
+        "same": found.is_same,
+        "paths-that-are-the-same": 0 if tree is None else tree.same,
+        "stars": [] if tree is None else [_star_row(change) for change in tree.stars],
+        "differences": [] if tree is None else [_difference_row(one) for one in tree.differences],
+        "repacked": [] if tree is None else [{"layer": one.layer, "why": one.why} for one in tree.repacked],
+        "documents": {document.name: list(document.lines) for document in found.documents},
+        "files": list(found.files),
+        "scripts": [{"star": deed.star, "now": deed.now, "what": deed.what} for deed in found.deeds],
+    }
+
+
+def comparison_notes(found: Comparison) -> Iterator[str]:
+    """Yield release notes in Markdown: stars, rights, sizes, what scripts do, and every path."""
+    yield f"## {_code(found.before)} → {_code(found.after)}"
+    yield ""
+    yield f"{_summary(found)[:1].upper()}{_summary(found)[1:]}."
+    if found.tree is not None:
+        yield from _tree_notes(found.tree)
+    for document in found.documents:
+        yield from ("", f"### {document.name}", "")
+        yield from (f"- {_code(line)}" for line in document.lines)
+    if found.files:
+        yield from ("", "### Other files of the release", "")
+        yield from (f"- {_code(line)}" for line in found.files)
+    if found.deeds:
+        yield from ("", "### What scripts do", "")
+        yield from (
+            f"- {deed.star} {'now does' if deed.now else 'no longer does'} {_code(deed.what)}" for deed in found.deeds
+        )
+
+
+def difference_line(one: Difference) -> str:
+    """Return the line of one path: its causes, the path, old and new values."""
+    return f"{'+'.join(one.causes):<8} {_path(one)}{_fields(one)}"
+
+
+def _tree_lines(tree: TreeComparison) -> Iterator[str]:
+    if tree.stars:
+        yield "stars:"
+        yield from (f"  {change.name}: {_change(change)}" for change in tree.stars)
+    for star, differences in _by_star(tree.differences):
+        yield f"{star or _NOBODY}: {counted(len(differences), 'path')}"
+        for one in differences:
+            yield f"  {difference_line(one)}"
+            yield from (f"             {line}" for line in one.inside)
+    yield from (f"layer {one.layer}: {_PACKED[one.why]}" for one in tree.repacked)
+
+
+def _tree_notes(tree: TreeComparison) -> Iterator[str]:
+    if tree.stars:
+        yield from ("", "### Stars", "", "| star | before | after |", "|---|---|---|")
+        yield from (f"| {change.name} | {change.before or '-'} | {change.after or '-'} |" for change in tree.stars)
+    rights = [one for one in tree.differences if _gains_rights(one)]
+    if rights:
+        yield from ("", "### Rights that were not there before", "")
+        yield from (f"- {_code(_path(one))} of {one.star or _NOBODY}:{_fields(one)}" for one in rights)
+    if tree.differences:
+        yield from ("", "### Paths", "", "| star | path | cause | what |", "|---|---|---|---|")
+        for star, differences in _by_star(tree.differences):
+            for one in differences:
+                what = "; ".join([_fields(one).strip(), *one.inside]).strip("; ")
+                causes = ", ".join(one.causes)
+                yield f"| {star or '-'} | {_code(_path(one))} | {causes} | {_cell(what)} |"
+    if tree.repacked:
+        yield from ("", "### Packed differently", "")
+        yield from (f"- layer {one.layer}: {_PACKED[one.why]}" for one in tree.repacked)
+
+
+def _by_star(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:
+    groups: dict[str, list[Difference]] = {}
+    for one in differences:
+        groups.setdefault(one.star, []).append(one)
+    return sorted(groups.items())
+
+
+def _path(one: Difference) -> str:
+    moved = f" -> /{one.moved_to.text}" if one.moved_to is not None else ""
+    return f"/{one.path.text}{moved}"
+
+
+def _fields(one: Difference) -> str:
+    """Return the old and new values of the fields that differ."""
+    old, new = one.before, one.after
+    if old is None or new is None:
+        only = new or old
+        return "" if only is None else f"  {_described(only)}"
+    said = []
+    for cause in one.causes:
+        match cause:
+            case "kind":
+                said.append(f"{old.kind} -> {new.kind}")
+            case "content":
+                said.append(f"{old.size:,} -> {new.size:,} bytes" if old.size != new.size else f"{old.size:,} bytes")
+            case "link" if old.kind == "symlink":
+                said.append(f"{old.target.decode(errors='replace')} -> {new.target.decode(errors='replace')}")
+            case "link":
+                said.append("shares its file with other paths than before")
+            case "mode":
+                said.append(f"{old.mode:04o} -> {new.mode:04o}{_set_id(new)}")
+            case "owner":
+                said.append(f"{old.uid}:{old.gid} -> {new.uid}:{new.gid}")
+            case "xattr":
+                said.append(f"{_xattrs(old)} -> {_xattrs(new)}")
+            case "device":
+                said.append(f"{old.rdev} -> {new.rdev}")
+            case "time":
+                said.append(f"{old.mtime} -> {new.mtime}")
+            case "star":
+                said.append(f"{old.owner} -> {new.owner}")
+            case _:
+                pass
+    return f"  {', '.join(said)}" if said else ""
+
+
+def _described(node: Node) -> str:
+    size = f", {node.size:,} bytes" if node.kind == "file" else ""
+    return f"{node.kind} {node.mode:04o} {node.uid}:{node.gid}{size}{_set_id(node)}"
+
+
+def _set_id(node: Node) -> str:
+    return ", runs with its owner's rights" if node.kind == "file" and node.mode & _SET_ID else ""
+
+
+def _gains_rights(one: Difference) -> bool:
+    """Return whether a file runs with rights that it did not give before: set-ID bits, capabilities."""
+    if one.after is None or one.after.kind != "file":
+        return False
+    gained = one.after.mode & _SET_ID & ~(one.before.mode if one.before is not None else 0)
+    attributes = set(one.after.xattrs) - set(one.before.xattrs if one.before is not None else ())
+    return bool(gained or attributes)
+
+
+def _xattrs(node: Node) -> str:
+    return " ".join(f"{name.decode(errors='replace')}={value.hex()}" for name, value in node.xattrs) or "none"
+
+
+def _change(change: StarChange) -> str:
+    if not change.before:
+        return f"added, {change.after}"
+    return f"{change.before} -> {change.after}" if change.after else f"removed, was {change.before}"
+
+
+def _star_row(change: StarChange) -> Json:
+    return {"name": change.name, "before": change.before or None, "after": change.after or None}
+
+
+def _difference_row(one: Difference) -> Json:
+    return {
+        "path": f"/{one.path.text}",
+        "star": one.star or None,
+        "causes": list(one.causes),
+        "moved-to": None if one.moved_to is None else f"/{one.moved_to.text}",
+        "before": _node_row(one.before),
+        "after": _node_row(one.after),
+        "inside": list(one.inside),
+    }
+
+
+def _node_row(node: Node | None) -> Json:
+    if node is None:
+        return None
+    return {
+        "kind": node.kind,
+        "mode": f"{node.mode:04o}",
+        "uid": node.uid,
+        "gid": node.gid,
+        "size-bytes": node.size,
+        "digest": None if node.digest is None else str(node.digest),
+        "target": node.target.decode(errors="replace") or None,
+        "mtime": node.mtime,
+        "owner": node.owner or None,
+    }
+
+
+def _summary(found: Comparison) -> str:
+    if found.is_same and found.tree is not None and found.tree.repacked:
+        return f"the same contents, packed differently: {counted(len(found.tree.repacked), 'layer')}"
+    if found.is_same:
+        return "the same"
+    if found.tree is None:
+        return f"{counted(sum(len(document.lines) for document in found.documents), 'value')} differ"
+    total = len(found.tree.differences)
+    by_cause = [(cause, sum(cause in one.causes for one in found.tree.differences)) for cause in CAUSES]
+    causes = ", ".join(f"{number} {cause}" for cause, number in by_cause if number)
+    return f"{total:,} of {total + found.tree.same:,} paths differ{f': {causes}' if causes else ''}"
+
+
+def _code(text: str) -> str:
+    """Return text as code in Markdown, whatever it contains."""
+    fence = "``" if "`" in text else "`"
+    return f"{fence}{_cell(text)}{fence}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

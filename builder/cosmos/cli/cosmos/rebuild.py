@@ -1,0 +1,224 @@
+"""`cosmos rebuild`: build a release again, cold, and name the culprit if it differs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+import cosmos
+from cosmos.canon import Json
+from cosmos.cli.cosmos.diff_words import comparison_row, difference_line
+from cosmos.cli.cosmos.options import home_option
+from cosmos.cli.cosmos.world import world_at
+from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.cli.trust_words import shown_public_key
+from cosmos.errors import Differs, Refused
+from cosmos.image.home import Home, program_identity
+from cosmos.image.rebuild.culprit import made_by, receipts_of
+from cosmos.image.rebuild.original import Original, judged_original
+from cosmos.image.rebuild.rebuilding import Rebuilder, RebuildOptions, Rebuilt, Trial, rebuild
+from cosmos.image.rebuild.variations import variations
+from cosmos.keyring.anchors import home_anchor
+from cosmos.model.release import RELEASE_ENVELOPE
+from cosmos.release.attest import attest_rebuild
+from cosmos.trust.keys import PublicKey
+
+_SHOWN_PATHS = 20  # of one trial; --json has them all
+
+
+@click.command(name="rebuild")
+@click.argument("release", type=EXISTING_FOLDER)
+@click.option("--adversarial", is_flag=True, help="Vary the machine, one thing at a time and everything at once.")
+@click.option("--times", type=click.IntRange(1, 100), default=1, help="Rebuild so often where nothing is varied.")
+@click.option("--packed", is_flag=True, help="The same contents, packed differently, are a difference, too.")
+@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--offline", is_flag=True, help="Open no galaxy; use what the store holds.")
+@click.option(
+    "--from",
+    "base",
+    type=EXISTING_FOLDER,
+    help="Relative galaxy paths start here [default: the folder around RELEASE].",
+)
+@click.option("--keep", "kept", type=FOLDER, help="Keep each rebuilt release in this folder.")
+@click.option("--attest", "attester", type=EXISTING_FILE, help="If all is the same, sign that with this secret key.")
+@passphrase_fd_option
+@home_option
+@json_option
+def rebuild_command(
+    release: Path,
+    adversarial: bool,
+    times: int,
+    packed: bool,
+    key_files: tuple[Path, ...],
+    offline: bool,
+    base: Path | None,
+    kept: Path | None,
+    attester: Path | None,
+    passphrase_fd: int | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Build RELEASE again from its own definition and lock, cold, and compare every file.
+
+    The release's signature and files are judged first: "changed by somebody" (exit 4) and "not reproducible" (exit 7)
+    are two answers. With --adversarial, a difference is traced to what was varied. Exit 0: the same contents.
+    """
+    secret = load_secret_keys((attester,), passphrase_fd)[0] if attester is not None else None
+    world = world_at(home, release, offline=offline, quiet=as_json)
+    original = _judged(release, [shown_public_key(file) for file in key_files], world)
+    options = RebuildOptions(
+        variations=variations(_is_readable_by_all()) if adversarial else (),
+        times=times,
+        kept=kept,
+        base=(base or original.folder.resolve().parent),
+    )
+    found = rebuild(original, world, _rebuilder(), options)
+    problem = _problem(found, packed=packed)
+    attested = not problem and found.is_same and secret is not None
+    if attested and secret is not None:
+        attest_rebuild(original.folder, secret)
+    if as_json:
+        emit(_row(found))
+    else:
+        for line in _lines(found):
+            say(line)
+        if attested and secret is not None:
+            say(f"attested      by {secret.public.name}, beside {original.folder}")
+    if problem:
+        raise Differs(str(original.folder), problem, hint=_hint(found, kept))
+
+
+def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
+    """Return the release, its signature checked by `keys`, or by the pinned ones."""
+    threshold = 1
+    if not keys and home_anchor(world.home).exists():
+        keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
+    folder = release if (release / RELEASE_ENVELOPE).is_file() else release / "out"
+    if not keys and (folder / RELEASE_ENVELOPE).is_file():
+        raise Refused(
+            str(folder),
+            "is signed, and no key is pinned that could judge the signature",
+            hint=f"cosmos rebuild {release} --key SIGNER.pub",
+        )
+    return judged_original(release, keys, threshold, world.reporter)
+
+
+def _rebuilder() -> Rebuilder:
+    """Return how to start this program again."""
+    if getattr(sys, "frozen", False):
+        return Rebuilder(argv=(sys.executable, "rebuild-once"), env=_path(), identity=program_identity(None))
+    package = Path(cosmos.__file__).parent
+    start = "from cosmos.cli.cosmos.main import main; main()"
+    return Rebuilder(
+        argv=(sys.executable, "-c", start, "rebuild-once"),
+        env={"PYTHONPATH": str(package.parent), **_path()},
+        identity=program_identity(package),
+    )
+
+
+def _path() -> dict[str, str]:
+    return {"PATH": surroundings().environ.get("PATH", "/usr/bin:/bin")}
+
+
+def _is_readable_by_all() -> bool:
+    """Return whether another user may start this program."""
+    files = (Path(sys.executable).resolve(), Path(sys.prefix).resolve(), Path(cosmos.__file__).resolve())
+    return all(one.stat().st_mode & 0o005 == 0o005 for file in files for one in file.parents)
+
+
+def _problem(found: Rebuilt, *, packed: bool) -> str:
+    """Return the sentence of the error, or nothing if the release is reproducible."""
+    failed = [trial.name for trial in found.trials if trial.problem]
+    if failed:
+        return f"could not be built again: {', '.join(failed)}"
+    if not found.same_contents:
+        unlike = [trial.name for trial in found.trials if trial.content_root != found.content_root]
+        return f"is not reproducible: other contents with {', '.join(unlike)}"
+    if packed and not found.is_same:
+        unlike = [trial.name for trial in found.trials if not trial.is_same]
+        return f"has the same contents, but other bytes with {', '.join(unlike)}"
+    return ""
+
+
+def _hint(found: Rebuilt, kept: Path | None) -> str | None:
+    if kept is None:
+        return "to look at what was built: --keep FOLDER, then cosmos diff, or diffoscope on one file"
+    first = next((trial for trial in found.trials if trial.comparison is not None), None)
+    if first is None:
+        return None
+    return f"diffoscope {found.original.folder} {kept / first.name.replace(' ', '-')}"
+
+
+def _lines(found: Rebuilt) -> Iterator[str]:
+    receipts = receipts_of(found.original.folder)
+    width = max(len(trial.name) for trial in found.trials)
+    for trial in found.trials:
+        yield f"{trial.name:<{width}}  {_verdict(trial, found)}  ({trial.what})"
+        if trial.comparison is None or trial.comparison.tree is None:
+            continue
+        for one in trial.comparison.tree.differences[:_SHOWN_PATHS]:
+            yield f"  {difference_line(one)}"
+            yield f"    made by {made_by(one, receipts)}"
+            yield from (f"    {line}" for line in one.inside)
+        if not trial.comparison.tree.differences:
+            yield f"  packed differently: {', '.join(trial.files)}"
+    for name, why in found.not_tried.items():
+        yield f"{name:<{width}}  not tried: {why}"
+    if found.culprits:
+        yield f"culprit       {' and '.join(found.culprits)}"
+    yield f"content root  {found.content_root}"
+    yield f"signed by     {', '.join(found.original.signers) or 'nobody'}"
+    yield _summary(found)
+
+
+def _verdict(trial: Trial, found: Rebuilt) -> str:
+    if trial.problem:
+        return f"failed: {trial.problem}"
+    if trial.is_same:
+        return "the same, every file"
+    if trial.content_root == found.content_root:
+        return "the same contents, other bytes"
+    return "DIFFERS"
+
+
+def _summary(found: Rebuilt) -> str:
+    number = len(found.trials)
+    builds = f"{number} rebuild{'' if number == 1 else 's'}"
+    if found.is_same:
+        return f"reproducible: {builds}, every file the same"
+    if found.same_contents:
+        return f"the same contents, packed differently: {builds}"
+    return f"NOT reproducible: {builds}"
+
+
+def _row(found: Rebuilt) -> dict[str, Json]:
+    receipts = receipts_of(found.original.folder)
+    return {
+        "release": str(found.original.folder),
+        "signers": list(found.original.signers),
+        "content-root": str(found.content_root),
+        "same": found.is_same,
+        "same-contents": found.same_contents,
+        "culprits": list(found.culprits),
+        "not-tried": dict(found.not_tried),
+        "rebuilds": [_trial_row(trial, receipts) for trial in found.trials],
+    }
+
+
+def _trial_row(trial: Trial, receipts: Mapping[str, Json]) -> dict[str, Json]:
+    tree = None if trial.comparison is None else trial.comparison.tree
+    return {
+        "name": trial.name,
+        "what": trial.what,
+        "same": trial.is_same,
+        "problem": trial.problem or None,
+        "content-root": None if trial.content_root is None else str(trial.content_root),
+        "files": list(trial.files),
+        "made-by": {} if tree is None else {f"/{one.path.text}": made_by(one, receipts) for one in tree.differences},
+        "comparison": None if trial.comparison is None else comparison_row(trial.comparison),
+    }

@@ -1,0 +1,106 @@
+"""The release that is rebuilt: judged before anything of it is used.
+
+"Replaced by somebody" and "not reproducible" are two answers. The first is said here (exit 4): the signature is bad, or
+a file is not the one that was signed. Only a whole release is rebuilt, so that the second is about the build alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, Refused
+from cosmos.image.definition import IMAGE_FILE
+from cosmos.image.packed_definition import DEFINITION_FILE, unpack_definition
+from cosmos.limits import (
+    MAX_DEFINITION_BYTES,
+    MAX_DOCUMENT_BYTES,
+    MAX_LOCK_BYTES,
+    MAX_RELEASE_BYTES,
+    MAX_SIGNED_BYTES,
+)
+from cosmos.model.lock import LOCK_FILE
+from cosmos.model.release import RELEASE_FILE, Release
+from cosmos.model.reporter import Reporter
+from cosmos.reading import envelope_of, read_bounded, read_envelope
+from cosmos.release.verify import file_differences
+from cosmos.trust.keys import PublicKey
+from cosmos.trust.releases import verify_release
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Original:
+    """A release in its folder. `signers` are the keys that signed it, none if it is unsigned."""
+
+    folder: Path
+    release: Release
+    signers: tuple[str, ...]
+
+    @property
+    def level(self) -> int:
+        """The zstd level of its layers. Raises `Malformed`."""
+        level = self.release.internal.get("level")
+        if not isinstance(level, int) or not 1 <= level <= 22:
+            raise Malformed(str(self.folder / RELEASE_FILE), "internalParameters.level: want 1 to 22")
+        return level
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The names that its maker accepted although they were not trusted."""
+        names = self.release.external.get("acceptedRevoked", {})
+        return tuple(sorted(names)) if isinstance(names, dict) else ()
+
+
+def judged_original(folder: Path, keys: Iterable[PublicKey], threshold: int, reporter: Reporter) -> Original:
+    """Return the release in `folder` (or in its `out/`), its signature and its files checked.
+
+    An unsigned release is taken with a warning. Raises `Malformed` if there is no release, `Refused` if it is not as it
+    was signed.
+    """
+    folder = folder if (folder / RELEASE_FILE).is_file() else folder / "out"
+    document = folder / RELEASE_FILE
+    if not document.is_file():
+        raise Malformed(
+            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
+        )
+    data, envelope = read_bounded(document, MAX_RELEASE_BYTES), read_envelope(document, MAX_SIGNED_BYTES)
+    signers: tuple[str, ...] = ()
+    if envelope is None:
+        reporter.warn(f"{folder}: is not signed, so nobody vouches for it; it is compared all the same")
+    else:
+        signers = verify_release(data, envelope, keys=keys, threshold=threshold, source=str(document)).signers
+    release = Release.parse(data, str(document))
+    found = list(file_differences(folder, release, reporter))
+    if found:
+        raise Refused(
+            str(folder),
+            f"was changed after it was built: {'; '.join(found[:5])}",
+            hint="this says nothing about the build: get the release again from its maker",
+        )
+    return Original(folder=folder, release=release, signers=signers)
+
+
+def lay_out(original: Original, folder: Path) -> Path:
+    """Write the release's definition and lock below `folder`, and return the image's folder.
+
+    Raises `Malformed` if the release has no definition, `Refused` if the definition is not the one that it names.
+    """
+    packed = original.folder / DEFINITION_FILE
+    if not packed.is_file():
+        raise Malformed(
+            str(packed),
+            "is not there: an older cosmos built this release",
+            hint="build it once more with this cosmos, from the same lock",
+        )
+    image = unpack_definition(read_bounded(packed, MAX_DEFINITION_BYTES), folder, str(packed))
+    stated = original.release.external.get("definition")
+    found = Digest.of(read_bounded(image / IMAGE_FILE, MAX_DOCUMENT_BYTES))
+    if stated != found:
+        raise Refused(str(packed), f"its {IMAGE_FILE} is {found}, but {RELEASE_FILE} names {stated}")
+    lock = original.folder / LOCK_FILE
+    for source, limit in ((lock, MAX_LOCK_BYTES), (envelope_of(lock), MAX_SIGNED_BYTES)):
+        if source.is_file():
+            (image / source.name).write_bytes(read_bounded(source, limit))
+    return image

@@ -1,0 +1,319 @@
+"""`cosmos rebuild`: build a release again from itself, and compare every file.
+
+  1  judge the release's own signature and files                    (original)
+  2  fetch and verify every star of its lock into a store of its own
+  3  build it again from there, cold, in a process of its own       (job)
+  4  compare: every file, and if one differs, every path
+  5  adversarial: again with one thing varied at a time, then with everything varied; a difference that shows with
+     several things alone is halved until none can be left out
+
+Nothing that another build has made is used. The folder of a rebuild is removed at its end, unless it is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError, WorldFailed
+from cosmos.image.definition import read_definition
+from cosmos.image.flow import fetched
+from cosmos.image.home import Home
+from cosmos.image.preflight import BuildOptions, preflight
+from cosmos.image.rebuild.job import Job
+from cosmos.image.rebuild.original import Original, lay_out
+from cosmos.image.rebuild.variations import Circumstances, Variation, applied, command
+from cosmos.image.rebuild.world import RebuildWorld
+from cosmos.keyring.anchors import home_anchor
+from cosmos.limits import MAX_RELEASE_BYTES
+from cosmos.model.release import RELEASE_FILE, Release
+from cosmos.process import run_program
+from cosmos.reading import read_bounded
+from cosmos.release.diff.comparison import Comparison, compare
+
+_BUILD_SECONDS: Final = 4 * 3600  # of one build; what takes longer has a program that hangs
+_EVERYTHING: Final = "everything at once"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebuilder:
+    """How to start this program again: its command line, its environment, and its identity."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    identity: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebuildOptions:
+    """What to try. `times` is how often the calm rebuild is made. `kept`: where rebuilt releases stay, or None.
+
+    `base` is the folder at which relative galaxy paths start.
+    """
+
+    variations: tuple[Variation, ...]
+    times: int
+    kept: Path | None
+    base: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One rebuild: what was varied, and what came of it.
+
+    `problem` is a sentence if it could not be made: then nothing was compared. `files` are the names of the files that
+    differ. `comparison` says in what, if one does.
+    """
+
+    name: str
+    what: str
+    problem: str = ""
+    files: tuple[str, ...] = ()
+    content_root: Digest | None = None
+    comparison: Comparison | None = None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether every file came out as in the release."""
+        return not self.problem and not self.files
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebuilt:
+    """All trials. `culprits` are the variations that, alone or together, make a difference.
+
+    `same_contents` is whether every rebuild has the release's content root; `is_same` whether every file is the same.
+    """
+
+    original: Original
+    content_root: Digest
+    trials: tuple[Trial, ...]
+    not_tried: Mapping[str, str]
+    culprits: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether every file of every rebuild is the same as in the release."""
+        return all(trial.is_same for trial in self.trials)
+
+    @property
+    def same_contents(self) -> bool:
+        """Whether every rebuild has the release's content root."""
+        return all(not trial.problem and trial.content_root == self.content_root for trial in self.trials)
+
+
+def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: RebuildOptions) -> Rebuilt:
+    """Build `original` again as often as `options` says. Raises the errors of `cosmos.errors` up to the first build."""
+    with _workshop() as folder:
+        workshop = _Workshop(original, home, rebuilder, options, folder)
+        workshop.fetch()
+        trials = [
+            workshop.tried(_numbered("the same machine", number, options.times), "nothing is varied", Circumstances())
+            for number in range(options.times)
+        ]
+        here = tuple(variation for variation in options.variations if not variation.missing)
+        for variation in here:
+            trials.append(workshop.tried(variation.name, variation.what, applied((variation,))))
+        if here:
+            trials.append(workshop.tried(_EVERYTHING, f"all {len(here)} together", applied(here)))
+        return Rebuilt(
+            original=original,
+            content_root=workshop.content_root,
+            trials=tuple(trials),
+            not_tried={one.name: one.missing for one in options.variations if one.missing},
+            culprits=_culprits(workshop, trials, here),
+        )
+
+
+class _Workshop:
+    """The folder of a rebuild: the definition, a home with the pinned keys, the fetched stars, one folder a trial."""
+
+    def __init__(
+        self, original: Original, home: Home, rebuilder: Rebuilder, options: RebuildOptions, folder: Path
+    ) -> None:
+        self._original = original
+        self._home = home
+        self._rebuilder = rebuilder
+        self._options = options
+        self._folder = folder
+        self._number = 0
+        self.image = lay_out(original, folder / "definition")
+        self.content_root = _content_root(original.release)
+        self._files = _digests(original.release)
+
+    def fetch(self) -> None:
+        """Fetch and verify what the lock names. Raises as `cosmos build` does."""
+        world = RebuildWorld(
+            home=self._home.home,
+            offline=self._home.offline,
+            reporter=self._home.reporter,
+            upper=self._folder / "fetched",
+            lower=self._home.home / "store",
+            base=self._options.base,
+        )
+        options = BuildOptions(
+            out=self._folder / "none",
+            jobs=1,
+            identity=self._rebuilder.identity,
+            level=self._original.level,
+            accept_revoked=frozenset(self._original.accepted),
+        )
+        found = fetched(preflight(read_definition(self.image), world, options), world, options)
+        for one in found.stars.values():
+            world.store.get(one.star.archive, one.star.size_bytes)  # also what the builder's own store had already
+        world.store.settle()
+        trust = home_anchor(self._home.home).parent
+        if trust.is_dir():
+            shutil.copytree(trust, self._folder / "home" / "trust")
+
+    def tried(self, name: str, what: str, now: Circumstances) -> Trial:
+        """Return what comes of one rebuild under the circumstances `now`."""
+        self._home.reporter.item(f"rebuild: {name} ({what})")
+        self._number += 1
+        place = self._folder / f"{self._number}" / now.folder
+        place.mkdir(parents=True)
+        out = place / "out"
+        try:
+            with _temporary(now, place) as temporary:
+                self._run(now, place, out, temporary)
+            trial = self._compared(name, what, out)
+        except CosmosError as error:
+            trial = Trial(name=name, what=what, problem=str(error))
+        if self._options.kept is not None and out.is_dir():
+            shutil.copytree(out, self._options.kept / name.replace(" ", "-"), dirs_exist_ok=True)
+        shutil.rmtree(place.parent, ignore_errors=True)
+        return trial
+
+    def _run(self, now: Circumstances, place: Path, out: Path, temporary: Path) -> None:
+        home, definition = place / "home", place / "definition"
+        if (self._folder / "home").is_dir():
+            shutil.copytree(self._folder / "home", home)
+        shutil.copytree(self._folder / "definition", definition, symlinks=True)
+        job = Job(
+            definition=definition / self.image.relative_to(self._folder / "definition"),
+            home=home,
+            upper=temporary / "store",
+            lower=self._folder / "fetched",
+            out=out,
+            jobs=now.jobs,
+            level=self._original.level,
+            accepted=self._original.accepted,
+            shuffle=now.shuffle,
+        )
+        file = place / "job.json"
+        file.write_bytes(job.to_bytes())
+        if now.user is not None:
+            _give(self._folder, place, temporary, now.user)
+        env = {"HOME": str(place), **self._rebuilder.env, **now.env, "TMPDIR": str(temporary)}
+        run_program(
+            command(now, (*self._rebuilder.argv, str(file))),
+            env=env,
+            cwd=place,
+            timeout_seconds=_BUILD_SECONDS,
+            where="rebuild",
+        )
+
+    def _compared(self, name: str, what: str, out: Path) -> Trial:
+        data = read_bounded(out / RELEASE_FILE, MAX_RELEASE_BYTES)
+        release = Release.parse(data, str(out / RELEASE_FILE))
+        files = {**_digests(release), RELEASE_FILE: Digest.of(data)}
+        wanted = {**self._files, RELEASE_FILE: _digest_of(self._original.folder / RELEASE_FILE)}
+        unlike = tuple(sorted(one for one in files.keys() | wanted.keys() if files.get(one) != wanted.get(one)))
+        return Trial(
+            name=name,
+            what=what,
+            files=unlike,
+            content_root=_content_root(release),
+            comparison=compare(self._original.folder, out) if unlike else None,
+        )
+
+
+def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, ...]) -> tuple[str, ...]:
+    """Return the variations that make a difference. If only several together do, halve until none can be left out."""
+    calm = [trial for trial in trials if not trial.is_same and trial.name.startswith("the same machine")]
+    if calm:
+        return ()  # it differs without any variation
+    alone = [trial.name for trial in trials if not trial.is_same and trial.name != _EVERYTHING]
+    if alone or trials[-1].is_same:
+        return tuple(alone)
+    return tuple(one.name for one in _smallest(workshop, here))
+
+
+def _smallest(workshop: _Workshop, guilty: tuple[Variation, ...]) -> tuple[Variation, ...]:
+    """Return a subset that still makes a difference and of which nothing can be left out (delta debugging, ddmin)."""
+    parts = 2
+    while len(guilty) > 1:
+        size = -(-len(guilty) // parts)
+        for start in range(0, len(guilty), size):
+            rest = guilty[:start] + guilty[start + size :]
+            if rest and not workshop.tried("a part", f"{len(rest)} variations", applied(rest)).is_same:
+                guilty, parts = rest, max(parts - 1, 2)
+                break
+        else:
+            if parts >= len(guilty):
+                break
+            parts = min(2 * parts, len(guilty))
+    return guilty
+
+
+@contextlib.contextmanager
+def _workshop() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="cosmos-rebuild-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _temporary(now: Circumstances, place: Path) -> Iterator[Path]:
+    """Give the folder for temporary files: inside `place`, or elsewhere if the circumstances say so."""
+    if now.temporary is None:
+        (place / "tmp").mkdir()
+        yield place / "tmp"
+        return
+    folder = Path(tempfile.mkdtemp(prefix="cosmos-rebuild-", dir=now.temporary))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give(folder: Path, place: Path, temporary: Path, user: int) -> None:
+    """Let `user` read the workshop and own its own part of it."""
+    for above in (folder, place.parent):
+        above.chmod(0o755)
+    for top in (place, temporary):
+        for one in (top, *sorted(top.rglob("*"))):
+            os.chown(one, user, user, follow_symlinks=False)
+    for one in sorted((folder / "fetched").rglob("*")):
+        one.chmod(0o755 if one.is_dir() else 0o644)
+    (folder / "fetched").chmod(0o755)
+
+
+def _digests(release: Release) -> dict[str, Digest]:
+    return {subject.name: subject.digest for subject in release.subjects}
+
+
+def _digest_of(file: Path) -> Digest:
+    with file.open("rb") as stream:
+        return Digest.of_stream(stream)
+
+
+def _content_root(release: Release) -> Digest:
+    root = release.internal.get("contentRoot")
+    try:
+        return Digest.parse(root if isinstance(root, str) else "")
+    except ValueError as error:
+        raise WorldFailed(RELEASE_FILE, f"internalParameters.contentRoot: {error}") from error
+
+
+def _numbered(name: str, number: int, times: int) -> str:
+    return name if times == 1 else f"{name}, {number + 1} of {times}"

@@ -1,0 +1,185 @@
+"""What an adversarial rebuild varies: one thing at a time, and everything at once.
+
+A variation changes the circumstances of one process: its environment, the program that starts it (util-linux's
+`setarch`, `taskset`, `unshare`, `setpriv`, `prlimit`; libfaketime), or what the rebuild is told. A variation that this
+machine cannot make is not left out in silence: it has a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+_NOISE: Final = 200  # variables of no meaning
+_NOBODY: Final = 65534
+_FAKETIME: Final = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 it is what is looked for: another file system
+_MASKED: Final = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-ERMS,-FSRM,-SSE4_2,-SHA"
+_OPENSSL_MASK: Final = "~0x200000200000000:~0x20000000"  # no AES-NI and AVX; no SHA extensions
+CALM: Final[Mapping[str, str]] = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """How one rebuild is started. `starters` are commands that each start the rest of the command line.
+
+    `folder` is the name of the folder that it works in, `temporary` its TMPDIR (None: inside that folder).
+    """
+
+    folder: str = "calm"
+    env: Mapping[str, str] = field(default_factory=lambda: CALM)
+    starters: tuple[tuple[str, ...], ...] = ()
+    jobs: int = 1
+    shuffle: int = 0
+    umask: int = 0o022
+    temporary: Path | None = None
+    user: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variation:
+    """One thing that is varied. `missing` says why this machine cannot vary it; "" if it can."""
+
+    name: str
+    what: str
+    change: Callable[[Circumstances], Circumstances]
+    missing: str = ""
+
+
+def variations(program_is_readable: bool) -> tuple[Variation, ...]:
+    """Return every variation, in the order in which they are tried.
+
+    `program_is_readable`: every user of this machine may read the running program.
+    """
+    return (*_of_the_surroundings(), *_of_the_files(), *_of_the_machine(), *_of_root(program_is_readable))
+
+
+def _of_the_surroundings() -> tuple[Variation, ...]:
+    """Return the variations of what a shell hands on."""
+    noise = {f"NOISE_{number}": "x" * number for number in range(_NOISE)}
+    somebody = {"HOME": "/nonexistent", "USER": "somebody", "SOURCE_DATE_EPOCH": "1", "COLUMNS": "40"}
+    return (
+        Variation(name="umask", what="umask 077", change=lambda now: replace(now, umask=0o077)),
+        _set("time zone", TZ="Pacific/Kiritimati"),
+        _set("locale", LC_ALL="tr_TR.UTF-8", LANG="de_DE", LANGUAGE="de"),
+        _set("hash seed", PYTHONHASHSEED="4711"),
+        replace(
+            _set("environment", **somebody, **noise), what=f"{_NOISE} more variables, another HOME, USER and COLUMNS"
+        ),
+        _set("tools", PATH="/nonexistent"),
+    )
+
+
+def _of_the_files() -> tuple[Variation, ...]:
+    """Return the variations of where files lie, and in which order."""
+    return (
+        Variation(
+            name="folder",
+            what="another folder, with a long name, a space and an umlaut",
+            change=lambda now: replace(now, folder="ümlaut and blank " + "long" * 40),
+        ),
+        Variation(
+            name="folder order",
+            what="folders are listed in another order",
+            change=lambda now: replace(now, shuffle=4711),
+        ),
+        Variation(
+            name="temporary folder",
+            what="temporary files on another file system",
+            change=lambda now: replace(now, temporary=_SHARED_MEMORY),
+            missing="" if os.access(_SHARED_MEMORY, os.W_OK) else f"no {_SHARED_MEMORY}",
+        ),
+    )
+
+
+def _of_the_machine() -> tuple[Variation, ...]:
+    """Return the variations of the processor, the kernel, and the clock."""
+    faketime = _faketime()
+    processor = str(max(os.sched_getaffinity(0)))
+    february = _set(
+        "clock", LD_PRELOAD=str(faketime), FAKETIME="@2001-02-03 04:05:06", FAKETIME_DONT_FAKE_MONOTONIC="1"
+    )
+    return (
+        Variation(name="jobs", what="4 jobs", change=lambda now: replace(now, jobs=4)),
+        _started("processors", "one processor", "taskset", "--cpu-list", processor),
+        _started("limits", "256 open files, a stack of 64 MiB", "prlimit", "--nofile=256:256", "--stack=67108864"),
+        _started("addresses", "no randomised addresses", "setarch", "-R"),
+        _started("kernel version", "uname says 2.6", "setarch", "--uname-2.6"),
+        _set("processor features", GLIBC_TUNABLES=_MASKED, OPENSSL_ia32cap=_OPENSSL_MASK),
+        replace(
+            february,
+            what="it is February 2001 (libfaketime)",
+            missing="" if faketime else "libfaketime is not installed",
+        ),
+    )
+
+
+def _of_root(program_is_readable: bool) -> tuple[Variation, ...]:
+    """Return the variations that only root can make."""
+    named = 'echo elsewhere > /proc/sys/kernel/hostname; exec "$@"'
+    later = ("--boottime", "9999999", "--monotonic", "9999999")
+    user = Variation(
+        name="user",
+        what=f"user {_NOBODY}",
+        change=lambda now: replace(now, user=_NOBODY),
+        missing=_without("setpriv") or ("" if program_is_readable else "other users may not read the program"),
+    )
+    made = (
+        _started("host name", "host name elsewhere", "unshare", "--uts", "--", "sh", "-c", named, "sh"),
+        _started("clock since start", "the machine has run for 115 more days", "unshare", "--time", *later),
+        user,
+    )
+    return made if os.geteuid() == 0 else tuple(replace(one, missing="only root can do that") for one in made)
+
+
+def _set(name: str, **variables: str) -> Variation:
+    """Return the variation that sets environment variables."""
+    what = " ".join(f"{variable}={value}" for variable, value in variables.items())
+    return Variation(name=name, what=what, change=lambda now: replace(now, env={**now.env, **variables}))
+
+
+def _started(name: str, what: str, *words: str) -> Variation:
+    """Return the variation that another program makes, which then starts the rebuild."""
+    return Variation(
+        name=name,
+        what=what,
+        change=lambda now: replace(now, starters=(*now.starters, words)),
+        missing=_without(words[0]),
+    )
+
+
+def applied(made: tuple[Variation, ...]) -> Circumstances:
+    """Return the circumstances in which all of `made` hold."""
+    now = Circumstances()
+    for variation in made:
+        now = variation.change(now)
+    return now
+
+
+def command(now: Circumstances, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the whole command line that runs `argv` under these circumstances."""
+    words = [word for starter in now.starters for word in starter]
+    if now.user is not None:
+        words += ["setpriv", f"--reuid={now.user}", f"--regid={now.user}", "--clear-groups", "--"]
+    return ("/bin/sh", "-c", f'umask {now.umask:o}; exec "$@"', "sh", *_found(words), *argv)
+
+
+def _found(words: list[str]) -> list[str]:
+    """Return the words with each program's path: the PATH that they set must not be theirs."""
+    return [shutil.which(word) or word if word in _STARTERS else word for word in words]
+
+
+_STARTERS: Final = ("taskset", "prlimit", "setarch", "unshare", "setpriv", "sh")
+
+
+def _without(program: str) -> str:
+    return "" if shutil.which(program) else f"{program} is not installed"
+
+
+def _faketime() -> Path | None:
+    found = [file for pattern in _FAKETIME for file in sorted(Path("/").glob(pattern[1:]))]
+    return found[0] if found else None

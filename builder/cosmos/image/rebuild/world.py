@@ -1,0 +1,32 @@
+"""The world of a rebuild: its own store above another one, and galaxies whose paths start where the release's did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from cosmos.image.home import Home
+from cosmos.model.names import GalaxyName
+from cosmos.staging.source import Source
+from cosmos.store.blobs import StoreFolder
+from cosmos.store.interface import Store
+from cosmos.store.layered import LayeredStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildWorld(Home):
+    """A builder's home whose store is `upper`, above the store `lower`. `base`: relative galaxy paths start here."""
+
+    upper: Path
+    lower: Path
+    base: Path
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of this rebuild."""
+        return LayeredStore(StoreFolder(self.upper), StoreFolder(self.lower))
+
+    def source(self, name: GalaxyName, url: str, folder: Path) -> Source:  # noqa: ARG002 the definition was unpacked
+        """Return the galaxy called `name`; a relative path in `url` starts at `base`."""
+        return replace(super().source(name, url, self.base), store=self.store)

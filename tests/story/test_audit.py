@@ -1,0 +1,92 @@
+"""`cosmos audit`: every input of an image is changed, and nothing goes through. A removed protection is found by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cosmos.digest import Digest
+from cosmos.model.lock import LockedStar
+from cosmos.trust import archives
+from fakes.images import ImageFixture, make_image
+from fakes.programs import Cosmos
+
+KINDS = [
+    *("lock", "archive", "statement", "statement's envelope", "index", "index's envelope", "trust anchors"),
+    *("image.toml", "what the operator wrote", "release"),
+]
+
+
+@pytest.fixture
+def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
+    image = make_image(tmp_path, tables='[[output]]\nformat = "tar.zst"\n')
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    return image
+
+
+def audited(cosmos: Cosmos, image: ImageFixture) -> dict:
+    said = cosmos("audit", image.folder, "--home", image.home, "--key", image.public_key, "--json")
+    assert said.code in (0, 7)
+    return json.loads(said.out)
+
+
+def bytes_below(folder: Path) -> dict[str, Digest]:
+    return {str(file.relative_to(folder)): Digest.of(file.read_bytes()) for file in folder.rglob("*") if file.is_file()}
+
+
+def test_no_change_of_any_input_goes_through_and_nothing_is_changed(
+    built: ImageFixture, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    before = bytes_below(tmp_path)
+    row = audited(cosmos, built)
+    assert [one for one in row["outcomes"] if not one["good"]] == []
+    assert row["changes"] >= 400
+    assert list(dict.fromkeys(one["kind"] for one in row["outcomes"])) == KINDS
+    assert {one["verdict"] for one in row["outcomes"] if one["kind"] in ("archive", "statement", "index")} == {
+        *("exit 4", "exit 5"),
+    }
+    assert bytes_below(tmp_path) == before
+
+
+def test_the_answer_for_people_is_a_table(built: ImageFixture, cosmos: Cosmos) -> None:
+    said = cosmos("audit", built.folder, "--home", built.home, "--key", built.public_key).ok()
+    assert said.out.splitlines()[-1].endswith("changes were refused, or made another image")
+    assert any(line.startswith("archive ") and "exit 4" in line for line in said.out.splitlines())
+
+
+def believed(data: bytes, star: LockedStar) -> archives.VerifiedArchive:
+    """Stand where an archive is compared with its digest."""
+    return archives.VerifiedArchive(star=star, data=data, seal=archives._SEAL)
+
+
+@pytest.mark.parametrize(
+    ("where", "instead", "kind"),
+    [
+        ("cosmos.staging.source.verify_archive", believed, "archive"),
+        ("cosmos.image.preflight.differences", lambda *_: (), "lock"),
+        ("cosmos.release.verify.file_differences", lambda *_: (), "release"),
+    ],
+)
+def test_a_protection_that_was_removed_is_found(
+    where: str, instead: Callable, kind: str, built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(where, instead)
+    bad = {one["kind"] for one in audited(cosmos, built)["outcomes"] if not one["good"]}
+    assert kind in bad
+
+
+def test_an_image_that_cannot_be_built_is_not_audited(built: ImageFixture, cosmos: Cosmos) -> None:
+    archive = built.galaxy.archive("app-2.0.0")
+    archive.write_bytes(archive.read_bytes()[:-1] + b"!")
+    cosmos("audit", built.folder, "--home", built.home).fails(4)
+
+
+def test_a_remote_galaxy_is_named_as_one_that_cannot_be_changed(built: ImageFixture, cosmos: Cosmos) -> None:
+    for file in (built.folder / "image.toml", built.folder / "universe.lock.toml"):
+        file.write_text(file.read_text().replace('"../galaxy"', '"http://127.0.0.1:1/galaxy"'))
+    said = cosmos("audit", built.folder, "--home", built.home).fails(2)
+    assert "only a folder can be changed" in said.err

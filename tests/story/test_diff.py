@@ -1,0 +1,176 @@
+"""`cosmos diff`: which star, which path, which cause and which place in a file differ between two things."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from fakes.galaxies import StarSpec, make_galaxy, make_signers
+from fakes.images import BASE, META, ImageFixture, make_image
+from fakes.programs import Cosmos, Outcome
+
+OUTPUTS = '[[output]]\nformat = "tar.zst"\n[[output]]\nformat = "file"\npath = "usr/bin/app"\nas = "app"\n'
+NEWER = StarSpec(
+    "app",
+    "2.1.0",
+    {"app": b"app" * 5000 + b"!", "app.conf.in": b"name = {{ name }}\ncolour = blue\n"},
+    {"base": "^1.2"},
+    script="""
+function install()
+  copy("app", "/usr/bin/app")
+  chmod("/usr/bin/app", "4755")
+  symlink("app", "/usr/bin/app2")
+  render("app.conf.in", "/etc/app.conf", { name = "app" })
+end
+""",
+)
+
+
+@pytest.fixture
+def two(tmp_path: Path, cosmos: Cosmos) -> tuple[ImageFixture, Path, Path]:
+    """Two releases of one image: the second has a newer version of app."""
+    image = make_image(tmp_path, tables=OUTPUTS + '[policy]\nsetuid = ["app"]\n')
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    old = tmp_path / "old"
+    shutil.copytree(image.out, old)
+    make_galaxy(tmp_path / "galaxy", "core", (BASE, NEWER, META), image.signers, seq=2)
+    cosmos("freeze", image.folder, "--home", image.home, "--upgrade").ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    return image, old, image.out
+
+
+def test_two_releases_are_told_apart_star_by_star(two: tuple[ImageFixture, Path, Path], cosmos: Cosmos) -> None:
+    _, old, new = two
+    found = cosmos("diff", old, new, "--json").fails(7)
+    row = json.loads(found.out)
+    assert row["stars"] == [{"name": "app", "before": "2.0.0", "after": "2.1.0"}]
+    assert {one["path"]: (one["star"], one["causes"]) for one in row["differences"]} == {
+        "/etc/app.conf": ("app", ["content"]),
+        "/etc/has-tool": ("app", ["removed"]),
+        "/usr/bin/app": ("app", ["content", "mode"]),
+        "/var/lib/cosmos/universe.toml": ("template", ["content"]),
+    }
+    inside = {one["path"]: one["inside"] for one in row["differences"]}
+    assert inside["/etc/app.conf"] == ["line 2: +colour = blue"]
+    assert row["files"] == ["app: 15,000 -> 15,001 bytes"]
+    assert {"star": "app", "now": True, "what": '{"do":"chmod","mode":"4755","path":"usr/bin/app"}'} in row["scripts"]
+    assert set(row["documents"]) == {"universe.lock.toml", "RELEASE.json"}
+    assert 'star.app.version: "2.0.0" -> "2.1.0"' in row["documents"]["universe.lock.toml"]
+
+
+def test_the_answer_for_people_names_star_path_cause_and_line(
+    two: tuple[ImageFixture, Path, Path], cosmos: Cosmos
+) -> None:
+    _, old, new = two
+    said = cosmos("diff", old, new).fails(7)
+    lines = said.out.splitlines()
+    assert lines[:4] == [f"--- {old}", f"+++ {new}", "stars:", "  app: 2.0.0 -> 2.1.0"]
+    assert "app: 3 paths" in lines
+    assert "  content  /etc/app.conf  11 -> 25 bytes" in lines
+    assert "             line 2: +colour = blue" in lines
+    assert lines[-1].endswith("paths differ: 1 removed, 3 content, 1 mode")
+    assert said.err == (
+        f"cosmos: error: {new}: differs from {old}: 4 paths, 2 documents, 1 other file, what scripts do\n"
+    )
+
+
+def test_release_notes_are_markdown(two: tuple[ImageFixture, Path, Path], cosmos: Cosmos) -> None:
+    _, old, new = two
+    notes = cosmos("diff", old, new, "--md").fails(7).out
+    assert "| app | 2.0.0 | 2.1.0 |" in notes
+    assert "| app | `/etc/app.conf` | content | 11 -> 25 bytes; line 2: +colour = blue |" in notes
+    assert "- `/usr/bin/app` of app:  15,000 -> 15,001 bytes, 0755 -> 4755, runs with its owner's rights" in notes
+    assert "- app now does `" in notes
+
+
+def test_a_release_is_the_same_as_itself_and_as_its_image_s_folder(
+    two: tuple[ImageFixture, Path, Path], cosmos: Cosmos
+) -> None:
+    image, _, new = two
+    assert cosmos("diff", new, image.folder).ok().out.splitlines()[-1] == "the same"
+
+
+def test_an_image_is_compared_with_a_folder_that_was_unpacked_from_it(
+    two: tuple[ImageFixture, Path, Path], cosmos: Cosmos, tmp_path: Path
+) -> None:
+    _, _, new = two
+    packed = next(new.glob("*.tar.zst"))
+    root = tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["tar", "--zstd", "-xpf", packed, "-C", root], check=True)
+    same = cosmos("diff", packed, root, "--ignore", "owner")
+    assert same.ok().out.splitlines()[-1] == "the same"
+    (root / "etc" / "hostname").write_text("other\n")
+    (root / "usr" / "bin" / "app").chmod(0o755)
+    row = json.loads(cosmos("diff", packed, root, "--ignore", "owner", "--json").fails(7).out)
+    assert {one["path"]: one["causes"] for one in row["differences"]} == {
+        "/etc/hostname": ["content"],
+        "/usr/bin/app": ["mode"],
+    }
+    assert [one["star"] for one in row["differences"]] == ["template", "app"]
+
+
+def test_a_repacked_image_has_the_same_contents(
+    two: tuple[ImageFixture, Path, Path], cosmos: Cosmos, tmp_path: Path
+) -> None:
+    image, _, new = two
+    out = tmp_path / "other-level"
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key, "--level", "1", "--out", out).ok()
+    first, second = (next(folder.glob("*.tar.zst")) for folder in (new, out))
+    said = cosmos("diff", first, second).ok()
+    assert said.out.splitlines()[-1].startswith("the same contents, packed differently: ")
+    assert cosmos("diff", first, second, "--packed").fails(7).err.startswith("cosmos: error: ")
+
+
+def test_two_locks_are_compared_value_by_value(two: tuple[ImageFixture, Path, Path], cosmos: Cosmos) -> None:
+    _, old, new = two
+    said = cosmos("diff", old / "universe.lock.toml", new / "universe.lock.toml").fails(7).out
+    assert '  star.app.version: "2.0.0" -> "2.1.0"' in said.splitlines()
+    assert "star.base.version" not in said
+
+
+@pytest.mark.parametrize("made", ["missing", "strange", "damaged", "kinds", "empty"])
+def test_what_cannot_be_compared_is_named(
+    made: str, two: tuple[ImageFixture, Path, Path], cosmos: Cosmos, tmp_path: Path
+) -> None:
+    _, _, new = two
+    packed = next(new.glob("*.tar.zst"))
+    other = tmp_path / "other.tar.zst"
+    wanted = 2
+    match made:
+        case "missing":
+            other = tmp_path / "nothing"
+        case "strange":
+            other = tmp_path / "picture.png"
+            other.write_bytes(b"\x89PNG")
+        case "damaged":
+            data = bytearray(packed.read_bytes())
+            data[len(data) // 2] ^= 1
+            other.write_bytes(data)
+            wanted = 4
+        case "kinds":
+            other = new / "universe.lock.toml"
+        case "empty":
+            other.write_bytes(b"")
+            wanted = 4
+    said: Outcome = cosmos("diff", packed, other).fails(wanted)
+    assert str(other) in said.err and said.out == ""
+
+
+def test_a_star_s_archive_is_compared_as_a_tar(tmp_path: Path, cosmos: Cosmos) -> None:
+    signers = make_signers()
+    first = make_galaxy(tmp_path / "a", "core", (BASE,), signers)
+    second = make_galaxy(
+        tmp_path / "b", "core", (replace(BASE, files={**BASE.files, "bin/tool": b"tool" * 999}),), signers
+    )
+    archives = [galaxy.archive("base-1.2.0") for galaxy in (first, second)]
+    row = json.loads(cosmos("diff", *archives, "--json").fails(7).out)
+    assert [one["path"] for one in row["differences"] if one["path"].endswith("tool")] == ["/files/bin/tool"]
+    assert zstandard.get_frame_parameters(archives[0].read_bytes()).content_size > 0

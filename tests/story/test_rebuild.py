@@ -1,0 +1,149 @@
+"""`cosmos rebuild`: a release is built again from itself; what differs gets its culprit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fakes.images import ImageFixture, make_image
+from fakes.programs import Cosmos
+
+OUTPUTS = '[[output]]\nformat = "tar.zst"\n[[output]]\nformat = "cpio.zst"\n'
+
+
+@pytest.fixture
+def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
+    image = make_image(tmp_path, tables=OUTPUTS)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    return image
+
+
+def rebuild(cosmos: Cosmos, image: ImageFixture, *words: object):
+    return cosmos("rebuild", image.out, "--home", image.home, "--key", image.public_key, *words)
+
+
+def test_a_release_is_built_again_from_itself_alone(built: ImageFixture, cosmos: Cosmos) -> None:
+    (built.folder / "image.toml").unlink()
+    (built.folder / "universe.lock.toml").unlink()
+    shutil.rmtree(built.folder / "template")
+    row = rebuild(cosmos, built, "--json").json()
+    assert (row["same"], row["same-contents"], row["culprits"]) == (True, True, [])
+    assert [(one["name"], one["files"], one["content-root"]) for one in row["rebuilds"]] == [
+        ("the same machine", [], row["content-root"])
+    ]
+
+
+def test_it_is_built_from_the_store_alone_if_the_galaxy_is_away(built: ImageFixture, cosmos: Cosmos) -> None:
+    shutil.rmtree(built.folder.parent / "galaxy")
+    assert rebuild(cosmos, built, "--offline", "--json").json()["same"] is True
+
+
+def test_nothing_that_was_made_before_is_used(built: ImageFixture, cosmos: Cosmos) -> None:
+    """A poisoned layer in the store would make a rebuild agree with itself; a poisoned archive is noticed."""
+    store = built.home / "store"
+    for record in [*(store / "results").rglob("*"), *(store / "batches").glob("0*")]:
+        if record.is_file() and b'"manifest"' in record.read_bytes():
+            record.chmod(0o644)
+            record.write_bytes(record.read_bytes().replace(b"etc/has-tool", b"etc/has-fool"))
+    assert rebuild(cosmos, built, "--json").json()["same"] is True
+
+
+def test_a_poisoned_store_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
+    archive = built.galaxy.archive("app-2.0.0").read_bytes()
+    (kept,) = [
+        file for file in (built.home / "store" / "blobs").rglob("*") if file.is_file() and file.read_bytes() == archive
+    ]
+    kept.chmod(0o644)
+    kept.write_bytes(archive[:-1] + bytes([archive[-1] ^ 1]))
+    shutil.rmtree(built.folder.parent / "galaxy")
+    said = rebuild(cosmos, built, "--offline").fails(4)
+    assert "the store's copy is damaged" in said.err
+
+
+def test_a_release_that_somebody_changed_is_not_called_irreproducible(built: ImageFixture, cosmos: Cosmos) -> None:
+    packed = next(built.out.glob("*.cpio.zst"))
+    packed.write_bytes(packed.read_bytes()[:-1] + b"!")
+    said = rebuild(cosmos, built).fails(4)
+    assert "was changed after it was built" in said.err
+    assert "reproducible" not in said.out + said.err
+
+
+def test_a_release_with_a_bad_signature_is_refused(built: ImageFixture, cosmos: Cosmos) -> None:
+    release = built.out / "RELEASE.json"
+    release.write_text(release.read_text().replace('"1.0.0"', '"1.0.1"'))
+    rebuild(cosmos, built).fails(4)
+
+
+def test_a_signed_release_without_a_known_key_is_refused(built: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+    said = cosmos("rebuild", built.out, "--home", tmp_path / "nobody").fails(4)
+    assert "no key is pinned" in said.err and "--key" in said.err
+
+
+def test_another_level_gives_the_same_contents(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cosmos.image.rebuild import original
+
+    monkeypatch.setattr(original.Original, "level", property(lambda self: 1))
+    said = rebuild(cosmos, built).ok()
+    assert said.out.splitlines()[-1].startswith("the same contents, packed differently")
+    assert "the same contents, but other bytes" in rebuild(cosmos, built, "--packed").fails(7).err
+
+
+def test_a_definition_that_differs_is_traced_to_its_path(built: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+    """What a build reads besides its inputs, here a planted hostname, is named with its file and line."""
+    kept = tmp_path / "kept"
+    import cosmos.image.rebuild.rebuilding as rebuilding
+
+    plain = rebuilding.lay_out
+
+    def planted(original, folder):
+        image = plain(original, folder)
+        (image / "template" / "root" / "etc" / "hostname.j2").write_text("planted\n")
+        return image
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rebuilding, "lay_out", planted)
+        said = rebuild(cosmos, built, "--keep", kept).fails(7)
+    lines = said.out.splitlines()
+    assert any(line.startswith("  content  /etc/hostname") for line in lines)
+    assert "    made by the image's own files" in lines
+    assert "    line 1: +planted" in lines
+    assert f"diffoscope {built.out} {kept / 'the-same-machine'}" in said.err
+    assert (kept / "the-same-machine" / "RELEASE.json").is_file()
+    row = json.loads(rebuild(cosmos, built, "--json").out)
+    assert row["same"] is True
+
+
+def test_an_attester_signs_what_came_out_the_same(built: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+    key = tmp_path / "my.key"
+    cosmos("key", "new", "my", "--role", "attester", "--out", key.parent, "--no-passphrase").ok()
+    said = rebuild(cosmos, built, "--attest", key).ok()
+    assert "attested" in said.out
+    assert built.out.with_name("out.intoto.jsonl").is_file()
+
+
+@pytest.mark.slow
+def test_an_adversarial_rebuild_is_the_same_in_every_variation(built: ImageFixture, cosmos: Cosmos) -> None:
+    row = rebuild(cosmos, built, "--adversarial", "--json").json()
+    names = {one["name"] for one in row["rebuilds"]}
+    assert {
+        "folder",
+        "umask",
+        "time zone",
+        "locale",
+        "hash seed",
+        "jobs",
+        "folder order",
+        "environment",
+        "tools",
+    } <= names
+    assert {one["name"]: one["files"] for one in row["rebuilds"] if one["files"] or one["problem"]} == {}
+    assert row["same"] is True
+    if os.geteuid() == 0:
+        assert {"host name", "clock since start"} <= names

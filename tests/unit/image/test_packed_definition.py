@@ -1,0 +1,89 @@
+"""A definition comes out of its release as it went in, wherever its files lie beside the image."""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from cosmos.errors import Malformed, Refused
+from cosmos.image.definition import Definition, read_definition
+from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition, unpack_definition
+
+IMAGE = """name = "small"
+version = "1.0.0"
+arch = "x86_64"
+template = "{template}"
+source-date-epoch = 1700000000
+constellations = ["{constellation}"]
+finish = "scripts/finish.lua"
+trust = "../keys/trust.toml"
+[stars]
+base = "*"
+[galaxies]
+core = "../galaxy"
+"""
+
+
+def write(folder: Path, template: str, constellation: str) -> Definition:
+    """Write an image definition below `folder`, and read it."""
+    image = folder / "our" / "images" / "small"
+    files = {
+        image / "image.toml": IMAGE.format(template=template, constellation=constellation),
+        image / constellation: 'name = "tools"\nmembers = ["nano"]\n',
+        image / "scripts" / "finish.lua": "function install() end\n",
+        image / ".." / "keys" / "trust.toml": "trust = 1\n",
+    }
+    home = image / template if template.startswith(".") else folder / "our" / "rootfs-templates" / template
+    files |= {
+        home / "template.toml": "merged-usr = true\n",
+        home / "root" / "etc" / "hostname.j2": "{{ image.name }}\n",
+        home / "root" / "usr" / "run": "#!/bin/sh\n",
+    }
+    for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (home / "root" / "usr" / "run").chmod(0o755)
+    (home / "root" / "etc" / "link").symlink_to("../usr/run")
+    (home / "root" / "var" / "empty").mkdir(parents=True)
+    return read_definition(image)
+
+
+@pytest.mark.parametrize("template", ["./template", "../shared/rescue", "../../../far/rescue", "rescue"])
+@pytest.mark.parametrize("constellation", ["tools.toml", "../tools.toml", "sets/tools.toml"])
+def test_a_definition_comes_out_as_it_went_in(tmp_path: Path, template: str, constellation: str) -> None:
+    before = write(tmp_path / "a", template, constellation)
+    data = b"".join(packed_definition(before))
+    folder = unpack_definition(data, tmp_path / "b", DEFINITION_FILE)
+    after = read_definition(folder)
+    assert replace(after, folder=before.folder) == before
+    assert b"".join(packed_definition(after)) == data
+
+
+def test_the_archive_is_one_that_any_tar_reads_and_has_no_user_and_no_clock(tmp_path: Path) -> None:
+    data = b"".join(packed_definition(write(tmp_path, "rescue", "tools.toml")))
+    with tarfile.open(fileobj=BytesIO(data)) as archive:
+        members = {member.name: member for member in archive.getmembers()}
+    assert "up/image/image.toml" in members
+    assert "rootfs-templates/rescue/template.toml" in members
+    assert {(one.uid, one.gid, one.mtime) for one in members.values()} == {(0, 0, 1_700_000_000)}
+
+
+def test_an_absolute_path_is_refused_because_nobody_else_has_it(tmp_path: Path) -> None:
+    definition = write(tmp_path, "rescue", "tools.toml")
+    named = replace(definition, image=replace(definition.image, finish=str(tmp_path / "finish.lua")))
+    with pytest.raises(Malformed, match="an absolute path: nobody else can build this image"):
+        packed_definition(named)
+
+
+def test_an_archive_without_an_image_or_with_a_climbing_name_is_refused(tmp_path: Path) -> None:
+    for number, name in enumerate(("other.toml", "../image/image.toml")):
+        buffer = BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            archive.addfile(tarfile.TarInfo(name))
+        with pytest.raises((Malformed, Refused)):
+            unpack_definition(buffer.getvalue(), tmp_path / f"{number}", DEFINITION_FILE)
+    assert not (tmp_path.parent / "image").exists()

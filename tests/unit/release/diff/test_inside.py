@@ -1,0 +1,119 @@
+"""Where two files differ is said in terms of their kind; a hostile file is compared as bytes, in bounded memory."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import struct
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosmos.pack.tar import TAR_END, tar_members
+from cosmos.release.diff.documents import document_differences
+from cosmos.release.diff.inside import MOST_LINES, inside
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+
+ELF = Path(zstandard.backend_c.__file__).read_bytes()  # a library that every environment of Cosmos has
+
+
+def tar(**members: bytes) -> bytes:
+    entries = (
+        Entry(path=TreePath(name.encode()), kind="file", mode=0o644, content=data) for name, data in members.items()
+    )
+    return b"".join([*tar_members(entries), TAR_END])
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "wanted"),
+    [
+        ("a.conf", b"one\ntwo\n", b"one\nthree\n", ("line 2: -two", "line 2: +three")),
+        ("a.toml", b'a = 1\n[b]\nc = "x"\n', b'a = 1\n[b]\nc = "y"\n', ('b.c: "x" -> "y"',)),
+        ("a.json", b'{"a": [1, 2]}', b'{"a": [1, 3], "b": null}', ("a: [1,2] -> [1,3]", "b: added, is null")),
+        ("a.tar", tar(x=b"1", y=b"2"), tar(x=b"1", y=b"3", z=b""), ("member y: content", "member z: added")),
+        ("a.tar", tar(x=b"1", y=b"2"), tar(y=b"2", x=b"1"), ("the members are in another order",)),
+        ("a.gz", gzip.compress(b"same" * 99, 1, mtime=1), gzip.compress(b"same" * 99, 9, mtime=2),
+         ("the same contents, compressed differently",)),
+        ("man.1.gz", gzip.compress(b"a\nb\n"), gzip.compress(b"a\nc\n"),
+         ("decompressed: line 2: -b", "decompressed: line 2: +c")),
+        ("data", b"\0" * 100, b"\0" * 99 + b"\1", ("from byte 99",)),
+        ("data", b"\xff" * 10, b"\xff" * 12, ("the same up to byte 10, 10 -> 12 bytes",)),
+        ("not.json", b"\xff{", b"\xff[", ("from byte 1",)),
+    ],
+)  # fmt: skip
+def test_where_two_files_differ(name: str, old: bytes, new: bytes, wanted: tuple[str, ...]) -> None:
+    said = inside(old, new, name)
+    assert [line.split(" (")[0] for line in said] == list(wanted)
+
+
+def section_of(data: bytes, name: bytes) -> int:
+    """Return where the bytes of an ELF section begin, read naively (ELF-64, gabi chapter 4)."""
+    (table,) = struct.unpack_from("<Q", data, 0x28)
+    size, number, names = struct.unpack_from("<HHH", data, 0x3A)
+    headers = [struct.unpack_from("<IIQQQQ", data, table + at * size) for at in range(number)]
+    start = headers[names][4]
+    return next(header[4] for header in headers if data[start + header[0] :].split(b"\0", 1)[0] == name)
+
+
+def test_the_section_of_a_program_is_named() -> None:
+    place = section_of(ELF, b".rodata")
+    changed = bytearray(ELF)
+    changed[place + 3] ^= 0xFF
+    (line,) = inside(ELF, bytes(changed), "lib.so")
+    assert line.startswith("ELF: section .rodata, from byte 3 (")
+
+
+def test_a_build_id_is_named() -> None:
+    if b"GNU\0" not in ELF:
+        pytest.fail("the library has no build-id: take another one")
+    place = section_of(ELF, b".note.gnu.build-id")
+    changed = bytearray(ELF)
+    changed[place + 16] ^= 0xFF
+    (line,) = inside(ELF, bytes(changed), "lib.so")
+    assert line == f"ELF: build-id {ELF[place + 16 : place + 36].hex()} -> {changed[place + 16 : place + 36].hex()}"
+
+
+def test_sections_that_lie_on_one_another_do_not_multiply_the_file() -> None:
+    (table,) = struct.unpack_from("<Q", ELF, 0x28)
+    _, number, _ = struct.unpack_from("<HHH", ELF, 0x3A)
+    changed = bytearray(ELF)
+    for at in range(1, number):
+        struct.pack_into("<QQ", changed, table + at * 64 + 24, 0, len(ELF))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (line,) = inside(ELF, bytes(changed), "lib.so")
+    assert line.startswith("from byte ")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+def test_archives_in_archives_are_opened_twice_and_no_deeper() -> None:
+    old, new = b"1" * 40, b"2" * 40
+    for _ in range(3):
+        old, new = gzip.compress(old, mtime=0), gzip.compress(new, mtime=0)
+    (line,) = inside(old, new, "x")
+    assert line.startswith("decompressed: decompressed: from byte ")
+
+
+def test_a_long_list_of_differences_is_cut() -> None:
+    old, new = ("".join(f"{sign}{at}\n" for at in range(99)).encode() for sign in "ab")
+    said = inside(old, new, "x")
+    assert (len(said), said[-1]) == (MOST_LINES + 1, "…")
+
+
+def test_named_rows_are_compared_by_name() -> None:
+    old = {"star": [{"name": "a", "v": 1}, {"name": "b", "v": 1}]}
+    new = {"star": [{"name": "new", "v": 9}, {"name": "a", "v": 1}, {"name": "b", "v": 2}]}
+    assert list(document_differences(old, new)) == [
+        "star.b.v: 1 -> 2",
+        'star.new: added, is {"name":"new","v":9}',
+    ]
+
+
+@given(old=st.binary(max_size=300), new=st.binary(max_size=300), name=st.sampled_from(["a", "a.json", "a.toml"]),
+       magic=st.sampled_from([b"", b"\x7fELF\x02\x01\x01", b"\x1f\x8b\x08", b"BZh9", b"(\xb5/\xfd"]))  # fmt: skip
+def test_any_two_files_that_differ_get_a_line(old: bytes, new: bytes, name: str, magic: bytes) -> None:
+    if old != new:
+        assert inside(magic + old, magic + new, name)

@@ -1,0 +1,140 @@
+"""A bill of materials is one that the forms' own validators accept, and is the same at each build."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+
+from cosmos.digest import Digest
+from cosmos.model.star import Origin
+from cosmos.sbom.bill import Bill, Component
+from cosmos.sbom.cyclonedx import cyclonedx
+from cosmos.sbom.spdx import spdx
+
+
+def component(name: str, **fields: object) -> Component:
+    return Component(
+        **{
+            "name": name,
+            "version": "1.2.0",
+            "arch": "x86_64",
+            "license": "MIT",
+            "description": "",
+            "archive": Digest.of(name.encode()),
+            "galaxy": "core",
+            "signers": ("ed25519:" + "0" * 64,),
+            "dependencies": (),
+            "origins": (),
+            **fields,
+        }
+    )
+
+
+def deb(name: str, version: str) -> Origin:
+    return Origin(ecosystem="deb", name=name, version=version, digest=Digest.of(version.encode()))
+
+
+ODD = component(
+    "lib_odd+x",
+    version="1:2.0~rc1-1",
+    license="the usual one",
+    origins=(
+        deb("libodd++", "1:2.0~rc1-1+deb12u3"),
+        Origin(ecosystem="tar", name="odd", version="2", digest=Digest.of(b"t")),
+    ),
+    signers=(),
+)
+OWN = component("own", license="LicenseRef-Own AND (MIT OR Zlib)", dependencies=("lib_odd+x", "zlib"))
+BILL = Bill(
+    name="rescue",
+    version="1.0.0",
+    root=Digest.of(b"root"),
+    epoch=1_700_000_000,
+    cosmos="0.1.0",
+    components=(ODD, component("zlib", license="Zlib", origins=(deb("zlib1g", "1:1.2.13.dfsg-1"),)), OWN),
+)
+UNKNOWN = replace(
+    BILL, root=None, components=tuple(replace(one, license="", archive=None, galaxy="") for one in BILL.components)
+)
+
+
+@pytest.mark.parametrize("bill", [BILL, UNKNOWN, replace(BILL, components=())], ids=["full", "unknown", "empty"])
+def test_spdx_s_own_validator_accepts_it(bill: Bill, tmp_path: Path) -> None:
+    file = tmp_path / "sbom.spdx.json"
+    file.write_bytes(spdx(bill))
+    found = parse_file(str(file))
+    assert [one.validation_message for one in validate_full_spdx_document(found, "SPDX-2.3")] == []
+    assert found.creation_info.created.isoformat() == "2023-11-14T22:13:20"
+
+
+@pytest.mark.parametrize("bill", [BILL, UNKNOWN, replace(BILL, components=())], ids=["full", "unknown", "empty"])
+def test_cyclonedx_s_own_schema_accepts_it(bill: Bill) -> None:
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(cyclonedx(bill).decode()) is None
+
+
+def test_the_packages_of_debian_have_the_urls_that_scanners_match() -> None:
+    urls = {
+        ref["referenceLocator"]
+        for package in json.loads(spdx(BILL))["packages"]
+        for ref in package.get("externalRefs", [])
+    }
+    assert urls == {
+        "pkg:deb/debian/libodd%2B%2B@1%3A2.0~rc1-1%2Bdeb12u3?arch=amd64&distro=debian-12",
+        "pkg:deb/debian/zlib1g@1%3A1.2.13.dfsg-1?arch=amd64&distro=debian-12",
+        "pkg:generic/lib_odd%2Bx@1%3A2.0~rc1-1",
+        "pkg:generic/own@1.2.0",
+        "pkg:generic/zlib@1.2.0",
+    }
+    parsed = PackageURL.from_string(next(url for url in urls if "libodd" in url))
+    assert (parsed.namespace, parsed.name, parsed.version) == ("debian", "libodd++", "1:2.0~rc1-1+deb12u3")
+    inner = [one for star in json.loads(cyclonedx(BILL))["components"] for one in star.get("components", [])]
+    assert {one["purl"] for one in inner if "purl" in one} == {url for url in urls if "pkg:deb" in url}
+
+
+def test_a_mixture_of_two_releases_of_debian_names_none() -> None:
+    both = replace(BILL, components=(ODD, component("new", origins=(deb("new", "1.0-1~deb13u1"),))))
+    assert (BILL.distro, both.distro, replace(BILL, components=()).distro) == ("debian-12", "", "")
+
+
+def test_what_depends_on_what_and_what_it_was_made_of_is_said() -> None:
+    document = json.loads(spdx(BILL))
+    said = {
+        (one["spdxElementId"], one["relationshipType"], one["relatedSpdxElement"]) for one in document["relationships"]
+    }
+    ids = {package["name"]: package["SPDXID"] for package in document["packages"] if "Star" in package["SPDXID"]}
+    assert ("SPDXRef-Image", "CONTAINS", ids["zlib"]) in said
+    assert (ids["own"], "DEPENDS_ON", ids["zlib"]) in said
+    assert (ids["own"], "DEPENDS_ON", ids["lib_odd+x"]) in said
+    assert sum(kind == "GENERATED_FROM" for _, kind, _ in said) == 3
+    depends = {one["ref"]: one["dependsOn"] for one in json.loads(cyclonedx(BILL))["dependencies"]}
+    assert depends["star:own"] == ["star:lib_odd+x", "star:zlib"]
+
+
+def test_a_licence_that_is_no_expression_is_kept_as_its_author_wrote_it() -> None:
+    (package,) = [one for one in json.loads(spdx(BILL))["packages"] if one["name"] == "lib_odd+x"]
+    assert package["licenseDeclared"] == "NOASSERTION"
+    assert package["licenseComments"] == "licence as its author wrote it: the usual one"
+    licences = {one["name"]: one["licenses"] for one in json.loads(cyclonedx(BILL))["components"]}
+    assert licences["lib_odd+x"] == [{"license": {"name": "the usual one"}}]
+    assert licences["own"] == [{"expression": "LicenseRef-Own AND (MIT OR Zlib)"}]
+
+
+def test_names_that_look_alike_have_different_ids() -> None:
+    two = replace(BILL, components=(component("a+b"), component("a_b"), component("a-b")))
+    ids = [package["SPDXID"] for package in json.loads(spdx(two))["packages"]]
+    assert len(set(ids)) == 4
+
+
+def test_the_same_image_has_the_same_bill_and_another_image_another_identity() -> None:
+    other = replace(BILL, root=Digest.of(b"other"))
+    for form, key in ((spdx, "documentNamespace"), (cyclonedx, "serialNumber")):
+        assert form(BILL) == form(replace(BILL))
+        assert json.loads(form(BILL))[key] != json.loads(form(other))[key]
