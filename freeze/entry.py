@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import sys
 
+LONG_SECONDS = 3600  # a start takes a second
+
 
 def give_back_the_library_path() -> None:
     """Undo the one-file loader's changes to the environment, so that programs we start load the system's own libraries.
@@ -28,6 +30,77 @@ def give_back_the_library_path() -> None:
         os.environ["LD_LIBRARY_PATH"] = original
 
 
+def die_with_the_loader() -> None:
+    """Have the kernel kill this process when the one-file loader is killed, which runs the same file and waits for us.
+
+    Who kills the program knows only the loader's number.
+    """
+    try:
+        is_the_loader = os.path.samefile(f"/proc/{os.getppid()}/exe", "/proc/self/exe")  # noqa: PTH121 - not loaded yet
+    except OSError:  # no /proc, or another user's process
+        return
+    if is_the_loader:
+        from cosmos.sandbox.zygote import die_with
+
+        die_with(os.getppid())
+
+
+def hold_and_sweep(unpacked: str) -> int:
+    """Hold our unpacked folder, remove those that dead processes left beside it, and return the lock's descriptor.
+
+    The loader leaves its folder if the disk is full, or if it is killed. A folder is removed if it is this user's, has
+    no file that ours does not have, is an hour old, no process has the number in its name, and nobody holds it. A
+    process in another container has a number that we do not see, but its lock is seen.
+    """
+    import fcntl
+    import shutil
+    from pathlib import Path
+
+    own = Path(unpacked)
+    lock = os.open(own, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    ours = {path.name for path in own.iterdir()}
+    for other in own.parent.glob("_MEI*"):
+        try:
+            if other != own and is_dead(str(other), ours):
+                shutil.rmtree(other, ignore_errors=True)
+        except OSError:
+            continue  # it has just gone, or is not ours
+    return lock
+
+
+def is_dead(folder: str, ours: set[str]) -> bool:
+    """Return whether a process that has ended left the unpacked `folder`; see `hold_and_sweep`. Raises `OSError`."""
+    import fcntl
+    import time
+    from pathlib import Path
+
+    held = Path(folder).lstat()
+    if held.st_uid != os.geteuid() or time.time() - held.st_mtime < LONG_SECONDS:
+        return False
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return {path.name for path in Path(folder).iterdir()} <= ours and not lives(Path(folder).name)
+    finally:
+        os.close(number)
+
+
+def lives(name: str) -> bool:
+    """Return whether the process lives whose number is in the name of its unpacked folder: `_MEI`, 8 hex digits, …."""
+    try:
+        os.kill(int(name[4:12], 16), 0)
+    except ValueError:
+        return True  # another loader's name, which says nothing
+    except OverflowError:
+        return False
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def check_binary() -> None:
     """Use each compiled part once and print its name; raises if a part does not load or work."""
     import bz2
@@ -38,14 +111,14 @@ def check_binary() -> None:
     import ssl
     import zlib
 
-    import jinja2.sandbox
     import nacl.signing
     import zstandard
     from lupa import lua54
 
+    from cosmos.nova.templates import rendered
+
     words = b"the same bytes, each time\n" * 64
     key = nacl.signing.SigningKey(bytes(32))
-    rendered = jinja2.sandbox.SandboxedEnvironment(autoescape=True).from_string("{{ a }}").render(a="<")
     works = {
         "zlib": zlib.decompress(zlib.compress(words)) == words,
         "bz2": bz2.decompress(bz2.compress(words)) == words,
@@ -55,7 +128,7 @@ def check_binary() -> None:
         "nacl": key.verify_key.verify(key.sign(words)) == words,
         "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
         "ctypes": ctypes.CDLL(None).getpid() == os.getpid(),
-        "jinja2": rendered == "&lt;",
+        "jinja2": rendered(b"{{ a|upper }}", b'{"a": "works"}') == b"WORKS",
         "hashlib " + type(hashlib.sha256()).__module__: len(hashlib.sha256(words).digest()) == 32,
         "ssl " + ssl.OPENSSL_VERSION: ssl.HAS_TLSv1_3,
         "socket": bool(socket.getaddrinfo("127.0.0.1", 80)),
@@ -73,6 +146,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--check-binary"]:
         check_binary()
     else:
+        die_with_the_loader()
         from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
         from cosmos.sandbox import zygote
 
@@ -81,4 +155,6 @@ if __name__ == "__main__":
 
         from cosmos.cli.cosmos.main import main
 
+        unpacked = getattr(sys, "_MEIPASS", None)
+        lock = hold_and_sweep(unpacked) if unpacked else None  # held until the end, and by no worker
         main()

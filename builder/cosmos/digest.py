@@ -26,13 +26,16 @@ class Digest(str):
     def parse(cls, text: str) -> Self:
         """Return `text` as a digest, or raise `ValueError`."""
         if not _FORM.fullmatch(text):
-            raise ValueError(f"want sha256: and 64 lower-case hex digits, got {text[:80]!r}")
+            raise ValueError(_problem(text, text, "sha256: and 64 lower-case hex digits"))
         return cls(text)
 
     @classmethod
     def from_hex(cls, text: str) -> Self:
         """Return 64 bare hex digits (upstream's `[checksums]`) as a digest, or raise `ValueError`."""
-        return cls.parse(f"sha256:{text}")
+        if not _FORM.fullmatch(f"sha256:{text}"):
+            bare = text.lower().removeprefix("sha256:")
+            raise ValueError(_problem(text, f"sha256:{bare}", "64 lower-case hex digits", bare))
+        return cls(f"sha256:{text}")
 
     @classmethod
     def of(cls, data: bytes | memoryview) -> Self:
@@ -59,3 +62,10 @@ class Digest(str):
 
     def __repr__(self) -> str:
         return f"Digest({str(self)!r})"
+
+
+def _problem(text: str, close: str, wanted: str, meant: str = "") -> str:
+    """Return what is wrong with `text`; if only its capitals or its prefix are, with the text that is meant."""
+    if _FORM.fullmatch(close.lower()):
+        return f"want {wanted}: write {meant or close.lower()}"
+    return f"want {wanted}, got {text[:80]!r}"

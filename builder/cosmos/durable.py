@@ -3,7 +3,11 @@
 The steps are the usual ones: write a temporary file in the same folder, fsync it, rename it over the name, fsync the
 folder (so that the rename reaches the disk). A file gets its mode exactly; the umask does not change it.
 
-A writer that was killed leaves its temporary file behind, named `.cosmos-*.tmp`. No program reads such a file.
+A writer that was killed leaves its temporary file behind, named `.cosmos-PROCESS-N.tmp`. No program reads such a file,
+and no two writers ever have one in common.
+
+The functions with `_in` work in a folder that is open as a descriptor, so that nobody can exchange the folder for a
+link meanwhile. The others open the folder by its path first.
 """
 
 from __future__ import annotations
@@ -13,18 +17,22 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, likely_cause
 
 TEMPORARY_PREFIX = ".cosmos-"
 TEMPORARY_SUFFIX = ".tmp"
 
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_EXCHANGE = 2  # linux/fs.h
+_OLD_SECONDS: Final = 86_400  # no command works so long with one temporary file
+_NUMBERS: Final = count()  # of this process's temporary files
 
 
 def write_durably(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
@@ -50,35 +58,69 @@ def durable_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
 
 
 class Draft:
-    """A temporary file that is being written. It has no name that others read before `keep_as`."""
+    """A temporary file that is being written. It has no name that others read before it is kept."""
 
-    __slots__ = ("_mode", "_temporary", "stream")
+    __slots__ = ("_folder", "_mode", "_temporary", "stream")
 
-    def __init__(self, stream: BinaryIO, temporary: Path, mode: int) -> None:
+    def __init__(self, stream: BinaryIO, folder: int, temporary: str, mode: int) -> None:
         self.stream = stream
+        self._folder = folder
         self._temporary = temporary
         self._mode = mode
 
     def keep_as(self, path: Path) -> None:
         """Rename the draft to `path`, durably, and close it. `path` must be on the draft's file system."""
+        with opened_folder(path.parent) as folder:
+            self.keep_in(folder, path.name)
+
+    def keep_in(self, folder: int, name: str | bytes) -> None:
+        """Rename the draft to `name` in the open `folder`, durably, and close it. Raises `OSError`."""
         self.stream.flush()
         os.fchmod(self.stream.fileno(), self._mode)
         os.fsync(self.stream.fileno())
         self.stream.close()
-        self._temporary.replace(path)
-        sync_folder(path.parent)
+        os.replace(self._temporary, name, src_dir_fd=self._folder, dst_dir_fd=folder)
+        os.fsync(folder)
 
 
 @contextlib.contextmanager
 def drafted(folder: Path, mode: int = 0o644) -> Iterator[Draft]:
     """Give a draft in the existing `folder`; removes it unless the block keeps it. Raises `OSError`."""
-    number, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=folder)
-    temporary = Path(name)
+    with opened_folder(folder) as descriptor, drafted_in(descriptor, mode) as draft:
+        yield draft
+
+
+@contextlib.contextmanager
+def drafted_in(folder: int, mode: int = 0o644) -> Iterator[Draft]:
+    """Give a draft in the open `folder`; removes it unless the block keeps it. Raises `OSError`."""
+    number, name = _new_file(folder)
     try:
         with os.fdopen(number, "wb") as stream:
-            yield Draft(stream, temporary, mode)
+            yield Draft(stream, folder, name, mode)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+
+def _new_file(folder: int) -> tuple[int, str]:
+    """Return a new file in the open `folder`, and its name."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        name = f"{TEMPORARY_PREFIX}{os.getpid()}-{next(_NUMBERS)}{TEMPORARY_SUFFIX}"
+        try:
+            return os.open(name, flags, 0o600, dir_fd=folder), name
+        except FileExistsError:
+            continue  # a process that had this number was killed, or is in a container of its own
+
+
+@contextlib.contextmanager
+def opened_folder(path: Path) -> Iterator[int]:
+    """Open the folder `path`, so that files in it can be named by its descriptor. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def make_folder(path: Path) -> None:
@@ -112,13 +154,39 @@ def replace_folder_durably(new: Path, path: Path) -> None:
         sync_folder(path.parent)
 
 
+def sweep_old(own: Path, *prefixes: str) -> None:
+    """Remove what killed commands of this user left beside `own` a day or more before it, under names with `prefixes`.
+
+    What cannot be removed stays.
+    """
+    newest = own.lstat().st_mtime - _OLD_SECONDS
+    for place in sorted(path for path in own.parent.iterdir() if path.name.startswith(prefixes)):
+        with contextlib.suppress(OSError):
+            held = place.lstat()
+            if held.st_uid != os.geteuid() or held.st_mtime > newest:
+                continue
+            if stat.S_ISDIR(held.st_mode):
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink()
+
+
 def sync_folder(path: Path) -> None:
     """Write the names in the folder `path` to the disk (fsync). Raises `OSError`."""
-    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    with opened_folder(path) as descriptor:
+        os.fsync(descriptor)
+
+
+def demand_writable(path: Path) -> None:
+    """Raise `WorldFailed` if `path` cannot be made where it is to be: it tries so in the nearest folder above it."""
+    folder = path.absolute().parent
+    while not folder.exists() and not folder.is_symlink():
+        folder = folder.parent
     try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+        Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=folder)).rmdir()
+    except OSError as error:
+        hint = likely_cause(error) or "choose another folder"
+        raise WorldFailed(str(path), f"cannot be made below {folder}: {_lowered(error)}", hint=hint) from error
 
 
 @contextlib.contextmanager
@@ -137,10 +205,10 @@ def world_failed(path: Path, error: OSError) -> WorldFailed:
     out/image: the disk is full
     """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WorldFailed(str(path), "the disk is full", hint="make room, then run the same command again")
+        return WorldFailed(str(path), "the disk is full", hint=likely_cause(error))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WorldFailed(str(path), f"cannot be written: {_lowered(error)}", hint="check who owns it")
-    return WorldFailed(str(path), _lowered(error))
+        return WorldFailed(str(path), f"cannot be written: {_lowered(error)}", hint=likely_cause(error))
+    return WorldFailed(str(path), _lowered(error), hint=likely_cause(error))
 
 
 def _lowered(error: OSError) -> str:

@@ -19,8 +19,9 @@ closed the pipe). `cosmos.cli.terminal` returns these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, TypeVar
+import errno
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, TypeVar
 
 T = TypeVar("T", bound="CosmosError")
 
@@ -85,6 +86,27 @@ def together(found: Sequence[T]) -> T:
         return first
     said = "; ".join(map(str, found))
     return type(first)("", f"{len(found)} are refused: {said}", hint=first.hint)
+
+
+_ROOM: Final = "make room, then run the same command again"
+LIKELY_CAUSES: Final[Mapping[int, str]] = {
+    errno.EACCES: "run it as root, or as the user that it belongs to",
+    errno.EPERM: "run it as root; if you are root, the file may be immutable (see lsattr), or a container forbids it",
+    errno.EROFS: "mount it for writing, or choose a place that can be written to",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EMFILE: "allow more open files: ulimit -n 1024",
+}
+"""What to do about a system call that failed, by its number: the likely cause, as a hint."""
+
+
+def likely_cause(error: OSError) -> str | None:
+    """Return the hint for `error`, or None if its own words say all.
+
+    >>> likely_cause(OSError(errno.EROFS, "Read-only file system"))
+    'mount it for writing, or choose a place that can be written to'
+    """
+    return LIKELY_CAUSES.get(error.errno or 0)
 
 
 class Differs(CosmosError):

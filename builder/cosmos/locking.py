@@ -3,21 +3,24 @@
 They are advisory: they keep out another cosmos, but not a person. A child process that is forked meanwhile does not
 hold the lock.
 
-The first three functions take the lock of a file or folder that the caller has open; to close it frees the lock. The
-others work on a lock file by its path.
+Whoever can open a lock file can hold its lock for ever. So a lock file has mode 0600, and is the owner's: another user
+cannot keep a command waiting. `open_lock` makes and checks it. The functions with `take` in their names take the lock
+of a file that the caller has open; to close it frees the lock. The others work on a lock file by its path.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from cosmos.durable import blaming, make_folder
+from cosmos.durable import blaming, make_folder, opened_folder
 from cosmos.errors import WorldFailed
 
 Hold: TypeAlias = Literal["alone", "shared"]
@@ -25,6 +28,8 @@ Hold: TypeAlias = Literal["alone", "shared"]
 
 _KINDS: Final = {"alone": fcntl.LOCK_EX, "shared": fcntl.LOCK_SH}
 _POLL_SECONDS: Final = 0.05
+_LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OTHERS: Final = 0o077  # the permissions of everybody but the owner
 
 
 def take(descriptor: int, hold: Hold) -> None:
@@ -103,13 +108,39 @@ def alone_if_free(path: Path) -> Iterator[bool]:
         yield take_at_once(number, "alone")
 
 
+def open_lock(folder: int, name: str | bytes) -> int:
+    """Return the lock file `name` in the open `folder`; makes it, for its owner alone, if it is missing.
+
+    Raises `OSError`, also for what is no plain file, or belongs to neither this user nor the folder's owner.
+    """
+    number = os.open(name, _LOCK_FLAGS, 0o600, dir_fd=folder)
+    try:
+        held = os.fstat(number)
+        if not stat.S_ISREG(held.st_mode) or held.st_nlink > 1:
+            raise OSError(errno.EINVAL, "the lock file is not a plain file of its own: remove it")
+        if held.st_uid not in (os.geteuid(), os.fstat(folder).st_uid):
+            raise OSError(errno.EPERM, f"the lock file belongs to user {held.st_uid}: remove it")
+        if held.st_mode & _OTHERS:
+            os.fchmod(number, 0o600)  # an older cosmos made it
+    except BaseException:
+        os.close(number)
+        raise
+    return number
+
+
+def unlock(number: int) -> None:
+    """Free the lock of the open file, and close it."""
+    fcntl.flock(number, fcntl.LOCK_UN)  # closing alone would leave it with children forked meanwhile
+    os.close(number)
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
     with blaming(path):
         make_folder(path.parent)
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with opened_folder(path.parent) as folder:
+            number = open_lock(folder, path.name)
     try:
         yield number
     finally:
-        fcntl.flock(number, fcntl.LOCK_UN)  # closing alone would leave it with children forked meanwhile
-        os.close(number)
+        unlock(number)

@@ -2,7 +2,11 @@
 
 A program gets its own session. When it ends, when its time is up, or when the caller is interrupted, the rest of its
 process group is killed. This happens before the leader is waited for, because until then no other group can have the
-same number. If cosmos itself is killed, the kernel kills the program (PR_SET_PDEATHSIG, prctl(2)).
+same number.
+
+If cosmos itself is killed, the kernel kills each of its children (PR_SET_PDEATHSIG, prctl(2)), and a *watcher* kills
+what these have started: a small shell in a session of its own. It reads from a pipe which groups there are. A program
+writes itself into that pipe before it begins. The end of the pipe is the end of cosmos.
 
 `run_program` is for programs that answer; `start_program` for programs that are watched while they run.
 """
@@ -10,19 +14,21 @@ same number. If cosmos itself is killed, the kernel kills the program (PR_SET_PD
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Literal
 
+from cosmos.child import WATCHER, Confinement, Watcher, begin, die_with
 from cosmos.errors import WorldFailed
 
 _TAIL_LINES: Final = 12  # of stderr in an error: what a person reads before scrolling
@@ -30,8 +36,7 @@ _TAIL_BYTES: Final = 8 << 10
 _MAX_OUTPUT_BYTES: Final = 512 << 20  # of stdout; the largest answer so far, all of a distribution's index, has 60 MiB
 _MAX_LINE_BYTES: Final = 64 << 10  # a console that prints no newline must not fill the memory
 _READ_BYTES: Final = 64 << 10
-_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
-_LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
+_UMASK: Final = 0o022  # of a confined program, whoever starts cosmos
 
 
 def find_program(name: str, hint: str, *, path: str | None = None) -> str:
@@ -59,7 +64,7 @@ def run_program(
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
         given.write(stdin)
         given.seek(0)
-        with _group(argv, env, cwd, given, answer, complaint, where) as leader:
+        with _group(argv, env, cwd, (given, answer, complaint), where) as leader:
             in_time = _ended(leader, timeout_seconds)
         if not in_time:
             raise _failure(where, argv, f"was not done in {timeout_seconds:g} seconds", _tail(complaint))
@@ -172,21 +177,33 @@ class RunningProgram:
 
 @contextlib.contextmanager
 def start_program(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, where: str, pass_fds: Sequence[int] = ()
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    where: str,
+    stdin: Literal["empty", "ours"] = "empty",
+    pass_fds: Sequence[int] = (),
+    confinement: Confinement | None = None,
 ) -> Iterator[RunningProgram]:
     """Give the running program; the end of the block kills it and all that it started. Raises `WorldFailed`.
 
-    It inherits the descriptors `pass_fds`, under their numbers, and no others except stdin, stdout and stderr.
+    It inherits the descriptors `pass_fds`, under their numbers, and no others except stdin, stdout and stderr. With
+    stdin `ours` it reads what `send` writes. Otherwise its stdin is empty, so that no program waits for input.
     """
-    with _group(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, subprocess.STDOUT, where, pass_fds) as leader:
+    given = subprocess.PIPE if stdin == "ours" else subprocess.DEVNULL
+    streams = (given, subprocess.PIPE, subprocess.STDOUT)
+    with _group(argv, env, cwd, streams, where, pass_fds, confinement) as leader:
         yield RunningProgram(leader, argv, where)
 
 
 def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> object:
     """Start a program that serves on the descriptor `socket_number`; it ends when the other end is closed.
 
-    Its environment is empty. Keep the returned object as long as you use the program. Raises `WorldFailed`.
+    Its environment is empty. Keep the returned object as long as you use the program. Raises `WorldFailed`. If the main
+    thread starts it, the kernel kills it when cosmos is killed; it would kill it with any other thread, too.
     """
+    is_main = threading.current_thread() is threading.main_thread()
     try:
         return subprocess.Popen(  # noqa: S603 - a list, no shell
             list(argv),
@@ -197,37 +214,23 @@ def start_server(argv: Sequence[str], *, socket_number: int, where: str) -> obje
             stderr=subprocess.DEVNULL,
             pass_fds=(socket_number,),
             start_new_session=True,
+            preexec_fn=partial(die_with, os.getpid()) if is_main else None,
         )
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
+        raise _unstarted(error, argv, None, where) from error
 
 
 @contextlib.contextmanager
 def ending_with_us(pid: int, where: str) -> Iterator[None]:
-    """Kill the process `pid` if cosmos itself is killed within the block.
+    """Kill the process `pid`, and its group, if cosmos itself is killed within the block.
 
-    It is for a process that is not a child of cosmos, so that the kernel cannot kill it. A shell outlives cosmos, and
-    kills the process when its own stdin ends. Raises `WorldFailed`.
+    It is for a process that is not a child of cosmos, so that the kernel cannot kill it. Raises `WorldFailed`.
     """
-    argv = [find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin"), "-c"]
-    try:
-        watcher = subprocess.Popen(  # noqa: S603 - a list, and the script is this constant
-            [*argv, 'read -r _; kill -KILL "$0"', str(pid)],
-            env={},
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise WorldFailed(where, f"{argv[0]} cannot be started: {(error.strerror or str(error)).lower()}") from error
+    token = _watching(where).add(pid)
     try:
         yield
     finally:
-        watcher.kill()
-        watcher.communicate()
+        _watching(where).forget(token)
 
 
 def watch_program(
@@ -268,51 +271,83 @@ def _group(
     argv: Sequence[str],
     env: Mapping[str, str],
     cwd: Path | None,
-    stdin: IO[bytes] | int,
-    stdout: IO[bytes] | int,
-    stderr: IO[bytes] | int,
+    streams: tuple[IO[bytes] | int, IO[bytes] | int, IO[bytes] | int],
     where: str,
     pass_fds: Sequence[int] = (),
+    confinement: Confinement | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the leader of a new session; the end of the block kills the rest of its group and waits for it."""
+    watcher = _watching(where)
+    token = watcher.token()
+    user = confinement.user if confinement is not None else None
     try:
         leader = subprocess.Popen(  # noqa: S603 - a list, no shell
             list(argv),
             env=dict(env),
             cwd=cwd,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
             start_new_session=True,
             pass_fds=pass_fds,
-            preexec_fn=_dying_with(os.getpid()),
+            umask=-1 if confinement is None else _UMASK,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
+            preexec_fn=partial(begin, os.getpid(), watcher, token, confinement),
         )
-    except FileNotFoundError as error:
-        missing = cwd if cwd is not None and not cwd.is_dir() else argv[0]
-        raise WorldFailed(where, f"{missing} is not there", hint=f"install {_named(argv)}") from error
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise WorldFailed(where, f"{_named(argv)} cannot be started: {why}") from error
+        watcher.forget(token)
+        raise _unstarted(error, argv, cwd, where) from error
     try:
         yield leader
     finally:
         _kill_group(leader)
+        watcher.forget(token)  # before its number can be another's
         leader.wait()
-        for pipe in (leader.stdin, leader.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        _close(leader.stdin, leader.stdout)
 
 
-def _dying_with(parent: int) -> Callable[[], None]:
-    """Return the function that a child runs before the program: it has the kernel kill it when our thread ends."""
+def _unstarted(error: OSError, argv: Sequence[str], cwd: Path | None, where: str) -> WorldFailed:
+    if isinstance(error, FileNotFoundError):
+        missing = cwd if cwd is not None and not cwd.is_dir() else argv[0]
+        return WorldFailed(where, f"{missing} is not there", hint=f"install {_named(argv)}")
+    return WorldFailed(where, f"{_named(argv)} cannot be started: {(error.strerror or str(error)).lower()}")
 
-    def prepare() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before this call
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    return prepare
+def _close(*pipes: IO[bytes] | None) -> None:
+    for pipe in pipes:
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+_watchers: Final[dict[int, tuple[subprocess.Popen[bytes], Watcher]]] = {}  # by process: a fork has its own
+_watchers_lock: Final = threading.Lock()
+
+
+def _watching(where: str) -> Watcher:
+    """Return this process's watcher; starts it if there is none. Raises `WorldFailed`."""
+    with _watchers_lock:
+        shell, watcher = _watchers.get(os.getpid(), (None, None))
+        if shell is None or watcher is None or shell.poll() is not None:
+            shell, watcher = _watchers[os.getpid()] = _new_watcher(where)
+        return watcher
+
+
+def _new_watcher(where: str) -> tuple[subprocess.Popen[bytes], Watcher]:
+    argv = [find_program("sh", "a shell at /bin/sh is part of every system", path="/bin:/usr/bin"), "-c", WATCHER]
+    ours, its = os.pipe(), subprocess.DEVNULL
+    try:
+        shell = subprocess.Popen(  # noqa: S603 - a list, and the script is a constant
+            argv, env={}, cwd="/", stdin=ours[0], stdout=its, stderr=its, start_new_session=True
+        )
+    except OSError as error:
+        os.close(ours[1])
+        raise _unstarted(error, argv, None, where) from error
+    finally:
+        os.close(ours[0])
+    return shell, Watcher(pipe=ours[1])
 
 
 def _ended(leader: subprocess.Popen[bytes], timeout_seconds: float) -> bool:

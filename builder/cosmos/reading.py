@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cosmos.content import Content, FileRange, HeldFile
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import Malformed, WorldFailed, likely_cause
 from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES, MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
 
 ENVELOPE_SUFFIX: Final = ".dsse"
@@ -130,7 +130,8 @@ def read_up_to(file: Path, max_bytes: int) -> bytes:
         with open_plain(file) as stream:
             return read_within(stream, max_bytes)
     except OSError as error:
-        raise WorldFailed(str(file), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        raise WorldFailed(str(file), problem, hint=likely_cause(error)) from error
 
 
 def read_if_there(file: Path, max_bytes: int) -> bytes | None:

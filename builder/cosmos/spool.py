@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, Protocol
 
 from cosmos.content import Content, FileRange, HeldFile
 from cosmos.durable import blaming, make_folder
@@ -22,12 +23,20 @@ _ON_DISK: Final = "/var/tmp"  # noqa: S108 - FHS 3.0 §5.15; the file there gets
 _IN_MEMORY: Final = "/tmp"  # noqa: S108 - as above
 
 
+class Unnamed(Protocol):
+    """A folder that gives files without a name (`cosmos.folders.Folder`)."""
+
+    @property
+    def path(self) -> Path: ...
+    def unnamed(self) -> AbstractContextManager[BinaryIO]: ...
+
+
 class Spool:
     """Contents of one job. All of them together take `MAX_CONTENT_IN_MEMORY_BYTES` of memory at most."""
 
     __slots__ = ("_end", "_file", "_folder", "_left")
 
-    def __init__(self, folder: Path | None = None, *, in_memory: int = MAX_CONTENT_IN_MEMORY_BYTES) -> None:
+    def __init__(self, folder: Path | Unnamed | None = None, *, in_memory: int = MAX_CONTENT_IN_MEMORY_BYTES) -> None:
         self._folder = folder
         self._left = in_memory
         self._file: HeldFile | None = None
@@ -56,7 +65,7 @@ class Spool:
 
     def _append(self, piece: bytes | memoryview) -> None:
         number, rest = self._opened().number, memoryview(piece)
-        with blaming(self._folder or _default_folder()):
+        with blaming(_place(self._folder)):
             while rest:
                 written = os.pwrite(number, rest, self._end)
                 self._end += written
@@ -68,9 +77,18 @@ class Spool:
         return self._file
 
 
-def _unnamed(folder: Path | None) -> HeldFile:
+def _place(folder: Path | Unnamed | None) -> Path:
+    if folder is None:
+        return _default_folder()
+    return folder if isinstance(folder, Path) else folder.path
+
+
+def _unnamed(folder: Path | Unnamed | None) -> HeldFile:
     if folder is not None:
         try:
+            if not isinstance(folder, Path):
+                with folder.unnamed() as stream:
+                    return HeldFile(os.dup(stream.fileno()), str(folder.path))
             make_folder(folder)
             return _unnamed_in(folder)
         except (OSError, WorldFailed):  # a store that this user may only read

@@ -9,12 +9,13 @@ A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import NoReturn, TypeVar, overload
+from typing import Final, NoReturn, TypeVar, overload
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
@@ -26,7 +27,18 @@ D = TypeVar("D")
 K = TypeVar("K")
 
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+_MAX_FAULTS: Final = 50  # of one document that are told together: more are not read
+_PLACE: Final = re.compile(r"\[([0-9]{1,9})\]")
 _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "a table"}
+
+
+class BadKey(Malformed):
+    """A document is malformed at one key. `path` is dotted, and empty for the whole document; `said` is the problem."""
+
+    def __init__(self, source: str, path: str, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(source, f"{path}: {problem}" if path else problem, hint=hint)
+        self.path = path
+        self.said = problem
 
 
 class Table:
@@ -88,9 +100,8 @@ class Table:
         return f"{self._path}.{key}" if self._path else key
 
     def fail(self, key: str, problem: str, *, hint: str | None = None) -> NoReturn:
-        """Raise `Malformed` for `key` (or for the table itself when `key` is empty)."""
-        path = self.dotted(key) if key else self._path
-        raise Malformed(self.source, f"{path}: {problem}" if path else problem, hint=hint)
+        """Raise `BadKey` for `key` (or for the table itself when `key` is empty)."""
+        raise BadKey(self.source, self.dotted(key) if key else self._path, problem, hint=hint)
 
     def need(self, key: str, kind: type[T]) -> T:
         """Return the value of `key`, which must be present and exactly of `kind` (`True` is not an integer)."""
@@ -213,7 +224,7 @@ class Table:
         if unread:
             meant = get_close_matches(unread[0], self._seen - self._data.keys(), 1)
             hint = f"did you mean {meant[0]}?" if meant else None
-            raise Malformed(self.source, f"{self.dotted(unread[0])}: unknown key", hint=hint)
+            raise BadKey(self.source, self.dotted(unread[0]), "unknown key", hint=hint)
 
     def _fail_missing(self, key: str) -> NoReturn:
         """Refuse the table for a key that it lacks; a key of nearly that name is the likely mistake."""
@@ -234,6 +245,63 @@ class Table:
             return parse(text)
         except ValueError as error:
             self.fail(key, str(error))
+
+
+def every_fault(
+    table: Table, read: Callable[[Table], T], stand_ins: Mapping[str, object]
+) -> tuple[T | None, tuple[BadKey, ...]]:
+    """Return what `read` makes of `table` without its faulty keys, and every fault. None: too little is left.
+
+    Each fault is one that `read` raises. Then its key is taken out, or its value in `stand_ins` put in its place, and
+    the rest is read again.
+
+    >>> made = Table({"a": 1, "b": 2}, "x")
+    >>> _, found = every_fault(made, lambda table: [table.need("a", str), table.end()], {"a": ""})
+    >>> [str(fault) for fault in found]
+    ['x: a: want a string, got an integer', 'x: b: unknown key']
+    """
+    document, faults, gone = dict(copy.deepcopy(table._data)), list[BadKey](), dict[str, list[int]]()
+    while len(faults) < _MAX_FAULTS:
+        try:
+            return read(Table(document, table.source)), tuple(faults)
+        except BadKey as fault:
+            written = _PLACE.sub(lambda found: f"[{_place_before(found, gone)}]", fault.path)
+            faults.append(BadKey(table.source, written, fault.said, hint=fault.hint))
+            if fault.path.endswith("]"):
+                inside, _, place = fault.path.removesuffix("]").rpartition("[")
+                gone.setdefault(inside, []).append(_place_of(int(place), gone.get(inside, ())))
+            if fault.path in stand_ins and document.get(fault.path) != stand_ins[fault.path]:
+                document[fault.path] = stand_ins[fault.path]
+            elif not _taken_out(document, fault.path):
+                break
+    return None, tuple(faults)
+
+
+def _place_before(found: re.Match[str], gone: Mapping[str, list[int]]) -> int:
+    return _place_of(int(found[1]), gone.get(found.string[: found.start()], ()))
+
+
+def _place_of(place: int, gone: Iterable[int]) -> int:
+    """Return where the item at `place` was before the items at `gone` were taken out of its array."""
+    for one in sorted(gone):
+        place += one <= place
+    return place
+
+
+def _taken_out(value: object, path: str) -> bool:
+    """Take the value at the dotted `path` out of a document; return whether it was there."""
+    if isinstance(value, dict):
+        if path in value:
+            del value[path]
+            return True
+        inside = ((value[key], path[len(key) :]) for key in value if path.startswith((f"{key}.", f"{key}[")))
+        return any(_taken_out(child, rest.removeprefix(".")) for child, rest in inside)
+    if isinstance(value, list) and (match := _PLACE.match(path)) and int(match[1]) < len(value):
+        if path[match.end() :]:
+            return _taken_out(value[int(match[1])], path[match.end() :].removeprefix("."))
+        del value[int(match[1])]
+        return True
+    return False
 
 
 def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -112,7 +112,10 @@ def escaped(data: bytes) -> str:
 
 def unescaped(text: str) -> bytes:
     """Return the bytes whose text form is `text`, or raise `ValueError`."""
-    data = text.encode("utf-8")
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text!a}: is not UTF-8 (write such a byte as \\xff)") from error
     raw = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), data)
     if escaped(raw) != text:
         raise ValueError(f"{text!r}: not the text form of any path (write a backslash as \\x5c)")

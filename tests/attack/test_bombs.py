@@ -22,10 +22,16 @@ import zstandard
 
 from cosmos.canon import canonical_json
 from cosmos.digest import Digest
+from cosmos.errors import ScriptFailed
+from cosmos.model.names import StarName
+from cosmos.model.star import Star
+from cosmos.model.version import Version
 from cosmos.pack.image_file import end_layer
 from cosmos.pack.layer import PackedLayer, pack_layer
 from cosmos.pack.seek_table import seek_table
+from cosmos.pack.star_archive import read_star, write_star
 from cosmos.pack.zst import compress, skippable_frame
+from cosmos.stellar.open_star import open_contents
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.debs import ar, control_text, tar
@@ -133,6 +139,7 @@ def test_a_star_that_unpacks_to_much_more_than_it_is(command: str, suffix: str, 
     demand_cheap(COMMAND, file, "stellar", command, file, status=2 if command == "validate" else 4, said="")
 
 
+@pytest.mark.objective("SO-19")
 @pytest.mark.parametrize("size_bytes", [50 * MIB, 4 << 30])
 def test_a_star_of_runs_is_judged_in_pieces(size_bytes: int, tmp_path: Path) -> None:
     """50 MiB are within what any star may have, but the archive has no star.toml: it is refused before it is held."""
@@ -171,7 +178,7 @@ def test_both_archives_of_a_package_draw_from_one_budget(tmp_path: Path) -> None
 def test_an_archive_with_a_fault_behind_many_zeros_is_refused_before_it_is_held(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / "bomb.tar"
     file.write_bytes(packed_zeros(suffix, 60 * MIB))
-    call = "from cosmos.limits import Budget; from cosmos.pack.untar import read_packed_tar\n"
+    call = "from cosmos.limits import Budget; from cosmos.pack.packed_tar import read_packed_tar\n"
     call += f"        read_packed_tar(data, '{suffix}', 'bomb.tar', Budget.of(len(data)), rules='published')"
     broken = READ.format(call=call)
     data = bytearray(file.read_bytes())
@@ -238,6 +245,7 @@ FOLDERS = pack_layer("directories", [Entry(path=TreePath(b"etc"), kind="dir", mo
 ROW = f"{3 << 30} file 0644 0 0 3 {Digest.of(b'abc')} - - etc/a -"
 
 
+@pytest.mark.objective("SO-19")
 @pytest.mark.parametrize("single_segment", [False, True], ids=["small window", "window of the whole"])
 def test_a_file_deep_in_a_layer_of_runs(single_segment: bool, tmp_path: Path) -> None:
     layers = [FOLDERS, layer_of_runs((1 << 32) - 1, ROW, single_segment=single_segment), end_layer()]
@@ -261,6 +269,7 @@ def test_a_large_file_of_an_image_is_written_without_holding_it(tmp_path: Path) 
     assert peak <= 64 * MIB
 
 
+@pytest.mark.objective("SO-19")
 @pytest.mark.parametrize(
     ("index", "said"),
     [
@@ -298,3 +307,19 @@ def test_many_small_members_take_no_time_for_what_follows_them() -> None:
 
     empty = gzip.compress(b"")
     assert len(inflated(empty * 60_000, ".gz", Budget(1), "x")) == 0  # it was 60,000 times 1 MiB that was copied
+
+
+# --- scripts
+
+
+@pytest.mark.objective("SO-19")
+def test_a_script_that_copies_one_file_over_and_over_is_stopped_at_what_its_archive_is_worth() -> None:
+    """A star of 2 kB made a layer of 2 GiB this way."""
+    script = b'function install() for at = 1, 400 do copy("zeros", "/usr/" .. at) end end'
+    zeros = Entry(path=TreePath(b"zeros"), kind="file", mode=0o644, content=bytes(8 * MIB))
+    star = Star(name=StarName("bomb"), version=Version.parse("1.0.0"), install_script="install.lua")
+    packed = write_star(star, script, [zeros], level=3)
+    contents = read_star(packed.data, "bomb-1.0.0.tar.zst", packed.unpacked_bytes)
+    assert len(packed.data) < 3000
+    with pytest.raises(ScriptFailed, match="it copied more than 64 MiB"):
+        open_contents(star, contents).lay({})

@@ -15,8 +15,11 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.system import initialise, read_universe
 from cosmos.device.transaction import Batch, Transaction
 from cosmos.errors import CosmosError
+from cosmos.keyring.anchors import keep_version
 from cosmos.model.changes import Attributes, Change, Remove, Replace, SetAttributes
 from cosmos.model.names import Arch
+from cosmos.store.blobs import StoreFolder
+from cosmos.transport.partial import partial_download
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -183,3 +186,43 @@ def test_state_below_a_planted_link_stays_inside(tmp_path: Path) -> None:
         initialise(root, arch=Arch("x86_64"), version="1")
         assert read_universe(root).version == "1"
     assert list(outside.iterdir()) == []
+
+
+def keep(root: LiveRoot) -> None:
+    """Use everything that works on a `Folder` of the root: the store, a download, the trust anchors."""
+    store = StoreFolder(root.below(TreePath(b"usr/lib/store")))
+    digest = store.put(b"blob")
+    store.put_result_soon(digest, b"result")
+    store.settle()
+    store.sweep()
+    with partial_download(store.partial_dir, "http://host/star", 9) as partial:
+        partial.restart("v")
+        partial.append(b"bytes")
+    anchor = root.below(TreePath(b"usr/lib")).file("trust.toml")
+    keep_version(anchor, 1, b"version", b"envelope")
+    anchor.write(b"trust")
+    assert StoreFolder(root.below(TreePath(b"usr/lib/store"))).get(digest, 4) == b"blob"
+    assert anchor.read(99) in (b"trust", None)
+    anchor.remove()
+
+
+@pytest.mark.objective("SO-18")
+def test_a_folder_exchanged_at_any_step_never_leads_the_store_or_the_anchors_outside(tmp_path: Path) -> None:
+    refused = 0
+    for step in range(MOST_STEPS):
+        inside, outside = a_system(tmp_path / str(step))
+        kernel = ExchangingKernel(inside / "usr", outside, step)
+        try:
+            with LiveRoot.open(inside, kernel) as root:
+                keep(root)
+        except CosmosError:
+            refused += 1
+        held = sorted(str(path.relative_to(outside)) for path in outside.rglob("*"))
+        assert held == ["lib", "lib/secret"], f"something was written outside at step {step}"
+        assert (outside / "lib").stat().st_mtime == LONG_AGO, f"something was written outside and undone at step {step}"
+        if not kernel.has_exchanged:
+            break
+    else:
+        pytest.fail("the store takes more steps than were tried")
+    assert step > 20, "the attack came too late to matter"
+    assert refused < step, "work goes on inside, too"

@@ -87,6 +87,7 @@ NEWER = StarSpec("base", "1.3.0", {"bin/tool": b"newer"})
 FORKED = StarSpec("base", "1.3.0", {"bin/tool": b"shown to others"})
 
 
+@pytest.mark.objective("SO-13")
 def test_an_honest_log_is_checked_appended_to_and_remembered(site: Site) -> None:
     first = site.stellar("log", "check", site.galaxy.path, "--home", site.home, "--seen", site.seen, "--json").json()
     assert (first["origin"], first["size"], first["continues"]) == ("core/log", 3, None)
@@ -103,6 +104,7 @@ def test_an_honest_log_is_checked_appended_to_and_remembered(site: Site) -> None
     assert (second["size"], second["continues"], second["stars"]) == (7, 3, 7)
 
 
+@pytest.mark.objective("SO-13")
 def test_without_memory_and_without_a_witness_it_says_that_nothing_is_detected(site: Site) -> None:
     outcome = site.stellar("log", "check", site.galaxy.path, "--home", site.home).ok()
     assert "no head was remembered" in outcome.err
@@ -192,6 +194,7 @@ def test_where_witnesses_are_pinned_a_head_without_them_is_refused_and_a_witness
     assert "forked" in site.stellar(*words).fails(4).err
 
 
+@pytest.mark.objective("SO-13")
 def test_a_log_is_signed_by_keys_of_its_role_alone(site: Site) -> None:
     author = site.where / "author.key"
     make_signers()["author"].save(author, None)
@@ -235,6 +238,7 @@ def logged(data: bytes, entry: bytes = ENTRIES[2], trusted: TrustRoots | None = 
     return verify_logged(entry, data, galaxy=CORE, roots=trusted or roots(), source="zlib.tlog-proof")
 
 
+@pytest.mark.objective("SO-13")
 def test_an_honest_proof_passes_and_names_who_signed() -> None:
     assert logged(proof()).signers == (LOG.public.id,)
     assert logged(proof(witnessed(signed())), trusted=roots(w=WITNESS)).witnesses == (WITNESS.public.id,)
@@ -273,6 +277,7 @@ def test_a_signature_in_a_known_key_s_name_that_does_not_fit_condemns_the_note()
         verify_head(forged, galaxy=CORE, roots=roots(), source="x")
 
 
+@pytest.mark.objective("SO-13")
 def test_a_revoked_log_key_signs_no_head() -> None:
     from cosmos.trust.revocation import Revoked
 
@@ -281,6 +286,7 @@ def test_a_revoked_log_key_signs_no_head() -> None:
         verify_head(signed(), galaxy=CORE, roots=trusted, source="x")
 
 
+@pytest.mark.objective("SO-13")
 def test_a_log_s_own_signature_is_no_witness_s() -> None:
     with pytest.raises(Refused, match="role witness"):
         verify_head(signed(), galaxy=CORE, roots=roots(w=WITNESS), source="x")
@@ -289,6 +295,7 @@ def test_a_log_s_own_signature_is_no_witness_s() -> None:
         verify_head(swapped, galaxy=CORE, roots=roots(w=WITNESS), source="x")
 
 
+@pytest.mark.objective("SO-13")
 def test_no_one_else_makes_a_verified_head() -> None:
     with pytest.raises(TypeError):
         VerifiedHead(head=HEAD, signers=(), witnesses=(), seal=object())  # type: ignore[arg-type]  # the attack
@@ -303,6 +310,7 @@ def test_a_signed_note_is_as_c2sp_writes_it() -> None:
     assert (dash, name, len(base64.b64decode(blob))) == ("—", "core/log", 68)
 
 
+@pytest.mark.objective("SO-13")
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_proof_or_a_clean_refusal(data: bytes) -> None:
     for whole in (data, proof()[:40] + data, proof() + data):

@@ -29,6 +29,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.objective("SO-03")
 @pytest.mark.parametrize("what", LIES)
 def test_an_archive_that_is_not_what_its_author_signed_is_refused(tmp_path: Path, cosmos: Cosmos, what: str) -> None:
     lies, sentence = LIES[what]
@@ -42,6 +43,7 @@ def test_an_archive_that_is_not_what_its_author_signed_is_refused(tmp_path: Path
     assert not image.out.exists()
 
 
+@pytest.mark.objective("SO-04")
 def test_an_archive_that_holds_another_star_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
     """The author signs an archive for `app` in which star.toml says `ape`."""
     image = make_image(tmp_path)
@@ -71,6 +73,7 @@ def edited(image: ImageFixture, old: str, new: str) -> None:
     lock.write_text(before + table + after.replace(old, new, 1))
 
 
+@pytest.mark.objective("SO-06")
 @pytest.mark.parametrize("what", EDITS)
 def test_a_lock_that_was_edited_away_from_what_is_signed_is_refused(tmp_path: Path, cosmos: Cosmos, what: str) -> None:
     image = make_image(tmp_path)
@@ -81,6 +84,7 @@ def test_a_lock_that_was_edited_away_from_what_is_signed_is_refused(tmp_path: Pa
     assert f"pins {what}" in failed.err
 
 
+@pytest.mark.objective("SO-06")
 def test_a_lock_whose_archive_is_another_stars_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
     """Size and digest of a file that is there and whole, but that is not what the statement signs."""
     image = make_image(tmp_path)
@@ -92,6 +96,7 @@ def test_a_lock_whose_archive_is_another_stars_is_refused(tmp_path: Path, cosmos
     cosmos("build", image.folder, "--home", image.home).fails(4)
 
 
+@pytest.mark.objective("SO-08")
 def test_a_star_that_the_locked_snapshot_does_not_list_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
     """Mix and match: an old lock's star with a later snapshot that has withdrawn it."""
     image = make_image(tmp_path)
@@ -106,6 +111,7 @@ def test_a_star_that_the_locked_snapshot_does_not_list_is_refused(tmp_path: Path
     assert "does not list it as the lock pins it" in failed.err
 
 
+@pytest.mark.objective("SO-08")
 def test_a_seq_that_the_snapshot_has_not_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
     image = make_image(tmp_path)
     cosmos("freeze", image.folder, "--home", image.home).ok()
@@ -114,6 +120,7 @@ def test_a_seq_that_the_snapshot_has_not_is_refused(tmp_path: Path, cosmos: Cosm
     assert "the lock names seq 7" in cosmos("build", image.folder, "--home", image.home).fails(4).err
 
 
+@pytest.mark.objective("SO-04")
 def test_a_star_for_another_machine_does_not_come_in_through_its_statement(tmp_path: Path, cosmos: Cosmos) -> None:
     image = make_image(tmp_path)
     cosmos("freeze", image.folder, "--home", image.home).ok()
@@ -138,6 +145,7 @@ def signed_again(image: ImageFixture, manifest: bytes, **internal: str) -> None:
     (image.out / "RELEASE.json.dsse").write_bytes(image.signers["release"].sign(IN_TOTO_TYPE, data))
 
 
+@pytest.mark.objective("SO-25")
 def test_a_signed_manifest_that_is_not_the_content_root_is_found(tmp_path: Path, cosmos: Cosmos) -> None:
     image = make_image(tmp_path)
     cosmos("freeze", image.folder, "--home", image.home).ok()

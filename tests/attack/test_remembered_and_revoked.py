@@ -21,7 +21,8 @@ from cosmos.trust.floors import Floors, Recovered
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import STAR_TYPE, TRUST_TYPE
 from cosmos.trust.roots import AuthorKey, RoleKeys, TrustRoots
-from fakes.galaxies import Signers, make_galaxy, make_home, write_index
+from fakes.galaxies import Signers, make_galaxy, write_index
+from fakes.growing_galaxies import pin
 from fakes.http_servers import serving
 from fakes.images import APP, BASE, META, ImageFixture, make_image
 from fakes.programs import Cosmos, Outcome
@@ -120,6 +121,7 @@ def test_an_index_older_than_one_seen_is_refused_when_building(site: Site) -> No
     assert "has seq 5, but seq 6 was seen before" in site.refused(site.build)
 
 
+@pytest.mark.objective("SO-07")
 def test_an_old_lock_still_builds_while_the_galaxy_has_gone_on(site: Site) -> None:
     lock = (site.image.folder / "universe.lock.toml").read_bytes()
     site.index(6)
@@ -199,6 +201,82 @@ def test_a_fast_forward_does_not_lock_the_operator_out(site: Site) -> None:
     assert "whose key was revoked for all after seq 5 (stolen)" in site.refused(site.freeze)
 
 
+@pytest.mark.objective("SO-07")
+def test_a_lock_is_compared_with_the_newest_index_although_nothing_is_remembered(site: Site) -> None:
+    """The memory was lost, but the lock says what was seen: a galaxy that is older than the lock was rolled back."""
+    shutil.copytree(site.image.galaxy.path, site.image.home / "old")
+    site.index(6)
+    site.freeze().ok()
+    (site.image.home / "trust/state.toml").unlink()
+    for name in ("meta.toml", "meta.toml.dsse"):
+        shutil.copy(site.image.home / "old" / name, site.image.galaxy.path / name)
+    outcome = site.build().fails(4)
+    assert "has seq 5, but seq 6 was seen before, in the lock" in outcome.err
+
+
+@pytest.mark.objective("SO-09")
+def test_a_release_from_an_index_below_the_floor_is_refused_by_verify(site: Site) -> None:
+    """The release is whole, and every key in it is good: the floor alone says that its galaxy was frozen."""
+    site.verify().ok()
+    site.trust(lambda roots: replace(roots, floors=Floors(galaxies={CORE: 6})))
+    said = site.refused(site.verify)
+    assert "is not trusted now (was valid when it was locked)" in said
+    assert "is locked from seq 5 of core, below the floor of 6" in said
+
+
+@pytest.mark.objective("SO-09")
+@pytest.mark.parametrize("floors", [Floors(stars={APP_NAME: "2.0.1"}), Floors(galaxies={CORE: 6})], ids=["star", "seq"])
+def test_a_star_that_was_accepted_by_name_is_still_below_the_floor_of_today(site: Site, floors: Floors) -> None:
+    """The keys of the lock's own day judge it; but floors only rise, so those of today hold."""
+    site.trust(lambda roots: replace(revoke(author(site.image.signers))(roots), floors=floors))
+    names = [word for star in STARS for word in ("--accept-revoked", star.name)]
+    outcome = site.build(*names).fails(4)
+    assert "below the floor of" in outcome.err
+    refused = site.verify(*names).fails(4).err
+    assert "below the floor of" in refused
+    assert "--accept-revoked" not in refused
+
+
+@pytest.mark.objective("SO-10")
+def test_a_lock_made_from_a_thief_s_index_does_not_stop_a_freeze_after_the_recovery(site: Site) -> None:
+    honest = (site.image.folder / "universe.lock.toml").read_bytes()
+    site.index((1 << 62) + 1)
+    site.freeze().ok()
+    new = Signers({**site.image.signers.keys, "galaxy": SecretKey.generate(KeyName("galaxy-2"), "galaxy")})
+    site.index(6, new)
+    stolen = site.image.signers["galaxy"].public
+
+    def rotate(roots: TrustRoots) -> TrustRoots:
+        keys = RoleKeys(threshold=1, keys=(stolen, new["galaxy"].public))
+        found = revoke(stolen.id)(replace(roots, roles={**roots.roles, "galaxy": keys}))
+        return replace(found, recovered=Recovered(galaxies={CORE: roots.version + 1}))
+
+    site.trust(rotate)
+    assert site.freeze().ok().code == 0
+    lock = (site.image.folder / "universe.lock.toml").read_text()
+    assert "seq = 6\n" in lock
+    assert site.build().ok().code == 0
+    (site.image.folder / "universe.lock.toml").write_bytes(honest)  # a lock of before the recovery binds nobody either
+    site.freeze().ok()
+    (site.image.folder / "universe.lock.toml").write_text(lock)  # but one of since does
+    site.index(5, new)
+    assert "has seq 5, but seq 6 was seen before" in site.refused(site.freeze)
+
+
+@pytest.mark.objective("SO-10")
+def test_a_star_that_was_recovered_goes_down_without_a_word_of_the_operator(site: Site) -> None:
+    """A thief of the author's key published app 9.0.0; trust.toml revokes that key's stars and recovers the name."""
+    bad = replace(APP, version="9.0.0")
+    make_galaxy(site.image.galaxy.path, "core", (BASE, bad, META), site.image.signers, seq=6)
+    cosmos = site.cosmos
+    cosmos("freeze", site.image.folder, "--home", site.image.home, "--upgrade").ok()
+    make_galaxy(site.image.galaxy.path, "core", STARS, site.image.signers, seq=7)
+    assert "this is a downgrade" in site.freeze().fails(4).err
+    site.trust(lambda roots: replace(roots, recovered=Recovered(stars={APP_NAME: roots.version + 1})))
+    site.freeze().ok()
+    assert "downgraded" not in (site.image.folder / "universe.lock.toml").read_text()
+
+
 # Revocation and old locks
 
 
@@ -213,6 +291,7 @@ def test_a_revoked_key_with_an_existing_lock_is_refused_and_told_apart(site: Sit
     assert "is not trusted now (was valid when it was locked): base-1.2.0: is signed by test-author" in said
 
 
+@pytest.mark.objective("SO-12")
 def test_a_revoked_star_is_accepted_by_name_alone_and_the_release_says_so(site: Site) -> None:
     site.trust(revoke(author(site.image.signers)))
     assert "app" in site.refused(lambda: site.build("--accept-revoked", "base"))
@@ -226,6 +305,7 @@ def test_a_revoked_star_is_accepted_by_name_alone_and_the_release_says_so(site: 
     assert "is trusted now         no, but accepted" in out
 
 
+@pytest.mark.objective("SO-12")
 def test_a_snapshot_by_a_revoked_galaxy_key_is_accepted_by_name_alone(site: Site) -> None:
     site.trust(revoke(site.image.signers["galaxy"].public.id))
     said = site.refused(site.build)
@@ -233,6 +313,7 @@ def test_a_snapshot_by_a_revoked_galaxy_key_is_accepted_by_name_alone(site: Site
     site.build("--accept-revoked", "galaxy:core").ok()
 
 
+@pytest.mark.objective("SO-12")
 def test_a_name_that_need_not_be_accepted_is_an_error(site: Site) -> None:
     assert "need not be accepted" in site.build("--accept-revoked", "app").fails(3).err
 
@@ -269,6 +350,7 @@ def test_a_key_that_is_pinned_no_longer_is_not_trusted_now(site: Site) -> None:
     assert "was valid when it was locked, but is not trusted now" in site.refused(site.build)
 
 
+@pytest.mark.objective("SO-12")
 def test_a_lock_from_a_trust_that_was_never_accepted_here_is_not_called_valid(site: Site, tmp_path: Path) -> None:
     site.trust(revoke(author(site.image.signers)))
     (site.image.home / "trust/chain/1.toml").unlink()
@@ -302,6 +384,7 @@ def test_a_release_below_the_floor_is_refused(site: Site) -> None:
     assert "counter 3 lies below the floor of 4" in site.refused(site.verify)
 
 
+@pytest.mark.objective("SO-12")
 def test_a_star_signed_anew_after_its_key_was_revoked_is_taken_from_a_remote_galaxy_once_it_is_locked_again(
     tmp_path: Path, cosmos: Cosmos
 ) -> None:
@@ -329,6 +412,7 @@ def test_a_star_signed_anew_after_its_key_was_revoked_is_taken_from_a_remote_gal
     site.build("--offline").ok()
 
 
+@pytest.mark.objective("SO-12")
 def test_a_signed_release_whose_lock_only_claims_our_trust_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
     """Its lock names our trust.toml, but its stars are by an author whom that one never pinned."""
     site = Site(make_image(tmp_path, (BASE,)), cosmos)
@@ -337,7 +421,8 @@ def test_a_signed_release_whose_lock_only_claims_our_trust_is_refused(tmp_path: 
     ours = lock.read_text().split("[trust]\n")[1].split("\n\n")[0]
     mallory = Signers({**site.image.signers.keys, "author": SecretKey.generate(KeyName("mallory"), "author")})
     make_galaxy(site.image.galaxy.path, "core", (BASE,), mallory, seq=2)
-    elsewhere = make_home(tmp_path / "elsewhere", mallory)
+    elsewhere = tmp_path / "elsewhere"
+    pin(mallory, elsewhere, version=2)  # a home that never had a version 1
     cosmos("freeze", site.image.folder, "--home", elsewhere).ok()
     theirs = lock.read_text().split("[trust]\n")[1].split("\n\n")[0]
     assert theirs != ours

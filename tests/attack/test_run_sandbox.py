@@ -7,25 +7,31 @@ import ctypes
 import errno
 import json
 import os
+import re
+import resource
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cosmos.errors import CosmosError, ScriptFailed, WorldFailed
+from cosmos.errors import CosmosError, Malformed, ScriptFailed, WorldFailed
 from cosmos.nova import meter
 from cosmos.nova.job import NovaJob
 from cosmos.nova.run import run_build, run_install
 from cosmos.sandbox import bubble
 from cosmos.sandbox.bubble import HOST_TOOLS, Bubble, Channels, Tools, sandboxed, star_tools, tools_digest
-from cosmos.sandbox.on_disk import folder_entries, written_out
+from cosmos.sandbox.laid_tree import laid_out
+from cosmos.sandbox.on_disk import folder_entries
 from cosmos.sandbox.seccomp import MACHINES, REFUSED
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
@@ -62,7 +68,7 @@ def shell(tmp_path, monkeypatch):
 def test_its_environment_is_fixed(shell):
     lines = set(shell("env >out").split("\n")) - {""}
     assert lines == {"CC=gcc", "HOME=", "LC_ALL=C.UTF-8", "PATH=/usr/bin:/usr/sbin:/bin:/sbin", "PWD=/stage",
-                     "SOURCE_DATE_EPOCH=5", "TMPDIR=/tmp", "TZ=UTC"}  # fmt: skip
+                     "SOURCE_DATE_EPOCH=5", "TAR_OPTIONS=--no-same-owner", "TMPDIR=/tmp", "TZ=UTC"}  # fmt: skip
 
 
 def test_it_sees_no_file_of_the_builder(shell, tmp_path):
@@ -289,6 +295,20 @@ def test_a_file_that_is_all_holes_is_not_read_into_memory(shell):
         shell("truncate -s 1G hole", stage_bytes=SMALL)
 
 
+def test_attributes_that_take_no_space_of_the_stage_are_bounded_all_the_same(python):
+    code = """
+import os
+for number in range(100):
+    open(f"f{number}", "w").close()
+    try: os.setxattr(f"f{number}", "user.x", bytes(60000))
+    except OSError: open("out", "w").write("none")  # before Linux 6.6
+"""
+    try:
+        assert python(code, stage_bytes=SMALL) == "none"
+    except CosmosError as error:
+        assert "/stage: is larger than a star may be, at f" in str(error)
+
+
 @pytest.mark.parametrize(
     "flood", ["head -c 3000000 /dev/zero", "yes line | head -c 3000000", "yes '' | head -c 300000"]
 )
@@ -365,7 +385,7 @@ def test_a_link_that_it_leaves_is_read_back_as_a_link(command):
     assert {entry.kind for entry in outcome.tree.values()} <= {"symlink", "dir"}
 
 
-@pytest.mark.parametrize("command", ["mkfifo p", "python3 -c 'import socket; socket.socket(1).bind(\"s\")'"])
+@pytest.mark.parametrize("command", ["mknod w c 0 0", "python3 -c 'import socket; socket.socket(1).bind(\"s\")'"])
 def test_what_no_star_may_ship_is_refused(command):
     runner = Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=LONG_SECONDS, where="x")
     with pytest.raises(CosmosError, match="is not a file, folder or symlink"):
@@ -393,7 +413,7 @@ def test_nothing_is_written_through_a_link_of_the_tree(tmp_path):
         TreePath(b"a/x"): file("a/x", b"BREACH"),
     }
     with pytest.raises(CosmosError, match="lies below /a, which is no folder"):
-        written_out(tree, root)
+        laid_out(tree, root, 0)
     os.close(root)
     assert not (tmp_path / "x").exists()
 
@@ -465,15 +485,89 @@ def test_without_bubblewrap_nothing_runs_and_it_is_said_how_to_get_it(monkeypatc
     assert "apt-get install --no-install-recommends bubblewrap" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("missing", ["prlimit", "setpriv"])
-def test_without_what_bounds_a_program_nothing_runs_and_it_is_said_how_to_get_it(monkeypatch, tmp_path, missing):
-    for name in {"bwrap", "prlimit", "setpriv"} - {missing}:
-        (tmp_path / name).symlink_to(str(shutil.which(name)))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(bubble.os, "geteuid", lambda: 0)
-    with pytest.raises(WorldFailed, match=missing) as caught:
-        Bubble(tools=HOST_TOOLS, epoch=0, timeout_seconds=LONG_SECONDS, where="x").run((b"true",), {}, {})
-    assert "apt-get install util-linux" in str(caught.value.hint)
+SEEN = """
+ulimit -a; umask; pwd; set; cat /proc/self/mountinfo /proc/self/environ; grep Sig /proc/self/status; ls -l /proc/self/fd
+"""
+
+
+def seen_by(setting: Callable[[], None]) -> str:
+    """What a program sees if cosmos itself was started with `setting`."""
+    ours, its = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with os.fdopen(its, "w") as stream:
+            try:
+                setting()
+                runner = Bubble(tools=HOST_TOOLS, epoch=5, timeout_seconds=LONG_SECONDS, where="x")
+                outcome = runner.run((b"bash", b"-c", b"{" + SEEN.encode() + b"} >out 2>&1"), {}, {})
+                stream.write(bytes(outcome.tree[TreePath(b"out")].content).decode() or outcome.last)
+            except BaseException as error:
+                stream.write(f"{error!r} {getattr(error, 'hint', '')}")
+        os._exit(0)
+    os.close(its)
+    with os.fdopen(ours) as stream:
+        said = stream.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.parametrize("which", ["NOFILE", "NPROC", "AS", "FSIZE", "CORE", "MEMLOCK", "STACK"])
+def test_a_limit_of_cosmos_that_is_lower_stays_and_the_program_runs(which):
+    low = {"NOFILE": 777, "NPROC": 999, "AS": 3 << 30, "FSIZE": 1 << 30, "CORE": 0, "MEMLOCK": 4096, "STACK": 4 << 20}
+    number, value = getattr(resource, f"RLIMIT_{which}"), low[which]
+    said = seen_by(lambda: resource.setrlimit(number, (value, value)))
+    names = {"NOFILE": "open files", "NPROC": "max user processes", "AS": "virtual memory", "FSIZE": "file size",
+             "CORE": "core file size", "MEMLOCK": "max locked memory", "STACK": "stack size"}  # fmt: skip
+    shown = value if which in ("NOFILE", "NPROC") else value // 1024
+    assert re.search(rf"^{names[which]} .* {shown}$", said, re.MULTILINE), said
+
+
+def test_a_limit_that_is_too_low_for_bubblewrap_is_not_called_a_lack_of_namespaces():
+    said = seen_by(lambda: resource.setrlimit(resource.RLIMIT_AS, (40 << 20, 40 << 20)))
+    assert "ulimit" in said or "open files" in said, said
+    assert "user namespaces" not in said
+
+
+def test_how_cosmos_was_started_is_not_seen_by_a_program(open_folder, monkeypatch):
+    def strangely() -> None:
+        os.umask(0o777)
+        os.chdir(open_folder)
+        os.environ.update(TMPDIR=str(open_folder), HOME=str(open_folder), COSMOS_HOME=str(open_folder))
+        tempfile.tempdir = None
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGALRM])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        resource.setrlimit(resource.RLIMIT_STACK, (16 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+    plain, strange = seen_by(lambda: None), seen_by(strangely)
+    assert "0022" in plain.split()
+    assert str(open_folder) not in strange
+    each_run = (r"pipe:.*", r"^\d+ \d+ \d+:\d+ ", r"(?<= )\d{2}:\d{2}", r"\bPPID=.*", r"/proc/\d+",
+                r"^(BASH|EPOCH|RANDOM|SECONDS|SRANDOM|_=).*")  # fmt: skip
+    fields = re.compile("|".join(each_run), re.MULTILINE)
+    assert fields.sub("", strange) == fields.sub("", plain)
+
+
+def test_a_program_that_reads_its_input_finds_none(shell):
+    assert shell("cat >out; read x || echo none >>out; readlink /proc/self/fd/0 >>out") == "none\n/dev/null\n"
+
+
+def test_no_place_of_the_tools_on_this_machine_is_seen():
+    tools = tools_of(shell_files())
+    runner = Bubble(tools=tools, epoch=7, timeout_seconds=LONG_SECONDS, where="x")
+    copies = b'while read -r line; do echo "$line"; done </proc/self/mountinfo >out'
+    mounts = bytes(runner.run((b"/bin/sh", b"-c", copies), {}, {}).tree[TreePath(b"out")].content).decode()
+    root = next(line for line in mounts.splitlines() if line.split()[4] == "/")
+    assert root.split()[3] == "/"
+    assert " - tmpfs tmpfs " in root
+    assert tempfile.gettempdir() + "/" not in mounts
+
+
+def test_tools_that_a_sandbox_cannot_hold_are_refused_with_a_way_out():
+    tools = replace(tools_of([file("usr/big", bytes(2 * SMALL))]), size_bytes=SMALL)
+    with pytest.raises(Malformed, match="x: its tools do not fit into a program's memory, which has 1048576 bytes"):
+        Bubble(tools=tools, epoch=0, timeout_seconds=LONG_SECONDS, where="x").run((b"x",), {}, {})
 
 
 def test_without_user_namespaces_nothing_runs_and_it_is_said_what_to_do(monkeypatch, open_folder):
@@ -494,9 +588,10 @@ LOOSE = {
     "namespaces is the builder's uts": "a[a.index('--unshare-all')] = NO_UTS; drop('--hostname', 2)",
     "processes is [0-9]+, itself number": "a[a.index('--unshare-all')] = NO_PID; a[a.index('--proc')] = BIND_PROC",
     "/etc as .* ro": "before('--chdir', '--ro-bind', '/etc', '/etc')",
-    "/ as .* rw": "a[a.index('--ro-bind')] = '--bind'",
+    "/ as tmpfs rw": "drop('--remount-ro', 2)",
+    "/usr as .* rw": "a[a.index('--ro-bind')] = '--bind'",
     "/dev/kmsg as ": "before('--remount-ro', '--dev-bind', '/dev/null', '/dev/kmsg')",
-    "/dev as tmpfs rw": "drop('--remount-ro', 2)",
+    "/dev as tmpfs rw": "dev = len(a) - 1 - a[::-1].index('--remount-ro'); del a[dev : dev + 2]",
     "/stage as tmpfs rw": "a[a.index('/stage') - 2] = '1048576000'",
     "canary is there": "before('--chdir', '--ro-bind', TEMPORARY, TEMPORARY)",
     "environment is not empty": "os.environ['SECRET'] = 'a-secret'",
@@ -578,10 +673,12 @@ def test_without_a_bwrap_that_waits_nothing_is_believed(loosened):
 
 
 def test_the_command_is_what_the_design_says():
-    memory = {"/dev/shm": 1, "/tmp": 2, "/stage": 3}
-    command = " ".join(sandboxed(("--ro-bind", "TOOLS", "/"), memory, Channels(info=7, block=8, seccomp=9)))
+    memory = {"/": 4, "/dev/shm": 1, "/tmp": 2, "/stage": 3}
+    channels = Channels(info=7, block=8, laid=10, gate=contextlib.ExitStack(), seccomp=9)
+    command = " ".join(sandboxed(("--ro-bind", "/usr", "/usr"), memory, channels))
     assert command == (
         "--unshare-user --unshare-all --disable-userns --die-with-parent --new-session --clearenv --cap-drop ALL "
-        "--hostname nova --ro-bind TOOLS / --proc /proc --dev /dev --size 1 --tmpfs /dev/shm --remount-ro /dev "
+        "--uid 0 --gid 0 --hostname nova --size 4 --tmpfs / --file 10 /tmp/laid --remount-ro / --ro-bind /usr /usr "
+        "--proc /proc --dev /dev --size 1 --tmpfs /dev/shm --remount-ro /dev "
         "--size 2 --tmpfs /tmp --size 3 --tmpfs /stage --chdir /stage --seccomp 9 --info-fd 7 --block-fd 8"
     )

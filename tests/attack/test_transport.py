@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import os
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ from cosmos.errors import Refused, WorldFailed
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.local import LocalCarrier
-from cosmos.transport.partial import part_path
+from cosmos.transport.partial import part_name
 from fakes.http_servers import RawServer, ranged, raw_server, said
 from fakes.waiting import LONG_SECONDS
 
@@ -30,6 +30,10 @@ def carrier_of(server: RawServer, tmp_path: Path, timeout_seconds: float = LONG_
 
 def archive(carrier: HttpCarrier, size_bytes: int = len(DATA)) -> bytes:
     return carrier.read_exactly("a.tar.zst", size_bytes=size_bytes, progress=lambda done: None)
+
+
+def without_tls(connection: socket.socket, host: str, url: str) -> socket.socket:
+    return connection
 
 
 def waiting(tmp_path: Path) -> list[Path]:
@@ -255,7 +259,7 @@ def test_a_redirect_to_anything_but_a_web_server_is_refused(tmp_path: Path, loca
 def test_a_redirect_from_https_to_http_is_refused_before_it_is_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)  # the refusal is not about TLS
+    monkeypatch.setattr("cosmos.transport.wire.secured", without_tls)  # the refusal is not about TLS
     answer = said("200 OK", "Content-Length: 2", body=b"ok")
     with raw_server(answer) as there, raw_server(sent_to(there.address)) as here:
         carrier = HttpCarrier(here.address.replace("http:", "https:"), tmp_path / "partial")
@@ -268,7 +272,7 @@ def test_a_redirect_from_https_to_http_is_refused_before_it_is_followed(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_redirect_to_https_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)
+    monkeypatch.setattr("cosmos.transport.wire.secured", without_tls)
     answer = said("200 OK", "Content-Length: 2", body=b"ok")
     with raw_server(answer) as there, raw_server(sent_to(there.address.replace("http:", "https:"))) as here:
         carrier = HttpCarrier(here.address.replace("http:", f"{scheme}:"), tmp_path / "partial")
@@ -371,7 +375,7 @@ def test_a_part_that_nobody_asked_for_is_not_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", [b"", b"garbage", b"cosmos-partial 1 \n" + bytes(1000), b"cosmos-partial 1 x"])
 def test_a_damaged_remainder_is_started_over(tmp_path: Path, left: bytes) -> None:
     with raw_server(ranged(DATA, '"v1"')) as server:
-        path = part_path(tmp_path / "partial", f"{server.address}/a.tar.zst", len(DATA))
+        path = tmp_path / "partial" / part_name(f"{server.address}/a.tar.zst", len(DATA))
         path.parent.mkdir()
         path.write_bytes(left)
         assert archive(carrier_of(server, tmp_path)) == DATA
@@ -380,7 +384,7 @@ def test_a_damaged_remainder_is_started_over(tmp_path: Path, left: bytes) -> Non
 
 def test_a_remainder_that_is_longer_than_the_file_is_started_over(tmp_path: Path) -> None:
     with raw_server(ranged(DATA, '"v1"')) as server:
-        path = part_path(tmp_path / "partial", f"{server.address}/a.tar.zst", len(DATA))
+        path = tmp_path / "partial" / part_name(f"{server.address}/a.tar.zst", len(DATA))
         path.parent.mkdir()
         path.write_bytes(b'cosmos-partial 1 "v1"\n'.ljust(512, b"\0") + bytes(len(DATA) + 1))
         assert archive(carrier_of(server, tmp_path)) == DATA
@@ -389,7 +393,7 @@ def test_a_remainder_that_is_longer_than_the_file_is_started_over(tmp_path: Path
 def test_a_link_where_the_remainder_should_be_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"keep")
     with raw_server(ranged(DATA, '"v1"')) as server:
-        path = part_path(tmp_path / "partial", f"{server.address}/a.tar.zst", len(DATA))
+        path = tmp_path / "partial" / part_name(f"{server.address}/a.tar.zst", len(DATA))
         path.parent.mkdir()
         path.symlink_to(tmp_path / "precious")
         with pytest.raises(WorldFailed):

@@ -87,6 +87,7 @@ def test_a_machine_that_slept_through_five_rotations_catches_up_from_a_stick(
     assert "no news" in cosmos("trust", "update", chain.folder, "--home", home).ok().out
 
 
+@pytest.mark.objective("SO-11")
 def test_a_galaxy_carries_its_versions_in_its_folder_trust(
     home: Path, tmp_path: Path, chain: Chain, cosmos: Cosmos
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_galaxy_carries_its_versions_in_its_folder_trust(
     assert cosmos("trust", "update", tmp_path / "galaxy", "--home", home, "--json").json()["taken"] == [2]
 
 
+@pytest.mark.objective("SO-11")
 def test_one_file_with_its_envelope_is_enough_for_one_step(
     home: Path, tmp_path: Path, chain: Chain, cosmos: Cosmos
 ) -> None:
@@ -106,6 +108,7 @@ def test_one_file_with_its_envelope_is_enough_for_one_step(
     assert cosmos("trust", "update", mail / "new.toml", "--home", home, "--json").json()["taken"] == [2]
 
 
+@pytest.mark.objective("SO-11")
 def test_a_system_is_updated_like_a_builder(tmp_path: Path, chain: Chain, cosmos: Cosmos) -> None:
     system = tmp_path / "system"
     cosmos("trust", "init", chain.file(1), "--sha256", chain.digest(), "--root", system).ok()
@@ -115,6 +118,7 @@ def test_a_system_is_updated_like_a_builder(tmp_path: Path, chain: Chain, cosmos
     assert (system / "etc/cosmos/chain/2.toml.dsse").is_file()
 
 
+@pytest.mark.objective("SO-11")
 def test_anchors_that_an_image_laid_are_kept_as_the_start_of_the_chain(
     tmp_path: Path, chain: Chain, cosmos: Cosmos
 ) -> None:
@@ -308,6 +312,7 @@ def test_a_floor_falls_only_with_a_recovery_of_the_same_version(home: Path, chai
     assert version_of(home, cosmos) == 2
 
 
+@pytest.mark.objective("SO-10")
 def test_a_recovery_that_is_dropped_again_is_refused(home: Path, chain: Chain, cosmos: Cosmos) -> None:
     chain.step(lambda roots: replace(lower_floor(roots), recovered=Recovered(galaxies={CORE: 2})))
     cosmos("trust", "update", chain.folder, "--home", home).ok()
@@ -322,6 +327,7 @@ def test_the_first_document_names_who_decides_and_no_stick_can(tmp_path: Path, c
     assert not (tmp_path / "nobody").exists()
 
 
+@pytest.mark.objective("SO-11")
 def test_a_cut_between_document_and_envelope_leaves_trust_that_reads(home: Path, chain: Chain, cosmos: Cosmos) -> None:
     """Power fails after the new document stands and before its envelope does."""
     beside = home / "trust/trust.toml.dsse"
@@ -332,3 +338,17 @@ def test_a_cut_between_document_and_envelope_leaves_trust_that_reads(home: Path,
     assert version_of(home, cosmos) == 2
     beside.write_bytes(signed(document(chain.versions[-1]), ["mallory"]))
     assert version_of(home, cosmos) == 2, "the kept copy has its own envelope"
+
+
+@pytest.mark.objective("SO-16")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_offline_no_socket_is_made_for_a_newer_trust(
+    tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    chain = Chain(tmp_path / "stick").start(first())
+    home = tmp_path / "home"
+    cosmos("trust", "init", chain.file(1), "--sha256", f"sha256:{chain.digest()}", "--home", home).ok()
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a socket was made"))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
+    words = ("trust", "update", f"{scheme}://galaxy.example/trust", "--offline", "--home", home)
+    assert "is not reached offline" in cosmos(*words).fails(5).err

@@ -101,6 +101,7 @@ def by_any_role(key: SecretKey, payload_type: str, payload: bytes) -> bytes:
 # A star's statement
 
 
+@pytest.mark.objective("SO-01")
 def test_an_honest_statement_passes() -> None:
     verified = judged(machine=Arch("x86_64"))
     assert (verified.statement.star.name, verified.digest) == ("zlib", Digest.of(STATEMENT))
@@ -159,6 +160,7 @@ def test_the_right_file_in_the_wrong_place_is_refused(field: dict[str, str], pro
         judged(other, CAROL.sign(STAR_TYPE, other), machine=Arch("x86_64"))
 
 
+@pytest.mark.objective("SO-04")
 def test_a_star_for_any_machine_runs_on_each() -> None:
     other = statement(arch="any")
     assert judged(other, CAROL.sign(STAR_TYPE, other), machine=Arch("x86_64")).statement.star.arch == "any"
@@ -248,12 +250,14 @@ def test_a_star_below_the_operator_s_floor_is_refused() -> None:
     assert judged(roots=dataclasses.replace(ROOTS, floors=Floors(stars={ZLIB: str(V131)})))
 
 
+@pytest.mark.objective("SO-01")
 def test_unsigned_passes_only_where_the_operator_said_so_and_names_no_signer() -> None:
     assert judged(envelope=None, allow_unsigned=True).signers == ()
     assert judged(envelope=MALLORY.sign(STAR_TYPE, STATEMENT), allow_unsigned=True).signers == ()
     assert judged(allow_unsigned=True).signers == (CAROL.public.id,)
 
 
+@pytest.mark.objective("SO-03")
 def test_where_unsigned_is_allowed_an_envelope_over_other_bytes_is_refused_all_the_same() -> None:
     with pytest.raises(BadEnvelope):
         judged(statement(name="zlib", arch="any"), allow_unsigned=True)
@@ -293,6 +297,7 @@ def judged_index(
     )
 
 
+@pytest.mark.objective("SO-05")
 def test_an_honest_index_passes() -> None:
     verified = judged_index(INDEX, MIRROR.sign(GALAXY_TYPE, INDEX))
     assert (verified.index.seq, verified.signers, verified.digest) == (7, (MIRROR.public.id,), Digest.of(INDEX))
@@ -364,6 +369,7 @@ def test_an_index_that_contradicts_itself_is_refused(changes: dict[str, Any], pr
         judged_index(other, MIRROR.sign(GALAXY_TYPE, other))
 
 
+@pytest.mark.objective("SO-05")
 def test_upstream_s_unsigned_index_passes_where_the_operator_said_so() -> None:
     upstream = b'name = "core"\nstars = ["zlib"]\n'
     assert judged_index(upstream, None, allow_unsigned=True).signers == ()
@@ -395,6 +401,7 @@ def locked(**changes: Any) -> LockedStar:
     return dataclasses.replace(star, **changes)
 
 
+@pytest.mark.objective("SO-03")
 def test_the_archive_that_the_lock_pins_passes() -> None:
     assert verify_archive(ARCHIVE, locked()).data == ARCHIVE
 
@@ -464,6 +471,7 @@ def test_every_flipped_byte_of_a_release_or_its_envelope_is_refused_with_exit_co
             judged_release(RELEASE, bytes(data))
 
 
+@pytest.mark.objective("SO-25")
 def test_a_release_s_envelope_in_another_layout_is_refused() -> None:
     envelope = SHIP.sign(IN_TOTO_TYPE, RELEASE)
     with pytest.raises(BadEnvelope, match="not byte for byte as it was written"):

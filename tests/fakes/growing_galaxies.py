@@ -34,8 +34,8 @@ def new_signers() -> Signers:
 def pin(signers: Signers, home: Path, **fields: Any) -> None:
     """Accept trust anchors for `signers` in a builder's home, in place of any that were there."""
     data = tomli_w.dumps(replace(signers.roots(), **fields).to_toml()).encode()
-    home_anchor(home).unlink(missing_ok=True)
-    home_state(home).path.unlink(missing_ok=True)
+    home_anchor(home).remove()
+    home_state(home).file.remove()
     home.mkdir(parents=True, exist_ok=True)
     (home / "trust-to-accept.toml").write_bytes(data)
     accept_trust(home / "trust-to-accept.toml", Digest.of(data), home_anchor(home))

@@ -39,10 +39,11 @@ from cosmos.model.star import Star
 from cosmos.model.version import Version
 from cosmos.pack.image_file import ImageReader, end_layer, image_pieces
 from cosmos.pack.layer import PackedLayer, pack_layer
+from cosmos.pack.packed_tar import read_packed_tar
 from cosmos.pack.seek_table import read_seek_table, seek_table
 from cosmos.pack.star_archive import read_star, star_contents, unpacked_star, write_star
 from cosmos.pack.tar import TAR_END, tar_members
-from cosmos.pack.untar import read_packed_tar, read_tar
+from cosmos.pack.untar import read_tar
 from cosmos.pack.zst import decompress_exactly, skippable_frame
 from cosmos.spool import Spool
 from cosmos.stellar.kernel_modules import kernel_modules
@@ -170,7 +171,7 @@ def mutated_json(chance: random.Random, data: bytes) -> bytes:
     waiting: list[object] = [document]
     while waiting:
         value = waiting.pop()
-        pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        pairs = [*(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())]
         places += [(value, key) for key, _ in pairs]
         waiting += [child for _, child in pairs]
     where, key = chance.choice(places)

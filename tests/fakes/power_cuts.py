@@ -116,6 +116,14 @@ class CutKernel(Kernel):
         _supply.step()
         super().exchange(folder, one, other)
 
+    def chown_held(self, held: int, uid: int, gid: int) -> None:
+        _supply.step()
+        super().chown_held(held, uid, gid)
+
+    def chmod_held(self, held: int, mode: int) -> None:
+        _supply.step()
+        super().chmod_held(held, mode)
+
     def sync_file_system(self, descriptor: int) -> None:
         _supply.step()  # and no more: nothing here can lose what the disk has not got yet
 

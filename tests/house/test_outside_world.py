@@ -62,7 +62,7 @@ ROOMS_OF = {
     "lupa": {"nova"},
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
-    "jinja2": {"image", "nova"},
+    "jinja2": {"nova"},
     "license_expression": {"stellar"},
     "elftools": {"release"},
     "click": {"cli"},
@@ -83,6 +83,9 @@ ROOMS_OF = {
 
 # Ways to start a program other than process.py's own.
 STARTERS = ("os.system", "os.popen", "os.exec", "os.spawn", "os.posix_spawn", "os.startfile", "pty.spawn")
+
+# Modules that make processes which are no programs, and ask in each that it dies with its parent.
+FORKERS = {"sandbox.zygote", "sandbox.locked", "image.workshop.staging"}
 
 # (module, name) -> why it may.
 EXCEPTIONS: dict[tuple[str, str], str] = {
@@ -191,6 +194,14 @@ def test_each_outside_module_is_imported_by_its_own_rooms_alone(modules: tuple) 
 
 def test_programs_start_in_one_module(modules: tuple) -> None:
     assert [line for module in modules for line in started_programs(module)] == []
+
+
+def test_processes_are_forked_where_each_dies_with_its_parent(modules: tuple) -> None:
+    forks = ("os.fork", "os.forkpty", "multiprocessing", "concurrent.futures.ProcessPoolExecutor")
+    found = {module.name: module for module in modules for _, name in used_names(module.tree) if name.startswith(forks)}
+    assert found.keys() == FORKERS
+    asking = {name for name, module in found.items() if "die_with" in module.text}
+    assert FORKERS - asking == {"sandbox.locked"}, "its fork is the probe's, and must be refused"
 
 
 def test_every_exception_is_still_needed_and_has_a_reason(modules: tuple) -> None:

@@ -25,7 +25,7 @@ import pytest
 
 MAP = "docs/security/objectives.toml"
 _KEYS = {
-    "objective": {"id", "promise", "tests", "min-cases", "mutant", "waits-for"},
+    "objective": {"id", "promise", "tests", "min-cases", "mutant", "also", "waits-for"},
     "risk": {"id", "accepted", "tests", "min-cases", "waits-for"},
 }
 _PROPERTY = "objective"
@@ -42,16 +42,23 @@ class BadMap(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutant:
-    """A one-line change that takes the protection away: in `file`, `old` (found there once) becomes `new`."""
+    """A one-line change that takes the protection away: in `file`, `old` (found there once) becomes `new`.
+
+    `by` is the one test that must notice; without it, any test of the objective may.
+    """
 
     file: str
     old: str
     new: str
+    by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objective:
-    """A promise, or an accepted risk, and the tests that show it; `waits_for`: what must land before there are any."""
+    """A promise, or an accepted risk, and the tests that show it; `waits_for`: what must land before there are any.
+
+    `also` are further mutants, of protections that another one would hide: each names the test that must notice.
+    """
 
     id: str
     text: str
@@ -59,6 +66,12 @@ class Objective:
     min_cases: int
     mutant: Mutant | None
     waits_for: str
+    also: tuple[Mutant, ...] = ()
+
+    @property
+    def mutants(self) -> tuple[Mutant, ...]:
+        """Every mutant of the objective."""
+        return self.also if self.mutant is None else (self.mutant, *self.also)
 
 
 def read_map(text: str) -> dict[str, Objective]:
@@ -82,6 +95,7 @@ def read_map(text: str) -> dict[str, Objective]:
 
 def _objective(kind: str, row: Mapping[str, object]) -> Objective:
     name = str(row.get("id"))
+    also = row.get("also", [])
     if unknown := set(row) - _KEYS[kind]:
         raise BadMap(f"{name}: unknown keys: {', '.join(sorted(unknown))}")
     tests, mutant = row.get("tests", []), row.get("mutant")
@@ -92,6 +106,7 @@ def _objective(kind: str, row: Mapping[str, object]) -> Objective:
         min_cases=int(str(row.get("min-cases", 0))),
         mutant=Mutant(**mutant) if isinstance(mutant, dict) else None,
         waits_for=str(row.get("waits-for", "")),
+        also=tuple(Mutant(**one) for one in also) if isinstance(also, list) else (),
     )
     if objective.waits_for:
         if objective.tests or objective.mutant:
@@ -103,6 +118,9 @@ def _objective(kind: str, row: Mapping[str, object]) -> Objective:
         raise BadMap(f"{name}: min-cases is below the number of its tests")
     if kind == "objective" and objective.mutant is None:
         raise BadMap(f"{name}: names no mutant")
+    for mutant in objective.also:
+        if mutant.by not in objective.tests:
+            raise BadMap(f"{name}: also: want one of its tests under by, got {mutant.by!r}")
     return objective
 
 

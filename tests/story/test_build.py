@@ -259,3 +259,15 @@ def test_the_same_lock_gives_the_same_bytes_whatever_the_surroundings(tmp_path: 
 
 def _files(folder: Path) -> dict[str, tuple[int, Digest]]:
     return {file.name: (file.stat().st_mode, Digest.of(file.read_bytes())) for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("form", ["tar.zst", "cpio.zst"])
+def test_verify_says_whether_an_image_was_compared_with_the_manifest(tmp_path: Path, cosmos: Cosmos, form: str) -> None:
+    image = make_image(tmp_path, tables=f'[[output]]\nformat = "{form}"\n')
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    said = cosmos("verify", image.out, "--key", image.public_key).ok().out
+    assert ("entries in the image" in said) == (form == "tar.zst")
+    assert ("entries in the manifest (there is no tar.zst to compare with it)" in said) == (form == "cpio.zst")
+    row = json.loads(cosmos("verify", image.out, "--key", image.public_key, "--json").ok().out)
+    assert len(row["compared"]) == (form == "tar.zst")

@@ -177,7 +177,7 @@ def test_a_release_that_differs_is_answered_in_json_as_well(signed: ImageFixture
     (signed.out / "more").write_text("x")
     failed = cosmos("verify", signed.out, "--key", signed.public_key, "--json").fails(7)
     assert json.loads(failed.out) == {"verified": False, "differences": ["more: is not part of the release"]}
-    assert "1 difference from the signed release" in failed.err
+    assert "1 difference from RELEASE.json" in failed.err
 
 
 def test_a_check_that_is_to_upgrade_is_a_usage_error(frozen: ImageFixture, cosmos: Cosmos) -> None:

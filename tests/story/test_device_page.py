@@ -25,7 +25,11 @@ STARS = (
 )
 UNSET = re.compile(r"cosmos: warning: \d+ owners and capabilities were not set: only root can set them")
 UNJUDGED = "; owners were not judged: this root belongs to an ordinary user"
-FAILS = {"cosmos install raise --root system": 6, "cosmos verify --root system": 7}  # where the page shows an error
+FAILS = {
+    "cosmos install raise --root system": 6,
+    "cosmos install tool@1.0.0 --root system": 3,
+    "cosmos verify --root system": 7,
+}  # where the page shows an error
 
 
 def shown(page: str) -> list[tuple[str, list[str]]]:

@@ -70,6 +70,7 @@ def test_a_script_that_fails_is_expected_to(star: Callable[..., Path], stellar: 
         ('write("/usr/x", "", "4755")', "warning: /usr/x: runs with its owner's"),
         ('write("/usr/x", "", "0666")', "error: /usr/x: everybody may write to it (0666)"),
         ('mkdir("/usr/x", "0777")', "error: /usr/x: everybody may write to it (0777)"),
+        ('mkdir("/etc/profile.d", "1777")', "error: /etc/profile.d: everybody may write to it (1777)"),
         (
             'symlink("../../etc/passwd", "/usr/x")',
             "error: tool: install.lua:1: symlink: the target ../../etc/passwd climbs",

@@ -38,6 +38,7 @@ def chain(tmp_path: Path, keys: Path, stellar: Cosmos, cosmos: Cosmos) -> Path:
     return first.parent
 
 
+@pytest.mark.objective("SO-11")
 def test_each_holder_adds_a_signature_on_a_machine_of_his_own(
     tmp_path: Path, keys: Path, chain: Path, cosmos: Cosmos, stellar: Cosmos
 ) -> None:
@@ -61,6 +62,7 @@ def test_each_holder_adds_a_signature_on_a_machine_of_his_own(
     assert "bob" not in shown
 
 
+@pytest.mark.objective("SO-12")
 def test_a_key_is_revoked_and_a_floor_raised(
     tmp_path: Path, keys: Path, chain: Path, cosmos: Cosmos, stellar: Cosmos
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_key_is_revoked_and_a_floor_raised(
     assert floor == {"galaxies": {"core": 7}, "stars": {"zlib": "1.3.1"}, "releases": {"rescue": 4}}
 
 
+@pytest.mark.objective("SO-11")
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
@@ -103,6 +106,7 @@ def test_a_version_that_nobody_could_follow_is_not_written(
     assert sorted(chain.iterdir()) == before
 
 
+@pytest.mark.objective("SO-12")
 def test_a_revocation_is_not_taken_back(keys: Path, chain: Path, stellar: Cosmos) -> None:
     stellar("trust", "revoke", chain / "1.toml", "our-author").ok()
     outcome = stellar("trust", "revoke", chain / "2.toml", "our-author", "--effective-seq", "9").fails(4)

@@ -125,6 +125,34 @@ def test_a_lock_that_was_changed_by_hand_is_neither_checked_nor_built(
     demand_refused(image, cosmos, lock, words)
 
 
+@pytest.mark.objective("SO-15")
+@pytest.mark.parametrize("lock_version", [1, 2])
+@pytest.mark.parametrize("left_out", ["star", "row"])
+def test_a_dependency_on_any_version_is_not_left_out(
+    tmp_path: Path, cosmos: Cosmos, left_out: str, lock_version: int
+) -> None:
+    """`b = "*"` says nothing of a version, but it is a need as any other. A lock of version 1 carries no facts."""
+    stars = [StarSpec("b", "1.0.0", {"usr/share/b": b"1"}), StarSpec("a", "1.0.0", {"usr/share/a": b"a"}, {"b": "*"})]
+    image = make_image(tmp_path, stars, {"a": "*"} if left_out == "star" else {"a": "*", "b": "*"})
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    lock = lock_of(image)
+    row(lock, "a").update({"dependencies": [], "needs": []})
+    if left_out == "star":
+        lock["star"] = [row(lock, "a")]
+    else:
+        row(lock, "b")["wanted-by"] = ["image"]
+    if lock_version == 1:
+        lock["lock-version"] = 1
+        for star in lock["star"]:
+            for key in ("needs", "provides", "conflicts", "stands-for", "version-scheme"):
+                star.pop(key)
+    (image.folder / "universe.lock.toml").write_text(tomli_w.dumps(lock))
+    refused = cosmos("build", image.folder, "--home", image.home).fails(3 if lock_version == 1 else 4)
+    assert "a 1.0.0 wants b *" in refused.err if lock_version == 1 else "says that its needs are []" in refused.err
+    assert not image.out.exists()
+
+
+@pytest.mark.objective("SO-15")
 def test_a_wish_is_not_answered_by_a_version_that_it_does_not_allow(image: ImageFixture, cosmos: Cosmos) -> None:
     older = frozen_with(image, cosmos, {"b": "=1.0.0"})
     wishes = {"b": "^2"}
@@ -134,6 +162,7 @@ def test_a_wish_is_not_answered_by_a_version_that_it_does_not_allow(image: Image
     demand_refused(image, cosmos, lock, ("image", "b ^2", "1.0.0"))
 
 
+@pytest.mark.objective("SO-15")
 def test_a_dependency_is_not_answered_by_a_version_that_it_does_not_allow(image: ImageFixture, cosmos: Cosmos) -> None:
     older = frozen_with(image, cosmos, {"b": "=1.0.0"})
     lock = lock_of(image)
@@ -143,6 +172,7 @@ def test_a_dependency_is_not_answered_by_a_version_that_it_does_not_allow(image:
     demand_refused(image, cosmos, lock, ("a 1.0.0", "b ^1.1", "1.0.0"))
 
 
+@pytest.mark.objective("SO-15")
 def test_two_merged_locks_whose_stars_conflict_are_refused(image: ImageFixture, cosmos: Cosmos) -> None:
     other = frozen_with(image, cosmos, {"c": "*"})
     wishes = {**WISHES, "c": "*"}
@@ -153,6 +183,7 @@ def test_two_merged_locks_whose_stars_conflict_are_refused(image: ImageFixture, 
     demand_refused(image, cosmos, lock, ("c 1.0.0", "conflicts", "a"))
 
 
+@pytest.mark.objective("SO-15")
 def test_a_star_that_nobody_wants_is_refused(image: ImageFixture, cosmos: Cosmos) -> None:
     other = frozen_with(image, cosmos, {"exim": "*"})
     lock = frozen_with(image, cosmos, {"a": "*"})
@@ -201,6 +232,7 @@ def test_a_row_that_says_what_nobody_signed_is_refused(
     assert not image.out.exists()
 
 
+@pytest.mark.objective("SO-05")
 def test_a_star_of_a_galaxy_that_does_not_answer_for_its_name_is_not_built(tmp_path: Path, cosmos: Cosmos) -> None:
     b = StarSpec("b", "1.0.0", {"usr/share/b": b"1"})
     image = make_image(tmp_path, [b], {"b": "*"}, tables='more = "../more"')
@@ -231,6 +263,7 @@ def test_a_wish_is_not_answered_by_what_the_star_of_that_name_says_it_provides(t
     demand_refused(image, cosmos, lock, ("image wants b ^2", "b 1.0.0"))
 
 
+@pytest.mark.objective("SO-15")
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
@@ -259,6 +292,7 @@ def test_a_constraint_is_locked_however_it_is_spaced(tmp_path: Path, cosmos: Cos
     cosmos("build", image.folder, "--home", image.home).ok()
 
 
+@pytest.mark.objective("SO-15")
 def test_a_signed_release_whose_lock_is_wrong_is_not_verified_as_good(image: ImageFixture, cosmos: Cosmos) -> None:
     cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
     cosmos("verify", image.out, "--key", image.public_key, "--home", image.home).ok()
@@ -286,6 +320,7 @@ def _sign_again(image: ImageFixture) -> None:
     (image.out / RELEASE_ENVELOPE).write_bytes(image.signers["release"].sign(IN_TOTO_TYPE, data))
 
 
+@pytest.mark.objective("SO-15")
 def test_a_lock_of_version_1_is_built_and_judged_by_what_was_signed(image: ImageFixture, cosmos: Cosmos) -> None:
     lock = lock_of(image)
     lock["lock-version"] = 1

@@ -30,7 +30,7 @@ import click
 
 from cosmos.about import REPORT_BUGS_TO, VERSION
 from cosmos.canon import Json, readable_json
-from cosmos.errors import CosmosError, Differs, WorldFailed
+from cosmos.errors import CosmosError, Differs, WorldFailed, likely_cause
 from cosmos.model.reporter import Reporter, Silent
 
 EXIT_BUG = 1
@@ -38,7 +38,8 @@ EXIT_MALFORMED = 2
 EXIT_INTERRUPTED = 130
 EXIT_CUT = 141
 HOME_FOLDER = ".cosmos"
-_BAR = 24
+_BAR = 24  # columns of the bar, where the terminal is wide enough
+_LEAST_NAME = 16  # columns for the item's name beside it
 _REDRAW_SECONDS = 0.1
 
 
@@ -92,9 +93,11 @@ class Terminal:
         if not self._live or (now - self._last < _REDRAW_SECONDS and done != total):
             return
         self._last = now
-        filled = _BAR * done // total if total else 0
         figures = f"{done}/{total}" if total else str(done)
-        self._stream.write(f"\r\x1b[K[{'#' * filled}{'.' * (_BAR - filled)}] {figures} {printable(what)[:60]}")
+        bar = max(0, min(_BAR, self._width() - len(figures) - _LEAST_NAME - 4))
+        filled = bar * done // total if total else 0
+        line = f"[{'#' * filled}{'.' * (bar - filled)}] {figures} {printable(what)[:60]}"
+        self._stream.write(f"\r\x1b[K{line[: self._width()]}")
         self._stream.flush()
         self._drawn = True
 
@@ -103,10 +106,14 @@ class Terminal:
         if not self._live:
             self._line(text)
             return
-        width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be erased
-        self._stream.write(f"\r\x1b[K{printable(text)[:width]}")
+        self._stream.write(f"\r\x1b[K{printable(text)[: self._width()]}")
         self._stream.flush()
         self._drawn = True
+
+    @staticmethod
+    def _width() -> int:
+        """Return the columns of a line that is drawn over: a line that wraps cannot be erased."""
+        return shutil.get_terminal_size().columns - 1
 
     def _line(self, text: str, *, label: tuple[str, int] | None = None) -> None:
         erase = "\r\x1b[K" if self._drawn else ""
@@ -122,15 +129,38 @@ class Terminal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """The environment, folders, clock and terminal of the command, for modules that may not read them themselves."""
+    """The environment, folders, clock and terminal of the command, for modules that may not read them themselves.
+
+    A folder that is missing is an error of the command that needs it, and of no other.
+    """
 
     program: str
     environ: Mapping[str, str]
-    cwd: Path
-    user_home: Path
     terminal: Terminal
     stdin_is_terminal: bool
     now: Callable[[], float]
+
+    @property
+    def cwd(self) -> Path:
+        """The working folder. Raises `WorldFailed` if somebody has removed it."""
+        try:
+            return Path.cwd()
+        except OSError as error:
+            problem = f"cannot be used: {(error.strerror or str(error)).lower()}"
+            raise WorldFailed("the working folder", problem, hint="cd / (or to another folder)") from error
+
+    def at(self, path: str) -> Path:
+        """Return the absolute path of what a person wrote. Raises `WorldFailed` as `cwd` does, for a relative one."""
+        return Path(path) if path.startswith("/") else self.cwd / path
+
+    @property
+    def user_home(self) -> Path:
+        """The user's own folder. Raises `WorldFailed` if there is no HOME, and no entry in /etc/passwd."""
+        try:
+            return Path.home()
+        except RuntimeError as error:
+            problem = f"is not set, and user {os.getuid()} has no folder in /etc/passwd"
+            raise WorldFailed("HOME", problem, hint="name a folder: --home DIR, or set COSMOS_HOME") from error
 
     def reporter(self, *, quiet: bool) -> Reporter:
         """Return the reporter of progress: the terminal, or a silent one if `quiet`."""
@@ -140,7 +170,7 @@ class Surroundings:
         """Return the builder's home: the named one, or the nearest `.cosmos/` above `near`, or the user's own."""
         if named is not None:
             return named
-        start = (near or self.cwd).resolve()
+        start = (near if near is not None and near.is_absolute() else self.cwd / (near or "")).resolve()
         for folder in (start, *start.parents):
             if (folder / HOME_FOLDER).is_dir():
                 return folder / HOME_FOLDER
@@ -193,8 +223,6 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     around = Surroundings(
         program=program,
         environ=dict(os.environ),
-        cwd=Path.cwd(),
-        user_home=Path.home(),
         terminal=Terminal(program, stderr, environ=os.environ),
         stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
         now=time.time,
@@ -266,7 +294,8 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         if isinstance(error, BrokenPipeError) and _is_cut():
             return _cut()
         named = error.filename if isinstance(error.filename, str) else program
-        return _failed(WorldFailed(str(named), (error.strerror or str(error)).lower()), terminal)
+        problem = (error.strerror or str(error)).lower()
+        return _failed(WorldFailed(str(named), problem, hint=likely_cause(error)), terminal)
     except MemoryError:
         hint = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
         return _failed(WorldFailed(program, "there is too little memory for this", hint=hint), terminal)
@@ -282,8 +311,11 @@ def _in_our_words(message: str) -> str:
 
     >>> _in_our_words("No such command 'frob'.")
     "no such command 'frob'"
+    >>> _in_our_words("NAME: want letters")
+    'NAME: want letters'
     """
-    return message[:1].lower() + message[1:].removesuffix(".")
+    first, rest = message[:1], message[1:].removesuffix(".")
+    return (first if rest[:1].isupper() else first.lower()) + rest
 
 
 def _is_cut() -> bool:

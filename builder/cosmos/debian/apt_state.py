@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.debian.apt_sources import debian_keyring, host_sources, suite_sources
-from cosmos.durable import make_folder, write_durably
+from cosmos.durable import make_folder, opened_folder, write_durably
 from cosmos.errors import Malformed, WorldFailed
-from cosmos.locking import Hold, take_in_time
+from cosmos.locking import Hold, open_lock, take_in_time, unlock
 from cosmos.model.names import Arch, Suite
 from cosmos.process import find_program, run_program
 from cosmos.reading import holds, is_there, read_bounded
@@ -182,10 +182,14 @@ def locked(folder: Path, how: Hold) -> Iterator[None]:
     apt fails if its lists are locked, and gives wrong answers while another apt changes them; so Cosmos waits instead.
     Raises `WorldFailed` if it is still held after `LOCK_SECONDS`.
     """
-    with (folder / "lock").open("ab") as stream:
-        if not take_in_time(stream.fileno(), how, LOCK_SECONDS):
+    with opened_folder(folder) as there:
+        number = open_lock(there, "lock")
+    try:
+        if not take_in_time(number, how, LOCK_SECONDS):
             raise busy(folder)
         yield
+    finally:
+        unlock(number)
 
 
 def busy(folder: Path) -> WorldFailed:

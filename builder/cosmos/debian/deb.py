@@ -26,7 +26,7 @@ from typing import Final
 from cosmos.debian.deb822 import paragraph
 from cosmos.errors import Refused
 from cosmos.limits import Budget
-from cosmos.pack.untar import read_packed_tar
+from cosmos.pack.packed_tar import read_packed_tar
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 

@@ -11,7 +11,7 @@ from cosmos.device.system_library import SystemLibrary, installed_candidate
 from cosmos.model.constraint import exactly
 from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request
-from cosmos.model.names import ImageName, StarName
+from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.universe import Universe
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
@@ -21,11 +21,6 @@ from cosmos.staging.galaxies import OpenGalaxy
 
 KEEPER = "this system"  # wants every installed star, in the resolver's sentences
 NO_IMAGE = ImageName("system")  # the image in the request of a system that no image made
-ADVICE = Advice(
-    clash="to list the known versions: cosmos show STAR; to add a galaxy with others: cosmos add-galaxy NAME URL",
-    missing="to add a galaxy that has {star}: cosmos add-galaxy NAME URL",
-    too_long="ask for exact versions: cosmos install STAR@=VERSION",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,14 +44,30 @@ class Choice:
     reasons: Mapping[StarName, tuple[str, ...]]
 
 
-def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Choice:
-    """Return the stars to install; raises `NoSolution` that says which star wants what."""
+def advice(universe: Universe, option: str) -> Advice:
+    """Return the hints for an installation; `option` is the option that names the system in a command."""
+    return Advice(
+        clash=f"to list the known versions: cosmos show STAR{option}; "
+        f"to add a galaxy with others: cosmos add-galaxy NAME URL{option}",
+        missing=f"to add a galaxy that has {{star}}: cosmos add-galaxy NAME URL{option}",
+        too_long=f"ask for exact versions: cosmos install STAR@=VERSION{option}",
+        installed={name: star.version for name, star in universe.installed.items()},
+        keeping="an installation changes no installed star: install the other version on another system (--root), "
+        "or build an image with it",
+    )
+
+
+def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, epoch: int, option: str = "") -> Choice:
+    """Return the stars to install; raises `NoSolution` that says which star wants what.
+
+    `option` is the option that names the system in the commands of a hint.
+    """
     library = SystemLibrary(universe, opened)
     keep = [
         Wish(who=KEEPER, name=name, constraint=exactly(star.version))
         for name, star in sorted(universe.installed.items())
     ]
-    resolved = resolve([*wishes, *keep], library, universe.arch, {}, ADVICE)
+    resolved = resolve([*wishes, *keep], library, universe.arch, {}, advice(universe, option))
     stars: list[Chosen] = []
     reasons: dict[StarName, tuple[str, ...]] = {}
     kept: list[StarName] = []
@@ -65,7 +76,8 @@ def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, 
         name = found.star.name
         if name in universe.installed and found.star == installed_candidate(name, universe.installed[name]):
             known = {KEEPER, *universe.installed[name].wanted_by}
-            added = tuple(who for who in found.wanted_by if who not in known and who not in universe.installed)
+            new = (who for who in found.wanted_by if who not in known)
+            added = tuple(who for who in new if star_behind(who) not in universe.installed)
             reasons |= {name: added} if added else {}
             if wishers & set(found.wanted_by):
                 kept.append(name)

@@ -134,7 +134,7 @@ class DependencyFiles:
         return Refused(
             shown(record.path),
             f"{now}, but {name} installed it as {record.digest}: no script runs programs with it",
-            hint=f"to list all changed files: cosmos verify --root {self._root.path}",
+            hint=f"to list all changed files: cosmos verify{self._root.option}",
         )
 
     def _seen_as(self, path: TreePath) -> TreePath | None:

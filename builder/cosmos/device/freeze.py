@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.device.choose import NO_IMAGE, build_pins
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
+from cosmos.device.journal import at_work, standing_of_journal
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
-from cosmos.device.system import STATE_FOLDER, read_universe
+from cosmos.device.system import STATE_FOLDER, demand_system, read_universe
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, NoSolution
+from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
-from cosmos.model.names import ImageName, StarName
+from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.universe import Installed, Universe
 from cosmos.plain_toml import plain_text
@@ -53,13 +54,24 @@ class Frozen:
 def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     """Write the lock of the installed stars.
 
-    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others.
+    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, and `WorldFailed`
+    if an installation is going on or was cut off.
     """
+    demand_system(root)
+    with at_work(root):
+        if standing_of_journal(root) != "idle":
+            hint = f"finish or undo it first: cosmos install --root {root.path}"
+            raise WorldFailed(str(root.path), "an installation was cut off", hint=hint)
+        return _frozen(root, reporter, offline=offline)
+
+
+def _frozen(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     opened = open_galaxies(root, read_settings(root), offline=offline)
+    remember_shown(root, opened)
     with settling(opened.store):
-        lock = locked(universe, opened, epoch=_newest_time(root, universe))
+        lock = locked(universe, opened, epoch=_newest_time(root, universe), option=root.option)
     data = plain_text(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # a reader must accept it
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
@@ -68,9 +80,12 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
     return Frozen(lock=lock, path=LOCK_PATH, changed=changed)
 
 
-def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Lock:
-    """Return the lock of `universe`; raises `NoSolution` that names every star that cannot be pinned, and why."""
-    stars, problems, away = list[LockedStar](), list[str](), dict[str, list[StarName]]()
+def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int, option: str = "") -> Lock:
+    """Return the lock of `universe`; raises `NoSolution` that names every star that cannot be pinned, and why.
+
+    `option` is the option that names the system in the commands of a hint.
+    """
+    stars, problems, away = list[LockedStar](), list[CosmosError](), dict[str, list[StarName]]()
     for name, star in sorted(universe.installed.items()):
         if star.galaxy is not None and opened.galaxy(star.galaxy) is None:
             away.setdefault(star.galaxy, []).append(name)
@@ -78,9 +93,9 @@ def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Lock:
         try:
             stars.append(_locked_star(name, star, opened))
         except CosmosError as error:
-            problems.append(str(error))
+            problems.append(error)
     if problems or away:
-        raise _not_pinned(problems, away, opened)
+        raise _not_pinned(problems, away, opened, option)
     used = {star.galaxy for star in stars}
     galaxies = tuple(galaxy.locked for galaxy in opened.galaxies if galaxy.name in used)
     request = _request(universe, _asked_for(universe, stars), galaxies)
@@ -93,15 +108,20 @@ def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int) -> Lock:
     )
 
 
-def _not_pinned(problems: Sequence[str], away: Mapping[str, Sequence[StarName]], opened: OpenGalaxies) -> NoSolution:
+def _not_pinned(
+    problems: Sequence[CosmosError], away: Mapping[str, Sequence[StarName]], opened: OpenGalaxies, option: str
+) -> NoSolution:
     """Return the error that names every star with its own problem, and each missing galaxy once."""
     said = [_absence(galaxy, names, opened) for galaxy, names in sorted(away.items())]
     if problems:
-        said.append(f"{_counted(len(problems))} cannot be pinned: {'; '.join(problems)}")
+        said.append(f"{_counted(len(problems))} cannot be pinned: {'; '.join(map(str, problems))}")
     unknown = next((galaxy for galaxy in sorted(away) if galaxy not in opened.order), None)
-    hint = "mount or connect the galaxies, then run it again; to list them: cosmos list-galaxies"
+    hint = f"mount or connect the galaxies, then run it again; to list them: cosmos list-galaxies{option}"
     if unknown is not None:
-        hint = f"cosmos add-galaxy {unknown} URL (a lock needs the statements of its stars)"
+        hint = f"cosmos add-galaxy {unknown} URL{option} (a lock needs the statements of its stars)"
+    elif not any(isinstance(failure, WorldFailed) for failure in opened.failures.values()):  # every galaxy is there
+        ways_out = (problem.hint for problem in (*problems, *opened.failures.values()) if problem.hint)
+        hint = next(ways_out, f"to see what its galaxy has now: cosmos show STAR{option}")
     return NoSolution("", "; ".join(said), hint=hint)
 
 
@@ -153,7 +173,9 @@ def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]
     """Return the stars that somebody asked for, and those that no other star needs."""
     installed = universe.installed
     asked = {
-        name for name, star in installed.items() if not installed.keys() >= set(star.wanted_by) or not star.wanted_by
+        name
+        for name, star in installed.items()
+        if not star.wanted_by or any(star_behind(who) not in installed for who in star.wanted_by)
     }
     needs = {star.name: star.dependencies for star in in_lock_order((), stars)}
     return asked | (installed.keys() - all_dependencies(asked, needs))

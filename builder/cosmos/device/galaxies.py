@@ -1,31 +1,40 @@
 """Open the galaxies of a system's settings: read their newest index and verify it under the system's trust anchors.
 
 Offline, no socket is made. A galaxy in a local folder is still read. A remote galaxy has the index of its last sync,
-from the store; if it was never synced, it is left out and named. Relative paths start at the folder of config.toml.
+from the store; if it was never synced, it is left out and named. A relative path starts at the folder of config.toml,
+and stays inside the system's root. An absolute one is of this machine: `cosmos add-galaxy` wrote it.
 
-This module compares each index with the system's memory; `remember_opened` and `sync` write the memory. An older index,
-or another index with the same seq, stops the command. It is never only left out.
+This module compares each index with the system's memory. Every command that reads an index also remembers it
+(`remember_opened`, `remember_shown`, `sync`), so that no later command takes an older one. An older index, or another
+index with the same seq, stops the command. It is never only left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
 
+from cosmos.device.journal import at_work
 from cosmos.device.memory import SystemTrust, remember, system_trust
-from cosmos.device.root import LiveRoot
+from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
-from cosmos.errors import CosmosError, NoSolution
+from cosmos.errors import CosmosError, NoSolution, WorldFailed
+from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
+from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import verified_index
-from cosmos.staging.galaxies import OpenGalaxy
-from cosmos.staging.source import Source
+from cosmos.staging.galaxies import OpenGalaxy, naming_address
+from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.opening import open_carrier
-from cosmos.trust.memory import Memory, RolledBack
+from cosmos.trust.memory import Memory, RolledBack, Seen
 from cosmos.trust.roots import TrustRoots
+
+_MAX_SHOWN: Final = 6  # versions in one warning: to be read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +63,12 @@ def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenG
     Raises an error for a damaged trust document, and `RolledBack` for a galaxy that was rolled back.
     """
     trust = system_trust(root)
-    store = StoreFolder(root.host_path(settings.cache_dir))
+    store = StoreFolder(root.below(settings.cache_dir))
     opened, failures = list[OpenGalaxy](), dict[GalaxyName, CosmosError]()
     for galaxy in settings.galaxies:
         try:
-            opened.append(open_galaxy(root, galaxy, store, trust, offline=offline))
+            with naming_address(shown(SETTINGS_PATH), galaxy.name):
+                opened.append(open_galaxy(root, galaxy, store, trust, offline=offline))
         except RolledBack:
             raise
         except CosmosError as error:
@@ -74,6 +84,15 @@ def remember_opened(root: LiveRoot, opened: OpenGalaxies) -> None:
         remember(root, lambda memory: _after(memory, opened.galaxies))
 
 
+def remember_shown(root: LiveRoot, opened: OpenGalaxies) -> None:
+    """Do what `remember_opened` does, for a command that changes nothing else: where it may not, it does not.
+
+    An ordinary user may not write. Another cosmos that is at work remembers for itself. Raises `RolledBack`.
+    """
+    with suppress(WorldFailed), at_work(root):
+        remember_opened(root, opened)
+
+
 def open_galaxy(
     root: LiveRoot, asked: GalaxySource, store: StoreFolder, trust: SystemTrust, *, offline: bool
 ) -> OpenGalaxy:
@@ -81,11 +100,11 @@ def open_galaxy(
 
     Raises `Refused`, `WorldFailed`, or offline `NoSolution` for a remote galaxy that was never synced.
     """
-    carrier = open_carrier(asked.url, root.host_path(SETTINGS_PATH.parent), store.partial_dir)
+    carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir)
     seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
         if seen is None:
-            hint = f"connect it and run once: cosmos sync {asked.name}"
+            hint = f"connect it and run once: cosmos sync {asked.name}{root.option}"
             raise NoSolution(asked.name, f"{carrier.address} is not reached offline", hint=hint)
         source = Source(galaxy=asked.name, carrier=None, store=store)
         file = source.kept_index(seen.number, seen.digest)
@@ -97,6 +116,30 @@ def open_galaxy(
     galaxy.remembered(trust.memory or Memory())
     source.keep(file)
     return galaxy
+
+
+def tell_gone(galaxy: OpenGalaxy, seen: Seen | None, reporter: Reporter) -> tuple[str, ...]:
+    """Return the versions that the index `seen` before listed and that this one lists no more, and warn of them.
+
+    It returns none if the store does not have that index.
+    """
+    if seen is None or seen.digest == galaxy.index.digest:
+        return ()
+    try:
+        file = replace(galaxy.source, carrier=None).kept_index(seen.number, seen.digest)
+        before = GalaxyIndex.parse(file.data, f"{galaxy.name}: {INDEX_FILE}")
+    except CosmosError:
+        return ()
+    now = {(row.name, row.version) for row in galaxy.index.index.snapshot}
+    rows = sorted({(row.name, row.version) for row in before.snapshot} - now)
+    gone = tuple(f"{name} {version}" for name, version in rows)
+    if gone:
+        more = f" and {len(gone) - _MAX_SHOWN} more" if len(gone) > _MAX_SHOWN else ""
+        reporter.warn(
+            f"{galaxy.name}: seq {galaxy.index.index.seq} lists no more: {', '.join(gone[:_MAX_SHOWN])}{more}; "
+            "ask the galaxy's owner whether they withdrew it, or somebody hides it"
+        )
+    return gone
 
 
 def _after(memory: Memory, galaxies: Iterable[OpenGalaxy]) -> Memory:

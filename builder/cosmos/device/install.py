@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown, tell_gone
 from cosmos.device.journal import at_work, journal
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
@@ -20,6 +20,7 @@ from cosmos.device.settings import read_settings
 from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered
 from cosmos.device.transaction import Transaction
+from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.digest import Digest
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
@@ -85,10 +86,12 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
 def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
     """Do everything of `install` except the changes: fetch, verify, run scripts on a virtual root, find conflicts.
 
-    The fetched archives stay in the cache; nothing else on the system changes.
+    The fetched archives stay in the cache, and the galaxies' newest indexes in the memory; nothing else on the system
+    changes.
     """
     universe, settings = read_universe(root), read_settings(root)
-    _, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+    opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+    remember_shown(root, opened)
     records = {
         StarName(planned.batch.star): planned.record
         for planned in _planned(root, universe, settings, acquired, request, reporter)
@@ -120,8 +123,14 @@ def _acquired(
     opened = open_galaxies(root, settings, offline=request.offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
+    opened.store.sweep()
+    for galaxy in opened.galaxies:
+        seen = None if opened.trust.memory is None else opened.trust.memory.seen_galaxy(galaxy.name, opened.roots)
+        tell_gone(galaxy, seen, reporter)
     with settling(opened.store):
-        choice = choose(request.wishes, universe, opened, epoch=request.epoch)
+        before = judge_installed(root, universe)
+        choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
+        _tell_untrusted(universe, choice, before, reporter)
         if choice.stars:
             reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
         total = sum(chosen.star.size_bytes for chosen in choice.stars)
@@ -136,6 +145,18 @@ def _acquired(
             )
             done += chosen.star.size_bytes
     return opened, choice, acquired
+
+
+def _tell_untrusted(universe: Universe, choice: Choice, trust: InstalledTrust, reporter: Reporter) -> None:
+    """Warn of each installed star that is not trusted now, and that a new star needs or that was asked for again."""
+    new = {one.star.name: one.star.dependencies for one in choice.stars}
+    for name, bad in rests_on(new, universe, trust.untrusted):
+        reporter.warn(f"{name} needs {bad}")
+    for name, was in rests_on(new, universe, trust.renewed):
+        reporter.note(f"{name} needs {was.name} {was.version}: it {was.why}; a trusted key has signed the same since")
+    for bad in trust.untrusted:
+        if bad.name in choice.kept:
+            reporter.warn(f"{bad}; it is installed already")
 
 
 @dataclass(frozen=True, slots=True)

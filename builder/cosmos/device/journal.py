@@ -7,22 +7,38 @@ left. There is one journal, and only one cosmos at a time changes a system.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from cosmos.device.recovery import recover_journal, universe_digest
+from cosmos.device.recovery import read_journal, recover_journal, took_place, universe_digest
 from cosmos.device.root import LiveRoot, naming, shown
-from cosmos.device.system import JOURNAL_FOLDER, JOURNAL_PATH, NEXT_UNIVERSE_PATH, STATE_FOLDER
+from cosmos.device.system import (
+    JOURNAL_FOLDER,
+    JOURNAL_PATH,
+    LOCK_NAME,
+    NEXT_UNIVERSE_PATH,
+    SETTINGS_FOLDER,
+    STATE_FOLDER,
+)
 from cosmos.digest import Digest
-from cosmos.errors import WorldFailed
+from cosmos.errors import Malformed, WorldFailed
+from cosmos.keyring.anchors import CHAIN
 from cosmos.limits import MAX_JOURNAL_BYTES, demand_within
-from cosmos.locking import take_at_once, take_in_time
+from cosmos.locking import open_lock, take_at_once, take_in_time, unlock
 from cosmos.model.changes import Change
 from cosmos.model.journal import Step, changes_line, committed_line, head_line, prepared_line, step_of
 from cosmos.model.universe import UNIVERSE_PATH
+from cosmos.treepath import TreePath
 
-Standing: TypeAlias = Literal["idle", "running", "interrupted"]
+Standing: TypeAlias = Literal["idle", "running", "interrupted", "committed", "unreadable", "unclear"]
+"""What an installation does. `interrupted`: it was cut off, and is undone next. `committed`: it was cut off, and is
+finished next. `unreadable`: its journal is damaged, or another cosmos's. `unclear`: only the owner can tell whether it
+is running or was cut off.
+"""
+
+_LINE_CHANGES: Final = 1_000  # in one line of the journal, so that a reader needs little memory for it
+_MOMENT_SECONDS: Final = 0.5  # `status` holds the lock for a moment
 
 
 class Journal:
@@ -33,11 +49,14 @@ class Journal:
         self._descriptor = descriptor
         self._tag = tag
         self._steps = 0
+        self._is_mount: dict[TreePath, bool] = {}
         self._append(head_line(tag))
 
     def record(self, star: str, changes: Sequence[Change]) -> list[Step]:
         """Return the steps of `changes`, which may be prepared now."""
-        self._append(changes_line(star, changes))
+        for start in range(0, len(changes), _LINE_CHANGES):
+            piece = changes[start : start + _LINE_CHANGES]
+            self._append(changes_line(star, piece, self._mounts_above(piece)))
         steps = [step_of(change, self._tag, number) for number, change in enumerate(changes, self._steps)]
         self._steps += len(steps)
         return steps
@@ -54,6 +73,13 @@ class Journal:
         self._root.replace_document(NEXT_UNIVERSE_PATH, universe)
         self._append(committed_line(Digest.of(universe)))
         self._root.replace_document(UNIVERSE_PATH, universe)
+
+    def _mounts_above(self, changes: Iterable[Change]) -> set[TreePath]:
+        """Return the folders above `changes` at which something is mounted."""
+        above = {folder for change in changes for folder in change.path.parents}
+        for folder in above - self._is_mount.keys():
+            self._is_mount[folder] = self._root.is_mount(folder)
+        return {folder for folder in above if self._is_mount[folder]}
 
     def _append(self, line: bytes) -> None:
         with naming(JOURNAL_PATH):
@@ -85,19 +111,58 @@ def journal(root: LiveRoot, *, tag: str) -> Iterator[Journal]:
 
 @contextmanager
 def at_work(root: LiveRoot, wait_seconds: float = 0) -> Iterator[None]:
-    """Be the only cosmos that changes this system, or raise `WorldFailed`. The kernel drops a dead process's lock."""
+    """Be the only cosmos that writes below this root, or raise `WorldFailed`. The kernel frees a dead process's lock.
+
+    Every command that writes below a root holds this lock; the store has locks of its own. The lock file is for its
+    owner alone, so that no other user can hold the lock. What killed writers left is removed first.
+    """
     place = root.mapped_folder(STATE_FOLDER)
     root.make_folders(place)
-    with root.folder(place) as folder:
-        if not take_in_time(folder, "alone", wait_seconds):
+    with root.folder(place) as folder, naming(STATE_FOLDER.joined(LOCK_NAME)):
+        number = open_lock(folder, LOCK_NAME)
+    try:
+        if not take_in_time(number, "alone", max(wait_seconds, _MOMENT_SECONDS)):
             hint = "wait until it has ended, then run this again"
             raise WorldFailed(str(root.path), "another cosmos is at work on this system", hint=hint)
+        for swept in (STATE_FOLDER, JOURNAL_FOLDER, SETTINGS_FOLDER, SETTINGS_FOLDER.joined(CHAIN.encode())):
+            root.remove_half_written(swept)
+        root.remove_empty_folder(root.mapped_folder(JOURNAL_FOLDER))
         yield
+    finally:
+        unlock(number)
 
 
 def standing(root: LiveRoot) -> Standing:
-    """Return whether an installation is running, or was cut off."""
+    """Return whether an installation is running, or was cut off, and what the next one does about it."""
     if root.stat(JOURNAL_PATH) is None:
         return "idle"
-    with root.folder(root.mapped_folder(STATE_FOLDER)) as folder:
-        return "interrupted" if take_at_once(folder, "shared") else "running"
+    is_running = _is_held(root)
+    if is_running is None:
+        return "unclear"
+    return "running" if is_running else standing_of_journal(root)
+
+
+def standing_of_journal(root: LiveRoot) -> Literal["idle", "interrupted", "committed", "unreadable"]:
+    """Return what the journal says, if no installation is running."""
+    try:
+        found = read_journal(root)
+    except Malformed:
+        return "unreadable"
+    if found is None:
+        return "idle"
+    return "committed" if took_place(root, found) else "interrupted"
+
+
+def _is_held(root: LiveRoot) -> bool | None:
+    """Return whether a process is at work on this system; None if only the owner of the lock file can tell."""
+    with root.folder(root.mapped_folder(STATE_FOLDER)) as folder, naming(STATE_FOLDER.joined(LOCK_NAME)):
+        try:
+            number = os.open(LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            return None
+    try:
+        return not take_at_once(number, "shared")
+    finally:
+        unlock(number)

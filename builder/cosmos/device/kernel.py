@@ -1,7 +1,9 @@
-"""The Linux calls that Python lacks: openat2, renameat2 with RENAME_NOREPLACE or RENAME_EXCHANGE, and syncfs.
+"""The Linux calls that Python lacks: openat2, renameat2 with RENAME_NOREPLACE or RENAME_EXCHANGE, syncfs, and chmod and
+chown of an entry that is open as O_PATH.
 
-Sources: openat2(2), rename(2), syncfs(2) of the Linux man-pages; `include/uapi/linux/openat2.h` and `fs.h`.
-openat2's number is 437 on every architecture that Linux has had since 5.6 (alpha excepted, where cosmos does not run).
+Sources: openat2(2), rename(2), syncfs(2), fchmodat2(2), fchownat(2) of the Linux man-pages;
+`include/uapi/linux/openat2.h` and `fs.h`. The numbers of openat2 and fchmodat2, 437 and 452, are the same on every
+architecture (alpha excepted, where cosmos does not run).
 """
 
 from __future__ import annotations
@@ -12,8 +14,12 @@ import os
 from typing import Final
 
 _SYS_OPENAT2: Final = 437
+_SYS_FCHMODAT2: Final = 452
+_AT_EMPTY_PATH: Final = 0x1000  # linux/fcntl.h: the entry of the descriptor itself
+_NO_SUCH_CALL: Final = (errno.ENOSYS, errno.EPERM)  # an older kernel; a container's filter that does not know the call
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
+RESOLVE_NO_XDEV: Final = 0x01  # no other file system: EXDEV where something is mounted
 RESOLVE_NO_MAGICLINKS: Final = 0x02  # no /proc/PID/fd/… on the way
 RESOLVE_NO_SYMLINKS: Final = 0x04  # no link at all, in no component
 RESOLVE_IN_ROOT: Final = 0x10  # `/` and `..` mean the root's, as after chroot
@@ -70,6 +76,30 @@ class Kernel:
         if self._libc.renameat2(folder, one, folder, other, ctypes.c_uint(_RENAME_EXCHANGE)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), other)
 
+    def chown_held(self, held: int, uid: int, gid: int) -> None:
+        """Set the owner of the entry that is open as `held`, also as O_PATH: of a link itself. Raises `OSError`."""
+        if self._libc.fchownat(held, b"", ctypes.c_uint(uid), ctypes.c_uint(gid), _AT_EMPTY_PATH) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def chmod_held(self, held: int, mode: int) -> None:
+        """Set the mode of the entry that is open as `held`, also as O_PATH. Raises `OSError`.
+
+        A kernel before Linux 6.6 has no such call; there the entry is named by its descriptor in `/proc`.
+        """
+        done: int = self._libc.syscall(
+            ctypes.c_long(_SYS_FCHMODAT2),
+            ctypes.c_long(held),
+            ctypes.c_char_p(b""),
+            ctypes.c_long(mode),
+            ctypes.c_long(_AT_EMPTY_PATH),
+        )
+        if done == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in _NO_SUCH_CALL:
+            raise OSError(code, os.strerror(code))
+        os.chmod(named_by(held), mode)  # noqa: PTH101 a name in /proc is for the kernel
+
     def sync_file_system(self, descriptor: int) -> None:
         """Bring everything that was written to this descriptor's file system to its disk.
 
@@ -77,3 +107,11 @@ class Kernel:
         """
         if self._libc.syncfs(ctypes.c_int(descriptor)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def named_by(held: int) -> str:
+    """Return a path that the kernel takes for the entry that is open as `held`. Raises `OSError` without /proc."""
+    name = f"/proc/self/fd/{held}"
+    if not os.path.lexists(name):
+        raise OSError(errno.EOPNOTSUPP, "this needs /proc, which is not mounted")
+    return name

@@ -11,11 +11,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, assert_never
 
 from cosmos.content import content_digest, pieces
-from cosmos.device.kernel import RESOLVE_NO_SYMLINKS
+from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, named_by
 from cosmos.device.root import LiveRoot, naming
 from cosmos.digest import Digest
 from cosmos.model.changes import Attributes, Identity
@@ -110,20 +111,18 @@ def set_attributes(root: LiveRoot, path: TreePath, kind: str, old: Attributes, n
     unset = 0
     with root.folder(path.parent) as folder, naming(path):
         opened = root.kernel.open_inside(folder, path.name, os.O_PATH | os.O_NOFOLLOW, resolve=RESOLVE_NO_SYMLINKS)
-        held = f"/proc/self/fd/{opened}"  # names the opened entry, even if its path leads elsewhere by now
         try:
             if stat.S_IFMT(os.fstat(opened).st_mode) != FORMATS[kind]:
                 raise OSError(errno.EINVAL, f"is no {kind} any more")
             if root.may_chown:
-                os.chown(held, new.uid, new.gid)
+                root.kernel.chown_held(opened, new.uid, new.gid)
             elif (new.uid, new.gid) != (old.uid, old.gid):
                 unset += 1
             if kind != "symlink":
-                Path(held).chmod(new.mode)
-            for name in dict(old.xattrs).keys() - dict(new.xattrs).keys():
-                unset += _remove_attribute(root, held, name)
-            for name, value in new.xattrs:
-                unset += _set_attribute(root, held, name, value)
+                root.kernel.chmod_held(opened, new.mode)
+            if old.xattrs or new.xattrs:
+                with _readable(root, folder, path.name, opened) as held:
+                    unset += _change_xattrs(root, held, old.xattrs, new.xattrs)
         finally:
             os.close(opened)
     return unset
@@ -163,7 +162,7 @@ def make_entry(root: LiveRoot, folder: int, name: bytes, entry: Entry, linked: T
         case "char" | "block" | "fifo":
             os.mknod(name, FORMATS[entry.kind] | entry.mode, os.makedev(*(entry.rdev or (0, 0))), dir_fd=folder)
             unset = _dress(root, folder, name, entry)
-            _demand_mode(folder, name, entry.mode)
+            _demand_mode(root, folder, name, entry.mode)
             return unset
         case "dir":
             raise AssertionError(f"{entry.path.text}: folders are made first")
@@ -211,12 +210,12 @@ def _make_file(root: LiveRoot, folder: int, name: bytes, entry: Entry) -> int:
     return unset
 
 
-def _demand_mode(folder: int, name: bytes, mode: int) -> None:
-    """Give a device or fifo exactly its mode. Before fchmodat2 (Linux 6.6) only /proc follows no link."""
+def _demand_mode(root: LiveRoot, folder: int, name: bytes, mode: int) -> None:
+    """Give a device or fifo exactly its mode."""
     made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         if stat.S_IMODE(os.fstat(made).st_mode) != mode:  # the process's umask took bits away, or the new owner did
-            Path(f"/proc/self/fd/{made}").chmod(mode)
+            root.kernel.chmod_held(made, mode)
     finally:
         os.close(made)
 
@@ -241,7 +240,42 @@ def _set_attribute(root: LiveRoot, held: int | str, name: bytes, value: bytes) -
     return 0
 
 
-def _remove_attribute(root: LiveRoot, held: str, name: bytes) -> int:
+def _change_xattrs(
+    root: LiveRoot,
+    held: int | str,
+    old: tuple[tuple[bytes, bytes], ...],
+    new: tuple[tuple[bytes, bytes], ...],
+) -> int:
+    """Set the attributes `new`, and remove those that only `old` has; return how many only root could change."""
+    removed = sum(_remove_attribute(root, held, name) for name in dict(old).keys() - dict(new).keys())
+    return removed + sum(_set_attribute(root, held, name, value) for name, value in new)
+
+
+@contextmanager
+def _readable(root: LiveRoot, folder: int, name: bytes, opened: int) -> Iterator[int | str]:
+    """Give the entry that is open as O_PATH in a form that calls about extended attributes take. Raises `OSError`.
+
+    That is a descriptor of the same file or folder. An entry that this user may not read, or that would do something
+    when it is opened, has a name in `/proc` alone.
+    """
+    held = os.fstat(opened)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
+    again = -1
+    if stat.S_ISREG(held.st_mode) or stat.S_ISDIR(held.st_mode):
+        with suppress(PermissionError):
+            again = root.kernel.open_inside(folder, name, flags, resolve=RESOLVE_NO_SYMLINKS)
+    if again == -1:
+        yield named_by(opened)
+        return
+    try:
+        if not os.path.samestat(os.fstat(again), held):
+            raise OSError(errno.ESTALE, "somebody replaced it while cosmos was at work")
+        yield again
+    finally:
+        os.close(again)
+
+
+def _remove_attribute(root: LiveRoot, held: int | str, name: bytes) -> int:
     try:
         os.removexattr(held, name)
     except OSError as error:
@@ -292,9 +326,9 @@ def _attributes(root: LiveRoot, path: TreePath, found: os.stat_result) -> Attrib
 def _xattrs(root: LiveRoot, path: TreePath) -> tuple[tuple[bytes, bytes], ...]:
     with root.folder(path.parent) as folder, naming(path):
         opened = root.kernel.open_inside(folder, path.name, os.O_PATH | os.O_NOFOLLOW, resolve=RESOLVE_NO_SYMLINKS)
-        held = f"/proc/self/fd/{opened}"
         try:
-            return tuple(sorted((os.fsencode(name), os.getxattr(held, name)) for name in os.listxattr(held)))
+            with _readable(root, folder, path.name, opened) as held:
+                return tuple(sorted((os.fsencode(name), os.getxattr(held, name)) for name in os.listxattr(held)))
         except OSError as error:
             if error.errno == errno.ENOTSUP:
                 return ()

@@ -1,18 +1,20 @@
 """A system's memory of the numbers that it has verified (`keyring.state`), and its trust anchors, judged by the memory.
 
-All files are opened through the system's own root, so a link in it never leads outside. Only one cosmos at a time
-changes a system (`device.journal`), so this module needs no lock.
+All files are opened through the system's own root, so a link in it never leads outside. Who changes one of them is the
+only writer of the system (`device.journal.at_work`), so this module needs no lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER, TRUST_PATH, trust_bytes, trust_envelope
 from cosmos.digest import Digest
+from cosmos.folders import FileIn
 from cosmos.keyring.anchors import CHAIN
 from cosmos.keyring.state import STATE_MODE, SYSTEM_STATE_NAME, state_bytes
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES
@@ -32,6 +34,31 @@ class SystemTrust:
     roots: TrustRoots
     locked: LockedTrust | None
     memory: Memory | None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemState:
+    """A system's memory, as `keyring` changes it. The caller is the only writer of the system."""
+
+    root: LiveRoot
+
+    @property
+    def path(self) -> Path:
+        """The file's path, for messages."""
+        return self.root.path / MEMORY_PATH.text
+
+    def read(self) -> Memory | None:
+        """Return the memory, or None if there is none yet. Raises `Malformed` or `WorldFailed`."""
+        return read_memory(self.root)
+
+    def change(self, change: Callable[[Memory], Memory]) -> None:
+        """Write the memory that `change` returns. If `change` raises, nothing is written."""
+        remember(self.root, change)
+
+
+def system_anchor(root: LiveRoot) -> FileIn:
+    """Return where a system keeps its trust anchors."""
+    return root.below(SETTINGS_FOLDER).file(TRUST_PATH.name.decode())
 
 
 def read_memory(root: LiveRoot) -> Memory | None:

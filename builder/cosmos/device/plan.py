@@ -4,7 +4,8 @@ Each path is placed under the operator's `install_dir`. Then this system's own l
 
 The plan refuses, each by name: a path that an installed star owns; a path that two new stars bring; a path that exists
 and belongs to no star; a path that differs only by case or Unicode form from a path of another star; a path below
-something that is not a folder; and cosmos's own state. Folders are shared: an existing folder stays as it is.
+something that is not a folder; a folder that another star made with another mode or owner; and cosmos's own state.
+Folders are shared: an existing folder stays as it is.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Plan:
         self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
         self._owners = owners(universe)
         self._brought: dict[TreePath, Entry] = {}
+        self._makers = _makers(universe)
         self._alike: dict[bytes, TreePath] = {}  # paths that are not folders, by their caseless form
         self._folders_alike: dict[bytes, tuple[TreePath, StarName]] = {}  # their folders, by their caseless form
         for path, owner in self._owners.items():
@@ -57,7 +59,9 @@ class Plan:
         others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
         for entry in sorted(named, key=lambda entry: entry.path):
-            self._add_folder(star.name, self._placed_folder(entry), folders)
+            placed = self._placed_folder(entry)
+            self._demand_alike(star.name, placed)
+            self._add_folder(star.name, placed, folders)
         for entry in entries.values():
             if entry.kind != "dir":
                 placed = self._placed(entry)
@@ -67,6 +71,7 @@ class Plan:
                 self._take(star.name, placed)
                 others.append(placed)
         made = [folders[path] for path in sorted(folders)]
+        self._makers |= {entry.path: (star.name, _facts(entry)) for entry in made}
         return PlannedStar(batch=Batch.placing(star.name, made, others), record=_record(star, made, others))
 
     def _placed(self, entry: Entry) -> Entry:
@@ -104,6 +109,21 @@ class Plan:
                 shown(path),
                 f"{star} needs a folder there, but {owner or 'something that no star owns'} is in its place",
             )
+
+    def _demand_alike(self, star: StarName, entry: Entry) -> None:
+        """Refuse a folder that another star made, if `star` wants another mode or owner than the folder has."""
+        maker, facts = self._makers.get(entry.path, (star, _facts(entry)))
+        wanted = _facts(entry)
+        if maker == star or facts == wanted:
+            return
+        found = self._root.stat(entry.path)
+        if found is not None and (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == wanted:
+            return  # the operator made it so
+        raise NoSolution(
+            shown(entry.path),
+            f"both {maker} ({_said(facts)}) and {star} ({_said(wanted)}) bring it",
+            hint=f"leave one of the two out: {maker}, {star}; or make the folder yourself as {star} wants it",
+        )
 
     def _demand_free(self, star: StarName, entry: Entry) -> None:
         path = entry.path
@@ -146,12 +166,30 @@ class Plan:
             folder = folder.parent
 
 
+def _makers(universe: Universe) -> dict[TreePath, tuple[StarName, tuple[int, int, int]]]:
+    """Return the star that made each folder, with its mode and owner."""
+    return {
+        entry.path: (name, (entry.mode, entry.uid, entry.gid))
+        for name, star in sorted(universe.installed.items())
+        for entry in star.entries
+        if entry.kind == "dir"
+    }
+
+
+def _said(facts: tuple[int, int, int]) -> str:
+    mode, uid, gid = facts
+    return f"folder {mode:04o} {uid}:{gid}"
+
+
+def _facts(folder: Entry) -> tuple[int, int, int]:
+    return folder.mode, folder.uid, folder.gid
+
+
 def owners(universe: Universe) -> dict[TreePath, StarName]:
     """Return the owner of each path that is not a folder. For stars that upstream recorded, use their file lists."""
     found: dict[TreePath, StarName] = {}
     for name, star in sorted(universe.installed.items()):
-        folders = {entry.path for entry in star.entries if entry.kind == "dir"}
-        found |= dict.fromkeys((path for path in star.files if path not in folders), name)
+        found |= dict.fromkeys(star.own_paths, name)
     return found
 
 

@@ -3,6 +3,9 @@
 Afterwards each path holds its old or its new entry. Undoing changes a path only if the path still holds the entry that
 the journal names. If a person put something else there, it stays, and is named. Every step may be repeated, so a
 recovery that is cut off starts again from the beginning.
+
+Nothing is done, and the journal stays, as long as a folder of it is missing: where `/usr` is not mounted, nobody can
+tell what the transaction left there.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from cosmos.device.live_entries import (
     sync_attributes,
 )
 from cosmos.device.root import LiveRoot, naming, shown
-from cosmos.device.system import JOURNAL_PATH, NEXT_UNIVERSE_PATH, universe_bytes
+from cosmos.device.system import JOURNAL_FOLDER, JOURNAL_PATH, NEXT_UNIVERSE_PATH, universe_bytes
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
@@ -54,15 +57,15 @@ def recover_journal(root: LiveRoot) -> Undone | None:
     """Finish the transaction of the journal if it was committed, otherwise undo it. The caller is `at_work`.
 
     Returns None if there is no journal. Raises `Malformed` for a journal that is damaged or in an unknown format, and
-    then changes nothing.
+    `WorldFailed` if something is not mounted that was mounted at its beginning; then it changes nothing.
     """
-    data = root.document(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES)
-    if data is None:
+    found = read_journal(root)
+    if found is None:
         return None
-    found = JournalDocument.parse(data, shown(JOURNAL_PATH))
+    _demand_mounted(root, found)
     recovery = _Recovery(root)
-    took_place = _took_place(root, found)
-    if took_place:
+    is_done = took_place(root, found)
+    if is_done:
         _put_universe(root, found.universe)
         recovery.finish(found.steps)
     else:
@@ -70,11 +73,48 @@ def recover_journal(root: LiveRoot) -> Undone | None:
             recovery.undo(step, may_have_changed=found.phase != "begun")
         recovery.remove_folders(step.change for step in found.steps if isinstance(step.change, Place))
     _sync(root, found.steps)
-    for document in (NEXT_UNIVERSE_PATH, UNIVERSE_PATH):
-        root.remove_half_written(document)
     root.remove(root.mapped(NEXT_UNIVERSE_PATH))
     root.remove(root.mapped(JOURNAL_PATH))
-    return recovery.undone(took_place)
+    root.remove_empty_folder(root.mapped_folder(JOURNAL_FOLDER))
+    return recovery.undone(is_done)
+
+
+def read_journal(root: LiveRoot) -> JournalDocument | None:
+    """Return the journal, or None if there is none. Raises `Malformed` if it is damaged or in an unknown format."""
+    with root.stream(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES) as stream, naming(JOURNAL_PATH):
+        return None if stream is None else JournalDocument.read(stream, shown(JOURNAL_PATH))
+
+
+def _demand_mounted(root: LiveRoot, document: JournalDocument) -> None:
+    """Raise `WorldFailed` unless everything is mounted that was, and every folder is there that the journal needs.
+
+    A journal of format 1 or 2 does not know the mounts, so that only a missing folder shows one that is absent.
+    """
+    for mount in document.mounts:
+        if not root.is_mount(mount):
+            raise WorldFailed(
+                shown(mount),
+                "was mounted when the installation began that was cut off, and nothing is mounted there now",
+                hint=f"mount it, then: cosmos install --root {root.path}",
+            )
+    own = {step.change.path for step in document.steps if _is_of_folder(step)}
+    for parent in sorted({step.change.path.parent for step in document.steps} - own):
+        if root.stat(parent) is None:
+            raise WorldFailed(
+                shown(parent),
+                "is not there, but the installation that was cut off has files in it",
+                hint=f"mount what belongs there, or make the folder again; then: cosmos install --root {root.path}",
+            )
+
+
+def _is_of_folder(step: Step) -> bool:
+    match step.change:
+        case Place():
+            return step.change.new.kind == "dir"
+        case Remove():
+            return step.change.old.kind == "dir"
+        case _:
+            return False
 
 
 def universe_digest(root: LiveRoot) -> Digest:
@@ -83,7 +123,8 @@ def universe_digest(root: LiveRoot) -> Digest:
     return _NO_UNIVERSE if data is None else Digest.of(data)
 
 
-def _took_place(root: LiveRoot, document: JournalDocument) -> bool:
+def took_place(root: LiveRoot, document: JournalDocument) -> bool:
+    """Return whether the transaction of this journal was committed, so that it is finished and not undone."""
     if document.before is not None:  # a journal of format 1
         return universe_digest(root) != document.before
     return document.phase == "committed"

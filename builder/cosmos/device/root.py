@@ -8,26 +8,32 @@ Writing, renaming and removing are stricter. The path is first mapped: links in 
 `usr/bin`). Then it is used with RESOLVE_NO_SYMLINKS. If a folder has become a link in between, that is an error.
 
 A kernel without openat2 (before 5.6, or hidden by a container) is refused, because no other call is safe.
+
+`LiveFolder` gives a folder of the system to code that also works on a builder's folders (`folders`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
-from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, Kernel
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, Kernel
+from cosmos.durable import drafted_in
+from cosmos.errors import Malformed, Refused, WorldFailed, likely_cause
+from cosmos.folders import Folder
 from cosmos.links import TooManyLinks, followed
 from cosmos.reading import read_within
 from cosmos.treepath import TreePath
 
-_TEMPORARY: Final = b".cosmos-document"
+_TEMPORARY: Final = re.compile(rb"\.cosmos-(?:document|[0-9]+-[0-9]+\.tmp)")  # of a killed writer, also an older one
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR)
 
@@ -51,9 +57,11 @@ class LiveRoot:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise Malformed(str(path), f"is no cosmos system: {(error.strerror or 'no folder').lower()}") from error
+            problem = f"is no cosmos system: {(error.strerror or 'no folder').lower()}"
+            raise Malformed(str(path), problem, hint="name a folder that is there; mkdir makes one") from error
         except OSError as error:
-            raise WorldFailed(str(path), (error.strerror or "cannot be opened").lower()) from error
+            problem = (error.strerror or "cannot be opened").lower()
+            raise WorldFailed(str(path), problem, hint=likely_cause(error)) from error
         try:
             os.close(calls.open_inside(descriptor, b".", os.O_PATH | os.O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS))
         except OSError as error:
@@ -74,16 +82,18 @@ class LiveRoot:
         os.close(self._descriptor)
 
     @property
+    def option(self) -> str:
+        """The option `--root` for a command in a hint; an empty text for the running system."""
+        return "" if self.path == Path("/") else f" --root {self.path}"
+
+    @property
     def keeps_owners(self) -> bool:
         """Whether entries here should have the owners that their stars name.
 
         An ordinary user who installs a system into their own folder cannot give files away.
         """
-        return self.path.resolve() == Path("/") or os.fstat(self._descriptor).st_uid == 0
-
-    def host_path(self, path: TreePath) -> Path:
-        """Return `path` as programs outside the root write it, after following its links inside the root."""
-        return self.path / os.fsdecode(self.mapped_folder(path))
+        held = os.fstat(self._descriptor)
+        return held.st_uid == 0 or os.path.samestat(held, Path("/").stat())
 
     # --- reading: links are followed, inside the root
 
@@ -116,22 +126,41 @@ class LiveRoot:
 
         Raises `Malformed` if it is not a regular file, or is longer than `max_bytes`.
         """
-        with naming(path):
-            try:
-                opened = self.kernel.open_inside(
-                    self._descriptor, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, resolve=0
-                )
-            except OSError as error:
-                if error.errno in _GONE:
-                    return None
-                raise
-            with os.fdopen(opened, "rb") as stream:
-                if not stat.S_ISREG(os.fstat(opened).st_mode):
-                    raise Malformed(shown(path), "is no regular file")
+        with self.stream(path, max_bytes=max_bytes) as stream:
+            if stream is None:
+                return None
+            with naming(path):
                 data = read_within(stream, max_bytes)
         if len(data) > max_bytes:
             raise Malformed(shown(path), f"has more than {max_bytes} bytes")
         return data
+
+    @contextmanager
+    def stream(self, path: TreePath, *, max_bytes: int) -> Iterator[BinaryIO | None]:
+        """Open the document at `path` to read it piece by piece; give None if the document is missing.
+
+        Raises `Malformed` if it is not a regular file, or is longer than `max_bytes`.
+        """
+        with naming(path):
+            try:
+                opened = self.open_below(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
+                opened = -1
+        if opened == -1:
+            yield None
+            return
+        try:
+            held = os.fstat(opened)
+            if not stat.S_ISREG(held.st_mode):
+                raise Malformed(shown(path), "is no regular file")
+            if held.st_size > max_bytes:
+                raise Malformed(shown(path), f"has more than {max_bytes} bytes")
+            with open(opened, "rb", closefd=False) as stream:
+                yield stream
+        finally:
+            os.close(opened)
 
     def names(self, path: TreePath) -> list[bytes]:
         """Return the names in the folder at `path`, sorted; an empty list if there is no folder."""
@@ -143,6 +172,18 @@ class LiveRoot:
                 if error.errno in _GONE:
                     return []
                 raise
+
+    def is_mount(self, path: TreePath) -> bool:
+        """Return whether something is mounted at the folder at the mapped `path`, also a part of the same disk."""
+        if not path:
+            return False
+        try:
+            with self._opened(path.parent, _FOLDER) as above:
+                flags, resolve = os.O_PATH | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
+                os.close(self.kernel.open_inside(above, path.name, flags, resolve=resolve))
+        except OSError as error:
+            return error.errno == errno.EXDEV
+        return False
 
     # --- where things go
 
@@ -157,6 +198,14 @@ class LiveRoot:
     def mapped_folder(self, path: TreePath) -> TreePath:
         """Return the real path of the folder `path`: like `mapped`, but its last component is followed too."""
         return self._real_folder(path)
+
+    def below(self, path: TreePath) -> Folder:
+        """Return the folder at `path` for code that also works on folders outside a root."""
+        return Folder(LiveFolder(self, path))
+
+    def open_below(self, path: TreePath, flags: int) -> int:
+        """Return a descriptor of what is at `path`, which is not mapped and may have `..` in it. Raises `OSError`."""
+        return self.kernel.open_inside(self._descriptor, path or b".", flags, resolve=0)
 
     def _real_folder(self, folder: TreePath) -> TreePath:
         if folder not in self._mapped:
@@ -193,10 +242,21 @@ class LiveRoot:
             os.close(descriptor)
 
     def make_folders(self, path: TreePath, mode: int = 0o755) -> None:
-        """Make the folder at the mapped `path`, and missing folders above it. This user owns them."""
+        """Make the folder at the mapped `path`, and missing folders above it, durably. This user owns them."""
         for step in (*path.parents, path):
             if self.stat(step) is None:
-                self.make_folder(step, mode)
+                self._make_folder_at_once(step, mode)
+                with self.folder(step.parent) as above, naming(step):
+                    os.fsync(above)
+
+    def _make_folder_at_once(self, path: TreePath, mode: int) -> None:
+        """Make one folder, unless another process has just made it."""
+        try:
+            self.make_folder(path, mode)
+        except WorldFailed as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            self._mapped.clear()
 
     def make_folder(self, path: TreePath, mode: int) -> None:
         """Make one folder; `FileExistsError` becomes `WorldFailed`."""
@@ -213,33 +273,30 @@ class LiveRoot:
         """Write `data` to `path`. A power cut leaves the old document or the new one."""
         place = self.mapped(path)
         self.make_folders(place.parent)
-        with self.folder(place.parent) as above, naming(place):
-            self._unlink_if_there(above, _TEMPORARY)
-            opened = os.open(
-                _TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=above
-            )
-            with os.fdopen(opened, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fchmod(opened, mode)
-                os.fsync(opened)
-            os.rename(_TEMPORARY, place.name, src_dir_fd=above, dst_dir_fd=above)
-            os.fsync(above)
+        with self.folder(place.parent) as above, naming(place), drafted_in(above, mode) as draft:
+            draft.stream.write(data)
+            draft.keep_in(above, place.name)
 
-    def remove_half_written(self, path: TreePath) -> None:
-        """Remove the temporary file that an interrupted `replace_document` may have left beside `path`."""
-        self.remove(self.mapped(path.parent.joined(_TEMPORARY)))
+    def remove_half_written(self, folder: TreePath) -> None:
+        """Remove the temporary files that killed writers left in `folder`. The caller is the only writer there."""
+        place = self.mapped_folder(folder)
+        left = [name for name in self.names(place) if _TEMPORARY.fullmatch(name)]
+        for name in left:
+            self.remove(place.joined(name))
 
     def remove(self, path: TreePath) -> None:
         """Remove the entry at the mapped `path`, which is not a folder. A missing entry is no error."""
-        if self.stat(path.parent) is None:
+        if self.stat(path) is None:  # asked first: a file system that is read-only refuses to remove what is missing
             return
         with self.folder(path.parent) as above, naming(path):
-            self._unlink_if_there(above, path.name)
+            try:
+                os.unlink(path.name, dir_fd=above)
+            except FileNotFoundError:
+                return
 
     def remove_empty_folder(self, path: TreePath) -> bool:
         """Remove the folder at the mapped `path` if it is empty; return whether it is gone."""
-        if self.stat(path.parent) is None:
+        if self.stat(path) is None:
             return True
         with self.folder(path.parent) as above, naming(path):
             try:
@@ -253,13 +310,6 @@ class LiveRoot:
         self._mapped.clear()
         return True
 
-    @staticmethod
-    def _unlink_if_there(folder: int, name: bytes) -> None:
-        try:
-            os.unlink(name, dir_fd=folder)
-        except FileNotFoundError:
-            return
-
     @contextmanager
     def _opened(self, path: TreePath, flags: int) -> Iterator[int]:
         descriptor = self.kernel.open_inside(self._descriptor, path or b".", flags, resolve=0)
@@ -269,13 +319,27 @@ class LiveRoot:
             os.close(descriptor)
 
 
-_HINTS: Final = {
-    errno.EACCES: "run it as root",
-    errno.EPERM: "run it as root",
-    errno.ENOSPC: "free some space, then run it again",
-    errno.EDQUOT: "free some space, then run it again",
-    errno.EROFS: "mount it for writing, or give --root a system that can be written to",
-}
+@dataclass(frozen=True, slots=True)
+class LiveFolder:
+    """The way to the folder `base` of a system, for `folders.Folder`: no link leads it out of the system's root."""
+
+    root: LiveRoot
+    base: TreePath
+
+    def open(self, below: str, flags: int) -> int:
+        """Return a descriptor of a file or folder. Raises `OSError`."""
+        return self.root.open_below(self._at(below), flags)
+
+    def make_folder(self, below: str) -> None:
+        """Make a folder and those above it, durably. Raises `WorldFailed`."""
+        self.root.make_folders(self.root.mapped_folder(self._at(below)))
+
+    def shown(self, below: str) -> Path:
+        """Return the path of a folder or file, for messages alone."""
+        return self.root.path / os.fsdecode(self._at(below))
+
+    def _at(self, below: str) -> TreePath:
+        return TreePath(b"/".join(part for part in (self.base, os.fsencode(below)) if part))
 
 
 @contextmanager
@@ -285,7 +349,7 @@ def naming(path: TreePath) -> Iterator[None]:
         yield
     except OSError as error:
         problem = (error.strerror or "the system call failed").lower()
-        raise WorldFailed(shown(path), problem, hint=_HINTS.get(error.errno or 0)) from error
+        raise WorldFailed(shown(path), problem, hint=likely_cause(error)) from error
 
 
 def shown(path: TreePath) -> str:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
-from cosmos.errors import CosmosError, NoSolution, WorldFailed
+from cosmos.errors import CosmosError, NoSolution
 from cosmos.model.names import Arch, StarName
 from cosmos.model.powers import Power
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate, preferred
-from cosmos.staging.beside import read_beside
+from cosmos.staging.beside import keep_beside, read_beside
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Badge, judge_badges
 from cosmos.trust.stars import VerifiedStatement
@@ -58,13 +58,15 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -
     offered = tuple(
         _offered(galaxy, name, universe.arch, opened) for galaxy in opened.galaxies if galaxy.versions(name)
     )
-    with suppress(WorldFailed):  # a user without write access may still read
-        opened.store.settle()
+    remember_shown(root, opened)
     installed = universe.installed.get(name)
     if installed is None and not offered:
         asked = ", ".join(galaxy.name for galaxy in opened.galaxies)
         where = f"galaxy {asked} does not list it" if asked else "no galaxy can be asked"
-        raise NoSolution(name, f"is not installed, and {where}", hint="cosmos list-galaxies")
+        listed = {*universe.installed, *(other for galaxy in opened.galaxies for other in galaxy.names())}
+        near = get_close_matches(name, sorted(map(str, listed)), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos list-galaxies{root.option}"
+        raise NoSolution(name, f"is not installed, and {where}", hint=hint)
     needed_by = tuple(sorted(other for other, star in universe.installed.items() if name in star.dependencies))
     return Shown(name=name, installed=installed, needed_by=needed_by, offered=offered, powers=settings.powers.of(name))
 
@@ -96,4 +98,7 @@ def _badges(galaxy: OpenGalaxy, row: Candidate, newest: VerifiedStatement, opene
     data = read_beside(galaxy.source, stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
     if data is None:
         return ()
-    return judge_badges(data, digest=archive, roots=opened.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")
+    judged = judge_badges(data, digest=archive, roots=opened.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")
+    if any(badge.standing == "verified" for badge in judged):
+        keep_beside(galaxy.source, stem, BADGES_SUFFIX, data)
+    return judged

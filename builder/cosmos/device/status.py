@@ -1,4 +1,4 @@
-"""A short summary of a system. It verifies nothing and opens no galaxy: `verify` and `show` do that."""
+"""A short summary of a system. It checks no file and opens no socket: `verify` and `show` do that."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cosmos.device.journal import Standing, standing
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import TRUST_PATH, read_universe, trust_bytes
+from cosmos.device.trusted import InstalledTrust, judge_installed
 from cosmos.digest import Digest
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Universe
@@ -16,7 +17,9 @@ from cosmos.model.universe import Universe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemStatus:
-    """The summary of a system. `files` and `size_bytes` count the files of stars that still exist.
+    """The summary of a system. `files` counts the recorded paths that are no folders, as `show` and `verify` do.
+
+    `size_bytes` are the bytes of those that still exist as regular files.
 
     `trust` is the digest of the accepted trust document; None if none was accepted.
     """
@@ -27,6 +30,7 @@ class SystemStatus:
     files: int
     size_bytes: int
     trust: Digest | None
+    installed_trust: InstalledTrust
     standing: Standing
 
 
@@ -42,25 +46,25 @@ def system_status(root: LiveRoot) -> SystemStatus:
         files=files,
         size_bytes=size_bytes,
         trust=None if trust is None else Digest.of(trust),
+        installed_trust=judge_installed(root, universe),
         standing=standing(root),
     )
 
 
 def trust_advice(status: SystemStatus) -> str:
     """Return the advice for a system that has accepted no trust document."""
-    return f"{shown(TRUST_PATH)} is not there: cosmos trust init FILE --sha256 DIGEST --root {status.root}"
+    option = "" if status.root == "/" else f" --root {status.root}"
+    return f"{shown(TRUST_PATH)} is not there: cosmos trust init FILE --sha256 DIGEST{option}"
 
 
 def _sizes(root: LiveRoot, universe: Universe) -> tuple[int, int]:
-    """Return the number of files and their bytes. Each inode counts once, because a hard link takes no space."""
+    """Return the number of files and their bytes. The bytes of an inode count once: a hard link takes no space."""
     files, size_bytes, seen = 0, 0, set[tuple[int, int]]()
     for star in universe.installed.values():
-        for path in star.files:
-            found = root.stat(path)
-            if found is None or not stat.S_ISREG(found.st_mode):
-                continue
+        for path in star.own_paths:
             files += 1
-            if (found.st_dev, found.st_ino) not in seen:
+            found = root.stat(path)
+            if found is not None and stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 size_bytes += found.st_size
     return files, size_bytes

@@ -8,6 +8,9 @@ A galaxy is checked in this order. The store keeps its documents only if every c
   4. with `full`: every archive has the digest that its statement signs
 
 A star whose author is not pinned is left out and counted: a galaxy may have more stars than this operator wants.
+
+An index may list a version no more that an earlier one listed: its owner withdrew it, or the holder of the galaxy's key
+hides it. `sync` cannot tell which, so it warns of each such version.
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from cosmos.device.galaxies import open_galaxy
+from cosmos.device.galaxies import open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
 from cosmos.device.root import LiveRoot
+from cosmos.device.system import demand_system
 from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
@@ -54,38 +58,46 @@ class Synced:
     stars: int
     archives: int
     left_out: tuple[str, ...]
+    listed_no_more: tuple[str, ...] = ()
 
 
 def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
-    """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was."""
+    """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was.
+
+    Raises `NoSystem` if the tree is not a cosmos system.
+    """
+    demand_system(root)
     with at_work(root):
         return _synced(root, settings, wanted, reporter)
 
 
 def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
-    trust, store = system_trust(root), StoreFolder(root.host_path(settings.cache_dir))
+    trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     memory = trust.memory or Memory()
+    store.sweep()
     done: list[Synced] = []
     with settling(store):
-        for asked in _chosen(settings, wanted):
+        for asked in _chosen(settings, wanted, root.option):
             reporter.step(f"sync {asked.name}")
             galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
             seen = memory.seen_galaxy(asked.name, trust.roots)
             memory = galaxy.remembered(memory)
-            done.append(_brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter))
+            gone = tell_gone(galaxy, seen, reporter)
+            brought = _brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter)
+            done.append(replace(brought, listed_no_more=gone))
     if trust.locked is not None:
         remember(root, lambda before: replace(before, galaxies=memory.galaxies))
     return tuple(done)
 
 
-def _chosen(settings: Settings, wanted: Wanted) -> tuple[GalaxySource, ...]:
+def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySource, ...]:
     known = {galaxy.name: galaxy for galaxy in settings.galaxies}
     for name in wanted.names:
         if name not in known:
             raise NoSolution(
                 name,
                 f"no galaxy has this name; config.toml has {', '.join(known) or 'none'}",
-                hint=f"cosmos add-galaxy {name} URL",
+                hint=f"cosmos add-galaxy {name} URL{option}",
             )
     chosen = tuple(known[name] for name in wanted.names or known)
     if wanted.origin is None:
@@ -94,7 +106,7 @@ def _chosen(settings: Settings, wanted: Wanted) -> tuple[GalaxySource, ...]:
         raise NoSolution(
             wanted.origin,
             f"--from takes one galaxy, got {len(chosen)}",
-            hint=f"cosmos sync GALAXY --from {wanted.origin}",
+            hint=f"cosmos sync GALAXY --from {wanted.origin}{option}",
         )
     return (replace(chosen[0], url=wanted.origin),)
 

@@ -21,6 +21,7 @@ from cosmos.treepath import TreePath
 SETTINGS_FOLDER: Final = SETTINGS_PATH.parent
 TRUST_PATH: Final = SETTINGS_FOLDER.joined(b"trust.toml")
 STATE_FOLDER: Final = TreePath(b"var/lib/cosmos")
+LOCK_NAME: Final = b"lock"  # in the state folder: its holder is the only process that changes this system
 JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
 JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")  # every version of cosmos uses this name
 NEXT_UNIVERSE_PATH: Final = JOURNAL_FOLDER.joined(b"universe.toml")  # the universe.toml of after the commit
@@ -34,13 +35,23 @@ class Initialised:
     kept: tuple[TreePath, ...]
 
 
+class NoSystem(Malformed):
+    """A tree has no universe, so that it is not a cosmos system. `root` is its option in a command."""
+
+    def __init__(self, root: LiveRoot) -> None:
+        hint = f"to make a system of this tree: cosmos init{root.option}"
+        if not root.option:  # a workstation: nobody wants it to become a system by a command that they copy
+            hint = "to work on a system in a folder, add: --root FOLDER; to make one there: cosmos init --root FOLDER"
+        super().__init__(str(root.path), f"is no cosmos system: it has no {shown(UNIVERSE_PATH)}", hint=hint)
+
+
 def read_universe(root: LiveRoot) -> Universe:
-    """Return the universe of the system; raises `Malformed` if the tree is not a cosmos system."""
+    """Return the universe of the system; raises `NoSystem` if the tree is not a cosmos system, and `Malformed`."""
     return Universe.parse(_demanded(root), shown(UNIVERSE_PATH))
 
 
 def demand_system(root: LiveRoot) -> None:
-    """Raise `Malformed` if the tree is not a cosmos system, because it has no universe."""
+    """Raise `NoSystem` if the tree is not a cosmos system, because it has no universe."""
     _demanded(root)
 
 
@@ -52,7 +63,7 @@ def demand_anchors(root: LiveRoot, galaxies: Iterable[GalaxySource]) -> None:
     raise Refused(
         shown(TRUST_PATH),
         "no trust anchors were accepted for this system",
-        hint=f"cosmos trust init FILE --sha256 DIGEST --root {root.path}",
+        hint=f"cosmos trust init FILE --sha256 DIGEST{root.option}",
     )
 
 
@@ -64,11 +75,7 @@ def universe_bytes(root: LiveRoot) -> bytes | None:
 def _demanded(root: LiveRoot) -> bytes:
     data = universe_bytes(root)
     if data is None:
-        raise Malformed(
-            str(root.path),
-            f"is no cosmos system: it has no {shown(UNIVERSE_PATH)}",
-            hint=f"name an image, a release or a --root; to make a system of this tree: cosmos init --root {root.path}",
-        )
+        raise NoSystem(root)
     return data
 
 
@@ -91,7 +98,10 @@ def trust_envelope(root: LiveRoot) -> bytes | None:
 
 
 def initialise(root: LiveRoot, *, arch: Arch, version: str) -> Initialised:
-    """Write the settings and an empty universe if they are missing. Existing documents stay as they are."""
+    """Write the settings and an empty universe if they are missing. Existing documents stay as they are.
+
+    The caller is the only writer of the system (`device.journal.at_work`).
+    """
     wrote, kept = list[TreePath](), list[TreePath]()
     if root.document(SETTINGS_PATH, max_bytes=MAX_DOCUMENT_BYTES) is None:
         write_settings(root, Settings())

@@ -8,6 +8,8 @@ For the universe itself, it checks that no path has two owners, that all depende
 Every problem is reported: an entry that cannot be read (`unreadable`), a star that upstream recorded without digests
 (`unjudged`), and an installation that was cut off. Contents are hashed in pieces, so little memory is needed.
 
+It also judges the stars by the keys that are trusted now (device.trusted).
+
 It does not check paths that no star owns, times, and owners under a `--root` that belongs to an ordinary user
 (`owners_judged` says so).
 """
@@ -26,11 +28,12 @@ from cosmos.device.journal import standing
 from cosmos.device.live_entries import FORMATS
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import read_universe
+from cosmos.device.trusted import NOT_ASKED, InstalledTrust, judge_installed
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, Differs, WorldFailed
+from cosmos.errors import CosmosError, Differs, Refused, WorldFailed
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent
-from cosmos.model.universe import UNIVERSE_PATH, Installed, InstalledEntry, Universe
+from cosmos.model.universe import UNIVERSE_PATH, InstalledEntry, Universe
 from cosmos.tree.entry import CAPABILITY
 from cosmos.treepath import TreePath, escaped
 
@@ -49,6 +52,9 @@ _UNSETTLED: Final = {
     "idle": None,
     "running": "an installation is going on",
     "interrupted": "an installation was cut off; the next `cosmos install` puts back what was there before",
+    "committed": "an installation was cut off; the next `cosmos install` finishes it",
+    "unreadable": "an installation was cut off; its journal is damaged, or of another cosmos: finish it with that one",
+    "unclear": "an installation is going on, or was cut off; only the system's owner can tell",
 }
 
 
@@ -68,35 +74,44 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemVerdict:
-    """The result of a comparison. `judged` counts the checked entries, `bytes_read` the hashed bytes."""
+    """The result of a comparison. `judged` counts the checked entries, `bytes_read` the hashed bytes.
+
+    `files` counts all entries that are no folders, as `status` and `show` do.
+    """
 
     root: str
     stars: int
     judged: int
+    files: int
     bytes_read: int
     differences: tuple[Difference, ...]
     unreadable: tuple[Difference, ...]
     unjudged: tuple[StarName, ...]
     owners_judged: bool
+    trust: InstalledTrust = NOT_ASKED
 
     @property
     def is_good(self) -> bool:
-        """Whether every entry was checked and is as it was installed."""
-        return not (self.differences or self.unreadable or self.unjudged)
+        """Whether every entry was checked and is as it was installed, and no star has lost its trust."""
+        return not (self.differences or self.unreadable or self.unjudged or self.trust.untrusted)
 
     def error(self) -> CosmosError | None:
         """Return the error to raise; None if the system is good.
 
-        It is `Differs` if something differs or cannot be judged, and `WorldFailed` if the only problem is that some
-        entries cannot be read.
+        It is `Differs` if something differs or cannot be judged, `Refused` if a star is not trusted now, and
+        `WorldFailed` if the only problem is that some entries cannot be read.
         """
-        lines = tuple(str(difference) for difference in (*self.differences, *self.unreadable))
+        lines = tuple(map(str, self.trust.untrusted))
+        lines += tuple(str(difference) for difference in (*self.differences, *self.unreadable))
         lines += tuple(f"{name}: cannot be judged: it was recorded without digests" for name in self.unjudged)
         if self.differences or self.unjudged:
             problem = f"{_counted(len(self.differences), 'difference')} from its universe"
             if self.unjudged:
                 problem += f", {_counted(len(self.unjudged), 'star')} cannot be judged"
             return Differs(self.root, problem, differences=lines)
+        if self.trust.untrusted:
+            problem = f"{_counted(len(self.trust.untrusted), 'star')} must not be used: {'; '.join(lines)}"
+            return Refused(self.root, problem, hint="see the keys with: cosmos trust show --root DIR")
         if self.unreadable:
             problem = f"{_counted(len(self.unreadable), 'path')} cannot be read: {', '.join(lines[:3])}"
             return WorldFailed(self.root, problem, hint="run it as root")
@@ -129,11 +144,13 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
         root=str(root.path),
         stars=len(universe.installed),
         judged=done,
+        files=sum(len(star.own_paths) for star in universe.installed.values()),
         bytes_read=check.bytes_read,
         differences=tuple(differences),
         unreadable=tuple(check.unreadable),
         unjudged=tuple(sorted(name for name, star in universe.installed.items() if star.files and not star.entries)),
         owners_judged=root.keeps_owners,
+        trust=judge_installed(root, universe),
     )
 
 
@@ -217,15 +234,9 @@ def _inconsistencies(universe: Universe) -> Iterator[Difference]:
         for needed in star.dependencies:
             if needed not in universe.installed:
                 yield _of_universe(f"installed.{name}: depends on {needed}, which is not installed")
-        for path in _owned(star):
+        for path in star.own_paths:  # folders are shared
             if owners.setdefault(path, name) != name:
                 yield _of_universe(f"{shown(path)} belongs to both {owners[path]} and {name}")
-
-
-def _owned(star: Installed) -> Iterator[TreePath]:
-    """Yield the paths that only one star may own. Folders are shared."""
-    folders = {entry.path for entry in star.entries if entry.kind == "dir"}
-    return (path for path in star.files if path not in folders)
 
 
 def _of_universe(problem: str) -> Difference:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TypeVar
 
 from cosmos.errors import NoSolution
@@ -21,8 +20,9 @@ from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import counted
-from cosmos.resolve.locked import demand_right
+from cosmos.resolve.locked import demand_right, outranked
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
+from cosmos.staging.galaxies import naming_address
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.interface import settling
 from cosmos.trust.dsse import NotSigned
@@ -45,16 +45,28 @@ class AcquiredLock:
     stars: Mapping[StarName, Acquired]
     accepted: Mapping[str, str]
 
+    @property
+    def signers(self) -> Mapping[StarName, tuple[str, ...]]:
+        """The ids of the keys that were verified to have signed each star."""
+        return {name: item.statement.signers for name, item in self.stars.items()}
+
 
 class Judge:
     """Judges by the trust anchors of today. If they refuse, it asks the trust anchors of the lock."""
 
     def __init__(self, lock: Lock, world: World, accept: frozenset[str]) -> None:
-        self._lock = lock
         self._world = world
         self._accept = accept
         self.now = world.roots(signed=any(not galaxy.allow_unsigned for galaxy in lock.galaxies))
         self.accepted: dict[str, str] = {}
+        # The keys that were trusted when the lock was made, with the floors of today. Raises for another operator's.
+        then = world.roots_when_locked(lock)
+        self.then = None if then is None else replace(then, floors=self.now.floors)
+        if lock.trust.version > self.now.version:
+            world.reporter.warn(
+                f"the lock was made under version {lock.trust.version} of trust.toml, but this home has version "
+                f"{self.now.version}; to take the newer ones: cosmos trust update FROM"
+            )
 
     def judged(self, name: str, verify: Callable[[TrustRoots], T]) -> T:
         """Return what `verify` finds under today's anchors, or under the lock's where `name` is accepted.
@@ -64,10 +76,10 @@ class Judge:
         try:
             return verify(self.now)
         except NotSigned as error:
-            if self._then is None:
+            if self.then is None:
                 raise
             try:
-                found = verify(self._then)
+                found = verify(self.then)
             except NotSigned:
                 raise error from None  # it was never good
             if name not in self._accept:
@@ -89,12 +101,6 @@ class Judge:
                 hint=f"leave out --accept-revoked {name}",
             )
 
-    @cached_property
-    def _then(self) -> TrustRoots | None:
-        """The keys that were trusted when the lock was made, with the floors of today."""
-        found = self._world.roots_when_locked(self._lock)
-        return None if found is None else replace(found, floors=self.now.floors)
-
 
 def acquire_lock(
     lock: Lock, definition: Definition, world: World, accept: frozenset[str] = frozenset()
@@ -109,18 +115,26 @@ def acquire_lock(
     if world.offline:
         demand_stored(lock, world.store)
     with settling(world.store):
-        indexes = {galaxy.name: _index(galaxy, sources[galaxy.name], judge, world) for galaxy in lock.galaxies}
-        _demand_first_galaxies(lock, indexes)
+        indexes: dict[GalaxyName, VerifiedIndex] = {}
+        for galaxy in lock.galaxies:
+            with naming_address(str(definition.file), galaxy.name):
+                indexes[galaxy.name] = _index(galaxy, sources[galaxy.name], judge, world)
         acquired: dict[StarName, Acquired] = {}
         done = 0
         for star in lock.stars:
             fetch = _fetching(
-                lock, star, indexes[star.galaxy], sources[star.galaxy], _counting(world, star.id, done, total)
+                lock,
+                star,
+                indexes[star.galaxy],
+                sources[star.galaxy],
+                judge.then,
+                _counting(world, star.id, done, total),
             )
             acquired[star.name] = judge.judged(star.name, fetch)
             done += star.size_bytes
             world.reporter.progress(star.id, done, total)
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
+    _demand_first_galaxies(lock, indexes, signed)
     demand_right(lock, definition.lock_file, signed)
     judge.demand_all_used()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
@@ -129,33 +143,38 @@ def acquire_lock(
 def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> VerifiedIndex:
     """Return the lock's snapshot, judged by the galaxy's newest index and by this home's memory."""
     name, shown = f"galaxy:{galaxy.name}", f"{galaxy.name}: {INDEX_FILE}"
-    locked = judge.judged(name, lambda roots: acquire_index(galaxy, source, roots))
+    file, locked = judge.judged(name, lambda roots: acquire_index(galaxy, source, roots))
     newest = judge.judged(name, lambda roots: newest_index(galaxy, source, roots))
     if name not in judge.accepted:
         world.remember(lambda memory: memory.with_locked_index(locked, judge.now, shown))
         if newest is not None:
             world.remember(lambda memory: memory.with_index(newest, judge.now, shown))
+    source.keep(file)
     return locked
 
 
-def _demand_first_galaxies(lock: Lock, indexes: Mapping[GalaxyName, VerifiedIndex]) -> None:
-    """Raise `NoSolution` for a star whose name an earlier galaxy answers for (resolve.catalogue)."""
-    first: dict[StarName, GalaxyName] = {}
+def _demand_first_galaxies(
+    lock: Lock, indexes: Mapping[GalaxyName, VerifiedIndex], signed: Mapping[StarName, Facts]
+) -> None:
+    """Raise `NoSolution` for a star whose name, or a name that it provides, an earlier galaxy answers for."""
+    owners: dict[StarName, GalaxyName] = {}
     for name in (galaxy.name for galaxy in lock.galaxies):
         index = indexes[name].index
         for claimed in (*index.newest, *(one for row in index.snapshot for one in (row.name, *row.provides))):
-            first.setdefault(claimed, name)
-    for star in lock.stars:
-        owner = first.get(star.name, star.galaxy)
-        if owner != star.galaxy:
-            said = f"is locked from galaxy {star.galaxy}, but galaxy {owner} comes first and answers for {star.name}"
-            raise NoSolution(star.id, said, hint="to choose the stars again: cosmos freeze IMAGE")
+            owners.setdefault(claimed, name)
+    for star, said in outranked(lock, signed, owners):
+        raise NoSolution(star.id, said, hint="to choose the stars again: cosmos freeze IMAGE")
 
 
 def _fetching(
-    lock: Lock, star: LockedStar, index: VerifiedIndex, source: Source, progress: Callable[[int], None]
+    lock: Lock,
+    star: LockedStar,
+    index: VerifiedIndex,
+    source: Source,
+    then: TrustRoots | None,
+    progress: Callable[[int], None],
 ) -> Callable[[TrustRoots], Acquired]:
-    return lambda roots: acquire_star(lock, star, index, source, roots, progress)
+    return lambda roots: acquire_star(lock, star, index, source, roots, progress, then)
 
 
 def _counting(world: World, what: str, before: int, total: int) -> Callable[[int], None]:

@@ -16,7 +16,15 @@ from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.packing import packed_tree, write_release
 from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
 from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
-from cosmos.image.policy import consent_of, demand_budget, demand_powers, demand_vouched
+from cosmos.image.policy import (
+    StagingBudget,
+    consent_of,
+    demand_budget,
+    demand_powers,
+    demand_signable,
+    demand_vouched,
+    report_unmatched,
+)
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
@@ -53,7 +61,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     ready = preflight(definition, world, options)  # 1 find every mistake that shows before any work
     stars = fetched(ready, world, options)  # 2 fetch and verify every star
     staged = _staged(ready, stars, world, options)  # 3 run their Nova scripts: one layer a star
-    tree = _laid(ready, staged)  # 4 make one tree of layers and template, run the finish script
+    tree = _laid(ready, staged, world)  # 4 make one tree of layers and template, run the finish script
     with world.draft(options.out) as draft:
         packed = _packed(ready, staged, tree, draft, world, options)  # 5 pack every output
         release = _signed(ready, stars, tree, packed, draft, options)  # 6 describe and sign
@@ -72,6 +80,8 @@ def fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
     """Return every star of the lock, verified, before anything is unpacked. Raises the errors of `cosmos.errors`."""
     world.sweep(options.out)
     stars = acquire_lock(ready.lock, ready.definition, world, options.accept_revoked)
+    if options.key is not None:
+        demand_signable(ready.definition, stars.signers)
     demand_vouched(ready.definition.image.policy, stars.stars, world)
     return stars
 
@@ -88,15 +98,18 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
         identity=options.identity,
         consent=consent_of(ready.definition.image.policy, paths, safe=options.safe),
     )
-    staged = stage_layers(workshop, jobs=options.jobs, reporter=world.reporter)
+    staged = stage_layers(
+        workshop, jobs=options.jobs, reporter=world.reporter, judge=StagingBudget(ready.definition).judge
+    )
     demand_powers(workshop.consent, staged.layers)
     return staged
 
 
-def _laid(ready: Ready, staged: StagedLayers) -> FinishedTree:
+def _laid(ready: Ready, staged: StagedLayers, world: World) -> FinishedTree:
     """Return the whole tree. Each entry is laid once."""
     tree = lay_tree(ready.definition, ready.lock, staged.layers, ready.template, staged.workshop)
     demand_budget(ready.definition, tree.overlaid, staged.layers)
+    report_unmatched(ready.definition, tree.overlaid, world.reporter)
     return tree
 
 
@@ -130,6 +143,7 @@ def _signed(
         root=packed.root,
         level=options.level or ready.lock.build.level,
         accepted=stars.accepted,
+        signers=stars.signers,
         sandbox={**ready.sandbox, **_programs(tree)},
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
     )

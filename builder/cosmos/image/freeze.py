@@ -10,7 +10,8 @@ because these galaxies have no statements.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -31,8 +32,9 @@ from cosmos.resolve.catalogue import Galaxies
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
 from cosmos.resolve.resolving import Resolved, resolve
 from cosmos.resolve.stale import differences, request_of
-from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.staging.galaxies import OpenGalaxy, naming_address
 from cosmos.store.interface import settling
+from cosmos.trust.roots import TrustRoots
 
 Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
 
@@ -68,9 +70,11 @@ def freeze(
     """
     world.store.sweep()
     old = _old_lock(definition, world)
+    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
+    seen = None if old is None else _since_recovery(old, roots)
     with settling(world.store):
         world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
-        galaxies = _opened(definition, world, old)
+        galaxies = _opened(definition, world, roots, seen)
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
@@ -86,9 +90,9 @@ def freeze(
         galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
         stars=stars,
         trust=world.locked_trust,
-        downgraded=_downgraded(old, stars, allow_downgrade),
+        downgraded=_downgraded(seen, stars, allow_downgrade),
     )
-    _demand_not_exchanged(old, lock, upgrade, definition.folder, world.reporter)
+    _demand_not_exchanged(seen, lock, upgrade, definition.folder, world.reporter)
     judged = Judged(frozenset(wishes), request.arch, tuple(found.placed for found in resolved))
     data = lock_bytes(lock, definition.lock_file, judged)
     _report_unknown(resolved, galaxies, world.reporter)
@@ -136,19 +140,31 @@ def _old_lock(definition: Definition, world: World) -> Lock | None:
         return None
 
 
-def _opened(definition: Definition, world: World, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
+def _since_recovery(old: Lock, roots: TrustRoots) -> Lock:
+    """Return the old lock without the galaxies and stars that trust.toml has recovered since the lock was made.
+
+    What a thief made the old lock say of these binds nobody. Their versions stay if they fit, as those of other stars.
+    """
+    made = old.trust.version
+    galaxies = {name for name, since in roots.recovered.galaxies.items() if made < since}
+    stars = {name for name, since in roots.recovered.stars.items() if made < since}
+    return replace(
+        old,
+        galaxies=tuple(galaxy for galaxy in old.galaxies if galaxy.name not in galaxies),
+        stars=tuple(star for star in old.stars if star.galaxy not in galaxies and star.name not in stars),
+    )
+
+
+def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
     """Return the image's galaxies in their order, each with its verified index."""
-    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
     seen = {(galaxy.name, galaxy.url): galaxy for galaxy in old.galaxies} if old is not None else {}
     opened: dict[GalaxyName, OpenGalaxy] = {}
     for asked in definition.image.galaxies:
         if asked.allow_unsigned:
             world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
         source = world.source(asked.name, asked.url, definition.folder)
-        galaxy = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)))
-        if source.carrier is not None:
-            world.remember(galaxy.remembered)
-        opened[asked.name] = galaxy
+        with naming_address(str(definition.file), asked.name):
+            opened[asked.name] = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)), world)
     return opened
 
 
@@ -158,7 +174,9 @@ def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
         return {}
     locked = {star.name: star.version for star in old.stars}
     for name in sorted(upgrade - locked.keys()):
-        raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=f"leave out --upgrade {name}")
+        near = get_close_matches(name, [str(other) for other in locked], n=1)
+        hint = f"did you mean --upgrade {near[0]}?" if near else f"leave out --upgrade {name}"
+        raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=hint)
     return {name: version for name, version in locked.items() if name not in upgrade}
 
 

@@ -74,7 +74,10 @@ class Home:
         return LockedTrust(version=self._anchor.roots.version, digest=self._anchor.digest)
 
     def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
-        """Return the trust anchors that were used to make `lock`, or None if this home does not have them."""
+        """Return the trust anchors that were used to make `lock`, or None if this home does not have them.
+
+        Raises `OtherTrust` if another document was accepted here under the version that the lock names.
+        """
         if lock.trust.digest is None:
             return None
         return earlier_roots(home_anchor(self.home), lock.trust.version, lock.trust.digest)
@@ -90,6 +93,7 @@ class Home:
     def remember(self, change: Callable[[Memory], Memory]) -> None:
         """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""
         if home_anchor(self.home).exists():
+            self.store.settle()  # an index that is remembered as seen can be read offline, whatever comes next
             self._state.change(change)
 
     @cached_property

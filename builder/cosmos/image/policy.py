@@ -13,58 +13,39 @@
 
 `owners` says which star wins a path. It is a rule of the tree itself (tree.overlay).
 
+A name or a path that matches nothing is a warning: the lock may lose a star today that it has again tomorrow.
+
 Without `signed-lock`, a lock needs no signature. If it has one, the signature must be over the exact bytes of the lock.
-Offline, the last known proofs and badges are judged. Offline, nobody can tell whether the log was forked since.
+Proofs and badges are kept in the store once they were judged good. Offline, the kept ones are judged again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 
-from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, together
+from cosmos.globs import unused
 from cosmos.image.definition import IMAGE_FILE, Definition
+from cosmos.image.logs import demand_logged, open_log
+from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.workshop.layers import Layers
 from cosmos.image.world import World
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.image import Policy
 from cosmos.model.lock import Lock
-from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.names import StarName
+from cosmos.model.reporter import Reporter
 from cosmos.staging.acquire import Acquired
-from cosmos.staging.beside import beside_path, read_beside
+from cosmos.staging.beside import beside_path, keep_beside, read_beside
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
-from cosmos.staging.source import Source
 from cosmos.tree.overlay import Overlaid, PathMap
-from cosmos.treepath import ROOT
+from cosmos.treepath import ROOT, TreePath
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Kind, counted, judge_badges
-from cosmos.trust.log import (
-    MAX_PROOF_BYTES,
-    PROOF_SUFFIX,
-    BadLog,
-    VerifiedHead,
-    demand_continued,
-    log_origin,
-    star_entry,
-    verify_head,
-    verify_logged,
-)
-from cosmos.trust.memory import Memory, SeenHead
-from cosmos.trust.merkle import EMPTY_ROOT, root_of
-from cosmos.trust.notes import MAX_NOTE_BYTES, Head
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import LOCK_TYPE
 from cosmos.trust.roots import TrustRoots
-from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, read_leaves
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Now:
-    """A galaxy's log as it is now: its head and its leaf hashes."""
-
-    head: VerifiedHead
-    leaves: tuple[bytes, ...]
 
 
 def demand_signed_lock(definition: Definition, world: World, data: bytes, envelope: bytes | None) -> None:
@@ -85,15 +66,42 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes, envelo
     verify_beside(data, envelope, demand, str(definition.lock_file))
 
 
-def demand_signable(definition: Definition, lock: Lock) -> None:
-    """Raise `Refused` if a release of `lock` may not be signed, because it contains unsigned stars."""
-    unsigned = [star.name for star in lock.stars if not star.signers]
+def demand_signable(definition: Definition, signers: Mapping[StarName, tuple[str, ...]]) -> None:
+    """Raise `Refused` if a release may not be signed, because it contains unsigned stars; `signers` are those of each.
+
+    It is asked twice: before any work with the signers that the lock names, and then with the verified ones.
+    """
+    unsigned = [name for name, keys in signers.items() if not keys]
     if unsigned and not definition.image.policy.unsigned_release:
         raise Refused(
             str(definition.file),
             f"nobody signed {', '.join(unsigned)}, so the release cannot be signed",
             hint=f"sign these stars, or write under [policy] in {IMAGE_FILE}: unsigned-release = true",
         )
+
+
+def report_strangers(definition: Definition, lock: Lock, reporter: Reporter) -> None:
+    """Warn of every star in `[policy]` that the lock does not have: most often its name is misspelt."""
+    there, policy = sorted(str(star.name) for star in lock.stars), definition.image.policy
+    named: list[tuple[str, StarName]] = []
+    for power, names in policy.powers.named.items():
+        named += [(power, name) for name in names]
+    named += [(f'owners."{path.text}"', name) for path, name in policy.owners.items()]
+    for key, name in named:
+        if name not in there:
+            near = get_close_matches(name, there, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            reporter.warn(f"{definition.file}: policy.{key} names {name}, but the lock has no such star{meant}")
+
+
+def report_unmatched(definition: Definition, tree: Overlaid, reporter: Reporter) -> None:
+    """Warn of every path in `[policy] owners`, and every glob of an output's `exclude`, that the tree does not have."""
+    for path in definition.image.policy.owners:
+        if path not in tree.lines:
+            reporter.warn(f"{definition.file}: policy.owners names {path.text}, but no star brings it")
+    for place, output in enumerate(definition.outputs):
+        for glob in unused(output.exclude, tree.lines) if isinstance(output, Initramfs) else ():
+            reporter.warn(f"{definition.file}: output[{place}].exclude: {glob} matches no path of the image")
 
 
 def consent_of(policy: Policy, paths: PathMap, *, safe: bool) -> Consent:
@@ -112,12 +120,47 @@ def demand_budget(definition: Definition, tree: Overlaid, layers: Layers) -> Non
     """Raise `NoSolution` if the files of the finished tree exceed the size budget together."""
     budget, size = definition.image.policy.size_budget_bytes, sum(line.size for line in tree.lines.values())
     if budget is not None and size > budget:
-        biggest = sorted(layers, key=lambda name: -sum(line.size for line in layers[name].lines))[:3]
-        raise NoSolution(
-            str(definition.file),
-            f"the image's files have {size} bytes, but policy.size-budget-bytes is {budget}",
-            hint=f"leave out a star, or raise the budget; the biggest stars are {', '.join(biggest)}",
-        )
+        raise _over_budget(definition, f"have {size} bytes", budget, layers)
+
+
+def _over_budget(definition: Definition, size: str, budget: int, layers: Layers) -> NoSolution:
+    biggest = sorted(layers, key=lambda name: -sum(line.size for line in layers[name].lines))[:3]
+    return NoSolution(
+        str(definition.file),
+        f"the image's files {size}, but policy.size-budget-bytes is {budget}",
+        hint=f"leave out a star, or raise the budget; the biggest stars are {', '.join(biggest)}",
+    )
+
+
+class StagingBudget:
+    """The size budget, judged while stars are staged: a build that must fail stops before it has unpacked them all.
+
+    It counts each path once, at the smallest size that a star gives it, and no path that `owners` decides. A finish
+    script may replace any file by a smaller one, so an image with a finish script is only judged when it is complete.
+    """
+
+    def __init__(self, definition: Definition) -> None:
+        self._definition = definition
+        self._seen: set[StarName] = set()
+        self._sizes: dict[TreePath, int] = {}
+        self._total = 0
+
+    def judge(self, layers: Layers) -> None:
+        """Raise `NoSolution` if the files of `layers` exceed the budget, whatever the other layers hold."""
+        policy = self._definition.image.policy
+        budget = policy.size_budget_bytes
+        if budget is None or self._definition.image.finish:
+            return
+        for name in layers.keys() - self._seen:
+            self._seen.add(name)
+            for line in layers[name].lines:
+                before = self._sizes.get(line.path)
+                size = line.size if before is None else min(before, line.size)
+                if line.path not in policy.owners:
+                    self._total += size - (before or 0)
+                    self._sizes[line.path] = size
+        if self._total > budget:
+            raise _over_budget(self._definition, f"have at least {self._total} bytes", budget, layers)
 
 
 def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:
@@ -125,8 +168,8 @@ def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world:
     if policy.log:
         world.reporter.step("find every star in its galaxy's log")
         sources = {item.source.galaxy: item.source for item in acquired.values()}
-        logs = {name: _current(source, world) for name, source in sources.items()}
-        _demand_each(acquired.values(), lambda item: _demand_logged(item, logs[item.source.galaxy], world))
+        logs = {name: open_log(source, world) for name, source in sources.items()}
+        _demand_each(acquired.values(), lambda item: demand_logged(item, logs[item.source.galaxy], world))
     for kind, least in policy.badges.items():
         world.reporter.step(f"find {least} badges of the kind {kind} for every star")
         _demand_each(acquired.values(), partial(_demand_badges, kind=kind, least=least, roots=world.pinned))
@@ -146,8 +189,8 @@ def _demand_each(items: Iterable[Acquired], demand: Callable[[Acquired], None]) 
 
 def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots) -> None:
     path = beside_path(item.stem, BADGES_SUFFIX)
-    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
-    badges = judge_badges(data or b"", digest=item.star.archive, roots=roots, source=path)
+    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES) or b""
+    badges = judge_badges(data, digest=item.star.archive, roots=roots, source=path)
     got = len(counted(badges, kind))
     if got < least:
         raise Refused(
@@ -156,53 +199,4 @@ def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots)
             f"of {len(badges)} badges",
             hint="to see each badge: cosmos show STAR; to make one: stellar attest",
         )
-
-
-def _current(source: Source, world: World) -> _Now | None:
-    """Return the galaxy's present log, after a check that it continues the remembered one; None when offline."""
-    carrier, name = source.carrier, f"{source.galaxy}: {LOG_FOLDER}/{CHECKPOINT}"
-    if carrier is None:
-        world.reporter.note(f"{source.galaxy}: offline; cannot judge whether its log was forked meanwhile")
-        return None
-    note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
-    head = verify_head(note, galaxy=source.galaxy, roots=world.pinned, source=name)
-    leaves = read_leaves(head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name)
-    world.remember(_continuing(source.galaxy, head, leaves, world.pinned.version, name))
-    return _Now(head=head, leaves=leaves)
-
-
-def _continuing(
-    galaxy: GalaxyName, now: VerifiedHead, leaves: tuple[bytes, ...], trust_version: int, source: str
-) -> Callable[[Memory], Memory]:
-    origin = log_origin(galaxy)
-
-    def judged(memory: Memory) -> Memory:
-        seen = memory.logs.get(origin)
-        size, root = (seen.size, bytes.fromhex(seen.root.hex)) if seen is not None else (0, EMPTY_ROOT)
-        demand_continued(Head(origin=origin, size=size, root=root), now, leaves, source)
-        newest = SeenHead(size=now.head.size, root=_digest(now.head.root), trust_version=trust_version)
-        return memory.with_log(origin, newest)
-
-    return judged
-
-
-def _demand_logged(item: Acquired, now: _Now | None, world: World) -> None:
-    """Refuse a star without a good proof, or with a proof whose head the galaxy's log never had.
-
-    If the head is larger than the log that we read, the log may have grown since. So we read the log again first.
-    """
-    star, galaxy = item.star, item.source.galaxy
-    path = f"{galaxy}: {beside_path(item.stem, PROOF_SUFFIX)}"
-    proof = read_beside(item.source, item.stem, PROOF_SUFFIX, MAX_PROOF_BYTES)
-    if proof is None:
-        raise BadLog(path, "is not there, and policy.log wants every star in the log", hint="stellar log append GALAXY")
-    entry = star_entry(galaxy, star.name, star.version, star.statement, star.archive)
-    head = verify_logged(entry, proof, galaxy=galaxy, roots=world.pinned, source=path).head
-    if now is not None and head.size > len(now.leaves):
-        now = _current(item.source, world)
-    if now is not None and (head.size > len(now.leaves) or root_of(now.leaves[: head.size]) != head.root):
-        raise BadLog(path, f"its head, of {head.size} entries, is not one that the galaxy's log ever had: a fork")
-
-
-def _digest(root: bytes) -> Digest:
-    return Digest.from_hex(root.hex())
+    keep_beside(item.source, item.stem, BADGES_SUFFIX, data)

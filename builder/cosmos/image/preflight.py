@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.canon import Json
+from cosmos.durable import demand_writable
 from cosmos.errors import Malformed, NoSolution
 from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import demand_own_names, level_of
 from cosmos.image.outputs.packing import BINARY_FILE
 from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
-from cosmos.image.policy import demand_signable, demand_signed_lock
+from cosmos.image.policy import demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
 from cosmos.model.lock import LOCK_FILE, Lock
@@ -71,7 +72,8 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
     demand_signed_lock(definition, world, data, envelope)
     lock = fresh_lock(definition, data, world)
     if options.key is not None:
-        demand_signable(definition, lock)
+        demand_signable(definition, {star.name: star.signers for star in lock.stars})
+    report_strangers(definition, lock, world.reporter)
     beside = {} if envelope is None else {definition.lock_envelope.name: envelope}
     return Ready(
         definition=definition,
@@ -92,9 +94,11 @@ def demand_sound(definition: Definition) -> RenderedTemplate:
 def demand_room(options: BuildOptions) -> None:
     """Raise `Malformed` or `WorldFailed` if the release, or the tree of --keep-root, cannot be written to its place."""
     demand_replaceable(options.out)
+    demand_writable(options.out)
     if options.keep_root is None:
         return
     demand_empty(options.keep_root)
+    demand_writable(options.keep_root)
     kept, out = options.keep_root.resolve(), options.out.resolve()
     if kept.is_relative_to(out) or out.is_relative_to(kept):
         raise Malformed(

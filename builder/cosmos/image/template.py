@@ -11,7 +11,7 @@ sees each variable by its name, and also
     users      .name .uid .gid .about .home .shell .password      groups   .name .gid .members
     mounts     .device .at .type .options                         inittab  .terminal .action .run
 
-It runs in Jinja2's immutable sandbox. Undefined names are errors, and the random filter and function are gone. A
+The language and its limits are those of a star's `render()` (`nova.templating`). Undefined names are errors. A
 template may `include` and `import` other files below root/. It sees nothing of the builder. A file has mode 0755 if its
 owner may execute it, else 0644 (git keeps no more). Folders have mode 0755. The owner is root, and the time is the
 image's epoch. `[paths]` can set other modes and owners.
@@ -22,17 +22,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from traceback import walk_tb
-
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
-from cosmos.model.template import Declarations, DeclaredPath, Value
+from cosmos.model.template import Declarations, DeclaredPath, Group, InitLine, Mount, User, Value
+from cosmos.nova.templates import rendered_of_many
+from cosmos.nova.templating.rendering import Sources
+from cosmos.nova.templating.scan import TemplateProblem
+from cosmos.nova.templating.values import Value as TemplateValue
 from cosmos.reading import read_bounded
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
@@ -113,10 +113,10 @@ def chosen_values(declared: Declarations, given: Mapping[str, object], source: s
     return values
 
 
-def _names(image: Image, declared: Declarations, values: Mapping[str, Value]) -> dict[str, object]:
+def _names(image: Image, declared: Declarations, values: Mapping[str, Value]) -> dict[str, TemplateValue]:
     """Return what the templates see."""
     return {
-        **values,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
         "image": {
             "name": str(image.name),
             "version": str(image.version),
@@ -124,11 +124,18 @@ def _names(image: Image, declared: Declarations, values: Mapping[str, Value]) ->
             "description": image.description,
             "marker": image.marker,
         },
-        "users": declared.users,
-        "groups": declared.groups,
-        "mounts": declared.mounts,
-        "inittab": declared.inittab,
+        "users": [_mapping(row) for row in declared.users],
+        "groups": [_mapping(row) for row in declared.groups],
+        "mounts": [_mapping(row) for row in declared.mounts],
+        "inittab": [_mapping(row) for row in declared.inittab],
     }
+
+
+def _mapping(row: User | Group | Mount | InitLine) -> TemplateValue:
+    fields: dict[str, TemplateValue] = {}
+    for name, value in asdict(row).items():
+        fields[name] = list(value) if isinstance(value, tuple) else value
+    return fields
 
 
 def _read(path: Path) -> bytes:
@@ -161,9 +168,9 @@ def _files_below(root: Path) -> dict[TreePath, Entry]:
     return entries
 
 
-def _rendered(files: Mapping[TreePath, Entry], names: Mapping[str, object], where: str) -> dict[TreePath, Entry]:
+def _rendered(files: Mapping[TreePath, Entry], names: dict[str, TemplateValue], where: str) -> dict[TreePath, Entry]:
     """Return `files` with every `.j2` rendered under its own name."""
-    environment = _environment(files, where)
+    sources = _sources(files, where)
     rendered: dict[TreePath, Entry] = {}
     for path, entry in files.items():
         is_template = entry.kind == "file" and path.endswith(TEMPLATE_SUFFIX)
@@ -174,7 +181,7 @@ def _rendered(files: Mapping[TreePath, Entry], names: Mapping[str, object], wher
                 "is there twice: as a file and as a template",
                 hint=f"remove one of the two files: {final.text}, {path.text}",
             )
-        content = _render_one(environment, path.text, names, where) if is_template else entry.content
+        content = _render_one(entry, names, sources, where) if is_template else entry.content
         rendered[final] = replace(entry, path=final, content=content)
     return rendered
 
@@ -187,24 +194,15 @@ def _without_suffix(path: TreePath, where: str) -> TreePath:
         raise Malformed(f"{where}/{path.text}", f"without .j2 is no path: {error}", hint="give it a name") from error
 
 
-def _environment(files: Mapping[TreePath, Entry], where: str) -> ImmutableSandboxedEnvironment:
+def _sources(files: Mapping[TreePath, Entry], where: str) -> Sources:
+    """Return what finds the text of a file below root/ by its name."""
     by_name = {path.text: entry for path, entry in files.items() if entry.kind == "file"}
 
-    def source_of(name: str) -> tuple[str, str, None] | None:
+    def source_of(name: str) -> str | None:
         entry = by_name.get(name)
-        return None if entry is None else (_text(entry, where), f"{where}/{name}", None)
+        return None if entry is None else _text(entry, where)
 
-    environment = ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(source_of),
-        undefined=StrictUndefined,
-        autoescape=False,  # the results are configuration files, not web pages
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    del environment.globals["lipsum"]  # random text
-    del environment.filters["random"]
-    return environment
+    return source_of
 
 
 def _text(entry: Entry, where: str) -> str:
@@ -214,29 +212,14 @@ def _text(entry: Entry, where: str) -> str:
         raise Malformed(f"{where}/{entry.path.text}", f"is not UTF-8 at byte {error.start}") from error
 
 
-def _render_one(
-    environment: ImmutableSandboxedEnvironment, name: str, names: Mapping[str, object], where: str
-) -> bytes:
+def _render_one(entry: Entry, names: dict[str, TemplateValue], sources: Sources, where: str) -> bytes:
     """Return one template's text. Raises `Malformed` with the file and line for every mistake in the template."""
     try:
-        return environment.get_template(name).render(names).encode("utf-8")
-    except Malformed:
-        raise
-    except TemplateSyntaxError as error:
-        raise Malformed(f"{error.filename or where}:{error.lineno}", f"does not parse: {error.message}") from error
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        return rendered_of_many(entry.path.text, _text(entry, where), names, sources)
+    except TemplateProblem as problem:
+        place = f"{where}/{problem.name}:{problem.line}" if problem.line else f"{where}/{problem.name}"
         hint = "a template sees the variables of template.toml, image, users, groups, mounts and inittab"
-        raise Malformed(_line_of(error, where, name), f"does not render: {error}", hint=hint) from error
-
-
-def _line_of(error: Exception, where: str, name: str) -> str:
-    """Return `file:line` of the innermost template line in the traceback; Jinja2 writes them into it."""
-    lines = [
-        f"{frame.f_code.co_filename}:{line}"
-        for frame, line in walk_tb(error.__traceback__)
-        if frame.f_code.co_filename.startswith(f"{where}/")
-    ]
-    return lines[-1] if lines else f"{where}/{name}"
+        raise Malformed(place, problem.text, hint=hint if "undefined" in problem.text else None) from problem
 
 
 def _declared_over(

@@ -46,7 +46,10 @@ class World(Protocol):
         """Return the pinned keys. If `signed` is false, no key has to be pinned."""
 
     def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
-        """Return the trust anchors that were used to make `lock`, or None if they are not kept here."""
+        """Return the trust anchors that were used to make `lock`, or None if they are not kept here.
+
+        Raises `Refused` if another document was accepted here under the version that the lock names.
+        """
 
     def remember(self, change: Callable[[Memory], Memory]) -> None:
         """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""

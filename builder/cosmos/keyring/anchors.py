@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
-from cosmos.durable import write_durably
 from cosmos.errors import Refused
+from cosmos.folders import FileIn, Folder, folder_at
 from cosmos.limits import MAX_ENVELOPE_BYTES
-from cosmos.reading import envelope_of, is_there, read_envelope, read_if_there, read_up_to
+from cosmos.reading import ENVELOPE_SUFFIX, read_envelope, read_up_to
 from cosmos.trust.chain import step_file
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TRUST_FILE, TrustRoots, demand_digest, verify_roots
 
 CHAIN: Final = "chain"
+
+
+class OtherTrust(Refused):
+    """A lock names a version of trust.toml that was accepted here, but another document under that number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,17 +42,12 @@ class Anchor:
     is_new: bool = False
 
 
-def home_anchor(home: Path) -> Path:
+def home_anchor(home: Path) -> FileIn:
     """Return where a builder's home keeps its trust anchors."""
-    return home / "trust" / TRUST_FILE
+    return folder_at(home / "trust").file(TRUST_FILE)
 
 
-def system_anchor(root: Path) -> Path:
-    """Return where the system at `root` keeps its trust anchors."""
-    return root / "etc" / "cosmos" / TRUST_FILE
-
-
-def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
+def accept_trust(file: Path, wanted: Digest, anchor: FileIn) -> Anchor:
     """Accept `file` as the trust anchors at `anchor`, or raise and write nothing.
 
     In this order: the file's SHA-256 is `wanted`; if it has an envelope, the document's own root keys have signed it;
@@ -57,7 +56,7 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
     data, envelope = document_and_envelope(file)
     demand_digest(data, wanted, str(file))
     roots = verify_roots(data, envelope, str(file))
-    if anchor.exists() or anchor.is_symlink():
+    if anchor.folder.mode(anchor.name) is not None:
         accepted = load_trust(anchor)
         if accepted.digest == wanted:
             return accepted
@@ -66,53 +65,68 @@ def accept_trust(file: Path, wanted: Digest, anchor: Path) -> Anchor:
             f"another document was accepted before: {anchor} is {accepted.digest}",
             hint=f"if that document was a mistake, remove {anchor} and run the same command again",
         )
-    envelope_of(anchor).unlink(missing_ok=True)  # left by an attempt that was cut off
+    envelope_beside(anchor).remove()  # left by an attempt that was cut off
     if envelope is not None:
-        write_durably(envelope_of(anchor), envelope)
+        envelope_beside(anchor).write(envelope)
     keep_version(anchor, roots.version, data, envelope)
-    write_durably(anchor, data)  # last: without it nothing was accepted
-    return Anchor(path=anchor, digest=wanted, roots=roots, is_signed=envelope is not None, is_new=True)
+    anchor.write(data)  # last: without it nothing was accepted
+    return Anchor(path=anchor.path, digest=wanted, roots=roots, is_signed=envelope is not None, is_new=True)
 
 
-def accepted_versions(anchor: Path) -> tuple[int, ...]:
+def accepted_versions(anchor: FileIn) -> tuple[int, ...]:
     """Return the versions that were ever accepted and are kept, oldest first."""
-    folder = anchor.with_name(CHAIN)
-    names = [file.name.removesuffix(".toml") for file in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
+    names = [name.removesuffix(".toml") for name in _chain(anchor).names() if name.endswith(".toml")]
     return tuple(sorted(int(name) for name in names if name.isascii() and name.isdecimal()))
 
 
-def earlier_roots(anchor: Path, version: int, digest: Digest) -> TrustRoots | None:
-    """Return the accepted document of `version` if its file is kept and has the SHA-256 `digest`, else None."""
-    file = anchor.with_name(CHAIN) / step_file(version)
-    if not is_there(file):
+def earlier_roots(anchor: FileIn, version: int, digest: Digest) -> TrustRoots | None:
+    """Return the accepted document of `version`, or None if it was never accepted here, or is not kept.
+
+    Raises `OtherTrust` if another document than the one with the SHA-256 `digest` was accepted under that version.
+    """
+    if anchor.exists() and (now := load_trust(anchor)).roots.version == version:
+        _demand_this(now.digest, digest, version, str(anchor))
+        return now.roots
+    file = _chain(anchor).file(step_file(version))
+    kept = accepted_document(file)
+    if kept is None:
         return None
-    data, envelope = document_and_envelope(file)
-    return verify_roots(data, envelope, str(file)) if Digest.of(data) == digest else None
+    data, envelope = kept
+    _demand_this(Digest.of(data), digest, version, str(file))
+    return verify_roots(data, envelope, str(file))
 
 
-def load_trust(anchor: Path, memory: Memory | None = None) -> Anchor:
+def _demand_this(accepted: Digest, named: Digest, version: int, file: str) -> None:
+    if accepted != named:
+        raise OtherTrust(
+            file,
+            f"is {accepted}, but the lock was made under another version {version}: {named}",
+            hint="the lock is another operator's, or it was changed; to lock with your keys: cosmos freeze IMAGE",
+        )
+
+
+def load_trust(anchor: FileIn, memory: Memory | None = None) -> Anchor:
     """Return the accepted trust anchors at `anchor`; raises `Refused` if this machine has accepted none yet.
 
     With a `memory`, it refuses anchors that are older than those seen before, and other anchors of the same version.
     """
-    if not anchor.exists():
+    found = accepted_document(anchor)
+    if found is None:
         raise Refused(
             str(anchor),
             "no trust anchors were accepted, so no signature can be judged",
             hint="ask the maker of trust.toml for its digest, then: cosmos trust init trust.toml --sha256 DIGEST",
         )
-    data, envelope = document_and_envelope(anchor)
+    data, envelope = found
     version = TrustRoots.parse(data, str(anchor)).version
-    kept = anchor.with_name(CHAIN) / step_file(version)
-    if (
-        read_if_there(kept, MAX_ENVELOPE_BYTES) == data
-    ):  # a step that was cut off left the envelope of the version before
-        envelope = document_and_envelope(kept)[1]
+    kept = accepted_document(_chain(anchor).file(step_file(version)))
+    if kept is not None and kept[0] == data:  # a step that was cut off left the envelope of the version before
+        envelope = kept[1]
     roots = verify_roots(data, envelope, str(anchor))
     digest = Digest.of(data)
     if memory is not None:
         memory.with_trust(version, digest, str(anchor))
-    return Anchor(path=anchor, digest=digest, roots=roots, is_signed=envelope is not None)
+    return Anchor(path=anchor.path, digest=digest, roots=roots, is_signed=envelope is not None)
 
 
 def document_and_envelope(file: Path) -> tuple[bytes, bytes | None]:
@@ -120,9 +134,27 @@ def document_and_envelope(file: Path) -> tuple[bytes, bytes | None]:
     return read_up_to(file, MAX_ENVELOPE_BYTES), read_envelope(file, MAX_ENVELOPE_BYTES)
 
 
-def keep_version(anchor: Path, version: int, data: bytes, envelope: bytes | None) -> None:
+def accepted_document(file: FileIn) -> tuple[bytes, bytes | None] | None:
+    """Return the bytes of an accepted document, and of its envelope or None; None if there is no such document.
+
+    Raises `WorldFailed`.
+    """
+    data = file.read(MAX_ENVELOPE_BYTES)
+    return None if data is None else (data, envelope_beside(file).read(MAX_ENVELOPE_BYTES))
+
+
+def envelope_beside(file: FileIn) -> FileIn:
+    """Return the file of the envelope of an accepted document."""
+    return file.beside(file.name + ENVELOPE_SUFFIX)
+
+
+def keep_version(anchor: FileIn, version: int, data: bytes, envelope: bytes | None) -> None:
     """Keep an accepted version beside the anchors, its envelope first."""
-    file = anchor.with_name(CHAIN) / step_file(version)
+    file = _chain(anchor).file(step_file(version))
     if envelope is not None:
-        write_durably(envelope_of(file), envelope)
-    write_durably(file, data)
+        envelope_beside(file).write(envelope)
+    file.write(data)
+
+
+def _chain(anchor: FileIn) -> Folder:
+    return anchor.folder.folder(CHAIN)

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from cosmos.digest import Digest
-from cosmos.durable import write_durably
-from cosmos.keyring.anchors import Anchor, accepted_versions, document_and_envelope, keep_version, load_trust
-from cosmos.keyring.state import StateFile
-from cosmos.reading import envelope_of
+from cosmos.folders import FileIn
+from cosmos.keyring.anchors import (
+    Anchor,
+    accepted_document,
+    accepted_versions,
+    envelope_beside,
+    keep_version,
+    load_trust,
+)
+from cosmos.keyring.state import State
 from cosmos.trust.chain import BrokenChain, step_file, verify_step
 from cosmos.trust.memory import RolledBack
 from cosmos.trust.roots import TrustRoots
@@ -50,24 +55,25 @@ class _Step:
     roots: TrustRoots
 
 
-def catch_up(anchor: Path, source: ChainSource, state: StateFile) -> CaughtUp:
+def catch_up(anchor: FileIn, source: ChainSource, state: State) -> CaughtUp:
     """Take every version in `source` that follows the accepted one, or raise and write nothing."""
     start = load_trust(anchor, state.read())
     _demand_same(start, source)
     steps = _verified_steps(start.roots, source)
     if not steps:
         _demand_not_behind(start, source)
-    if steps and start.roots.version not in accepted_versions(anchor):  # installed by an image, say, and not by init
-        keep_version(anchor, start.roots.version, *document_and_envelope(anchor))
+    held = accepted_document(anchor)
+    if steps and held is not None and start.roots.version not in accepted_versions(anchor):
+        keep_version(anchor, start.roots.version, *held)  # installed by an image, say, and not by init
     for step in steps:
         keep_version(anchor, step.roots.version, step.data, step.envelope)
     last = start
     if steps:
         step = steps[-1]
-        write_durably(anchor, step.data)  # now it counts; chain/ has its envelope until the envelope is beside it
+        anchor.write(step.data)  # now it counts; chain/ has its envelope until the envelope is beside it
         if step.envelope is not None:
-            write_durably(envelope_of(anchor), step.envelope)
-        last = Anchor(path=anchor, digest=Digest.of(step.data), roots=step.roots, is_signed=True, is_new=True)
+            envelope_beside(anchor).write(step.envelope)
+        last = Anchor(path=anchor.path, digest=Digest.of(step.data), roots=step.roots, is_signed=True, is_new=True)
     state.change(lambda memory: memory.with_trust(last.roots.version, last.digest, str(anchor)))
     return CaughtUp(anchor=last, taken=tuple(step.roots.version for step in steps))
 

@@ -21,6 +21,7 @@ mine = { url = "http://10.0.0.1:8000", allow-unsigned = true }
 
 [vars]                                    # for the template
 hostname = "rescue"
+console_shell = "root-without-password"
 
 [[output]]
 format = "tar.zst"                        # tar.zst (layers) | cpio.zst (an initramfs) | file (one file of the tree)
@@ -153,7 +154,7 @@ class Image:
             name=table.read("name", ImageName.parse),
             version=table.read("version", Version.parse),
             description=table.take("description", str, ""),
-            arch=table.read("arch", Arch.parse),
+            arch=table.read("arch", Arch.written),
             template=table.need("template", str),
             stars=table.parsed_map("stars", StarName.parse, Constraint.parse),
             constellations=table.strings("constellations"),

@@ -3,16 +3,21 @@
 `/var/lib/cosmos/journal/install`, one canonical JSON document a line. Each line is on the disk before the step that it
 allows:
 
-    {"cosmos-journal":2,"tag":"3f9c0a1b2c4d"}           begun; the names of temporaries have this tag in them
-    {"star":"nano","changes":[CHANGE, …]}               these may be prepared, under temporary names (model.changes)
+    {"cosmos-journal":3,"tag":"3f9c0a1b2c4d"}           begun; the names of temporaries have this tag in them
+    {"star":"nano","mounts":["/usr"],"changes":[CHANGE, …]}
+                                                        these may be prepared, under temporary names (model.changes)
     {"prepared":true}                                   all is written: now the paths themselves may change
     {"committed":{"universe":"sha256:…"}}               all paths have changed: from here on nothing is undone
+
+`mounts` are the folders above these changes at which something was mounted: without them, nobody finds the paths again.
+A star with many changes has several such lines, so that no line is long.
 
 The temporary of the Nth change (counted from 0, over all lines) is `.cosmos-TAG-N`, in the folder of its path.
 `universe` is the digest of the universe.toml that comes with the changes, or "" if that file does not change. A last
 line without its newline was cut off, and does not count.
 
-Format 1 had installations only. Cosmos still reads it, and repairs a system that an older cosmos left half done.
+Format 2 is the same without `mounts`. Format 1 had installations only. Cosmos still reads both, and repairs a system
+that an older cosmos left half done.
 
     {"cosmos-journal":1,"before":"sha256:…"}            of universe.toml as the installation found it
     {"star":"nano","folders":["/usr/share/nano"],"entries":[
@@ -24,10 +29,11 @@ A journal of any other format is refused, and nothing on the system changes: thi
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, Self, TypeAlias
+from typing import BinaryIO, Final, Literal, Self, TypeAlias
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
@@ -38,7 +44,8 @@ from cosmos.model.universe import slashed
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
-JOURNAL_VERSION: Final = 2
+JOURNAL_VERSION: Final = 3
+_SECOND_VERSION: Final = 2
 _FIRST_VERSION: Final = 1
 _FIRST_KINDS: Final = ("file", "hardlink", "symlink", "char", "block", "fifo")
 _TAG = re.compile(r"[0-9a-z]{1,64}")
@@ -59,40 +66,48 @@ class JournalDocument:
     """A journal, parsed.
 
     `universe` is the digest of the new universe.toml, if the transaction changes that file. `before` stands in format 1
-    in place of a phase: the digest of the universe.toml that the installation found.
+    in place of a phase: the digest of the universe.toml that the installation found. `mounts` are the folders at which
+    something was mounted; in formats 1 and 2 they are not known.
     """
 
     phase: Phase
     steps: tuple[Step, ...] = ()
     universe: Digest | None = None
     before: Digest | None = None
+    mounts: tuple[TreePath, ...] = ()
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the journal in `data`, without a last line that was cut off; raises `Malformed`."""
-        tables = (_table(line, f"{source}: line {number}") for number, line in enumerate(_whole_lines(data), 1))
+        return cls.read(io.BytesIO(data), source)
+
+    @classmethod
+    def read(cls, stream: BinaryIO, source: str) -> Self:
+        """Return the journal in `stream`, line by line, without a last line that was cut off; raises `Malformed`."""
+        tables = (_table(line, f"{source}: line {number}") for number, line in enumerate(_whole_lines(stream), 1))
         head = next(tables, None)
         if head is None:
             return cls(phase="begun")
         version = head.count("cosmos-journal")
         if version == _FIRST_VERSION:
             return cls._of_first_format(head, tables)
-        if version != JOURNAL_VERSION:
+        if version not in (_SECOND_VERSION, JOURNAL_VERSION):
             head.fail(
                 "cosmos-journal",
                 f"want {JOURNAL_VERSION}: another cosmos began this installation; finish it with that one",
             )
-        return cls._of_this_format(head, tables)
+        return cls._of_this_format(head, tables, knows_mounts=version == JOURNAL_VERSION)
 
     @classmethod
-    def _of_this_format(cls, head: Table, lines: Iterable[Table]) -> Self:
+    def _of_this_format(cls, head: Table, lines: Iterable[Table], *, knows_mounts: bool) -> Self:
         tag = head.read("tag", _tag)
         head.end()
         phase: Phase = "begun"
-        steps, universe = list[Step](), None
+        steps, universe, mounts = list[Step](), None, set[TreePath]()
         for line in lines:
             if "star" in line and phase == "begun":
                 line.need("star", str)
+                mounts |= set(line.parsed_strings("mounts", slashed)) if knows_mounts else set()
                 changes = (read_change(row) for row in line.tables("changes"))
                 steps += [step_of(change, tag, number) for number, change in enumerate(changes, len(steps))]
             elif "prepared" in line and phase == "begun":
@@ -106,7 +121,7 @@ class JournalDocument:
             else:
                 line.fail("", f"does not follow a journal that is {phase}")
             line.end()
-        return cls(phase=phase, steps=tuple(steps), universe=universe)
+        return cls(phase=phase, steps=tuple(steps), universe=universe, mounts=tuple(sorted(mounts)))
 
     @classmethod
     def _of_first_format(cls, head: Table, lines: Iterable[Table]) -> Self:
@@ -146,9 +161,10 @@ def head_line(tag: str) -> bytes:
     return _line({"cosmos-journal": JOURNAL_VERSION, "tag": tag})
 
 
-def changes_line(star: str, changes: Iterable[Change]) -> bytes:
-    """Return the line after which the changes of `star` may be prepared."""
-    return _line({"star": star, "changes": [change_json(change) for change in changes]})
+def changes_line(star: str, changes: Iterable[Change], mounts: Iterable[TreePath] = ()) -> bytes:
+    """Return the line after which the changes of `star` may be prepared. `mounts`: see the module's docstring."""
+    above: list[Json] = [f"/{path.text}" for path in sorted(mounts)]
+    return _line({"star": star, "mounts": above, "changes": [change_json(change) for change in changes]})
 
 
 def prepared_line() -> bytes:
@@ -159,6 +175,10 @@ def prepared_line() -> bytes:
 def committed_line(universe: Digest | None) -> bytes:
     """Return the line after which the changes are finished, and are not undone."""
     return _line({"committed": {"universe": str(universe or "")}})
+
+
+def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
+    return (line.removesuffix(b"\n") for line in stream if line.endswith(b"\n"))
 
 
 def _line(value: Json) -> bytes:
@@ -180,14 +200,6 @@ def _tag(text: str) -> str:
     if not _TAG.fullmatch(text):
         raise ValueError(f"want up to 64 of a-z and 0-9, got {text[:80]!r}")
     return text
-
-
-def _whole_lines(data: bytes) -> Iterator[bytes]:
-    """Yield each line that has its newline, one by one."""
-    start = 0
-    while (end := data.find(b"\n", start)) >= 0:
-        yield data[start:end]
-        start = end + 1
 
 
 def _table(line: bytes, source: str) -> Table:

@@ -46,7 +46,7 @@
     script = "sha256:…"                # "" if it has no script
     signers = ["ed25519:…"]            # key ids that signed the statement; empty only in an allow-unsigned galaxy
     dependencies = []                  # names of stars, each listed before this one
-    wanted-by = ["image"]              # image, constellation:NAME, or star names
+    wanted-by = ["image"]              # image, constellation:NAME, or stars (names.reason_of)
     needs = []                         # from here on: what its statement says (model.facts), to judge the lock by
     provides = ["libz semver 1.3.1"]
     conflicts = []

@@ -9,12 +9,15 @@ suite                                a release of Debian by its code name: bookw
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import Final, Self
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 _KEY = re.compile(r"[a-z0-9.-]{1,64}")
 _ARCH = re.compile(r"[a-z0-9_]{1,32}")
 _SUITE = re.compile(r"[a-z]{1,32}")
+_WISHERS: Final = ("image", "user")  # words of `wanted-by` that are no star's name
+_STAR: Final = "star:"
+_OTHER_NAMES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64", "armv8": "aarch64"}  # Debian's, Go's, Docker's
 _MOVING_SUITES = ("stable", "oldstable", "oldoldstable", "testing")
 
 
@@ -35,6 +38,25 @@ class StarName(_Name):
     """The name of a star."""
 
     __slots__ = ()
+
+
+def reason_of(star: StarName) -> str:
+    """Return what `wanted-by` says where `star` wants another star.
+
+    >>> reason_of(StarName("nano")), reason_of(StarName("user"))
+    ('nano', 'star:user')
+    """
+    return f"{_STAR}{star}" if star in _WISHERS else str(star)
+
+
+def star_behind(reason: str) -> StarName | None:
+    """Return the star that wants another, by what `wanted-by` says; None for an image, a user or a constellation.
+
+    >>> star_behind("nano"), star_behind("star:user"), star_behind("user")
+    ('nano', 'user', None)
+    """
+    name = reason.removeprefix(_STAR)
+    return None if ":" in name or reason in _WISHERS else StarName(name)
 
 
 class GalaxyName(_Name):
@@ -62,7 +84,14 @@ class Arch(_Name):
 
     __slots__ = ()
     _form = _ARCH
-    _wanted = "any, or a machine's name such as x86_64"
+    _wanted = "any, or a machine's name such as x86_64 or aarch64"
+
+    @classmethod
+    def written(cls, text: str) -> Self:
+        """Return `text` as an architecture that a person wrote; raises `ValueError`, also for another world's name."""
+        if text in _OTHER_NAMES:
+            raise ValueError(f"want GNU's name of the machine, {_OTHER_NAMES[text]}, got {text!r}")
+        return cls.parse(text)
 
     def runs_on(self, machine: Arch) -> bool:
         """Return whether a star of this architecture can be installed on `machine`."""

@@ -295,7 +295,11 @@ class Recipe:
 
         `schemes` are the ecosystems that a source may name, by the word before its colon.
         """
-        table = Table.parse(data, source)
+        return cls.read(Table.parse(data, source), schemes)
+
+    @classmethod
+    def read(cls, table: Table, schemes: Mapping[str, SourceRules]) -> Self:
+        """Return the table as a recipe, as `parse` does; raises `Malformed`."""
         several = "source" in table and isinstance(table.value("source"), list)
         sources = table.strings("source") if several else (table.take("source", str, ""),)
         unpack = table.take_table("unpack")
@@ -310,7 +314,7 @@ class Recipe:
         given = schemes_given[0] if schemes_given and None not in schemes_given else None
         is_versionless = given is not None and "version" not in table
         recipe = cls(
-            **_about(table, given if given is not None and is_versionless else read_scheme(table)),
+            **_about(table, given if given is not None and is_versionless else read_scheme(table), Arch.written),
             version=None if is_versionless else read_version(table),
             sources=tuple(name for name in sources if name),
             beside_source=table.part(own_keys),
@@ -343,12 +347,12 @@ class Recipe:
         )
 
 
-def _about(table: Table, scheme: Scheme) -> _About:
+def _about(table: Table, scheme: Scheme, read_arch: Callable[[str], Arch] = Arch.parse) -> _About:
     named = "authors" in table and isinstance(table.value("authors"), dict)
     return _About(
         name=table.read("name", StarName.parse),
         type=_TYPES[table.choice("type", tuple(_TYPES))] if "type" in table else "normal",
-        arch=table.take_read("arch", Arch.parse, ANY_ARCH),
+        arch=table.take_read("arch", read_arch, ANY_ARCH),
         description=table.take("description", str, ""),
         license=table.take("license", str, ""),
         install_script=table.take("install_script", str, ""),

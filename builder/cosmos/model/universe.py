@@ -17,7 +17,7 @@ The file is `/var/lib/cosmos/universe.toml` of the system.
     arch = "x86_64"
     type = "normal"
     dependencies = ["glibc-runtime"]
-    wanted-by = ["image"]              # image, user, constellation:NAME, or star names
+    wanted-by = ["image"]              # image, user, constellation:NAME, or stars (names.reason_of)
 
     [[installed.zlib.entry]]           # ours: one for each file, in the order of `files`
     path = "/usr/lib/libz.so.1"
@@ -112,6 +112,12 @@ class Installed:
     dependencies: tuple[StarName, ...] = ()
     wanted_by: tuple[str, ...] = ()
     entries: tuple[InstalledEntry, ...] = ()
+
+    @property
+    def own_paths(self) -> tuple[TreePath, ...]:
+        """Every path but the folders, which stars share: what people count as its files. Upstream lists no folder."""
+        folders = {entry.path for entry in self.entries if entry.kind == "dir"}
+        return tuple(path for path in self.files if path not in folders)
 
     @classmethod
     def read(cls, table: Table) -> Self:

@@ -38,7 +38,7 @@ class Signature:
         kinds = [*self._kinds, *[self._rest] * (len(given) - len(self._kinds))]
         given += [None] * (len(kinds) - len(given))
         return tuple(
-            _checked(value, kind, place, is_needed=place <= len(self._needed))
+            _checked(value, kind, place, is_needed=place <= len(self._needed) or place > len(self._kinds))
             for place, (value, kind) in enumerate(zip(given, kinds, strict=True), 1)
         )
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
+
+IMPLIED_MODE: Final = 0o755  # of a folder that no entry names
 
 
 class IndexedTree:
@@ -62,7 +65,7 @@ class IndexedTree:
 
 def implied_folder(path: TreePath, epoch: int) -> Entry:
     """Return the folder that `path` must be, because an entry lies below it."""
-    return Entry(path=path, kind="dir", mode=0o755, mtime=epoch)
+    return Entry(path=path, kind="dir", mode=IMPLIED_MODE, mtime=epoch)
 
 
 def _below(order: list[TreePath], folder: TreePath) -> list[TreePath]:

@@ -39,7 +39,7 @@ def run_install(job: NovaJob) -> NovaResult:
         raise ScriptFailed(
             job.star,
             f"{_script_name(job)}: defines no install()",
-            hint="put its lines into install.lua as: function install() … end",
+            hint=f"put its lines into {job.script_name} as: function install() … end",
         )
     return _result(job, verbs, broker, outcome, "install")
 

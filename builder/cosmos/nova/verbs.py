@@ -50,7 +50,14 @@ class Verbs:
         self._filemap = Filemap()
         self._sources = _sources(job.files, job.beside, job.epoch)
         self.events: list[Event] = []
-        self.root = VirtualRoot(own=job.own, lower=job.root, epoch=job.epoch, meter=meter, on_read=self._read_below)
+        self.root = VirtualRoot(
+            own=job.own,
+            lower=job.root,
+            epoch=job.epoch,
+            meter=meter,
+            on_read=self._read_below,
+            path_map=job.path_map,
+        )
 
     def copy(self, source: bytes, to: bytes) -> None:
         """Copy a file, or a folder and everything below it, from the star's archive to a path of the root."""
@@ -239,10 +246,10 @@ class Verbs:
                 hint=f"ship what the program would make in the archive, or make it in build(); {self._job.run_hint}",
             )
         with self._meter.program():
-            before = _digest(self.root.own)
-            outcome = self._job.programs.run(command, dict(self._env), self.root.own)
-            after = _digest(outcome.tree)
-        self.root.replace_own(outcome.tree)
+            before, folders = _digest(self.root.own), self.root.folders_of_others()
+            outcome = self._job.programs.run(command, dict(self._env), {**self.root.own, **folders})
+        self.root.replace_own({path: entry for path, entry in outcome.tree.items() if folders.get(path) != entry})
+        after = _digest(self.root.own)
         shown = [escaped(word) for word in command]
         env = {escaped(name): escaped(value) for name, value in sorted(self._env.items())}
         self._meter.count_log(sum(map(len, shown)))

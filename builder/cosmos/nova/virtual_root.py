@@ -13,12 +13,14 @@ from typing import TypeAlias
 
 from cosmos.limits import MAX_SYMLINKS
 from cosmos.links import Last, TooManyLinks, followed
-from cosmos.nova.indexed_tree import IndexedTree, implied_folder
+from cosmos.nova.indexed_tree import IMPLIED_MODE, IndexedTree, implied_folder
+from cosmos.nova.job import unmapped
 from cosmos.nova.meter import ENTRY_COST, LOOK_COST, Meter, VerbError
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath
 
 EntryAt: TypeAlias = Callable[[TreePath], "Entry | None"]
+Mapped: TypeAlias = Callable[[TreePath], TreePath]
 
 _KIND_NAMES = {"file": "a file", "hardlink": "a file", "symlink": "a symlink", "dir": "a folder", "fifo": "a pipe"}
 
@@ -28,11 +30,12 @@ def named(entry: Entry) -> str:
     return _KIND_NAMES.get(entry.kind, "a device")
 
 
-def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> TreePath:
+def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter, path_map: Mapped = unmapped) -> TreePath:
     """Return where `path` leads once symlinks are followed (the last component's only with `follow`); raises
     `VerbError`.
 
-    A component that does not exist is kept as written, so that a new path resolves as well. May return the root.
+    A component that does not exist is kept as written, so that a new path resolves as well. May return the root. A
+    folder that `path_map` merges into another is a link to that one, though no entry says so.
     """
 
     def target_of(here: TreePath, rest: Sequence[bytes]) -> bytes | None:
@@ -40,6 +43,10 @@ def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> Tre
             TreePath.parse(here)
         except ValueError as error:
             raise VerbError(str(error)) from None
+        merged_into = path_map(here)
+        if merged_into != here and (rest or last == "follow"):
+            meter.charge(LOOK_COST)
+            return b"/" + merged_into
         entry = entry_at(here)
         if entry is None or entry.kind == "dir":
             return None
@@ -57,7 +64,10 @@ def resolved(entry_at: EntryAt, path: TreePath, last: Last, meter: Meter) -> Tre
 
 
 class VirtualRoot:
-    """The tree. `on_read` is called for each path looked up in `lower`, with the entry there."""
+    """The tree. `on_read` is called for each path looked up in `lower`, with the entry there.
+
+    A link that leads to a folder that `path_map` merges into another leads on into that one.
+    """
 
     def __init__(
         self,
@@ -67,6 +77,7 @@ class VirtualRoot:
         epoch: int,
         meter: Meter,
         on_read: Callable[[TreePath, Entry | None], None],
+        path_map: Mapped = unmapped,
     ) -> None:
         self._own = dict(own)
         self._own_folders = {parent for path in own for parent in path.parents}
@@ -77,6 +88,7 @@ class VirtualRoot:
         self._epoch = epoch
         self._meter = meter
         self._on_read = on_read
+        self._path_map = path_map
 
     @property
     def own(self) -> Mapping[TreePath, Entry]:
@@ -107,7 +119,7 @@ class VirtualRoot:
 
     def resolve(self, path: TreePath, last: Last) -> TreePath:
         """Return where `path` leads (see `resolved`)."""
-        return resolved(self.entry_at, path, last, self._meter)
+        return resolved(self.entry_at, path, last, self._meter, self._path_map)
 
     def place(self, path: TreePath) -> TreePath:
         """Return the place of a new entry at `path`: links on the way are followed, but not one at the end.
@@ -179,9 +191,25 @@ class VirtualRoot:
         self._meter.charge(ENTRY_COST)
         self._own[entry.path] = entry
 
+    def folders_of_others(self) -> dict[TreePath, Entry]:
+        """Return the folders of the lower layers that hold entries of the script's own without being its own."""
+        implied = sorted(self._own_folders - self._own.keys() - {ROOT})
+        self._meter.charge(LOOK_COST * len(implied))
+        found = ((path, self.lower_entry_at(path)) for path in implied)
+        return {path: entry for path, entry in found if entry is not None and entry.kind == "dir"}
+
     def replace_own(self, own: Mapping[TreePath, Entry]) -> None:
-        """Replace the script's layer by `own`: the tree that a program left."""
-        self._own = dict(own)
+        """Replace the script's layer by `own`: the tree that a program left.
+
+        A folder that the program made without a mode of its own is, where there is a folder already, as that one is.
+        """
+        before, self._own = self._own, dict(own)
+        for path, entry in own.items():
+            if entry.kind == "dir" and entry.mode == IMPLIED_MODE and path not in before:
+                self._meter.charge(LOOK_COST)
+                there = self.lower_entry_at(path)
+                if there is not None and there.kind == "dir":
+                    self._own[path] = there
         self._own_folders = {parent for path in own for parent in path.parents}
         self._hard_links = sum(entry.kind == "hardlink" for entry in own.values())
         self._folders.clear()

@@ -5,10 +5,9 @@ The frame's digest must have been checked before: then its content is the one th
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import zstandard
 
@@ -18,31 +17,7 @@ from cosmos.limits import MAX_PAX_BYTES, READ_CHUNK_BYTES
 from cosmos.pack.pax import parse_pax, read_time
 from cosmos.pack.seek_table import Seek
 from cosmos.pack.tar import BLOCK
-from cosmos.pack.zst import MAX_WINDOW_BYTES
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-
-class _Part(io.RawIOBase):
-    """A part of a file as a stream: `size_bytes` from `offset`."""
-
-    def __init__(self, stream: BinaryIO, offset: int, size_bytes: int) -> None:
-        self._stream = stream
-        self._left = size_bytes
-        stream.seek(offset)
-
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill `buffer` with the next bytes, and return their number."""
-        view = memoryview(buffer)
-        data = self._stream.read(min(len(view), self._left))
-        view[: len(data)] = data
-        self._left -= len(data)
-        return len(data)
+from cosmos.pack.zst import MAX_WINDOW_BYTES, StreamPart
 
 
 def demand_frame(stream: BinaryIO, seek: Seek, digest: Digest, source: str) -> None:
@@ -63,8 +38,9 @@ def layer_content(stream: BinaryIO, seek: Seek, source: str) -> Iterator[BinaryI
         raise Refused(source, f"cannot be decompressed: {error}") from error
 
 
-def _part(stream: BinaryIO, seek: Seek) -> io.BufferedReader:
-    return io.BufferedReader(_Part(stream, seek.offset, seek.packed_bytes), READ_CHUNK_BYTES)
+def _part(stream: BinaryIO, seek: Seek) -> BinaryIO:
+    stream.seek(seek.offset)
+    return StreamPart.of(stream, seek.packed_bytes)
 
 
 def slices(content: BinaryIO, places: Iterable[tuple[int, int]], source: str) -> Iterator[bytes]:

@@ -43,20 +43,17 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
-from cosmos.content import Content, FileRange, mapped, pieces
+from cosmos.content import Content, FileRange, pieces
 from cosmos.errors import Refused
 from cosmos.limits import (
     MAX_LINK_TARGET_BYTES,
     MAX_PAX_BYTES,
     MAX_STAR_ENTRIES,
     MAX_STAR_UNPACKED_BYTES,
-    Budget,
 )
-from cosmos.pack.inflate import Streams, unpacked_pieces
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
 from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
 from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
-from cosmos.spool import Spool
 from cosmos.tree.entry import Entry, Kind
 
 Devices: TypeAlias = Literal["refuse", "keep"]
@@ -99,30 +96,11 @@ def read_tar(data: Content, source: str, *, devices: Devices = "refuse", rules: 
     return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
 
 
-def read_packed_tar(
-    body: Content,
-    suffix: str,
-    source: str,
-    budget: Budget,
-    *,
-    devices: Devices = "refuse",
-    rules: Rules = "strict",
-) -> list[Entry]:
-    """Return the entries of the tar archive that is packed in `body`; `suffix` is as cosmos.pack.inflate has it.
-
-    What it unpacks to is drawn from `budget`, and lies on the disk if it is much. Raises `Refused`.
-    """
-    streams: Streams = "one" if rules == "dpkg" else "several"
-    with mapped(body) as buffer:
-        tar = Spool().add(unpacked_pieces(buffer, suffix, budget, source, streams))
-    return read_tar(tar, source, devices=devices, rules=rules)
-
-
 class TarReader:
     """Reads the members of one archive that may come in several pieces, each of whole members."""
 
     def __init__(self, source: str, *, devices: Devices, rules: Rules = "strict") -> None:
-        self._names = TreeNames(source, rules)
+        self.names = TreeNames(source, rules)
         self._devices = devices
         self._rules = rules
         self._members = 0
@@ -145,10 +123,10 @@ class TarReader:
             if flag in _EXTENSIONS:
                 size = _octal(block[124:136])
                 if not 0 <= size <= MAX_PAX_BYTES:
-                    self._names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
+                    self.names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
                 body, offset = self._content(view, offset, size, where)
                 if flag in forms:
-                    self._names.refuse(where, "has two extended headers of one type")
+                    self.names.refuse(where, "has two extended headers of one type")
                 forms += block[156:157] if flag != ord("g") else b""
                 self._extend(records, flag, bytes(body), where)
                 continue
@@ -158,32 +136,30 @@ class TarReader:
             if forms:
                 records, forms = {}, b""
         if forms:
-            raise Refused(self._names.source, "ends after an extended header")
+            raise Refused(self.names.source, "ends after an extended header")
         return entries, offset
 
     def _check(self, block: bytes, where: bytes) -> None:
         """Refuse a header with a wrong checksum, of another format, or with bytes in unused fields."""
         if len(block) != BLOCK:
-            self._names.refuse(where, "is cut off")
+            self.names.refuse(where, "is cut off")
         counted = byte_sum(block[:148]) + byte_sum(block[156:256]) + byte_sum(block[256:]) + 8 * ord(" ")
         if _octal(block[148:156]) != counted:
-            self._names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
+            self.names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
         magic = block[257:265]
         is_old = self._rules != "strict" and magic == _OLD
         if magic not in (_POSIX, _GNU) and not is_old:
-            self._names.refuse(where, "is not a ustar header")
+            self.names.refuse(where, "is not a ustar header")
         if block[156] not in _KINDS and block[156] not in _EXTENSIONS:
             flag = ascii(chr(block[156]))
-            self._names.refuse(
-                where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read"
-            )
+            self.names.refuse(where, f"is {_TYPE_NAMES.get(flag[1:-1], 'of unknown type')} ({flag}), which is not read")
         end = 500 if magic == _POSIX else 345
         if block[end:] != _ZEROS[end:]:
-            self._names.refuse(where, "has bytes that mean nothing in a ustar header")
+            self.names.refuse(where, "has bytes that mean nothing in a ustar header")
         if self._rules == "strict":
             numbers = (*_NUMBERS, *_DEVICES) if block[156] in _EXTENSIONS else _DEVICES
             if any(_octal(block[start:end]) < 0 for start, end in numbers):
-                self._names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
+                self.names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
         """Add an extension's fields to those of the next member."""
@@ -196,14 +172,14 @@ class TarReader:
             if found.keys() & records.keys():
                 raise ValueError("two long names for one entry")
         except ValueError as error:
-            self._names.refuse(where, str(error))
+            self.names.refuse(where, str(error))
         records.update(found)
 
     def _member(
         self, view: memoryview | FileRange, block: bytes, offset: int, records: dict[bytes, bytes]
     ) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
-        names = self._names
+        names = self.names
         kind = _KINDS[block[156]]
         raw = records.get(b"path") or self._name(block)
         if kind == "file" and block[257:265] == _OLD and raw.endswith(b"/"):
@@ -243,7 +219,7 @@ class TarReader:
         if block[345] and block[257:265] == _POSIX:
             name = block[345:500].rstrip(b"\0") + b"/" + name
         if b"\0" in name:
-            self._names.refuse(name, "has bytes after its name's end")
+            self.names.refuse(name, "has bytes after its name's end")
         return name
 
     def _numbers(self, block: bytes, records: dict[bytes, bytes], raw: bytes) -> tuple[int, int, int, int, int]:
@@ -259,9 +235,9 @@ class TarReader:
                 gid = read_whole(records.get(b"gid", b"%d" % gid), most=_MAX_ID)
                 mtime = read_time(records.get(b"mtime", b"%d" % mtime))
             except ValueError as error:
-                self._names.refuse(raw, str(error))
+                self.names.refuse(raw, str(error))
             if size != stated:
-                self._names.refuse(raw, f"has two sizes: {size} and {stated}")
+                self.names.refuse(raw, f"has two sizes: {size} and {stated}")
             size = stated
         return size, mode & 0o7777, uid, gid, mtime
 
@@ -273,11 +249,11 @@ class TarReader:
             number = _octal(field)
             if number < 0:
                 if self._rules == "strict" or field[0] not in _BASE_256:
-                    self._names.refuse(raw, "has a number that is not octal digits in its header")
+                    self.names.refuse(raw, "has a number that is not octal digits in its header")
                 rest = int.from_bytes(field[1:], "big")
                 number = rest if field[0] == _BASE_256[0] else rest - (1 << 8 * len(field[1:]))
                 if not least <= number <= most:
-                    self._names.refuse(raw, f"has the number {number} in its header, want {least} to {most}")
+                    self.names.refuse(raw, f"has the number {number} in its header, want {least} to {most}")
             numbers.append(number)
         return numbers
 
@@ -289,9 +265,9 @@ class TarReader:
         following = end + -size % BLOCK
         padding = view[end:following]
         if following > len(view):
-            self._names.refuse(raw, "is cut off")
+            self.names.refuse(raw, "is cut off")
         if padding and padding != _ZEROS[: len(padding)]:
-            self._names.refuse(raw, "its padding is not zeros")
+            self.names.refuse(raw, "its padding is not zeros")
         return view[offset:end], following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
@@ -299,37 +275,37 @@ class TarReader:
         target = records.get(b"linkpath") or short
         if kind not in ("symlink", "hardlink"):
             if target:
-                self._names.refuse(raw, f"is a {kind} with a link name")
+                self.names.refuse(raw, f"is a {kind} with a link name")
             return b""
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
-            self._names.refuse(raw, f"its target is not a name: {shown(target)}")
+            self.names.refuse(raw, f"its target is not a name: {shown(target)}")
         if not short and self._rules == "strict":
-            self._names.refuse(raw, "is a link whose own header names no target")
+            self.names.refuse(raw, "is a link whose own header names no target")
         return target
 
     def _linked(self, link: Entry) -> Entry:
         """Return a hard link with the fields of its earlier file; a hard link to a symlink becomes a symlink."""
-        file = self._names.entries.get(self._names.relative(link.target))
+        file = self.names.entries.get(self.names.relative(link.target))
         if file is not None and file.kind == "hardlink":
-            file = self._names.entries[file.target]
+            file = self.names.entries[file.target]
         if file is not None and file.kind == "symlink" and self._rules == "dpkg":
             return replace(file, path=link.path)
         if file is None or file.kind != "file":
-            self._names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
+            self.names.refuse(link.path, f"is a hard link to {shown(link.target)}, which is not an earlier file")
         if link.xattrs not in ((), file.xattrs):
-            self._names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
+            self.names.refuse(link.path, f"has other extended attributes than its file {shown(file.path)}")
         return replace(
             link, target=bytes(file.path), mode=file.mode, uid=file.uid, gid=file.gid, mtime=file.mtime, xattrs=()
         )
 
     def _device(self, block: bytes, raw: bytes) -> tuple[int, int] | None:
         if self._devices == "refuse":
-            self._names.refuse(raw, "is a device node or FIFO: an archive must not hold one, a Nova script makes it")
+            self.names.refuse(raw, "is a device node or FIFO: an archive must not hold one, a Nova script makes it")
         if block[156:157] == TYPE_FLAGS["fifo"]:
             return None
         major, minor = _octal(block[329:337]), _octal(block[337:345])
         if min(major, minor) < 0:
-            self._names.refuse(raw, "has a device number that is not octal")
+            self.names.refuse(raw, "has a device number that is not octal")
         return major, minor
 
 

@@ -17,7 +17,9 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
+from cosmos.model.reporter import Reporter
 from cosmos.reading import is_there, read_bounded
+from cosmos.release.verify import demand_whole
 from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.roots import TrustRoots
@@ -39,8 +41,13 @@ class Quorum:
     badges: tuple[Badge, ...]
 
 
-def attest_rebuild(folder: Path, key: SecretKey, badges_file: Path | None = None) -> tuple[Rebuilt, Path]:
-    """Add a badge beside `folder`: the holder of `key` has rebuilt the release. Raises `Refused` or `Malformed`."""
+def attest_rebuild(
+    folder: Path, key: SecretKey, badges_file: Path | None = None, *, reporter: Reporter
+) -> tuple[Rebuilt, Path]:
+    """Add a badge beside `folder`: the holder of `key` has rebuilt the release.
+
+    Every file is checked first: the image must hold what the manifest lists. Raises `Refused`, `Differs`, `Malformed`.
+    """
     if key.role != "attester":
         raise Refused(
             f"key {key.public.name}",
@@ -48,6 +55,7 @@ def attest_rebuild(folder: Path, key: SecretKey, badges_file: Path | None = None
             hint="to make such a key: cosmos key new NAME --role attester",
         )
     rebuilt = what_was_built(folder)
+    demand_whole(folder, _release(folder), reporter)
     file = badges_file or badges_beside(folder)
     claim = Claim(kind="rebuild", name=MANIFEST_FILE, digest=rebuilt.content_root, result="PASSED", lock=rebuilt.lock)
     old = read_bounded(file) if is_there(file) else b""
@@ -85,11 +93,14 @@ def what_was_built(folder: Path) -> Rebuilt:
     with (folder / MANIFEST_FILE).open("rb") as stream:
         root = Digest.of_stream(stream)
     lock = Digest.of(read_bounded(folder / LOCK_FILE, MAX_LOCK_BYTES))
-    release = Release.parse(read_bounded(folder / RELEASE_FILE, MAX_RELEASE_BYTES), str(folder / RELEASE_FILE))
-    stated = {subject.name: subject.digest for subject in release.subjects}
+    stated = {subject.name: subject.digest for subject in _release(folder).subjects}
     if (stated.get(MANIFEST_FILE), stated.get(LOCK_FILE)) != (root, lock):
         raise Refused(str(folder), f"{RELEASE_FILE} does not name the manifest and the lock in this folder")
     return Rebuilt(content_root=root, lock=lock)
+
+
+def _release(folder: Path) -> Release:
+    return Release.parse(read_bounded(folder / RELEASE_FILE, MAX_RELEASE_BYTES), str(folder / RELEASE_FILE))
 
 
 def badges_beside(folder: Path) -> Path:

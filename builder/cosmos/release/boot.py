@@ -93,9 +93,8 @@ def boot(request: BootRequest, *, console: Callable[[str], None]) -> BootResult:
     bootable = bootable_of(request)
     machine = bootable.machine
     program = find_program(machine.program, f"apt-get install {machine.package}")
-    with start_program(
-        qemu_arguments(program, bootable, request.memory_mib), env={"LC_ALL": "C.UTF-8"}, where=str(request.release)
-    ) as running:
+    arguments = qemu_arguments(program, bootable, request.memory_mib)
+    with start_program(arguments, env={"LC_ALL": "C.UTF-8"}, where=str(request.release), stdin="ours") as running:
         seen = _watched(running, request, bootable.marker, console)
         return BootResult(marker=bootable.marker, console=seen, powered_off=_powered_off(running, console))
 

@@ -10,6 +10,7 @@ from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.model.image import Image
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.names import StarName
 from cosmos.model.release import Release, Subject
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.release.draft import Written
@@ -20,8 +21,9 @@ class BuildFacts:
     """The facts of a build besides the files that it wrote.
 
     `definition` is the digest of image.toml, `root` the content root, `level` the zstd level of the layers. `accepted`
-    are the stars that are not trusted now and that the operator accepted by name, with the reasons. `sandbox` is the
-    result of the live probe of Nova's sandbox. `holding_all` names the files that contain the whole tree.
+    are the stars that are not trusted now and that the operator accepted by name, with the reasons. `signers` are the
+    verified signers of each star. `sandbox` is the result of the live probe of Nova's sandbox. `holding_all` names the
+    files that contain the whole tree.
     """
 
     image: Image
@@ -30,6 +32,7 @@ class BuildFacts:
     root: Digest
     level: int
     accepted: Mapping[str, str]
+    signers: Mapping[StarName, tuple[str, ...]]
     sandbox: Mapping[str, Json]
     holding_all: frozenset[str]
 
@@ -67,12 +70,15 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             "zstd": ZSTD_VERSION,
             "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},
         },
-        resolved=(*(_galaxy(galaxy) for galaxy in lock.galaxies), *(_star(star) for star in lock.stars)),
+        resolved=(
+            *(_galaxy(galaxy) for galaxy in lock.galaxies),
+            *(_star(star, facts.signers[star.name]) for star in lock.stars),
+        ),
         cosmos_version=VERSION,
     )
 
 
-def _star(star: LockedStar) -> Json:
+def _star(star: LockedStar, signers: tuple[str, ...]) -> Json:
     return {
         "name": star.id,
         "digest": {"sha256": star.archive.hex},
@@ -80,7 +86,7 @@ def _star(star: LockedStar) -> Json:
             "galaxy": str(star.galaxy),
             "file": star.file,
             "statement": str(star.statement),
-            "signers": [*star.signers],
+            "signers": [*signers],
         },
     }
 

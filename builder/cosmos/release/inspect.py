@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from cosmos.reading import is_there, open_plain
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
+_SURROGATE: Final = re.compile("[\udc80-\udcff]")  # a byte that is not UTF-8, as Python reads a command line
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 
 
@@ -36,7 +38,7 @@ def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
 
     Raises `Malformed` for an invalid glob.
     """
-    wanted = list(globs)
+    wanted = [_SURROGATE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", glob) for glob in globs]
     for pattern in wanted:
         try:
             checked(pattern)

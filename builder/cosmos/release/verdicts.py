@@ -13,6 +13,7 @@ from typing import Protocol
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
+from cosmos.keyring.anchors import OtherTrust
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
 from cosmos.model.names import ImageName
@@ -33,7 +34,10 @@ class Home(Protocol):
         """The pinned keys of today. Raises `Refused`."""
 
     def roots_when_locked(self, lock: Lock) -> TrustRoots | None:
-        """Return the trust anchors that were used to make `lock`, or None if they are not kept here."""
+        """Return the trust anchors that were used to make `lock`, or None if they are not kept here.
+
+        Raises `OtherTrust` if another document was accepted here under the version that the lock names.
+        """
 
     def kept_statement(self, star: LockedStar) -> bytes | None:
         """Return the statement that the lock pins for `star`, its digest checked, or None if it is not kept here."""
@@ -44,12 +48,13 @@ class Home(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrustVerdicts:
-    """Both verdicts. `when_locked` is None if the trust anchors of the lock are not kept here.
+    """Both verdicts. `when_locked` is None if the trust anchors of the lock are not kept here; `why_not` says why.
 
     `accepted` are the names that the release's maker accepted although they were not trusted, with the reasons.
     """
 
     when_locked: tuple[Problem, ...] | None
+    why_not: str
     now: tuple[Problem, ...]
     lock_version: int
     version: int
@@ -76,8 +81,9 @@ def judge_release(verdict: ReleaseVerdict, home: Home, accept: frozenset[str]) -
     if counter < floor:
         raise Refused(source, f"counter {counter} lies below the floor of {floor} that trust.toml sets for {name}")
     lock = Lock.parse(read_bounded(verdict.folder / LOCK_FILE, MAX_LOCK_BYTES), str(verdict.folder / LOCK_FILE))
-    then = home.roots_when_locked(lock)
+    then, why_not = _roots_then(lock, home)
     verdicts = TrustVerdicts(
+        why_not=why_not,
         when_locked=None if then is None else lock_problems(lock, then, _seq_from(home)),
         now=lock_problems(lock, roots, _seq_from(home)),
         lock_version=lock.trust.version,
@@ -90,11 +96,24 @@ def judge_release(verdict: ReleaseVerdict, home: Home, accept: frozenset[str]) -
     return verdicts
 
 
+def _roots_then(lock: Lock, home: Home) -> tuple[TrustRoots | None, str]:
+    """Return the trust anchors that were used to make `lock`, or None and the reason."""
+    try:
+        then = home.roots_when_locked(lock)
+    except OtherTrust:
+        return None, f"version {lock.trust.version} of trust.toml is another document here than the lock names"
+    if then is not None:
+        return then, ""
+    if lock.trust.version == 0:
+        return None, "the lock states no trust.toml"
+    return None, f"trust.toml version {lock.trust.version} was never accepted here"
+
+
 def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str]) -> None:
     """Raise `Refused` for a lock that was never valid, and for a star that is not trusted now and not in `accept`."""
     if verdicts.when_locked:
         raise Refused(str(folder), f"was not valid when it was locked: {verdicts.when_locked[0]}")
-    left = [problem for problem in verdicts.now if problem.star not in accept]
+    left = [problem for problem in verdicts.now if problem.is_below_floor or problem.star not in accept]
     if left:
         when = (
             "was valid when it was locked"
@@ -102,10 +121,11 @@ def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str
             else "this home cannot judge whether it ever was"
         )
         names = " ".join(f"--accept-revoked {problem.star}" for problem in left)
+        accepting = "" if any(problem.is_below_floor for problem in left) else f"; to accept it all the same: {names}"
         raise Refused(
             str(folder),
             f"is not trusted now ({when}): {left[0]}",
-            hint=f"build it again from trusted stars; to accept it all the same: {names}",
+            hint=f"build it again from trusted stars{accepting}",
         )
 
 

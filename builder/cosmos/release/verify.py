@@ -34,13 +34,18 @@ from cosmos.trust.releases import verify_release
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseVerdict:
-    """A release that passed. `signers` are key ids; `entries` is the number of paths in its image."""
+    """A release that passed. `signers` are key ids; `entries` is the number of paths in its manifest.
+
+    `compared` names the images whose entries were compared with the manifest. Of other outputs, such as an initramfs,
+    only size and digest were compared with the signed ones.
+    """
 
     folder: Path
     release: Release
     signers: tuple[str, ...]
     content_root: Digest
     entries: int
+    compared: tuple[str, ...]
 
 
 def verify_release_folder(
@@ -61,20 +66,36 @@ def verify_release_folder(
         source=str(document),
     )
     release = Release.parse(signed.payload, str(document))
+    entries = demand_whole(folder, release, reporter)
+    lock = folder / LOCK_FILE
+    demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
+    root = _content_root(release)
+    return ReleaseVerdict(
+        folder=folder,
+        release=release,
+        signers=signed.signers,
+        content_root=root,
+        entries=entries,
+        compared=tuple(subject.name for subject in _images(release)),
+    )
+
+
+def demand_whole(folder: Path, release: Release, reporter: Reporter) -> int:
+    """Return the number of entries in the image, if `folder` holds what `release` names and nothing else.
+
+    Raises `Differs`, with each difference, or `Malformed`.
+    """
     entries, found = 0, [*file_differences(folder, release, reporter)]
     if not found:
         entries, found = _content_differences(folder, release)
     if found:
         raise Differs(
             str(folder),
-            f"{counted(len(found), 'difference')} from the signed release: {found[0]}",
+            f"{counted(len(found), 'difference')} from {RELEASE_FILE}: {found[0]}",
             differences=tuple(found),
-            hint="get the release again from its signer",
+            hint="get the release again from its signer, or build it again",
         )
-    lock = folder / LOCK_FILE
-    demand_right(Lock.parse(read_bounded(lock), str(lock)), lock)
-    root = _content_root(release)
-    return ReleaseVerdict(folder=folder, release=release, signers=signed.signers, content_root=root, entries=entries)
+    return entries
 
 
 def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
@@ -119,15 +140,19 @@ def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]
     with open_plain(file) as stream:
         entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
     found: list[str] = []
-    for subject in release.subjects:
-        if subject.name.endswith(IMAGE_SUFFIX):
-            try:
-                paths = _unlike(folder / subject.name, file)
-            except CosmosError as error:
-                found.append(f"{subject.name}: {error.problem}")
-                continue
-            found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in paths]
+    for subject in _images(release):
+        try:
+            paths = _unlike(folder / subject.name, file)
+        except CosmosError as error:
+            found.append(f"{subject.name}: {error.problem}")
+            continue
+        found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in paths]
     return entries, found
+
+
+def _images(release: Release) -> list[Subject]:
+    """Return the files of the release whose entries can be compared with the manifest."""
+    return [subject for subject in release.subjects if subject.name.endswith(IMAGE_SUFFIX)]
 
 
 def _unlike(image: Path, manifest: Path) -> list[TreePath]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from cosmos.errors import NoSolution
 from cosmos.model.demand import Demand
 from cosmos.model.names import Arch, StarName
+from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate, Library, preferred
 from cosmos.resolve.judging import in_words
 from cosmos.resolve.problem import Bars, Reason, StandsFor, Wants
@@ -24,6 +25,8 @@ class Advice:
     clash: str
     missing: str  # `{star}` stands for the star's name
     too_long: str
+    installed: Mapping[StarName, Version] = field(default_factory=dict)  # what stays, whatever is wished
+    keeping: str = ""  # if an installed star stands against a wish
 
 
 FOR_IMAGES: Final = Advice(
@@ -35,19 +38,23 @@ FOR_IMAGES: Final = Advice(
 
 def explained(reasons: Sequence[Reason], library: Library, arch: Arch, advice: Advice) -> NoSolution:
     """Return the error for a search that failed for `reasons`; its hint comes from `advice`."""
-    said = _Said(reasons, library, arch)
+    said = _Said(reasons, library, arch, advice.installed)
     missing = sorted(
         demand.name
         for demand in said.demands()
         if not (library.versions(demand.name) or library.providers(demand.name))
     )
-    return NoSolution("no solution", "; ".join(said.sentences()), hint=_hint(missing, library, advice))
+    return NoSolution("no solution", "; ".join(said.sentences()), hint=_hint(missing, library, advice, said))
 
 
 class _Said:
     """The reasons, grouped by the name that they are about."""
 
-    def __init__(self, reasons: Sequence[Reason], library: Library, arch: Arch) -> None:
+    def __init__(
+        self, reasons: Sequence[Reason], library: Library, arch: Arch, installed: Mapping[StarName, Version]
+    ) -> None:
+        self._installed = installed
+        self.is_kept = False  # whether a sentence says that an installed star stands against a wish
         self._library = library
         self._arch = arch
         self._wants = [one for one in reasons if isinstance(one, Wants)]
@@ -88,6 +95,9 @@ class _Said:
             return f"{_want(wants[0])}, but {there}"
         for one in wants:
             if versions and not any(self._has(demand) for demand in one.need if demand.name == name):
+                if name in self._installed:
+                    self.is_kept = True
+                    return f"{_want(one)}, but {name} {self._installed[name]} is installed"
                 return f"{_want(one)}, but galaxy {versions[0].galaxy} has only {_versions(versions)}"
         said = _grouped(wants) + [
             f"{one.who} conflicts with {one.conflict.name} {one.conflict.constraint}"
@@ -117,7 +127,7 @@ class _Said:
             if one.barred.name != one.conflict.name:
                 others.setdefault((one.who, one.conflict), []).append(str(one.barred))
         return [
-            f"{who} conflicts with {conflict.name} {conflict.constraint}, which {_listed(barred)} provides"
+            f"{who} conflicts with {conflict.name} {conflict.constraint}, which {_listed(barred)} {_provide(barred)}"
             for (who, conflict), barred in others.items()
         ]
 
@@ -135,12 +145,17 @@ def _want(one: Wants) -> str:
 
 
 def _versions(stars: Sequence[Candidate]) -> str:
-    shown = [str(star.version) for star in stars[:_MAX_SHOWN]]
-    return ", ".join(shown) + (f" and {len(stars) - _MAX_SHOWN} older" if len(stars) > _MAX_SHOWN else "")
+    versions = list(dict.fromkeys(str(star.version) for star in stars))
+    more = len(versions) - _MAX_SHOWN
+    return ", ".join(versions[:_MAX_SHOWN]) + (f" and {more} older" if more > 0 else "")
 
 
 def _verb(wants: Sequence[Wants]) -> str:
     return "want" if len({one.who for one in wants}) > 1 else "wants"
+
+
+def _provide(stars: Sequence[str]) -> str:
+    return "provide" if len(set(stars)) > 1 else "provides"
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -149,9 +164,9 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(unique[:-1]), unique[-1]] if len(unique) > 1 else unique)
 
 
-def _hint(missing: Sequence[StarName], library: Library, advice: Advice) -> str:
+def _hint(missing: Sequence[StarName], library: Library, advice: Advice, said: _Said) -> str:
     if not missing:
-        return advice.clash
+        return advice.keeping if said.is_kept else advice.clash
     near = difflib.get_close_matches(missing[0], [str(name) for name in library.names()], n=3)
     if near:
         return f"did you mean {' or '.join(near)}?"

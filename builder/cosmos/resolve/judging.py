@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from cosmos.model.demand import Need
-from cosmos.model.names import Arch, StarName
+from cosmos.model.names import Arch, StarName, reason_of, star_behind
 from cosmos.resolve.catalogue import Wish
 from cosmos.resolve.order import out_of_order
 from cosmos.resolve.together import Placed, Together
@@ -118,7 +118,8 @@ class _Rows:
                 continue
             yield from self._wrong_dependencies(star)
             wanted = self._wanted_by[name]
-            if set(star.wanted_by) != wanted or len(star.wanted_by) != len(wanted):
+            stated = set(star.wanted_by)
+            if stated not in (wanted, _as_before(wanted)) or len(star.wanted_by) != len(stated):
                 said = f"{star} {_misstated(star.wanted_by, wanted)}"
                 yield Fault(kind="reasons", star=name, sentence=said, way_out=_MERGED)
 
@@ -146,7 +147,7 @@ class _Rows:
                 if any(one.name == demand.name and one.name in declared for one in answers):
                     break  # the star of that name: no doubt which galaxy answers
         for name in found:
-            self._wanted_by[name].add(star.name)
+            self._wanted_by[name].add(reason_of(star.name))
         return found
 
     def _wrong_dependencies(self, star: Placed) -> Iterator[Fault]:
@@ -173,6 +174,11 @@ class _Rows:
                     reached.add(name)
                     waiting.append(name)
         return reached
+
+
+def _as_before(reasons: Set[str]) -> set[str]:
+    """Return the reasons as locks stated them when the star `image` and the image's wish were one word."""
+    return {str(star_behind(reason) or reason) for reason in reasons}
 
 
 def _first_of_each_galaxy(stars: Iterable[Placed]) -> list[Placed]:

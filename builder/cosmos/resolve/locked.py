@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
 from cosmos.model.lock import Lock, LockedStar, Request
-from cosmos.model.names import Arch, StarName
+from cosmos.model.names import Arch, GalaxyName, StarName, reason_of
 from cosmos.resolve.catalogue import Wish
 from cosmos.resolve.judging import Fault, Placed, doubled, faults
 from cosmos.resolve.order import dependency_order
@@ -67,6 +67,39 @@ def demand_right(lock: Lock, file: Path, signed: Mapping[StarName, Facts] | None
         raise NoSolution(str(file), f"does not answer its wishes: {said}{more}", hint=way_out)
 
 
+def outranked(
+    lock: Lock, signed: Mapping[StarName, Facts], owners: Mapping[StarName, GalaxyName]
+) -> tuple[tuple[LockedStar, str], ...]:
+    """Return each star that takes a name from the galaxy that answers for it, with a sentence.
+
+    `owners` has that galaxy for each name that some galaxy lists, or has a provider of (resolve.catalogue).
+    """
+    together = Together(_stars(lock, signed))
+    locked = {star.name: star for star in lock.stars}
+    found = {
+        star.name: (star.name, star)
+        for star in together.stars.values()
+        if owners.get(star.name, star.galaxy) != star.galaxy
+    }
+    asked = [
+        [(wish.demand.name, one) for one in together.wish_answers(wish.demand)] for wish in wishes_of(lock.request)
+    ]
+    for star in together.stars.values():
+        for need, answers_of in together.met(star):
+            asked.append([(demand.name, one) for demand, ones in zip(need, answers_of, strict=True) for one in ones])
+    for answers in asked:
+        if answers and all(owners.get(name, one.galaxy) != one.galaxy for name, one in answers):
+            name, one = answers[0]
+            found.setdefault(one.name, (name, one))
+    return tuple(
+        (
+            locked[one.name],
+            f"is locked from galaxy {one.galaxy}, but galaxy {owners[name]} comes first and answers for {name}",
+        )
+        for name, one in found.values()
+    )
+
+
 def in_lock_order(wishes: Sequence[Wish], stars: Iterable[LockedStar]) -> tuple[LockedStar, ...]:
     """Return `stars` in the order of a lock, with the `dependencies` and `wanted_by` that follow from their facts.
 
@@ -81,7 +114,7 @@ def in_lock_order(wishes: Sequence[Wish], stars: Iterable[LockedStar]) -> tuple[
             wanted_by[one.name][wish.who] = None
     for name in sorted(needs):
         for other in needs[name]:
-            wanted_by[other][str(name)] = None
+            wanted_by[other][reason_of(name)] = None
     return tuple(
         replace(locked[name], dependencies=needs[name], wanted_by=tuple(wanted_by[name]))
         for name in dependency_order(needs)

@@ -12,7 +12,7 @@ from typing import cast
 
 from cosmos.errors import NoSolution
 from cosmos.model.facts import Facts
-from cosmos.model.names import Arch, StarName
+from cosmos.model.names import Arch, StarName, reason_of, star_behind
 from cosmos.model.version import Version
 from cosmos.resolve import choosing
 from cosmos.resolve.catalogue import Candidate, Library, Remembering, Wish
@@ -101,14 +101,14 @@ def _arranged(wishes: Sequence[Wish], problem: Problem, chosen: Sequence[int]) -
         who, name = waiting.pop()
         if name not in wanted_by:
             wanted_by[name] = set()
-            waiting += [(str(name), other) for other in needs[name]]
+            waiting += [(reason_of(name), other) for other in needs[name]]
         wanted_by[name].add(who)
     return tuple(
         Resolved(
             star=bare[name].star,
             facts=bare[name].facts,
             dependencies=needs[name],
-            wanted_by=tuple(sorted(wanted_by[name], key=lambda who: (who in wanted_by, who))),
+            wanted_by=tuple(sorted(wanted_by[name], key=lambda who: (star_behind(who) in wanted_by, who))),
         )
         for name in dependency_order({name: needs[name] for name in wanted_by})
     )

@@ -37,13 +37,17 @@ _INTERFACES: Final = frozenset({  # lo, and what kernels with tunnels put into e
     "lo", "sit0", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6tnl0", "ip6_vti0", "ip6gre0",
 })  # fmt: skip
 _DEVICES: Final = frozenset({"null", "zero", "full", "random", "urandom", "tty", "pts", "console"})  # bwrap's --dev
-_PLAIN: Final = re.compile(r"pipe:\[\d+\]|anon_inode:.*|/memfd:seccomp \(deleted\)|/proc")  # the last two bwrap closes
+# The program has /dev/null as its input and a pipe for its output; the last two bwrap closes before it starts.
+_PLAIN: Final = re.compile(r"/dev/null|pipe:\[\d+\]|anon_inode:.*|/memfd:seccomp \(deleted\)|/proc")
 _UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """The requested properties of one sandbox: its tools' mount points, and the sizes of its folders of memory."""
+    """The requested properties of one sandbox: where this machine's tools are, and the sizes of its folders of memory.
+
+    The memory at `/` holds tools, too, and may not be written to.
+    """
 
     tools: tuple[str, ...]
     memory: Mapping[str, int]
@@ -76,6 +80,10 @@ class Process:
         """Return the fields of its `status`."""
         lines = (line.partition(":") for line in self.text("status").splitlines())
         return {name: value.strip() for name, _, value in lines}
+
+    def is_child(self, parent: int) -> bool:
+        """Whether this is a child of `parent`."""
+        return self.status()["PPid"] == str(parent)
 
     def is_asleep(self, parent: int) -> bool:
         """Whether this child of `parent` waits, with no capability left: its sandbox is finished."""
@@ -141,7 +149,7 @@ def _processes(process: Process, _asked: Asked, _canary: str) -> str:
 def _mounts(process: Process, asked: Asked, _canary: str) -> str:
     found = [Mount.parse(line) for line in process.text("mountinfo").splitlines()]
     places = [mount.place for mount in found]
-    needed = ("/", "/proc", "/dev", *asked.memory)
+    needed = ("/proc", "/dev", *asked.memory)
     wrong = [f"{place} {places.count(place)} times" for place in needed if places.count(place) != 1]
     wrong += [f"{mount.place} as {mount.kind} {mount.access}" for mount in found if not mount.is_as(asked)]
     return ", ".join(wrong) or "as asked"
@@ -189,7 +197,8 @@ class Mount:
         """Whether it is a requested mount, with no more rights."""
         if self.place in asked.memory:
             size_kib = -(-asked.memory[self.place] // 1024)
-            return self.kind == "tmpfs" and f"size={size_kib}k" in self.options
+            is_closed = self.place != "/" or self.access == "ro"
+            return self.kind == "tmpfs" and f"size={size_kib}k" in self.options and is_closed
         if self.place == "/proc":
             return self.kind == "proc"
         if self.place == "/dev":
@@ -199,7 +208,7 @@ class Mount:
             return name in _DEVICES
         tools = any(self.place == place or self.place.startswith(f"{place}/") for place in asked.tools)
         covers = top == "proc"  # what bwrap lays over parts of /proc
-        return (self.place == "/" or tools or covers) and self.access == "ro"
+        return (tools or covers) and self.access == "ro"
 
 
 _LOOKS: Final[Mapping[str, Look]] = {

@@ -10,11 +10,12 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_WORKER_BYTES, MAX_WORKER_MESSAGE_BYTES, MIB
@@ -35,13 +36,53 @@ _NO_SANDBOX: Final = {
     NO_LOCKS: "this kernel refuses a part of Nova's sandbox",
 }
 _END_SECONDS: Final = 10  # for the zygote to say how a worker ended
+_START_SECONDS: Final = 300  # for a zygote to load its module and fork: a second, on a machine that is not busy
+_MAX_LOAD_SECONDS: Final = 900  # that a busy machine may add to one patience: then the wait ends all the same
+_LOOK_SECONDS: Final = 0.5  # until the next look, at a worker that is ready to run
+T = TypeVar("T")
+
+
+def _queued_seconds(process: str) -> float:
+    """Return how long a process of /proc has been ready to run while the machine did other work; 0 if unknown."""
+    try:
+        return int(Path("/proc", process, "schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, LookupError):  # it is gone, or this kernel does not count
+        return 0
+
+
+def _is_ready(process: str) -> bool:
+    """Whether a process computes, or waits for a processor: its wait is counted only once it has ended."""
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] == "R"
+    except (OSError, LookupError):
+        return False
 
 
 @dataclass(kw_only=True, slots=True)
 class Patience:
-    """The time left to wait for workers. Workers that share a `Patience` share its time."""
+    """The time left to wait for workers. Workers that share a `Patience` share its time.
+
+    Only a worker's own time counts: while it computes or sleeps. Time in which it, or this process, was ready to run
+    and the machine did other work is given back (`give_back`).
+    """
 
     seconds: float
+    _load_seconds: float = _MAX_LOAD_SECONDS
+    _queued: dict[str, float] = field(default_factory=lambda: {"thread-self": _queued_seconds("thread-self")})
+
+    def give_back(self, worker: str | None) -> bool:
+        """Add the time that `worker` and this process waited for a processor; return whether any time is left."""
+        for process in ("thread-self", *([worker] if worker is not None else [])):
+            queued = _queued_seconds(process)
+            more = min(max(queued - self._queued.get(process, 0), 0), self._load_seconds)
+            self._queued[process] = queued
+            self._load_seconds -= more
+            self.seconds += more
+        if self.seconds <= 0 and worker is not None and _is_ready(worker):  # the kernel bounds what it computes
+            more = min(_LOOK_SECONDS, self._load_seconds)
+            self._load_seconds -= more
+            self.seconds = more
+        return self.seconds > 0
 
 
 class Conversation:
@@ -51,14 +92,25 @@ class Conversation:
         self._channel = channel
         self._control = control
         self._patience = patience
+        self._worker: str | None = None  # its process id, once the zygote has said it
 
     def send(self, kind: bytes, values: tuple[Scalar, ...]) -> None:
         """Send one message. A worker that is gone is noticed at the next `receive`."""
-        with self._waiting():
-            try:
-                self._channel.sendall(frame(kind, values))
-            except (BrokenPipeError, ConnectionResetError):
-                return
+        rest = memoryview(frame(kind, values))
+        try:
+            while rest:
+                rest = rest[self._waited(partial(self._channel.send, rest)) :]
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def start(self, job: tuple[Scalar, ...]) -> None:
+        """Send the job, and return when the worker has begun; raises `EOFError` if it is gone."""
+        self._patience, patience = Patience(seconds=_START_SECONDS), self._patience
+        try:
+            self.send(JOB, job)
+            self.receive(READY)
+        finally:
+            self._patience = patience
 
     def receive(self, kinds: bytes, max_bytes: int = MAX_WORKER_MESSAGE_BYTES) -> tuple[bytes, tuple[Scalar, ...]]:
         """Return the next message, of one of `kinds`; raises `BrokenProtocol`, or `EOFError` if the worker is gone."""
@@ -69,9 +121,20 @@ class Conversation:
 
     def status(self) -> int | None:
         """Return the worker's exit status (below zero: the signal); None if the zygote is gone as well."""
-        self._control.settimeout(_END_SECONDS)
+        return self._said(_END_SECONDS) if self._process(_END_SECONDS) is not None else None
+
+    def _process(self, seconds: float) -> str | None:
+        """Return the worker's process id, if the zygote says it within `seconds`."""
+        if self._worker is None:
+            number = self._said(seconds)
+            self._worker = str(number) if number is not None else None
+        return self._worker
+
+    def _said(self, seconds: float) -> int | None:
+        """Return the zygote's next answer, if it comes within `seconds`."""
+        self._control.settimeout(seconds)
         try:
-            said = self._control.recv(zygote.STATUS.size)
+            said = self._control.recv(zygote.STATUS.size, socket.MSG_WAITALL)
         except OSError:
             return None
         return int(zygote.STATUS.unpack(said)[0]) if len(said) == zygote.STATUS.size else None
@@ -79,26 +142,28 @@ class Conversation:
     def _exactly(self, size_bytes: int) -> bytes:
         data = bytearray()
         while len(data) < size_bytes:
-            with self._waiting():
-                try:
-                    piece = self._channel.recv(min(size_bytes - len(data), 1 << 20))
-                except ConnectionResetError:
-                    piece = b""
+            wanted = min(size_bytes - len(data), 1 << 20)
+            try:
+                piece = self._waited(partial(self._channel.recv, wanted))
+            except ConnectionResetError:
+                piece = b""
             if not piece:
                 raise EOFError
             data += piece
         return bytes(data)
 
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        if self._patience.seconds <= 0:
-            raise TimeoutError
-        began = time.monotonic()
-        self._channel.settimeout(self._patience.seconds)
-        try:
-            yield
-        finally:
-            self._patience.seconds -= time.monotonic() - began
+    def _waited(self, step: Callable[[], T]) -> T:
+        """Return what `step` returns, which waits for the channel; raises `TimeoutError` when the patience is over."""
+        while self._patience.seconds > 0 or self._patience.give_back(self._process(0)):
+            began = time.monotonic()
+            self._channel.settimeout(self._patience.seconds)
+            try:
+                return step()
+            except TimeoutError:
+                continue
+            finally:
+                self._patience.seconds -= time.monotonic() - began
+        raise TimeoutError
 
 
 @contextmanager
@@ -113,9 +178,8 @@ def conversation(job: tuple[Scalar, ...], patience: Patience, module: str) -> It
         with its, its_control:
             _ask(module, its, its_control)
         worker = Conversation(ours, control, patience)
-        worker.send(JOB, job)
         try:
-            worker.receive(READY)
+            worker.start(job)
         except EOFError:
             raise no_sandbox(_NO_SANDBOX.get(worker.status() or 0, "a worker of the sandbox does not start")) from None
         yield worker

@@ -53,6 +53,7 @@ _FILTERS: Final = {machine.architecture: _for_the_kernel(worker_filter(machine))
 
 def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
     """Restrict this process for good to its memory, its clock and the descriptor `channel`."""
+    zygote = os.getppid()
     os.closerange(0, channel)
     os.closerange(channel + 1, 1 << 16)
     _drop_bounds()
@@ -61,7 +62,9 @@ def lock_down(machine: Machine, channel: int, cpu_seconds: int) -> None:
     control(PR_SET_DUMPABLE, 0)
     control(PR_SET_NO_NEW_PRIVS, 1)
     _landlock()
-    control(PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
+    control(PR_SET_PDEATHSIG, signal.SIGKILL)  # again: the change of user has cleared it
+    if os.getppid() != zygote:  # it died between
+        os.kill(os.getpid(), signal.SIGKILL)
     for limit, value in (
         (resource.RLIMIT_AS, MAX_WORKER_BYTES),
         (resource.RLIMIT_NOFILE, 0),

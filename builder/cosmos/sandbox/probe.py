@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
+from cosmos.durable import sweep_old
 from cosmos.errors import WorldFailed
 from cosmos.sandbox.conversation import WHERE, Patience, conversation, no_sandbox, planted_secret
 from cosmos.sandbox.wire import OUTCOME, BrokenProtocol
@@ -55,6 +57,7 @@ def _probed(module: str) -> Mapping[str, str]:
     with tempfile.NamedTemporaryFile(prefix="cosmos-canary-") as canary:
         canary.write(secret)
         canary.flush()
+        sweep_old(Path(canary.name), "cosmos-canary-", "cosmos-tools-")
         # never whole: the question itself would be found
         job = (b"probe", _CPU_SECONDS, canary.name.encode(), secret[:_HALF], hashlib.sha256(secret[_HALF:]).digest())
         try:

@@ -4,8 +4,9 @@
 starts, connects, signals, changes rights or makes memory executable. `bubble_filter` is a deny-list, because compilers
 and shells need nearly all calls. It refuses calls that no namespace isolates from the builder (keyrings, clocks,
 sockets of virtual machines), and rare calls that only enlarge the kernel's attack surface. A refused call returns
-EPERM. `clone3` returns ENOSYS, because its flags lie in memory; libraries then call `clone`. A call from another
-architecture's table (32-bit, x32) kills the process.
+EPERM. `clone3` returns ENOSYS, because its flags lie in memory; libraries then call `clone`. So does every call above
+`LAST`, the newest that was judged here: a new kernel opens nothing. A call from another architecture's table (32-bit,
+x32) kills the process.
 
 The format of instructions is `struct sock_filter` of linux/filter.h, of data `struct seccomp_data`.
 """
@@ -40,7 +41,7 @@ REFUSED: Final = (
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd",
     "name_to_handle_at", "open_by_handle_at", "fanotify_init", "lookup_dcookie", "quotactl", "quotactl_fd",
     "mount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
-    "mount_setattr", "unshare", "setns",
+    "mount_setattr", "open_tree_attr", "listns", "unshare", "setns",
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "swapon", "swapoff",
     "acct", "syslog", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime",
     "iopl", "ioperm",
@@ -60,6 +61,21 @@ class Machine:
     calls: Mapping[str, int]
 
 
+# The calls that every architecture has by the same number, from 424 on without a gap: those of Linux 5.1 to 7.2. To add
+# one is to decide whether it belongs to `REFUSED`.
+_FIRST_COMMON: Final = 424
+COMMON: Final = (
+    "pidfd_send_signal", "io_uring_setup", "io_uring_enter", "io_uring_register", "open_tree", "move_mount", "fsopen",
+    "fsconfig", "fsmount", "fspick", "pidfd_open", "clone3", "close_range", "openat2", "pidfd_getfd", "faccessat2",
+    "process_madvise", "epoll_pwait2", "mount_setattr", "quotactl_fd", "landlock_create_ruleset", "landlock_add_rule",
+    "landlock_restrict_self", "memfd_secret", "process_mrelease", "futex_waitv", "set_mempolicy_home_node",
+    "cachestat", "fchmodat2", "map_shadow_stack", "futex_wake", "futex_wait", "futex_requeue", "statmount",
+    "listmount", "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules", "mseal", "setxattrat", "getxattrat",
+    "listxattrat", "removexattrat", "open_tree_attr", "file_getattr", "file_setattr", "listns", "rseq_slice_yield",
+)  # fmt: skip
+LAST: Final = _FIRST_COMMON + len(COMMON) - 1
+_COMMON: Final = {name: number for number, name in enumerate(COMMON, _FIRST_COMMON)}
+
 # fmt: off
 X86_64: Final = Machine(architecture=0xC000003E, has_x32=True, calls={
     "read": 0, "write": 1, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigprocmask": 14,
@@ -72,9 +88,7 @@ X86_64: Final = Machine(architecture=0xC000003E, has_x32=True, calls={
     "unshare": 272, "perf_event_open": 298, "fanotify_init": 300, "name_to_handle_at": 303, "open_by_handle_at": 304,
     "clock_adjtime": 305, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
     "finit_module": 313, "seccomp": 317, "getrandom": 318, "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323,
-    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429,
-    "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435, "pidfd_getfd": 438,
-    "mount_setattr": 442, "quotactl_fd": 443,
+    **_COMMON,
 })
 AARCH64: Final = Machine(architecture=0xC00000B7, has_x32=False, calls={
     "lookup_dcookie": 18, "ioctl": 29, "umount2": 39, "mount": 40, "pivot_root": 41, "quotactl": 60, "read": 63,
@@ -87,10 +101,8 @@ AARCH64: Final = Machine(architecture=0xC00000B7, has_x32=False, calls={
     "madvise": 233, "perf_event_open": 241, "fanotify_init": 262, "name_to_handle_at": 264, "open_by_handle_at": 265,
     "clock_adjtime": 266, "setns": 268,
     "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273, "seccomp": 277,
-    "getrandom": 278, "bpf": 280, "userfaultfd": 282, "kexec_file_load": 294, "io_uring_setup": 425,
-    "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429, "fsopen": 430,
-    "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435, "pidfd_getfd": 438, "mount_setattr": 442,
-    "quotactl_fd": 443,
+    "getrandom": 278, "bpf": 280, "userfaultfd": 282, "kexec_file_load": 294,
+    **_COMMON,
 })
 # fmt: on
 MACHINES: Final = {"x86_64": X86_64, "aarch64": AARCH64}
@@ -113,7 +125,7 @@ def worker_filter(machine: Machine) -> bytes:
 def bubble_filter(machine: Machine) -> bytes:
     """Return the filter of a program in bubblewrap, as bwrap's `--seccomp` reads it."""
     calls = machine.calls
-    code = _native(machine)
+    code = [*_native(machine), _step(_AT_LEAST, LAST + 1, 0, 1), _step(_RETURN, _UNKNOWN)]
     for name in REFUSED:
         if name in calls:
             code += _guarded(calls[name], [_step(_RETURN, _REFUSE)])

@@ -5,10 +5,11 @@ binary must not start itself a second time, because it would unpack itself again
 before anything else is loaded, with its environment wiped (`forked`). It imports its module for the first worker.
 
 Protocol: each message on `requests` (SOCK_SEQPACKET, one message a worker) brings two descriptors: the worker's channel
-and a *control* socket. When the worker has ended, the zygote answers once on the control socket: its status, 4 bytes,
-signed (below zero: the signal). When the other end of the control socket is closed, the zygote kills the worker: so the
-worker dies with the process that asked for it. When the other end of `requests` is closed, the zygote ends with all
-its workers.
+and a *control* socket. The zygote answers twice on the control socket, each time 4 bytes, signed: the worker's process
+id, and, when the worker has ended, its status (below zero: the signal). When the other end of the control socket is
+closed, the zygote kills the worker: so the worker dies with the process that asked for it. When the other end of
+`requests` is closed, the zygote ends with all its workers. The kernel kills each worker with its zygote, and a forked
+zygote with the process that it was forked from.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Final, NoReturn, TypeAlias
 Work: TypeAlias = Callable[[int], object]
 STATUS: Final = struct.Struct("=i")
 PLANTED_NAME: Final = b"COSMOS_PLANTED"
+_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 FORKED: Final[dict[str, tuple[socket.socket, bytes]]] = {}  # the zygotes that were forked before all else, by module
 
 
@@ -50,7 +52,9 @@ def forked(module: str) -> tuple[socket.socket, bytes]:
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     planted = b"%016x%016x" % (os.getpid(), time.monotonic_ns())
     os.environb[PLANTED_NAME] = planted
+    parent = os.getpid()
     if os.fork() == 0:
+        die_with(parent)
         ours.close()
         forget_environment()
         serve(its.detach(), module)
@@ -58,6 +62,15 @@ def forked(module: str) -> tuple[socket.socket, bytes]:
     its.close()
     FORKED[module] = (ours, planted)
     return ours, planted
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; if `parent` is its parent no more, it dies now."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def forget_environment() -> None:
@@ -137,12 +150,16 @@ def _next(requests: socket.socket, module: str) -> Worker | None:
         gc.freeze()
     gc.disable()  # loaded modules stay, and are shared with every worker
     channel, control = numbers
+    zygote = os.getpid()
     pid = os.fork()
     if pid == 0:
+        die_with(zygote)
         work(channel)
         os._exit(1)
     os.close(channel)
-    return Worker(pid=pid, pidfd=os.pidfd_open(pid), control=socket.socket(fileno=control))
+    worker = Worker(pid=pid, pidfd=os.pidfd_open(pid), control=socket.socket(fileno=control))
+    _answer(worker, pid)
+    return worker
 
 
 def _loaded(module: str) -> Work:
@@ -155,7 +172,11 @@ def _ended(worker: Worker) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
     _, status = os.waitpid(worker.pid, 0)
-    with contextlib.suppress(OSError):
-        worker.control.send(STATUS.pack(os.waitstatus_to_exitcode(status)), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    _answer(worker, os.waitstatus_to_exitcode(status))
     worker.control.close()
     os.close(worker.pidfd)
+
+
+def _answer(worker: Worker, number: int) -> None:
+    with contextlib.suppress(OSError):
+        worker.control.send(STATUS.pack(number), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

@@ -29,7 +29,7 @@ from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
 from cosmos.store.interface import Store
 from cosmos.trust.archives import VerifiedArchive
-from cosmos.trust.dsse import NotSigned
+from cosmos.trust.dsse import Envelope, NotSigned, signers_of
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
 from cosmos.trust.memory import demand_not_older
 from cosmos.trust.roots import TrustRoots
@@ -59,8 +59,10 @@ class Acquired:
         return self.source.store.spool()
 
 
-def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex:
+def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> tuple[SignedFile, VerifiedIndex]:
     """Return the verified snapshot that the lock names; it may be older than the galaxy's index of today.
+
+    The caller compares it with the memory, and then keeps the file.
 
     Raises `Refused` if the snapshot has another seq than the lock states.
     """
@@ -78,8 +80,7 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> Ve
             f"{locked.name}: {file.path}",
             f"the lock names version {locked.version}, but the index is {verified.index.version}",
         )
-    source.keep(file)
-    return verified
+    return file, verified
 
 
 def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex | None:
@@ -173,8 +174,12 @@ def acquire_star(
     source: Source,
     roots: TrustRoots,
     progress: Callable[[int], None],
+    then: TrustRoots | None = None,
 ) -> Acquired:
-    """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`."""
+    """Return `star` fetched and verified, its archive in the store; raises `Refused` or `WorldFailed`.
+
+    `then` are the trust anchors that were used to make the lock, if they are known.
+    """
     galaxy = lock.galaxy(star.galaxy)
     row = _listed(star, index, galaxy)
     file, statement = verified_statement(
@@ -187,7 +192,7 @@ def acquire_star(
         allow_unsigned=galaxy.allow_unsigned,
     )
     check_pins(star, statement.statement)
-    _demand_signers(star, statement.signers, roots)
+    _demand_signers(star, statement.signers, file, (roots,) if then is None else (roots, then))
     source.keep(file)
     archive = source.archive(star, progress)
     if not source.store.has(star.archive, star.size_bytes):
@@ -243,23 +248,32 @@ def _demand_same_facts(star: str, locked: Facts, signed: Facts) -> None:
             raise Refused(star, f"the lock says that its {key} are {value}, but its signed statement says {said[key]}")
 
 
-def _demand_signers(star: LockedStar, signers: tuple[str, ...], roots: TrustRoots) -> None:
-    """Refuse a lock that names a signer who did not sign, or that names no signer who did.
+def _demand_signers(
+    star: LockedStar, signers: tuple[str, ...], file: SignedFile, known: tuple[TrustRoots, ...]
+) -> None:
+    """Refuse a lock that names a signer who did not sign, or that names too few of the `signers` who count today.
 
-    The lock may name a key that was revoked after the star was locked; its signature no longer counts.
+    The lock may name a key that was revoked after the star was locked, if it did sign: its signature counts no more.
+    The keys that can be known are those of today's trust anchors, the first of `known`, and of the lock's.
     """
-    revoked = {row.key for row in roots.revoked}
-    strangers = [key for key in star.signers if key not in signers and key not in revoked]
-    if strangers:
+    rest = set(star.signers) - set(signers)
+    if rest and file.envelope is not None:
+        listed = {key.raw: key for roots in known for key in roots.author_keys_ever(star.galaxy, star.name)}
+        envelope = Envelope.parse(file.envelope, f"{star.galaxy}: {file.path}.dsse")
+        rest -= set(signers_of(envelope, [key for key in listed.values() if key.id in rest]))
+    counted, threshold = len(set(signers) & set(star.signers)), known[0].threshold("author")
+    revoked = {row.key for row in known[0].revoked}
+    if signers and counted < threshold and rest <= revoked:
+        few = f"only {counted} of the {threshold} that must have signed" if counted else "none of them"
         raise Refused(
             star.id,
-            f"the lock says that {', '.join(strangers)} signed it, but it has no such signature",
+            f"was signed again, by {', '.join(signers)}, and the lock names {few}",
             hint="lock its signers of today with: cosmos freeze IMAGE",
         )
-    if signers and not set(signers) & set(star.signers):
+    if rest:
         raise Refused(
             star.id,
-            f"was signed again, by {', '.join(signers)}, and the lock names none of them",
+            f"the lock says that {', '.join(sorted(rest))} signed it, but it has no such signature",
             hint="lock its signers of today with: cosmos freeze IMAGE",
         )
 

@@ -1,7 +1,8 @@
 """Read the files that a galaxy keeps beside a star's statement: log proofs and badges.
 
 The lock does not pin them: new ones come without a new lock, and `trust` judges them whenever they are read. If the
-galaxy can be read, they are read again and kept, so that an offline build finds the newest ones.
+galaxy can be read, they are read again. Once they were judged good, the caller keeps them, so that an offline build
+finds the newest good ones.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ def read_beside(source: Source, stem: str, suffix: str, max_bytes: int) -> bytes
     if source.carrier is None:
         return source.store.get_result(_key(source, path))
     try:
-        data = source.carrier.read(path, max_bytes=max_bytes)
+        return source.carrier.read(path, max_bytes=max_bytes)
     except NotThere:
         return None
-    source.store.put_result(_key(source, path), data)
-    return data
+
+
+def keep_beside(source: Source, stem: str, suffix: str, data: bytes) -> None:
+    """Keep the file `stars/STEM` + `suffix` with the bytes `data`, which were judged good, for use offline."""
+    if source.carrier is not None:
+        source.store.put_result(_key(source, beside_path(stem, suffix)), data)
 
 
 def beside_path(stem: str, suffix: str) -> str:
@@ -31,4 +36,4 @@ def beside_path(stem: str, suffix: str) -> str:
 
 
 def _key(source: Source, path: str) -> Digest:
-    return digest_of({"kind": "beside", "galaxy": str(source.galaxy), "path": path})
+    return digest_of({"kind": "judged-beside", "galaxy": str(source.galaxy), "path": path})

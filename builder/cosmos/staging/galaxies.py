@@ -7,17 +7,18 @@ verified again under the newest trust anchors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
-from cosmos.errors import Refused
+from cosmos.errors import WorldFailed
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
+from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.acquire import verified_statement
@@ -27,6 +28,17 @@ from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.stars import VerifiedStatement
+
+
+@contextmanager
+def naming_address(file: str, galaxy: GalaxyName) -> Iterator[None]:
+    """Add to the hint of a galaxy that cannot be read where its address is written. Raises `WorldFailed`."""
+    try:
+        yield
+    except WorldFailed as error:
+        said = f"its address is galaxies.{galaxy} in {file}"
+        error.hint = f"{said}; {error.hint}" if error.hint else said
+        raise
 
 
 class OpenGalaxy:
@@ -165,19 +177,27 @@ class OpenGalaxy:
     def _provided(self) -> dict[StarName, list[Candidate]]:
         """For each provided name, the stars that provide it according to the index, also below the floor.
 
-        An index of format 1 does not list them: all its statements are read once, and a star whose statement is refused
-        provides nothing. Upstream's stars provide nothing: their manifests lie beside their archives alone.
+        An index of format 1 does not list them: all its statements are read once. Upstream's stars provide nothing:
+        their manifests lie beside their archives alone.
         """
         found: dict[StarName, list[Candidate]] = {}
         for row in self.index.index.snapshot:
             candidate = self._candidate(row.name, row.version, row.arch or ANY_ARCH)
-            names: Iterable[StarName] = row.provides
-            if self.index.index.format == 1 and candidate in self._rows.get(row.name, ()):
-                with suppress(Refused):
-                    names = self.facts(candidate).provides
+            names = self._provides_of(row) if self.index.index.format == 1 else row.provides
             for name in names:
                 found.setdefault(name, []).append(candidate)
         return found
+
+    def _provides_of(self, row: Listed) -> Iterable[StarName]:
+        """Return the names that a star of an index of format 1 provides, from its statement.
+
+        The signed index names the statement's digest, and that is enough to say which names the galaxy answers for:
+        the star itself is used only after its author's signature was verified. A statement that is missing or changed
+        is an error. Otherwise somebody could take it away, and the next galaxy would answer for the name.
+        """
+        file = self.source.statement(row.stem, row.statement)
+        self.source.keep(file)
+        return Facts.of(Statement.parse(file.data, f"{self.name}: {file.path}").star).provides
 
     def _candidate(self, name: StarName, version: Version, arch: Arch) -> Candidate:
         return Candidate(name=name, version=version, galaxy=self.asked.name, arch=arch)

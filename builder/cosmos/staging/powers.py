@@ -169,7 +169,8 @@ def _needed_for(laid: Laid, folders: OpenFolders) -> Iterator[tuple[Power, str]]
         yield "mknod", f"{shown} is a device"
     if (laid.uid, laid.gid) != (0, 0):
         yield "chown", f"{shown} belongs to {laid.uid}:{laid.gid}"
-    if laid.kind in ("file", "dir", "fifo") and laid.mode & 0o002 and not (laid.kind == "dir" and laid.mode & 0o1000):
+    is_like_tmp = laid.kind == "dir" and laid.mode & 0o1000 and not folders.hold(laid)  # needs `outside` all the same
+    if laid.kind in ("file", "dir", "fifo") and laid.mode & 0o002 and not is_like_tmp:
         yield "chown", f"{shown} may be written by everybody ({laid.mode:04o})"
     plain = laid.kind == "dir" and (laid.mode, laid.uid, laid.gid) == (0o755, 0, 0)
     if not plain and folders.are_the_operators(laid):

@@ -9,11 +9,13 @@ from cosmos.errors import ScriptFailed
 from cosmos.nova.job import NovaResult
 from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.virtual_root import VirtualRoot
+from cosmos.staging.powers import OpenFolders
 from cosmos.stellar.open_star import OpenStar
 from cosmos.stellar.validate_star import Finding
 from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath, climbs_out, escaped
 
+_OPEN: Final = OpenFolders.below(ROOT, lambda path: path)
 _FILLED_LATER: Final = frozenset({b"dev", b"proc", b"run", b"sys", b"tmp"})  # by the running system
 
 
@@ -51,7 +53,7 @@ def _of_rights(entry: Entry) -> Iterator[Finding]:
     if entry.xattrs:
         names = ", ".join(escaped(name) for name, _ in entry.xattrs)
         yield _warning(f"{shown}: has more rights or marks than its mode says ({names})")
-    is_shared = entry.kind == "dir" and entry.mode & 0o1000
+    is_shared = entry.kind == "dir" and entry.mode & 0o1000 and not _OPEN.hold(entry)
     if entry.kind in ("file", "dir", "fifo", "block") and entry.mode & 0o002 and not is_shared:
         yield _error(f"{shown}: everybody may write to it ({entry.mode:04o})")
 

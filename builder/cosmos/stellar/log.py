@@ -3,21 +3,30 @@
 `append` adds every version of the galaxy's index that the log does not have yet, signs the new head, and writes a proof
 beside each statement. The log never loses an entry.
 
-It writes the tiles, then the head, then the proofs. A run that was cut short leaves the old head, or the new head with
-some older proofs, which are still valid. The next run finishes it.
+A person who watches the log keeps its head in a file of their own, with the version of trust.toml of that time:
+
+    cosmos-seen-v1 trust-version 5     then the head, a signed note; an older cosmos wrote the note alone
+
+If a later trust.toml recovers the log (`trust.floors`), the log begins again, and that head counts no more.
+
+`append` writes the tiles, then the head, then the proofs. A run that was cut short leaves the old head, or the new head
+with some older proofs, which are still valid. The next run finishes it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from cosmos.durable import write_durably
 from cosmos.errors import Differs, Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import demand_within
 from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.reading import holds, is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
@@ -44,6 +53,9 @@ from cosmos.trust.notes import (
 )
 from cosmos.trust.roots import TrustRoots
 from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, MAX_LOG_ENTRIES, log_files, read_entries
+
+_SEEN: Final = re.compile(rb"cosmos-seen-v1 trust-version ([1-9][0-9]{0,18})\n")
+_MAX_SEEN_LINE: Final = 64  # bytes of such a line, at most
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,14 +142,14 @@ def _cosigned(galaxy: GalaxyFolder, key: SecretKey, roots: TrustRoots, seen: Pat
     log, index = _read(galaxy), galaxy.index()
     without = replace(roots, roles={role: keys for role, keys in roots.roles.items() if role != "witness"})
     head = _verified(log, index, without)
-    _demand_continued(log, head, seen)
+    _demand_continued(log, head, seen, index.name, roots)
     assert log.note is not None
     raw = seconds.to_bytes(8, "big") + key.head_signature(cosigned(log.note.text, seconds))
     mine = NoteSignature(name=str(key.public.name), key_id=witness_key_id(key.public), raw=raw)
     note = _merged(log.note, (mine,))
     demand_within(len(note.signatures), MAX_NOTE_SIGNATURES, str(log.folder / CHECKPOINT))
     demand_within(len(note.to_bytes()), MAX_NOTE_BYTES, str(log.folder / CHECKPOINT))
-    write_durably(seen, note.to_bytes())
+    write_durably(seen, _seen(note.to_bytes(), roots))
     _write(log.folder / CHECKPOINT, note.to_bytes())
     _write_proofs(galaxy, index, log.entries, note)
     return head
@@ -168,9 +180,9 @@ def check_log(galaxy: GalaxyFolder, roots: TrustRoots, seen: Path | None) -> Che
     for row in index.snapshot:
         file = proof_file(galaxy, row)
         verify_logged(_entry(index, row), _bytes(file, 1 << 20), galaxy=index.name, roots=roots, source=str(file))
-    continued = _demand_continued(log, head, seen) if seen is not None else None
+    continued = _demand_continued(log, head, seen, index.name, roots) if seen is not None else None
     if seen is not None:
-        write_durably(seen, _bytes(log.folder / CHECKPOINT, MAX_NOTE_BYTES))
+        write_durably(seen, _seen(_bytes(log.folder / CHECKPOINT, MAX_NOTE_BYTES), roots))
     return Checked(head=head, stars=len(index.snapshot), continued=continued)
 
 
@@ -209,15 +221,29 @@ def _verified(log: _Log, index: GalaxyIndex, roots: TrustRoots) -> VerifiedHead:
     return verify_head(log.note.to_bytes(), galaxy=index.name, roots=roots, source=str(file))
 
 
-def _demand_continued(log: _Log, head: VerifiedHead, seen: Path) -> int | None:
-    """Return the size of the head in `seen`, after a check that the log continues it; None if there is no such file."""
+def _demand_continued(log: _Log, head: VerifiedHead, seen: Path, galaxy: GalaxyName, roots: TrustRoots) -> int | None:
+    """Return the size of the head in `seen`, after a check that the log continues it.
+
+    Return None if there is no such file, and if the log began again since (`recovered` in trust.toml).
+    """
     if not is_there(seen):
         return None
-    before = Head.parse(Note.parse(_bytes(seen, MAX_NOTE_BYTES), str(seen)).text, str(seen))
+    data = _bytes(seen, MAX_NOTE_BYTES + _MAX_SEEN_LINE)
+    line = _SEEN.match(data)
+    trust_version = 0 if line is None else int(line[1])
+    note = data if line is None else data[line.end() :]
+    before = Head.parse(Note.parse(note, str(seen)).text, str(seen))
     if before.origin != head.head.origin:
         raise Malformed(str(seen), f"is the head of {before.origin}, but this log is {head.head.origin}")
+    if trust_version < roots.recovered.log_since(galaxy):
+        return None
     demand_continued(before, head, log.leaves, str(log.folder))
     return before.size
+
+
+def _seen(note: bytes, roots: TrustRoots) -> bytes:
+    """Return the bytes of a file that remembers the head `note`, which was verified under `roots`."""
+    return b"cosmos-seen-v1 trust-version %d\n" % roots.version + note
 
 
 def _merged(note: Note, more: Sequence[NoteSignature]) -> Note:

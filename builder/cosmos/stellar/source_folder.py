@@ -41,6 +41,10 @@ _GIVEN_ATTRIBUTES: Final = (
 )  # what a file system or a security module gives to files without anybody asking
 
 
+class NoScript(Malformed):
+    """The script that a recipe names is missing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFolder:
     """A source folder. `files` are the entries below files/, without this prefix; `beside` are all other entries."""
@@ -57,7 +61,11 @@ def read_source_folder(path: Path) -> SourceFolder:
     file = path / RECIPE_FILE
     if not is_there(file):
         raise Malformed(str(file), "is not there", hint=f"to make a source folder: stellar new-star {path.name}")
-    recipe = Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES)
+    return source_folder(path, Recipe.parse(read_bounded(file, MAX_DOCUMENT_BYTES), str(file), RULES))
+
+
+def source_folder(path: Path, recipe: Recipe) -> SourceFolder:
+    """Return the source folder at `path` with its `recipe`; raises `Malformed`, `NoScript` for a missing script."""
     _demand_plain(path / os.fsdecode(_FILES))
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
@@ -75,13 +83,14 @@ def _demand_plain(files: Path) -> None:
         return
     if files.is_symlink() or not files.is_dir():
         raise Malformed(str(files), "want a folder", hint="put the star's files into a folder of that name")
-    left = int(MAX_FRAME_BYTES)
-    for folder, names, file_names in os.walk(files, onerror=_unreadable):
-        for place in (Path(folder, name) for name in sorted((*names, *file_names))):
+    left, waiting = int(MAX_FRAME_BYTES), [files]
+    while waiting:
+        for place in _listed(waiting.pop()):
             status = place.lstat()
             lost = _lost(place, status)
             if lost is not None:
                 raise Malformed(str(place), f"{lost[0]}, and a star's files keep none", hint=lost[1])
+            waiting += [place] if stat.S_ISDIR(status.st_mode) else []
             left -= status.st_size if stat.S_ISREG(status.st_mode) else 0
             if left < 0:
                 problem = f"with it, the star's files have more than {MAX_FRAME_BYTES} bytes, which no image can hold"
@@ -108,8 +117,11 @@ def _lost(place: Path, status: os.stat_result) -> tuple[str, str] | None:
     return f"has the extended attribute {kept[0]}", f"setfattr -x {kept[0]} {place}{sets}"
 
 
-def _unreadable(error: OSError) -> None:
-    raise WorldFailed(str(error.filename), f"cannot be read: {error.strerror}") from error
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise WorldFailed(str(folder), f"cannot be read: {error.strerror}") from error
 
 
 def moved_up(entry: Entry) -> Entry:
@@ -138,7 +150,7 @@ def _script(path: Path, recipe: Recipe) -> bytes | None:
         raise Malformed(str(path / RECIPE_FILE), f"install_script: {error}") from error
     file = path / os.fsdecode(name)
     if not is_there(file):
-        raise Malformed(
+        raise NoScript(
             str(file),
             "is not there, but star.toml names it as install_script",
             hint=f"write the script, or take install_script out of {path / RECIPE_FILE}",

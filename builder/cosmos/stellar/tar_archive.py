@@ -31,8 +31,8 @@ from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_PATH_COMPONENTS, MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.star import Origin, SourceRules
+from cosmos.pack.packed_tar import read_packed_tar
 from cosmos.pack.treenames import shown
-from cosmos.pack.untar import read_packed_tar
 from cosmos.reading import is_there, read_up_to
 from cosmos.stellar.selection import with_links_resolved
 from cosmos.store.blobs import StoreFolder
@@ -75,6 +75,10 @@ class TarSource:
             raise ValueError(f"want tar:PATH or tar:URL of a file with the ending {_endings()}, got {text[:200]!r}")
         if source.is_remote and not _is_address(source.place):
             raise ValueError(f"want an http:// or https:// address without ?, # and @, got {text[:200]!r}")
+        if source.is_remote and not _is_one_file(source.place):
+            raise ValueError(
+                f"want an address whose folders have names (no //) and whose last part is UTF-8, got {text[:200]!r}"
+            )
         return source
 
     @property
@@ -301,6 +305,16 @@ def _on_disk(file: Path) -> bytes:
     if len(data) > MAX_STAR_ARCHIVE_BYTES:
         raise Refused(str(file), f"has more than {MAX_STAR_ARCHIVE_BYTES} bytes")
     return data
+
+
+def _is_one_file(url: str) -> bool:
+    """Return whether the carrier asks for exactly this address: it joins folders and a name, each of them quoted."""
+    parts = urlsplit(url).path.split("/")[1:]
+    try:
+        name = unquote(parts[-1], errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return all(parts) and "/" not in name and name.isprintable()
 
 
 def _is_address(url: str) -> bool:

@@ -85,6 +85,7 @@ def next_roots(old: TrustRoots, changes: Changes) -> TrustRoots:
             galaxies={**old.recovered.galaxies, **dict.fromkeys(changes.recovered.galaxies, version)},
             stars={**old.recovered.stars, **dict.fromkeys(changes.recovered.stars, version)},
             releases={**old.recovered.releases, **dict.fromkeys(changes.recovered.releases, version)},
+            logs={**old.recovered.logs, **dict.fromkeys(changes.recovered.logs, version)},
         ),
         revoked=_revoked(old.revoked, changes.revoked),
     )

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from cosmos.errors import CosmosError
 from cosmos.model.file_names import file_stem
+from cosmos.model.names import StarName
 from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
 from cosmos.pack.star_archive import StarContents, star_tar
+from cosmos.reading import read_bounded
 from cosmos.spool import Spool
 from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.build_star import archive_suffix
-from cosmos.stellar.ecosystems import check_sources, describe_themselves, nouns
+from cosmos.stellar.ecosystems import RULES, check_sources, describe_themselves, nouns
 from cosmos.stellar.licences import is_well_formed, unlisted_ids
 from cosmos.stellar.selection import demand_good_globs
-from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder
+from cosmos.stellar.source_folder import RECIPE_FILE, NoScript, SourceFolder, read_source_folder, source_folder
+from cosmos.tables import Table, every_fault
 from cosmos.treepath import TreePath
 
 Weight: TypeAlias = Literal["error", "warning"]
@@ -53,7 +56,11 @@ class _Findings:
         try:
             yield
         except CosmosError as error:
-            self.error(f"{error}" + (f" ({error.hint})" if error.hint else ""))
+            self.fault(error)
+
+    def fault(self, error: CosmosError) -> None:
+        """Add an error with its hint."""
+        self.error(f"{error}" + (f" ({error.hint})" if error.hint else ""))
 
 
 def validate_star(path: Path) -> tuple[Finding, ...]:
@@ -68,7 +75,9 @@ def validate_star(path: Path) -> tuple[Finding, ...]:
 
 
 def _check_folder(path: Path, findings: _Findings) -> None:
-    source = read_source_folder(path)
+    source = _folder_read(path, findings)
+    if source is None:
+        return
     recipe = source.recipe
     file = str(path / RECIPE_FILE)
     if path.resolve().name != recipe.name:
@@ -87,6 +96,33 @@ def _check_folder(path: Path, findings: _Findings) -> None:
     _check_unpack(recipe, findings)
     with findings.noting():
         _check_packing(source)
+
+
+def _folder_read(path: Path, findings: _Findings) -> SourceFolder | None:
+    """Return the source folder without what is malformed in it, which is told; None if too little is left."""
+    file = path / RECIPE_FILE
+    if not file.is_file():
+        return read_source_folder(path)  # which says so
+    table = Table.parse(read_bounded(file), str(file))
+    recipe, faults = every_fault(table, lambda rest: Recipe.read(rest, RULES), _stand_ins(path.resolve().name))
+    for fault in faults:
+        findings.fault(fault)
+    if recipe is None:
+        return None
+    try:
+        return source_folder(path, recipe)
+    except NoScript as error:
+        findings.fault(error)
+        return source_folder(path, replace(recipe, install_script=""))
+
+
+def _stand_ins(name: str) -> dict[str, str]:
+    """Return values for the keys that a star must have, to read the rest of a document where they are wrong."""
+    try:
+        StarName.parse(name)
+    except ValueError:
+        name = "star"
+    return {"name": name, "version": "0.0.0"}
 
 
 def _check_about(recipe: Recipe, findings: _Findings) -> None:
@@ -145,7 +181,12 @@ def _check_archive(path: Path, findings: _Findings) -> None:
     if not plain.manifest:
         findings.error("has no star.toml")
         return
-    star = Star.parse(plain.manifest, "star.toml")
+    table = Table.parse(plain.manifest, "star.toml")
+    star, faults = every_fault(table, Star.read, _stand_ins(path.name.split("-")[0]))
+    for fault in faults:
+        findings.fault(fault)
+    if star is None:
+        return
     for warning in star.warnings:
         findings.warning(f"star.toml: {warning}: unknown key")
     version = str(star.version)

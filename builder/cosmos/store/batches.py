@@ -23,20 +23,19 @@ looks again at which ones there are.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Self
 
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
-from cosmos.limits import MAX_WAITING_RESULT_BYTES
-from cosmos.locking import alone
+from cosmos.folders import Folder
+from cosmos.limits import MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
 
 _HEAD: Final = b"cosmos-batch 1\n"
 _FOOT: Final = re.compile(rb"cosmos-batch 1 ([0-9]{10})\n")
@@ -62,32 +61,31 @@ def unsealed(key: Digest, record: bytes) -> bytes | None:
 class _Batch:
     """One file: its lines, and where they begin. A damaged file has no lines."""
 
-    path: str
+    folder: Folder
+    name: str
     size_bytes: int
     lines: bytes
     lines_at: int
 
     @classmethod
-    def opened(cls, path: str) -> Self | None:
-        """Return the batch at `path`, or None where another process has just removed it. Raises `OSError`."""
-        try:
-            with open(path, "rb") as stream:  # noqa: PTH123 a path is put together for each of thousands of records
-                size = os.fstat(stream.fileno()).st_size
-                stream.seek(max(0, size - _FOOT_BYTES))
-                foot = _FOOT.fullmatch(stream.read())
-                length = int(foot[1]) * _LINE_BYTES if foot else 0
-                at = size - _FOOT_BYTES - length
-                if foot is None or at < len(_HEAD):
-                    return cls(path=path, size_bytes=size, lines=b"", lines_at=0)
-                stream.seek(at)
-                return cls(path=path, size_bytes=size, lines=stream.read(length), lines_at=at)
-        except FileNotFoundError:
+    def opened(cls, folder: Folder, name: str) -> Self | None:
+        """Return the batch `name`, or None where another process has just removed it. Raises `OSError`."""
+        number = folder.open(name)
+        if number is None:
             return None
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path[-12:]
+        with os.fdopen(number, "rb") as stream:
+            size = os.fstat(number).st_size
+            stream.seek(max(0, size - _FOOT_BYTES))
+            foot = _FOOT.fullmatch(stream.read())
+            length = int(foot[1]) * _LINE_BYTES if foot else 0
+            at = size - _FOOT_BYTES - length
+            lines = b""
+            if foot is None or at < len(_HEAD):
+                at = 0
+            else:
+                stream.seek(at)
+                lines = stream.read(length)
+        return cls(folder=folder, name=name, size_bytes=size, lines=lines, lines_at=at)
 
     def find(self, key: Digest) -> bytes | None:
         """Return the record of `key`, or None if no batch has a whole one. Raises `OSError`."""
@@ -111,9 +109,8 @@ class _Batch:
         place, size = int(line[2]), int(line[3])
         if place + size > self.lines_at:  # damaged: so much must not be read
             return None
-        try:
-            number = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        number = self.folder.open(self.name)
+        if number is None:
             return None
         try:
             record = os.pread(number, size, place)
@@ -125,9 +122,9 @@ class _Batch:
 class Batches:
     """The batches of one store, and the records that wait to be written as the next one."""
 
-    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_numbers", "_waiting", "_waiting_bytes")
+    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_numbers", "_waiting", "_waiting_bytes", "_waits_since")
 
-    def __init__(self, folder: Path, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
+    def __init__(self, folder: Folder, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
         self._folder = folder
         self._draft = draft
         self._known: list[_Batch] = []  # the newest first
@@ -135,20 +132,21 @@ class Batches:
         self._numbers: list[int] = []  # of all names that are taken, by whatever stands there
         self._waiting: dict[Digest, bytes] = {}
         self._waiting_bytes = 0
+        self._waits_since = 0.0  # of the monotonic clock
 
     def find(self, key: Digest) -> bytes | None:
         """Return the newest whole record of `key`, or None. Raises `WorldFailed`."""
         waiting = self._waiting.get(key)
         if waiting is not None:
             return waiting
-        with blaming(self._folder):
+        with blaming(self._folder.path):
             found = self._looked_up(key)
             while found is None and self._list():
                 found = self._looked_up(key)
         return found
 
     def add(self, key: Digest, record: bytes) -> None:
-        """Keep the record for the next batch, unless it is there; where very much waits, that is written now.
+        """Keep the record for the next batch, unless it is there; what is much or has waited long is written now.
 
         Raises `WorldFailed`.
         """
@@ -156,29 +154,31 @@ class Batches:
             return
         self._waiting[key] = record
         self._waiting_bytes += len(record) + _LINE_BYTES
-        if self._waiting_bytes > MAX_WAITING_RESULT_BYTES:
+        now = time.monotonic()
+        if len(self._waiting) == 1:
+            self._waits_since = now
+        if self._waiting_bytes > MAX_WAITING_RESULT_BYTES or now - self._waits_since > MAX_WAITING_RESULT_SECONDS:
             self.write()
 
     def write(self) -> None:
         """Write all that waits as one batch, durably. Raises `WorldFailed`."""
         if not self._waiting:
             return
-        with blaming(self._folder), alone(self._folder / "lock"):
+        with blaming(self._folder.path), self._folder.locked("lock", "alone"):
             self._list()
             taken = self._to_take()
             name = f"{1 + max(self._numbers, default=0):012}"
             with self._draft() as draft:
                 _write(draft, self._newest(taken))
-                draft.keep_as(self._folder / name)
+                self._folder.keep(draft, name)
             for batch in taken:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(batch.path)  # noqa: PTH108 as above
+                self._folder.remove(batch.name)
             self._list()
         self._waiting, self._waiting_bytes = {}, 0
 
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
-        with blaming(self._folder):
+        with blaming(self._folder.path):
             if not self._has_listed:
                 self._list()
             return self._looked_up(key)
@@ -189,22 +189,19 @@ class Batches:
     def _list(self) -> bool:
         """Look which batches there are, and return whether that has changed."""
         self._has_listed = True
-        try:
-            taken = sorted(name for name in os.listdir(self._folder) if _NAME.fullmatch(name))  # noqa: PTH208 as above
-        except FileNotFoundError:
-            taken = []
+        taken = [name for name in self._folder.names() if _NAME.fullmatch(name)]
         self._numbers = [int(name) for name in taken]
         names = [name for name in reversed(taken) if self._is_file(name)]
         known = {batch.name: batch for batch in self._known}
         if names == list(known):
             return False
-        found = (known.get(name) or _Batch.opened(f"{self._folder}/{name}") for name in names)
+        found = (known.get(name) or _Batch.opened(self._folder, name) for name in names)
         self._known = [batch for batch in found if batch is not None]
         return True
 
     def _is_file(self, name: str) -> bool:
         """Whether a batch can be there: a folder or a fifo of that name is passed over."""
-        return Path(self._folder, name).is_file()
+        return self._folder.size_bytes(name) is not None
 
     def _to_take(self) -> list[_Batch]:
         taken: list[_Batch] = []

@@ -5,7 +5,9 @@
     ROOT/batches/000000000007       many such documents in one file (store.batches)
     ROOT/partial/                   downloads that were cut off (transport.partial writes them)
     ROOT/temporary/                 what is being written right now
-    ROOT/lock                       held together by writers, alone by `sweep`
+    ROOT/lock                       held together by writers, alone by `sweep`; its mode is 0600
+
+ROOT is a folder of the builder's machine or of a system (`folders`).
 
 A blob is named by digest and size, the form of the Bazel Remote Execution API. A name appears when all of its bytes are
 on the disk, so that a kill or a power cut leaves a blob whole or absent. `sweep` removes the files that a killed writer
@@ -16,30 +18,32 @@ as absent. The store cannot check a result against its inputs: a caller that rel
 check it.
 
 Thousands of results in a row are kept with `put_result_soon`, wait in memory, and are written together by `settle`: a
-file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses them. A result
+file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses the results of
+the last seconds (`MAX_WAITING_RESULT_SECONDS`): what waits longer is written when the next result comes. A result
 that has a file of its own, as all had in older stores, is looked for there first, and is replaced there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from cosmos.canon import canonical_json
 from cosmos.content import Content, ContentReader, content_digest
 from cosmos.digest import Digest
-from cosmos.durable import Draft, blaming, drafted, make_folder
+from cosmos.durable import Draft, blaming
 from cosmos.errors import Refused, WorldFailed
+from cosmos.folders import Folder, folder_at
 from cosmos.limits import READ_CHUNK_BYTES
-from cosmos.locking import alone_if_free, shared
 from cosmos.reading import open_content
 from cosmos.spool import Spool
 from cosmos.store.batches import Batches, sealed, unsealed
 from cosmos.tables import Table
 
-_READ_ONLY = 0o444  # a slip of a person's editor must not change a blob
+_READ_ONLY: Final = 0o444  # a slip of a person's editor must not change a blob
 
 
 class NotStored(WorldFailed):
@@ -49,24 +53,25 @@ class NotStored(WorldFailed):
 class StoreFolder:
     """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
 
-    __slots__ = ("_batches", "_results", "root")
+    __slots__ = ("_batches", "_folder")
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._batches = Batches(root / "batches", self._draft)
-        self._results = str(root / "results")  # text: a path is put together for each of thousands
+    def __init__(self, root: Path | Folder) -> None:
+        self._folder = folder_at(root)
+        self._batches = Batches(self._folder.folder("batches"), self._draft)
 
     @property
-    def partial_dir(self) -> Path:
+    def root(self) -> Path:
+        """The store's path, for messages alone."""
+        return self._folder.path
+
+    @property
+    def partial_dir(self) -> Folder:
         """The folder of downloads that were cut off and can be resumed."""
-        return self.root / "partial"
+        return self._folder.folder("partial")
 
     def has(self, digest: Digest, size_bytes: int) -> bool:
         """Return whether the store has a blob of that name and size; its bytes are not read."""
-        try:
-            return self._blob(digest).stat().st_size == size_bytes
-        except OSError:
-            return False
+        return self._blobs(digest).size_bytes(digest.hex) == size_bytes
 
     def get(self, digest: Digest, size_bytes: int) -> Content:
         """Return the blob, hashed again; a large one stays on the disk.
@@ -85,7 +90,7 @@ class StoreFolder:
 
     def unchecked(self, digest: Digest, size_bytes: int) -> Content:  # noqa: ARG002 a store elsewhere asks by both
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""
-        data = self._content(self._blob(digest))
+        data = self._content(self._blobs(digest), digest)
         if data is None:
             raise NotStored(digest, f"the store {self.root} does not hold it")
         return data
@@ -101,19 +106,18 @@ class StoreFolder:
 
         A file that has changed since then is not kept: `Refused`.
         """
-        path = self._blob(digest)
-        if self._content(path) != data:
+        folder = self._blobs(digest)
+        if self._content(folder, digest) != data:
             with self._draft() as draft:
                 source = ContentReader(data)
                 while piece := source.read(READ_CHUNK_BYTES):
                     draft.stream.write(piece)
                 source.demand_unchanged(str(digest))
-                make_folder(path.parent)
-                draft.keep_as(path)
+                folder.keep(draft, digest.hex)
 
     def spool(self) -> Spool:
         """Return a spool in this folder, for what is made of its blobs."""
-        return Spool(self.root / "temporary")
+        return Spool(self._folder.folder("temporary"))
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return what was kept under `key`, or None; a damaged result counts as none and is removed."""
@@ -122,12 +126,11 @@ class StoreFolder:
 
     def put_result(self, key: Digest, data: bytes) -> None:
         """Keep the small document `data` under `key` durably; what was there is replaced."""
-        path, record = Path(self._result(key)), sealed(key, data)
-        if self._read(path) != record:
+        folder, record = self._results(key), sealed(key, data)
+        if self._read(folder, key) != record:
             with self._draft() as draft:
                 draft.stream.write(record)
-                make_folder(path.parent)
-                draft.keep_as(path)
+                folder.keep(draft, key.hex)
 
     def put_result_soon(self, key: Digest, data: bytes) -> None:
         """Keep `data` as `put_result` does, but in memory until `settle` is called or very much waits there."""
@@ -155,60 +158,78 @@ class StoreFolder:
 
     def sweep(self) -> bool:
         """Remove the files that killed writers left; return False, and do nothing, if another process is writing."""
-        with alone_if_free(self.root / "lock") as is_alone:
+        with blaming(self.root):
+            if not self._folder.folder("temporary").names():
+                return True  # also of a store on a medium that is read-only
+        with blaming(self.root), self._folder.locked_if_free("lock") as is_alone:
             if is_alone:
-                shutil.rmtree(self.root / "temporary", ignore_errors=True)
+                self._folder.remove_folder("temporary")
             return is_alone
 
-    def _blob(self, digest: Digest) -> Path:
-        return self.root / "blobs" / digest.hex[:2] / digest.hex
+    def _blobs(self, digest: Digest) -> Folder:
+        return self._folder.folder(f"blobs/{digest.hex[:2]}")
+
+    def _results(self, key: Digest) -> Folder:
+        return self._folder.folder(f"results/{key.hex[:2]}")
 
     def _own_record(self, key: Digest) -> bytes | None:
         """Return the record that has a file of its own, or None; a damaged one is removed."""
-        record = self._read(self._result(key))
+        folder = self._results(key)
+        record = self._read(folder, key)
         if record is None or unsealed(key, record) is not None:
             return record
-        Path(self._result(key)).unlink(missing_ok=True)  # at worst a good one that was just written: it is made again
+        with blaming(folder.path):
+            folder.remove(key.hex)  # at worst a good one that was just written: it is made again
         return None
-
-    def _result(self, key: Digest) -> str:
-        return f"{self._results}/{key.hex[:2]}/{key.hex}"
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Draft]:
-        folder = self.root / "temporary"
-        with blaming(self.root), shared(self.root / "lock"):
-            make_folder(folder)
-            with drafted(folder, _READ_ONLY) as draft:
-                yield draft
+        with (
+            blaming(self.root),
+            self._folder.locked("lock", "shared"),
+            self._folder.folder("temporary").drafted(_READ_ONLY) as draft,
+        ):
+            yield draft
 
-    def _read(self, path: Path | str) -> bytes | None:
-        try:
-            with open(path, "rb") as stream:  # noqa: PTH123 the path may be text
+    def _read(self, folder: Folder, digest: Digest) -> bytes | None:
+        with _reading(folder.shown(digest.hex)):
+            number = folder.open(digest.hex)
+            if number is None:
+                return None
+            with os.fdopen(number, "rb") as stream:
                 return stream.read()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
 
-    def _content(self, path: Path) -> Content | None:
-        try:
-            with path.open("rb") as stream:
-                return open_content(stream.fileno(), str(path))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise WorldFailed(str(path), f"cannot be read: {error.strerror}") from error
+    def _content(self, folder: Folder, digest: Digest) -> Content | None:
+        where = folder.shown(digest.hex)
+        with _reading(where):
+            number = folder.open(digest.hex)
+            if number is None:
+                return None
+            with os.fdopen(number, "rb"):
+                return open_content(number, str(where))
 
     def _remove_if_damaged(self, digest: Digest, size_bytes: int) -> None:
         """Move the blob away and remove it, unless another process has replaced it meanwhile."""
-        path, aside = self._blob(digest), self.root / "temporary" / f"damaged-{digest.hex}"
-        with blaming(path), contextlib.suppress(FileNotFoundError):
-            make_folder(aside.parent)
-            path.rename(aside)
-            with aside.open("rb") as stream:
-                data = open_content(stream.fileno(), str(aside))
+        folder, temporary = self._blobs(digest), self._folder.folder("temporary")
+        name, aside = digest.hex, f"damaged-{digest.hex}"
+        with (
+            blaming(folder.shown(name)),
+            contextlib.suppress(FileNotFoundError),
+            folder.opened() as here,
+            temporary.made() as there,
+        ):
+            os.rename(name, aside, src_dir_fd=here, dst_dir_fd=there)
+            with os.fdopen(os.open(aside, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there), "rb") as stream:
+                data = open_content(stream.fileno(), aside)
             if len(data) == size_bytes and content_digest(data) == digest:
-                aside.rename(path)
+                os.rename(aside, name, src_dir_fd=there, dst_dir_fd=here)
             else:
-                aside.unlink()
+                os.unlink(aside, dir_fd=there)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorldFailed(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from error

@@ -1,7 +1,8 @@
 """`LayeredStore`: a new store above an old one. What is written goes into the new one; the old one is only read.
 
-What was **made** is never taken from the old store: a rebuild that took a layer from there would compare the layer with
-itself. Blobs are hashed at every read, and results are judged by their callers, as in any store.
+What is found in the old store alone is copied into the new one. So after some work the new store has exactly what this
+work asked for, and nothing else that others kept in the old one. Blobs are hashed at every read, and results are judged
+by their callers, as in any store.
 """
 
 from __future__ import annotations
@@ -71,8 +72,11 @@ class LayeredStore:
         self.upper.settle()
 
     def get_made(self, key: Digest) -> Content | None:
-        """Return what was made into the upper store, never what others made."""
-        return self.upper.get_made(key)
+        """Return the blob that was made for `key`, checked, or None."""
+        data = self.upper.get_made(key)
+        if data is None and (data := self.lower.get_made(key)) is not None:
+            self.upper.put_made(key, data)
+        return data
 
     def put_made(self, key: Digest, data: Content) -> None:
         """Keep a product in the upper store."""

@@ -1,29 +1,30 @@
 """A galaxy behind plain HTTP (RFC 9110, 9112): any static file server works, also `python3 -m http.server`.
 
-The server and the network may be hostile. So the answer is limited (size, redirects, tries, time without progress) and
-its bytes are counted: a body that ends early is a failure, never a shorter file. Plain HTTP is enough, because the
-documents are signed and the answer is not trusted.
+The server and the network may be hostile. So the answer is limited (size, redirects, tries, each part of it that is no
+file, and the time without progress over the whole exchange: `transport.wire`), and its bytes are counted: a body that
+ends early is a failure, never a shorter file. Plain HTTP is enough, because the documents are signed and the answer is
+not trusted. Networks with a login page answer every request with it; such a page is told as one, and nothing is judged.
 
 A cut-off archive is resumed with `Range` and `If-Range` (RFC 9110 section 13.1.5) if the server sent a strong ETag or a
-Last-Modified. If the server ignores these, the download starts again. `https://` needs a Python with ssl, which the
-single-file binary does not have.
+Last-Modified. If the server ignores these, the download starts again. `https://` needs a Python with ssl; the
+single-file binary has it.
 
-KNOWN GAP: one connection for each file, no proxies, no passwords; slow header bytes are limited by number, not by time.
+KNOWN GAP: one connection for each file, no proxies, no passwords.
 """
 
 from __future__ import annotations
 
-import http.client
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from cosmos.content import Content
 from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.folders import Folder
 from cosmos.limits import (
     HTTP_LEAST_BYTES,
     HTTP_TIMEOUT_SECONDS,
@@ -32,15 +33,22 @@ from cosmos.limits import (
     MAX_DOWNLOAD_TRIES,
     READ_CHUNK_BYTES,
 )
+from cosmos.transport.answer import Answer, ask
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 from cosmos.transport.partial import Partial, partial_download
+from cosmos.transport.wire import CutShort, NotHttp, Patience, connected
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MISSING = (404, 410)
 _RANGED = (206, 416)  # what answers a request for a range, besides 200
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _PAUSE_SECONDS = 0.3  # before the next try; doubled for each miss
-_MAX_INTERIM = 8  # 1xx answers before the real one; http.client itself would read them for ever
+_PAGE_TYPES = ("text/html", "application/xhtml+xml")
+_OPENING_BYTES = 512  # of a body, read to see whether it is a web page
+_PAGE = re.compile(  # no document and no archive of a galaxy begins so
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|script|meta)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 _NUMBER = re.compile(r"[0-9]{1,18}")  # of bytes: no file has more digits
 
@@ -57,7 +65,7 @@ class HttpCarrier:
     def __init__(
         self,
         url: str,
-        partial_dir: Path,
+        partial_dir: Path | Folder,
         *,
         timeout_seconds: float = HTTP_TIMEOUT_SECONDS,
         pause: Callable[[float], None] = time.sleep,
@@ -110,14 +118,14 @@ class HttpCarrier:
         return self._base + "/".join(quote(part, safe="") for part in parts_of(path, self.address))
 
     def _read_once(self, url: str, max_bytes: int) -> bytes:
-        with self._answer(url, {}) as answer:
-            length = _length(answer, url)
-            if length is None and not answer.chunked:
+        with self._answer(url, {}) as file:
+            length = file.length
+            if length is None and not file.answer.chunked:
                 raise WorldFailed(url, "the server does not say where the file ends, so it may be cut short")
             if length is not None and length > max_bytes:
                 raise too_long(url, max_bytes)
             pieces, left = [], max_bytes + 1 if length is None else length
-            for piece in self._pieces(answer, url, left):
+            for piece in file.pieces(left):
                 pieces.append(piece)
             data = b"".join(pieces)
         if len(data) > max_bytes:
@@ -133,15 +141,14 @@ class HttpCarrier:
         headers: dict[str, str] = {}
         if 0 < partial.have < size_bytes and partial.validator:
             headers = {"Range": f"bytes={partial.have}-", "If-Range": partial.validator}
-        with self._answer(url, headers) as answer:
-            if answer.status in _RANGED:
-                _check_rest(answer, url, partial, size_bytes)
+        with self._answer(url, headers) as file:
+            if file.answer.status in _RANGED:
+                _check_rest(file.answer, url, partial, size_bytes)
             else:
-                length = _length(answer, url)
-                if length not in (None, size_bytes):
-                    raise wrong_size(url, size_bytes, str(length))
-                partial.restart(_validator(answer))
-            for piece in self._pieces(answer, url, size_bytes - partial.have + 1):
+                if file.length not in (None, size_bytes):
+                    raise wrong_size(url, size_bytes, str(file.length))
+                partial.restart(_validator(file.answer))
+            for piece in file.pieces(size_bytes - partial.have + 1):
                 if partial.have + len(piece) > size_bytes:
                     raise wrong_size(url, size_bytes, "more")
                 partial.append(piece)
@@ -149,100 +156,113 @@ class HttpCarrier:
         if partial.have < size_bytes:
             raise Interrupted(url, f"the connection ended after {partial.have} of {size_bytes} bytes")
 
-    def _pieces(self, answer: http.client.HTTPResponse, url: str, most: int) -> Iterator[bytes]:
-        """Yield the body as it comes, up to `most` bytes; it may end early. Raises `Interrupted`."""
-        left = most if answer.length is None else min(most, answer.length)
-        since, lately = time.monotonic(), 0
-        while left > 0:
-            with _interrupting(url):
-                piece = answer.read1(min(left, READ_CHUNK_BYTES))
-            if not piece:
-                return
-            left -= len(piece)
-            lately += len(piece)
-            if time.monotonic() - since > self._timeout_seconds:
-                if lately < HTTP_LEAST_BYTES:
-                    raise Interrupted(url, f"brings less than {HTTP_LEAST_BYTES} bytes in {self._timeout_seconds} s")
-                since, lately = time.monotonic(), 0
-            yield piece
-
     @contextmanager
-    def _answer(self, url: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+    def _answer(self, url: str, headers: dict[str, str]) -> Iterator[_File]:
         """Give the answer to a GET of `url`, after redirects: 200, or 206 if `headers` ask for a range."""
-        asked = url
+        asked, patience = url, Patience(self._timeout_seconds)
         for _ in range(MAX_DOWNLOAD_REDIRECTS + 1):
-            connection = self._connection(urlsplit(asked), asked)
-            try:
-                with _interrupting(asked):
-                    answer = _ask(connection, urlsplit(asked), headers)
-                if answer.status in _REDIRECTS:
-                    asked = _redirected(asked, answer)
-                    continue
-                _check_status(answer, url, ranged="Range" in headers)
-                yield answer
-                return
-            finally:
-                connection.close()
+            parts = urlsplit(asked)
+            with _interrupting(asked, patience):
+                wire = connected(parts, asked, patience)
+            with closing(wire):
+                with _interrupting(asked, patience):
+                    answer = ask(wire, patience, parts, headers)
+                if answer.status not in _REDIRECTS:
+                    _check_status(answer, url, ranged="Range" in headers)
+                    yield _File(answer, url, asked, patience)
+                    return
+            asked = _redirected(asked, answer)
         raise Refused(url, f"is redirected more than {MAX_DOWNLOAD_REDIRECTS} times")
 
-    def _connection(self, parts: SplitResult, url: str) -> http.client.HTTPConnection:
-        kinds = {"http": http.client.HTTPConnection, "https": getattr(http.client, "HTTPSConnection", None)}
-        kind = kinds[parts.scheme]
-        if kind is None:
-            raise WorldFailed(url, "this cosmos was built without TLS", hint="use http://: galaxies are signed")
-        connection: http.client.HTTPConnection = kind(parts.hostname or "", parts.port, timeout=self._timeout_seconds)
-        connection.response_class = _Answer
-        return connection
+
+class _File:
+    """The file in an answer. `length` is its Content-Length, None if the answer has none. A web page is refused."""
+
+    def __init__(self, answer: Answer, url: str, asked: str, patience: Patience) -> None:
+        self.answer = answer
+        self._url = url
+        self._asked = asked
+        self._patience = patience
+        self._opening = b""
+        if answer.value("content-type").lower().startswith(_PAGE_TYPES):
+            self._open(_OPENING_BYTES)  # before its length is judged: a login page is no damaged file
+        self.length = _length(answer, url)
+
+    def pieces(self, most: int) -> Iterator[bytes]:
+        """Yield the body as it comes, up to `most` bytes; it may end early.
+
+        Raises `Interrupted`, and `WorldFailed` for a web page.
+        """
+        left = most if self.length is None else min(most, self.length)
+        self._open(min(left, _OPENING_BYTES))
+        piece = self._opening[:left]
+        while piece:
+            left -= len(piece)
+            yield piece
+            piece = self._piece(left)
+
+    def _piece(self, most: int) -> bytes:
+        with _interrupting(self._asked, self._patience):
+            return self.answer.piece(min(most, READ_CHUNK_BYTES)) if most > 0 else b""
+
+    def _open(self, most: int) -> None:
+        """Read the body's first bytes; raises `WorldFailed` if they begin a web page."""
+        while len(self._opening) < most and (piece := self._piece(most - len(self._opening))):
+            self._opening += piece
+        if _PAGE.match(self._opening):
+            raise web_page(self._url, self._asked)
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer that does not read interim answers for ever."""
-
-    _interim = 0
-
-    def _read_status(self) -> tuple[str, int, str]:
-        self._interim += 1
-        if self._interim > _MAX_INTERIM:
-            raise http.client.HTTPException("endless interim answers")
-        status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # http.client's own, not declared
-        return status
-
-
-def _ask(
-    connection: http.client.HTTPConnection, parts: SplitResult, headers: dict[str, str]
-) -> http.client.HTTPResponse:
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
-    wanted = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "cosmos", **headers}
-    connection.request("GET", target or "/", headers=wanted)
-    return connection.getresponse()
+def web_page(url: str, asked: str) -> WorldFailed:
+    """Return the error for an HTML page in place of a file."""
+    where = "" if asked == url else f", from {asked}"
+    return WorldFailed(
+        url,
+        f"is not the file, but looks like a web page{where}: a login page of the network?",
+        hint="open any http:// page in a browser and log in to the network; if that is not it, check the address",
+    )
 
 
 @contextmanager
-def _interrupting(url: str) -> Iterator[None]:
-    """Turn the errors of sockets and http.client into `Interrupted` about `url`."""
+def _interrupting(url: str, patience: Patience) -> Iterator[None]:
+    """Turn the errors of sockets and of the modules below into `Interrupted` about `url`."""
     try:
         yield
     except TimeoutError as error:
-        raise Interrupted(url, "the server does not answer", hint=_OUTAGE) from error
+        slow = f"brings less than {HTTP_LEAST_BYTES} bytes of the file in {patience.seconds} s"
+        problem = slow if patience.begun else "the server does not answer"
+        raise Interrupted(url, problem, hint=_OUTAGE) from error
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Interrupted(url, f"cannot be reached: {reason.lower()}", hint=_OUTAGE) from error
-    except http.client.HTTPException as error:
-        raise Interrupted(url, f"the answer is not HTTP: {type(error).__name__}", hint=_OUTAGE) from error
+        raise Interrupted(url, f"cannot be reached: {_reason(error)}", hint=_hint_of(error)) from error
+    except CutShort as error:
+        raise Interrupted(url, "the connection ended before the answer did", hint=_OUTAGE) from error
+    except NotHttp as error:
+        raise Interrupted(url, f"the answer is not HTTP: {error}", hint=_OUTAGE) from error
 
 
+def _reason(error: Exception) -> str:
+    return (getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _hint_of(error: Exception) -> str:
+    return _CERTIFICATE if hasattr(error, "verify_message") else _OUTAGE
+
+
+_CERTIFICATE = "check the clock of this machine; http:// works too, because galaxies are signed"
 _OUTAGE = "check the network and the galaxy's address; a cut-off download is resumed"
 
 
-def _check_status(answer: http.client.HTTPResponse, url: str, *, ranged: bool) -> None:
+def _check_status(answer: Answer, url: str, *, ranged: bool) -> None:
     status = answer.status
+    if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
+        raise web_page(url, url)
     if status in _MISSING:
         raise NotThere(url, "there is no such file in the galaxy")
     if status in _TRY_AGAIN:
         raise Interrupted(url, f"the server answers {_named(status)}")
     if status != HTTPStatus.OK and not (ranged and status in _RANGED):
         raise WorldFailed(url, f"the server answers {_named(status)}")
-    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if answer.value("content-encoding", "identity").lower() != "identity":
         raise WorldFailed(url, "the server compresses the file, although cosmos asked it not to")
 
 
@@ -254,12 +274,12 @@ def _named(status: int) -> str:
         return str(status)
 
 
-def _check_rest(answer: http.client.HTTPResponse, url: str, partial: Partial, size_bytes: int) -> None:
+def _check_rest(answer: Answer, url: str, partial: Partial, size_bytes: int) -> None:
     """Refuse an answer that is not the rest of the file in `partial`, and delete its bytes so far."""
     wanted = f"bytes {partial.have}-{size_bytes - 1}/{size_bytes}"
-    got = answer.headers.get("Content-Range", "")
-    tag = answer.headers.get("ETag")
-    is_other_file = tag is not None and partial.validator.startswith('"') and tag != partial.validator
+    got = answer.value("content-range")
+    tag = answer.value("etag")
+    is_other_file = bool(tag) and partial.validator.startswith('"') and tag != partial.validator
     if answer.status == HTTPStatus.PARTIAL_CONTENT and got == wanted and not is_other_file:
         return
     partial.restart("")
@@ -269,18 +289,18 @@ def _check_rest(answer: http.client.HTTPResponse, url: str, partial: Partial, si
     raise Interrupted(url, "the server sends another part of the file than it was asked for")
 
 
-def _validator(answer: http.client.HTTPResponse) -> str:
+def _validator(answer: Answer) -> str:
     """Return the value for `If-Range`: a strong ETag, else Last-Modified, else ""."""
-    tag = str(answer.headers.get("ETag", ""))
+    tag = answer.value("etag")
     if tag.startswith('"'):
         return tag if tag.isascii() and tag.isprintable() else ""
-    modified = str(answer.headers.get("Last-Modified", ""))
+    modified = answer.value("last-modified")
     return modified if modified.isascii() and modified.isprintable() else ""
 
 
-def _length(answer: http.client.HTTPResponse, url: str) -> int | None:
+def _length(answer: Answer, url: str) -> int | None:
     """Return `Content-Length`, or None if the header is absent; refuses a doubled one and one that is not a number."""
-    values = set(answer.headers.get_all("Content-Length", []))
+    values = set(answer.values("content-length"))
     if not values or answer.chunked:
         return None
     text = values.pop()
@@ -289,9 +309,9 @@ def _length(answer: http.client.HTTPResponse, url: str) -> int | None:
     return int(text)
 
 
-def _redirected(url: str, answer: http.client.HTTPResponse) -> str:
+def _redirected(url: str, answer: Answer) -> str:
     """Return the address that `answer` redirects to, if it is allowed."""
-    text = str(answer.headers.get("Location", ""))
+    text = answer.value("location")
     try:
         target = urljoin(url, text)
         parts = urlsplit(target)

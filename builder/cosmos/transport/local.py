@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cosmos.content import Content
 from cosmos.errors import Refused, WorldFailed
+from cosmos.folders import Folder, folder_at
 from cosmos.reading import open_content, read_open_within
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 
@@ -27,8 +28,8 @@ class LocalCarrier:
 
     __slots__ = ("_root",)
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path | Folder) -> None:
+        self._root = folder_at(root)
 
     @property
     def is_local(self) -> bool:
@@ -69,7 +70,7 @@ class LocalCarrier:
     def _opened(self, path: str) -> Iterator[int]:
         parts = parts_of(path, self.address)
         try:
-            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = self._root.way.open(self._root.below, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             problem = f"no galaxy is there: {(error.strerror or '').lower()}"
             raise WorldFailed(self.address, problem, hint="is the disk or stick plugged in and mounted?") from error
@@ -101,7 +102,7 @@ class LocalCarrier:
         """Return whether a component is a link, for the message: O_DIRECTORY with O_NOFOLLOW gives ENOTDIR for one."""
         here = self._root
         for part in parts_of(path, self.address):
-            here = here / part
-            if here.is_symlink():
+            if stat.S_ISLNK(here.mode(part) or 0):
                 return True
+            here = here.folder(part)
         return False

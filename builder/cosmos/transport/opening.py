@@ -6,15 +6,17 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cosmos.errors import Malformed
+from cosmos.folders import Folder
 from cosmos.transport.carrier import Carrier
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.local import LocalCarrier
 
 
-def open_carrier(url: str, base: Path, partial_dir: Path) -> Carrier:
+def open_carrier(url: str, base: Path | Folder, partial_dir: Path | Folder) -> Carrier:
     """Return the carrier for the galaxy at `url`; it reads nothing yet and opens no socket.
 
-    `base` is the folder that a relative path starts from; `partial_dir` is where cut-off downloads wait.
+    `base` is the folder that a relative path starts from: in a `Folder` of a system, no link leads out of the system.
+    `partial_dir` is where cut-off downloads wait.
     Raises `Malformed`.
     """
     scheme, has_scheme, _ = url.partition("://")
@@ -26,7 +28,9 @@ def open_carrier(url: str, base: Path, partial_dir: Path) -> Carrier:
         raise Malformed(url[:200], "want a folder, file://, http:// or https:// as a galaxy's address")
     if not url or "\0" in url:
         raise Malformed(url[:200], "want a galaxy's address")
-    return LocalCarrier(base / url)
+    if isinstance(base, Folder) and not url.startswith("/"):
+        return LocalCarrier(base.folder(url))
+    return LocalCarrier(Path(url) if isinstance(base, Folder) else base / url)
 
 
 def is_network(url: str) -> bool:

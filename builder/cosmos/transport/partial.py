@@ -10,7 +10,6 @@ A process holds the file's lock while it writes; a second process that wants the
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import BinaryIO
 
 from cosmos.content import Content
 from cosmos.digest import Digest
-from cosmos.durable import blaming, make_folder
+from cosmos.durable import blaming
 from cosmos.errors import Refused
+from cosmos.folders import Folder, folder_at
 from cosmos.locking import take_at_once
 from cosmos.reading import open_content
 
@@ -62,29 +62,26 @@ class Partial:
 
 
 @contextmanager
-def partial_download(folder: Path, url: str, size_bytes: int) -> Iterator[Partial]:
+def partial_download(place: Path | Folder, url: str, size_bytes: int) -> Iterator[Partial]:
     """Give the download of `url` so far. If the block fails with `WorldFailed`, its bytes are kept for the next try.
 
     They are removed when the block ends well, when it raises `Refused`, and when the disk is full, which becomes
     `WorldFailed`.
     """
-    with blaming(folder):
-        make_folder(folder)
-        path = part_path(folder, url, size_bytes)
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(number, "r+b") as stream:
-            if not take_at_once(number, "alone"):
-                with tempfile.TemporaryFile(dir=folder) as private:
-                    yield Partial(private)
-                return
-            try:
-                yield Partial(stream)
-            except (Refused, OSError):
-                path.unlink(missing_ok=True)
-                raise
-            path.unlink(missing_ok=True)
+    folder, name = folder_at(place), part_name(url, size_bytes)
+    with blaming(folder.path), folder.download(name) as stream:
+        if not take_at_once(stream.fileno(), "alone"):
+            with folder.unnamed() as private:
+                yield Partial(private)
+            return
+        try:
+            yield Partial(stream)
+        except (Refused, OSError):
+            folder.remove(name)
+            raise
+        folder.remove(name)
 
 
-def part_path(folder: Path, url: str, size_bytes: int) -> Path:
-    """Return the file that keeps the download of `url`."""
-    return folder / f"{Digest.of(f'{url} {size_bytes}'.encode()).hex}.part"
+def part_name(url: str, size_bytes: int) -> str:
+    """Return the name of the file that keeps the download of `url`."""
+    return f"{Digest.of(f'{url} {size_bytes}'.encode()).hex}.part"

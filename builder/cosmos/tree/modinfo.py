@@ -114,7 +114,10 @@ class Modules:
         return tuple(sorted(kept))
 
     def dependency_file(self, kept: Collection[TreePath], folder: TreePath) -> bytes:
-        """Return `modules.dep` for the files in `kept`, all below `folder`; a circle is a `NoSolution`."""
+        """Return `modules.dep` for the files in `kept`, all below `folder`.
+
+        A circle is a `NoSolution`, a file of more than 16 MiB is `Malformed`.
+        """
         paths = self._by_name()
         file = bytearray()
         for path in sorted(kept):

@@ -3,8 +3,9 @@
 The rules, in the order in which they are applied:
 
 1. **Directories merge.** A folder that several layers bring exists once. If the template names it, its mode and owner
-   are the template's; else they are those of the first layer in lock order that names it. A folder that no layer names,
-   but that holds entries, is `0755 0 0`.
+   are the template's. Else all layers that name it must agree on its mode, owner and attributes. If two do not, an
+   error names both, unless `winners` or `replaces` decide as in rule 2. A folder that no layer names, but that holds
+   entries, is `0755 0 0`.
 2. **Every other path has one owner.** If two layers bring one path, an error names both, even if their bytes are equal.
    There are two exceptions: `winners` (the image's `[policy] owners`) names one of them, or one of them replaces the
    other (a star's `replaces`: the file has moved from one package to another). Then the loser's entry is dropped. Of
@@ -88,6 +89,7 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
     lines: dict[TreePath, ManifestLine] = {}
     owners: dict[TreePath, str] = {}
     contested: dict[TreePath, dict[str, ManifestLine]] = {}
+    unlike: dict[TreePath, dict[str, ManifestLine]] = {}  # folders on which layers do not agree
     for layer in layers:
         for line in layer.lines:
             held = lines.get(line.path)
@@ -96,8 +98,12 @@ def overlay(layers: Sequence[Layer], winners: Mapping[TreePath, str]) -> Overlai
                 lines[line.path], owners[line.path] = line, layer.owner
             elif not are_folders:
                 contested.setdefault(line.path, {owners[line.path]: held})[layer.owner] = line
+            elif line != held:
+                unlike.setdefault(line.path, {owners[line.path]: held})[layer.owner] = line
     replaces = {layer.owner: layer.replaces for layer in layers}
-    for path, brought in contested.items():
+    for path, brought in (*contested.items(), *unlike.items()):
+        if owners[path] == TEMPLATE and path in unlike:
+            continue
         owner = _winner(path, brought, winners, replaces)
         lines[path], owners[path] = brought[owner], owner
     for path in list(lines):
@@ -240,7 +246,7 @@ def _winner(
     replaces: Mapping[str, frozenset[str]],
 ) -> str:
     """Return the layer that owns `path`, of those that bring it; raises if none of them wins."""
-    if all(line.kind != "dir" for line in brought.values()):
+    if len({line.kind == "dir" for line in brought.values()}) == 1:
         stated = winners.get(path)
         if stated in brought:
             return str(stated)
@@ -250,9 +256,10 @@ def _winner(
     pairs = list(combinations(brought, 2))
     open_pairs = [pair for pair in pairs if (pair[0] in replaces[pair[1]]) == (pair[1] in replaces[pair[0]])]
     one, other = (open_pairs or pairs)[0]
+    shown = _folder if brought[one].kind == brought[other].kind == "dir" else _kind_of
     raise NoSolution(
         f"/{path.text}",
-        f"both {one} ({_kind(brought[one].kind)}) and {other} ({_kind(brought[other].kind)}) bring it",
+        f"both {one} ({shown(brought[one])}) and {other} ({shown(brought[other])}) bring it",
         hint=f'say who wins in image.toml: [policy] owners = {{ "{path.text}" = "{one}" }}',
     )
 
@@ -318,6 +325,14 @@ def _bringers(owners: Mapping[TreePath, str]) -> Mapping[TreePath, str]:
         for parent in path.parents:
             bringers.setdefault(parent, bringers[path])
     return bringers
+
+
+def _kind_of(line: ManifestLine) -> str:
+    return _kind(line.kind)
+
+
+def _folder(line: ManifestLine) -> str:
+    return f"folder {line.mode:04o} {line.uid}:{line.gid}{' with attributes' if line.xattrs else ''}"
 
 
 def _kind(kind: Kind) -> str:

@@ -11,12 +11,14 @@
     core = 5
     [recovered.stars]
     [recovered.releases]
+    [recovered.logs]                   # the same for the log of a galaxy; only in a document of trust-version 2
 
 A floor only rises from one version of the document to the next. The exception is recovery from a fast-forward: a thief
 of a galaxy's key can publish seq 9,000,000,000. After that every honest index looks rolled back. Version 5 revokes the
 key and says `recovered.galaxies.core = 5`. Machines then forget the numbers of `core` that they saw under an earlier
 version, and its floor may be lower. They keep the numbers seen under version 5 itself, so reading it twice changes
-nothing.
+nothing. A galaxy's recovery includes its log. `recovered.logs.core = 5` recovers the log alone: a thief of the log's
+key can add an entry, and then the honest log looks cut.
 """
 
 from __future__ import annotations
@@ -79,13 +81,15 @@ class Recovered:
     galaxies: Mapping[GalaxyName, int] = field(default_factory=dict)
     stars: Mapping[StarName, int] = field(default_factory=dict)
     releases: Mapping[ImageName, int] = field(default_factory=dict)
+    logs: Mapping[GalaxyName, int] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, table: Table | None, version: int) -> Self:
+    def read(cls, table: Table | None, version: int, trust_version: int) -> Self:
         """Return the `[recovered]` table of a document of `version`, which no row may exceed."""
         if table is None:
             return cls()
         recovered = cls(
+            logs=_counts(table, "logs", GalaxyName.parse, version) if trust_version > 1 else {},
             galaxies=_counts(table, "galaxies", GalaxyName.parse, version),
             stars=_counts(table, "stars", StarName.parse, version),
             releases=_counts(table, "releases", ImageName.parse, version),
@@ -106,7 +110,12 @@ class Recovered:
             "galaxies": _plain(self.galaxies),
             "stars": _plain(self.stars),
             "releases": _plain(self.releases),
+            "logs": _plain(self.logs),
         }
+
+    def log_since(self, galaxy: GalaxyName) -> int:
+        """Return the version from which the log of `galaxy` begins again, or 0. A recovered galaxy includes its log."""
+        return max(self.logs.get(galaxy, 0), self.galaxies.get(galaxy, 0))
 
 
 def star_floor(text: str) -> str:

@@ -37,6 +37,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.names import GalaxyName, ImageName
 from cosmos.tables import Table
 from cosmos.trust.galaxies import VerifiedIndex
+from cosmos.trust.log import log_origin
 from cosmos.trust.roots import TrustRoots
 
 STATE_VERSION = 1
@@ -168,6 +169,11 @@ class Memory:
         if counter == 0:
             return self
         return replace(self, releases={**self.releases, image: _now(counter, digest, seen, roots)})
+
+    def seen_log(self, galaxy: GalaxyName, roots: TrustRoots) -> SeenHead | None:
+        """Return the largest head seen of a galaxy's log, or None if the trust anchors say that it begins again."""
+        seen = self.logs.get(log_origin(galaxy))
+        return None if seen is None or seen.trust_version < roots.recovered.log_since(galaxy) else seen
 
     def with_log(self, origin: str, head: SeenHead) -> Self:
         """Return the memory after a log's head; `trust.log` has verified that it continues the remembered head."""

@@ -7,6 +7,7 @@ signature under its key's own id. So no byte of a release can change without bei
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from cosmos.errors import Refused
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
@@ -14,6 +15,9 @@ from cosmos.trust.dsse import BadEnvelope, Envelope, VerifiedPayload
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import IN_TOTO_TYPE
+
+_WHOSE_KEY: Final = "name the public key that the release's maker gave you: cosmos verify OUT --key PUB"
+_UNSIGNED: Final = "nobody signed it; its maker signs it with: cosmos build IMAGE --key RELEASE.key"
 
 
 def verify_release(
@@ -26,7 +30,7 @@ def verify_release(
         payload_type=IN_TOTO_TYPE,
         keys=tuple(keys),
         threshold=threshold,
-        hint="name the public key that the release's maker gave you: cosmos verify OUT --key PUB",
+        hint=_WHOSE_KEY if envelope is not None else _UNSIGNED,
         max_bytes=MAX_SIGNED_BYTES,
     )
     signers = verify_beside(document, envelope, demand, source)

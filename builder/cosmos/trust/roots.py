@@ -1,6 +1,6 @@
 """`trust.toml`: the keys that the operator pinned, by role. Unknown fields are errors.
 
-    trust-version = 1                  # of this format
+    trust-version = 1                  # of this format; 2 if the document has [recovered.logs]
     version = 1                        # of this document: rises by one with every change
     description = "who may sign for our machines"
 
@@ -59,7 +59,7 @@ from cosmos.trust.keys import PublicKey
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import TRUST_TYPE, Role
 
-TRUST_VERSION = 1
+TRUST_VERSION = 2
 TRUST_FILE = "trust.toml"
 KEYED_ROLES: tuple[Role, ...] = ("root", "galaxy", "release", "attester", "log", "witness")
 _GLOB = re.compile(r"[A-Za-z0-9+._*?-]{1,128}")
@@ -138,8 +138,9 @@ class TrustRoots:
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the document in `data`; raises `Malformed`."""
         table = Table.parse(data, source, max_bytes=_MAX_TRUST_BYTES)
-        if table.count("trust-version") != TRUST_VERSION:
-            table.fail("trust-version", f"want {TRUST_VERSION}: this document is for another cosmos")
+        trust_version = table.count("trust-version", least=1)
+        if trust_version > TRUST_VERSION:
+            table.fail("trust-version", f"want at most {TRUST_VERSION}: this document is for another cosmos")
         authors = tuple(AuthorKey.read(row) for row in table.tables("author"))
         roles, author_threshold = _roles(table.table("roles"), len(authors))
         version = table.count("version", least=1)
@@ -150,7 +151,7 @@ class TrustRoots:
             author_threshold=author_threshold,
             authors=authors,
             floors=Floors.read(table.take_table("floor")),
-            recovered=Recovered.read(table.take_table("recovered"), version),
+            recovered=Recovered.read(table.take_table("recovered"), version, trust_version),
             revoked=tuple(Revoked.read(row) for row in table.tables("revoked")),
         )
         table.end()
@@ -178,6 +179,10 @@ class TrustRoots:
         """Return the keys that may sign `star` in `galaxy`, except those revoked with `effective-seq = 0`."""
         covering = (author.key for author in self.authors if author.covers(galaxy, star))
         return tuple(key for key in covering if not self.is_revoked(key, at_seq=1))
+
+    def author_keys_ever(self, galaxy: GalaxyName, star: StarName) -> tuple[PublicKey, ...]:
+        """Return every key listed for `star` in `galaxy`, revoked ones too: to see who signed, not who counts."""
+        return tuple(author.key for author in self.authors if author.covers(galaxy, star))
 
     def still_good(self, signers: tuple[str, ...], seq: int) -> tuple[str, ...]:
         """Return those `signers` (ids of pinned keys) whose signature on a document with this `seq` counts."""
@@ -216,7 +221,7 @@ class TrustRoots:
         """Return the document as `tomli_w` takes it."""
         roles: dict[str, object] = {role: keys.to_toml() for role, keys in self.roles.items()}
         rows: dict[str, object] = {
-            "trust-version": TRUST_VERSION,
+            "trust-version": TRUST_VERSION if self.recovered.logs else 1,
             "version": self.version,
             "description": self.description,
             "roles": {**roles, "author": {"threshold": self.author_threshold}} if self.authors else roles,

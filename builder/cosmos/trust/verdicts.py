@@ -17,10 +17,14 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """The reason why one star of a lock is not good under some trust anchors."""
+    """The reason why one star of a lock is not good under some trust anchors.
+
+    Nobody can accept a star by name that is below a floor: floors only rise.
+    """
 
     star: StarName
     text: str
+    is_below_floor: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -33,11 +37,16 @@ def lock_problems(lock: Lock, roots: TrustRoots, seq_of: Callable[[LockedStar], 
     retired key has signed, and the lock's snapshot is later than the seq up to which that key stays good. A star of a
     galaxy with `allow-unsigned` has no signers, and is not a problem here.
     """
-    problems = ((star, _problem(lock, star, roots, seq_of)) for star in lock.stars)
-    return tuple(Problem(star=star.name, text=f"{star.id}: {text}") for star, text in problems if text)
+    found = []
+    for star in lock.stars:
+        low = _below_floor(lock, star, roots)
+        text = low or _not_signed(lock, star, roots, seq_of)
+        if text:
+            found.append(Problem(star=star.name, text=f"{star.id}: {text}", is_below_floor=low is not None))
+    return tuple(found)
 
 
-def _problem(lock: Lock, star: LockedStar, roots: TrustRoots, seq_of: Callable[[LockedStar], int | None]) -> str | None:
+def _below_floor(lock: Lock, star: LockedStar, roots: TrustRoots) -> str | None:
     floor = roots.floors.stars.get(star.name)
     if floor is not None and star.version.is_below(floor):
         return f"lies below the floor of {floor}"
@@ -46,6 +55,13 @@ def _problem(lock: Lock, star: LockedStar, roots: TrustRoots, seq_of: Callable[[
         return (
             f"is locked from seq {galaxy.seq} of {galaxy.name}, below the floor of {roots.floors.galaxies[galaxy.name]}"
         )
+    return None
+
+
+def _not_signed(
+    lock: Lock, star: LockedStar, roots: TrustRoots, seq_of: Callable[[LockedStar], int | None]
+) -> str | None:
+    galaxy = lock.galaxy(star.galaxy)
     if not star.signers:
         return None
     pinned = {key.id for key in roots.author_keys_or_retired(star.galaxy, star.name)}

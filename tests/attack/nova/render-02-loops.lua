@@ -1,6 +1,8 @@
--- want: stopped
--- Loops in loops are ended by time, and that cannot be caught.
+-- want: failed
+-- Loops in loops are ended by the number of their steps, the same on every machine.
 function install()
-  pcall(render, "j/loops", "/x")
-  breach("went on")
+  local ok, problem = pcall(render, "j/loops", "/x")
+  if ok or exists("/x") then breach("it was rendered") end
+  log(problem)
+  render("j/loops", "/x")
 end

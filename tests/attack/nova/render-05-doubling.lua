@@ -1,6 +1,8 @@
--- want: stopped
--- Text that doubles is ended by memory.
+-- want: failed
+-- Text that doubles is ended before it is long.
 function install()
-  pcall(render, "j/doubled", "/x")
-  breach("went on")
+  local ok, problem = pcall(render, "j/doubled", "/x")
+  if ok or exists("/x") then breach("it was rendered") end
+  log(problem)
+  render("j/doubled", "/x")
 end

@@ -1,6 +1,8 @@
--- want: stopped
--- A template of many pieces is ended by time, while it is compiled.
+-- want: failed
+-- A template of many pieces is refused before it is parsed.
 function install()
-  pcall(render, "j/many", "/x")
-  breach("went on")
+  local ok, problem = pcall(render, "j/many", "/x")
+  if ok or exists("/x") then breach("it was rendered") end
+  log(problem)
+  render("j/many", "/x")
 end

@@ -81,9 +81,10 @@ TEMPLATES = {
     "padded": "{{ '%0999999999d' % 1 }}",
     "indented": "{{ ('\\n' * 100000)|indent(100000, blank=true) }}",
     "long": ROUND + "{{ 'x' * 1000 }}{% endfor %}",
-    "tags": "{% set t = '<!--' * 500000 %}{% for i in range(9999) %}{{ t|striptags|length }}{% endfor %}",
-    "links": "{% set t = 'a.' * 500000 %}{% for i in range(9999) %}{{ t|urlize|length }}{% endfor %}",
-    "wrapped": "{% set t = 'a ' * 500000 %}{% for i in range(9999) %}{{ t|wordwrap(3)|length }}{% endfor %}",
+    "sorted": "{% set l = range(50000)|reverse %}" + ROUND + "{{ l|sort|length }}{% endfor %}",
+    "titled": "{% set t = 'a.' * 500000 %}" + ROUND + "{{ t|title|length }}{% endfor %}",
+    "written": "{% set n = namespace(x=1) %}{% for i in range(9) %}{% set n.x = [n.x] * 9 %}{% endfor %}"
+    "{{ n.x|tojson }}",
     "recursion": "{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}",
     "deep": "{{ " + "[" * 100000 + "]" * 100000 + " }}",
     "many": "{{1|d}}" * 149000,

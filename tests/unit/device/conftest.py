@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tomli_w
 
+from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
 from cosmos.device.system import TRUST_PATH, initialise
@@ -102,7 +103,7 @@ def system(tmp_path: Path, galaxy: GrowingGalaxy) -> Path:
     """An empty system that trusts the galaxy `core` and takes its stars from it."""
     root = tmp_path / "system"
     root.mkdir()
-    with LiveRoot.open(root) as live:
+    with LiveRoot.open(root) as live, at_work(live):
         initialise(live, arch=Arch("x86_64"), version="1")
         source = GalaxySource(name=GalaxyName("core"), url=str(galaxy.folder))
         write_settings(live, Settings(galaxies=(source,)))

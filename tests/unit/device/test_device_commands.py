@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from cosmos.device.kernel import Kernel
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.device.system import TRUST_PATH
 from fakes.programs import Cosmos
@@ -61,3 +64,30 @@ def test_hints_on_a_system_are_about_its_commands(galaxy, system: Path, cosmos: 
     assert "cosmos show STAR" in clash
     assert "to add a galaxy that has quux: cosmos add-galaxy NAME URL" in missing
     assert "image.toml" not in clash + missing
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM], ids=["an old kernel", "a container's filter"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *COMMANDS,
+        ("init",),
+        ("sync",),
+        ("trust", "show"),
+        ("trust", "init", "trust.toml", "--sha256", "0" * 64),
+        ("trust", "update", "trust.toml"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_without_openat2_every_command_on_a_root_fails_closed(
+    system: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int
+) -> None:
+    def missing(*_: object, **__: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Kernel, "open_inside", missing)
+    before = {path: path.lstat().st_mtime_ns for path in system.rglob("*")}
+    said = cosmos(*words, "--root", system).fails(5).err
+    assert "openat2 does not work here" in said
+    assert "use Linux 5.6 or newer; in a container, let its seccomp filter pass openat2" in said
+    assert {path: path.lstat().st_mtime_ns for path in system.rglob("*")} == before

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from cosmos.device.freeze import LOCK_PATH, Frozen, freeze_system
 from cosmos.device.install import InstallRequest, install
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
-from cosmos.device.system import read_universe, rendered
+from cosmos.device.system import TRUST_PATH, read_universe, rendered
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution
 from cosmos.model.constraint import ANY_VERSION
@@ -23,6 +24,7 @@ from cosmos.model.universe import UNIVERSE_PATH, Installed
 from cosmos.model.version import SemVer
 from cosmos.resolve.resolving import Wish
 from cosmos.treepath import TreePath
+from cosmos.trust.revocation import Revoked
 
 EPOCH = 1_767_225_600
 
@@ -124,3 +126,40 @@ def test_a_circle_of_dependencies_is_pinned_as_it_stands(galaxy, system: Path) -
         ("libgcc", ("libc",), ("libc",)),
         ("libc", ("libgcc",), ("image", "libgcc")),
     ]
+
+
+@pytest.mark.parametrize("word", ["user", "image"])
+def test_a_star_that_is_called_as_a_wisher_is_told_from_it(galaxy, system: Path, word: str) -> None:
+    galaxy.star("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z"})
+    galaxy.star(word, "2.0.0", {"usr/bin/tool": b"t"}, dependencies={"zlib": "^1.3"})
+    put(system, word)
+    assert set(frozen(system).lock.request.stars) == {word}
+    put(system, "zlib")  # now a person asks for it, too
+    with LiveRoot.open(system) as live:
+        assert read_universe(live).installed[StarName("zlib")].wanted_by == (f"star:{word}", "user")
+    assert set(frozen(system).lock.request.stars) == {word, "zlib"}
+
+
+def test_after_a_revocation_the_hint_is_about_the_key_and_not_about_mounting(galaxy, filled: Path) -> None:
+    author = galaxy.signers["author"].public.id
+    roots = replace(galaxy.signers.roots(), version=2, revoked=(Revoked(key=author, reason="stolen"),))
+    with LiveRoot.open(filled) as live:
+        live.replace_document(TRUST_PATH, tomli_w.dumps(roots.to_toml()).encode())
+    with pytest.raises(NoSolution, match=r"2 stars cannot be pinned: .*revoked") as caught:
+        frozen(filled)
+    assert "mount" not in str(caught.value.hint)
+    assert "cosmos trust show" in str(caught.value.hint)
+
+
+def test_a_version_that_its_galaxy_gave_up_is_not_to_be_mounted(galaxy, filled: Path) -> None:
+    galaxy.drop(1)
+    with pytest.raises(NoSolution) as caught:
+        frozen(filled)
+    assert caught.value.hint == f"to see what its galaxy has now: cosmos show STAR --root {filled}"
+
+
+def test_what_freeze_verified_is_remembered(galaxy, filled: Path) -> None:
+    galaxy.star("new", files={"usr/new": b"x"})
+    frozen(filled)
+    newest = Digest.of((galaxy.folder / "meta.toml").read_bytes())
+    assert str(newest) in (filled / "var/lib/cosmos/trust-state.toml").read_text()

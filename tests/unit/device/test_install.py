@@ -194,6 +194,33 @@ def test_a_system_whose_var_is_a_link_is_a_system_too(galaxy, system: Path) -> N
         installed(system, "evil")
 
 
+def test_a_star_does_not_change_the_mode_of_a_folder_of_another_star(galaxy, system: Path) -> None:
+    galaxy.star("vault", files={"usr/vault": own("usr/vault", "dir", 0o700), "usr/vault/key": b"k"})
+    galaxy.star("other", files={"usr/vault": own("usr/vault", "dir", 0o755), "usr/vault/more": b"m"})
+    galaxy.star("guest", files={"usr/vault/guest": b"g"})
+    with pytest.raises(NoSolution) as caught:
+        installed(system, "vault", "other")
+    assert "/usr/vault: both " in str(caught.value)
+    assert "vault (folder 0700 0:0)" in str(caught.value)
+    assert "other (folder 0755 0:0)" in str(caught.value)
+    installed(system, "vault")
+    with pytest.raises(NoSolution) as caught:
+        installed(system, "other")
+    assert str(caught.value) == "/usr/vault: both vault (folder 0700 0:0) and other (folder 0755 0:0) bring it"
+    assert "leave one of the two out: vault, other" in (caught.value.hint or "")
+    installed(system, "guest")
+    assert stat.S_IMODE((system / "usr/vault").stat().st_mode) == 0o700
+
+
+def test_a_folder_for_everybody_in_etc_needs_the_operators_word(galaxy, system: Path) -> None:
+    script = 'function install() mkdir("/etc/profile.d", "1777") end'
+    galaxy.star("trap", files={"usr/x": b"x"}, script=script)
+    with pytest.raises(ScriptFailed, match=r"/etc/profile.d may be written by everybody \(1777\)") as caught:
+        installed(system, "trap")
+    assert (caught.value.hint or "").endswith('chown = ["trap"]')
+    assert not (system / "etc/profile.d").exists()
+
+
 def test_stars_go_below_the_operators_install_dir(galaxy, system: Path) -> None:
     with LiveRoot.open(system) as root:
         write_settings(root, replace(read_settings(root), install_dir=TreePath(b"opt/stars")))
@@ -370,7 +397,9 @@ def test_a_rehearsal_says_all_and_lays_nothing(galaxy, system: Path) -> None:
         would = rehearse(root, order("s"), Silent())
     assert [chosen.star.id for chosen in would.stars] == ["s-1.0.0"]
     assert TreePath(b"usr/f") in would.records[StarName("s")].files
-    assert tree(system) == before
+    after = tree(system)
+    assert b"core" in after.pop("var/lib/cosmos/trust-state.toml")[1]  # an index that was verified is remembered
+    assert after == before
     (system / "usr").mkdir()
     (system / "usr/f").write_text("")
     with LiveRoot.open(system) as root, pytest.raises(NoSolution, match="is there already"):
@@ -609,5 +638,6 @@ def test_an_ordinary_user_cannot_change_roots_system_and_is_told_how(
                 return f"{error} ({error.hint})"
         return "installed"
 
-    assert as_nobody(work) == "/var/lib/cosmos/journal: permission denied (run it as root)"
+    denied = "/var/lib/cosmos/lock: permission denied"
+    assert as_nobody(work) == f"{denied} (run it as root, or as the user that it belongs to)"
     assert not (open_folder / "usr").exists()

@@ -14,7 +14,7 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.system import JOURNAL_PATH, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
-from cosmos.errors import Differs, Malformed, WorldFailed
+from cosmos.errors import Differs, Malformed
 from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import SemVer
@@ -266,5 +266,5 @@ def test_an_endless_file_in_the_place_of_a_path_is_not_read(system: Path) -> Non
 
 def test_an_unreadable_universe_is_an_error(tmp_path: Path) -> None:
     (tmp_path / str(UNIVERSE_PATH)).mkdir(parents=True)
-    with pytest.raises(WorldFailed):
+    with pytest.raises(Malformed, match=r"universe\.toml: is no regular file"):
         verify_system(tmp_path)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from fakes.waiting import soon_gone
 
 
 @pytest.fixture
@@ -185,6 +188,26 @@ def test_programs_that_the_binary_starts_do_not_get_its_libraries(repo: Path, mo
     give_back()
     assert os.environ["LD_LIBRARY_PATH"] == "/opt/lib"
     assert "LD_LIBRARY_PATH_ORIG" not in os.environ
+
+
+LOADED = """
+import runpy, sys, time
+runpy.run_path(sys.argv[1])["die_with_the_loader"]()
+print("on", flush=True)
+time.sleep(600)
+"""
+LOADER = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); sys.stdin.read()"
+
+
+def test_a_binary_whose_loader_is_killed_is_killed(repo: Path) -> None:
+    python = [sys.executable, "-c"]
+    words = [*python, LOADER, *python, LOADED, str(repo / "freeze" / "entry.py")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loader:
+        assert loader.stdout is not None
+        said = sorted((loader.stdout.readline(), loader.stdout.readline()))
+        assert said[1] == "on\n"
+        loader.kill()
+    assert soon_gone(int(said[0]))
 
 
 def test_a_library_or_data_that_names_a_folder_of_the_builder_is_found(freeze: None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosmos import durable
-from cosmos.durable import durable_file, make_folder, replace_folder_durably, write_durably
+from cosmos.durable import durable_file, make_folder, replace_folder_durably, sweep_old, write_durably
 from cosmos.errors import WorldFailed
 
 
@@ -42,18 +42,18 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_the_bytes_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    real_sync, real_replace = os.fsync, Path.replace
+    real_sync, real_replace = os.fsync, os.replace
 
     def sync(number: int) -> None:
         steps.append("sync folder" if Path(f"/proc/self/fd/{number}").readlink().is_dir() else "sync file")
         real_sync(number)
 
-    def replace(self: Path, target: Path) -> Path:
+    def replace(*names: object, **folders: int) -> None:
         steps.append("rename")
-        return real_replace(self, target)
+        real_replace(*names, **folders)
 
     monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     write_durably(tmp_path / "a", b"x")
     assert steps == ["sync file", "rename", "sync folder"]
 
@@ -99,3 +99,16 @@ def test_a_folder_can_stand_where_none_was(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     replace_folder_durably(tmp_path / "new", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_killed_commands_left_a_day_ago_is_swept(tmp_path: Path) -> None:
+    old = tmp_path.stat().st_mtime - 90_000
+    (tmp_path / "cosmos-tools-a").mkdir()
+    for name in ("cosmos-canary-a", "cosmos-canary-b", "cosmos-tools-a/file", "other"):
+        (tmp_path / name).write_bytes(b"")
+    for name in ("cosmos-canary-a", "cosmos-tools-a", "other"):
+        os.utime(tmp_path / name, (old, old))
+    own = tmp_path / "cosmos-canary-own"
+    own.write_bytes(b"")
+    sweep_old(own, "cosmos-canary-", "cosmos-tools-")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cosmos-canary-b", "cosmos-canary-own", "other"]

@@ -275,6 +275,15 @@ def test_a_finish_script_changes_the_tree_and_takes_the_file_that_it_changes_alo
     assert done.content_root == Digest.of(world.releases[OUT]["manifest.txt"])
 
 
+def test_a_file_that_a_finish_script_empties_is_empty_whatever_the_epoch(world: MemoryWorld) -> None:
+    finish = b'function install() write("/usr/bin/nano", "") end'
+    built(world, memory_definition(stars=WISH, finish=finish, **{"source-date-epoch": 0}))
+    (line,) = (line for line in image(world).lines() if line.path.text == "usr/bin/nano")
+    assert (line.size, line.digest) == (0, Digest.of(b""))
+    by_layer = {layer.name: [row.line.path.text for row in layer.lines] for layer in image(world).layers}
+    assert "usr/bin/nano" in by_layer["template"]
+
+
 def test_a_finish_script_may_make_the_twin_of_a_path_that_the_image_says_is_meant(world: MemoryWorld) -> None:
     finish = b'function install() write("/etc/NANORC", "twin") end'
     with pytest.raises(NoSolution, match="the two differ by case alone"):

@@ -11,6 +11,7 @@ from cosmos.image.acquiring import acquire_lock
 from cosmos.image.flow import build_image
 from cosmos.image.freeze import freeze
 from cosmos.image.policy import demand_signable, demand_signed_lock, demand_vouched
+from cosmos.image.workshop.layers import Workshop
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
 from cosmos.tree.entry import Entry
@@ -33,6 +34,7 @@ def attested(world: MemoryWorld, *names: str) -> list[SecretKey]:
     return keys
 
 
+@pytest.mark.objective("SO-03")
 def test_a_lock_needs_no_signature_where_none_is_demanded_but_one_that_is_there_must_be_good(
     world: MemoryWorld,
 ) -> None:
@@ -44,6 +46,7 @@ def test_a_lock_needs_no_signature_where_none_is_demanded_but_one_that_is_there_
         demand_signed_lock(definition, world, b"other", good)
 
 
+@pytest.mark.objective("SO-25")
 def test_a_lock_that_must_be_signed_must_be_signed_by_a_release_key(world: MemoryWorld) -> None:
     definition = memory_definition(stars=WISH, policy={"signed-lock": True})
     demand_signed_lock(definition, world, b"lock", world.signers["release"].sign(LOCK_TYPE, b"lock"))
@@ -54,6 +57,7 @@ def test_a_lock_that_must_be_signed_must_be_signed_by_a_release_key(world: Memor
         demand_signed_lock(definition, world, b"lock", stranger)
 
 
+@pytest.mark.objective("SO-25")
 def test_a_signed_release_of_unsigned_stars_is_refused_before_anything_is_fetched(world: MemoryWorld) -> None:
     galaxies = {"core": {"url": "memory", "allow-unsigned": True}}
     specs = [StarSpec("zlib", signed=False), StarSpec("nano", "7.2.0", dependencies={"zlib": "*"})]
@@ -65,7 +69,7 @@ def test_a_signed_release_of_unsigned_stars_is_refused_before_anything_is_fetche
         build_image(definition, world, memory_options(key=world.signers["release"]))
     assert (world.galaxies["core"].reads, world.releases) == ([], {})
     waived = memory_definition(stars=WISH, galaxies=galaxies, policy={"unsigned-release": True})
-    demand_signable(waived, lock)
+    demand_signable(waived, {star.name: star.signers for star in lock.stars})
     assert build_image(waived, world, memory_options(key=world.signers["release"])).signed
     assert "RELEASE.json.dsse" in world.releases[OUT]
 
@@ -112,6 +116,7 @@ def test_what_stars_may_not_do_is_told_of_all_of_them_at_once(world: MemoryWorld
     build_image(memory_definition(stars=wishes, policy=policy), world, memory_options())
 
 
+@pytest.mark.objective("SO-14")
 @pytest.mark.parametrize(("passed", "is_enough"), [(2, True), (1, False), (0, False)])
 def test_as_many_pinned_attesters_as_the_policy_says_must_have_passed_every_star(
     passed: int, is_enough: bool, world: MemoryWorld
@@ -133,6 +138,7 @@ def test_as_many_pinned_attesters_as_the_policy_says_must_have_passed_every_star
         demand_vouched(definition.image.policy, acquired, world)
 
 
+@pytest.mark.objective("SO-14")
 def test_every_star_that_lacks_its_badges_is_named_in_one_refusal(world: MemoryWorld) -> None:
     definition = memory_definition(stars=WISH, policy={"badges": {"test": 1}})
     attested(world, "ann")
@@ -141,3 +147,25 @@ def test_every_star_that_lacks_its_badges_is_named_in_one_refusal(world: MemoryW
         demand_vouched(definition.image.policy, acquire_lock(lock, definition, world).stars, world)
     assert "zlib-1.3.1" in str(caught.value)
     assert "nano-7.2.0" in str(caught.value)
+
+
+BIG = StarSpec("big", files={"usr/a": b"a" * 5000})
+OTHER = StarSpec("other", files={"usr/b": b"b" * 5000}, dependencies={"big": "*"})
+
+
+def staged_under(world: MemoryWorld, budget: int) -> list[str]:
+    """Return the stars that were staged by a build that its size budget refuses."""
+    world.galaxies["core"] = MemoryCarrier(galaxy_files("core", [BIG, OTHER], world.signers))
+    definition = memory_definition(stars={"other": "*"}, policy={"size-budget-bytes": budget})
+    freeze(definition, world)
+    made: list[str] = []
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(NoSolution, match=r"policy\.size-budget-bytes is"):
+        make = Workshop.make
+        patched.setattr(Workshop, "make", lambda self, name, layers: made.append(name) or make(self, name, layers))
+        build_image(definition, world, memory_options())
+    return made
+
+
+def test_a_build_over_the_size_budget_stops_before_it_unpacks_the_next_star(world: MemoryWorld) -> None:
+    assert staged_under(world, 4999) == ["big"]
+    assert staged_under(world, 9999) == ["other"], "big is in the store; both together are over the budget"

@@ -201,6 +201,31 @@ def test_a_template_does_not_leave_its_sandbox(folder: Path, attack: str) -> Non
     problem(folder)
 
 
+@pytest.mark.parametrize(
+    ("attack", "why"),
+    [
+        ("{{ hostname.upper }}", "text has no attribute 'upper'"),
+        ('{% for key in image.keys() - ["arch"] %}{{ key }}{% endfor %}', "a template calls range(), namespace()"),
+        ("{{ hostname.encode('utf-7') }}", "a template calls range(), namespace()"),
+        ("{{ [hostnam, 1] }}", "'hostnam' is undefined"),
+        ("{% include 'etc/hello.j2' %}", "etc/hello.j2 includes itself"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "it is nested, or calls itself, too deeply"),
+        ("{% for a in [1] %}" * 21 + "{% endfor %}" * 21, "blocks are nested more than 20 deep"),
+        ("{% if 1 %}" * 100 + "{% endif %}" * 100, "blocks are nested more than 20 deep"),
+        ("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "it takes more than"),
+        ("{{ 'x' * 10 ** 9 }}", "it makes more than 4194304 bytes"),
+        ("{{ users[0].name }}", "a list with 0 elements has none at 0"),
+    ],
+)
+def test_what_differs_from_builder_to_builder_or_has_no_end_is_told_with_file_and_line(
+    folder: Path, attack: str, why: str
+) -> None:
+    (folder / "root/etc/hello.j2").write_text(f"one\n{attack}\n")
+    error = problem(folder)
+    assert re.match(rf"small/root/etc/hello\.j2:2: does not (parse|render): {re.escape(why)}", str(error))
+    assert error.exit_code == 2
+
+
 def test_modes_come_from_the_executable_bit_and_not_from_the_builder(folder: Path) -> None:
     for name, mode in (("plain", 0o640), ("script", 0o700)):
         (folder / "root/etc" / name).write_text("x")

@@ -54,10 +54,22 @@ def test_a_journal_that_was_cut_off_anywhere_says_what_its_whole_lines_say() -> 
         assert JournalDocument.parse(data[:end], "j") == JournalDocument.parse(whole, "j")
 
 
-@pytest.mark.parametrize("number", [0, 3, 99])
+@pytest.mark.parametrize("number", [0, 4, 99])
 def test_a_journal_of_an_unknown_format_is_refused(number: int) -> None:
-    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 2: another cosmos began this installation"):
+    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 3: another cosmos began this installation"):
         JournalDocument.parse(b'{"cosmos-journal":%d,"tag":"a"}\n{"anything":true}\n' % number, "j")
+
+
+def test_a_journal_names_what_was_mounted_above_its_changes() -> None:
+    mounts = TreePath(b"usr"), TreePath(b"opt/\xff")
+    data = head_line("a") + changes_line("s", CHANGES, mounts) + changes_line("t", [], mounts[:1])
+    assert JournalDocument.parse(data, "j").mounts == (mounts[1], mounts[0])
+
+
+def test_a_journal_of_the_second_format_is_read() -> None:
+    data = (WHOLE + prepared_line()).replace(b'"cosmos-journal":3', b'"cosmos-journal":2').replace(b'"mounts":[],', b"")
+    assert b"mounts" not in data
+    assert JournalDocument.parse(data, "j") == JournalDocument(phase="prepared", steps=steps(*CHANGES, CHANGES[0]))
 
 
 def test_a_journal_of_the_first_format_is_read() -> None:
@@ -83,8 +95,11 @@ def test_a_journal_of_the_first_format_is_read() -> None:
         (head_line("t") + prepared_line() * 2, "line 3: does not follow a journal that is prepared"),
         (head_line("t") + prepared_line() + committed_line(None) * 2, "does not follow a journal that is committed"),
         (b'{"cosmos-journal":2,"tag":"../x"}\n', "line 1: tag: want up to 64 of a-z and 0-9"),
-        (head_line("t") + b'{"star":"s","changes":[{"change":"burn","path":"/x"}]}\n', "want one of place, replace"),
-        (head_line("t") + b'{"star":"s","changes":[],"more":1}\n', "line 2: more: unknown key"),
+        (
+            head_line("t") + b'{"star":"s","mounts":[],"changes":[{"change":"burn","path":"/x"}]}\n',
+            "want one of place, replace",
+        ),
+        (head_line("t") + b'{"star":"s","mounts":[],"changes":[],"more":1}\n', "line 2: more: unknown key"),
         (head_line("t") + changes_line("s", CHANGES).replace(b"/usr", b"/.."), "component"),
         (head_line("t") + changes_line("s", CHANGES).replace(b'"symlink"', b'"dir"'), "a folder is not replaced"),
         (head_line("t") + changes_line("s", CHANGES).replace(b'"0644"', b'"644"'), "want four octal digits"),

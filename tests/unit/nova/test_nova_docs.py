@@ -14,7 +14,7 @@ from cosmos.nova.broker import SIGNATURES
 from cosmos.nova.job import NovaResult
 from cosmos.sandbox.bubble_probe import WANTED as WANTED_OF_PROGRAMS
 from cosmos.sandbox.probe import WANTED
-from cosmos.sandbox.seccomp import NOT_EXECUTABLE, PLAIN, REFUSED
+from cosmos.sandbox.seccomp import LAST, NOT_EXECUTABLE, PLAIN, REFUSED
 
 BEGIN, END = "<!-- what Nova has of Lua: make golden writes this table -->\n", "\n<!-- end -->\n"
 LIST_NAMES = """
@@ -125,4 +125,6 @@ def test_what_programs_meet_is_the_programs(repo):
     assert refused
     assert tuple(refused[1].split()) == REFUSED
     assert f"files without a name | {limits.MAX_STAGE_BYTES >> 30} GiB |" in text
+    assert f"the tools that stars bring | {limits.MAX_TOOLS_BYTES >> 30} GiB |" in text
+    assert f"every call that is newer than Linux 7.2 (number {LAST})" in text
     assert f"no further one starts | {limits.MAX_NOVA_PROGRAMS_SECONDS // 3600} hours |" in text

@@ -93,6 +93,32 @@ def test_merged_folders_are_honoured_for_every_path(install, entry, lines):
     assert lines(copied) == ["symlink 0777 0:0 /usr/bin/link -> sh", "file 0644 0:0 /usr/bin/sh s"]
 
 
+@pytest.mark.parametrize("target", ["/bin/busybox", "../../bin/busybox", "/bin/../bin/./busybox", "/bin/sh"])
+def test_a_link_through_a_merged_folder_leads_to_its_file(install, entry, target):
+    root = [
+        entry("usr/bin/busybox", content=b"b"),
+        entry("usr/bin/sh", "symlink", target=b"/bin/busybox"),
+        entry("usr/bin/ash", "symlink", target=target.encode()),
+    ]
+    body = """
+        log(exists("/usr/bin/ash"), exists("/bin/ash"))
+        symlink("/bin", "/opt/tools")
+        write("/opt/tools/mine", "")
+        log(exists("/opt/tools/busybox"), exists("/opt/tools/none"), #glob("/opt/tools/*"))"""
+    result = install(body, root=root, path_map=usr_merged)
+    assert result.receipt.logs == ("true\ttrue", "true\tfalse\t4")
+    assert set(result.entries) == {TreePath(b"opt/tools"), TreePath(b"usr/bin/mine")}
+    unmerged = install("log(exists('/usr/bin/ash'))", root=root)
+    assert unmerged.receipt.logs == ("false",)
+
+
+def test_merged_folders_in_a_circle_are_refused(failure):
+    def circle(path):
+        return {b"bin": TreePath(b"sbin"), b"sbin": TreePath(b"bin")}.get(bytes(path), path)
+
+    assert "more than 40 symlinks" in str(failure('symlink("/bin", "/l"); write("/l/x", "")', path_map=circle))
+
+
 def test_a_link_that_stands_for_the_merge_is_left_out(install, entry):
     files = [entry("bin", "symlink", target=b"usr/bin"), entry("usr/bin/x")]
     assert set(install('copy("files", "/")', files=files, path_map=usr_merged).entries) == {TreePath(b"usr/bin/x")}

@@ -405,3 +405,65 @@ def test_a_layer_of_4_gib_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cosmos.pack.layer.MAX_LAYER_BYTES", 1000)
     with pytest.raises(Malformed, match="one layer can have 1000"):
         pack_layer("a", ZLIB, 3)
+
+
+def resealed(index: bytes) -> bytes:
+    """Return the image with another index."""
+    frames = [*(layer.frame for layer in LAYERS), end_layer().frame]
+    sizes = [(len(layer.frame), layer.unpacked_bytes) for layer in (*LAYERS, end_layer())]
+    sealed = len(index).to_bytes(8, "little") + image_file.compress([index], 3)
+    frame = skippable_frame(b"cosmos-index-v1\n" + hashlib.sha256(sealed).digest() + sealed, 0xC)
+    return b"".join([*frames, frame, seek_table([*sizes, (len(frame), 0)])])
+
+
+def index_text() -> str:
+    """Return the image's index."""
+    *_, place = read_seek_table(io.BytesIO(IMAGE))
+    frame = IMAGE[place.offset : place.offset + place.packed_bytes]
+    return zstandard.decompress(frame[8 + 16 + 32 + 8 :]).decode()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"name":"end"', '"name":"stop"', "does not end with the end layer"),
+        ('"name":"template"', '"name":"end"', "names a layer twice"),
+        ("0 0 800 sha256", "0 0 -3 sha256", "rows.0.: want a number from 0 to"),
+        (" 0644 0 0 800", " -644 0 0 800", "want a number from 0 to"),
+        (" 0644 0 0 800", " 0644 -1 0 800", "want a number from 0 to"),
+        (" 0644 0 0 800", " 0644 0 4294967296 800", "want a number from 0 to"),
+        (" 0644 0 0 800", " 0644 0 0 " + "9" * 5000, "want a number from 0 to"),
+        ("char 0620 0 0 0 - 5:0", "char 0620 0 0 0 - -5:0", "want a number from 0 to"),
+        ("char 0620 0 0 0 - 5:0", "char 0620 0 0 0 - -", "a size, digest or device number that a char does not have"),
+        ("char 0620 0 0 0 -", "char 0620 0 0 7 -", "a size, digest or device number that a char does not have"),
+        ("512 file 0644 0 0 800", "512 file 0644 0 0 99800", "beyond the end of layer zlib-1.3.1"),
+    ],
+)  # fmt: skip
+def test_an_index_with_a_fault_is_refused_in_words(old: str, new: str, said: str) -> None:
+    assert old in index_text()
+    assert reader(resealed(index_text().encode())).lines() == reader().lines()
+    with pytest.raises(Refused, match=said):
+        reader(resealed(index_text().replace(old, new).encode()))
+
+
+def test_a_hard_link_of_the_index_to_a_file_of_another_layer_is_refused() -> None:
+    text = index_text().replace("bin/ash bin/busybox", "bin/ash lib/libz.so.1")
+    with pytest.raises(Refused, match="a hard link to no file of layer busybox"):
+        reader(resealed(text.encode())).read_file(TreePath(b"bin/ash"))
+
+
+def test_an_image_whose_index_would_be_refused_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_file, "FREE_INDEX_BYTES", 0)
+    monkeypatch.setattr(image_file, "MAX_INDEX_RATIO", 0)
+    with pytest.raises(Refused, match="the limit for an image of its size is 0"):
+        list(image_pieces(LAYERS, META))
+
+
+def test_a_large_file_is_checked_whole_before_its_first_byte_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_file, "_HELD_BYTES", 0)
+    path = TreePath(b"lib/libz.so.1")
+    assert b"".join(reader().file_pieces(path)) == b"ELF zlib" * 100
+    digest = str(next(line.digest for line in reader().lines() if line.path == path))
+    other = reader(resealed(index_text().replace(digest, "sha256:" + "0" * 64).encode()))
+    with pytest.raises(Refused, match="its index says sha256:000"):
+        next(other.file_pieces(path))

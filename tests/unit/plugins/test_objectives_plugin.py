@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugins.mutants import mutate
-from plugins.objectives import BadMap, Mutant, Objective, objectives_of, read_map
+from plugins.objectives import BadMap, Mutant, objectives_of, read_map
 
 pytestmark = pytest.mark.slow  # each case runs pytest: together half a minute
 
@@ -143,6 +143,12 @@ SABOTAGES: dict[str, tuple[str, str, str]] = {
         "waits for lamps",
     ),
     "a promise without a mutant": ("mutant = {", "# mutant = {", "SO-01: names no mutant"),
+    "a further mutant that no test of it notices": (
+        'waits-for = "lamps"',
+        'tests = ["tests/test_doors.py::test_a_wall_breaks"]\nmin-cases = 1\n'
+        'mutant = { file = "a", old = "b", new = "c" }\nalso = [{ file = "a", old = "b", new = "c", by = "x::y" }]',
+        "SO-02: also: want one of its tests under by, got 'x::y'",
+    ),
     "a promise without tests": ('waits-for = "lamps"', "min-cases = 0", "SO-02: names no test"),
     "an unknown key": ("min-cases = 1", "min-case = 1", "unknown keys: min-case"),
 }
@@ -201,10 +207,10 @@ def test_every_mutant_of_the_map_fits_the_program_as_it_is(repo: Path) -> None:
     """`make mutants` takes minutes; that its changes can be applied is seen here."""
     misfits = []
     for objective in objectives_of(repo).values():
-        if objective.mutant is not None:
-            text = (repo / objective.mutant.file).read_text()
-            if text.count(objective.mutant.old) != 1 or "\n" in objective.mutant.old + objective.mutant.new:
-                misfits.append(f"{objective.id}: {objective.mutant.old}")
+        for mutant in objective.mutants:
+            text = (repo / mutant.file).read_text()
+            if text.count(mutant.old) != 1 or "\n" in mutant.old + mutant.new:
+                misfits.append(f"{objective.id}: {mutant.old}")
     assert misfits == []
 
 
@@ -229,9 +235,8 @@ def test_every_objective_stands_in_the_threat_model(repo: Path) -> None:
 def test_a_mutant_that_changes_nothing_is_told(tmp_path: Path, mutant: Mutant, problem: str) -> None:
     (tmp_path / "door.py").write_text("locked = True\n\n")
     (tmp_path / "door.lua").write_text("locked = true\n")
-    row = Objective(id="SO-01", text="", tests=("a::b",), min_cases=1, mutant=mutant, waits_for="")
-    assert problem in mutate(tmp_path, row)
-    assert bool(problem) == bool(mutate(tmp_path, row)) or not problem
+    assert problem in mutate(tmp_path, mutant)
+    assert bool(problem) == bool(mutate(tmp_path, mutant)) or not problem
 
 
 def test_a_map_that_is_no_map_is_told() -> None:

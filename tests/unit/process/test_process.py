@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from cosmos import process
 from cosmos.errors import WorldFailed
 from cosmos.process import Stall, ending_with_us, find_program, run_program, start_program, watch_program
-from fakes.waiting import LONG_SECONDS, soon_gone
+from fakes.waiting import LONG_SECONDS, is_alive, soon, soon_gone
 
 ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
@@ -99,9 +100,15 @@ def test_lines_are_whole_and_a_last_one_without_an_end_is_given() -> None:
 
 
 def test_a_program_can_be_talked_to() -> None:
-    with start_program(("head", "-n", "1"), env=ENV, where="test") as program:
+    with start_program(("head", "-n", "1"), env=ENV, where="test", stdin="ours") as program:
         program.send(b"hello\n")
         assert list(program.lines(LONG_SECONDS)) == ["hello"]
+
+
+def test_a_program_that_reads_its_input_finds_none_and_waits_for_nothing() -> None:
+    with start_program(("cat",), env=ENV, where="test") as program:
+        assert program.wait(LONG_SECONDS) == 0
+    assert watch_program(("cat",), env=ENV, timeout_seconds=LONG_SECONDS, where="test", told=print) == (0, "")
 
 
 def test_watching_tells_every_line_and_returns_the_status() -> None:
@@ -157,6 +164,48 @@ from cosmos.process import ending_with_us
 with ending_with_us(int(sys.argv[1]), "test"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+LEAVING = """
+import os, sys
+from cosmos.process import run_program
+words = ["sh", "-c", "sleep 601 & echo $! $$ >>$0; exec sleep 602", sys.argv[1]]
+run_program(words, env={"PATH": os.defpath}, timeout_seconds=600, where="test")
+"""
+
+
+def test_what_a_program_has_started_is_killed_where_we_are_killed(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    with subprocess.Popen([sys.executable, "-c", LEAVING, str(note)]) as cosmos:
+        assert soon(lambda: note.exists() and note.read_text().endswith("\n"))
+        pids = [int(pid) for pid in note.read_text().split()]
+        assert all(map(is_alive, pids))
+        cosmos.kill()
+    assert all(map(soon_gone, pids))
+
+
+def test_a_program_that_cannot_be_started_leaves_nothing_for_the_watcher_to_kill() -> None:
+    with pytest.raises(WorldFailed):
+        run("there-is-no-such-program")
+    with start_program(("sleep", "600"), env=ENV, where="test") as other:
+        assert process._watching("test") is process._watching("test")
+        assert other.status is None
+
+
+ORPHAN = """
+import os, sys, time
+from cosmos.child import die_with
+parent = os.getpid()
+if os.fork() == 0:
+    while os.getppid() == parent: time.sleep(0.01)
+    die_with(parent)
+    print("lives on", flush=True)
+"""
+
+
+def test_a_child_whose_parent_died_before_it_could_ask_dies_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_a_process_that_is_no_child_is_killed_where_we_are_killed() -> None:

@@ -50,11 +50,11 @@ def test_a_star_may_be_called_as_whoever_wishes_for_it_is() -> None:
     library = {"image 1.0.0": facts(["zlib"]), "zlib 1.2.0": facts()}
     found = chosen({"image": "*"}, library)
     assert [(str(row.star), row.wanted_by) for row in found] == [
-        ("zlib 1.2.0", ("image",)),
+        ("zlib 1.2.0", ("star:image",)),
         ("image 1.0.0", ("image",)),
     ]
     with_circle = chosen({"zlib": "*"}, {**library, "zlib 1.2.0": facts(["image"])})
-    assert [row.wanted_by for row in with_circle] == [("image",), ("zlib",)]
+    assert [row.wanted_by for row in with_circle] == [("image", "star:image"), ("zlib",)]
 
 
 def test_the_newest_version_that_fits_everyone_is_chosen() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from cosmos.digest import Digest
-from cosmos.sandbox.bubble import HOST_TOOLS, star_tools, tools_digest
+from cosmos.sandbox.bubble import Tools, star_tools, tools_digest
 from cosmos.sandbox.on_disk import NOBODY, as_its_owner
+from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 
 
@@ -20,34 +20,41 @@ def test_of_two_layers_with_one_path_the_later_is_in_the_digest_of_tools(entry):
     assert tools_digest([second, first, other]) == content_root([first, other])
 
 
+def laid(tools: Tools) -> dict[str, Entry]:
+    return {path.text: entry for path, entry in sorted(tools.tree().items())}
+
+
 def test_tools_are_the_entries_but_for_where_the_sandbox_has_its_own(entry):
+    setuid = entry("usr/bin/x", content=b"x", mode=0o4755, mtime=7)
+    link = entry("bin", "symlink", target=b"usr/bin")
     entries = [
         entry("usr/bin/x", content=b"old"),
-        entry("usr/bin/x", content=b"x", mode=0o4755),
+        setuid,
         entry("tmp", "symlink", target=b"/home"),
         entry("stage/x"),
         entry("dev/kmsg", "char", rdev=(1, 11)),
-        entry("bin", "symlink", target=b"usr/bin"),
+        link,
     ]
-    tools = star_tools(lambda: iter(entries), Digest.of(b""))
-    with tools.mounted() as words:
-        assert words[::2] == ("--ro-bind", "/")
-        root = Path(words[1])
-        there = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
-        assert there == ["bin", "dev", "proc", "stage", "tmp", "usr", "usr/bin", "usr/bin/x"]
-        assert (root / "usr/bin/x").read_bytes() == b"x"
-        assert (root / "usr/bin/x").stat().st_mode & 0o7777 == 0o755
-    assert not root.exists()
+    there = laid(star_tools(lambda: iter(entries), Digest.of(b"")))
+    assert {name: there[name] for name in ("bin", "usr/bin/x")} == {"bin": link, "usr/bin/x": setuid}
+    own = {name: there[name].kind for name in there.keys() - {"bin", "usr/bin/x"}}
+    assert own == dict.fromkeys(("dev", "proc", "stage", "tmp"), "dir")
 
 
-def test_tools_may_be_read_by_everybody_whatever_the_umask(entry):
-    old = os.umask(0o077)
-    try:
-        for tools in (star_tools(lambda: iter([entry("usr/bin/x")]), Digest.of(b"")), HOST_TOOLS):
-            with tools.mounted() as words:
-                assert {path.stat().st_mode & 0o005 for path in (Path(words[1]), Path(words[1], "usr"))} == {0o005}
-    finally:
-        os.umask(old)
+def test_hard_links_among_tools_keep_their_bytes_when_a_later_star_replaces_the_file(entry):
+    first = [
+        entry("usr/f", content=b"old"),
+        entry("usr/g", "hardlink", target=b"usr/f"),
+        entry("usr/h", "hardlink", target=b"usr/f"),
+        entry("tmp/f", content=b"t"),
+        entry("usr/t", "hardlink", target=b"tmp/f"),
+    ]
+    tools = star_tools(lambda: iter([*first, entry("usr/f", content=b"new")]), Digest.of(b""))
+    there = laid(tools)
+    assert {name: bytes(there[name].content) for name in ("usr/f", "usr/g", "usr/t")} == {
+        "usr/f": b"new", "usr/g": b"old", "usr/t": b"t"
+    }  # fmt: skip
+    assert (there["usr/h"].kind, there["usr/h"].target) == ("hardlink", b"usr/g")
 
 
 def test_a_stage_is_filled_as_its_owner_by_one_thread_alone(tmp_path):

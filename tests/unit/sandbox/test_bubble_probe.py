@@ -12,7 +12,7 @@ import pytest
 from cosmos.errors import WorldFailed
 from cosmos.sandbox.bubble_probe import WANTED, Asked, Process, demand_closed, inspected
 
-ASKED = Asked(tools=("/", "/usr"), memory={"/stage": 1 << 20, "/tmp": 1 << 16})
+ASKED = Asked(tools=("/usr",), memory={"/": 1 << 18, "/stage": 1 << 20, "/tmp": 1 << 16})
 STATUS = """Name:\tbwrap
 State:\tS (sleeping)
 PPid:\t77
@@ -24,7 +24,7 @@ CapBnd:\t0000000000000000
 CapAmb:\t0000000000000000
 NoNewPrivs:\t1
 """
-MOUNTS = """1 0 8:1 /tools / ro,nosuid - ext4 /dev/sda rw
+MOUNTS = """1 0 0:7 / / ro,nosuid - tmpfs tmpfs rw,size=256k,mode=755
 2 1 8:1 /usr /usr ro,nosuid - ext4 /dev/sda rw
 3 2 8:2 / /usr/local ro,nosuid - ext4 /dev/sdb rw
 4 1 0:1 / /proc rw,nosuid - proc proc rw
@@ -48,7 +48,8 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / "ns" / kind).symlink_to(f"{kind}:[1]")
     for name, text in {"status": STATUS, "mountinfo": MOUNTS, "net/dev": NETWORK, "environ": ""}.items():
         (tmp_path / name).write_text(text)
-    (tmp_path / "fd/0").symlink_to("pipe:[123]")
+    (tmp_path / "fd/0").symlink_to("/dev/null")
+    (tmp_path / "fd/1").symlink_to("pipe:[123]")
     (tmp_path / "fd/4").symlink_to("/memfd:seccomp (deleted)")
     return tmp_path
 
@@ -77,7 +78,8 @@ CHANGES = {  # row -> each: a file, what becomes what, what is seen
     "a mount more": ("mounts", "mountinfo", ("/usr/local ro", "/home ro"), "/home as ext4 ro"),
     "a mount like tools": ("mounts", "mountinfo", ("/usr/local ro", "/usrlocal ro"), "/usrlocal as ext4 ro"),
     "tools to write to": ("mounts", "mountinfo", ("/usr/local ro", "/usr/local rw"), "/usr/local as ext4 rw"),
-    "a root to write to": ("mounts", "mountinfo", (" / ro,", " / rw,"), "/ as ext4 rw"),
+    "a root to write to": ("mounts", "mountinfo", (" / ro,", " / rw,"), "/ as tmpfs rw"),
+    "a larger root": ("mounts", "mountinfo", ("size=256k", "size=257k"), "/ as tmpfs ro"),
     "no proc": ("mounts", "mountinfo", ("/proc rw,nosuid - proc", "/proc rw,nosuid - tmpfs"), "/proc as tmpfs"),
     "a proc to write to": ("mounts", "mountinfo", ("/proc/irq ro", "/proc/irq rw"), "/proc/irq as proc rw"),
     "a device more": ("mounts", "mountinfo", ("/dev/null rw", "/dev/sda rw"), "/dev/sda as devtmpfs rw"),
@@ -88,7 +90,7 @@ CHANGES = {  # row -> each: a file, what becomes what, what is seen
     "a stage twice": ("mounts", "mountinfo", ("/usr/local ro,nosuid - ext4 /dev/sdb rw",
                                              "/stage rw - tmpfs tmpfs rw,size=1024k"), "/stage 2 times"),
     "no stage": ("mounts", "mountinfo", (MOUNTS.splitlines()[-1] + "\n", ""), "/stage 0 times"),
-    "no mounts": ("mounts", "mountinfo", (MOUNTS, ""), "/ 0 times"),
+    "no mounts": ("mounts", "mountinfo", (MOUNTS, ""), "/proc 0 times, /dev 0 times, / 0 times"),
 }  # fmt: skip
 
 

@@ -52,7 +52,20 @@ def test_what_everybody_may_write_to_needs_chown(kind: str, mode: int) -> None:
     demand_consent(consent("chown"), STAR, [line("usr/x", kind, mode)], None)
     with pytest.raises(ScriptFailed, match=rf"/usr/x may be written by everybody \({mode:04o}\)"):
         demand_consent(consent(), STAR, [line("usr/x", kind, mode)], None)
-    demand_consent(consent(), STAR, [line("usr/x", "dir", 0o1777), line("usr/l", "symlink", 0o777, target=b"x")], None)
+    demand_consent(consent(), STAR, [line("usr/l", "symlink", 0o777, target=b"x")], None)
+
+
+@pytest.mark.parametrize("path", ["etc/profile.d", "usr/x", "bin/x"])
+def test_a_folder_for_everybody_in_usr_and_etc_needs_chown_although_it_is_sticky(path: str) -> None:
+    demand_consent(consent("chown"), STAR, [line(path, "dir", 0o1777)], None)
+    with pytest.raises(ScriptFailed, match=rf"/{path} may be written by everybody \(1777\)"):
+        demand_consent(consent("outside"), STAR, [line(path, "dir", 0o1777)], None)
+
+
+def test_a_folder_like_tmp_needs_outside_alone() -> None:
+    demand_consent(consent("outside"), STAR, [line("tmp", "dir", 0o1777)], None)
+    with pytest.raises(ScriptFailed, match="/tmp lies outside /usr and /etc"):
+        demand_consent(consent("chown"), STAR, [line("tmp", "dir", 0o1777)], None)
 
 
 def test_a_layer_whose_receipt_says_that_it_ran_programs_needs_run() -> None:

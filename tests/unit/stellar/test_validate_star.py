@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +74,55 @@ def test_everything_wrong_with_a_folder_is_said_at_once(make_folder: Make) -> No
         "install.lua:",
         "only by Unicode form",
         "warning: star.toml: name is goodbye, but the folder is called hello",
+    ):
+        assert any(part in row for row in rows), (part, rows)
+
+
+def test_every_fault_of_a_recipe_is_said_at_once_and_at_its_own_place(make_folder: Make) -> None:
+    recipe = (
+        'name = "he!"\nversion = "1.x"\ntype = "frob"\narch = "arm64"\nlicence = "MIT"\nauthors = ["a", 3, "b", 4]\n'
+        'any-of = ["^", "a | b", "!!"]\nprovides = { "b!" = "1.0.0", c = ["1", "1.0.0", 2] }\n'
+        'install_script = "none.lua"\n[dependencies]\ngood = "1"\nzlib = "^^1"\n"x.y" = "="\n[unpack]\nexlude = []\n'
+    )
+    rows = said(make_folder(recipe, {"files/a": ""}))
+    wanted = (
+        "name: want letters",
+        "version: want MAJOR",
+        "type: want one of",
+        "arch: want GNU's name of the machine, aarch64",
+        "licence: unknown key (did you mean license?)",
+        "authors[1]: want a string",
+        "authors[3]: want a string",
+        "any-of[0]: want NAME",
+        "any-of[2]: want NAME",
+        "provides.b!: want letters",
+        "provides.c[0]: want MAJOR",
+        "provides.c[2]: want a string",
+        "dependencies.zlib: want a constraint",
+        "dependencies.x.y: want a constraint",
+        "unpack.exlude: unknown key (did you mean exclude?)",
+        "none.lua: is not there",
+    )
+    for part in wanted:
+        assert sum(part in row for row in rows) == 1, (part, rows)
+    assert sum(row.startswith("error: ") for row in rows) == len(wanted) + 1, rows  # and it has no license
+
+
+def test_every_fault_of_an_archive_s_manifest_is_said_at_once(tmp_path: Path) -> None:
+    wrong = (
+        b'name = "hello"\nversion = "x"\nlicense = 1\n[checksums]\na = "zz"\n[[origin]]\necosystem = "deb"\nname = 3\n'
+    )
+    path = tmp_path / "hello-1.0.0.tar.gz"
+    with tarfile.open(path, "w:gz", format=tarfile.USTAR_FORMAT) as made:
+        member = tarfile.TarInfo("star.toml")
+        member.size = len(wrong)
+        made.addfile(member, io.BytesIO(wrong))
+    rows = said(path)
+    for part in (
+        "version: want MAJOR",
+        "license: want a string",
+        "checksums.a: want 64",
+        "origin[0].name: want a string",
     ):
         assert any(part in row for row in rows), (part, rows)
 

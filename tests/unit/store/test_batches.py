@@ -17,6 +17,8 @@ import pytest
 
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.folders import Folder
+from cosmos.limits import MAX_WAITING_RESULT_SECONDS
 from cosmos.store import batches as batches_module
 from cosmos.store.blobs import StoreFolder
 from fakes.waiting import forked
@@ -174,6 +176,20 @@ def test_a_reader_goes_on_while_batches_are_taken_into_others(tmp_path: Path) ->
     assert [reader.get_result(key(number)) for number in (1, 2, 3)] == [b"one", b"two", None]
 
 
+def test_what_has_waited_long_is_written_before_anyone_settles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(batches_module.time, "monotonic", lambda: clock[0])
+    store = StoreFolder(tmp_path)
+    store.put_result_soon(key(1), b"one")
+    clock[0] += MAX_WAITING_RESULT_SECONDS
+    store.put_result_soon(key(2), b"two")
+    assert [StoreFolder(tmp_path).get_result(key(number)) for number in (1, 2)] == [None, None]
+    clock[0] += 1
+    store.put_result_soon(key(3), b"three")  # a kill from here on loses none of them
+    found = [StoreFolder(tmp_path).get_result(key(number)) for number in (1, 2, 3)]
+    assert found == [b"one", b"two", b"three"]
+
+
 def test_very_much_is_written_before_anyone_settles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches_module, "MAX_WAITING_RESULT_BYTES", 20_000)
     store = StoreFolder(tmp_path)
@@ -251,11 +267,11 @@ def test_a_writer_that_is_killed_before_it_removes_what_it_took_harms_nothing(
     class Killed(BaseException):
         pass
 
-    def die(path: str) -> None:
+    def die(folder: Folder, name: str) -> None:
         raise Killed
 
     with monkeypatch.context() as patch, contextlib.suppress(Killed):
-        patch.setattr(batches_module.os, "unlink", die)
+        patch.setattr(Folder, "remove", die)
         settle(tmp_path, {1: b"uno"})
     assert len(batches(tmp_path)) == 2
     assert [StoreFolder(tmp_path).get_result(key(number)) for number in (1, 2)] == [b"uno", b"two"]

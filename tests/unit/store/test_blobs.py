@@ -83,7 +83,7 @@ def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, mo
     store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     with monkeypatch.context() as before_it_was_mended:
-        before_it_was_mended.setattr(StoreFolder, "_content", lambda self, path: b"sta!")
+        before_it_was_mended.setattr(StoreFolder, "_content", lambda self, folder, digest: b"sta!")
         with pytest.raises(Refused, match="damaged"):
             store.get(digest, 4)
     assert store.get(digest, 4) == b"star"
@@ -101,7 +101,7 @@ def test_the_folders_above_what_is_new_reach_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Callable[[StoreFolder], object], kind: str
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
     keep(StoreFolder(tmp_path / "store"))
     (folder,) = (tmp_path / "store" / kind).iterdir()
     assert {tmp_path, tmp_path / "store", folder.parent, folder} <= set(synced)
@@ -156,6 +156,7 @@ def test_many_results_are_there_at_once_and_become_durable_together(
     assert list(tmp_path.iterdir()) == []
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)  # a slow machine must not write in between
     for number in range(500):
         store.put_result_soon(Digest.of(b"%d" % number), b"result %d" % number)
     assert store.get_result(Digest.of(b"3")) == b"result 3"
@@ -247,7 +248,7 @@ def test_a_full_disk_fails_as_the_world_and_leaves_nothing_half_written(
     if where == "fsync":
         monkeypatch.setattr(os, "fsync", full)
     else:
-        monkeypatch.setattr(durable.Draft, "keep_as", full)
+        monkeypatch.setattr(durable.Draft, "keep_in", full)
     with pytest.raises(WorldFailed, match="the disk is full") as caught:
         store.put(b"after")
     assert "make room" in str(caught.value.hint)

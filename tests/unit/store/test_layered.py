@@ -1,4 +1,4 @@
-"""A store above another one: everything that was fetched is found, nothing that was made is."""
+"""A store above another one: it reads both, writes the upper one, and copies what was asked for."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ def test_a_damaged_blob_of_the_lower_store_is_refused_and_not_kept(stores: tuple
     assert not upper.has(digest, 5)
 
 
-def test_a_result_is_found_and_what_was_made_is_not(stores: tuple) -> None:
+def test_what_is_found_below_is_kept_above_and_nothing_else(stores: tuple) -> None:
     upper, lower, both = stores
     lower.put_result(KEY, b"statement")
     assert (both.get_result(KEY), upper.get_result(KEY)) == (b"statement", b"statement")
+    lower.put_made(Digest.of(b"log"), b"leaves")
     lower.put_made(Digest.of(b"layer"), b"frame")
-    assert both.get_made(Digest.of(b"layer")) is None
+    assert (both.get_made(Digest.of(b"log")), upper.get_made(Digest.of(b"log"))) == (b"leaves", b"leaves")
+    assert upper.get_made(Digest.of(b"layer")) is None
     both.put_made(Digest.of(b"layer"), b"mine")
     assert (both.get_made(Digest.of(b"layer")), lower.get_made(Digest.of(b"layer"))) == (b"mine", b"frame")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -108,9 +110,41 @@ def test_nobody_replaces_a_folder() -> None:
         overlay([layer("old", entry("x", "dir")), layer("new", entry("x"), replaces="old")], {})
 
 
-def test_folders_merge_and_the_first_in_lock_order_gives_the_mode() -> None:
-    made = overlay([layer("a", entry("srv", "dir", 0o700)), layer("b", entry("srv", "dir", 0o755))], {})
-    assert made.lines[TreePath(b"srv")].mode == 0o700
+def test_folders_on_which_their_stars_agree_merge() -> None:
+    made = overlay([layer("a", entry("srv", "dir", 0o700)), layer("b", entry("srv", "dir", 0o700))], {})
+    assert (made.lines[TreePath(b"srv")].mode, made.owners[TreePath(b"srv")]) == (0o700, "a")
+
+
+@pytest.mark.parametrize("order", list(permutations("abc")))
+def test_a_star_does_not_change_the_mode_of_a_folder_of_another_star(order: tuple[str, ...]) -> None:
+    modes = {"a": 0o755, "b": 0o755, "c": 0o1777}
+    layers = [layer(name, entry("srv", "dir", modes[name])) for name in order]
+    with pytest.raises(NoSolution, match=r"/srv: both ") as caught:
+        overlay(layers, {})
+    assert "c (folder 1777 0:0)" in str(caught.value)
+    assert "(folder 0755 0:0)" in str(caught.value)
+    assert 'owners = { "srv" = ' in (caught.value.hint or "")
+    assert overlay(layers, {TreePath(b"srv"): "c"}).lines[TreePath(b"srv")].mode == 0o1777
+    first = order[0] if order[0] != "c" else order[1]
+    assert overlay(layers, {TreePath(b"srv"): first}).lines[TreePath(b"srv")].mode == 0o755
+
+
+@pytest.mark.parametrize("other", [{"uid": 1}, {"gid": 1}, {"xattrs": ((b"user.a", b"x"),)}])
+def test_a_star_does_not_change_the_owner_or_the_attributes_of_a_folder_of_another_star(other: dict[str, Any]) -> None:
+    folder = entry("srv", "dir", 0o755)
+    with pytest.raises(NoSolution, match=r"/srv: both a \(folder 0755 0:0\) and b \(folder 0755 "):
+        overlay([layer("a", folder), layer("b", replace(folder, **other))], {})
+
+
+def test_a_folder_that_a_star_only_uses_is_as_the_star_that_names_it_says() -> None:
+    layers = [layer("a", entry("srv/key")), layer("b", entry("srv", "dir", 0o700))]
+    assert overlay(layers, {}).lines[TreePath(b"srv")].mode == 0o700
+
+
+def test_a_folder_of_two_stars_is_as_in_the_template_that_names_it() -> None:
+    stars = [layer("a", entry("tmp", "dir", 0o755)), layer("b", entry("tmp", "dir", 0o700))]
+    made = overlay([*stars, layer(TEMPLATE, entry("tmp", "dir", 0o1777))], {})
+    assert (made.lines[TreePath(b"tmp")].mode, made.owners[TreePath(b"tmp")]) == (0o1777, TEMPLATE)
 
 
 def test_the_template_has_the_last_word_on_a_folder() -> None:

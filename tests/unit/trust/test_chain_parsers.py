@@ -132,6 +132,7 @@ def test_a_signature_is_for_its_key_and_its_bytes_alone() -> None:
         replace(OFFER, key=secret("other", "release").public).verified(REQUEST.payload, "s")
 
 
+@pytest.mark.objective("SO-10")
 def test_what_was_seen_under_an_earlier_trust_is_forgotten_by_a_recovery_alone() -> None:
     roots = first()
     with pytest.raises(RolledBack, match="has counter 2, but counter 3 was seen before"):
@@ -143,6 +144,7 @@ def test_what_was_seen_under_an_earlier_trust_is_forgotten_by_a_recovery_alone()
         MEMORY.with_release(RESCUE, 2, ONE, since_then, "r")
 
 
+@pytest.mark.objective("SO-07")
 def test_a_release_without_a_counter_after_one_with_a_counter_is_refused() -> None:
     with pytest.raises(RolledBack, match="has counter 0"):
         MEMORY.with_release(RESCUE, 0, ONE, first(), "r")

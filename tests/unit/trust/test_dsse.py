@@ -51,17 +51,20 @@ def test_an_envelope_by_a_pinned_key_gives_its_payload_and_its_signer() -> None:
     assert judged(SIGNED, ALICE) == (ALICE.public.id,)
 
 
+@pytest.mark.objective("SO-02")
 def test_an_envelope_by_another_key_is_refused() -> None:
     with pytest.raises(NotSigned, match="want a signature by a pinned key, got none"):
         judged(SIGNED, BOB)
 
 
+@pytest.mark.objective("SO-02")
 def test_a_name_in_a_key_file_is_no_identity() -> None:
     impostor = SecretKey(name=KeyName("alice"), role="author", seed=b"c" * 32)
     with pytest.raises(NotSigned):
         judged(SIGNED, impostor)
 
 
+@pytest.mark.objective("SO-02")
 def test_two_keys_meet_a_threshold_of_two_in_whatever_order_they_signed() -> None:
     rows = [ALICE.signature(STAR_TYPE, PAYLOAD), BOB.signature(STAR_TYPE, PAYLOAD)]
     assert assemble(STAR_TYPE, PAYLOAD, rows) == assemble(STAR_TYPE, PAYLOAD, reversed(rows))
@@ -94,6 +97,7 @@ def test_a_threshold_below_one_is_an_error(threshold: int) -> None:
         judged(SIGNED, ALICE, threshold=threshold)
 
 
+@pytest.mark.objective("SO-04")
 def test_a_signature_for_one_kind_of_document_serves_no_other() -> None:
     with pytest.raises(BadEnvelope, match=r"want a signature for .*galaxy.*, got one for '.*star"):
         judged(SIGNED, ALICE, payload_type=GALAXY_TYPE)
@@ -108,6 +112,7 @@ def test_a_key_id_is_a_hint_and_may_be_absent_or_wrong() -> None:
     assert judged(lying, ALICE, BOB) == (ALICE.public.id,)
 
 
+@pytest.mark.objective("SO-02")
 def test_a_signature_by_someone_unknown_is_passed_over() -> None:
     rows = [ALICE.signature(STAR_TYPE, PAYLOAD), BOB.signature(STAR_TYPE, PAYLOAD)]
     assert judged(assemble(STAR_TYPE, PAYLOAD, rows), ALICE) == (ALICE.public.id,)
@@ -217,6 +222,7 @@ def test_any_json_is_an_envelope_or_a_clean_refusal(value: object) -> None:
         Envelope.parse(json.dumps(value).encode(), "x.dsse")
 
 
+@pytest.mark.objective("SO-03")
 @given(st.integers(0, len(SIGNED) - 1), st.integers(1, 255))
 def test_a_changed_byte_never_yields_another_payload(place: int, change: int) -> None:
     data = bytearray(SIGNED)

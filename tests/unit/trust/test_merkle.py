@@ -71,6 +71,7 @@ def test_every_foreign_consistency_case_but_one_is_judged_right(vectors: Path) -
 LEAVES = [leaf_hash(b"%d" % number) for number in range(40)]
 
 
+@pytest.mark.objective("SO-13")
 def test_a_tree_is_as_rfc_6962_draws_it() -> None:
     a, b, c, d, e, f, g = LEAVES[:7]
     left, right = node_hash(node_hash(a, b), node_hash(c, d)), node_hash(node_hash(e, f), g)
@@ -80,6 +81,7 @@ def test_a_tree_is_as_rfc_6962_draws_it() -> None:
     assert root_of([]) == EMPTY_ROOT
 
 
+@pytest.mark.objective("SO-13")
 @given(st.integers(1, 40), st.data())
 def test_every_proof_that_is_made_is_good_and_for_no_other_place(size: int, data: st.DataObject) -> None:
     leaves = LEAVES[:size]
@@ -98,6 +100,7 @@ def test_every_proof_that_is_made_is_good_and_for_no_other_place(size: int, data
         verify_consistency(before, size, consistency, root_of(forked), root, "x")
 
 
+@pytest.mark.objective("SO-13")
 @pytest.mark.parametrize("size", [1, 2, 7, 8, 33])
 def test_a_proof_with_a_hash_more_or_less_or_changed_is_refused(size: int) -> None:
     leaves, root = LEAVES[:size], root_of(LEAVES[:size])

@@ -53,6 +53,7 @@ def bent(hashes: Sequence[bytes], *roots: bytes) -> Iterator[list[bytes]]:
     yield good * 2
 
 
+@pytest.mark.objective("SO-13")
 @pytest.mark.parametrize("size", range(MOST + 1))
 def test_a_root_and_every_proof_are_those_of_the_definition(size: int) -> None:
     assert root_of(LEAVES[:size]) == ROOTS[size]
@@ -63,6 +64,7 @@ def test_a_root_and_every_proof_are_those_of_the_definition(size: int) -> None:
         assert list(tree.consistency(before)) == proof(before, ENTRIES[:size])
 
 
+@pytest.mark.objective("SO-13")
 @pytest.mark.parametrize("size", SIZES)
 def test_every_bent_inclusion_proof_is_judged_as_by_the_definition(size: int) -> None:
     accepted = 0
@@ -82,6 +84,7 @@ def test_every_bent_inclusion_proof_is_judged_as_by_the_definition(size: int) ->
     assert accepted > 0
 
 
+@pytest.mark.objective("SO-13")
 @pytest.mark.parametrize("size2", SIZES)
 def test_every_bent_consistency_proof_is_judged_as_by_the_definition(size2: int) -> None:
     accepted = 0
@@ -104,6 +107,7 @@ def test_every_bent_consistency_proof_is_judged_as_by_the_definition(size2: int)
     assert accepted > 0
 
 
+@pytest.mark.objective("SO-13")
 def test_a_log_of_nothing_is_the_beginning_of_every_log_and_of_no_other_root() -> None:
     assert is_consistent(0, 5, [], EMPTY_ROOT, ROOTS[5])
     assert not is_consistent(0, 5, [], ROOTS[1], ROOTS[5])

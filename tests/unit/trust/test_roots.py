@@ -74,6 +74,7 @@ def test_keys_and_thresholds_are_by_role() -> None:
     assert roots.floors.stars == {"zlib": "1.3.1"}
 
 
+@pytest.mark.objective("SO-01")
 @pytest.mark.parametrize(
     ("galaxy", "star", "names"),
     [
@@ -124,7 +125,7 @@ def without(*path: str | int) -> Callable[[dict[str, Any]], None]:
 
 
 MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "another format": (at("trust-version", value=2), "trust-version: want 1"),
+    "another format": (at("trust-version", value=3), "trust-version: want at most 2"),
     "no format": (without("trust-version"), "trust-version: missing"),
     "no version": (without("version"), "version: missing"),
     "version 0": (at("version", value=0), "version: want 1"),
@@ -246,6 +247,7 @@ def test_an_envelope_by_the_document_s_own_root_keys_is_taken() -> None:
     assert verify_roots(DATA, None, "trust.toml") == parsed()
 
 
+@pytest.mark.objective("SO-11")
 def test_an_envelope_by_another_key_or_over_other_bytes_is_refused() -> None:
     with pytest.raises(NotSigned):
         verify_roots(DATA, secret("mallory", "root").sign(TRUST_TYPE, DATA), "trust.toml")

@@ -31,15 +31,16 @@ from cosmos.transport.opening import open_carrier
 def add_galaxy(name: str, url: str, allow_unsigned: bool, root: Path, as_json: bool) -> None:
     """Take stars from the galaxy at URL: a folder, file:// or http://. A known NAME gets the new address."""
     has_scheme = "://" in url
-    address = url if has_scheme else os.path.normpath(surroundings().cwd / url)
+    address = url if has_scheme else os.path.normpath(surroundings().at(url))
     galaxy = GalaxySource(name=parsed(GalaxyName.parse, name, "NAME"), url=address, allow_unsigned=allow_unsigned)
-    carrier = open_carrier(url, surroundings().cwd, root)  # checks the address; it reads nothing and makes no socket
+    carrier = open_carrier(url, Path("/"), root)  # checks the address; it reads nothing and makes no socket
     with LiveRoot.open(root) as live:
         demand_system(live)
         with at_work(live, SETTINGS_SECONDS):
             write_settings(live, read_settings(live).with_galaxy(galaxy))
-    if carrier.is_local and not Path(carrier.address).is_dir():
-        surroundings().terminal.warn(f"{name}: {carrier.address} is not a folder at the moment")
+    folder = carrier.address if has_scheme else address
+    if carrier.is_local and not Path(folder).is_dir():
+        surroundings().terminal.warn(f"{name}: {folder} is not a folder at the moment")
     if allow_unsigned:
         surroundings().terminal.warn(f"{name}: unsigned stars of this galaxy will be accepted")
     if as_json:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
+
+from cosmos.device.system import NoSystem
 
 Named = TypeVar("Named")
 
@@ -17,6 +20,20 @@ def parsed(parse: Callable[[str], Named], text: str, argument: str) -> Named:
         return parse(text)
     except ValueError as error:
         raise click.UsageError(f"{argument}: {error}") from error
+
+
+@contextmanager
+def naming_instead(root: Path | None, what: str) -> Iterator[None]:
+    """Say in the hint what to name, if neither a system nor `what` was named and this machine is no system.
+
+    Raises `NoSystem`.
+    """
+    try:
+        yield
+    except NoSystem as error:
+        if root is None:
+            error.hint = f"name {what}; or a system in a folder: --root FOLDER"
+        raise
 
 
 def root_text(root: Path) -> str:

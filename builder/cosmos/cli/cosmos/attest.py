@@ -9,7 +9,7 @@ import click
 from cosmos.cli.cosmos.options import badges_option
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
-from cosmos.cli.terminal import emit, say
+from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.release.attest import attest_rebuild
 
 
@@ -25,7 +25,7 @@ def attest(out: Path, key: Path, badges_file: Path | None, passphrase_fd: int | 
     Build it from the same lock on your own machine first. The badge goes beside the folder, for verify --quorum.
     """
     (secret,) = load_secret_keys((key,), passphrase_fd)
-    rebuilt, file = attest_rebuild(out, secret, badges_file)
+    rebuilt, file = attest_rebuild(out, secret, badges_file, reporter=surroundings().reporter(quiet=as_json))
     if as_json:
         emit({"content-root": str(rebuilt.content_root), "lock": str(rebuilt.lock), "badges": str(file)})
         return

@@ -15,6 +15,7 @@ from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import answer
+from cosmos.errors import Malformed
 from cosmos.image.definition import read_definition
 from cosmos.image.freeze import check, freeze
 from cosmos.image.preflight import demand_sound
@@ -66,9 +67,8 @@ def freeze_command(
     Without IMAGE, pin the stars that are installed on this system (or on the system at --root).
     """
     if image is None:
-        if only_check or upgraded or key_file is not None:
-            raise click.UsageError("--check, --upgrade and --sign belong to an IMAGE")
-        return freeze_live(root or Path("/"), offline, as_json)
+        _demand_no_image_option(only_check=only_check, upgraded=upgraded, signs=key_file is not None)
+        return freeze_live(root, offline, as_json)
     if root is not None:
         raise click.UsageError("name an IMAGE or a --root, not both")
     if only_check and upgraded:
@@ -93,6 +93,19 @@ def freeze_command(
     }
     following = f"next: cosmos build {definition.folder}"
     return answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+
+
+def _demand_no_image_option(*, only_check: bool, upgraded: tuple[str, ...], signs: bool) -> None:
+    """Raise an error for the options that belong to an image, where no image is named."""
+    taken = next((text for text in upgraded if Path(text).exists()), None)
+    if taken is not None:
+        raise Malformed(
+            "--upgrade",
+            f"took {taken} for the name of a star, so that no IMAGE is left",
+            hint=f"cosmos freeze {taken} --upgrade",
+        )
+    if only_check or upgraded or signs:
+        raise click.UsageError("--check, --upgrade and --sign belong to an IMAGE")
 
 
 def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cosmos.cli.cosmos.arguments import naming_instead
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.freeze import freeze_system
 from cosmos.device.root import LiveRoot, shown
 from cosmos.model.reporter import counted
 
 
-def freeze_live(root: Path, offline: bool, as_json: bool) -> None:
+def freeze_live(root: Path | None, offline: bool, as_json: bool) -> None:
     """Write the lock of the stars that are installed on the system at `root`: `cosmos freeze` without an image."""
-    with LiveRoot.open(root) as live:
+    with naming_instead(root, "an image: cosmos freeze IMAGE"), LiveRoot.open(root or Path("/")) as live:
         frozen = freeze_system(live, surroundings().reporter(quiet=as_json), offline=offline)
     stars = len(frozen.lock.stars)
     if as_json:

@@ -11,8 +11,10 @@ from cosmos.cli.cosmos.arguments import parsed, root_text
 from cosmos.cli.cosmos.options import root_option
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
+from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import initialise
+from cosmos.limits import SETTINGS_SECONDS
 from cosmos.model.names import Arch
 
 
@@ -23,8 +25,8 @@ from cosmos.model.names import Arch
 @json_option
 def init(root: Path, arch: str, system_version: str, as_json: bool) -> None:
     """Make a system of a bare tree: write its config.toml and an empty universe if they are missing."""
-    with LiveRoot.open(root) as live:
-        done = initialise(live, arch=parsed(Arch.parse, arch, "--arch"), version=system_version)
+    with LiveRoot.open(root) as live, at_work(live, SETTINGS_SECONDS):
+        done = initialise(live, arch=parsed(Arch.written, arch, "--arch"), version=system_version)
     if as_json:
         emit({"wrote": [shown(path) for path in done.wrote], "kept": [shown(path) for path in done.kept]})
         return

@@ -86,7 +86,10 @@ def _answer_recovered(undone: Undone | None, as_json: bool) -> None:
     if as_json:
         emit({"removed": removed, "left": [shown(path) for path in kept]})
         return
-    say(f"put back: {removed} files of the installation that was cut off were removed")
+    if undone is not None and undone.took_place:
+        say("finished: the installation that was cut off is complete")
+    else:
+        say(f"put back: {removed} files of the installation that was cut off were removed")
     for path in kept:
         say(f"left {shown(path)}: it is not what that installation put there")
 
@@ -115,8 +118,8 @@ def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
     """Yield a line for each installed star, or for each that would be installed."""
     verb = "would install" if dry_run else "installed"
     for chosen in done.stars:
-        star, entries = chosen.star, done.records[chosen.star.name].entries
-        files = counted(sum(entry.kind != "dir" for entry in entries), "file")
+        star = chosen.star
+        files = counted(len(done.records[star.name].own_paths), "file")
         yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"

@@ -81,7 +81,7 @@ def rebuild_command(
     problem = _problem(found, packed=packed)
     attested = not problem and found.is_same and secret is not None
     if attested and secret is not None:
-        attest_rebuild(original.folder, secret)
+        attest_rebuild(original.folder, secret, reporter=surroundings().reporter(quiet=as_json))
     if as_json:
         emit(_row(found))
     else:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import root_option
-from cosmos.cli.cosmos.rows import counted, galaxy_row
+from cosmos.cli.cosmos.rows import counted, galaxy_row, trust_rows
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.device.root import LiveRoot
 from cosmos.device.status import SystemStatus, system_status, trust_advice
+
+_STANDINGS: Final = {
+    "running": "one is going on",
+    "interrupted": "one was cut off: the next cosmos install puts back what was there before",
+    "committed": "one was cut off when all was in place: the next cosmos install finishes it",
+    "unreadable": "one was cut off, and its journal is damaged or of another cosmos: finish it with that one",
+    "unclear": "one is going on, or was cut off: only the system's owner can tell",
+}
 
 
 @click.command()
@@ -43,6 +52,7 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         "files": status.files,
         "bytes": status.size_bytes,
         "trust": None if status.trust is None else str(status.trust),
+        **trust_rows(status.installed_trust),
         "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
         "installation": status.standing,
     }
@@ -55,8 +65,10 @@ def _status_lines(status: SystemStatus) -> Iterator[str]:
     yield f"made as       {universe.content_root or 'unknown'} (content root without universe.toml)"
     yield f"stars         {len(universe.installed)} with {counted(status.files, 'file')}, {status.size_bytes:,} bytes"
     yield f"trust         {status.trust or trust_advice(status)}"
+    for one in status.installed_trust.untrusted:
+        yield f"not trusted   {one.name} {one.version}: {one.why}"
+    if status.installed_trust.problem:
+        yield f"signatures    were not judged: {status.installed_trust.problem}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
-    if status.standing == "running":
-        yield "installation  one is going on"
-    elif status.standing == "interrupted":
-        yield "installation  one was cut off: the next cosmos install puts back what was there before"
+    if status.standing != "idle":
+        yield f"installation  {_STANDINGS[status.standing]}"

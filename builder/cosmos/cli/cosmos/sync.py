@@ -42,7 +42,7 @@ def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: b
     except ValueError as error:
         raise click.UsageError(f"GALAXY: {error}") from error
     if origin is not None and "://" not in origin:
-        origin = str(around.cwd / origin)
+        origin = str(around.at(origin))
     wanted = Wanted(names=names, depth=depth, origin=origin, offline=offline)
     with LiveRoot.open(root) as live:
         had_memory = read_memory(live) is not None
@@ -64,6 +64,7 @@ def _row(one: Synced) -> dict[str, Json]:
         "stars": one.stars,
         "archives": one.archives,
         "left-out": list(one.left_out),
+        "listed-no-more": list(one.listed_no_more),
     }
 
 

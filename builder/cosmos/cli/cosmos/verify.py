@@ -53,7 +53,7 @@ def verify(
     if path is None:
         if key_files or quorum:
             raise click.UsageError("--key and --quorum belong to a release: name its folder")
-        verify_system(root or Path("/"), as_json)
+        verify_system(root, as_json)
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
@@ -78,12 +78,14 @@ def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:
         "signers": list(verdict.signers),
         "files": len(verdict.release.subjects),
         "entries": verdict.entries,
+        "compared": list(verdict.compared),
     }
 
 
 def _verdict_text(verdict: ReleaseVerdict) -> str:
+    where = "the image" if verdict.compared else "the manifest (there is no tar.zst to compare with it)"
     return (
-        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries:,} entries in the image\n"
+        f"{verdict.folder}: verified, {len(verdict.release.subjects)} files, {verdict.entries:,} entries in {where}\n"
         f"content root  {verdict.content_root}\n"
         f"signed by     {', '.join(verdict.signers)}"
     )
@@ -107,10 +109,8 @@ def _trust_text(verdicts: TrustVerdicts | None) -> str:
         return ""
     if verdicts.when_locked is not None:
         when = f"yes, by trust.toml version {verdicts.lock_version}"
-    elif verdicts.lock_version == 0:
-        when = "cannot be judged: the lock states no trust.toml"
     else:
-        when = f"cannot be judged: trust.toml version {verdicts.lock_version} was never accepted here"
+        when = f"cannot be judged: {verdicts.why_not}"
     now = "; ".join(map(str, verdicts.now))
     lines = [
         f"was valid when locked  {when}",

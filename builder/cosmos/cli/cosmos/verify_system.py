@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.cosmos.arguments import naming_instead
+from cosmos.cli.cosmos.rows import counted, trust_rows, unjudged_words
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.verify import Difference, SystemVerdict, verify_live
 
 
-def verify_system(root: Path, as_json: bool) -> None:
+def verify_system(root: Path | None, as_json: bool) -> None:
     """Compare the system at `root` with its universe: `cosmos verify` without a release.
 
     Raises `Differs`, with each difference, or `WorldFailed` if a file cannot be read.
     """
-    with LiveRoot.open(root) as live:
+    with naming_instead(root, "a release: cosmos verify RELEASE"), LiveRoot.open(root or Path("/")) as live:
         verdict = verify_live(live, surroundings().reporter(quiet=as_json))
     if as_json:
         emit(_verdict_row(verdict))
@@ -34,11 +35,13 @@ def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
         "good": verdict.is_good,
         "stars": verdict.stars,
         "judged": verdict.judged,
+        "files": verdict.files,
         "bytes": verdict.bytes_read,
         "owners-judged": verdict.owners_judged,
         "differences": [_difference_row(difference) for difference in verdict.differences],
         "unreadable": [_difference_row(difference) for difference in verdict.unreadable],
         "cannot-be-judged": [str(name) for name in verdict.unjudged],
+        **trust_rows(verdict.trust),
     }
 
 
@@ -46,7 +49,9 @@ def _good_line(verdict: SystemVerdict) -> str:
     """Return the answer for a system without differences."""
     owners = "" if verdict.owners_judged else "; owners were not judged: this root belongs to an ordinary user"
     stars = counted(verdict.stars, "star")
-    return f"{verdict.root}: all {verdict.judged:,} entries of {stars} are as they were installed{owners}"
+    entries = f"{counted(verdict.files, 'file')} and {counted(verdict.judged - verdict.files, 'folder')}"
+    unknown = unjudged_words(verdict.trust)
+    return f"{verdict.root}: all {entries} of {stars} are as they were installed{owners}{unknown}"
 
 
 def _difference_row(difference: Difference) -> Json:

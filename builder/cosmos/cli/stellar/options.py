@@ -51,7 +51,7 @@ replace_option = click.option(
 def machine(arch: str) -> Arch:
     """Return `--arch` as an architecture; raises `Malformed`."""
     try:
-        return Arch.parse(arch)
+        return Arch.written(arch)
     except ValueError as error:
         raise Malformed("--arch", str(error)) from error
 

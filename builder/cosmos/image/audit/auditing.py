@@ -155,9 +155,9 @@ class _Inputs:
                     hint="copy the galaxy into a folder, and name it in [galaxies]",
                 )
             _linked(definition.folder / galaxy.url.removeprefix("file://"), self._galaxies[galaxy.name])
-        self._anchor = home_anchor(folder / _HOME)
+        self._anchor = home_anchor(folder / _HOME).path
         if home_anchor(home.home).exists():
-            shutil.copytree(home_anchor(home.home).parent, self._anchor.parent)
+            shutil.copytree(home_anchor(home.home).path.parent, self._anchor.parent)
 
     def demand_good(self) -> None:
         """Raise the error of the build if the unchanged inputs are refused: then the audit would prove nothing.
@@ -185,7 +185,7 @@ class _Inputs:
         with _workshop() as folder:
             home = folder / _HOME
             if self._anchor.exists():
-                shutil.copytree(self._anchor.parent, home_anchor(home).parent)
+                shutil.copytree(self._anchor.parent, home_anchor(home).path.parent)
             return self._fetched(home, folder)
 
     def _fetched(self, home: Path, folder: Path) -> Digest:

@@ -169,7 +169,7 @@ class _Workshop:
         for one in found.stars.values():
             world.store.get(one.star.archive, one.star.size_bytes)  # also what the builder's own store had already
         world.store.settle()
-        trust = home_anchor(self._home.home).parent
+        trust = home_anchor(self._home.home).path.parent
         if trust.is_dir():
             shutil.copytree(trust, self._folder / "home" / "trust")
 

@@ -1,4 +1,9 @@
-"""The world of a rebuild: its own store above another one, and galaxies whose paths start where the release's did."""
+"""The world of a rebuild: its own store above another one, and galaxies whose paths start where the release's did.
+
+There are two. The first fetches: its store lies above the builder's own, and gets what fetching asks for. The second
+builds: its store lies above the first one's. So a build finds archives, statements and logs there, and no layer that
+another build has made.
+"""
 
 from __future__ import annotations
 

@@ -46,9 +46,20 @@ _NOT_THE_SAME: Final = "a program of run() that gives something else each time b
 
 
 class Unread(bytes):
-    """A placeholder for the bytes of a file in a packed layer. The bytes are read from the layer when needed."""
+    """A placeholder for the bytes of a file in a packed layer. The bytes are read from the layer when needed.
+
+    It equals no bytes, and no empty ones either: a script that empties a file changes it.
+    """
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unread)
+
+    def __ne__(self, other: object) -> bool:
+        return not isinstance(other, Unread)
+
+    __hash__ = bytes.__hash__
 
 
 UNREAD = Unread()

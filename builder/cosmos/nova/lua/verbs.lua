@@ -39,15 +39,20 @@ end
 
 env.install_root = "/"
 
-function env.run(command)
-  if type(command) ~= "table" then return ask("run", "line", command) end
+function env.run(command, ...)
+  if select("#", ...) > 0 then fail('run: takes one command: write run{"make", "-j2"}') end
+  if command == nil or type(command) == "string" then return ask("run", "line", command) end
+  if type(command) ~= "table" then fail("run: the command may not be a " .. type(command)) end
   local words = {}
   for place = 1, rawlen(command) do
     local word = rawget(command, place)
     if type(word) ~= "string" and type(word) ~= "number" then
       fail("run: word " .. place .. " of the command may not be a " .. type(word))
     end
-    words[place] = real_tostring(word)
+    words[place] = tostring(word)
+  end
+  for key in real_next, command do
+    if words[key] == nil and key ~= "n" then fail("run: the command is a list of words without a gap or a key") end
   end
   if #words > 1000 then fail("run: the command has more than 1000 words") end
   return ask("run", "words", unpack(words))

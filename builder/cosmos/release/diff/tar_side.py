@@ -11,7 +11,7 @@ from cosmos.content import content_digest
 from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.universe import UNIVERSE_PATH, Universe
-from cosmos.pack.untar import read_packed_tar
+from cosmos.pack.packed_tar import read_packed_tar
 from cosmos.reading import file_content
 from cosmos.release.diff.owners import owners_of, versions
 from cosmos.release.diff.side import LOOK_BYTES, Nodes, NoLayers, nodes_of

@@ -8,11 +8,12 @@ from typing import NoReturn
 
 import click
 
-from cosmos.cli.cosmos.trust.places import places, root_here
+from cosmos.cli.cosmos.trust.places import places_to_change, root_here
 from cosmos.cli.options import FILE, FOLDER, json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_rows import anchor_row, say_keys
 from cosmos.digest import Digest
+from cosmos.durable import make_folder
 from cosmos.errors import Malformed
 from cosmos.keyring.anchors import accept_trust, document_and_envelope
 
@@ -29,9 +30,12 @@ def trust_init(file: Path, wanted: str | None, home: Path | None, root: Path | N
     """Accept FILE as the first trust anchors, if its SHA-256 is the one that you were given."""
     if wanted is None:
         _show_how_to_compare(file)
-    path, state = places(home, root)
-    anchor = accept_trust(file, _digest(wanted), path)
-    state.change(lambda memory: replace(memory, trust=(anchor.roots.version, anchor.digest)))
+    digest = _digest(wanted)
+    if root is not None:
+        make_folder(root)  # anchors may come before anything else of the system
+    with places_to_change(home, root) as (path, state):
+        anchor = accept_trust(file, digest, path)
+        state.change(lambda memory: replace(memory, trust=(anchor.roots.version, anchor.digest)))
     if as_json:
         emit({**anchor_row(anchor), "new": anchor.is_new})
         return

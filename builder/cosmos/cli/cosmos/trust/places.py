@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import click
 
 from cosmos.cli.terminal import HOME_FOLDER, surroundings
-from cosmos.keyring.anchors import home_anchor, system_anchor
-from cosmos.keyring.state import StateFile, home_state, system_state
+from cosmos.device.journal import at_work
+from cosmos.device.memory import SystemState, system_anchor
+from cosmos.device.root import LiveRoot
+from cosmos.folders import FileIn
+from cosmos.keyring.anchors import home_anchor
+from cosmos.keyring.state import State, home_state
+from cosmos.limits import SETTINGS_SECONDS
 from cosmos.model.universe import UNIVERSE_PATH
 
 RUNNING: Final = Path("/")
@@ -27,9 +34,26 @@ def root_here(context: click.Context, _option: click.Parameter, root: Path | Non
     return RUNNING
 
 
-def places(home: Path | None, root: Path | None) -> tuple[Path, StateFile]:
-    """Return the paths of the trust anchors and the memory: of the system at `root`, or else of the builder's home."""
-    if root is not None:
-        return system_anchor(root), system_state(root)
+@contextmanager
+def places(home: Path | None, root: Path | None) -> Iterator[tuple[FileIn, State]]:
+    """Give the trust anchors and the memory to read: of the system at `root`, or else of the builder's home."""
+    if root is None:
+        yield _of_home(home)
+        return
+    with LiveRoot.open(root) as live:
+        yield system_anchor(live), SystemState(live)
+
+
+@contextmanager
+def places_to_change(home: Path | None, root: Path | None) -> Iterator[tuple[FileIn, State]]:
+    """Give what `places` gives, and be the only writer of the system meanwhile."""
+    if root is None:
+        yield _of_home(home)
+        return
+    with LiveRoot.open(root) as live, at_work(live, SETTINGS_SECONDS):
+        yield system_anchor(live), SystemState(live)
+
+
+def _of_home(home: Path | None) -> tuple[FileIn, State]:
     found = surroundings().home(home)
     return home_anchor(found), home_state(found)

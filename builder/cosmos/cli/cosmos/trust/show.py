@@ -22,10 +22,10 @@ from cosmos.trust.roots import TrustRoots
 @json_option
 def trust_show(home: Path | None, root: Path | None, as_json: bool) -> None:
     """Show the accepted trust anchors: which keys may sign what."""
-    path, state = places(home, root)
-    memory = state.read()
-    anchor = load_trust(path, memory)
-    versions = accepted_versions(path)
+    with places(home, root) as (path, state):
+        memory = state.read()
+        anchor = load_trust(path, memory)
+        versions = accepted_versions(path)
     if as_json:
         emit(
             {

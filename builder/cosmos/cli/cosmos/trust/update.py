@@ -5,21 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 
-from cosmos.cli.cosmos.trust.places import places
+from cosmos.cli.cosmos.trust.places import places_to_change
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.durable import sweep_old
 from cosmos.errors import WorldFailed
+from cosmos.folders import FileIn
 from cosmos.keyring.anchors import document_and_envelope, load_trust
 from cosmos.keyring.catching_up import CaughtUp, ChainSource, catch_up
 from cosmos.keyring.state import NO_MEMORY
 from cosmos.limits import MAX_ENVELOPE_BYTES
-from cosmos.reading import is_there
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.transport.opening import is_network, open_carrier
 from cosmos.trust.chain import CHAIN_FOLDER, step_file
+
+_PREFIX: Final = "cosmos-update-"
 
 
 @click.command("update")
@@ -34,9 +38,12 @@ def trust_update(source: str, home: Path | None, root: Path | None, offline: boo
     FROM is a folder (for example on a stick) with N.toml and N.toml.dsse, a galaxy that has this folder as trust/, or
     one such file. Either all versions are accepted or none.
     """
-    anchor, state = places(home, root)
-    had_memory = state.read() is not None
-    with tempfile.TemporaryDirectory(prefix="cosmos-") as partial:
+    with (
+        places_to_change(home, root) as (anchor, state),
+        tempfile.TemporaryDirectory(prefix=_PREFIX) as partial,
+    ):
+        sweep_old(Path(partial), _PREFIX)
+        had_memory = state.read() is not None
         done = catch_up(anchor, _source(source, anchor, Path(partial), offline=offline), state)
     if as_json:
         emit(
@@ -64,15 +71,14 @@ def _say(done: CaughtUp) -> None:
         say(f"  {done.anchor.roots.name_of(row.key)} {row}")
 
 
-def _source(text: str, anchor: Path, partial: Path, *, offline: bool) -> ChainSource:
-    cwd = surroundings().cwd
-    if not is_network(text) and not (cwd / text).is_dir() and is_there(cwd / text):
-        return _single(cwd / text, load_trust(anchor).roots.version + 1)
+def _source(text: str, anchor: FileIn, partial: Path, *, offline: bool) -> ChainSource:
+    if not is_network(text) and (file := surroundings().at(text)).is_file():
+        return _single(file, load_trust(anchor).roots.version + 1)
     if offline and is_network(text):
         raise WorldFailed(
             text, "is not reached offline", hint="run it without --offline, or take the folder from a stick"
         )
-    carrier = open_carrier(text, cwd, partial)
+    carrier = open_carrier(text if "://" in text else str(surroundings().at(text)), Path("/"), partial)
     version = load_trust(anchor).roots.version
     below = _folder_in(carrier, step_file(version), step_file(version + 1), step_file(1))
     listed = Path(carrier.address) / below if carrier.is_local else None

@@ -19,7 +19,8 @@ from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import Role, role
 from cosmos.trust.roots import TrustRoots
 
-_KINDS = {"galaxy": "galaxies", "star": "stars", "release": "releases"}
+_FLOORS = ("galaxy", "star", "release")
+_RECOVERIES = (*_FLOORS, "log")
 
 
 @click.command("rotate")
@@ -30,7 +31,7 @@ _KINDS = {"galaxy": "galaxies", "star": "stars", "release": "releases"}
 @click.option("--threshold", "thresholds", multiple=True, metavar="ROLE=N", help="How many keys must sign.")
 @click.option("--floor", "floors", multiple=True, metavar="KIND:NAME=N", help="galaxy:core=7, star:zlib=1.3.1 …")
 @click.option(
-    "--recover", "recovered", multiple=True, metavar="KIND:NAME", help="Let numbers start again: galaxy:core."
+    "--recover", "recovered", multiple=True, metavar="KIND:NAME", help="Let numbers start again: galaxy:core, log:core."
 )
 @click.option(
     "--revoke", "revoked", multiple=True, metavar="NAME|ID", help="Refuse everything that this key ever signed."
@@ -117,24 +118,25 @@ def _floors(texts: tuple[str, ...]) -> Floors:
             elif kind == "release":
                 releases[ImageName.parse(name)] = floor
             else:
-                raise ValueError(f"want one of {', '.join(_KINDS)}, got {kind[:80]!r}")
+                raise ValueError(f"want one of {', '.join(_FLOORS)}, got {kind[:80]!r}")
         except ValueError as error:
             raise Malformed(f"--floor {text}", str(error), hint="--floor galaxy:core=7") from error
     return Floors(galaxies=galaxies, stars=stars, releases=releases)
 
 
 def _recovered(texts: tuple[str, ...]) -> Recovered:
-    names: dict[str, list[str]] = {kind: [] for kind in _KINDS}
+    names: dict[str, list[str]] = {kind: [] for kind in _RECOVERIES}
     for text in texts:
         kind, _, name = text.partition(":")
         if kind not in names:
-            raise Malformed(f"--recover {text}", f"want one of {', '.join(_KINDS)}, and a name: galaxy:core")
+            raise Malformed(f"--recover {text}", f"want one of {', '.join(_RECOVERIES)}, and a name: galaxy:core")
         names[kind].append(name)
     try:
         return Recovered(
             galaxies=dict.fromkeys(map(GalaxyName.parse, names["galaxy"]), 0),
             stars=dict.fromkeys(map(StarName.parse, names["star"]), 0),
             releases=dict.fromkeys(map(ImageName.parse, names["release"]), 0),
+            logs=dict.fromkeys(map(GalaxyName.parse, names["log"]), 0),
         )
     except ValueError as error:
         raise Malformed("--recover", str(error)) from error

@@ -1,0 +1,1 @@
+"""The language of templates: Jinja2's syntax, evaluated by rules of our own."""

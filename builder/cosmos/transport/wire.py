@@ -1,0 +1,161 @@
+"""One connection to a web server. Every wait on it counts against one `Patience`, and every line has an `Allowance`.
+
+A server can hold a client for ever in many ways: a slow connect, half a TLS handshake, a status line or headers that
+drip, chunk sizes, trailers, one redirect after the other. A limit for each read does not help, because each read brings
+a byte. So all of one exchange shares a patience, and only bytes of a body renew it.
+
+KNOWN GAP: the C library looks up a host's address, and its own limits end that wait (`timeout` and `attempts` in
+resolv.conf(5)).
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import SplitResult
+
+from cosmos.errors import WorldFailed
+from cosmos.limits import HTTP_LEAST_BYTES, READ_CHUNK_BYTES
+
+_PORTS: Final = {"http": 80, "https": 443}
+_HEAD_READ_BYTES: Final = 1 << 14  # one read of a head, or of a line between two chunks
+
+
+class NotHttp(Exception):
+    """The answer breaks the rules of HTTP, or a limit of this module."""
+
+
+class CutShort(Exception):
+    """The server ended the connection before the answer was complete."""
+
+
+class Patience:
+    """Ends an exchange that does not get on. `begun` says whether a byte of an answer has come."""
+
+    __slots__ = ("_body_bytes", "_clock", "_since", "begun", "seconds")
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self.begun = False
+        self._clock = clock
+        self._since = clock()
+        self._body_bytes = 0
+
+    def left(self) -> float:
+        """Return the seconds that are left; raises `TimeoutError` if there are none."""
+        left = self._since + self.seconds - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def renew(self, body_bytes: int) -> None:
+        """Count `body_bytes` of a body. After each `HTTP_LEAST_BYTES`, all seconds are left again."""
+        self._body_bytes += body_bytes
+        if self._body_bytes >= HTTP_LEAST_BYTES:
+            self._since, self._body_bytes = self._clock(), 0
+
+
+class Allowance:
+    """How many bytes a part of an answer may still have. `what` is the part's name in an error."""
+
+    __slots__ = ("_left", "_most", "_what")
+
+    def __init__(self, what: str, most: int) -> None:
+        self._what = what
+        self._left = self._most = most
+
+    def demand(self, size_bytes: int) -> None:
+        """Raise `NotHttp` if `size_bytes` are more than are left."""
+        if size_bytes > self._left:
+            raise NotHttp(f"{self._what} have more than {self._most} bytes")
+
+    def use(self, size_bytes: int) -> None:
+        """Take `size_bytes` off; raises `NotHttp` if they are more than are left."""
+        self.demand(size_bytes)
+        self._left -= size_bytes
+
+
+class Wire:
+    """A connection. Its methods raise `TimeoutError` when the patience ends, and `OSError`."""
+
+    __slots__ = ("_buffer", "_connection", "_patience")
+
+    def __init__(self, connection: socket.socket, patience: Patience) -> None:
+        self._connection = connection
+        self._patience = patience
+        self._buffer = b""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        self._connection.settimeout(self._patience.left())
+        self._connection.sendall(data)
+
+    def line(self, allowance: Allowance) -> bytes:
+        """Return the next line without its end. Raises `NotHttp` beyond the allowance, and `CutShort`."""
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            allowance.demand(searched)
+            piece = self._received(_HEAD_READ_BYTES)
+            if not piece:
+                raise CutShort
+            self._buffer += piece
+        allowance.use(end + 1)
+        line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
+        return line.removesuffix(b"\r")
+
+    def some(self, most: int) -> bytes:
+        """Return up to `most` of the next bytes, as they come; no bytes at the connection's end."""
+        if not self._buffer:
+            return self._received(min(most, READ_CHUNK_BYTES))
+        piece, self._buffer = self._buffer[:most], self._buffer[most:]
+        return piece
+
+    def _received(self, most: int) -> bytes:
+        self._connection.settimeout(self._patience.left())
+        piece = self._connection.recv(most)
+        self._patience.begun = self._patience.begun or bool(piece)
+        return piece
+
+
+def connected(parts: SplitResult, url: str, patience: Patience) -> Wire:
+    """Return a connection to the server of the address `parts`. Raises `WorldFailed` without TLS, and `OSError`.
+
+    Each address of the host gets its share of what is left of the patience, so that one that swallows packets does not
+    take the others' time.
+    """
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure: OSError = OSError("the host has no address")
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(patience.left() / (len(addresses) - number))
+            connection.connect(address)
+            if parts.scheme == "https":
+                connection.settimeout(patience.left())
+                connection = secured(connection, host, url)
+        except OSError as error:
+            connection.close()
+            failure = error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return Wire(connection, patience)
+    raise failure
+
+
+def secured(connection: socket.socket, host: str, url: str) -> socket.socket:
+    """Return `connection` with TLS, its certificate checked; raises `WorldFailed` without ssl, and `OSError`."""
+    try:
+        import ssl  # a Python may lack it, and it takes time that no http:// galaxy needs
+    except ImportError as error:
+        raise WorldFailed(url, "this cosmos was built without TLS", hint="use http://: galaxies are signed") from error
+    return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
