@@ -59,10 +59,10 @@ MAX_INDEX_ENVELOPE_BYTES: Final = Limit("MAX_INDEX_ENVELOPE_BYTES", 96 * MIB)  #
 MAX_STAR_ARCHIVE_BYTES: Final = Limit(
     "MAX_STAR_ARCHIVE_BYTES", 2 * GIB
 )  # the largest star so far is 61 MiB; a bomb must not fill a small device
-MAX_STAR_UNPACKED_BYTES: Final = Limit("MAX_STAR_UNPACKED_BYTES", 8 * GIB)  # one star's bytes are in memory at a time
+MAX_STAR_UNPACKED_BYTES: Final = Limit("MAX_STAR_UNPACKED_BYTES", 8 * GIB)  # lies on the disk while a star is staged
 MAX_UNPACK_RATIO: Final = 256  # unpacked bytes for each packed one; openjdk's documentation has 28, gzip can do 1,032
 FREE_UNPACKED_BYTES: Final = 64 * MIB  # besides, for any input: a small file of zeros is no attack
-USUAL_UNPACK_RATIO: Final = 15  # up to here an archive is unpacked at once; beyond, it is first judged in pieces
+USUAL_UNPACK_RATIO: Final = 15  # up to here a frame with a large window is unpacked at once
 USUAL_UNPACKED_BYTES: Final = 16 * MIB  # besides: what a device with little memory can hold
 MAX_STAR_ENTRIES: Final = Limit(
     "MAX_STAR_ENTRIES", 500_000
@@ -91,6 +91,9 @@ MAX_DOWNLOAD_TRIES: Final = 100  # of one file, each bringing something: a bad l
 PUBLISHING_SECONDS: Final = 600  # that one command waits for another on the same galaxy: to sign 10,000 statements
 SETTINGS_SECONDS: Final = 30  # that a command which changes one line waits for another on the same system
 READ_CHUNK_BYTES: Final = 1 * MIB  # of streamed reads: large enough for speed, small enough for a device
+MAX_CONTENT_IN_MEMORY_BYTES: Final = (
+    8 * MIB
+)  # of one star's or layer's files; the others lie on the disk: a device may have 128 MiB of memory
 MAX_NOVA_INSTRUCTIONS: Final = 100_000_000  # of Lua in one script, a second or two; real scripts run some thousands
 MAX_NOVA_CPU_SECONDS: Final = 10  # of one script: for what few instructions can make slow, as joining huge strings
 MAX_NOVA_MEMORY_BYTES: Final = 32 * MIB  # of one Lua state; also what bounds a single instruction's time

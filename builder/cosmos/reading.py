@@ -12,11 +12,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from cosmos.content import Content, FileRange, HeldFile
 from cosmos.errors import Malformed, WorldFailed, likely_cause
-from cosmos.limits import MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
+from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES, MAX_DOCUMENT_BYTES, READ_CHUNK_BYTES
 
 ENVELOPE_SUFFIX: Final = ".dsse"
 _KINDS: Final = {
@@ -88,6 +90,13 @@ def read_open_within(descriptor: int, max_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
+def read_pieces(descriptor: int, size_bytes: int) -> Iterator[bytes]:
+    """Yield the next bytes of the file that is open as `descriptor`, at most `size_bytes`. Raises `OSError`."""
+    while size_bytes and (piece := os.read(descriptor, min(size_bytes, READ_CHUNK_BYTES))):
+        size_bytes -= len(piece)
+        yield piece
+
+
 def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
     """Return the bytes of the plain file `file`; raises `Malformed` if it has more than `max_bytes`, and `OSError`."""
     with open_plain(file) as stream:
@@ -95,6 +104,24 @@ def read_bounded(file: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
     if len(data) > max_bytes:
         raise Malformed(str(file), f"has more bytes than the limit, {max_bytes}")
     return data
+
+
+def file_content(file: Path, max_bytes: int) -> Content:
+    """Return the bytes of the plain file `file`; a large one stays on the disk. Raises `Malformed` and `OSError`."""
+    with open_plain(file) as stream:
+        content = open_content(stream.fileno(), str(file))
+    if len(content) > max_bytes:
+        raise Malformed(str(file), f"has more bytes than the limit, {max_bytes}")
+    return content
+
+
+def open_content(descriptor: int, where: str) -> Content:
+    """Return the bytes of the file that is open as `descriptor`, which the caller closes; `where` names it in errors.
+
+    Those of a large file stay on the disk. Raises `WorldFailed`.
+    """
+    content = FileRange(HeldFile(os.dup(descriptor), where), 0, os.fstat(descriptor).st_size)
+    return bytes(content) if len(content) <= MAX_CONTENT_IN_MEMORY_BYTES else content
 
 
 def read_up_to(file: Path, max_bytes: int) -> bytes:

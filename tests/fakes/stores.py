@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from cosmos.content import Content, content_digest
 from cosmos.digest import Digest
+from cosmos.spool import Spool
 from cosmos.store.blobs import NotStored
 
 
@@ -25,11 +27,11 @@ class MemoryStore:
     def unchecked(self, digest: Digest, size_bytes: int) -> bytes:
         return self.get(digest, size_bytes)
 
-    def put_hashed(self, digest: Digest, data: bytes | memoryview) -> None:
+    def put_hashed(self, digest: Digest, data: Content) -> None:
         self.blobs[digest] = bytes(data)
 
-    def put(self, data: bytes | memoryview) -> Digest:
-        digest = Digest.of(data)
+    def put(self, data: Content) -> Digest:
+        digest = content_digest(data)
         self.blobs[digest] = bytes(data)
         return digest
 
@@ -49,8 +51,11 @@ class MemoryStore:
     def get_made(self, key: Digest) -> bytes | None:
         return self.results.get(key)
 
-    def put_made(self, key: Digest, data: bytes) -> None:
-        self.results[key] = data
+    def put_made(self, key: Digest, data: Content) -> None:
+        self.results[key] = bytes(data)
+
+    def spool(self) -> Spool:
+        return Spool()
 
     def sweep(self) -> bool:
         return True

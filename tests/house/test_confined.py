@@ -121,6 +121,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("folders", "os.open"): "is the way to a folder of this machine, which a person named",
     ("folders", "shutil.rmtree"): "gets a descriptor of the folder, and follows no link below it",
     ("folders", "cosmos.durable.make_folder"): "is the way to a folder of this machine, which a person named",
+    ("keyring.anchors", ".exists"): "asks a FileIn, which knows its folder, and no Path",
     ("keyring.anchors", "cosmos.folders.folder_at"): "is about a builder's home, which a person named",
     ("keyring.anchors", "cosmos.reading.read_up_to"): "reads the new document, which the command line names",
     ("keyring.anchors", "cosmos.reading.read_envelope"): "reads the envelope beside the new document",

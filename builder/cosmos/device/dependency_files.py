@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
+from cosmos.content import Content, content_digest
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.digest import Digest
 from cosmos.errors import Refused
-from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, InstalledEntry, Universe
-from cosmos.reading import read_within
+from cosmos.reading import open_content
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.overlay import PathMap
@@ -120,18 +120,14 @@ class DependencyFiles:
             xattrs=record.xattrs,
         )
 
-    def _bytes(self, name: StarName, record: InstalledEntry) -> bytes:
+    def _bytes(self, name: StarName, record: InstalledEntry) -> Content:
         found = self._root.stat(record.path)
         if found is None or not stat.S_ISREG(found.st_mode):
             raise self._changed(name, record, "is not a file")
-        with (
-            naming(record.path),
-            self._root.file(record.path) as descriptor,
-            open(descriptor, "rb", closefd=False) as stream,
-        ):
-            content = read_within(stream, MAX_STAR_UNPACKED_BYTES)
-        if Digest.of(content) != record.digest:
-            raise self._changed(name, record, f"is {Digest.of(content)}")
+        with naming(record.path), self._root.file(record.path) as descriptor:
+            content = open_content(descriptor, shown(record.path))
+        if content_digest(content) != record.digest:
+            raise self._changed(name, record, f"is {content_digest(content)}")
         return content
 
     def _changed(self, name: StarName, record: InstalledEntry, now: str) -> Refused:

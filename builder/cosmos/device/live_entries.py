@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, assert_never
 
+from cosmos.content import content_digest, pieces
 from cosmos.device.kernel import RESOLVE_NO_SYMLINKS, named_by
 from cosmos.device.root import LiveRoot, naming
 from cosmos.digest import Digest
@@ -194,9 +195,10 @@ def _make_file(root: LiveRoot, folder: int, name: bytes, entry: Entry) -> int:
     descriptor = os.open(name, flags, _PRIVATE, dir_fd=folder)
     unset = _not_owned(root, entry)
     try:
-        data = memoryview(entry.content)
-        while data:
-            data = data[os.write(descriptor, data) :]
+        for piece in pieces(entry.content):
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
         if root.may_chown:
             os.fchown(descriptor, entry.uid, entry.gid)  # before the mode: it clears setuid
         os.fchmod(descriptor, entry.mode)
@@ -290,7 +292,7 @@ def _roots_alone(root: LiveRoot, error: OSError) -> int:
 def _digest_of(entry: Entry) -> Digest:
     match entry.kind:
         case "file":
-            return Digest.of(entry.content)
+            return content_digest(entry.content)
         case "symlink":
             return Digest.of(entry.target)
         case "char" | "block":

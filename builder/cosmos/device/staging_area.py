@@ -72,7 +72,7 @@ class StagingArea:
             programs=self._programs(item.star) if self._consent.gives(name, "run") else None,
             run_hint=self._consent.hint(name, "run"),
         )
-        return stage_star(item.archive(), item.statement, inputs)
+        return stage_star(item.archive(), item.statement, inputs, item.spool())
 
     def _programs(self, star: LockedStar) -> Bubble:
         lines = map(self._lines_of, self._dependencies.names(star.dependencies))

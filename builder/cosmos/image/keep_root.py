@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from cosmos.content import pieces
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.model.reporter import Reporter
 from cosmos.tree.entry import Entry
@@ -64,7 +65,7 @@ def _make(entry: Entry, path: Path, folder: Path) -> None:
             path.mkdir()
         case "file":
             with path.open("xb") as stream:
-                stream.write(entry.content)
+                stream.writelines(pieces(entry.content))
         case "symlink":
             path.symlink_to(os.fsdecode(entry.target))
         case "hardlink":

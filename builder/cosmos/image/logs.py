@@ -124,7 +124,7 @@ def _remembered(source: Source, world: World) -> OpenLog | None:
     kept = world.store.get_made(_key(galaxy, size, root))
     if kept is None:
         return OpenLog(size=size, root=root, leaves=None)
-    leaves = tuple(kept[place : place + HASH_BYTES] for place in range(0, len(kept), HASH_BYTES))
+    leaves = tuple(bytes(kept[place : place + HASH_BYTES]) for place in range(0, len(kept), HASH_BYTES))
     return OpenLog(size=size, root=root, leaves=leaves if root_of(leaves) == root else None)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from cosmos.content import pieces
 from cosmos.errors import Malformed
 from cosmos.image.definition import IMAGE_FILE, TEMPLATES_FOLDER, Definition
 from cosmos.image.template import TemplateFiles
@@ -49,9 +50,9 @@ def packed_definition(definition: Definition) -> list[bytes | memoryview]:
         files[str(PurePosixPath(_joined(base, template) if template else above) / path)] = entry
     epoch = definition.image.source_date_epoch
     entries = [_placed(path, entry, epoch) for path, entry in sorted(files.items())]
-    pieces = [*tar_members(entries), TAR_END]
-    demand_within(sum(map(len, pieces)), MAX_DEFINITION_BYTES, DEFINITION_FILE, hint="large files belong into a star")
-    return pieces
+    made = [piece for part in (*tar_members(entries), TAR_END) for piece in pieces(part)]
+    demand_within(sum(map(len, made)), MAX_DEFINITION_BYTES, DEFINITION_FILE, hint="large files belong into a star")
+    return made
 
 
 def unpack_definition(data: bytes, folder: Path, source: str) -> Path:
@@ -66,7 +67,7 @@ def unpack_definition(data: bytes, folder: Path, source: str) -> Path:
         if entry.kind == "symlink":
             place.symlink_to(os.fsdecode(entry.target))
         elif entry.kind == "file":
-            place.write_bytes(entry.content)
+            place.write_bytes(bytes(entry.content))
             place.chmod(entry.mode)
         else:
             place.mkdir(exist_ok=True)

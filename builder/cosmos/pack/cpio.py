@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from cosmos.content import Content
 from cosmos.errors import Malformed
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath, escaped
@@ -42,7 +43,7 @@ _TRAILER = b"TRAILER!!!"
 _BLOCK = 512
 
 
-def cpio_pieces(entries: Iterable[Entry]) -> Iterator[bytes | memoryview]:
+def cpio_pieces(entries: Iterable[Entry]) -> Iterator[Content]:
     """Yield the archive of `entries`, in their order: a folder must come before its entries.
 
     Raises `Malformed` for entries that newc cannot hold: files of 4 GiB, times before 1970 or after 2106, dead links.
@@ -80,7 +81,7 @@ def _file_of(entry: Entry, tree: Mapping[TreePath, Entry]) -> Entry:
     return file
 
 
-def _content(entry: Entry) -> bytes | memoryview:
+def _content(entry: Entry) -> Content:
     match entry.kind:
         case "file":
             return entry.content
@@ -90,9 +91,7 @@ def _content(entry: Entry) -> bytes | memoryview:
             return b""
 
 
-def _member(
-    path: TreePath, file: Entry, inode: int, links: int, content: bytes | memoryview
-) -> Iterator[bytes | memoryview]:
+def _member(path: TreePath, file: Entry, inode: int, links: int, content: Content) -> Iterator[Content]:
     if len(content) > MAX_FILE_BYTES:
         raise Malformed(f"/{path.text}", f"has {len(content)} bytes, one file of a cpio can have {MAX_FILE_BYTES}")
     if path == _TRAILER or not 0 <= file.mtime <= _MOST or max(file.uid, file.gid) > _MOST:

@@ -41,9 +41,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn, Self
 
-from zstandard import ZstdError
+import zstandard
 
 from cosmos.canon import Json, canonical_json
+from cosmos.content import content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.limits import (
@@ -53,6 +54,7 @@ from cosmos.limits import (
     MAX_IMAGE_LAYERS,
     MAX_INDEX_RATIO,
     MIB,
+    READ_CHUNK_BYTES,
     demand_within,
 )
 from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer
@@ -62,6 +64,7 @@ from cosmos.pack.treenames import shown
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_frame, slice_of_frame
 from cosmos.reading import open_plain
+from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
@@ -97,7 +100,7 @@ _FREE_BRACKETS = 64 * KIB  # 4,096 of them
 _HELD_BYTES = 8 * MIB  # of a file that is decompressed once
 
 
-def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes]:
+def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Iterator[bytes | memoryview]:
     """Yield the image's bytes. `layers`: the shared folders first, then the stars' in lock order, the template's last.
 
     It adds the end layer, the index and the seek table. Raises `ValueError` if the layers do not form a tree, `Refused`
@@ -109,7 +112,7 @@ def image_pieces(layers: Sequence[PackedLayer], meta: Mapping[str, Json]) -> Ite
     index = _index_frame(whole, meta)
     table = seek_table([*((len(layer.frame), layer.unpacked_bytes) for layer in whole), (len(index), 0)])
     for layer in whole:
-        yield layer.frame
+        yield from pieces(layer.frame)
     yield index
     yield table
 
@@ -223,33 +226,34 @@ class ImageReader:
             for piece in slice_of_frame(stream, layer.seek.packed_bytes, row.data_offset, row.line.size):
                 digest.update(piece)
                 yield piece
-        except (ValueError, ZstdError) as error:
+        except (ValueError, zstandard.ZstdError) as error:
             raise Refused(where, str(error)) from error
         got = Digest.parse(f"sha256:{digest.hexdigest()}")
         if got != row.line.digest:
             raise Refused(where, f"/{row.line.path.text} is {got}, its index says {row.line.digest}")
 
-    def entries(self) -> list[Entry]:
-        """Return everything in the image, decoded and compared with the index, folders first, then layer by layer."""
+    def entries(self) -> Iterator[Entry]:
+        """Yield everything in the image, decoded and compared with the index, folders first, then layer by layer.
+
+        One layer is unpacked at a time.
+        """
         reader = TarReader(self.source, devices="keep")
-        entries: list[Entry] = []
         *layers, end = self.layers
         for layer in layers:
-            entries += self._packed(layer).entries_after(reader)
-        if decompress_exactly(self._packed(end).frame, len(TAR_END), self.source) != TAR_END:
+            yield from self._packed(layer).entries_after(reader)
+        if decompress_exactly(bytes(self._packed(end).frame), len(TAR_END), self.source) != TAR_END:
             self._refuse("its end layer is not two blocks of zeros")
-        return entries
 
     def _packed(self, layer: ImageLayer) -> PackedLayer:
         """Return the layer with its frame, read and checked."""
         where = f"{self.source}: layer {layer.name}"
         with self._opened() as stream:
             try:
-                frame = _read(stream, layer.seek)
+                frame = Spool().add(_read_pieces(stream, layer.seek))
             except ValueError as error:
                 raise Refused(where, str(error)) from error
-        if Digest.of(frame) != layer.digest:
-            raise Refused(where, f"is {Digest.of(frame)}, the index says {layer.digest}")
+        if content_digest(frame) != layer.digest:
+            raise Refused(where, f"is {content_digest(frame)}, the index says {layer.digest}")
         rows = tuple(str(row) for row in layer.lines)
         unpacked_bytes = layer.seek.unpacked_bytes
         return PackedLayer(name=where, frame=frame, digest=layer.digest, unpacked_bytes=unpacked_bytes, rows=rows)
@@ -293,11 +297,18 @@ def _layer(row: Table, seek: Seek) -> ImageLayer:
 
 
 def _read(stream: BinaryIO, seek: Seek) -> bytes:
+    return b"".join(_read_pieces(stream, seek))
+
+
+def _read_pieces(stream: BinaryIO, seek: Seek) -> Iterator[bytes]:
     stream.seek(seek.offset)
-    data = stream.read(seek.packed_bytes)
-    if len(data) != seek.packed_bytes:
-        raise ValueError("is cut off")
-    return data
+    left = seek.packed_bytes
+    while left:
+        piece = stream.read(min(left, READ_CHUNK_BYTES))
+        if not piece:
+            raise ValueError("is cut off")
+        left -= len(piece)
+        yield piece
 
 
 def _index_limit(file_bytes: int) -> int:

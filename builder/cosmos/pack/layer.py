@@ -1,6 +1,6 @@
 """One layer of an image: some entries as tar members in one zstd frame, with an index of the entries.
 
-A layer is made once and kept in the store (`PackedLayer.to_bytes`). Images are joined from kept layers. The kept form:
+A layer is made once and kept in the store (`PackedLayer.kept`). Images are joined from kept layers. The kept form:
 
     16 bytes   "cosmos-layer-v1", newline
      8 bytes   length of the header, little-endian
@@ -20,15 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Self
 
 from cosmos.canon import canonical_json
+from cosmos.content import Content, FileRange, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_IMAGE_INDEX_BYTES, demand_within
 from cosmos.pack.tar import tar_members
 from cosmos.pack.untar import TarReader
-from cosmos.pack.zst import compress, decompress_exactly
+from cosmos.pack.zst import compressed, decompress_exactly, unpacked_exactly
+from cosmos.spool import Spool
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
@@ -64,7 +67,7 @@ class PackedLayer:
     """A packed layer. `digest` is the frame's; `rows` are its `LayerLine`s as text: most callers pass them on."""
 
     name: str
-    frame: bytes
+    frame: Content
     digest: Digest
     unpacked_bytes: int
     rows: tuple[str, ...]
@@ -95,8 +98,8 @@ class PackedLayer:
             raise Refused(self.name, "its members are not what its index says")
         return entries
 
-    def read_file(self, path: TreePath) -> bytes:
-        """Return a file's bytes; follows hard links. Raises `KeyError` if it has no such file, `Refused`."""
+    def read_file(self, path: TreePath) -> Content:
+        """Return a file's content; follows hard links. Raises `KeyError` if it has no such file, `Refused`."""
         held = {row.line.path: row for row in self.lines}
         row = held[path]
         if row.line.kind == "hardlink":
@@ -104,11 +107,11 @@ class PackedLayer:
         if row.line.kind != "file":
             raise KeyError(path)
         data = self._content()[row.data_offset : row.data_offset + row.line.size]
-        if Digest.of(data) != row.line.digest:
-            raise Refused(self.name, f"/{path.text} is {Digest.of(data)}, its index says {row.line.digest}")
+        if content_digest(data) != row.line.digest:
+            raise Refused(self.name, f"/{path.text} is {content_digest(data)}, its index says {row.line.digest}")
         return data
 
-    def to_bytes(self) -> bytes:
+    def kept(self, spool: Spool) -> Content:
         """Return the kept form (see the module's docstring)."""
         header = canonical_json(
             {
@@ -119,16 +122,17 @@ class PackedLayer:
             }
         )
         demand_within(len(header), MAX_IMAGE_INDEX_BYTES, self.name, hint="split the star")
-        return b"".join((_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, self.frame))
+        head = _MAGIC + len(header).to_bytes(_LENGTH_BYTES, "little") + header
+        return spool.add(chain((head,), pieces(self.frame)))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_kept(cls, data: Content) -> Self:
         """Return the layer whose kept form is `data`; raises `Malformed`, or `Refused` if the frame does not match."""
         start = len(_MAGIC) + _LENGTH_BYTES
-        end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
-        if not data.startswith(_MAGIC) or end > len(data):
+        end = start + int.from_bytes(bytes(data[len(_MAGIC) : start]), "little")
+        if data[: len(_MAGIC)] != _MAGIC or end > len(data):
             raise Malformed("a kept layer", "is not one, or is cut off")
-        header = Table.from_json(data[start:end], "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
+        header = Table.from_json(bytes(data[start:end]), "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
         layer = cls(
             name=header.need("name", str),
             frame=data[end:],
@@ -137,26 +141,33 @@ class PackedLayer:
             rows=header.strings("rows"),
         )
         header.end()
-        if Digest.of(layer.frame) != layer.digest:
-            raise Refused(f"the kept layer {layer.name}", f"its frame is {Digest.of(layer.frame)}, not {layer.digest}")
+        if content_digest(layer.frame) != layer.digest:
+            raise Refused(
+                f"the kept layer {layer.name}", f"its frame is {content_digest(layer.frame)}, not {layer.digest}"
+            )
         return layer
 
-    def _content(self) -> bytes:
-        return decompress_exactly(self.frame, self.unpacked_bytes, self.name)
+    def _content(self) -> Content:
+        spool = Spool()
+        if not isinstance(self.frame, FileRange) and spool.fits(self.unpacked_bytes):
+            return decompress_exactly(self.frame, self.unpacked_bytes, self.name)
+        return spool.add(unpacked_exactly(self.frame, ".zst", self.unpacked_bytes, self.name))
 
 
-def pack_layer(name: str, entries: Iterable[Entry], level: int) -> PackedLayer:
+def pack_layer(name: str, entries: Iterable[Entry], level: int, spool: Spool | None = None) -> PackedLayer:
     """Return the layer of `entries`, given in any order; raises `Malformed` if it would be too large."""
-    members = _members(entries)
-    pieces = [piece for member in members for piece in member.pieces]
-    unpacked_bytes = sum(len(piece) for piece in pieces)
-    frame = compress(pieces, level) if unpacked_bytes <= MAX_LAYER_BYTES else b""
+    members, spool = _members(entries), spool or Spool()
+    unpacked_bytes = sum(len(piece) for member in members for piece in member.pieces)
+    frame: Content = b""
+    if unpacked_bytes <= MAX_LAYER_BYTES:
+        tar = spool.add(piece for member in members for part in member.pieces for piece in pieces(part))
+        frame = compressed(tar, level, spool)
     if max(unpacked_bytes, len(frame)) > MAX_LAYER_BYTES:
         raise Malformed(
             name, f"has {unpacked_bytes} bytes, one layer can have {MAX_LAYER_BYTES}", hint="split the star"
         )
     return PackedLayer(
-        name=name, frame=frame, digest=Digest.of(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members)
+        name=name, frame=frame, digest=content_digest(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members)
     )
 
 
@@ -171,14 +182,14 @@ def members_in_order(entries: Iterable[Entry]) -> list[Entry]:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Member:
     entry: Entry
-    pieces: tuple[bytes | memoryview, ...]
+    pieces: tuple[Content, ...]
 
 
 def _members(entries: Iterable[Entry]) -> list[_Member]:
     return [_Member(entry=entry, pieces=tuple(tar_members((entry,)))) for entry in members_in_order(entries)]
 
 
-def _is_written_as(members: Sequence[_Member], content: bytes) -> bool:
+def _is_written_as(members: Sequence[_Member], content: Content) -> bool:
     """Return whether `content` is exactly these members. It does not compare the files' bytes, which are its slices."""
     place = 0
     for member in members:

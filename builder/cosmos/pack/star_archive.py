@@ -18,9 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Final
 
 import tomli_w
 
+from cosmos.content import Content, FileRange, pieces
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import (
     MAX_DOCUMENT_BYTES,
@@ -33,27 +36,28 @@ from cosmos.limits import (
     unpack_limit,
 )
 from cosmos.model.star import Star
-from cosmos.pack.inflate import unpacked_pieces
 from cosmos.pack.layer import members_in_order
-from cosmos.pack.packed_tar import judge_tar
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import read_tar
-from cosmos.pack.zst import compress, decompress_exactly, gunzip_exactly
+from cosmos.pack.zst import Suffix, compressed, decompress_exactly, unpacked_exactly, unpacked_within
+from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, climbs_out
 
 MANIFEST = TreePath(b"star.toml")
 FILES = TreePath(b"files")
 _BELOW = b"files/"
+_SUFFIXES: Final[dict[str, Suffix]] = {".tar.zst": ".zst", ".tar.gz": ".gz", ".tgz": ".gz"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackedStar:
-    """A star's archive as written, and its unpacked size."""
+    """A star's archive as written, its unpacked size, and the entries below files/ as it holds them."""
 
-    data: bytes
+    data: Content
     unpacked_bytes: int
+    files: Mapping[TreePath, Entry]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,55 +76,56 @@ class StarContents:
     copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 
 
-def write_star(manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int) -> PackedStar:
+def write_star(
+    manifest: Star, script: bytes | None, files: Iterable[Entry], *, level: int, spool: Spool | None = None
+) -> PackedStar:
     """Return the archive of a star whose `files` have paths relative to the system's root.
 
-    Raises `Malformed` if script and manifest do not fit together, `Refused` if an installer would refuse the archive.
+    Raises `Malformed` if script and manifest do not fit together, `Refused` if an installer would refuse the
+    archive, or no image could hold its files.
     """
+    spool = spool or Spool()
+    tar, contents = star_tar(manifest, script, files, spool)
+    packed = compressed(tar, level, spool)
+    demand_within(len(packed), MAX_STAR_ARCHIVE_BYTES, manifest.id, hint="split the star")
+    _demand_in_proportion(len(packed), len(tar), manifest.id)
+    return PackedStar(data=packed, unpacked_bytes=len(tar), files=contents.files)
+
+
+def star_tar(
+    manifest: Star, script: bytes | None, files: Iterable[Entry], spool: Spool
+) -> tuple[Content, StarContents]:
+    """Return the tar archive that `write_star` compresses, and what is read back from it; raises as `write_star`."""
     members = [*_own_members(manifest, script), *_below_files(files)]
     demand_within(sum(entry.size for entry in members), MAX_FRAME_BYTES, manifest.id, hint="split the star")
-    data = b"".join((*tar_members(members), TAR_END))
-    demand_within(len(data), MAX_FRAME_BYTES, manifest.id, hint="split the star")
-    if _contents(data, manifest.id, manifest.install_script).script != script:
+    tar = spool.add(piece for part in chain(tar_members(members), (TAR_END,)) for piece in pieces(part))
+    demand_within(len(tar), MAX_FRAME_BYTES, manifest.id, hint="split the star")
+    contents = star_contents(tar, manifest.id, manifest.install_script)
+    if contents.script != script:
         raise Malformed(manifest.id, f"install_script: want a name beside files/, got {manifest.install_script!r}")
-    packed = compress([data], level)
-    demand_within(len(packed), MAX_STAR_ARCHIVE_BYTES, manifest.id, hint="split the star")
-    _demand_in_proportion(len(packed), len(data), manifest.id)
-    return PackedStar(data=packed, unpacked_bytes=len(data))
-
-
-def measured_star(data: bytes | memoryview, file_name: str) -> int:
-    """Return the unpacked size of the archive `data`, which nobody signed: it is judged in pieces, and not held.
-
-    Raises `Refused`, for an archive that `read_star` refuses or that unpacks to too much for its size.
-    """
-    pieces = unpacked_pieces(data, _suffix(file_name), Budget.of(len(data)), file_name)
-    return judge_tar(pieces, file_name)
+    return tar, contents
 
 
 def read_star(
-    data: bytes | memoryview, file_name: str, unpacked_bytes: int, *, script_name: str = "install.lua"
+    data: Content,
+    file_name: str,
+    unpacked_bytes: int,
+    *,
+    script_name: str = "install.lua",
+    spool: Spool | None = None,
 ) -> StarContents:
     """Return the contents of the archive `data`, which must decompress to exactly `unpacked_bytes`.
 
-    The suffix of `file_name` names its compression; an empty `script_name` means that there is no script. Raises
-    `Refused`, which names `file_name` and the entry.
+    The suffix of `file_name` names its compression; an empty `script_name` means that there is no script. Contents that
+    do not fit into memory lie in `spool`. Raises `Refused`, which names `file_name` and the entry.
     """
-    suffix = _suffix(file_name)
+    spool, suffix = spool or Spool(), _suffix(file_name)
     _demand_in_proportion(len(data), unpacked_bytes, file_name)
-    unpack = decompress_exactly if suffix == ".zst" else gunzip_exactly
-    tar = unpack(data, unpacked_bytes, file_name)
-    contents = _contents(tar, file_name, script_name)
-    return replace(contents, copied_bytes=unpack_limit(len(data)))
-
-
-def _suffix(file_name: str) -> str:
-    """Return how an archive of this name is compressed, as pack.inflate calls it; raises `Refused`."""
-    if file_name.endswith(".tar.zst"):
-        return ".zst"
-    if file_name.endswith((".tar.gz", ".tgz")):
-        return ".gz"
-    raise Refused(file_name, "want a name that ends in .tar.zst or .tar.gz")
+    if suffix == ".zst" and not isinstance(data, FileRange) and spool.fits(unpacked_bytes):
+        tar: Content = decompress_exactly(data, unpacked_bytes, file_name)
+    else:
+        tar = spool.add(unpacked_exactly(data, suffix, unpacked_bytes, file_name))
+    return replace(star_contents(tar, file_name, script_name), copied_bytes=unpack_limit(len(data)))
 
 
 def _demand_in_proportion(packed_bytes: int, unpacked_bytes: int, source: str) -> None:
@@ -134,7 +139,20 @@ def _demand_in_proportion(packed_bytes: int, unpacked_bytes: int, source: str) -
         )
 
 
-def _contents(tar: bytes, source: str, script_name: str) -> StarContents:
+def unpacked_star(data: Content, file_name: str, spool: Spool) -> Content:
+    """Return the tar archive in `data`, whose unpacked size is not known; raises `Refused` as `read_star` does."""
+    return spool.add(unpacked_within(data, _suffix(file_name), Budget.of(len(data)), file_name))
+
+
+def _suffix(file_name: str) -> Suffix:
+    for ending, suffix in _SUFFIXES.items():
+        if file_name.endswith(ending):
+            return suffix
+    raise Refused(file_name, "want a name that ends in .tar.zst or .tar.gz")
+
+
+def star_contents(tar: Content, source: str, script_name: str) -> StarContents:
+    """Return the contents of a star's tar archive; raises `Refused` as `read_star` does."""
     files: dict[TreePath, Entry] = {}
     beside: dict[TreePath, Entry] = {}
     for entry in read_tar(tar, source):

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from zlib import adler32
 
+from cosmos.content import Content
 from cosmos.errors import Malformed
 from cosmos.tree.entry import Entry, Kind
 
@@ -50,7 +51,7 @@ _CHECKSUM_AS_SPACES = 8 * ord(" ")
 _PAX_HEADER_NAME = b"././@PaxHeader"
 
 
-def tar_members(entries: Iterable[Entry]) -> Iterator[bytes | memoryview]:
+def tar_members(entries: Iterable[Entry]) -> Iterator[Content]:
     """Yield the pieces of the members of `entries`, in their order, without the archive's end.
 
     Raises `Malformed` if tar cannot hold an entry, and `ValueError` if it is not a valid entry.

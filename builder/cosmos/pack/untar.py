@@ -39,11 +39,11 @@ by a NUL, belongs to the next member.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+from cosmos.content import Content, FileRange, pieces
 from cosmos.errors import Refused
 from cosmos.limits import (
     MAX_LINK_TARGET_BYTES,
@@ -82,35 +82,18 @@ _PLAIN_OCTAL = re.compile(rb" *[0-7]+[ \0]*|\0+")
 _LONG_NAMES = {ord("L"): b"path", ord("K"): b"linkpath"}
 
 
-def read_tar(
-    data: bytes | memoryview, source: str, *, devices: Devices = "refuse", rules: Rules = "strict"
-) -> list[Entry]:
+def read_tar(data: Content, source: str, *, devices: Devices = "refuse", rules: Rules = "strict") -> list[Entry]:
     """Return the entries of the tar archive `data`, in its order; files are slices of `data`.
 
     `source` is the archive's name, for errors. Raises `Refused` as the module's docstring says.
     """
-    view = memoryview(data)
-    entries, end = TarReader(source, devices=devices, rules=rules).read(view)
-    demand_end(source, rules, end, [view[end:]])
-    return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
-
-
-def demand_end(source: str, rules: Rules, end: int, rest: Iterable[memoryview]) -> None:
-    """Raise `Refused` unless `rest`, from byte `end`, is blocks of zeros: two of them, or one by dpkg's rules."""
-    size, is_zeros = 0, True
-    for piece in rest:
-        size += len(piece)
-        is_zeros = is_zeros and not piece.tobytes().strip(b"\0")
-    if size < (BLOCK if rules == "dpkg" else len(TAR_END)):
+    entries, end = TarReader(source, devices=devices, rules=rules).read(data)
+    rest = data[end:]
+    if len(rest) < (BLOCK if rules == "dpkg" else len(TAR_END)):
         raise Refused(source, "does not end with two blocks of zeros: it is cut off")
-    if size % BLOCK or not is_zeros:
+    if len(rest) % BLOCK or any(bytes(piece).strip(b"\0") for piece in pieces(rest)):
         raise Refused(source, f"has something after its end, at byte {end}")
-
-
-class Data(Protocol):
-    """The bytes of an archive, as a `memoryview` has them. A slice that passes the end is shorter."""
-
-    def __getitem__(self, part: slice, /) -> memoryview: ...
+    return list({entry.path: entry for entry in entries}.values()) if rules == "dpkg" else entries
 
 
 class TarReader:
@@ -122,17 +105,17 @@ class TarReader:
         self._rules = rules
         self._members = 0
 
-    def read(self, data: bytes | Data) -> tuple[list[Entry], int]:
+    def read(self, data: Content) -> tuple[list[Entry], int]:
         """Return the entries of `data`, and where the first block of zeros or the end of `data` is.
 
         Raises `Refused` as the module's docstring says.
         """
-        view = memoryview(data) if isinstance(data, bytes) else data
+        view: memoryview | FileRange = data if isinstance(data, FileRange) else memoryview(data)
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}
         forms = b""  # the types of extension seen before the member to come
         offset = 0
-        while (block := view[offset : offset + BLOCK].tobytes()) and block != _ZEROS:
+        while (block := bytes(view[offset : offset + BLOCK])) and block != _ZEROS:
             where = b"header at byte %d" % offset
             self._check(block, where)
             offset += BLOCK
@@ -145,7 +128,7 @@ class TarReader:
                 if flag in forms:
                     self.names.refuse(where, "has two extended headers of one type")
                 forms += block[156:157] if flag != ord("g") else b""
-                self._extend(records, flag, body.tobytes(), where)
+                self._extend(records, flag, bytes(body), where)
                 continue
             entry, offset = self._member(view, block, offset, records)
             if entry.path:
@@ -192,7 +175,9 @@ class TarReader:
             self.names.refuse(where, str(error))
         records.update(found)
 
-    def _member(self, view: Data, block: bytes, offset: int, records: dict[bytes, bytes]) -> tuple[Entry, int]:
+    def _member(
+        self, view: memoryview | FileRange, block: bytes, offset: int, records: dict[bytes, bytes]
+    ) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
         names = self.names
         kind = _KINDS[block[156]]
@@ -201,9 +186,9 @@ class TarReader:
             kind = "dir"
         path = names.placed(raw, kind)
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
-        content: bytes | memoryview = b""
+        content: Content = b""
         if kind == "file":
-            content, offset = self.file_content(view, offset, size, raw)
+            content, offset = self._content(view, offset, size, raw)
         elif size:
             names.refuse(raw, f"is a {kind} with {size} bytes of content")
         xattrs = _xattrs(records) if records else ()
@@ -226,7 +211,7 @@ class TarReader:
         self._members += 1
         if self._members > MAX_STAR_ENTRIES:
             raise Refused(names.source, f"has more than {MAX_STAR_ENTRIES} entries")
-        names.entries[path] = entry
+        names.entries[path] = replace(entry, content=b"") if entry.content else entry  # it outlives the contents
         return entry, offset
 
     def _name(self, block: bytes) -> bytes:
@@ -272,25 +257,18 @@ class TarReader:
             numbers.append(number)
         return numbers
 
-    def file_content(self, view: Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
-        """Return the content of a file, `size` bytes at `offset`, and where the next header is."""
-        return self._content(view, offset, size, raw)
-
-    def _content(self, view: Data, offset: int, size: int, raw: bytes) -> tuple[memoryview, int]:
+    def _content(
+        self, view: memoryview | FileRange, offset: int, size: int, raw: bytes
+    ) -> tuple[memoryview | FileRange, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
-        content = view[offset : offset + size]
-        return content, self.end_of(view, offset, size, len(content), raw)
-
-    def end_of(self, view: Data, offset: int, size: int, got: int, raw: bytes) -> int:
-        """Return where the next header is, after content of which there are `got` bytes."""
         end = offset + size
         following = end + -size % BLOCK
         padding = view[end:following]
-        if got != size or len(padding) != following - end:
+        if following > len(view):
             self.names.refuse(raw, "is cut off")
         if padding and padding != _ZEROS[: len(padding)]:
             self.names.refuse(raw, "its padding is not zeros")
-        return following
+        return view[offset:end], following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
         short = block[157:257].rstrip(b"\0")

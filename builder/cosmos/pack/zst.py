@@ -1,7 +1,7 @@
 """Compress with zstd, and decompress to an exact size (RFC 8878, RFC 1952).
 
-Compression always runs the same way, because zstd's bytes depend on it: in one call, to one frame with content size and
-checksum, in one thread. The same input, level and `ZSTD_VERSION` give the same bytes.
+Compression always runs the same way, because zstd's bytes depend on it: to one frame with content size and checksum, in
+one thread, in one call up to `MAX_AT_ONCE_BYTES`. The same input, level and `ZSTD_VERSION` give the same bytes.
 
 Decompression trusts only the caller's size. An archive is one or more zstd frames and nothing else, and their contents
 add up to exactly `size_bytes`. The reader walks all frames block by block before it decompresses any, because the
@@ -19,18 +19,23 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 import zstandard
 
+from cosmos.content import Content, ContentReader, FileRange, mapped, pieces
 from cosmos.errors import Refused
-from cosmos.limits import KIB, MIB, USUAL_UNPACK_RATIO, usual_unpacked
+from cosmos.limits import KIB, MAX_STAR_UNPACKED_BYTES, MIB, USUAL_UNPACK_RATIO, Budget, usual_unpacked
+from cosmos.spool import Spool
+
+Suffix: TypeAlias = Literal[".zst", ".gz"]
 
 ZSTD_VERSION: Final = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
 
 MAX_WINDOW_BYTES: Final = 128 * MIB  # what zstd itself takes without --long; level 19 needs 8 MiB
 MAX_FRAMES: Final = 1 << 16  # of one archive: pzstd makes one for each few MiB
 MAX_GZIP_MEMBERS: Final = 1 << 16  # of one archive: bgzip makes one for each 64 KiB
+MAX_AT_ONCE_BYTES: Final = 256 * MIB  # of content that is compressed at once; a change gives other bytes
 MAX_SKIPPABLE_BYTES: Final = (1 << 32) - 1  # its length has 32 bits
 FREE_WINDOW_BYTES: Final = 24 * MIB  # of a frame that is decompressed in pieces; level 19 needs 8 MiB
 MAX_BLOCK_BYTES: Final = 128 * KIB  # of one block's content (RFC 8878 section 3.1.1.2.4)
@@ -42,14 +47,38 @@ _RAW_BLOCK = 0
 _RUN_LENGTH_BLOCK = 1  # its one byte stands for all of it
 _PIECE_BYTES = 1 * MIB
 _SKIPPABLE_MAGIC = 0x184D2A50
-_GZIP_INPUT_BYTES = 64 * KIB
-_GZIP_OUTPUT_BYTES = 1 * MIB
+_GIVEN_BYTES = 64 * KIB  # of data, at a time
 
 
 def compress(pieces: Sequence[bytes | memoryview], level: int) -> bytes:
     """Return `pieces`, joined, as one frame with content size and checksum."""
     compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=0)
     return compressor.compress(b"".join(pieces))
+
+
+def compressed(content: Content, level: int, spool: Spool) -> Content:
+    """Return `content` as one frame with content size and checksum.
+
+    Up to `MAX_AT_ONCE_BYTES` these are the bytes of `compress`. More is compressed piece by piece, in little memory.
+    The library then gives other bytes, the same ones each time.
+    """
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=0)
+    if len(content) <= MAX_AT_ONCE_BYTES:
+        with mapped(content) as buffer:
+            return spool.add([compressor.compress(buffer)])
+    stream = compressor.compressobj(size=len(content))
+
+    def made() -> Iterator[bytes]:
+        for piece in pieces(content):
+            yield from (stream.compress(part) for part in _parts(piece))
+        yield stream.flush()
+
+    return spool.add(made())
+
+
+def _parts(piece: bytes | memoryview) -> Iterator[memoryview]:
+    view = memoryview(piece)
+    return (view[place : place + _GIVEN_BYTES] for place in range(0, len(view), _GIVEN_BYTES))
 
 
 def skippable_frame(payload: bytes, nibble: int) -> bytes:
@@ -79,6 +108,29 @@ def decompress_exactly(data: bytes | memoryview, size_bytes: int, source: str) -
     if left:
         raise Refused(source, f"want {size_bytes} bytes of content, got {size_bytes - left}")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def unpacked_exactly(data: Content, suffix: Suffix, size_bytes: int, source: str) -> Iterator[bytes]:
+    """Yield the content of the frames or members in `data`, in pieces of bounded size.
+
+    Raises `Refused` unless it is `size_bytes` long, and as `decompress_exactly` does. A file that changed after its
+    digest was computed is refused at the end.
+    """
+    left = size_bytes
+    for piece in _unpacked(data, suffix, size_bytes, source):
+        left -= len(piece)
+        if left < 0:
+            raise Refused(source, f"holds more than {size_bytes} bytes")
+        yield piece
+    if left:
+        raise Refused(source, f"want {size_bytes} bytes of content, got {size_bytes - left}")
+
+
+def unpacked_within(data: Content, suffix: Suffix, budget: Budget, source: str) -> Iterator[bytes]:
+    """Yield what `unpacked_exactly` does, of a size that nobody stated: it is drawn from `budget`."""
+    for piece in _unpacked(data, suffix, MAX_STAR_UNPACKED_BYTES, source):
+        budget.take(len(piece), source)
+        yield piece
 
 
 def zstd_pieces(view: memoryview) -> Iterator[bytes]:
@@ -159,34 +211,6 @@ class StreamPart:
         return data
 
 
-def gunzip_exactly(data: bytes | memoryview, size_bytes: int, source: str) -> bytes:
-    """Return the content of the gzip members in `data`, which must be `size_bytes` long. Raises `Refused`."""
-    view = memoryview(data)
-    pieces: list[bytes] = []
-    left, place, members = size_bytes, 0, 0
-    while place < len(view) or not members:
-        members += 1
-        if members > MAX_GZIP_MEMBERS:
-            raise Refused(source, f"has more than {MAX_GZIP_MEMBERS} gzip members")
-        member = zlib.decompressobj(wbits=31)
-        while not member.eof:
-            chunk = view[place : place + _GZIP_INPUT_BYTES]
-            try:
-                piece = member.decompress(chunk, min(left + 1, _GZIP_OUTPUT_BYTES))
-            except zlib.error as error:
-                raise Refused(source, f"is damaged, or not a gzip member, near byte {place}") from error
-            if not piece and not chunk:
-                raise Refused(source, "is cut off")
-            place += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
-            pieces.append(piece)
-            left -= len(piece)
-            if left < 0:
-                raise Refused(source, f"holds more than {size_bytes} bytes")
-    if left:
-        raise Refused(source, f"want {size_bytes} bytes of content, got {size_bytes - left}")
-    return b"".join(pieces)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Frame:
     """`content_bytes`: as the header states it, or None. `most_bytes`: what its blocks can hold."""
@@ -198,7 +222,7 @@ class _Frame:
     window_bytes: int
 
 
-def _frames(view: memoryview, source: str) -> list[_Frame]:
+def _frames(view: memoryview | FileRange, source: str) -> list[_Frame]:
     """Return the place of each frame; raises if there are other bytes between them or after them."""
     frames: list[_Frame] = []
     place = 0
@@ -214,14 +238,14 @@ def _frames(view: memoryview, source: str) -> list[_Frame]:
     return frames
 
 
-def _frame_at(view: memoryview, start: int) -> _Frame:
+def _frame_at(view: memoryview | FileRange, start: int) -> _Frame:
     """Return the frame at `start` (RFC 8878 section 3.1.1), or raise `ValueError`."""
-    header = view[start : start + _MAX_HEADER_BYTES].tobytes()
+    header = bytes(view[start : start + _MAX_HEADER_BYTES])
     parameters = _parameters(header)
     place = start + zstandard.frame_header_size(header)
     is_last, most = False, 0
     while not is_last:
-        block = int.from_bytes(view[place : place + 3], "little")
+        block = int.from_bytes(bytes(view[place : place + 3]), "little")
         if place + 3 > len(view):
             raise ValueError("is cut off")
         is_last, kind, size = bool(block & 1), (block >> 1) & 3, block >> 3
@@ -279,3 +303,68 @@ def _decompressed(whole: memoryview, frame: _Frame, most: int) -> bytes:
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     room = min(most, frame.most_bytes) + 1
     return decompressor.decompress(whole, max_output_size=room, allow_extra_data=False)
+
+
+def _unpacked(data: Content, suffix: Suffix, max_bytes: int, source: str) -> Iterator[bytes]:
+    stream = ContentReader(data)
+    yield from _unzstded(data, stream, max_bytes, source) if suffix == ".zst" else _gunzipped(stream, source)
+    stream.demand_unchanged(source)
+
+
+def _unzstded(data: Content, stream: ContentReader, max_bytes: int, source: str) -> Iterator[bytes]:
+    view = data if isinstance(data, FileRange) else memoryview(data)
+    left = max_bytes
+    for frame in _frames(view, source):
+        if frame.content_bytes is not None and frame.content_bytes > left:
+            raise Refused(source, f"holds more than {max_bytes} bytes")
+        for piece in _frame_pieces(frame, stream, left, source):
+            left -= len(piece)
+            yield piece
+
+
+def _frame_pieces(frame: _Frame, stream: ContentReader, left: int, source: str) -> Iterator[bytes]:
+    """Yield one frame's content, of the size that its header states, if it states one."""
+    packed_bytes, got = frame.end - frame.start, 0
+    held = usual_unpacked(packed_bytes) if frame.window_bytes > FREE_WINDOW_BYTES else _PIECE_BYTES
+    if frame.most_bytes <= held:
+        yield _content(memoryview(stream.read(packed_bytes)), frame, left, source)
+        return
+    try:
+        window_bytes = _small_window(frame.window_bytes, packed_bytes)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=window_bytes)
+        packed = StreamPart.of(cast("BinaryIO", stream), packed_bytes)
+        with decompressor.stream_reader(packed, read_size=_GIVEN_BYTES, closefd=False) as content:
+            while piece := content.read(_PIECE_BYTES):
+                got += len(piece)
+                yield piece
+                if got > left:
+                    return
+    except ValueError as error:
+        raise Refused(source, str(error)) from error
+    except zstandard.ZstdError as error:
+        raise Refused(source, f"is damaged, or holds more bytes than its header states: {error}") from error
+    if frame.content_bytes not in (None, got):
+        raise Refused(source, f"a frame holds {got} bytes, not what its header states")
+
+
+def _gunzipped(stream: ContentReader, source: str) -> Iterator[bytes]:
+    chunk = stream.read(_GIVEN_BYTES)
+    place, members = 0, 0
+    while chunk or not members:
+        members += 1
+        if members > MAX_GZIP_MEMBERS:
+            raise Refused(source, f"has more than {MAX_GZIP_MEMBERS} gzip members")
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            given = len(chunk)
+            try:
+                piece = member.decompress(chunk, _PIECE_BYTES)
+            except zlib.error as error:
+                raise Refused(source, f"is damaged, or not a gzip member, near byte {place}") from error
+            if not piece and not given:
+                raise Refused(source, "is cut off")
+            chunk = member.unused_data if member.eof else member.unconsumed_tail
+            place += given - len(chunk)
+            chunk = chunk or stream.read(_GIVEN_BYTES)
+            if piece:
+                yield piece

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from cosmos.content import pieces
 from cosmos.errors import Malformed
 from cosmos.sandbox.on_disk import Room, child_path, forced_open, strange
 from cosmos.tree.entry import Entry, Kind
@@ -155,7 +156,7 @@ def _make(entry: Entry, folder: int) -> None:
         os.mkfifo(entry.path, 0o600, dir_fd=folder)
     else:
         with os.fdopen(os.open(entry.path, _NEW, 0o600, dir_fd=folder), "wb") as stream:
-            stream.write(entry.content)
+            stream.writelines(pieces(entry.content))
 
 
 def _make_folder(path: TreePath, folder: int) -> None:

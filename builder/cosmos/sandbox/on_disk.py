@@ -12,17 +12,21 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cosmos.child import die_with, parent_to_die_with
+from cosmos.content import Content, FileRange, HeldFile
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_STAR_ENTRIES, MAX_STAR_UNPACKED_BYTES, MIB
+from cosmos.reading import read_pieces
+from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
 NOBODY: Final = 65534
+_HELD_OPEN_BYTES: Final = 64 * MIB
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _libc: Final = ctypes.CDLL(None)
@@ -55,6 +59,7 @@ class Room:
     where: str
     size_bytes: int = MAX_STAR_UNPACKED_BYTES
     entries: int = MAX_STAR_ENTRIES
+    spool: Spool = field(default_factory=Spool)
 
     def take(self, path: TreePath, size_bytes: int) -> None:
         """Count one entry; raises `Malformed`."""
@@ -91,15 +96,22 @@ def _below(folder: int, above: bytes, room: Room, mtime: int) -> Iterator[Entry]
 
 
 def _file(number: int, path: TreePath, room: Room, mtime: int) -> Entry:
-    with os.fdopen(number, "rb") as stream:
+    with os.fdopen(number, "rb"):
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
             raise strange(room, path)
         room.take(path, status.st_size)  # before it is read: one that is all holes takes no space where it lies
-        content = stream.read(status.st_size)
+        content = _content(number, status.st_size, path, room)
     return Entry(
         path=path, kind="file", mode=0o755 if status.st_mode & stat.S_IXUSR else 0o644, mtime=mtime, content=content
     )
+
+
+def _content(number: int, size_bytes: int, path: TreePath, room: Room) -> Content:
+    """Return the bytes of an open file. A very large one stays where it is; a star has room for 128 of them."""
+    if size_bytes >= _HELD_OPEN_BYTES:
+        return FileRange(HeldFile(os.dup(number), f"{room.where}/{path.text}"), 0, size_bytes)
+    return room.spool.add(read_pieces(number, size_bytes))
 
 
 def child_path(above: bytes, name: str, room: Room) -> TreePath:

@@ -24,6 +24,7 @@ from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
+from cosmos.spool import Spool
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
 from cosmos.store.interface import Store
@@ -52,6 +53,10 @@ class Acquired:
     def archive(self) -> VerifiedArchive:
         """Return the archive's bytes from the store, verified again. Raises `Refused`."""
         return self.source.stored_archive(self.star)
+
+    def spool(self) -> Spool:
+        """Return a spool beside the archive, for its contents."""
+        return self.source.store.spool()
 
 
 def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> tuple[SignedFile, VerifiedIndex]:

@@ -160,8 +160,8 @@ class Source:
         sealed_bytes = table.count("envelope-bytes") if sealed is not None else 0
         if not self.store.has(digest, size_bytes) or (sealed is not None and not self.store.has(sealed, sealed_bytes)):
             return None
-        envelope = self.store.get(sealed, sealed_bytes) if sealed is not None else None
-        return SignedFile(path=path, data=self.store.get(digest, size_bytes), envelope=envelope)
+        envelope = bytes(self.store.get(sealed, sealed_bytes)) if sealed is not None else None
+        return SignedFile(path=path, data=bytes(self.store.get(digest, size_bytes)), envelope=envelope)
 
     def _index_now(self, carrier: Carrier) -> SignedFile:
         """Return the galaxy's index, with the envelope that signs these bytes, if it has one.

@@ -6,7 +6,7 @@ In this order:
   2. run `install()` on a virtual root; without a script, `files/*` is the layer
   3. move every path to where the template's links lead, sort hard links, and limit times to the epoch
 
-Nothing is written to the disk. Bytes are slices of the archive.
+No path of the star is written to the disk. Bytes are slices of the archive, or of a file without a name (cosmos.spool).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.pack.treenames import demand_readable
+from cosmos.spool import Spool
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.tree.overlay import PathMap, hard_links_ordered, remapped
@@ -53,10 +54,12 @@ class StagedStar:
     receipt: Json
 
 
-def stage_star(archive: VerifiedArchive, statement: VerifiedStatement, inputs: StagingInputs) -> StagedStar:
-    """Return the layer of a verified star; raises `Refused` or `ScriptFailed`."""
+def stage_star(
+    archive: VerifiedArchive, statement: VerifiedStatement, inputs: StagingInputs, spool: Spool | None = None
+) -> StagedStar:
+    """Return the layer of a verified star, its large files in `spool`; raises `Refused` or `ScriptFailed`."""
     star, signed = archive.star, statement.statement
-    contents = opened(archive, signed)
+    contents = opened(archive, signed, spool)
     if not contents.script:
         laid: Mapping[TreePath, Entry] = contents.files
         receipt: Json = None
@@ -96,10 +99,12 @@ def _demand_readable(star: LockedStar, made: Mapping[TreePath, Entry]) -> None:
         raise ScriptFailed(str(star.name), problem) from refusal
 
 
-def opened(archive: VerifiedArchive, signed: Statement) -> StarContents:
+def opened(archive: VerifiedArchive, signed: Statement, spool: Spool | None = None) -> StarContents:
     """Return the archive's contents, after checking that they are what the statement describes; raises `Refused`."""
     star = archive.star
-    contents = read_star(archive.data, star.file, star.unpacked_bytes, script_name=signed.star.install_script)
+    contents = read_star(
+        archive.data, star.file, star.unpacked_bytes, script_name=signed.star.install_script, spool=spool
+    )
     if contents.manifest:
         inside = Star.parse(contents.manifest[:MAX_DOCUMENT_BYTES], f"{star.id}: star.toml")
         if (inside.name, inside.version) != (star.name, star.version):

@@ -25,7 +25,7 @@ from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement, package_path
 from cosmos.model.version import Version
-from cosmos.pack.star_archive import measured_star, read_star
+from cosmos.pack.star_archive import star_contents, unpacked_star
 from cosmos.staging.source import SignedFile, Source, statement_path
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
@@ -79,8 +79,8 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
     listed = index.checksums.get(name)
     if listed is not None and listed != archive:
         raise Refused(where, f"the index lists {listed}, but the file is {archive}")
-    unpacked = measured_star(data, where)
-    contents = read_star(data, where, unpacked, script_name=star.install_script)
+    tar = unpacked_star(data, where, source.store.spool())
+    contents = star_contents(tar, where, star.install_script)
     source.store.put(data)
     statement = Statement(
         star=star,
@@ -89,7 +89,7 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
         archive=archive,
         file=file,
         size_bytes=len(data),
-        unpacked_bytes=unpacked,
+        unpacked_bytes=len(tar),
         script=Digest.of(contents.script) if contents.script else None,
         content=content_root(ManifestLine.of(entry) for entry in contents.files.values()),
     )

@@ -24,8 +24,8 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.reading import envelope_of, holds, is_there
-from cosmos.stellar.build_star import BuiltStar, archive_suffix
+from cosmos.reading import envelope_of, is_there
+from cosmos.stellar.build_star import BuiltStar, archive_suffix, put_archive
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.published import AlreadyThere, Once, Published
 from cosmos.stellar.signing import sign_file
@@ -108,7 +108,7 @@ def _written(
     file.unlink(missing_ok=True)
     envelope_of(file).unlink(missing_ok=True)
     archive = galaxy.root / statement.file
-    _put(archive, built)
+    put_archive(archive, built)
     if envelope is not None:
         write_durably(envelope_of(file), envelope)
     write_durably(file, data)
@@ -118,15 +118,10 @@ def _written(
 def _kept(galaxy: GalaxyFolder, built: BuiltStar, statement: Statement, file: Path, keys: Sequence[SecretKey]) -> Added:
     """Return the star of the galaxy, after restoring a missing archive and adding missing signatures."""
     archive = galaxy.root / statement.file
-    _put(archive, built)
+    put_archive(archive, built)
     for key in keys:
         sign_file(file, key)
     return Added(statement=statement, archive=archive, statement_file=file, is_new=False, replaced=None)
-
-
-def _put(archive: Path, built: BuiltStar) -> None:
-    if not holds(archive, built.packed.data):
-        write_durably(archive, built.packed.data)
 
 
 def _is_same(one: Star, other: Star) -> bool:

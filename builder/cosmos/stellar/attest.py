@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos.digest import Digest
+from cosmos.content import content_digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
-from cosmos.reading import is_there, read_bounded
+from cosmos.reading import file_content, is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Claim, Kind, Result, add_badge
 from cosmos.trust.roles import IN_TOTO_TYPE
@@ -43,7 +43,7 @@ def attest_star(statement_file: Path, kind: Kind, result: Result, key: SecretKey
     archive = galaxy.root / statement.file
     if not is_there(archive):
         raise Malformed(source, f"names the archive {statement.file}, which is not there")
-    got = Digest.of(read_bounded(archive, MAX_STAR_ARCHIVE_BYTES))
+    got = content_digest(file_content(archive, MAX_STAR_ARCHIVE_BYTES))
     if got != statement.archive:
         raise Refused(str(archive), f"the statement names {statement.archive}, but the archive is {got}")
     claim = Claim(kind=kind, name=statement.star.id, digest=statement.archive, result=result)

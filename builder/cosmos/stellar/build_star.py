@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from cosmos.content import content_digest, pieces
 from cosmos.digest import Digest
-from cosmos.durable import write_durably
+from cosmos.durable import durable_file
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import Budget
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.licence import joined_licences
 from cosmos.model.names import ANY_ARCH, Arch
 from cosmos.model.reporter import Reporter
@@ -32,7 +33,8 @@ from cosmos.model.version import Version
 from cosmos.nova.job import NovaJob, ProgramRunner
 from cosmos.nova.run import run_build
 from cosmos.pack.star_archive import PackedStar, write_star
-from cosmos.reading import holds
+from cosmos.reading import file_content, is_there
+from cosmos.spool import Spool
 from cosmos.stellar.ecosystems import check_sources, fetch, find, listed_by, nouns
 from cosmos.stellar.kernel_modules import kernel_modules
 from cosmos.stellar.selection import Brought, demand_good_globs, joined, selected, unmatched
@@ -86,15 +88,23 @@ class BuiltStar:
 
     @property
     def digest(self) -> Digest:
-        """The archive's digest. Computed at each call."""
-        return Digest.of(self.packed.data)
+        """The archive's digest. Computed at each call, of a large one once."""
+        return content_digest(self.packed.data)
 
     def write(self, folder: Path) -> Path:
         """Write the archive into `folder` and return its path. A file with the same bytes stays as it is."""
         path = folder / self.file_name
-        if not holds(path, self.packed.data):
-            write_durably(path, self.packed.data)
+        put_archive(path, self)
         return path
+
+
+def put_archive(path: Path, built: BuiltStar) -> None:
+    """Write the star's archive to `path`, unless it is there already. Raises `WorldFailed`."""
+    data = built.packed.data
+    if is_there(path) and file_content(path, MAX_STAR_ARCHIVE_BYTES) == data:
+        return
+    with durable_file(path) as stream:
+        stream.writelines(pieces(data))
 
 
 def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
@@ -120,8 +130,10 @@ def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
         entries = _built(source, entries, epoch, workshop)
     _demand_some(source, entries, packages)
     star = _manifest(source, packages, workshop.machine)
-    packed = write_star(star, source.script, entries, level=workshop.level)
-    return BuiltStar(manifest=star, packed=packed, script=source.script, entries=tuple(entries), unrun=_unrun(packages))
+    packed = write_star(star, source.script, entries, level=workshop.level, spool=Spool())
+    return BuiltStar(
+        manifest=star, packed=packed, script=source.script, entries=tuple(packed.files.values()), unrun=_unrun(packages)
+    )
 
 
 def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cosmos.content import Content, content_digest
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_STAR_ARCHIVE_BYTES
@@ -22,7 +23,7 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import SemVer
 from cosmos.pack.star_archive import StarContents, read_star
-from cosmos.reading import is_there, read_bounded
+from cosmos.reading import file_content, is_there
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice
@@ -129,7 +130,7 @@ class GalaxyLibrary:
 
     def _statement(self, row: Listed) -> Statement:
         file = self.folder.statement_file(row.stem)
-        return Statement.parse(_listed(file, row.statement, MAX_DOCUMENT_BYTES), str(file))
+        return Statement.parse(bytes(_listed(file, row.statement, MAX_DOCUMENT_BYTES)), str(file))
 
     def _read(self, row: Listed) -> tuple[Star, StarContents]:
         statement = self._statement(row)
@@ -174,12 +175,12 @@ class _Tried:
         return self.others.facts(candidate)
 
 
-def _listed(file: Path, wanted: Digest, max_bytes: int) -> bytes:
-    """Return the bytes of the file; raises `NoSolution` if it is missing, `Refused` if its digest is another."""
+def _listed(file: Path, wanted: Digest, max_bytes: int) -> Content:
+    """Return the content of the file; raises `NoSolution` if it is missing, `Refused` if its digest is another."""
     if not is_there(file):
         raise NoSolution(str(file), "is not there, but the index lists it", hint=_REINDEX)
-    data = read_bounded(file, max_bytes)
-    found = Digest.of(data)
+    data = file_content(file, max_bytes)
+    found = content_digest(data)
     if found != wanted:
         raise Refused(str(file), f"the index lists {wanted}, but the file is {found}", hint=_REINDEX)
     return data

@@ -22,6 +22,7 @@ from typing import Final
 
 import tomli_w
 
+from cosmos.content import content_digest
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
@@ -29,7 +30,6 @@ from cosmos.limits import (
     MAX_DOCUMENT_BYTES,
     MAX_ENVELOPE_BYTES,
     MAX_INDEX_BYTES,
-    MAX_STAR_ARCHIVE_BYTES,
 )
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
@@ -39,8 +39,8 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.pack.star_archive import measured_star, read_star
 from cosmos.reading import envelope_of, is_there, open_plain, read_bounded, read_envelope
+from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.published import Published
@@ -48,7 +48,6 @@ from cosmos.stellar.publishing import Fewer, publish, waiting_index
 from cosmos.stellar.signing import sign_file, write_document
 from cosmos.trust.dsse import Envelope
 
-_SUFFIXES: Final = {".tar.zst": ".zst", ".tar.gz": ".gz"}
 _UPSTREAM_ARCHS: Final = {ANY_ARCH: 0, Arch("x86_64"): 1}  # the rank of architectures for upstream's single copy
 _REINDEX: Final = "to update the index: stellar index-galaxy FOLDER --key GALAXY.key"
 
@@ -168,29 +167,28 @@ def sign_galaxy(
 
 def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
     """Return the statement of an archive, made from the `star.toml` inside; raises `Malformed` or `Refused`."""
-    data = read_bounded(file, MAX_STAR_ARCHIVE_BYTES)
-    suffix = next((short for long, short in _SUFFIXES.items() if file.name.endswith(long)), None)
-    if suffix is None:
+    if not file.name.endswith(SUFFIXES):
         raise Malformed(str(file), f"want a name that ends in .tar.zst or .tar.gz, got {file.name}")
-    unpacked_bytes = measured_star(data, str(file))
-    manifest = read_star(data, file.name, unpacked_bytes, script_name="").manifest
+    archive = open_archive(file)
+    manifest = archive.contents("").manifest
     if not manifest:
         raise Malformed(str(file), "has no star.toml, so its name and version are unknown")
     star = Star.parse(manifest, f"{file}: star.toml")
     stem = file.name.removesuffix(archive_suffix(file.name))
     if stem not in _stems(star):
         raise Malformed(
-            str(file), f"its star.toml says {star.id} for {star.arch}: want the name {_stems(star)[0]}.tar{suffix}"
+            str(file),
+            f"its star.toml says {star.id} for {star.arch}: want the name {_stems(star)[0]}{archive_suffix(file.name)}",
         )
-    contents = read_star(data, file.name, unpacked_bytes, script_name=star.install_script)
+    contents = archive.contents(star.install_script)
     return Statement(
         star=replace(star, source=f"./packages/{file.name}", warnings=()),
         galaxy=galaxy,
         seq=seq,
-        archive=Digest.of(data),
+        archive=content_digest(archive.data),
         file=f"packages/{file.name}",
-        size_bytes=len(data),
-        unpacked_bytes=unpacked_bytes,
+        size_bytes=len(archive.data),
+        unpacked_bytes=len(archive.tar),
         script=Digest.of(contents.script) if contents.script else None,
         content=content_of(tuple(contents.files.values())),
     )
@@ -204,7 +202,7 @@ def newest(versions: Iterable[Version]) -> Version:
 def _archives(galaxy: GalaxyFolder) -> list[Path]:
     if not galaxy.packages.is_dir():
         return []
-    return sorted(file for file in galaxy.packages.iterdir() if file.name.endswith(tuple(_SUFFIXES)))
+    return sorted(file for file in galaxy.packages.iterdir() if file.name.endswith(SUFFIXES))
 
 
 def _all_stated(galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter) -> tuple[list[_Stated], list[_Stated]]:

@@ -69,5 +69,5 @@ def _info(entry: Entry, package: str, budget: Budget) -> ModuleInfo:
     suffix = "" if name.endswith(b".ko") else "." + name.rpartition(b".")[2].decode()
     source = f"{package}: {entry.path.text}"
     if not suffix:
-        return modinfo(entry.content, source)
-    return modinfo(inflated(entry.content, suffix, budget, source, most=_MAX_MODULE_BYTES), source)
+        return modinfo(bytes(entry.content), source)
+    return modinfo(inflated(bytes(entry.content), suffix, budget, source, most=_MAX_MODULE_BYTES), source)

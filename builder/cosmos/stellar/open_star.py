@@ -9,23 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from cosmos.errors import Malformed, NoSolution
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.demand import Need
 from cosmos.model.names import Arch, StarName
 from cosmos.model.star import Star
 from cosmos.nova.job import NovaJob, NovaResult
 from cosmos.nova.run import default_install, run_install
-from cosmos.pack.star_archive import StarContents, measured_star, read_star
-from cosmos.reading import read_bounded
+from cosmos.pack.star_archive import StarContents
+from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.ecosystems import check_sources, nouns, wild_parts
 from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_source_folder
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
-
-_SUFFIXES: Final = (".tar.zst", ".tar.gz")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,13 +117,11 @@ def open_star(path: Path) -> OpenStar:
     """Return the star at `path`, a source folder or an archive; raises `Malformed`, `NoSolution`, `Refused`."""
     if path.is_dir():
         return open_folder(read_source_folder(path))
-    if not path.name.endswith(_SUFFIXES):
+    if not path.name.endswith(SUFFIXES):
         raise Malformed(str(path), "want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
-    data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
-    size_bytes = measured_star(data, path.name)
-    manifest = read_star(data, path.name, size_bytes, script_name="").manifest
-    star = Star.parse(manifest, f"{path.name}: star.toml")
-    return open_contents(star, read_star(data, path.name, size_bytes, script_name=star.install_script))
+    archive = open_archive(path)
+    star = Star.parse(archive.contents("").manifest, f"{path.name}: star.toml")
+    return open_contents(star, archive.contents(star.install_script))
 
 
 def _wild(source: SourceFolder, manifest: Star) -> tuple[tuple[str, str], ...]:

@@ -190,7 +190,8 @@ class TarMaterial:
 
     def _kept(self, archive: _Archive) -> bytes | None:
         try:
-            return self._store.get_made(archive.key)
+            data = self._store.get_made(archive.key)
+            return None if data is None else bytes(data)
         except Refused:  # the store has removed the damaged copy
             name = archive.source.file_name
             self._outside.reporter.warn(f"{name}: the copy in the store is damaged; it is fetched again")

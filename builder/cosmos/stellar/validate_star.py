@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from cosmos.errors import CosmosError
-from cosmos.limits import MAX_STAR_ARCHIVE_BYTES
 from cosmos.model.file_names import file_stem
 from cosmos.model.names import StarName
 from cosmos.model.star import Recipe, Star
 from cosmos.nova.run import syntax_problem
-from cosmos.pack.star_archive import StarContents, measured_star, read_star, write_star
+from cosmos.pack.star_archive import StarContents, star_tar
 from cosmos.reading import read_bounded
+from cosmos.spool import Spool
+from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.ecosystems import RULES, check_sources, describe_themselves, nouns
 from cosmos.stellar.licences import is_well_formed, unlisted_ids
@@ -25,7 +26,7 @@ from cosmos.tables import Table, every_fault
 from cosmos.treepath import TreePath
 
 Weight: TypeAlias = Literal["error", "warning"]
-_SUFFIXES: Final = (".tar.zst", ".tar.gz")
+
 _RANK: Final[dict[Weight, int]] = {"error": 0, "warning": 1}
 
 
@@ -168,16 +169,15 @@ def _check_packing(source: SourceFolder) -> None:
     if version is None:
         return
     star = recipe.star(version=version, source="", checksums={}, origins=())
-    write_star(star, source.script, source.files.values(), level=1)
+    star_tar(star, source.script, source.files.values(), Spool())
 
 
 def _check_archive(path: Path, findings: _Findings) -> None:
-    if not path.name.endswith(_SUFFIXES):
+    if not path.name.endswith(SUFFIXES):
         findings.error("want a source folder, or an archive whose name ends in .tar.zst or .tar.gz")
         return
-    data = read_bounded(path, MAX_STAR_ARCHIVE_BYTES)
-    unpacked_bytes = measured_star(data, path.name)
-    plain = read_star(data, path.name, unpacked_bytes, script_name="")
+    archive = open_archive(path)
+    plain = archive.contents("")
     if not plain.manifest:
         findings.error("has no star.toml")
         return
@@ -199,7 +199,7 @@ def _check_archive(path: Path, findings: _Findings) -> None:
     if star.type == "nebula" and plain.files:
         findings.error("a nebula has only dependencies, but this one has files")
     _check_sums(star, plain, findings)
-    script = read_star(data, path.name, unpacked_bytes, script_name=star.install_script).script
+    script = archive.contents(star.install_script).script
     if star.install_script and script is None:
         findings.error(f"star.toml: install_script is {star.install_script}, which is not in the archive")
     _check_script(script, star.install_script, findings)

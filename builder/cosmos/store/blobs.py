@@ -32,10 +32,14 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.canon import canonical_json
+from cosmos.content import Content, ContentReader, content_digest
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
 from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder, folder_at
+from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.reading import open_content
+from cosmos.spool import Spool
 from cosmos.store.batches import Batches, sealed, unsealed
 from cosmos.tables import Table
 
@@ -69,38 +73,51 @@ class StoreFolder:
         """Return whether the store has a blob of that name and size; its bytes are not read."""
         return self._blobs(digest).size_bytes(digest.hex) == size_bytes
 
-    def get(self, digest: Digest, size_bytes: int) -> bytes:
-        """Return the blob, hashed again. Raises `NotStored` if it is missing; removes a damaged one: `Refused`."""
+    def get(self, digest: Digest, size_bytes: int) -> Content:
+        """Return the blob, hashed again; a large one stays on the disk.
+
+        Raises `NotStored` if it is missing; removes a damaged one: `Refused`.
+        """
         data = self.unchecked(digest, size_bytes)
-        if len(data) == size_bytes and Digest.of(data) == digest:
+        if len(data) == size_bytes and content_digest(data) == digest:
             return data
         self._remove_if_damaged(digest, size_bytes)
         raise Refused(
             digest,
-            f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {Digest.of(data)}",
+            f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {content_digest(data)}",
             hint="it was removed; run the same command once more to fetch it again",
         )
 
-    def unchecked(self, digest: Digest, size_bytes: int) -> bytes:  # noqa: ARG002 a store elsewhere asks by both
+    def unchecked(self, digest: Digest, size_bytes: int) -> Content:  # noqa: ARG002 a store elsewhere asks by both
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""
-        data = self._read(self._blobs(digest), digest)
+        data = self._content(self._blobs(digest), digest)
         if data is None:
             raise NotStored(digest, f"the store {self.root} does not hold it")
         return data
 
-    def put(self, data: bytes | memoryview) -> Digest:
+    def put(self, data: Content) -> Digest:
         """Keep `data` durably and return its digest. Raises `WorldFailed` when the disk is full."""
-        digest = Digest.of(data)
+        digest = content_digest(data)
         self.put_hashed(digest, data)
         return digest
 
-    def put_hashed(self, digest: Digest, data: bytes | memoryview) -> None:
-        """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`."""
+    def put_hashed(self, digest: Digest, data: Content) -> None:
+        """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`.
+
+        A file that has changed since then is not kept: `Refused`.
+        """
         folder = self._blobs(digest)
-        if self._read(folder, digest) != data:
+        if self._content(folder, digest) != data:
             with self._draft() as draft:
-                draft.stream.write(data)
+                source = ContentReader(data)
+                while piece := source.read(READ_CHUNK_BYTES):
+                    draft.stream.write(piece)
+                source.demand_unchanged(str(digest))
                 folder.keep(draft, digest.hex)
+
+    def spool(self) -> Spool:
+        """Return a spool in this folder, for what is made of its blobs."""
+        return Spool(self._folder.folder("temporary"))
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return what was kept under `key`, or None; a damaged result counts as none and is removed."""
@@ -126,7 +143,7 @@ class StoreFolder:
         """Make durable what this object kept with `put_result_soon`. Raises `WorldFailed`."""
         self._batches.write()
 
-    def get_made(self, key: Digest) -> bytes | None:
+    def get_made(self, key: Digest) -> Content | None:
         """Return the blob that `put_made` kept for `key`, checked, or None."""
         record = self.get_result(key)
         if record is None:
@@ -135,7 +152,7 @@ class StoreFolder:
         blob, size_bytes = table.read("blob", Digest.parse), table.count("size-bytes")
         return self.get(blob, size_bytes) if self.has(blob, size_bytes) else None
 
-    def put_made(self, key: Digest, data: bytes) -> None:
+    def put_made(self, key: Digest, data: Content) -> None:
         """Keep a product under `key`, the digest of all its inputs; unlike a result it may be large."""
         self.put_result(key, canonical_json({"blob": str(self.put(data)), "size-bytes": len(data)}))
 
@@ -182,6 +199,15 @@ class StoreFolder:
             with os.fdopen(number, "rb") as stream:
                 return stream.read()
 
+    def _content(self, folder: Folder, digest: Digest) -> Content | None:
+        where = folder.shown(digest.hex)
+        with _reading(where):
+            number = folder.open(digest.hex)
+            if number is None:
+                return None
+            with os.fdopen(number, "rb"):
+                return open_content(number, str(where))
+
     def _remove_if_damaged(self, digest: Digest, size_bytes: int) -> None:
         """Move the blob away and remove it, unless another process has replaced it meanwhile."""
         folder, temporary = self._blobs(digest), self._folder.folder("temporary")
@@ -194,8 +220,8 @@ class StoreFolder:
         ):
             os.rename(name, aside, src_dir_fd=here, dst_dir_fd=there)
             with os.fdopen(os.open(aside, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there), "rb") as stream:
-                data = stream.read()
-            if len(data) == size_bytes and Digest.of(data) == digest:
+                data = open_content(stream.fileno(), aside)
+            if len(data) == size_bytes and content_digest(data) == digest:
                 os.rename(aside, name, src_dir_fd=there, dst_dir_fd=here)
             else:
                 os.unlink(aside, dir_fd=there)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from cosmos.content import Content
 from cosmos.digest import Digest
+from cosmos.spool import Spool
 
 
 class Store(Protocol):
@@ -19,20 +21,29 @@ class Store(Protocol):
     def has(self, digest: Digest, size_bytes: int) -> bool:
         """Return whether the store has a blob of that name and size."""
 
-    def get(self, digest: Digest, size_bytes: int) -> bytes:
-        """Return the blob, hashed again. Raises `Refused` if it is damaged, `NotStored` if it is missing."""
+    def get(self, digest: Digest, size_bytes: int) -> Content:
+        """Return the blob, hashed again; a large one stays on the disk.
 
-    def unchecked(self, digest: Digest, size_bytes: int) -> bytes:
+        Raises `Refused` if it is damaged, `NotStored` if it is missing.
+        """
+
+    def unchecked(self, digest: Digest, size_bytes: int) -> Content:
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`.
 
         If it is damaged, the caller calls `get`, which removes it and raises.
         """
 
-    def put(self, data: bytes | memoryview) -> Digest:
+    def put(self, data: Content) -> Digest:
         """Keep `data` durably and return its digest. Raises `WorldFailed`."""
 
-    def put_hashed(self, digest: Digest, data: bytes | memoryview) -> None:
-        """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`."""
+    def put_hashed(self, digest: Digest, data: Content) -> None:
+        """Keep `data` durably under the `digest` that the caller has just found for it. Raises `WorldFailed`.
+
+        A file that has changed since then is not kept: `Refused`.
+        """
+
+    def spool(self) -> Spool:
+        """Return a spool on the store's disk, for what is made of its blobs."""
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return the document kept under `key`, or None."""
@@ -49,10 +60,10 @@ class Store(Protocol):
     def settle(self) -> None:
         """Make durable the results that were kept with `put_result_soon`. Raises `WorldFailed`."""
 
-    def get_made(self, key: Digest) -> bytes | None:
+    def get_made(self, key: Digest) -> Content | None:
         """Return the blob that `put_made` kept for `key`, checked, or None."""
 
-    def put_made(self, key: Digest, data: bytes) -> None:
+    def put_made(self, key: Digest, data: Content) -> None:
         """Keep a product under `key`, the digest of all its inputs; unlike a result it may be large."""
 
     def sweep(self) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cosmos.content import Content
 from cosmos.digest import Digest
+from cosmos.spool import Spool
 from cosmos.store.interface import Store
 
 
@@ -24,7 +26,7 @@ class LayeredStore:
         """Return whether one of the stores has the blob."""
         return self.upper.has(digest, size_bytes) or self.lower.has(digest, size_bytes)
 
-    def get(self, digest: Digest, size_bytes: int) -> bytes:
+    def get(self, digest: Digest, size_bytes: int) -> Content:
         """Return the blob, hashed again. Raises `Refused` if it is damaged, `NotStored` if it is missing."""
         if self.upper.has(digest, size_bytes):
             return self.upper.get(digest, size_bytes)
@@ -32,19 +34,23 @@ class LayeredStore:
         self.upper.put_hashed(digest, data)
         return data
 
-    def unchecked(self, digest: Digest, size_bytes: int) -> bytes:
+    def unchecked(self, digest: Digest, size_bytes: int) -> Content:
         """Return the file under the blob's name, for a caller that hashes it. Raises `NotStored`."""
         if self.upper.has(digest, size_bytes):
             return self.upper.unchecked(digest, size_bytes)
         return self.get(digest, size_bytes)  # what is kept above must be good
 
-    def put(self, data: bytes | memoryview) -> Digest:
+    def put(self, data: Content) -> Digest:
         """Keep `data` in the upper store. Raises `WorldFailed`."""
         return self.upper.put(data)
 
-    def put_hashed(self, digest: Digest, data: bytes | memoryview) -> None:
+    def put_hashed(self, digest: Digest, data: Content) -> None:
         """Keep `data` in the upper store under its digest. Raises `WorldFailed`."""
         self.upper.put_hashed(digest, data)
+
+    def spool(self) -> Spool:
+        """Return a spool on the upper store's disk."""
+        return self.upper.spool()
 
     def get_result(self, key: Digest) -> bytes | None:
         """Return the document kept under `key`, or None."""
@@ -65,14 +71,14 @@ class LayeredStore:
         """Make durable what was kept with `put_result_soon`. Raises `WorldFailed`."""
         self.upper.settle()
 
-    def get_made(self, key: Digest) -> bytes | None:
+    def get_made(self, key: Digest) -> Content | None:
         """Return the blob that was made for `key`, checked, or None."""
         data = self.upper.get_made(key)
         if data is None and (data := self.lower.get_made(key)) is not None:
             self.upper.put_made(key, data)
         return data
 
-    def put_made(self, key: Digest, data: bytes) -> None:
+    def put_made(self, key: Digest, data: Content) -> None:
         """Keep a product in the upper store."""
         self.upper.put_made(key, data)
 

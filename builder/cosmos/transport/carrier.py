@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from cosmos.content import Content
 from cosmos.errors import Refused, WorldFailed
 
 Progress: TypeAlias = Callable[[int], None]
@@ -36,8 +37,11 @@ class Carrier(Protocol):
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path`, relative to the galaxy, which may have up to `max_bytes`."""
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
-        """Return the file at `path`, which must have `size_bytes`; calls `progress` with the bytes read so far."""
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
+        """Return the file at `path`, which must have `size_bytes`; calls `progress` with the bytes read so far.
+
+        A large one stays on the disk.
+        """
 
 
 def parts_of(path: str, address: str) -> tuple[str, ...]:

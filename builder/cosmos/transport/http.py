@@ -22,6 +22,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
+from cosmos.content import Content
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.folders import Folder
 from cosmos.limits import (
@@ -96,7 +97,7 @@ class HttpCarrier:
                 self._pause(_PAUSE_SECONDS * 2**miss)
         raise AssertionError("the last miss raises")
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
         """Return the file at `path` of exactly `size_bytes`, resumed if it was cut off; raises as `Carrier` says."""
         url = self._url(path)
         with partial_download(self._partial_dir, url, size_bytes) as partial:

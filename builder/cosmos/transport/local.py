@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cosmos.content import Content
 from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder, folder_at
-from cosmos.reading import read_open_within
+from cosmos.reading import open_content, read_open_within
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -50,13 +51,13 @@ class LocalCarrier:
             raise too_long(self._where(path), max_bytes)
         return data
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
         """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
         with self._opened(path) as number:
             there = os.fstat(number).st_size
             if there != size_bytes:  # before a byte of it is read
                 raise wrong_size(self._where(path), size_bytes, str(there))
-            data = read_open_within(number, size_bytes)
+            data = open_content(number, self._where(path))
         if len(data) != size_bytes:
             raise wrong_size(self._where(path), size_bytes, str(len(data)))
         progress(size_bytes)

@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.durable import blaming
 from cosmos.errors import Refused
 from cosmos.folders import Folder, folder_at
 from cosmos.locking import take_at_once
+from cosmos.reading import open_content
 
 _HEADER_BYTES = 512
 _MAGIC = b"cosmos-partial 1 "
@@ -53,10 +55,10 @@ class Partial:
         self._stream.write(piece)
         self.have += len(piece)
 
-    def whole(self) -> bytes:
-        """Return all bytes so far."""
-        self._stream.seek(_HEADER_BYTES)
-        return self._stream.read(self.have)
+    def whole(self) -> Content:
+        """Return all bytes so far; many stay in the file, which may lose its name now."""
+        self._stream.flush()
+        return open_content(self._stream.fileno(), "a download")[_HEADER_BYTES : _HEADER_BYTES + self.have]
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """`Entry`: one path of a tree, as data. Owners, modes, devices and capabilities have no effect on the builder's disk.
 
-A file's bytes are a slice of the verified archive, never a copy on disk. An entry has no field for the builder's user,
+A file's bytes are a slice of the verified archive (cosmos.content). An entry has no field for the builder's user,
 clock or inode order.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from cosmos.content import Content, content_digest
 from cosmos.digest import Digest
 from cosmos.treepath import TreePath
 
@@ -33,7 +34,7 @@ class Entry:
     uid: int = 0
     gid: int = 0
     mtime: int = 0
-    content: bytes | memoryview = b""
+    content: Content = b""
     target: bytes = b""
     rdev: tuple[int, int] | None = None
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
@@ -45,8 +46,8 @@ class Entry:
 
     @property
     def digest(self) -> Digest | None:
-        """The digest of a file's bytes; None for other kinds. Computed at each call."""
-        return Digest.of(self.content) if self.kind == "file" else None
+        """The digest of a file's bytes; None for other kinds. Computed at each call, for large files once."""
+        return content_digest(self.content) if self.kind == "file" else None
 
 
 def tree_of(entries: Iterable[Entry]) -> dict[TreePath, Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cosmos.digest import Digest
+from cosmos.content import Content, content_digest
 from cosmos.errors import Refused
 from cosmos.model.lock import LockedStar
 
@@ -21,7 +21,7 @@ class VerifiedArchive:
     """The exact bytes that the lock pins for `star`; only `verify_archive` makes one."""
 
     star: LockedStar
-    data: bytes = field(repr=False)
+    data: Content = field(repr=False)
     seal: _Seal = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -30,11 +30,11 @@ class VerifiedArchive:
             raise TypeError("a VerifiedArchive comes from verify_archive alone")
 
 
-def verify_archive(data: bytes, star: LockedStar) -> VerifiedArchive:
+def verify_archive(data: Content, star: LockedStar) -> VerifiedArchive:
     """Return `data` as the archive of `star`; raises `Refused` unless its size and its SHA-256 are the lock's."""
     if len(data) != star.size_bytes:
         raise Refused(star.id, f"the lock names {star.size_bytes} bytes, but the archive has {len(data)}")
-    got = Digest.of(data)
+    got = content_digest(data)
     if got != star.archive:
         raise Refused(
             star.id,

@@ -165,6 +165,6 @@ def test_a_single_file_is_refused_where_not_exactly_one_matches(path: str, liste
 
 def test_the_bytes_of_a_path_are_those_of_the_layer_that_holds_it() -> None:
     tree = packed()
-    assert Digest.of(tree.bytes_of(TreePath(b"usr/bin/b"))) == Digest.of(b"tool")
+    assert Digest.of(bytes(tree.content_of(TreePath(b"usr/bin/b")))) == Digest.of(b"tool")
     with pytest.raises(KeyError):
-        tree.bytes_of(TreePath(b"usr/bin/none"))
+        tree.content_of(TreePath(b"usr/bin/none"))

@@ -12,11 +12,19 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosmos.content import FileRange
 from cosmos.digest import Digest
-from cosmos.pack.zst import ZSTD_VERSION, compress, decompress_exactly, gunzip_exactly, skippable_frame
+from cosmos.pack import zst
+from cosmos.pack.zst import ZSTD_VERSION, compress, compressed, decompress_exactly, skippable_frame, unpacked_exactly
+from cosmos.spool import Spool
 
 KNOWN = {3: "253932844fa3", 9: "df96ab04dc10", 19: "a59580a43c2d"}
+KNOWN_IN_PIECES = "9d18fa0a85a2"
 TEXT = b"".join(b"line %d\n" % number for number in range(20000))
+
+
+def gunzipped(data: bytes, size_bytes: int, source: str) -> bytes:
+    return b"".join(unpacked_exactly(data, ".gz", size_bytes, source))
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5), st.sampled_from([1, 3, 9]))
@@ -74,15 +82,48 @@ def test_run_length_and_raw_blocks_are_walked() -> None:
 @given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4))
 def test_gzip_members_in_a_row_are_one_content(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
-    assert gunzip_exactly(b"".join(map(gzip.compress, pieces)), len(whole), "a") == whole
+    assert gunzipped(b"".join(map(gzip.compress, pieces)), len(whole), "a") == whole
 
 
 def test_gzip_larger_than_one_chunk_is_read() -> None:
     content = TEXT * 40 + zstandard.ZstdCompressor().compress(TEXT) * 9
-    assert gunzip_exactly(gzip.compress(content, 1), len(content), "a") == content
+    assert gunzipped(gzip.compress(content, 1), len(content), "a") == content
 
 
 @pytest.mark.parametrize(("payload", "nibble"), [(b"", 16), (b"", -1)])
 def test_a_skippable_frame_has_a_nibble(payload: bytes, nibble: int) -> None:
     with pytest.raises(ValueError, match="no skippable frame"):
         skippable_frame(payload, nibble)
+
+
+def on_disk(data: bytes) -> FileRange:
+    content = Spool(in_memory=0).add([b"before", data])[len(b"before") :]
+    assert isinstance(content, FileRange)
+    return content
+
+
+@given(st.lists(st.binary(max_size=3000), max_size=4), st.sampled_from([1, 9]))
+def test_what_lies_on_the_disk_gives_the_same_bytes(contents: list[bytes], level: int) -> None:
+    for content in contents:
+        frame = compressed(on_disk(content), level, Spool(in_memory=0))
+        assert frame == compress([content], level)
+        assert b"".join(unpacked_exactly(frame, ".zst", len(content), "a")) == content
+
+
+def test_a_very_large_content_is_compressed_in_pieces_to_the_same_bytes_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zst, "MAX_AT_ONCE_BYTES", 1000)
+    whole = TEXT * 20
+    frame = bytes(compressed(whole, 3, Spool()))
+    assert frame == compressed(on_disk(whole), 3, Spool(in_memory=0)) == compressed(memoryview(whole), 3, Spool())
+    assert Digest.of(frame).short == KNOWN_IN_PIECES
+    assert zstandard.get_frame_parameters(frame).content_size == len(whole)
+    assert decompress_exactly(frame, len(whole), "a") == whole
+    monkeypatch.setattr(zst, "_GIVEN_BYTES", 777)
+    assert bytes(compressed(whole, 3, Spool())) == frame, "how the content is cut does not move a byte"
+
+
+def test_a_frame_with_a_very_large_window_is_read_if_it_is_one_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zst, "MAX_WINDOW_BYTES", 1 << 10)
+    assert b"".join(unpacked_exactly(compress([TEXT], 3), ".zst", len(TEXT), "a")) == TEXT

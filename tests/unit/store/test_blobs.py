@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from cosmos import durable
+from cosmos import durable, reading
 from cosmos.canon import digest_of
+from cosmos.content import FileRange, content_digest
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.store.blobs import NotStored, StoreFolder
@@ -82,7 +83,7 @@ def test_a_blob_that_another_process_mended_meanwhile_is_kept(tmp_path: Path, mo
     store = StoreFolder(tmp_path)
     digest = store.put(b"star")
     with monkeypatch.context() as before_it_was_mended:
-        before_it_was_mended.setattr(StoreFolder, "_read", lambda self, folder, digest: b"sta!")
+        before_it_was_mended.setattr(StoreFolder, "_content", lambda self, folder, digest: b"sta!")
         with pytest.raises(Refused, match="damaged"):
             store.get(digest, 4)
     assert store.get(digest, 4) == b"star"
@@ -287,3 +288,22 @@ def test_what_was_made_is_had_again_by_what_made_it_until_a_byte_of_it_changes(t
     with pytest.raises(Refused, match="damaged"):
         store.get_made(KEY)
     assert store.get_made(KEY) is None
+
+
+def test_a_large_blob_stays_on_the_disk_and_a_changed_file_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_CONTENT_IN_MEMORY_BYTES", 1000)
+    store, data = StoreFolder(tmp_path / "store"), bytes(range(256)) * 40
+    digest = store.put(data)
+    kept = store.get(digest, len(data))
+    assert isinstance(kept, FileRange)
+    assert kept == data
+    (tmp_path / "star").write_bytes(data)
+    content = reading.file_content(tmp_path / "star", len(data))
+    assert content_digest(content) == digest
+    (tmp_path / "star").write_bytes(data[::-1])
+    other = StoreFolder(tmp_path / "other")
+    with pytest.raises(Refused, match="was changed while it was read"):
+        other.put_hashed(digest, content)
+    assert not other.has(digest, len(data))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cosmos import reading
+from cosmos.content import FileRange
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.transport.http import HttpCarrier
@@ -54,6 +56,16 @@ def test_a_file_comes_as_it_is_whatever_its_name(carrier: Carrier, path: str) ->
     assert carrier.read_exactly(path, size_bytes=len(FILES[path]), progress=told.append) == FILES[path]
     assert told[-1:] == [len(FILES[path])] or not FILES[path]
     assert told == sorted(told)
+
+
+def test_a_large_archive_stays_on_the_disk(carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> None:
+    if isinstance(carrier, MemoryCarrier):
+        return
+    monkeypatch.setattr(reading, "MAX_CONTENT_IN_MEMORY_BYTES", 1000)
+    path = "packages/big-1.0.0.tar.zst"
+    content = carrier.read_exactly(path, size_bytes=len(FILES[path]), progress=lambda done: None)
+    assert isinstance(content, FileRange)
+    assert content == FILES[path]
 
 
 def test_a_bound_is_exact(carrier: Carrier) -> None:

@@ -3,8 +3,8 @@
     level = 9                    the zstd level (1 to 22)
     exclude = ["boot/**"]        globs of the paths that are left out
 
-A kernel reads only one frame. So the build holds the whole tree in memory while it compresses the tree; the machine
-that boots it needs this memory too. The store keeps the result, because compression takes most of the time of a build
+A kernel reads only one frame, and the machine that boots it needs memory for the whole tree.
+The store keeps the result, because compression takes most of the time of a build
 in which nothing has changed.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from cosmos.canon import Json, digest_of
+from cosmos.content import Content, pieces
 from cosmos.errors import NoSolution
 from cosmos.globs import checked, matches_any
 from cosmos.image.outputs.options import read_level
@@ -21,7 +22,7 @@ from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.model.image import DEFAULT_LEVEL, Image
 from cosmos.pack.cpio import cpio_pieces, xattr_losses
 from cosmos.pack.image_file import LAYER_FORMAT
-from cosmos.pack.zst import ZSTD_VERSION, compress
+from cosmos.pack.zst import ZSTD_VERSION, compressed
 from cosmos.release.draft import Draft
 from cosmos.tables import Table
 
@@ -53,9 +54,9 @@ class Initramfs:
         if data is None:
             data = self._packed(tree)
             tree.store.put_made(key, data)
-        draft.write(self.file_name(tree.image), [data])
+        draft.write(self.file_name(tree.image), pieces(data))
 
-    def _packed(self, tree: PackedTree) -> bytes:
+    def _packed(self, tree: PackedTree) -> Content:
         kept = [entry for entry in tree.entries() if not matches_any(entry.path, self.exclude)]
         lost = xattr_losses(kept)
         if lost:
@@ -65,4 +66,5 @@ class Initramfs:
                 hint='leave it out: in image.toml, below [[output]] format = "cpio.zst": '
                 f'exclude = ["{lost[0].path.text}"]',
             )
-        return compress(list(cpio_pieces(kept)), self.level)
+        spool = tree.store.spool()
+        return compressed(spool.add(piece for part in cpio_pieces(kept) for piece in pieces(part)), self.level, spool)

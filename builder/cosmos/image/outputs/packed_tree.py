@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.model.image import Image
 from cosmos.pack.image_file import PackedLayer
@@ -39,8 +40,8 @@ class PackedTree:
         for layer in self.layers():
             yield from layer.entries()
 
-    def bytes_of(self, path: TreePath) -> bytes:
-        """Return one file's bytes from the layer that holds it; hard links are followed. Raises `KeyError`."""
+    def content_of(self, path: TreePath) -> Content:
+        """Return one file's content from the layer that holds it; hard links are followed. Raises `KeyError`."""
         for layer in self.layers():
             if any(row.line.path == path for row in layer.lines):
                 return layer.read_file(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from cosmos.content import pieces
 from cosmos.image.outputs.formats import Output
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.overlay.finished_tree import FinishedTree
@@ -26,8 +27,9 @@ BINARY_FILE = "cosmos"
 
 def packed_tree(image: Image, finished: FinishedTree, layers: Layers, workshop: Workshop) -> PackedTree:
     """Return the tree with its layers: one of all folders, one of each star that has files, and the image's own."""
-    first = pack_layer(DIRECTORIES, _folders(finished, workshop.epoch), workshop.level)
-    last = pack_layer(TEMPLATE, _own_files(finished, layers, workshop), workshop.level)
+    spool = workshop.store.spool()
+    first = pack_layer(DIRECTORIES, _folders(finished, workshop.epoch), workshop.level, spool)
+    last = pack_layer(TEMPLATE, _own_files(finished, layers, workshop), workshop.level, spool)
     return PackedTree(
         image=image,
         overlaid=finished.overlaid,
@@ -43,7 +45,7 @@ def write_release(outputs: Iterable[Output], tree: PackedTree, receipts: Receipt
         output.write(tree, draft)
     binary = tree.overlaid.lines.get(BINARY_PATH)
     if binary is not None and binary.kind in ("file", "hardlink"):
-        draft.write(BINARY_FILE, [tree.bytes_of(BINARY_PATH)], 0o755)
+        draft.write(BINARY_FILE, pieces(tree.content_of(BINARY_PATH)), 0o755)
     draft.write(MANIFEST_FILE, [bounded_manifest(tree.overlaid.lines.values(), MANIFEST_FILE)])
     draft.write(RECEIPTS_FILE, [receipts.to_bytes()])
 

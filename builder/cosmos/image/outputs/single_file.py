@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from cosmos.content import pieces
 from cosmos.errors import Malformed
 from cosmos.globs import checked, matches_any
 from cosmos.image.outputs.packed_tree import PackedTree
@@ -49,7 +50,7 @@ class SingleFile:
         if len(found) != 1:
             listed = ", ".join(f"/{path.text}" for path in found[:4])
             raise Malformed("image.toml", f"output {self.name}: want one file, {self.path} matches {listed or 'none'}")
-        draft.write(self.name, [tree.bytes_of(found[0])])
+        draft.write(self.name, pieces(tree.content_of(found[0])))
 
 
 def _file_name(text: str) -> str:

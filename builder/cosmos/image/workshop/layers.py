@@ -143,7 +143,7 @@ class Workshop:
         layer = layers[name]
         data = self.store.get_made(self._frame_key(layer.key, dropped))
         if data is not None:
-            return PackedLayer.from_bytes(data)
+            return PackedLayer.from_kept(data)
         entries = self._staged(name, layers).entries
         if tuple(map(ManifestLine.of, entries.values())) != layer.lines:
             raise ScriptFailed(str(name), "its script made something else than the first time", hint=_NOT_THE_SAME)
@@ -206,7 +206,7 @@ class Workshop:
             programs=self._programs(name, layers) if self.consent.gives(name, "run") else None,
             run_hint=self.consent.hint(name, "run"),
         )
-        return stage_star(acquired.archive(), acquired.statement, inputs)
+        return stage_star(acquired.archive(), acquired.statement, inputs, acquired.spool())
 
     def _programs(self, name: StarName, layers: Layers) -> Bubble:
         """Return the runner of programs for `name`. Its only tools are the files of its verified dependencies."""
@@ -228,8 +228,9 @@ class Workshop:
         self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]
     ) -> PackedLayer:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
-        packed = pack_layer(self.acquired[name].star.id, kept, self.level)
-        self.store.put_made(self._frame_key(key, dropped), packed.to_bytes())
+        spool = self.store.spool()
+        packed = pack_layer(self.acquired[name].star.id, kept, self.level, spool)
+        self.store.put_made(self._frame_key(key, dropped), packed.kept(spool))
         return packed
 
     def _frame_key(self, key: Digest, dropped: frozenset[TreePath]) -> Digest:

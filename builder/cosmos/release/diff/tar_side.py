@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from cosmos.content import content_digest
 from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.universe import UNIVERSE_PATH, Universe
-from cosmos.pack.inflate import inflated
-from cosmos.pack.untar import read_tar
-from cosmos.reading import read_bounded
+from cosmos.pack.packed_tar import read_packed_tar
+from cosmos.reading import file_content
 from cosmos.release.diff.owners import owners_of, versions
 from cosmos.release.diff.side import LOOK_BYTES, Nodes, NoLayers, nodes_of
 from cosmos.tree.entry import Entry, Tree, tree_of
@@ -34,9 +34,9 @@ class TarSide(NoLayers):
 
     def __init__(self, file: Path, label: str) -> None:
         suffix = next(way for ending, way in COMPRESSIONS.items() if file.name.endswith(ending))
-        packed = read_bounded(file, MAX_STAR_ARCHIVE_BYTES)
-        data = inflated(packed, suffix, Budget.of(len(packed)), label)
-        self._tree: Tree = tree_of(read_tar(data, label, devices="keep", rules="published"))
+        data = file_content(file, MAX_STAR_ARCHIVE_BYTES)
+        entries = read_packed_tar(data, suffix, label, Budget.of(len(data)), devices="keep", rules="published")
+        self._tree: Tree = tree_of(entries)
         held = self._tree.get(UNIVERSE_PATH)
         universe = None if held is None or held.kind != "file" else Universe.parse(bytes(held.content), label)
         super().__init__({} if universe is None else versions(universe))
@@ -54,7 +54,7 @@ class TarSide(NoLayers):
 
     def digest(self, path: TreePath) -> Digest:
         """Return the digest of the file at `path`."""
-        return Digest.of(self._file(path).content)
+        return content_digest(self._file(path).content)
 
     def contents(self, paths: Iterable[TreePath]) -> Iterator[tuple[TreePath, bytes]]:
         """Yield the bytes of the files at `paths` that have at most `LOOK_BYTES`."""

@@ -1,0 +1,108 @@
+"""`Spool`: keeps contents that arrive piece by piece: small ones in memory, the others in one file without a name.
+
+The file lies in the folder that the caller names. Nobody else can open it, and the kernel removes it with its last
+range, also after a kill. Without a folder, or if nothing can be written there, it lies in TMPDIR, else in /var/tmp:
+/tmp is often memory itself.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from cosmos.content import Content, FileRange, HeldFile
+from cosmos.durable import blaming, make_folder
+from cosmos.errors import WorldFailed
+from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES
+
+_ON_DISK: Final = "/var/tmp"  # noqa: S108 - FHS 3.0 §5.15; the file there gets no name
+_IN_MEMORY: Final = "/tmp"  # noqa: S108 - as above
+
+
+class Unnamed(Protocol):
+    """A folder that gives files without a name (`cosmos.folders.Folder`)."""
+
+    @property
+    def path(self) -> Path: ...
+    def unnamed(self) -> AbstractContextManager[BinaryIO]: ...
+
+
+class Spool:
+    """Contents of one job. All of them together take `MAX_CONTENT_IN_MEMORY_BYTES` of memory at most."""
+
+    __slots__ = ("_end", "_file", "_folder", "_left")
+
+    def __init__(self, folder: Path | Unnamed | None = None, *, in_memory: int = MAX_CONTENT_IN_MEMORY_BYTES) -> None:
+        self._folder = folder
+        self._left = in_memory
+        self._file: HeldFile | None = None
+        self._end = 0
+
+    def fits(self, size_bytes: int) -> bool:
+        """Return whether a content of this size would stay in memory."""
+        return size_bytes <= self._left
+
+    def add(self, pieces: Iterable[bytes | memoryview]) -> Content:
+        """Return the content that `pieces` make up, in their order. Raises `WorldFailed` if the disk is full."""
+        held: list[bytes | memoryview] = []
+        size, start = 0, self._end
+        for piece in pieces:
+            size += len(piece)
+            if self.fits(size) and start == self._end:
+                held.append(piece)
+                continue
+            for one in (*held, piece):
+                self._append(one)
+            held = []
+        if start != self._end:
+            return FileRange(self._opened(), start, self._end - start)
+        self._left -= size
+        return b"".join(held)
+
+    def _append(self, piece: bytes | memoryview) -> None:
+        number, rest = self._opened().number, memoryview(piece)
+        with blaming(_place(self._folder)):
+            while rest:
+                written = os.pwrite(number, rest, self._end)
+                self._end += written
+                rest = rest[written:]
+
+    def _opened(self) -> HeldFile:
+        if self._file is None:
+            self._file = _unnamed(self._folder)
+        return self._file
+
+
+def _place(folder: Path | Unnamed | None) -> Path:
+    if folder is None:
+        return _default_folder()
+    return folder if isinstance(folder, Path) else folder.path
+
+
+def _unnamed(folder: Path | Unnamed | None) -> HeldFile:
+    if folder is not None:
+        try:
+            if not isinstance(folder, Path):
+                with folder.unnamed() as stream:
+                    return HeldFile(os.dup(stream.fileno()), str(folder.path))
+            make_folder(folder)
+            return _unnamed_in(folder)
+        except (OSError, WorldFailed):  # a store that this user may only read
+            pass
+    place = _default_folder()
+    with blaming(place):
+        return _unnamed_in(place)
+
+
+def _unnamed_in(folder: Path) -> HeldFile:
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        return HeldFile(os.dup(stream.fileno()), str(folder))
+
+
+def _default_folder() -> Path:
+    named = tempfile.gettempdir()
+    return Path(_ON_DISK) if named == _IN_MEMORY and os.access(_ON_DISK, os.W_OK | os.X_OK) else Path(named)

@@ -1,0 +1,35 @@
+"""A star's archive on the maintainer's disk, unpacked strictly. Its unpacked size is not known yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from cosmos.content import Content
+from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, unpack_limit
+from cosmos.pack.star_archive import StarContents, star_contents, unpacked_star
+from cosmos.reading import file_content
+from cosmos.spool import Spool
+
+SUFFIXES: Final = (".tar.zst", ".tar.gz")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveFile:
+    """An archive: its own bytes, and the tar archive inside. Large ones stay on the disk."""
+
+    name: str
+    data: Content
+    tar: Content
+
+    def contents(self, script_name: str) -> StarContents:
+        """Return what it holds; an empty `script_name` means that there is no script. Raises `Refused`."""
+        contents = star_contents(self.tar, self.name, script_name)
+        return replace(contents, copied_bytes=unpack_limit(len(self.data)))
+
+
+def open_archive(path: Path) -> ArchiveFile:
+    """Return the archive at `path`, whose name ends in one of `SUFFIXES`; raises `Malformed` or `Refused`."""
+    data = file_content(path, MAX_STAR_ARCHIVE_BYTES)
+    return ArchiveFile(name=path.name, data=data, tar=unpacked_star(data, path.name, Spool()))

@@ -1,0 +1,53 @@
+"""A spool keeps few bytes in memory, and the others in a file without a name."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosmos import spool as spools
+from cosmos.content import FileRange
+from cosmos.spool import Spool
+
+FDS = Path("/proc/self/fd")
+
+
+@given(st.lists(st.lists(st.binary(max_size=30), max_size=5), max_size=8), st.integers(min_value=0, max_value=60))
+def test_contents_come_back_wherever_they_lie(contents: list[list[bytes]], in_memory: int) -> None:
+    spool = Spool(in_memory=in_memory)
+    kept = [spool.add(pieces) for pieces in contents]
+    assert [bytes(content) for content in kept] == [b"".join(pieces) for pieces in contents]
+    assert sum(len(content) for content in kept if not isinstance(content, FileRange)) <= in_memory
+
+
+def test_many_small_contents_do_not_fill_the_memory_together(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, in_memory=100)
+    kinds = [type(spool.add([bytes(40)])) for _ in range(4)]
+    assert kinds == [bytes, bytes, FileRange, FileRange]
+
+
+def test_its_file_has_no_name_and_goes_with_its_last_content(tmp_path: Path) -> None:
+    before = len(list(FDS.iterdir()))
+    content = Spool(tmp_path, in_memory=0).add([b"large"])
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(FDS.iterdir())) == before + 1
+    assert bytes(content) == b"large"
+    del content
+    assert len(list(FDS.iterdir())) == before
+
+
+def test_a_spool_beside_a_store_that_cannot_be_written_lies_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"is no folder")
+    assert bytes(Spool(tmp_path / "store" / "temporary", in_memory=0).add([b"large"])) == b"large"
+
+
+@pytest.mark.parametrize(("named", "used"), [("/tmp", "/var/tmp"), ("/somewhere", "/somewhere")])
+def test_tmp_is_memory_so_it_is_not_the_place_for_large_files(
+    monkeypatch: pytest.MonkeyPatch, named: str, used: str
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: named)
+    assert spools._default_folder() == Path(used)
