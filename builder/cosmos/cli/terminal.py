@@ -33,6 +33,7 @@ from cosmos.canon import Json, readable_json
 from cosmos.errors import CosmosError, Differs, WorldFailed, likely_cause
 from cosmos.model.reporter import Reporter, Silent
 
+_MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
 EXIT_BUG = 1
 EXIT_MALFORMED = 2
 EXIT_INTERRUPTED = 130
@@ -293,17 +294,20 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_cut():
             return _cut()
-        named = error.filename if isinstance(error.filename, str) else program
-        problem = (error.strerror or str(error)).lower()
-        return _failed(WorldFailed(str(named), problem, hint=likely_cause(error)), terminal)
+        return _failed(_of_the_machine(error, program), terminal)
     except MemoryError:
-        hint = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
-        return _failed(WorldFailed(program, "there is too little memory for this", hint=hint), terminal)
+        return _failed(WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT), terminal)
     except Exception:  # any other exception is our bug, and the message says so
         terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
         terminal.hint(REPORT_BUGS_TO)
         return EXIT_BUG
     return result if isinstance(result, int) else 0
+
+
+def _of_the_machine(error: OSError, program: str) -> WorldFailed:
+    """Return an error of the operating system as ours."""
+    named = error.filename if isinstance(error.filename, str) else program
+    return WorldFailed(named, (error.strerror or str(error)).lower(), hint=likely_cause(error))
 
 
 def _in_our_words(message: str) -> str:

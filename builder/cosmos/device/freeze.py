@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.device.choose import NO_IMAGE, build_pins
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
+from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
 from cosmos.device.journal import at_work, standing_of_journal
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
@@ -69,7 +69,7 @@ def _frozen(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     universe = read_universe(root)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
     opened = open_galaxies(root, read_settings(root), offline=offline)
-    remember_shown(root, opened)
+    remember_opened(root, opened)
     with settling(opened.store):
         lock = locked(universe, opened, epoch=_newest_time(root, universe), option=root.option)
     data = plain_text(lock.to_toml()).encode()

@@ -48,9 +48,9 @@ def locks(draw: Any) -> Lock:
         unpacked_bytes=COUNTS,
         statement=DIGESTS,
         script=st.none() | DIGESTS,
-        signers=st.lists(TEXTS, min_size=1, max_size=2).map(tuple),
-        dependencies=st.lists(NAMES, max_size=3).map(tuple),
-        wanted_by=st.lists(TEXTS, max_size=3).map(tuple),
+        signers=st.lists(TEXTS, min_size=1, max_size=2, unique=True).map(tuple),
+        dependencies=st.lists(NAMES, max_size=3, unique=True).map(tuple),
+        wanted_by=st.lists(TEXTS, max_size=3, unique=True).map(tuple),
         facts=st.builds(
             Facts,
             arch=st.just(arch),
