@@ -22,11 +22,13 @@ import zstandard
 
 from cosmos.canon import canonical_json
 from cosmos.digest import Digest
-from cosmos.errors import ScriptFailed
+from cosmos.errors import Refused, ScriptFailed
+from cosmos.limits import Budget
 from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.version import Version
 from cosmos.pack.image_file import end_layer
+from cosmos.pack.inflate import inflated
 from cosmos.pack.layer import PackedLayer, pack_layer
 from cosmos.pack.seek_table import seek_table
 from cosmos.pack.star_archive import read_star, write_star
@@ -323,3 +325,19 @@ def test_a_script_that_copies_one_file_over_and_over_is_stopped_at_what_its_arch
     assert len(packed.data) < 3000
     with pytest.raises(ScriptFailed, match="it copied more than 64 MiB"):
         open_contents(star, contents).lay({})
+
+
+@pytest.mark.objective("SO-19")
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".zst"])
+def test_readers_inside_readers_draw_from_one_budget_and_stop_at_its_end(suffix: str) -> None:
+    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, ".zst": zstandard.compress}[suffix]
+    packed, budget = pack(bytes(4 * MIB)), Budget(7 * MIB)
+    assert len(inflated(packed, suffix, budget, "first")) == 4 * MIB
+    assert budget.left == 3 * MIB
+    with pytest.raises(Refused, match="second: unpacks to too much for its size"):
+        inflated(packed, suffix, budget, "second")
+
+
+def test_an_input_is_worth_64_mib_and_256_bytes_for_each_of_its_own() -> None:
+    assert Budget.of(0).left == 64 * MIB
+    assert Budget.of(10 * MIB).left == (64 + 2560) * MIB
