@@ -83,6 +83,11 @@ lint: $(VENV)/dev.stamp ## check format, lint and types
 mutants: $(VENV)/dev.stamp ## remove each protection and check that a test notices: docs/security/objectives.toml
 	@$(BIN)/python tests/plugins/mutants.py
 
+PART ?= $(shell git rev-parse HEAD)
+.PHONY: mutants-part
+mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 90 s. PART=COMMIT repeats a run
+	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
+
 .PHONY: golden
 golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write all golden files and each star's expect.txt again; read the diff
 	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden tests/unit/nova/test_nova_docs.py
