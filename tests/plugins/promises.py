@@ -1,7 +1,7 @@
 """Where each promise, probe and risk of the models that Cosmos follows leads: docs/security/promises.md, read strictly.
 
-The page has one table of three columns: the model, its promise, and what the promise leads to here. The last is a list of
-references, separated by commas:
+The page has one table of three columns: the model, its promise, and what the promise leads to here. The last is a list
+of references, separated by commas:
 
     SO-nn, RR-nn              an objective or an accepted risk of docs/security/objectives.toml
     `tests/file.py::test_x`   a test
