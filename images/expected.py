@@ -47,7 +47,7 @@ class Expected:
             f"format = {FORMAT}",
             f'content-root = "{self.root}"',
         ]
-        tables = {f"inputs.{kind}": rows for kind, rows in self.inputs.items()} | {"stars": self.stars}
+        tables = {f"inputs.{kind}": rows for kind, rows in self.inputs.items() if rows} | {"stars": self.stars}
         for name, rows in sorted(tables.items()):
             lines += ["", f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(rows[key])}" for key in sorted(rows))]
         return "\n".join(lines) + "\n"
@@ -107,7 +107,9 @@ def binary_inputs(repo: Path) -> Inputs:
     """Return what the binary was made of, from what its build wrote down (freeze/build_binary.py)."""
     work = repo / "build" / "binary"
     try:
-        made_of = json.loads((work / "inputs.json").read_text())["inputs"]
+        stamp = json.loads((work / "inputs.json").read_text())
+        made_of = stamp["inputs"]
+        hosts = stamp["libraries"] if "python at" in made_of else {}  # of this machine, in place of the suite's
         rows = [tuple(row) for row in made_of.items()]
         debs = [(*deb.stem.split("_")[:2], digest_of(deb.read_bytes())) for deb in sorted(work.glob("debs/*.deb"))]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -119,6 +121,7 @@ def binary_inputs(repo: Path) -> Inputs:
             "requirements-binary.txt": digest_of((repo / "freeze/requirements-binary.txt").read_bytes()),
             "python": made_of["python"],
         },
+        "binary-libraries": {Path(path).name: f"sha256:{digest}" for path, digest in sorted(hosts.items())},
         "binary-packages": packages((unquote(name), unquote(version), digest) for name, version, digest in debs),
     }
 

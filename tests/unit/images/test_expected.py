@@ -30,6 +30,7 @@ class Clone:
     def __init__(self, where: Path) -> None:
         self.where = where
         self.package, self.root, self.seq = "590-1", ROOT, 1
+        self.libraries: dict[str, str] = {}
         self.content = {"less": f"sha256:{'2' * 64}", "own": f"sha256:{'3' * 64}"}
         for name in self.content:
             self.write(f"stars/{name}/star.toml", f'name = "{name}"\n')
@@ -47,7 +48,7 @@ class Clone:
 
     def build(self) -> None:
         """Write what `make image` leaves."""
-        self.write("build/binary/inputs.json", json.dumps({"inputs": self.program}))
+        self.write("build/binary/inputs.json", json.dumps({"inputs": self.program, "libraries": self.libraries}))
         lock = '[build]\nzstd = "1.5.7"\nlayer-format = 1\n[[galaxy]]\nurl = "../../.cosmos/galaxy"\n'
         for name, content in self.content.items():
             origin = f'[[origin]]\nname = "less"\nversion = "{self.package}"\ndigest = "{DEB}"\n'
@@ -178,6 +179,18 @@ def test_an_input_that_moved_is_named_and_is_no_failure(
     assert said.startswith("as published, although" if root == ROOT else "not as published, because")
 
 
+def test_where_the_binary_is_made_with_the_machines_python_its_libraries_are_inputs(run: Run, clone: Clone) -> None:
+    clone.program |= {"python": "3.11.7 (main)", "python at": "/opt/python"}
+    clone.libraries = {"/usr/lib/libssl.so.3": "aa"}
+    clone.build()
+    run("write")
+    clone.libraries = {"/usr/lib/libssl.so.3": "ab"}
+    clone.root = ROOT.replace("1", "9")
+    clone.build()
+    code, said = run("check")
+    assert (code, "this moved: binary-libraries libssl.so.3 (" in said) == (0, True), said
+
+
 def test_many_that_moved_are_one_line_with_their_number(run: Run, clone: Clone) -> None:
     run("write")
     for move in (move_package, move_program, move_python, move_recipe, move_requirements, move_locked_wheels):
@@ -212,10 +225,12 @@ def test_what_cannot_be_read_is_named_in_one_line(run: Run, clone: Clone, name: 
     assert (code, said in line) == (2, True), line
 
 
-def test_the_committed_file_names_every_star_of_the_repository(expected: ModuleType, repo: Path) -> None:
+def test_the_committed_file_is_as_it_was_written_and_names_every_kind_of_input(
+    expected: ModuleType, repo: Path
+) -> None:
     published = expected.Expected.read(repo / "images/rescue/expected.toml")
     assert published.to_toml("images/rescue") == (repo / "images/rescue/expected.toml").read_text()
-    assert set(published.stars) == {path.parent.name for path in repo.glob("stars/*/star.toml")}
+    assert set(published.stars) == set(published.inputs["recipes"])
     assert {"definition", "tools", "packages", "recipes", "binary", "binary-packages"} == set(published.inputs)
 
 
