@@ -18,7 +18,7 @@ from cosmos.sbom.bill import Bill, components_of
 from cosmos.sbom.cyclonedx import cyclonedx
 from cosmos.sbom.spdx import spdx
 
-_UNKNOWN = "a system does not record licences, signers and packages of origin; the bill of its release or of its stars has them"
+_UNKNOWN = "a system records no licences, signers and packages of origin: the bill of the release that made it has them"
 _FORMS = {"spdx": spdx, "cyclonedx": cyclonedx}
 
 
