@@ -6,9 +6,9 @@ Every look is bounded. What cannot be read as its kind is compared as bytes.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from cosmos.digest import Digest
@@ -21,7 +21,7 @@ from cosmos.release.diff.elf import MAGIC, sections
 
 MOST_LINES: Final = 12  # about one file; a person who wants more has the two files
 _UNPACKED_BYTES: Final = 64 * MIB  # of an archive inside a file
-_TEXT_LINES: Final = 4000  # of a text that is compared line by line: the comparison is quadratic at worst
+_TEXT_LINES: Final = 1000  # between the first and the last that differ: comparing lines is quadratic at worst
 _LINE_CHARACTERS: Final = 120
 _MAGIC: Final = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst", b"BZh": ".bz2"}
 _TAR_PLACE: Final = 257
@@ -107,19 +107,23 @@ def _text(before: bytes, after: bytes, _name: str) -> Iterator[str]:
     if "\0" in old or "\0" in new:
         return
     old_lines, new_lines = old.splitlines(), new.splitlines()
+    start = _equal(old_lines, new_lines)
+    end = _equal(reversed(old_lines[start:]), reversed(new_lines[start:]))
+    old_lines, new_lines = old_lines[start : len(old_lines) - end], new_lines[start : len(new_lines) - end]
     if max(len(old_lines), len(new_lines)) > _TEXT_LINES:
-        place = next(
-            (at for at, pair in enumerate(zip(old_lines, new_lines, strict=False)) if pair[0] != pair[1]),
-            min(len(old_lines), len(new_lines)),
-        )
-        yield f"line {place + 1} and later"
+        yield f"line {start + 1} and later"
         return
     at = 0
-    for line in difflib.unified_diff(old_lines, new_lines, n=0, lineterm=""):
+    for line in islice(difflib.unified_diff(old_lines, new_lines, n=0, lineterm=""), 2, None):  # without its two heads
         if line.startswith("@@"):
             at = int(line.split()[2].partition(",")[0])
-        elif line.startswith(("+", "-")) and line[:3] not in ("+++", "---"):
-            yield f"line {abs(at)}: {line[:_LINE_CHARACTERS]}"
+        else:
+            yield f"line {start + at}: {line[:_LINE_CHARACTERS]}"
+
+
+def _equal(one: Iterable[str], other: Iterable[str]) -> int:
+    """Return how many lines are equal before the first that differs."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _bytes(before: bytes, after: bytes) -> Iterator[str]:
