@@ -5,6 +5,7 @@ Every look is bounded. What cannot be read as its kind is compared as bytes.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from collections.abc import Iterator
 from functools import partial
@@ -13,14 +14,16 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError
-from cosmos.limits import MIB, Budget
+from cosmos.limits import MIB, READ_CHUNK_BYTES, Budget
 from cosmos.pack.inflate import inflated
 from cosmos.pack.untar import read_tar
 from cosmos.release.diff.documents import document, document_differences
 from cosmos.release.diff.elf import MAGIC, sections
 
 MOST_LINES: Final = 12  # about one file; a person who wants more has the two files
-_UNPACKED_BYTES: Final = 64 * MIB  # of an archive inside a file
+_UNPACKED_BYTES: Final = 32 * MIB  # of an archive inside a file
+_TEXT_BYTES: Final = 1 * MIB  # of a text that is compared line by line: each line takes 50 bytes besides
+_END_OF_LINE: Final = b"\n"
 _TEXT_LINES: Final = 4000  # of a text that is compared line by line: the comparison is quadratic at worst
 _LINE_CHARACTERS: Final = 120
 _MAGIC: Final = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst", b"BZh": ".bz2"}
@@ -103,17 +106,12 @@ def _compressed(before: bytes, after: bytes, name: str, *, layers: int) -> Itera
 
 
 def _text(before: bytes, after: bytes, _name: str) -> Iterator[str]:
-    old, new = before.decode("utf-8"), after.decode("utf-8")
-    if "\0" in old or "\0" in new:
+    if not (_is_text(before) and _is_text(after)):
         return
-    old_lines, new_lines = old.splitlines(), new.splitlines()
-    if max(len(old_lines), len(new_lines)) > _TEXT_LINES:
-        place = next(
-            (at for at, pair in enumerate(zip(old_lines, new_lines, strict=False)) if pair[0] != pair[1]),
-            min(len(old_lines), len(new_lines)),
-        )
-        yield f"line {place + 1} and later"
+    if any(len(data) > _TEXT_BYTES or data.count(b"\n") > _TEXT_LINES for data in (before, after)):
+        yield f"line {before.count(_END_OF_LINE, 0, _same_up_to(before, after)) + 1} and later"
         return
+    old_lines, new_lines = before.decode("utf-8").splitlines(), after.decode("utf-8").splitlines()
     at = 0
     for line in difflib.unified_diff(old_lines, new_lines, n=0, lineterm=""):
         if line.startswith("@@"):
@@ -122,21 +120,38 @@ def _text(before: bytes, after: bytes, _name: str) -> Iterator[str]:
             yield f"line {abs(at)}: {line[:_LINE_CHARACTERS]}"
 
 
+def _is_text(data: bytes) -> bool:
+    """Return whether `data` is UTF-8 without a NUL. It is read in pieces: as a text it may take four times its size."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for place in range(0, len(data), READ_CHUNK_BYTES):
+            decoder.decode(data[place : place + READ_CHUNK_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in data
+
+
 def _bytes(before: bytes, after: bytes) -> Iterator[str]:
     yield _first_difference(before, after)
 
 
 def _first_difference(before: bytes, after: bytes) -> str:
     """Return the first offset at which the bytes differ, and the sizes if these differ."""
-    shorter = min(len(before), len(after))
-    low, high = 0, shorter
+    low = _same_up_to(before, after)
+    sizes = "" if len(before) == len(after) else f", {len(before):,} -> {len(after):,} bytes"
+    if low == min(len(before), len(after)):
+        return f"the same up to byte {low:,}{sizes}"
+    return f"from byte {low:,} ({Digest.of(before).short} -> {Digest.of(after).short}){sizes}"
+
+
+def _same_up_to(before: bytes, after: bytes) -> int:
+    """Return the first offset at which the bytes differ, or the shorter one's size."""
+    low, high = 0, min(len(before), len(after))
     while low < high:  # halve until the first difference is found: comparing slices is fast
         middle = (low + high) // 2
         if before[low : middle + 1] == after[low : middle + 1]:
             low = middle + 1
         else:
             high = middle
-    sizes = "" if len(before) == len(after) else f", {len(before):,} -> {len(after):,} bytes"
-    if low == shorter:
-        return f"the same up to byte {low:,}{sizes}"
-    return f"from byte {low:,} ({Digest.of(before).short} -> {Digest.of(after).short}){sizes}"
+    return low

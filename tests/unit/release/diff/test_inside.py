@@ -117,3 +117,21 @@ def test_named_rows_are_compared_by_name() -> None:
 def test_any_two_files_that_differ_get_a_line(old: bytes, new: bytes, name: str, magic: bytes) -> None:
     if old != new:
         assert inside(magic + old, magic + new, name)
+
+
+@pytest.mark.parametrize("line", [b"ab\n", "\N{GRINNING FACE}a\n".encode()])
+def test_a_small_file_of_very_many_lines_takes_little_memory(line: bytes) -> None:
+    """A compressed file of 30 kB held 20 million lines, and each took 50 bytes."""
+    old, new = (gzip.compress(line * (30 * (1 << 20) // len(line)) + end) for end in (b"1", b"2"))
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, before[1]))
+    try:
+        (said,) = inside(old, new, "a.gz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert said == f"decompressed: line {30 * (1 << 20) // len(line) + 1} and later"
+
+
+def test_a_long_text_is_told_by_its_first_line_that_differs() -> None:
+    old = b"same\n" * 5000
+    assert inside(old + b"1\n", old + b"2\n", "a") == ("line 5001 and later",)
