@@ -133,3 +133,32 @@ def test_a_galaxy_is_looked_through_once_for_each_document(
 def test_what_was_not_changed_is_listed(built: ImageFixture, cosmos: Cosmos) -> None:
     left = audited(cosmos, built)["not-changed"]
     assert "archives and statements of 1 star between the lock's first and last: same formats" in left
+
+
+def test_an_image_without_stars_is_audited(tmp_path: Path, cosmos: Cosmos) -> None:
+    image = make_image(tmp_path)
+    file = image.folder / "image.toml"
+    file.write_text(file.read_text().replace('everything = "*"\n', ""))
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    row = audited(cosmos, image)
+    assert [one for one in row["outcomes"] if not one["good"]] == []
+    assert "archive" not in {one["kind"] for one in row["outcomes"]}
+
+
+def test_a_galaxy_at_an_escaped_address_and_a_template_s_toml_that_is_none_are_audited(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    image = make_image(tmp_path / "a b")
+    file = image.folder / "image.toml"
+    file.write_text(file.read_text().replace('"../galaxy"', f'"file://localhost{tmp_path}/a%20b/galaxy"'))
+    (image.folder / "template" / "root" / "etc" / "part.toml").write_text("this is = = not TOML\n")
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    row = audited(cosmos, image)
+    assert [one for one in row["outcomes"] if not one["good"]] == []
+    assert "part.toml" in {one["file"] for one in row["outcomes"]}
+
+
+def test_a_release_with_another_file_is_named_by_its_own_folder(built: ImageFixture, cosmos: Cosmos) -> None:
+    (built.out / "extra").write_text("x")
+    said = cosmos("audit", built.folder, "--home", built.home, "--key", built.public_key).fails(7)
+    assert str(built.out) in said.err and "cosmos-audit" not in said.err

@@ -17,6 +17,7 @@ from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
 from cosmos.image.policy import demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
+from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE
@@ -99,7 +100,7 @@ def demand_room(options: BuildOptions) -> None:
         return
     demand_empty(options.keep_root)
     demand_writable(options.keep_root)
-    kept, out = options.keep_root.resolve(), options.out.resolve()
+    kept, out = real(options.keep_root), real(options.out)
     if kept.is_relative_to(out) or out.is_relative_to(kept):
         raise Malformed(
             str(options.keep_root),

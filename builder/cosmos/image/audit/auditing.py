@@ -38,7 +38,7 @@ from cosmos.model.reporter import Reporter, Silent, counted
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, read_bounded
 from cosmos.release.verify import verify_release_folder
 from cosmos.staging.source import INDEX_FILE, Source
-from cosmos.transport.opening import is_network
+from cosmos.transport.opening import galaxy_folder, is_network
 from cosmos.trust.keys import PublicKey
 
 Wanted: TypeAlias = Literal["refused", "another image"]
@@ -159,7 +159,7 @@ class _Inputs:
                     f"galaxy {galaxy.name} is at {galaxy.url}, and only a folder can be changed",
                     hint="copy the galaxy into a folder, and name it in [galaxies]",
                 )
-            _linked(definition.folder / galaxy.url.removeprefix("file://"), self._galaxies[galaxy.name])
+            _linked(galaxy_folder(galaxy.url, definition.folder), self._galaxies[galaxy.name])
         self._anchor = home_anchor(folder / _HOME).path
         if home_anchor(home.home).exists():
             shutil.copytree(home_anchor(home.home).path.parent, self._anchor.parent)
@@ -203,7 +203,8 @@ class _Inputs:
     def _of_the_lock(self) -> Iterator[Mutation]:
         file = self.image / LOCK_FILE
         for change in toml_changes(file.read_bytes(), LOCK_FILE):
-            if not _is_recorded(change) and not _is_blank(change, file.read_bytes()):
+            is_nothing = not self._lock.stars and change.what == "star: left out"  # an empty list
+            if not (is_nothing or _is_recorded(change) or _is_blank(change, file.read_bytes())):
                 yield Mutation(kind="lock", file=file, change=change, wanted="refused")
         if envelope_of(file).is_file():
             yield from self._of_envelope("lock's signature", envelope_of(file))
@@ -235,8 +236,7 @@ class _Inputs:
             if not file.is_file() or file.is_symlink() or file.name.startswith(LOCK_FILE):
                 continue
             data = file.read_bytes()
-            changes = toml_changes(data, file.name) if file.suffix == ".toml" else file_changes(data)
-            for change in changes:
+            for change in _changes_of(file, data):
                 if change.data != data:
                     kind = "image.toml" if file.name == IMAGE_FILE else "what the operator wrote"
                     yield Mutation(kind=kind, file=file, change=change, wanted="another image")
@@ -280,8 +280,17 @@ class _AuditedHome(Home):
         return super().source(name, str(self.galaxies / name), folder)
 
 
+def _changes_of(file: Path, data: bytes) -> list[Change]:
+    """Return the changes of a file that the operator wrote. A template may hold a `.toml` that is not TOML."""
+    if file.suffix == ".toml":
+        with contextlib.suppress(Malformed):
+            return [*toml_changes(data, file.name)]
+    return [*file_changes(data)]
+
+
 def _release_outcomes(release: Path, keys: list[PublicKey], copy: Path) -> Iterator[Outcome]:
     """Yield what `cosmos verify` finds when a file of the release is changed, left out or added."""
+    verify_release_folder(release, keys, reporter=Silent())  # so that an error names it, and not the copy
     shutil.copytree(release, copy, copy_function=_link)
 
     def verified() -> Digest:

@@ -148,3 +148,22 @@ def test_a_program_that_claims_very_many_sections_is_compared_as_bytes() -> None
     with pytest.raises(ValueError, match="more than 4096 sections"):
         sections(padded)
     assert inside(padded, padded[:-1] + b"x", "lib.so")[0].startswith("from byte ")
+
+
+@pytest.mark.parametrize("line", [b"ab\n", "\N{GRINNING FACE}a\n".encode()])
+def test_a_small_file_of_very_many_lines_takes_little_memory(line: bytes) -> None:
+    """A compressed file of 30 kB held 20 million lines, and each took 50 bytes."""
+    old, new = (gzip.compress(line * (30 * (1 << 20) // len(line)) + end) for end in (b"1", b"2"))
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, before[1]))
+    try:
+        said = inside(old, new, "a.gz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    place = f"decompressed: line {30 * (1 << 20) // len(line) + 1}"
+    assert said == (f"{place}: -1", f"{place}: +2")
+
+
+def test_a_long_text_is_told_by_its_first_line_that_differs() -> None:
+    old, rest = b"same\n" * 5000, b"x\n" * 5000
+    assert inside(old + b"1\n" + rest + b"1\n", old + b"2\n" + rest + b"2\n", "a") == ("line 5001 and later",)
