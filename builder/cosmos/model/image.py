@@ -46,6 +46,7 @@ signed-lock = false                       # true: a build refuses a lock that no
 [policy.waive.dangling-symlink]           # a rule of the ship guard that is waived (model.waiver); needs a counter
 reason = "the target is on the data partition"
 until = 7                                 # the last release, by its counter, that the waiver counts for
+paths = ["var/lib/app/**"]                # optional: globs; without them the rule is waived for every path
 """
 
 from __future__ import annotations
