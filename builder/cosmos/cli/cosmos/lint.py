@@ -45,7 +45,8 @@ def lint(release: Path, folders: tuple[Path, ...], as_json: bool) -> None:
         raise Differs(
             str(release),
             f"{counted(len(report.findings), 'finding')} of {counted(rules, 'rule')}",
-            hint=f'mend them, or write into {IMAGE_FILE}: [policy.waive.RULE] reason = "…", until = COUNTER',
+            hint=f"mend them, or write under [policy] in {IMAGE_FILE}: "
+            f'waive.{report.findings[0].rule} = {{ reason = "…", until = COUNTER }}',
         )
 
 
