@@ -42,6 +42,11 @@ setuid = ["sudo"]                         # who may ship set-user-ID files; so: 
 log = true                                # every star must be in its galaxy's transparency log (trust.log)
 badges = { test = 2 }                     # how many attesters must have signed that a star passed (trust.badges)
 signed-lock = false                       # true: a build refuses a lock that no release key has signed
+
+[policy.waive.dangling-symlink]           # a rule of the ship guard that is waived (model.waiver); needs a counter
+reason = "the target is on the data partition"
+until = 7                                 # the last release, by its counter, that the waiver counts for
+paths = ["var/lib/app/**"]                # optional: globs; without them the rule is waived for every path
 """
 
 from __future__ import annotations
@@ -54,6 +59,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.powers import Powers
 from cosmos.model.version import Version
+from cosmos.model.waiver import Waiver
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
@@ -91,7 +97,10 @@ class GalaxySource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the operator demands of the image, and what they waive. `powers`: the stars that may do more than others."""
+    """What the operator demands of the image, and what they waive. `powers`: the stars that may do more than others.
+
+    `waivers`: the rules of the ship guard that are waived, by id.
+    """
 
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
@@ -100,10 +109,12 @@ class Policy:
     log: bool = False
     badges: Mapping[BadgeKind, int] = field(default_factory=dict)
     signed_lock: bool = False
+    waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the `[policy]` table."""
+        waive = table.take_table("waive")
         policy = cls(
             size_budget_bytes=table.count("size-budget-bytes") if "size-budget-bytes" in table else None,
             owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
@@ -112,6 +123,7 @@ class Policy:
             log=table.take("log", bool, False),
             badges=_badges(table.take_table("badges")),
             signed_lock=table.take("signed-lock", bool, False),
+            waivers={} if waive is None else Waiver.read_all(waive),
         )
         table.end()
         return policy
@@ -170,6 +182,8 @@ class Image:
         )
         if not image.galaxies:
             table.fail("galaxies", "names no galaxy")
+        if image.policy.waivers and not image.counter:
+            table.fail("counter", "is missing: a waiver counts until a release", hint="write: counter = 1")
         table.end()
         return image
 
