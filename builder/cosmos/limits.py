@@ -76,6 +76,7 @@ MAX_PAX_BYTES: Final = 1 * MIB  # extended headers of one entry
 MAX_SCRIPT_BYTES: Final = 256 * KIB  # install scripts are pages long at most
 MAX_DOCUMENT_DEPTH: Final = 32  # nesting of JSON and TOML; ours have 4
 MAX_DOCUMENT_RATIO: Final = 13  # memory of a document's values, in sizes of its text; with the reader's copies it is 16
+MAX_UNIVERSE_RATIO: Final = 40  # of a system's own universe: a star of one file has few bytes, and three tables
 MAX_DOCUMENT_BASE_BYTES: Final = 20 * MIB  # and this much besides: what is left of 64 MiB by the program itself
 MAX_NUMBER_CHARACTERS: Final = 64  # of a number or a date in TOML; a time with its zone has 32
 MAX_DOWNLOAD_REDIRECTS: Final = 5  # more is a loop

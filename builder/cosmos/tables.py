@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from typing import Final, NoReturn, TypeVar, overload
 
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_DOCUMENT_RATIO
 from cosmos.plain_toml import plain_document
 from cosmos.weighing import TooHeavy, demand_light_json, demand_light_toml, is_light_plain_toml
 
@@ -53,14 +53,19 @@ class Table:
         self.source = source
 
     @classmethod
-    def parse(cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Table:
-        """Return the TOML document `data`; `source` is its file name, for errors. Raises `Malformed`."""
+    def parse(
+        cls, data: bytes, source: str, *, max_bytes: int = MAX_DOCUMENT_BYTES, ratio: int = MAX_DOCUMENT_RATIO
+    ) -> Table:
+        """Return the TOML document `data`; `source` is its file name, for errors. Raises `Malformed`.
+
+        Its values may take `ratio` bytes of memory for each byte of the document.
+        """
         text = _decoded(data, source, max_bytes)
         try:
             plain = plain_document(text) if is_light_plain_toml(data, text) else None
             if plain is not None:  # no deeper than it may be: see there
                 return cls(plain, source)
-            demand_light_toml(data, text)
+            demand_light_toml(data, text, ratio)
             document = tomllib.loads(text)
             _demand_bounded(document, MAX_DOCUMENT_DEPTH)
         except TooHeavy as error:

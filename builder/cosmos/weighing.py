@@ -69,16 +69,19 @@ def is_light_plain_toml(data: bytes, text: str) -> bool:
     return _TOML_LINE * count(b"\n") + _TOML_HEADER * count(b"\n[") <= _allowed(data, text)
 
 
-def demand_light_toml(data: bytes, text: str) -> None:
-    """Raise `TooHeavy` if tomllib would take too much memory for the document `text`, or if it is nested too deeply."""
-    left = _allowed(data, text)
+def demand_light_toml(data: bytes, text: str, ratio: int) -> None:
+    """Raise `TooHeavy` if tomllib would take too much memory for the document `text`, or if it is nested too deeply.
+
+    Too much is more than `ratio` bytes for each byte of the document, besides a base.
+    """
+    left = _allowed(data, text, ratio)
     if _weight_of_toml(text, left) > left:
         raise TooHeavy("holds more values than a document of its size may")
 
 
-def _allowed(data: bytes, text: str) -> int:
+def _allowed(data: bytes, text: str, ratio: int = MAX_DOCUMENT_RATIO) -> int:
     """Return the bytes that the values may take beside the text itself, of which an emoji makes four times its size."""
-    return MAX_DOCUMENT_BASE_BYTES + MAX_DOCUMENT_RATIO * len(data) - sys.getsizeof(text)
+    return MAX_DOCUMENT_BASE_BYTES + ratio * len(data) - sys.getsizeof(text)
 
 
 def _weight_of_json(data: bytes, left: int) -> int:

@@ -41,7 +41,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from cosmos.digest import Digest
-from cosmos.limits import MAX_UNIVERSE_BYTES
+from cosmos.limits import MAX_UNIVERSE_BYTES, MAX_UNIVERSE_RATIO
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.version import Version, read_version, version_rows
 from cosmos.tables import Table
@@ -163,7 +163,7 @@ class Universe:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the universe in `data`; raises `Malformed`."""
-        table = Table.parse(data, source, max_bytes=MAX_UNIVERSE_BYTES)
+        table = Table.parse(data, source, max_bytes=MAX_UNIVERSE_BYTES, ratio=MAX_UNIVERSE_RATIO)
         system, rows = table.table("system"), table.take_table("installed")
         universe = cls(
             arch=system.read("arch", Arch.parse),
