@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2  # <linux/prctl.h>
+_ADDR_NO_RANDOMIZE: Final = 0x0040000  # <linux/personality.h>; Linux's own personality otherwise
 _LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
 # Each line of its input adds a group by a token and a number, or takes the token away. The end kills what is left.
 WATCHER: Final = """
@@ -37,14 +38,21 @@ class Confinement:
     """What a program may use: `limits` by the numbers of `resource`, and its `user`, also its group; None: the same.
 
     A limit of this process that is lower stays. A confined program does not see the umask, the ignored signals and, if
-    its user is another, the groups of cosmos.
+    its user is another, the groups of cosmos. Its addresses are not random. It may use one `processor` (None: those of
+    this process), and its priority is lower by `niceness`.
     """
 
     limits: Mapping[int, int]
     user: int | None = None
+    processor: int | None = None
+    niceness: int = 0
 
     def enter(self) -> None:
-        """Set limits and signals for this process; the program that it starts keeps them."""
+        """Set limits, signals and the like for this process; the program that it starts keeps them."""
+        _LIBC.personality(_ADDR_NO_RANDOMIZE)
+        if self.processor is not None:
+            os.sched_setaffinity(0, {self.processor})
+        os.nice(self.niceness)
         for which, wanted in self.limits.items():
             present = resource.getrlimit(which)[1]
             value = wanted if present == resource.RLIM_INFINITY else min(wanted, present)

@@ -121,6 +121,8 @@ def _tell_of_signature(built: Built, world: Home) -> None:
 def _explain(built: Built, world: Home) -> None:
     for name, why in built.made.items():
         world.reporter.note(f"{name}: its layer was made: {why}")
+        if name in built.twice:
+            world.reporter.note(f"{name}: its programs ran twice, to see that they give the same: see docs/nova.md")
     if not built.made:
         world.reporter.note("every layer is from the store")
 
