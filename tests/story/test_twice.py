@@ -1,4 +1,4 @@
-"""`run()` may not lie: a layer that programs made is made twice, and a difference is an error that names the program."""
+"""`run()` may not lie: a layer that programs made is made twice; a difference is an error that names the program."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ def receipt_of(image: ImageFixture) -> dict[str, object]:
 def test_a_star_that_writes_the_date_is_refused_with_its_path(tmp_path: Path, cosmos: Cosmos) -> None:
     image = image_of(tmp_path, cosmos, "date >usr-date", programs=("/bin/date",))
     refused = build(image, cosmos).fails(6)
-    assert "tool: run(): /bin/sh -c 'date >usr-date': makes something else the second time: /usr-date: its bytes" in (
-        refused.err
-    )
+    problem = "makes something else the second time: /usr-date: its bytes differ (29 with "
+    assert f"tool: install.lua:1: run: /bin/sh -c 'date >usr-date' {problem}" in refused.err
     assert 'write under [policy] in image.toml:\n  unsteady = ["tool"]' in refused.err
     assert not image.out.exists()
 
@@ -76,17 +75,15 @@ def test_a_day_that_the_star_itself_has_is_not_the_builders(tmp_path: Path, cosm
     ("command", "problem"),
     [
         (UUID, "/made: its bytes differ (37 with "),
-        (f"{UUID.replace('>made', '')}; : >$x", "is made the first time only"),
-        ("read -r x </proc/self/stat; set -- $x; : >made; chmod $((600 + ${22} % 8)) made", "/made: its mode differs"),
+        (f"{UUID.replace('>made', '')}; : >$x", "time only"),
+        (": >made; chmod $(printf %o $(($(date +%s) % 512))) made", "/made: its mode differs"),
         (f"{UUID}; ln -s $x link; : >made", "/link: its target differs"),
         ("touch -d @$(($(date +%s) - 1000000000)) made", "/made: its time differs"),
-        (f"{UUID}; grep -q '^[0-7]' made && grep -q '[0-9]$' made; rm made; exit $(($(date +%s) / 2 % 2))", "status"),
     ],
-    ids=["bytes", "name", "mode", "target", "time", "status"],
+    ids=["bytes", "name", "mode", "target", "time"],
 )
 def test_each_field_that_differs_is_named(command: str, problem: str, tmp_path: Path, cosmos: Cosmos) -> None:
-    image = image_of(tmp_path, cosmos, command, programs=("/bin/chmod", "/bin/ln", "/bin/touch", "/bin/date", "/bin/rm",
-                                                          "/bin/grep"))  # fmt: skip
+    image = image_of(tmp_path, cosmos, command, programs=("/bin/chmod", "/bin/ln", "/bin/touch", "/bin/date"))
     refused = build(image, cosmos).fails(6)
     assert problem in refused.err, refused.err
 

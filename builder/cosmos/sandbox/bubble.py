@@ -28,7 +28,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import select
 import signal
 import time
@@ -42,10 +41,10 @@ from typing import Final, Self, TypeVar
 from cosmos.child import Confinement
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
-from cosmos.limits import GIB, KIB, MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
+from cosmos.limits import MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
 from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
 from cosmos.sandbox.bubble_probe import Asked, Process, demand_closed
-from cosmos.sandbox.circumstances import FIRST, Circumstances, machine_files
+from cosmos.sandbox.circumstances import FIRST, LIMITS, Circumstances, machine_files
 from cosmos.sandbox.laid_tree import Laid, laid_out, read_back
 from cosmos.sandbox.on_disk import NOBODY, Room, as_its_owner
 from cosmos.sandbox.run_outcome import RunOutcome
@@ -56,23 +55,6 @@ from cosmos.treepath import TreePath
 
 T = TypeVar("T")
 _TMP_BYTES: Final = 256 * MIB  # of /tmp, and of /dev/shm, which are memory
-_LIMITS: Final[Mapping[int, int]] = {
-    resource.RLIMIT_CORE: 0,
-    resource.RLIMIT_NOFILE: 1024,
-    resource.RLIMIT_FSIZE: 2 * GIB,
-    resource.RLIMIT_AS: 4 * GIB,
-    resource.RLIMIT_NPROC: 4096,
-    resource.RLIMIT_MEMLOCK: 64 * KIB,
-    resource.RLIMIT_STACK: 8 * MIB,  # the usual one: it decides how many words a command may have
-    # These bound nothing further: a program that prints its limits prints the same ones on every machine.
-    resource.RLIMIT_CPU: 2 * 60 * 60,
-    resource.RLIMIT_DATA: 4 * GIB,
-    resource.RLIMIT_RSS: 4 * GIB,
-    resource.RLIMIT_SIGPENDING: 1024,
-    resource.RLIMIT_MSGQUEUE: 64 * KIB,
-    resource.RLIMIT_NICE: 0,
-    resource.RLIMIT_RTPRIO: 0,
-}
 _TMP, _SHARED = "/tmp", "/dev/shm"  # noqa: S108 - the sandbox's own
 _PLACES: Final = (b"proc", b"dev", b"tmp", b"stage")  # where something is mounted on the tools
 _GATE: Final = f"{_TMP}/laid"  # a file that bwrap makes when the tools may be laid, until a pipe ends; /tmp covers it
@@ -203,7 +185,7 @@ class Bubble:
         user = NOBODY if os.geteuid() == 0 else None  # root would own root's files in /proc/sys
         processor = None if self.tools.digest is None else self.circumstances.processor()
         niceness = self.circumstances.niceness
-        confinement = Confinement(limits=_LIMITS, user=user, processor=processor, niceness=niceness)
+        confinement = Confinement(limits=LIMITS, user=user, processor=processor, niceness=niceness)
         with _channels() as channels:
             argv = [bwrap, *sandboxed(self.tools.binds, memory, channels), *settings, "--", *map(os.fsdecode, words)]
             with (

@@ -2,7 +2,7 @@
 
 Fixed for every program: user, umask, limits, host name, folders, addresses (no randomisation of the address space),
 process numbers (each sandbox counts from 1), the number of processors (one), and the files of /proc that describe the
-machine or the moment (`MACHINE_FILES`).
+machine or the moment (`machine_files`).
 
 What cannot be fixed is changed instead (`SECOND`), so that a program whose result depends on it is found: the order of
 entries in folders, inode and device numbers, the processor, the priority. The clock, random bytes and the times of
@@ -16,11 +16,32 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from cosmos.limits import GIB, KIB, MIB
+
 Order: TypeAlias = Literal["forward", "backward"]
+LIMITS: Final[Mapping[int, int]] = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_NOFILE: 1024,
+    resource.RLIMIT_FSIZE: 2 * GIB,
+    resource.RLIMIT_AS: 4 * GIB,
+    resource.RLIMIT_NPROC: 4096,
+    resource.RLIMIT_MEMLOCK: 64 * KIB,
+    resource.RLIMIT_STACK: 8 * MIB,  # the usual one: it decides how many words a command may have
+    # These bound nothing further: a program that prints its limits prints the same ones on every machine.
+    resource.RLIMIT_CPU: 2 * 60 * 60,
+    resource.RLIMIT_DATA: 4 * GIB,
+    resource.RLIMIT_RSS: 4 * GIB,
+    resource.RLIMIT_SIGPENDING: 1024,
+    resource.RLIMIT_MSGQUEUE: 64 * KIB,
+    resource.RLIMIT_NICE: 0,
+    resource.RLIMIT_RTPRIO: 0,
+}
 _LIBC: Final = ctypes.CDLL(None)
 _CPU: Final = b"processor\t: 0\nmodel name\t: a processor\ncpu cores\t: 1\nsiblings\t: 1\nflags\t\t:\n\n"
 _MEMORY: Final = (
