@@ -184,8 +184,13 @@ class Bubble:
         settings = [part for pair in _environment(env, self.epoch) for part in ("--setenv", *pair)]
         user = NOBODY if os.geteuid() == 0 else None  # root would own root's files in /proc/sys
         processor = None if self.tools.digest is None else self.circumstances.processor()
-        niceness = self.circumstances.niceness
-        confinement = Confinement(limits=LIMITS, user=user, processor=processor, niceness=niceness)
+        confinement = Confinement(
+            limits=LIMITS,
+            user=user,
+            processor=processor,
+            niceness=self.circumstances.niceness,
+            kernel=self.circumstances.kernel,
+        )
         with _channels() as channels:
             argv = [bwrap, *sandboxed(self.tools.binds, memory, channels), *settings, "--", *map(os.fsdecode, words)]
             with (

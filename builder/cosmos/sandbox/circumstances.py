@@ -5,11 +5,10 @@ process numbers (each sandbox counts from 1), the number of processors (one), an
 machine or the moment (`machine_files`).
 
 What cannot be fixed is changed instead (`SECOND`), so that a program whose result depends on it is found: the order of
-entries in folders, inode and device numbers, the processor, the priority. The clock, random bytes and the times of
-inodes are others in a second run anyway.
+entries in folders, inode and device numbers, the processor, the priority, the kernel that uname(2) names. The clock,
+random bytes and the times of inodes are others in a second run anyway.
 
-KNOWN GAP: two runs on one machine have the same kernel (`uname -r`), the same model of processor, and the same size of
-memory (sysinfo(2)).
+KNOWN GAP: two runs on one machine have the same model of processor, and the same size of memory (sysinfo(2)).
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from cosmos.child import Kernel
 from cosmos.limits import GIB, KIB, MIB
 
 Order: TypeAlias = Literal["forward", "backward"]
@@ -77,11 +77,13 @@ class Circumstances:
 
     `order` is that in which entries are laid and folders of memory are mounted. `steps` is how far from the processor
     of cosmos the program's processor is, among those that cosmos may use. `niceness` is added to that of cosmos.
+    `kernel` is which one uname(2) names.
     """
 
     order: Order
     steps: int
     niceness: int
+    kernel: Kernel
 
     def processor(self) -> int:
         """Return the number of the one processor that the program may use."""
@@ -91,8 +93,8 @@ class Circumstances:
         return allowed[(place + self.steps) % len(allowed)]
 
 
-FIRST: Final = Circumstances(order="forward", steps=0, niceness=0)
-SECOND: Final = Circumstances(order="backward", steps=1, niceness=1)
+FIRST: Final = Circumstances(order="forward", steps=0, niceness=0, kernel="own")
+SECOND: Final = Circumstances(order="backward", steps=1, niceness=1, kernel="old")
 
 
 def machine_files() -> dict[str, bytes]:

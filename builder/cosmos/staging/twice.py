@@ -14,7 +14,6 @@ KNOWN GAP: a program that uses the month or the year alone, or packs the day int
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ _DATES: Final = (
     "%d %b %Y", "%e %b %Y", "%b %d %Y", "%b %e %Y", "%d-%b-%Y", "%d %B %Y", "%e %B %Y", "%B %d, %Y", "%B %e, %Y",
 )  # fmt: skip
 _MAX_SHOWN: Final = 300  # characters of a command in an error
+_PLAIN_WORD: Final = re.compile(rb"[\w./=:@%+,-]+")
 _SEAM_BYTES: Final = 32  # more than the longest date
 
 
@@ -55,7 +55,7 @@ class Unsteady:
 
     def refused(self, words: Sequence[bytes], problem: str) -> VerbError:
         """Return the error about the program `words`; Nova adds star, script and line."""
-        shown = shlex.join(escaped(word) for word in words)
+        shown = " ".join(_word(word) for word in words)
         return VerbError(
             f"{shown[:_MAX_SHOWN]} {problem}",
             hint="let the program use SOURCE_DATE_EPOCH instead of the clock, and nothing random; or make the file in "
@@ -182,13 +182,13 @@ def staged_twice(
 ) -> StagedStar:
     """Return the layer that `stage` makes with programs. If a program ran, the layer is made again and compared.
 
-    Raises `ScriptFailed` for a program that is not steady. It takes the time of both, and up to two seconds.
+    Raises `ScriptFailed` for a program that is not steady. It takes the time of both, and two seconds.
     """
     remembering = Remembering(first)
     staged = stage(remembering)
     if not remembering.made:
         return staged
-    _await_other_clock()
+    time.sleep(_STEP_SECONDS)
     comparing = Comparing(second, remembering.made, tools, unsteady)
     again = stage(comparing)  # a script that does not catch the error ends here
     comparing.demand_steady()
@@ -243,6 +243,15 @@ def _fields(one: tuple[ManifestLine, int] | None, two: tuple[ManifestLine, int] 
     return f"its time differs ({mtime}, {other_mtime})"
 
 
+def _word(word: bytes) -> str:
+    """Return a word of a command as a shell takes it.
+
+    >>> _word(b"a b"), _word(b"-c")
+    ("'a b'", '-c')
+    """
+    return escaped(word) if _PLAIN_WORD.fullmatch(word) else f"'{escaped(word)}'"
+
+
 def _short(line: ManifestLine) -> str:
     return line.digest.short if line.digest is not None else "-"
 
@@ -251,8 +260,3 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, bytes):
         return escaped(value)
     return f"{value:04o}" if name == "mode" and isinstance(value, int) else str(value)
-
-
-def _await_other_clock() -> None:
-    """Sleep until a clock that counts in the coarsest steps has gone on."""
-    time.sleep(_STEP_SECONDS - time.time() % _STEP_SECONDS)
