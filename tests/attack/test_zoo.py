@@ -42,6 +42,7 @@ ZOO: Final = Path(__file__).parent.parent / "zoo"
 QUICK: Final = (
     "time.sh", "day.sh", "random.sh", "umask.sh", "processors.sh", "order-of-folder.sh", "kernel-version.sh",
     "hash-seed.python", "zip-times.python", "os-library.lua", "clock.j2",
+    "addresses.python",
 )  # fmt: skip
 SHELLS: Final = {".sh": (b"sh",), ".python": (b"python3", b"-I")}
 FIELD: Final = re.compile(r": /(\S+): (?:its (\w+) differ|is made the \w+ time (only)|its bytes have (\S+))")

@@ -34,7 +34,7 @@ LIMITS: Final[Mapping[int, int]] = {
     resource.RLIMIT_MEMLOCK: 64 * KIB,
     resource.RLIMIT_STACK: 8 * MIB,  # the usual one: it decides how many words a command may have
     # These bound nothing further: a program that prints its limits prints the same ones on every machine.
-    resource.RLIMIT_CPU: 2 * 60 * 60,
+    resource.RLIMIT_CPU: 7 * 24 * 60 * 60,
     resource.RLIMIT_DATA: 4 * GIB,
     resource.RLIMIT_RSS: 4 * GIB,
     resource.RLIMIT_SIGPENDING: 1024,
