@@ -45,7 +45,7 @@ QUICK: Final = (
     "addresses.python",
 )  # fmt: skip
 SHELLS: Final = {".sh": (b"sh",), ".python": (b"python3", b"-I")}
-FIELD: Final = re.compile(r": /(\S+): (?:its (\w+) differ|is made the \w+ time (only)|its bytes have (\S+))")
+FIELD: Final = re.compile(r": /(\S+?)(?:: its (\w+) differ|: is made the \w+ time (only)|$)")
 WANTED: Final = re.compile(r"(?:# |-- |\{# )caught by (.*?)(?: #\}.*)?")
 EPOCH: Final = 1_500_000_000
 
@@ -101,7 +101,7 @@ def script_result(animal: Path) -> object:
 def verdict_of(problem: str) -> str:
     found = FIELD.search(problem)
     assert found is not None, problem
-    path, field, once, _day = found.groups()
+    path, field, once = found.groups()
     return f"the second run: {path}: {field or (once and 'once') or 'day'}"
 
 

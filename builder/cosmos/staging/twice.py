@@ -5,8 +5,8 @@ the builder, in silence. The second time is a later one: its clock shows other s
 steps of two (zip). `sandbox.circumstances` says what else is changed.
 
 Both times the script gets the same answers, until a program gives another result: that program is named, with the
-path and the field. A date changes too seldom to differ in a second run, so the day is searched for in the files that
-the programs made (`dates_of`).
+path and the field. A date changes too seldom to differ in a second run, so the day is searched for in what the
+programs made (`dates_of`): names, targets of links, and bytes.
 
 KNOWN GAP: a program that uses the month or the year alone, or packs the day into compressed bytes, is not found here.
 """
@@ -159,18 +159,17 @@ class Comparing:
     def _demand_no_date(
         self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Tree, outcome: RunOutcome
     ) -> None:
-        """Refuse the day of the build in a file that the program made, unless it stands in what the program had."""
+        """Refuse the day of the build in what the program made, unless it stands in what the program had."""
         dates = dates_of(outcome.began) - dates_of(self._unsteady.epoch)
         given = b"\0".join((*words, *env.values()))
         for path, entry in outcome.tree.items():
-            if entry.kind != "file" or tree.get(path) is entry:
+            if tree.get(path) is entry:
                 continue
             found = {date for date in _dates_in(entry, dates) if date not in given}
             for other in (*tree.values(), *self._tools()) if found else ():
                 found -= _dates_in(other, found)
             for date in sorted(found):
-                problem = f"writes the day of the build: /{path.text}: its bytes have {date.decode()}"
-                raise self._unsteady.refused(words, problem)
+                raise self._unsteady.refused(words, f"writes the day of the build, {date.decode()}: /{path.text}")
 
 
 def staged_twice(
@@ -208,13 +207,14 @@ def dates_of(seconds: int) -> frozenset[bytes]:
 
 
 def _dates_in(entry: Entry, dates: Iterable[bytes]) -> set[bytes]:
-    """Return those of `dates` that stand in the file, without a digit beside them."""
+    """Return those of `dates` that stand in the entry, without a digit beside them."""
     wanted = re.compile(rb"(?<!\d)(?:%s)(?!\d)" % b"|".join(map(re.escape, dates)))
     return {found[0] for piece in _seamless(entry) for found in wanted.finditer(piece)} if dates else set()
 
 
 def _seamless(entry: Entry) -> Iterator[bytes]:
-    """Yield the file's bytes in pieces that overlap."""
+    """Yield the entry's path, its target, and a file's bytes in pieces that overlap."""
+    yield from (bytes(entry.path), entry.target)
     end = b""
     for piece in pieces(entry.content) if entry.kind == "file" else ():
         yield end + piece
