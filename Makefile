@@ -35,6 +35,11 @@ help: ## show this list
 .PHONY: image
 image: PLAN $(IMAGE)/universe.lock.toml ## build the signed rescue image from nothing: no root, no preparation
 	@$(BIN)/cosmos build $(IMAGE) --jobs $(JOBS) --key $(KEYS)/release.key
+	@$(BIN)/python images/expected.py check $(IMAGE)
+
+.PHONY: expected
+expected: image ## write down the image's content root and all its inputs, for everybody to compare: expected.toml
+	@$(BIN)/python images/expected.py write $(IMAGE)
 
 PLAN: FORCE
 	@.ci/plan $(IMAGE) $(words $(STARS))
@@ -82,6 +87,11 @@ lint: $(VENV)/dev.stamp ## check format, lint and types
 .PHONY: mutants
 mutants: $(VENV)/dev.stamp ## remove each protection and check that a test notices: docs/security/objectives.toml
 	@$(BIN)/python tests/plugins/mutants.py
+
+PART ?= $(shell git rev-parse HEAD)
+.PHONY: mutants-part
+mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 90 s. PART=COMMIT repeats a run
+	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
 
 .PHONY: golden
 golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write all golden files and each star's expect.txt again; read the diff
@@ -176,7 +186,7 @@ $(MADE)/galaxy: $(MADE)/stars | $(HOME_FOLDER)/trust/trust.toml
 	@touch $@
 
 # If the galaxy has started again since (see .ci/galaxy), the old lock names stars that no longer exist.
-$(IMAGE)/universe.lock.toml: $(MADE)/galaxy $(filter-out %.lock.toml,$(wildcard $(IMAGE)/*.toml))
+$(IMAGE)/universe.lock.toml: $(MADE)/galaxy $(filter-out %.lock.toml %/expected.toml,$(wildcard $(IMAGE)/*.toml))
 	@if [ $(HOME_FOLDER)/galaxy-began -nt $@ ]; then rm -f $@; fi
 	@$(BIN)/cosmos freeze $(IMAGE) --upgrade >/dev/null
 	@touch $@

@@ -25,7 +25,7 @@ from typing import BinaryIO, Final, Protocol
 from cosmos.durable import Draft, blaming, drafted_in, make_folder
 from cosmos.errors import WorldFailed
 from cosmos.locking import Hold, open_lock, take, take_at_once, take_in_time, unlock
-from cosmos.reading import read_open_within
+from cosmos.reading import demand_plain, read_open_within
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -145,15 +145,19 @@ class Folder:
 
     def size_bytes(self, name: str) -> int | None:
         """Return the size of the plain file `name`, or None if there is no such file."""
+        held = self.stat(name)
+        return held.st_size if held is not None and stat.S_ISREG(held.st_mode) else None
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """Return what stat(2) says of the entry `name`, of a link's target; None if there is no such entry."""
         try:
             number = self.way.open(self._below(name), os.O_PATH)
         except OSError:
             return None
         try:
-            held = os.fstat(number)
+            return os.fstat(number)
         finally:
             os.close(number)
-        return held.st_size if stat.S_ISREG(held.st_mode) else None
 
     def mode(self, name: str) -> int | None:
         """Return the kind and mode of the entry `name`, of a link itself; None if nothing has this name."""
@@ -274,6 +278,12 @@ class FileIn:
     def exists(self) -> bool:
         """Return whether the plain file is there."""
         return self.folder.size_bytes(self.name) is not None
+
+    def demand_plain(self) -> None:
+        """Raise `Malformed` if a folder, a pipe or a device has its name. A missing file passes."""
+        held = self.folder.stat(self.name)
+        if held is not None:
+            demand_plain(held, self.path)
 
     def beside(self, name: str) -> FileIn:
         """Return the file `name` in the same folder."""

@@ -7,7 +7,9 @@ protection: if other users can write to the folder, open the path without follow
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from cosmos.limits import MAX_SYMLINKS
@@ -61,3 +63,12 @@ def followed(
             at = ROOT
         todo.extend(target.split(b"/")[::-1])
     return at
+
+
+def real(path: Path) -> Path:
+    """Return `path` without links. What lies behind a circle stays as it is: `Path.resolve` raises for one.
+
+    >>> real(Path("/")).name
+    ''
+    """
+    return Path(os.path.realpath(path))

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos.digest import Digest
+from cosmos.errors import Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
-from cosmos.trust.badges import Badge, Claim, Result, add_badge, counted, judge_badges
+from cosmos.release.attest import attest_unlike, what_was_built
+from cosmos.trust.badges import Badge, Claim, Result, add_badge, counted, judge_badges, unlike
 from cosmos.trust.dsse import Signature, assemble, pae
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import IN_TOTO_TYPE, RELEASE_TYPE, Role
@@ -225,6 +227,43 @@ def test_a_rebuild_from_another_lock_is_not_counted() -> None:
 
     data = file_of(ALICE.sign(IN_TOTO_TYPE, rebuilt(LOCK)), BOB.sign(IN_TOTO_TYPE, rebuilt(Digest.of(b"other"))))
     assert counted(judged(data), "rebuild", LOCK) == (ALICE.public.id,)
+
+
+@pytest.mark.objective("SO-14")
+def test_a_mismatch_never_counts_and_cancels_nobody() -> None:
+    def said(result: str, **fields: object) -> bytes:
+        return Claim(kind="rebuild", name="manifest.txt", digest=ARCHIVE, result=result, lock=LOCK, **fields).to_bytes()
+
+    other = Digest.of(b"other root")
+    mismatch = said("FAILED", found=other)
+    assert Claim.parse(mismatch, "x").found == other
+    lie = mismatch.replace(b"FAILED", b"PASSED")
+    badges = judged(
+        file_of(
+            ALICE.sign(IN_TOTO_TYPE, mismatch),
+            ALICE.sign(IN_TOTO_TYPE, said("PASSED")),
+            BOB.sign(IN_TOTO_TYPE, lie),
+            MALLORY.sign(IN_TOTO_TYPE, mismatch),
+        )
+    )
+    assert [badge.standing for badge in badges] == ["verified", "verified", "unverifiable", "unpinned"]
+    assert counted(badges, "rebuild", LOCK) == (ALICE.public.id,)
+    assert unlike(badges, LOCK) == ((ALICE.public.id, other),)
+    assert unlike(badges, Digest.of(b"another lock")) == ()
+
+
+@pytest.mark.objective("SO-14")
+def test_a_quorum_names_those_who_got_another_content_root(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    cosmos("attest", image.out, "--key", tmp_path / "alice.key").ok()
+    other = Digest.of(b"other root")
+    attest_unlike(image.out, BOB, other)
+    words = ("verify", image.out, "--key", image.public_key, "--home", image.home, "--quorum", 1)
+    assert cosmos(*words, "--json").json()["rebuilt-otherwise"] == [[BOB.public.id, str(other)]]
+    assert f"NOT rebuilt   by {BOB.public.id}, who got {other}" in cosmos(*words).ok().out
+    with pytest.raises(Refused, match="no mismatch"):
+        attest_unlike(image.out, BOB, what_was_built(image.out).content_root)
 
 
 @pytest.mark.objective("SO-14")

@@ -109,3 +109,10 @@ def test_what_is_no_plain_file_is_refused_as_an_input_at_once(
     said = refused.out + refused.err
     by_click = f"{file.name}' is a directory"
     assert f"{file.name}: is a {kind}; expected a plain file" in said or (kind == "folder" and by_click in said)
+
+
+@pytest.mark.parametrize("words", [("build-star",), ("galaxy-init",), ("log", "check")])
+def test_a_link_that_leads_to_itself_is_no_bug(words: tuple[str, ...], tmp_path: Path, stellar: Cosmos) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    assert stellar(*words, loop).code in (2, 4, 5)

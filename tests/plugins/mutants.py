@@ -1,18 +1,24 @@
 """Take each protection away, one at a time, and demand that the tests of its objective notice: `make mutants`.
 
     python tests/plugins/mutants.py [SO-nn …]
+    python tests/plugins/mutants.py --part COMMIT [--seconds N]
 
 Each objective of docs/security/objectives.toml names a one-line change of the program, and some name more of them. Each
 is applied to a copy of the checkout (what git tracks, and what is new and not ignored). Then the tests that the map
 names for the objective are run there; for a further change, the one test that it names. The mutant is caught if a test
-*failed*: a copy that cannot be imported, or a fixture that breaks, is no proof. Before that, the same tests must pass
-in a copy where nothing was changed.
+*failed*: a copy that cannot be imported, or a fixture that breaks, is no proof. The tests that failed must then pass in
+a copy where nothing was changed.
+
+`--part COMMIT` judges some of the changes: the commit's hash puts them in order, and no further one begins after N
+seconds. So every commit tries others, and the same commit tries the same ones first. CI does this with each run.
 
 One line is printed for each change; the exit code is 1 if any mutant lives.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import os
 import re
 import shutil
@@ -34,16 +40,21 @@ from plugins.objectives import Mutant, Objective, objectives_of  # noqa: E402  #
 
 JOBS = 2
 TIMEOUT_SECONDS = 900
+PART_SECONDS = 60  # with the last changes, which end later, a part takes about 90 s on two processors
 FAILED = re.compile(r"\b\d+ failed\b")
+NOTICED = re.compile(r"^FAILED (\S+?::[^\s\[]+)", re.MULTILINE)
+
+Case = tuple[Objective, Mutant]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What came of one mutant."""
+    """What came of one mutant. `by` is the test that noticed it."""
 
     objective: Objective
     is_caught: bool
     why: str
+    by: str = ""
 
     def __str__(self) -> str:
         return f"{self.objective.id} {'caught' if self.is_caught else 'LIVES '} {self.why}"
@@ -96,7 +107,7 @@ def mutate(folder: Path, mutant: Mutant) -> str:
     return ""
 
 
-def judge(case: tuple[Objective, Mutant]) -> Verdict:
+def judge(case: Case) -> Verdict:
     """Apply one mutant to a copy of its own and run the objective's tests, or the named one, until the first fails."""
     objective, mutant = case
     began = time.monotonic()
@@ -111,38 +122,81 @@ def judge(case: tuple[Objective, Mutant]) -> Verdict:
         except subprocess.TimeoutExpired:
             return Verdict(objective=objective, is_caught=False, why=f"no answer in {TIMEOUT_SECONDS} seconds")
     last = (done.stdout.strip().splitlines() or ["nothing was said"])[-1]
-    if done.returncode == 1 and FAILED.search(last):
-        failed = re.search(r"^FAILED \S*?::(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
-        why = f"{mutant.file}: {failed[1] if failed else last} ({time.monotonic() - began:.1f} s)"
-        return Verdict(objective=objective, is_caught=True, why=why)
+    noticed = NOTICED.search(done.stdout)
+    if done.returncode == 1 and FAILED.search(last) and noticed:
+        why = f"{mutant.file}: {noticed[1].partition('::')[2]} ({time.monotonic() - began:.1f} s)"
+        return Verdict(objective=objective, is_caught=True, why=why, by=noticed[1])
     return Verdict(objective=objective, is_caught=False, why=f"{mutant.file}: pytest said {last!r}")
 
 
-def main(words: Sequence[str]) -> int:
-    """Judge the mutants of the objectives called `words`, or all; return the exit code."""
-    known = objectives_of(REPO)
-    if unknown := set(words) - known.keys():
-        print(f"unknown: {', '.join(sorted(unknown))}", file=sys.stderr)
-        return 2
-    chosen = [row for row in known.values() if (not words or row.id in words) and not row.id.startswith("RR-")]
-    ready = [(row, mutant) for row in chosen for mutant in row.mutants]
+def what_fails_unchanged(tests: Sequence[str]) -> str:
+    """Return what pytest says of `tests` in a copy where nothing was changed; nothing if they pass."""
+    if not tests:
+        return ""
     with tempfile.TemporaryDirectory(prefix="unchanged-") as name:
         copy_checkout(Path(name))
-        tests = sorted({test for row, _ in ready for test in row.tests})
-        unchanged = run_tests(Path(name), tests)
-    if unchanged.returncode != 0:
-        print(f"with nothing changed the tests must pass:\n{unchanged.stdout[-2000:]}", file=sys.stderr)
-        return 1
-    lives = 0
+        done = run_tests(Path(name), tests)
+    return done.stdout[-2000:] if done.returncode else ""
+
+
+def in_order_of(commit: str, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases in the order that the commit's hash gives them: the same for everybody."""
+
+    def place(case: Case) -> bytes:
+        objective, mutant = case
+        words = (commit, objective.id, mutant.file, mutant.old, mutant.new, mutant.by)
+        return hashlib.sha256("\0".join(words).encode()).digest()
+
+    return sorted(cases, key=place)
+
+
+def judged(cases: Sequence[Case], seconds: float | None) -> list[Verdict]:
+    """Judge the cases, `JOBS` at a time; no further one begins after `seconds`."""
+    began = time.monotonic()
+
+    def unless_late(case: Case) -> Verdict | None:
+        return judge(case) if seconds is None or time.monotonic() - began < seconds else None
+
     with ThreadPoolExecutor(JOBS) as pool:
-        verdicts = list(pool.map(judge, ready))
+        return [verdict for verdict in pool.map(unless_late, cases) if verdict is not None]
+
+
+def options_of(words: Sequence[str]) -> argparse.Namespace:
+    """Return the command line's words, read."""
+    parser = argparse.ArgumentParser(description="Take each protection away and demand that a test notices.")
+    parser.add_argument("ids", nargs="*", metavar="SO-nn", help="the objectives to judge (default: all)")
+    parser.add_argument("--part", metavar="COMMIT", help="judge a part, which this commit chooses")
+    parser.add_argument(
+        "--seconds", type=float, default=PART_SECONDS, help="of a part: begin no further one after this"
+    )
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str]) -> int:
+    """Judge the mutants that the words ask for; return the exit code."""
+    options = options_of(words)
+    known = objectives_of(REPO)
+    if unknown := set(options.ids) - known.keys():
+        print(f"unknown: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    chosen = [row for row in known.values() if (not options.ids or row.id in options.ids) and row.is_promise]
+    cases = [(row, mutant) for row in chosen for mutant in row.mutants]
+    if options.part is None:
+        verdicts = judged(cases, None)
+    else:
+        verdicts = judged(in_order_of(options.part, cases), options.seconds)
+    for verdict in sorted(verdicts, key=lambda verdict: verdict.objective.id):
+        print(verdict)
     for row in chosen:
-        found = [verdict for verdict in verdicts if verdict.objective.id == row.id]
-        lives += sum(not verdict.is_caught for verdict in found)
-        for line in found or [f"{row.id} waits  for {row.waits_for}"]:
-            print(line)
-    print(f"{len(verdicts) - lives} of {len(verdicts)} mutants caught")
-    return 1 if lives else 0
+        if row.waits_for:
+            print(f"{row.id} waits  for {row.waits_for}")
+    if broken := what_fails_unchanged(sorted({verdict.by for verdict in verdicts if verdict.by})):
+        print(f"with nothing changed the tests must pass:\n{broken}", file=sys.stderr)
+        return 1
+    lives = sum(not verdict.is_caught for verdict in verdicts)
+    part = "" if options.part is None else f", of {len(cases)}; the part that {options.part[:12]} chose"
+    print(f"{len(verdicts) - lives} of {len(verdicts)} mutants caught{part}")
+    return 1 if lives or not verdicts else 0
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ A **full run** (the folder `tests`, with nothing deselected but what is exhausti
 map was not run, when an objective had fewer cases than its `min-cases`, or when any of its cases was skipped, expected
 to fail, or failed.
 
+Any run is red, too, if a row of docs/security/promises.md leads nowhere (`plugins.promises`).
+
 Works under pytest-xdist: what a worker saw travels to the controller in the reports' `user_properties`.
 """
 
@@ -22,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from plugins.promises import PAGE, BadPage, dead_ends, read_promises
 
 MAP = "docs/security/objectives.toml"
 _KEYS = {
@@ -67,6 +71,11 @@ class Objective:
     mutant: Mutant | None
     waits_for: str
     also: tuple[Mutant, ...] = ()
+
+    @property
+    def is_promise(self) -> bool:
+        """Whether it is an objective, and no accepted risk."""
+        return self.id.startswith("SO-")
 
     @property
     def mutants(self) -> tuple[Mutant, ...]:
@@ -201,7 +210,8 @@ class Judge:
         """Judge the whole run, unless it was broken off or is red for another reason than its tests."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or self._config.option.collectonly:
             return
-        self._problems += self._seen.problems(self._objectives, is_full=is_full(self._config))
+        found = self._seen.problems(self._objectives, is_full=is_full(self._config))
+        self._problems += [f"{MAP}: {problem}" for problem in found]
         if self._problems:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -210,7 +220,7 @@ class Judge:
         if self._problems:
             terminalreporter.section("security objectives", red=True, bold=True)
             for problem in self._problems:
-                terminalreporter.line(f"{MAP}: {problem}", red=True)
+                terminalreporter.line(problem, red=True)
 
 
 def is_full(config: pytest.Config) -> bool:
@@ -233,6 +243,15 @@ def is_full(config: pytest.Config) -> bool:
     return any(folder == tests or folder in tests.parents for folder in folders)
 
 
+def promises_without_answer(repo: Path, objectives: Mapping[str, Objective]) -> list[str]:
+    """Return one sentence for each row of the page of promises that leads nowhere; what waits is no answer."""
+    answered = {row.id for row in objectives.values() if row.tests}
+    try:
+        return [f"{PAGE}: {problem}" for problem in dead_ends(read_promises((repo / PAGE).read_text()), answered, repo)]
+    except (BadPage, OSError, ValueError) as error:
+        return [f"{PAGE}: {type(error).__name__}: {error}"]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the map; only the controller judges."""
     if hasattr(config, "workerinput"):
@@ -242,7 +261,9 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         objectives = read_map((config.rootpath / MAP).read_text())
     except (BadMap, OSError, KeyError, TypeError, ValueError) as error:
-        problems.append(f"{type(error).__name__}: {error}")
+        problems.append(f"{MAP}: {type(error).__name__}: {error}")
+    else:
+        problems += promises_without_answer(config.rootpath, objectives)
     config.pluginmanager.register(Judge(config, objectives, problems), "objectives-judge")
 
 

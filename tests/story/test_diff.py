@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -81,13 +82,88 @@ def test_the_answer_for_people_names_star_path_cause_and_line(
     )
 
 
-def test_release_notes_are_markdown(two: tuple[ImageFixture, Path, Path], cosmos: Cosmos) -> None:
+def test_release_notes_name_stars_licences_rights_and_what_is_fetched(
+    two: tuple[ImageFixture, Path, Path], cosmos: Cosmos
+) -> None:
     _, old, new = two
     notes = cosmos("diff", old, new, "--md").fails(7).out
-    assert "| app | 2.0.0 | 2.1.0 |" in notes
-    assert "| app | `/etc/app.conf` | content | 11 -> 25 bytes; line 2: +colour = blue |" in notes
-    assert "- `/usr/bin/app` of app:  15,000 -> 15,001 bytes, 0755 -> 4755, runs with its owner's rights" in notes
+    assert "| app | 2.0.0 | 2.1.0 | `MIT` |" in notes
+    assert "| app | `/etc/app.conf` | content | `11 -> 25 bytes`; `line 2: +colour = blue` |" in notes
+    assert "- `/usr/bin/app` of app: `15,000 -> 15,001 bytes, 0755 -> 4755, runs with its owner's rights`" in notes
     assert "- app now does `" in notes
+    sizes = {row["layer"]: row for row in json.loads(cosmos("diff", old, new, "--json").fails(7).out)["layers"]}
+    assert set(sizes) == {"app-2.1.0", "template", "end"} - ({"end"} - set(sizes))
+    fetched = sum(row["packed-bytes-after"] for row in sizes.values())
+    assert f"{len(sizes)} layers with other packed bytes: {fetched:,} bytes to fetch." in notes
+    layer = sizes["app-2.1.0"]
+    assert f"| app-2.1.0 | {layer['packed-bytes-before']:,} | {layer['packed-bytes-after']:,} |" in notes
+
+
+def test_another_licence_of_the_same_version_is_named(
+    two: tuple[ImageFixture, Path, Path], cosmos: Cosmos, tmp_path: Path
+) -> None:
+    _, _, new = two
+    other = tmp_path / "other"
+    shutil.copytree(new, other)
+    bill = other / "sbom.cdx.json"
+    bill.write_text(bill.read_text().replace('"expression": "MIT"', '"expression": "GPL-3.0-only"'))
+    row = json.loads(cosmos("diff", new, other, "--json").ok().out)
+    assert row["licences"]["base"] == {"before": "MIT", "after": "GPL-3.0-only"}
+    assert "- base: `MIT` → `GPL-3.0-only`" in cosmos("diff", new, other, "--md").ok().out
+    (other / "sbom.cdx.json").unlink()
+    assert json.loads(cosmos("diff", new, other, "--json").ok().out)["licences"] == {}
+
+
+def test_release_notes_hold_nothing_that_markdown_would_act_on(tmp_path: Path, cosmos: Cosmos) -> None:
+    """The notes of a release become a comment: a file in it must not mention people, link or forge a row."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    (old / "conf").write_text("a\n")
+    (new / "conf").write_text("<img src=x> @root | `code` ``\n")
+    (new / "``tick`|bar").write_text("x")
+    (old / "link").symlink_to("old")
+    (new / "link").symlink_to("x\n| forged | row |\n")
+    rows = [line for line in cosmos("diff", old, new, "--md").fails(7).out.splitlines() if line.startswith("|")]
+    assert rows[2:] == [
+        f"| - | ```/``tick`\\|bar``` | added | `file 0644 {os.getuid()}:{(new / 'conf').stat().st_gid}, 1 bytes` |",
+        "| - | `/conf` | content | `2 -> 30 bytes`; `line 1: -a`; ``` line 1: +<img src=x> @root \\| `code` `` ``` |",
+        "| - | `/link` | link | `old -> x\\x0a\\| forged \\| row \\|\\x0a` |",
+    ]
+
+
+def test_no_name_and_no_value_forges_a_line(tmp_path: Path, cosmos: Cosmos) -> None:
+    for name, value in (("a.toml", 1), ("b.toml", 2)):
+        (tmp_path / name).write_text(f'"key\\n+++ forged" = {value}\n')
+    said = cosmos("diff", tmp_path / "a.toml", tmp_path / "b.toml").fails(7).out
+    assert said.splitlines()[3:] == ["  key\\n+++ forged: 1 -> 2", "1 value differs"]
+
+
+def test_a_toml_and_a_json_document_are_compared_by_their_values(tmp_path: Path, cosmos: Cosmos) -> None:
+    (tmp_path / "a.toml").write_text("a = 1\nb = 2\n")
+    (tmp_path / "b.json").write_text('{"a": 1, "b": 3}')
+    assert "  b: 2 -> 3\n" in cosmos("diff", tmp_path / "a.toml", tmp_path / "b.json").fails(7).out
+    assert "  b: 3 -> 2\n" in cosmos("diff", tmp_path / "b.json", tmp_path / "a.toml").fails(7).out
+
+
+def test_the_root_of_an_image_has_its_stars(
+    two: tuple[ImageFixture, Path, Path], cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """A nebula has no layer, but stands in the universe: it is not called added. Owners are the universe's."""
+    _, old, new = two
+    root = tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["tar", "--zstd", "-xpf", next(new.glob("*.tar.zst")), "-C", root], check=True)
+    said = cosmos("diff", new, root, "--ignore", "owner").ok().out
+    assert said.splitlines()[2:] == ["the same"]
+    row = json.loads(cosmos("diff", old, root, "--ignore", "owner", "--json").fails(7).out)
+    assert row["stars"] == [{"name": "app", "before": "2.0.0", "after": "2.1.0"}]
+    assert {one["path"]: (one["star"], one["causes"]) for one in row["differences"]} == {
+        "/etc/app.conf": ("app", ["content"]),
+        "/etc/has-tool": ("app", ["removed"]),
+        "/usr/bin/app": ("app", ["content", "mode"]),
+        "/var/lib/cosmos/universe.toml": ("template", ["content"]),
+    }
 
 
 def test_a_release_is_the_same_as_itself_and_as_its_image_s_folder(

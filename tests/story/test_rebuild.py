@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from cosmos.errors import WorldFailed
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos
 
@@ -98,17 +102,8 @@ def test_another_level_gives_the_same_contents(
 def test_a_definition_that_differs_is_traced_to_its_path(built: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     """What a build reads besides its inputs, here a planted hostname, is named with its file and line."""
     kept = tmp_path / "kept"
-    import cosmos.image.rebuild.rebuilding as rebuilding
-
-    plain = rebuilding.lay_out
-
-    def planted(original, folder):
-        image = plain(original, folder)
-        (image / "template" / "root" / "etc" / "hostname.j2").write_text("planted\n")
-        return image
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rebuilding, "lay_out", planted)
+        plant(patch, "planted\n")
         said = rebuild(cosmos, built, "--keep", kept).fails(7)
     lines = said.out.splitlines()
     assert any(line.startswith("  content  /etc/hostname") for line in lines)
@@ -120,12 +115,111 @@ def test_a_definition_that_differs_is_traced_to_its_path(built: ImageFixture, co
     assert row["same"] is True
 
 
-def test_an_attester_signs_what_came_out_the_same(built: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
-    key = tmp_path / "my.key"
-    cosmos("key", "new", "my", "--role", "attester", "--out", key.parent, "--no-passphrase").ok()
-    said = rebuild(cosmos, built, "--attest", key).ok()
-    assert "attested" in said.out
-    assert built.out.with_name("out.intoto.jsonl").is_file()
+@pytest.fixture
+def attester(cosmos: Cosmos, tmp_path: Path) -> Path:
+    cosmos("key", "new", "my", "--role", "attester", "--out", tmp_path, "--no-passphrase").ok()
+    return tmp_path / "my.key"
+
+
+def claims(image: ImageFixture) -> list[dict[str, object]]:
+    """Return what the badges beside the release say."""
+    lines = image.out.with_name("out.intoto.jsonl").read_text().splitlines()
+    return [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in lines]
+
+
+def test_an_attester_signs_what_came_out_the_same(built: ImageFixture, cosmos: Cosmos, attester: Path) -> None:
+    said = rebuild(cosmos, built, "--attest", attester).ok()
+    assert "attested      PASSED, by my" in said.out
+    (claim,) = claims(built)
+    assert claim["predicateType"] == "urn:cosmos:badge:rebuild:v1"
+    assert claim["predicate"]["result"] == "PASSED"
+
+
+def test_the_same_contents_packed_differently_are_attested(
+    built: ImageFixture, cosmos: Cosmos, attester: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A badge is about the content root. Before, nothing was signed, and nothing said so."""
+    from cosmos.image.rebuild import original
+
+    monkeypatch.setattr(original.Original, "level", property(lambda self: 1))
+    assert "attested      PASSED" in rebuild(cosmos, built, "--attest", attester).ok().out
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Let every rebuild find another template than the release has."""
+    import cosmos.image.rebuild.rebuilding as rebuilding
+
+    plain = rebuilding.lay_out
+
+    def planted(original, folder):
+        image = plain(original, folder)
+        (image / "template" / "root" / "etc" / "hostname.j2").write_text(text)
+        return image
+
+    monkeypatch.setattr(rebuilding, "lay_out", planted)
+
+
+def test_an_attester_signs_a_mismatch_with_what_was_found(
+    built: ImageFixture, cosmos: Cosmos, attester: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, "planted\n")
+    row = json.loads(rebuild(cosmos, built, "--attest", attester, "--json").fails(7).out)
+    assert row["attested"] == "FAILED"
+    (claim,) = claims(built)
+    assert claim["predicateType"] == "urn:cosmos:badge:rebuild:v2"
+    assert claim["subject"][0]["digest"]["sha256"] == row["content-root"].removeprefix("sha256:")
+    assert claim["predicate"]["result"] == "FAILED"
+    assert claim["predicate"]["found"] == row["rebuilds"][0]["content-root"] != row["content-root"]
+
+
+def test_a_rebuild_that_could_not_be_made_is_attested_by_nobody(
+    built: ImageFixture, cosmos: Cosmos, attester: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cosmos.image.rebuild.rebuilding as rebuilding
+
+    def failed(*_words: object, **_options: object) -> bytes:
+        raise WorldFailed("rebuild", "it failed")
+
+    monkeypatch.setattr(rebuilding, "run_program", failed)
+    said = rebuild(cosmos, built, "--attest", attester).fails(7)
+    assert "attested      nothing: a rebuild could not be made" in said.out
+    assert not built.out.with_name("out.intoto.jsonl").exists()
+
+
+def test_a_key_of_another_role_is_refused_before_anything_is_built(built: ImageFixture, cosmos: Cosmos) -> None:
+    said = rebuild(cosmos, built, "--attest", built.secret_key).fails(4)
+    assert "only an attester's badge counts" in said.err
+    assert "rebuild:" not in said.err
+
+
+def test_what_is_kept_is_not_mixed_with_what_was_there(built: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    rebuild(cosmos, built, "--keep", kept).ok()
+    assert (kept / "the-same-machine" / "RELEASE.json").is_file()
+    assert "is not empty" in rebuild(cosmos, built, "--keep", kept).fails(2).err
+
+
+def test_an_interrupted_rebuild_leaves_nothing_behind(
+    built: ImageFixture, cosmos: Cosmos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not in the shared memory: libfaketime forgets its files when a shell becomes another program."""
+    import cosmos.image.rebuild.rebuilding as rebuilding
+
+    temporary, memory = tmp_path / "temporary", tmp_path / "memory"
+    temporary.mkdir()
+    memory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(rebuilding, "SHARED_MEMORY", memory)
+
+    def interrupted(argv: tuple[str, ...], *, env: dict[str, str], cwd: Path, **_: object) -> bytes:
+        shell = [*argv[:5], "sh", "-c", "touch $1/faketime_shm_$$ $1/sem.faketime_sem_$$", "sh", str(memory)]
+        subprocess.run(shell, env=env, cwd=cwd, check=True)
+        assert len(list(memory.iterdir())) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rebuilding, "run_program", interrupted)
+    rebuild(cosmos, built).fails(130)
+    assert [*temporary.iterdir(), *memory.iterdir()] == []
 
 
 @pytest.mark.slow

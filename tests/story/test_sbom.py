@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,25 @@ def test_a_system_lists_what_is_installed(built: ImageFixture, cosmos: Cosmos, t
     cosmos("init", "--root", root).ok()
     assert cosmos("sbom", root).json()["packages"][0]["name"] == "system"
     cosmos("sbom", tmp_path).fails(2)
+
+
+def test_the_bill_of_a_system_says_what_it_cannot_know(built: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
+    """It claims neither that nobody signed a star, nor that it was made in 1970; two states have two names."""
+    root = tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["tar", "--zstd", "-xf", next(built.out.glob("*.tar.zst")), "-C", root], check=True)
+    universe = root / "var/lib/cosmos/universe.toml"
+    os.utime(universe, (1_750_000_000, 1_750_000_000))
+    said = cosmos("sbom", root).ok()
+    bill = json.loads(said.out)
+    assert "records no licences" in said.err
+    assert "records no licences" in bill["creationInfo"]["comment"]
+    assert bill["creationInfo"]["created"] == "2025-06-15T15:06:40Z"
+    assert {one.get("sourceInfo") for one in bill["packages"]} == {None, "from galaxy core"}
+    assert cosmos("sbom", root).json() == bill
+    universe.write_text(universe.read_text().replace('version = "2.0.0"', 'version = "2.0.1"'))
+    os.utime(universe, (1_750_000_000, 1_750_000_000))
+    assert cosmos("sbom", root).json()["documentNamespace"] != bill["documentNamespace"]
+    other = cosmos("sbom", root, "--format", "cyclonedx").json()["metadata"]
+    assert other["timestamp"] == "2025-06-15T15:06:40Z"
+    assert "records no licences" in other["properties"][0]["value"]

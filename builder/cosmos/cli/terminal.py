@@ -31,6 +31,7 @@ import click
 from cosmos.about import REPORT_BUGS_TO, VERSION
 from cosmos.canon import Json, readable_json
 from cosmos.errors import CosmosError, Differs, WorldFailed, likely_cause
+from cosmos.links import real
 from cosmos.model.reporter import Reporter, Silent
 
 _MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
@@ -171,7 +172,7 @@ class Surroundings:
         """Return the builder's home: the named one, or the nearest `.cosmos/` above `near`, or the user's own."""
         if named is not None:
             return named
-        start = (near if near is not None and near.is_absolute() else self.cwd / (near or "")).resolve()
+        start = real(near if near is not None and near.is_absolute() else self.cwd / (near or ""))
         for folder in (start, *start.parents):
             if (folder / HOME_FOLDER).is_dir():
                 return folder / HOME_FOLDER

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from cosmos.content import pieces
-from cosmos.errors import Malformed
+from cosmos.errors import Malformed, Refused
 from cosmos.image.definition import IMAGE_FILE, TEMPLATES_FOLDER, Definition
 from cosmos.image.template import TemplateFiles
 from cosmos.limits import MAX_DEFINITION_BYTES, demand_within
@@ -69,8 +69,10 @@ def unpack_definition(data: bytes, folder: Path, source: str) -> Path:
         elif entry.kind == "file":
             place.write_bytes(bytes(entry.content))
             place.chmod(entry.mode)
-        else:
+        elif entry.kind == "dir":
             place.mkdir(exist_ok=True)
+        else:
+            raise Refused(source, f"{path.text}: is a {entry.kind}; cosmos packs files, links and folders")
     found = [path for path in tree if path.name == IMAGE_FILE.encode() and path.parent.name == _IMAGE.encode()]
     if len(found) != 1:
         raise Malformed(source, f"has no {_IMAGE}/{IMAGE_FILE}, or several")

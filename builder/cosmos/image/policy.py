@@ -11,6 +11,7 @@
       unsteady = ["fontconfig"]         whose programs may give another result each time (staging.twice)
     for the finished tree
       size-budget-bytes = 100000000     the largest total size of its files
+    waive                             which rules of the ship guard do not count for it (release.lint)
 
 `owners` says which star wins a path. It is a rule of the tree itself (tree.overlay).
 
@@ -26,7 +27,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 
-from cosmos.errors import NoSolution, Refused, together
+from cosmos.errors import Malformed, NoSolution, Refused, together
 from cosmos.globs import unused
 from cosmos.image.definition import IMAGE_FILE, Definition
 from cosmos.image.logs import demand_logged, open_log
@@ -38,6 +39,7 @@ from cosmos.model.image import Policy
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
+from cosmos.release.lint.rules import RULES, is_rule
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.beside import beside_path, keep_beside, read_beside
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
@@ -65,6 +67,16 @@ def demand_signed_lock(definition: Definition, world: World, data: bytes, envelo
         revoked=roots.revoked_keys("release"),
     )
     verify_beside(data, envelope, demand, str(definition.lock_file))
+
+
+def demand_known_rules(definition: Definition) -> None:
+    """Raise `Malformed` if a waiver names a rule that the ship guard does not have."""
+    for rule in definition.image.policy.waivers:
+        if not is_rule(rule):
+            near = get_close_matches(rule, [one.id for one in RULES], n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            problem = f"policy.waive.{rule}: there is no such rule{meant}"
+            raise Malformed(str(definition.file), problem, hint="docs/lint.md lists them")
 
 
 def demand_signable(definition: Definition, signers: Mapping[StarName, tuple[str, ...]]) -> None:

@@ -14,9 +14,10 @@ from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import demand_own_names, level_of
 from cosmos.image.outputs.packing import BINARY_FILE
 from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
-from cosmos.image.policy import demand_signable, demand_signed_lock, report_strangers
+from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
+from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE
@@ -67,6 +68,7 @@ class Ready:
 def preflight(definition: Definition, world: World, options: BuildOptions) -> Ready:
     """Return everything that a build needs. Raises the errors of `cosmos.errors`, before anything is fetched."""
     template = demand_sound(definition)
+    demand_known_rules(definition)
     demand_room(options)
     data, envelope = world.lock_files(definition)
     demand_signed_lock(definition, world, data, envelope)
@@ -99,7 +101,7 @@ def demand_room(options: BuildOptions) -> None:
         return
     demand_empty(options.keep_root)
     demand_writable(options.keep_root)
-    kept, out = options.keep_root.resolve(), options.out.resolve()
+    kept, out = real(options.keep_root), real(options.out)
     if kept.is_relative_to(out) or out.is_relative_to(kept):
         raise Malformed(
             str(options.keep_root),

@@ -108,11 +108,12 @@ def _demand_this(accepted: Digest, named: Digest, version: int, file: str) -> No
 def load_trust(anchor: FileIn, memory: Memory | None = None) -> Anchor:
     """Return the accepted trust anchors at `anchor`; raises `Refused` if this machine has accepted none yet.
 
-    With a `memory`, it refuses anchors that are older than those seen before, other anchors of the same version, and
-    later anchors that were never accepted.
+    Raises `Malformed` if something else than a file is there. With a `memory`, it refuses anchors that are older than
+    those seen before, other anchors of the same version, and later anchors that were never accepted.
     """
     found = accepted_document(anchor)
     if found is None:
+        anchor.demand_plain()
         raise Refused(
             str(anchor),
             "no trust anchors were accepted, so no signature can be judged",

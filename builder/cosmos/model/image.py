@@ -43,6 +43,11 @@ log = true                                # every star must be in its galaxy's t
 badges = { test = 2 }                     # how many attesters must have signed that a star passed (trust.badges)
 signed-lock = false                       # true: a build refuses a lock that no release key has signed
 unsteady = ["fontconfig"]                 # whose run() may give another result each time; of others, it is an error
+
+[policy.waive.dangling-symlink]           # a rule of the ship guard that is waived (model.waiver); needs a counter
+reason = "the target is on the data partition"
+until = 7                                 # the last release, by its counter, that the waiver counts for
+paths = ["var/lib/app/**"]                # optional: globs; without them the rule is waived for every path
 """
 
 from __future__ import annotations
@@ -55,6 +60,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.powers import Powers
 from cosmos.model.version import Version
+from cosmos.model.waiver import Waiver
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
@@ -92,7 +98,10 @@ class GalaxySource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the operator demands of the image, and what they waive. `powers`: the stars that may do more than others."""
+    """What the operator demands of the image, and what they waive. `powers`: the stars that may do more than others.
+
+    `waivers`: the rules of the ship guard that are waived, by id.
+    """
 
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
@@ -102,10 +111,12 @@ class Policy:
     badges: Mapping[BadgeKind, int] = field(default_factory=dict)
     signed_lock: bool = False
     unsteady: tuple[StarName, ...] = ()
+    waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the `[policy]` table."""
+        waive = table.take_table("waive")
         policy = cls(
             size_budget_bytes=table.count("size-budget-bytes") if "size-budget-bytes" in table else None,
             owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
@@ -115,6 +126,7 @@ class Policy:
             badges=_badges(table.take_table("badges")),
             signed_lock=table.take("signed-lock", bool, False),
             unsteady=table.parsed_strings("unsteady", StarName.parse) if "unsteady" in table else (),
+            waivers={} if waive is None else Waiver.read_all(waive),
         )
         table.end()
         return policy
@@ -173,6 +185,8 @@ class Image:
         )
         if not image.galaxies:
             table.fail("galaxies", "names no galaxy")
+        if image.policy.waivers and not image.counter:
+            table.fail("counter", "is missing: a waiver counts until a release", hint="write: counter = 1")
         table.end()
         return image
 

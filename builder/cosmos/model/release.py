@@ -7,7 +7,8 @@ provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs thes
     subject                    every file beside it, by name and SHA-256; an image carries annotations.contentRoot
     predicate.buildDefinition
       buildType                BUILD_TYPE
-      externalParameters       image name, version, arch; digests of image.toml, template; outputs
+      externalParameters       image name, version, arch; digests of image.toml, template; outputs; policy: which stars
+                               may do more than others (powers), and which rules of the ship guard are waived (waive)
       internalParameters       the pins of the lock's [build], and this build's values where they differ; sandbox: the
                                result of the live probe of Nova's sandbox (see sandbox.probe)
       resolvedDependencies     every star: name NAME-VERSION, its archive's SHA-256, galaxy, statement, signers;

@@ -8,6 +8,7 @@ from pathlib import Path
 from cosmos.durable import sync_folder, write_durably
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_RELEASE_BYTES, MAX_SIGNED_BYTES
+from cosmos.links import real
 from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.reading import is_there, read_bounded, read_if_there
 from cosmos.trust.dsse import Envelope, Signature, assemble
@@ -42,7 +43,7 @@ def attach_signature(folder: Path, signature_file: Path) -> Attached:
     signatures = [one for one in _signatures(beside, payload) if one.keyid != added.keyid] + [added]
     write_durably(beside, assemble(IN_TOTO_TYPE, payload, signatures))
     (folder / REQUEST_FILE).unlink(missing_ok=True)
-    if signature_file.resolve().parent == folder.resolve():
+    if real(signature_file).parent == real(folder):
         signature_file.unlink()  # the envelope has it now, and the file is not a part of the release
     sync_folder(folder)
     return Attached(folder=folder, key=offered.key, signatures=len(signatures))

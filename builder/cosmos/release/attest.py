@@ -3,6 +3,7 @@
 A person builds a release again on their own machine, and signs the result with an attester's key: `cosmos attest OUT`.
 The badges of all attesters are in one file beside the folder, OUT.intoto.jsonl. It is not a part of the release.
 `cosmos verify OUT --quorum N` demands that N distinct pinned attesters have rebuilt this content root from this lock.
+An attester whose rebuild has another content root signs that as well (`cosmos rebuild OUT --attest KEY`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import is_there, read_bounded
 from cosmos.release.verify import demand_whole
-from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges
+from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges, unlike
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.roots import TrustRoots
 
@@ -35,10 +36,14 @@ class Rebuilt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quorum:
-    """The distinct pinned attesters who have rebuilt a release, and all badges of the release."""
+    """The distinct pinned attesters who have rebuilt a release, and all badges of the release.
+
+    `unlike` are those who got another content root from its lock, each with what they found.
+    """
 
     signers: tuple[str, ...]
     badges: tuple[Badge, ...]
+    unlike: tuple[tuple[str, Digest], ...]
 
 
 def attest_rebuild(
@@ -48,19 +53,41 @@ def attest_rebuild(
 
     Every file is checked first: the image must hold what the manifest lists. Raises `Refused`, `Differs`, `Malformed`.
     """
+    demand_attester(key)
+    rebuilt = what_was_built(folder)
+    demand_whole(folder, _release(folder), reporter)
+    claim = Claim(kind="rebuild", name=MANIFEST_FILE, digest=rebuilt.content_root, result="PASSED", lock=rebuilt.lock)
+    return rebuilt, _added(claim, key, badges_file or badges_beside(folder))
+
+
+def attest_unlike(folder: Path, key: SecretKey, found: Digest) -> Path:
+    """Add a badge beside `folder`: the holder of `key` got the content root `found` from the release's lock.
+
+    Raises `Refused`, `Malformed`.
+    """
+    demand_attester(key)
+    rebuilt = what_was_built(folder)
+    if found == rebuilt.content_root:
+        raise Refused(str(folder), f"was rebuilt with its own content root, {found}: this is no mismatch")
+    claim = Claim(
+        kind="rebuild",
+        name=MANIFEST_FILE,
+        digest=rebuilt.content_root,
+        result="FAILED",
+        lock=rebuilt.lock,
+        found=found,
+    )
+    return _added(claim, key, badges_beside(folder))
+
+
+def demand_attester(key: SecretKey) -> None:
+    """Raise `Refused` unless `key` has the role of an attester."""
     if key.role != "attester":
         raise Refused(
             f"key {key.public.name}",
             f"has the role {key.role}, but only an attester's badge counts",
             hint="to make such a key: cosmos key new NAME --role attester",
         )
-    rebuilt = what_was_built(folder)
-    demand_whole(folder, _release(folder), reporter)
-    file = badges_file or badges_beside(folder)
-    claim = Claim(kind="rebuild", name=MANIFEST_FILE, digest=rebuilt.content_root, result="PASSED", lock=rebuilt.lock)
-    old = read_bounded(file) if is_there(file) else b""
-    write_durably(file, add_badge(old, key.sign(IN_TOTO_TYPE, claim.to_bytes()), str(file)))
-    return rebuilt, file
 
 
 def demand_quorum(folder: Path, least: int, roots: TrustRoots, badges_file: Path | None = None) -> Quorum:
@@ -78,7 +105,7 @@ def demand_quorum(folder: Path, least: int, roots: TrustRoots, badges_file: Path
             f"got {len(signers) or 'none'} of {len(badges)} badges",
             hint="build it elsewhere from the same lock, and there: cosmos attest OUT --key ATTESTER.key",
         )
-    return Quorum(signers=signers, badges=badges)
+    return Quorum(signers=signers, badges=badges, unlike=unlike(badges, rebuilt.lock))
 
 
 def what_was_built(folder: Path) -> Rebuilt:
@@ -97,6 +124,12 @@ def what_was_built(folder: Path) -> Rebuilt:
     if (stated.get(MANIFEST_FILE), stated.get(LOCK_FILE)) != (root, lock):
         raise Refused(str(folder), f"{RELEASE_FILE} does not name the manifest and the lock in this folder")
     return Rebuilt(content_root=root, lock=lock)
+
+
+def _added(claim: Claim, key: SecretKey, file: Path) -> Path:
+    old = read_bounded(file) if is_there(file) else b""
+    write_durably(file, add_badge(old, key.sign(IN_TOTO_TYPE, claim.to_bytes()), str(file)))
+    return file
 
 
 def _release(folder: Path) -> Release:

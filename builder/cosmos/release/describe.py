@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.digest import Digest
-from cosmos.model.image import Image
+from cosmos.model.image import Image, Policy
 from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.release import Release, Subject
+from cosmos.model.waiver import waivers_to_json
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.release.draft import Written
 
@@ -63,6 +64,7 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
             **({"allowedDowngrades": downgrades} if downgrades else {}),
             **({"unsteady": [*facts.unsteady]} if facts.unsteady else {}),
+            **({"policy": policy} if (policy := _policy(image.policy)) else {}),
         },
         internal={
             "contentRoot": str(facts.root),
@@ -79,6 +81,13 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
         ),
         cosmos_version=VERSION,
     )
+
+
+def _policy(policy: Policy) -> dict[str, Json]:
+    """Return which stars may do more than others, and which rules of the ship guard are waived."""
+    powers: dict[str, Json] = {power: [*map(str, stars)] for power, stars in policy.powers.named.items()}
+    waive: dict[str, Json] = waivers_to_json(policy.waivers)
+    return {**({"powers": powers} if powers else {}), **({"waive": waive} if waive else {})}
 
 
 def _star(star: LockedStar, signers: tuple[str, ...]) -> Json:

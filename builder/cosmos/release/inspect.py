@@ -44,7 +44,7 @@ def listed(image: Path, globs: Iterable[str]) -> tuple[ManifestLine, ...]:
             checked(pattern)
         except ValueError as error:
             raise Malformed("GLOB", str(error)) from error
-    lines = _reader(image).lines()
+    lines = open_image(image).lines()
     return tuple(line for line in lines if not wanted or matches_any(line.path, wanted))
 
 
@@ -57,7 +57,7 @@ def file_pieces(image: Path, path: str) -> Iterator[bytes]:
         wanted = TreePath.rooted(path)
     except ValueError as error:
         raise Malformed(path, str(error)) from error
-    reader = _reader(image)
+    reader = open_image(image)
     lines = {line.path: line for line in reader.lines()}
     found = _followed(wanted, lines)
     if found not in lines:
@@ -66,7 +66,8 @@ def file_pieces(image: Path, path: str) -> Iterator[bytes]:
     yield from reader.file_pieces(found)
 
 
-def _reader(image: Path) -> ImageReader:
+def open_image(image: Path) -> ImageReader:
+    """Return a reader of the layered image; raises `Malformed` if the file is none, `Refused` and `WorldFailed`."""
     try:
         with open_plain(image) as stream:
             is_zstd = stream.read(len(_ZSTD_MAGIC)) == _ZSTD_MAGIC

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.model.licence import is_expression
 from cosmos.model.lock import LockedStar
@@ -29,7 +30,7 @@ _DEBIAN_ARCHES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Component:
-    """One star. `archive` and `license` may be unknown: then they are None and ""."""
+    """One star. `archive`, `license` and `signers` may be unknown: then they are None, "" and None."""
 
     name: str
     version: str
@@ -38,7 +39,7 @@ class Component:
     description: str
     archive: Digest | None
     galaxy: str
-    signers: tuple[str, ...]
+    signers: tuple[str, ...] | None
     dependencies: tuple[str, ...]
     origins: tuple[Origin, ...]
 
@@ -50,7 +51,10 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bill:
-    """A bill of one image or system. `root` is its content root if it is known, `epoch` its time in seconds."""
+    """A bill of one image or system. `root` is its content root if it is known, `epoch` its time in seconds.
+
+    `comment` says what the bill cannot know, "" if there is nothing to say.
+    """
 
     name: str
     version: str
@@ -58,6 +62,15 @@ class Bill:
     epoch: int
     cosmos: str
     components: tuple[Component, ...]
+    comment: str = ""
+
+    @property
+    def identity(self) -> Digest:
+        """What the bill's own name is made of: the content root, or all that the bill lists."""
+        if self.root is not None:
+            return self.root
+        stars: list[Json] = [[one.name, one.version, one.arch, str(one.archive or "")] for one in self.components]
+        return Digest.of(canonical_json([self.name, self.version, self.epoch, stars]))
 
     @property
     def distro(self) -> str:
@@ -104,7 +117,7 @@ def component_of(locked: LockedStar, star: Star) -> Component:
 
 
 def components_of(universe: Universe) -> tuple[Component, ...]:
-    """Return the components of a system. Its universe records no licences and no origins."""
+    """Return the components of a system. Its universe records no licences, no signers and no origins."""
     return tuple(
         Component(
             name=str(name),
@@ -114,7 +127,7 @@ def components_of(universe: Universe) -> tuple[Component, ...]:
             description="",
             archive=star.archive,
             galaxy=star.galaxy or "",
-            signers=(),
+            signers=None,
             dependencies=tuple(sorted(str(one) for one in star.dependencies if one in universe.installed)),
             origins=(),
         )

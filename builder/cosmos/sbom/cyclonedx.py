@@ -21,8 +21,7 @@ CYCLONEDX_FILE: Final = "sbom.cdx.json"
 
 def cyclonedx(bill: Bill) -> bytes:
     """Return the document."""
-    identity = bill.root or Digest.of(f"{bill.name} {bill.version}".encode())
-    serial = uuid5(NAMESPACE_URL, f"urn:cosmos:sbom:{identity}")
+    serial = uuid5(NAMESPACE_URL, f"urn:cosmos:sbom:{bill.identity}")
     image = f"image:{bill.name}"
     rows: list[Json] = [_needs(image, [component.name for component in bill.components])]
     rows += [_needs(_ref(component.name), component.dependencies) for component in bill.components]
@@ -42,6 +41,7 @@ def cyclonedx(bill: Bill) -> bytes:
                     "version": bill.version,
                     **({"properties": [_property("content-root", str(bill.root))]} if bill.root else {}),
                 },
+                **({"properties": [_property("comment", bill.comment)]} if bill.comment else {}),
             },
             "components": [_star(bill, component) for component in bill.components],
             "dependencies": rows,
@@ -51,7 +51,7 @@ def cyclonedx(bill: Bill) -> bytes:
 
 def _star(bill: Bill, component: Component) -> Json:
     properties = [_property("galaxy", component.galaxy)] if component.galaxy else []
-    properties += [_property("signer", signer) for signer in component.signers]
+    properties += [_property("signer", signer) for signer in component.signers or ()]
     return {
         "bom-ref": _ref(component.name),
         "type": "library",

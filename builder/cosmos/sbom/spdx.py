@@ -34,17 +34,17 @@ def spdx(bill: Bill) -> bytes:
             packages.append(_origin(bill, component, origin))
             relations.append(_relation(star, "GENERATED_FROM", _origin_id(component, origin)))
     references = sorted({name for one in bill.components for name in _REFERENCE.findall(one.expression)})
-    identity = bill.root or Digest.of(f"{bill.name} {bill.version}".encode())
     return readable_json(
         {
             "spdxVersion": "SPDX-2.3",
             "dataLicense": "CC0-1.0",
             "SPDXID": "SPDXRef-DOCUMENT",
             "name": f"{bill.name}-{bill.version}",
-            "documentNamespace": f"urn:cosmos:sbom:{identity}",
+            "documentNamespace": f"urn:cosmos:sbom:{bill.identity}",
             "creationInfo": {
                 "created": datetime.fromtimestamp(bill.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "creators": [f"Tool: cosmos-{bill.cosmos}"],
+                **({"comment": bill.comment} if bill.comment else {}),
             },
             "packages": packages,
             "relationships": relations,
@@ -111,6 +111,8 @@ def _origin(bill: Bill, component: Component, origin: Origin) -> Json:
 
 
 def _signed(component: Component) -> str:
+    if component.signers is None:
+        return ""
     return f", signed by {', '.join(component.signers)}" if component.signers else ", signed by nobody"
 
 

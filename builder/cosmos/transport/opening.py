@@ -33,6 +33,11 @@ def open_carrier(url: str, base: Path | Folder, partial_dir: Path | Folder) -> C
     return LocalCarrier(Path(url) if isinstance(base, Folder) else base / url)
 
 
+def galaxy_folder(url: str, base: Path) -> Path:
+    """Return the folder of the local galaxy at `url`; a relative path starts at `base`. Raises `Malformed`."""
+    return _file_path(url) if url.startswith("file://") else base / url
+
+
 def is_network(url: str) -> bool:
     """Return whether the galaxy at `url` is reached through sockets.
 

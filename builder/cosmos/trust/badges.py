@@ -9,6 +9,9 @@
 | scan    | urn:cosmos:badge:scan:v1                          | the same, of a scan for what should not be inside  |
 | rebuild | urn:cosmos:badge:rebuild:v1                       | PASSED: "I rebuilt this content root from the lock |
 |         |                                                   | whose SHA-256 is `predicate.lock`"                 |
+| rebuild | urn:cosmos:badge:rebuild:v2                       | FAILED: "that lock gave me another content root,   |
+|         |                                                   | `predicate.found`"; older readers count it as      |
+|         |                                                   | unverifiable, and a FAILED badge counts nowhere    |
 
 A badge has one of three states, and only the first counts:
 
@@ -24,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Final, Literal, Self, TypeAlias, cast, get_args
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
@@ -50,17 +53,22 @@ _TYPES: Final[dict[Kind, str]] = {
     "scan": "urn:cosmos:badge:scan:v1",
     "rebuild": "urn:cosmos:badge:rebuild:v1",
 }
+_UNLIKE_TYPE: Final = "urn:cosmos:badge:rebuild:v2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """The claim of a badge: its kind, its result, the bytes it is about, and for a rebuild the lock."""
+    """The claim of a badge: its kind, its result, the bytes it is about, and for a rebuild the lock.
+
+    `found` is the other content root of a rebuild that failed.
+    """
 
     kind: Kind
     name: str
     digest: Digest
     result: Result
     lock: Digest | None = None
+    found: Digest | None = None
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -70,15 +78,17 @@ class Claim:
         subjects = table.tables("subject")
         if len(subjects) != 1:
             table.fail("subject", f"want one, got {len(subjects)}")
-        said = table.choice("predicateType", tuple(_TYPES.values()))
-        kind = next(kind for kind, uri in _TYPES.items() if uri == said)
+        said = table.choice("predicateType", (*_TYPES.values(), _UNLIKE_TYPE))
+        kind: Kind = next((kind for kind, uri in _TYPES.items() if uri == said), "rebuild")
+        is_unlike = said == _UNLIKE_TYPE
         predicate = table.table("predicate")
         claim = cls(
             kind=kind,
             name=subjects[0].need("name", str),
             digest=subjects[0].table("digest").read("sha256", Digest.from_hex),
-            result="PASSED" if predicate.choice("result", RESULTS) == "PASSED" else "FAILED",
+            result=cast(Result, predicate.choice("result", ("FAILED",) if is_unlike else RESULTS)),
             lock=predicate.read("lock", Digest.parse) if kind == "rebuild" else None,
+            found=predicate.read("found", Digest.parse) if is_unlike else None,
         )
         table.end()
         return claim
@@ -90,11 +100,13 @@ class Claim:
             predicate["configuration"] = []
         if self.lock is not None:
             predicate["lock"] = str(self.lock)
+        if self.found is not None:
+            predicate["found"] = str(self.found)
         return canonical_json(
             {
                 "_type": STATEMENT_TYPE,
                 "subject": [{"name": self.name, "digest": {"sha256": self.digest.hex}}],
-                "predicateType": _TYPES[self.kind],
+                "predicateType": _TYPES[self.kind] if self.found is None else _UNLIKE_TYPE,
                 "predicate": predicate,
             }
         )
@@ -134,6 +146,17 @@ def counted(badges: Iterable[Badge], kind: Kind, lock: Digest | None = None) -> 
         for signer in badge.signers
     }
     return tuple(sorted(good))
+
+
+def unlike(badges: Iterable[Badge], lock: Digest) -> tuple[tuple[str, Digest], ...]:
+    """Return the pinned attesters who got another content root from this `lock`, each with what they found."""
+    return tuple(
+        (signer, badge.claim.found)
+        for badge in badges
+        if badge.standing == "verified" and badge.claim is not None and badge.claim.lock == lock
+        if badge.claim.found is not None
+        for signer in badge.signers
+    )
 
 
 def add_badge(data: bytes, envelope: bytes, source: str) -> bytes:

@@ -87,3 +87,15 @@ def test_an_archive_without_an_image_or_with_a_climbing_name_is_refused(tmp_path
         with pytest.raises((Malformed, Refused)):
             unpack_definition(buffer.getvalue(), tmp_path / f"{number}", DEFINITION_FILE)
     assert not (tmp_path.parent / "image").exists()
+
+
+def test_a_hard_link_in_the_archive_is_refused(tmp_path: Path) -> None:
+    """Cosmos packs none. Before, a folder took its place in silence."""
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("image/image.toml"))
+        link = tarfile.TarInfo("image/link")
+        link.type, link.linkname = tarfile.LNKTYPE, "image/image.toml"
+        archive.addfile(link)
+    with pytest.raises(Refused, match="image/link: is a hardlink"):
+        unpack_definition(buffer.getvalue(), tmp_path / "out", DEFINITION_FILE)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plugins.mutants import mutate
+from plugins.mutants import in_order_of, mutate
 from plugins.objectives import BadMap, Mutant, objectives_of, read_map
+from plugins.promises import BadPage, read_promises
 
 pytestmark = pytest.mark.slow  # each case runs pytest: together half a minute
 
@@ -51,13 +52,20 @@ def test_something_else():
     pass
 """
 
+PROMISES = """
+| from | promise, probe or risk | leads to |
+|---|---|---|
+| a castle | gates are shut | SO-01, `tests/test_doors.py::test_a_wall_breaks` |
+| a castle | walls are thick | RR-01, [0001](../decisions/0001-thick-walls.md) |
+"""
+
 
 class Sabotaged:
     """A checkout with a map and tests, in which one thing at a time is changed."""
 
     def __init__(self, pytester: pytest.Pytester, tests_folder: Path) -> None:
         self.pytester = pytester
-        self.map, self.tests = MAP, TESTS
+        self.map, self.tests, self.promises = MAP, TESTS, PROMISES
         pytester.makeini(
             f"[pytest]\npythonpath = {shlex.quote(str(tests_folder))}\naddopts = --strict-markers -p no:cacheprovider\n"
             "markers =\n  objective(id): proves it\n  exhaustive: tries very many cases\n"
@@ -73,6 +81,8 @@ class Sabotaged:
         folder = self.pytester.path
         for name, text in (
             ("docs/security/objectives.toml", self.map),
+            ("docs/security/promises.md", self.promises),
+            ("docs/decisions/0001-thick-walls.md", "walls are thick"),
             ("tests/conftest.py", 'pytest_plugins = ["plugins.objectives"]\n'),
             ("tests/test_doors.py", self.tests),
         ):
@@ -164,6 +174,45 @@ def test_each_sabotage_turns_a_full_run_red_and_is_named(checkout: Sabotaged, sa
     assert said in output
 
 
+ROWS: dict[str, tuple[str, str, str]] = {
+    "an objective that is not in the map": ("| SO-01,", "| SO-09,", "SO-09 is no objective and no risk of the map"),
+    "an objective that waits": ("| SO-01,", "| SO-02,", "SO-02 is no objective and no risk of the map that has a test"),
+    "a test that is not there": ("test_a_wall_breaks`", "test_a_wall_holds`", "there is no test tests/test_doors.py::"),
+    "a file of tests that is not there": ("test_doors", "test_gates", "there is no test tests/test_gates.py::"),
+    "a decision that is not there": ("0001", "0002", "there is no decision 0002-thick-walls.md"),
+    "a word that is no reference": ("| RR-01,", "| the walls,", "want SO-nn, RR-nn, "),
+    "a row that leads nowhere": ("| RR-01, [0001](../decisions/0001-thick-walls.md) |", "| |", "want three cells"),
+    "a promise that stands there twice": ("walls are thick", "gates are shut", "'gates are shut' stands there twice"),
+    "a page without its table": ("|---|---|---|", "", "want one table"),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_promise_that_leads_nowhere_turns_every_run_red(checkout: Sabotaged, row: str) -> None:
+    checkout.promises = checkout.promises.replace(*ROWS[row][:2])
+    code, output = checkout.run("-k", "window", "tests")
+    assert code == 1, output
+    assert f"docs/security/promises.md: {ROWS[row][2]}" in output or ROWS[row][2] in output
+
+
+def test_a_missing_page_of_promises_turns_a_run_red(checkout: Sabotaged) -> None:
+    checkout.run()
+    (checkout.pytester.path / "docs/security/promises.md").unlink()
+    assert checkout.pytester.runpytest_subprocess("tests").ret == 1
+
+
+def test_each_model_that_stands_behind_this_project_leads_somewhere(repo: Path) -> None:
+    rows = read_promises((repo / "docs/security/promises.md").read_text())
+    count = {source: sum(row.source == source for row in rows) for source in ("package manager", "relay", "registry")}
+    assert all(number >= least for number, least in zip(count.values(), (15, 18, 23), strict=True)), count
+
+
+def test_a_page_that_is_no_page_is_told() -> None:
+    for text in ("", "| from |", PROMISES.replace("leads to", "goes to"), PROMISES.replace("| a castle |", "| |")):
+        with pytest.raises(BadPage):
+            read_promises(text)
+
+
 def test_a_missing_map_turns_a_run_red(checkout: Sabotaged) -> None:
     checkout.run()
     (checkout.pytester.path / "docs/security/objectives.toml").unlink()
@@ -196,7 +245,7 @@ def test_a_part_of_the_tests_is_judged_for_its_markers(checkout: Sabotaged) -> N
     assert checkout.run("-k", "wall")[0] == 1
 
 
-OBJECTIVES = [f"SO-{number:02}" for number in range(1, 27)] + [f"RR-{number:02}" for number in range(1, 8)]
+OBJECTIVES = [f"SO-{number:02}" for number in range(1, 27)] + [f"RR-{number:02}" for number in range(1, 13)]
 
 
 def test_the_map_names_every_objective_and_every_accepted_risk(repo: Path) -> None:
@@ -212,6 +261,14 @@ def test_every_mutant_of_the_map_fits_the_program_as_it_is(repo: Path) -> None:
             if text.count(mutant.old) != 1 or "\n" in mutant.old + mutant.new:
                 misfits.append(f"{objective.id}: {mutant.old}")
     assert misfits == []
+
+
+def test_a_commit_chooses_the_same_mutants_for_everybody_and_another_commit_others(repo: Path) -> None:
+    cases = [(row, mutant) for row in objectives_of(repo).values() for mutant in row.mutants]
+    one, other = in_order_of("1" * 40, cases), in_order_of("2" * 40, cases)
+    assert one == in_order_of("1" * 40, cases[::-1])
+    assert sorted(map(repr, one)) == sorted(map(repr, cases)) == sorted(map(repr, other))
+    assert one[:8] != other[:8]
 
 
 def test_every_objective_stands_in_the_threat_model(repo: Path) -> None:

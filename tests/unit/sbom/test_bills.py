@@ -62,7 +62,10 @@ BILL = Bill(
     components=(ODD, component("zlib", license="Zlib", origins=(deb("zlib1g", "1:1.2.13.dfsg-1"),)), OWN),
 )
 UNKNOWN = replace(
-    BILL, root=None, components=tuple(replace(one, license="", archive=None, galaxy="") for one in BILL.components)
+    BILL,
+    root=None,
+    components=tuple(replace(one, license="", archive=None, galaxy="", signers=None) for one in BILL.components),
+    comment="a system records no licences",
 )
 
 

@@ -51,20 +51,20 @@ def audit_command(image: Path, key_files: tuple[Path, ...], shows_all: bool, hom
         raise Differs(
             str(definition.folder),
             f"{len(found.bad)} of {len(found.outcomes)} changes were not refused",
-            differences=tuple(one.mutation.name for one in found.bad),
+            differences=tuple(one.name for one in found.bad),
         )
 
 
 def _lines(found: Audit, *, shows_all: bool) -> Iterator[str]:
-    kinds = list(dict.fromkeys(one.mutation.kind for one in found.outcomes))
+    kinds = list(dict.fromkeys(one.kind for one in found.outcomes))
     width = max(map(len, kinds))
     for kind in kinds:
-        those = [one for one in found.outcomes if one.mutation.kind == kind]
+        those = [one for one in found.outcomes if one.kind == kind]
         codes = Counter(_verdict(one) for one in those)
         said = ", ".join(f"{number} {verdict}" for verdict, number in sorted(codes.items()))
         yield f"{kind:<{width}}  {len(those):>4} changes: {said}"
         if shows_all:
-            yield from (f"  {_verdict(one)}: {one.mutation.name}: {one.said}" for one in those)
+            yield from (f"  {_verdict(one)}: {one.name}: {one.said}" for one in those)
     yield from (f"not changed: {line}" for line in found.left_alone)
     good = len(found.outcomes) - len(found.bad)
     yield f"{good} of {len(found.outcomes)} changes were refused, or made another image"
@@ -83,9 +83,9 @@ def _row(found: Audit) -> dict[str, Json]:
         "not-changed": list(found.left_alone),
         "outcomes": [
             {
-                "kind": one.mutation.kind,
-                "file": one.mutation.file.name,
-                "change": one.mutation.change.what,
+                "kind": one.kind,
+                "file": one.file,
+                "change": one.what,
                 "verdict": _verdict(one),
                 "good": one.is_good,
                 "said": one.said,

@@ -10,11 +10,12 @@ import click
 
 import cosmos
 from cosmos.canon import Json
+from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
-from cosmos.cli.terminal import emit, say
+from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.image.definition import read_definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home, program_identity
@@ -80,8 +81,9 @@ def build(
     if explain:
         _explain(built, world)
     _tell_of_signature(built, world)
+    linted = _linted(built, definition.folder, world)
     if as_json:
-        return emit(_built_row(built))
+        return emit({**_built_row(built), "lint": linted})
     return _say_built(built, key_file)
 
 
@@ -116,6 +118,13 @@ def _tell_of_signature(built: Built, world: Home) -> None:
         world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
     elif not built.signed:
         world.reporter.warn("the release is not signed, so `cosmos verify` cannot check it: sign it with --key KEY")
+
+
+def _linted(built: Built, image: Path, world: Home) -> dict[str, Json]:
+    """Warn of what the release should not be shipped with; return how often each rule is broken."""
+    around = surroundings()
+    folders = builder_folders(around, around.at(str(image)))
+    return warn_of_findings(built.folder, folders, world.reporter)
 
 
 def _explain(built: Built, world: Home) -> None:

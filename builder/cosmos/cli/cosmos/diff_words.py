@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from cosmos.canon import Json
 from cosmos.model.reporter import counted
-from cosmos.release.diff.compare import CAUSES, Difference, StarChange, TreeComparison
-from cosmos.release.diff.comparison import Comparison
+from cosmos.release.diff.compare import CAUSES, Difference, LayerChange, StarChange, TreeComparison
+from cosmos.release.diff.comparison import Comparison, LicenceChange
 from cosmos.release.diff.side import Node
+from cosmos.treepath import escaped
 
 _NOBODY: Final = "no star's"
 _SET_ID: Final = 0o6000
+_WORD: Final = re.compile(r"[A-Za-z0-9.+~:-]*")  # that Markdown leaves as it is
 _PACKED: Final = {
     "only-compressor": "the same contents, packed by another compressor or at another level",
     "order": "the same entries in another order",
@@ -22,6 +25,15 @@ _PACKED: Final = {
 
 def comparison_lines(found: Comparison) -> Iterator[str]:
     """Yield the comparison as lines, grouped by star."""
+    return map(one_line, _lines(found))
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks: no name and no value may forge a line of the answer."""
+    return text.replace("\n", "\\n")
+
+
+def _lines(found: Comparison) -> Iterator[str]:
     yield f"--- {found.before}"
     yield f"+++ {found.after}"
     if found.tree is not None:
@@ -48,6 +60,9 @@ def comparison_row(found: Comparison) -> dict[str, Json]:
         "paths-that-are-the-same": 0 if tree is None else tree.same,
         "stars": [] if tree is None else [_star_row(change) for change in tree.stars],
         "differences": [] if tree is None else [_difference_row(one) for one in tree.differences],
+        "not-compared": [] if tree is None else [f"/{path.text}" for path in tree.hidden],
+        "layers": [] if tree is None else [_layer_row(one) for one in tree.layers],
+        "licences": {one.star: {"before": one.before or None, "after": one.after or None} for one in found.licences},
         "repacked": [] if tree is None else [{"layer": one.layer, "why": one.why} for one in tree.repacked],
         "documents": {document.name: list(document.lines) for document in found.documents},
         "files": list(found.files),
@@ -56,14 +71,22 @@ def comparison_row(found: Comparison) -> dict[str, Json]:
 
 
 def comparison_notes(found: Comparison) -> Iterator[str]:
-    """Yield release notes in Markdown: stars, rights, sizes, what scripts do, and every path."""
+    """Yield release notes in Markdown: stars, licences, rights, download sizes, what scripts do, and every path.
+
+    What the two things contain is written as code: it must not become a link, a mention or HTML.
+    """
+    return map(one_line, _notes(found))
+
+
+def _notes(found: Comparison) -> Iterator[str]:
     yield f"## {_code(found.before)} → {_code(found.after)}"
     yield ""
     yield f"{_summary(found)[:1].upper()}{_summary(found)[1:]}."
     if found.tree is not None:
+        yield from _star_notes(found)
         yield from _tree_notes(found.tree)
     for document in found.documents:
-        yield from ("", f"### {document.name}", "")
+        yield from ("", f"### {_word(document.name)}", "")
         yield from (f"- {_code(line)}" for line in document.lines)
     if found.files:
         yield from ("", "### Other files of the release", "")
@@ -71,7 +94,8 @@ def comparison_notes(found: Comparison) -> Iterator[str]:
     if found.deeds:
         yield from ("", "### What scripts do", "")
         yield from (
-            f"- {deed.star} {'now does' if deed.now else 'no longer does'} {_code(deed.what)}" for deed in found.deeds
+            f"- {_word(deed.star)} {'now does' if deed.now else 'no longer does'} {_code(deed.what)}"
+            for deed in found.deeds
         )
 
 
@@ -90,26 +114,68 @@ def _tree_lines(tree: TreeComparison) -> Iterator[str]:
             yield f"  {difference_line(one)}"
             yield from (f"             {line}" for line in one.inside)
     yield from (f"layer {one.layer}: {_PACKED[one.why]}" for one in tree.repacked)
+    yield from (f"not compared, something is mounted there: /{path.text}" for path in tree.hidden)
+
+
+def _star_notes(found: Comparison) -> Iterator[str]:
+    """Yield the stars with their licences, and what a system with the old image downloads."""
+    tree = found.tree
+    stars = () if tree is None else tree.stars
+    licences = {one.star: one for one in found.licences}
+    if stars:
+        yield from ("", "### Stars", "", "| star | before | after | licence |", "|---|---|---|---|")
+        for change in stars:
+            words = (change.name, change.before or "-", change.after or "-")
+            yield f"| {' | '.join(map(_word, words))} | {_licence(licences.get(change.name))} |"
+    others = [one for one in found.licences if one.star not in {change.name for change in stars}]
+    if others:
+        yield from ("", "### Other licences of the same version", "")
+        yield from (f"- {_word(one.star)}: {_licence(one)}" for one in others)
+    if tree is not None and tree.layers:
+        total = sum(layer.after_bytes for layer in tree.layers)
+        yield from ("", "### Download", "")
+        yield f"{counted(len(tree.layers), 'layer')} with other packed bytes: {total:,} bytes to fetch."
+        yield from ("", "| layer | bytes before | bytes after |", "|---|---:|---:|")
+        yield from (
+            f"| {_word(layer.name)} | {_bytes(layer.before_bytes)} | {_bytes(layer.after_bytes)} |"
+            for layer in tree.layers
+        )
+
+
+def _bytes(number: int) -> str:
+    return f"{number:,}" if number else "-"
+
+
+def _licence(change: LicenceChange | None) -> str:
+    if change is None:
+        return "not known"
+    before, after = (_cell_code(text) if text else "not stated" for text in (change.before, change.after))
+    if not change.before or change.before == change.after:
+        return after
+    return f"{before} → {after}" if change.after else f"was {before}"
 
 
 def _tree_notes(tree: TreeComparison) -> Iterator[str]:
-    if tree.stars:
-        yield from ("", "### Stars", "", "| star | before | after |", "|---|---|---|")
-        yield from (f"| {change.name} | {change.before or '-'} | {change.after or '-'} |" for change in tree.stars)
     rights = [one for one in tree.differences if _gains_rights(one)]
     if rights:
         yield from ("", "### Rights that were not there before", "")
-        yield from (f"- {_code(_path(one))} of {one.star or _NOBODY}:{_fields(one)}" for one in rights)
+        yield from (
+            f"- {_code(_path(one))} of {_word(one.star) if one.star else _NOBODY}: {_code(_fields(one).strip())}"
+            for one in rights
+        )
     if tree.differences:
         yield from ("", "### Paths", "", "| star | path | cause | what |", "|---|---|---|---|")
         for star, differences in _by_star(tree.differences):
             for one in differences:
-                what = "; ".join([_fields(one).strip(), *one.inside]).strip("; ")
+                what = "; ".join(_cell_code(text) for text in (_fields(one).strip(), *one.inside) if text)
                 causes = ", ".join(one.causes)
-                yield f"| {star or '-'} | {_code(_path(one))} | {causes} | {_cell(what)} |"
+                yield f"| {_word(star or '-')} | {_cell_code(_path(one))} | {causes} | {what} |"
     if tree.repacked:
         yield from ("", "### Packed differently", "")
-        yield from (f"- layer {one.layer}: {_PACKED[one.why]}" for one in tree.repacked)
+        yield from (f"- layer {_word(one.layer)}: {_PACKED[one.why]}" for one in tree.repacked)
+    if tree.hidden:
+        yield from ("", "### Not compared, because something is mounted there", "")
+        yield from (f"- {_code(f'/{path.text}')}" for path in tree.hidden)
 
 
 def _by_star(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:
@@ -138,7 +204,7 @@ def _fields(one: Difference) -> str:
             case "content":
                 said.append(f"{old.size:,} -> {new.size:,} bytes" if old.size != new.size else f"{old.size:,} bytes")
             case "link" if old.kind == "symlink":
-                said.append(f"{old.target.decode(errors='replace')} -> {new.target.decode(errors='replace')}")
+                said.append(f"{escaped(old.target)} -> {escaped(new.target)}")
             case "link":
                 said.append("shares its file with other paths than before")
             case "mode":
@@ -148,7 +214,7 @@ def _fields(one: Difference) -> str:
             case "xattr":
                 said.append(f"{_xattrs(old)} -> {_xattrs(new)}")
             case "device":
-                said.append(f"{old.rdev} -> {new.rdev}")
+                said.append(f"{_device(old)} -> {_device(new)}")
             case "time":
                 said.append(f"{old.mtime} -> {new.mtime}")
             case "star":
@@ -177,7 +243,11 @@ def _gains_rights(one: Difference) -> bool:
 
 
 def _xattrs(node: Node) -> str:
-    return " ".join(f"{name.decode(errors='replace')}={value.hex()}" for name, value in node.xattrs) or "none"
+    return " ".join(f"{escaped(name)}={value.hex()}" for name, value in node.xattrs) or "none"
+
+
+def _device(node: Node) -> str:
+    return "none" if node.rdev is None else f"{node.rdev[0]}:{node.rdev[1]}"
 
 
 def _change(change: StarChange) -> str:
@@ -188,6 +258,14 @@ def _change(change: StarChange) -> str:
 
 def _star_row(change: StarChange) -> Json:
     return {"name": change.name, "before": change.before or None, "after": change.after or None}
+
+
+def _layer_row(change: LayerChange) -> Json:
+    return {
+        "layer": change.name,
+        "packed-bytes-before": change.before_bytes or None,
+        "packed-bytes-after": change.after_bytes or None,
+    }
 
 
 def _difference_row(one: Difference) -> Json:
@@ -212,7 +290,9 @@ def _node_row(node: Node | None) -> Json:
         "gid": node.gid,
         "size-bytes": node.size,
         "digest": None if node.digest is None else str(node.digest),
-        "target": node.target.decode(errors="replace") or None,
+        "target": escaped(node.target) or None,
+        "device": None if node.rdev is None else _device(node),
+        "xattrs": {escaped(name): value.hex() for name, value in node.xattrs},
         "mtime": node.mtime,
         "owner": node.owner or None,
     }
@@ -224,18 +304,27 @@ def _summary(found: Comparison) -> str:
     if found.is_same:
         return "the same"
     if found.tree is None:
-        return f"{counted(sum(len(document.lines) for document in found.documents), 'value')} differ"
+        values = sum(len(document.lines) for document in found.documents)
+        return f"{counted(values, 'value')} {'differs' if values == 1 else 'differ'}"
     total = len(found.tree.differences)
     by_cause = [(cause, sum(cause in one.causes for one in found.tree.differences)) for cause in CAUSES]
     causes = ", ".join(f"{number} {cause}" for cause, number in by_cause if number)
     return f"{total:,} of {total + found.tree.same:,} paths differ{f': {causes}' if causes else ''}"
 
 
+def _word(text: str) -> str:
+    """Return a name as it is if Markdown has no other meaning for it, else as code."""
+    return text if _WORD.fullmatch(text) else _cell_code(text)
+
+
 def _code(text: str) -> str:
-    """Return text as code in Markdown, whatever it contains."""
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{_cell(text)}{fence}"
+    """Return text as code in Markdown, whatever it contains (CommonMark 0.31, 6.1)."""
+    runs = [len(run) for run in re.findall("`+", text)]
+    fence = "`" * next(length for length in range(1, len(runs) + 2) if length not in runs)
+    blank = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
+    return f"{fence}{blank}{text}{blank}{fence}"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _cell_code(text: str) -> str:
+    """Return text as code in a cell of a table, where a bar ends the cell even in code (GFM 0.29, 4.10)."""
+    return _code(text).replace("|", "\\|")

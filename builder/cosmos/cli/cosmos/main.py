@@ -21,7 +21,7 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, rebuild, verify, diff, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
+Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
 On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
@@ -97,6 +97,12 @@ def _audit() -> click.Command:
     from cosmos.cli.cosmos.audit import audit_command
 
     return audit_command
+
+
+def _lint() -> click.Command:
+    from cosmos.cli.cosmos.lint import lint
+
+    return lint
 
 
 def _attest() -> click.Command:
@@ -191,6 +197,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "rebuild-once": _rebuild_once,
     "sbom": _sbom,
     "audit": _audit,
+    "lint": _lint,
     "verify": _verify,
     "diff": _diff,
     "ls": _ls,

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 import cosmos
 from cosmos.canon import Json
-from cosmos.cli.cosmos.diff_words import comparison_row, difference_line
+from cosmos.cli.cosmos.diff_words import comparison_row, difference_line, one_line
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
-from cosmos.errors import Differs, Refused
+from cosmos.errors import Differs, Malformed, Refused
 from cosmos.image.home import Home, program_identity
-from cosmos.image.rebuild.culprit import made_by, receipts_of
+from cosmos.image.rebuild.culprit import Makers, receipts_of
 from cosmos.image.rebuild.original import Original, judged_original
 from cosmos.image.rebuild.rebuilding import Rebuilder, RebuildOptions, Rebuilt, Trial, rebuild
 from cosmos.image.rebuild.variations import variations
 from cosmos.keyring.anchors import home_anchor
+from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.release import RELEASE_ENVELOPE
-from cosmos.release.attest import attest_rebuild
+from cosmos.model.reporter import Reporter
+from cosmos.release.attest import attest_rebuild, attest_unlike, demand_attester
 from cosmos.trust.keys import PublicKey
 
 _SHOWN_PATHS = 20  # of one trial; --json has them all
+_NOT_ATTESTED = "nothing: a rebuild could not be made"
 
 
 @click.command(name="rebuild")
@@ -45,7 +49,7 @@ _SHOWN_PATHS = 20  # of one trial; --json has them all
     help="Relative galaxy paths start here [default: the folder around RELEASE].",
 )
 @click.option("--keep", "kept", type=FOLDER, help="Keep each rebuilt release in this folder.")
-@click.option("--attest", "attester", type=EXISTING_FILE, help="If all is the same, sign that with this secret key.")
+@click.option("--attest", "attester", type=EXISTING_FILE, help="Sign what came of it with this secret key.")
 @passphrase_fd_option
 @home_option
 @json_option
@@ -69,6 +73,10 @@ def rebuild_command(
     are two answers. With --adversarial, a difference is traced to what was varied. Exit 0: the same contents.
     """
     secret = load_secret_keys((attester,), passphrase_fd)[0] if attester is not None else None
+    if secret is not None:
+        demand_attester(secret)
+    if kept is not None and kept.is_dir() and any(kept.iterdir()):
+        raise Malformed(str(kept), "is not empty: what is kept must not be mixed", hint="name a new folder")
     world = world_at(home, release, offline=offline, quiet=as_json)
     original = _judged(release, [shown_public_key(file) for file in key_files], world)
     options = RebuildOptions(
@@ -79,18 +87,33 @@ def rebuild_command(
     )
     found = rebuild(original, world, _rebuilder(), options)
     problem = _problem(found, packed=packed)
-    attested = not problem and found.is_same and secret is not None
-    if attested and secret is not None:
-        attest_rebuild(original.folder, secret, reporter=surroundings().reporter(quiet=as_json))
+    attested = "" if secret is None else _attested(found, secret, surroundings().reporter(quiet=as_json))
     if as_json:
-        emit(_row(found))
+        emit({**_row(found), "attested": attested or None})
     else:
         for line in _lines(found):
-            say(line)
-        if attested and secret is not None:
-            say(f"attested      by {secret.public.name}, beside {original.folder}")
+            say(one_line(line))
+        if secret is not None:
+            said = f"{attested}, by {secret.public.name}, beside {original.folder}" if attested else _NOT_ATTESTED
+            say(f"attested      {said}")
     if problem:
         raise Differs(str(original.folder), problem, hint=_hint(found, kept))
+
+
+def _attested(found: Rebuilt, secret: SecretKey, reporter: Reporter) -> str:
+    """Sign what came of the rebuilds beside the release, and return the badge's result.
+
+    Only content roots are signed. Nothing is signed if a rebuild failed: that says nothing about the release.
+    """
+    if any(trial.problem for trial in found.trials):
+        return ""
+    if found.same_contents:
+        attest_rebuild(found.original.folder, secret, reporter=reporter)
+        return "PASSED"
+    roots = (trial.content_root for trial in found.trials)
+    other = next(root for root in roots if root is not None and root != found.content_root)
+    attest_unlike(found.original.folder, secret, other)
+    return "FAILED"
 
 
 def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
@@ -151,11 +174,11 @@ def _hint(found: Rebuilt, kept: Path | None) -> str | None:
     first = next((trial for trial in found.trials if trial.comparison is not None), None)
     if first is None:
         return None
-    return f"diffoscope {found.original.folder} {kept / first.name.replace(' ', '-')}"
+    return shlex.join(["diffoscope", str(found.original.folder), str(kept / first.name.replace(" ", "-"))])
 
 
 def _lines(found: Rebuilt) -> Iterator[str]:
-    receipts = receipts_of(found.original.folder)
+    makers = Makers(receipts_of(found.original.folder))
     width = max(len(trial.name) for trial in found.trials)
     for trial in found.trials:
         yield f"{trial.name:<{width}}  {_verdict(trial, found)}  ({trial.what})"
@@ -163,7 +186,7 @@ def _lines(found: Rebuilt) -> Iterator[str]:
             continue
         for one in trial.comparison.tree.differences[:_SHOWN_PATHS]:
             yield f"  {difference_line(one)}"
-            yield f"    made by {made_by(one, receipts)}"
+            yield f"    made by {makers.of(one)}"
             yield from (f"    {line}" for line in one.inside)
         if not trial.comparison.tree.differences:
             yield f"  packed differently: {', '.join(trial.files)}"
@@ -197,7 +220,7 @@ def _summary(found: Rebuilt) -> str:
 
 
 def _row(found: Rebuilt) -> dict[str, Json]:
-    receipts = receipts_of(found.original.folder)
+    makers = Makers(receipts_of(found.original.folder))
     return {
         "release": str(found.original.folder),
         "signers": list(found.original.signers),
@@ -206,11 +229,11 @@ def _row(found: Rebuilt) -> dict[str, Json]:
         "same-contents": found.same_contents,
         "culprits": list(found.culprits),
         "not-tried": dict(found.not_tried),
-        "rebuilds": [_trial_row(trial, receipts) for trial in found.trials],
+        "rebuilds": [_trial_row(trial, makers) for trial in found.trials],
     }
 
 
-def _trial_row(trial: Trial, receipts: Mapping[str, Json]) -> dict[str, Json]:
+def _trial_row(trial: Trial, makers: Makers) -> dict[str, Json]:
     tree = None if trial.comparison is None else trial.comparison.tree
     return {
         "name": trial.name,
@@ -219,6 +242,6 @@ def _trial_row(trial: Trial, receipts: Mapping[str, Json]) -> dict[str, Json]:
         "problem": trial.problem or None,
         "content-root": None if trial.content_root is None else str(trial.content_root),
         "files": list(trial.files),
-        "made-by": {} if tree is None else {f"/{one.path.text}": made_by(one, receipts) for one in tree.differences},
+        "made-by": {} if tree is None else {f"/{one.path.text}": makers.of(one) for one in tree.differences},
         "comparison": None if trial.comparison is None else comparison_row(trial.comparison),
     }

@@ -66,8 +66,10 @@ def verify(
     judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
-        rebuilders = _asked_quorum(path, quorum, badges_file, home).signers
-        row, text = {**row, "rebuilt-by": list(rebuilders)}, f"{text}\nrebuilt by    {', '.join(rebuilders)}"
+        asked = _asked_quorum(path, quorum, badges_file, home)
+        row = {**row, "rebuilt-by": list(asked.signers), "rebuilt-otherwise": [list(one) for one in _unlike(asked)]}
+        text = f"{text}\nrebuilt by    {', '.join(asked.signers)}"
+        text += "".join(f"\nNOT rebuilt   by {signer}, who got {found}" for signer, found in _unlike(asked))
     answer(row, as_json, text)
 
 
@@ -118,6 +120,11 @@ def _trust_text(verdicts: TrustVerdicts | None) -> str:
     ]
     lines += [f"its maker accepted     {why}" for why in verdicts.accepted.values()]
     return "".join(f"\n{line}" for line in lines)
+
+
+def _unlike(asked: Quorum) -> list[tuple[str, str]]:
+    """Return the attesters who got another content root, with what they found."""
+    return [(signer, str(found)) for signer, found in asked.unlike]
 
 
 def _asked_quorum(out: Path, least: int, badges_file: Path | None, home: Path | None) -> Quorum:

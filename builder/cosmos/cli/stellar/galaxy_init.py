@@ -10,6 +10,7 @@ from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.stellar.publishing import today
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
+from cosmos.links import real
 from cosmos.model.names import GalaxyName
 from cosmos.stellar.galaxy_init import init_galaxy
 
@@ -23,7 +24,7 @@ def galaxy_init(folder: Path, name: str | None, description: str, as_json: bool)
     """Begin an empty galaxy in FOLDER."""
     around = surroundings()
     try:
-        galaxy_name = GalaxyName.parse(name if name is not None else folder.resolve().name)
+        galaxy_name = GalaxyName.parse(name if name is not None else real(folder).name)
     except ValueError as error:
         raise Malformed("the galaxy's name", str(error)) from error
     galaxy = init_galaxy(folder, galaxy_name, description, today(around.now()))

@@ -34,11 +34,11 @@ from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import GalaxyName
-from cosmos.model.reporter import Reporter, Silent
+from cosmos.model.reporter import Reporter, Silent, counted
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, read_bounded
 from cosmos.release.verify import verify_release_folder
 from cosmos.staging.source import INDEX_FILE, Source
-from cosmos.transport.opening import is_network
+from cosmos.transport.opening import galaxy_folder, is_network
 from cosmos.trust.keys import PublicKey
 
 Wanted: TypeAlias = Literal["refused", "another image"]
@@ -72,26 +72,32 @@ class Mutation:
     wanted: Wanted
     copies: tuple[Path, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """Its file and what was changed."""
-        return f"{self.file.name}: {self.change.what}"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What came of one mutation. `exit_code` is 0 if nothing refused it; `said` is the error's sentence."""
+    """What came of one mutation. `exit_code` is 0 if nothing refused it; `said` is the error's sentence.
 
-    mutation: Mutation
+    It names the mutation and does not hold it: of an archive, that would be a copy of the archive.
+    """
+
+    kind: str
+    file: str
+    what: str
+    wanted: Wanted
     exit_code: int
     said: str
     is_another: bool
 
     @property
+    def name(self) -> str:
+        """Its file and what was changed."""
+        return f"{self.file}: {self.what}"
+
+    @property
     def is_good(self) -> bool:
         """Whether it ended as it must: with an error of one of the families, or as another image."""
         refused = 2 <= self.exit_code <= 7
-        return refused or (self.mutation.wanted == "another image" and self.is_another)
+        return refused or (self.wanted == "another image" and self.is_another)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,11 +123,10 @@ def audit(
     with _workshop() as folder:
         workshop = _Inputs(definition, home, folder)
         workshop.demand_good()
-        mutations = [*workshop.mutations()]
         outcomes = []
-        for place, mutation in enumerate(mutations, start=1):
+        for place, mutation in enumerate(workshop.mutations(), start=1):  # one at a time is in memory
             outcomes.append(workshop.outcome(mutation))
-            reporter.progress("mutations", place, len(mutations))
+            reporter.progress(f"changes: {mutation.kind}", place, 0)
         left = list(workshop.left_alone)
         if release is None:
             left.append("the finished release: there is none that is signed by a known key")
@@ -154,7 +159,7 @@ class _Inputs:
                     f"galaxy {galaxy.name} is at {galaxy.url}, and only a folder can be changed",
                     hint="copy the galaxy into a folder, and name it in [galaxies]",
                 )
-            _linked(definition.folder / galaxy.url.removeprefix("file://"), self._galaxies[galaxy.name])
+            _linked(galaxy_folder(galaxy.url, definition.folder), self._galaxies[galaxy.name])
         self._anchor = home_anchor(folder / _HOME).path
         if home_anchor(home.home).exists():
             shutil.copytree(home_anchor(home.home).path.parent, self._anchor.parent)
@@ -198,13 +203,20 @@ class _Inputs:
     def _of_the_lock(self) -> Iterator[Mutation]:
         file = self.image / LOCK_FILE
         for change in toml_changes(file.read_bytes(), LOCK_FILE):
-            if not _is_recorded(change) and not _is_blank(change, file.read_bytes()):
+            is_nothing = not self._lock.stars and change.what == "star: left out"  # an empty list
+            if not (is_nothing or _is_recorded(change) or _is_blank(change, file.read_bytes())):
                 yield Mutation(kind="lock", file=file, change=change, wanted="refused")
         if envelope_of(file).is_file():
             yield from self._of_envelope("lock's signature", envelope_of(file))
 
     def _of_the_galaxies(self) -> Iterator[Mutation]:
-        for star in (self._lock.stars[0], self._lock.stars[-1]):
+        stars = (*self._lock.stars[:1], *self._lock.stars[1:][-1:])
+        if len(self._lock.stars) > len(stars):
+            between = counted(len(self._lock.stars) - len(stars), "star")
+            self.left_alone.append(
+                f"archives and statements of {between} between the lock's first and last: same formats"
+            )
+        for star in stars:
             galaxy = self._galaxies[star.galaxy]
             archive = galaxy / star.file
             for change in file_changes(archive.read_bytes()):
@@ -224,17 +236,16 @@ class _Inputs:
             if not file.is_file() or file.is_symlink() or file.name.startswith(LOCK_FILE):
                 continue
             data = file.read_bytes()
-            changes = toml_changes(data, file.name) if file.suffix == ".toml" else file_changes(data)
-            for change in changes:
+            for change in _changes_of(file, data):
                 if change.data != data:
                     kind = "image.toml" if file.name == IMAGE_FILE else "what the operator wrote"
                     yield Mutation(kind=kind, file=file, change=change, wanted="another image")
 
     def _signed(self, kind: str, file: Path) -> Iterator[Mutation]:
-        data = file.read_bytes()
+        data, copies = file.read_bytes(), self._copies(file)
         for change in toml_changes(data, file.name):
             if change.data != data:
-                yield Mutation(kind=kind, file=file, change=change, wanted="refused", copies=self._copies(file))
+                yield Mutation(kind=kind, file=file, change=change, wanted="refused", copies=copies)
         if envelope_of(file).is_file():
             yield from self._of_envelope(f"{kind}'s envelope", envelope_of(file))
         else:
@@ -252,10 +263,10 @@ class _Inputs:
         return next(folder for folder in self._galaxies.values() if file.is_relative_to(folder))
 
     def _of_envelope(self, kind: str, file: Path) -> Iterator[Mutation]:
-        data = file.read_bytes()
+        data, copies = file.read_bytes(), self._copies(file)
         for change in envelope_changes(data, file.name):
             if not _is_blank(change, data) and not change.what.startswith(tuple(HINTS)):
-                yield Mutation(kind=kind, file=file, change=change, wanted="refused", copies=self._copies(file))
+                yield Mutation(kind=kind, file=file, change=change, wanted="refused", copies=copies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,8 +280,17 @@ class _AuditedHome(Home):
         return super().source(name, str(self.galaxies / name), folder)
 
 
+def _changes_of(file: Path, data: bytes) -> list[Change]:
+    """Return the changes of a file that the operator wrote. A template may hold a `.toml` that is not TOML."""
+    if file.suffix == ".toml":
+        with contextlib.suppress(Malformed):
+            return [*toml_changes(data, file.name)]
+    return [*file_changes(data)]
+
+
 def _release_outcomes(release: Path, keys: list[PublicKey], copy: Path) -> Iterator[Outcome]:
     """Yield what `cosmos verify` finds when a file of the release is changed, left out or added."""
+    verify_release_folder(release, keys, reporter=Silent())  # so that an error names it, and not the copy
     shutil.copytree(release, copy, copy_function=_link)
 
     def verified() -> Digest:
@@ -290,17 +310,16 @@ def _release_outcomes(release: Path, keys: list[PublicKey], copy: Path) -> Itera
 @contextlib.contextmanager
 def _changed(file: Path, change: Change) -> Iterator[None]:
     """Change a file within the block. It is replaced, not written to: other names of its bytes stay as they are."""
-    before, mode = file.read_bytes(), file.stat().st_mode
-    file.unlink()
-    if change.data is not None:
-        file.write_bytes(change.data)
-        file.chmod(mode)
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-        file.write_bytes(before)
-        file.chmod(mode)
+    with tempfile.TemporaryDirectory(prefix="cosmos-audit-") as aside:
+        kept, mode = Path(aside) / "kept", file.stat().st_mode
+        file.rename(kept)
+        try:
+            if change.data is not None:
+                file.write_bytes(change.data)
+                file.chmod(mode)
+            yield
+        finally:
+            kept.replace(file)
 
 
 def _outcome(mutation: Mutation, tried: Callable[[], Digest], before: Digest) -> Outcome:
@@ -308,10 +327,22 @@ def _outcome(mutation: Mutation, tried: Callable[[], Digest], before: Digest) ->
     try:
         identity = tried()
     except CosmosError as error:
-        return Outcome(mutation=mutation, exit_code=error.exit_code, said=str(error), is_another=False)
+        return _named(mutation, error.exit_code, str(error))
     except Exception as error:
-        return Outcome(mutation=mutation, exit_code=1, said=f"a bug: {error!r}", is_another=False)
-    return Outcome(mutation=mutation, exit_code=0, said="went through", is_another=identity != before)
+        return _named(mutation, 1, f"a bug: {error!r}")
+    return _named(mutation, 0, "went through", is_another=identity != before)
+
+
+def _named(mutation: Mutation, exit_code: int, said: str, *, is_another: bool = False) -> Outcome:
+    return Outcome(
+        kind=mutation.kind,
+        file=mutation.file.name,
+        what=mutation.change.what,
+        wanted=mutation.wanted,
+        exit_code=exit_code,
+        said=said,
+        is_another=is_another,
+    )
 
 
 def _is_recorded(change: Change) -> bool:

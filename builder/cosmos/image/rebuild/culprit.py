@@ -12,6 +12,7 @@ from cosmos.reading import read_bounded
 from cosmos.release.diff.compare import Difference
 
 _OWN_LAYER = "template"
+_A_PROGRAM = ""  # no path is empty
 
 
 def receipts_of(release: Path) -> Mapping[str, Json]:
@@ -21,24 +22,45 @@ def receipts_of(release: Path) -> Mapping[str, Json]:
     return {**receipts.stars, "finish": receipts.finish}
 
 
-def made_by(difference: Difference, receipts: Mapping[str, Json]) -> str:
-    """Return a sentence part: who made the path that differs.
+class Makers:
+    """Who made each path. The events of a script are looked through once, however many paths differ."""
 
-    The last event that names the path made it. If none does, a program of the script made it.
-    """
-    star = difference.star or _OWN_LAYER
-    receipt = receipts.get("finish" if star == _OWN_LAYER else star)
-    events = list(_events(receipt))
-    named = [event for event in events if event.get("path") == difference.path.text and event.get("do") != "read"]
-    programs = [event for event in events if event.get("do") == "run"]
-    made = named[-1:] or programs[-1:]
-    script = receipt.get("script") if isinstance(receipt, dict) else None
+    def __init__(self, receipts: Mapping[str, Json]) -> None:
+        self._receipts = receipts
+        self._last: dict[str, Mapping[str, Mapping[str, Json]]] = {}
+
+    def of(self, difference: Difference) -> str:
+        """Return a sentence part: who made the path that differs.
+
+        The last event that names the path made it. If none does, a program of the script made it.
+        """
+        star = difference.star or _OWN_LAYER
+        receipt = self._receipts.get("finish" if star == _OWN_LAYER else star)
+        if star not in self._last:
+            self._last[star] = _last_events(receipt)
+        last = self._last[star]
+        script = receipt.get("script") if isinstance(receipt, dict) else None
+        return _sentence(star, script, last.get(difference.path.text) or last.get(_A_PROGRAM))
+
+
+def _sentence(star: str, script: Json, event: Mapping[str, Json] | None) -> str:
     who = "the image's own files" if star == _OWN_LAYER else star
-    if not made:
+    if event is None:
         return f"{who}, unpacked" if star != _OWN_LAYER else who
-    event = made[0]
     what = f"run {canonical_json(event.get('words')).decode()}" if event.get("do") == "run" else str(event.get("do"))
     return f"{who}, {script or 'its script'}: {what}"
+
+
+def _last_events(receipt: Json) -> Mapping[str, Mapping[str, Json]]:
+    """Return the last event that wrote each path, and under `_A_PROGRAM` the last that ran a program."""
+    last: dict[str, Mapping[str, Json]] = {}
+    for event in _events(receipt):
+        path = event.get("path")
+        if event.get("do") == "run":
+            last[_A_PROGRAM] = event
+        elif isinstance(path, str) and event.get("do") != "read":
+            last[path] = event
+    return last
 
 
 def _events(receipt: Json) -> Iterator[Mapping[str, Json]]:

@@ -16,7 +16,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,7 @@ from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions, preflight
 from cosmos.image.rebuild.job import Job
 from cosmos.image.rebuild.original import Original, lay_out
-from cosmos.image.rebuild.variations import Circumstances, Variation, applied, command
+from cosmos.image.rebuild.variations import SHARED_MEMORY, Circumstances, Variation, applied, command
 from cosmos.image.rebuild.world import RebuildWorld
 from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_RELEASE_BYTES
@@ -39,6 +39,8 @@ from cosmos.reading import read_bounded
 from cosmos.release.diff.comparison import Comparison, compare
 
 _BUILD_SECONDS: Final = 4 * 3600  # of one build; what takes longer has a program that hangs
+_PID_FILE: Final = "pid"
+_FAKETIME_LEFT: Final = ("faketime_shm_{}", "sem.faketime_sem_{}")  # in /dev/shm; libfaketime forgets them at an exec
 _EVERYTHING: Final = "everything at once"
 
 
@@ -191,6 +193,10 @@ class _Workshop:
         shutil.rmtree(place.parent, ignore_errors=True)
         return trial
 
+    def part(self, some: tuple[Variation, ...]) -> Trial:
+        """Return what comes of a rebuild with `some` of the variations."""
+        return self.tried(f"part {self._number + 1}", ", ".join(one.name for one in some), applied(some))
+
     def _run(self, now: Circumstances, place: Path, out: Path, temporary: Path) -> None:
         home, definition = place / "home", place / "definition"
         if (self._folder / "home").is_dir():
@@ -212,13 +218,16 @@ class _Workshop:
         if now.user is not None:
             _give(self._folder, place, temporary, now.user)
         env = {"HOME": str(place), **self._rebuilder.env, **now.env, "TMPDIR": str(temporary)}
-        run_program(
-            command(now, (*self._rebuilder.argv, str(file))),
-            env=env,
-            cwd=place,
-            timeout_seconds=_BUILD_SECONDS,
-            where="rebuild",
-        )
+        try:
+            run_program(
+                command(now, (*self._rebuilder.argv, str(file)), place / _PID_FILE),
+                env=env,
+                cwd=place,
+                timeout_seconds=_BUILD_SECONDS,
+                where="rebuild",
+            )
+        finally:
+            _tidy_shared_memory(place / _PID_FILE)
 
     def _compared(self, name: str, what: str, out: Path) -> Trial:
         data = read_bounded(out / RELEASE_FILE, MAX_RELEASE_BYTES)
@@ -243,17 +252,22 @@ def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, .
     alone = [trial.name for trial in trials if not trial.is_same and trial.name != _EVERYTHING]
     if alone or trials[-1].is_same:
         return tuple(alone)
-    return tuple(one.name for one in _smallest(workshop, here))
+    return tuple(one.name for one in smallest(here, lambda part: not workshop.part(part).is_same))
 
 
-def _smallest(workshop: _Workshop, guilty: tuple[Variation, ...]) -> tuple[Variation, ...]:
-    """Return a subset that still makes a difference and of which nothing can be left out (delta debugging, ddmin)."""
+def smallest(
+    guilty: tuple[Variation, ...], makes_a_difference: Callable[[tuple[Variation, ...]], bool]
+) -> tuple[Variation, ...]:
+    """Return a subset that still makes a difference and of which nothing can be left out.
+
+    The method is ddmin without its search in the parts themselves (Zeller and Hildebrandt, 2002).
+    """
     parts = 2
     while len(guilty) > 1:
         size = -(-len(guilty) // parts)
         for start in range(0, len(guilty), size):
             rest = guilty[:start] + guilty[start + size :]
-            if rest and not workshop.tried("a part", f"{len(rest)} variations", applied(rest)).is_same:
+            if rest and makes_a_difference(rest):
                 guilty, parts = rest, max(parts - 1, 2)
                 break
         else:
@@ -296,6 +310,14 @@ def _give(folder: Path, place: Path, temporary: Path, user: int) -> None:
     for one in sorted((folder / "fetched").rglob("*")):
         one.chmod(0o755 if one.is_dir() else 0o644)
     (folder / "fetched").chmod(0o755)
+
+
+def _tidy_shared_memory(pid_file: Path) -> None:
+    """Remove what libfaketime left behind for the process whose number is in `pid_file`."""
+    number = pid_file.read_text().strip() if pid_file.is_file() else ""
+    if number.isdecimal():
+        for name in _FAKETIME_LEFT:
+            (SHARED_MEMORY / name.format(number)).unlink(missing_ok=True)
 
 
 def _digests(release: Release) -> dict[str, Digest]:

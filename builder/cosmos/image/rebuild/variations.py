@@ -17,7 +17,7 @@ from typing import Final
 _NOISE: Final = 200  # variables of no meaning
 _NOBODY: Final = 65534
 _FAKETIME: Final = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
-_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 it is what is looked for: another file system
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 it is what is looked for: another file system
 _MASKED: Final = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-ERMS,-FSRM,-SSE4_2,-SHA"
 _OPENSSL_MASK: Final = "~0x200000200000000:~0x20000000"  # no AES-NI and AVX; no SHA extensions
 CALM: Final[Mapping[str, str]] = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
@@ -90,8 +90,8 @@ def _of_the_files() -> tuple[Variation, ...]:
         Variation(
             name="temporary folder",
             what="temporary files on another file system",
-            change=lambda now: replace(now, temporary=_SHARED_MEMORY),
-            missing="" if os.access(_SHARED_MEMORY, os.W_OK) else f"no {_SHARED_MEMORY}",
+            change=lambda now: replace(now, temporary=SHARED_MEMORY),
+            missing="" if os.access(SHARED_MEMORY, os.W_OK) else f"no {SHARED_MEMORY}",
         ),
     )
 
@@ -160,12 +160,13 @@ def applied(made: tuple[Variation, ...]) -> Circumstances:
     return now
 
 
-def command(now: Circumstances, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the whole command line that runs `argv` under these circumstances."""
+def command(now: Circumstances, argv: tuple[str, ...], pid_file: Path) -> tuple[str, ...]:
+    """Return the whole command line that runs `argv` under these circumstances, and leaves its number in `pid_file`."""
     words = [word for starter in now.starters for word in starter]
     if now.user is not None:
         words += ["setpriv", f"--reuid={now.user}", f"--regid={now.user}", "--clear-groups", "--"]
-    return ("/bin/sh", "-c", f'umask {now.umask:o}; exec "$@"', "sh", *_found(words), *argv)
+    start = f'echo $$ > "$1"; shift; umask {now.umask:o}; exec "$@"'
+    return ("/bin/sh", "-c", start, "sh", str(pid_file), *_found(words), *argv)
 
 
 def _found(words: list[str]) -> list[str]:

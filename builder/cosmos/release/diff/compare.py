@@ -1,7 +1,8 @@
 """Compare two sides path by path, and give each difference its causes.
 
     added removed     the path is on one side alone
-    moved             a file is on one side alone, and the same bytes are under another name on the other
+    moved             a file is on one side alone, and the same bytes are under another name on the other; its fields
+                      are compared as well
     kind              a file became a link, a folder a device, …
     content           the bytes of a file
     link              the target of a symlink, or which paths share one file
@@ -14,6 +15,7 @@ layer of which only the packed bytes differ was packed by another compressor, or
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -57,6 +59,15 @@ class Repacked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LayerChange:
+    """A layer whose packed bytes differ, with its packed sizes in bytes; 0 where the layer is missing."""
+
+    name: str
+    before_bytes: int
+    after_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StarChange:
     """A star that one side has in another version, or not at all ("")."""
 
@@ -67,9 +78,15 @@ class StarChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeComparison:
-    """Everything in which two trees differ. `same` counts the paths that are the same on both sides."""
+    """Everything in which two trees differ. `same` counts the paths that are the same on both sides.
+
+    `hidden` are the paths that were not compared, with all below them, because something is mounted there. `layers` are
+    those with other packed bytes.
+    """
 
     differences: tuple[Difference, ...]
+    hidden: tuple[TreePath, ...]
+    layers: tuple[LayerChange, ...]
     repacked: tuple[Repacked, ...]
     stars: tuple[StarChange, ...]
     same: int
@@ -79,7 +96,8 @@ def compare_trees(before: Side, after: Side, ignored: frozenset[Cause] = frozens
     """Return in what the trees differ, without the causes in `ignored`. Raises the errors of the sides."""
     names = _names(before) | _names(after)
     repacked, times = _layers(before, after)
-    old, new = _timed(before.nodes, times[0]), _timed(after.nodes, times[1])
+    hidden = before.hidden | after.hidden
+    old, new = (_seen(_timed(side.nodes, timed), hidden) for side, timed in zip((before, after), times, strict=True))
     found: list[Difference] = []
     same = 0
     for path in sorted(old.keys() | new.keys()):
@@ -99,13 +117,20 @@ def compare_trees(before: Side, after: Side, ignored: frozenset[Cause] = frozens
         else:
             same += 1
     if "moved" not in ignored:
-        found = [*_with_moves(found, before, after)]
+        found = [*_with_moves(found, before, after, ignored)]
     stars = tuple(
         StarChange(name=name, before=before.stars.get(name, ""), after=after.stars.get(name, ""))
         for name in sorted(before.stars.keys() | after.stars.keys())
         if before.stars.get(name) != after.stars.get(name)
     )
-    return TreeComparison(differences=tuple(found), repacked=repacked, stars=stars, same=same)
+    return TreeComparison(
+        differences=tuple(found),
+        hidden=tuple(sorted(hidden)),
+        layers=tuple(_layer_changes(before, after)),
+        repacked=repacked,
+        stars=stars,
+        same=same,
+    )
 
 
 def _names(side: Side) -> dict[str, str]:
@@ -126,6 +151,12 @@ def _causes(
         yield "content"
     if old.target != new.target if old.kind == "symlink" else old.group != new.group:
         yield "link"
+    yield from _field_causes(old, new)
+    if old.owner and new.owner and _star(old, names) != _star(new, names):
+        yield "star"
+
+
+def _field_causes(old: Node, new: Node) -> Iterator[Cause]:
     if old.mode != new.mode:
         yield "mode"
     if (old.uid, old.gid) != (new.uid, new.gid):
@@ -136,8 +167,6 @@ def _causes(
         yield "device"
     if None not in (old.mtime, new.mtime) and old.mtime != new.mtime:
         yield "time"
-    if old.owner and new.owner and _star(old, names) != _star(new, names):
-        yield "star"
 
 
 def _owner(path: TreePath, new: Nodes, old: Nodes, names: Mapping[str, str]) -> str:
@@ -184,6 +213,21 @@ def _layers(
     return tuple(repacked), (old_times, new_times)
 
 
+def _layer_changes(before: Side, after: Side) -> Iterator[LayerChange]:
+    """Yield each layer with other packed bytes, by its name in `after` if it is there."""
+    if not before.packings or not after.packings:
+        return
+    pairs = {new: old for old, new in _pairs(before, after)}
+    for name, packing in after.packings.items():
+        old = before.packings[pairs[name]] if name in pairs else None
+        if old is None or old.digest != packing.digest:
+            yield LayerChange(
+                name=name, before_bytes=0 if old is None else old.packed_bytes, after_bytes=packing.packed_bytes
+            )
+    for name in sorted(before.packings.keys() - set(pairs.values())):
+        yield LayerChange(name=name, before_bytes=before.packings[name].packed_bytes, after_bytes=0)
+
+
 def _pairs(before: Side, after: Side) -> list[tuple[str, str]]:
     """Return the names of the layers that both sides have; a star's layer is the same in any version."""
     old_names, new_names = _names(before), _names(after)
@@ -204,20 +248,28 @@ def _timed(nodes: Nodes, times: Mapping[TreePath, int]) -> Nodes:
     return {path: replace(node, mtime=times[path]) if path in times else node for path, node in nodes.items()}
 
 
-def _with_moves(found: list[Difference], before: Side, after: Side) -> Iterator[Difference]:
+def _seen(nodes: Nodes, hidden: frozenset[TreePath]) -> Nodes:
+    """Return the nodes without those at and below the hidden paths."""
+    if not hidden:
+        return nodes
+    return {path: node for path, node in nodes.items() if path not in hidden and hidden.isdisjoint(path.parents)}
+
+
+def _with_moves(found: list[Difference], before: Side, after: Side, ignored: frozenset[Cause]) -> Iterator[Difference]:
     """Yield the differences, with each removed file joined to an added one of the same bytes, if there is one."""
     gone = [(one, node) for one in found if one.causes == ("removed",) and (node := _movable(one.before))]
     sizes = {node.size for _, node in gone}
-    come: dict[tuple[int, Digest], list[Difference]] = {}
+    come: dict[tuple[int, Digest], deque[tuple[Difference, Node]]] = {}
     for one in found:
         if one.causes == ("added",) and (node := _movable(one.after)) and node.size in sizes:
-            come.setdefault((node.size, node.digest or after.digest(one.path)), []).append(one)
+            come.setdefault((node.size, node.digest or after.digest(one.path)), deque()).append((one, node))
     sizes = {size for size, _ in come}
     moved: dict[TreePath, Difference] = {}
     for one, node in gone:
         if node.size in sizes and (there := come.get((node.size, node.digest or before.digest(one.path)))):
-            target = there.pop(0)
-            moved[one.path] = replace(one, causes=("moved",), after=target.after, moved_to=target.path)
+            target, new = there.popleft()
+            fields = (cause for cause in _field_causes(node, new) if cause not in ignored)
+            moved[one.path] = replace(one, causes=("moved", *fields), after=new, moved_to=target.path)
     taken = {one.moved_to for one in moved.values()}
     return (moved.get(one.path, one) for one in found if one.path not in taken)
 

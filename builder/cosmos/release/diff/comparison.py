@@ -11,33 +11,42 @@ Nothing is trusted: signatures are the work of `cosmos verify`. What is read is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
-from cosmos.limits import MAX_LOCK_BYTES, MAX_RECEIPTS_BYTES, MAX_RELEASE_BYTES
+from cosmos.limits import MAX_LOCK_BYTES, MAX_RECEIPTS_BYTES, MAX_RELEASE_BYTES, MIB
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.pack.image_file import IMAGE_SUFFIX
 from cosmos.pack.seek_table import read_seek_table
 from cosmos.reading import read_bounded
-from cosmos.release.diff.compare import Cause, TreeComparison, compare_trees
+from cosmos.release.diff.compare import Cause, Difference, TreeComparison, compare_trees
 from cosmos.release.diff.documents import document, document_differences
 from cosmos.release.diff.folder_side import FolderSide
 from cosmos.release.diff.image_side import ImageSide
 from cosmos.release.diff.inside import MOST_LINES, inside
+from cosmos.release.diff.licences import licences_of
 from cosmos.release.diff.side import Side
 from cosmos.release.diff.tar_side import COMPRESSIONS, TarSide
+from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
+from cosmos.sbom.spdx import SPDX_FILE
 from cosmos.treepath import TreePath
 
 _DOCUMENTS: Final = (".toml", ".json")
 _OPENED_FILES: Final = 200  # that are looked into; a person reads no more
-_READ_ELSEWHERE: Final = (RELEASE_FILE, RELEASE_ENVELOPE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE)
+_OPENED_BYTES: Final = 32 * MIB  # of one side's files that are looked into: they are in memory together
+# Compared in another way; the bills say of the stars what the lock and their licences say.
+_READ_ELSEWHERE: Final = (
+    *(RELEASE_FILE, RELEASE_ENVELOPE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE),
+    *(SPDX_FILE, CYCLONEDX_FILE),
+)
 _WANTED: Final = "want an image, a release, a lock or another .toml or .json file, a tar archive, or a folder"
 
 
@@ -59,8 +68,20 @@ class Deed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LicenceChange:
+    """A star with another version or licence, and its licences on both sides; "" if none is known."""
+
+    star: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Everything in which two things differ. `files` are the release's files that differ as a whole."""
+    """Everything in which two things differ. `files` are the release's files that differ as a whole.
+
+    `licences` are no difference of their own: the star or the bill of materials differs as well.
+    """
 
     before: str
     after: str
@@ -68,6 +89,7 @@ class Comparison:
     documents: tuple[DocumentComparison, ...] = ()
     files: tuple[str, ...] = ()
     deeds: tuple[Deed, ...] = ()
+    licences: tuple[LicenceChange, ...] = ()
 
     @property
     def is_same(self) -> bool:
@@ -94,33 +116,23 @@ def compare(before: Path, after: Path, ignored: frozenset[Cause] = frozenset()) 
     if isinstance(old, Path) or isinstance(new, Path):
         if not (isinstance(old, Path) and isinstance(new, Path)):
             raise Malformed(str(after), f"is of another kind than {before}", hint="compare two documents, or two trees")
-        return _with(before, after, None, documents=_documents((old.name, old, new)))
+        documents = _documents((old.name, old, new))
+        return Comparison(before=str(before), after=str(after), tree=None, documents=documents)
     old_side, new_side = _side(old, before), _side(new, after)
     tree = _looked_into(compare_trees(old_side, new_side, ignored), old_side, new_side)
     if isinstance(old, _ReleaseFolder) and isinstance(new, _ReleaseFolder):
-        return _with(
-            before,
-            after,
-            tree,
+        return Comparison(
+            before=str(before),
+            after=str(after),
+            tree=tree,
             documents=_documents(
                 *((name, old.folder / name, new.folder / name) for name in (LOCK_FILE, RELEASE_FILE)),
             ),
             files=tuple(_unlike_files(old.folder, new.folder)),
             deeds=tuple(_deeds(old.folder, new.folder)),
+            licences=tuple(_licences(old.folder, new.folder, {change.name for change in tree.stars})),
         )
-    return _with(before, after, tree)
-
-
-def _with(
-    before: Path,
-    after: Path,
-    tree: TreeComparison | None,
-    *,
-    documents: tuple[DocumentComparison, ...] = (),
-    files: tuple[str, ...] = (),
-    deeds: tuple[Deed, ...] = (),
-) -> Comparison:
-    return Comparison(before=str(before), after=str(after), tree=tree, documents=documents, files=files, deeds=deeds)
+    return Comparison(before=str(before), after=str(after), tree=tree)
 
 
 def _opened(path: Path) -> _Opened:
@@ -145,7 +157,11 @@ def _side(opened: Side | _ReleaseFolder, label: Path) -> Side:
     if not isinstance(opened, _ReleaseFolder):
         return opened
     if opened.image is None:
-        raise Malformed(str(opened.folder), f"has no image, or several: want one {IMAGE_SUFFIX} file")
+        raise Malformed(
+            str(opened.folder),
+            f"has no image, or several: want one {IMAGE_SUFFIX} file",
+            hint=f"name the image itself: cosmos diff {opened.folder}/NAME{IMAGE_SUFFIX} OTHER",
+        )
     return ImageSide(opened.image, str(label), _lock_beside(opened.folder))
 
 
@@ -163,8 +179,8 @@ def _lock_beside(folder: Path) -> Lock | None:
 
 
 def _looked_into(tree: TreeComparison, before: Side, after: Side) -> TreeComparison:
-    """Return the comparison with lines about the inside of the first `_OPENED_FILES` files that differ."""
-    unlike = [one for one in tree.differences if "content" in one.causes][:_OPENED_FILES]
+    """Return the comparison with lines about the inside of the files that differ, within `_OPENED_BYTES`."""
+    unlike = _within_memory(one for one in tree.differences if "content" in one.causes)
     old = dict(before.contents(one.path for one in unlike))
     lines: dict[TreePath, tuple[str, ...]] = {}
     for path, data in after.contents(one.path for one in unlike):
@@ -172,6 +188,14 @@ def _looked_into(tree: TreeComparison, before: Side, after: Side) -> TreeCompari
             lines[path] = inside(old[path], data, path.name.decode("utf-8", "replace"))
     found = tuple(replace(one, inside=lines[one.path]) if one.path in lines else one for one in tree.differences)
     return replace(tree, differences=found)
+
+
+def _within_memory(differences: Iterable[Difference]) -> list[Difference]:
+    """Return the smallest of the files that differ: at most `_OPENED_FILES`, and `_OPENED_BYTES` of them together."""
+    sizes = ((max(one.before.size, one.after.size), one) for one in differences if one.before and one.after)
+    by_size = sorted(sizes, key=lambda row: row[0])
+    totals = accumulate(size for size, _ in by_size)
+    return [one for (_, one), total in zip(by_size[:_OPENED_FILES], totals, strict=False) if total <= _OPENED_BYTES]
 
 
 def _documents(*pairs: tuple[str, Path, Path]) -> tuple[DocumentComparison, ...]:
@@ -182,8 +206,10 @@ def _documents(*pairs: tuple[str, Path, Path]) -> tuple[DocumentComparison, ...]
         texts = [read_bounded(file, MAX_RELEASE_BYTES) for file in (old, new)]
         if texts[0] == texts[1]:
             continue
-        is_json = name.endswith(".json")
-        here, there = (document(data, str(file), is_json=is_json) for data, file in zip(texts, (old, new), strict=True))
+        here, there = (
+            document(data, str(file), is_json=file.suffix == ".json")
+            for data, file in zip(texts, (old, new), strict=True)
+        )
         lines = tuple(document_differences(here, there)) or ("the same values, written differently",)
         found.append(DocumentComparison(name=name, lines=lines))
     return tuple(found)
@@ -205,6 +231,15 @@ def _subjects(folder: Path) -> dict[str, tuple[int, Digest]]:
     file = folder / RELEASE_FILE
     release = Release.parse(read_bounded(file, MAX_RELEASE_BYTES), str(file))
     return {subject.name: (subject.size_bytes, subject.digest) for subject in release.subjects}
+
+
+def _licences(before: Path, after: Path, changed: Collection[str]) -> Iterator[LicenceChange]:
+    """Yield the licences of the stars in `changed`, and of those that have another licence now."""
+    old, new = licences_of(before), licences_of(after)
+    for star in sorted(old.keys() | new.keys()):
+        here, there = old.get(star, ""), new.get(star, "")
+        if star in changed or (star in old and star in new and here != there):
+            yield LicenceChange(star=star, before=here, after=there)
 
 
 def _deeds(before: Path, after: Path) -> Iterator[Deed]:

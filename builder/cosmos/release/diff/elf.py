@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 MAGIC: Final = b"\x7fELF"
+_MOST_SECTIONS: Final = 4096  # each is read apart; the most so far, of a library with debug data, has 60
 
 
 class _Section(Protocol):
@@ -23,6 +24,8 @@ class _Section(Protocol):
 
 
 class _ElfFile(Protocol):
+    def num_sections(self) -> int: ...
+
     def iter_sections(self) -> Iterator[_Section]: ...
 
 
@@ -47,6 +50,8 @@ def sections(data: bytes) -> Mapping[str, bytes]:
 
 
 def _named(elf: _ElfFile, data: bytes) -> Iterator[tuple[str, bytes]]:
+    if elf.num_sections() > _MOST_SECTIONS:
+        raise ValueError(f"has more than {_MOST_SECTIONS} sections")
     left = 2 * len(data)  # sections that lie on one another must not multiply the file
     for section in elf.iter_sections():
         offset, size = section["sh_offset"], section["sh_size"]

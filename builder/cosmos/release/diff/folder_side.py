@@ -32,7 +32,7 @@ _KINDS: Final[Mapping[int, Kind]] = {
 
 
 class FolderSide(NoLayers):
-    """The tree below `folder`. It follows no link and leaves out sockets and what is mounted below.
+    """The tree below `folder`. It follows no link and leaves out sockets. What is mounted below is `hidden`.
 
     If a universe lies in it, its stars own their paths.
     """
@@ -47,10 +47,14 @@ class FolderSide(NoLayers):
     @cached_property
     def nodes(self) -> Nodes:
         """Every path. Files are not read before somebody asks for their digests. Raises `WorldFailed`."""
-        owners = owners_of(self._universe)
-        found = list(self._walked())
+        owners, found = owners_of(self._universe), self._walked[0]
         times = {line.path: mtime for line, mtime in found}
         return nodes_of(((line, owners.get(line.path, "")) for line, _ in found), times.get)
+
+    @property
+    def hidden(self) -> frozenset[TreePath]:
+        """The paths on which another file system is mounted."""
+        return self._walked[1]
 
     def digest(self, path: TreePath) -> Digest:
         """Return the digest of the file at `path`. Raises `WorldFailed`."""
@@ -75,8 +79,14 @@ class FolderSide(NoLayers):
     def _place(self, path: TreePath) -> Path:
         return self._folder / os.fsdecode(bytes(path))
 
-    def _walked(self) -> Iterator[tuple[ManifestLine, int]]:
-        """Yield the line of every path below the folder, with its time. Hard links name the first of their paths."""
+    @cached_property
+    def _walked(self) -> tuple[list[tuple[ManifestLine, int]], frozenset[TreePath]]:
+        """The line of every path below the folder with its time, and the hidden paths.
+
+        Hard links name the first of their paths.
+        """
+        found: list[tuple[ManifestLine, int]] = []
+        hidden: list[TreePath] = []
         device = self._folder.stat().st_dev
         inodes: dict[int, TreePath] = {}
         todo = [self._folder]
@@ -88,13 +98,14 @@ class FolderSide(NoLayers):
                 raise _unreadable(above, error) from error
             for place in places:
                 status = place.lstat()
-                kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-                if status.st_dev != device or kind is None:
-                    continue
-                if kind == "dir":
-                    todo.append(place)
                 path = _tree_path(place, self._folder)
-                yield _line(place, path, kind, status, inodes), int(status.st_mtime)
+                kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+                if status.st_dev != device:
+                    hidden.append(path)
+                elif kind is not None:
+                    found.append((_line(place, path, kind, status, inodes), int(status.st_mtime)))
+                    todo += [place] if kind == "dir" else []
+        return found, frozenset(hidden)
 
 
 def _tree_path(place: Path, folder: Path) -> TreePath:

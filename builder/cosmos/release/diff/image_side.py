@@ -27,6 +27,8 @@ class ImageSide:
     Its lock, if there is one, says which part of a layer's name is the version.
     """
 
+    hidden: frozenset[TreePath] = frozenset()
+
     def __init__(self, path: Path, label: str, lock: Lock | None) -> None:
         self.label = label
         self._path = path
@@ -56,7 +58,11 @@ class ImageSide:
     def packings(self) -> Mapping[str, Packing]:
         """The layers."""
         return {
-            layer.name: Packing(digest=layer.digest, order=tuple(row.line.path for row in layer.lines))
+            layer.name: Packing(
+                digest=layer.digest,
+                packed_bytes=layer.seek.packed_bytes,
+                order=tuple(row.line.path for row in layer.lines),
+            )
             for layer in self._reader.layers
         }
 

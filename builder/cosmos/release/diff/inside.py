@@ -5,6 +5,7 @@ Every look is bounded. What cannot be read as its kind is compared as bytes.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from collections.abc import Iterator
 from functools import partial
@@ -13,15 +14,17 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError
-from cosmos.limits import MIB, Budget
+from cosmos.limits import MIB, READ_CHUNK_BYTES, Budget
 from cosmos.pack.inflate import inflated
 from cosmos.pack.untar import read_tar
 from cosmos.release.diff.documents import document, document_differences
 from cosmos.release.diff.elf import MAGIC, sections
 
 MOST_LINES: Final = 12  # about one file; a person who wants more has the two files
-_UNPACKED_BYTES: Final = 64 * MIB  # of an archive inside a file
-_TEXT_LINES: Final = 4000  # of a text that is compared line by line: the comparison is quadratic at worst
+_UNPACKED_BYTES: Final = 32 * MIB  # of an archive inside a file
+_TEXT_BYTES: Final = 1 * MIB  # of a text that is compared line by line: each line takes 50 bytes besides
+_END_OF_LINE: Final = b"\n"
+_TEXT_LINES: Final = 1000  # between the first and the last that differ: comparing lines is quadratic at worst
 _LINE_CHARACTERS: Final = 120
 _MAGIC: Final = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst", b"BZh": ".bz2"}
 _TAR_PLACE: Final = 257
@@ -103,23 +106,41 @@ def _compressed(before: bytes, after: bytes, name: str, *, layers: int) -> Itera
 
 
 def _text(before: bytes, after: bytes, _name: str) -> Iterator[str]:
-    old, new = before.decode("utf-8"), after.decode("utf-8")
-    if "\0" in old or "\0" in new:
+    if not (_is_text(before) and _is_text(after)):
         return
-    old_lines, new_lines = old.splitlines(), new.splitlines()
-    if max(len(old_lines), len(new_lines)) > _TEXT_LINES:
-        place = next(
-            (at for at, pair in enumerate(zip(old_lines, new_lines, strict=False)) if pair[0] != pair[1]),
-            min(len(old_lines), len(new_lines)),
-        )
-        yield f"line {place + 1} and later"
+    start = before.rfind(_END_OF_LINE, 0, _same_up_to(before, after)) + 1
+    first = before.count(_END_OF_LINE, 0, start)
+    old, new = _without_equal_end(before[start:], after[start:])
+    if any(len(data) > _TEXT_BYTES or data.count(_END_OF_LINE) > _TEXT_LINES for data in (old, new)):
+        yield f"line {first + 1} and later"
         return
     at = 0
-    for line in difflib.unified_diff(old_lines, new_lines, n=0, lineterm=""):
+    lines = (old.decode("utf-8").split("\n"), new.decode("utf-8").split("\n"))
+    for line in islice(difflib.unified_diff(*lines, n=0, lineterm=""), 2, None):  # without its two heads
         if line.startswith("@@"):
             at = int(line.split()[2].partition(",")[0])
-        elif line.startswith(("+", "-")) and line[:3] not in ("+++", "---"):
-            yield f"line {abs(at)}: {line[:_LINE_CHARACTERS]}"
+        else:
+            yield f"line {first + at}: {line[:_LINE_CHARACTERS]}"
+
+
+def _without_equal_end(old: bytes, new: bytes) -> tuple[bytes, bytes]:
+    """Return both texts without the whole lines at their ends that are equal."""
+    same = _same_up_to(old[::-1], new[::-1])
+    end = old.find(_END_OF_LINE, len(old) - same) if same else -1
+    dropped = len(old) - end - 1 if end >= 0 else 0
+    return old[: len(old) - dropped], new[: len(new) - dropped]
+
+
+def _is_text(data: bytes) -> bool:
+    """Return whether `data` is UTF-8 without a NUL. It is read in pieces: as a text it may take four times its size."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for place in range(0, len(data), READ_CHUNK_BYTES):
+            decoder.decode(data[place : place + READ_CHUNK_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in data
 
 
 def _bytes(before: bytes, after: bytes) -> Iterator[str]:
@@ -128,15 +149,20 @@ def _bytes(before: bytes, after: bytes) -> Iterator[str]:
 
 def _first_difference(before: bytes, after: bytes) -> str:
     """Return the first offset at which the bytes differ, and the sizes if these differ."""
-    shorter = min(len(before), len(after))
-    low, high = 0, shorter
+    low = _same_up_to(before, after)
+    sizes = "" if len(before) == len(after) else f", {len(before):,} -> {len(after):,} bytes"
+    if low == min(len(before), len(after)):
+        return f"the same up to byte {low:,}{sizes}"
+    return f"from byte {low:,} ({Digest.of(before).short} -> {Digest.of(after).short}){sizes}"
+
+
+def _same_up_to(before: bytes, after: bytes) -> int:
+    """Return the first offset at which the bytes differ, or the shorter one's size."""
+    low, high = 0, min(len(before), len(after))
     while low < high:  # halve until the first difference is found: comparing slices is fast
         middle = (low + high) // 2
         if before[low : middle + 1] == after[low : middle + 1]:
             low = middle + 1
         else:
             high = middle
-    sizes = "" if len(before) == len(after) else f", {len(before):,} -> {len(after):,} bytes"
-    if low == shorter:
-        return f"the same up to byte {low:,}{sizes}"
-    return f"from byte {low:,} ({Digest.of(before).short} -> {Digest.of(after).short}){sizes}"
+    return low

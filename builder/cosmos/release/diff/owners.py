@@ -7,8 +7,10 @@ from cosmos.treepath import TreePath
 
 
 def versions(universe: Universe) -> dict[str, str]:
-    """Return the version of each installed star by name."""
-    return {str(name): str(star.version) for name, star in universe.installed.items()}
+    """Return the version of each installed star by name, without the nebulas: an image has no layer of them either."""
+    return {
+        str(name): str(star.version) for name, star in universe.installed.items() if star.type not in ("nebula", "meta")
+    }
 
 
 def owners_of(universe: Universe | None) -> dict[TreePath, str]:

@@ -43,9 +43,10 @@ Nodes = Mapping[TreePath, Node]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packing:
-    """One layer of an image: the digest of its packed bytes, and the order of its paths."""
+    """One layer of an image: the digest and the size of its packed bytes, and the order of its paths."""
 
     digest: Digest
+    packed_bytes: int
     order: tuple[TreePath, ...]
 
 
@@ -61,8 +62,12 @@ class Side(Protocol):
         """Every path of the tree, in byte order."""
 
     @property
+    def hidden(self) -> frozenset[TreePath]:
+        """The paths on which something else is mounted: what they and the paths below are, nobody can see."""
+
+    @property
     def stars(self) -> Mapping[str, str]:
-        """The version of each star by the star's name, if the side knows its stars."""
+        """The version of each star that may hold files, by the star's name, if the side knows its stars."""
 
     @property
     def packings(self) -> Mapping[str, Packing]:
@@ -116,6 +121,11 @@ class NoLayers:
     def __init__(self, stars: Mapping[str, str]) -> None:
         self.stars = stars
         self.packings: Mapping[str, Packing] = {}
+
+    @property
+    def hidden(self) -> frozenset[TreePath]:
+        """No path."""
+        return frozenset()
 
     def times(self, layer: str) -> Mapping[TreePath, int]:
         """Raise `KeyError`: there is no layer."""

@@ -227,3 +227,65 @@ def test_exactly_the_paths_that_differ_are_named(
         named = {one.path.text for one in moved.differences}
         named |= {one.moved_to.text for one in moved.differences if one.moved_to is not None}
         assert named == naive(old, new)
+
+
+def test_a_moved_program_that_gained_rights_says_so(tmp_path: Path) -> None:
+    old, new = entry("a", b"program"), replace(entry("b", b"program"), mode=0o4755)
+    found = compare_trees(folder_of(tmp_path, [old]), folder_of(tmp_path, [new]), frozenset({"time"}))
+    assert [(one.causes, one.moved_to) for one in found.differences] == [(("moved", "mode"), TreePath(b"b"))]
+    calm = compare_trees(folder_of(tmp_path, [old]), folder_of(tmp_path, [new]), frozenset({"time", "mode"}))
+    assert causes(calm.differences) == {"a": ("moved",)}
+
+
+def test_very_many_files_of_the_same_bytes_are_moved_each_to_its_own_place(tmp_path: Path) -> None:
+    number = 300
+    old = [entry(f"old-{at:03}", b"licence") for at in range(number)]
+    new = [entry(f"new-{at:03}", b"licence") for at in range(number)]
+    found = compare_trees(image_of(tmp_path, old), image_of(tmp_path, new)).differences
+    assert [(one.path.text, one.moved_to.text if one.moved_to else "") for one in found] == [
+        (f"old-{at:03}", f"new-{at:03}") for at in range(number)
+    ]
+
+
+def test_what_is_mounted_in_a_root_is_not_called_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a running system, /proc is another file system: nobody sees the folder below it."""
+    tree = [Entry(path=TreePath(b"proc"), kind="dir", mode=0o555), entry("proc/version", b"1"), entry("d")]
+    packed, root = image_of(tmp_path, tree), folder_of(tmp_path, [tree[0], tree[2]])
+    plain = Path.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        found = plain(path)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if path.name == "proc" else found
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    found = compare_trees(packed, root, frozenset({"owner", "time"}))
+    assert (found.differences, found.hidden, found.same) == ((), (TreePath(b"proc"),), 1)
+
+
+def test_what_is_looked_into_fits_in_memory(tmp_path: Path) -> None:
+    """200 files of 8 MiB would be 1.6 GB: the smallest are looked into, up to 32 MiB of them together."""
+    sizes = {"small": 1, "large-a": 7, "large-b": 7, "large-c": 7, "large-d": 7, "large-e": 7}
+    folders = [tmp_path / "old", tmp_path / "new"]
+    for folder, letter in zip(folders, (b"a", b"b"), strict=True):
+        folder.mkdir()
+        for name, mib in sizes.items():
+            (folder / name).write_bytes(letter * mib * (1 << 20))
+    found = compare(*folders).tree
+    assert found is not None
+    assert {one.path.text for one in found.differences if not one.inside} == {"large-e"}
+
+
+def test_the_layers_that_a_system_has_to_fetch_have_their_sizes(tmp_path: Path) -> None:
+    old = image_of(tmp_path, [entry("a", b"1" * 99)], "app-1.0.0")
+    new = image(
+        tmp_path,
+        pack_layer("directories", [], 3),
+        pack_layer("app-1.0.0", [entry("a", b"2" * 99)], 3),
+        pack_layer("more-1.0.0", [entry("b", b"3")], 3),
+    )
+    sizes = {name: packing.packed_bytes for name, packing in new.packings.items()}
+    layers = {one.name: (one.before_bytes, one.after_bytes) for one in compare_trees(old, new).layers}
+    assert layers["app-1.0.0"] == (old.packings["app-1.0.0"].packed_bytes, sizes["app-1.0.0"])
+    assert layers["more-1.0.0"] == (0, sizes["more-1.0.0"])
+    assert {one.name: one.after_bytes for one in compare_trees(new, old).layers}["more-1.0.0"] == 0
+    assert "directories" not in layers

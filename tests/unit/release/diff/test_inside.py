@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.release.diff.documents import document_differences
+from cosmos.release.diff.elf import sections
 from cosmos.release.diff.inside import MOST_LINES, inside
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -117,3 +118,52 @@ def test_named_rows_are_compared_by_name() -> None:
 def test_any_two_files_that_differ_get_a_line(old: bytes, new: bytes, name: str, magic: bytes) -> None:
     if old != new:
         assert inside(magic + old, magic + new, name)
+
+
+def test_a_change_in_a_long_text_is_found_by_its_line() -> None:
+    lines = [f"line {number}" for number in range(50_000)]
+    changed = [*lines[:30_000], "another", *lines[30_001:]]
+    said = inside("\n".join(lines).encode(), "\n".join(changed).encode(), "words")
+    assert said == ("line 30001: -line 30000", "line 30001: +another")
+
+
+def test_lines_that_look_like_the_heads_of_a_comparison_are_shown() -> None:
+    assert inside(b"-- a\nx\n", b"++ b\nx\n", "notes") == ("line 1: --- a", "line 1: +++ b")
+
+
+def test_texts_with_every_line_elsewhere_are_not_compared_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two such texts took two seconds, and one comparison may look into 200 files."""
+    old = "".join(f"{number % 105}\n" for number in range(3999)).encode()
+    new = "".join(f"{104 - number % 105}\n" for number in range(3999)).encode()
+    monkeypatch.setattr("difflib.SequenceMatcher", None)  # nothing may ask it
+    assert inside(old, new, "words") == ("line 1 and later",)
+
+
+def test_a_program_that_claims_very_many_sections_is_compared_as_bytes() -> None:
+    data = bytearray(ELF)
+    (table,) = struct.unpack_from("<Q", data, 0x28)
+    struct.pack_into("<H", data, 0x3C, 0)  # then the number is the size of the first section (gabi, chapter 4)
+    struct.pack_into("<Q", data, table + 0x20, 100_000)
+    padded = bytes(data) + bytes(64 * 100_000)
+    with pytest.raises(ValueError, match="more than 4096 sections"):
+        sections(padded)
+    assert inside(padded, padded[:-1] + b"x", "lib.so")[0].startswith("from byte ")
+
+
+@pytest.mark.parametrize("line", [b"ab\n", "\N{GRINNING FACE}a\n".encode()])
+def test_a_small_file_of_very_many_lines_takes_little_memory(line: bytes) -> None:
+    """A compressed file of 30 kB held 20 million lines, and each took 50 bytes."""
+    old, new = (gzip.compress(line * (30 * (1 << 20) // len(line)) + end) for end in (b"1", b"2"))
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, before[1]))
+    try:
+        said = inside(old, new, "a.gz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    place = f"decompressed: line {30 * (1 << 20) // len(line) + 1}"
+    assert said == (f"{place}: -1", f"{place}: +2")
+
+
+def test_a_long_text_is_told_by_its_first_line_that_differs() -> None:
+    old, rest = b"same\n" * 5000, b"x\n" * 5000
+    assert inside(old + b"1\n" + rest + b"1\n", old + b"2\n" + rest + b"2\n", "a") == ("line 5001 and later",)

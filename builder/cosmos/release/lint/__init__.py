@@ -1,0 +1,1 @@
+"""The ship guard: find what an image should not be shipped with."""
