@@ -15,9 +15,12 @@ import resource
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, TypeAlias
+
+Kernel: TypeAlias = Literal["own", "old"]
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2  # <linux/prctl.h>
+_ADDR_NO_RANDOMIZE, _UNAME26, _ASK = 0x0040000, 0x0020000, 0xFFFFFFFF  # <linux/personality.h>
 _LIBC: Final = ctypes.CDLL(None)  # loaded before there is a fork
 # Each line of its input adds a group by a token and a number, or takes the token away. The end kills what is left.
 WATCHER: Final = """
@@ -37,14 +40,23 @@ class Confinement:
     """What a program may use: `limits` by the numbers of `resource`, and its `user`, also its group; None: the same.
 
     A limit of this process that is lower stays. A confined program does not see the umask, the ignored signals and, if
-    its user is another, the groups of cosmos.
+    its user is another, the groups of cosmos. Its addresses are not random. It may use one `processor` (None: those of
+    this process), its priority is lower by `niceness`, and uname(2) says Linux 2.6 if its `kernel` is old.
     """
 
     limits: Mapping[int, int]
     user: int | None = None
+    processor: int | None = None
+    niceness: int = 0
+    kernel: Kernel = "own"
 
     def enter(self) -> None:
-        """Set limits and signals for this process; the program that it starts keeps them."""
+        """Set limits, signals and the like for this process; the program that it starts keeps them."""
+        present = _LIBC.personality(_ASK) & _UNAME26  # it stays: `cosmos rebuild --adversarial` starts cosmos with it
+        _LIBC.personality(_ADDR_NO_RANDOMIZE | present | (_UNAME26 if self.kernel == "old" else 0))
+        if self.processor is not None:
+            os.sched_setaffinity(0, {self.processor})
+        os.nice(self.niceness)
         for which, wanted in self.limits.items():
             present = resource.getrlimit(which)[1]
             value = wanted if present == resource.RLIM_INFINITY else min(wanted, present)

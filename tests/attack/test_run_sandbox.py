@@ -30,6 +30,7 @@ from cosmos.nova.job import NovaJob
 from cosmos.nova.run import run_build, run_install
 from cosmos.sandbox import bubble
 from cosmos.sandbox.bubble import HOST_TOOLS, Bubble, Channels, Tools, sandboxed, star_tools, tools_digest
+from cosmos.sandbox.circumstances import machine_files
 from cosmos.sandbox.laid_tree import laid_out
 from cosmos.sandbox.on_disk import folder_entries
 from cosmos.sandbox.seccomp import MACHINES, REFUSED
@@ -92,6 +93,11 @@ def test_it_has_no_capability_and_gains_none(shell):
     values = dict(line.split(":\t") for line in said.splitlines())
     sets = dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
     assert values == {**sets, "NoNewPrivs": "1", "Seccomp": "2"}
+
+
+@pytest.mark.parametrize("place", sorted(machine_files()))
+def test_a_file_of_proc_that_describes_the_machine_or_the_moment_says_the_same_on_every_machine(shell, place):
+    assert shell(f"cat {place} >out") == machine_files()[place].decode()
 
 
 ASK = """
@@ -543,7 +549,7 @@ def test_how_cosmos_was_started_is_not_seen_by_a_program(open_folder, monkeypatc
     plain, strange = seen_by(lambda: None), seen_by(strangely)
     assert "0022" in plain.split()
     assert str(open_folder) not in strange
-    each_run = (r"pipe:.*", r"^\d+ \d+ \d+:\d+ ", r"(?<= )\d{2}:\d{2}", r"\bPPID=.*", r"/proc/\d+",
+    each_run = (r"pipe:.*", r"/bindfile\w+", r"^\d+ \d+ \d+:\d+ ", r"(?<= )\d{2}:\d{2}", r"\bPPID=.*", r"/proc/\d+",
                 r"^(BASH|EPOCH|RANDOM|SECONDS|SRANDOM|_=).*")  # fmt: skip
     fields = re.compile("|".join(each_run), re.MULTILINE)
     assert fields.sub("", strange) == fields.sub("", plain)

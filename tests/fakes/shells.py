@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from fakes.galaxies import StarSpec
@@ -14,3 +15,12 @@ def shell() -> StarSpec:
     libraries = {word for word in listed.split() if word.startswith("/")}
     files = {path.lstrip("/"): Path(path).read_bytes() for path in ("/bin/sh", *sorted(libraries))}
     return StarSpec("shell", files=files)
+
+
+def with_programs(*paths: str) -> StarSpec:
+    """Return the star `shell` with these programs of this machine besides, and their libraries."""
+    plain, files = shell(), {}
+    for path in paths:
+        listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        files |= {word: Path(word).read_bytes() for word in (path, *listed.split()) if word.startswith("/")}
+    return replace(plain, files={**plain.files, **{path.lstrip("/"): data for path, data in files.items()}})

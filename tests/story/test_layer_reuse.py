@@ -169,10 +169,10 @@ RUNS = 'run{"/bin/sh", "-c", "echo made >made"}'
 UNSTEADY = 'run{"/bin/sh", "-c", "read x </proc/sys/kernel/random/uuid; echo $x >made"}'
 
 
-def running(where: Path, cosmos: Cosmos, script: str) -> ImageFixture:
+def running(where: Path, cosmos: Cosmos, script: str, more: str = "") -> ImageFixture:
     """An image of one star, whose script runs programs of `shell`."""
     tool = StarSpec("tool", "1.0.0", {}, {"shell": "*"}, script=f"function install() {script} end")
-    policy = '[policy]\nrun = ["tool"]\noutside = ["tool"]\n'
+    policy = '[policy]\nrun = ["tool"]\noutside = ["tool"]\n' + more
     image = make_image(where, (shell(), tool), {"tool": "*"}, tables=policy)
     cosmos("freeze", image.folder, "--home", image.home).ok()
     cosmos("build", image.folder, "--home", image.home).ok()
@@ -193,7 +193,7 @@ def test_a_layer_that_programs_made_is_made_anew_when_any_of_their_tools_changes
 
 
 def test_a_layer_that_cannot_be_made_again_as_it_was_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
-    image = running(tmp_path, cosmos, UNSTEADY)
+    image = running(tmp_path, cosmos, UNSTEADY, more='unsteady = ["tool"]\n')
     for blob in (image.home / "store" / "blobs").rglob("*"):
         if blob.is_file() and blob.read_bytes()[:16].startswith(b"cosmos-layer-v1"):
             blob.unlink()

@@ -24,6 +24,7 @@ from cosmos.image.policy import (
     demand_signable,
     demand_vouched,
     report_unmatched,
+    report_unsteady,
 )
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
@@ -45,7 +46,8 @@ from cosmos.tree.overlay import PathMap
 class Built:
     """A finished release. `changed` is false if the same release was there before.
 
-    `made` names each layer that the store did not have, and says why the build made it.
+    `made` names each layer that the store did not have, and says why the build made it. `twice` are those of them that
+    were made twice, because their scripts ran programs.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Built:
     signed: bool
     changed: bool
     made: Mapping[StarName, str]
+    twice: frozenset[StarName]
 
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
@@ -73,6 +76,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         signed=published.signed,
         changed=published.changed,
         made=staged.made,
+        twice=staged.twice,
     )
 
 
@@ -97,11 +101,13 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
         level=options.level or ready.lock.build.level,
         identity=options.identity,
         consent=consent_of(ready.definition.image.policy, paths, safe=options.safe),
+        unsteady=frozenset(ready.definition.image.policy.unsteady),
     )
     staged = stage_layers(
         workshop, jobs=options.jobs, reporter=world.reporter, judge=StagingBudget(ready.definition).judge
     )
     demand_powers(workshop.consent, staged.layers)
+    report_unsteady(staged.layers, workshop.unsteady, world.reporter)
     return staged
 
 
@@ -144,6 +150,7 @@ def _signed(
         level=options.level or ready.lock.build.level,
         accepted=stars.accepted,
         signers=stars.signers,
+        unsteady=tree.receipts.unsteady,
         sandbox={**ready.sandbox, **_programs(tree)},
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
     )

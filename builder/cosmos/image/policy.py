@@ -8,6 +8,7 @@
       badges = { test = 2 }             two pinned attesters say that the test of its archive passed
     for the layers that the stars' scripts made
       setuid, run, setcap, mknod, chown, outside      which star may do what (staging.powers)
+      unsteady = ["fontconfig"]         whose programs may give another result each time (staging.twice)
     for the finished tree
       size-budget-bytes = 100000000     the largest total size of its files
     waive                             which rules of the ship guard do not count for it (release.lint)
@@ -22,7 +23,7 @@ Proofs and badges are kept in the store once they were judged good. Offline, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 
@@ -98,6 +99,7 @@ def report_strangers(definition: Definition, lock: Lock, reporter: Reporter) -> 
     named: list[tuple[str, StarName]] = []
     for power, names in policy.powers.named.items():
         named += [(power, name) for name in names]
+    named += [("unsteady", name) for name in policy.unsteady]
     named += [(f'owners."{path.text}"', name) for path, name in policy.owners.items()]
     for key, name in named:
         if name not in there:
@@ -126,6 +128,13 @@ def demand_powers(consent: Consent, layers: Layers) -> None:
     demand_none(
         consent, [row for star, one in layers.items() for row in overreaches(consent, star, one.lines, one.receipt)]
     )
+
+
+def report_unsteady(layers: Layers, unsteady: Container[StarName], reporter: Reporter) -> None:
+    """Warn of every star whose programs may give another result each time: two builds may differ in it."""
+    for name, layer in layers.items():
+        if name in unsteady and layer.ran_programs:
+            reporter.warn(f"{name}: its programs may give another result each time, and policy.unsteady allows that")
 
 
 def demand_budget(definition: Definition, tree: Overlaid, layers: Layers) -> None:

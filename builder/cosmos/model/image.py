@@ -42,6 +42,7 @@ setuid = ["sudo"]                         # who may ship set-user-ID files; so: 
 log = true                                # every star must be in its galaxy's transparency log (trust.log)
 badges = { test = 2 }                     # how many attesters must have signed that a star passed (trust.badges)
 signed-lock = false                       # true: a build refuses a lock that no release key has signed
+unsteady = ["fontconfig"]                 # whose run() may give another result each time; of others, it is an error
 
 [policy.waive.dangling-symlink]           # a rule of the ship guard that is waived (model.waiver); needs a counter
 reason = "the target is on the data partition"
@@ -109,6 +110,7 @@ class Policy:
     log: bool = False
     badges: Mapping[BadgeKind, int] = field(default_factory=dict)
     signed_lock: bool = False
+    unsteady: tuple[StarName, ...] = ()
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
     @classmethod
@@ -123,6 +125,7 @@ class Policy:
             log=table.take("log", bool, False),
             badges=_badges(table.take_table("badges")),
             signed_lock=table.take("signed-lock", bool, False),
+            unsteady=table.parsed_strings("unsteady", StarName.parse) if "unsteady" in table else (),
             waivers={} if waive is None else Waiver.read_all(waive),
         )
         table.end()

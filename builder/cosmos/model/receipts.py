@@ -33,6 +33,11 @@ class Receipts:
         """Whether any of the scripts ran a program."""
         return any(event.get("do") == "run" for event in self._events())
 
+    @property
+    def unsteady(self) -> tuple[str, ...]:
+        """The stars whose programs may give another result each time, by the operator's waiver."""
+        return tuple(sorted(name for name, one in self.stars.items() if isinstance(one, dict) and one.get("unsteady")))
+
     def to_bytes(self) -> bytes:
         """Return the document; raises `Refused` if it is larger than its readers accept."""
         data = canonical_json({"receipts-version": _VERSION, "stars": dict(self.stars), "finish": self.finish})

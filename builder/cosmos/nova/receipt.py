@@ -15,6 +15,9 @@ Each event is a JSON object with `do` and what that verb needs:
                       the script's tree when the program began, and when it had ended
     {"do": "log", "text": …}   {"do": "filemap", "path": …}
 
+`receipt-version` is 1. Where the operator waived that programs give the same result twice ([policy] unsteady), it is 2,
+and the receipt has `"unsteady": true`: who knows version 1 only refuses the receipt instead of missing that.
+
 Paths are in text form (see treepath). A read of the star's own archive needs no event: the archive's digest pins it. A
 layer is used again while every read still gives the same result: `Receipt.changed` returns the first that does not.
 """
@@ -37,6 +40,7 @@ Fact: TypeAlias = "str | int | list[str] | dict[str, str]"
 
 ABSENT: Final = "absent"
 _VERSION: Final = 1
+_WITH_WAIVER: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,16 +57,18 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The receipt of one script."""
+    """The receipt of one script. `unsteady`: its programs may give another result each time, and the operator knows."""
 
     script: str
     function: str
     events: tuple[Event, ...] = field(default=())
+    unsteady: bool = False
 
     def to_json(self) -> Json:
         """Return the receipt as a JSON value."""
         return {
-            "receipt-version": _VERSION,
+            "receipt-version": _WITH_WAIVER if self.unsteady else _VERSION,
+            **({"unsteady": True} if self.unsteady else {}),
             "script": self.script,
             "function": self.function,
             "events": [event.to_json() for event in self.events],
@@ -73,6 +79,11 @@ class Receipt:
         return canonical_json(self.to_json())
 
     @property
+    def ran_programs(self) -> bool:
+        """Whether the script ran a program."""
+        return any(event.verb == "run" for event in self.events)
+
+    @property
     def logs(self) -> tuple[str, ...]:
         """The script's `log` lines, in order."""
         return tuple(str(event.facts["text"]) for event in self.events if event.verb == "log")
@@ -80,12 +91,16 @@ class Receipt:
     @classmethod
     def read(cls, table: Table) -> Self:
         """Return the receipt that `table` states; raises `Malformed`."""
-        if table.need("receipt-version", int) != _VERSION:
-            table.fail("receipt-version", f"want {_VERSION}")
+        version = table.need("receipt-version", int)
+        if version not in (_VERSION, _WITH_WAIVER):
+            table.fail("receipt-version", f"want {_VERSION} or {_WITH_WAIVER}")
+        if version == _WITH_WAIVER and table.need("unsteady", bool) is not True:
+            table.fail("unsteady", "want true")
         receipt = cls(
             script=table.need("script", str),
             function=table.need("function", str),
             events=tuple(_event(row) for row in table.tables("events")),
+            unsteady=version == _WITH_WAIVER,
         )
         table.end()
         return receipt

@@ -23,7 +23,8 @@ class BuildFacts:
 
     `definition` is the digest of image.toml, `root` the content root, `level` the zstd level of the layers. `accepted`
     are the stars that are not trusted now and that the operator accepted by name, with the reasons. `signers` are the
-    verified signers of each star. `sandbox` is the result of the live probe of Nova's sandbox. `holding_all` names the
+    verified signers of each star. `unsteady` are the stars whose programs may give another result each time, by the
+    operator's waiver. `sandbox` is the result of the live probe of Nova's sandbox. `holding_all` names the
     files that contain the whole tree.
     """
 
@@ -34,6 +35,7 @@ class BuildFacts:
     level: int
     accepted: Mapping[str, str]
     signers: Mapping[StarName, tuple[str, ...]]
+    unsteady: tuple[str, ...]
     sandbox: Mapping[str, Json]
     holding_all: frozenset[str]
 
@@ -61,6 +63,7 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             **({"counter": image.counter} if image.counter else {}),
             **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
             **({"allowedDowngrades": downgrades} if downgrades else {}),
+            **({"unsteady": [*facts.unsteady]} if facts.unsteady else {}),
             **({"policy": policy} if (policy := _policy(image.policy)) else {}),
         },
         internal={

@@ -2,8 +2,8 @@
 
     bwrap --unshare-user --unshare-all --disable-userns --die-with-parent --new-session --clearenv --cap-drop ALL
           --uid 0 --gid 0 --hostname nova --size N --tmpfs / --file FD /tmp/laid --remount-ro / [--ro-bind /usr /usr]
-          --proc /proc --dev /dev --size N --tmpfs /dev/shm --remount-ro /dev --size N --tmpfs /tmp
-          --size N --tmpfs /stage --chdir /stage --seccomp FD --info-fd FD --block-fd FD
+          --proc /proc --ro-bind-data FD /proc/FILE --dev /dev --size N --tmpfs /dev/shm --remount-ro /dev
+          --size N --tmpfs /tmp --size N --tmpfs /stage --chdir /stage --seccomp FD --info-fd FD --block-fd FD
 
 Without `--unshare-user`, `--unshare-all` silently leaves the user namespace out. The tools at `/` are made of verified
 stars (`star_tools`), or, for a maintainer's own `stellar build-star`, are the machine's /usr (`HOST_TOOLS`). The
@@ -28,23 +28,23 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import select
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from cosmos.child import Confinement
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
-from cosmos.limits import GIB, KIB, MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
+from cosmos.limits import MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
 from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
 from cosmos.sandbox.bubble_probe import Asked, Process, demand_closed
+from cosmos.sandbox.circumstances import FIRST, LIMITS, Circumstances, machine_files
 from cosmos.sandbox.laid_tree import Laid, laid_out, read_back
 from cosmos.sandbox.on_disk import NOBODY, Room, as_its_owner
 from cosmos.sandbox.run_outcome import RunOutcome
@@ -55,15 +55,6 @@ from cosmos.treepath import TreePath
 
 T = TypeVar("T")
 _TMP_BYTES: Final = 256 * MIB  # of /tmp, and of /dev/shm, which are memory
-_LIMITS: Final[Mapping[int, int]] = {
-    resource.RLIMIT_CORE: 0,
-    resource.RLIMIT_NOFILE: 1024,
-    resource.RLIMIT_FSIZE: 2 * GIB,
-    resource.RLIMIT_AS: 4 * GIB,
-    resource.RLIMIT_NPROC: 4096,
-    resource.RLIMIT_MEMLOCK: 64 * KIB,
-    resource.RLIMIT_STACK: 8 * MIB,  # the usual one: it decides how many words a command may have
-}
 _TMP, _SHARED = "/tmp", "/dev/shm"  # noqa: S108 - the sandbox's own
 _PLACES: Final = (b"proc", b"dev", b"tmp", b"stage")  # where something is mounted on the tools
 _GATE: Final = f"{_TMP}/laid"  # a file that bwrap makes when the tools may be laid, until a pipe ends; /tmp covers it
@@ -119,7 +110,8 @@ class Tools:
 class Channels:
     """The descriptors for bwrap: to report its first process, to wake it, to have its tools laid, and the filter.
 
-    `gate` closes our end of the pipe `laid`, which says that the tools are laid.
+    `gate` closes our end of the pipe `laid`, which says that the tools are laid. `covers` has the text that a program
+    reads at a place of /proc instead of the machine's own.
     """
 
     info: int
@@ -127,11 +119,12 @@ class Channels:
     laid: int
     gate: ExitStack
     seccomp: int
+    covers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def given(self) -> tuple[int, ...]:
         """The descriptors that bwrap inherits."""
-        return self.info, self.block, self.laid, self.seccomp
+        return self.info, self.block, self.laid, self.seccomp, *self.covers.values()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,21 +165,32 @@ class Sleeper:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bubble:
-    """Runs programs, one at a time. `epoch` is the time of the entries that they make, `stage_bytes` their space."""
+    """Runs programs, one at a time. `epoch` is the time of the entries that they make, `stage_bytes` their space.
+
+    Programs of `HOST_TOOLS` keep all processors: their result depends on the machine anyway.
+    """
 
     tools: Tools
     epoch: int
     timeout_seconds: float
     where: str
     stage_bytes: int = MAX_STAGE_BYTES
+    circumstances: Circumstances = FIRST
 
     def run(self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry]) -> RunOutcome:
         """Run `words` in a copy of `tree` and return the tree afterwards; raises `WorldFailed`, `Malformed`."""
         bwrap = find_program("bwrap", _BWRAP_HINT)
-        memory = {"/": self.tools.size_bytes, _SHARED: _TMP_BYTES, _TMP: _TMP_BYTES, "/stage": self.stage_bytes}
+        memory = {"/": self.tools.size_bytes, _SHARED: _TMP_BYTES, **self._places()}
         settings = [part for pair in _environment(env, self.epoch) for part in ("--setenv", *pair)]
         user = NOBODY if os.geteuid() == 0 else None  # root would own root's files in /proc/sys
-        confinement = Confinement(limits=_LIMITS, user=user)
+        processor = None if self.tools.digest is None else self.circumstances.processor()
+        confinement = Confinement(
+            limits=LIMITS,
+            user=user,
+            processor=processor,
+            niceness=self.circumstances.niceness,
+            kernel=self.circumstances.kernel,
+        )
         with _channels() as channels:
             argv = [bwrap, *sandboxed(self.tools.binds, memory, channels), *settings, "--", *map(os.fsdecode, words)]
             with (
@@ -206,7 +210,14 @@ class Bubble:
                     status = program.wait(_END_SECONDS)  # bwrap has closed its output, which the program had from it
                     sleeper.end(self.where)
                     after = self._left(stage, laid)
-        return RunOutcome(status=status, tree=after, last="\n".join(last), tools=self.tools.digest)
+        return RunOutcome(
+            status=status, tree=after, last="\n".join(last), tools=self.tools.digest, began=laid.done_ns // 10**9
+        )
+
+    def _places(self) -> dict[str, int]:
+        """Return the folders that a program may write to, in the order of their mounts, with their sizes in bytes."""
+        places = {_TMP: _TMP_BYTES, "/stage": self.stage_bytes}
+        return places if self.circumstances.order == "forward" else dict(reversed(places.items()))
 
     @contextmanager
     def _started(self, program: RunningProgram, info: int) -> Iterator[Sleeper]:
@@ -254,7 +265,7 @@ class Bubble:
 
     def _laid(self, tree: Mapping[TreePath, Entry], folder: int, too_large: str, hint: str) -> Laid:
         try:
-            return laid_out(tree, folder, self.epoch)
+            return laid_out(tree, folder, self.epoch, self.circumstances.order)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise Malformed(self.where, too_large, hint=hint) from error
@@ -275,10 +286,11 @@ def sandboxed(binds: tuple[str, ...], memory: Mapping[str, int], channels: Chann
     `binds` mounts folders of this machine; `memory` is what each of the folders of memory may hold, in bytes.
     """
     sized = {place: ("--size", str(size_bytes), "--tmpfs", place) for place, size_bytes in memory.items()}
+    covers = [part for place, number in channels.covers.items() for part in ("--ro-bind-data", str(number), place)]
     return [
         "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session", "--clearenv",
         "--cap-drop", "ALL", "--uid", "0", "--gid", "0", "--hostname", "nova", *sized.pop("/"),
-        "--file", str(channels.laid), _GATE, "--remount-ro", "/", *binds, "--proc", "/proc", "--dev", "/dev",
+        "--file", str(channels.laid), _GATE, "--remount-ro", "/", *binds, "--proc", "/proc", *covers, "--dev", "/dev",
         *sized.pop(_SHARED), "--remount-ro", "/dev", *(part for parts in sized.values() for part in parts),
         "--chdir", "/stage", "--seccomp", str(channels.seccomp), "--info-fd", str(channels.info),
         "--block-fd", str(channels.block),
@@ -336,8 +348,13 @@ def _channels() -> Iterator[Channels]:
             kept.callback(os.close, number)
             return number
 
-        info, seccomp = keep(os.memfd_create("info")), keep(os.memfd_create("seccomp"))
-        os.pwrite(seccomp, bubble_filter(machine), 0)
+        def holding(name: str, data: bytes) -> int:
+            number = keep(os.memfd_create(name))
+            os.pwrite(number, data, 0)
+            return number
+
+        info, seccomp = keep(os.memfd_create("info")), holding("seccomp", bubble_filter(machine))
+        covers = {place: holding("cover", data) for place, data in machine_files().items()}
         one_end, _ = map(keep, os.pipe())
         # Open at both ends, it has no end that would wake the sandbox if cosmos is killed, as the end of a pipe would.
         block = keep(os.open(f"/proc/self/fd/{one_end}", os.O_RDWR | os.O_CLOEXEC))
@@ -345,7 +362,7 @@ def _channels() -> Iterator[Channels]:
         keep(laid)
         ours = kept.enter_context(ExitStack())
         ours.callback(os.close, gate)
-        yield Channels(info=info, block=block, laid=laid, gate=ours, seccomp=seccomp)
+        yield Channels(info=info, block=block, laid=laid, gate=ours, seccomp=seccomp, covers=covers)
 
 
 @contextmanager

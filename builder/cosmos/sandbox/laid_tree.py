@@ -22,6 +22,7 @@ from typing import Final, TypeAlias
 
 from cosmos.content import pieces
 from cosmos.errors import Malformed
+from cosmos.sandbox.circumstances import Order
 from cosmos.sandbox.on_disk import Room, child_path, forced_open, strange
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import ROOT, TreePath
@@ -82,14 +83,15 @@ class Found:
     xattrs: Xattrs = ()
 
 
-def laid_out(tree: Mapping[TreePath, Entry], folder: int, epoch: int) -> Laid:
+def laid_out(tree: Mapping[TreePath, Entry], folder: int, epoch: int, order: Order = "forward") -> Laid:
     """Lay `tree` into the empty `folder`. Raises `Malformed` for a tree that no folder can hold.
 
     It never writes through a link: it refuses a tree in which an entry lies below any other entry than a folder.
-    Folders that no entry names, and `folder` itself, have mode 0755 and the time `epoch`.
+    Folders that no entry names, and `folder` itself, have mode 0755 and the time `epoch`. `order` decides what a
+    program can see of the order in which entries were made: their order in a folder, and inode numbers.
     """
     made: dict[TreePath, Entry] = {}
-    for path in sorted(tree):
+    for path in sorted(tree, reverse=order == "backward"):
         wrong = next((above for above in path.parents if above in tree and tree[above].kind != "dir"), None)
         if wrong is not None:
             raise Malformed(f"/{path.text}", f"lies below /{wrong.text}, which is no folder")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import fnmatch
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosmos.errors import Malformed
 from cosmos.globs import Glob
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.indexed_tree import IndexedTree
+from cosmos.nova.receipt import Receipt
+from cosmos.tables import Table
 from cosmos.tree.entry import tree_of
 from cosmos.treepath import TreePath
 
@@ -141,3 +145,19 @@ def test_a_finish_script_reads_its_own_input_only(script, entry):
     receipt = script('function install() log(exists("/x")); glob("/*") end', own=[entry("x")], free="any").receipt
     assert [event.verb for event in receipt.events] == ["log", "glob"]
     assert receipt.changed(IndexedTree({}), None) is None
+
+
+def test_a_receipt_with_a_waiver_has_a_number_of_its_own_so_that_an_old_reader_refuses_it():
+    waived = Receipt(script="install.lua", function="install", unsteady=True)
+    assert waived.to_json()["receipt-version"] == 2
+    assert Receipt.read(Table(waived.to_json(), "x")) == waived
+    plain = replace(waived, unsteady=False)
+    assert "unsteady" not in plain.to_json()
+    assert Receipt.read(Table(plain.to_json(), "x")) == plain
+
+
+@pytest.mark.parametrize("change", [{"receipt-version": 1}, {"unsteady": False}, {"receipt-version": 3}])
+def test_a_receipt_whose_waiver_and_number_differ_is_refused(change):
+    waived = Receipt(script="install.lua", function="install", unsteady=True)
+    with pytest.raises(Malformed):
+        Receipt.read(Table({**waived.to_json(), **change}, "x"))

@@ -130,6 +130,8 @@ def _linted(built: Built, image: Path, world: Home) -> dict[str, Json]:
 def _explain(built: Built, world: Home) -> None:
     for name, why in built.made.items():
         world.reporter.note(f"{name}: its layer was made: {why}")
+        if name in built.twice:
+            world.reporter.note(f"{name}: its programs ran twice, to see that they give the same: see docs/nova.md")
     if not built.made:
         world.reporter.note("every layer is from the store")
 

@@ -1,8 +1,8 @@
 """One star's layer, and the rule that says when a kept layer is used again.
 
 Two things decide what a star's layer contains. One is its *shape*: its archive, its script, the epoch, the merged
-folders, whether it may run programs, and this program's own code. The other is what its script read in the layers of
-its dependencies: the reads of its receipt. The store keeps
+folders, whether it may run programs (and whether these must give the same result twice), and this program's own code.
+The other is what its script read in the layers of its dependencies: the reads of its receipt. The store keeps
 
     by shape                    the keys of the layers with this shape, the newest first
     by shape and reads          a layer: its manifest and its receipt
@@ -14,8 +14,8 @@ not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, takewhile
 from typing import Final, TypeAlias
@@ -26,14 +26,17 @@ from cosmos.errors import Malformed, ScriptFailed
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
 from cosmos.nova.indexed_tree import IndexedTree
+from cosmos.nova.job import ProgramRunner
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
+from cosmos.sandbox.circumstances import SECOND
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
+from cosmos.staging.twice import Unsteady, staged_twice
 from cosmos.store.interface import Store
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -41,6 +44,7 @@ from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
 
+_TWICE: Final = 2
 _NEVER_MADE: Final = "this program has not made one of this archive, script and image definition yet"
 _NOT_THE_SAME: Final = "a program of run() that gives something else each time belongs into build()"
 
@@ -78,6 +82,11 @@ class StarLayer:
         """The layer's entries without the files' bytes (`UNREAD`)."""
         return {line.path: entry_without_bytes(line) for line in self.lines}
 
+    @property
+    def ran_programs(self) -> bool:
+        """Whether its script ran a program."""
+        return self.receipt is not None and _receipt(self.receipt, f"layer {self.key.short}").ran_programs
+
 
 Layers: TypeAlias = Mapping[StarName, StarLayer]
 
@@ -87,7 +96,8 @@ class Workshop:
     """Everything that staging the stars of one image needs; the same in every worker.
 
     `identity` identifies this program's code. `consent` says what the operator allows each star, and so which scripts
-    may run programs. The argument `layers` of the methods has at least the layers that the star's script may see.
+    may run programs. A layer that programs made was made twice (`staging.twice`), but for the stars in `unsteady`. The
+    argument `layers` of the methods has at least the layers that the star's script may see.
     """
 
     store: Store
@@ -97,6 +107,7 @@ class Workshop:
     level: int
     identity: str
     consent: Consent
+    unsteady: frozenset[StarName] = frozenset()
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
         """Return the stars whose layers the script of `name` may see, in lock order.
@@ -151,7 +162,7 @@ class Workshop:
 
     def make(self, name: StarName, layers: Layers) -> Digest:
         """Stage one star, put its manifest, receipt and frame into the store, and return the layer's key."""
-        staged, shape = self._staged(name, layers), self._shape(name)
+        staged, shape = self._steady(name, layers), self._shape(name)
         reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
         key = _layer_key(shape, reads)
         self._pack(name, key, staged.entries, frozenset())
@@ -180,7 +191,7 @@ class Workshop:
                 "script": [acquired.statement.statement.star.install_script, str(star.script or "")],
                 "epoch": self.epoch,
                 "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
-                "run": self.consent.gives(name, "run"),
+                "run": self._times(name),
             }
         )
 
@@ -197,13 +208,33 @@ class Workshop:
             below |= layers[star].entries
         return below
 
-    def _staged(self, name: StarName, layers: Layers) -> StagedStar:
+    def _times(self, name: StarName) -> int:
+        """Return how often a layer that its programs made is made before it counts; 0 if it may run no program."""
+        return 0 if not self.consent.gives(name, "run") else 1 if name in self.unsteady else 2
+
+    def _steady(self, name: StarName, layers: Layers) -> StagedStar:
+        """Stage one star, twice if it runs programs; raises `ScriptFailed` if one gives another result then."""
+        if self._times(name) < _TWICE:
+            staged = self._staged(name, layers)
+            return staged if self._times(name) == 0 else _marked(staged, str(name))
+        first, lines = self._programs(name, layers), _list(sorted({*self.unsteady, name}))
+        return staged_twice(
+            lambda programs: self._staged(name, layers, programs),
+            first,
+            replace(first, circumstances=SECOND),
+            first.tools.entries,
+            Unsteady(star=name, waiver=f"write under [policy] in {self.consent.file}:\n{lines}", epoch=self.epoch),
+        )
+
+    def _staged(self, name: StarName, layers: Layers, programs: ProgramRunner | None = None) -> StagedStar:
         acquired = self.acquired[name]
+        if programs is None and self.consent.gives(name, "run"):
+            programs = self._programs(name, layers)
         inputs = StagingInputs(
             epoch=self.epoch,
             paths=self.paths,
             dependencies=self._below(name, layers),
-            programs=self._programs(name, layers) if self.consent.gives(name, "run") else None,
+            programs=programs,
             run_hint=self.consent.hint(name, "run"),
         )
         return stage_star(acquired.archive(), acquired.statement, inputs, acquired.spool())
@@ -270,6 +301,19 @@ def _receipt(receipt: Json, source: str) -> Receipt:
     if not isinstance(receipt, dict):
         raise Malformed(source, "contains no receipt")
     return Receipt.read(Table(receipt, source, "receipt"))
+
+
+def _marked(staged: StagedStar, source: str) -> StagedStar:
+    """Return the layer with the operator's waiver in its receipt, if its script ran a program."""
+    receipt = _receipt(staged.receipt, source) if staged.receipt is not None else None
+    if receipt is None or not receipt.ran_programs:
+        return staged
+    return replace(staged, receipt=replace(receipt, unsteady=True).to_json())
+
+
+def _list(names: Iterable[StarName]) -> str:
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return f"unsteady = [{quoted}]"
 
 
 def _layer_key(shape: Digest, reads: tuple[Event, ...]) -> Digest:

@@ -28,11 +28,15 @@ Keys: TypeAlias = Mapping[StarName, Digest]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StagedLayers:
-    """Every star's layer in lock order, and the workshop that has them. `made` says why a layer had to be made."""
+    """Every star's layer in lock order, and the workshop that has them. `made` says why a layer had to be made.
+
+    `twice` are those of them that were made twice, because their scripts ran programs.
+    """
 
     workshop: Workshop
     layers: Layers
     made: Mapping[StarName, str]
+    twice: frozenset[StarName]
 
 
 def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Callable[[Layers], None]) -> StagedLayers:
@@ -50,7 +54,12 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Ca
     at_once = max(jobs, 1) if stars - len(layers) > 1 else 1
     with _workers(workshop, at_once) as submit:
         _make_all(workshop, layers, made, submit, at_once, reporter, judge)
-    return StagedLayers(workshop=workshop, layers={name: layers[name] for name in workshop.acquired}, made=made)
+    return StagedLayers(
+        workshop=workshop,
+        layers={name: layers[name] for name in workshop.acquired},
+        made=made,
+        twice=frozenset(name for name in made if layers[name].ran_programs and name not in workshop.unsteady),
+    )
 
 
 def _find(workshop: Workshop, name: StarName, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> bool:

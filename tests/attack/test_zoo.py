@@ -1,0 +1,163 @@
+"""The zoo, tests/zoo: small programs, scripts and templates that are not reproducible, and how each is caught.
+
+The first line of each animal says how: it is the same in two runs, because the sandbox or the language fixes what it
+asks for, or it is refused, and then with the path and the field. Between the two runs everything about this process
+changes that can be changed: umask, folder, environment, limits. All animals run in `make test-slow`, some in each test.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import resource
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from cosmos.digest import Digest
+from cosmos.errors import ScriptFailed
+from cosmos.model.names import StarName
+from cosmos.nova.job import NovaJob
+from cosmos.nova.meter import VerbError
+from cosmos.nova.run import run_install
+from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
+from cosmos.sandbox.circumstances import FIRST, SECOND
+from cosmos.staging.twice import Comparing, Remembering, Unsteady
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+from fakes.waiting import LONG_SECONDS
+
+pytestmark = [
+    pytest.mark.objective("SO-24"),
+    pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not there"),
+]
+ZOO: Final = Path(__file__).parent.parent / "zoo"
+QUICK: Final = (
+    "time.sh", "day.sh", "random.sh", "umask.sh", "processors.sh", "order-of-folder.sh", "kernel-version.sh",
+    "hash-seed.python", "zip-times.python", "os-library.lua", "clock.j2",
+    "addresses.python",
+)  # fmt: skip
+SHELLS: Final = {".sh": (b"sh",), ".python": (b"python3", b"-I")}
+FIELD: Final = re.compile(r": /(\S+?)(?:: its (\w+) differ|: is made the \w+ time (only)|$)")
+WANTED: Final = re.compile(r"(?:# |-- |\{# )caught by (.*?)(?: #\}.*)?")
+EPOCH: Final = 1_500_000_000
+
+
+def named(name: str, content: bytes) -> Entry:
+    return Entry(path=TreePath.parse(name), kind="file", mode=0o644, content=content)
+
+
+def runner(circumstances: object) -> Bubble:
+    """A runner with this machine's programs, which has one processor as one with the programs of stars has."""
+    tools = replace(HOST_TOOLS, digest=Digest.of(b""))
+    bubble = Bubble(tools=tools, epoch=EPOCH, timeout_seconds=LONG_SECONDS, where="zoo")
+    return replace(bubble, circumstances=circumstances)
+
+
+def tree_of(animal: Path) -> dict[TreePath, Entry]:
+    files = [named(f"given/{name}", name.encode()) for name in "abcd"] + [named("animal", animal.read_bytes())]
+    return {entry.path: entry for entry in files}
+
+
+def words_of(animal: Path) -> tuple[bytes, ...]:
+    return (*SHELLS[animal.suffix], b"animal")
+
+
+@contextmanager
+def changed_surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with monkeypatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("TZ", "LC_ALL", "HOME", "USER", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "NOISE"):
+            patch.setenv(name, "7")
+        umask = os.umask(0o027)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 100, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            os.umask(umask)
+
+
+def script_result(animal: Path) -> object:
+    """The layer of a Lua script, or of a template that a script renders; the text `refused` if that is an error."""
+    script, files = animal.read_bytes(), {}
+    if animal.suffix == ".j2":
+        script, files = b'function install() render("a.j2", "/out", {}) end', {TreePath(b"a.j2"): named("a.j2", script)}
+    job = NovaJob(star="zoo", script_name="install.lua", script=script, files=files, epoch=EPOCH)
+    try:
+        return run_install(job).entries
+    except ScriptFailed:
+        return "refused"
+
+
+def verdict_of(problem: str) -> str:
+    found = FIELD.search(problem)
+    assert found is not None, problem
+    path, field, once = found.groups()
+    return f"the second run: {path}: {field or (once and 'once') or 'day'}"
+
+
+def caught(animals: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    """How each animal is caught; all run once, and then, when the clock has gone on, all run again."""
+    programs = [animal for animal in animals if animal.suffix in SHELLS]
+    first = {animal: Remembering(runner(FIRST)) for animal in programs}
+    scripts = {animal: script_result(animal) for animal in animals if animal not in first}
+    for animal, remembering in first.items():
+        outcome = remembering.run(words_of(animal), {}, tree_of(animal))
+        assert outcome.status == 0, f"{animal.name}: {outcome.last}"
+        assert len(outcome.tree) > len(tree_of(animal)), f"{animal.name} makes nothing"
+    time.sleep(2)  # the times in a zip file have steps of two seconds
+    verdicts: dict[str, str] = {}
+    with changed_surroundings(folder, monkeypatch):
+        for animal, remembering in first.items():
+            unsteady = Unsteady(star=StarName("zoo"), waiver="", epoch=EPOCH)
+            comparing = Comparing(runner(SECOND), remembering.made, tuple, unsteady)
+            try:
+                comparing.run(words_of(animal), {}, tree_of(animal))
+                verdicts[animal.name] = "the sandbox: both runs give the same"
+            except VerbError as error:
+                verdicts[animal.name] = verdict_of(error.problem)
+        for animal, result in scripts.items():
+            again = script_result(animal)
+            language = "Nova" if animal.suffix == ".lua" else "templates"
+            how = "refused" if "refused" in (result, again) else "both runs give the same" if result == again else "-"
+            verdicts[animal.name] = f"{language}: {how}"
+    return verdicts
+
+
+def everything() -> list[Path]:
+    return sorted(path for path in ZOO.iterdir() if path.suffix in (*SHELLS, ".lua", ".j2"))
+
+
+@pytest.mark.parametrize(
+    "animals",
+    [
+        pytest.param([ZOO / name for name in QUICK], id="some"),
+        pytest.param(everything(), id="all", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_every_animal_of_the_zoo_is_caught_and_its_culprit_named(
+    animals: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = caught(animals, tmp_path, monkeypatch)
+    wanted = {animal.name: WANTED.fullmatch(animal.read_text().splitlines()[0]) for animal in animals}
+    assert [name for name, line in wanted.items() if line is None] == []
+    missed = {
+        name: (line[1], verdicts[name])
+        for name, line in wanted.items()
+        if line is not None and not fnmatch.fnmatchcase(verdicts[name], line[1])
+    }
+    print(f"the zoo: {len(animals) - len(missed)} of {len(animals)} animals are caught as they must be")
+    assert missed == {}
+
+
+def test_the_zoo_has_as_many_animals_as_it_promises() -> None:
+    assert len(everything()) >= 40

@@ -1,0 +1,2 @@
+# caught by the sandbox: both runs give the same
+cat /proc/sys/kernel/random/boot_id /proc/cmdline /proc/version >out

@@ -1,0 +1,2 @@
+# caught by the second run: out: bytes
+cat /proc/self/schedstat >out

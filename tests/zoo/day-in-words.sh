@@ -1,0 +1,2 @@
+# caught by the second run: out: day
+echo ".TH TOOL 1 \"$(date '+%d %B %Y')\"" >out

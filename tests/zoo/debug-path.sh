@@ -1,0 +1,2 @@
+# caught by the sandbox: both runs give the same
+echo 'int main(void) { return 0; }' >a.c; cc -g -c a.c -o out

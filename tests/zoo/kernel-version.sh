@@ -1,0 +1,2 @@
+# caught by the second run: out: bytes
+uname -r >out

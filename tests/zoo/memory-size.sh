@@ -1,0 +1,2 @@
+# caught by the sandbox: both runs give the same
+cat /proc/meminfo /proc/vmstat /proc/zoneinfo >out

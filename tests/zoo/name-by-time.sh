@@ -1,0 +1,2 @@
+# caught by the second run: log-*: once
+: >log-$(date +%s)

@@ -1,0 +1,2 @@
+-- caught by Nova: refused
+function install() write("/out", os.date()) end

@@ -1,0 +1,2 @@
+# caught by the sandbox: both runs give the same
+echo $$ >out; sh -c 'echo $$ $PPID' >>out

@@ -1,0 +1,2 @@
+# caught by the second run: out: bytes
+head -c 16 /dev/urandom >out

@@ -1,0 +1,2 @@
+# caught by the second run: out: bytes
+echo x >file; tar -c -f out file

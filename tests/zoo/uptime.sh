@@ -1,0 +1,2 @@
+# caught by the sandbox: both runs give the same
+cat /proc/uptime /proc/interrupts /proc/diskstats >out

@@ -1,0 +1,2 @@
+# caught by the sandbox: both runs give the same
+id -u >out; id -g >>out; stat -c %u:%g given/a >>out
