@@ -78,7 +78,7 @@ ROOMS_OF = {
     "shelve": set[str](),
     "tarfile": set[str](),  # it follows links out of its folder: archives are read by pack/untar.py
     "zipfile": set[str](),
-    "shlex": set[str](),  # programs get lists
+    "shlex": {"cli"},  # a hint is a line for a person's shell; programs get lists
 }
 
 # Ways to start a program other than process.py's own.
