@@ -34,9 +34,13 @@ PROGRAM = "import sys; from cosmos.cli.cosmos.main import main; main()"
 
 
 class Descendants:
-    """This process as the one to which every descendant falls whose parent is gone (PR_SET_CHILD_SUBREAPER)."""
+    """This process as the one to which every descendant falls whose parent is gone (PR_SET_CHILD_SUBREAPER).
+
+    Children that this process has already, such as the zygote of another test, are none of them.
+    """
 
     def __enter__(self) -> Descendants:
+        self._own = {pid for pid, _ in children()}
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         return self
 
@@ -46,11 +50,11 @@ class Descendants:
     def left(self, seconds: float) -> tuple[list[str], float]:
         """Wait until no child is left; return what is left after `seconds`, and how long it took."""
         began = time.monotonic()
-        while children():
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(-1, os.WNOHANG)
+        while left := [one for one in children() if one[0] not in self._own]:
+            for pid, _ in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
             if time.monotonic() - began > seconds:
-                left = children()
                 for pid, _ in left:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
