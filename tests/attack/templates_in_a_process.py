@@ -21,7 +21,7 @@ from cosmos.nova.templating.scan import TemplateProblem
 from fakes.templates import HOSTILE, NAMES, grown, mutated
 
 _LOADED = _rootfs  # so that both places are loaded before the door closes
-values.MAX_TEMPLATE_WORK = 50_000  # a twentieth of what is allowed in earnest
+_WORK = 50_000  # steps of one template: a twentieth of what is allowed in earnest
 
 
 class Nothing:
@@ -65,4 +65,5 @@ def main(seed: str, count: str, frames: str) -> None:
 
 
 if __name__ == "__main__":
+    values.MAX_TEMPLATE_WORK = _WORK
     main(*sys.argv[1:])

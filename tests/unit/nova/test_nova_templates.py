@@ -236,6 +236,6 @@ def test_what_a_failing_template_had_made_is_given_back(install, entry):
 
 @pytest.mark.slow
 def test_templates_and_script_share_the_time_that_is_waited_for_them(failure, entry, monkeypatch):
-    monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=60, wait_seconds=3))
+    monkeypatch.setattr(run, "LIMITS", Limits(cpu_seconds=3, wait_seconds=3))
     broken = failure('for n = 1, 1000 do pcall(render, "m", "/x") end', files=[entry("m", content=ENDLESS.encode())])
     assert "was stopped: it took more than 3 seconds, rendering files/m" in str(broken)
