@@ -327,7 +327,7 @@ _watchers_lock: Final = threading.Lock()
 
 
 def _watching(where: str) -> Watcher:
-    """Return this process's watcher; starts it if there is none. Raises `WorldFailed`."""
+    """Return this process's watcher; starts it at the first call. Raises `WorldFailed`."""
     with _watchers_lock:
         shell, watcher = _watchers.get(os.getpid(), (None, None))
         if shell is None or watcher is None or shell.poll() is not None:

@@ -48,7 +48,7 @@ class SystemState:
         return self.root.path / MEMORY_PATH.text
 
     def read(self) -> Memory | None:
-        """Return the memory, or None if there is none yet. Raises `Malformed` or `WorldFailed`."""
+        """Return the memory, or None before the first command that remembers. Raises `Malformed` or `WorldFailed`."""
         return read_memory(self.root)
 
     def change(self, change: Callable[[Memory], Memory]) -> None:

@@ -84,13 +84,13 @@ def recover_journal(root: LiveRoot) -> Undone | None:
 
 
 def read_journal(root: LiveRoot) -> JournalDocument | None:
-    """Return the journal, or None if there is none. Raises `Malformed` if it is damaged or in an unknown format."""
+    """Return the journal, or None if no change is recorded. Raises `Malformed` if it is damaged or in an unknown format."""
     with root.stream(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES) as stream, naming(JOURNAL_PATH):
         return None if stream is None else JournalDocument.read(stream, shown(JOURNAL_PATH))
 
 
 def journal_in_short(root: LiveRoot) -> JournalDocument | None:
-    """Return the journal without the steps in the middle of a long one, or None if there is none.
+    """Return the journal without the steps in the middle of a long one, or None if no change is recorded.
 
     It has the right format and phase. Reading all steps of a large installation takes a minute. Raises `Malformed`.
     """

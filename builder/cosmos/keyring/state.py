@@ -35,7 +35,7 @@ class State(Protocol):
         """The file's path, for messages."""
 
     def read(self) -> Memory | None:
-        """Return the memory, or None if there is none yet. Raises `Malformed` or `WorldFailed`."""
+        """Return the memory, or None before the first command that remembers. Raises `Malformed` or `WorldFailed`."""
 
     def change(self, change: Callable[[Memory], Memory]) -> None:
         """Write the memory that `change` returns. If `change` raises, nothing is written."""

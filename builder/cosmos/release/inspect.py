@@ -67,7 +67,7 @@ def file_pieces(image: Path, path: str) -> Iterator[bytes]:
 
 
 def open_image(image: Path) -> ImageReader:
-    """Return a reader of the layered image; raises `Malformed` if the file is none, `Refused` and `WorldFailed`."""
+    """Return a reader of the layered image; raises `Malformed` if the file is no image, `Refused` and `WorldFailed`."""
     try:
         with open_plain(image) as stream:
             is_zstd = stream.read(len(_ZSTD_MAGIC)) == _ZSTD_MAGIC

@@ -124,7 +124,7 @@ def test_the_lists_of_filters_and_tests_are_what_the_page_says(repo):
          "deeply"),
         ("{{ 2 ** 63 }}", "1: does not render: a whole number has more than 64 bits"),
         ("{{ 2 ** 0.5 }}", "1: does not render: ** wants whole numbers, and no negative one after it"),
-        ("{{ 1e308 * 10 }}", "1: does not render: a number is infinite, or is none"),
+        ("{{ 1e308 * 10 }}", "1: does not render: a number is infinite, or not a number"),
         ("{{ 1 / 0 }}", "1: does not render: it divides by zero"),
         ("{{ 'x' * 10 ** 9 }}", "1: does not render: it makes more than 4194304 bytes"),
         ("{{ '\\ud800' }}", "1: does not render: half of a surrogate pair is no character"),

@@ -129,7 +129,7 @@ def audit(
             reporter.progress(f"changes: {mutation.kind}", place, 0)
         left = list(workshop.left_alone)
         if release is None:
-            left.append("the finished release: there is none that is signed by a known key")
+            left.append("the finished release: no known key has signed one")
         else:
             outcomes += _release_outcomes(release, list(keys), folder / _RELEASE)
         return Audit(outcomes=tuple(outcomes), left_alone=tuple(left))

@@ -114,7 +114,7 @@ def number(value: float) -> int | float:
     """Return a number that came of arithmetic, if it has 64 bits, or is finite; raises `OverflowError`."""
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise OverflowError("a number is infinite, or is none")
+            raise OverflowError("a number is infinite, or not a number")
     elif not -_WHOLE <= value < _WHOLE:
         raise OverflowError("a whole number has more than 64 bits")
     return value

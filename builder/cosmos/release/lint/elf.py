@@ -30,9 +30,9 @@ _Fields = Mapping[str, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NeededVersion:
-    """A symbol version that must be defined by the library `library`."""
+    """A symbol version that must be defined by the library called `soname`."""
 
-    library: bytes
+    soname: bytes
     version: bytes
 
 
@@ -175,7 +175,7 @@ class _Reader:
             library = self._name(names + needed["vn_file"])
             for _, aux in self._linked(structs.Elf_Vernaux, place + needed["vn_aux"], needed["vn_cnt"], "vna_next"):
                 if not aux["vna_flags"] & _WEAK:
-                    yield NeededVersion(library=library, version=self._name(names + aux["vna_name"]))
+                    yield NeededVersion(soname=library, version=self._name(names + aux["vna_name"]))
 
     def _defines(self, tags: Mapping[str, Sequence[int]], names: int) -> Iterator[bytes]:
         structs = self._elf.structs
@@ -248,7 +248,7 @@ class _Stream(io.RawIOBase):
 
 def needed_names(facts: ElfFacts) -> tuple[bytes, ...]:
     """Return the names of all libraries that the loader looks for, each once."""
-    return tuple(dict.fromkeys(chain(facts.needed, (one.library for one in facts.needs))))
+    return tuple(dict.fromkeys(chain(facts.needed, (one.soname for one in facts.needs))))
 
 
 def _number(value: object) -> int:

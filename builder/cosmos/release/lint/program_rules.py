@@ -168,9 +168,9 @@ def _missing_versions(user: ElfFacts, found: Mapping[bytes, ElfFacts | None]) ->
     """Yield the versions that a found library does not define; the loader accepts a library without any version."""
     lacking: dict[bytes, list[bytes]] = {}
     for need in user.needs:
-        library = found[need.library]
+        library = found[need.soname]
         if library is not None and library.defines and need.version not in library.defines:
-            lacking.setdefault(need.library, []).append(need.version)
+            lacking.setdefault(need.soname, []).append(need.version)
     for library_name, versions in lacking.items():
         yield f"needs {', '.join(map(escaped, versions))} of {escaped(library_name)}"
 
