@@ -84,7 +84,10 @@ def recover_journal(root: LiveRoot) -> Undone | None:
 
 
 def read_journal(root: LiveRoot) -> JournalDocument | None:
-    """Return the journal, or None if no change is recorded. Raises `Malformed` if it is damaged or in an unknown format."""
+    """Return the journal, or None if no change is recorded.
+
+    Raises `Malformed` if it is damaged or in an unknown format.
+    """
     with root.stream(JOURNAL_PATH, max_bytes=MAX_JOURNAL_BYTES) as stream, naming(JOURNAL_PATH):
         return None if stream is None else JournalDocument.read(stream, shown(JOURNAL_PATH))
 
