@@ -171,6 +171,20 @@ def sweep_old(own: Path, *prefixes: str) -> None:
                 place.unlink()
 
 
+@contextlib.contextmanager
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Give a new folder below `parent`, or among all temporary files; it is gone after the block.
+
+    What killed commands left there under this prefix goes as well (`sweep_old`). Raises `OSError`.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        sweep_old(folder, prefix)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def sync_folder(path: Path) -> None:
     """Write the names in the folder `path` to the disk (fsync). Raises `OSError`."""
     with opened_folder(path) as descriptor:

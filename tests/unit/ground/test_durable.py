@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosmos import durable
-from cosmos.durable import durable_file, make_folder, replace_folder_durably, sweep_old, write_durably
+from cosmos.durable import durable_file, make_folder, replace_folder_durably, sweep_old, temporary_folder, write_durably
 from cosmos.errors import WorldFailed
 
 
@@ -112,3 +112,16 @@ def test_what_killed_commands_left_a_day_ago_is_swept(tmp_path: Path) -> None:
     own.write_bytes(b"")
     sweep_old(own, "cosmos-canary-", "cosmos-tools-")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cosmos-canary-b", "cosmos-canary-own", "other"]
+
+
+def test_a_temporary_folder_goes_with_its_block_and_takes_what_the_killed_left(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / name for name in ("cosmos-audit-old", "cosmos-audit-young", "notes-old"))
+    for folder in (old, young, other):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x")
+    for folder in (old, other):
+        os.utime(folder, (1, 1))
+    with pytest.raises(KeyError), temporary_folder("cosmos-audit-", tmp_path) as mine:
+        assert sorted(tmp_path.iterdir()) == sorted([young, other, mine])
+        raise KeyError
+    assert sorted(tmp_path.iterdir()) == sorted([young, other])

@@ -16,13 +16,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from cosmos.digest import Digest
+from cosmos.durable import temporary_folder
 from cosmos.errors import CosmosError, Malformed
 from cosmos.image.audit.mutations import Change, envelope_changes, file_changes, toml_changes
 from cosmos.image.definition import IMAGE_FILE, Definition, read_definition
@@ -46,6 +46,7 @@ _GALAXIES: Final = "galaxies"
 _HOME: Final = "home"
 _DEFINITION: Final = "definition"
 _RELEASE: Final = "release"
+_PREFIX: Final = "cosmos-audit-"  # of temporary folders
 # Fields of the lock that record something, and pin nothing that a build could take from elsewhere: why.
 RECORDED: Final = {
     "build.cosmos": "the version that made the lock; a newer one may build it",
@@ -120,7 +121,7 @@ def audit(
 
     Raises `Malformed` if a galaxy is remote, and the errors of a build if the image cannot be built unchanged.
     """
-    with _workshop() as folder:
+    with temporary_folder(_PREFIX) as folder:
         workshop = _Inputs(definition, home, folder)
         workshop.demand_good()
         outcomes = []
@@ -181,13 +182,13 @@ class _Inputs:
     def outcome(self, mutation: Mutation) -> Outcome:
         """Return what comes of the build with this one mutation; the inputs are as before afterwards."""
         with contextlib.ExitStack() as changed:
-            for file in (mutation.file, *mutation.copies):
-                changed.enter_context(_changed(file, mutation.change))
+            for number, file in enumerate((mutation.file, *mutation.copies)):
+                changed.enter_context(_changed(file, mutation.change, self._folder / f"kept-{number}"))
             return _outcome(mutation, self._built, self._digest)
 
     def _built(self) -> Digest:
         """Run the preflight and the fetching with an empty store, and return the digest of the definition."""
-        with _workshop() as folder:
+        with temporary_folder(_PREFIX) as folder:
             home = folder / _HOME
             if self._anchor.exists():
                 shutil.copytree(self._anchor.parent, home_anchor(home).path.parent)
@@ -300,7 +301,7 @@ def _release_outcomes(release: Path, keys: list[PublicKey], copy: Path) -> Itera
     for file in sorted(copy.iterdir()):
         for change in file_changes(file.read_bytes()):
             mutation = Mutation(kind="release", file=file, change=change, wanted="refused")
-            with _changed(file, change):
+            with _changed(file, change, copy.with_name("kept")):
                 yield _outcome(mutation, verified, root)
     extra, added = copy / "extra", Change(what="an extra file", data=b"x")
     extra.write_bytes(b"x")
@@ -308,18 +309,20 @@ def _release_outcomes(release: Path, keys: list[PublicKey], copy: Path) -> Itera
 
 
 @contextlib.contextmanager
-def _changed(file: Path, change: Change) -> Iterator[None]:
-    """Change a file within the block. It is replaced, not written to: other names of its bytes stay as they are."""
-    with tempfile.TemporaryDirectory(prefix="cosmos-audit-") as aside:
-        kept, mode = Path(aside) / "kept", file.stat().st_mode
-        file.rename(kept)
-        try:
-            if change.data is not None:
-                file.write_bytes(change.data)
-                file.chmod(mode)
-            yield
-        finally:
-            kept.replace(file)
+def _changed(file: Path, change: Change, kept: Path) -> Iterator[None]:
+    """Change a file within the block. It is replaced, not written to: other names of its bytes stay as they are.
+
+    Meanwhile the file itself is at `kept`, on the same file system.
+    """
+    mode = file.stat().st_mode
+    file.rename(kept)
+    try:
+        if change.data is not None:
+            file.write_bytes(change.data)
+            file.chmod(mode)
+        yield
+    finally:
+        kept.replace(file)
 
 
 def _outcome(mutation: Mutation, tried: Callable[[], Digest], before: Digest) -> Outcome:
@@ -352,15 +355,6 @@ def _is_recorded(change: Change) -> bool:
 def _is_blank(change: Change, before: bytes) -> bool:
     """Return whether only blanks at the end differ: the same document, and the release names its exact bytes."""
     return change.data is not None and change.data.rstrip(b"\n") == before.rstrip(b"\n")
-
-
-@contextlib.contextmanager
-def _workshop() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="cosmos-audit-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _linked(galaxy: Path, copy: Path) -> None:

@@ -15,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cosmos.digest import Digest
+from cosmos.durable import temporary_folder
 from cosmos.errors import CosmosError, WorldFailed
 from cosmos.image.definition import read_definition
 from cosmos.image.flow import fetched
@@ -41,6 +41,7 @@ from cosmos.release.diff.comparison import Comparison, compare
 _BUILD_SECONDS: Final = 4 * 3600  # of one build; what takes longer has a program that hangs
 _PID_FILE: Final = "pid"
 _FAKETIME_LEFT: Final = ("faketime_shm_{}", "sem.faketime_sem_{}")  # in /dev/shm; libfaketime forgets them at an exec
+_PREFIX: Final = "cosmos-rebuild-"  # of temporary folders
 _EVERYTHING: Final = "everything at once"
 
 
@@ -113,7 +114,7 @@ class Rebuilt:
 
 def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: RebuildOptions) -> Rebuilt:
     """Build `original` again as often as `options` says. Raises the errors of `cosmos.errors` up to the first build."""
-    with _workshop() as folder:
+    with temporary_folder(_PREFIX) as folder:
         workshop = _Workshop(original, home, rebuilder, options, folder)
         workshop.fetch()
         trials = [
@@ -278,26 +279,14 @@ def smallest(
 
 
 @contextlib.contextmanager
-def _workshop() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="cosmos-rebuild-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
 def _temporary(now: Circumstances, place: Path) -> Iterator[Path]:
     """Give the folder for temporary files: inside `place`, or elsewhere if the circumstances say so."""
     if now.temporary is None:
         (place / "tmp").mkdir()
         yield place / "tmp"
         return
-    folder = Path(tempfile.mkdtemp(prefix="cosmos-rebuild-", dir=now.temporary))
-    try:
+    with temporary_folder(_PREFIX, now.temporary) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _give(folder: Path, place: Path, temporary: Path, user: int) -> None:

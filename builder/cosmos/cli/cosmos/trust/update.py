@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ import click
 from cosmos.cli.cosmos.trust.places import places_to_change
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.durable import sweep_old
+from cosmos.durable import temporary_folder
 from cosmos.errors import WorldFailed
 from cosmos.folders import FileIn
 from cosmos.keyring.anchors import document_and_envelope, load_trust
@@ -40,11 +39,10 @@ def trust_update(source: str, home: Path | None, root: Path | None, offline: boo
     """
     with (
         places_to_change(home, root) as (anchor, state),
-        tempfile.TemporaryDirectory(prefix=_PREFIX) as partial,
+        temporary_folder(_PREFIX) as partial,
     ):
-        sweep_old(Path(partial), _PREFIX)
         had_memory = state.read() is not None
-        done = catch_up(anchor, _source(source, anchor, Path(partial), offline=offline), state)
+        done = catch_up(anchor, _source(source, anchor, partial, offline=offline), state)
     if as_json:
         emit(
             {
