@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.canon import readable_json
+from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.store.blobs import StoreFolder
+from cosmos.trust.roles import IN_TOTO_TYPE
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos
 
@@ -48,13 +52,31 @@ def test_it_is_built_from_the_store_alone_if_the_galaxy_is_away(built: ImageFixt
 
 
 def test_nothing_that_was_made_before_is_used(built: ImageFixture, cosmos: Cosmos) -> None:
-    """A poisoned layer in the store would make a rebuild agree with itself; a poisoned archive is noticed."""
-    store = built.home / "store"
-    for record in [*(store / "results").rglob("*"), *(store / "batches").glob("0*")]:
-        if record.is_file() and b'"manifest"' in record.read_bytes():
-            record.chmod(0o644)
-            record.write_bytes(record.read_bytes().replace(b"etc/has-tool", b"etc/has-fool"))
+    """A layer of the builder's own store would be compared with itself: one that somebody changed goes unnoticed."""
+    store, poisoned = StoreFolder(built.home / "store"), 0
+    for file in sorted((built.home / "store" / "results").rglob("*")):
+        key = Digest.from_hex(file.name) if file.is_file() else None
+        data = store.get_result(key) if key is not None else None
+        if key is not None and data is not None and b"etc/has-tool" in data:
+            store.put_result(key, data.replace(b"etc/has-tool", b"etc/has-fool"))
+            poisoned += 1
+    assert poisoned > 0
+    cosmos("build", built.folder, "--home", built.home, "--out", built.folder / "other").ok()
+    assert "etc/has-fool" in (built.folder / "other" / "manifest.txt").read_text()  # a build believes its own store
     assert rebuild(cosmos, built, "--json").json()["same"] is True
+
+
+def test_a_definition_that_is_not_the_one_that_the_release_names_is_refused(
+    built: ImageFixture, cosmos: Cosmos
+) -> None:
+    """Its maker signed a release that says of another image.toml that it was built from it."""
+    file = built.out / "RELEASE.json"
+    release = json.loads(file.read_bytes())
+    release["predicate"]["buildDefinition"]["externalParameters"]["definition"] = str(Digest.of(b"another"))
+    data = readable_json(release)
+    file.write_bytes(data)
+    (built.out / "RELEASE.json.dsse").write_bytes(built.signers["release"].sign(IN_TOTO_TYPE, data))
+    assert "but RELEASE.json names" in rebuild(cosmos, built).fails(4).err
 
 
 def test_a_poisoned_store_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
