@@ -22,7 +22,7 @@ from cosmos.device.system import demand_anchors, read_universe, rendered
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.digest import Digest
-from cosmos.model.names import StarName
+from cosmos.model.names import StarName, parted
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
@@ -110,8 +110,8 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
     installed = {**universe.installed, **records}
     for name, reasons in choice.reasons.items():
         star = installed[name]
-        wanted_by = (*star.wanted_by, *(reason for reason in reasons if reason not in star.wanted_by))
-        installed[name] = replace(star, wanted_by=wanted_by)
+        asked_by, needed_by = parted(dict.fromkeys((*star.wanted_by, *reasons)))
+        installed[name] = replace(star, asked_by=asked_by, needed_by=needed_by)
     return replace(universe, installed=installed)
 
 
@@ -187,10 +187,11 @@ def _planned(
     dependencies = DependencyFiles(root, universe, settings.install_dir, coming)
     area = StagingArea(root, dependencies, acquired, consent, request.epoch)
     refused: list[Overreach] = []
+    urls = {galaxy.name: galaxy.url for galaxy in settings.galaxies}
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
         staged = area.stage(name)
-        planned = plan.add(item.star, staged.entries)
+        planned = plan.add(item, urls[item.star.galaxy], staged.entries)
         refused += overreaches(consent, name, planned.record.entries, staged.receipt)
         if not refused:
             yield planned

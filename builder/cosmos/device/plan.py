@@ -5,13 +5,14 @@ Each path is placed under the operator's `install_dir`. Then this system's own l
 The plan refuses, each by name: a path that an installed star owns; a path that two new stars bring; a path that exists
 and belongs to no star; a path that differs only by case or Unicode form from a path of another star; a path below
 something that is not a folder; a folder that another star made with another mode or owner; and cosmos's own state.
-Folders are shared: an existing folder stays as it is.
+Folders are shared: an existing folder stays as it is. The record of a star has each folder that it makes, each that
+it names, and each in which it has an entry and that another star made (`InstalledEntry.is_shared`).
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,11 +20,12 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
 from cosmos.device.transaction import Batch
 from cosmos.errors import NoSolution, Refused
-from cosmos.model.lock import LockedStar
+from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
+from cosmos.staging.acquire import Acquired
 from cosmos.tree.entry import Entry
-from cosmos.tree.installed import installed
+from cosmos.tree.installed import installed, installed_entry, published
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath, caseless
 
@@ -53,26 +55,43 @@ class Plan:
         for path, owner in self._owners.items():
             self._note(path, owner)
 
-    def add(self, star: LockedStar, entries: Mapping[TreePath, Entry]) -> PlannedStar:
-        """Return the planned changes for `star`. After `NoSolution` or `Refused`, the plan cannot be used any more."""
+    def add(self, item: Acquired, url: str, entries: Mapping[TreePath, Entry]) -> PlannedStar:
+        """Return the planned changes for a star of the galaxy at `url`, staged as `entries`.
+
+        After `NoSolution` or `Refused`, the plan cannot be used any more.
+        """
+        star = item.star
         folders: dict[TreePath, Entry] = {}
+        shared: dict[TreePath, Entry] = {}
         others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
         for entry in sorted(named, key=lambda entry: entry.path):
             placed = self._placed_folder(entry)
             self._demand_alike(star.name, placed)
             self._add_folder(star.name, placed, folders)
+            shared[placed.path] = placed
         for entry in entries.values():
             if entry.kind != "dir":
                 placed = self._placed(entry)
                 self._demand_free(star.name, placed)
                 for parent in placed.path.parents:
-                    self._add_folder(star.name, implied(parent, placed.mtime), folders)
+                    above = implied(parent, placed.mtime)
+                    self._add_folder(star.name, above, folders)
+                    if parent in self._makers:
+                        shared.setdefault(parent, above)
                 self._take(star.name, placed)
                 others.append(placed)
         made = [folders[path] for path in sorted(folders)]
         self._makers |= {entry.path: (star.name, _facts(entry)) for entry in made}
-        return PlannedStar(batch=Batch.placing(star.name, made, others), record=_record(star, made, others))
+        found = [shared[path] for path in shared.keys() - folders.keys() if path]
+        recorded = [*_recorded([*made, *others]), *_recorded(found, are_shared=True)]
+        record = installed(
+            star,
+            item.statement.statement.star,
+            sorted(recorded, key=lambda entry: entry.path),
+            published(star, url),
+        )
+        return PlannedStar(batch=Batch.placing(star.name, made, others), record=record)
 
     def _placed(self, entry: Entry) -> Entry:
         target = entry.target
@@ -172,7 +191,7 @@ def _makers(universe: Universe) -> dict[TreePath, tuple[StarName, tuple[int, int
         entry.path: (name, (entry.mode, entry.uid, entry.gid))
         for name, star in sorted(universe.installed.items())
         for entry in star.entries
-        if entry.kind == "dir"
+        if entry.kind == "dir" and not entry.is_shared
     }
 
 
@@ -189,7 +208,7 @@ def owners(universe: Universe) -> dict[TreePath, StarName]:
     """Return the owner of each path that is not a folder. For stars that upstream recorded, use their file lists."""
     found: dict[TreePath, StarName] = {}
     for name, star in sorted(universe.installed.items()):
-        found |= dict.fromkeys(star.own_paths, name)
+        found |= dict.fromkeys(star.files, name)
     return found
 
 
@@ -206,5 +225,6 @@ def implied(path: TreePath, mtime: int) -> Entry:
     return Entry(path=path, kind="dir", mode=0o755, mtime=mtime)
 
 
-def _record(star: LockedStar, folders: list[Entry], others: list[Entry]) -> Installed:
-    return installed(star, map(ManifestLine.of, sorted((*folders, *others), key=lambda entry: entry.path)))
+def _recorded(entries: Iterable[Entry], *, are_shared: bool = False) -> Iterator[InstalledEntry]:
+    for entry in entries:
+        yield installed_entry(ManifestLine.of(entry), mtime=entry.mtime, is_shared=are_shared)

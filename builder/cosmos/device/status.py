@@ -61,7 +61,7 @@ def _sizes(root: LiveRoot, universe: Universe) -> tuple[int, int]:
     """Return the number of files and their bytes. The bytes of an inode count once: a hard link takes no space."""
     files, size_bytes, seen = 0, 0, set[tuple[int, int]]()
     for star in universe.installed.values():
-        for path in star.own_paths:
+        for path in star.files:
             files += 1
             found = root.stat(path)
             if found is not None and stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in seen:

@@ -31,9 +31,10 @@ from cosmos.device.system import read_universe
 from cosmos.device.trusted import NOT_ASKED, InstalledTrust, judge_installed
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Refused, WorldFailed
+from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent
-from cosmos.model.universe import UNIVERSE_PATH, InstalledEntry, Universe
+from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.tree.entry import CAPABILITY
 from cosmos.treepath import TreePath, escaped
 
@@ -144,7 +145,7 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
         root=str(root.path),
         stars=len(universe.installed),
         judged=done,
-        files=sum(len(star.own_paths) for star in universe.installed.values()),
+        files=sum(len(star.files) for star in universe.installed.values()),
         bytes_read=check.bytes_read,
         differences=tuple(differences),
         unreadable=tuple(check.unreadable),
@@ -227,14 +228,14 @@ class _Check:
 def _inconsistencies(universe: Universe) -> Iterator[Difference]:
     owners: dict[TreePath, StarName] = {}
     for name, star in sorted(universe.installed.items()):
-        if star.entries and {entry.path for entry in star.entries} != set(star.files):
+        if star.entries and {entry.path for entry in star.entries if entry.kind != "dir"} != set(star.files):
             yield _of_universe(f"installed.{name}: its files and its entries name different paths")
         if len(set(star.files)) != len(star.files):
             yield _of_universe(f"installed.{name}: names one path twice")
         for needed in star.dependencies:
             if needed not in universe.installed:
                 yield _of_universe(f"installed.{name}: depends on {needed}, which is not installed")
-        for path in star.own_paths:  # folders are shared
+        for path in star.files:
             if owners.setdefault(path, name) != name:
                 yield _of_universe(f"{shown(path)} belongs to both {owners[path]} and {name}")
 

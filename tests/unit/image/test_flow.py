@@ -110,8 +110,16 @@ def test_the_release_says_what_it_was_made_from(world: MemoryWorld) -> None:
     assert done.release.internal["sourceDateEpoch"] == EPOCH
 
 
+def test_an_image_gets_no_cosmos_that_cannot_read_its_universe(world: MemoryWorld) -> None:
+    with_galaxy(world, StarSpec("cosmos", files={"usr/bin/cosmos": b"of version 0.1"}))
+    with pytest.raises(NoSolution, match=r"^cosmos 1\.0\.0: reads universe.toml up to format 1, but .* format 2"):
+        built(world, memory_definition(stars={"cosmos": "*"}))
+    assert OUT not in world.releases
+
+
 def test_the_binary_that_is_inside_lies_beside_the_image_and_can_be_started(world: MemoryWorld) -> None:
-    with_galaxy(world, StarSpec("cosmos", files={"usr/bin/cosmos": b"the program"}))
+    program = StarSpec("cosmos", files={"usr/bin/cosmos": b"the program"}, provides={"universe-format": "2.0.0"})
+    with_galaxy(world, program)
     built(world, memory_definition(stars={"cosmos": "*"}))
     assert world.releases[OUT]["cosmos"] == b"the program"
     (draft,) = world.drafts

@@ -117,7 +117,7 @@ def _shown_lines(found: Shown) -> Iterator[str]:
         yield f"wanted by     {', '.join(star.wanted_by) or 'nobody knows'}"
         yield f"depends on    {', '.join(star.dependencies) or 'nothing'}"
         yield f"needed by     {', '.join(found.needed_by) or 'nothing'}"
-        yield f"files         {len(star.own_paths)}"
+        yield f"files         {len(star.files)}"
     if found.powers:
         yield f"may           {', '.join(found.powers)}, by the policy of this system"
     for offered in found.offered:
