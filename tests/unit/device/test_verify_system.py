@@ -46,7 +46,7 @@ ENTRIES = (
 def universe(entries: tuple[Entry, ...] = ENTRIES, **stars: Installed) -> Universe:
     tool = Installed(
         version=SemVer(1, 0, 0),
-        files=tuple(one.path for one in entries),
+        files=tuple(one.path for one in entries if one.kind != "dir"),
         galaxy="core",
         archive=Digest.of(b"archive"),
         entries=tuple(installed_entry(ManifestLine.of(one)) for one in entries),

@@ -166,6 +166,60 @@ def test_a_folder_that_a_star_brings_is_no_file_of_the_installed_universe(world:
     assert [path.text for path in star.files] == ["usr/share/x"]
 
 
+FINISH = b'function install() write("etc/nanorc", "set x") chmod("usr/bin/nano", "0700") mkdir("srv/www") end'
+
+
+def test_each_entry_of_the_image_has_an_owner_and_is_recorded_as_it_is(world: MemoryWorld) -> None:
+    shared = Entry(path=TreePath(b"usr/bin"), kind="dir", mode=0o755)
+    link = Entry(path=TreePath(b"usr/share/a/link"), kind="symlink", mode=0o777, target=b"to here", mtime=7)
+    with_galaxy(
+        world,
+        StarSpec("one", files={"usr/bin": shared, "usr/bin/nano": b"nano", "etc/one.conf": b"1", "usr/share/a/x": b""}),
+        StarSpec("two", files={"usr/bin": shared, "usr/bin/two": b"two", "usr/share/a/link": link, "etc/nanorc": b"y"}),
+    )
+    built(world, memory_definition(stars={"one": "*", "two": "*"}, finish=FINISH))
+    packed = image(world)
+    universe = Universe.parse(packed.read_file(UNIVERSE_PATH), "universe.toml")
+    recorded = {
+        **{str(name): tuple(star.entries) for name, star in universe.installed.items()},
+        **{f"the {name}": tuple(entries) for name, entries in universe.layers.items()},
+    }
+    owners = {entry.path: (who, entry) for who, rows in recorded.items() for entry in rows if not entry.is_shared}
+    in_image = {entry.path: entry for entry in packed.entries()}
+    assert in_image.keys() - owners.keys() == {UNIVERSE_PATH, *UNIVERSE_PATH.parents}
+    assert owners.keys() <= in_image.keys()
+    for path, (_who, entry) in owners.items():
+        held = in_image[path]
+        assert (entry.kind, entry.mode, entry.uid, entry.gid) == (held.kind, held.mode, held.uid, held.gid), path
+        assert (entry.size_bytes, entry.mtime, entry.rdev) == (held.size, held.mtime, held.rdev), path
+        assert entry.target == (held.target if held.kind in ("symlink", "hardlink") else None), path
+        assert held.kind != "file" or entry.digest == held.digest, path
+    who = {path.text: owner for path, (owner, _entry) in owners.items()}
+    assert {who["etc/nanorc"], who["usr/bin/nano"], who["srv/www"]} == {"the finish"}, (
+        "it changed what stars had brought"
+    )
+    assert (who["etc/one.conf"], who["usr/bin/two"], who["etc/hostname"]) == ("one", "two", "the template")
+    assert (who["usr/share/a"], who["usr/share"]) == ("one", "one"), "the first star makes a folder that nobody names"
+    assert {entry.path.text for entry in recorded["two"] if entry.is_shared} >= {"usr/share/a", "usr/share"}
+    flagged = {path.text for path, (_who, entry) in owners.items() if entry.is_configuration}
+    assert flagged == {"etc/one.conf"}, "the image's own files are not a star's configuration"
+
+
+def test_a_record_in_an_image_says_what_the_statement_says_and_not_who_signed(world: MemoryWorld) -> None:
+    built(world, memory_definition(stars=WISH))
+    data = image(world).read_file(UNIVERSE_PATH)
+    (locked,) = (
+        star for star in Lock.parse(world.releases[OUT]["universe.lock.toml"], "lock").stars if star.name == "nano"
+    )
+    star = Universe.parse(data, "universe.toml").installed[StarName("nano")]
+    assert star.about is not None
+    assert (star.about.size_bytes, star.about.script) == (locked.size_bytes, locked.script)
+    assert star.about.facts == locked.facts
+    assert star.published is None
+    assert not [signer for signer in locked.signers if signer.encode() in data]
+    assert (star.asked_by, star.needed_by) == (("image",), ())
+
+
 def test_another_program_makes_every_layer_again(world: MemoryWorld) -> None:
     definition = memory_definition(stars=WISH)
     built(world, definition)

@@ -29,7 +29,7 @@ def test_a_layer_of_many_long_paths_is_found_again(tmp_path):
     store = StoreFolder(tmp_path)
     shop = Workshop(store=store, acquired={}, epoch=0, paths=PathMap(links={}), level=3, identity="x", consent=CONSENT)
     lines = [ManifestLine.of(Entry(path=path, kind="file", mode=0o644)) for path in PATHS]
-    record = canonical_json({"manifest": manifest(lines).decode(), "receipt": None})
+    record = canonical_json({"manifest": manifest(lines).decode(), "times": ["0"] * len(lines), "receipt": None})
     assert len(record) > MAX_DOCUMENT_BYTES
     key = Digest.of(b"key")
     store.put_result(key, record)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from cosmos.image.workshop.layers import StarLayer
+from cosmos.image.workshop.layers import StarLayer, Unread
 from cosmos.limits import MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import Image
 from cosmos.model.installed_entry import InstalledEntry
@@ -36,14 +36,14 @@ def universe_entry(
     the finish script wrote or changed. The content root in the document leaves out the document, because a file cannot
     name its own digest. Raises `Refused` if the file is too large for its readers.
     """
-    record = _Record(tree, own, image.source_date_epoch)
+    record = _Record(tree, own, lock.build.source_date_epoch)
+    ours = [path for path, owner in tree.owners.items() if owner == TEMPLATE]
+    layers_of_image = {
+        "template": record.of_image(path for path in ours if path not in finished),
+        "finish": record.of_image(path for path in ours if path in finished),
+    }
     stars = {
         star.name: installed(star, said[star.name], record.of_star(star.name, layers[star.name])) for star in lock.stars
-    }
-    ours = [path for path, owner in tree.owners.items() if owner == TEMPLATE]
-    brought = {
-        "template": [record.of_image(path) for path in ours if path not in finished],
-        "finish": [record.of_image(path) for path in ours if path in finished],
     }
     universe = Universe(
         arch=image.arch,
@@ -51,7 +51,7 @@ def universe_entry(
         image=str(image.name),
         content_root=content_root(tree.lines.values()),
         installed=stars,
-        layers={name: entries for name, entries in brought.items() if entries},
+        layers={name: entries for name, entries in layers_of_image.items() if entries},
     )
     data = universe.rendered()
     demand_within(len(data), MAX_UNIVERSE_BYTES, f"/{UNIVERSE_PATH.text}", hint="make two images of it")
@@ -70,23 +70,39 @@ class _Record:
         self._tree = tree
         self._own = own
         self._epoch = epoch
-        self._made: set[TreePath] = set()  # folders that no layer names, and that a star before has entries in
+        self._made: set[TreePath] = set()  # folders that no layer names, of the image's layers and the stars so far
 
     def of_star(self, star: StarName, layer: StarLayer) -> Iterator[InstalledEntry]:
         """Yield the entries of `star`, in byte order of path: what it still owns, and its folders."""
         owned = [line.path for line in layer.lines if line.kind != "dir" and self._owner(line.path) == star]
         named = {line.path for line in layer.lines if line.kind == "dir"}
-        implied = {above for path in owned for above in path.parents if self._owner(above) == IMPLIED} - named
+        implied = self._implied(owned)
         shared = {path for path in named if self._owner(path) != star} | (implied & self._made)
         self._made |= implied
+        times = {line.path: time for line, time in zip(layer.lines, layer.times, strict=True) if line.kind != "dir"}
         for path in sorted({*owned, *named, *implied}):
-            yield installed_entry(self._tree.lines[path], is_shared=path in shared)
+            mtime = min(times.get(path, self._epoch), self._epoch)  # a folder has the image's own time
+            yield installed_entry(self._tree.lines[path], mtime=mtime, is_shared=path in shared)
 
-    def of_image(self, path: TreePath) -> InstalledEntry:
-        """Return an entry of the image's own layer."""
+    def of_image(self, paths: Iterable[TreePath]) -> list[InstalledEntry]:
+        """Return the entries of one of the image's own layers, which owns `paths`. The stars' entries come after it."""
+        owned = list(paths)
+        implied = self._implied(owned) - self._made
+        self._made |= implied
+        return [
+            installed_entry(self._tree.lines[path], mtime=self._time_of_own(path), by_star=False)
+            for path in sorted({*owned, *implied})
+        ]
+
+    def _time_of_own(self, path: TreePath) -> int:
+        """Return the time that image.outputs.packing gives an entry of the image's own layer."""
         entry = self._own.get(path)
-        mtime = None if entry is None else min(entry.mtime, self._epoch)
-        return installed_entry(self._tree.lines[path], mtime=mtime, by_star=False)
+        if entry is None or entry.kind == "dir" or isinstance(entry.content, Unread):
+            return self._epoch
+        return min(entry.mtime, self._epoch)
+
+    def _implied(self, paths: Iterable[TreePath]) -> set[TreePath]:
+        return {above for path in paths for above in path.parents if self._owner(above) == IMPLIED}
 
     def _owner(self, path: TreePath) -> str | None:
         return self._tree.owners.get(path)
