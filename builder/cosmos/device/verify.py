@@ -2,8 +2,9 @@
 
 For each recorded entry, it checks that the entry is there, its kind, mode and owner, a file's bytes, a symlink's
 target, the file that a hard link shares, a device's number, and a file's capabilities and other recorded attributes.
-For the universe itself, it checks that no path has two owners, that all dependencies are installed, and that upstream's
-`files` and our `entry` rows agree.
+The entries of the image's own layers are checked in the same way, except those that belong to cosmos itself. Of a
+shared folder, only the kind is checked. For the universe itself, it checks that no path has two owners, that all
+dependencies are installed, and that upstream's `files` and our `entries` agree.
 
 Every problem is reported: an entry that cannot be read (`unreadable`), a star that upstream recorded without digests
 (`unjudged`), and an installation that was cut off. Contents are hashed in pieces, so little memory is needed.
@@ -19,7 +20,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ from typing import Final
 from cosmos.device.journal import standing
 from cosmos.device.live_entries import FORMATS
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.system import read_universe
+from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER, read_universe
 from cosmos.device.trusted import NOT_ASKED, InstalledTrust, judge_installed
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Refused, WorldFailed
@@ -49,6 +50,7 @@ _KINDS: Final = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
+_LAYERS: Final = {"template": "the image's template", "finish": "the image's finish script"}
 _UNSETTLED: Final = {
     "idle": None,
     "running": "an installation is going on",
@@ -61,7 +63,10 @@ _UNSETTLED: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One difference from the installed state. `star` is empty if it concerns the universe itself."""
+    """One difference from the installed state. `star` is empty if it concerns the universe itself.
+
+    For an entry of a layer of the image, `star` names the layer.
+    """
 
     path: TreePath
     star: str
@@ -129,12 +134,14 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
     """Return how `root` compares with its universe."""
     universe = read_universe(root)
     check = _Check(root)
-    total = sum(len(star.entries) for star in universe.installed.values())
+    total = sum(len(entries) for _, entries in _owners(universe))
     done = 0
-    for name, star in sorted(universe.installed.items()):
-        places = {Digest.of(bytes(entry.path)): entry.path for entry in star.entries}
-        for entry in star.entries:
-            check.entry(name, entry, places)
+    for name, recorded in _owners(universe):
+        entries = tuple(recorded)
+        places = {Digest.of(bytes(entry.path)): entry.path for entry in entries}
+        for entry in entries:
+            if name not in _LAYERS.values() or not _is_own(entry.path):
+                check.entry(name, entry, places)
             done += 1
             if done % _PROGRESS_EVERY == 0 or done == total:
                 reporter.progress("verify", done, total)
@@ -165,7 +172,7 @@ class _Check:
         self.unreadable: list[Difference] = []
         self.bytes_read = 0
 
-    def entry(self, star: StarName, entry: InstalledEntry, places: Mapping[Digest, TreePath]) -> None:
+    def entry(self, star: str, entry: InstalledEntry, places: Mapping[Digest, TreePath]) -> None:
         """Check one entry. `places` has the star's paths by the digest of their text, to find a hard link's target."""
         try:
             found = self._root.stat(entry.path)
@@ -181,6 +188,8 @@ class _Check:
     ) -> Iterator[str]:
         if stat.S_IFMT(found.st_mode) != FORMATS[entry.kind]:
             yield f"is a {_kind_of(found)}, but was installed as a {_KINDS[FORMATS[entry.kind]]}"
+            return
+        if entry.is_shared:  # another star, the image or the operator made the folder, with its own mode and owner
             return
         mode = stat.S_IMODE(found.st_mode)
         if entry.kind != "symlink" and mode != entry.mode:  # Linux gives every symlink 0777
@@ -225,8 +234,26 @@ class _Check:
             yield f"is no longer one file with {shown(target)}"
 
 
+def _owners(universe: Universe) -> Iterator[tuple[str, Sequence[InstalledEntry]]]:
+    """Yield each star and each layer of the image, with its entries."""
+    for name, star in sorted(universe.installed.items()):
+        yield name, star.entries
+    for layer, entries in sorted(universe.layers.items()):
+        yield _LAYERS[layer], entries
+
+
+def _is_own(path: TreePath) -> bool:
+    """Return whether `path` belongs to cosmos itself, whose commands change what an image brought there."""
+    return any(own == path or own in path.parents for own in (STATE_FOLDER, SETTINGS_FOLDER))
+
+
 def _inconsistencies(universe: Universe) -> Iterator[Difference]:
-    owners: dict[TreePath, StarName] = {}
+    owners: dict[TreePath, str] = {
+        entry.path: _LAYERS[layer]
+        for layer, entries in universe.layers.items()
+        for entry in entries
+        if entry.kind != "dir"
+    }
     for name, star in sorted(universe.installed.items()):
         if star.entries and {entry.path for entry in star.entries if entry.kind != "dir"} != set(star.files):
             yield _of_universe(f"installed.{name}: its files and its entries name different paths")
