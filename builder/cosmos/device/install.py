@@ -192,7 +192,8 @@ def _planned(
         reporter.progress(f"install {item.star.id}", number, len(acquired))
         staged = area.stage(name)
         planned = plan.add(item, urls[item.star.galaxy], staged.entries)
-        refused += overreaches(consent, name, planned.record.entries, staged.receipt)
+        brought = [entry for entry in planned.record.entries if not entry.is_shared]
+        refused += overreaches(consent, name, brought, staged.receipt)
         if not refused:
             yield planned
     demand_none(consent, refused)  # of all stars together, and before anything is published
