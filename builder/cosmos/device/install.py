@@ -18,7 +18,7 @@ from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.staging_area import StagingArea, system_consent
-from cosmos.device.system import demand_anchors, read_universe, rendered
+from cosmos.device.system import demand_anchors, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.digest import Digest
@@ -69,7 +69,7 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
-        with journal(root, tag=Digest.of(rendered(universe)).short) as going_on:
+        with journal(root, tag=Digest.of(universe_bytes(root) or b"").short) as going_on:
             transaction = Transaction(root, going_on)
             for planned in _planned(root, universe, settings, acquired, request, reporter):
                 transaction.prepare(planned.batch)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cosmos.device.owned_paths import OwnedPaths
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
 from cosmos.device.transaction import Batch
@@ -27,7 +28,7 @@ from cosmos.staging.acquire import Acquired
 from cosmos.tree.entry import Entry
 from cosmos.tree.installed import installed, installed_entry, published
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath, caseless
+from cosmos.treepath import TreePath
 
 OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
 
@@ -47,13 +48,9 @@ class Plan:
         self._root = root
         self._install_dir = install_dir
         self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
-        self._owners = owners(universe)
+        self._owned = OwnedPaths(universe)
         self._brought: dict[TreePath, Entry] = {}
-        self._makers = _makers(universe)
-        self._alike: dict[bytes, TreePath] = {}  # paths that are not folders, by their caseless form
-        self._folders_alike: dict[bytes, tuple[TreePath, StarName]] = {}  # their folders, by their caseless form
-        for path, owner in self._owners.items():
-            self._note(path, owner)
+        self._makers: dict[TreePath, StarName] = {}  # of the new folders
 
     def add(self, item: Acquired, url: str, entries: Mapping[TreePath, Entry]) -> PlannedStar:
         """Return the planned changes for a star of the galaxy at `url`, staged as `entries`.
@@ -77,12 +74,12 @@ class Plan:
                 for parent in placed.path.parents:
                     above = implied(parent, placed.mtime)
                     self._add_folder(star.name, above, folders)
-                    if parent in self._makers:
+                    if parent in self._makers or self._owned.maker(parent) is not None:
                         shared.setdefault(parent, above)
                 self._take(star.name, placed)
                 others.append(placed)
         made = [folders[path] for path in sorted(folders)]
-        self._makers |= {entry.path: (star.name, _facts(entry)) for entry in made}
+        self._makers |= dict.fromkeys(folders, star.name)
         found = [shared[path] for path in shared.keys() - folders.keys() if path]
         recorded = [*_recorded([*made, *others]), *_recorded(found, are_shared=True)]
         record = installed(
@@ -113,17 +110,17 @@ class Plan:
         if path in self._brought:
             if self._brought[path].kind != "dir":
                 raise NoSolution(
-                    shown(path), f"{star} needs a folder there, but {self._owners[path]} brings a file or link"
+                    shown(path), f"{star} needs a folder there, but {self._owned.owner(path)} brings a file or link"
                 )
             return
         found = self._root.stat(path)
         if found is None:
-            self._demand_no_twin(star, path, self._alike.get(caseless(path)))
+            self._demand_no_twin(star, path, self._owned.twin(path))
             for parent in path.parents:
                 self._add_folder(star, implied(parent, entry.mtime), folders)
             folders[path] = self._brought[path] = entry
         elif not stat.S_ISDIR(found.st_mode):
-            owner = self._owners.get(path)
+            owner = self._owned.owner(path)
             raise NoSolution(
                 shown(path),
                 f"{star} needs a folder there, but {owner or 'something that no star owns'} is in its place",
@@ -131,8 +128,14 @@ class Plan:
 
     def _demand_alike(self, star: StarName, entry: Entry) -> None:
         """Refuse a folder that another star made, if `star` wants another mode or owner than the folder has."""
-        maker, facts = self._makers.get(entry.path, (star, _facts(entry)))
         wanted = _facts(entry)
+        made = self._owned.maker(entry.path)
+        if entry.path in self._makers:
+            maker, facts = self._makers[entry.path], _facts(self._brought[entry.path])
+        elif made is not None:
+            maker, facts = made[0], _facts(made[1])
+        else:
+            return
         if maker == star or facts == wanted:
             return
         found = self._root.stat(entry.path)
@@ -149,15 +152,15 @@ class Plan:
         for own in self._own_folders:
             if path == own or own in path.parents:
                 raise Refused(star, f"brings {shown(path)}, but only cosmos itself writes into {shown(own)}")
-        owner = self._owners.get(path)
+        owner = self._owned.owner(path)
         if owner == star:
             raise NoSolution(star, f"brings {shown(path)} twice: links on this system merge two of its folders")
         if owner is not None:
             raise NoSolution(
                 shown(path), f"both {owner} and {star} bring it", hint=f"leave one of the two out: {owner}, {star}"
             )
-        self._demand_no_twin(star, path, self._alike.get(caseless(path)))
-        folder, other = self._folders_alike.get(caseless(path), (path, star))
+        self._demand_no_twin(star, path, self._owned.twin(path))
+        folder, other = self._owned.folder_twin(path) or (path, star)
         if other != star and folder != path:
             raise _twins(star, path, other, folder)
         if path in self._brought or self._root.stat(path) is not None:
@@ -168,31 +171,13 @@ class Plan:
             )
 
     def _demand_no_twin(self, star: StarName, path: TreePath, twin: TreePath | None) -> None:
-        if twin not in (None, path) and self._owners[twin] != star:
-            raise _twins(star, path, self._owners[twin], twin)
+        other = None if twin is None else self._owned.owner(twin)
+        if twin is not None and other is not None and twin != path and other != star:
+            raise _twins(star, path, other, twin)
 
     def _take(self, star: StarName, entry: Entry) -> None:
-        self._owners[entry.path] = star
+        self._owned.take(entry.path, star)
         self._brought[entry.path] = entry
-        self._note(entry.path, star)
-
-    def _note(self, path: TreePath, owner: StarName) -> None:
-        """Note the path of a file, and its folders, each under its caseless form."""
-        self._alike.setdefault(caseless(path), path)
-        folder = path.parent
-        while folder and (key := caseless(folder)) not in self._folders_alike:
-            self._folders_alike[key] = (folder, owner)
-            folder = folder.parent
-
-
-def _makers(universe: Universe) -> dict[TreePath, tuple[StarName, tuple[int, int, int]]]:
-    """Return the star that made each folder, with its mode and owner."""
-    return {
-        entry.path: (name, (entry.mode, entry.uid, entry.gid))
-        for name, star in sorted(universe.installed.items())
-        for entry in star.entries
-        if entry.kind == "dir" and not entry.is_shared
-    }
 
 
 def _said(facts: tuple[int, int, int]) -> str:
@@ -200,16 +185,8 @@ def _said(facts: tuple[int, int, int]) -> str:
     return f"folder {mode:04o} {uid}:{gid}"
 
 
-def _facts(folder: Entry) -> tuple[int, int, int]:
+def _facts(folder: Entry | InstalledEntry) -> tuple[int, int, int]:
     return folder.mode, folder.uid, folder.gid
-
-
-def owners(universe: Universe) -> dict[TreePath, StarName]:
-    """Return the owner of each path that is not a folder. For stars that upstream recorded, use their file lists."""
-    found: dict[TreePath, StarName] = {}
-    for name, star in sorted(universe.installed.items()):
-        found |= dict.fromkeys(star.files, name)
-    return found
 
 
 def _twins(star: StarName, path: TreePath, other: StarName, twin: TreePath) -> NoSolution:

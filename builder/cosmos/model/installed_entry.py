@@ -28,7 +28,7 @@ Facts that a universe of format 1 did not record are None here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self, TypeVar
@@ -46,7 +46,7 @@ from cosmos.model.line_fields import (
     unfield,
     xattrs_field,
 )
-from cosmos.model.read_later import ReadLater
+from cosmos.model.read_later import ReadLater, texts_of
 from cosmos.tables import Table
 from cosmos.treepath import TreePath, unescaped
 
@@ -56,6 +56,8 @@ LINKS: Final = ("symlink", "hardlink")
 DEVICES: Final = ("char", "block")
 _FIELDS: Final = ("kind", "mode", "uid", "gid", "size", "mtime", "digest", "rdev", "xattrs", "flags", "path", "target")
 _SIZE_AT: Final = _FIELDS.index("size")
+_FLAGS_AT: Final = _FIELDS.index("flags")
+_PATH_AT: Final = _FIELDS.index("path")
 _SIZE_DIGITS: Final = 19  # of the largest size
 _CONFIGURATION: Final = b"etc/"
 _TARGET: Final = ">"
@@ -183,6 +185,20 @@ def recorded_bytes(entries: Sequence[InstalledEntry]) -> int | None:
             return None
         total += entry.size_bytes
     return total
+
+
+def folder_lines(entries: Sequence[InstalledEntry]) -> Iterator[tuple[str, str]]:
+    """Yield each folder among `entries` that its star made: its path as a field, and its line. No line is read."""
+    for line in texts_of(entries, lambda entry: entry.line):
+        if line.startswith("dir "):
+            parts = line.split(" ")
+            if parts[_FLAGS_AT : _FLAGS_AT + 1] != ["s"] and len(parts) > _PATH_AT:
+                yield parts[_PATH_AT], line
+
+
+def with_slash(path: TreePath) -> str:
+    """Return the text of `path` with a leading slash, of which `slashed` is the inverse."""
+    return f"/{path.text}"
 
 
 def is_configuration(path: TreePath) -> bool:

@@ -69,7 +69,7 @@ from cosmos.errors import Malformed, NoSolution
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_UNIVERSE_BYTES, MAX_UNIVERSE_RATIO
 from cosmos.model.facts import Facts
 from cosmos.model.first_universe import FirstStar
-from cosmos.model.installed_entry import InstalledEntry, slashed
+from cosmos.model.installed_entry import InstalledEntry, slashed, with_slash
 from cosmos.model.line_fields import field as as_field
 from cosmos.model.line_fields import unfield
 from cosmos.model.names import ANY_ARCH, Arch, StarName, reason_of
@@ -196,7 +196,7 @@ class Installed:
 
     def to_toml(self) -> dict[str, object]:
         """Return the table as `tomli_w` takes it."""
-        rows = {**version_rows(self.version), "files": texts_of(self.files, _with_slash)}
+        rows = {**version_rows(self.version), "files": texts_of(self.files, with_slash)}
         if self.galaxy is not None and self.archive is not None:
             rows |= {"galaxy": self.galaxy, "archive": str(self.archive)}
         rows |= {
@@ -343,10 +343,6 @@ def _read_later(table: Table, key: str, read: Callable[[str], T]) -> ReadLater[T
 
 def _line(entry: InstalledEntry) -> str:
     return entry.line
-
-
-def _with_slash(path: TreePath) -> str:
-    return f"/{path.text}"
 
 
 def _digest_or_none(text: str) -> Digest | None:
