@@ -80,9 +80,10 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemVerdict:
-    """The result of a comparison. `judged` counts the checked entries, `bytes_read` the hashed bytes.
+    """The result of a comparison. `judged` counts the checked entries of stars, `bytes_read` the hashed bytes.
 
-    `files` counts all entries that are no folders, as `status` and `show` do.
+    A shared folder counts where its maker has it. `files` counts all entries of stars that are no folders, as `status`
+    and `show` do. `of_image` counts the checked entries of the image's own layers.
     """
 
     root: str
@@ -95,6 +96,7 @@ class SystemVerdict:
     unjudged: tuple[StarName, ...]
     owners_judged: bool
     trust: InstalledTrust = NOT_ASKED
+    of_image: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -135,13 +137,16 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
     universe = read_universe(root)
     check = _Check(root)
     total = sum(len(entries) for _, entries in _owners(universe))
-    done = 0
+    done, judged, of_image = 0, 0, 0
     for name, recorded in _owners(universe):
         entries = tuple(recorded)
         places = {Digest.of(bytes(entry.path)): entry.path for entry in entries}
+        is_star = name not in _LAYERS.values()
         for entry in entries:
-            if name not in _LAYERS.values() or not _is_own(entry.path):
+            if is_star or not _is_own(entry.path):
                 check.entry(name, entry, places)
+                judged += is_star and not entry.is_shared
+                of_image += not is_star
             done += 1
             if done % _PROGRESS_EVERY == 0 or done == total:
                 reporter.progress("verify", done, total)
@@ -151,7 +156,8 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
     return SystemVerdict(
         root=str(root.path),
         stars=len(universe.installed),
-        judged=done,
+        judged=judged,
+        of_image=of_image,
         files=sum(len(star.files) for star in universe.installed.values()),
         bytes_read=check.bytes_read,
         differences=tuple(differences),
