@@ -6,6 +6,8 @@ without the option. `--json` is for programs, so nobody is asked either.
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from cosmos.cli.terminal import surroundings
@@ -24,7 +26,7 @@ def demand_yes(question: str, *, yes: bool, as_json: bool = False) -> None:
     if yes or as_json or not around.stdin_is_terminal:
         return
     around.terminal.prompt(f"{question} [y/N] ")
-    answer = click.get_text_stream("stdin").readline(100)
+    answer = sys.stdin.readline(100)
     if not answer.endswith("\n"):
         around.terminal.note("")  # the end of the input: what follows begins on a line of its own
     if answer.strip().lower() not in _YES:
