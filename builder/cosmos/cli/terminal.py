@@ -217,6 +217,15 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else _spelt(char) for char in text)
 
 
+def in_one_line(text: str) -> str:
+    """Return `text` as `printable` does, also without line breaks: it cannot pretend to be a line of ours.
+
+    >>> in_one_line("MIT\\n  signed by everybody")
+    'MIT\\\\x0a  signed by everybody'
+    """
+    return printable(text).replace("\n", "\\x0a")
+
+
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `command` as the program and exit with the code of its outcome."""
     stderr = sys.stderr or io.StringIO()  # None if it was closed before we started

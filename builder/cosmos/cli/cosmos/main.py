@@ -22,7 +22,8 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, install, status, verify, show, owns, why, freeze. Trust: key, trust.
+On a system: init, sync, install, status, verify, show, owns, why, history,
+freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -183,6 +184,12 @@ def _why() -> click.Command:
     return why
 
 
+def _history() -> click.Command:
+    from cosmos.cli.cosmos.history import history
+
+    return history
+
+
 def _key() -> click.Command:
     from cosmos.cli.cosmos.key.group import key
 
@@ -228,6 +235,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "show": _show,
     "owns": _owns,
     "why": _why,
+    "history": _history,
     "key": _key,
     "trust": _trust,
     "stellar": _stellar,

@@ -9,16 +9,16 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
+from cosmos.cli.cosmos.look_words import badge_row
 from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.options import FOLDER, json_option
-from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.cli.terminal import emit, in_one_line, say, surroundings
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.show import Offered, Shown
 from cosmos.device.show import show as show_star
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed
 from cosmos.release.receipts import read_receipt
-from cosmos.trust.badges import Badge
 
 
 @click.command()
@@ -104,20 +104,9 @@ def _offered_row(offered: Offered) -> dict[str, Json]:
             "script": said.script is not None,
             "dependencies": {str(name): limit.text for name, limit in sorted(said.star.dependencies.items())},
             "signers": [{"key": key, "name": name} for key, name in offered.signers.items()],
-            "badges": [_badge_row(badge) for badge in offered.badges],
+            "badges": [badge_row(badge) for badge in offered.badges],
         }
     return row
-
-
-def _badge_row(badge: Badge) -> dict[str, Json]:
-    """Return the row of one badge."""
-    return {
-        "standing": badge.standing,
-        "kind": None if badge.claim is None else badge.claim.kind,
-        "result": None if badge.claim is None else badge.claim.result,
-        "signers": list(badge.signers),
-        "why": badge.why or None,
-    }
 
 
 def _shown_lines(found: Shown) -> Iterator[str]:
@@ -142,13 +131,13 @@ def _shown_lines(found: Shown) -> Iterator[str]:
 def _offered_lines(offered: Offered) -> Iterator[str]:
     yield f"in galaxy     {offered.galaxy}: {', '.join(str(version) for version in offered.versions)}"
     if offered.newest is None:
-        yield f"  refused     {offered.refused}"
+        yield f"  refused     {in_one_line(offered.refused)}"
         return
     said = offered.newest.statement
     if said.star.description:
-        yield f"  what        {said.star.description}"
+        yield f"  what        {in_one_line(said.star.description)}"
     if said.star.license:
-        yield f"  license     {said.star.license}"
+        yield f"  license     {in_one_line(said.star.license)}"
     yield f"  size        {said.size_bytes:,} bytes, {said.unpacked_bytes:,} unpacked"
     needs = ", ".join(f"{name} {limit}" for name, limit in sorted(said.star.dependencies.items()))
     yield f"  depends on  {needs or 'nothing'}"
