@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -31,8 +32,8 @@ EVIL = "\x1b[2J\x1b]0;evil\x07\r\u202e\x9b31m"
 CHILD = "from cosmos.cli.cosmos.main import main; main()"
 
 
-def entry(path: bytes, **facts: object) -> Entry:
-    return replace(Entry(path=TreePath(path), kind="file", mode=0o644), **facts)  # type: ignore[arg-type]  # facts
+def entry(path: bytes, **facts: Any) -> Entry:
+    return replace(Entry(path=TreePath(path), kind="file", mode=0o644), **facts)
 
 
 STARS = (
