@@ -198,6 +198,17 @@ def say(text: str = "") -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
+def say_document(data: bytes) -> None:
+    """Write a document that somebody else wrote on stdout: as it is to a file or a pipe, printable to a terminal."""
+    if sys.stdout.isatty():
+        text = printable(data.decode("utf-8", "backslashreplace").replace("\t", "    "))
+        say(text.removesuffix("\n"))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
     """Write an answer on stdout: `row` as JSON if `as_json`, else `text`."""
     if as_json:

@@ -59,14 +59,16 @@ class Deeds:
 class StarLook:
     """One star to be installed.
 
-    `files` counts its paths besides folders, `installed_bytes` the bytes of its files, `outside` its paths outside /usr
-    and /etc. `deeds` is None if it has no script. `badges` is None if the galaxy could not be asked for them.
+    `entries` are the paths that it brings. `files` counts those besides folders, `installed_bytes` the bytes of its
+    files, `outside` its paths outside /usr and /etc. `deeds` is None if it has no script. `badges` is None if the
+    galaxy could not be asked for them.
     """
 
     star: LockedStar
     about: Star
     signers: tuple[Signer, ...]
     badges: tuple[Badge, ...] | None
+    entries: tuple[InstalledEntry, ...]
     files: int
     installed_bytes: int
     outside: int
@@ -106,6 +108,7 @@ def look_at(item: Acquired, planned: PlannedStar, receipt: Json, consent: Consen
         about=item.statement.statement.star,
         signers=tuple(_signer(key, roots) for key in item.statement.signers),
         badges=_badges(item, roots),
+        entries=tuple(brought),
         files=len(planned.record.files),
         installed_bytes=recorded_bytes(brought) or 0,
         outside=sum(not consent.folders.hold(entry) for entry in brought if entry.kind != "dir"),

@@ -11,8 +11,10 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.look_words import badge_row
 from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.entry_words import entry_line, entry_row
 from cosmos.cli.options import FOLDER, json_option
-from cosmos.cli.terminal import emit, in_one_line, say, surroundings
+from cosmos.cli.terminal import emit, in_one_line, say, say_document, surroundings
+from cosmos.device.inside import Files, Script, files_of, script_of
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.show import Offered, Shown
 from cosmos.device.show import show as show_star
@@ -24,24 +26,56 @@ from cosmos.release.receipts import read_receipt
 @click.command()
 @click.argument("star")
 @click.option("--receipt", is_flag=True, help="Show what its script read and did in a release, as JSON.")
+@click.option("--script", "what", flag_value="script", help="Print its install script, from the verified archive.")
+@click.option("--files", "what", flag_value="files", help="List the paths that it has laid, or would lay.")
 @click.option("--release", type=FOLDER, default=".", help="With --receipt: the release, or its image's folder.")
 @root_option
 @offline_option
 @json_option
-def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_json: bool) -> None:
+def show(star: str, receipt: bool, what: str | None, release: Path, root: Path, offline: bool, as_json: bool) -> None:
     """Show one star: the installed version, and the versions in the galaxies."""
+    around = surroundings()
     if receipt:
         emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
         return
+    name, reporter = parsed(StarName.parse, star, "STAR"), around.reporter(quiet=as_json and what is not None)
     with LiveRoot.open(root) as live:
-        found = show_star(
-            live, parsed(StarName.parse, star, "STAR"), surroundings().reporter(quiet=False), offline=offline
-        )
+        if what == "script":
+            _answer_script(script_of(live, name, reporter, offline=offline), as_json)
+            return
+        if what == "files":
+            _answer_files(files_of(live, name, reporter, offline=offline, epoch=int(around.now())), as_json)
+            return
+        found = show_star(live, name, reporter, offline=offline)
     if as_json:
         emit(_shown_row(found))
         return
     for line in _shown_lines(found):
         say(line)
+
+
+def _answer_script(found: Script, as_json: bool) -> None:
+    star = f"{found.name} {found.version}"
+    if as_json:
+        text = None if found.script is None else found.script.decode("utf-8", "backslashreplace")
+        emit({"name": str(found.name), "version": str(found.version), "galaxy": found.galaxy, "script": text})
+        return
+    if found.script is None:
+        surroundings().terminal.note(f"{star} has no install script: its files are laid as they are")
+        return
+    if not found.signers:
+        surroundings().terminal.warn(f"{star}: nobody signed it")
+    say_document(found.script)
+
+
+def _answer_files(found: Files, as_json: bool) -> None:
+    if as_json:
+        rows: list[Json] = [entry_row(entry, entry.size_bytes, entry.target) for entry in found.entries]
+        installed = found.is_installed
+        emit({"name": str(found.name), "version": str(found.version), "installed": installed, "files": rows})
+        return
+    for entry in found.entries:
+        say(entry_line(entry, entry.size_bytes, entry.target))
 
 
 def _shown_row(found: Shown) -> dict[str, Json]:
