@@ -13,9 +13,8 @@ processor, bubblewrap) is not named: two builders of the same program write the 
 from __future__ import annotations
 
 import hashlib
-import platform
+import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +45,7 @@ def dir_hash(folder: Path) -> str:
     """Return the `dirHash` of a folder's files in hexadecimal, without Python's caches."""
     names = (
         file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
+        for file in sorted(folder.rglob("*"))
         if file.is_file() and _CACHE not in file.relative_to(folder).parts
     )
     hasher = hashlib.sha256()
@@ -56,6 +55,8 @@ def dir_hash(folder: Path) -> str:
 
 
 def _libraries() -> Iterator[Json]:
+    from importlib import metadata
+
     for name in _LIBRARIES:
         try:
             version = metadata.version(name)
@@ -65,4 +66,4 @@ def _libraries() -> Iterator[Json]:
 
 
 def _versions() -> dict[str, str]:
-    return {"cosmos": VERSION, "python": platform.python_version(), "zstd": ZSTD_VERSION}
+    return {"cosmos": VERSION, "python": sys.version.split()[0], "zstd": ZSTD_VERSION}

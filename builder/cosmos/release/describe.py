@@ -78,14 +78,19 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             "zstd": ZSTD_VERSION,
             "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},
         },
-        resolved=(
-            *(_input(name, digest) for name, digest in sorted(facts.inputs.items())),
-            *(_descriptor(name, files[name].digest) for name in (LOCK_FILE, f"{LOCK_FILE}.dsse") if name in files),
-            *_trust(lock.trust),
-            *(_galaxy(galaxy) for galaxy in lock.galaxies),
-            *(_star(star, facts.signers[star.name]) for star in lock.stars),
-        ),
+        resolved=_resolved(files, facts),
         builder=facts.builder,
+    )
+
+
+def _resolved(files: Mapping[str, Written], facts: BuildFacts) -> tuple[Json, ...]:
+    """Return every input: what the operator wrote, the lock, and what the lock names."""
+    return (
+        *(_input(name, digest) for name, digest in sorted(facts.inputs.items())),
+        *(_descriptor(name, files[name].digest) for name in (LOCK_FILE, f"{LOCK_FILE}.dsse") if name in files),
+        *_trust(facts.lock.trust),
+        *(_galaxy(galaxy) for galaxy in facts.lock.galaxies),
+        *(_star(star, facts.signers[star.name]) for star in facts.lock.stars),
     )
 
 
