@@ -56,6 +56,7 @@ from cosmos.trust.roots import verify_roots
 from cosmos.trust.signing_request import OfferedSignature, SigningRequest
 from cosmos.trust.stars import verify_statement
 from cosmos.trust.tiles import log_files, read_entries, read_leaves
+from fakes.builders import BUILDER
 from fakes.chains import document, first, secret, signed
 from fakes.galaxies import Signers, StarSpec, galaxy_files
 
@@ -171,7 +172,7 @@ def _release() -> Release:
         external={"image": "rescue", "counter": 3, "acceptedRevoked": {"zlib": "why"}},
         internal={"contentRoot": str(ONE), "sandbox": {"probe": ["none", 1, None, True]}},
         resolved=({"name": "zlib-1.3.1", "digest": {"sha256": ONE.hex}, "annotations": {"signers": ["a", "b"]}},),
-        cosmos_version="0.1.0",
+        builder=BUILDER,
     )
 
 

@@ -13,14 +13,14 @@ from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import demand_own_names, level_of
 from cosmos.image.outputs.packing import BINARY_FILE
-from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
+from cosmos.image.packed_definition import packed_definition
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE
-from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE
+from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Builder
 from cosmos.model.universe import demand_reader
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
@@ -40,11 +40,15 @@ _FIXED_NAMES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs."""
+    """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs.
+
+    `builder` is how RELEASE.json names this program, `identity` what its layers are kept under.
+    """
 
     out: Path
     jobs: int
     identity: str
+    builder: Builder
     level: int | None = None
     key: Signing = None
     accept_revoked: frozenset[str] = frozenset()
