@@ -15,7 +15,9 @@ import pytest
 from cosmos.canon import readable_json
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.keyring.store_key import store_key
 from cosmos.store.blobs import StoreFolder
+from cosmos.store.sealed import Seal, SealedStore
 from cosmos.trust.roles import IN_TOTO_TYPE
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos
@@ -51,18 +53,29 @@ def test_it_is_built_from_the_store_alone_if_the_galaxy_is_away(built: ImageFixt
     assert rebuild(cosmos, built, "--offline", "--json").json()["same"] is True
 
 
+def layer_keys(image: ImageFixture) -> list[Digest]:
+    """The keys of all layers in the store of the image's home, from the records of their shapes."""
+    store, keys = StoreFolder(image.home / "store"), []
+    for file in (image.home / "store" / "results").rglob("*"):
+        record = store.get_result(Digest.from_hex(file.name)) if file.is_file() else None
+        shape = json.loads(record.partition(b"\n")[2]) if record and b'{"layers"' in record else {}
+        keys += [Digest.parse(key) for key in shape.get("layers", [])]
+    return keys
+
+
 def test_nothing_that_was_made_before_is_used(built: ImageFixture, cosmos: Cosmos) -> None:
     """A layer of the builder's own store would be compared with itself: one that somebody changed goes unnoticed."""
     store, poisoned = StoreFolder(built.home / "store"), 0
-    for file in sorted((built.home / "store" / "results").rglob("*")):
-        key = Digest.from_hex(file.name) if file.is_file() else None
-        data = store.get_result(key) if key is not None else None
-        if key is not None and data is not None and b"etc/has-tool" in data:
-            store.put_result(key, data.replace(b"etc/has-tool", b"etc/has-fool"))
+    seal = Seal(store_key(built.home))
+    for key in layer_keys(built):
+        sealed = SealedStore(store, seal)
+        data = sealed.get_result(key)
+        if data is not None and b"etc/has-tool" in data:
+            sealed.put_result(key, data.replace(b"etc/has-tool", b"etc/has-fool"))
             poisoned += 1
     assert poisoned > 0
     cosmos("build", built.folder, "--home", built.home, "--out", built.folder / "other").ok()
-    assert "etc/has-fool" in (built.folder / "other" / "manifest.txt").read_text()  # a build believes its own store
+    assert "etc/has-fool" in (built.folder / "other" / "manifest.txt").read_text()  # a build believes its own seal
     assert rebuild(cosmos, built, "--json").json()["same"] is True
 
 
@@ -188,10 +201,12 @@ def test_an_attester_signs_a_mismatch_with_what_was_found(
     row = json.loads(rebuild(cosmos, built, "--attest", attester, "--json").fails(7).out)
     assert row["attested"] == "FAILED"
     (claim,) = claims(built)
-    assert claim["predicateType"] == "urn:cosmos:badge:rebuild:v2"
+    assert claim["predicateType"] == "urn:cosmos:badge:rebuild:v3"
     assert claim["subject"][0]["digest"]["sha256"] == row["content-root"].removeprefix("sha256:")
     assert claim["predicate"]["result"] == "FAILED"
     assert claim["predicate"]["found"] == row["rebuilds"][0]["content-root"] != row["content-root"]
+    said = {name: claim["predicate"][name] for name in ("paths", "differing", "waived")}
+    assert said == {"paths": ["/etc/hostname"], "differing": 1, "waived": 0}
 
 
 def test_a_rebuild_that_could_not_be_made_is_attested_by_nobody(
