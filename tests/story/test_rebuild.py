@@ -272,9 +272,13 @@ def test_an_adversarial_rebuild_is_the_same_in_every_variation(built: ImageFixtu
         "jobs",
         "folder order",
         "environment",
+        "no tools",
         "tools",
     } <= names
     assert {one["name"]: one["files"] for one in row["rebuilds"] if one["files"] or one["problem"]} == {}
     assert row["same"] is True
+    assert {one["name"]: one["started"] for one in row["rebuilds"] if one["started"]} == {}
+    assert "seccomp" in row["not-tried"]["architecture"]
+    assert "user" in names or "user namespaces" in row["not-tried"]["user"]
     if os.geteuid() == 0:
         assert {"host name", "clock since start"} <= names

@@ -194,6 +194,8 @@ def _lines(found: Rebuilt) -> Iterator[str]:
     width = max(len(trial.name) for trial in found.trials)
     for trial in found.trials:
         yield f"{trial.name:<{width}}  {_verdict(trial, found)}  ({trial.what})"
+        if trial.started:
+            yield f"  started programs of the machine: {', '.join(trial.started)}"
         if trial.comparison is None or trial.comparison.tree is None:
             continue
         for one in trial.comparison.tree.differences[:_SHOWN_PATHS]:
@@ -266,6 +268,7 @@ def _trial_row(trial: Trial, makers: Makers) -> dict[str, Json]:
         "problem": trial.problem or None,
         "content-root": None if trial.content_root is None else str(trial.content_root),
         "files": list(trial.files),
+        "started": list(trial.started),
         "made-by": {f"/{one.path.text}": makers.of(one, trial.unlike) for one in differences},
         "comparison": None if trial.comparison is None else comparison_row(trial.comparison),
     }

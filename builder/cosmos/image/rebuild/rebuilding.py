@@ -16,7 +16,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +30,15 @@ from cosmos.image.preflight import BuildOptions, preflight
 from cosmos.image.rebuild.culprit import first_unlike, receipts_of
 from cosmos.image.rebuild.job import LAYERS_FILE, Job, read_layers
 from cosmos.image.rebuild.original import Original, lay_out
-from cosmos.image.rebuild.variations import SHARED_MEMORY, Circumstances, Variation, applied, command
+from cosmos.image.rebuild.variations import (
+    SHARED_MEMORY,
+    Circumstances,
+    Variation,
+    applied,
+    command,
+    started_decoys,
+    tools_path,
+)
 from cosmos.image.rebuild.world import RebuildWorld
 from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.store_key import store_key
@@ -46,6 +54,7 @@ from cosmos.treepath import TreePath
 
 _BUILD_SECONDS: Final = 4 * 3600  # of one build; what takes longer has a program that hangs
 _PID_FILE: Final = "pid"
+_TOOLS: Final = "tools"
 _FAKETIME_LEFT: Final = ("faketime_shm_{}", "sem.faketime_sem_{}")  # in /dev/shm; libfaketime forgets them at an exec
 _PREFIX: Final = "cosmos-rebuild-"  # of temporary folders
 _EVERYTHING: Final = "everything at once"
@@ -79,7 +88,8 @@ class Trial:
 
     `problem` is a sentence if it could not be made: then nothing was compared. `files` are the names of the files that
     differ. `comparison` says in what, if one does. `unlike` are the places of the programs that made something else in
-    the receipts of their scripts (`culprit.first_unlike`).
+    the receipts of their scripts (`culprit.first_unlike`). `started` are the programs of the machine that the build
+    started although it must not depend on them.
     """
 
     name: str
@@ -89,6 +99,7 @@ class Trial:
     content_root: Digest | None = None
     comparison: Comparison | None = None
     unlike: Mapping[str, int] = field(default_factory=dict)
+    started: tuple[str, ...] = ()
 
     @property
     def paths(self) -> frozenset[TreePath]:
@@ -215,6 +226,7 @@ class _Workshop:
             trial = self._compared(name, what, out)
         except CosmosError as error:
             trial = Trial(name=name, what=what, problem=str(error))
+        trial = replace(trial, started=started_decoys(place / _TOOLS))
         if self._options.kept is not None and out.is_dir():
             shutil.copytree(out, self._options.kept / name.replace(" ", "-"), dirs_exist_ok=True)
         shutil.rmtree(place.parent, ignore_errors=True)
@@ -242,9 +254,10 @@ class _Workshop:
         )
         file = place / "job.json"
         file.write_bytes(job.to_bytes())
+        path = tools_path(now, place / _TOOLS, self._rebuilder.env.get("PATH", ""))
+        env = {"HOME": str(place), **self._rebuilder.env, "PATH": path, **now.env, "TMPDIR": str(temporary)}
         if now.user is not None:
             _give(self._folder, place, temporary, now.user)
-        env = {"HOME": str(place), **self._rebuilder.env, **now.env, "TMPDIR": str(temporary)}
         try:
             run_program(
                 command(now, (*self._rebuilder.argv, str(file)), place / _PID_FILE),
