@@ -28,95 +28,14 @@ _FAKETIME: Final = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/l
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 it is what is looked for: another file system
 _MASKED: Final = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-ERMS,-FSRM,-SSE4_2,-SHA"
 _OPENSSL_MASK: Final = "~0x200000200000000:~0x20000000"  # no AES-NI and AVX; no SHA extensions
-DECOYS: Final = tuple(
-    [
-        "ar",
-        "awk",
-        "base64",
-        "basename",
-        "bash",
-        "bzip2",
-        "cat",
-        "cc",
-        "chmod",
-        "cp",
-        "cpio",
-        "cut",
-        "date",
-        "dd",
-        "dpkg",
-        "dpkg-deb",
-        "du",
-        "env",
-        "expr",
-        "file",
-        "find",
-        "gcc",
-        "getconf",
-        "git",
-        "gpg",
-        "grep",
-        "gunzip",
-        "gzip",
-        "head",
-        "hostname",
-        "id",
-        "install",
-        "ld",
-        "ldconfig",
-        "ldd",
-        "ln",
-        "locale",
-        "ls",
-        "lua",
-        "lua5.4",
-        "make",
-        "mkdir",
-        "mke2fs",
-        "mkfs.erofs",
-        "mkfs.vfat",
-        "mksquashfs",
-        "mktemp",
-        "mv",
-        "nproc",
-        "objcopy",
-        "objdump",
-        "openssl",
-        "patch",
-        "perl",
-        "python",
-        "python3",
-        "readelf",
-        "readlink",
-        "realpath",
-        "rm",
-        "rsync",
-        "sed",
-        "sh",
-        "sha256sum",
-        "sort",
-        "stat",
-        "strip",
-        "tail",
-        "tar",
-        "tee",
-        "touch",
-        "tr",
-        "uname",
-        "uniq",
-        "unshare",
-        "unsquashfs",
-        "unxz",
-        "unzip",
-        "wc",
-        "which",
-        "xargs",
-        "xz",
-        "zip",
-        "zstd",
-        "zstdcat",
-    ]
+_NAMES: Final = (
+    "ar awk base64 basename bash bzip2 cat cc chmod cp cpio cut date dd dpkg dpkg-deb du env expr file find gcc "
+    "getconf git gpg grep gunzip gzip head hostname id install ld ldconfig ldd ln locale ls lua lua5.4 make mkdir "
+    "mke2fs mkfs.erofs mkfs.vfat mksquashfs mktemp mv nproc objcopy objdump openssl patch perl python python3 "
+    "readelf readlink realpath rm rsync sed sh sha256sum sort stat strip tail tar tee touch tr uname uniq unshare "
+    "unsquashfs unxz unzip wc which xargs xz zip zstd zstdcat"
 )
+DECOYS: Final = tuple(_NAMES.split())
 DECOY: Final = 'echo "${0##*/}" >>"${0%/*}/../started"; echo "cosmos-decoy 0.0.1 $*"; exit 0'
 NEEDED: Final = ("bwrap",)
 CALM: Final[Mapping[str, str]] = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
@@ -214,6 +133,7 @@ def _of_the_machine() -> tuple[Variation, ...]:
         Variation(name="jobs", what="4 jobs", change=lambda now: replace(now, jobs=4)),
         _started("processors", "one processor", "taskset", "--cpu-list", processor),
         _started("limits", "256 open files, a stack of 64 MiB", "prlimit", "--nofile=256:256", "--stack=67108864"),
+        _started("priority", "nice 7", "nice", "-n", "7"),
         _started("addresses", "no randomised addresses", "setarch", "-R"),
         _started("kernel version", "uname says 2.6", "setarch", "--uname-2.6"),
         _set("processor features", GLIBC_TUNABLES=_MASKED, OPENSSL_ia32cap=_OPENSSL_MASK),
@@ -334,7 +254,7 @@ def _found(words: list[str]) -> list[str]:
     return [shutil.which(word) or word if word in _STARTERS else word for word in words]
 
 
-_STARTERS: Final = ("taskset", "prlimit", "setarch", "unshare", "setpriv", "sh")
+_STARTERS: Final = ("nice", "taskset", "prlimit", "setarch", "unshare", "setpriv", "sh")
 
 
 def _without(program: str) -> str:
