@@ -215,7 +215,8 @@ def image_of(where: Path, cosmos: Cosmos, animals: list[Path], *, waived: bool) 
     names = [name_of(animal) for animal in animals]
     programs = with_programs(*filter(None, (shutil.which(name, path="/bin:/usr/bin") for name in PROGRAMS)))
     waiver = f"unsteady = {json.dumps(names)}" if waived else ""
-    tables = f"[policy]\nrun = {json.dumps(names)}\noutside = {json.dumps([*names, 'shell'])}\n{waiver}\n"
+    allowed = f"run = {json.dumps(names)}\nchown = {json.dumps(names)}\n"  # chown: a mode by the time may be any
+    tables = f"[policy]\n{allowed}outside = {json.dumps([*names, 'shell'])}\n{waiver}\n"
     stars = (programs, *map(star_of, animals))
     image = make_image(where, stars, dict.fromkeys(names, "*"), tables=tables)
     cosmos("freeze", image.folder, "--home", image.home).ok()
