@@ -182,20 +182,21 @@ def spec_files(
     """Return the row of one star in the index, and its files in the galaxy by path."""
     star, script = spec.star(), spec.script.encode() if spec.script is not None else None
     packed = write_star(star, script, spec.entries(), level=3)
+    archive = bytes(packed.data)  # a large one lies in a spool
     statement = Statement(
         star=star,
         galaxy=galaxy,
         seq=seq,
-        archive=Digest.of(packed.data),
+        archive=Digest.of(archive),
         file=f"packages/{star.id}.tar.zst",
-        size_bytes=len(packed.data),
+        size_bytes=len(archive),
         unpacked_bytes=packed.unpacked_bytes,
         script=Digest.of(script) if script is not None else None,
         content=content_root(ManifestLine.of(entry) for entry in spec.entries()),
     )
     statement = replace(statement, **lies)
     data = tomli_w.dumps(statement.to_toml()).encode()
-    files = {f"packages/{star.id}.tar.zst": packed.data, f"stars/{star.id}.toml": data}
+    files = {f"packages/{star.id}.tar.zst": archive, f"stars/{star.id}.toml": data}
     if spec.signed:
         files[f"stars/{star.id}.toml.dsse"] = (spec.signer or signers["author"]).sign(STAR_TYPE, data)
     row = Listed(name=star.name, version=star.version, statement=Digest.of(data), archive=statement.archive)

@@ -30,6 +30,7 @@ from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE
 from cosmos.model.reporter import Reporter
 from cosmos.release.draft import Published, Written
 from cosmos.staging.source import Source
+from cosmos.store.sealed import Seal, SealedStore
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from cosmos.trust.memory import Memory
@@ -98,6 +99,7 @@ class MemoryWorld:
         self.offline = offline
         self.reporter = Remembering()
         self.store = MemoryStore()
+        self.made = SealedStore(self.store, Seal(b"the key of this home"))
         self.pinned = signers.roots()
         self.memory = Memory()
         self.galaxies: dict[str, MemoryCarrier] = {}

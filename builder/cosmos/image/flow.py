@@ -47,7 +47,7 @@ class Built:
     """A finished release. `changed` is false if the same release was there before.
 
     `made` names each layer that the store did not have, and says why the build made it. `twice` are those of them that
-    were made twice, because their scripts ran programs.
+    were made twice, because their scripts ran programs. `layers` are the keys of all layers.
     """
 
     folder: Path
@@ -57,6 +57,7 @@ class Built:
     changed: bool
     made: Mapping[StarName, str]
     twice: frozenset[StarName]
+    layers: Mapping[StarName, Digest]
 
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
@@ -77,6 +78,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         changed=published.changed,
         made=staged.made,
         twice=staged.twice,
+        layers={name: layer.key for name, layer in staged.layers.items()},
     )
 
 
@@ -94,7 +96,8 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
     """Return each star's layer, from the store or made now."""
     paths = PathMap(links={bytes(top): folder for top, folder in ready.template.path_map.items()})
     workshop = Workshop(
-        store=world.store,
+        store=world.made,
+        warn=world.reporter.warn,
         acquired=stars.stars,
         epoch=ready.lock.build.source_date_epoch,
         paths=paths,

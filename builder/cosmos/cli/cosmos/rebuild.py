@@ -21,7 +21,7 @@ from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs, Malformed, Refused
 from cosmos.image.home import Home
-from cosmos.image.rebuild.culprit import Makers, receipts_of
+from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
 from cosmos.image.rebuild.original import Original, judged_original
 from cosmos.image.rebuild.rebuilding import Rebuilder, RebuildOptions, Rebuilt, Trial, rebuild
 from cosmos.image.rebuild.variations import variations
@@ -30,6 +30,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.release import RELEASE_ENVELOPE, Builder
 from cosmos.model.reporter import Reporter
 from cosmos.release.attest import attest_rebuild, attest_unlike, demand_attester
+from cosmos.trust.badges import Mismatch
 from cosmos.trust.keys import PublicKey
 
 _SHOWN_PATHS = 20  # of one trial; --json has them all
@@ -113,8 +114,19 @@ def _attested(found: Rebuilt, secret: SecretKey, reporter: Reporter) -> str:
         return "PASSED"
     roots = (trial.content_root for trial in found.trials)
     other = next(root for root in roots if root is not None and root != found.content_root)
-    attest_unlike(found.original.folder, secret, other)
+    attest_unlike(found.original.folder, secret, other, _mismatch(found))
     return "FAILED"
+
+
+def _mismatch(found: Rebuilt) -> Mismatch:
+    """Return the paths that differ in any rebuild, and how many of them are of stars that may do so (unsteady)."""
+    unsteady = found.original.release.external.get("unsteady")
+    waived = set(unsteady) if isinstance(unsteady, list) else set()
+    trees = [trial.comparison.tree for trial in found.trials if trial.comparison is not None]
+    owners = {one.path: one.star for tree in trees if tree is not None for one in tree.differences}
+    return Mismatch.of(
+        paths=sorted(f"/{path.text}" for path in owners), waived=sum(star in waived for star in owners.values())
+    )
 
 
 def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
@@ -178,15 +190,17 @@ def _hint(found: Rebuilt, kept: Path | None) -> str | None:
 
 
 def _lines(found: Rebuilt) -> Iterator[str]:
-    makers = Makers(receipts_of(found.original.folder))
+    makers = _makers(found)
     width = max(len(trial.name) for trial in found.trials)
     for trial in found.trials:
         yield f"{trial.name:<{width}}  {_verdict(trial, found)}  ({trial.what})"
+        if trial.started:
+            yield f"  started programs of the machine: {', '.join(trial.started)}"
         if trial.comparison is None or trial.comparison.tree is None:
             continue
         for one in trial.comparison.tree.differences[:_SHOWN_PATHS]:
             yield f"  {difference_line(one)}"
-            yield f"    made by {makers.of(one)}"
+            yield f"    made by {makers.of(one, trial.unlike)}"
             yield from (f"    {line}" for line in one.inside)
         if not trial.comparison.tree.differences:
             yield f"  packed differently: {', '.join(trial.files)}"
@@ -198,6 +212,11 @@ def _lines(found: Rebuilt) -> Iterator[str]:
         if builder != _named(found.original.release.builder):
             yield f"built by      {_named(found.original.release.builder)}"
             yield f"here by       {builder}: RELEASE.json names it, and is compared without it"
+    if found.not_tried or len(found.trials) > 1:
+        for path, names in list(found.causes.items())[:_SHOWN_PATHS]:
+            yield f"/{path.text} differs with {', '.join(names) or 'nothing varied'}"
+    for sentence in found.poisoned:
+        yield f"the store is poisoned: {sentence}"
     yield f"content root  {found.content_root}"
     yield f"signed by     {', '.join(found.original.signers) or 'nobody'}"
     yield _summary(found)
@@ -210,6 +229,10 @@ def _named(builder: Builder) -> str:
     digests = first.get("digest") if isinstance(first, dict) else None
     shown = [f"{kind} {str(value)[:16]}" for kind, value in digests.items()] if isinstance(digests, dict) else []
     return ", ".join([versions, *shown])
+
+
+def _makers(found: Rebuilt) -> Makers:
+    return Makers(receipts_of(found.original.folder), TemplateText.of(found.original.folder))
 
 
 def _verdict(trial: Trial, found: Rebuilt) -> str:
@@ -233,7 +256,7 @@ def _summary(found: Rebuilt) -> str:
 
 
 def _row(found: Rebuilt) -> dict[str, Json]:
-    makers = Makers(receipts_of(found.original.folder))
+    makers = _makers(found)
     return {
         "release": str(found.original.folder),
         "signers": list(found.original.signers),
@@ -242,6 +265,8 @@ def _row(found: Rebuilt) -> dict[str, Json]:
         "same-contents": found.same_contents,
         "same-builder": all(trial.builder == found.original.release.builder for trial in found.trials),
         "culprits": list(found.culprits),
+        "causes": {f"/{path.text}": list(names) for path, names in found.causes.items()},
+        "poisoned": list(found.poisoned),
         "not-tried": dict(found.not_tried),
         "rebuilds": [_trial_row(trial, makers) for trial in found.trials],
     }
@@ -249,6 +274,7 @@ def _row(found: Rebuilt) -> dict[str, Json]:
 
 def _trial_row(trial: Trial, makers: Makers) -> dict[str, Json]:
     tree = None if trial.comparison is None else trial.comparison.tree
+    differences = () if tree is None else tree.differences
     return {
         "name": trial.name,
         "what": trial.what,
@@ -256,6 +282,7 @@ def _trial_row(trial: Trial, makers: Makers) -> dict[str, Json]:
         "problem": trial.problem or None,
         "content-root": None if trial.content_root is None else str(trial.content_root),
         "files": list(trial.files),
-        "made-by": {} if tree is None else {f"/{one.path.text}": makers.of(one) for one in tree.differences},
+        "started": list(trial.started),
+        "made-by": {f"/{one.path.text}": makers.of(one, trial.unlike) for one in differences},
         "comparison": None if trial.comparison is None else comparison_row(trial.comparison),
     }

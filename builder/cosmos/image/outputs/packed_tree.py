@@ -22,7 +22,8 @@ from cosmos.treepath import TreePath
 class PackedTree:
     """A finished tree: its lines and owners, its content root, and a function that opens each of its layers.
 
-    `image` is its image definition. `store` keeps results that take long to make.
+    `image` is its image definition. `store` keeps results that take long to make; `warn` gets a sentence about one that
+    this home did not write.
     """
 
     image: Image
@@ -30,6 +31,7 @@ class PackedTree:
     root: Digest
     openers: Sequence[Callable[[], PackedLayer]]
     store: Store
+    warn: Callable[[str], None]
 
     def layers(self) -> Iterator[PackedLayer]:
         """Iterate over the layers: the folders first, then the stars' in lock order, the template's last."""

@@ -36,6 +36,7 @@ def packed_tree(image: Image, finished: FinishedTree, layers: Layers, workshop: 
         root=content_root(finished.overlaid.lines.values()),
         openers=(lambda: first, *_star_layers(layers, finished, workshop), lambda: last),
         store=workshop.store,
+        warn=workshop.warn,
     )
 
 

@@ -1,23 +1,29 @@
 """One rebuild in a process of its own: what it is given, as a JSON file, and the build.
 
 The process is started under the circumstances that are tried. It has no network and no galaxy: everything that the lock
-names lies in the store `lower`, fetched and verified before.
+names lies in the store `lower`, fetched and verified before. After the build, `layers.json` beside the release names
+the key of each star's layer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from cosmos.canon import readable_json
+from cosmos.canon import Json, readable_json
+from cosmos.digest import Digest
 from cosmos.image.definition import read_definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.rebuild.world import RebuildWorld
+from cosmos.limits import MAX_RECEIPTS_BYTES
 from cosmos.model.release import Builder
 from cosmos.model.reporter import Silent
+from cosmos.reading import read_bounded
 from cosmos.tables import Table
+
+LAYERS_FILE: Final = "layers.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,4 +91,13 @@ def run_job(job: Job, identity: str, builder: Builder) -> Built:
         level=job.level,
         accept_revoked=frozenset(job.accepted),
     )
-    return build_image(read_definition(job.definition), world, options)
+    built = build_image(read_definition(job.definition), world, options)
+    layers: dict[str, Json] = {str(star): str(key) for star, key in built.layers.items()}
+    (job.out.parent / LAYERS_FILE).write_bytes(readable_json(layers))
+    return built
+
+
+def read_layers(file: Path) -> dict[str, Digest]:
+    """Return the key of each star's layer, as `run_job` wrote them. Raises `Malformed`."""
+    table = Table.from_json(read_bounded(file, MAX_RECEIPTS_BYTES), str(file))
+    return {star: table.read(star, Digest.parse) for star in tuple(table.keys())}
