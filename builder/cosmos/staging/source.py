@@ -102,8 +102,8 @@ class Source:
             raise not_stored(stem)
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
 
-    def catalogue(self, pin: CataloguePin) -> bytes:
-        """Return the catalogue that the index pins, from the store or the galaxy; nothing has parsed it yet.
+    def catalogue(self, pin: CataloguePin, by: str = "the index") -> bytes:
+        """Return the catalogue that `by` pins, from the store or the galaxy; nothing has parsed it yet.
 
         Raises `Refused` for another file, `WorldFailed` if it cannot be fetched.
         """
@@ -113,7 +113,7 @@ class Source:
         if self.carrier is None:
             raise not_stored(f"the catalogue of galaxy {self.galaxy}")
         data = bytes(self.carrier.read_exactly(pin.path, size_bytes=pin.size_bytes, progress=lambda _done: None))
-        return self._pinned(SignedFile(path=pin.path, data=data, envelope=None), pin.digest, "the index").data
+        return self._pinned(SignedFile(path=pin.path, data=data, envelope=None), pin.digest, by).data
 
     def keep_catalogue(self, pin: CataloguePin, data: bytes) -> None:
         """Keep a catalogue that `catalogue` returned, durably, for use offline. Raises `WorldFailed`."""

@@ -59,7 +59,7 @@ def remove_old_catalogues(galaxy: GalaxyFolder, seq: int) -> None:
     """Remove the catalogues that neither the published index `seq`, nor the one before or after it, names."""
     pins = [index.catalogue for index in _indexes(galaxy, seq)]
     wanted = {galaxy.catalogue_file(pin).name for pin in pins if pin is not None}
-    for file in (galaxy.root / "catalogues").glob("*.toml"):
+    for file in sorted((galaxy.root / "catalogues").glob("*.toml")):
         if file.name not in wanted:
             file.unlink()
 
