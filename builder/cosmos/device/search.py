@@ -16,6 +16,7 @@ from enum import IntEnum
 
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
 from cosmos.device.journal import at_work
+from cosmos.device.newer_trust import tell_newer
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
@@ -69,6 +70,7 @@ def search(root: LiveRoot, words: Sequence[str], reporter: Reporter, *, offline:
     universe, settings = read_universe(root), read_settings(root)
     if not settings.galaxies:
         raise NoSolution("search", "this system has no galaxy", hint=f"cosmos add-galaxy NAME URL{root.option}")
+    tell_newer(root, settings, reporter, offline=offline)
     opened = open_galaxies(root, settings, offline=offline)
     left_out = _left_out(opened, root, reporter, offline=offline)
     known: dict[StarName, tuple[GalaxyName, Described]] = {}
