@@ -22,6 +22,7 @@ from cosmos.debian.star import manifest_of
 from cosmos.digest import Digest
 from cosmos.image.outputs.formats import read_outputs
 from cosmos.keyring.key_file import Head, opened, plain_document, stated_head
+from cosmos.model.catalogue import Catalogue
 from cosmos.model.changes import Attributes, Identity, Place, Remove
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import GalaxyIndex
@@ -43,7 +44,7 @@ from cosmos.treepath import TreePath
 from cosmos.trust.badges import Claim, judge_badges
 from cosmos.trust.chain import verify_step
 from cosmos.trust.dsse import Envelope, signers_of
-from cosmos.trust.galaxies import verify_index
+from cosmos.trust.galaxies import read_catalogue, verify_index
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.log import LogProof, verify_logged
 from cosmos.trust.memory import Memory, Seen, SeenHead
@@ -151,6 +152,19 @@ def _judged_statement(data: bytes) -> object:
 def _judged_index(data: bytes) -> object:
     envelope = HELD["galaxy"].sign(GALAXY_TYPE, data)
     return verify_index(data, envelope, galaxy=CORE, roots=ROOTS, allow_unsigned=False, source="meta.toml").rows
+
+
+def _catalogue() -> bytes:
+    files = _galaxy().items()
+    stars = [Statement.parse(data, name) for name, data in files if name.startswith("stars/") and name[-5:] == ".toml"]
+    return tomli_w.dumps(Catalogue.of(CORE, stars).to_toml()).encode()
+
+
+def _judged_catalogue(data: bytes) -> object:
+    index = _galaxy()["meta.toml"]
+    envelope = HELD["galaxy"].sign(GALAXY_TYPE, index)
+    verified = verify_index(index, envelope, galaxy=CORE, roots=ROOTS, allow_unsigned=False, source="meta.toml")
+    return read_catalogue(data, verified, "catalogue")
 
 
 def _envelope(data: bytes) -> object:
@@ -310,6 +324,10 @@ KINDS: Mapping[str, Kind] = {
     "index": Kind(
         lambda: [_page("galaxy"), _galaxy()["meta.toml"]], lambda data: _written(GalaxyIndex.parse(data, "meta.toml"))
     ),
+    "catalogue": Kind(
+        lambda: [_page("catalogue"), _catalogue()], lambda data: _written(Catalogue.parse(data, "catalogue.toml"))
+    ),
+    "judged-catalogue": Kind(lambda: [_catalogue()], _judged_catalogue),
     "signed-index": Kind(lambda: [_galaxy()["meta.toml"]], _judged_index),
     "envelope": Kind(lambda: [data for name, data in _galaxy().items() if name.endswith(".dsse")], _envelope),
     "index-envelope": Kind(lambda: [_galaxy()["meta.toml.dsse"]], _index_envelope),

@@ -21,12 +21,15 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.state import home_state
 from cosmos.model.constraint import Constraint
 from cosmos.model.demand import parse_need
-from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
+from cosmos.model.reporter import Silent
 from cosmos.model.star import Origin, Star, StarType
 from cosmos.model.statement import Statement
 from cosmos.model.version import Scheme, Version
 from cosmos.pack.star_archive import write_star
+from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import TreePath
@@ -55,6 +58,7 @@ class StarSpec:
     packages: Sequence[str] = ()  # names of the Debian packages that it was made from, all of version 1
     signer: SecretKey | None = None
     signed: bool = True
+    description: str | None = None
 
     @property
     def id(self) -> str:
@@ -75,7 +79,7 @@ class StarSpec:
             version=Version.parse(self.version, self.scheme),
             type=self.type,
             arch=Arch.parse(self.arch),
-            description=f"the test star {self.name}",
+            description=f"the test star {self.name}" if self.description is None else self.description,
             license="MIT",
             install_script="install.lua" if self.script is not None else "",
             dependencies={StarName.parse(name): Constraint.parse(text) for name, text in self.dependencies.items()},
@@ -162,6 +166,18 @@ def make_galaxy(
     galaxy = GalaxyFixture(path, GalaxyName.parse(name), signers)
     write_index(galaxy, [write_spec(galaxy, spec, seq) for spec in stars], seq=seq, signed=signed)
     return galaxy
+
+
+def index_by_stellar(galaxy: GalaxyFixture, number: int | None = INDEX_FORMAT) -> Indexed:
+    """Index the galaxy's folder as `stellar index-galaxy` does: in the newest format, and with a catalogue."""
+    return index_galaxy(
+        GalaxyFolder(root=galaxy.path),
+        authors=[],
+        galaxies=[galaxy.signers["galaxy"]],
+        today="2026.01.02",
+        reporter=Silent(),
+        number=number,
+    )
 
 
 def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1, **lies: Any) -> Listed:
