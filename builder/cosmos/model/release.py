@@ -8,7 +8,9 @@ provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs thes
     predicate.buildDefinition
       buildType                BUILD_TYPE
       externalParameters       image name, version, arch; digests of image.toml, template; outputs; policy: which stars
-                               may do more than others (powers), and which rules of the ship guard are waived (waive)
+                               may do more than others (powers), and which rules of the ship guard are waived (waive);
+                               secrets: the names of the template's secret variables, without which nobody can build
+                               the same
       internalParameters       the pins of the lock's [build], and this build's values where they differ; sandbox: the
                                result of the live probe of Nova's sandbox (see sandbox.probe)
       resolvedDependencies     every star: name NAME-VERSION, its archive's SHA-256, galaxy, statement, signers;

@@ -24,8 +24,8 @@ class BuildFacts:
     `definition` is the digest of image.toml, `root` the content root, `level` the zstd level of the layers. `accepted`
     are the stars that are not trusted now and that the operator accepted by name, with the reasons. `signers` are the
     verified signers of each star. `unsteady` are the stars whose programs may give another result each time, by the
-    operator's waiver. `sandbox` is the result of the live probe of Nova's sandbox. `holding_all` names the
-    files that contain the whole tree.
+    operator's waiver. `sandbox` is the result of the live probe of Nova's sandbox. `secrets` are the names of the
+    template's secret variables. `holding_all` names the files that contain the whole tree.
     """
 
     image: Image
@@ -37,6 +37,7 @@ class BuildFacts:
     signers: Mapping[StarName, tuple[str, ...]]
     unsteady: tuple[str, ...]
     sandbox: Mapping[str, Json]
+    secrets: tuple[str, ...]
     holding_all: frozenset[str]
 
 
@@ -64,6 +65,7 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
             **({"allowedDowngrades": downgrades} if downgrades else {}),
             **({"unsteady": [*facts.unsteady]} if facts.unsteady else {}),
+            **({"secrets": [*facts.secrets]} if facts.secrets else {}),
             **({"policy": policy} if (policy := _policy(image.policy)) else {}),
         },
         internal={

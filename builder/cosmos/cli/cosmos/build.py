@@ -15,8 +15,9 @@ from cosmos.cli.cosmos.options import accept_revoked_option, home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.image.definition import read_definition
+from cosmos.image.definition import kept_folders, read_definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home, program_identity
 from cosmos.image.preflight import BuildOptions
@@ -42,6 +43,7 @@ from cosmos.trust.signing_request import REQUEST_FILE
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
+@secret_option
 @passphrase_fd_option
 @home_option
 @json_option
@@ -57,6 +59,7 @@ def build(
     explain: bool,
     keep_root: Path | None,
     safe: bool,
+    secret_words: tuple[str, ...],
     passphrase_fd: int | None,
     home: Path | None,
     as_json: bool,
@@ -75,6 +78,7 @@ def build(
         accept_revoked=frozenset(accept_revoked),
         keep_root=keep_root,
         safe=safe,
+        secrets=read_secrets(secret_words, passphrase_fd, kept_in=kept_folders(definition)),
     )
     world = world_at(home, image, offline=offline, quiet=as_json)
     built = build_image(definition, world, options)

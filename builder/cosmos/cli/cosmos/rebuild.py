@@ -16,6 +16,7 @@ from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs, Malformed, Refused
@@ -50,6 +51,7 @@ _NOT_ATTESTED = "nothing: a rebuild could not be made"
 )
 @click.option("--keep", "kept", type=FOLDER, help="Keep each rebuilt release in this folder.")
 @click.option("--attest", "attester", type=EXISTING_FILE, help="Sign what came of it with this secret key.")
+@secret_option
 @passphrase_fd_option
 @home_option
 @json_option
@@ -63,6 +65,7 @@ def rebuild_command(
     base: Path | None,
     kept: Path | None,
     attester: Path | None,
+    secret_words: tuple[str, ...],
     passphrase_fd: int | None,
     home: Path | None,
     as_json: bool,
@@ -84,6 +87,7 @@ def rebuild_command(
         times=times,
         kept=kept,
         base=(base or original.folder.resolve().parent),
+        secrets=read_secrets(secret_words, passphrase_fd, kept_in=(original.folder,)),
     )
     found = rebuild(original, world, _rebuilder(), options)
     problem = _problem(found, packed=packed)

@@ -30,6 +30,7 @@ from cosmos.image.flow import fetched
 from cosmos.image.home import Home
 from cosmos.image.packed_definition import packed_definition, unpack_definition
 from cosmos.image.preflight import BuildOptions, preflight
+from cosmos.image.template import stand_ins
 from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
@@ -196,8 +197,9 @@ class _Inputs:
 
     def _fetched(self, home: Path, folder: Path) -> Digest:
         world = _AuditedHome(home=home, offline=False, reporter=Silent(), galaxies=self._folder / _GALAXIES)
-        options = BuildOptions(out=folder / "out", jobs=1, identity="audit")
         definition = read_definition(self.image)
+        secrets = stand_ins(definition.template)
+        options = BuildOptions(out=folder / "out", jobs=1, identity="audit", secrets=secrets)
         fetched(preflight(definition, world, options), world, options)
         return Digest.of(b"".join(packed_definition(definition)))
 

@@ -1,21 +1,24 @@
 """One rebuild in a process of its own: what it is given, as a JSON file, and the build.
 
 The process is started under the circumstances that are tried. It has no network and no galaxy: everything that the lock
-names lies in the store `lower`, fetched and verified before.
+names lies in the store `lower`, fetched and verified before. The values of secret variables come through its
+stdin, as a JSON object by name, and lie in no file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cosmos.canon import readable_json
+from cosmos.canon import canonical_json, readable_json
 from cosmos.image.definition import read_definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.rebuild.world import RebuildWorld
 from cosmos.model.reporter import Silent
+from cosmos.nova.templating.secret import Secret
 from cosmos.tables import Table
 
 
@@ -23,7 +26,8 @@ from cosmos.tables import Table
 class Job:
     """A rebuild: where its definition, home and stores are, and where the release goes.
 
-    `shuffle` is a seed that sets the order in which folders are listed, 0 for the order of the file system.
+    `shuffle` is a seed that sets the order in which folders are listed, 0 for the order of the file system. `secrets`
+    are the names of the secret variables whose values come through stdin.
     """
 
     definition: Path
@@ -35,6 +39,7 @@ class Job:
     level: int
     accepted: tuple[str, ...]
     shuffle: int
+    secrets: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -50,6 +55,7 @@ class Job:
             level=table.count("level", least=1, most=22),
             accepted=table.strings("accepted"),
             shuffle=table.count("shuffle"),
+            secrets=table.strings("secrets"),
         )
         table.end()
         return job
@@ -67,11 +73,23 @@ class Job:
                 "level": self.level,
                 "accepted": list(self.accepted),
                 "shuffle": self.shuffle,
+                "secrets": list(self.secrets),
             }
         )
 
 
-def run_job(job: Job, identity: str) -> Built:
+def secrets_to_bytes(secrets: Mapping[str, Secret]) -> bytes:
+    """Return what a job reads from its stdin."""
+    return canonical_json({name: secret.revealed() for name, secret in secrets.items()}) if secrets else b""
+
+
+def secrets_from_bytes(data: bytes) -> dict[str, Secret]:
+    """Return the values in `data`. Raises `Malformed`."""
+    table = Table.from_json(data, "stdin")
+    return {name: Secret(table.need(name, str), [name]) for name in tuple(table.keys())}
+
+
+def run_job(job: Job, identity: str, secrets: Mapping[str, Secret]) -> Built:
     """Build the release of `job`. Raises what `build_image` raises."""
     world = RebuildWorld(
         home=job.home, offline=True, reporter=Silent(), upper=job.upper, lower=job.lower, base=job.definition
@@ -82,5 +100,6 @@ def run_job(job: Job, identity: str) -> Built:
         identity=identity,
         level=job.level,
         accept_revoked=frozenset(job.accepted),
+        secrets=secrets,
     )
     return build_image(read_definition(job.definition), world, options)
