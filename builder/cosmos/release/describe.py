@@ -64,8 +64,7 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             **({"counter": image.counter} if image.counter else {}),
             **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
             **({"allowedDowngrades": downgrades} if downgrades else {}),
-            **({"unsteady": [*facts.unsteady]} if facts.unsteady else {}),
-            **({"secrets": [*facts.secrets]} if facts.secrets else {}),
+            **_lists(unsteady=facts.unsteady, secrets=facts.secrets),
             **({"policy": policy} if (policy := _policy(image.policy)) else {}),
         },
         internal={
@@ -83,6 +82,11 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
         ),
         cosmos_version=VERSION,
     )
+
+
+def _lists(**named: tuple[str, ...]) -> dict[str, Json]:
+    """Return those of the lists that are not empty."""
+    return {name: [*values] for name, values in named.items() if values}
 
 
 def _policy(policy: Policy) -> dict[str, Json]:

@@ -21,9 +21,9 @@ from cosmos.image.definition import kept_folders, read_definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home, program_identity
 from cosmos.image.preflight import BuildOptions
-from cosmos.keyring.secret_key import SecretKey
 from cosmos.pack.image_file import IMAGE_SUFFIX
 from cosmos.release.boot import is_bootable
+from cosmos.release.sign import Signing
 from cosmos.trust.signing_request import REQUEST_FILE
 
 
@@ -65,16 +65,13 @@ def build(
     as_json: bool,
 ) -> None:
     """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
-    if unsigned_release and key_file is not None:
-        raise click.UsageError("--unsigned-release and --key exclude each other")
     definition = read_definition(image)
-    keys = _release_keys(key_file, passphrase_fd)
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
         identity=_identity(),
         level=level,
-        key=keys[0] if keys else "elsewhere" if unsigned_release else None,
+        key=_signing(key_file, passphrase_fd, elsewhere=unsigned_release),
         accept_revoked=frozenset(accept_revoked),
         keep_root=keep_root,
         safe=safe,
@@ -95,12 +92,15 @@ def _identity() -> str:
     return program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent)
 
 
-def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:
-    """Return the key that signs. Raises `Refused` before the build if the key has another role."""
-    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    for key in keys:
-        key.demand_role("release")
-    return keys
+def _signing(key_file: Path | None, passphrase_fd: int | None, *, elsewhere: bool) -> Signing:
+    """Return what signs the release. Raises `Refused` before the build if the key has another role."""
+    if key_file is None:
+        return "elsewhere" if elsewhere else None
+    if elsewhere:
+        raise click.UsageError("--unsigned-release and --key exclude each other")
+    (key,) = load_secret_keys((key_file,), passphrase_fd)
+    key.demand_role("release")
+    return key
 
 
 def _built_row(built: Built) -> dict[str, Json]:

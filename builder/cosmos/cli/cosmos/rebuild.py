@@ -75,9 +75,7 @@ def rebuild_command(
     The release's signature and files are judged first: "changed by somebody" (exit 4) and "not reproducible" (exit 7)
     are two answers. With --adversarial, a difference is traced to what was varied. Exit 0: the same contents.
     """
-    secret = load_secret_keys((attester,), passphrase_fd)[0] if attester is not None else None
-    if secret is not None:
-        demand_attester(secret)
+    secret = _attester(attester, passphrase_fd)
     if kept is not None and kept.is_dir() and any(kept.iterdir()):
         raise Malformed(str(kept), "is not empty: what is kept must not be mixed", hint="name a new folder")
     world = world_at(home, release, offline=offline, quiet=as_json)
@@ -102,6 +100,15 @@ def rebuild_command(
             say(f"attested      {said}")
     if problem:
         raise Differs(str(original.folder), problem, hint=_hint(found, kept))
+
+
+def _attester(file: Path | None, passphrase_fd: int | None) -> SecretKey | None:
+    """Return the key that signs what comes of it. Raises `Refused` before any build if the key has another role."""
+    if file is None:
+        return None
+    (secret,) = load_secret_keys((file,), passphrase_fd)
+    demand_attester(secret)
+    return secret
 
 
 def _attested(found: Rebuilt, secret: SecretKey, reporter: Reporter) -> str:
