@@ -424,5 +424,5 @@ def test_a_template_renders_with_stand_ins_as_with_any_other_secret(folder: Path
     files = read_template(folder)
     made = render_template(files, image(hostname="box"), source="image.toml", secrets=stand_ins(files))
     assert (made.secrets, made.secret_files) == (("psk",), {TreePath(b"etc/psk"): ("psk",)})
-    with pytest.raises(Malformed, match="variables.psk: is a secret, and its value is not given"):
+    with pytest.raises(Malformed, match=r"variables\.psk: is a secret, and its value is not given"):
         render_template(files, image(hostname="box"), source="image.toml")
