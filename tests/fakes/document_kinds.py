@@ -123,6 +123,17 @@ def _statement(data: bytes) -> object:
     return _written(Statement.parse(data, "zlib.toml"))
 
 
+def _universe(data: bytes) -> bytes:
+    """Read every line, also those that most commands do not need, and write the document."""
+    universe = Universe.parse(data, "universe.toml")
+    for star in universe.installed.values():
+        tuple(star.files)
+        tuple(star.entries)
+    for entries in universe.layers.values():
+        tuple(entries)
+    return universe.rendered()
+
+
 def _judged_statement(data: bytes) -> object:
     return verify_statement(
         data,
@@ -322,7 +333,7 @@ KINDS: Mapping[str, Kind] = {
         ],
         lambda data: OfferedSignature.parse(data, "RELEASE.signature").verified(b"one", "RELEASE.signature"),
     ),
-    "universe": Kind(lambda: [_page("universe")], lambda data: _written(Universe.parse(data, "universe.toml"))),
+    "universe": Kind(lambda: [_page("universe"), *_files("tests/fakes/universe-*.toml")], _universe),
     "config": Kind(lambda: [_CONFIG], lambda data: _written(Settings.parse(data, "config.toml"))),
     "journal": Kind(_journal, lambda data: JournalDocument.parse(data, "journal")),
     "memory": Kind(lambda: [_written(_memory())], lambda data: _written(Memory.parse(data, "state.toml"))),

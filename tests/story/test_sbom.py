@@ -62,8 +62,8 @@ def test_the_bill_of_a_system_says_what_it_cannot_know(built: ImageFixture, cosm
     os.utime(universe, (1_750_000_000, 1_750_000_000))
     said = cosmos("sbom", root).ok()
     bill = json.loads(said.out)
-    assert "records no licences" in said.err
-    assert "records no licences" in bill["creationInfo"]["comment"]
+    assert "records no descriptions, no signers of 4 of its 4 stars" in said.err
+    assert "records no descriptions" in bill["creationInfo"]["comment"]
     assert bill["creationInfo"]["created"] == "2025-06-15T15:06:40Z"
     assert {one.get("sourceInfo") for one in bill["packages"]} == {None, "from galaxy core"}
     assert cosmos("sbom", root).json() == bill
@@ -72,4 +72,4 @@ def test_the_bill_of_a_system_says_what_it_cannot_know(built: ImageFixture, cosm
     assert cosmos("sbom", root).json()["documentNamespace"] != bill["documentNamespace"]
     other = cosmos("sbom", root, "--format", "cyclonedx").json()["metadata"]
     assert other["timestamp"] == "2025-06-15T15:06:40Z"
-    assert "records no licences" in other["properties"][0]["value"]
+    assert "records no descriptions" in other["properties"][0]["value"]

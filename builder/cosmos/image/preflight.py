@@ -23,6 +23,7 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE
 from cosmos.model.reporter import Reporter
+from cosmos.model.universe import demand_reader
 from cosmos.nova.templating.secret import Secret
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
@@ -132,7 +133,8 @@ def demand_room(options: BuildOptions) -> None:
 def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
     """Return the lock with the bytes `data`.
 
-    Raises `NoSolution` if it no longer fits the image definition, or does not answer its own wishes.
+    Raises `NoSolution` if it no longer fits the image definition, does not answer its own wishes, or has a star
+    `cosmos` that could not read the image's universe.
     """
     lock = Lock.parse(data, str(definition.lock_file))
     stale = differences(lock, definition.image, definition.constellations, level_of(definition.outputs))
@@ -143,6 +145,10 @@ def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
             hint=f"cosmos freeze {definition.folder}",
         )
     demand_right(lock, definition.lock_file)
+    for star in lock.stars:
+        if star.facts is not None:  # a lock of version 1 does not say it
+            hint = f"cosmos freeze {definition.folder} --upgrade {star.name}"
+            demand_reader(star.name, star.version, star.facts, hint)
     if lock.build.layer_format != LAYER_FORMAT:
         raise NoSolution(
             str(definition.lock_file),

@@ -14,11 +14,10 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.system import read_universe
 from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.release.bill import release_bill
-from cosmos.sbom.bill import Bill, components_of
+from cosmos.sbom.bill import Bill, components_of, unknown_of
 from cosmos.sbom.cyclonedx import cyclonedx
 from cosmos.sbom.spdx import spdx
 
-_UNKNOWN = "a system records no licences, signers and packages of origin: the bill of the release that made it has them"
 _FORMS = {"spdx": spdx, "cyclonedx": cyclonedx}
 
 
@@ -31,13 +30,14 @@ def sbom(place: Path, form: str) -> None:
     """Print the bill of materials of a release, or of the system at ROOT, as JSON.
 
     That of a release is its own file, checked against RELEASE.json. That of a system lists what is installed now.
-    It has no licences, signers and origins, and its time is that of the last change.
+    It has what the system records, says what is missing, and has the time of the last change.
     """
     data = release_bill(place, form)
     if data is None:
         with LiveRoot.open(place) as live:
             universe, status = read_universe(live), live.stat(UNIVERSE_PATH)
-        surroundings().terminal.note(f"{place}: {_UNKNOWN}")
+        unknown = unknown_of(universe)
+        surroundings().terminal.note(f"{place}: {unknown}")
         bill = Bill(
             name=universe.image or "system",
             version=universe.version,
@@ -45,7 +45,7 @@ def sbom(place: Path, form: str) -> None:
             epoch=0 if status is None else int(status.st_mtime),
             cosmos=VERSION,
             components=components_of(universe),
-            comment=_UNKNOWN,
+            comment=unknown,
         )
         data = _FORMS[form](bill)
     sys.stdout.write(data.decode())
