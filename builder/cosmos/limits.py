@@ -53,6 +53,7 @@ MAX_ENVELOPE_BYTES: Final = Limit(
 MAX_ENVELOPE_SIGNATURES: Final = Limit(
     "MAX_ENVELOPE_SIGNATURES", 16
 )  # more than any threshold that people can run; each costs a verification
+MAX_SECRET_BYTES: Final = 64 * KIB  # the value of a secret variable; a key with its certificates has 10
 MAX_KEY_FILE_BYTES: Final = 64 * KIB  # a key is one line; the rest is the owner's comments
 MAX_INDEX_BYTES: Final = Limit("MAX_INDEX_BYTES", 64 * MIB)  # a galaxy of 100,000 stars
 MAX_INDEX_ENVELOPE_BYTES: Final = Limit("MAX_INDEX_ENVELOPE_BYTES", 96 * MIB)  # that index in base64, with signatures

@@ -156,6 +156,7 @@ def _signed(
         signers=stars.signers,
         unsteady=tree.receipts.unsteady,
         sandbox={**ready.sandbox, **_programs(tree)},
+        secrets=ready.template.secrets,
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
         builder=options.builder,
     )

@@ -8,7 +8,8 @@ provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs thes
     predicate.buildDefinition
       buildType                BUILD_TYPES of the format's number
       externalParameters       image name, version, arch; the digest of image.toml; policy: which stars may do more than
-                               others (powers), and which rules of the ship guard are waived (waive)
+                               others (powers), and which rules of the ship guard are waived (waive); secrets: the names
+                               of the template's secret variables, without which nobody can build the same
       internalParameters       the pins of the lock's [build], and this build's values where they differ; sandbox: the
                                result of the live probe of Nova's sandbox (see sandbox.probe)
       resolvedDependencies     every input with its digest: the files of definition.tar, the lock and its signature, the

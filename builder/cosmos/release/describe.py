@@ -25,8 +25,8 @@ class BuildFacts:
     the content root, `level` the zstd level of the layers. `builder` is the program that made the release. `accepted`
     are the stars that are not trusted now and that the operator accepted by name, with the reasons. `signers` are the
     verified signers of each star. `unsteady` are the stars whose programs may give another result each time, by the
-    operator's waiver. `sandbox` is the result of the live probe of Nova's sandbox. `holding_all` names the
-    files that contain the whole tree.
+    operator's waiver. `sandbox` is the result of the live probe of Nova's sandbox. `secrets` are the names of the
+    template's secret variables. `holding_all` names the files that contain the whole tree.
     """
 
     image: Image
@@ -39,6 +39,7 @@ class BuildFacts:
     signers: Mapping[StarName, tuple[str, ...]]
     unsteady: tuple[str, ...]
     sandbox: Mapping[str, Json]
+    secrets: tuple[str, ...]
     holding_all: frozenset[str]
     builder: Builder
 
@@ -66,7 +67,7 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             **({"counter": image.counter} if image.counter else {}),
             **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
             **({"allowedDowngrades": downgrades} if downgrades else {}),
-            **({"unsteady": [*facts.unsteady]} if facts.unsteady else {}),
+            **_lists(unsteady=facts.unsteady, secrets=facts.secrets),
             **({"policy": policy} if (policy := _policy(image.policy)) else {}),
         },
         internal={
@@ -92,6 +93,11 @@ def _resolved(files: Mapping[str, Written], facts: BuildFacts) -> tuple[Json, ..
         *(_galaxy(galaxy) for galaxy in facts.lock.galaxies),
         *(_star(star, facts.signers[star.name]) for star in facts.lock.stars),
     )
+
+
+def _lists(**named: tuple[str, ...]) -> dict[str, Json]:
+    """Return those of the lists that are not empty."""
+    return {name: [*values] for name, values in named.items() if values}
 
 
 def _policy(policy: Policy) -> dict[str, Json]:

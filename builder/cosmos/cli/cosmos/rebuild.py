@@ -17,6 +17,7 @@ from cosmos.cli.cosmos.program import own_description, own_identity, own_package
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs, Malformed, Refused
@@ -52,6 +53,7 @@ _NOT_ATTESTED = "nothing: a rebuild could not be made"
 )
 @click.option("--keep", "kept", type=FOLDER, help="Keep each rebuilt release in this folder.")
 @click.option("--attest", "attester", type=EXISTING_FILE, help="Sign what came of it with this secret key.")
+@secret_option
 @passphrase_fd_option
 @home_option
 @json_option
@@ -65,6 +67,7 @@ def rebuild_command(
     base: Path | None,
     kept: Path | None,
     attester: Path | None,
+    secret_words: tuple[str, ...],
     passphrase_fd: int | None,
     home: Path | None,
     as_json: bool,
@@ -74,9 +77,7 @@ def rebuild_command(
     The release's signature and files are judged first: "changed by somebody" (exit 4) and "not reproducible" (exit 7)
     are two answers. With --adversarial, a difference is traced to what was varied. Exit 0: the same contents.
     """
-    secret = load_secret_keys((attester,), passphrase_fd)[0] if attester is not None else None
-    if secret is not None:
-        demand_attester(secret)
+    secret = _attester(attester, passphrase_fd)
     if kept is not None and kept.is_dir() and any(kept.iterdir()):
         raise Malformed(str(kept), "is not empty: what is kept must not be mixed", hint="name a new folder")
     world = world_at(home, release, offline=offline, quiet=as_json)
@@ -86,6 +87,7 @@ def rebuild_command(
         times=times,
         kept=kept,
         base=(base or original.folder.resolve().parent),
+        secrets=read_secrets(secret_words, passphrase_fd, kept_in=(original.folder,)),
     )
     found = rebuild(original, world, _rebuilder(), options)
     problem = _problem(found, packed=packed)
@@ -100,6 +102,15 @@ def rebuild_command(
             say(f"attested      {said}")
     if problem:
         raise Differs(str(original.folder), problem, hint=_hint(found, kept))
+
+
+def _attester(file: Path | None, passphrase_fd: int | None) -> SecretKey | None:
+    """Return the key that signs what comes of it. Raises `Refused` before any build if the key has another role."""
+    if file is None:
+        return None
+    (secret,) = load_secret_keys((file,), passphrase_fd)
+    demand_attester(secret)
+    return secret
 
 
 def _attested(found: Rebuilt, secret: SecretKey, reporter: Reporter) -> str:

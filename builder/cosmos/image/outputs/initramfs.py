@@ -5,7 +5,8 @@
 
 A kernel reads only one frame, and the machine that boots it needs memory for the whole tree.
 The store keeps the result, because compression takes most of the time of a build
-in which nothing has changed.
+in which nothing has changed. It keeps none with a secret variable in it: others may read the store, and its keys are
+digests of what is kept.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ class Initramfs:
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
         """Write the file. Raises `NoSolution` for an entry that a cpio archive cannot hold."""
+        if tree.secret_files:
+            draft.write(self.file_name(tree.image), pieces(self._packed(tree)), tree.mode)
+            return
         frames: list[Json] = [str(layer.digest) for layer in tree.layers()]
         key = digest_of({"what": "cpio", "frames": frames, "exclude": [*self.exclude], "level": self.level, **_CODEC})
         data = self._kept(tree, key)

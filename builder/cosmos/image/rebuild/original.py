@@ -6,7 +6,7 @@ a file is not the one that was signed. Only a whole release is rebuilt, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,22 @@ class Original:
         if not isinstance(level, int) or not 1 <= level <= 22:
             raise Malformed(str(self.folder / RELEASE_FILE), "internalParameters.level: want 1 to 22")
         return level
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secret variables that it was built with."""
+        names = self.release.external.get("secrets", [])
+        return tuple(sorted(map(str, names))) if isinstance(names, list) else ()
+
+    def demand_secrets(self, given: Collection[str]) -> None:
+        """Raise `Malformed` if a secret that it was built with is not among `given`: nothing could be compared."""
+        missing = [name for name in self.secrets if name not in given]
+        if missing:
+            raise Malformed(
+                str(self.folder),
+                f"was built with the secret {', '.join(missing)}, and without its value nobody can build the same",
+                hint="give the same value: " + " ".join(f"--secret {name}=FILE" for name in missing),
+            )
 
     @property
     def accepted(self) -> tuple[str, ...]:

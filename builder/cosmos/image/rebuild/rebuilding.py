@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,7 @@ from cosmos.image.flow import fetched
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions, preflight
 from cosmos.image.rebuild.culprit import first_unlike, receipts_of
-from cosmos.image.rebuild.job import LAYERS_FILE, Job, read_layers
+from cosmos.image.rebuild.job import LAYERS_FILE, Job, read_layers, secrets_to_bytes
 from cosmos.image.rebuild.original import Original, lay_out
 from cosmos.image.rebuild.variations import (
     SHARED_MEMORY,
@@ -45,6 +45,7 @@ from cosmos.keyring.store_key import store_key
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.model.release import RELEASE_FILE, Builder, Release
+from cosmos.nova.templating.secret import Secret
 from cosmos.process import run_program
 from cosmos.reading import read_bounded
 from cosmos.release.diff.comparison import Comparison, compare
@@ -58,6 +59,7 @@ _TOOLS: Final = "tools"
 _FAKETIME_LEFT: Final = ("faketime_shm_{}", "sem.faketime_sem_{}")  # in /dev/shm; libfaketime forgets them at an exec
 _PREFIX: Final = "cosmos-rebuild-"  # of temporary folders
 _EVERYTHING: Final = "everything at once"
+_NOT_SHOWN: Final = "it holds a secret, so its contents are not shown: was the same value given?"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,13 +76,14 @@ class Rebuilder:
 class RebuildOptions:
     """What to try. `times` is how often the calm rebuild is made. `kept`: where rebuilt releases stay, or None.
 
-    `base` is the folder at which relative galaxy paths start.
+    `base` is the folder at which relative galaxy paths start. `secrets` are the values of the secret variables.
     """
 
     variations: tuple[Variation, ...]
     times: int
     kept: Path | None
     base: Path
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +150,7 @@ class Rebuilt:
 
 def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: RebuildOptions) -> Rebuilt:
     """Build `original` again as often as `options` says. Raises the errors of `cosmos.errors` up to the first build."""
+    original.demand_secrets(options.secrets)
     with temporary_folder(_PREFIX) as folder:
         workshop = _Workshop(original, home, rebuilder, options, folder)
         workshop.fetch()
@@ -182,6 +186,7 @@ class _Workshop:
         self._options = options
         self._folder = folder
         self._number = 0
+        self._secret_files: Collection[TreePath] = ()
         self.image = lay_out(original, folder / "definition")
         self.content_root = _content_root(original.release)
         self._files = _digests(original.release)
@@ -205,8 +210,11 @@ class _Workshop:
             builder=self._rebuilder.builder,
             level=self._original.level,
             accept_revoked=frozenset(self._original.accepted),
+            secrets=self._options.secrets,
         )
-        found = fetched(preflight(read_definition(self.image), world, options), world, options)
+        ready = preflight(read_definition(self.image), world, options)
+        self._secret_files = ready.template.secret_files
+        found = fetched(ready, world, options)
         for one in found.stars.values():
             world.store.get(one.star.archive, one.star.size_bytes)  # also what the builder's own store had already
         world.store.settle()
@@ -231,6 +239,8 @@ class _Workshop:
             trial = Trial(name=name, what=what, problem=str(error))
         trial = replace(trial, started=started_decoys(place / _TOOLS))
         if self._options.kept is not None and out.is_dir():
+            if self._options.secrets:
+                self._options.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copytree(out, self._options.kept / name.replace(" ", "-"), dirs_exist_ok=True)
         shutil.rmtree(place.parent, ignore_errors=True)
         return trial
@@ -254,6 +264,7 @@ class _Workshop:
             level=self._original.level,
             accepted=self._original.accepted,
             shuffle=now.shuffle,
+            secrets=tuple(self._options.secrets),
         )
         file = place / "job.json"
         file.write_bytes(job.to_bytes())
@@ -266,6 +277,7 @@ class _Workshop:
                 command(now, (*self._rebuilder.argv, str(file)), place / _PID_FILE),
                 env=env,
                 cwd=place,
+                stdin=secrets_to_bytes(self._options.secrets),
                 timeout_seconds=_BUILD_SECONDS,
                 where="rebuild",
             )
@@ -303,7 +315,7 @@ class _Workshop:
             files=unlike,
             content_root=_content_root(release),
             builder=release.builder,
-            comparison=compare(self._original.folder, out) if unlike else None,
+            comparison=self._unshown(compare(self._original.folder, out)) if unlike else None,
             unlike=first_unlike(self._receipts, receipts_of(out)) if RECEIPTS_FILE in unlike else {},
         )
 
@@ -316,6 +328,16 @@ class _Workshop:
         if (stated.builder, stated.form) == (release.builder, release.form):
             return _digest_of(self._original.folder / RELEASE_FILE)
         return Digest.of(stated.by(release).to_bytes())
+
+    def _unshown(self, found: Comparison) -> Comparison:
+        """Return the comparison without the contents of files that hold a secret."""
+        if found.tree is None or not self._secret_files:
+            return found
+        differences = tuple(
+            replace(one, inside=(_NOT_SHOWN,)) if {one.path, one.moved_to} & {*self._secret_files} else one
+            for one in found.tree.differences
+        )
+        return replace(found, tree=replace(found.tree, differences=differences))
 
 
 def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, ...]) -> tuple[str, ...]:
