@@ -18,6 +18,7 @@ from typing import Final
 
 from cosmos.device.journal import at_work
 from cosmos.device.memory import SystemTrust, remember, system_trust
+from cosmos.device.network import system_network
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.errors import CosmosError, NoSolution, WorldFailed
@@ -30,6 +31,7 @@ from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy, naming_address
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.blobs import StoreFolder
+from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory, RolledBack, Seen
 from cosmos.trust.roots import TrustRoots
@@ -57,18 +59,19 @@ class OpenGalaxies:
         return next((galaxy for galaxy in self.galaxies if galaxy.name == name), None)
 
 
-def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenGalaxies:
+def open_galaxies(root: LiveRoot, settings: Settings, network: Network = DIRECT, *, offline: bool) -> OpenGalaxies:
     """Open every galaxy of `settings`. If one does not open, the reason goes into `failures`.
 
     Raises an error for a damaged trust document, and `RolledBack` for a galaxy that was rolled back.
     """
     trust = system_trust(root)
     store = StoreFolder(root.below(settings.cache_dir))
+    ours = system_network(root, settings, network)
     opened, failures = list[OpenGalaxy](), dict[GalaxyName, CosmosError]()
     for galaxy in settings.galaxies:
         try:
             with naming_address(shown(SETTINGS_PATH), galaxy.name):
-                opened.append(open_galaxy(root, galaxy, store, trust, offline=offline))
+                opened.append(open_galaxy(root, galaxy, store, trust, ours, offline=offline))
         except RolledBack:
             raise
         except CosmosError as error:
@@ -94,13 +97,19 @@ def remember_shown(root: LiveRoot, opened: OpenGalaxies) -> None:
 
 
 def open_galaxy(
-    root: LiveRoot, asked: GalaxySource, store: StoreFolder, trust: SystemTrust, *, offline: bool
+    root: LiveRoot,
+    asked: GalaxySource,
+    store: StoreFolder,
+    trust: SystemTrust,
+    network: Network = DIRECT,
+    *,
+    offline: bool,
 ) -> OpenGalaxy:
     """Return a galaxy with its newest index, verified and not older than the system's memory of it.
 
     Raises `Refused`, `WorldFailed`, or offline `NoSolution` for a remote galaxy that was never synced.
     """
-    carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir)
+    carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir, network)
     seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
         if seen is None:

@@ -30,19 +30,21 @@ from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.powers import Overreach, demand_none, overreaches
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallRequest:
     """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
-    `safe`: no script runs programs, even if the system's policy allows it.
+    `network`: how servers are reached. `safe`: no script runs programs, even if the system's policy allows it.
     """
 
     wishes: Sequence[Wish]
     offline: bool
     epoch: int
     safe: bool = False
+    network: Network = DIRECT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +122,7 @@ def _acquired(
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
     demand_anchors(root, settings.galaxies)
-    opened = open_galaxies(root, settings, offline=request.offline)
+    opened = open_galaxies(root, settings, request.network, offline=request.offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
     opened.store.sweep()

@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 from cosmos.device.galaxies import open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
+from cosmos.device.network import system_network
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_system
 from cosmos.errors import NoSolution
@@ -32,6 +33,7 @@ from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.memory import Memory
 
@@ -61,17 +63,21 @@ class Synced:
     listed_no_more: tuple[str, ...] = ()
 
 
-def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
+def sync(
+    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network = DIRECT
+) -> tuple[Synced, ...]:
     """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was.
 
     Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
     with at_work(root):
-        return _synced(root, settings, wanted, reporter)
+        return _synced(root, settings, wanted, reporter, system_network(root, settings, network))
 
 
-def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
+def _synced(
+    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network
+) -> tuple[Synced, ...]:
     trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     memory = trust.memory or Memory()
     store.sweep()
@@ -79,7 +85,7 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
     with settling(store):
         for asked in _chosen(settings, wanted, root.option):
             reporter.step(f"sync {asked.name}")
-            galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
+            galaxy = open_galaxy(root, asked, store, trust, network, offline=wanted.offline)
             seen = memory.seen_galaxy(asked.name, trust.roots)
             memory = galaxy.remembered(memory)
             gone = tell_gone(galaxy, seen, reporter)

@@ -8,6 +8,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.memory import read_memory
@@ -46,7 +47,7 @@ def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: b
     wanted = Wanted(names=names, depth=depth, origin=origin, offline=offline)
     with LiveRoot.open(root) as live:
         had_memory = read_memory(live) is not None
-        done = sync_galaxies(live, read_settings(live), wanted, around.reporter(quiet=as_json))
+        done = sync_galaxies(live, read_settings(live), wanted, around.reporter(quiet=as_json), network())
     if as_json:
         emit({"galaxies": [_row(one) for one in done], "rollback-judged": had_memory})
         return

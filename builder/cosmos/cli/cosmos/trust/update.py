@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from cosmos.cli.cosmos.trust.places import places_to_change
+from cosmos.cli.network import network
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.durable import temporary_folder
@@ -76,7 +77,7 @@ def _source(text: str, anchor: FileIn, partial: Path, *, offline: bool) -> Chain
         raise WorldFailed(
             text, "is not reached offline", hint="run it without --offline, or take the folder from a stick"
         )
-    carrier = open_carrier(text if "://" in text else str(surroundings().at(text)), Path("/"), partial)
+    carrier = open_carrier(text if "://" in text else str(surroundings().at(text)), Path("/"), partial, network())
     version = load_trust(anchor).roots.version
     below = _folder_in(carrier, step_file(version), step_file(version + 1), step_file(1))
     listed = Path(carrier.address) / below if carrier.is_local else None
