@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from cosmos.device.galaxies import open_galaxy, tell_gone
+from cosmos.device.galaxies import Origins, open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
 from cosmos.device.network import system_network
@@ -42,11 +42,11 @@ Depth: TypeAlias = Literal["index", "stars", "full"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """The galaxies to sync (none: all), how much of each; `origin`: an address to use instead of the galaxy's own."""
+    """The galaxies to sync (none: all), how much of each; `origins`: addresses to use instead of the galaxy's own."""
 
     names: tuple[GalaxyName, ...] = ()
     depth: Depth = "stars"
-    origin: str | None = None
+    origins: tuple[str, ...] = ()
     offline: bool = False
 
 
@@ -81,11 +81,12 @@ def _synced(
     trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     memory = trust.memory or Memory()
     store.sweep()
+    origins = Origins(wanted.origins, reporter.warn)
     done: list[Synced] = []
     with settling(store):
         for asked in _chosen(settings, wanted, root.option):
             reporter.step(f"sync {asked.name}")
-            galaxy = open_galaxy(root, asked, store, trust, network, offline=wanted.offline)
+            galaxy = open_galaxy(root, asked, store, trust, network, offline=wanted.offline, origins=origins)
             seen = memory.seen_galaxy(asked.name, trust.roots)
             memory = galaxy.remembered(memory)
             gone = tell_gone(galaxy, seen, reporter)
@@ -106,15 +107,13 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
                 hint=f"cosmos add-galaxy {name} URL{option}",
             )
     chosen = tuple(known[name] for name in wanted.names or known)
-    if wanted.origin is None:
-        return chosen
-    if len(chosen) != 1:
+    if wanted.origins and len(chosen) != 1:
         raise NoSolution(
-            wanted.origin,
+            wanted.origins[0],
             f"--from takes one galaxy, got {len(chosen)}",
-            hint=f"cosmos sync GALAXY --from {wanted.origin}{option}",
+            hint=f"cosmos sync GALAXY --from {wanted.origins[0]}{option}",
         )
-    return (replace(chosen[0], url=wanted.origin),)
+    return chosen
 
 
 def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Reporter) -> Synced:

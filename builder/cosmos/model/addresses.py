@@ -7,7 +7,12 @@ from typing import Final
 
 LOGIN_PROBLEM: Final = "an address must not hold a name or a password: locks and messages are not secret"
 LOGIN_HINT: Final = "take NAME:PASSWORD@ out of it, and write into ~/.netrc: machine HOST login NAME password PASSWORD"
-_AUTHORITY: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
+_SCHEME: Final = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_LOGIN: Final = re.compile(
+    rf"{_SCHEME}(?:[^/?#]*@"  # or a password with a slash, which is no port
+    r"|(?!\[)[^/?#:]*:(?![0-9]*(?:[/?#]|$))[^@]*@)",
+    re.DOTALL,
+)
 _UP_TO_HOST: Final = re.compile(r"(?<=://).*@", re.DOTALL)
 
 
@@ -26,12 +31,14 @@ def demand_no_login(text: str) -> str:
 
 
 def has_login(address: str) -> bool:
-    """Return whether the address holds a name or a password, of any scheme.
+    """Return whether the address holds a name or a password, of any scheme, also one that breaks the rules.
 
-    >>> has_login("https://reader:secret@example.org/core"), has_login("https://example.org/@core")
-    (True, False)
+    >>> has_login("https://reader:secret@example.org/core"), has_login("https://reader:sec/ret@example.org/core")
+    (True, True)
+    >>> has_login("https://example.org:8443/@core"), has_login("https://[fd00::1]/@core")
+    (False, False)
     """
-    return _AUTHORITY.match(address) is not None
+    return _LOGIN.match(address) is not None
 
 
 def without_login(address: str) -> str:

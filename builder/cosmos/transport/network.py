@@ -173,7 +173,9 @@ class Network:
         context = self._contexts.get(pinned)
         if context is None:
             try:
-                text = None if authorities is None else authorities.pem.decode("ascii")
+                text = "" if authorities is None else authorities.pem.decode("ascii")
+                if authorities is not None and not text.strip():
+                    raise ValueError("ssl would take the system's authorities in place of none")
                 context = ssl.create_default_context(cadata=text)
             except (ssl.SSLError, ValueError):
                 source = "" if authorities is None else authorities.source
