@@ -1,8 +1,8 @@
 """`Mirrors`: several addresses of one galaxy. A file comes from the first that has it.
 
 An address that fails is left out from then on, if a later one has the file. One that only lacks a file is asked for the
-next file again: its owner may not have copied all yet. No mirror has to be trusted, as no galaxy's address has: every file is judged by its
-digest or its signature, and an older index by the memory.
+next file again: its owner may not have copied all yet. No mirror has to be trusted, as no galaxy's address has: every
+file is judged by its digest or its signature, and an older index by the memory.
 
 A file that is longer or shorter than it was pinned is an error and no reason to go on: the operator should know.
 """
