@@ -1,4 +1,4 @@
-"""`config.toml`: where a system's stars come from (upstream's format, and three additions).
+"""`config.toml`: where a system's stars come from (upstream's format, and four additions).
 
     install_dir = "/"                  # where stars are installed; a path inside the system
     cache_dir = "/var/cache/cosmos"    # where fetched files are kept; a path inside the system
@@ -8,6 +8,8 @@
     extra = "http://10.0.0.1:8000"
     mine = { url = "/srv/mine", allow-unsigned = true }    # ours
 
+    newer-trust = "stop"               # ours, above [galaxies]: a galaxy carries a newer trust.toml; else "take"
+
     [policy]                           # ours: the stars that may do more than others (model.powers)
     setuid = ["sudo"]
 
@@ -16,15 +18,18 @@
     ca = "/etc/cosmos/ca.pem"          # the only authorities that vouch for https:// servers
 
 It is the operator's own file, so unknown keys are errors. Upstream requires the first three; here the two folders have
-upstream's defaults. TOML counts keys that follow `[galaxies]` as galaxies. Upstream's own manual has that slip, and the
-error says so. A galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
+upstream's defaults. `newer-trust` is for a command that meets a newer version of trust.toml, signed by the accepted
+root keys: the command takes it (`take`, the default), or stops (`stop`).
+
+TOML counts keys that follow `[galaxies]` as galaxies. Upstream's own manual has that slip, and the error says so. A
+galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias, cast
 
 from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
@@ -34,7 +39,9 @@ from cosmos.tables import Table
 from cosmos.treepath import ROOT, TreePath
 
 DEFAULT_CACHE: Final = TreePath(b"var/cache/cosmos")
-_FOLDERS: Final = ("install_dir", "cache_dir")
+NewerTrust: TypeAlias = Literal["take", "stop"]
+_NEWER_TRUST: Final = "newer-trust"
+_ABOVE: Final = ("install_dir", "cache_dir", _NEWER_TRUST)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +54,7 @@ class Settings:
     powers: Powers = field(default_factory=Powers)
     netrc: TreePath | None = None
     authorities: TreePath | None = None
+    newer_trust: NewerTrust = "take"
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -64,6 +72,9 @@ class Settings:
             powers=Powers() if policy is None else Powers.read(policy),
             netrc=None if network is None else network.take_read("netrc", _file),
             authorities=None if network is None else network.take_read("ca", _file),
+            newer_trust=cast("NewerTrust", table.choice(_NEWER_TRUST, ("take", "stop")))
+            if _NEWER_TRUST in table
+            else "take",
         )
         for part in (policy, network):
             if part is not None:
@@ -82,6 +93,7 @@ class Settings:
         document: dict[str, object] = {
             "install_dir": f"/{self.install_dir.text}",
             "cache_dir": f"/{self.cache_dir.text}",
+            **({} if self.newer_trust == "take" else {_NEWER_TRUST: self.newer_trust}),
             "galaxies": {str(galaxy.name): _galaxy_toml(galaxy) for galaxy in self.galaxies},
         }
         files = {"netrc": self.netrc, "ca": self.authorities}
@@ -127,9 +139,9 @@ def _folder(text: str) -> TreePath:
 
 def _refuse_strays(galaxies: Table) -> None:
     """Refuse lines below [galaxies] that belong elsewhere: TOML counts them as galaxies."""
-    stray = next((key for key in galaxies.keys() if key in _FOLDERS or _names_stars(galaxies, key)), None)
+    stray = next((key for key in galaxies.keys() if key in _ABOVE or _names_stars(galaxies, key)), None)
     if stray is not None:
-        head = "above the line [galaxies]" if stray in _FOLDERS else "below a line [policy]"
+        head = "above the line [galaxies]" if stray in _ABOVE else "below a line [policy]"
         galaxies.fail(
             stray,
             "stands below [galaxies], so that TOML counts it as a galaxy",
