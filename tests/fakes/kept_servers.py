@@ -23,7 +23,7 @@ class KeptServer:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.login = login
         self.hang_up_after = hang_up_after
-        handler = functools.partial(_Handler, self, directory=str(folder))
+        handler = functools.partial(self.handler_class, self, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         if tls is not None:
@@ -35,6 +35,10 @@ class KeptServer:
         self._cut = ("", 0)
         self._open: list[socket.socket] = []
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @property
+    def handler_class(self) -> type[_Handler]:
+        return _Handler
 
     def asked(self, header: str) -> list[str]:
         """The value of `header` in each request; "" if it has no such header."""
@@ -158,11 +162,9 @@ class _ProxyHandler(_Handler):
 class KeptProxy(KeptServer):
     """A proxy: http:// of any host is the folder; https:// is connected to the server itself."""
 
-    def __init__(self, folder: Path, *, login: str = "") -> None:
-        super().__init__(folder, login=login)
-        self._server.RequestHandlerClass = functools.partial(  # type: ignore[assignment]
-            _ProxyHandler, self, directory=str(folder)
-        )
+    @property
+    def handler_class(self) -> type[_Handler]:
+        return _ProxyHandler
 
 
 @contextmanager
