@@ -34,6 +34,7 @@ from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import GalaxyName
+from cosmos.model.release import Builder
 from cosmos.model.reporter import Reporter, Silent, counted
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, read_bounded
 from cosmos.release.verify import verify_release_folder
@@ -196,7 +197,7 @@ class _Inputs:
 
     def _fetched(self, home: Path, folder: Path) -> Digest:
         world = _AuditedHome(home=home, offline=False, reporter=Silent(), galaxies=self._folder / _GALAXIES)
-        options = BuildOptions(out=folder / "out", jobs=1, identity="audit")
+        options = BuildOptions(out=folder / "out", jobs=1, identity="audit", builder=Builder(versions={}))
         definition = read_definition(self.image)
         fetched(preflight(definition, world, options), world, options)
         return Digest.of(b"".join(packed_definition(definition)))
