@@ -37,6 +37,7 @@ from cosmos.stellar.open_star import open_contents
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.debs import ar, control_text, tar
+from fakes.images import index_rows
 from fakes.modules import make_module
 
 MIB = 1 << 20
@@ -222,17 +223,7 @@ def image_of(layers: list[PackedLayer], index: bytes) -> bytes:
 
 def index_of(layers: list[PackedLayer], meta: object = None) -> bytes:
     """Return the index of `layers`."""
-    rows = [
-        {
-            "name": layer.name,
-            "digest": str(layer.digest),
-            "packed-bytes": len(layer.frame),
-            "unpacked-bytes": layer.unpacked_bytes,
-            "rows": list(layer.rows),
-        }
-        for layer in layers
-    ]
-    return canonical_json({"format": 1, "meta": meta or {}, "layers": rows})
+    return canonical_json({"format": 1, "meta": meta or {}, "layers": index_rows(layers)})
 
 
 def layer_of_runs(size_bytes: int, row: str, *, single_segment: bool) -> PackedLayer:

@@ -21,6 +21,7 @@ from cosmos.keyring.key_file import opened
 from fakes.images import ImageFixture, make_image
 
 PASSPHRASE = "seven wooden owls Unpacked the harbour"
+LOOK_SECONDS = 0.02  # between two looks; the program's processes live longer
 PROGRAM = "from cosmos.cli.cosmos.main import main; main()"
 
 
@@ -34,7 +35,7 @@ class Watch:
     """Runs the program with the passphrase in a pipe, and keeps everything that could be seen from outside."""
 
     folder: Path
-    seen: list[bytes] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
     looks: int = 0
 
     def start(self, words: Sequence[object], *, piped: int | None) -> subprocess.Popen[bytes]:
@@ -59,10 +60,14 @@ class Watch:
         self.look()
         os.write(writing, f"{passphrase}\n".encode())
         os.close(writing)
-        while process.poll() is None:
+        while True:
             self.look()
-        out, err = process.communicate()
-        self.seen += [out, err]
+            try:
+                out, err = process.communicate(timeout=LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        self.seen |= {out, err}
         assert process.returncode == code, err.decode()
 
     def look(self) -> None:
@@ -70,7 +75,7 @@ class Watch:
         self.looks += 1
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
-                self.seen += [*readable(entry / "cmdline"), *readable(entry / "environ")]
+                self.seen |= {*readable(entry / "cmdline"), *readable(entry / "environ")}
 
     def found(self, secrets: Sequence[bytes]) -> list[bytes]:
         """Return what of the secrets was seen, or lies in any file."""

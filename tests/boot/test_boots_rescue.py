@@ -21,15 +21,6 @@ MARKER = "COSMOS-READY"
 SECONDS = 900  # alone it takes 45
 
 
-@pytest.fixture(scope="module")
-def release(repo: Path) -> Path:
-    """The release that `make image` made."""
-    folder = repo / "images/rescue/out"
-    if not (folder / "RELEASE.json").is_file():
-        pytest.fail("there is no image to boot: make image")
-    return folder
-
-
 def booted(release: Path) -> subprocess.CompletedProcess[str]:
     """Run `cosmos boot` as a person would."""
     cosmos = Path(sys.executable).with_name("cosmos")

@@ -81,15 +81,6 @@ busybox poweroff -f
 """
 
 
-@pytest.fixture(scope="module")
-def release(repo: Path) -> Path:
-    """The release that `make image` made."""
-    folder = repo / "images/rescue/out"
-    if not (folder / "RELEASE.json").is_file():
-        pytest.fail("there is no image to boot: make image")
-    return folder
-
-
 def command(home: Path, *words: object) -> str:
     done = subprocess.run(
         [str(word) for word in words], capture_output=True, text=True, check=False, env={"COSMOS_HOME": str(home)}

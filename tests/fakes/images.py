@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos.pack.image_file import PackedLayer
 from fakes.galaxies import GalaxyFixture, Signers, StarSpec, make_galaxy, make_home, make_signers
 
 EPOCH = 1_700_000_000
@@ -25,6 +26,20 @@ end
 """,
 )
 META = StarSpec("everything", "1.0.0", {}, {"app": "*"}, type="nebula")
+
+
+def index_rows(layers: Iterable[PackedLayer]) -> list[dict[str, object]]:
+    """Return what the index of an image says of its layers."""
+    return [
+        {
+            "name": layer.name,
+            "digest": str(layer.digest),
+            "packed-bytes": len(layer.frame),
+            "unpacked-bytes": layer.unpacked_bytes,
+            "rows": list(layer.rows),
+        }
+        for layer in layers
+    ]
 
 
 @dataclass(frozen=True)

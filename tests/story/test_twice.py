@@ -90,22 +90,22 @@ def test_each_field_that_differs_is_named(command: str, problem: str, tmp_path: 
     assert problem in refused.err, refused.err
 
 
-def test_what_a_later_program_removes_is_seen_all_the_same(tmp_path: Path, cosmos: Cosmos) -> None:
-    script = f"function install() run{{'/bin/sh', '-c', '{UUID}'}} run{{'/bin/sh', '-c', ': >made'}} end"
+def demand_refused(script: str, tmp_path: Path, cosmos: Cosmos) -> None:
     tool = StarSpec("tool", "1.0.0", {}, {"shell": "*"}, script=script)
     tables = '[policy]\nrun = ["tool"]\noutside = ["tool", "shell"]\n'
     image = make_image(tmp_path, (shell(), tool), {"tool": "*"}, tables=tables)
     cosmos("freeze", image.folder, "--home", image.home).ok()
     assert "/made: its bytes differ" in build(image, cosmos).fails(6).err
+
+
+def test_what_a_later_program_removes_is_seen_all_the_same(tmp_path: Path, cosmos: Cosmos) -> None:
+    script = f"function install() run{{'/bin/sh', '-c', '{UUID}'}} run{{'/bin/sh', '-c', ': >made'}} end"
+    demand_refused(script, tmp_path, cosmos)
 
 
 def test_a_script_cannot_catch_the_refusal(tmp_path: Path, cosmos: Cosmos) -> None:
     script = f"function install() pcall(function() run{{'/bin/sh', '-c', '{UUID}'}} end) end"
-    tool = StarSpec("tool", "1.0.0", {}, {"shell": "*"}, script=script)
-    tables = '[policy]\nrun = ["tool"]\noutside = ["tool", "shell"]\n'
-    image = make_image(tmp_path, (shell(), tool), {"tool": "*"}, tables=tables)
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    assert "/made: its bytes differ" in build(image, cosmos).fails(6).err
+    demand_refused(script, tmp_path, cosmos)
 
 
 def test_a_steady_layer_is_made_twice_once_and_the_cost_is_said(tmp_path: Path, cosmos: Cosmos) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 from cosmos.device.choose import NO_IMAGE, build_pins
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
 from cosmos.device.journal import at_work, standing_of_journal
+from cosmos.device.newer_trust import take_newer
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import STATE_FOLDER, demand_system, read_universe
@@ -66,9 +67,10 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
 
 
 def _frozen(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
-    universe = read_universe(root)
+    universe, settings = read_universe(root), read_settings(root)
+    take_newer(root, settings, settings.galaxies, reporter, offline=offline)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
-    opened = open_galaxies(root, read_settings(root), offline=offline)
+    opened = open_galaxies(root, settings, offline=offline)
     remember_opened(root, opened)
     with settling(opened.store):
         lock = locked(universe, opened, epoch=_newest_time(root, universe), option=root.option)

@@ -13,6 +13,7 @@ from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown, tell_gone
 from cosmos.device.journal import at_work, journal
+from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot, shown
@@ -66,6 +67,7 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         undone = recover_journal(root)
         _tell_undone(undone, reporter)
         universe, settings = read_universe(root), read_settings(root)
+        take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
         # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
@@ -90,6 +92,7 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
     changes.
     """
     universe, settings = read_universe(root), read_settings(root)
+    tell_newer(root, settings, reporter, offline=request.offline)
     opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
     remember_shown(root, opened)
     records = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
+from cosmos.device.newer_trust import tell_newer
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.system import read_universe
@@ -52,6 +53,7 @@ class Shown:
 def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -> Shown:
     """Return the facts about `name`; raises `NoSolution` if it is unknown. Warns of missing galaxies."""
     universe, settings = read_universe(root), read_settings(root)
+    tell_newer(root, settings, reporter, offline=offline)
     opened = open_galaxies(root, settings, offline=offline)
     for failure in opened.failures.values():
         reporter.warn(str(failure))

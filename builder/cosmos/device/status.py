@@ -6,13 +6,18 @@ import stat
 from dataclasses import dataclass
 
 from cosmos.device.journal import Standing, standing
+from cosmos.device.memory import system_trust
+from cosmos.device.newer_trust import NewerTrust, newest_at_hand
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import TRUST_PATH, read_universe, trust_bytes
 from cosmos.device.trusted import InstalledTrust, judge_installed
 from cosmos.digest import Digest
+from cosmos.errors import CosmosError, Malformed
+from cosmos.model.lock import LockedTrust
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Universe
+from cosmos.trust.roots import TrustRoots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +26,8 @@ class SystemStatus:
 
     `size_bytes` are the bytes of those that still exist as regular files.
 
-    `trust` is the digest of the accepted trust document; None if none was accepted.
+    `trust` is the accepted trust document's version and digest; None if none was accepted. `newer_trust`: a galaxy in
+    a folder carries a later version.
     """
 
     root: str
@@ -29,23 +35,25 @@ class SystemStatus:
     settings: Settings
     files: int
     size_bytes: int
-    trust: Digest | None
+    trust: LockedTrust | None
+    newer_trust: NewerTrust | None
     installed_trust: InstalledTrust
     standing: Standing
 
 
 def system_status(root: LiveRoot) -> SystemStatus:
     """Return the status of the system at `root`; raises `Malformed` if it is not a system."""
-    universe = read_universe(root)
+    universe, settings = read_universe(root), read_settings(root)
     files, size_bytes = _sizes(root, universe)
-    trust = trust_bytes(root)
+    trust = _accepted(root)
     return SystemStatus(
         root=str(root.path),
         universe=universe,
-        settings=read_settings(root),
+        settings=settings,
         files=files,
         size_bytes=size_bytes,
-        trust=None if trust is None else Digest.of(trust),
+        trust=trust,
+        newer_trust=_newer(root, settings),
         installed_trust=judge_installed(root, universe),
         standing=standing(root),
     )
@@ -55,6 +63,26 @@ def trust_advice(status: SystemStatus) -> str:
     """Return the advice for a system that has accepted no trust document."""
     option = "" if status.root == "/" else f" --root {status.root}"
     return f"{shown(TRUST_PATH)} is not there: cosmos trust init FILE --sha256 DIGEST{option}"
+
+
+def _accepted(root: LiveRoot) -> LockedTrust | None:
+    """Return the accepted document's version and digest. A damaged one has version 0: it says nothing that counts."""
+    data = trust_bytes(root)
+    if data is None:
+        return None
+    try:
+        version = TrustRoots.parse(data, shown(TRUST_PATH)).version
+    except Malformed:
+        version = 0
+    return LockedTrust(version=version, digest=Digest.of(data))
+
+
+def _newer(root: LiveRoot, settings: Settings) -> NewerTrust | None:
+    """Return the newest version of trust.toml at hand; None also if the accepted one cannot be judged."""
+    try:
+        return newest_at_hand(root, settings, system_trust(root))
+    except CosmosError:
+        return None
 
 
 def _sizes(root: LiveRoot, universe: Universe) -> tuple[int, int]:

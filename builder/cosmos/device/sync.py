@@ -1,6 +1,7 @@
 """`cosmos sync`: verify the newest state of the galaxies and keep it in the system's store, for use offline.
 
-A galaxy is checked in this order. The store keeps its documents only if every check passes:
+If the galaxies carry a newer trust.toml, it comes first (device.newer_trust). Then each galaxy is checked in this
+order. The store keeps its documents only if every check passes:
 
   1. pinned galaxy keys have signed its newest index, and its seq is not below the operator's floor
   2. the index is not older than the memory, and not another one with the same seq (rollback, fork)
@@ -21,6 +22,7 @@ from typing import Literal, TypeAlias
 from cosmos.device.galaxies import open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
+from cosmos.device.newer_trust import take_newer
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_system
 from cosmos.errors import NoSolution
@@ -72,12 +74,14 @@ def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter)
 
 
 def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
+    chosen = _chosen(settings, wanted, root.option)
+    take_newer(root, settings, chosen, reporter, offline=wanted.offline)
     trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     memory = trust.memory or Memory()
     store.sweep()
     done: list[Synced] = []
     with settling(store):
-        for asked in _chosen(settings, wanted, root.option):
+        for asked in chosen:
             reporter.step(f"sync {asked.name}")
             galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
             seen = memory.seen_galaxy(asked.name, trust.roots)

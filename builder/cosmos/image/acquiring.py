@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from cosmos.errors import NoSolution, Refused
 from cosmos.image.definition import Definition
+from cosmos.image.newer_trust import demand_newest_trust
 from cosmos.image.world import World
 from cosmos.model.facts import Facts
 from cosmos.model.lock import LOCK_FILE, Lock, LockedGalaxy, LockedStar
@@ -116,6 +117,7 @@ def acquire_lock(
     }
     if world.offline:
         demand_stored(lock, world.store)
+    demand_newest_trust(world, sources.values())
     with settling(world.store):
         indexes: dict[GalaxyName, VerifiedIndex] = {}
         for galaxy in lock.galaxies:

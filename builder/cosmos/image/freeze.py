@@ -19,6 +19,7 @@ from cosmos.about import VERSION
 from cosmos.errors import Differs, Malformed, NoSolution, Refused
 from cosmos.image.definition import Definition, read_lock
 from cosmos.image.freeze_galaxies import open_galaxy
+from cosmos.image.newer_trust import demand_newest_trust
 from cosmos.image.outputs.formats import level_of
 from cosmos.image.world import World
 from cosmos.model.lock import BuildPins, Lock, LockedStar
@@ -159,12 +160,17 @@ def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock |
     """Return the image's galaxies in their order, each with its verified index."""
     seen = {(galaxy.name, galaxy.url): galaxy for galaxy in old.galaxies} if old is not None else {}
     opened: dict[GalaxyName, OpenGalaxy] = {}
+    sources = {
+        asked.name: world.source(asked.name, asked.url, definition.folder) for asked in definition.image.galaxies
+    }
+    demand_newest_trust(world, sources.values())
     for asked in definition.image.galaxies:
         if asked.allow_unsigned:
             world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
-        source = world.source(asked.name, asked.url, definition.folder)
         with naming_address(str(definition.file), asked.name):
-            opened[asked.name] = open_galaxy(asked, source, roots, seen.get((asked.name, asked.url)), world)
+            opened[asked.name] = open_galaxy(
+                asked, sources[asked.name], roots, seen.get((asked.name, asked.url)), world
+            )
     return opened
 
 

@@ -8,19 +8,24 @@
     extra = "http://10.0.0.1:8000"
     mine = { url = "/srv/mine", allow-unsigned = true }    # ours
 
+    newer-trust = "stop"               # ours, above [galaxies]: a galaxy carries a newer trust.toml; else "take"
+
     [policy]                           # ours: the stars that may do more than others (model.powers)
     setuid = ["sudo"]
 
 It is the operator's own file, so unknown keys are errors. Upstream requires the first three; here the two folders have
-upstream's defaults. TOML counts keys that follow `[galaxies]` as galaxies. Upstream's own manual has that slip, and the
-error says so. A galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
+upstream's defaults. `newer-trust` is for a command that meets a newer version of trust.toml, signed by the accepted
+root keys: the command takes it (`take`, the default), or stops (`stop`).
+
+TOML counts keys that follow `[galaxies]` as galaxies. Upstream's own manual has that slip, and the error says so. A
+galaxy's path is one of the machine that runs cosmos, not of the system below `--root`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias, cast
 
 from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
@@ -30,7 +35,9 @@ from cosmos.tables import Table
 from cosmos.treepath import ROOT, TreePath
 
 DEFAULT_CACHE: Final = TreePath(b"var/cache/cosmos")
-_FOLDERS: Final = ("install_dir", "cache_dir")
+NewerTrust: TypeAlias = Literal["take", "stop"]
+_NEWER_TRUST: Final = "newer-trust"
+_ABOVE: Final = ("install_dir", "cache_dir", _NEWER_TRUST)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +48,7 @@ class Settings:
     install_dir: TreePath = ROOT
     cache_dir: TreePath = DEFAULT_CACHE
     powers: Powers = field(default_factory=Powers)
+    newer_trust: NewerTrust = "take"
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -55,6 +63,9 @@ class Settings:
             install_dir=table.take_read("install_dir", _folder, ROOT),
             cache_dir=table.take_read("cache_dir", _folder, DEFAULT_CACHE),
             powers=Powers() if policy is None else Powers.read(policy),
+            newer_trust=cast("NewerTrust", table.choice(_NEWER_TRUST, ("take", "stop")))
+            if _NEWER_TRUST in table
+            else "take",
         )
         if policy is not None:
             policy.end()
@@ -72,6 +83,7 @@ class Settings:
         document: dict[str, object] = {
             "install_dir": f"/{self.install_dir.text}",
             "cache_dir": f"/{self.cache_dir.text}",
+            **({} if self.newer_trust == "take" else {_NEWER_TRUST: self.newer_trust}),
             "galaxies": {str(galaxy.name): _galaxy_toml(galaxy) for galaxy in self.galaxies},
         }
         policy = self.powers.to_toml()
@@ -107,9 +119,9 @@ def _folder(text: str) -> TreePath:
 
 def _refuse_strays(galaxies: Table) -> None:
     """Refuse lines below [galaxies] that belong elsewhere: TOML counts them as galaxies."""
-    stray = next((key for key in galaxies.keys() if key in _FOLDERS or _names_stars(galaxies, key)), None)
+    stray = next((key for key in galaxies.keys() if key in _ABOVE or _names_stars(galaxies, key)), None)
     if stray is not None:
-        head = "above the line [galaxies]" if stray in _FOLDERS else "below a line [policy]"
+        head = "above the line [galaxies]" if stray in _ABOVE else "below a line [policy]"
         galaxies.fail(
             stray,
             "stands below [galaxies], so that TOML counts it as a galaxy",

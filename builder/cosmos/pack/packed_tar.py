@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cosmos.content import Content, mapped
 from cosmos.limits import Budget
 from cosmos.pack.inflate import Streams, unpacked_pieces
@@ -9,6 +11,16 @@ from cosmos.pack.treenames import Rules
 from cosmos.pack.untar import Devices, read_tar
 from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
+
+# How the name of a packed tar archive ends, and the suffix that cosmos.pack.inflate has for it.
+PACKED_TAR_SUFFIXES: Final = {
+    ".tar": "",
+    ".tar.gz": ".gz",
+    ".tgz": ".gz",
+    ".tar.xz": ".xz",
+    ".tar.bz2": ".bz2",
+    ".tar.zst": ".zst",
+}
 
 
 def read_packed_tar(

@@ -31,7 +31,7 @@ from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, WorldFailed
 from cosmos.limits import MAX_PATH_COMPONENTS, MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.star import Origin, SourceRules
-from cosmos.pack.packed_tar import read_packed_tar
+from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES, read_packed_tar
 from cosmos.pack.treenames import shown
 from cosmos.reading import is_there, read_up_to
 from cosmos.stellar.selection import with_links_resolved
@@ -45,14 +45,6 @@ from cosmos.treepath import TreePath, climbs_out
 
 SCHEME: Final = "tar"
 _PREFIX: Final = f"{SCHEME}:"
-_SUFFIXES: Final = {
-    ".tar": "",
-    ".tar.gz": ".gz",
-    ".tgz": ".gz",
-    ".tar.xz": ".xz",
-    ".tar.bz2": ".bz2",
-    ".tar.zst": ".zst",
-}
 _MODES: Final = 0o1777  # rights, and the sticky bit of folders
 _ELSEWHERE: Final = "check the network and the address, or fetch the archive yourself and name its file: tar:PATH"
 
@@ -71,7 +63,7 @@ class TarSource:
         'hello-2.12.tar.gz'
         """
         source = cls(place=text.removeprefix(_PREFIX))
-        if not source.place.isprintable() or not source.file_name.endswith(tuple(_SUFFIXES)):
+        if not source.place.isprintable() or not source.file_name.endswith(tuple(PACKED_TAR_SUFFIXES)):
             raise ValueError(f"want tar:PATH or tar:URL of a file with the ending {_endings()}, got {text[:200]!r}")
         if source.is_remote and not _is_address(source.place):
             raise ValueError(f"want an http:// or https:// address without ?, # and @, got {text[:200]!r}")
@@ -95,7 +87,7 @@ class TarSource:
     @property
     def suffix(self) -> str:
         """How it is compressed, as pack.inflate calls it."""
-        return next(form for ending, form in _SUFFIXES.items() if self.file_name.endswith(ending))
+        return next(form for ending, form in PACKED_TAR_SUFFIXES.items() if self.file_name.endswith(ending))
 
 
 class TarArchives:
@@ -326,4 +318,4 @@ def _is_address(url: str) -> bool:
 
 
 def _endings() -> str:
-    return ", ".join(_SUFFIXES)
+    return ", ".join(PACKED_TAR_SUFFIXES)

@@ -29,7 +29,7 @@ from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.tree.entry import Entry, Kind, tree_of
 from cosmos.treepath import TreePath
 
-MAX_WORK = 10_000_000  # a sixth of what is allowed in earnest
+MAX_WORK = 10_000_000  # a sixth of what is allowed in earnest; half of it for a script that has one second
 BREACH = (
     "local log, tostring = log, tostring function breach(why) log('BREACH: ' .. tostring(why)) error('breach', 0) end "
 )
@@ -134,7 +134,7 @@ def become(user: int) -> None:
 def main(script_file: str, cpu_seconds: str, user: str = "") -> None:
     """Run the script with lower limits than in earnest, so that the corpus takes seconds."""
     run.LIMITS = Limits(cpu_seconds=int(cpu_seconds))
-    run.Meter = functools.partial(Meter, max_work=MAX_WORK)
+    run.Meter = functools.partial(Meter, max_work=min(int(cpu_seconds), 2) * MAX_WORK // 2)
     breaches: list[str] = []
     said = Verbs.log
 

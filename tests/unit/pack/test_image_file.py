@@ -31,6 +31,7 @@ from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
+from fakes.images import index_rows
 
 FOLDERS = [Entry(path=TreePath(path), kind="dir", mode=0o755) for path in (b"bin", b"etc", b"lib")]
 BUSYBOX = [
@@ -216,17 +217,7 @@ def test_layers_in_another_order_are_found() -> None:
 
 def with_index(change: dict[str, object], layers: list[PackedLayer] = LAYERS) -> bytes:
     """Return an image whose maker lies: a right index of other contents."""
-    rows = [
-        {
-            "name": layer.name,
-            "digest": str(layer.digest),
-            "packed-bytes": len(layer.frame),
-            "unpacked-bytes": layer.unpacked_bytes,
-            "rows": list(layer.rows),
-        }
-        for layer in (*layers, end_layer())
-    ]
-    body = canonical_json({"format": 1, "meta": {}, "layers": rows, **change})
+    body = canonical_json({"format": 1, "meta": {}, "layers": index_rows((*layers, end_layer())), **change})
     index = sealed(body)
     sizes = [(len(layer.frame), layer.unpacked_bytes) for layer in (*layers, end_layer())]
     return b"".join([*(layer.frame for layer in (*layers, end_layer())), index, seek_table([*sizes, (len(index), 0)])])

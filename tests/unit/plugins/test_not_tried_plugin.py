@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow  # each case runs pytest
-
 TESTS = """
 import pytest
 
@@ -40,12 +38,12 @@ def folder(pytester: pytest.Pytester, repo: Path) -> pytest.Pytester:
 
 @pytest.mark.parametrize("words", [(), ("-n", "2")])
 def test_what_was_not_tried_is_one_line_with_its_reasons(folder: pytest.Pytester, words: tuple[str, ...]) -> None:
-    result = folder.runpytest_subprocess(*words)
+    result = folder.runpytest(*words)
     result.assert_outcomes(passed=1, skipped=4, xfailed=1)
     lines = [line for line in result.outlines if line.startswith("not tried: ")]
     assert lines == ["not tried: 3 (no vectors), 1 (only root can)"]
 
 
 def test_a_run_that_tried_everything_says_nothing(folder: pytest.Pytester) -> None:
-    result = folder.runpytest_subprocess("-k", "something or expected")
+    result = folder.runpytest("-k", "something or expected")
     assert "not tried" not in result.stdout.str()

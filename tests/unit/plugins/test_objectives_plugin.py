@@ -11,8 +11,6 @@ from plugins.mutants import in_order_of, mutate
 from plugins.objectives import BadMap, Mutant, objectives_of, read_map
 from plugins.promises import BadPage, read_promises
 
-pytestmark = pytest.mark.slow  # each case runs pytest: together half a minute
-
 MAP = """
 [[objective]]
 id = "SO-01"
@@ -88,7 +86,7 @@ class Sabotaged:
         ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
-        result = self.pytester.runpytest_subprocess(*(words or ("tests",)))
+        result = self.pytester.runpytest(*(words or ("tests",)))
         return int(result.ret), result.stdout.str()
 
 

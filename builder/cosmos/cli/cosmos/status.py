@@ -51,7 +51,9 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         "stars": {str(name): str(star.version) for name, star in sorted(universe.installed.items())},
         "files": status.files,
         "bytes": status.size_bytes,
-        "trust": None if status.trust is None else str(status.trust),
+        "trust": None if status.trust is None else str(status.trust.digest),
+        "trust-version": None if status.trust is None else status.trust.version,
+        "newer-trust": None if status.newer_trust is None else status.newer_trust.version,
         **trust_rows(status.installed_trust),
         "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
         "installation": status.standing,
@@ -64,7 +66,7 @@ def _status_lines(status: SystemStatus) -> Iterator[str]:
     yield f"image         {universe.image or 'none'} {universe.version} ({universe.arch})"
     yield f"made as       {universe.content_root or 'unknown'} (content root without universe.toml)"
     yield f"stars         {len(universe.installed)} with {counted(status.files, 'file')}, {status.size_bytes:,} bytes"
-    yield f"trust         {status.trust or trust_advice(status)}"
+    yield f"trust         {_trust(status)}"
     for one in status.installed_trust.untrusted:
         yield f"not trusted   {one.name} {one.version}: {one.why}"
     if status.installed_trust.problem:
@@ -72,3 +74,15 @@ def _status_lines(status: SystemStatus) -> Iterator[str]:
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
     if status.standing != "idle":
         yield f"installation  {_STANDINGS[status.standing]}"
+
+
+def _trust(status: SystemStatus) -> str:
+    """Return the accepted trust document, and how many versions it is behind what a galaxy in a folder carries."""
+    if status.trust is None:
+        return trust_advice(status)
+    said = f"version {status.trust.version} ({status.trust.digest})"
+    newer = status.newer_trust
+    if newer is None:
+        return said
+    behind = counted(newer.version - status.trust.version, "version")
+    return f"{said}: {behind} behind galaxy {newer.galaxy}; to catch up: cosmos sync {newer.galaxy}"

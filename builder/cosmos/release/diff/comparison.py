@@ -25,6 +25,7 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.pack.image_file import IMAGE_SUFFIX
+from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES
 from cosmos.pack.seek_table import read_seek_table
 from cosmos.reading import read_bounded
 from cosmos.release.diff.compare import Cause, Difference, TreeComparison, compare_trees
@@ -34,7 +35,7 @@ from cosmos.release.diff.image_side import ImageSide
 from cosmos.release.diff.inside import MOST_LINES, inside
 from cosmos.release.diff.licences import licences_of
 from cosmos.release.diff.side import Side
-from cosmos.release.diff.tar_side import COMPRESSIONS, TarSide
+from cosmos.release.diff.tar_side import TarSide
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.sbom.spdx import SPDX_FILE
 from cosmos.treepath import TreePath
@@ -148,7 +149,7 @@ def _opened(path: Path) -> _Opened:
         return path
     if path.name.endswith(IMAGE_SUFFIX) and _is_image(path):
         return ImageSide(path, str(path), _lock_beside(path.parent))
-    if path.name.endswith(tuple(COMPRESSIONS)):
+    if path.name.endswith(tuple(PACKED_TAR_SUFFIXES)):
         return TarSide(path, str(path))
     raise Malformed(str(path), _WANTED)
 

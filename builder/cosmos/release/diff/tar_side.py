@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 from cosmos.content import content_digest
 from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.universe import UNIVERSE_PATH, Universe
-from cosmos.pack.packed_tar import read_packed_tar
+from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES, read_packed_tar
 from cosmos.reading import file_content
 from cosmos.release.diff.owners import owners_of, versions
 from cosmos.release.diff.side import LOOK_BYTES, Nodes, NoLayers, nodes_of
@@ -19,21 +18,12 @@ from cosmos.tree.entry import Entry, Tree, tree_of
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
-COMPRESSIONS: Final = {
-    ".tar": "",
-    ".tar.gz": ".gz",
-    ".tgz": ".gz",
-    ".tar.xz": ".xz",
-    ".tar.bz2": ".bz2",
-    ".tar.zst": ".zst",
-}
-
 
 class TarSide(NoLayers):
     """The archive `file`, which is read strictly and as a whole. A universe in it owns the paths."""
 
     def __init__(self, file: Path, label: str) -> None:
-        suffix = next(way for ending, way in COMPRESSIONS.items() if file.name.endswith(ending))
+        suffix = next(way for ending, way in PACKED_TAR_SUFFIXES.items() if file.name.endswith(ending))
         data = file_content(file, MAX_STAR_ARCHIVE_BYTES)
         entries = read_packed_tar(data, suffix, label, Budget.of(len(data)), devices="keep", rules="published")
         self._tree: Tree = tree_of(entries)

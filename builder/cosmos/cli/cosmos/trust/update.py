@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +16,9 @@ from cosmos.folders import FileIn
 from cosmos.keyring.anchors import document_and_envelope, load_trust
 from cosmos.keyring.catching_up import CaughtUp, ChainSource, catch_up
 from cosmos.keyring.state import NO_MEMORY
-from cosmos.limits import MAX_ENVELOPE_BYTES
-from cosmos.transport.carrier import Carrier, NotThere
+from cosmos.staging.carried_trust import chain_at
 from cosmos.transport.opening import is_network, open_carrier
-from cosmos.trust.chain import CHAIN_FOLDER, step_file
+from cosmos.trust.chain import step_file
 
 _PREFIX: Final = "cosmos-update-"
 
@@ -77,10 +75,7 @@ def _source(text: str, anchor: FileIn, partial: Path, *, offline: bool) -> Chain
             text, "is not reached offline", hint="run it without --offline, or take the folder from a stick"
         )
     carrier = open_carrier(text if "://" in text else str(surroundings().at(text)), Path("/"), partial)
-    version = load_trust(anchor).roots.version
-    below = _folder_in(carrier, step_file(version), step_file(version + 1), step_file(1))
-    listed = Path(carrier.address) / below if carrier.is_local else None
-    return ChainSource(address=text, read=_reading(carrier, below), listed=_versions(listed))
+    return chain_at(carrier, load_trust(anchor).roots.version, text)
 
 
 def _single(file: Path, wanted: int) -> ChainSource:
@@ -88,29 +83,3 @@ def _single(file: Path, wanted: int) -> ChainSource:
     data, envelope = document_and_envelope(file)
     files = {step_file(wanted): data, f"{step_file(wanted)}.dsse": envelope}
     return ChainSource(address=str(file), read=files.get)
-
-
-def _folder_in(carrier: Carrier, *names: str) -> str:
-    """Return "trust" if FROM is a galaxy that has its versions there, or "" if FROM is the folder itself."""
-    return CHAIN_FOLDER if _any_there(carrier, [f"{CHAIN_FOLDER}/{name}" for name in names]) else ""
-
-
-def _any_there(carrier: Carrier, names: list[str]) -> bool:
-    return any(_reading(carrier, "")(name) is not None for name in names)
-
-
-def _reading(carrier: Carrier, below: str) -> Callable[[str], bytes | None]:
-    def read(name: str) -> bytes | None:
-        try:
-            return carrier.read(f"{below}/{name}" if below else name, max_bytes=MAX_ENVELOPE_BYTES)
-        except NotThere:
-            return None
-
-    return read
-
-
-def _versions(folder: Path | None) -> tuple[int, ...]:
-    if folder is None or not folder.is_dir():
-        return ()
-    names = [file.name.removesuffix(".toml") for file in sorted(folder.glob("*.toml"))]
-    return tuple(sorted(int(name) for name in names if name.isascii() and name.isdecimal() and len(name) < 19))
