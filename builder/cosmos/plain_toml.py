@@ -5,7 +5,7 @@
     key = 7                        digits without a sign; or true, false, []
     key = [
         "text",                    strings only, one a line
-    ]
+    ]                              a backslash in them may be written as an escape
     [table] [table."sub table"]
     [[rows]]                       at the root, without tables inside a row
 
@@ -24,13 +24,14 @@ from typing import Final
 import tomli_w
 
 _TEXT: Final = r'[^"\\\x00-\x1f\x7f]*+'
+_ITEM: Final = rf"{_TEXT}(?:\\\\{_TEXT})*+"  # of an array: the path of a systemd unit may have a backslash
 _NAME: Final = rf'(?:[A-Za-z0-9_-]++|"{_TEXT}")'
 _LINE: Final = re.compile(
     rf"({_NAME}) = (?:"
     rf'"({_TEXT})"'
     r"|(0|[1-9][0-9]{0,17}+)"
     r"|(true|false)"
-    rf'|\[(|\n(?:    "{_TEXT}",\n)++)\]'
+    rf'|\[(|\n(?:    "{_ITEM}",\n)++)\]'
     r")\n"
     rf"|\[({_NAME}(?:\.{_NAME})*+)\]\n"
     r"|\[\[([A-Za-z0-9_-]++)\]\]\n"
@@ -88,6 +89,8 @@ def _value(form: int, text: str) -> object:
         return int(text)
     if form == _TRUTH_AT:
         return text == "true"
+    if "\\" in text:  # each stands twice, and no item ends between the two
+        text = text.replace("\\\\", "\\")
     return text[6:-3].split('",\n    "') if text else []
 
 

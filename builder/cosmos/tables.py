@@ -172,7 +172,8 @@ class Table:
 
     def strings(self, key: str) -> tuple[str, ...]:
         """Return the array of strings at `key`; an absent key is an empty array."""
-        return self.parsed_strings(key, str)
+        rows = self.take(key, list, [])
+        return tuple(rows) if {*map(type, rows)} <= {str} else self.parsed_strings(key, str)
 
     def parsed_strings(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
         """Return the array of strings at `key`, each parsed by `parse`."""

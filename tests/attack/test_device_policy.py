@@ -372,8 +372,9 @@ def test_a_hard_link_that_leads_nowhere_is_refused_by_name(system: System) -> No
     system.install("tool").ok()
     universe = system.root / "var/lib/cosmos/universe.toml"
     document = tomllib.loads(universe.read_text())
-    row = next(row for row in document["installed"]["shell"]["entry"] if row["kind"] == "hardlink")
-    row["digest"] = str(Digest.of(b"elsewhere"))
+    lines = document["installed"]["shell"]["entries"]
+    (place,) = (place for place, line in enumerate(lines) if line.startswith("hardlink "))
+    lines[place] = lines[place].rpartition(" ")[0] + " >elsewhere"
     universe.write_text(tomli_w.dumps(document))
     assert "/usr/bin/twin: is not a hard link to one of its files" in system.install("second").fails(4).err
 
@@ -385,7 +386,7 @@ def test_a_star_that_was_recorded_without_digests_brings_no_tools(system: System
     system.install("shell").ok()
     universe = system.root / "var/lib/cosmos/universe.toml"
     document = tomllib.loads(universe.read_text())
-    del document["installed"]["shell"]["entry"]
+    del document["installed"]["shell"]["entries"]
     universe.write_text(tomli_w.dumps(document))
     assert "shell: was recorded without digests" in system.install("tool").fails(4).err
 

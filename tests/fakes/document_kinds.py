@@ -56,6 +56,7 @@ from cosmos.trust.roots import verify_roots
 from cosmos.trust.signing_request import OfferedSignature, SigningRequest
 from cosmos.trust.stars import verify_statement
 from cosmos.trust.tiles import log_files, read_entries, read_leaves
+from fakes.builders import BUILDER
 from fakes.chains import document, first, secret, signed
 from fakes.galaxies import Signers, StarSpec, galaxy_files
 
@@ -123,6 +124,17 @@ def _statement(data: bytes) -> object:
     return _written(Statement.parse(data, "zlib.toml"))
 
 
+def _universe(data: bytes) -> bytes:
+    """Read every line, also those that most commands do not need, and write the document."""
+    universe = Universe.parse(data, "universe.toml")
+    for star in universe.installed.values():
+        tuple(star.files)
+        tuple(star.entries)
+    for entries in universe.layers.values():
+        tuple(entries)
+    return universe.rendered()
+
+
 def _judged_statement(data: bytes) -> object:
     return verify_statement(
         data,
@@ -160,7 +172,7 @@ def _release() -> Release:
         external={"image": "rescue", "counter": 3, "acceptedRevoked": {"zlib": "why"}},
         internal={"contentRoot": str(ONE), "sandbox": {"probe": ["none", 1, None, True]}},
         resolved=({"name": "zlib-1.3.1", "digest": {"sha256": ONE.hex}, "annotations": {"signers": ["a", "b"]}},),
-        cosmos_version="0.1.0",
+        builder=BUILDER,
     )
 
 
@@ -322,7 +334,7 @@ KINDS: Mapping[str, Kind] = {
         ],
         lambda data: OfferedSignature.parse(data, "RELEASE.signature").verified(b"one", "RELEASE.signature"),
     ),
-    "universe": Kind(lambda: [_page("universe")], lambda data: _written(Universe.parse(data, "universe.toml"))),
+    "universe": Kind(lambda: [_page("universe"), *_files("tests/fakes/universe-*.toml")], _universe),
     "config": Kind(lambda: [_CONFIG], lambda data: _written(Settings.parse(data, "config.toml"))),
     "journal": Kind(_journal, lambda data: JournalDocument.parse(data, "journal")),
     "memory": Kind(lambda: [_written(_memory())], lambda data: _written(Memory.parse(data, "state.toml"))),

@@ -34,6 +34,7 @@ from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
+from fakes.builders import BUILDER
 from fakes.carriers import MemoryCarrier
 from fakes.galaxies import Signers
 from fakes.reporters import Remembering
@@ -172,4 +173,4 @@ def memory_definition(*, finish: bytes | None = None, trust: bytes | None = None
 
 def memory_options(**fields: Any) -> BuildOptions:
     """Return how to build in memory: with one worker, in this process."""
-    return BuildOptions(**{"out": OUT, "jobs": 1, "identity": "the program under test", **fields})
+    return BuildOptions(**{"out": OUT, "jobs": 1, "identity": "the program under test", "builder": BUILDER, **fields})

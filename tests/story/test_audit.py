@@ -25,6 +25,7 @@ from cosmos.image.freeze import freeze
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
 from cosmos.model.lock import LockedStar
+from cosmos.model.release import Builder
 from cosmos.model.reporter import Silent
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -66,7 +67,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     image = make_image(where, tables='[[output]]\nformat = "tar.zst"\n')
     definition, world = read_definition(image.folder), Home(home=image.home, offline=False, reporter=Silent())
     freeze(definition, world)
-    options = BuildOptions(out=image.out, jobs=1, identity="test", key=image.signers["release"])
+    options = BuildOptions(
+        out=image.out,
+        jobs=1,
+        identity="test",
+        builder=Builder(versions=dict.fromkeys(("cosmos", "python", "zstd"), "1")),
+        key=image.signers["release"],
+    )
     build_image(definition, world, options)
     before = bytes_below(where)
     found = auditing.audit(definition, world, image.out, [image.signers["release"].public], jobs=1)
@@ -129,7 +136,7 @@ def test_each_kind_of_file_of_the_store_is_changed_and_none_shapes_the_image(onc
     row = once.row
     changed = [one for one in row["outcomes"] if one["kind"] == "store"]
     assert {one["file"] for one in changed} == {
-        *("results: layers", "results: manifest, receipt", "results: blob, size-bytes"),
+        *("results: layers", "results: manifest, receipt, times", "results: blob, size-bytes"),
         *("blobs: a packed layer", "blobs: what was fetched", "batches: indexes and statements"),
     }
     assert verdicts(row, "store").keys() == {"the same", "exit 4", "exit 5"}

@@ -60,7 +60,8 @@ def test_a_chain_of_thousands_of_installed_stars_is_frozen_in_its_order(
                 archive=row.archive,
                 type="nebula",
                 dependencies=tuple(map(StarName, names[at + 1 : at + 2])),
-                wanted_by=(names[at - 1] if at else "user",),
+                asked_by=() if at else ("user",),
+                needed_by=(StarName(names[at - 1]),) if at else (),
             )
             for at, row in enumerate(rows)
         }

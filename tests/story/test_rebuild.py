@@ -73,10 +73,31 @@ def test_a_definition_that_is_not_the_one_that_the_release_names_is_refused(
     file = built.out / "RELEASE.json"
     release = json.loads(file.read_bytes())
     release["predicate"]["buildDefinition"]["externalParameters"]["definition"] = str(Digest.of(b"another"))
-    data = readable_json(release)
-    file.write_bytes(data)
-    (built.out / "RELEASE.json.dsse").write_bytes(built.signers["release"].sign(IN_TOTO_TYPE, data))
+    sign_again(built, release)
     assert "but RELEASE.json names" in rebuild(cosmos, built).fails(4).err
+
+
+def test_a_release_of_another_builder_is_judged_by_what_was_built(built: ImageFixture, cosmos: Cosmos) -> None:
+    """RELEASE.json names the program, its Python and its libraries: two builders differ there and nowhere else."""
+    file = built.out / "RELEASE.json"
+    release = json.loads(file.read_bytes())
+    builder = release["predicate"]["runDetails"]["builder"]
+    builder["version"]["python"] = "3.99.0"
+    builder["builderDependencies"][0]["digest"] = {"dirHash": "ab" * 32}
+    sign_again(built, release)
+    row = rebuild(cosmos, built, "--packed", "--json").json()
+    assert (row["same"], row["same-builder"]) == (True, False)
+    assert "built by      cosmos" in (said := rebuild(cosmos, built).ok().out)
+    assert "python 3.99.0" in said and "dirHash abababab" in said and "here by" in said
+    release["predicate"]["buildDefinition"]["internalParameters"]["sandbox"] = {}
+    sign_again(built, release)
+    assert rebuild(cosmos, built, "--json").json()["rebuilds"][0]["files"] == ["RELEASE.json"]
+
+
+def sign_again(image: ImageFixture, release: object) -> None:
+    data = readable_json(release)
+    (image.out / "RELEASE.json").write_bytes(data)
+    (image.out / "RELEASE.json.dsse").write_bytes(image.signers["release"].sign(IN_TOTO_TYPE, data))
 
 
 def test_a_poisoned_store_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:

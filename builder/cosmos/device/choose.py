@@ -12,7 +12,7 @@ from cosmos.model.constraint import exactly
 from cosmos.model.image import DEFAULT_LEVEL
 from cosmos.model.lock import BuildPins, Lock, LockedStar, Request
 from cosmos.model.names import ImageName, StarName, star_behind
-from cosmos.model.universe import Universe
+from cosmos.model.universe import Universe, demand_reader
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.explaining import Advice
@@ -60,6 +60,7 @@ def advice(universe: Universe, option: str) -> Advice:
 def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, epoch: int, option: str = "") -> Choice:
     """Return the stars to install; raises `NoSolution` that says which star wants what.
 
+    It is raised as well for a star `cosmos` that could not read the universe of this system after the installation.
     `option` is the option that names the system in the commands of a hint.
     """
     library = SystemLibrary(universe, opened)
@@ -82,6 +83,7 @@ def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, 
             if wishers & set(found.wanted_by):
                 kept.append(name)
         else:
+            demand_reader(name, found.star.version, found.facts, f"cosmos show {name}{option} lists its versions")
             stars.append(_chosen(found, opened))
     return Choice(
         lock=_lock(stars, universe, epoch),

@@ -15,8 +15,9 @@ from cosmos.content import Content, content_digest
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.digest import Digest
 from cosmos.errors import Refused
+from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
-from cosmos.model.universe import Installed, InstalledEntry, Universe
+from cosmos.model.universe import Installed, Universe
 from cosmos.reading import open_content
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.tree.entry import Entry, Kind

@@ -19,11 +19,11 @@ from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.staging_area import StagingArea, system_consent
-from cosmos.device.system import demand_anchors, read_universe, rendered
+from cosmos.device.system import demand_anchors, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.digest import Digest
-from cosmos.model.names import StarName
+from cosmos.model.names import StarName, parted
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
@@ -71,7 +71,7 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
-        with journal(root, tag=Digest.of(rendered(universe)).short) as going_on:
+        with journal(root, tag=Digest.of(universe_bytes(root) or b"").short) as going_on:
             transaction = Transaction(root, going_on)
             for planned in _planned(root, universe, settings, acquired, request, reporter):
                 transaction.prepare(planned.batch)
@@ -113,8 +113,8 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
     installed = {**universe.installed, **records}
     for name, reasons in choice.reasons.items():
         star = installed[name]
-        wanted_by = (*star.wanted_by, *(reason for reason in reasons if reason not in star.wanted_by))
-        installed[name] = replace(star, wanted_by=wanted_by)
+        asked_by, needed_by = parted(dict.fromkeys((*star.wanted_by, *reasons)))
+        installed[name] = replace(star, asked_by=asked_by, needed_by=needed_by)
     return replace(universe, installed=installed)
 
 
@@ -190,11 +190,13 @@ def _planned(
     dependencies = DependencyFiles(root, universe, settings.install_dir, coming)
     area = StagingArea(root, dependencies, acquired, consent, request.epoch)
     refused: list[Overreach] = []
+    urls = {galaxy.name: galaxy.url for galaxy in settings.galaxies}
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
         staged = area.stage(name)
-        planned = plan.add(item.star, staged.entries)
-        refused += overreaches(consent, name, planned.record.entries, staged.receipt)
+        planned = plan.add(item, urls[item.star.galaxy], staged.entries)
+        brought = [entry for entry in planned.record.entries if not entry.is_shared]
+        refused += overreaches(consent, name, brought, staged.receipt)
         if not refused:
             yield planned
     demand_none(consent, refused)  # of all stars together, and before anything is published

@@ -5,27 +5,30 @@ Each path is placed under the operator's `install_dir`. Then this system's own l
 The plan refuses, each by name: a path that an installed star owns; a path that two new stars bring; a path that exists
 and belongs to no star; a path that differs only by case or Unicode form from a path of another star; a path below
 something that is not a folder; a folder that another star made with another mode or owner; and cosmos's own state.
-Folders are shared: an existing folder stays as it is.
+Folders are shared: an existing folder stays as it is. The record of a star has each folder that it makes, each that
+it names, and each in which it has an entry and that another star made (`InstalledEntry.is_shared`).
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cosmos.device.owned_paths import OwnedPaths
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
 from cosmos.device.transaction import Batch
 from cosmos.errors import NoSolution, Refused
-from cosmos.model.lock import LockedStar
+from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
+from cosmos.staging.acquire import Acquired
 from cosmos.tree.entry import Entry
-from cosmos.tree.installed import installed
+from cosmos.tree.installed import installed, installed_entry, published
 from cosmos.tree.manifest import ManifestLine
-from cosmos.treepath import TreePath, caseless
+from cosmos.treepath import TreePath
 
 OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
 
@@ -45,34 +48,47 @@ class Plan:
         self._root = root
         self._install_dir = install_dir
         self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
-        self._owners = owners(universe)
+        self._owned = OwnedPaths(universe)
         self._brought: dict[TreePath, Entry] = {}
-        self._makers = _makers(universe)
-        self._alike: dict[bytes, TreePath] = {}  # paths that are not folders, by their caseless form
-        self._folders_alike: dict[bytes, tuple[TreePath, StarName]] = {}  # their folders, by their caseless form
-        for path, owner in self._owners.items():
-            self._note(path, owner)
+        self._makers: dict[TreePath, StarName] = {}  # of the new folders
 
-    def add(self, star: LockedStar, entries: Mapping[TreePath, Entry]) -> PlannedStar:
-        """Return the planned changes for `star`. After `NoSolution` or `Refused`, the plan cannot be used any more."""
+    def add(self, item: Acquired, url: str, entries: Mapping[TreePath, Entry]) -> PlannedStar:
+        """Return the planned changes for a star of the galaxy at `url`, staged as `entries`.
+
+        After `NoSolution` or `Refused`, the plan cannot be used any more.
+        """
+        star = item.star
         folders: dict[TreePath, Entry] = {}
+        shared: dict[TreePath, Entry] = {}
         others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
         for entry in sorted(named, key=lambda entry: entry.path):
             placed = self._placed_folder(entry)
             self._demand_alike(star.name, placed)
             self._add_folder(star.name, placed, folders)
+            shared[placed.path] = placed
         for entry in entries.values():
             if entry.kind != "dir":
                 placed = self._placed(entry)
                 self._demand_free(star.name, placed)
                 for parent in placed.path.parents:
-                    self._add_folder(star.name, implied(parent, placed.mtime), folders)
+                    above = implied(parent, placed.mtime)
+                    self._add_folder(star.name, above, folders)
+                    if parent in self._makers or self._owned.maker(parent) is not None:
+                        shared.setdefault(parent, above)
                 self._take(star.name, placed)
                 others.append(placed)
         made = [folders[path] for path in sorted(folders)]
-        self._makers |= {entry.path: (star.name, _facts(entry)) for entry in made}
-        return PlannedStar(batch=Batch.placing(star.name, made, others), record=_record(star, made, others))
+        self._makers |= dict.fromkeys(folders, star.name)
+        found = [shared[path] for path in shared.keys() - folders.keys() if path]
+        recorded = [*_recorded([*made, *others]), *_recorded(found, are_shared=True)]
+        record = installed(
+            star,
+            item.statement.statement.star,
+            sorted(recorded, key=lambda entry: entry.path),
+            published(star, url),
+        )
+        return PlannedStar(batch=Batch.placing(star.name, made, others), record=record)
 
     def _placed(self, entry: Entry) -> Entry:
         target = entry.target
@@ -94,17 +110,17 @@ class Plan:
         if path in self._brought:
             if self._brought[path].kind != "dir":
                 raise NoSolution(
-                    shown(path), f"{star} needs a folder there, but {self._owners[path]} brings a file or link"
+                    shown(path), f"{star} needs a folder there, but {self._owned.owner(path)} brings a file or link"
                 )
             return
         found = self._root.stat(path)
         if found is None:
-            self._demand_no_twin(star, path, self._alike.get(caseless(path)))
+            self._demand_no_twin(star, path, self._owned.twin(path))
             for parent in path.parents:
                 self._add_folder(star, implied(parent, entry.mtime), folders)
             folders[path] = self._brought[path] = entry
         elif not stat.S_ISDIR(found.st_mode):
-            owner = self._owners.get(path)
+            owner = self._owned.owner(path)
             raise NoSolution(
                 shown(path),
                 f"{star} needs a folder there, but {owner or 'something that no star owns'} is in its place",
@@ -112,8 +128,14 @@ class Plan:
 
     def _demand_alike(self, star: StarName, entry: Entry) -> None:
         """Refuse a folder that another star made, if `star` wants another mode or owner than the folder has."""
-        maker, facts = self._makers.get(entry.path, (star, _facts(entry)))
         wanted = _facts(entry)
+        made = self._owned.maker(entry.path)
+        if entry.path in self._makers:
+            maker, facts = self._makers[entry.path], _facts(self._brought[entry.path])
+        elif made is not None:
+            maker, facts = made[0], _facts(made[1])
+        else:
+            return
         if maker == star or facts == wanted:
             return
         found = self._root.stat(entry.path)
@@ -130,15 +152,15 @@ class Plan:
         for own in self._own_folders:
             if path == own or own in path.parents:
                 raise Refused(star, f"brings {shown(path)}, but only cosmos itself writes into {shown(own)}")
-        owner = self._owners.get(path)
+        owner = self._owned.owner(path)
         if owner == star:
             raise NoSolution(star, f"brings {shown(path)} twice: links on this system merge two of its folders")
         if owner is not None:
             raise NoSolution(
                 shown(path), f"both {owner} and {star} bring it", hint=f"leave one of the two out: {owner}, {star}"
             )
-        self._demand_no_twin(star, path, self._alike.get(caseless(path)))
-        folder, other = self._folders_alike.get(caseless(path), (path, star))
+        self._demand_no_twin(star, path, self._owned.twin(path))
+        folder, other = self._owned.folder_twin(path) or (path, star)
         if other != star and folder != path:
             raise _twins(star, path, other, folder)
         if path in self._brought or self._root.stat(path) is not None:
@@ -149,31 +171,13 @@ class Plan:
             )
 
     def _demand_no_twin(self, star: StarName, path: TreePath, twin: TreePath | None) -> None:
-        if twin not in (None, path) and self._owners[twin] != star:
-            raise _twins(star, path, self._owners[twin], twin)
+        other = None if twin is None else self._owned.owner(twin)
+        if twin is not None and other is not None and twin != path and other != star:
+            raise _twins(star, path, other, twin)
 
     def _take(self, star: StarName, entry: Entry) -> None:
-        self._owners[entry.path] = star
+        self._owned.take(entry.path, star)
         self._brought[entry.path] = entry
-        self._note(entry.path, star)
-
-    def _note(self, path: TreePath, owner: StarName) -> None:
-        """Note the path of a file, and its folders, each under its caseless form."""
-        self._alike.setdefault(caseless(path), path)
-        folder = path.parent
-        while folder and (key := caseless(folder)) not in self._folders_alike:
-            self._folders_alike[key] = (folder, owner)
-            folder = folder.parent
-
-
-def _makers(universe: Universe) -> dict[TreePath, tuple[StarName, tuple[int, int, int]]]:
-    """Return the star that made each folder, with its mode and owner."""
-    return {
-        entry.path: (name, (entry.mode, entry.uid, entry.gid))
-        for name, star in sorted(universe.installed.items())
-        for entry in star.entries
-        if entry.kind == "dir"
-    }
 
 
 def _said(facts: tuple[int, int, int]) -> str:
@@ -181,16 +185,8 @@ def _said(facts: tuple[int, int, int]) -> str:
     return f"folder {mode:04o} {uid}:{gid}"
 
 
-def _facts(folder: Entry) -> tuple[int, int, int]:
+def _facts(folder: Entry | InstalledEntry) -> tuple[int, int, int]:
     return folder.mode, folder.uid, folder.gid
-
-
-def owners(universe: Universe) -> dict[TreePath, StarName]:
-    """Return the owner of each path that is not a folder. For stars that upstream recorded, use their file lists."""
-    found: dict[TreePath, StarName] = {}
-    for name, star in sorted(universe.installed.items()):
-        found |= dict.fromkeys(star.own_paths, name)
-    return found
 
 
 def _twins(star: StarName, path: TreePath, other: StarName, twin: TreePath) -> NoSolution:
@@ -206,5 +202,6 @@ def implied(path: TreePath, mtime: int) -> Entry:
     return Entry(path=path, kind="dir", mode=0o755, mtime=mtime)
 
 
-def _record(star: LockedStar, folders: list[Entry], others: list[Entry]) -> Installed:
-    return installed(star, map(ManifestLine.of, sorted((*folders, *others), key=lambda entry: entry.path)))
+def _recorded(entries: Iterable[Entry], *, are_shared: bool = False) -> Iterator[InstalledEntry]:
+    for entry in entries:
+        yield installed_entry(ManifestLine.of(entry), mtime=entry.mtime, is_shared=are_shared)

@@ -14,6 +14,7 @@ from cosmos.device.system import TRUST_PATH, read_universe, trust_bytes
 from cosmos.device.trusted import InstalledTrust, judge_installed
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed
+from cosmos.model.installed_entry import recorded_bytes
 from cosmos.model.lock import LockedTrust
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Universe
@@ -24,7 +25,8 @@ from cosmos.trust.roots import TrustRoots
 class SystemStatus:
     """The summary of a system. `files` counts the recorded paths that are no folders, as `show` and `verify` do.
 
-    `size_bytes` are the bytes of those that still exist as regular files.
+    `size_bytes` are the bytes of the regular files as they were installed. If a star's universe does not record them,
+    the bytes of those that still exist count.
 
     `trust` is the accepted trust document's version and digest; None if none was accepted. `newer_trust`: a galaxy in
     a folder carries a later version.
@@ -86,11 +88,16 @@ def _newer(root: LiveRoot, settings: Settings) -> NewerTrust | None:
 
 
 def _sizes(root: LiveRoot, universe: Universe) -> tuple[int, int]:
-    """Return the number of files and their bytes. The bytes of an inode count once: a hard link takes no space."""
+    """Return the number of files and their bytes. The bytes of an inode count once: a hard link takes no space.
+
+    The bytes are those that were recorded. Only the files of a star without recorded sizes are looked at.
+    """
     files, size_bytes, seen = 0, 0, set[tuple[int, int]]()
     for star in universe.installed.values():
-        for path in star.own_paths:
-            files += 1
+        files += len(star.files)
+        recorded = recorded_bytes(star.entries) if len(star.entries) or not len(star.files) else None
+        size_bytes += recorded or 0
+        for path in star.files if recorded is None else ():
             found = root.stat(path)
             if found is not None and stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-import tomli_w
-
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH, write_settings
 from cosmos.errors import Malformed, Refused
@@ -81,7 +79,7 @@ def _demanded(root: LiveRoot) -> bytes:
 
 def rendered(universe: Universe) -> bytes:
     """Return the bytes of the universe's document; raises `Refused` if they are too large for its readers."""
-    data = tomli_w.dumps(universe.to_toml()).encode()
+    data = universe.rendered()
     demand_within(len(data), MAX_UNIVERSE_BYTES, shown(UNIVERSE_PATH))
     return data
 

@@ -1,10 +1,11 @@
 """The stars that an installation can choose: the installed stars, which stay as they are, then the galaxies in order.
 
 An installed star is the only candidate of its name, so no installation can move it. Its provides, conflicts and
-constraints come from its statement, if its galaxy is open and still lists the installed archive.
+constraints are those that the universe recorded from its statement.
 
-KNOWN GAP: without the statement, only the universe's record is left. It has the names of the star's dependencies, and
-does not say what the star provides or conflicts with.
+KNOWN GAP: a universe of format 1 did not record them. For a star from such a universe they come from its statement, if
+its galaxy is open and still lists the installed archive. Without the statement, only the names of the star's
+dependencies are known, and not what it provides or conflicts with.
 """
 
 from __future__ import annotations
@@ -116,6 +117,8 @@ class SystemLibrary:
         return {name: self._facts_of(name, star) for name, star in sorted(self._universe.installed.items())}
 
     def _facts_of(self, name: StarName, star: Installed) -> Facts:
+        if star.about is not None:
+            return star.about.facts
         galaxy = self._open.get(installed_candidate(name, star).galaxy)
         listed = () if galaxy is None else galaxy.versions(name)
         for candidate in listed:

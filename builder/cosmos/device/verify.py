@@ -2,8 +2,9 @@
 
 For each recorded entry, it checks that the entry is there, its kind, mode and owner, a file's bytes, a symlink's
 target, the file that a hard link shares, a device's number, and a file's capabilities and other recorded attributes.
-For the universe itself, it checks that no path has two owners, that all dependencies are installed, and that upstream's
-`files` and our `entry` rows agree.
+The entries of the image's own layers are checked in the same way, except those that belong to cosmos itself. Of a
+shared folder, only the kind is checked. For the universe itself, it checks that no path has two owners, that all
+dependencies are installed, and that upstream's `files` and our `entries` agree.
 
 Every problem is reported: an entry that cannot be read (`unreadable`), a star that upstream recorded without digests
 (`unjudged`), and an installation that was cut off. Contents are hashed in pieces, so little memory is needed.
@@ -19,7 +20,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,13 +28,14 @@ from typing import Final
 from cosmos.device.journal import standing
 from cosmos.device.live_entries import FORMATS
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.system import read_universe
+from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER, read_universe
 from cosmos.device.trusted import NOT_ASKED, InstalledTrust, judge_installed
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, Refused, WorldFailed
+from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent
-from cosmos.model.universe import UNIVERSE_PATH, InstalledEntry, Universe
+from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.tree.entry import CAPABILITY
 from cosmos.treepath import TreePath, escaped
 
@@ -48,6 +50,7 @@ _KINDS: Final = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
+_LAYERS: Final = {"template": "the image's template", "finish": "the image's finish script"}
 _UNSETTLED: Final = {
     "idle": None,
     "running": "an installation is going on",
@@ -60,7 +63,10 @@ _UNSETTLED: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One difference from the installed state. `star` is empty if it concerns the universe itself."""
+    """One difference from the installed state. `star` is empty if it concerns the universe itself.
+
+    For an entry of a layer of the image, `star` names the layer.
+    """
 
     path: TreePath
     star: str
@@ -74,9 +80,10 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemVerdict:
-    """The result of a comparison. `judged` counts the checked entries, `bytes_read` the hashed bytes.
+    """The result of a comparison. `judged` counts the checked entries of stars, `bytes_read` the hashed bytes.
 
-    `files` counts all entries that are no folders, as `status` and `show` do.
+    A shared folder counts where its maker has it. `files` counts all entries of stars that are no folders, as `status`
+    and `show` do. `of_image` counts the checked entries of the image's own layers.
     """
 
     root: str
@@ -89,6 +96,7 @@ class SystemVerdict:
     unjudged: tuple[StarName, ...]
     owners_judged: bool
     trust: InstalledTrust = NOT_ASKED
+    of_image: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -128,12 +136,17 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
     """Return how `root` compares with its universe."""
     universe = read_universe(root)
     check = _Check(root)
-    total = sum(len(star.entries) for star in universe.installed.values())
-    done = 0
-    for name, star in sorted(universe.installed.items()):
-        places = {Digest.of(bytes(entry.path)): entry.path for entry in star.entries}
-        for entry in star.entries:
-            check.entry(name, entry, places)
+    total = sum(len(entries) for _, entries in _owners(universe))
+    done, judged, of_image = 0, 0, 0
+    for name, recorded in _owners(universe):
+        entries = tuple(recorded)
+        places = {Digest.of(bytes(entry.path)): entry.path for entry in entries}
+        is_star = name not in _LAYERS.values()
+        for entry in entries:
+            if is_star or not _is_own(entry.path):
+                check.entry(name, entry, places)
+                judged += is_star and not entry.is_shared
+                of_image += not is_star
             done += 1
             if done % _PROGRESS_EVERY == 0 or done == total:
                 reporter.progress("verify", done, total)
@@ -143,8 +156,9 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
     return SystemVerdict(
         root=str(root.path),
         stars=len(universe.installed),
-        judged=done,
-        files=sum(len(star.own_paths) for star in universe.installed.values()),
+        judged=judged,
+        of_image=of_image,
+        files=sum(len(star.files) for star in universe.installed.values()),
         bytes_read=check.bytes_read,
         differences=tuple(differences),
         unreadable=tuple(check.unreadable),
@@ -164,7 +178,7 @@ class _Check:
         self.unreadable: list[Difference] = []
         self.bytes_read = 0
 
-    def entry(self, star: StarName, entry: InstalledEntry, places: Mapping[Digest, TreePath]) -> None:
+    def entry(self, star: str, entry: InstalledEntry, places: Mapping[Digest, TreePath]) -> None:
         """Check one entry. `places` has the star's paths by the digest of their text, to find a hard link's target."""
         try:
             found = self._root.stat(entry.path)
@@ -180,6 +194,8 @@ class _Check:
     ) -> Iterator[str]:
         if stat.S_IFMT(found.st_mode) != FORMATS[entry.kind]:
             yield f"is a {_kind_of(found)}, but was installed as a {_KINDS[FORMATS[entry.kind]]}"
+            return
+        if entry.is_shared:  # another star, the image or the operator made the folder, with its own mode and owner
             return
         mode = stat.S_IMODE(found.st_mode)
         if entry.kind != "symlink" and mode != entry.mode:  # Linux gives every symlink 0777
@@ -224,17 +240,35 @@ class _Check:
             yield f"is no longer one file with {shown(target)}"
 
 
-def _inconsistencies(universe: Universe) -> Iterator[Difference]:
-    owners: dict[TreePath, StarName] = {}
+def _owners(universe: Universe) -> Iterator[tuple[str, Sequence[InstalledEntry]]]:
+    """Yield each star and each layer of the image, with its entries."""
     for name, star in sorted(universe.installed.items()):
-        if star.entries and {entry.path for entry in star.entries} != set(star.files):
+        yield name, star.entries
+    for layer, entries in sorted(universe.layers.items()):
+        yield _LAYERS[layer], entries
+
+
+def _is_own(path: TreePath) -> bool:
+    """Return whether `path` belongs to cosmos itself, whose commands change what an image brought there."""
+    return any(own == path or own in path.parents for own in (STATE_FOLDER, SETTINGS_FOLDER))
+
+
+def _inconsistencies(universe: Universe) -> Iterator[Difference]:
+    owners: dict[TreePath, str] = {
+        entry.path: _LAYERS[layer]
+        for layer, entries in universe.layers.items()
+        for entry in entries
+        if entry.kind != "dir"
+    }
+    for name, star in sorted(universe.installed.items()):
+        if star.entries and {entry.path for entry in star.entries if entry.kind != "dir"} != set(star.files):
             yield _of_universe(f"installed.{name}: its files and its entries name different paths")
         if len(set(star.files)) != len(star.files):
             yield _of_universe(f"installed.{name}: names one path twice")
         for needed in star.dependencies:
             if needed not in universe.installed:
                 yield _of_universe(f"installed.{name}: depends on {needed}, which is not installed")
-        for path in star.own_paths:  # folders are shared
+        for path in star.files:
             if owners.setdefault(path, name) != name:
                 yield _of_universe(f"{shown(path)} belongs to both {owners[path]} and {name}")
 

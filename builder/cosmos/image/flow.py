@@ -15,7 +15,7 @@ from cosmos.image.keep_root import write_root
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.packing import packed_tree, write_release
 from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
-from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
+from cosmos.image.packed_definition import definition_inputs, packed_definition
 from cosmos.image.policy import (
     StagingBudget,
     consent_of,
@@ -31,7 +31,7 @@ from cosmos.image.workshop.layers import Workshop
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
 from cosmos.model.names import StarName
-from cosmos.model.release import Release
+from cosmos.model.release import DEFINITION_FILE, Release
 from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft
 from cosmos.release.sign import sign
@@ -145,6 +145,7 @@ def _signed(
     facts = BuildFacts(
         image=definition.image,
         definition=Digest.of(definition.data),
+        inputs=definition_inputs(definition),
         lock=ready.lock,
         root=packed.root,
         level=options.level or ready.lock.build.level,
@@ -153,6 +154,7 @@ def _signed(
         unsteady=tree.receipts.unsteady,
         sandbox={**ready.sandbox, **_programs(tree)},
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
+        builder=options.builder,
     )
     release = describe(draft.files, facts)
     sign(release, options.key, draft)

@@ -13,14 +13,15 @@ from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import demand_own_names, level_of
 from cosmos.image.outputs.packing import BINARY_FILE
-from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
+from cosmos.image.packed_definition import packed_definition
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE
-from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE
+from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Builder
+from cosmos.model.universe import demand_reader
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.release.draft import demand_replaceable
@@ -39,11 +40,15 @@ _FIXED_NAMES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs."""
+    """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs.
+
+    `builder` is how RELEASE.json names this program, `identity` what its layers are kept under.
+    """
 
     out: Path
     jobs: int
     identity: str
+    builder: Builder
     level: int | None = None
     key: Signing = None
     accept_revoked: frozenset[str] = frozenset()
@@ -113,7 +118,8 @@ def demand_room(options: BuildOptions) -> None:
 def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
     """Return the lock with the bytes `data`.
 
-    Raises `NoSolution` if it no longer fits the image definition, or does not answer its own wishes.
+    Raises `NoSolution` if it no longer fits the image definition, does not answer its own wishes, or has a star
+    `cosmos` that could not read the image's universe.
     """
     lock = Lock.parse(data, str(definition.lock_file))
     stale = differences(lock, definition.image, definition.constellations, level_of(definition.outputs))
@@ -124,6 +130,10 @@ def fresh_lock(definition: Definition, data: bytes, world: World) -> Lock:
             hint=f"cosmos freeze {definition.folder}",
         )
     demand_right(lock, definition.lock_file)
+    for star in lock.stars:
+        if star.facts is not None:  # a lock of version 1 does not say it
+            hint = f"cosmos freeze {definition.folder} --upgrade {star.name}"
+            demand_reader(star.name, star.version, star.facts, hint)
     if lock.build.layer_format != LAYER_FORMAT:
         raise NoSolution(
             str(definition.lock_file),

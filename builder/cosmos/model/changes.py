@@ -20,18 +20,16 @@ file into a folder.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self, TypeAlias, assert_never
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
-from cosmos.model.universe import KINDS, slashed
+from cosmos.model.installed_entry import KINDS, read_octal, slashed
 from cosmos.tables import Table
 from cosmos.treepath import TreePath, escaped, unescaped
 
-_MODE = re.compile(r"[0-7]{4}")
 _MAX_ID: Final = (1 << 32) - 1
 _CHANGES: Final = ("place", "replace", "remove", "attributes")
 
@@ -49,7 +47,7 @@ class Attributes:
     def read(cls, table: Table) -> Self:
         """Return the attributes in `table`, which may hold more than these."""
         return cls(
-            mode=table.read("mode", _octal),
+            mode=table.read("mode", read_octal),
             uid=table.count("uid", most=_MAX_ID),
             gid=table.count("gid", most=_MAX_ID),
             xattrs=tuple(sorted(table.parsed_map("xattrs", unescaped, bytes.fromhex).items())),
@@ -170,9 +168,3 @@ def _replace(table: Table, path: TreePath) -> Replace:
         return Replace(path=path, old=Identity.read(table.table("old")), new=Identity.read(table.table("new")))
     except ValueError as error:
         table.fail("", str(error))
-
-
-def _octal(text: str) -> int:
-    if not _MODE.fullmatch(text):
-        raise ValueError(f"want four octal digits, got {text[:80]!r}")
-    return int(text, 8)

@@ -40,7 +40,7 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_NAME_BYTES
 from cosmos.model.changes import Change, Identity, Place, change_json, read_change
-from cosmos.model.universe import slashed
+from cosmos.model.installed_entry import slashed
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 

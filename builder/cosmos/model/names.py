@@ -9,6 +9,7 @@ suite                                a release of Debian by its code name: bookw
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, Self
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
@@ -57,6 +58,22 @@ def star_behind(reason: str) -> StarName | None:
     """
     name = reason.removeprefix(_STAR)
     return None if ":" in name or reason in _WISHERS else StarName(name)
+
+
+def parted(reasons: Iterable[str]) -> tuple[tuple[str, ...], tuple[StarName, ...]]:
+    """Return the askers (images, users, constellations) among `reasons`, and the stars.
+
+    >>> parted(["user", "nano", "star:user", "constellation:tools"])
+    (('user', 'constellation:tools'), ('nano', 'user'))
+    """
+    asked, stars = list[str](), list[StarName]()
+    for reason in reasons:
+        star = star_behind(reason)
+        if star is None:
+            asked.append(reason)
+        else:
+            stars.append(star)
+    return tuple(asked), tuple(stars)
 
 
 class GalaxyName(_Name):

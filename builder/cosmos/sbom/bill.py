@@ -95,9 +95,9 @@ class Bill:
         return f"pkg:deb/debian/{quote(origin.name, safe='')}@{quote(origin.version, safe='~')}?arch={arch}{distro}"
 
 
-def star_purl(component: Component) -> str:
+def star_purl(name: str, version: str) -> str:
     """Return the package URL of a star itself: of type generic, for there is no type of its own."""
-    return f"pkg:generic/{quote(component.name, safe='')}@{quote(component.version, safe='~')}"
+    return f"pkg:generic/{quote(name, safe='')}@{quote(version, safe='~')}"
 
 
 def component_of(locked: LockedStar, star: Star) -> Component:
@@ -117,19 +117,32 @@ def component_of(locked: LockedStar, star: Star) -> Component:
 
 
 def components_of(universe: Universe) -> tuple[Component, ...]:
-    """Return the components of a system. Its universe records no licences, no signers and no origins."""
+    """Return the components of a system. What its universe does not record is left out: see `unknown_of`."""
     return tuple(
         Component(
             name=str(name),
             version=str(star.version),
             arch=str(star.arch),
-            license="",
+            license="" if star.about is None else star.about.license,
             description="",
             archive=star.archive,
             galaxy=star.galaxy or "",
-            signers=None,
+            signers=None if star.published is None else star.published.signers,
             dependencies=tuple(sorted(str(one) for one in star.dependencies if one in universe.installed)),
-            origins=(),
+            origins=() if star.about is None else star.about.origins,
         )
         for name, star in sorted(universe.installed.items())
     )
+
+
+def unknown_of(universe: Universe) -> str:
+    """Return the sentence that says what a system's universe does not record of its stars."""
+    stars = universe.installed.values()
+    unsaid = sum(star.about is None for star in stars)
+    unsigned = sum(star.published is None for star in stars)
+    said = "a system records no descriptions"
+    if unsigned:
+        said += f", no signers of {unsigned} of its {len(stars)} stars (an image has none)"
+    if unsaid:
+        said += f", and no licences and packages of origin of {unsaid} of them (an older program recorded them)"
+    return f"{said}: the bill of the release that made it has them"

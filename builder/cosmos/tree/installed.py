@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from cosmos.digest import Digest
+from cosmos.model.facts import Facts
+from cosmos.model.installed_entry import LINKS, InstalledEntry, is_configuration
 from cosmos.model.lock import LockedStar
-from cosmos.model.universe import Installed, InstalledEntry
+from cosmos.model.names import parted
+from cosmos.model.read_later import ReadLater
+from cosmos.model.star import Star
+from cosmos.model.universe import About, Installed, Published
 from cosmos.tree.manifest import ManifestLine
 
+_CREDENTIALS: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 
-def installed(star: LockedStar, lines: Iterable[ManifestLine]) -> Installed:
-    """Return the record of `star` with the entries `lines`, in their order."""
-    entries = tuple(map(installed_entry, lines))
+
+def installed(
+    star: LockedStar, said: Star, entries: Iterable[InstalledEntry], published: Published | None = None
+) -> Installed:
+    """Return the record of `star`, whose signed manifest is `said`, with `entries` in their order."""
+    asked_by, needed_by = parted(star.wanted_by)
+    recorded = tuple(entries)
     return Installed(
         version=star.version,
-        files=tuple(entry.path for entry in entries),
+        files=tuple(entry.path for entry in recorded if entry.kind != "dir"),
         galaxy=str(star.galaxy),
         archive=star.archive,
         arch=star.arch,
         type=star.type,
         dependencies=star.dependencies,
-        wanted_by=star.wanted_by,
-        entries=entries,
+        asked_by=asked_by,
+        needed_by=needed_by,
+        about=About(
+            size_bytes=star.size_bytes,
+            script=star.script,
+            license=said.license,
+            origins=said.origins,
+            facts=Facts.of(said),
+        ),
+        published=published,
+        entries=ReadLater([entry.line for entry in recorded], InstalledEntry.parse),
     )
 
 
-def installed_entry(line: ManifestLine) -> InstalledEntry:
-    """Return the record of one entry. The digest of a symlink or a hard link is that of its target's text."""
-    linked = Digest.of(line.target) if line.kind in ("symlink", "hardlink") else None
+def published(star: LockedStar, url: str) -> Published:
+    """Return where `star` comes from. `url` is the galaxy's address; credentials in it are left out.
+
+    A universe can be read by everybody on its system.
+    """
+    return Published(url=_CREDENTIALS.sub(r"\1", url), statement=star.statement, signers=star.signers)
+
+
+def installed_entry(
+    line: ManifestLine, *, mtime: int | None = None, by_star: bool = True, is_shared: bool = False
+) -> InstalledEntry:
+    """Return the record of one entry. `by_star`: a star brings it, and not the image itself."""
     return InstalledEntry(
         path=line.path,
         kind=line.kind,
         mode=line.mode,
         uid=line.uid,
         gid=line.gid,
-        digest=line.digest or linked,
+        digest=Digest.of(line.target) if line.kind in LINKS else line.digest,
         rdev=line.rdev,
         xattrs=tuple(sorted(line.xattrs)),
+        size_bytes=line.size,
+        mtime=None if mtime is None else max(mtime, 0),
+        target=line.target if line.kind in LINKS else None,
+        is_configuration=by_star and line.kind == "file" and is_configuration(line.path),
+        is_shared=is_shared,
     )

@@ -25,14 +25,22 @@ from dataclasses import dataclass
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_MANIFEST_BYTES, demand_within
+from cosmos.model.line_fields import (
+    MAX_ID,
+    MAX_MODE,
+    MAX_SIZE,
+    device_field,
+    field,
+    read_device,
+    read_number,
+    read_xattrs,
+    unfield,
+    xattrs_field,
+)
 from cosmos.tree.entry import Entry, Kind
-from cosmos.treepath import TreePath, escaped, unescaped
+from cosmos.treepath import TreePath
 
 _FIELDS = ("kind", "mode", "uid", "gid", "size", "digest", "rdev", "xattrs", "path", "target")
-_MAX_MODE = 0o7777
-_MAX_NUMBER = (1 << 32) - 1  # of a user, a group, a device
-_MAX_SIZE = (1 << 63) - 1
-_COMMA = "\\x2c"  # in an attribute's name, so that it does not part attributes
 _KINDS: dict[str, Kind] = {
     "file": "file",
     "dir": "dir",
@@ -84,16 +92,16 @@ class ManifestLine:
             raise ValueError(f"want the {len(_FIELDS)} fields {' '.join(_FIELDS)}, got {len(parts)}")
         kind, mode, uid, gid, size, digest, rdev, xattrs, path, target = parts
         line = cls(
-            path=TreePath.parse(_raw(path)),
+            path=TreePath.parse(unfield(path)),
             kind=_kind(kind),
-            mode=_number(mode, _MAX_MODE, 8),
-            uid=_number(uid, _MAX_NUMBER),
-            gid=_number(gid, _MAX_NUMBER),
-            size=_number(size, _MAX_SIZE),
+            mode=read_number(mode, MAX_MODE, 8),
+            uid=read_number(uid, MAX_ID),
+            gid=read_number(gid, MAX_ID),
+            size=read_number(size, MAX_SIZE),
             digest=None if digest == "-" else Digest.parse(digest),
-            rdev=None if rdev == "-" else _device(rdev),
-            xattrs=() if xattrs == "-" else tuple(_xattr(pair) for pair in xattrs.split(",")),
-            target=b"" if target == "-" and kind not in ("symlink", "hardlink") else _raw(target),
+            rdev=read_device(rdev),
+            xattrs=read_xattrs(xattrs),
+            target=b"" if target == "-" and kind not in ("symlink", "hardlink") else unfield(target),
         )
         is_file, is_device = line.kind == "file", line.kind in ("char", "block")
         if is_file != (line.digest is not None) or is_device != (line.rdev is not None) or (line.size and not is_file):
@@ -103,12 +111,10 @@ class ManifestLine:
         return line
 
     def __str__(self) -> str:
-        rdev = f"{self.rdev[0]}:{self.rdev[1]}" if self.rdev is not None else "-"
-        xattrs = ",".join(f"{_field(name).replace(',', _COMMA)}={value.hex()}" for name, value in self.xattrs) or "-"
-        target = _field(self.target) if self.kind in ("symlink", "hardlink") else "-"
+        target = field(self.target) if self.kind in ("symlink", "hardlink") else "-"
         return (
             f"{self.kind} {self.mode:04o} {self.uid} {self.gid} {self.size} {self.digest or '-'} "
-            f"{rdev} {xattrs} {_field(self.path)} {target}"
+            f"{device_field(self.rdev)} {xattrs_field(self.xattrs)} {field(self.path)} {target}"
         )
 
 
@@ -153,33 +159,8 @@ def content_root(lines: Iterable[ManifestLine]) -> Digest:
     return Digest.of(manifest(lines))
 
 
-def _field(raw: bytes) -> str:
-    return escaped(raw).replace(" ", "\\x20")
-
-
-def _raw(field: str) -> bytes:
-    return unescaped(field.replace("\\x20", " "))
-
-
 def _kind(text: str) -> Kind:
     kind = _KINDS.get(text)
     if kind is None:
         raise ValueError(f"want one of {', '.join(_KINDS)}, got {text[:20]!r}")
     return kind
-
-
-def _device(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(":")
-    return _number(major, _MAX_NUMBER), _number(minor, _MAX_NUMBER)
-
-
-def _number(text: str, most: int, base: int = 10) -> int:
-    number = int(text[:24], base)
-    if not 0 <= number <= most:
-        raise ValueError(f"want a number from 0 to {most}, got {text[:24]}")
-    return number
-
-
-def _xattr(pair: str) -> tuple[bytes, bytes]:
-    name, _, value = pair.rpartition("=")
-    return _raw(name.replace(_COMMA, ",")), bytes.fromhex(value)

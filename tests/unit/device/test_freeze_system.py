@@ -136,7 +136,7 @@ def test_a_star_that_is_called_as_a_wisher_is_told_from_it(galaxy, system: Path,
     assert set(frozen(system).lock.request.stars) == {word}
     put(system, "zlib")  # now a person asks for it, too
     with LiveRoot.open(system) as live:
-        assert read_universe(live).installed[StarName("zlib")].wanted_by == (f"star:{word}", "user")
+        assert read_universe(live).installed[StarName("zlib")].wanted_by == ("user", f"star:{word}")
     assert set(frozen(system).lock.request.stars) == {word, "zlib"}
 
 

@@ -574,7 +574,7 @@ def reset(system: Path) -> None:
     """Take the system back to nothing installed."""
     with LiveRoot.open(system) as root:
         universe = read_universe(root)
-        for path in sorted((path for star in universe.installed.values() for path in star.files), reverse=True):
+        for path in sorted({row.path for star in universe.installed.values() for row in star.entries}, reverse=True):
             found = root.stat(path)
             if found is not None and stat.S_ISDIR(found.st_mode):
                 root.remove_empty_folder(path)

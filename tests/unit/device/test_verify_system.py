@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ ENTRIES = (
 def universe(entries: tuple[Entry, ...] = ENTRIES, **stars: Installed) -> Universe:
     tool = Installed(
         version=SemVer(1, 0, 0),
-        files=tuple(one.path for one in entries),
+        files=tuple(one.path for one in entries if one.kind != "dir"),
         galaxy="core",
         archive=Digest.of(b"archive"),
         entries=tuple(installed_entry(ManifestLine.of(one)) for one in entries),
@@ -262,6 +263,45 @@ def test_an_endless_file_in_the_place_of_a_path_is_not_read(system: Path) -> Non
     (system / "usr/lib/libt.so.1").unlink()
     (system / "usr/lib/libt.so.1").symlink_to("/dev/zero")
     assert any("is a symlink, but was installed as a file" in line for line in named(system))
+
+
+def with_layers(root: Path, *entries: Entry) -> None:
+    """Let the system's image have brought `entries` by its template, and its trust anchors."""
+    own = (*entries, entry("etc/cosmos/trust.toml", content=b"as built"))
+    layers = {"template": tuple(installed_entry(ManifestLine.of(one), by_star=False) for one in own)}
+    write_universe(root, replace(universe(), layers=layers))
+    (root / "etc/cosmos").mkdir(parents=True, exist_ok=True)
+    (root / "etc/cosmos/trust.toml").write_bytes(b"what the operator has accepted since")
+
+
+def test_the_image_s_own_entries_are_checked_but_those_of_cosmos_itself(system: Path) -> None:
+    fstab = system / "etc/fstab"
+    fstab.write_bytes(b"none")
+    fstab.chmod(0o644)
+    with_layers(system, entry("etc/fstab", content=b"none"))
+    verdict = verify_system(system)
+    assert (verdict.differences, verdict.of_image, verdict.judged) == ((), 1, len(ENTRIES))
+    fstab.write_bytes(b"changed")
+    assert named(system) == [
+        f"/etc/fstab (the image's template): was modified: it is {Digest.of(b'changed')}, "
+        f"but was installed as {Digest.of(b'none')}"
+    ]
+    fstab.unlink()
+    assert named(system) == ["/etc/fstab (the image's template): is missing"]
+
+
+def test_a_path_of_the_image_and_of_a_star_is_named(system: Path) -> None:
+    with_layers(system, ENTRIES[2])
+    assert named(system) == [
+        "/var/lib/cosmos/universe.toml: /etc/tool.conf belongs to both the image's template and tool"
+    ]
+
+
+def test_a_line_that_cannot_be_read_is_an_error_with_its_place(system: Path) -> None:
+    file = system / str(UNIVERSE_PATH)
+    file.write_text(file.read_text().replace("file 4755", "file 9755"))
+    with pytest.raises(Malformed, match=r"universe\.toml: installed\.tool\.entries\[0\]: mode: want four octal digits"):
+        verify_system(system)
 
 
 def test_an_unreadable_universe_is_an_error(tmp_path: Path) -> None:

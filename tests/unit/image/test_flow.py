@@ -23,6 +23,7 @@ from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.pack.image_file import ImageReader
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from fakes.builders import BUILDER
 from fakes.carriers import MemoryCarrier
 from fakes.galaxies import StarSpec, galaxy_files, make_signers
 from fakes.worlds import EPOCH, OUT, MemoryWorld, memory_definition, memory_options
@@ -101,17 +102,30 @@ def test_the_release_says_what_it_was_made_from(world: MemoryWorld) -> None:
     lock = Lock.parse(world.locks[definition.folder][0], "lock")
     rows = json.loads(done.release.to_bytes())["predicate"]["buildDefinition"]["resolvedDependencies"]
     named = {row["name"]: row["digest"]["sha256"] for row in rows}
-    assert named == {
-        "galaxy:core": lock.galaxies[0].index.hex,
-        **{star.id: star.archive.hex for star in lock.stars},
-    }
+    assert (
+        named.items()
+        >= {
+            "galaxy:core": lock.galaxies[0].index.hex,
+            **{star.id: star.archive.hex for star in lock.stars},
+        }.items()
+    )
+    run = json.loads(done.release.to_bytes())["predicate"]["runDetails"]
+    assert run["builder"] == BUILDER.to_json()
     assert done.release.external["definition"] == str(Digest.of(definition.data))
     assert done.release.internal["sandbox"] == {"nothing": "runs here"}
     assert done.release.internal["sourceDateEpoch"] == EPOCH
 
 
+def test_an_image_gets_no_cosmos_that_cannot_read_its_universe(world: MemoryWorld) -> None:
+    with_galaxy(world, StarSpec("cosmos", files={"usr/bin/cosmos": b"of version 0.1"}))
+    with pytest.raises(NoSolution, match=r"^cosmos 1\.0\.0: reads universe.toml up to format 1, but .* format 2"):
+        built(world, memory_definition(stars={"cosmos": "*"}))
+    assert OUT not in world.releases
+
+
 def test_the_binary_that_is_inside_lies_beside_the_image_and_can_be_started(world: MemoryWorld) -> None:
-    with_galaxy(world, StarSpec("cosmos", files={"usr/bin/cosmos": b"the program"}))
+    program = StarSpec("cosmos", files={"usr/bin/cosmos": b"the program"}, provides={"universe-format": "2.0.0"})
+    with_galaxy(world, program)
     built(world, memory_definition(stars={"cosmos": "*"}))
     assert world.releases[OUT]["cosmos"] == b"the program"
     (draft,) = world.drafts
@@ -156,6 +170,60 @@ def test_a_folder_that_a_star_brings_is_no_file_of_the_installed_universe(world:
     built(world, memory_definition(stars={"one": "*"}))
     (star,) = Universe.parse(image(world).read_file(UNIVERSE_PATH), "universe.toml").installed.values()
     assert [path.text for path in star.files] == ["usr/share/x"]
+
+
+FINISH = b'function install() write("etc/nanorc", "set x") chmod("usr/bin/nano", "0700") mkdir("srv/www") end'
+
+
+def test_each_entry_of_the_image_has_an_owner_and_is_recorded_as_it_is(world: MemoryWorld) -> None:
+    shared = Entry(path=TreePath(b"usr/bin"), kind="dir", mode=0o755)
+    link = Entry(path=TreePath(b"usr/share/a/link"), kind="symlink", mode=0o777, target=b"to here", mtime=7)
+    with_galaxy(
+        world,
+        StarSpec("one", files={"usr/bin": shared, "usr/bin/nano": b"nano", "etc/one.conf": b"1", "usr/share/a/x": b""}),
+        StarSpec("two", files={"usr/bin": shared, "usr/bin/two": b"two", "usr/share/a/link": link, "etc/nanorc": b"y"}),
+    )
+    built(world, memory_definition(stars={"one": "*", "two": "*"}, finish=FINISH))
+    packed = image(world)
+    universe = Universe.parse(packed.read_file(UNIVERSE_PATH), "universe.toml")
+    recorded = {
+        **{str(name): tuple(star.entries) for name, star in universe.installed.items()},
+        **{f"the {name}": tuple(entries) for name, entries in universe.layers.items()},
+    }
+    owners = {entry.path: (who, entry) for who, rows in recorded.items() for entry in rows if not entry.is_shared}
+    in_image = {entry.path: entry for entry in packed.entries()}
+    assert in_image.keys() - owners.keys() == {UNIVERSE_PATH, *UNIVERSE_PATH.parents}
+    assert owners.keys() <= in_image.keys()
+    for path, (_who, entry) in owners.items():
+        held = in_image[path]
+        assert (entry.kind, entry.mode, entry.uid, entry.gid) == (held.kind, held.mode, held.uid, held.gid), path
+        assert (entry.size_bytes, entry.mtime, entry.rdev) == (held.size, held.mtime, held.rdev), path
+        assert entry.target == (held.target if held.kind in ("symlink", "hardlink") else None), path
+        assert held.kind != "file" or entry.digest == held.digest, path
+    who = {path.text: owner for path, (owner, _entry) in owners.items()}
+    assert {who["etc/nanorc"], who["usr/bin/nano"], who["srv/www"]} == {"the finish"}, (
+        "it changed what stars had brought"
+    )
+    assert (who["etc/one.conf"], who["usr/bin/two"], who["etc/hostname"]) == ("one", "two", "the template")
+    assert (who["usr/share/a"], who["usr/share"]) == ("one", "one"), "the first star makes a folder that nobody names"
+    assert {entry.path.text for entry in recorded["two"] if entry.is_shared} >= {"usr/share/a", "usr/share"}
+    flagged = {path.text for path, (_who, entry) in owners.items() if entry.is_configuration}
+    assert flagged == {"etc/one.conf"}, "the image's own files are not a star's configuration"
+
+
+def test_a_record_in_an_image_says_what_the_statement_says_and_not_who_signed(world: MemoryWorld) -> None:
+    built(world, memory_definition(stars=WISH))
+    data = image(world).read_file(UNIVERSE_PATH)
+    (locked,) = (
+        star for star in Lock.parse(world.releases[OUT]["universe.lock.toml"], "lock").stars if star.name == "nano"
+    )
+    star = Universe.parse(data, "universe.toml").installed[StarName("nano")]
+    assert star.about is not None
+    assert (star.about.size_bytes, star.about.script) == (locked.size_bytes, locked.script)
+    assert star.about.facts == locked.facts
+    assert star.published is None
+    assert not [signer for signer in locked.signers if signer.encode() in data]
+    assert (star.asked_by, star.needed_by) == (("image",), ())
 
 
 def test_another_program_makes_every_layer_again(world: MemoryWorld) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import tomli_w
 
 from cosmos.canon import canonical_json
 from cosmos.digest import Digest
@@ -30,7 +29,7 @@ def test_a_layer_of_many_long_paths_is_found_again(tmp_path):
     store = StoreFolder(tmp_path)
     shop = Workshop(store=store, acquired={}, epoch=0, paths=PathMap(links={}), level=3, identity="x", consent=CONSENT)
     lines = [ManifestLine.of(Entry(path=path, kind="file", mode=0o644)) for path in PATHS]
-    record = canonical_json({"manifest": manifest(lines).decode(), "receipt": None})
+    record = canonical_json({"manifest": manifest(lines).decode(), "times": ["0"] * len(lines), "receipt": None})
     assert len(record) > MAX_DOCUMENT_BYTES
     key = Digest.of(b"key")
     store.put_result(key, record)
@@ -43,6 +42,6 @@ def test_a_layer_of_many_long_paths_is_found_again(tmp_path):
 def test_a_universe_of_many_long_paths_is_read():
     star = Installed(version=Version.parse("1.0.0"), files=tuple(PATHS))
     universe = Universe(arch=Arch.parse("any"), version="1.0.0", installed={StarName.parse("big"): star})
-    data = tomli_w.dumps(universe.to_toml()).encode()
+    data = universe.rendered()
     assert len(data) > MAX_DOCUMENT_BYTES
     assert Universe.parse(data, "universe.toml").installed[StarName.parse("big")].files == star.files

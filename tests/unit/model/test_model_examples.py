@@ -26,8 +26,8 @@ from cosmos.stellar.ecosystems import RULES
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 PLACEHOLDERS = {
-    '"sha256:…"': f'"sha256:{HEX}"',
-    '"ed25519:…"': f'"ed25519:{HEX}"',
+    "sha256:…": f"sha256:{HEX}",
+    "ed25519:…": f"ed25519:{HEX}",
     '"9f…"': f'"{HEX}"',
     '"0100…"': '"0100"',
 }

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-import cosmos
 from cosmos.canon import Json
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
+from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.image.definition import read_definition
 from cosmos.image.flow import Built, build_image
-from cosmos.image.home import Home, program_identity
+from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.pack.image_file import IMAGE_SUFFIX
@@ -69,7 +68,8 @@ def build(
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
-        identity=_identity(),
+        identity=own_identity(),
+        builder=own_description(),
         level=level,
         key=keys[0] if keys else "elsewhere" if unsigned_release else None,
         accept_revoked=frozenset(accept_revoked),
@@ -85,10 +85,6 @@ def build(
     if as_json:
         return emit({**_built_row(built), "lint": linted})
     return _say_built(built, key_file)
-
-
-def _identity() -> str:
-    return program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent)
 
 
 def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:

@@ -119,7 +119,7 @@ def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
     verb = "would install" if dry_run else "installed"
     for chosen in done.stars:
         star = chosen.star
-        files = counted(len(done.records[star.name].own_paths), "file")
+        files = counted(len(done.records[star.name].files), "file")
         yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"

@@ -13,20 +13,21 @@ import cosmos
 from cosmos.canon import Json
 from cosmos.cli.cosmos.diff_words import comparison_row, difference_line, one_line
 from cosmos.cli.cosmos.options import home_option
+from cosmos.cli.cosmos.program import own_description, own_identity, own_package
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs, Malformed, Refused
-from cosmos.image.home import Home, program_identity
+from cosmos.image.home import Home
 from cosmos.image.rebuild.culprit import Makers, receipts_of
 from cosmos.image.rebuild.original import Original, judged_original
 from cosmos.image.rebuild.rebuilding import Rebuilder, RebuildOptions, Rebuilt, Trial, rebuild
 from cosmos.image.rebuild.variations import variations
 from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.model.release import RELEASE_ENVELOPE
+from cosmos.model.release import RELEASE_ENVELOPE, Builder
 from cosmos.model.reporter import Reporter
 from cosmos.release.attest import attest_rebuild, attest_unlike, demand_attester
 from cosmos.trust.keys import PublicKey
@@ -133,14 +134,13 @@ def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
 
 def _rebuilder() -> Rebuilder:
     """Return how to start this program again."""
-    if getattr(sys, "frozen", False):
-        return Rebuilder(argv=(sys.executable, "rebuild-once"), env=_path(), identity=program_identity(None))
-    package = Path(cosmos.__file__).parent
-    start = "from cosmos.cli.cosmos.main import main; main()"
+    package = own_package()
+    start = () if package is None else ("-c", "from cosmos.cli.cosmos.main import main; main()")
     return Rebuilder(
-        argv=(sys.executable, "-c", start, "rebuild-once"),
-        env={"PYTHONPATH": str(package.parent), **_path()},
-        identity=program_identity(package),
+        argv=(sys.executable, *start, "rebuild-once"),
+        env={**({} if package is None else {"PYTHONPATH": str(package.parent)}), **_path()},
+        identity=own_identity(),
+        builder=own_description(),
     )
 
 
@@ -194,9 +194,22 @@ def _lines(found: Rebuilt) -> Iterator[str]:
         yield f"{name:<{width}}  not tried: {why}"
     if found.culprits:
         yield f"culprit       {' and '.join(found.culprits)}"
+    for builder in sorted({_named(trial.builder) for trial in found.trials if trial.builder is not None}):
+        if builder != _named(found.original.release.builder):
+            yield f"built by      {_named(found.original.release.builder)}"
+            yield f"here by       {builder}: RELEASE.json names it, and is compared without it"
     yield f"content root  {found.content_root}"
     yield f"signed by     {', '.join(found.original.signers) or 'nobody'}"
     yield _summary(found)
+
+
+def _named(builder: Builder) -> str:
+    """Return the versions of a builder, and the digest of its first part: the program itself."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(builder.versions.items()))
+    first = builder.parts[0] if builder.parts else None
+    digests = first.get("digest") if isinstance(first, dict) else None
+    shown = [f"{kind} {str(value)[:16]}" for kind, value in digests.items()] if isinstance(digests, dict) else []
+    return ", ".join([versions, *shown])
 
 
 def _verdict(trial: Trial, found: Rebuilt) -> str:
@@ -227,6 +240,7 @@ def _row(found: Rebuilt) -> dict[str, Json]:
         "content-root": str(found.content_root),
         "same": found.is_same,
         "same-contents": found.same_contents,
+        "same-builder": all(trial.builder == found.original.release.builder for trial in found.trials),
         "culprits": list(found.culprits),
         "not-tried": dict(found.not_tried),
         "rebuilds": [_trial_row(trial, makers) for trial in found.trials],

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-import cosmos
+from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.options import EXISTING_FILE
-from cosmos.image.home import program_identity
 from cosmos.image.rebuild.job import Job, run_job
 from cosmos.reading import read_bounded
 
@@ -25,7 +23,7 @@ def rebuild_once(job: Path) -> None:
     found = Job.parse(read_bounded(job), str(job))
     if found.shuffle:
         _shuffle_listings(found.shuffle)
-    run_job(found, program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent))
+    run_job(found, own_identity(), own_description())
 
 
 def _shuffle_listings(seed: int) -> None:

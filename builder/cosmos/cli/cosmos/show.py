@@ -65,7 +65,22 @@ def _installed_row(star: Installed) -> dict[str, Json]:
         "archive": None if star.archive is None else str(star.archive),
         "dependencies": [str(name) for name in star.dependencies],
         "wanted-by": list(star.wanted_by),
+        "asked-by": list(star.asked_by),
+        **_recorded_facts(star),
         "files": [shown(path) for path in star.files],
+    }
+
+
+def _recorded_facts(star: Installed) -> dict[str, Json]:
+    """Return what the system recorded of the star's statement; null for what it did not record."""
+    about, published = star.about, star.published
+    return {
+        "size-bytes": None if about is None else about.size_bytes,
+        "license": None if about is None else about.license,
+        "script": None if about is None else about.script is not None,
+        "url": None if published is None else published.url,
+        "statement": None if published is None else str(published.statement),
+        "signers": None if published is None else list(published.signers),
     }
 
 
@@ -117,7 +132,7 @@ def _shown_lines(found: Shown) -> Iterator[str]:
         yield f"wanted by     {', '.join(star.wanted_by) or 'nobody knows'}"
         yield f"depends on    {', '.join(star.dependencies) or 'nothing'}"
         yield f"needed by     {', '.join(found.needed_by) or 'nothing'}"
-        yield f"files         {len(star.own_paths)}"
+        yield f"files         {len(star.files)}"
     if found.powers:
         yield f"may           {', '.join(found.powers)}, by the policy of this system"
     for offered in found.offered:

@@ -35,6 +35,7 @@ def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
         "good": verdict.is_good,
         "stars": verdict.stars,
         "judged": verdict.judged,
+        "judged-of-image": verdict.of_image,
         "files": verdict.files,
         "bytes": verdict.bytes_read,
         "owners-judged": verdict.owners_judged,
@@ -51,7 +52,8 @@ def _good_line(verdict: SystemVerdict) -> str:
     stars = counted(verdict.stars, "star")
     entries = f"{counted(verdict.files, 'file')} and {counted(verdict.judged - verdict.files, 'folder')}"
     unknown = unjudged_words(verdict.trust)
-    return f"{verdict.root}: all {entries} of {stars} are as they were installed{owners}{unknown}"
+    image = f", and all {verdict.of_image} of the image itself," if verdict.of_image else ""
+    return f"{verdict.root}: all {entries} of {stars}{image} are as they were installed{owners}{unknown}"
 
 
 def _difference_row(difference: Difference) -> Json:

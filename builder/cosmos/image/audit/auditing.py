@@ -42,7 +42,7 @@ from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import GalaxyName
-from cosmos.model.release import RELEASE_FILE
+from cosmos.model.release import RELEASE_FILE, Builder
 from cosmos.model.reporter import Silent, counted
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, read_bounded
 from cosmos.release.verify import verify_release_folder
@@ -54,6 +54,7 @@ _GALAXIES: Final = "galaxies"
 _HOME: Final = "home"
 _DEFINITION: Final = "definition"
 _OUT: Final = "out"
+_BUILDER: Final = Builder(versions=dict.fromkeys(("cosmos", "python", "zstd"), "audit"))
 _OPERATOR: Final = "what the operator wrote"
 _EXTRA: Final = Change(what="an extra file", data=b"x")
 _RELEASE: Final = "release"
@@ -203,7 +204,7 @@ class _Inputs:
         return _AuditedHome(home=home, offline=offline, reporter=Silent(), galaxies=self._folder / _GALAXIES)
 
     def _options(self, out: Path) -> BuildOptions:
-        return BuildOptions(out=out, jobs=self._jobs, identity="audit")
+        return BuildOptions(out=out, jobs=self._jobs, identity="audit", builder=_BUILDER)
 
     def _of_the_lock(self) -> Iterator[Mutation]:
         file = self.image / LOCK_FILE

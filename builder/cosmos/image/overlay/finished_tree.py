@@ -56,15 +56,18 @@ def lay_tree(
     own = {path: entry for path, entry in own.items() if laid.owners[path] == TEMPLATE or entry.kind == "dir"}
     taken: dict[TreePath, StarName] = {}
     receipt: Json = None
+    finished_paths: frozenset[TreePath] = frozenset()
     if definition.finish is not None:
         tree = {path: own.get(path) or entry_without_bytes(line) for path, line in laid.lines.items()}
         finished = finish(definition.finish, image.finish, tree, workshop.paths, epoch)
         own |= finished.changed
+        finished_paths = frozenset(finished.changed)
         receipt = finished.receipt
         taken = {path: StarName(laid.owners[path]) for path, entry in finished.changed.items() if _is_unread(entry)}
         laid = amended(laid, _lines(finished.changed.values(), laid), winners)
         winners |= dict.fromkeys(finished.changed, TEMPLATE)
-    record = universe_entry(image, lock, layers, laid)
+    said = {name: acquired.statement.statement.star for name, acquired in workshop.acquired.items()}
+    record = universe_entry(image, lock, layers, said, laid, own, finished_paths)
     own[record.path] = record
     laid = amended(laid, [ManifestLine.of(record)], winners)
     receipts = Receipts(stars={str(name): layer.receipt for name, layer in layers.items()}, finish=receipt)

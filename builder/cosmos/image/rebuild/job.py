@@ -15,6 +15,7 @@ from cosmos.image.definition import read_definition
 from cosmos.image.flow import Built, build_image
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.rebuild.world import RebuildWorld
+from cosmos.model.release import Builder
 from cosmos.model.reporter import Silent
 from cosmos.tables import Table
 
@@ -71,8 +72,8 @@ class Job:
         )
 
 
-def run_job(job: Job, identity: str) -> Built:
-    """Build the release of `job`. Raises what `build_image` raises."""
+def run_job(job: Job, identity: str, builder: Builder) -> Built:
+    """Build the release of `job` as this program, the `builder`. Raises what `build_image` raises."""
     world = RebuildWorld(
         home=job.home, offline=True, reporter=Silent(), upper=job.upper, lower=job.lower, base=job.definition
     )
@@ -80,6 +81,7 @@ def run_job(job: Job, identity: str) -> Built:
         out=job.out,
         jobs=job.jobs,
         identity=identity,
+        builder=builder,
         level=job.level,
         accept_revoked=frozenset(job.accepted),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.image.definition import IMAGE_FILE
-from cosmos.image.packed_definition import DEFINITION_FILE, unpack_definition
+from cosmos.image.packed_definition import unpack_definition
 from cosmos.limits import (
     MAX_DEFINITION_BYTES,
     MAX_DOCUMENT_BYTES,
@@ -22,7 +22,7 @@ from cosmos.limits import (
     MAX_SIGNED_BYTES,
 )
 from cosmos.model.lock import LOCK_FILE
-from cosmos.model.release import RELEASE_FILE, Release
+from cosmos.model.release import DEFINITION_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import envelope_of, read_bounded, read_envelope
 from cosmos.release.verify import file_differences

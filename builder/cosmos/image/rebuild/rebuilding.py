@@ -33,7 +33,7 @@ from cosmos.image.rebuild.variations import SHARED_MEMORY, Circumstances, Variat
 from cosmos.image.rebuild.world import RebuildWorld
 from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_RELEASE_BYTES
-from cosmos.model.release import RELEASE_FILE, Release
+from cosmos.model.release import RELEASE_FILE, Builder, Release
 from cosmos.process import run_program
 from cosmos.reading import read_bounded
 from cosmos.release.diff.comparison import Comparison, compare
@@ -47,11 +47,12 @@ _EVERYTHING: Final = "everything at once"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rebuilder:
-    """How to start this program again: its command line, its environment, and its identity."""
+    """How to start this program again: command line, environment, identity, and its description in RELEASE.json."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     identity: str
+    builder: Builder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +73,7 @@ class Trial:
     """One rebuild: what was varied, and what came of it.
 
     `problem` is a sentence if it could not be made: then nothing was compared. `files` are the names of the files that
-    differ. `comparison` says in what, if one does.
+    differ. `comparison` says in what, if one does. `builder` is the program that built.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Trial:
     problem: str = ""
     files: tuple[str, ...] = ()
     content_root: Digest | None = None
+    builder: Builder | None = None
     comparison: Comparison | None = None
 
     @property
@@ -165,6 +167,7 @@ class _Workshop:
             out=self._folder / "none",
             jobs=1,
             identity=self._rebuilder.identity,
+            builder=self._rebuilder.builder,
             level=self._original.level,
             accept_revoked=frozenset(self._original.accepted),
         )
@@ -234,15 +237,26 @@ class _Workshop:
         data = read_bounded(out / RELEASE_FILE, MAX_RELEASE_BYTES)
         release = Release.parse(data, str(out / RELEASE_FILE))
         files = {**_digests(release), RELEASE_FILE: Digest.of(data)}
-        wanted = {**self._files, RELEASE_FILE: _digest_of(self._original.folder / RELEASE_FILE)}
+        wanted = {**self._files, RELEASE_FILE: self._wanted(release)}
         unlike = tuple(sorted(one for one in files.keys() | wanted.keys() if files.get(one) != wanted.get(one)))
         return Trial(
             name=name,
             what=what,
             files=unlike,
             content_root=_content_root(release),
+            builder=release.builder,
             comparison=compare(self._original.folder, out) if unlike else None,
         )
+
+    def _wanted(self, release: Release) -> Digest:
+        """Return the digest that RELEASE.json should have.
+
+        It names who built. So another builder is no difference, but all else in it has to be the same.
+        """
+        stated = self._original.release
+        if (stated.builder, stated.form) == (release.builder, release.form):
+            return _digest_of(self._original.folder / RELEASE_FILE)
+        return Digest.of(stated.by(release).to_bytes())
 
 
 def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, ...]) -> tuple[str, ...]:

@@ -71,10 +71,14 @@ UNREAD = Unread()
 
 @dataclass(frozen=True, kw_only=True)
 class StarLayer:
-    """One star's layer: its manifest and its receipt. `Workshop.packed` returns its frame from the store."""
+    """One star's layer: its manifest and its receipt. `Workshop.packed` returns its frame from the store.
+
+    `times` are the entries' times of change, one for each of `lines`.
+    """
 
     key: Digest
     lines: tuple[ManifestLine, ...]
+    times: tuple[int, ...]
     receipt: Json
 
     @cached_property
@@ -144,7 +148,10 @@ class Workshop:
             return None
         table = Table.from_json(record, f"the store's record of layer {key.short}", max_bytes=MAX_LAYER_RECORD_BYTES)
         lines = parse_manifest(table.need("manifest", str).encode(), table.source)
-        return StarLayer(key=key, lines=lines, receipt=_json(table.value("receipt")))
+        times = table.parsed_strings("times", int)
+        if len(times) != len(lines):
+            table.fail("times", f"want {len(lines)}, one for each line of the manifest, got {len(times)}")
+        return StarLayer(key=key, lines=lines, times=times, receipt=_json(table.value("receipt")))
 
     def packed(self, name: StarName, layers: Layers, dropped: frozenset[TreePath]) -> PackedLayer:
         """Return the packed frame of a layer without the paths in `dropped`. Makes the frame if the store has none.
@@ -166,8 +173,9 @@ class Workshop:
         reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
         key = _layer_key(shape, reads)
         self._pack(name, key, staged.entries, frozenset())
-        lines = [ManifestLine.of(entry) for entry in staged.entries.values()]
-        record: Json = {"manifest": manifest(lines).decode(), "receipt": staged.receipt}
+        entries = sorted(staged.entries.values(), key=lambda entry: entry.path)  # as a manifest has them
+        lines, times = map(ManifestLine.of, entries), [str(entry.mtime) for entry in entries]
+        record: Json = {"manifest": manifest(lines).decode(), "times": [*times], "receipt": staged.receipt}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
         self.store.put_result(key, data)
