@@ -27,6 +27,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.version import Version
 from cosmos.staging.described import catalogued, fetched_catalogue, keep_catalogue, listed_alone
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.transport.network import DIRECT, Network
 
 
 class Match(IntEnum):
@@ -36,9 +37,6 @@ class Match(IntEnum):
     START_OF_NAME = 1
     IN_NAME = 2
     IN_TEXT = 3
-
-
-from cosmos.transport.network import DIRECT, Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
