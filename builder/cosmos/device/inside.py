@@ -27,6 +27,7 @@ from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.staging.stage import opened
+from cosmos.transport.network import DIRECT, Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +51,13 @@ class Files:
     entries: tuple[InstalledEntry, ...]
 
 
-def script_of(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -> Script:
+def script_of(
+    root: LiveRoot, name: StarName, reporter: Reporter, network: Network = DIRECT, *, offline: bool
+) -> Script:
     """Return the script of `name` from its verified archive. Raises `NoSolution` if no galaxy here has it."""
     universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, offline=offline)
-    found = open_galaxies(root, settings, offline=offline)
+    tell_newer(root, settings, reporter, network, offline=offline)
+    found = open_galaxies(root, settings, network, offline=offline)
     for failure in found.failures.values():
         reporter.warn(str(failure))
     galaxy, row = _chosen(name, universe.installed.get(name), universe.arch, found, root.option)
@@ -67,7 +70,9 @@ def script_of(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bo
     )
 
 
-def files_of(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool, epoch: int) -> Files:
+def files_of(
+    root: LiveRoot, name: StarName, reporter: Reporter, network: Network = DIRECT, *, offline: bool, epoch: int
+) -> Files:
     """Return the entries that `name` has laid, or would lay. Raises all that an installation raises.
 
     Powers that the policy refuses do not matter here: nothing is laid.
@@ -78,7 +83,7 @@ def files_of(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: boo
         return Files(name=name, version=installed.version, is_installed=True, entries=entries)
     wish = Wish(who="user", name=name, constraint=ANY_VERSION)
     seen = list[Look]()
-    request = InstallRequest(wishes=[wish], offline=offline, epoch=epoch)
+    request = InstallRequest(wishes=[wish], offline=offline, epoch=epoch, network=network)
     try:
         rehearse(root, request, reporter, seen.append)
     except ScriptFailed:

@@ -14,6 +14,7 @@ from cosmos.cli.cosmos.asking import demand_yes, yes_option
 from cosmos.cli.cosmos.look_words import look_lines, look_row
 from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.network import network
 from cosmos.cli.options import EXISTING_FILE, json_option
 from cosmos.cli.terminal import emit, in_one_line, say, surroundings
 from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
@@ -63,7 +64,7 @@ def install_command(
                 raise click.UsageError("name a STAR, or a --constellation that has members")
             _answer_recovered(recover(live), as_json)
             return
-        request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe)
+        request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, network=network())
         viewer = _Viewer(dry_run=dry_run, yes=yes, as_json=as_json)
         with viewer.answering_refusals():
             done = (rehearse if dry_run else install)(live, request, reporter, viewer)

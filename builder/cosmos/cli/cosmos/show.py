@@ -12,6 +12,7 @@ from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.look_words import badge_row
 from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.entry_words import entry_line, entry_row
+from cosmos.cli.network import network
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, in_one_line, say, say_document, surroundings
 from cosmos.device.inside import Files, Script, files_of, script_of
@@ -41,12 +42,13 @@ def show(star: str, receipt: bool, what: str | None, release: Path, root: Path, 
     name, reporter = parsed(StarName.parse, star, "STAR"), around.reporter(quiet=as_json and what is not None)
     with LiveRoot.open(root) as live:
         if what == "script":
-            _answer_script(script_of(live, name, reporter, offline=offline), as_json)
+            _answer_script(script_of(live, name, reporter, network(), offline=offline), as_json)
             return
         if what == "files":
-            _answer_files(files_of(live, name, reporter, offline=offline, epoch=int(around.now())), as_json)
+            files = files_of(live, name, reporter, network(), offline=offline, epoch=int(around.now()))
+            _answer_files(files, as_json)
             return
-        found = show_star(live, name, reporter, offline=offline)
+        found = show_star(live, name, reporter, network(), offline=offline)
     if as_json:
         emit(_shown_row(found))
         return
