@@ -1,8 +1,4 @@
-"""Ask a person on a terminal before a command changes the system. `--yes` skips the question.
-
-Without a terminal nobody can answer, so the command goes on as if it had been told `--yes`: scripts and cron jobs work
-without the option. `--json` is for programs, so nobody is asked either.
-"""
+"""Ask on a terminal before a system is changed. Without a terminal, nothing is asked, and the command goes on."""
 
 from __future__ import annotations
 
@@ -10,25 +6,15 @@ import sys
 
 import click
 
-from cosmos.cli.terminal import surroundings
+from cosmos.cli.terminal import Surroundings
 
-yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask before the change.")
-_YES = ("y", "yes")
+yes_option = click.option("--yes", "-y", "is_agreed", is_flag=True, help="Do not ask on a terminal.")
 
 
-def demand_yes(question: str, *, yes: bool, as_json: bool = False) -> None:
-    """Return if the person at the terminal agrees, or if nobody is to be asked. Otherwise raise `click.Abort` (130).
-
-    An empty answer, the end of the input and every other word mean no. Call it before anything has changed, or where an
-    exception undoes everything.
-    """
-    around = surroundings()
-    if yes or as_json or not around.stdin_is_terminal:
+def demand_agreement(around: Surroundings, question: str, *, is_agreed: bool) -> None:
+    """Ask `question`, unless the person agreed before. Raises `Abort` (exit 130) at any answer but yes."""
+    if is_agreed or not around.stdin_is_terminal:
         return
     around.terminal.prompt(f"{question} [y/N] ")
-    answer = sys.stdin.readline(100)
-    if not answer.endswith("\n"):
-        around.terminal.note("")  # the end of the input: what follows begins on a line of its own
-    if answer.strip().lower() not in _YES:
-        around.terminal.note("nothing was changed")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise click.Abort

@@ -10,7 +10,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
-from cosmos.cli.cosmos.asking import demand_yes, yes_option
+from cosmos.cli.cosmos.asking import demand_agreement, yes_option
 from cosmos.cli.cosmos.look_words import look_lines, look_row
 from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.cosmos.rows import counted
@@ -45,7 +45,7 @@ def install_command(
     constellations: tuple[Path, ...],
     offline: bool,
     dry_run: bool,
-    yes: bool,
+    is_agreed: bool,
     safe: bool,
     root: Path,
     as_json: bool,
@@ -65,7 +65,7 @@ def install_command(
             _answer_recovered(recover(live), as_json)
             return
         request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, network=network())
-        viewer = _Viewer(dry_run=dry_run, yes=yes, as_json=as_json)
+        viewer = _Viewer(dry_run=dry_run, is_agreed=is_agreed, as_json=as_json)
         with viewer.answering_refusals():
             done = (rehearse if dry_run else install)(live, request, reporter, viewer)
     if done.unowned:
@@ -80,9 +80,9 @@ def install_command(
 class _Viewer:
     """Shows the stars before they are installed, and asks on a terminal. `seen` is what was shown."""
 
-    def __init__(self, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    def __init__(self, *, dry_run: bool, is_agreed: bool, as_json: bool) -> None:
         self._dry_run = dry_run
-        self._yes = yes
+        self._is_agreed = is_agreed or dry_run or as_json  # a program that reads JSON is not asked
         self._as_json = as_json
         self.seen = Look(stars=())
 
@@ -93,9 +93,16 @@ class _Viewer:
             tell = say if self._dry_run else surroundings().terminal.note
             for line in look_lines(look, "would install" if self._dry_run else "to install"):
                 tell(in_one_line(line))
-        if not self._dry_run and look.stars and not look.refused:
-            question = f"install {counted(len(look.stars), 'star')}?"
-            demand_yes(question, yes=self._yes, as_json=self._as_json)
+        if look.stars and not look.refused:
+            self._ask(f"install {counted(len(look.stars), 'star')}?")
+
+    def _ask(self, question: str) -> None:
+        around = surroundings()
+        try:
+            demand_agreement(around, question, is_agreed=self._is_agreed)
+        except click.Abort:
+            around.terminal.note("nothing was changed")
+            raise
 
     @contextmanager
     def answering_refusals(self) -> Iterator[None]:
