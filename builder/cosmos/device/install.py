@@ -16,8 +16,9 @@ from cosmos.device.journal import at_work, journal
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
-from cosmos.device.root import LiveRoot, shown
+from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
+from cosmos.device.settling import settle
 from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
@@ -64,8 +65,7 @@ class Installation:
 def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
     """Install the stars of `request`. If it raises an error of `cosmos.errors`, the system stays as it was."""
     with at_work(root):
-        undone = recover_journal(root)
-        _tell_undone(undone, reporter)
+        undone = settle(root, reporter)
         universe, settings = read_universe(root), read_settings(root)
         take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
         # all stars are verified before one is unpacked
@@ -200,14 +200,3 @@ def _planned(
         if not refused:
             yield planned
     demand_none(consent, refused)  # of all stars together, and before anything is published
-
-
-def _tell_undone(undone: Undone | None, reporter: Reporter) -> None:
-    if undone is None:
-        return
-    if undone.took_place:
-        reporter.note("the last installation was cut off when it was done: its leftovers were cleared away")
-        return
-    reporter.note(f"the last installation was cut off: {undone.removed} of its files were removed again")
-    for path in undone.kept:
-        reporter.warn(f"{shown(path)}: was not removed: it is not what that installation put there")
