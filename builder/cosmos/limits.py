@@ -53,9 +53,12 @@ MAX_ENVELOPE_BYTES: Final = Limit(
 MAX_ENVELOPE_SIGNATURES: Final = Limit(
     "MAX_ENVELOPE_SIGNATURES", 16
 )  # more than any threshold that people can run; each costs a verification
+MAX_SECRET_BYTES: Final = 64 * KIB  # the value of a secret variable; a key with its certificates has 10
 MAX_KEY_FILE_BYTES: Final = 64 * KIB  # a key is one line; the rest is the owner's comments
 MAX_INDEX_BYTES: Final = Limit("MAX_INDEX_BYTES", 64 * MIB)  # a galaxy of 100,000 stars
 MAX_INDEX_ENVELOPE_BYTES: Final = Limit("MAX_INDEX_ENVELOPE_BYTES", 96 * MIB)  # that index in base64, with signatures
+MAX_CATALOGUE_BYTES: Final = Limit("MAX_CATALOGUE_BYTES", 64 * MIB)  # of that galaxy's stars, in a few words each
+MAX_SUMMARY_CHARACTERS: Final = 400  # of a description or a licence in it: Debian's descriptions have 80
 MAX_STAR_ARCHIVE_BYTES: Final = Limit(
     "MAX_STAR_ARCHIVE_BYTES", 2 * GIB
 )  # the largest star so far is 61 MiB; a bomb must not fill a small device

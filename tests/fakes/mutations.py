@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 _NUMBER = re.compile(rb"[0-9]+")
 _WORD = re.compile(rb"[A-Za-z0-9_-]+")
-_KEY = re.compile(rb'("?[A-Za-z0-9_.+-]+"?)(?= =|=|: |":)')
+_KEY = re.compile(rb'(?<![A-Za-z0-9_.+-])("?[A-Za-z0-9_.+-]++"?)(?= =|=|: |":)')
 _LINE = re.compile(rb"[^\n]*\n")
 
 TOKENS = (

@@ -6,7 +6,8 @@ order. The store keeps its documents only if every check passes:
   1. pinned galaxy keys have signed its newest index, and its seq is not below the operator's floor
   2. the index is not older than the memory, and not another one with the same seq (rollback, fork)
   3. every statement has the digest that this index lists (mix-and-match of two snapshots)
-  4. with `full`: every archive has the digest that its statement signs
+  4. its catalogue, if it has one, has the digest that this index names
+  5. with `full`: every archive has the digest that its statement signs
 
 A star whose author is not pinned is left out and counted: a galaxy may have more stars than this operator wants.
 
@@ -31,6 +32,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
+from cosmos.staging.described import fetched_catalogue, keep_catalogue
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
@@ -117,6 +119,7 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
 
 def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Reporter) -> Synced:
     stars = [] if depth == "index" else [one for name in sorted(galaxy.names()) for one in galaxy.versions(name)]
+    keep_catalogue(galaxy, fetched_catalogue(galaxy))
     left_out: list[str] = []
     archives = 0
     for place, star in enumerate(stars, 1):

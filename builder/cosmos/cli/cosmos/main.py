@@ -22,7 +22,7 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, install, uninstall, autoremove, status, verify, show, freeze. Trust: key, trust.
+On a system: init, sync, search, install, uninstall, autoremove, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -177,6 +177,12 @@ def _status() -> click.Command:
     return status
 
 
+def _search() -> click.Command:
+    from cosmos.cli.cosmos.search import search
+
+    return search
+
+
 def _show() -> click.Command:
     from cosmos.cli.cosmos.show import show
 
@@ -227,6 +233,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "uninstall": _uninstall,
     "autoremove": _autoremove,
     "status": _status,
+    "search": _search,
     "show": _show,
     "key": _key,
     "trust": _trust,

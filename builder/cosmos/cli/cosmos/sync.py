@@ -22,7 +22,7 @@ from cosmos.model.reporter import counted
 
 @click.command("sync")
 @click.argument("galaxies", nargs=-1, metavar="[GALAXY]...")
-@click.option("--index", "depth", flag_value="index", help="Fetch only the index.")
+@click.option("--index", "depth", flag_value="index", help="Fetch only the index, and the catalogue for searches.")
 @click.option(
     "--stars", "depth", flag_value="stars", default="stars", help="Also fetch the statement of every star [default]."
 )

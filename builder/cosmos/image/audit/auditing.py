@@ -30,10 +30,12 @@ from cosmos.image.flow import fetched
 from cosmos.image.home import Home
 from cosmos.image.packed_definition import packed_definition, unpack_definition
 from cosmos.image.preflight import BuildOptions, preflight
+from cosmos.image.template import stand_ins
 from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import GalaxyName
+from cosmos.model.release import Builder
 from cosmos.model.reporter import Reporter, Silent, counted
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, read_bounded
 from cosmos.release.verify import verify_release_folder
@@ -196,8 +198,10 @@ class _Inputs:
 
     def _fetched(self, home: Path, folder: Path) -> Digest:
         world = _AuditedHome(home=home, offline=False, reporter=Silent(), galaxies=self._folder / _GALAXIES)
-        options = BuildOptions(out=folder / "out", jobs=1, identity="audit")
         definition = read_definition(self.image)
+        secrets = stand_ins(definition.template)
+        builder = Builder(versions={})
+        options = BuildOptions(out=folder / "out", jobs=1, identity="audit", builder=builder, secrets=secrets)
         fetched(preflight(definition, world, options), world, options)
         return Digest.of(b"".join(packed_definition(definition)))
 
