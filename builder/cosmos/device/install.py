@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
-from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown, tell_gone
+from cosmos.device.fetching import acquired_stars, opened_galaxies
+from cosmos.device.galaxies import OpenGalaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar
@@ -19,18 +20,18 @@ from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.settling import settle
+from cosmos.device.staged_plan import planned_stars
 from cosmos.device.staging_area import StagingArea, system_consent
-from cosmos.device.system import demand_anchors, read_universe, rendered, universe_bytes
+from cosmos.device.system import read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.digest import Digest
 from cosmos.model.names import StarName, parted
-from cosmos.model.reporter import Reporter, counted
+from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
-from cosmos.staging.acquire import Acquired, acquire_star
-from cosmos.staging.powers import Overreach, demand_none, overreaches
+from cosmos.staging.acquire import Acquired
 from cosmos.store.interface import settling
 
 
@@ -38,13 +39,15 @@ from cosmos.store.interface import settling
 class InstallRequest:
     """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
-    `safe`: no script runs programs, even if the system's policy allows it.
+    `safe`: no script runs programs, even if the system's policy allows it. `wait_seconds`: how long to wait for another
+    cosmos that is at work.
     """
 
     wishes: Sequence[Wish]
     offline: bool
     epoch: int
     safe: bool = False
+    wait_seconds: float = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,7 @@ class Installation:
 
 def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
     """Install the stars of `request`. If it raises an error of `cosmos.errors`, the system stays as it was."""
-    with at_work(root):
+    with at_work(root, request.wait_seconds):
         undone = settle(root, reporter)
         universe, settings = read_universe(root), read_settings(root)
         take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
@@ -74,8 +77,8 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         with journal(root, tag=Digest.of(universe_bytes(root) or b"").short) as going_on:
             transaction = Transaction(root, going_on)
             for planned in _planned(root, universe, settings, acquired, request, reporter):
-                transaction.prepare(planned.batch)
-                records[StarName(planned.batch.star)] = planned.record
+                transaction.prepare(planned.placing())
+                records[planned.star] = planned.record
             transaction.publish()
             after = with_stars(universe, chosen, records)
             transaction.commit(rendered(after) if after != universe else None)
@@ -96,15 +99,14 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
     opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
     remember_shown(root, opened)
     records = {
-        StarName(planned.batch.star): planned.record
-        for planned in _planned(root, universe, settings, acquired, request, reporter)
+        planned.star: planned.record for planned in _planned(root, universe, settings, acquired, request, reporter)
     }
     return Installation(stars=chosen.stars, kept=chosen.kept, records=records)
 
 
-def recover(root: LiveRoot) -> Undone | None:
+def recover(root: LiveRoot, wait_seconds: float = 0) -> Undone | None:
     """Undo or finish an interrupted installation; return None if no installation was interrupted."""
-    with at_work(root):
+    with at_work(root, wait_seconds):
         return recover_journal(root)
 
 
@@ -121,32 +123,12 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
 def _acquired(
     root: LiveRoot, universe: Universe, settings: Settings, request: InstallRequest, reporter: Reporter
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
-    reporter.step("resolve")
-    demand_anchors(root, settings.galaxies)
-    opened = open_galaxies(root, settings, offline=request.offline)
-    for failure in opened.failures.values():
-        reporter.warn(f"left out: {failure}")
-    opened.store.sweep()
-    for galaxy in opened.galaxies:
-        seen = None if opened.trust.memory is None else opened.trust.memory.seen_galaxy(galaxy.name, opened.roots)
-        tell_gone(galaxy, seen, reporter)
+    opened = opened_galaxies(root, settings, reporter, offline=request.offline)
     with settling(opened.store):
         before = judge_installed(root, universe)
         choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
         _tell_untrusted(universe, choice, before, reporter)
-        if choice.stars:
-            reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
-        total = sum(chosen.star.size_bytes for chosen in choice.stars)
-        acquired: dict[StarName, Acquired] = {}
-        done = 0
-        for chosen in choice.stars:
-            if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
-                reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
-            progress = _Progress(reporter, chosen.star.id, done, total)
-            acquired[chosen.star.name] = acquire_star(
-                choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
-            )
-            done += chosen.star.size_bytes
+        acquired = acquired_stars(choice, opened, reporter)
     return opened, choice, acquired
 
 
@@ -162,19 +144,6 @@ def _tell_untrusted(universe: Universe, choice: Choice, trust: InstalledTrust, r
             reporter.warn(f"{bad}; it is installed already")
 
 
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    """Reports the progress of fetching all stars, while one star is being fetched."""
-
-    reporter: Reporter
-    what: str
-    before: int
-    total: int
-
-    def __call__(self, here: int) -> None:
-        self.reporter.progress(self.what, self.before + here, self.total)
-
-
 def _planned(
     root: LiveRoot,
     universe: Universe,
@@ -183,20 +152,9 @@ def _planned(
     request: InstallRequest,
     reporter: Reporter,
 ) -> Iterator[PlannedStar]:
-    """Stage, plan and judge star by star: one star's bytes are in memory at a time."""
     plan = Plan(root, universe, settings.install_dir)
     consent = system_consent(root, settings, safe=request.safe)
     coming = {name: item.star.dependencies for name, item in acquired.items()}
     dependencies = DependencyFiles(root, universe, settings.install_dir, coming)
     area = StagingArea(root, dependencies, acquired, consent, request.epoch)
-    refused: list[Overreach] = []
-    urls = {galaxy.name: galaxy.url for galaxy in settings.galaxies}
-    for number, (name, item) in enumerate(acquired.items(), 1):
-        reporter.progress(f"install {item.star.id}", number, len(acquired))
-        staged = area.stage(name)
-        planned = plan.add(item, urls[item.star.galaxy], staged.entries)
-        brought = [entry for entry in planned.record.entries if not entry.is_shared]
-        refused += overreaches(consent, name, brought, staged.receipt)
-        if not refused:
-            yield planned
-    demand_none(consent, refused)  # of all stars together, and before anything is published
+    return planned_stars(area, plan, acquired, settings, consent, reporter)

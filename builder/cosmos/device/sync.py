@@ -50,6 +50,7 @@ class Wanted:
     depth: Depth = "stars"
     origin: str | None = None
     offline: bool = False
+    wait_seconds: float = 0  # for another cosmos that is at work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +72,7 @@ def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter)
     Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
-    with at_work(root):
+    with at_work(root, wanted.wait_seconds):
         return _synced(root, settings, wanted, reporter)
 
 

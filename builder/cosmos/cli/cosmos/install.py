@@ -9,7 +9,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
-from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.options import EXISTING_FILE, json_option
 from cosmos.cli.terminal import emit, say, surroundings
@@ -31,6 +31,7 @@ from cosmos.resolve.resolving import Wish
 @offline_option
 @click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, find conflicts, and change nothing.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if [policy] allows it.")
+@wait_option
 @root_option
 @json_option
 def install_command(
@@ -39,6 +40,7 @@ def install_command(
     offline: bool,
     dry_run: bool,
     safe: bool,
+    wait_seconds: float,
     root: Path,
     as_json: bool,
 ) -> None:
@@ -53,9 +55,11 @@ def install_command(
         if not wishes:
             if constellations or standing(live) == "idle":
                 raise click.UsageError("name a STAR, or a --constellation that has members")
-            _answer_recovered(recover(live), as_json)
+            _answer_recovered(recover(live, wait_seconds), as_json)
             return
-        request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe)
+        request = InstallRequest(
+            wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, wait_seconds=wait_seconds
+        )
         done = rehearse(live, request, reporter) if dry_run else install(live, request, reporter)
     if done.unowned:
         around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.cosmos.options import root_option, wait_option
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.memory import read_memory
@@ -29,9 +29,18 @@ from cosmos.model.reporter import counted
 @click.option("--full", "depth", flag_value="full", help="Also fetch every archive, to install offline.")
 @click.option("--from", "origin", metavar="URL", help="Fetch one galaxy from here: a stick, or a mirror.")
 @click.option("--offline", is_flag=True, help="Make no socket: read local galaxies.")
+@wait_option
 @root_option
 @json_option
-def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: bool, root: Path, as_json: bool) -> None:
+def sync(
+    galaxies: tuple[str, ...],
+    depth: Depth,
+    origin: str | None,
+    offline: bool,
+    wait_seconds: float,
+    root: Path,
+    as_json: bool,
+) -> None:
     """Fetch the newest state of the galaxies in config.toml, verify it, and keep it in the cache.
 
     Exit 4 for an index that is older than one seen before, or that does not match its own stars.
@@ -43,7 +52,7 @@ def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: b
         raise click.UsageError(f"GALAXY: {error}") from error
     if origin is not None and "://" not in origin:
         origin = str(around.at(origin))
-    wanted = Wanted(names=names, depth=depth, origin=origin, offline=offline)
+    wanted = Wanted(names=names, depth=depth, origin=origin, offline=offline, wait_seconds=wait_seconds)
     with LiveRoot.open(root) as live:
         had_memory = read_memory(live) is not None
         done = sync_galaxies(live, read_settings(live), wanted, around.reporter(quiet=as_json))
