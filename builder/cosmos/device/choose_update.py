@@ -260,6 +260,8 @@ class _UpdateLibrary:
                 raise
             self.why[name] = str(error)
             return ()
+        if not found and name in self._named:
+            self.why[name] = "no galaxy lists it"
         if found and found[0].galaxy != star.galaxy:
             self.why[name] = f"it came from galaxy {star.galaxy}, and galaxy {found[0].galaxy} answers for its name now"
             return ()

@@ -89,7 +89,6 @@ class Plan:
         shared: dict[TreePath, Entry] = {}
         others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
-        held = self._replaced.held if star.name in self._replaced.stars else ()
         own: dict[TreePath, Entry] = {}
         for entry in sorted(named, key=lambda entry: entry.path):
             placed = self._placed_folder(entry)
@@ -98,22 +97,15 @@ class Plan:
             self._demand_alike(star.name, placed)
             self._add_folder(star.name, placed, folders)
             shared[placed.path] = placed
-        for entry in entries.values():
-            if entry.kind != "dir":
-                placed = self._placed(entry)
-                if placed.path in held:
-                    continue
-                if placed.kind == "hardlink" and TreePath(placed.target) in held:
-                    raise _link_to_held(star.name, placed)
-                self._follow(star.name, entry.path, placed.path)
-                self._demand_free(star.name, placed)
-                for parent in placed.path.parents:
-                    above = implied(parent, placed.mtime)
-                    self._add_folder(star.name, above, folders)
-                    if parent in self._makers or self._owned.maker(parent) is not None:
-                        shared.setdefault(parent, above)
-                self._take(star.name, placed)
-                others.append(placed)
+        for placed in self._not_held(star.name, entries):
+            self._demand_free(star.name, placed)
+            for parent in placed.path.parents:
+                above = implied(parent, placed.mtime)
+                self._add_folder(star.name, above, folders)
+                if parent in self._makers or self._owned.maker(parent) is not None:
+                    shared.setdefault(parent, above)
+            self._take(star.name, placed)
+            others.append(placed)
         made = [folders[path] for path in sorted(folders)]
         self._makers |= dict.fromkeys(folders, star.name)
         found = [shared[path] for path in shared.keys() - folders.keys() if path]
@@ -130,6 +122,18 @@ class Plan:
         """Return whether the old version of `star` made the folder at `path`, so that the new one may change it."""
         made = self._owned.maker(path)
         return star in self._replaced.stars and made is not None and made[0] == star
+
+    def _not_held(self, star: StarName, entries: Mapping[TreePath, Entry]) -> Iterator[Entry]:
+        """Yield the entries that are no folders, at their places, without those that the image's own layers hold."""
+        held = self._replaced.held if star in self._replaced.stars else ()
+        for entry in entries.values():
+            placed = entry if entry.kind == "dir" else self._placed(entry)
+            if entry.kind == "dir" or placed.path in held:
+                continue
+            if placed.kind == "hardlink" and TreePath(placed.target) in held:
+                raise _link_to_held(star, placed)
+            self._follow(star, entry.path, placed.path)
+            yield placed
 
     def _follow(self, star: StarName, path: TreePath, placed: TreePath) -> None:
         """Note the links of old versions through which `path` leads to `placed`."""

@@ -144,6 +144,8 @@ class _Work:
         self._request = request
         self._reporter = reporter
         self.opened: OpenGalaxies = opened_galaxies(root, settings, reporter, offline=request.offline)
+        if not settings.galaxies:
+            reporter.warn(f"no galaxy has newer versions: none is configured; cosmos add-galaxy NAME URL{root.option}")
         with settling(self.opened.store):
             self._choice: UpdateChoice = choose_update(
                 request.wishes, request.lowering, universe, self.opened, epoch=request.epoch, option=root.option

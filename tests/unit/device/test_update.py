@@ -491,6 +491,19 @@ def test_a_star_stays_with_the_galaxy_that_it_came_from(galaxy, system: Path, tm
     ]
 
 
+def test_a_star_that_no_galaxy_lists_any_more_stays_and_that_is_said(galaxy, system: Path) -> None:
+    galaxy.star("s", "1.0.0", {"usr/s": b"1"})
+    installed(system, "s")
+    galaxy.drop(0)
+    assert [str(one) for one in updated(system, "s").held] == ["s 1.0.0: no galaxy lists it"]
+    with LiveRoot.open(system) as live:
+        write_settings(live, replace(read_settings(live), galaxies=()))
+        reporter, warned = Silent(), list[str]()
+        reporter.warn = warned.append  # type: ignore[method-assign]  # a test's ear
+        assert update(live, request(), reporter, lambda _changes: None).moved == ()
+    assert warned == [f"no galaxy has newer versions: none is configured; cosmos add-galaxy NAME URL --root {system}"]
+
+
 def test_a_star_cosmos_that_could_not_read_the_universe_is_refused(galaxy, system: Path) -> None:
     galaxy.star("cosmos", "1.0.0", {"usr/c": b"1"}, provides={"universe-format": "2.0.0"})
     installed(system, "cosmos")
