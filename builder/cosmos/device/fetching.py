@@ -12,13 +12,16 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import Acquired, acquire_star
+from cosmos.transport.network import Network
 
 
-def opened_galaxies(root: LiveRoot, settings: Settings, reporter: Reporter, *, offline: bool) -> OpenGalaxies:
+def opened_galaxies(
+    root: LiveRoot, settings: Settings, reporter: Reporter, network: Network, *, offline: bool
+) -> OpenGalaxies:
     """Return the system's galaxies; warns of each that does not open, and of versions that one lists no more."""
     reporter.step("resolve")
     demand_anchors(root, settings.galaxies)
-    opened = open_galaxies(root, settings, offline=offline)
+    opened = open_galaxies(root, settings, network, offline=offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
     opened.store.sweep()

@@ -33,6 +33,7 @@ from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,7 @@ class InstallRequest:
     """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
     `safe`: no script runs programs, even if the system's policy allows it. `wait_seconds`: how long to wait for another
-    cosmos that is at work.
+    cosmos that is at work. `network`: how servers are reached.
     """
 
     wishes: Sequence[Wish]
@@ -48,6 +49,7 @@ class InstallRequest:
     epoch: int
     safe: bool = False
     wait_seconds: float = 0
+    network: Network = DIRECT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +72,7 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
     with at_work(root, request.wait_seconds):
         undone = settle(root, reporter)
         universe, settings = read_universe(root), read_settings(root)
-        take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
+        take_newer(root, settings, settings.galaxies, reporter, request.network, offline=request.offline)
         # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
@@ -95,7 +97,7 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
     changes.
     """
     universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, offline=request.offline)
+    tell_newer(root, settings, reporter, request.network, offline=request.offline)
     opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
     remember_shown(root, opened)
     records = {
@@ -123,7 +125,7 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
 def _acquired(
     root: LiveRoot, universe: Universe, settings: Settings, request: InstallRequest, reporter: Reporter
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
-    opened = opened_galaxies(root, settings, reporter, offline=request.offline)
+    opened = opened_galaxies(root, settings, reporter, request.network, offline=request.offline)
     with settling(opened.store):
         before = judge_installed(root, universe)
         choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)

@@ -44,6 +44,7 @@ from cosmos.model.version import Version
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 from cosmos.treepath import TreePath
 
 
@@ -51,7 +52,7 @@ from cosmos.treepath import TreePath
 class UpdateRequest:
     """The stars to update, as wishes; none: all installed stars. `lowering` are stars that may get an older version.
 
-    `epoch`, `offline` and `safe`: see `InstallRequest`.
+    For the rest see `InstallRequest`.
     """
 
     wishes: Sequence[Wish]
@@ -60,6 +61,7 @@ class UpdateRequest:
     epoch: int
     safe: bool = False
     wait_seconds: float = 0
+    network: Network = DIRECT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +106,7 @@ def update(root: LiveRoot, request: UpdateRequest, reporter: Reporter, agree: Ca
     with at_work(root, request.wait_seconds):
         undone = settle(root, reporter)
         universe, settings = read_universe(root), read_settings(root)
-        take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
+        take_newer(root, settings, settings.galaxies, reporter, request.network, offline=request.offline)
         work = _Work(root, universe, settings, request, reporter)
         done = work.nothing()
         if work.acquired:
@@ -124,7 +126,7 @@ def update(root: LiveRoot, request: UpdateRequest, reporter: Reporter, agree: Ca
 def rehearse_update(root: LiveRoot, request: UpdateRequest, reporter: Reporter) -> Update:
     """Do everything of `update` except the changes. The fetched archives stay in the cache."""
     universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, offline=request.offline)
+    tell_newer(root, settings, reporter, request.network, offline=request.offline)
     work = _Work(root, universe, settings, request, reporter)
     remember_shown(root, work.opened)
     for _ in work.batches():
@@ -143,7 +145,7 @@ class _Work:
         self._settings = settings
         self._request = request
         self._reporter = reporter
-        self.opened: OpenGalaxies = opened_galaxies(root, settings, reporter, offline=request.offline)
+        self.opened: OpenGalaxies = opened_galaxies(root, settings, reporter, request.network, offline=request.offline)
         if not settings.galaxies:
             reporter.warn(f"no galaxy has newer versions: none is configured; cosmos add-galaxy NAME URL{root.option}")
         with settling(self.opened.store):

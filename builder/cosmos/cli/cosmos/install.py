@@ -11,6 +11,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.network import network
 from cosmos.cli.options import EXISTING_FILE, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
@@ -58,7 +59,12 @@ def install_command(
             _answer_recovered(recover(live, wait_seconds), as_json)
             return
         request = InstallRequest(
-            wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, wait_seconds=wait_seconds
+            wishes=wishes,
+            offline=offline,
+            epoch=int(around.now()),
+            safe=safe,
+            wait_seconds=wait_seconds,
+            network=network(),
         )
         done = rehearse(live, request, reporter) if dry_run else install(live, request, reporter)
     if done.unowned:

@@ -12,6 +12,7 @@ from cosmos.cli.cosmos.arguments import parsed, root_text
 from cosmos.cli.cosmos.asking import demand_agreement, yes_option
 from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import Surroundings, emit, say, surroundings
 from cosmos.device.root import LiveRoot, shown
@@ -62,6 +63,7 @@ def update_command(
         epoch=int(around.now()),
         safe=safe,
         wait_seconds=wait_seconds,
+        network=network(),
     )
     reporter = around.reporter(quiet=as_json)
     with LiveRoot.open(root) as live:
