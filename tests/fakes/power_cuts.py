@@ -58,6 +58,9 @@ class _Supply:
             self._is_hooked = True
         self.steps, self._cut_at, self._cut, self._is_watched = 0, cut_at, cut, True
 
+    def disarm(self) -> None:
+        self._cut_at = -1
+
     def end(self) -> None:
         self._is_watched = False
 
@@ -128,6 +131,13 @@ class CutKernel(Kernel):
         _supply.step()  # and no more: nothing here can lose what the disk has not got yet
 
 
+class ChangingKernel(CutKernel):
+    """The real kernel; each of its calls that changes the disk is a step. To open something is none."""
+
+    def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
+        return Kernel.open_inside(self, folder, path, flags, resolve=resolve, mode=mode)
+
+
 @contextmanager
 def power_until(step: int) -> Iterator[None]:
     """Let the block take `step` steps; each later one raises `PowerCut`, which ends the block."""
@@ -136,6 +146,21 @@ def power_until(step: int) -> Iterator[None]:
         yield
     except PowerCut:
         pass
+    finally:
+        _supply.end()
+
+
+@contextmanager
+def failing_at(step: int, number: int) -> Iterator[None]:
+    """Let the step `step` of the block fail with this errno, once; all other steps are taken."""
+
+    def fail() -> None:
+        _supply.disarm()
+        raise OSError(number, os.strerror(number))
+
+    _supply.watch(step, fail)
+    try:
+        yield
     finally:
         _supply.end()
 

@@ -6,13 +6,12 @@ the receipt of the script. So what is shown is what would be placed. Nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from cosmos.canon import Json
 from cosmos.device.badges import star_badges
-from cosmos.device.plan import PlannedStar
 from cosmos.errors import CosmosError
 from cosmos.model.installed_entry import DEVICES, InstalledEntry, recorded_bytes
 from cosmos.model.lock import LockedStar
@@ -100,16 +99,17 @@ class Look:
         return sum(one.installed_bytes for one in self.stars)
 
 
-def look_at(item: Acquired, planned: PlannedStar, receipt: Json, consent: Consent, roots: TrustRoots) -> StarLook:
-    """Return what a person can look at of one star, after it was staged and planned."""
-    brought = [entry for entry in planned.record.entries if not entry.is_shared]
+def look_at(
+    item: Acquired, brought: Sequence[InstalledEntry], files: int, receipt: Json, consent: Consent, roots: TrustRoots
+) -> StarLook:
+    """Return what a person can look at of one star, after it was staged and planned to bring these entries."""
     return StarLook(
         star=item.star,
         about=item.statement.statement.star,
         signers=tuple(_signer(key, roots) for key in item.statement.signers),
         badges=_badges(item, roots),
         entries=tuple(brought),
-        files=len(planned.record.files),
+        files=files,
         installed_bytes=recorded_bytes(brought) or 0,
         outside=sum(not consent.folders.hold(entry) for entry in brought if entry.kind != "dir"),
         unusual=tuple(_unusual(brought)),

@@ -52,6 +52,7 @@ class Wanted:
     depth: Depth = "stars"
     origins: tuple[str, ...] = ()
     offline: bool = False
+    wait_seconds: float = 0  # for another cosmos that is at work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +76,7 @@ def sync(
     Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
-    with at_work(root):
+    with at_work(root, wanted.wait_seconds):
         return _synced(root, settings, wanted, reporter, system_network(root, settings, network))
 
 

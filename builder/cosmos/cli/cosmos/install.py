@@ -12,7 +12,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.asking import demand_agreement, yes_option
 from cosmos.cli.cosmos.look_words import look_lines, look_row
-from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.network import network
 from cosmos.cli.options import EXISTING_FILE, json_option
@@ -38,6 +38,7 @@ from cosmos.resolve.resolving import Wish
 @click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, find conflicts, and change nothing.")
 @yes_option
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if [policy] allows it.")
+@wait_option
 @root_option
 @json_option
 def install_command(
@@ -47,6 +48,7 @@ def install_command(
     dry_run: bool,
     is_agreed: bool,
     safe: bool,
+    wait_seconds: float,
     root: Path,
     as_json: bool,
 ) -> None:
@@ -62,9 +64,16 @@ def install_command(
         if not wishes:
             if constellations or standing(live) == "idle":
                 raise click.UsageError("name a STAR, or a --constellation that has members")
-            _answer_recovered(recover(live), as_json)
+            _answer_recovered(recover(live, wait_seconds), as_json)
             return
-        request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, network=network())
+        request = InstallRequest(
+            wishes=wishes,
+            offline=offline,
+            epoch=int(around.now()),
+            safe=safe,
+            wait_seconds=wait_seconds,
+            network=network(),
+        )
         viewer = _Viewer(dry_run=dry_run, is_agreed=is_agreed, as_json=as_json)
         with viewer.answering_refusals():
             done = (rehearse if dry_run else install)(live, request, reporter, viewer)

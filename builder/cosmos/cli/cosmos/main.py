@@ -22,7 +22,8 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, search, install, status, verify, show, owns, why, history, freeze. Trust: key, trust.
+On a system: init, sync, search, install, update, uninstall, autoremove, status, verify, show, owns, why, history,
+freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -159,6 +160,24 @@ def _install() -> click.Command:
     return install_command
 
 
+def _update() -> click.Command:
+    from cosmos.cli.cosmos.update import update_command
+
+    return update_command
+
+
+def _uninstall() -> click.Command:
+    from cosmos.cli.cosmos.uninstall import uninstall_command
+
+    return uninstall_command
+
+
+def _autoremove() -> click.Command:
+    from cosmos.cli.cosmos.autoremove import autoremove_command
+
+    return autoremove_command
+
+
 def _status() -> click.Command:
     from cosmos.cli.cosmos.status import status
 
@@ -236,6 +255,9 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "list-galaxies": _list_galaxies,
     "sync": _sync,
     "install": _install,
+    "update": _update,
+    "uninstall": _uninstall,
+    "autoremove": _autoremove,
     "status": _status,
     "search": _search,
     "show": _show,

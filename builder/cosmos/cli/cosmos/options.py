@@ -22,3 +22,11 @@ accept_revoked_option = click.option(
 badges_option = click.option(
     "--badges", "badges_file", type=FILE, metavar="FILE", help="The file of badges [default: OUT.intoto.jsonl]."
 )
+wait_option = click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait this long for another cosmos that is at work on the system.",
+)

@@ -13,7 +13,7 @@ from cosmos.cli.cosmos.options import root_option
 from cosmos.cli.cosmos.rows import counted, galaxy_row, trust_rows
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
-from cosmos.device.root import LiveRoot
+from cosmos.device.root import LiveRoot, shown
 from cosmos.device.status import SystemStatus, system_status, trust_advice
 
 _STANDINGS: Final = {
@@ -57,6 +57,7 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         **trust_rows(status.installed_trust),
         "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
         "installation": status.standing,
+        "new-configuration": [shown(path) for path in status.new_beside],
     }
 
 
@@ -72,6 +73,8 @@ def _status_lines(status: SystemStatus) -> Iterator[str]:
     if status.installed_trust.problem:
         yield f"signatures    were not judged: {status.installed_trust.problem}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
+    for path in status.new_beside:
+        yield f"new config    {shown(path)}: an update laid it beside the file that you changed"
     if status.standing != "idle":
         yield f"installation  {_STANDINGS[status.standing]}"
 
