@@ -140,6 +140,24 @@ def power_until(step: int) -> Iterator[None]:
         _supply.end()
 
 
+@contextmanager
+def failing(step: int, code: int, *, times: int) -> Iterator[None]:
+    """Let the block take `step` steps; the next `times` fail with the error `code`, and all after them if it is 0."""
+    left = times
+
+    def fail() -> None:
+        nonlocal left
+        left -= 1
+        if times == 0 or left >= 0:
+            raise OSError(code, os.strerror(code))
+
+    _supply.watch(step, fail)
+    try:
+        yield
+    finally:
+        _supply.end()
+
+
 def steps_of(work: Callable[[], object]) -> int:
     """Return how many steps `work` takes."""
     _supply.watch(-1, _stop)

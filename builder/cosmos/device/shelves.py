@@ -3,7 +3,8 @@
 The universe's record proves nothing, because the system wrote it itself. So the statement of a star is looked for where
 it was published: in the system's store, in a galaxy in a folder, and in the folders that the caller names (a stick). An
 index that was verified says which statement belongs to the installed archive; where none lists it, the statement that
-the record names counts, because its own signature is judged all the same. Nothing is written, and no socket is made.
+the record names counts, because its own signature is judged all the same. Offline, nothing is written, and no socket is
+made.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class SignedStar:
                         data = source.store.unchecked(self.star.archive, self.star.size_bytes)
                         return verify_archive(data, self.star)
                 else:
-                    return source.archive(self.star, lambda _done: None)
+                    return _fetched(source, self.star)
             except CosmosError as error:
                 errors.append(error)
         errors.sort(key=lambda error: not isinstance(error, Refused))
@@ -159,13 +160,16 @@ class Shelf:
         for stem, digest in self._named(name, star):
             for source in self._sources:
                 try:
-                    verified = self._verified(source.statement(stem, digest), name, star.version)
+                    file = source.statement(stem, digest)
+                    verified = self._verified(file, name, star.version)
                 except NotSigned as error:  # it may have been signed again since it was kept
                     is_ours = source is self._kept or isinstance(error, RevokedSigner)
                     refused = refused or (error if is_ours else None)
                     continue
                 except CosmosError:
                     continue
+                if source.carrier is not None and not source.carrier.is_local:
+                    source.keep(file)
                 if verified.statement.archive == star.archive:
                     return Found(signed=self.signed(verified, stem, star.dependencies), refused=refused)
         return Found(refused=refused)
@@ -260,6 +264,15 @@ class Shelf:
                 for key, rows in _by_archive(index).items():
                     found.setdefault(key, []).extend(rows)
         return found
+
+
+def _fetched(source: Source, star: LockedStar) -> VerifiedArchive:
+    """Return the archive from a galaxy; one that came over the network stays in the store."""
+    archive = source.archive(star, lambda _done: None)
+    if source.carrier is None or source.carrier.is_local:
+        return archive
+    source.store.put_hashed(star.archive, archive.data)
+    return source.stored_archive(star)
 
 
 def galaxies_on(stick: Path, store: StoreFolder) -> tuple[Source, ...]:

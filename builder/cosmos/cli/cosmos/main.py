@@ -22,7 +22,7 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, install, status, verify, show, freeze. Trust: key, trust.
+On a system: init, sync, install, status, verify, repair, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -159,6 +159,12 @@ def _install() -> click.Command:
     return install_command
 
 
+def _repair() -> click.Command:
+    from cosmos.cli.cosmos.repair import repair_command
+
+    return repair_command
+
+
 def _status() -> click.Command:
     from cosmos.cli.cosmos.status import status
 
@@ -212,6 +218,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "list-galaxies": _list_galaxies,
     "sync": _sync,
     "install": _install,
+    "repair": _repair,
     "status": _status,
     "show": _show,
     "key": _key,
