@@ -65,7 +65,14 @@ class Examination:
     """The examination of one system. With no `shelves`, every star is compared with its record alone."""
 
     def __init__(
-        self, root: LiveRoot, universe: Universe, settings: Settings, shelves: Shelves | None, why: str = ""
+        self,
+        root: LiveRoot,
+        universe: Universe,
+        settings: Settings,
+        shelves: Shelves | None,
+        *,
+        why: str = "",
+        epoch: int = 0,
     ) -> None:
         self._universe = universe
         self._shelves = shelves
@@ -73,7 +80,7 @@ class Examination:
         self._judge: ArchiveJudge | None = None
         if shelves is not None:
             try:
-                self._judge = ArchiveJudge(root, universe, settings)
+                self._judge = ArchiveJudge(root, universe, settings, epoch)
             except CosmosError as error:  # links in a circle, for example: the paths themselves are checked anyway
                 self._why = str(error)
         self.check = EntryCheck(root)

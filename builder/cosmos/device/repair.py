@@ -13,7 +13,7 @@ what a person needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from cosmos.device.examination import BadEntry, Examination, Examined, in_order
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
 from cosmos.device.newer_trust import take_newer, tell_newer
+from cosmos.device.rebuilt_universe import RebuiltUniverse, demand_unreadable, rebuilt_universe, write_rebuilt
 from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.repair_changes import Left, MissingFolders, StarRepair
 from cosmos.device.root import LiveRoot, shown
@@ -35,7 +36,7 @@ from cosmos.device.transaction import Batch, Transaction
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Differs, NoSolution, Refused, WorldFailed
 from cosmos.model.changes import Place, Remove, Replace, SetAttributes
-from cosmos.model.names import StarName
+from cosmos.model.names import Arch, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
@@ -146,6 +147,43 @@ def rehearse_repair(root: LiveRoot, request: RepairRequest, reporter: Reporter) 
     return work.done
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebuildRequest:
+    """How to rebuild universe.toml: what the system is, and where signed stars may be besides the settings."""
+
+    arch: Arch
+    version: str
+    epoch: int
+    offline: bool = False
+    sticks: Sequence[Path] = ()
+    wait_seconds: float = 0
+
+
+def rebuild_universe(
+    root: LiveRoot, request: RebuildRequest, reporter: Reporter, agrees: Callable[[RebuiltUniverse], bool]
+) -> None:
+    """Rebuild a lost or damaged universe.toml, and write it if the caller `agrees`."""
+    with at_work(root, request.wait_seconds):
+        recover_journal(root)
+        damaged, settings = demand_unreadable(root), read_settings(root)
+        opened = open_galaxies(root, settings, offline=request.offline)
+        for failure in opened.failures.values():
+            reporter.warn(f"left out: {failure}")
+        shelves = _shelves(root, settings, opened, request)
+        rebuilt = rebuilt_universe(
+            root,
+            settings,
+            shelves,
+            reporter,
+            arch=request.arch,
+            version=request.version,
+            epoch=request.epoch,
+        )
+        remember_opened(root, opened)
+        if agrees(rebuilt):
+            write_rebuilt(root, rebuilt, damaged)
+
+
 class _Work:
     """One repair: first everything is examined, then the changes are made star by star."""
 
@@ -166,7 +204,9 @@ class _Work:
         self._folders = MissingFolders(root, universe, request.epoch)
         self.records: dict[StarName, Installed] = {}
         self.done = Repaired(root=str(root.path))
-        self._examination = Examination(root, universe, settings, _shelves(root, settings, opened, request))
+        self._examination = Examination(
+            root, universe, settings, _shelves(root, settings, opened, request), epoch=request.epoch
+        )
 
     @property
     def has_changes(self) -> bool:
@@ -267,7 +307,9 @@ def _changed(examined: Examined) -> list[Difference]:
     ]
 
 
-def _shelves(root: LiveRoot, settings: Settings, opened: OpenGalaxies, request: RepairRequest) -> Shelves:
+def _shelves(
+    root: LiveRoot, settings: Settings, opened: OpenGalaxies, request: RepairRequest | RebuildRequest
+) -> Shelves:
     if opened.trust.locked is None:
         problem = "no trust anchors were accepted for this system: nothing signed can be judged"
         raise Refused(shown(TRUST_PATH), problem, hint=f"cosmos trust init FILE --sha256 DIGEST{root.option}")

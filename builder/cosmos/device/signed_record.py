@@ -55,8 +55,10 @@ class SignedRecord:
 class ArchiveJudge:
     """Stages installed stars again, one at a time, and says what each must have laid."""
 
-    def __init__(self, root: LiveRoot, universe: Universe, settings: Settings) -> None:
+    def __init__(self, root: LiveRoot, universe: Universe, settings: Settings, epoch: int) -> None:
+        """`epoch`: the time of what scripts make, where the record does not have it."""
         self._root = root
+        self._epoch = epoch
         self._universe = universe
         self._settings = settings
         self._paths = path_map(root)
@@ -74,7 +76,7 @@ class ArchiveJudge:
         if signed.star.script and self._settings.powers.has(name, "run"):
             raise ScriptFailed(name, "its script may run programs, and what they make cannot be judged")
         record = self._universe.installed[name]
-        staged = self._staged(signed, _epoch_of(record))
+        staged = self._staged(signed, _epoch_of(record, self._epoch))
         if name in self._seen_by_scripts:
             self._dependencies.add(name, staged.entries)
         return _Judged(self._root, name, record, self).judged(signed, staged)
@@ -243,6 +245,6 @@ def _may_have_script(star: Installed) -> bool:
     return star.about is None or star.about.script is not None
 
 
-def _epoch_of(record: Installed) -> int:
+def _epoch_of(record: Installed, otherwise: int) -> int:
     """Return the time that files made by its script have: no entry is newer. Contents do not depend on it."""
-    return max((entry.mtime for entry in record.entries if entry.mtime is not None), default=0)
+    return max((entry.mtime for entry in record.entries if entry.mtime is not None), default=otherwise)

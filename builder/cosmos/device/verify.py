@@ -152,7 +152,7 @@ def verify_live(root: LiveRoot, reporter: Reporter, how: HowToVerify = AS_SIGNED
         universe,
         settings,
         shelves if isinstance(shelves, Shelves) and not (how.by_record or problem) else None,
-        problem or ("" if isinstance(shelves, Shelves) else shelves.problem or "the system has no trust anchors"),
+        why=problem or ("" if isinstance(shelves, Shelves) else shelves.problem or "the system has no trust anchors"),
     )
     found = _Found()
     total = len(universe.installed) + len(universe.layers)

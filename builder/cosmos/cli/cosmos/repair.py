@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
-from cosmos.device.repair import Repaired, RepairRequest, rehearse_repair, repair
+from cosmos.device.rebuilt_universe import RebuiltUniverse
+from cosmos.device.repair import RebuildRequest, Repaired, RepairRequest, rebuild_universe, rehearse_repair, repair
 from cosmos.device.root import LiveRoot, shown
-from cosmos.model.names import StarName
+from cosmos.model.names import Arch, StarName
 
 
 @click.command("repair")
 @click.argument("stars", nargs=-1, metavar="[STAR]...")
 @click.option("--from", "sticks", type=FOLDER, multiple=True, help="A folder with a galaxy or galaxies, as a stick.")
+@click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
+@click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
+@click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
 @click.option("--configuration", is_flag=True, help="Restore changed configuration too.")
 @offline_option
 @click.option("--dry-run", is_flag=True, help="Say what would be restored, and change nothing.")
@@ -30,6 +36,9 @@ from cosmos.model.names import StarName
 def repair_command(
     stars: tuple[str, ...],
     sticks: tuple[Path, ...],
+    universe: bool,
+    arch: str,
+    yes: bool,
     configuration: bool,
     offline: bool,
     dry_run: bool,
@@ -43,6 +52,22 @@ def repair_command(
     Exit 7: something stays bad for another reason.
     """
     around = surroundings()
+    if universe:
+        if stars or configuration or dry_run:
+            raise click.UsageError("--universe stands alone: leave STAR, --configuration and --dry-run out")
+        rebuild = RebuildRequest(
+            arch=parsed(Arch.written, arch, "--arch"),
+            version=VERSION,
+            epoch=int(around.now()),
+            offline=offline,
+            sticks=sticks,
+            wait_seconds=wait,
+        )
+        with LiveRoot.open(root) as live:
+            rebuild_universe(
+                live, rebuild, around.reporter(quiet=as_json), lambda found: _agreed(found, yes=yes, as_json=as_json)
+            )
+        return
     request = RepairRequest(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
         configuration=configuration,
@@ -66,6 +91,48 @@ def repair_command(
         for left in done.left if error.exit_code != 7 else ():
             around.terminal.warn(str(left))
         raise error
+
+
+def _agreed(found: RebuiltUniverse, *, yes: bool, as_json: bool) -> bool:
+    """Say what was found, and return whether it may be written; raises `UsageError` if nobody can be asked."""
+    if as_json:
+        emit(_rebuilt_row(found, wrote=yes))
+    else:
+        for line in _rebuilt_lines(found):
+            say(line)
+    if yes:
+        return True
+    if as_json or not surroundings().stdin_is_terminal:
+        raise click.UsageError("nothing was written: if this is right, add --yes")
+    return click.confirm("Write it to universe.toml?", err=True)
+
+
+def _rebuilt_lines(found: RebuiltUniverse) -> Iterator[str]:
+    for one in found.taken:
+        also = f"; so would {', '.join(one.also)}" if one.also else ""
+        fits = f"{one.as_signed} of {one.entries} files as signed" if one.entries else "brings no file, but is needed"
+        yield f"takes {one.star.star.name} {one.star.star.version} from {one.star.star.galaxy}: {fits}{also}"
+    for sentence in found.unknown:
+        yield f"leaves out {sentence}"
+    yield "not known: who asked for each star (user is written), what the image itself brought, the system's version"
+
+
+def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
+    return {
+        "written": wrote,
+        "taken": [
+            {
+                "name": str(one.star.star.name),
+                "version": str(one.star.star.version),
+                "galaxy": str(one.star.star.galaxy),
+                "as-signed": one.as_signed,
+                "files": one.entries,
+                "also": list(one.also),
+            }
+            for one in found.taken
+        ],
+        "left-out": list(found.unknown),
+    }
 
 
 def _lines(done: Repaired, *, dry_run: bool) -> Iterator[str]:
