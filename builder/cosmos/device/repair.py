@@ -313,5 +313,5 @@ def _shelves(
     if opened.trust.locked is None:
         problem = "no trust anchors were accepted for this system: nothing signed can be judged"
         raise Refused(shown(TRUST_PATH), problem, hint=f"cosmos trust init FILE --sha256 DIGEST{root.option}")
-    sticks = tuple(source for stick in request.sticks for source in galaxies_on(stick, opened.store))
+    sticks = galaxies_on(request.sticks, opened.store)
     return Shelves(root, settings, opened.store, opened.trust, sticks, offline=request.offline)

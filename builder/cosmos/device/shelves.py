@@ -14,13 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from cosmos.device.memory import SystemTrust
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, Malformed, Refused, WorldFailed
+from cosmos.errors import CosmosError, Malformed, Refused
 from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
@@ -42,7 +42,6 @@ from cosmos.trust.dsse import NotSigned, RevokedSigner
 from cosmos.trust.stars import VerifiedStatement, verify_statement
 
 _Rows: TypeAlias = dict[tuple[StarName, Digest | None], list[Listed]]
-_MAX_FOLDERS: Final = 100  # that are looked at below the folder of a stick
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -275,24 +274,15 @@ def _fetched(source: Source, star: LockedStar) -> VerifiedArchive:
     return source.stored_archive(star)
 
 
-def galaxies_on(stick: Path, store: StoreFolder) -> tuple[Source, ...]:
-    """Return the galaxies in the folder `stick`: the folder itself, or the folders in it. Nothing is verified yet.
+def galaxies_on(folders: Sequence[Path], store: StoreFolder) -> tuple[Source, ...]:
+    """Return the galaxies in these folders, such as those of a stick. Nothing is verified yet.
 
-    Raises `Malformed` if there is no galaxy.
+    Raises `Malformed` if there are folders, but no galaxy.
     """
-    found = [source for folder in folders_of(stick) if (source := _galaxy_in(folder, store)) is not None]
-    if not found:
-        raise Malformed(str(stick), f"holds no galaxy: neither it nor a folder in it has a {INDEX_FILE}")
+    found = [source for folder in folders if (source := _galaxy_in(folder, store)) is not None]
+    if folders and not found:
+        raise Malformed(str(folders[0]), f"holds no galaxy: neither it nor a folder in it has a {INDEX_FILE}")
     return tuple(found)
-
-
-def folders_of(stick: Path) -> list[Path]:
-    """Return the folder, and the folders in it, in the order of their names. Raises `WorldFailed`."""
-    try:
-        inner = sorted(path for path in stick.iterdir() if path.is_dir())
-    except OSError as error:
-        raise WorldFailed(str(stick), f"cannot be read: {(error.strerror or 'it failed').lower()}") from error
-    return [stick, *inner[:_MAX_FOLDERS]]
 
 
 def _galaxy_in(folder: Path, store: StoreFolder) -> Source | None:

@@ -124,7 +124,7 @@ class SystemVerdict:
 class HowToVerify:
     """How a system is verified. `by_record`: by universe.toml alone, without unpacking an archive.
 
-    `sticks` are folders with galaxies, besides those of the settings.
+    `sticks` are folders that may be galaxies, besides those of the settings.
     """
 
     by_record: bool = False
@@ -145,7 +145,7 @@ def verify_live(root: LiveRoot, reporter: Reporter, how: HowToVerify = AS_SIGNED
     """Return how `root` compares with what was signed, or else with its universe."""
     universe = read_universe(root)
     settings, problem = _settings(root)
-    sticks = tuple(source for stick in how.sticks for source in galaxies_on(stick, _store(root, settings)))
+    sticks = galaxies_on(how.sticks, _store(root, settings))
     shelves = shelves_at_hand(root, sticks)
     examination = Examination(
         root,

@@ -103,7 +103,7 @@ def recovered(root: Path) -> None:
 
 
 @pytest.fixture
-def spoilt(galaxy, system: Path) -> Spoilt:  # type: ignore[no-untyped-def]
+def spoilt(galaxy, system: Path) -> Spoilt:
     galaxy.star("base", files={"usr/lib/base/in/b": b"b" * 3000})
     galaxy.star(
         "s",

@@ -10,20 +10,21 @@ import click
 
 from cosmos.about import VERSION
 from cosmos.canon import Json
-from cosmos.cli.cosmos.arguments import parsed
-from cosmos.cli.cosmos.options import offline_option, root_option
-from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.cosmos.arguments import folders_on, parsed
+from cosmos.cli.cosmos.options import from_option, offline_option, root_option
+from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
 from cosmos.device.rebuilt_universe import RebuiltUniverse
 from cosmos.device.repair import RebuildRequest, Repaired, RepairRequest, rebuild_universe, rehearse_repair, repair
 from cosmos.device.root import LiveRoot, shown
+from cosmos.errors import Differs
 from cosmos.model.names import Arch, StarName
 
 
 @click.command("repair")
 @click.argument("stars", nargs=-1, metavar="[STAR]...")
-@click.option("--from", "sticks", type=FOLDER, multiple=True, help="A folder with a galaxy or galaxies, as a stick.")
+@from_option
 @click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
 @click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
 @click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
@@ -52,35 +53,39 @@ def repair_command(
     Exit 7: something stays bad for another reason.
     """
     around = surroundings()
+    found_on, epoch, reporter = folders_on(sticks), int(around.now()), around.reporter(quiet=as_json)
     if universe:
         if stars or configuration or dry_run:
             raise click.UsageError("--universe stands alone: leave STAR, --configuration and --dry-run out")
         rebuild = RebuildRequest(
             arch=parsed(Arch.written, arch, "--arch"),
             version=VERSION,
-            epoch=int(around.now()),
+            epoch=epoch,
             offline=offline,
-            sticks=sticks,
+            sticks=found_on,
             wait_seconds=wait,
         )
         with LiveRoot.open(root) as live:
-            rebuild_universe(
-                live, rebuild, around.reporter(quiet=as_json), lambda found: _agreed(found, yes=yes, as_json=as_json)
-            )
+            rebuild_universe(live, rebuild, reporter, lambda found: _agreed(found, yes=yes, as_json=as_json))
         return
     request = RepairRequest(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
         configuration=configuration,
         offline=offline,
-        epoch=int(around.now()),
-        sticks=sticks,
+        epoch=epoch,
+        sticks=found_on,
         wait_seconds=wait,
     )
-    reporter = around.reporter(quiet=as_json)
     with LiveRoot.open(root) as live:
         done = rehearse_repair(live, request, reporter) if dry_run else repair(live, request, reporter)
+    _answer(done, dry_run=dry_run, as_json=as_json)
+
+
+def _answer(done: Repaired, *, dry_run: bool, as_json: bool) -> None:
+    """Say what was restored; raises the error for what stays bad."""
+    terminal = surroundings().terminal
     if done.unowned:
-        around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")
+        terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")
     if as_json:
         emit(_row(done, dry_run=dry_run))
     else:
@@ -88,8 +93,8 @@ def repair_command(
             say(line)
     error = done.error()
     if error is not None:
-        for left in done.left if error.exit_code != 7 else ():
-            around.terminal.warn(str(left))
+        for left in () if isinstance(error, Differs) else done.left:
+            terminal.warn(str(left))
         raise error
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.cosmos.arguments import folders_on
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.options import accept_revoked_option, badges_option, home_option
+from cosmos.cli.cosmos.options import accept_revoked_option, badges_option, from_option, home_option
 from cosmos.cli.cosmos.verify_system import verify_system
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
@@ -31,9 +32,7 @@ _quorum_option = click.option(
 @click.option("--root", type=FOLDER, help="Check the system at this root instead [default: /].")
 @click.option("--trust", "demands_trust", is_flag=True, help="Of a system: every star must be trusted now (exit 7).")
 @click.option("--recorded", is_flag=True, help="Of a system: compare with universe.toml alone, and unpack no archive.")
-@click.option(
-    "--from", "sticks", type=FOLDER, multiple=True, help="Of a system: a folder with a galaxy or galaxies, as a stick."
-)
+@from_option
 @_quorum_option
 @badges_option
 @accept_revoked_option
@@ -67,7 +66,7 @@ def verify(
             raise click.UsageError("--key and --quorum belong to a release: name its folder")
         if recorded and sticks:
             raise click.UsageError("--recorded reads nothing signed: leave --from or --recorded out")
-        how = HowToVerify(by_record=recorded, demands_trust=demands_trust, sticks=sticks)
+        how = HowToVerify(by_record=recorded, demands_trust=demands_trust, sticks=folders_on(sticks))
         verify_system(root, how, as_json)
         return
     if root is not None:
