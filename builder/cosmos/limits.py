@@ -53,9 +53,12 @@ MAX_ENVELOPE_BYTES: Final = Limit(
 MAX_ENVELOPE_SIGNATURES: Final = Limit(
     "MAX_ENVELOPE_SIGNATURES", 16
 )  # more than any threshold that people can run; each costs a verification
+MAX_SECRET_BYTES: Final = 64 * KIB  # the value of a secret variable; a key with its certificates has 10
 MAX_KEY_FILE_BYTES: Final = 64 * KIB  # a key is one line; the rest is the owner's comments
 MAX_INDEX_BYTES: Final = Limit("MAX_INDEX_BYTES", 64 * MIB)  # a galaxy of 100,000 stars
 MAX_INDEX_ENVELOPE_BYTES: Final = Limit("MAX_INDEX_ENVELOPE_BYTES", 96 * MIB)  # that index in base64, with signatures
+MAX_CATALOGUE_BYTES: Final = Limit("MAX_CATALOGUE_BYTES", 64 * MIB)  # of that galaxy's stars, in a few words each
+MAX_SUMMARY_CHARACTERS: Final = 400  # of a description or a licence in it: Debian's descriptions have 80
 MAX_STAR_ARCHIVE_BYTES: Final = Limit(
     "MAX_STAR_ARCHIVE_BYTES", 2 * GIB
 )  # the largest star so far is 61 MiB; a bomb must not fill a small device
@@ -87,6 +90,15 @@ MAX_HTTP_INTERIM_ANSWERS: Final = 8  # of status 1xx, before the real one; RFC 9
 MAX_HTTP_CHUNK_LINE_BYTES: Final = 1 * KIB  # a chunk's size and its extensions; real ones have 6
 MAX_HTTP_EXTENSION_BYTES: Final = 16 * KIB  # of all chunks of one answer: nobody uses them
 MAX_HTTP_TRAILER_BYTES: Final = 16 * KIB  # after a chunked body; they are read and forgotten
+HTTP_IDLE_SECONDS: Final = 20  # that a connection waits for its next request; servers close theirs after 5 to 75
+HTTP_DRAIN_SECONDS: Final = 1  # to read the rest of a short answer that is no file, so that its connection can stay
+MAX_HTTP_DRAIN_BYTES: Final = 16 * KIB  # of that rest: more costs more than a new connection
+MAX_IDLE_CONNECTIONS: Final = 8  # of all servers: four for each of two galaxies
+MAX_NETRC_BYTES: Final = 64 * KIB  # people have ten lines in it
+MAX_AUTHORITIES_BYTES: Final = 4 * MIB  # Debian's ca-certificates.crt has 220 KiB
+MAX_PARTIAL_FILES: Final = 256  # downloads that wait to be resumed; older ones are removed
+MAX_PARTIAL_BYTES: Final = 4 * GIB  # of all that wait, besides the one that is being written: two of the largest stars
+PARTIAL_SECONDS: Final = 14 * 24 * 3600  # that one waits: a galaxy has newer versions by then
 MAX_DOWNLOAD_MISSES: Final = 3  # tries in a row that bring nothing new: more is an outage
 MAX_DOWNLOAD_TRIES: Final = 100  # of one file, each bringing something: a bad line, not a mirror that plays
 PUBLISHING_SECONDS: Final = 600  # that one command waits for another on the same galaxy: to sign 10,000 statements

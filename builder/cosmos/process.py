@@ -58,12 +58,10 @@ def run_program(
 ) -> bytes:
     """Return the program's stdout; `where` names its purpose in errors.
 
-    Raises `WorldFailed` if the program is missing, does not end with status 0, or takes too long. The error names the
-    program and holds the last lines of its stderr.
+    `stdin` stays in memory, because it may be secret. Raises `WorldFailed` if the program is missing, does not end with
+    status 0, or takes too long. The error names the program and holds the last lines of its stderr.
     """
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
-        given.write(stdin)
-        given.seek(0)
+    with _given(stdin) as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
         with _group(argv, env, cwd, (given, answer, complaint), where) as leader:
             in_time = _ended(leader, timeout_seconds)
         if not in_time:
@@ -348,6 +346,14 @@ def _new_watcher(where: str) -> tuple[subprocess.Popen[bytes], Watcher]:
     finally:
         os.close(ours[0])
     return shell, Watcher(pipe=ours[1])
+
+
+def _given(stdin: bytes) -> IO[bytes]:
+    """Return what a program reads as its stdin, from the beginning. It lies in memory and on no disk."""
+    given = os.fdopen(os.memfd_create("stdin"), "w+b")
+    given.write(stdin)
+    given.seek(0)
+    return given
 
 
 def _ended(leader: subprocess.Popen[bytes], timeout_seconds: float) -> bool:

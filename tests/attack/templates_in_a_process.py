@@ -43,7 +43,7 @@ def answers(template: str) -> list[str]:
                 made = rendered(source, variables)
             else:
                 files = {"a": template, "b.j2": "{% include 'a' %}", "m": "{% macro b() %}b{{ n }}{% endmacro %}"}
-                made = rendered_of_many("a", template, dict(NAMES), files.get)
+                made = rendered_of_many("a", template, dict(NAMES), files.get).data
             said.append(made.decode())
         except TemplateProblem as problem:
             said.append(f"{problem.name}:{problem.line}: {problem.text}")

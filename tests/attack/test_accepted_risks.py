@@ -198,6 +198,27 @@ def test_nothing_is_encrypted_in_a_galaxy_a_store_or_a_release(tmp_path: Path, c
         assert any(word in in_the_clear(file) for file in sorted(place.rglob("*")) if file.is_file()), place
 
 
+@pytest.mark.objective("RR-13")
+def test_a_short_secret_is_found_from_the_manifest_alone(tmp_path: Path, cosmos: Cosmos) -> None:
+    """The manifest has the file's digest, and four digits are tried in no time. The build warns of it."""
+    image = make_image(tmp_path / "site", (BASE,))
+    template = image.folder / "template"
+    (template / "template.toml").write_text(
+        'merged-usr = true\n[variables.pin]\ntype = "secret"\nmeaning = "four digits"\n'
+        '[paths]\n"etc/pin" = { mode = "0600" }\n'
+    )
+    (template / "root/etc/pin.j2").write_text("pin={{ pin }}\n")
+    secret = tmp_path / "pin"
+    secret.write_text("4711\n")
+    secret.chmod(0o600)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    said = cosmos("build", image.folder, "--home", image.home, "--secret", f"pin={secret}").ok()
+    assert "the secret pin has fewer than 16 bytes" in said.err
+    (line,) = (line for line in (image.out / "manifest.txt").read_text().splitlines() if " etc/pin " in line)
+    guessed = [f"{guess:04}" for guess in range(10_000) if Digest.of(f"pin={guess:04}\n".encode()).hex in line]
+    assert guessed == ["4711"]
+
+
 def in_the_clear(file: Path) -> bytes:
     """What anybody reads in a file: its bytes, unpacked if they are zstd."""
     data = file.read_bytes()

@@ -16,7 +16,7 @@ from cosmos.errors import Refused
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
 from cosmos.release.attest import attest_unlike, what_was_built
-from cosmos.trust.badges import Badge, Claim, Result, add_badge, counted, judge_badges, unlike
+from cosmos.trust.badges import Badge, Claim, Mismatch, Result, add_badge, counted, judge_badges, unlike
 from cosmos.trust.dsse import Signature, assemble, pae
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import IN_TOTO_TYPE, RELEASE_TYPE, Role
@@ -230,13 +230,21 @@ def test_a_rebuild_from_another_lock_is_not_counted() -> None:
 
 
 @pytest.mark.objective("SO-14")
-def test_a_mismatch_never_counts_and_cancels_nobody() -> None:
+@pytest.mark.parametrize(
+    ("more", "number"),
+    [({}, "v2"), ({"mismatch": Mismatch.of(["/etc/a", "/etc/b"], 1)}, "v3"), ({"mismatch": Mismatch.of([], 0)}, "v3")],
+    ids=["bare", "with its paths", "without a path"],
+)
+def test_a_mismatch_never_counts_and_cancels_nobody(more: dict[str, object], number: str) -> None:
     def said(result: str, **fields: object) -> bytes:
         return Claim(kind="rebuild", name="manifest.txt", digest=ARCHIVE, result=result, lock=LOCK, **fields).to_bytes()
 
     other = Digest.of(b"other root")
-    mismatch = said("FAILED", found=other)
-    assert Claim.parse(mismatch, "x").found == other
+    mismatch = said("FAILED", found=other, **more)
+    assert Claim.parse(mismatch, "x") == Claim(
+        kind="rebuild", name="manifest.txt", digest=ARCHIVE, result="FAILED", lock=LOCK, found=other, **more
+    )
+    assert f"urn:cosmos:badge:rebuild:{number}".encode() in mismatch
     lie = mismatch.replace(b"FAILED", b"PASSED")
     badges = judged(
         file_of(
@@ -253,17 +261,46 @@ def test_a_mismatch_never_counts_and_cancels_nobody() -> None:
 
 
 @pytest.mark.objective("SO-14")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(b'"FAILED"', b'"PASSED"')],
+        [(b'"differing":40', b'"differing":31')],
+        [(b'"differing":40', b'"differing":-1')],
+        [(b'"waived":3', b'"waived":41')],
+        [(b'"found":', b'"find":')],
+        [(b"rebuild:v3", b"rebuild:v1")],
+        [(b"rebuild:v3", b"rebuild:v1"), (b'"FAILED"', b'"PASSED"')],
+        [(b"rebuild:v3", b"rebuild:v2"), (b'"FAILED"', b'"PASSED"')],
+    ],
+)
+def test_a_badge_of_a_mismatch_that_was_made_up_is_unverifiable(changes: list[tuple[bytes, bytes]]) -> None:
+    mismatch = Claim(
+        kind="rebuild", name="manifest.txt", digest=ARCHIVE, result="FAILED", lock=LOCK, found=Digest.of(b"other"),
+        mismatch=Mismatch.of([f"/etc/{number}" for number in range(40)], 3),
+    ).to_bytes()  # fmt: skip
+    assert mismatch.count(b"/etc/") == 32
+    for old, new in changes:
+        assert old in mismatch
+        mismatch = mismatch.replace(old, new)
+    badges = judged(file_of(ALICE.sign(IN_TOTO_TYPE, mismatch)))
+    assert [badge.standing for badge in badges] == ["unverifiable"]
+    assert counted(badges, "rebuild", LOCK) == ()
+    assert unlike(badges, LOCK) == ()
+
+
+@pytest.mark.objective("SO-14")
 def test_a_quorum_names_those_who_got_another_content_root(image: ImageFixture, cosmos: Cosmos, tmp_path: Path) -> None:
     cosmos("freeze", image.folder, "--home", image.home).ok()
     cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
     cosmos("attest", image.out, "--key", tmp_path / "alice.key").ok()
     other = Digest.of(b"other root")
-    attest_unlike(image.out, BOB, other)
+    attest_unlike(image.out, BOB, other, Mismatch.of([], 0))
     words = ("verify", image.out, "--key", image.public_key, "--home", image.home, "--quorum", 1)
     assert cosmos(*words, "--json").json()["rebuilt-otherwise"] == [[BOB.public.id, str(other)]]
     assert f"NOT rebuilt   by {BOB.public.id}, who got {other}" in cosmos(*words).ok().out
     with pytest.raises(Refused, match="no mismatch"):
-        attest_unlike(image.out, BOB, what_was_built(image.out).content_root)
+        attest_unlike(image.out, BOB, what_was_built(image.out).content_root, Mismatch.of([], 0))
 
 
 @pytest.mark.objective("SO-14")

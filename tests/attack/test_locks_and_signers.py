@@ -86,7 +86,7 @@ class Site:
     def stated(self) -> set[str]:
         """Every signer of a star that RELEASE.json states."""
         said = json.loads((self.image.out / "RELEASE.json").read_bytes())["predicate"]["buildDefinition"]
-        notes = [row["annotations"] for row in said["resolvedDependencies"]]
+        notes = [row.get("annotations", {}) for row in said["resolvedDependencies"]]
         return {signer for note in notes for signer in note.get("signers", [])}
 
 

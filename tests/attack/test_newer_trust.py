@@ -121,7 +121,7 @@ def test_where_the_operator_takes_versions_by_hand_a_command_stops(device: Devic
     assert device.version == 2
 
 
-@pytest.mark.parametrize("command", [("show", "app"), ("install", "app", "--dry-run")])
+@pytest.mark.parametrize("command", [("show", "app"), ("search", "app"), ("install", "app", "--dry-run")])
 def test_a_command_that_changes_nothing_warns(device: Device, command: tuple[str, ...]) -> None:
     device.carried()
     outcome = device(*command).ok()

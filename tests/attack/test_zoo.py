@@ -8,6 +8,7 @@ changes that can be changed: umask, folder, environment, limits. All animals run
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import re
 import resource
@@ -21,6 +22,7 @@ from typing import Final
 
 import pytest
 
+from cosmos.cli.cosmos import rebuild
 from cosmos.digest import Digest
 from cosmos.errors import ScriptFailed
 from cosmos.model.names import StarName
@@ -32,6 +34,10 @@ from cosmos.sandbox.circumstances import FIRST, SECOND
 from cosmos.staging.twice import Comparing, Remembering, Unsteady
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from fakes.galaxies import StarSpec
+from fakes.images import ImageFixture, make_image
+from fakes.programs import Cosmos
+from fakes.shells import with_programs
 from fakes.waiting import LONG_SECONDS
 
 pytestmark = [
@@ -45,6 +51,7 @@ QUICK: Final = (
     "addresses.python",
 )  # fmt: skip
 SHELLS: Final = {".sh": (b"sh",), ".python": (b"python3", b"-I")}
+EXHAUSTIVE: Final = pytest.mark.exhaustive
 FIELD: Final = re.compile(r": /(\S+?)(?:: its (\w+) differ|: is made the \w+ time (only)|$)")
 WANTED: Final = re.compile(r"(?:# |-- |\{# )caught by (.*?)(?: #\}.*)?")
 EPOCH: Final = 1_500_000_000
@@ -161,3 +168,112 @@ def test_every_animal_of_the_zoo_is_caught_and_its_culprit_named(
 
 def test_the_zoo_has_as_many_animals_as_it_promises() -> None:
     assert len(everything()) >= 40
+
+
+PROGRAMS: Final = (
+    *("cat", "chmod", "cut", "date", "env", "find", "grep", "head", "hostname", "id", "ln", "ls", "mktemp", "nice"),
+    *("nproc", "sleep", "sort", "stat", "tar", "touch", "uname"),
+)
+NO_STAR: Final = re.compile(r"\b(cc|git|ar|getconf)\b")  # programs with many files of their own
+QUICK_IN_IMAGE: Final = ("time.sh", "umask.sh", "kernel-version.sh", "link-by-time.sh", "order-of-pairs.lua")
+STEADY: Final = "both runs give the same"
+
+
+def in_an_image(animals: list[Path]) -> list[Path]:
+    """The animals that can live in a star here: no Python, compiler or git as a star, and no refused script."""
+    lives = [animal for animal in animals if animal.suffix == ".sh" or (animal.suffix == ".lua" and is_steady(animal))]
+    return [animal for animal in lives if not NO_STAR.search(animal.read_text().partition("\n")[2])]
+
+
+def is_steady(animal: Path) -> bool:
+    found = WANTED.fullmatch(animal.read_text().splitlines()[0])
+    assert found is not None
+    return found[1].endswith(STEADY)
+
+
+def name_of(animal: Path) -> str:
+    """The name of the animal's star, and of its folder in the image."""
+    return animal.name.replace(".", "-")
+
+
+def star_of(animal: Path) -> StarSpec:
+    """A star whose script runs the animal in a folder of its own, in its line 3; or whose script the animal is."""
+    name, text = name_of(animal), animal.read_bytes()
+    if animal.suffix == ".lua":
+        return StarSpec(name, "1.0.0", {}, script=text.decode().replace("/out", f"/zoo/{name}/out"))
+    files = {f"zoo/{name}/given/{one}": one.encode() for one in "abcd"} | {f"zoo/{name}/animal": text}
+    lines = (
+        "function install()",
+        'copy("zoo", "/zoo")',
+        f"run{{'/bin/sh', '-c', 'cd zoo/{name} && . ./animal'}}",
+        "end",
+    )
+    return StarSpec(name, "1.0.0", files, {"shell": "*"}, script="\n".join(lines))
+
+
+def image_of(where: Path, cosmos: Cosmos, animals: list[Path], *, waived: bool) -> ImageFixture:
+    names = [name_of(animal) for animal in animals]
+    programs = with_programs(*filter(None, (shutil.which(name, path="/bin:/usr/bin") for name in PROGRAMS)))
+    waiver = f"unsteady = {json.dumps(names)}" if waived else ""
+    allowed = f"run = {json.dumps(names)}\nchown = {json.dumps(names)}\n"  # chown: a mode by the time may be any
+    tables = f"[policy]\n{allowed}outside = {json.dumps([*names, 'shell'])}\n{waiver}\n"
+    stars = (programs, *map(star_of, animals))
+    image = make_image(where, stars, dict.fromkeys(names, "*"), tables=tables)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    return image
+
+
+@pytest.mark.parametrize(
+    "animals",
+    [
+        pytest.param([ZOO / "time.sh", ZOO / "link-by-time.sh"], id="some"),
+        pytest.param([one for one in in_an_image(everything()) if not is_steady(one)], id="all", marks=EXHAUSTIVE),
+    ],
+)
+def test_an_image_with_an_animal_is_not_built(animals: list[Path], tmp_path: Path, cosmos: Cosmos) -> None:
+    missed = {}
+    for animal in animals:
+        image = image_of(tmp_path / animal.stem, cosmos, [animal], waived=False)
+        said = cosmos("build", image.folder, "--home", image.home).fails(6).err
+        name = name_of(animal)
+        if f"{name}: install.lua:3: run: " not in said or f"/zoo/{name}/" not in said:
+            missed[animal.name] = said
+    share = f"{len(animals) - len(missed)} of {len(animals)}"
+    print(f"the zoo in images: {share} animals are refused with star, line and path")
+    assert missed == {}
+
+
+@pytest.mark.parametrize(
+    ("animals", "tried"),
+    [
+        pytest.param([ZOO / name for name in QUICK_IN_IMAGE], ("umask", "kernel version"), id="some"),
+        pytest.param(in_an_image(everything()), (), id="all", marks=EXHAUSTIVE),
+    ],
+)
+def test_a_rebuild_names_each_animal_that_was_waived(
+    animals: list[Path], tried: tuple[str, ...], tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = image_of(tmp_path, cosmos, animals, waived=True)
+    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    every = rebuild.variations(True)
+    monkeypatch.setattr(rebuild, "variations", lambda _: tuple(one for one in every if not tried or one.name in tried))
+    words = ("rebuild", image.out, "--home", image.home, "--key", image.public_key, "--adversarial", "--json")
+    row = json.loads(cosmos(*words).fails(7).out)
+    assert [one["problem"] for one in row["rebuilds"] if one["problem"]] == []
+    made_by = {path: who for one in row["rebuilds"] for path, who in one["made-by"].items()}
+    found = {path.split("/")[2]: causes for path, causes in row["causes"].items() if path.startswith("/zoo/")}
+    made = {path: who for path, who in made_by.items() if path.startswith("/zoo/")}
+    assert [
+        path for path, who in made.items() if not who.startswith(f"{path.split('/')[2]}, install.lua:3: run [")
+    ] == []
+    steady = {name_of(animal) for animal in animals if is_steady(animal)}
+    assert found.keys() & steady == set()
+    assert found["time-sh"] == []
+    assert found["link-by-time-sh"] == []
+    assert found["kernel-version-sh"] == ["kernel version"]
+    others = len(animals) - len(steady)
+    print(f"the zoo in one image: a rebuild finds {len(found)} of {others} animals, each with star, line and variation")
+    print(
+        "the same in each rebuild: "
+        + (", ".join(sorted({name_of(one) for one in animals} - steady - found.keys())) or "none")
+    )

@@ -22,6 +22,7 @@ from cosmos.debian.star import manifest_of
 from cosmos.digest import Digest
 from cosmos.image.outputs.formats import read_outputs
 from cosmos.keyring.key_file import Head, opened, plain_document, stated_head
+from cosmos.model.catalogue import Catalogue
 from cosmos.model.changes import Attributes, Identity, Place, Remove
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import GalaxyIndex
@@ -43,7 +44,7 @@ from cosmos.treepath import TreePath
 from cosmos.trust.badges import Claim, judge_badges
 from cosmos.trust.chain import verify_step
 from cosmos.trust.dsse import Envelope, signers_of
-from cosmos.trust.galaxies import verify_index
+from cosmos.trust.galaxies import read_catalogue, verify_index
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.log import LogProof, verify_logged
 from cosmos.trust.memory import Memory, Seen, SeenHead
@@ -56,6 +57,7 @@ from cosmos.trust.roots import verify_roots
 from cosmos.trust.signing_request import OfferedSignature, SigningRequest
 from cosmos.trust.stars import verify_statement
 from cosmos.trust.tiles import log_files, read_entries, read_leaves
+from fakes.builders import BUILDER
 from fakes.chains import document, first, secret, signed
 from fakes.galaxies import Signers, StarSpec, galaxy_files
 
@@ -152,6 +154,19 @@ def _judged_index(data: bytes) -> object:
     return verify_index(data, envelope, galaxy=CORE, roots=ROOTS, allow_unsigned=False, source="meta.toml").rows
 
 
+def _catalogue() -> bytes:
+    files = _galaxy().items()
+    stars = [Statement.parse(data, name) for name, data in files if name.startswith("stars/") and name[-5:] == ".toml"]
+    return tomli_w.dumps(Catalogue.of(CORE, stars).to_toml()).encode()
+
+
+def _judged_catalogue(data: bytes) -> object:
+    index = _galaxy()["meta.toml"]
+    envelope = HELD["galaxy"].sign(GALAXY_TYPE, index)
+    verified = verify_index(index, envelope, galaxy=CORE, roots=ROOTS, allow_unsigned=False, source="meta.toml")
+    return read_catalogue(data, verified, "catalogue")
+
+
 def _envelope(data: bytes) -> object:
     parsed = Envelope.parse(data, "x.dsse")
     return parsed.to_bytes(), signers_of(parsed, [key for _, key in ROOTS.all_keys()]), parsed.with_strangers("x", ())
@@ -171,7 +186,7 @@ def _release() -> Release:
         external={"image": "rescue", "counter": 3, "acceptedRevoked": {"zlib": "why"}},
         internal={"contentRoot": str(ONE), "sandbox": {"probe": ["none", 1, None, True]}},
         resolved=({"name": "zlib-1.3.1", "digest": {"sha256": ONE.hex}, "annotations": {"signers": ["a", "b"]}},),
-        cosmos_version="0.1.0",
+        builder=BUILDER,
     )
 
 
@@ -309,6 +324,10 @@ KINDS: Mapping[str, Kind] = {
     "index": Kind(
         lambda: [_page("galaxy"), _galaxy()["meta.toml"]], lambda data: _written(GalaxyIndex.parse(data, "meta.toml"))
     ),
+    "catalogue": Kind(
+        lambda: [_page("catalogue"), _catalogue()], lambda data: _written(Catalogue.parse(data, "catalogue.toml"))
+    ),
+    "judged-catalogue": Kind(lambda: [_catalogue()], _judged_catalogue),
     "signed-index": Kind(lambda: [_galaxy()["meta.toml"]], _judged_index),
     "envelope": Kind(lambda: [data for name, data in _galaxy().items() if name.endswith(".dsse")], _envelope),
     "index-envelope": Kind(lambda: [_galaxy()["meta.toml.dsse"]], _index_envelope),

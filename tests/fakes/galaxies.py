@@ -21,12 +21,15 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.state import home_state
 from cosmos.model.constraint import Constraint
 from cosmos.model.demand import parse_need
-from cosmos.model.galaxy import GalaxyIndex, Listed
+from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed
 from cosmos.model.names import Arch, GalaxyName, KeyName, StarName
+from cosmos.model.reporter import Silent
 from cosmos.model.star import Origin, Star, StarType
 from cosmos.model.statement import Statement
 from cosmos.model.version import Scheme, Version
 from cosmos.pack.star_archive import write_star
+from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import TreePath
@@ -55,6 +58,7 @@ class StarSpec:
     packages: Sequence[str] = ()  # names of the Debian packages that it was made from, all of version 1
     signer: SecretKey | None = None
     signed: bool = True
+    description: str | None = None
 
     @property
     def id(self) -> str:
@@ -75,7 +79,7 @@ class StarSpec:
             version=Version.parse(self.version, self.scheme),
             type=self.type,
             arch=Arch.parse(self.arch),
-            description=f"the test star {self.name}",
+            description=f"the test star {self.name}" if self.description is None else self.description,
             license="MIT",
             install_script="install.lua" if self.script is not None else "",
             dependencies={StarName.parse(name): Constraint.parse(text) for name, text in self.dependencies.items()},
@@ -164,6 +168,18 @@ def make_galaxy(
     return galaxy
 
 
+def index_by_stellar(galaxy: GalaxyFixture, number: int | None = INDEX_FORMAT) -> Indexed:
+    """Index the galaxy's folder as `stellar index-galaxy` does: in the newest format, and with a catalogue."""
+    return index_galaxy(
+        GalaxyFolder(root=galaxy.path),
+        authors=[],
+        galaxies=[galaxy.signers["galaxy"]],
+        today="2026.01.02",
+        reporter=Silent(),
+        number=number,
+    )
+
+
 def write_spec(galaxy: GalaxyFixture, spec: StarSpec, seq: int = 1, **lies: Any) -> Listed:
     """Write one star's archive and signed statement, and return its row in the index.
 
@@ -182,20 +198,21 @@ def spec_files(
     """Return the row of one star in the index, and its files in the galaxy by path."""
     star, script = spec.star(), spec.script.encode() if spec.script is not None else None
     packed = write_star(star, script, spec.entries(), level=3)
+    archive = bytes(packed.data)  # a large one lies in a spool
     statement = Statement(
         star=star,
         galaxy=galaxy,
         seq=seq,
-        archive=Digest.of(packed.data),
+        archive=Digest.of(archive),
         file=f"packages/{star.id}.tar.zst",
-        size_bytes=len(packed.data),
+        size_bytes=len(archive),
         unpacked_bytes=packed.unpacked_bytes,
         script=Digest.of(script) if script is not None else None,
         content=content_root(ManifestLine.of(entry) for entry in spec.entries()),
     )
     statement = replace(statement, **lies)
     data = tomli_w.dumps(statement.to_toml()).encode()
-    files = {f"packages/{star.id}.tar.zst": packed.data, f"stars/{star.id}.toml": data}
+    files = {f"packages/{star.id}.tar.zst": archive, f"stars/{star.id}.toml": data}
     if spec.signed:
         files[f"stars/{star.id}.toml.dsse"] = (spec.signer or signers["author"]).sign(STAR_TYPE, data)
     row = Listed(name=star.name, version=star.version, statement=Digest.of(data), archive=statement.archive)

@@ -33,19 +33,22 @@ from cosmos.stellar.log import append_to_log, check_log
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.local import LocalCarrier
 from cosmos.trust.badges import BADGES_SUFFIX, judge_badges
+from cosmos.trust.galaxies import read_catalogue
 from fakes.publishing import NAME, TODAY, attester, author, built, galaxy_key, log_key, roots
 
 Work = Callable[[GalaxyFolder], object]
 
 
 def seen(galaxy: GalaxyFolder) -> str:
-    """Return a reader's view: the index with every statement and archive verified, or the refusal."""
+    """Return a reader's view: the index with catalogue, statements and archives verified, or the refusal."""
     store = StoreFolder(galaxy.root.parent / "reader-store")
     source = Source(galaxy=NAME, carrier=LocalCarrier(galaxy.root), store=store)
     asked = GalaxySource(name=NAME, url="x", allow_unsigned=False)
     try:
         index = verified_index(source.newest_index(), source, roots(), allow_unsigned=False)
         opened = OpenGalaxy(asked, source, index, roots())
+        if index.index.catalogue is not None:
+            read_catalogue(source.catalogue(index.index.catalogue), index, "catalogue")
         for name in opened.names():
             for candidate in opened.versions(name):
                 star = opened.pinned(candidate, (), ())

@@ -30,10 +30,12 @@ from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE
 from cosmos.model.reporter import Reporter
 from cosmos.release.draft import Published, Written
 from cosmos.staging.source import Source
+from cosmos.store.sealed import Seal, SealedStore
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
+from fakes.builders import BUILDER
 from fakes.carriers import MemoryCarrier
 from fakes.galaxies import Signers
 from fakes.reporters import Remembering
@@ -97,6 +99,7 @@ class MemoryWorld:
         self.offline = offline
         self.reporter = Remembering()
         self.store = MemoryStore()
+        self.made = SealedStore(self.store, Seal(b"the key of this home"))
         self.pinned = signers.roots()
         self.memory = Memory()
         self.galaxies: dict[str, MemoryCarrier] = {}
@@ -172,4 +175,4 @@ def memory_definition(*, finish: bytes | None = None, trust: bytes | None = None
 
 def memory_options(**fields: Any) -> BuildOptions:
     """Return how to build in memory: with one worker, in this process."""
-    return BuildOptions(**{"out": OUT, "jobs": 1, "identity": "the program under test", **fields})
+    return BuildOptions(**{"out": OUT, "jobs": 1, "identity": "the program under test", "builder": BUILDER, **fields})

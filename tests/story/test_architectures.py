@@ -16,13 +16,14 @@ from cosmos.image.definition import read_definition, read_lock
 from cosmos.image.freeze import freeze
 from cosmos.image.home import Home
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.names import Arch
 from cosmos.reading import envelope_of
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.galaxy_init import init_galaxy
+from cosmos.stellar.index_galaxy import index_galaxy
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import ROLES, Signers, StarSpec
 from fakes.growing_galaxies import GrowingGalaxy, grow_galaxy, pin
@@ -127,7 +128,9 @@ def test_a_lock_of_an_old_galaxy_is_good_after_another_machine_s_star_came(tmp_p
     assert before.stars[0].file == "packages/tool-1.0.0.tar.zst"
     folder = GalaxyFolder(root=old.path)
     add_star(folder, built("tool", arch="aarch64"), [author()])
-    index(folder)
+    index_galaxy(
+        folder, authors=[author()], galaxies=[galaxy_key()], today=TODAY, reporter=Remembering(), number=INDEX_FORMAT
+    )
     assert folder.index().format == 2
     image = tmp_path / "image-x86_64"
     world = Home(home=tmp_path / "home", offline=False, reporter=Remembering())

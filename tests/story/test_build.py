@@ -68,7 +68,16 @@ def test_a_release_holds_what_proves_it(built: ImageFixture) -> None:
     subjects = {row["name"]: row["digest"]["sha256"] for row in release["subject"]}
     assert subjects["app"] == Digest.of((built.out / "app").read_bytes()).hex
     resolved = [row["name"] for row in release["predicate"]["buildDefinition"]["resolvedDependencies"]]
-    assert resolved == ["galaxy:core", "base-1.2.0", "app-2.0.0", "everything-1.0.0"]
+    after = resolved.index("universe.lock.toml")
+    assert {"image/image.toml", "image/template/template.toml"} <= set(resolved[:after])
+    assert resolved[after:] == [
+        "universe.lock.toml",
+        "trust.toml",
+        "galaxy:core",
+        "base-1.2.0",
+        "app-2.0.0",
+        "everything-1.0.0",
+    ]
 
 
 def test_the_content_root_is_the_digest_of_the_manifest(built: ImageFixture, cosmos: Cosmos) -> None:

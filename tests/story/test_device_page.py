@@ -14,7 +14,7 @@ from cosmos.digest import Digest
 from cosmos.model.settings import Settings
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
-from fakes.galaxies import StarSpec, make_galaxy, make_signers
+from fakes.galaxies import StarSpec, index_by_stellar, make_galaxy, make_signers
 from fakes.programs import write_programs
 
 STARS = (
@@ -50,7 +50,7 @@ def work(tmp_path: Path) -> Path:
     folder = tmp_path / "work"
     folder.mkdir()
     signers = make_signers()
-    make_galaxy(folder / "galaxy", "core", STARS, signers)
+    index_by_stellar(make_galaxy(folder / "galaxy", "core", STARS, signers))
     signers.write_trust(folder / "trust.toml")
     return folder
 

@@ -115,6 +115,11 @@ def test_an_installed_star_in_the_way_is_told_as_one(cosmos: Cosmos, system: Pat
     assert "1.1.0, 1.0.0" in cosmos("show", "tool", "--root", system).ok().out
 
 
+def test_a_misspelt_star_of_an_image_is_told_with_what_was_meant(cosmos: Cosmos, image: ImageFixture) -> None:
+    write_image(image, {"tol": "*"})
+    assert hint(cosmos("freeze", image.folder, "--home", image.home).fails(3)) == "did you mean tool?"
+
+
 def test_a_conflict_names_both_stars(cosmos: Cosmos, system: Path, image: ImageFixture) -> None:
     cosmos("install", "web-a", "--root", system).ok()
     failed = cosmos("install", "alone", "--root", system).fails(3)
@@ -250,6 +255,7 @@ def test_a_release_that_nobody_signed_is_not_to_be_verified_with_another_key(
 
 def test_a_misspelt_star_is_guessed(cosmos: Cosmos, system: Path) -> None:
     assert hint(cosmos("show", "tol", "--root", system).fails(3)) == "did you mean tool?"
+    assert hint(cosmos("install", "tol", "--root", system).fails(3)) == "did you mean tool?"
 
 
 # Counts.

@@ -15,7 +15,9 @@ import pytest
 from cosmos.canon import readable_json
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
+from cosmos.keyring.store_key import store_key
 from cosmos.store.blobs import StoreFolder
+from cosmos.store.sealed import Seal, SealedStore
 from cosmos.trust.roles import IN_TOTO_TYPE
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos
@@ -51,18 +53,29 @@ def test_it_is_built_from_the_store_alone_if_the_galaxy_is_away(built: ImageFixt
     assert rebuild(cosmos, built, "--offline", "--json").json()["same"] is True
 
 
+def layer_keys(image: ImageFixture) -> list[Digest]:
+    """The keys of all layers in the store of the image's home, from the records of their shapes."""
+    store, keys = StoreFolder(image.home / "store"), []
+    for file in (image.home / "store" / "results").rglob("*"):
+        record = store.get_result(Digest.from_hex(file.name)) if file.is_file() else None
+        shape = json.loads(record.partition(b"\n")[2]) if record and b'{"layers"' in record else {}
+        keys += [Digest.parse(key) for key in shape.get("layers", [])]
+    return keys
+
+
 def test_nothing_that_was_made_before_is_used(built: ImageFixture, cosmos: Cosmos) -> None:
     """A layer of the builder's own store would be compared with itself: one that somebody changed goes unnoticed."""
     store, poisoned = StoreFolder(built.home / "store"), 0
-    for file in sorted((built.home / "store" / "results").rglob("*")):
-        key = Digest.from_hex(file.name) if file.is_file() else None
-        data = store.get_result(key) if key is not None else None
-        if key is not None and data is not None and b"etc/has-tool" in data:
-            store.put_result(key, data.replace(b"etc/has-tool", b"etc/has-fool"))
+    seal = Seal(store_key(built.home))
+    for key in layer_keys(built):
+        sealed = SealedStore(store, seal)
+        data = sealed.get_result(key)
+        if data is not None and b"etc/has-tool" in data:
+            sealed.put_result(key, data.replace(b"etc/has-tool", b"etc/has-fool"))
             poisoned += 1
     assert poisoned > 0
     cosmos("build", built.folder, "--home", built.home, "--out", built.folder / "other").ok()
-    assert "etc/has-fool" in (built.folder / "other" / "manifest.txt").read_text()  # a build believes its own store
+    assert "etc/has-fool" in (built.folder / "other" / "manifest.txt").read_text()  # a build believes its own seal
     assert rebuild(cosmos, built, "--json").json()["same"] is True
 
 
@@ -73,10 +86,31 @@ def test_a_definition_that_is_not_the_one_that_the_release_names_is_refused(
     file = built.out / "RELEASE.json"
     release = json.loads(file.read_bytes())
     release["predicate"]["buildDefinition"]["externalParameters"]["definition"] = str(Digest.of(b"another"))
-    data = readable_json(release)
-    file.write_bytes(data)
-    (built.out / "RELEASE.json.dsse").write_bytes(built.signers["release"].sign(IN_TOTO_TYPE, data))
+    sign_again(built, release)
     assert "but RELEASE.json names" in rebuild(cosmos, built).fails(4).err
+
+
+def test_a_release_of_another_builder_is_judged_by_what_was_built(built: ImageFixture, cosmos: Cosmos) -> None:
+    """RELEASE.json names the program, its Python and its libraries: two builders differ there and nowhere else."""
+    file = built.out / "RELEASE.json"
+    release = json.loads(file.read_bytes())
+    builder = release["predicate"]["runDetails"]["builder"]
+    builder["version"]["python"] = "3.99.0"
+    builder["builderDependencies"][0]["digest"] = {"dirHash": "ab" * 32}
+    sign_again(built, release)
+    row = rebuild(cosmos, built, "--packed", "--json").json()
+    assert (row["same"], row["same-builder"]) == (True, False)
+    assert "built by      cosmos" in (said := rebuild(cosmos, built).ok().out)
+    assert "python 3.99.0" in said and "dirHash abababab" in said and "here by" in said
+    release["predicate"]["buildDefinition"]["internalParameters"]["sandbox"] = {}
+    sign_again(built, release)
+    assert rebuild(cosmos, built, "--json").json()["rebuilds"][0]["files"] == ["RELEASE.json"]
+
+
+def sign_again(image: ImageFixture, release: object) -> None:
+    data = readable_json(release)
+    (image.out / "RELEASE.json").write_bytes(data)
+    (image.out / "RELEASE.json.dsse").write_bytes(image.signers["release"].sign(IN_TOTO_TYPE, data))
 
 
 def test_a_poisoned_store_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
@@ -129,7 +163,7 @@ def test_a_definition_that_differs_is_traced_to_its_path(built: ImageFixture, co
         said = rebuild(cosmos, built, "--keep", kept).fails(7)
     lines = said.out.splitlines()
     assert any(line.startswith("  content  /etc/hostname") for line in lines)
-    assert "    made by the image's own files" in lines
+    assert "    made by the image's own files, template/root/etc/hostname.j2:1" in lines
     assert "    line 1: +planted" in lines
     assert f"diffoscope {built.out} {kept / 'the-same-machine'}" in said.err
     assert (kept / "the-same-machine" / "RELEASE.json").is_file()
@@ -188,10 +222,12 @@ def test_an_attester_signs_a_mismatch_with_what_was_found(
     row = json.loads(rebuild(cosmos, built, "--attest", attester, "--json").fails(7).out)
     assert row["attested"] == "FAILED"
     (claim,) = claims(built)
-    assert claim["predicateType"] == "urn:cosmos:badge:rebuild:v2"
+    assert claim["predicateType"] == "urn:cosmos:badge:rebuild:v3"
     assert claim["subject"][0]["digest"]["sha256"] == row["content-root"].removeprefix("sha256:")
     assert claim["predicate"]["result"] == "FAILED"
     assert claim["predicate"]["found"] == row["rebuilds"][0]["content-root"] != row["content-root"]
+    said = {name: claim["predicate"][name] for name in ("paths", "differing", "waived")}
+    assert said == {"paths": ["/etc/hostname", "/var/lib/cosmos/universe.toml"], "differing": 2, "waived": 0}
 
 
 def test_a_rebuild_that_could_not_be_made_is_attested_by_nobody(
@@ -257,9 +293,13 @@ def test_an_adversarial_rebuild_is_the_same_in_every_variation(built: ImageFixtu
         "jobs",
         "folder order",
         "environment",
+        "no tools",
         "tools",
     } <= names
     assert {one["name"]: one["files"] for one in row["rebuilds"] if one["files"] or one["problem"]} == {}
     assert row["same"] is True
+    assert {one["name"]: one["started"] for one in row["rebuilds"] if one["started"]} == {}
+    assert "seccomp" in row["not-tried"]["architecture"]
+    assert "user" in names or "user namespaces" in row["not-tried"]["user"]
     if os.geteuid() == 0:
         assert {"host name", "clock since start"} <= names

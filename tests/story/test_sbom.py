@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.tree.manifest import parse_manifest
 from fakes.images import ImageFixture, make_image
 from fakes.programs import Cosmos
 
@@ -37,6 +38,45 @@ def test_every_star_of_the_lock_is_listed_with_its_digest(built: ImageFixture, c
     lock = (built.out / "universe.lock.toml").read_text()
     for name in ("base", "app", "everything"):
         assert packages[name]["checksums"][0]["checksumValue"] in lock
+
+
+@pytest.mark.parametrize("form", ["spdx", "cyclonedx"])
+def test_the_files_of_a_release_are_listed_with_their_digests_and_stars(
+    form: str, built: ImageFixture, cosmos: Cosmos
+) -> None:
+    bill = cosmos("sbom", built.out, "--format", form, "--files").json()
+    lines = parse_manifest((built.out / "manifest.txt").read_bytes(), "manifest.txt")
+    wanted = {f"/{line.path.text}": line.digest.hex for line in lines if line.kind == "file" and line.digest}
+    if form == "spdx":
+        found = {one["fileName"][1:]: one["checksums"][1]["checksumValue"] for one in bill["files"]}
+    else:
+        inside = [bill["metadata"]["component"], *bill["components"]]
+        found = {file["name"]: file["hashes"][1]["content"] for one in inside for file in one.get("components", [])}
+        (app,) = [one for one in bill["components"] if one["name"] == "app"]
+        assert app["components"]
+    assert wanted and found.items() >= wanted.items()
+    file = next(built.out.glob("*.tar.zst"))
+    file.write_bytes(file.read_bytes() + b"x")
+    cosmos("sbom", built.out, "--format", form, "--files").fails(4)
+
+
+def test_a_system_has_no_list_of_files_but_may_have_a_vex_document(
+    built: ImageFixture, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    cosmos("init", "--root", root).ok()
+    assert "--files lists those of a release" in cosmos("sbom", root, "--files").fails(2).err
+    vex = tmp_path / "vex.json"
+    vex.write_text('{"@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.org/1", "statements": []}')
+    bill = cosmos("sbom", root, "--vex", vex, "--format", "cyclonedx").json()
+    assert bill["externalReferences"][0]["url"] == "https://example.org/1"
+    listed = tmp_path / "list.json"
+    listed.write_text("[]")
+    said = cosmos("sbom", built.out, "--rebuilt", listed, "--vex", vex).ok()
+    assert "list.json: 0 packages of Debian: none to look up" in said.err
+    listed.write_text("{}")
+    cosmos("sbom", built.out, "--rebuilt", listed).fails(2)
 
 
 def test_a_bill_that_was_changed_is_refused(built: ImageFixture, cosmos: Cosmos) -> None:

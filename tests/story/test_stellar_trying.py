@@ -106,6 +106,29 @@ def test_a_star_without_fault_has_no_finding(star: Callable[..., Path], stellar:
     assert "has no license" in stellar("lint", star("bare", body, {}, "")).fails(2).out
 
 
+PEM = "-----BEGIN PRIVATE KEY-----\n" + "M" * 64 + "\n-----END PRIVATE KEY-----\n"
+
+
+def test_a_private_key_or_a_token_in_a_star_is_warned_of(star: Callable[..., Path], stellar: Cosmos) -> None:
+    script = f'-- {"ghp_" + "a" * 36}\nfunction install() filemap{{"/etc/key"}} copy("key", "/etc/key") end'
+    found = stellar("lint", star("tool", script, {"key": PEM, "unused": PEM, "public": "-----BEGIN PUBLIC KEY-----\n"}))
+    assert found.ok().out.splitlines() == [
+        "warning: files/key: has a private key in PEM at byte 0; whoever has the star has it, too",
+        "warning: files/unused: has a private key in PEM at byte 0; whoever has the star has it, too",
+        "warning: install.lua: has a token of GitHub at byte 3; whoever has the star has it, too",
+    ]
+
+
+def test_a_private_key_that_a_script_writes_is_warned_of(star: Callable[..., Path], stellar: Cosmos) -> None:
+    lines = PEM.splitlines()
+    parts = " .. ".join(f'"{line}\\n"' for line in lines)
+    script = (
+        f'function install() filemap{{"/etc/ssh/ssh_host_rsa_key"}} write("/etc/ssh/ssh_host_rsa_key", {parts}) end'
+    )
+    found = stellar("lint", star("tool", script, {}))
+    assert "warning: /etc/ssh/ssh_host_rsa_key: is a host key" in found.ok().out
+
+
 # --- on a galaxy ------------------------------------------------------------------------------------------------------
 
 EVERYTHING = "function install() copy('usr', '/usr') end"

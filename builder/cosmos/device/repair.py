@@ -22,6 +22,7 @@ from cosmos.device.entry_check import Difference
 from cosmos.device.examination import BadEntry, Examination, Examined, in_order
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
+from cosmos.device.network import system_network
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.rebuilt_universe import RebuiltUniverse, demand_unreadable, rebuilt_universe, write_rebuilt
 from cosmos.device.recovery import Undone, recover_journal
@@ -41,6 +42,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.resolve.all_dependencies import all_dependencies
+from cosmos.transport.network import DIRECT, Network
 from cosmos.treepath import TreePath
 
 _WORDS: Final = {
@@ -61,6 +63,7 @@ class RepairRequest:
     epoch: int = 0
     sticks: Sequence[Path] = ()
     wait_seconds: float = 0
+    network: Network = DIRECT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,8 +117,8 @@ def repair(root: LiveRoot, request: RepairRequest, reporter: Reporter) -> Repair
     with at_work(root, request.wait_seconds):
         undone = recover_journal(root)
         universe, settings = read_universe(root), read_settings(root)
-        take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
-        opened = open_galaxies(root, settings, offline=request.offline)
+        take_newer(root, settings, settings.galaxies, reporter, request.network, offline=request.offline)
+        opened = open_galaxies(root, settings, request.network, offline=request.offline)
         for failure in opened.failures.values():
             reporter.warn(f"left out: {failure}")
         work = _Work(root, universe, settings, opened, request)
@@ -137,8 +140,8 @@ def repair(root: LiveRoot, request: RepairRequest, reporter: Reporter) -> Repair
 def rehearse_repair(root: LiveRoot, request: RepairRequest, reporter: Reporter) -> Repaired:
     """Do everything of `repair` except the changes."""
     universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, offline=request.offline)
-    opened = open_galaxies(root, settings, offline=request.offline)
+    tell_newer(root, settings, reporter, request.network, offline=request.offline)
+    opened = open_galaxies(root, settings, request.network, offline=request.offline)
     remember_shown(root, opened)
     work = _Work(root, universe, settings, opened, request)
     work.examine(reporter)
@@ -157,6 +160,7 @@ class RebuildRequest:
     offline: bool = False
     sticks: Sequence[Path] = ()
     wait_seconds: float = 0
+    network: Network = DIRECT
 
 
 def rebuild_universe(
@@ -166,7 +170,7 @@ def rebuild_universe(
     with at_work(root, request.wait_seconds):
         recover_journal(root)
         damaged, settings = demand_unreadable(root), read_settings(root)
-        opened = open_galaxies(root, settings, offline=request.offline)
+        opened = open_galaxies(root, settings, request.network, offline=request.offline)
         for failure in opened.failures.values():
             reporter.warn(f"left out: {failure}")
         shelves = _shelves(root, settings, opened, request)
@@ -314,4 +318,5 @@ def _shelves(
         problem = "no trust anchors were accepted for this system: nothing signed can be judged"
         raise Refused(shown(TRUST_PATH), problem, hint=f"cosmos trust init FILE --sha256 DIGEST{root.option}")
     sticks = galaxies_on(request.sticks, opened.store)
-    return Shelves(root, settings, opened.store, opened.trust, sticks, offline=request.offline)
+    network = None if request.offline else system_network(root, settings, request.network)
+    return Shelves(root, settings, opened.store, opened.trust, sticks, network)

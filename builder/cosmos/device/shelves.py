@@ -36,7 +36,8 @@ from cosmos.staging.acquire import verified_index
 from cosmos.staging.source import INDEX_FILE, SignedFile, Source, not_stored
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.local import LocalCarrier
-from cosmos.transport.opening import open_carrier
+from cosmos.transport.network import Network
+from cosmos.transport.opening import local_galaxy, open_carrier
 from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.dsse import NotSigned, RevokedSigner
 from cosmos.trust.stars import VerifiedStatement, verify_statement
@@ -92,11 +93,11 @@ class Shelves:
         store: StoreFolder,
         trust: SystemTrust,
         sticks: Sequence[Source] = (),
-        *,
-        offline: bool = True,
+        network: Network | None = None,
     ) -> None:
+        """`network`: how servers are reached; None: no socket is made."""
         self._asked = {galaxy.name: galaxy for galaxy in settings.galaxies}
-        self._root, self._store, self._trust, self._offline = root, store, trust, offline
+        self._root, self._store, self._trust, self._network = root, store, trust, network
         self._sticks = sticks
         self._shelves: dict[GalaxyName, Shelf] = {}
 
@@ -111,7 +112,7 @@ class Shelves:
         if galaxy not in self._shelves:
             asked = self._asked.get(galaxy, GalaxySource(name=galaxy, url="", allow_unsigned=False))
             sticks = [source for source in self._sticks if source.galaxy == galaxy]
-            self._shelves[galaxy] = Shelf(self._root, asked, self._store, self._trust, sticks, offline=self._offline)
+            self._shelves[galaxy] = Shelf(self._root, asked, self._store, self._trust, sticks, self._network)
         return self._shelves[galaxy]
 
     def find(self, name: StarName, star: Installed) -> Found:
@@ -129,8 +130,7 @@ class Shelf:
         store: StoreFolder,
         trust: SystemTrust,
         sticks: Iterable[Source] = (),
-        *,
-        offline: bool = True,
+        network: Network | None = None,
     ) -> None:
         self._asked = asked
         self._trust = trust
@@ -138,8 +138,12 @@ class Shelf:
         self._others = list(sticks)
         if asked.url:
             with suppress(CosmosError):
-                carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir)
-                if carrier.is_local or not offline:
+                here = root.below(SETTINGS_PATH.parent)
+                local = local_galaxy(asked.url, here)
+                if local is not None:
+                    self._others.append(replace(self._kept, carrier=local))
+                elif network is not None:
+                    carrier = open_carrier(asked.url, here, store.partial_dir, network)
                     self._others.append(replace(self._kept, carrier=carrier))
 
     @property

@@ -73,13 +73,13 @@ NOT_ASKED: Final = InstalledTrust()
 
 
 def shelves_at_hand(root: LiveRoot, sticks: Sequence[Source] = (), *, offline: bool = True) -> Shelves | InstalledTrust:
-    """Return where the statements of installed stars may be; or why no star can be judged."""
+    """Return where the statements of installed stars may be, without a socket; or why no star can be judged."""
     try:
         trust = system_trust(root)
         settings = read_settings(root)
         if trust.locked is None:
             return NOT_ASKED
-        return Shelves(root, settings, StoreFolder(root.below(settings.cache_dir)), trust, sticks, offline=offline)
+        return Shelves(root, settings, StoreFolder(root.below(settings.cache_dir)), trust, sticks)
     except CosmosError as error:
         return InstalledTrust(problem=str(error))
 

@@ -96,6 +96,16 @@ def read_lock_bytes(definition: Definition) -> bytes:
     return read_bounded(file, MAX_LOCK_BYTES)
 
 
+def kept_folders(definition: Definition) -> tuple[Path, ...]:
+    """Return the folders whose files are kept together with the image: its own, its template's, and the repository.
+
+    The repository is the nearest folder above the image with a `.git`.
+    """
+    own = definition.folder.resolve()
+    repository = next((above for above in (own, *own.parents) if (above / ".git").exists()), own)
+    return tuple(dict.fromkeys((own, _template_folder(definition.folder, definition.image).resolve(), repository)))
+
+
 def _constellation(file: Path) -> bytes:
     if not is_there(file):
         raise Malformed(

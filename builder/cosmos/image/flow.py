@@ -15,7 +15,7 @@ from cosmos.image.keep_root import write_root
 from cosmos.image.outputs.packed_tree import PackedTree
 from cosmos.image.outputs.packing import packed_tree, write_release
 from cosmos.image.overlay.finished_tree import FinishedTree, lay_tree
-from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
+from cosmos.image.packed_definition import definition_inputs, packed_definition
 from cosmos.image.policy import (
     StagingBudget,
     consent_of,
@@ -31,7 +31,7 @@ from cosmos.image.workshop.layers import Workshop
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
 from cosmos.model.names import StarName
-from cosmos.model.release import Release
+from cosmos.model.release import DEFINITION_FILE, Release
 from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft
 from cosmos.release.sign import sign
@@ -47,7 +47,7 @@ class Built:
     """A finished release. `changed` is false if the same release was there before.
 
     `made` names each layer that the store did not have, and says why the build made it. `twice` are those of them that
-    were made twice, because their scripts ran programs.
+    were made twice, because their scripts ran programs. `layers` are the keys of all layers.
     """
 
     folder: Path
@@ -57,6 +57,7 @@ class Built:
     changed: bool
     made: Mapping[StarName, str]
     twice: frozenset[StarName]
+    layers: Mapping[StarName, Digest]
 
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
@@ -77,6 +78,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         changed=published.changed,
         made=staged.made,
         twice=staged.twice,
+        layers={name: layer.key for name, layer in staged.layers.items()},
     )
 
 
@@ -94,7 +96,8 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
     """Return each star's layer, from the store or made now."""
     paths = PathMap(links={bytes(top): folder for top, folder in ready.template.path_map.items()})
     workshop = Workshop(
-        store=world.store,
+        store=world.made,
+        warn=world.reporter.warn,
         acquired=stars.stars,
         epoch=ready.lock.build.source_date_epoch,
         paths=paths,
@@ -145,6 +148,7 @@ def _signed(
     facts = BuildFacts(
         image=definition.image,
         definition=Digest.of(definition.data),
+        inputs=definition_inputs(definition),
         lock=ready.lock,
         root=packed.root,
         level=options.level or ready.lock.build.level,
@@ -152,7 +156,9 @@ def _signed(
         signers=stars.signers,
         unsteady=tree.receipts.unsteady,
         sandbox={**ready.sandbox, **_programs(tree)},
+        secrets=ready.template.secrets,
         holding_all=frozenset(output.file_name(definition.image) for output in definition.outputs if output.holds_all),
+        builder=options.builder,
     )
     release = describe(draft.files, facts)
     sign(release, options.key, draft)

@@ -1,6 +1,7 @@
 """`Home`: the real `World` of a build. It has the builder's home on disk, the pinned keys, and the galaxies.
 
 HOME/store/                 blobs and results (store.blobs); may be deleted at any time
+HOME/store.key              by which the home knows finished layers in its store as its own (keyring.store_key)
 HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
 HOME/trust/chain/           every version of trust.toml that the operator accepted (`cosmos trust update`)
 HOME/trust/state.toml       the memory: the highest numbers that were verified, so that a rollback is refused
@@ -24,6 +25,7 @@ from cosmos.errors import WorldFailed
 from cosmos.image.definition import Definition, read_lock_bytes
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
+from cosmos.keyring.store_key import store_key
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
@@ -35,6 +37,8 @@ from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
+from cosmos.store.sealed import Seal, SealedStore
+from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
@@ -46,16 +50,25 @@ _SHAPING_MODULES = ("globs.py", "links.py")  # and so can these
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """The real world of a build, with its home in the folder `home`. `offline`: it opens no galaxy."""
+    """The real world of a build, with its home in the folder `home`. `offline`: it opens no galaxy.
+
+    `network`: how it reaches servers; whoever makes it closes it.
+    """
 
     home: Path
     offline: bool
     reporter: Reporter
+    network: Network = DIRECT
 
     @cached_property
     def store(self) -> Store:
         """The builder's store."""
         return self._folder
+
+    @cached_property
+    def made(self) -> Store:
+        """The builder's store for what this program makes: it believes only what this home wrote."""
+        return SealedStore(self.store, Seal(store_key(self.home)))
 
     @cached_property
     def _folder(self) -> StoreFolder:
@@ -115,7 +128,7 @@ class Home:
 
     def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
         """Return the galaxy called `name`; a relative path in `url` starts at `folder`."""
-        carrier = None if self.offline else open_carrier(url, folder, self._folder.partial_dir)
+        carrier = None if self.offline else open_carrier(url, folder, self._folder.partial_dir, self.network)
         return Source(galaxy=name, carrier=carrier, store=self.store)
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:

@@ -59,12 +59,17 @@ def demand_empty(folder: Path) -> None:
         raise Malformed(str(folder), "is not empty", hint="choose a new folder for --keep-root")
 
 
+def _for_me(path: str, flags: int) -> int:
+    """Open a new file that nobody else may read: it gets its own mode when it is written."""
+    return os.open(path, flags, 0o600)
+
+
 def _make(entry: Entry, path: Path, folder: Path) -> None:
     match entry.kind:
         case "dir":
             path.mkdir()
         case "file":
-            with path.open("xb") as stream:
+            with open(path, "xb", opener=_for_me) as stream:
                 stream.writelines(pieces(entry.content))
         case "symlink":
             path.symlink_to(os.fsdecode(entry.target))

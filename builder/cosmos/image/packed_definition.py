@@ -19,16 +19,17 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from cosmos.content import pieces
+from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.image.definition import IMAGE_FILE, TEMPLATES_FOLDER, Definition
 from cosmos.image.template import TemplateFiles
 from cosmos.limits import MAX_DEFINITION_BYTES, demand_within
+from cosmos.model.release import DEFINITION_FILE
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.untar import read_tar
 from cosmos.tree.entry import Entry, tree_of
 from cosmos.treepath import TreePath
 
-DEFINITION_FILE: Final = "definition.tar"
 _IMAGE: Final = "image"
 _UP: Final = "up"
 
@@ -38,6 +39,23 @@ def packed_definition(definition: Definition) -> list[bytes | memoryview]:
 
     Raises `Malformed` if the definition names a file by an absolute path, `Refused` if the archive would be too large.
     """
+    epoch = definition.image.source_date_epoch
+    entries = [_placed(path, entry, epoch) for path, entry in sorted(_entries(definition).items())]
+    made = [piece for part in (*tar_members(entries), TAR_END) for piece in pieces(part)]
+    demand_within(sum(map(len, made)), MAX_DEFINITION_BYTES, DEFINITION_FILE, hint="large files belong into a star")
+    return made
+
+
+def definition_inputs(definition: Definition) -> dict[str, Digest]:
+    """Return the digest of each file of the archive by its name in it. Raises as `packed_definition` does."""
+    return {
+        path: Digest.of(b"".join(pieces(entry.content)))
+        for path, entry in _entries(definition).items()
+        if entry.kind == "file"
+    }
+
+
+def _entries(definition: Definition) -> dict[str, Entry]:
     named = dict(_named_files(definition))
     template = _template_path(definition)
     climbs = max(_climb(path) for path in (*named, template or "."))
@@ -48,11 +66,7 @@ def packed_definition(definition: Definition) -> list[bytes | memoryview]:
         files[_joined(base, path)] = _file(data)
     for path, entry in _template_entries(definition.template):
         files[str(PurePosixPath(_joined(base, template) if template else above) / path)] = entry
-    epoch = definition.image.source_date_epoch
-    entries = [_placed(path, entry, epoch) for path, entry in sorted(files.items())]
-    made = [piece for part in (*tar_members(entries), TAR_END) for piece in pieces(part)]
-    demand_within(sum(map(len, made)), MAX_DEFINITION_BYTES, DEFINITION_FILE, hint="large files belong into a star")
-    return made
+    return files
 
 
 def unpack_definition(data: bytes, folder: Path, source: str) -> Path:

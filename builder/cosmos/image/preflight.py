@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from cosmos.canon import Json
 from cosmos.durable import demand_writable
@@ -13,15 +14,17 @@ from cosmos.image.definition import Definition
 from cosmos.image.keep_root import demand_empty
 from cosmos.image.outputs.formats import demand_own_names, level_of
 from cosmos.image.outputs.packing import BINARY_FILE
-from cosmos.image.packed_definition import DEFINITION_FILE, packed_definition
+from cosmos.image.packed_definition import packed_definition
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
 from cosmos.image.world import World
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE
-from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE
+from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Builder
+from cosmos.model.reporter import Reporter
 from cosmos.model.universe import demand_reader
+from cosmos.nova.templating.secret import Secret
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.release.draft import demand_replaceable
@@ -32,6 +35,7 @@ from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.sbom.spdx import SPDX_FILE
 from cosmos.trust.signing_request import REQUEST_FILE
 
+_GUESSED_BYTES: Final = 16  # a shorter secret is found by trying: 16 random letters are not
 _FIXED_NAMES = (
     *(RELEASE_FILE, RELEASE_ENVELOPE, REQUEST_FILE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE, BINARY_FILE),
     *(DEFINITION_FILE, SPDX_FILE, CYCLONEDX_FILE),
@@ -40,16 +44,22 @@ _FIXED_NAMES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs."""
+    """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs.
+
+    `builder` is how RELEASE.json names this program, `identity` what its layers are kept under. `secrets` are the
+    values of the template's secret variables, by name.
+    """
 
     out: Path
     jobs: int
     identity: str
+    builder: Builder
     level: int | None = None
     key: Signing = None
     accept_revoked: frozenset[str] = frozenset()
     keep_root: Path | None = None
     safe: bool = False
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +78,8 @@ class Ready:
 
 def preflight(definition: Definition, world: World, options: BuildOptions) -> Ready:
     """Return everything that a build needs. Raises the errors of `cosmos.errors`, before anything is fetched."""
-    template = demand_sound(definition)
+    template = demand_sound(definition, options.secrets)
+    warn_of_short(options.secrets, world.reporter)
     demand_known_rules(definition)
     demand_room(options)
     data, envelope = world.lock_files(definition)
@@ -87,11 +98,21 @@ def preflight(definition: Definition, world: World, options: BuildOptions) -> Re
     )
 
 
-def demand_sound(definition: Definition) -> RenderedTemplate:
-    """Return the rendered template of a definition that can be built. Raises `Malformed`."""
+def demand_sound(definition: Definition, secrets: Mapping[str, Secret]) -> RenderedTemplate:
+    """Return the rendered template of a definition that can be built with `secrets`. Raises `Malformed`."""
     demand_own_names(definition.outputs, definition.image, (*_FIXED_NAMES, definition.lock_envelope.name))
     packed_definition(definition)  # the release carries it, so that others can rebuild it
-    return render_template(definition.template, definition.image, source=str(definition.file))
+    return render_template(definition.template, definition.image, source=str(definition.file), secrets=secrets)
+
+
+def warn_of_short(secrets: Mapping[str, Secret], reporter: Reporter) -> None:
+    """Warn of secrets that somebody can find by trying, who has the release's manifest and not its image."""
+    for name, secret in secrets.items():
+        if len(secret.revealed().encode()) < _GUESSED_BYTES:
+            reporter.warn(
+                f"the secret {name} has fewer than {_GUESSED_BYTES} bytes: the manifest names the digest of the file "
+                "that holds it, so whoever has the manifest can try all values; see docs/security/threat-model.md"
+            )
 
 
 def demand_room(options: BuildOptions) -> None:

@@ -15,6 +15,9 @@ The language and its limits are those of a star's `render()` (`nova.templating`)
 template may `include` and `import` other files below root/. It sees nothing of the builder. A file has mode 0755 if its
 owner may execute it, else 0644 (git keeps no more). Folders have mode 0755. The owner is root, and the time is the
 image's epoch. `[paths]` can set other modes and owners.
+
+A secret variable comes from outside (`cosmos build --secret`). A template can only write it whole
+(`nova.templating.secret`), into a file that its owner alone may read.
 """
 
 from __future__ import annotations
@@ -22,16 +25,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
 from cosmos.model.template import Declarations, DeclaredPath, Group, InitLine, Mount, User, Value
-from cosmos.nova.templates import rendered_of_many
+from cosmos.nova.templates import RenderedFile, rendered_of_many
 from cosmos.nova.templating.rendering import Sources
 from cosmos.nova.templating.scan import TemplateProblem
+from cosmos.nova.templating.secret import Secret
 from cosmos.nova.templating.values import Value as TemplateValue
 from cosmos.reading import read_bounded
 from cosmos.tree.entry import Entry
@@ -39,6 +43,8 @@ from cosmos.treepath import ROOT, TreePath
 
 MERGED_FOLDERS = (TreePath(b"bin"), TreePath(b"lib"), TreePath(b"lib64"), TreePath(b"sbin"))
 TEMPLATE_SUFFIX = b".j2"
+_OTHERS = 0o077  # the rights of group and others
+_STAND_IN = "a value that stands in for a secret"  # longer than what is called short
 _Mapped = Mapping[TreePath, TreePath]
 
 
@@ -59,11 +65,14 @@ class RenderedTemplate:
     """A template's entries, in byte order of path, and the folders that stars' paths are mapped to.
 
     With a merged /usr, `path_map` maps `bin` to `usr/bin`, and so on. A star's `bin/sh` then becomes `usr/bin/sh`.
+    `secrets` are the names of the secret variables that the template wants, `secret_files` those that each file holds.
     """
 
     entries: tuple[Entry, ...]
     merged_usr: bool
     path_map: Mapping[TreePath, TreePath]
+    secrets: tuple[str, ...] = ()
+    secret_files: Mapping[TreePath, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_template(folder: Path) -> TemplateFiles:
@@ -73,33 +82,65 @@ def read_template(folder: Path) -> TemplateFiles:
     )
 
 
-def render_template(template: TemplateFiles, image: Image, *, source: str) -> RenderedTemplate:
-    """Return the template with the image's variables. `source` is the image definition's name.
+def stand_ins(template: TemplateFiles) -> dict[str, Secret]:
+    """Return a value for each secret variable, for those who judge a template and keep nothing of what it makes.
+
+    A template renders with one value as with another, because it can only write a secret whole. Raises `Malformed`.
+    """
+    declared = Declarations.parse(template.declarations, f"{template.name}/template.toml")
+    return {name: Secret(_STAND_IN, [name]) for name in declared.secrets}
+
+
+def render_template(
+    template: TemplateFiles, image: Image, *, source: str, secrets: Mapping[str, Secret] | None = None
+) -> RenderedTemplate:
+    """Return the template with the image's variables, and with `secrets`. `source` is the image definition's name.
 
     Raises `Malformed` for a variable that is missing, unknown or of a wrong type; for a template that does not render,
-    with its file and line; for a declared path that is missing, or there twice.
+    with its file and line; for a secret in a file that others may read; for a declared path that is missing, or there
+    twice.
     """
     name, epoch = template.name, image.source_date_epoch
     declared = Declarations.parse(template.declarations, f"{name}/template.toml")
     values = chosen_values(declared, image.vars, source)
+    hidden = _chosen_secrets(declared, secrets or {}, name)
     files = {path: replace(entry, mtime=epoch) for path, entry in template.files.items()}
-    rendered = _rendered(files, _names(image, declared, values), f"{name}/root")
+    rendered, places = _rendered(files, {**_names(image, declared, values), **hidden}, f"{name}/root")
     entries = _declared_over(rendered, declared, epoch, name)
+    for path, written in places.items():
+        _demand_private(entries[path], written, f"{name}/root", f"{name}/template.toml")
     path_map = {path: TreePath(b"usr/" + path) for path in MERGED_FOLDERS} if declared.merged_usr else {}
     entries = _merged(entries, path_map, epoch, name)
     return RenderedTemplate(
-        entries=tuple(entries[path] for path in sorted(entries)), merged_usr=declared.merged_usr, path_map=path_map
+        entries=tuple(entries[path] for path in sorted(entries)),
+        merged_usr=declared.merged_usr,
+        path_map=path_map,
+        secrets=declared.secrets,
+        secret_files={path: tuple(written) for path, written in places.items()},
     )
 
 
+def is_private(entry: Entry) -> bool:
+    """Return whether nobody but the owner of a file has any right on it."""
+    return not entry.mode & _OTHERS
+
+
 def chosen_values(declared: Declarations, given: Mapping[str, object], source: str) -> dict[str, Value]:
-    """Return each declared variable's value: the image's, else the default. Raises `Malformed` at its dotted path."""
+    """Return the value of each declared variable that is no secret: the image's, else the default.
+
+    Raises `Malformed` at its dotted path. An error about a secret repeats nothing of what the image says there.
+    """
     for name in given:
         if name not in declared.variables:
             known = ", ".join(declared.variables) or "none"
             raise Malformed(source, f"vars.{name}: the template declares no such variable", hint=f"it declares {known}")
     values: dict[str, Value] = {}
     for name, variable in declared.variables.items():
+        if variable.is_secret:
+            if name in given:
+                hint = f"take it out of [vars], and give it as you build: --secret {name}=FILE"
+                raise Malformed(source, f"vars.{name}: is a secret, and must not stand in this file", hint=hint)
+            continue
         if name in given:
             try:
                 values[name] = variable.checked(given[name])
@@ -111,6 +152,35 @@ def chosen_values(declared: Declarations, given: Mapping[str, object], source: s
             hint = f"add to [vars]: {name}, {variable.meaning}"
             raise Malformed(source, f"vars.{name}: the template needs it, but the image does not set it", hint=hint)
     return values
+
+
+def _chosen_secrets(declared: Declarations, given: Mapping[str, Secret], template: str) -> Mapping[str, Secret]:
+    """Return `given`, if these are exactly the secrets that the template declares. Raises `Malformed`."""
+    for name in given:
+        if name not in declared.secrets:
+            known = f"its secrets are {', '.join(declared.secrets)}" if declared.secrets else "it has no secrets"
+            hint = f"set it in [vars] of image.toml: {name}" if name in declared.variables else known
+            raise Malformed("--secret", f"{name}: the template {template} declares no such secret", hint=hint)
+    for name in declared.secrets:
+        if name not in given:
+            hint = f"add to the command: --secret {name}=FILE, {declared.variables[name].meaning}"
+            raise Malformed(
+                f"{template}/template.toml", f"variables.{name}: is a secret, and its value is not given", hint=hint
+            )
+    return given
+
+
+def _demand_private(entry: Entry, written: Mapping[str, str], where: str, declarations: str) -> None:
+    """Raise `Malformed` if others than the owner have rights on a file with secrets, `written` at these places."""
+    if is_private(entry):
+        return
+    name, place = next(iter(written.items()))
+    raise Malformed(
+        f"{where}/{place}",
+        f"writes the secret {name} into /{entry.path.text}, on which others than its owner have rights "
+        f"({entry.mode:04o})",
+        hint=f'in {declarations}, below [paths]: "{entry.path.text}" = {{ mode = "0600" }}',
+    )
 
 
 def _names(image: Image, declared: Declarations, values: Mapping[str, Value]) -> dict[str, TemplateValue]:
@@ -168,10 +238,13 @@ def _files_below(root: Path) -> dict[TreePath, Entry]:
     return entries
 
 
-def _rendered(files: Mapping[TreePath, Entry], names: dict[str, TemplateValue], where: str) -> dict[TreePath, Entry]:
-    """Return `files` with every `.j2` rendered under its own name."""
+def _rendered(
+    files: Mapping[TreePath, Entry], names: dict[str, TemplateValue], where: str
+) -> tuple[dict[TreePath, Entry], dict[TreePath, Mapping[str, str]]]:
+    """Return `files` with every `.j2` rendered under its own name, and where each file with secrets has them from."""
     sources = _sources(files, where)
     rendered: dict[TreePath, Entry] = {}
+    places: dict[TreePath, Mapping[str, str]] = {}
     for path, entry in files.items():
         is_template = entry.kind == "file" and path.endswith(TEMPLATE_SUFFIX)
         final = _without_suffix(path, where) if is_template else path
@@ -181,9 +254,14 @@ def _rendered(files: Mapping[TreePath, Entry], names: dict[str, TemplateValue], 
                 "is there twice: as a file and as a template",
                 hint=f"remove one of the two files: {final.text}, {path.text}",
             )
-        content = _render_one(entry, names, sources, where) if is_template else entry.content
-        rendered[final] = replace(entry, path=final, content=content)
-    return rendered
+        if not is_template:
+            rendered[final] = entry
+            continue
+        made = _render_one(entry, names, sources, where)
+        rendered[final] = replace(entry, path=final, content=made.data)
+        if made.secrets:
+            places[final] = made.secrets
+    return rendered, places
 
 
 def _without_suffix(path: TreePath, where: str) -> TreePath:
@@ -212,7 +290,7 @@ def _text(entry: Entry, where: str) -> str:
         raise Malformed(f"{where}/{entry.path.text}", f"is not UTF-8 at byte {error.start}") from error
 
 
-def _render_one(entry: Entry, names: dict[str, TemplateValue], sources: Sources, where: str) -> bytes:
+def _render_one(entry: Entry, names: dict[str, TemplateValue], sources: Sources, where: str) -> RenderedFile:
     """Return one template's text. Raises `Malformed` with the file and line for every mistake in the template."""
     try:
         return rendered_of_many(entry.path.text, _text(entry, where), names, sources)

@@ -32,7 +32,11 @@ class World(Protocol):
 
     @property
     def store(self) -> Store:
-        """Keeps verified bytes and finished layers."""
+        """Keeps verified bytes."""
+
+    @property
+    def made(self) -> Store:
+        """Keeps finished layers, and believes only those that this home wrote. Raises `Refused`."""
 
     @property
     def pinned(self) -> TrustRoots:

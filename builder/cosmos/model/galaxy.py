@@ -6,6 +6,10 @@
     version = "2026.11.22"             # YYYY.MM.DD, for people
     seq = 7                            # ours: rises by one with every change; a lower one is a rollback
 
+    [catalogue]                        # ours: the file catalogues/DIGEST.toml (model.catalogue), for `cosmos search`
+    digest = "sha256:…"
+    size-bytes = 812345
+
     [stars]                            # name -> newest version; upstream also writes stars = ["zlib", …]
     zlib = "1.3.1"
 
@@ -22,8 +26,12 @@
     files = "zlib-1.3.1"               # only if its files have another name than model.file_names gives
 
 **Formats.** An index without `format` is of format 1. Its rows have no `arch`, `provides` and `files`. The files of a
-star are called NAME-VERSION for every architecture, and its statement names the architecture. Cosmos still reads format
-1, and writes format 2 with the index's next change. A format above 2 is for a newer cosmos and is refused.
+star are called NAME-VERSION for every architecture, and its statement names the architecture. Cosmos reads both
+formats. A format above 2 is for a newer cosmos and is refused. So a published galaxy keeps its format until its
+maintainer moves it (`stellar index-galaxy --format`): docs/decisions/0027.
+
+Keys that an older cosmos does not know, at the top of the document, warn and pass. So `[catalogue]` may stand in an
+index of either format. Rows are strict: a new key in a row is a new format.
 
 `meta.toml.dsse` signs these exact bytes. `snapshots/SEQ.toml` (and `.dsse`) are kept copies of every index, so that a
 lock finds the one that it names after the galaxy has moved on. An index can hide or mislabel a star; it can never vouch
@@ -41,13 +49,14 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from cosmos.digest import Digest
-from cosmos.limits import MAX_INDEX_BYTES
+from cosmos.limits import MAX_CATALOGUE_BYTES, MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem, parsed_stem
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.version import Version, read_version, version_rows
 from cosmos.tables import Table
 
 INDEX_FORMAT: Final = 2
+_NEWER: Final = "update cosmos from a stick or another galaxy, or ask the galaxy's owner for its older format"
 
 _DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", re.ASCII)
 
@@ -102,8 +111,43 @@ class Listed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CataloguePin:
+    """The catalogue that an index names, by digest and size."""
+
+    digest: Digest
+    size_bytes: int
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Return the pin of a catalogue with these bytes."""
+        return cls(digest=Digest.of(data), size_bytes=len(data))
+
+    @property
+    def path(self) -> str:
+        """The file's path in the galaxy."""
+        return f"catalogues/{self.digest.hex}.toml"
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `[catalogue]` table of an index."""
+        pin = cls(
+            digest=table.read("digest", Digest.parse),
+            size_bytes=table.count("size-bytes", least=1, most=MAX_CATALOGUE_BYTES),
+        )
+        table.end()
+        return pin
+
+    def to_toml(self) -> dict[str, object]:
+        """Return the table as `tomli_w` takes it."""
+        return {"digest": str(self.digest), "size-bytes": self.size_bytes}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GalaxyIndex:
-    """The stars that a galaxy lists. `newest` has None for a star that upstream lists by its name alone."""
+    """The stars that a galaxy lists. `newest` has None for a star that upstream lists by its name alone.
+
+    `catalogue` is None if the galaxy has none: upstream's, and those of an older stellar.
+    """
 
     name: GalaxyName
     format: int = 1
@@ -113,6 +157,7 @@ class GalaxyIndex:
     newest: Mapping[StarName, Version | None] = field(default_factory=dict)
     checksums: Mapping[StarName, Digest] = field(default_factory=dict)
     snapshot: tuple[Listed, ...] = ()
+    catalogue: CataloguePin | None = None
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -122,7 +167,8 @@ class GalaxyIndex:
         named = "stars" in table and isinstance(table.value("stars"), dict)
         number = table.count("format", least=1) if "format" in table else 1
         if number > INDEX_FORMAT:
-            table.fail("format", f"want at most {INDEX_FORMAT}, got {number}: this galaxy is for a newer cosmos")
+            problem = f"want at most {INDEX_FORMAT}, got {number}: this galaxy is for a newer cosmos"
+            table.fail("format", problem, hint=_NEWER)
         snapshot = tuple(Listed.read(row, number) for row in table.tables("snapshot"))
         _demand_one_each(snapshot, table)
         listed = {(row.name, str(row.version)): row.version for row in snapshot}
@@ -143,6 +189,7 @@ class GalaxyIndex:
             newest=newest,
             checksums=table.parsed_map("checksums", StarName.parse, Digest.from_hex),
             snapshot=snapshot,
+            catalogue=CataloguePin.read(table.table("catalogue")) if "catalogue" in table else None,
             warnings=table.unknown(),
         )
 
@@ -154,6 +201,7 @@ class GalaxyIndex:
             "description": self.description,
             "version": self.version,
             "seq": self.seq,
+            **({"catalogue": self.catalogue.to_toml()} if self.catalogue is not None else {}),
             "stars": {str(name): str(version) for name, version in sorted(self.newest.items()) if version},
             "checksums": {str(name): digest.hex for name, digest in sorted(self.checksums.items())},
             "snapshot": [row.to_toml() for row in self.snapshot],

@@ -6,25 +6,31 @@ provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs thes
 
     subject                    every file beside it, by name and SHA-256; an image carries annotations.contentRoot
     predicate.buildDefinition
-      buildType                BUILD_TYPE
-      externalParameters       image name, version, arch; digests of image.toml, template; outputs; policy: which stars
-                               may do more than others (powers), and which rules of the ship guard are waived (waive)
+      buildType                BUILD_TYPES of the format's number
+      externalParameters       image name, version, arch; the digest of image.toml; policy: which stars may do more than
+                               others (powers), and which rules of the ship guard are waived (waive); secrets: the names
+                               of the template's secret variables, without which nobody can build the same
       internalParameters       the pins of the lock's [build], and this build's values where they differ; sandbox: the
                                result of the live probe of Nova's sandbox (see sandbox.probe)
-      resolvedDependencies     every star: name NAME-VERSION, its archive's SHA-256, galaxy, statement, signers;
-                               every galaxy snapshot
+      resolvedDependencies     every input with its digest: the files of definition.tar, the lock and its signature, the
+                               trust.toml of the lock, every galaxy snapshot, every star
     predicate.runDetails
-      builder.id               BUILDER_ID, version.cosmos
-      metadata                 left out: no clock and no host name goes in
+      builder.id               BUILDER_ID
+      builder.version          cosmos, python, zstd
+      builder.builderDependencies   the program's own bytes, and the libraries that a source tree runs with
+      metadata, byproducts     left out: no clock, no host name and no number of the build goes in
 
-Names are sorted, the JSON is `canon.readable_json`: the same build writes the same bytes.
+Names are sorted, the JSON is `canon.readable_json`: the same build by the same builder writes the same bytes.
+
+The format's number stands in `buildType`. Format 1 names only stars and galaxies as inputs, and of its builder only the
+version of Cosmos. Cosmos still reads it. An older Cosmos, which knows format 1 alone, refuses format 2 by `buildType`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from cosmos.canon import Json, readable_json
 from cosmos.digest import Digest
@@ -33,11 +39,13 @@ from cosmos.tables import Table
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "urn:cosmos:build:image:v1"
+BUILD_TYPES: Final = {1: "urn:cosmos:build:image:v1", 2: "urn:cosmos:build:image:v2"}
+RELEASE_FORMAT: Final = 2
 BUILDER_ID = "urn:cosmos:builder:v1"
 RELEASE_FILE = "RELEASE.json"
 RELEASE_ENVELOPE = "RELEASE.json.dsse"
 MANIFEST_FILE = "manifest.txt"
+DEFINITION_FILE = "definition.tar"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +80,36 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Builder:
+    """The program that made a release. `versions` are those of cosmos, python and zstd; in format 1 of cosmos alone.
+
+    `parts` are resource descriptors: what the program consists of.
+    """
+
+    versions: Mapping[str, str]
+    parts: tuple[Json, ...] = ()
+
+    @classmethod
+    def read(cls, table: Table, form: int) -> Self:
+        """Return a `builder` object of a document of that format."""
+        table.choice("id", (BUILDER_ID,))
+        versions = table.table("version")
+        names = ("cosmos",) if form == 1 else ("cosmos", "python", "zstd")
+        builder = cls(
+            versions={name: versions.need(name, str) for name in names},
+            parts=() if form == 1 else tuple(table.need("builderDependencies", list)),
+        )
+        for part in (versions, table):
+            part.end()
+        return builder
+
+    def to_json(self) -> Json:
+        """Return the object."""
+        parts: dict[str, Json] = {"builderDependencies": [*self.parts]} if len(self.versions) > 1 else {}
+        return {"id": BUILDER_ID, "version": dict(self.versions), **parts}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
     """A release's statement. `external`, `internal` and `resolved` are the provenance's own objects."""
 
@@ -79,7 +117,16 @@ class Release:
     external: Mapping[str, Json]
     internal: Mapping[str, Json]
     resolved: tuple[Json, ...]
-    cosmos_version: str
+    builder: Builder
+    form: int = RELEASE_FORMAT
+
+    def by(self, other: Release) -> Release:
+        """Return this release as the builder of `other` would have described it.
+
+        A description in format 1 names fewer inputs. Then the missing ones are those that `other` names.
+        """
+        resolved = self.resolved if self.form == other.form else other.resolved
+        return replace(self, builder=other.builder, resolved=resolved, form=other.form)
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -92,15 +139,14 @@ class Release:
             table.fail("subject", "names a file twice")
         predicate = table.table("predicate")
         definition, details = predicate.table("buildDefinition"), predicate.table("runDetails")
-        definition.choice("buildType", (BUILD_TYPE,))
-        builder = details.table("builder")
-        builder.choice("id", (BUILDER_ID,))
+        form = _form(definition)
         release = cls(
             subjects=subjects,
             external=definition.need("externalParameters", dict),
             internal=definition.need("internalParameters", dict),
             resolved=tuple(definition.need("resolvedDependencies", list)),
-            cosmos_version=builder.table("version").need("cosmos", str),
+            builder=Builder.read(details.table("builder"), form),
+            form=form,
         )
         for part in (definition, details, predicate, table):
             part.end()
@@ -115,15 +161,24 @@ class Release:
                 "predicateType": PREDICATE_TYPE,
                 "predicate": {
                     "buildDefinition": {
-                        "buildType": BUILD_TYPE,
+                        "buildType": BUILD_TYPES[self.form],
                         "externalParameters": dict(self.external),
                         "internalParameters": dict(self.internal),
                         "resolvedDependencies": list(self.resolved),
                     },
-                    "runDetails": {"builder": {"id": BUILDER_ID, "version": {"cosmos": self.cosmos_version}}},
+                    "runDetails": {"builder": self.builder.to_json()},
                 },
             }
         )
+
+
+def _form(definition: Table) -> int:
+    """Return the number of the document's format."""
+    stated = definition.need("buildType", str)
+    forms = {build_type: form for form, build_type in BUILD_TYPES.items()}
+    if stated not in forms:
+        definition.fail("buildType", f"want one of {', '.join(forms)}, got {stated[:80]!r}: a newer cosmos wrote it")
+    return forms[stated]
 
 
 def _plain(text: str) -> str:

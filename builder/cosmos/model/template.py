@@ -4,10 +4,14 @@
     merged-usr = true                  # /bin /sbin /lib /lib64 are links into /usr, for the stars' files as well
 
     [variables.hostname]               # a variable that images may set in [vars], with a name that Jinja2 can read
-    type = "string"                    # string (one line) | integer | boolean | strings (an array of lines)
+    type = "string"                    # string (one line) | integer | boolean | strings (an array of lines) | secret
     default = "cosmos"                 # without a default, every image must set it
     choices = ["cosmos", "rescue"]     # optional, for a string: the only values allowed
     meaning = "the system's name"      # required: shown to a person when the variable is missing
+
+    [variables.wifi_psk]
+    type = "secret"                    # text that no [vars] may hold: `cosmos build --secret wifi_psk=FILE`; no default
+    meaning = "the passphrase of the wireless network"
 
     [[group]]
     name = "shadow"
@@ -54,7 +58,7 @@ from typing import Literal, Self, TypeAlias, TypeVar, cast
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
-VarType: TypeAlias = Literal["string", "integer", "boolean", "strings"]
+VarType: TypeAlias = Literal["string", "integer", "boolean", "strings", "secret"]
 Value: TypeAlias = str | int | bool | tuple[str, ...]
 MadeKind: TypeAlias = Literal["file", "dir", "symlink", "char", "block"]
 T = TypeVar("T")
@@ -69,7 +73,7 @@ RESERVED = frozenset({"image", "users", "groups", "mounts", "inittab"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
-    """A variable that an image may set. `default` is None if the image must set it."""
+    """A variable that an image may set. `default` is None if the image must set it. A secret comes from elsewhere."""
 
     name: str
     type: VarType
@@ -84,13 +88,15 @@ class Variable:
             table.fail("", "want a name of a-z, 0-9 and _ that is not " + ", ".join(sorted(RESERVED)))
         variable = cls(
             name=name,
-            type=cast(VarType, table.choice("type", ("string", "integer", "boolean", "strings"))),
+            type=cast(VarType, table.choice("type", ("string", "integer", "boolean", "strings", "secret"))),
             default=None,
             choices=table.strings("choices"),
             meaning=table.need("meaning", str),
         )
         if variable.choices and variable.type != "string":
             table.fail("choices", "only a string has choices")
+        if variable.is_secret and "default" in table:
+            table.fail("default", "a secret has no default, which would stand in this file")
         if "default" in table:
             try:
                 default = variable.checked(table.value("default"))
@@ -105,6 +111,11 @@ class Variable:
             )
         table.end()
         return variable
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value is given by `--secret`, and stands in no file of the image."""
+        return self.type == "secret"
 
     def checked(self, value: object) -> Value:
         """Return `value` if it is of the variable's type, or raise `ValueError`."""
@@ -285,6 +296,11 @@ class Declarations:
         table.end()
         declarations._check_owners(table)
         return declarations
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secret variables, in order."""
+        return tuple(sorted(name for name, variable in self.variables.items() if variable.is_secret))
 
     def owner(self, row: DeclaredPath) -> tuple[int, int]:
         """Return the uid and gid that own `row`."""

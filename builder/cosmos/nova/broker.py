@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from cosmos.errors import CosmosError, Refused, WorldFailed
-from cosmos.limits import MAX_NOVA_REPLY_BYTES
+from cosmos.limits import MAX_NOVA_REPLY_BYTES, MAX_SCRIPT_BYTES
 from cosmos.nova.arguments import MAX_SHORT_BYTES, SHORT, TEXT, Signature
 from cosmos.nova.job import NovaJob
 from cosmos.nova.meter import CALL_COST, BudgetError, Meter, VerbError
@@ -58,8 +58,12 @@ class Broker:
         self._last: VerbError | None = None
         self._failure: BaseException | None = None
 
-    def call(self, verb: Scalar, args: tuple[object, ...]) -> Answer:
-        """Run the verb that a script calls. Raises nothing: an error of our own is kept for `reraise`."""
+    def call(self, verb: Scalar, args: tuple[object, ...], line: object = 0) -> Answer:
+        """Run the verb that a script calls. Raises nothing: an error of our own is kept for `reraise`.
+
+        `line` is the script's, as its worker says. It stands in the receipt and decides nothing.
+        """
+        self._verbs.line = line if type(line) is int and 0 < line <= MAX_SCRIPT_BYTES else 0
         try:
             return self._answer(verb, args)
         except VerbError as refusal:

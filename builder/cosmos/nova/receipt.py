@@ -15,6 +15,9 @@ Each event is a JSON object with `do` and what that verb needs:
                       the script's tree when the program began, and when it had ended
     {"do": "log", "text": …}   {"do": "filemap", "path": …}
 
+What makes or changes a path, and `run`, has "line" besides: the script's line that called it, as the script's worker
+says. Receipts of older programs have none. Facts of an event are open: a reader passes over those it does not know.
+
 `receipt-version` is 1. Where the operator waived that programs give the same result twice ([policy] unsteady), it is 2,
 and the receipt has `"unsteady": true`: who knows version 1 only refuses the receipt instead of missing that.
 

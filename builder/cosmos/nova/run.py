@@ -102,8 +102,8 @@ def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
         verbs = Verbs(job, function, meter, renderer.render)
         broker = Broker(job, verbs, meter)
 
-        def call(verb: Scalar, *args: Scalar) -> Answer:
-            return broker.call(verb, args)
+        def call(verb: Scalar, line: Scalar = None, *args: Scalar) -> Answer:
+            return broker.call(verb, args, line)
 
         demand_sandbox(WORKER)
         outcome = run_confined(job.script, _script_name(job), function, LIMITS, patience, call)

@@ -50,6 +50,7 @@ class Verbs:
         self._filemap = Filemap()
         self._sources = _sources(job.files, job.beside, job.epoch)
         self.events: list[Event] = []
+        self.line = 0  # of the script, from which the verb is called; 0 if nobody knows
         self.root = VirtualRoot(
             own=job.own,
             lower=job.root,
@@ -259,7 +260,7 @@ class Verbs:
             "status": outcome.status,
             "tools": outcome.tools or "host",
         }
-        self._note("run", {**facts, "before": before, "after": after})
+        self._note("run", {**facts, **self._place_in_script(), "before": before, "after": after})
         if outcome.status != 0:
             hint = f"it said: {outcome.last}" if outcome.last else None
             raise VerbError(f"{shown[0]} ended with status {outcome.status}", hint=hint)
@@ -281,7 +282,10 @@ class Verbs:
         self._note("read", {"path": path.text, "saw": seen(entry)})
 
     def _did(self, verb: str, place: TreePath, facts: Mapping[str, Fact]) -> None:
-        self._note(verb, {"path": place.text, **facts})
+        self._note(verb, {"path": place.text, **facts, **self._place_in_script()})
+
+    def _place_in_script(self) -> dict[str, Fact]:
+        return {"line": self.line} if self.line else {}
 
     def _note(self, verb: str, facts: Mapping[str, Fact]) -> None:
         self._meter.count_event(sum(_size(fact) for fact in facts.values()))

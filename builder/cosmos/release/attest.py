@@ -21,7 +21,7 @@ from cosmos.model.release import MANIFEST_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import is_there, read_bounded
 from cosmos.release.verify import demand_whole
-from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, add_badge, counted, judge_badges, unlike
+from cosmos.trust.badges import BADGES_SUFFIX, Badge, Claim, Mismatch, add_badge, counted, judge_badges, unlike
 from cosmos.trust.roles import IN_TOTO_TYPE
 from cosmos.trust.roots import TrustRoots
 
@@ -60,9 +60,10 @@ def attest_rebuild(
     return rebuilt, _added(claim, key, badges_file or badges_beside(folder))
 
 
-def attest_unlike(folder: Path, key: SecretKey, found: Digest) -> Path:
+def attest_unlike(folder: Path, key: SecretKey, found: Digest, mismatch: Mismatch) -> Path:
     """Add a badge beside `folder`: the holder of `key` got the content root `found` from the release's lock.
 
+    `mismatch` says in which paths.
     Raises `Refused`, `Malformed`.
     """
     demand_attester(key)
@@ -76,6 +77,7 @@ def attest_unlike(folder: Path, key: SecretKey, found: Digest) -> Path:
         result="FAILED",
         lock=rebuilt.lock,
         found=found,
+        mismatch=mismatch,
     )
     return _added(claim, key, badges_beside(folder))
 

@@ -16,12 +16,17 @@ from cosmos.sbom.spdx import SPDX_FILE
 _FILES: Final = {"spdx": SPDX_FILE, "cyclonedx": CYCLONEDX_FILE}
 
 
+def release_folder(place: Path) -> Path | None:
+    """Return the folder of the release at `place` or in its `out/`; None if there is none."""
+    return next((one for one in (place, place / "out") if (one / RELEASE_FILE).is_file()), None)
+
+
 def release_bill(place: Path, form: str) -> bytes | None:
     """Return the bill of the release at `place` or in its `out/`, in the form `spdx` or `cyclonedx`.
 
     Return None if `place` is no release. Raises `Malformed` if the release has no bill, `Refused` if it is another one.
     """
-    folder = next((one for one in (place, place / "out") if (one / RELEASE_FILE).is_file()), None)
+    folder = release_folder(place)
     if folder is None:
         return None
     release = Release.parse(read_bounded(folder / RELEASE_FILE, MAX_RELEASE_BYTES), str(folder / RELEASE_FILE))

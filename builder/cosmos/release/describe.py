@@ -5,31 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.digest import Digest
 from cosmos.model.image import Image, Policy
-from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
+from cosmos.model.lock import LOCK_FILE, Lock, LockedGalaxy, LockedStar, LockedTrust
 from cosmos.model.names import StarName
-from cosmos.model.release import Release, Subject
+from cosmos.model.release import DEFINITION_FILE, Builder, Release, Subject
 from cosmos.model.waiver import waivers_to_json
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.release.draft import Written
+from cosmos.sbom.bill import star_purl
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildFacts:
     """The facts of a build besides the files that it wrote.
 
-    `definition` is the digest of image.toml, `root` the content root, `level` the zstd level of the layers. `accepted`
+    `definition` is the digest of image.toml, `inputs` those of all files of definition.tar by their name in it, `root`
+    the content root, `level` the zstd level of the layers. `builder` is the program that made the release. `accepted`
     are the stars that are not trusted now and that the operator accepted by name, with the reasons. `signers` are the
     verified signers of each star. `unsteady` are the stars whose programs may give another result each time, by the
-    operator's waiver. `sandbox` is the result of the live probe of Nova's sandbox. `holding_all` names the
-    files that contain the whole tree.
+    operator's waiver. `sandbox` is the result of the live probe of Nova's sandbox. `secrets` are the names of the
+    template's secret variables. `holding_all` names the files that contain the whole tree.
     """
 
     image: Image
     definition: Digest
+    inputs: Mapping[str, Digest]
     lock: Lock
     root: Digest
     level: int
@@ -37,7 +39,9 @@ class BuildFacts:
     signers: Mapping[StarName, tuple[str, ...]]
     unsteady: tuple[str, ...]
     sandbox: Mapping[str, Json]
+    secrets: tuple[str, ...]
     holding_all: frozenset[str]
+    builder: Builder
 
 
 def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
@@ -63,7 +67,7 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             **({"counter": image.counter} if image.counter else {}),
             **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
             **({"allowedDowngrades": downgrades} if downgrades else {}),
-            **({"unsteady": [*facts.unsteady]} if facts.unsteady else {}),
+            **_lists(unsteady=facts.unsteady, secrets=facts.secrets),
             **({"policy": policy} if (policy := _policy(image.policy)) else {}),
         },
         internal={
@@ -75,12 +79,25 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             "zstd": ZSTD_VERSION,
             "pinned": {"cosmos": lock.build.cosmos, "zstd": lock.build.zstd, "level": lock.build.level},
         },
-        resolved=(
-            *(_galaxy(galaxy) for galaxy in lock.galaxies),
-            *(_star(star, facts.signers[star.name]) for star in lock.stars),
-        ),
-        cosmos_version=VERSION,
+        resolved=_resolved(files, facts),
+        builder=facts.builder,
     )
+
+
+def _resolved(files: Mapping[str, Written], facts: BuildFacts) -> tuple[Json, ...]:
+    """Return every input: what the operator wrote, the lock, and what the lock names."""
+    return (
+        *(_input(name, digest) for name, digest in sorted(facts.inputs.items())),
+        *(_descriptor(name, files[name].digest) for name in (LOCK_FILE, f"{LOCK_FILE}.dsse") if name in files),
+        *_trust(facts.lock.trust),
+        *(_galaxy(galaxy) for galaxy in facts.lock.galaxies),
+        *(_star(star, facts.signers[star.name]) for star in facts.lock.stars),
+    )
+
+
+def _lists(**named: tuple[str, ...]) -> dict[str, Json]:
+    """Return those of the lists that are not empty."""
+    return {name: [*values] for name, values in named.items() if values}
 
 
 def _policy(policy: Policy) -> dict[str, Json]:
@@ -90,22 +107,40 @@ def _policy(policy: Policy) -> dict[str, Json]:
     return {**({"powers": powers} if powers else {}), **({"waive": waive} if waive else {})}
 
 
+def _input(name: str, digest: Digest) -> Json:
+    """Return a file that the operator wrote. It lies in definition.tar under the same name."""
+    return {**_descriptor(name, digest), "annotations": {"in": DEFINITION_FILE}}
+
+
+def _descriptor(name: str, digest: Digest) -> dict[str, Json]:
+    return {"name": name, "digest": {"sha256": digest.hex}}
+
+
+def _trust(trust: LockedTrust) -> list[Json]:
+    """Return the trust anchors that the lock was made under, if any key was pinned."""
+    if trust.digest is None:
+        return []
+    return [{**_descriptor("trust.toml", trust.digest), "annotations": {"version": trust.version}}]
+
+
 def _star(star: LockedStar, signers: tuple[str, ...]) -> Json:
     return {
-        "name": star.id,
-        "digest": {"sha256": star.archive.hex},
+        **_descriptor(star.id, star.archive),
+        "uri": star_purl(str(star.name), str(star.version)),
         "annotations": {
             "galaxy": str(star.galaxy),
             "file": star.file,
             "statement": str(star.statement),
+            "script": str(star.script or ""),
             "signers": [*signers],
         },
     }
 
 
 def _galaxy(galaxy: LockedGalaxy) -> Json:
+    """Return a snapshot. Its address is a URI only if it is no path of the builder's disk."""
     return {
-        "name": f"galaxy:{galaxy.name}",
-        "digest": {"sha256": galaxy.index.hex},
-        "annotations": {"seq": galaxy.seq, "allowUnsigned": galaxy.allow_unsigned},
+        **_descriptor(f"galaxy:{galaxy.name}", galaxy.index),
+        **({"uri": galaxy.url} if "://" in galaxy.url else {}),
+        "annotations": {"seq": galaxy.seq, "version": galaxy.version, "allowUnsigned": galaxy.allow_unsigned},
     }

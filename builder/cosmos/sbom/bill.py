@@ -95,9 +95,9 @@ class Bill:
         return f"pkg:deb/debian/{quote(origin.name, safe='')}@{quote(origin.version, safe='~')}?arch={arch}{distro}"
 
 
-def star_purl(component: Component) -> str:
+def star_purl(name: str, version: str) -> str:
     """Return the package URL of a star itself: of type generic, for there is no type of its own."""
-    return f"pkg:generic/{quote(component.name, safe='')}@{quote(component.version, safe='~')}"
+    return f"pkg:generic/{quote(name, safe='')}@{quote(version, safe='~')}"
 
 
 def component_of(locked: LockedStar, star: Star) -> Component:

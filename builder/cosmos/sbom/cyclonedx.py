@@ -1,7 +1,10 @@
 """`sbom.cdx.json`: the bill as CycloneDX 1.6 in JSON (https://cyclonedx.org/docs/1.6/json/).
 
-A star is a component, and the packages that it was made of are its components. Its time is the image's epoch, and its
-serial number is made of the content root: the same image has the same bytes.
+A star is a component, and depends on the packages that it was made of: these are components beside it, because
+scanners do not look for packages inside of others. The Debian release of the packages is a component of type
+`operating-system`, without which Trivy matches no advisory. The image itself is a `container` for the same reason: as
+an `operating-system`, it would be taken for the distribution. The document's time is the image's epoch, and its serial
+number is made of the content root: the same image has the same bytes.
 """
 
 from __future__ import annotations
@@ -23,8 +26,12 @@ def cyclonedx(bill: Bill) -> bytes:
     """Return the document."""
     serial = uuid5(NAMESPACE_URL, f"urn:cosmos:sbom:{bill.identity}")
     image = f"image:{bill.name}"
-    rows: list[Json] = [_needs(image, [component.name for component in bill.components])]
-    rows += [_needs(_ref(component.name), component.dependencies) for component in bill.components]
+    system = _system(bill)
+    stars = [star_ref(component.name) for component in bill.components]
+    rows: list[Json] = [_needs(image, [*stars, *(["system"] if system else [])])]
+    for component in bill.components:
+        origins = [_origin_ref(component, origin) for origin in component.origins]
+        rows.append(_needs(star_ref(component.name), [*map(star_ref, component.dependencies), *origins]))
     return readable_json(
         {
             "bomFormat": "CycloneDX",
@@ -36,40 +43,49 @@ def cyclonedx(bill: Bill) -> bytes:
                 "tools": {"components": [{"type": "application", "name": "cosmos", "version": bill.cosmos}]},
                 "component": {
                     "bom-ref": image,
-                    "type": "operating-system",
+                    "type": "container",
                     "name": bill.name,
                     "version": bill.version,
                     **({"properties": [_property("content-root", str(bill.root))]} if bill.root else {}),
                 },
                 **({"properties": [_property("comment", bill.comment)]} if bill.comment else {}),
             },
-            "components": [_star(bill, component) for component in bill.components],
+            "components": [
+                *system,
+                *(_star(component) for component in bill.components),
+                *(_origin(bill, one, origin) for one in bill.components for origin in one.origins),
+            ],
             "dependencies": rows,
         }
     )
 
 
-def _star(bill: Bill, component: Component) -> Json:
+def _system(bill: Bill) -> list[Json]:
+    """Return the component of the distribution that the packages are of, if it is known."""
+    name, _, version = bill.distro.partition("-")
+    return [{"bom-ref": "system", "type": "operating-system", "name": name, "version": version}] if name else []
+
+
+def _star(component: Component) -> Json:
     properties = [_property("galaxy", component.galaxy)] if component.galaxy else []
     properties += [_property("signer", signer) for signer in component.signers or ()]
     return {
-        "bom-ref": _ref(component.name),
+        "bom-ref": star_ref(component.name),
         "type": "library",
         "name": component.name,
         "version": component.version,
-        "purl": star_purl(component),
+        "purl": star_purl(component.name, component.version),
         **({"description": component.description} if component.description else {}),
         **({"licenses": [_licence(component)]} if component.license else {}),
         **({"hashes": [_sha256(component.archive)]} if component.archive is not None else {}),
         **({"properties": properties} if properties else {}),
-        **({"components": [_origin(bill, component, one) for one in component.origins]} if component.origins else {}),
     }
 
 
 def _origin(bill: Bill, component: Component, origin: Origin) -> Json:
     purl = bill.purl(component, origin)
     return {
-        "bom-ref": f"{_ref(component.name)}/{origin.ecosystem}:{origin.name}@{origin.version}",
+        "bom-ref": _origin_ref(component, origin),
         "type": "library",
         "name": origin.name,
         "version": origin.version,
@@ -78,8 +94,8 @@ def _origin(bill: Bill, component: Component, origin: Origin) -> Json:
     }
 
 
-def _needs(ref: str, names: Iterable[str]) -> Json:
-    return {"ref": ref, "dependsOn": [_ref(name) for name in sorted(names)]}
+def _needs(ref: str, others: Iterable[str]) -> Json:
+    return {"ref": ref, "dependsOn": [*sorted(others)]}
 
 
 def _licence(component: Component) -> Json:
@@ -94,5 +110,10 @@ def _property(name: str, value: str) -> Json:
     return {"name": f"cosmos:{name}", "value": value}
 
 
-def _ref(name: str) -> str:
+def star_ref(name: str) -> str:
+    """Return the `bom-ref` of a star."""
     return f"star:{name}"
+
+
+def _origin_ref(component: Component, origin: Origin) -> str:
+    return f"{star_ref(component.name)}/{origin.ecosystem}:{origin.name}@{origin.version}"

@@ -1,6 +1,8 @@
 """`sbom.spdx.json`: the bill as SPDX 2.3 in JSON (https://spdx.github.io/spdx-spec/v2.3/).
 
-Its time is the image's epoch, and its namespace is made of the content root: the same image has the same bytes.
+The Debian release of the packages is a package as well, with an id that begins as Trivy's own does: without it, Trivy
+matches no advisory. The image's purpose is CONTAINER, so that no scanner takes the image for the distribution. The
+document's time is the image's epoch, and its namespace is made of the content root: the same image has the same bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from cosmos.sbom.bill import Bill, Component, star_purl
 SPDX_FILE: Final = "sbom.spdx.json"
 _UNKNOWN: Final = "NOASSERTION"
 _IMAGE: Final = "SPDXRef-Image"
+_SYSTEM: Final = "SPDXRef-OperatingSystem"
 _ID: Final = re.compile(r"[^A-Za-z0-9.-]")
 _REFERENCE: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 
@@ -25,6 +28,9 @@ def spdx(bill: Bill) -> bytes:
     """Return the document."""
     packages: list[Json] = [_image(bill)]
     relations: list[Json] = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", _IMAGE)]
+    if bill.distro:
+        packages.append(_system(bill.distro))
+        relations.append(_relation(_IMAGE, "CONTAINS", _SYSTEM))
     for component in bill.components:
         star = _star_id(component.name)
         packages.append(_star(component))
@@ -63,12 +69,28 @@ def _image(bill: Bill) -> Json:
         "licenseConcluded": _UNKNOWN,
         "licenseDeclared": _UNKNOWN,
         "copyrightText": _UNKNOWN,
-        "primaryPackagePurpose": "OPERATING-SYSTEM",
+        "primaryPackagePurpose": "CONTAINER",
         **(
             {"comment": f"content root {bill.root}: the digest of manifest.txt, which lists every file"}
             if bill.root
             else {}
         ),
+    }
+
+
+def _system(distro: str) -> Json:
+    """Return the distribution that the packages are of."""
+    name, _, version = distro.partition("-")
+    return {
+        "SPDXID": _SYSTEM,
+        "name": name,
+        "versionInfo": version,
+        "downloadLocation": _UNKNOWN,
+        "filesAnalyzed": False,
+        "licenseConcluded": _UNKNOWN,
+        "licenseDeclared": _UNKNOWN,
+        "copyrightText": _UNKNOWN,
+        "primaryPackagePurpose": "OPERATING-SYSTEM",
     }
 
 
@@ -90,7 +112,7 @@ def _star(component: Component) -> Json:
         **({"summary": component.description} if component.description else {}),
         **({"checksums": checksums} if checksums else {}),
         **({"sourceInfo": f"from galaxy {component.galaxy}{_signed(component)}"} if component.galaxy else {}),
-        "externalRefs": [_purl(star_purl(component))],
+        "externalRefs": [_purl(star_purl(component.name, component.version))],
     }
 
 

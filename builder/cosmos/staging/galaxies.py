@@ -92,6 +92,13 @@ class OpenGalaxy:
         """Return whether the index lists a star of that name or one that provides it, also below the floor."""
         return name in self._named or name in self._provided
 
+    def lists(self, name: StarName) -> bool:
+        """Return whether the index itself says that `name` is claimed here, also below the floor. Nothing is read.
+
+        An index of format 1 does not list what its stars provide.
+        """
+        return name in self._named or (self.index.index.format > 1 and name in self._provided)
+
     def facts(self, candidate: Candidate) -> Facts:
         """Return the facts in the candidate's verified statement."""
         facts = self._facts.get(candidate)

@@ -21,6 +21,7 @@ from cosmos.canon import digest_of
 from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
+from cosmos.model.galaxy import CataloguePin
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName
 from cosmos.store.interface import Store
@@ -101,6 +102,24 @@ class Source:
             raise not_stored(stem)
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
 
+    def catalogue(self, pin: CataloguePin, by: str = "the index") -> bytes:
+        """Return the catalogue that `by` pins, from the store or the galaxy; nothing has parsed it yet.
+
+        Raises `Refused` for another file, `WorldFailed` if it cannot be fetched.
+        """
+        stored = self.store.has(pin.digest, pin.size_bytes)
+        if stored and (self.carrier is None or not self.carrier.is_local):
+            return bytes(self.store.get(pin.digest, pin.size_bytes))
+        if self.carrier is None:
+            raise not_stored(f"the catalogue of galaxy {self.galaxy}")
+        data = bytes(self.carrier.read_exactly(pin.path, size_bytes=pin.size_bytes, progress=lambda _done: None))
+        return self._pinned(SignedFile(path=pin.path, data=data, envelope=None), pin.digest, by).data
+
+    def keep_catalogue(self, pin: CataloguePin, data: bytes) -> None:
+        """Keep a catalogue that `catalogue` returned, durably, for use offline. Raises `WorldFailed`."""
+        if not self.store.has(pin.digest, pin.size_bytes):
+            self.store.put_hashed(pin.digest, data)
+
     def signed_anew(self, file: SignedFile) -> SignedFile | None:
         """Return the same document with the remote galaxy's signatures of today, or None if they are the same.
 
@@ -121,7 +140,8 @@ class Source:
             return self.stored_archive(star)
         if self.carrier is None:
             raise not_stored(f"{star.name} {star.version}")
-        return verify_archive(self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress), star)
+        data = self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress, digest=star.archive)
+        return verify_archive(data, star)
 
     def stored_archive(self, star: LockedStar) -> VerifiedArchive:
         """Return the star's archive from the store, hashed once. Raises `NotStored`, and `Refused` if it is damaged."""

@@ -2,6 +2,7 @@
 
 meta.toml  meta.toml.dsse              the index, and who signed it (model.galaxy)
 snapshots/SEQ.toml  SEQ.toml.dsse      copies of every index
+catalogues/DIGEST.toml                 the newest stars in a few words each (model.catalogue), of the newest indexes
 stars/STEM.toml  STEM.toml.dsse        statements (model.statement); STEM is NAME-VERSION-ARCH (model.file_names)
 stars/NAME.toml                        a copy of the newest version's, for upstream's programs
 packages/STEM.tar.zst                  archives
@@ -24,7 +25,7 @@ from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, PUBLISHING_SECONDS
 from cosmos.locking import locked_in_time
 from cosmos.model.file_names import file_stem
-from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.galaxy import CataloguePin, GalaxyIndex
 from cosmos.model.names import Arch, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.statement import Statement
@@ -78,6 +79,10 @@ class GalaxyFolder:
             hint = f"stellar galaxy-init {self.root} --name NAME"
             raise Malformed(str(self.index_file), "is not there: this is not a galaxy", hint=hint)
         return GalaxyIndex.parse(read_bounded(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
+
+    def catalogue_file(self, pin: CataloguePin) -> Path:
+        """The catalogue that an index names."""
+        return self.root / pin.path
 
     @contextlib.contextmanager
     def publishing(self, reporter: Reporter) -> Iterator[None]:

@@ -5,10 +5,12 @@ In this order:
   1. check that each archive in packages/ has a statement in stars/ with its digest; make a missing statement from the
      `star.toml` in the archive
   2. sign the statements with the given author keys, if these have not signed them yet
-  3. list every star in the index, with a `seq` that is one higher than before
+  3. list every star in the index, with a `seq` that is one higher than before, and describe the newest ones in the
+     catalogue that it names
   4. sign the index with the given galaxy keys, and publish it in one step (stellar.publishing)
 
-If nothing has changed, the galaxy keeps its bytes. Published stars never change: an archive with another digest than
+If nothing has changed, the galaxy keeps its bytes. A galaxy also keeps the format of its index, until the maintainer
+names another one. Published stars never change: an archive with another digest than
 its statement is refused, and so is a star that an index has listed with other bytes (stellar.published).
 """
 
@@ -33,7 +35,7 @@ from cosmos.limits import (
 )
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
-from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed
+from cosmos.model.galaxy import INDEX_FORMAT, CataloguePin, GalaxyIndex, Listed
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
@@ -42,7 +44,14 @@ from cosmos.model.version import Version
 from cosmos.reading import envelope_of, is_there, open_plain, read_bounded, read_envelope
 from cosmos.stellar.archive_file import SUFFIXES, open_archive
 from cosmos.stellar.build_star import archive_suffix
+from cosmos.stellar.catalogues import (
+    catalogue_bytes,
+    demand_catalogue,
+    has_catalogue,
+    remove_old_catalogues,
+)
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
+from cosmos.stellar.index_formats import as_format, kept_format
 from cosmos.stellar.published import Published
 from cosmos.stellar.publishing import Fewer, publish, waiting_index
 from cosmos.stellar.signing import sign_file, write_document
@@ -108,8 +117,11 @@ def index_galaxy(
     today: str,
     reporter: Reporter,
     fewer: Fewer = "wait",
+    number: int | None = None,
 ) -> Indexed:
-    """Update statements, index, snapshot and signatures; `today` is YYYY.MM.DD.
+    """Update statements, index, catalogue, snapshot and signatures; `today` is YYYY.MM.DD.
+
+    `number` is the format of the index; if it is None, the galaxy keeps its format.
 
     If the new index has fewer signatures than the old one, it waits for the others, unless `fewer` says "publish".
     Raises `Refused` or `Malformed` with the file's name.
@@ -118,20 +130,25 @@ def index_galaxy(
         old = galaxy.index()
         stated, made = _all_stated(galaxy, old, reporter)
         _demand_unchanged(galaxy, old, stated)
+        catalogue = catalogue_bytes(galaxy, old.name, (one.statement for one in stated))
+        listing = replace(_listing(old, stated), catalogue=CataloguePin.of(catalogue))
+        listing = as_format(listing, number or kept_format(old))
         for one in made:
             write_document(galaxy.statement_file(one.stem), one.data)
         signed = sum(sign_file(galaxy.statement_file(one.stem), key) for one in stated for key in authors)
-        index = _next(galaxy, old, _listing(old, stated), today)
-        done = publish(galaxy, index, galaxies, fewer) if index.seq else None
-        if done is None or not done.missing:
+        index = _next(galaxy, old, listing, today, is_asked=number is not None)
+        is_new = index.catalogue == listing.catalogue
+        done = publish(galaxy, index, galaxies, fewer, catalogue if is_new else None)
+        if not done.missing:
             _copy_newest(galaxy, stated)
+            remove_old_catalogues(galaxy, index.seq)
         return Indexed(
             index=index,
-            digest=done.digest if done is not None else Digest.of(read_bounded(galaxy.index_file, MAX_INDEX_BYTES)),
+            digest=done.digest,
             is_changed=index.seq != old.seq,
             stated=tuple(one.statement.file.removeprefix("packages/") for one in made),
-            signed=signed + (done.signed if done is not None else 0),
-            missing=done.missing if done is not None else 0,
+            signed=signed + done.signed,
+            missing=done.missing,
         )
 
 
@@ -151,6 +168,7 @@ def sign_galaxy(
         old = galaxy.index()
         index = waiting_index(galaxy, old) or old
         stated = [_as_listed(galaxy, row) for row in index.snapshot]
+        demand_catalogue(galaxy, index)
         signed = sum(sign_file(galaxy.statement_file(one.stem), key) for one in stated for key in authors)
         done = publish(galaxy, index, galaxies, fewer) if index.seq and galaxies else None
         if done is not None and not done.missing:
@@ -247,10 +265,14 @@ def _demand_unchanged(galaxy: GalaxyFolder, old: GalaxyIndex, stated: Sequence[_
             )
 
 
-def _next(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex, today: str) -> GalaxyIndex:
-    """Return the index that the galaxy should have: the old one if it lists the same stars."""
-    same = replace(_as_format(listing, old.format), seq=old.seq, version=old.version)
-    if old.seq and replace(old, warnings=()) == same:
+def _next(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex, today: str, *, is_asked: bool) -> GalaxyIndex:
+    """Return the index that the galaxy should have: the old one if it lists the same stars in the same format.
+
+    An old index without a catalogue gets one with its next change, or if the maintainer asked for a format.
+    """
+    same = replace(listing, seq=old.seq, version=old.version, catalogue=old.catalogue)
+    is_catalogued = _is_catalogued(galaxy, old, listing) if old.catalogue is not None else not is_asked
+    if old.seq and is_catalogued and replace(old, warnings=()) == same:
         return old
     begun = waiting_index(galaxy, old)
     if begun is not None and replace(listing, seq=begun.seq, version=begun.version) == begun:
@@ -258,12 +280,9 @@ def _next(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex, today: s
     return replace(listing, seq=old.seq + 1, version=today)
 
 
-def _as_format(index: GalaxyIndex, number: int) -> GalaxyIndex:
-    """Return the index in the form of format `number`."""
-    if number >= INDEX_FORMAT:
-        return index
-    rows = tuple(replace(row, arch=None, files=None) for row in index.snapshot)
-    return replace(index, format=number, snapshot=rows)
+def _is_catalogued(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex) -> bool:
+    """Return whether the catalogue that the old index names is there, or is about to be written again."""
+    return old.catalogue == listing.catalogue or (old.catalogue is not None and has_catalogue(galaxy, old.catalogue))
 
 
 def _as_listed(galaxy: GalaxyFolder, row: Listed) -> _Stated:

@@ -1,14 +1,19 @@
-"""`stellar lint`: find unsafe or unclear entries of a star."""
+"""`stellar lint`: find unsafe or unclear entries of a star, and secrets in its files.
+
+What counts as a secret is the ship guard's rule (`release.lint`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from cosmos.errors import ScriptFailed
 from cosmos.nova.job import NovaResult
 from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.virtual_root import VirtualRoot
+from cosmos.release.lint.entry_rules import secrets
+from cosmos.release.lint.secret_text import KEYS_AND_TOKENS
 from cosmos.staging.powers import OpenFolders
 from cosmos.stellar.open_star import OpenStar
 from cosmos.stellar.validate_star import Finding
@@ -30,6 +35,11 @@ def lint(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> tuple[Findin
 def _findings(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> Iterator[Finding]:
     if not star.licence:
         yield _error("star.toml: has no license")
+    in_archive = {f"files/{path.text}": entry for path, entry in star.files.items()}
+    in_archive |= {path.text: entry for path, entry in star.beside.items()}
+    if star.script is not None:
+        in_archive[star.script_name] = Entry(path=ROOT, kind="file", mode=0o644, content=star.script)
+    yield from _of_secrets(in_archive.items())
     try:
         laid = star.lay(below or {})
     except ScriptFailed as failure:
@@ -37,12 +47,22 @@ def _findings(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> Iterato
         return
     if star.script is not None and not any(event.verb == "filemap" for event in laid.receipt.events):
         yield _warning(f"{star.script_name}: declares no outputs; add filemap{{…}}")
+    known = {id(entry.content) for entry in in_archive.values()}
+    written = (entry for entry in laid.entries.values() if id(entry.content) not in known)
+    yield from _of_secrets((f"/{entry.path.text}", entry) for entry in written)
     for entry in laid.entries.values():
         yield from _of_rights(entry)
         if entry.kind == "symlink" and climbs_out(entry.path, entry.target):
             yield _error(f"/{entry.path.text}: leads out of the root ({escaped(entry.target)})")
     if below is not None:
         yield from _of_links(laid, below)
+
+
+def _of_secrets(entries: Iterable[tuple[str, Entry]]) -> Iterator[Finding]:
+    """Yield the private keys and tokens in files of the archive, and in what the script writes."""
+    for shown, entry in entries:
+        for _, what in secrets(entry, KEYS_AND_TOKENS):
+            yield _warning(f"{shown}: {what}; whoever has the star has it, too")
 
 
 def _of_rights(entry: Entry) -> Iterator[Finding]:

@@ -12,6 +12,9 @@
 | rebuild | urn:cosmos:badge:rebuild:v2                       | FAILED: "that lock gave me another content root,   |
 |         |                                                   | `predicate.found`"; older readers count it as      |
 |         |                                                   | unverifiable, and a FAILED badge counts nowhere    |
+| rebuild | urn:cosmos:badge:rebuild:v3                       | the same, and in which paths: `differing` is how   |
+|         |                                                   | many, `waived` how many of these are of stars that |
+|         |                                                   | `[policy] unsteady` names, and `paths` the first   |
 
 A badge has one of three states, and only the first counts:
 
@@ -54,13 +57,38 @@ _TYPES: Final[dict[Kind, str]] = {
     "rebuild": "urn:cosmos:badge:rebuild:v1",
 }
 _UNLIKE_TYPE: Final = "urn:cosmos:badge:rebuild:v2"
+_MISMATCH_TYPE: Final = "urn:cosmos:badge:rebuild:v3"
+MAX_BADGE_PATHS: Final = 32  # a badge is carried by everybody who has the release; `differing` has the sum
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mismatch:
+    """The paths in which a rebuild differs: the first of them, how many there are, and how many are waived."""
+
+    paths: tuple[str, ...]
+    differing: int
+    waived: int
+
+    @classmethod
+    def of(cls, paths: Iterable[str], waived: int) -> Self:
+        """Return what a badge says of `paths`, of which `waived` are of stars that may differ."""
+        every = tuple(paths)
+        return cls(paths=every[:MAX_BADGE_PATHS], differing=len(every), waived=waived)
+
+    @classmethod
+    def read(cls, predicate: Table) -> Self:
+        """Return what a predicate says. Raises `Malformed`."""
+        paths, differing = predicate.strings("paths"), predicate.count("differing")
+        if len(paths) != min(differing, MAX_BADGE_PATHS):
+            predicate.fail("paths", f"want the first {MAX_BADGE_PATHS} of {differing}, got {len(paths)}")
+        return cls(paths=paths, differing=differing, waived=predicate.count("waived", most=differing))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """The claim of a badge: its kind, its result, the bytes it is about, and for a rebuild the lock.
 
-    `found` is the other content root of a rebuild that failed.
+    `found` is the other content root of a rebuild that failed, `mismatch` what it differs in, if the badge says so.
     """
 
     kind: Kind
@@ -69,6 +97,7 @@ class Claim:
     result: Result
     lock: Digest | None = None
     found: Digest | None = None
+    mismatch: Mismatch | None = None
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -78,10 +107,12 @@ class Claim:
         subjects = table.tables("subject")
         if len(subjects) != 1:
             table.fail("subject", f"want one, got {len(subjects)}")
-        said = table.choice("predicateType", (*_TYPES.values(), _UNLIKE_TYPE))
+        said = table.choice("predicateType", (*_TYPES.values(), _UNLIKE_TYPE, _MISMATCH_TYPE))
         kind: Kind = next((kind for kind, uri in _TYPES.items() if uri == said), "rebuild")
-        is_unlike = said == _UNLIKE_TYPE
+        is_unlike = said in (_UNLIKE_TYPE, _MISMATCH_TYPE)
         predicate = table.table("predicate")
+        if not is_unlike and "found" in predicate.keys():  # it would say both, that it is the same and that it is not
+            predicate.fail("found", f"only {_UNLIKE_TYPE} and its successors have it")
         claim = cls(
             kind=kind,
             name=subjects[0].need("name", str),
@@ -89,9 +120,16 @@ class Claim:
             result=cast(Result, predicate.choice("result", ("FAILED",) if is_unlike else RESULTS)),
             lock=predicate.read("lock", Digest.parse) if kind == "rebuild" else None,
             found=predicate.read("found", Digest.parse) if is_unlike else None,
+            mismatch=Mismatch.read(predicate) if said == _MISMATCH_TYPE else None,
         )
         table.end()
         return claim
+
+    @property
+    def _type(self) -> str:
+        if self.found is None:
+            return _TYPES[self.kind]
+        return _UNLIKE_TYPE if self.mismatch is None else _MISMATCH_TYPE
 
     def to_bytes(self) -> bytes:
         """Return the in-toto Statement."""
@@ -102,11 +140,14 @@ class Claim:
             predicate["lock"] = str(self.lock)
         if self.found is not None:
             predicate["found"] = str(self.found)
+        if self.mismatch is not None:
+            predicate["paths"] = [*self.mismatch.paths]
+            predicate |= {"differing": self.mismatch.differing, "waived": self.mismatch.waived}
         return canonical_json(
             {
                 "_type": STATEMENT_TYPE,
                 "subject": [{"name": self.name, "digest": {"sha256": self.digest.hex}}],
-                "predicateType": _TYPES[self.kind] if self.found is None else _UNLIKE_TYPE,
+                "predicateType": self._type,
                 "predicate": predicate,
             }
         )

@@ -3,6 +3,8 @@
 In this order: the envelope's type and bytes; a threshold of galaxy keys; then the document. The document names the
 galaxy that the caller asked for. No key was retired before its seq. The seq is not below the operator's floor. Its
 three lists agree with each other. `trust.memory` then compares it with earlier indexes.
+
+An index may name a catalogue. Its digest was compared before; then it must describe the index's own stars.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from functools import cached_property
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES
+from cosmos.model.catalogue import Catalogue
 from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.version import Version
@@ -79,6 +82,25 @@ def verify_index(
     if signers or index.snapshot:
         _demand_consistent(index, source)
     return VerifiedIndex(index=index, digest=Digest.of(payload_file), signers=signers, seal=_SEAL)
+
+
+def read_catalogue(data: bytes, verified: VerifiedIndex, source: str) -> Catalogue:
+    """Return the catalogue in `data`, whose digest the index names, if it describes every star of the index, and no
+    other.
+
+    Raises `Refused`, or `Malformed` (of a newer format: `NewerCatalogue`).
+    """
+    catalogue = Catalogue.parse(data, source)
+    index = verified.index
+    if catalogue.galaxy != index.name:
+        raise Refused(source, f"is the catalogue of galaxy {catalogue.galaxy}, but {index.name} was asked for")
+    listed = {(row.name, row.version, row.arch) for row in index.snapshot}
+    for row in catalogue.stars:
+        if not {(row.name, row.version, row.arch), (row.name, row.version, None)} & listed:
+            raise Refused(source, f"describes {row.name} {row.version} for {row.arch}, which the index does not list")
+    for name in sorted(index.newest.keys() - {row.name for row in catalogue.stars}):
+        raise Refused(source, f"does not describe {name}, which the index lists")
+    return catalogue
 
 
 def _demand_consistent(index: GalaxyIndex, source: str) -> None:

@@ -49,6 +49,7 @@ from cosmos.trust.badges import Claim, add_badge
 from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.roles import ENVELOPE_LIMITS, GALAXY_TYPE, IN_TOTO_TYPE, LOCK_TYPE, STAR_TYPE
 from fakes import kill_driver
+from fakes.builders import BUILDER
 from fakes.publishing import attester, built, log_key
 
 ENTRY = Entry(path=TreePath(b"usr/x"), kind="file", mode=0o644, content=b"x")
@@ -57,7 +58,7 @@ DIGEST = Digest.of(b"x")
 
 
 def _release(folder: Path) -> object:
-    release = Release(subjects=(), external={}, internal={}, resolved=(), cosmos_version="1")
+    release = Release(subjects=(), external={}, internal={}, resolved=(), builder=BUILDER)
     draft = FolderDraft(folder / "draft", folder / "out")
     try:
         return sign(release, None, draft)

@@ -23,6 +23,7 @@ from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.pack.image_file import ImageReader
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from fakes.builders import BUILDER
 from fakes.carriers import MemoryCarrier
 from fakes.galaxies import StarSpec, galaxy_files, make_signers
 from fakes.worlds import EPOCH, OUT, MemoryWorld, memory_definition, memory_options
@@ -101,10 +102,15 @@ def test_the_release_says_what_it_was_made_from(world: MemoryWorld) -> None:
     lock = Lock.parse(world.locks[definition.folder][0], "lock")
     rows = json.loads(done.release.to_bytes())["predicate"]["buildDefinition"]["resolvedDependencies"]
     named = {row["name"]: row["digest"]["sha256"] for row in rows}
-    assert named == {
-        "galaxy:core": lock.galaxies[0].index.hex,
-        **{star.id: star.archive.hex for star in lock.stars},
-    }
+    assert (
+        named.items()
+        >= {
+            "galaxy:core": lock.galaxies[0].index.hex,
+            **{star.id: star.archive.hex for star in lock.stars},
+        }.items()
+    )
+    run = json.loads(done.release.to_bytes())["predicate"]["runDetails"]
+    assert run["builder"] == BUILDER.to_json()
     assert done.release.external["definition"] == str(Digest.of(definition.data))
     assert done.release.internal["sandbox"] == {"nothing": "runs here"}
     assert done.release.internal["sourceDateEpoch"] == EPOCH

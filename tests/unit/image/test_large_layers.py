@@ -27,7 +27,9 @@ PATHS = [TreePath.parse(f"usr/{LONG}/{number:06d}") for number in range(25_000)]
 @pytest.mark.slow
 def test_a_layer_of_many_long_paths_is_found_again(tmp_path):
     store = StoreFolder(tmp_path)
-    shop = Workshop(store=store, acquired={}, epoch=0, paths=PathMap(links={}), level=3, identity="x", consent=CONSENT)
+    shop = Workshop(
+        store=store, warn=print, acquired={}, epoch=0, paths=PathMap(links={}), level=3, identity="x", consent=CONSENT
+    )
     lines = [ManifestLine.of(Entry(path=path, kind="file", mode=0o644)) for path in PATHS]
     record = canonical_json({"manifest": manifest(lines).decode(), "times": ["0"] * len(lines), "receipt": None})
     assert len(record) > MAX_DOCUMENT_BYTES

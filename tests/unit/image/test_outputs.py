@@ -53,6 +53,7 @@ def packed(extra: Entry | None = None, store: MemoryStore | None = None) -> Pack
         root=content_root(tree.lines.values()),
         openers=[partial(_itself, frame) for frame in frames],
         store=store,
+        warn=print,
     )
 
 

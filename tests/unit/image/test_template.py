@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.errors import Malformed
-from cosmos.image.template import read_template, render_template
+from cosmos.image.template import read_template, render_template, stand_ins
 from cosmos.model.image import Image
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -403,3 +403,26 @@ def test_a_template_of_which_no_name_is_left_is_named(tmp_path: Path, name: str)
     (root / name).write_text("x")
     with pytest.raises(Malformed, match=re.escape(f"template/root/{name}: without .j2 is no path")):
         render_template(read_template(tmp_path / "template"), image(), source="image.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('default = "in the open"', "variables.psk.default: a secret has no default"),
+        ('choices = ["a", "b"]', "variables.psk.choices: only a string has choices"),
+    ],
+)
+def test_a_secret_variable_has_no_default_and_no_choices(folder: Path, line: str, words: str) -> None:
+    (folder / "template.toml").write_text(f'{DECLARED}[variables.psk]\ntype = "secret"\nmeaning = "x"\n{line}\n')
+    assert words in str(problem(folder))
+
+
+def test_a_template_renders_with_stand_ins_as_with_any_other_secret(folder: Path) -> None:
+    declared = '[variables.psk]\ntype = "secret"\nmeaning = "x"\n[paths]\n"etc/psk" = { mode = "0600" }\n'
+    (folder / "template.toml").write_text(DECLARED + declared)
+    (folder / "root/etc/psk.j2").write_text("psk={{ psk }}")
+    files = read_template(folder)
+    made = render_template(files, image(hostname="box"), source="image.toml", secrets=stand_ins(files))
+    assert (made.secrets, made.secret_files) == (("psk",), {TreePath(b"etc/psk"): ("psk",)})
+    with pytest.raises(Malformed, match=r"variables\.psk: is a secret, and its value is not given"):
+        render_template(files, image(hostname="box"), source="image.toml")

@@ -14,4 +14,5 @@ def test_the_template_in_the_documentation_is_read(repo: Path) -> None:
     assert example is not None
     declared = Declarations.parse(example[1].encode(), "template.toml")
     assert declared.merged_usr
-    assert set(declared.variables) == {"hostname"}
+    assert set(declared.variables) == {"hostname", "wifi_psk"}
+    assert declared.secrets == ("wifi_psk",)

@@ -15,6 +15,7 @@ import tomli_w
 
 from cosmos.errors import Malformed
 from cosmos.image.outputs.formats import read_outputs
+from cosmos.model.catalogue import Catalogue
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.image import Image
@@ -56,6 +57,7 @@ def _image(data: bytes, source: str) -> Image:
 DOCUMENTS = [
     Document("star", Star.parse, "star"),
     Document("galaxy", GalaxyIndex.parse, "galaxy"),
+    Document("catalogue", Catalogue.parse, "catalogue"),
     Document("image", _image, "image", is_written=False),
     Document("lock", Lock.parse, "lock"),
     Document("universe", Universe.parse, "universe"),

@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 
 from cosmos.errors import Malformed
 from cosmos.globs import Glob
+from cosmos.nova.broker import Broker
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.indexed_tree import IndexedTree
+from cosmos.nova.job import NovaJob
+from cosmos.nova.meter import Meter
 from cosmos.nova.receipt import Receipt
+from cosmos.nova.verbs import Verbs
 from cosmos.tables import Table
 from cosmos.tree.entry import tree_of
 from cosmos.treepath import TreePath
@@ -104,11 +108,11 @@ def test_a_receipt_tells_what_was_read_and_done_in_order(script, entry):
     }  # fmt: skip
     done = [event for event in document["events"] if event["do"] not in ("read", "glob")]
     assert done == [
-        {"do": "mkdir", "path": "usr/share/x", "mode": "0755"},
-        {"do": "copy", "path": "usr/bin", "from": "files/bin", "entries": 2},
-        {"do": "write", "path": "conf/x", "mode": "0644", "size": 4,
+        {"do": "mkdir", "path": "usr/share/x", "mode": "0755", "line": 3},
+        {"do": "copy", "path": "usr/bin", "from": "files/bin", "entries": 2, "line": 4},
+        {"do": "write", "path": "conf/x", "mode": "0644", "size": 4, "line": 5,
          "digest": "sha256:982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1"},
-        {"do": "chmod", "path": "conf/x", "mode": "0600"},
+        {"do": "chmod", "path": "conf/x", "mode": "0600", "line": 6},
         {"do": "log", "text": "said\t1\ttrue"},
     ]  # fmt: skip
     reads = {event["path"]: event["saw"] for event in document["events"] if event["do"] == "read"}
@@ -117,6 +121,36 @@ def test_a_receipt_tells_what_was_read_and_done_in_order(script, entry):
     assert reads["usr/lib/libc.so"] == "file"
     assert reads["usr/share"] == "absent"  # so that nothing below it needs saying
     assert receipt.to_bytes() == json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_a_receipt_has_the_line_of_the_script_from_which_a_verb_was_called(script):
+    text = """
+local function wrote(path)
+  local done = write(path, "x")
+  return done
+end
+function install()
+  wrote("/a")
+  load("\\n\\n\\n\\nwrite('/b', 'x')", "=elsewhere")()
+  pcall(write, "/c", "x")
+  mkdir("/d") mkdir("/e")
+end
+"""
+    events = script(text).receipt.events
+    lines = {event.facts["path"]: event.facts.get("line") for event in events if event.verb in ("write", "mkdir")}
+    assert lines["a"] == 3  # where the verb stands, not where the function is called
+    assert lines["b"] == 8  # a chunk of its own has lines of its own: the line that runs it
+    assert (lines["d"], lines["e"]) == (10, 10)
+    assert lines["c"] == 9
+
+
+@pytest.mark.parametrize("line", [None, True, 1.5, -1, 0, 2**40, b"7"])
+def test_a_line_that_a_taken_worker_made_up_is_left_out(line):
+    job = NovaJob(star="x", script_name="x", script=b"", files={}, epoch=0)
+    meter = Meter()
+    verbs = Verbs(job, "install", meter, lambda shown, text, variables: b"")
+    assert Broker(job, verbs, meter).call(b"mkdir", (b"/a", None), line) == (True, None)
+    assert "line" not in verbs.events[-1].facts
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def as_star(template: str) -> str:
 def as_rootfs(template: str, **files: str) -> str:
     """What a template of a rootfs makes, or what is wrong with it: `FILE:LINE: TEXT`."""
     try:
-        return rendered_of_many("main", template, VALUES, {"main": template, **files}.get).decode()
+        return rendered_of_many("main", template, VALUES, {"main": template, **files}.get).data.decode()
     except TemplateProblem as problem:
         return f"{problem.name}:{problem.line}: {problem.text}"
 

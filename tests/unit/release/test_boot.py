@@ -13,6 +13,7 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.model.release import RELEASE_FILE, Release, Subject
 from cosmos.release.boot import BootRequest, BootResult, boot, bootable_of, harmless, qemu_arguments
+from fakes.builders import BUILDER
 from fakes.waiting import LONG_SECONDS
 
 Qemu = Callable[[str], None]
@@ -31,7 +32,7 @@ def write_release(folder: Path, *names: str, arch: str = "x86_64", marker: str =
         external={"arch": arch, "marker": marker},
         internal={},
         resolved=(),
-        cosmos_version="0.1.0",
+        builder=BUILDER,
     )
     (folder / RELEASE_FILE).write_bytes(release.to_bytes())
     return folder

@@ -12,6 +12,7 @@ from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.model.release import Release, Subject
 from cosmos.release.draft import Draft, Published, Written, demand_replaceable, draft_beside
+from fakes.builders import BUILDER
 from fakes.reporters import Remembering
 from fakes.worlds import MemoryDraft
 
@@ -139,7 +140,7 @@ def released(out: Path) -> None:
         external={},
         internal={},
         resolved=(),
-        cosmos_version="1",
+        builder=BUILDER,
     )
     with draft_beside(out) as draft:
         draft.write("image", [b"bytes"])

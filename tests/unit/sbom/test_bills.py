@@ -69,6 +69,11 @@ UNKNOWN = replace(
 )
 
 
+def components(bill: Bill, prefix: str) -> list[dict[str, object]]:
+    """The components of the CycloneDX document whose references begin so."""
+    return [one for one in json.loads(cyclonedx(bill))["components"] if one["bom-ref"].startswith(prefix)]
+
+
 @pytest.mark.parametrize("bill", [BILL, UNKNOWN, replace(BILL, components=())], ids=["full", "unknown", "empty"])
 def test_spdx_s_own_validator_accepts_it(bill: Bill, tmp_path: Path) -> None:
     file = tmp_path / "sbom.spdx.json"
@@ -98,8 +103,8 @@ def test_the_packages_of_debian_have_the_urls_that_scanners_match() -> None:
     }
     parsed = PackageURL.from_string(next(url for url in urls if "libodd" in url))
     assert (parsed.namespace, parsed.name, parsed.version) == ("debian", "libodd++", "1:2.0~rc1-1+deb12u3")
-    inner = [one for star in json.loads(cyclonedx(BILL))["components"] for one in star.get("components", [])]
-    assert {one["purl"] for one in inner if "purl" in one} == {url for url in urls if "pkg:deb" in url}
+    beside = json.loads(cyclonedx(BILL))["components"]
+    assert {one["purl"] for one in beside if "purl" in one} == urls
 
 
 def test_a_mixture_of_two_releases_of_debian_names_none() -> None:
@@ -119,13 +124,30 @@ def test_what_depends_on_what_and_what_it_was_made_of_is_said() -> None:
     assert sum(kind == "GENERATED_FROM" for _, kind, _ in said) == 3
     depends = {one["ref"]: one["dependsOn"] for one in json.loads(cyclonedx(BILL))["dependencies"]}
     assert depends["star:own"] == ["star:lib_odd+x", "star:zlib"]
+    assert depends["star:zlib"] == ["star:zlib/deb:zlib1g@1:1.2.13.dfsg-1"]
+    assert depends["image:rescue"] == ["star:lib_odd+x", "star:own", "star:zlib", "system"]
+
+
+def test_scanners_are_told_which_debian_the_packages_are_of_and_do_not_take_the_image_for_a_distribution() -> None:
+    """Trivy matches advisories by a component of type operating-system, and looks for no package inside of another."""
+    document = json.loads(cyclonedx(BILL))
+    assert document["metadata"]["component"]["type"] == "container"
+    (system,) = [one for one in document["components"] if one["type"] == "operating-system"]
+    assert (system["name"], system["version"]) == ("debian", "12")
+    assert not any("components" in one for one in document["components"])
+    packages = json.loads(spdx(BILL))["packages"]
+    (system,) = [one for one in packages if one.get("primaryPackagePurpose") == "OPERATING-SYSTEM"]
+    assert (system["SPDXID"], system["name"], system["versionInfo"]) == ("SPDXRef-OperatingSystem", "debian", "12")
+    unknown = replace(BILL, components=(component("zlib"),))
+    assert not [one for one in json.loads(cyclonedx(unknown))["components"] if one["type"] == "operating-system"]
+    assert not [one for one in json.loads(spdx(unknown))["packages"] if one["name"] == "debian"]
 
 
 def test_a_licence_that_is_no_expression_is_kept_as_its_author_wrote_it() -> None:
     (package,) = [one for one in json.loads(spdx(BILL))["packages"] if one["name"] == "lib_odd+x"]
     assert package["licenseDeclared"] == "NOASSERTION"
     assert package["licenseComments"] == "licence as its author wrote it: the usual one"
-    licences = {one["name"]: one["licenses"] for one in json.loads(cyclonedx(BILL))["components"]}
+    licences = {one["name"]: one.get("licenses") for one in components(BILL, "star:")}
     assert licences["lib_odd+x"] == [{"license": {"name": "the usual one"}}]
     assert licences["own"] == [{"expression": "LicenseRef-Own AND (MIT OR Zlib)"}]
 

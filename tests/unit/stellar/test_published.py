@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,8 +35,8 @@ def built(make_folder: Callable[..., Path], workshop: Workshop) -> Build:
     return build
 
 
-def indexed(galaxy: GalaxyFolder, *keys: SecretKey, today: str = "2026.02.03") -> Indexed:
-    return index_galaxy(galaxy, authors=[], galaxies=keys, today=today, reporter=Remembering())
+def indexed(galaxy: GalaxyFolder, *keys: SecretKey, today: str = "2026.02.03", number: int | None = None) -> Indexed:
+    return index_galaxy(galaxy, authors=[], galaxies=keys, today=today, reporter=Remembering(), number=number)
 
 
 def bytes_of(galaxy: GalaxyFolder) -> dict[str, bytes]:
@@ -182,13 +183,13 @@ def test_an_old_galaxy_that_is_unchanged_keeps_its_bytes(old: GalaxyFolder) -> N
     assert {name: data for name, data in bytes_of(old).items() if name != ".publishing"} == before
 
 
-def test_an_old_galaxy_is_taken_over_with_its_names_and_becomes_format_2_with_its_next_change(
+def test_an_old_galaxy_is_taken_over_with_its_names_and_becomes_format_2_where_its_maintainer_says_so(
     old: GalaxyFolder, built: Build
 ) -> None:
     stated = old.statement_file("tool-1.0.0").read_bytes()
     kept = old.snapshot_file(1).read_bytes()
     add_star(old, built(arch="x86_64"), ())
-    index = indexed(old, make_signers()["galaxy"]).index
+    index = indexed(old, make_signers()["galaxy"], number=2).index
     assert (index.format, index.seq) == (2, 2)
     assert [(row.stem, str(row.arch), row.files) for row in index.snapshot] == [
         ("hello-1.0.0-x86_64", "x86_64", None),
@@ -197,6 +198,47 @@ def test_an_old_galaxy_is_taken_over_with_its_names_and_becomes_format_2_with_it
     assert GalaxyIndex.parse(old.index_file.read_bytes(), "x") == index
     assert old.statement_file("tool-1.0.0").read_bytes() == stated
     assert (old.snapshot_file(1).read_bytes(), GalaxyIndex.parse(kept, "x").format) == (kept, 1)
+
+
+def test_an_old_galaxy_keeps_its_format_so_that_the_devices_of_its_time_still_read_it(
+    old: GalaxyFolder, built: Build
+) -> None:
+    """A cosmos of that time refuses a row with a key that it does not know. It passes over `[catalogue]`."""
+    add_star(old, built(), ())
+    done = indexed(old, make_signers()["galaxy"])
+    document = tomllib.loads(old.index_file.read_text())
+    assert (done.index.format, done.index.seq, "format" in document) == (1, 2, False)
+    assert {key for row in document["snapshot"] for key in row} == {"name", "version", "statement", "archive"}
+    assert set(document["catalogue"]) == {"digest", "size-bytes"}
+    before = bytes_of(old)
+    assert not indexed(old, make_signers()["galaxy"], today="2027.01.01").is_changed
+    assert bytes_of(old) == before
+
+
+def test_an_old_galaxy_with_provides_stays_unchanged(tmp_path: Path) -> None:
+    made = make_galaxy(tmp_path / "old", "core", [], make_signers())
+    write_index(made, [write_spec(made, StarSpec("tool", provides={"awk": "1.0.0"}))])
+    folder = GalaxyFolder(root=made.path)
+    assert not indexed(folder).is_changed
+
+
+def test_what_the_old_format_cannot_list_is_refused_before_anything_is_written(old: GalaxyFolder, built: Build) -> None:
+    add_star(old, built(arch="x86_64"), ())
+    before = bytes_of(old)
+    with pytest.raises(Malformed, match="format 1 cannot list a star whose files are called hello-1") as error:
+        indexed(old, make_signers()["galaxy"])
+    assert "stellar index-galaxy FOLDER --format 2" in str(error.value.hint)
+    assert {name: data for name, data in bytes_of(old).items() if name != ".publishing"} == {
+        name: data for name, data in before.items() if name != ".publishing"
+    }
+
+
+def test_a_galaxy_that_was_moved_too_early_is_moved_back(galaxy: GalaxyFolder, built: Build) -> None:
+    add_star(galaxy, built(), ())
+    assert indexed(galaxy).index.format == 2
+    back = indexed(galaxy, number=1).index
+    assert (back.format, back.seq, back.snapshot[0].arch) == (1, 2, None)
+    assert (indexed(galaxy).index.format, indexed(galaxy, number=2).index.format) == (1, 2)
 
 
 def test_in_an_old_galaxy_a_published_star_is_refused_and_another_architecture_is_not(
@@ -209,7 +251,7 @@ def test_in_an_old_galaxy_a_published_star_is_refused_and_another_architecture_i
     with pytest.raises(AlreadyThere, match="was published in snapshot 1"):
         add_star(old, tool("x86_64"), ())
     assert add_star(old, tool("aarch64"), ()).statement_file.name == "tool-1.0.0-aarch64.toml"
-    assert [row.stem for row in indexed(old, make_signers()["galaxy"]).index.snapshot] == [
+    assert [row.stem for row in indexed(old, make_signers()["galaxy"], number=2).index.snapshot] == [
         "tool-1.0.0-aarch64",
         "tool-1.0.0",
     ]

@@ -9,15 +9,18 @@ import pytest
 from cosmos.digest import Digest
 from cosmos.store.blobs import NotStored, StoreFolder
 from cosmos.store.interface import Store, settling
+from cosmos.store.sealed import Seal, SealedStore
 from fakes.stores import MemoryStore
 
 KEY = Digest.of(b"key")
 OTHER_KEY = Digest.of(b"another key")
 
 
-@pytest.fixture(params=["disk", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> StoreFolder | MemoryStore:
+@pytest.fixture(params=["disk", "memory", "sealed"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store."""
+    if request.param == "sealed":
+        return SealedStore(MemoryStore(), Seal(b"key"))
     return StoreFolder(tmp_path / "store") if request.param == "disk" else MemoryStore()
 
 
@@ -74,7 +77,8 @@ def test_what_was_kept_before_a_failure_is_settled(store: StoreFolder | MemorySt
     with pytest.raises(NotStored), settling(store):
         store.put_result_soon(KEY, b"one")
         store.get(KEY, 5)
-    assert store.is_settled if isinstance(store, MemoryStore) else StoreFolder(store.root).get_result(KEY) == b"one"
+    inner = store.inner if isinstance(store, SealedStore) else store
+    assert inner.is_settled if isinstance(inner, MemoryStore) else StoreFolder(inner.root).get_result(KEY) == b"one"
 
 
 def test_what_was_made_is_found_by_what_it_was_made_from(store: Store) -> None:

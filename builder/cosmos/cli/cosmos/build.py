@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-import cosmos
 from cosmos.canon import Json
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
+from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.image.definition import read_definition
+from cosmos.image.definition import kept_folders, read_definition
 from cosmos.image.flow import Built, build_image
-from cosmos.image.home import Home, program_identity
+from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
-from cosmos.keyring.secret_key import SecretKey
 from cosmos.pack.image_file import IMAGE_SUFFIX
 from cosmos.release.boot import is_bootable
+from cosmos.release.sign import Signing
 from cosmos.trust.signing_request import REQUEST_FILE
 
 
@@ -42,6 +42,7 @@ from cosmos.trust.signing_request import REQUEST_FILE
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
+@secret_option
 @passphrase_fd_option
 @home_option
 @json_option
@@ -57,24 +58,24 @@ def build(
     explain: bool,
     keep_root: Path | None,
     safe: bool,
+    secret_words: tuple[str, ...],
     passphrase_fd: int | None,
     home: Path | None,
     as_json: bool,
 ) -> None:
     """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
-    if unsigned_release and key_file is not None:
-        raise click.UsageError("--unsigned-release and --key exclude each other")
     definition = read_definition(image)
-    keys = _release_keys(key_file, passphrase_fd)
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
-        identity=_identity(),
+        identity=own_identity(),
+        builder=own_description(),
         level=level,
-        key=keys[0] if keys else "elsewhere" if unsigned_release else None,
+        key=_signing(key_file, passphrase_fd, elsewhere=unsigned_release),
         accept_revoked=frozenset(accept_revoked),
         keep_root=keep_root,
         safe=safe,
+        secrets=read_secrets(secret_words, passphrase_fd, kept_in=kept_folders(definition)),
     )
     world = world_at(home, image, offline=offline, quiet=as_json)
     built = build_image(definition, world, options)
@@ -87,16 +88,15 @@ def build(
     return _say_built(built, key_file)
 
 
-def _identity() -> str:
-    return program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent)
-
-
-def _release_keys(key_file: Path | None, passphrase_fd: int | None) -> tuple[SecretKey, ...]:
-    """Return the key that signs. Raises `Refused` before the build if the key has another role."""
-    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    for key in keys:
-        key.demand_role("release")
-    return keys
+def _signing(key_file: Path | None, passphrase_fd: int | None, *, elsewhere: bool) -> Signing:
+    """Return what signs the release. Raises `Refused` before the build if the key has another role."""
+    if key_file is None:
+        return "elsewhere" if elsewhere else None
+    if elsewhere:
+        raise click.UsageError("--unsigned-release and --key exclude each other")
+    (key,) = load_secret_keys((key_file,), passphrase_fd)
+    key.demand_role("release")
+    return key
 
 
 def _built_row(built: Built) -> dict[str, Json]:

@@ -20,6 +20,7 @@ from cosmos.image.definition import read_definition
 from cosmos.image.freeze import check, freeze
 from cosmos.image.preflight import demand_sound
 from cosmos.image.signed_lock import sign_lock
+from cosmos.image.template import stand_ins
 from cosmos.model.names import StarName
 from cosmos.model.reporter import counted
 
@@ -74,7 +75,7 @@ def freeze_command(
     if only_check and upgraded:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
     definition = read_definition(image)
-    demand_sound(definition)
+    demand_sound(definition, stand_ins(definition.template))
     if only_check:
         check(definition)
         row: dict[str, Json] = {"lock": str(definition.lock_file), "fresh": True}

@@ -22,7 +22,7 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, install, status, verify, repair, show, freeze. Trust: key, trust.
+On a system: init, sync, search, install, status, verify, repair, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -171,6 +171,12 @@ def _status() -> click.Command:
     return status
 
 
+def _search() -> click.Command:
+    from cosmos.cli.cosmos.search import search
+
+    return search
+
+
 def _show() -> click.Command:
     from cosmos.cli.cosmos.show import show
 
@@ -220,6 +226,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "install": _install,
     "repair": _repair,
     "status": _status,
+    "search": _search,
     "show": _show,
     "key": _key,
     "trust": _trust,

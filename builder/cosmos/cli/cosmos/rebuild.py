@@ -13,22 +13,26 @@ import cosmos
 from cosmos.canon import Json
 from cosmos.cli.cosmos.diff_words import comparison_row, difference_line, one_line
 from cosmos.cli.cosmos.options import home_option
+from cosmos.cli.cosmos.program import own_description, own_identity, own_package
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs, Malformed, Refused
-from cosmos.image.home import Home, program_identity
-from cosmos.image.rebuild.culprit import Makers, receipts_of
+from cosmos.image.home import Home
+from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
 from cosmos.image.rebuild.original import Original, judged_original
-from cosmos.image.rebuild.rebuilding import Rebuilder, RebuildOptions, Rebuilt, Trial, rebuild
+from cosmos.image.rebuild.rebuilding import rebuild
+from cosmos.image.rebuild.trials import Rebuilder, RebuildOptions, Rebuilt, Trial
 from cosmos.image.rebuild.variations import variations
 from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.model.release import RELEASE_ENVELOPE
+from cosmos.model.release import RELEASE_ENVELOPE, Builder
 from cosmos.model.reporter import Reporter
 from cosmos.release.attest import attest_rebuild, attest_unlike, demand_attester
+from cosmos.trust.badges import Mismatch
 from cosmos.trust.keys import PublicKey
 
 _SHOWN_PATHS = 20  # of one trial; --json has them all
@@ -50,6 +54,7 @@ _NOT_ATTESTED = "nothing: a rebuild could not be made"
 )
 @click.option("--keep", "kept", type=FOLDER, help="Keep each rebuilt release in this folder.")
 @click.option("--attest", "attester", type=EXISTING_FILE, help="Sign what came of it with this secret key.")
+@secret_option
 @passphrase_fd_option
 @home_option
 @json_option
@@ -63,6 +68,7 @@ def rebuild_command(
     base: Path | None,
     kept: Path | None,
     attester: Path | None,
+    secret_words: tuple[str, ...],
     passphrase_fd: int | None,
     home: Path | None,
     as_json: bool,
@@ -72,9 +78,7 @@ def rebuild_command(
     The release's signature and files are judged first: "changed by somebody" (exit 4) and "not reproducible" (exit 7)
     are two answers. With --adversarial, a difference is traced to what was varied. Exit 0: the same contents.
     """
-    secret = load_secret_keys((attester,), passphrase_fd)[0] if attester is not None else None
-    if secret is not None:
-        demand_attester(secret)
+    secret = _attester(attester, passphrase_fd)
     if kept is not None and kept.is_dir() and any(kept.iterdir()):
         raise Malformed(str(kept), "is not empty: what is kept must not be mixed", hint="name a new folder")
     world = world_at(home, release, offline=offline, quiet=as_json)
@@ -84,6 +88,7 @@ def rebuild_command(
         times=times,
         kept=kept,
         base=(base or original.folder.resolve().parent),
+        secrets=read_secrets(secret_words, passphrase_fd, kept_in=(original.folder,)),
     )
     found = rebuild(original, world, _rebuilder(), options)
     problem = _problem(found, packed=packed)
@@ -100,6 +105,15 @@ def rebuild_command(
         raise Differs(str(original.folder), problem, hint=_hint(found, kept))
 
 
+def _attester(file: Path | None, passphrase_fd: int | None) -> SecretKey | None:
+    """Return the key that signs what comes of it. Raises `Refused` before any build if the key has another role."""
+    if file is None:
+        return None
+    (secret,) = load_secret_keys((file,), passphrase_fd)
+    demand_attester(secret)
+    return secret
+
+
 def _attested(found: Rebuilt, secret: SecretKey, reporter: Reporter) -> str:
     """Sign what came of the rebuilds beside the release, and return the badge's result.
 
@@ -112,8 +126,19 @@ def _attested(found: Rebuilt, secret: SecretKey, reporter: Reporter) -> str:
         return "PASSED"
     roots = (trial.content_root for trial in found.trials)
     other = next(root for root in roots if root is not None and root != found.content_root)
-    attest_unlike(found.original.folder, secret, other)
+    attest_unlike(found.original.folder, secret, other, _mismatch(found))
     return "FAILED"
+
+
+def _mismatch(found: Rebuilt) -> Mismatch:
+    """Return the paths that differ in any rebuild, and how many of them are of stars that may do so (unsteady)."""
+    unsteady = found.original.release.external.get("unsteady")
+    waived = set(unsteady) if isinstance(unsteady, list) else set()
+    trees = [trial.comparison.tree for trial in found.trials if trial.comparison is not None]
+    owners = {one.path: one.star for tree in trees if tree is not None for one in tree.differences}
+    return Mismatch.of(
+        paths=sorted(f"/{path.text}" for path in owners), waived=sum(star in waived for star in owners.values())
+    )
 
 
 def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
@@ -133,14 +158,13 @@ def _judged(release: Path, keys: list[PublicKey], world: Home) -> Original:
 
 def _rebuilder() -> Rebuilder:
     """Return how to start this program again."""
-    if getattr(sys, "frozen", False):
-        return Rebuilder(argv=(sys.executable, "rebuild-once"), env=_path(), identity=program_identity(None))
-    package = Path(cosmos.__file__).parent
-    start = "from cosmos.cli.cosmos.main import main; main()"
+    package = own_package()
+    start = () if package is None else ("-c", "from cosmos.cli.cosmos.main import main; main()")
     return Rebuilder(
-        argv=(sys.executable, "-c", start, "rebuild-once"),
-        env={"PYTHONPATH": str(package.parent), **_path()},
-        identity=program_identity(package),
+        argv=(sys.executable, *start, "rebuild-once"),
+        env={**({} if package is None else {"PYTHONPATH": str(package.parent)}), **_path()},
+        identity=own_identity(),
+        builder=own_description(),
     )
 
 
@@ -178,15 +202,17 @@ def _hint(found: Rebuilt, kept: Path | None) -> str | None:
 
 
 def _lines(found: Rebuilt) -> Iterator[str]:
-    makers = Makers(receipts_of(found.original.folder))
+    makers = _makers(found)
     width = max(len(trial.name) for trial in found.trials)
     for trial in found.trials:
         yield f"{trial.name:<{width}}  {_verdict(trial, found)}  ({trial.what})"
+        if trial.started:
+            yield f"  started programs of the machine: {', '.join(trial.started)}"
         if trial.comparison is None or trial.comparison.tree is None:
             continue
         for one in trial.comparison.tree.differences[:_SHOWN_PATHS]:
             yield f"  {difference_line(one)}"
-            yield f"    made by {makers.of(one)}"
+            yield f"    made by {makers.of(one, trial.unlike)}"
             yield from (f"    {line}" for line in one.inside)
         if not trial.comparison.tree.differences:
             yield f"  packed differently: {', '.join(trial.files)}"
@@ -194,9 +220,31 @@ def _lines(found: Rebuilt) -> Iterator[str]:
         yield f"{name:<{width}}  not tried: {why}"
     if found.culprits:
         yield f"culprit       {' and '.join(found.culprits)}"
+    for builder in sorted({_named(trial.builder) for trial in found.trials if trial.builder is not None}):
+        if builder != _named(found.original.release.builder):
+            yield f"built by      {_named(found.original.release.builder)}"
+            yield f"here by       {builder}: RELEASE.json names it, and is compared without it"
+    if found.not_tried or len(found.trials) > 1:
+        for path, names in list(found.causes.items())[:_SHOWN_PATHS]:
+            yield f"/{path.text} differs with {', '.join(names) or 'nothing varied'}"
+    for sentence in found.poisoned:
+        yield f"the store is poisoned: {sentence}"
     yield f"content root  {found.content_root}"
     yield f"signed by     {', '.join(found.original.signers) or 'nobody'}"
     yield _summary(found)
+
+
+def _named(builder: Builder) -> str:
+    """Return the versions of a builder, and the digest of its first part: the program itself."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(builder.versions.items()))
+    first = builder.parts[0] if builder.parts else None
+    digests = first.get("digest") if isinstance(first, dict) else None
+    shown = [f"{kind} {str(value)[:16]}" for kind, value in digests.items()] if isinstance(digests, dict) else []
+    return ", ".join([versions, *shown])
+
+
+def _makers(found: Rebuilt) -> Makers:
+    return Makers(receipts_of(found.original.folder), TemplateText.of(found.original.folder))
 
 
 def _verdict(trial: Trial, found: Rebuilt) -> str:
@@ -220,14 +268,17 @@ def _summary(found: Rebuilt) -> str:
 
 
 def _row(found: Rebuilt) -> dict[str, Json]:
-    makers = Makers(receipts_of(found.original.folder))
+    makers = _makers(found)
     return {
         "release": str(found.original.folder),
         "signers": list(found.original.signers),
         "content-root": str(found.content_root),
         "same": found.is_same,
         "same-contents": found.same_contents,
+        "same-builder": all(trial.builder == found.original.release.builder for trial in found.trials),
         "culprits": list(found.culprits),
+        "causes": {f"/{path.text}": list(names) for path, names in found.causes.items()},
+        "poisoned": list(found.poisoned),
         "not-tried": dict(found.not_tried),
         "rebuilds": [_trial_row(trial, makers) for trial in found.trials],
     }
@@ -235,6 +286,7 @@ def _row(found: Rebuilt) -> dict[str, Json]:
 
 def _trial_row(trial: Trial, makers: Makers) -> dict[str, Json]:
     tree = None if trial.comparison is None else trial.comparison.tree
+    differences = () if tree is None else tree.differences
     return {
         "name": trial.name,
         "what": trial.what,
@@ -242,6 +294,7 @@ def _trial_row(trial: Trial, makers: Makers) -> dict[str, Json]:
         "problem": trial.problem or None,
         "content-root": None if trial.content_root is None else str(trial.content_root),
         "files": list(trial.files),
-        "made-by": {} if tree is None else {f"/{one.path.text}": makers.of(one) for one in tree.differences},
+        "started": list(trial.started),
+        "made-by": {f"/{one.path.text}": makers.of(one, trial.unlike) for one in differences},
         "comparison": None if trial.comparison is None else comparison_row(trial.comparison),
     }

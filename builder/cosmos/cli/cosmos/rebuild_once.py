@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-import cosmos
+from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.options import EXISTING_FILE
-from cosmos.image.home import program_identity
-from cosmos.image.rebuild.job import Job, run_job
+from cosmos.image.rebuild.job import Job, run_job, secrets_from_bytes
+from cosmos.keyring.memory_dumps import keep_secrets_in_memory
+from cosmos.nova.templating.secret import Secret
 from cosmos.reading import read_bounded
 
 
@@ -25,7 +26,11 @@ def rebuild_once(job: Path) -> None:
     found = Job.parse(read_bounded(job), str(job))
     if found.shuffle:
         _shuffle_listings(found.shuffle)
-    run_job(found, program_identity(None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent))
+    secrets: dict[str, Secret] = {}
+    if found.secrets:
+        keep_secrets_in_memory()
+        secrets = secrets_from_bytes(sys.stdin.buffer.read())
+    run_job(found, own_identity(), own_description(), secrets)
 
 
 def _shuffle_listings(seed: int) -> None:

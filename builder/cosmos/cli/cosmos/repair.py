@@ -12,6 +12,7 @@ from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import folders_on, parsed
 from cosmos.cli.cosmos.options import from_option, offline_option, root_option
+from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
@@ -64,6 +65,7 @@ def repair_command(
             offline=offline,
             sticks=found_on,
             wait_seconds=wait,
+            network=network(),
         )
         with LiveRoot.open(root) as live:
             rebuild_universe(live, rebuild, reporter, lambda found: _agreed(found, yes=yes, as_json=as_json))
@@ -75,6 +77,7 @@ def repair_command(
         epoch=epoch,
         sticks=found_on,
         wait_seconds=wait,
+        network=network(),
     )
     with LiveRoot.open(root) as live:
         done = rehearse_repair(live, request, reporter) if dry_run else repair(live, request, reporter)

@@ -20,8 +20,9 @@ from cosmos.stellar.lint_star import lint as lint_star
 def lint(star: Path, galaxy: Path | None, as_json: bool) -> None:
     """Find unsafe entries of a star.
 
-    It reports special rights, paths that everybody may write to, links out of the root, a missing licence and
-    undeclared outputs. With --galaxy it knows the star's dependencies, and also reports links to nothing.
+    It reports special rights, paths that everybody may write to, links out of the root, private keys and tokens in its
+    files, a missing licence and undeclared outputs. With --galaxy it knows the star's dependencies, and also
+    reports links to nothing.
     """
     opened, below = opened_star(star, galaxy)
     findings = lint_star(opened, below)

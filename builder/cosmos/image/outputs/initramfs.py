@@ -5,7 +5,8 @@
 
 A kernel reads only one frame, and the machine that boots it needs memory for the whole tree.
 The store keeps the result, because compression takes most of the time of a build
-in which nothing has changed.
+in which nothing has changed. It keeps none with a secret variable in it: others may read the store, and its keys are
+digests of what is kept.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import ClassVar, Self
 
 from cosmos.canon import Json, digest_of
 from cosmos.content import Content, pieces
+from cosmos.digest import Digest
 from cosmos.errors import NoSolution
 from cosmos.globs import checked, matches_any
 from cosmos.image.outputs.options import read_level
@@ -24,6 +26,7 @@ from cosmos.pack.cpio import cpio_pieces, xattr_losses
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION, compressed
 from cosmos.release.draft import Draft
+from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 
 _CODEC: dict[str, Json] = {"format": LAYER_FORMAT, "zstd": ZSTD_VERSION}
@@ -48,13 +51,24 @@ class Initramfs:
 
     def write(self, tree: PackedTree, draft: Draft) -> None:
         """Write the file. Raises `NoSolution` for an entry that a cpio archive cannot hold."""
+        if tree.secret_files:
+            draft.write(self.file_name(tree.image), pieces(self._packed(tree)), tree.mode)
+            return
         frames: list[Json] = [str(layer.digest) for layer in tree.layers()]
         key = digest_of({"what": "cpio", "frames": frames, "exclude": [*self.exclude], "level": self.level, **_CODEC})
-        data = tree.store.get_made(key)
+        data = self._kept(tree, key)
         if data is None:
             data = self._packed(tree)
             tree.store.put_made(key, data)
         draft.write(self.file_name(tree.image), pieces(data))
+
+    def _kept(self, tree: PackedTree, key: Digest) -> Content | None:
+        """Return the file that the store has; one that this home did not write is made again."""
+        try:
+            return tree.store.get_made(key)
+        except NotSealed as forged:
+            tree.warn(f"{self.file_name(tree.image)}: {forged}; it is not believed, and the file is made again")
+            return None
 
     def _packed(self, tree: PackedTree) -> Content:
         kept = [entry for entry in tree.entries() if not matches_any(entry.path, self.exclude)]

@@ -22,7 +22,9 @@ from cosmos.treepath import TreePath
 class PackedTree:
     """A finished tree: its lines and owners, its content root, and a function that opens each of its layers.
 
-    `image` is its image definition. `store` keeps results that take long to make.
+    `image` is its image definition. `store` keeps results that take long to make; `warn` gets a sentence about one that
+    this home did not write. `secret_files` are the files with secret variables: nothing that holds them goes into the
+    store, and nobody but the builder may read it.
     """
 
     image: Image
@@ -30,6 +32,13 @@ class PackedTree:
     root: Digest
     openers: Sequence[Callable[[], PackedLayer]]
     store: Store
+    warn: Callable[[str], None]
+    secret_files: frozenset[TreePath] = frozenset()
+
+    @property
+    def mode(self) -> int:
+        """The mode of a file of the release that holds the tree."""
+        return 0o600 if self.secret_files else 0o644
 
     def layers(self) -> Iterator[PackedLayer]:
         """Iterate over the layers: the folders first, then the stars' in lock order, the template's last."""

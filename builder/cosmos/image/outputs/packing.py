@@ -36,6 +36,8 @@ def packed_tree(image: Image, finished: FinishedTree, layers: Layers, workshop: 
         root=content_root(finished.overlaid.lines.values()),
         openers=(lambda: first, *_star_layers(layers, finished, workshop), lambda: last),
         store=workshop.store,
+        warn=workshop.warn,
+        secret_files=finished.secret_files,
     )
 
 
@@ -44,7 +46,7 @@ def write_release(outputs: Iterable[Output], tree: PackedTree, receipts: Receipt
     for output in outputs:
         output.write(tree, draft)
     binary = tree.overlaid.lines.get(BINARY_PATH)
-    if binary is not None and binary.kind in ("file", "hardlink"):
+    if binary is not None and binary.kind in ("file", "hardlink") and BINARY_PATH not in tree.secret_files:
         draft.write(BINARY_FILE, pieces(tree.content_of(BINARY_PATH)), 0o755)
     draft.write(MANIFEST_FILE, [bounded_manifest(tree.overlaid.lines.values(), MANIFEST_FILE)])
     draft.write(RECEIPTS_FILE, [receipts.to_bytes()])

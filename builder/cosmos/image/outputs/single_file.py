@@ -50,6 +50,12 @@ class SingleFile:
         if len(found) != 1:
             listed = ", ".join(f"/{path.text}" for path in found[:4])
             raise Malformed("image.toml", f"output {self.name}: want one file, {self.path} matches {listed or 'none'}")
+        if found[0] in tree.secret_files:
+            raise Malformed(
+                "image.toml",
+                f"output {self.name}: /{found[0].text} holds a secret, and a file beside the image is for others",
+                hint="take this [[output]] out",
+            )
         draft.write(self.name, pieces(tree.content_of(found[0])))
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cosmos.canon import Json
+from cosmos.errors import ScriptFailed
 from cosmos.image.definition import Definition
 from cosmos.image.overlay.finish import finish
 from cosmos.image.overlay.record import trust_entry, universe_entry
-from cosmos.image.template import RenderedTemplate
+from cosmos.image.template import RenderedTemplate, is_private
 from cosmos.image.workshop.layers import Layers, Unread, Workshop, entry_without_bytes
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
@@ -30,13 +31,14 @@ class FinishedTree:
     """The tree of an image. `own` are the entries of its own layer: from the template, the finish script, the universe.
 
     `taken` names the star of each file that the finish script changed without writing its bytes; the bytes are in the
-    star's layer. `receipts` are the receipts of all scripts.
+    star's layer. `receipts` are the receipts of all scripts. `secret_files` are the files with secret variables.
     """
 
     overlaid: Overlaid
     own: Mapping[TreePath, Entry]
     taken: Mapping[TreePath, StarName]
     receipts: Receipts
+    secret_files: frozenset[TreePath] = frozenset()
 
 
 def lay_tree(
@@ -71,7 +73,30 @@ def lay_tree(
     own[record.path] = record
     laid = amended(laid, [ManifestLine.of(record)], winners)
     receipts = Receipts(stars={str(name): layer.receipt for name, layer in layers.items()}, finish=receipt)
-    return FinishedTree(overlaid=laid, own=own, taken=taken, receipts=receipts)
+    return FinishedTree(
+        overlaid=laid, own=own, taken=taken, receipts=receipts, secret_files=_secret_files(template, own, image.finish)
+    )
+
+
+def _secret_files(template: RenderedTemplate, own: Mapping[TreePath, Entry], script: str) -> frozenset[TreePath]:
+    """Return the files of the tree that hold secrets: no star has replaced them, nor the finish script.
+
+    Raises `ScriptFailed` if the finish script gave others than the owner rights on one.
+    """
+    if not template.secret_files:
+        return frozenset()
+    rendered = {entry.path: entry.content for entry in template.entries}
+    kept = {path for path in template.secret_files if path in own and own[path].content == rendered[path]}
+    for path in sorted(kept):
+        if not is_private(own[path]):
+            names = ", ".join(template.secret_files[path])
+            raise ScriptFailed(
+                script,
+                f"gives others than its owner rights on /{path.text} ({own[path].mode:04o}), which holds a secret: "
+                f"{names}",
+                hint=f'chmod("/{path.text}", "0600")',
+            )
+    return frozenset(kept)
 
 
 def _lines(changed: Iterable[Entry], laid: Overlaid) -> list[ManifestLine]:

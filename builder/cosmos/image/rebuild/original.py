@@ -6,14 +6,14 @@ a file is not the one that was signed. Only a whole release is rebuilt, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.image.definition import IMAGE_FILE
-from cosmos.image.packed_definition import DEFINITION_FILE, unpack_definition
+from cosmos.image.packed_definition import unpack_definition
 from cosmos.limits import (
     MAX_DEFINITION_BYTES,
     MAX_DOCUMENT_BYTES,
@@ -22,7 +22,7 @@ from cosmos.limits import (
     MAX_SIGNED_BYTES,
 )
 from cosmos.model.lock import LOCK_FILE
-from cosmos.model.release import RELEASE_FILE, Release
+from cosmos.model.release import DEFINITION_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import envelope_of, read_bounded, read_envelope
 from cosmos.release.verify import file_differences
@@ -45,6 +45,22 @@ class Original:
         if not isinstance(level, int) or not 1 <= level <= 22:
             raise Malformed(str(self.folder / RELEASE_FILE), "internalParameters.level: want 1 to 22")
         return level
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secret variables that it was built with."""
+        names = self.release.external.get("secrets", [])
+        return tuple(sorted(map(str, names))) if isinstance(names, list) else ()
+
+    def demand_secrets(self, given: Collection[str]) -> None:
+        """Raise `Malformed` if a secret that it was built with is not among `given`: nothing could be compared."""
+        missing = [name for name in self.secrets if name not in given]
+        if missing:
+            raise Malformed(
+                str(self.folder),
+                f"was built with the secret {', '.join(missing)}, and without its value nobody can build the same",
+                hint="give the same value: " + " ".join(f"--secret {name}=FILE" for name in missing),
+            )
 
     @property
     def accepted(self) -> tuple[str, ...]:

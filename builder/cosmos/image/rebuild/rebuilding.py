@@ -15,8 +15,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -27,93 +27,51 @@ from cosmos.image.definition import read_definition
 from cosmos.image.flow import fetched
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions, preflight
-from cosmos.image.rebuild.job import Job
+from cosmos.image.rebuild.culprit import first_unlike, receipts_of
+from cosmos.image.rebuild.job import LAYERS_FILE, Job, read_layers, secrets_to_bytes
 from cosmos.image.rebuild.original import Original, lay_out
-from cosmos.image.rebuild.variations import SHARED_MEMORY, Circumstances, Variation, applied, command
+from cosmos.image.rebuild.trials import (
+    EVERYTHING,
+    Rebuilder,
+    RebuildOptions,
+    Rebuilt,
+    Trial,
+    causes_of,
+    smallest,
+)
+from cosmos.image.rebuild.variations import (
+    SHARED_MEMORY,
+    Circumstances,
+    Variation,
+    applied,
+    command,
+    started_decoys,
+    tools_path,
+)
 from cosmos.image.rebuild.world import RebuildWorld
 from cosmos.keyring.anchors import home_anchor
+from cosmos.keyring.store_key import store_key
 from cosmos.limits import MAX_RELEASE_BYTES
+from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.process import run_program
 from cosmos.reading import read_bounded
 from cosmos.release.diff.comparison import Comparison, compare
+from cosmos.store.blobs import StoreFolder
+from cosmos.store.sealed import NotSealed, Seal, SealedStore
+from cosmos.treepath import TreePath
 
 _BUILD_SECONDS: Final = 4 * 3600  # of one build; what takes longer has a program that hangs
 _PID_FILE: Final = "pid"
+_TOOLS: Final = "tools"
 _FAKETIME_LEFT: Final = ("faketime_shm_{}", "sem.faketime_sem_{}")  # in /dev/shm; libfaketime forgets them at an exec
 _PREFIX: Final = "cosmos-rebuild-"  # of temporary folders
-_EVERYTHING: Final = "everything at once"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rebuilder:
-    """How to start this program again: its command line, its environment, and its identity."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    identity: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RebuildOptions:
-    """What to try. `times` is how often the calm rebuild is made. `kept`: where rebuilt releases stay, or None.
-
-    `base` is the folder at which relative galaxy paths start.
-    """
-
-    variations: tuple[Variation, ...]
-    times: int
-    kept: Path | None
-    base: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """One rebuild: what was varied, and what came of it.
-
-    `problem` is a sentence if it could not be made: then nothing was compared. `files` are the names of the files that
-    differ. `comparison` says in what, if one does.
-    """
-
-    name: str
-    what: str
-    problem: str = ""
-    files: tuple[str, ...] = ()
-    content_root: Digest | None = None
-    comparison: Comparison | None = None
-
-    @property
-    def is_same(self) -> bool:
-        """Whether every file came out as in the release."""
-        return not self.problem and not self.files
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rebuilt:
-    """All trials. `culprits` are the variations that, alone or together, make a difference.
-
-    `same_contents` is whether every rebuild has the release's content root; `is_same` whether every file is the same.
-    """
-
-    original: Original
-    content_root: Digest
-    trials: tuple[Trial, ...]
-    not_tried: Mapping[str, str]
-    culprits: tuple[str, ...]
-
-    @property
-    def is_same(self) -> bool:
-        """Whether every file of every rebuild is the same as in the release."""
-        return all(trial.is_same for trial in self.trials)
-
-    @property
-    def same_contents(self) -> bool:
-        """Whether every rebuild has the release's content root."""
-        return all(not trial.problem and trial.content_root == self.content_root for trial in self.trials)
+_NOT_SHOWN: Final = "it holds a secret, so its contents are not shown: was the same value given?"
 
 
 def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: RebuildOptions) -> Rebuilt:
     """Build `original` again as often as `options` says. Raises the errors of `cosmos.errors` up to the first build."""
+    original.demand_secrets(options.secrets)
     with temporary_folder(_PREFIX) as folder:
         workshop = _Workshop(original, home, rebuilder, options, folder)
         workshop.fetch()
@@ -125,13 +83,15 @@ def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: Rebui
         for variation in here:
             trials.append(workshop.tried(variation.name, variation.what, applied((variation,))))
         if here:
-            trials.append(workshop.tried(_EVERYTHING, f"all {len(here)} together", applied(here)))
+            trials.append(workshop.tried(EVERYTHING, f"all {len(here)} together", applied(here)))
         return Rebuilt(
             original=original,
             content_root=workshop.content_root,
             trials=tuple(trials),
             not_tried={one.name: one.missing for one in options.variations if one.missing},
             culprits=_culprits(workshop, trials, here),
+            causes=causes_of(trials, here),
+            poisoned=workshop.poisoned,
         )
 
 
@@ -147,9 +107,12 @@ class _Workshop:
         self._options = options
         self._folder = folder
         self._number = 0
+        self._secret_files: Collection[TreePath] = ()
         self.image = lay_out(original, folder / "definition")
         self.content_root = _content_root(original.release)
         self._files = _digests(original.release)
+        self._receipts = receipts_of(original.folder)
+        self.poisoned: tuple[str, ...] = ()
 
     def fetch(self) -> None:
         """Fetch and verify what the lock names. Raises as `cosmos build` does."""
@@ -165,10 +128,14 @@ class _Workshop:
             out=self._folder / "none",
             jobs=1,
             identity=self._rebuilder.identity,
+            builder=self._rebuilder.builder,
             level=self._original.level,
             accept_revoked=frozenset(self._original.accepted),
+            secrets=self._options.secrets,
         )
-        found = fetched(preflight(read_definition(self.image), world, options), world, options)
+        ready = preflight(read_definition(self.image), world, options)
+        self._secret_files = ready.template.secret_files
+        found = fetched(ready, world, options)
         for one in found.stars.values():
             world.store.get(one.star.archive, one.star.size_bytes)  # also what the builder's own store had already
         world.store.settle()
@@ -186,10 +153,15 @@ class _Workshop:
         try:
             with _temporary(now, place) as temporary:
                 self._run(now, place, out, temporary)
+                if self._number == 1:
+                    self.poisoned = self._found_in_store(place, temporary)
             trial = self._compared(name, what, out)
         except CosmosError as error:
             trial = Trial(name=name, what=what, problem=str(error))
+        trial = replace(trial, started=started_decoys(place / _TOOLS))
         if self._options.kept is not None and out.is_dir():
+            if self._options.secrets:
+                self._options.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copytree(out, self._options.kept / name.replace(" ", "-"), dirs_exist_ok=True)
         shutil.rmtree(place.parent, ignore_errors=True)
         return trial
@@ -213,36 +185,80 @@ class _Workshop:
             level=self._original.level,
             accepted=self._original.accepted,
             shuffle=now.shuffle,
+            secrets=tuple(self._options.secrets),
         )
         file = place / "job.json"
         file.write_bytes(job.to_bytes())
+        path = tools_path(now, place / _TOOLS, self._rebuilder.env.get("PATH", ""))
+        env = {"HOME": str(place), **self._rebuilder.env, "PATH": path, **now.env, "TMPDIR": str(temporary)}
         if now.user is not None:
             _give(self._folder, place, temporary, now.user)
-        env = {"HOME": str(place), **self._rebuilder.env, **now.env, "TMPDIR": str(temporary)}
         try:
             run_program(
                 command(now, (*self._rebuilder.argv, str(file)), place / _PID_FILE),
                 env=env,
                 cwd=place,
+                stdin=secrets_to_bytes(self._options.secrets),
                 timeout_seconds=_BUILD_SECONDS,
                 where="rebuild",
             )
         finally:
             _tidy_shared_memory(place / _PID_FILE)
 
+    def _found_in_store(self, place: Path, temporary: Path) -> tuple[str, ...]:
+        """Return a sentence about each record in the builder's store that is not what the rebuild made itself.
+
+        No record of it was used: this says why a build that used them gave something else.
+        """
+        made = SealedStore(StoreFolder(temporary / "store"), Seal(store_key(place / "home")))
+        found: list[str] = []
+        for star, key in read_layers(place / LAYERS_FILE).items():
+            try:
+                kept = self._home.made.get_result(key)
+            except NotSealed as forged:
+                found.append(f"{star}: {forged}")
+                continue
+            if kept is not None and kept != made.get_result(key):
+                found.append(f"{star}: the store's record of {key.short} is another layer than its script makes now")
+        for sentence in found:
+            self._home.reporter.warn(f"{self._home.home / 'store'} is poisoned: {sentence}")
+        return tuple(found)
+
     def _compared(self, name: str, what: str, out: Path) -> Trial:
         data = read_bounded(out / RELEASE_FILE, MAX_RELEASE_BYTES)
         release = Release.parse(data, str(out / RELEASE_FILE))
         files = {**_digests(release), RELEASE_FILE: Digest.of(data)}
-        wanted = {**self._files, RELEASE_FILE: _digest_of(self._original.folder / RELEASE_FILE)}
+        wanted = {**self._files, RELEASE_FILE: self._wanted(release)}
         unlike = tuple(sorted(one for one in files.keys() | wanted.keys() if files.get(one) != wanted.get(one)))
         return Trial(
             name=name,
             what=what,
             files=unlike,
             content_root=_content_root(release),
-            comparison=compare(self._original.folder, out) if unlike else None,
+            builder=release.builder,
+            comparison=self._unshown(compare(self._original.folder, out)) if unlike else None,
+            unlike=first_unlike(self._receipts, receipts_of(out)) if RECEIPTS_FILE in unlike else {},
         )
+
+    def _wanted(self, release: Release) -> Digest:
+        """Return the digest that RELEASE.json should have.
+
+        It names who built. So another builder is no difference, but all else in it has to be the same.
+        """
+        stated = self._original.release
+        if (stated.builder, stated.form) == (release.builder, release.form):
+            return _digest_of(self._original.folder / RELEASE_FILE)
+        return Digest.of(stated.by(release).to_bytes())
+
+    def _unshown(self, found: Comparison) -> Comparison:
+        """Return the comparison without the contents of files that hold a secret."""
+        if found.tree is None or not self._secret_files:
+            return found
+        differences = tuple(
+            replace(one, inside=(_NOT_SHOWN,)) if {one.path, one.moved_to} & {*self._secret_files} else one
+            for one in found.tree.differences
+        )
+        return replace(found, tree=replace(found.tree, differences=differences))
 
 
 def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, ...]) -> tuple[str, ...]:
@@ -250,32 +266,10 @@ def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, .
     calm = [trial for trial in trials if not trial.is_same and trial.name.startswith("the same machine")]
     if calm:
         return ()  # it differs without any variation
-    alone = [trial.name for trial in trials if not trial.is_same and trial.name != _EVERYTHING]
+    alone = [trial.name for trial in trials if not trial.is_same and trial.name != EVERYTHING]
     if alone or trials[-1].is_same:
         return tuple(alone)
     return tuple(one.name for one in smallest(here, lambda part: not workshop.part(part).is_same))
-
-
-def smallest(
-    guilty: tuple[Variation, ...], makes_a_difference: Callable[[tuple[Variation, ...]], bool]
-) -> tuple[Variation, ...]:
-    """Return a subset that still makes a difference and of which nothing can be left out.
-
-    The method is ddmin without its search in the parts themselves (Zeller and Hildebrandt, 2002).
-    """
-    parts = 2
-    while len(guilty) > 1:
-        size = -(-len(guilty) // parts)
-        for start in range(0, len(guilty), size):
-            rest = guilty[:start] + guilty[start + size :]
-            if rest and makes_a_difference(rest):
-                guilty, parts = rest, max(parts - 1, 2)
-                break
-        else:
-            if parts >= len(guilty):
-                break
-            parts = min(2 * parts, len(guilty))
-    return guilty
 
 
 @contextlib.contextmanager

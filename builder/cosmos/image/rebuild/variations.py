@@ -3,6 +3,10 @@
 A variation changes the circumstances of one process: its environment, the program that starts it (util-linux's
 `setarch`, `taskset`, `unshare`, `setpriv`, `prlimit`; libfaketime), or what the rebuild is told. A variation that this
 machine cannot make is not left out in silence: it has a reason.
+
+A build needs one program of the machine, `bwrap`, and that only if scripts may run programs. So two variations are
+about PATH: one has a folder with nothing but `bwrap`, the other one puts a folder of decoys first. A decoy has the name
+of a usual program, answers wrongly, and leaves a note that it was started.
 """
 
 from __future__ import annotations
@@ -12,14 +16,28 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+from cosmos.errors import WorldFailed
+from cosmos.process import run_program
 
 _NOISE: Final = 200  # variables of no meaning
 _NOBODY: Final = 65534
+_TRIAL_SECONDS: Final = 60  # of a command that does nothing
 _FAKETIME: Final = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 it is what is looked for: another file system
 _MASKED: Final = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-ERMS,-FSRM,-SSE4_2,-SHA"
 _OPENSSL_MASK: Final = "~0x200000200000000:~0x20000000"  # no AES-NI and AVX; no SHA extensions
+_NAMES: Final = (
+    "ar awk base64 basename bash bzip2 cat cc chmod cp cpio cut date dd dpkg dpkg-deb du env expr file find gcc "
+    "getconf git gpg grep gunzip gzip head hostname id install ld ldconfig ldd ln locale ls lua lua5.4 make mkdir "
+    "mke2fs mkfs.erofs mkfs.vfat mksquashfs mktemp mv nproc objcopy objdump openssl patch perl python python3 "
+    "readelf readlink realpath rm rsync sed sh sha256sum sort stat strip tail tar tee touch tr uname uniq unshare "
+    "unsquashfs unxz unzip wc which xargs xz zip zstd zstdcat"
+)
+DECOYS: Final = tuple(_NAMES.split())
+DECOY: Final = 'echo "${0##*/}" >>"${0%/*}/../started"; echo "cosmos-decoy 0.0.1 $*"; exit 0'
+NEEDED: Final = ("bwrap",)
 CALM: Final[Mapping[str, str]] = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
 
 
@@ -27,7 +45,9 @@ CALM: Final[Mapping[str, str]] = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHS
 class Circumstances:
     """How one rebuild is started. `starters` are commands that each start the rest of the command line.
 
-    `folder` is the name of the folder that it works in, `temporary` its TMPDIR (None: inside that folder).
+    `folder` is the name of the folder that it works in, `temporary` its TMPDIR (None: inside that folder). `path` is
+    its PATH: the one that was given, a folder with nothing but what a build needs, or a folder of decoys before the
+    given one.
     """
 
     folder: str = "calm"
@@ -38,6 +58,7 @@ class Circumstances:
     umask: int = 0o022
     temporary: Path | None = None
     user: int | None = None
+    path: Literal["given", "bare", "decoys"] = "given"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +91,12 @@ def _of_the_surroundings() -> tuple[Variation, ...]:
         replace(
             _set("environment", **somebody, **noise), what=f"{_NOISE} more variables, another HOME, USER and COLUMNS"
         ),
-        _set("tools", PATH="/nonexistent"),
+        Variation(name="no tools", what="nothing but bwrap on PATH", change=lambda now: replace(now, path="bare")),
+        Variation(
+            name="tools",
+            what=f"{len(DECOYS)} programs that answer wrongly are first on PATH",
+            change=lambda now: replace(now, path="decoys"),
+        ),
     )
 
 
@@ -107,6 +133,7 @@ def _of_the_machine() -> tuple[Variation, ...]:
         Variation(name="jobs", what="4 jobs", change=lambda now: replace(now, jobs=4)),
         _started("processors", "one processor", "taskset", "--cpu-list", processor),
         _started("limits", "256 open files, a stack of 64 MiB", "prlimit", "--nofile=256:256", "--stack=67108864"),
+        _started("priority", "nice 7", "nice", "-n", "7"),
         _started("addresses", "no randomised addresses", "setarch", "-R"),
         _started("kernel version", "uname says 2.6", "setarch", "--uname-2.6"),
         _set("processor features", GLIBC_TUNABLES=_MASKED, OPENSSL_ia32cap=_OPENSSL_MASK),
@@ -115,6 +142,13 @@ def _of_the_machine() -> tuple[Variation, ...]:
             what="it is February 2001 (libfaketime)",
             missing="" if faketime else "libfaketime is not installed",
         ),
+        Variation(
+            name="architecture",
+            what="another processor",
+            change=lambda now: now,
+            missing="an emulated processor (qemu-user) has no seccomp filter, and no script runs without one; "
+            "rebuild on a machine that has it",
+        ),
     )
 
 
@@ -122,18 +156,41 @@ def _of_root(program_is_readable: bool) -> tuple[Variation, ...]:
     """Return the variations that only root can make."""
     named = 'echo elsewhere > /proc/sys/kernel/hostname; exec "$@"'
     later = ("--boottime", "9999999", "--monotonic", "9999999")
-    user = Variation(
-        name="user",
-        what=f"user {_NOBODY}",
-        change=lambda now: replace(now, user=_NOBODY),
-        missing=_without("setpriv") or ("" if program_is_readable else "other users may not read the program"),
-    )
-    made = (
+    made: tuple[Variation, ...] = (
         _started("host name", "host name elsewhere", "unshare", "--uts", "--", "sh", "-c", named, "sh"),
         _started("clock since start", "the machine has run for 115 more days", "unshare", "--time", *later),
-        user,
     )
-    return made if os.geteuid() == 0 else tuple(replace(one, missing="only root can do that") for one in made)
+    is_root = os.geteuid() == 0
+    if not is_root:
+        made = tuple(replace(one, missing="only root can do that") for one in made)
+    return (*made, _user(is_free=is_root and program_is_readable and not _without("setpriv")))
+
+
+def _user(*, is_free: bool) -> Variation:
+    """Return the variation of the user: another one, or if that one could not start the program, in a namespace.
+
+    In a user namespace the program sees itself and its files as another user's. For the kernel it stays who it is.
+    """
+    if is_free:
+        return Variation(name="user", what=f"user {_NOBODY}", change=lambda now: replace(now, user=_NOBODY))
+    words = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}", "--")
+    what = f"user {_NOBODY} of a user namespace: another user may not start this program"
+    made = _started("user", what, *words)
+    return made if made.missing else replace(made, missing=_refused((*words, "true")))
+
+
+def _refused(words: tuple[str, ...]) -> str:
+    """Return why the machine does not let this command start, or nothing if it does."""
+    try:
+        run_program(
+            (shutil.which(words[0]) or words[0], *words[1:]),
+            env={"PATH": "/usr/bin:/bin"},
+            timeout_seconds=_TRIAL_SECONDS,
+            where=words[0],
+        )
+    except WorldFailed as error:
+        return f"this machine allows no user namespaces: {error.problem}"
+    return ""
 
 
 def _set(name: str, **variables: str) -> Variation:
@@ -160,6 +217,29 @@ def applied(made: tuple[Variation, ...]) -> Circumstances:
     return now
 
 
+def tools_path(now: Circumstances, folder: Path, given: str) -> str:
+    """Return the PATH of these circumstances, and make its folder in the new folder `folder`."""
+    if now.path == "given":
+        return given
+    folder.mkdir()
+    if now.path == "decoys":
+        for name in DECOYS:
+            (folder / name).write_text(f"#!/bin/sh\n{DECOY}\n")
+            (folder / name).chmod(0o755)
+        return f"{folder}:{given}"
+    for name in NEEDED:
+        found = shutil.which(name, path=given)
+        if found:
+            (folder / name).symlink_to(found)
+    return str(folder)
+
+
+def started_decoys(folder: Path) -> tuple[str, ...]:
+    """Return the decoys in `folder` that were started, by name."""
+    note = folder.parent / "started"
+    return tuple(sorted(set(note.read_text().split()))) if note.is_file() else ()
+
+
 def command(now: Circumstances, argv: tuple[str, ...], pid_file: Path) -> tuple[str, ...]:
     """Return the whole command line that runs `argv` under these circumstances, and leaves its number in `pid_file`."""
     words = [word for starter in now.starters for word in starter]
@@ -174,7 +254,7 @@ def _found(words: list[str]) -> list[str]:
     return [shutil.which(word) or word if word in _STARTERS else word for word in words]
 
 
-_STARTERS: Final = ("taskset", "prlimit", "setarch", "unshare", "setpriv", "sh")
+_STARTERS: Final = ("nice", "taskset", "prlimit", "setarch", "unshare", "setpriv", "sh")
 
 
 def _without(program: str) -> str:

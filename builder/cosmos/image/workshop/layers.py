@@ -10,17 +10,21 @@ The other is what its script read in the layers of its dependencies: the reads o
 
 A layer is used again exactly when every recorded read still gives the same result. Other changes in its dependencies do
 not matter.
+
+The store is sealed (`store.sealed`). A record that this home did not write is not believed: it is named in a warning,
+and the layer is made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, takewhile
 from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
+from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, ScriptFailed
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
@@ -38,6 +42,7 @@ from cosmos.staging.powers import Consent
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.staging.twice import Unsteady, staged_twice
 from cosmos.store.interface import Store
+from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
@@ -101,10 +106,12 @@ class Workshop:
 
     `identity` identifies this program's code. `consent` says what the operator allows each star, and so which scripts
     may run programs. A layer that programs made was made twice (`staging.twice`), but for the stars in `unsteady`. The
-    argument `layers` of the methods has at least the layers that the star's script may see.
+    argument `layers` of the methods has at least the layers that the star's script may see. `warn` gets a sentence
+    about each record in the store that this home did not write.
     """
 
     store: Store
+    warn: Callable[[str], None]
     acquired: Mapping[StarName, Acquired]
     epoch: int
     paths: PathMap
@@ -128,11 +135,11 @@ class Workshop:
         """Return a layer from the store whose reads all still hold, or a sentence: why a new layer is needed."""
         shape = self._shape(name)
         if not self.acquired[name].star.script:
-            return self.load(_layer_key(shape, ())) or _NEVER_MADE
+            return self._trusted(name, _layer_key(shape, ())) or _NEVER_MADE
         lower, why = IndexedTree(self._below(name, layers), self.epoch), _NEVER_MADE
         tools = self._tools_digest(name, layers) if self.consent.gives(name, "run") else None
-        for key in self._made_of(shape):
-            layer = self.load(key)
+        for key in self._made_of(name, shape):
+            layer = self._trusted(name, key)
             if layer is None:
                 continue
             changed = _receipt(layer.receipt, f"the store's record of layer {key.short}").changed(lower, tools)
@@ -142,7 +149,7 @@ class Workshop:
         return why
 
     def load(self, key: Digest) -> StarLayer | None:
-        """Return the layer that the store remembers for `key`."""
+        """Return the layer that the store remembers for `key`. Raises `NotSealed`."""
         record = self.store.get_result(key)
         if record is None:
             return None
@@ -159,7 +166,7 @@ class Workshop:
         Raises `ScriptFailed` if the star's script makes something else than the first time.
         """
         layer = layers[name]
-        data = self.store.get_made(self._frame_key(layer.key, dropped))
+        data = self._frame(name, self._frame_key(layer.key, dropped))
         if data is not None:
             return PackedLayer.from_kept(data)
         entries = self._staged(name, layers).entries
@@ -180,7 +187,7 @@ class Workshop:
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
         self.store.put_result(key, data)
         if self.acquired[name].star.script:
-            others = [other for other in self._made_of(shape) if other != key]
+            others = [other for other in self._made_of(name, shape) if other != key]
             known = [str(one) for one in (key, *others)][:MAX_LAYERS_OF_A_SHAPE]
             self.store.put_result(shape, canonical_json({"layers": [*known]}))
         return key
@@ -203,9 +210,28 @@ class Workshop:
             }
         )
 
-    def _made_of(self, shape: Digest) -> tuple[Digest, ...]:
+    def _trusted(self, name: StarName, key: Digest) -> StarLayer | None:
+        """Return the layer that the store remembers for `key`, or None; one that this home did not write is none."""
+        try:
+            return self.load(key)
+        except NotSealed as forged:
+            self.warn(_made_again(name, forged))
+            return None
+
+    def _frame(self, name: StarName, key: Digest) -> Content | None:
+        try:
+            return self.store.get_made(key)
+        except NotSealed as forged:
+            self.warn(_made_again(name, forged))
+            return None
+
+    def _made_of(self, name: StarName, shape: Digest) -> tuple[Digest, ...]:
         """Return the keys of the layers with this shape, the newest first."""
-        record = self.store.get_result(shape)
+        try:
+            record = self.store.get_result(shape)
+        except NotSealed as forged:
+            self.warn(_made_again(name, forged))
+            return ()
         if record is None:
             return ()
         return Table.from_json(record, f"the store's record {shape.short}").parsed_strings("layers", Digest.parse)
@@ -297,6 +323,10 @@ def entry_without_bytes(line: ManifestLine) -> Entry:
         rdev=line.rdev,
         xattrs=line.xattrs,
     )
+
+
+def _made_again(name: StarName, forged: NotSealed) -> str:
+    return f"{name}: {forged}; it is not believed, and the layer is made again"
 
 
 def _json(value: object) -> Json:

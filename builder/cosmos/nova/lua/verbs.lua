@@ -14,6 +14,20 @@ end
 -- Where long text may stand; elsewhere the broker takes no more than this either, and need not be bothered.
 local TEXT_AT, MAX_ARGUMENT = {log = 1, write = 2, render = 3}, 65536
 
+-- The line of the script from which a verb is called: its innermost function that is in the script's own text.
+local script_source = ""
+
+local function line_of_script()
+  local level = 3
+  while level < 250 do
+    local info = frame(level, "Sl")
+    if not info then break end
+    if info.source == script_source then return info.currentline end
+    level = level + 1
+  end
+  return 0
+end
+
 local function ask(verb, ...)
   if select("#", ...) > 1002 then fail(verb .. ": got " .. select("#", ...) .. " arguments") end
   for place = 1, select("#", ...) do
@@ -30,7 +44,7 @@ local function ask(verb, ...)
   end
   make_room()
   local before = clock()
-  return answered(verb, before, call(verb, ...))
+  return answered(verb, before, call(verb, line_of_script(), ...))
 end
 
 for _, verb in ipairs({"copy", "symlink", "mkdir", "chmod", "chown", "exists", "write", "setcap", "mknod", "env"}) do
@@ -141,7 +155,8 @@ function start(source, script_name, name)
   sethook(tick, "", STRIDE)
   local ok, problem = real_pcall(function()
     charge(#source)
-    local chunk, wrong = real_load(source, "=" .. script_name, "t", env)
+    script_source = "=" .. script_name
+    local chunk, wrong = real_load(source, script_source, "t", env)
     if not chunk then error(wrong, 0) end
     stage = "failed"
     chunk()

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from cosmos.nova.templating.elements import compared, lowered, number_of, uppered
+from cosmos.nova.templating.secret import demand_no_secret
 from cosmos.nova.templating.values import Missing, Value, Work, text_of
 
 Test: TypeAlias = Callable[..., bool]  # (work, value, *arguments)
@@ -20,6 +21,8 @@ def tested(name: str, value: Value | Missing, work: Work, given: Sequence[Value]
         raise LookupError(f"no test is called {name!r}")
     if isinstance(value, Missing) and action not in (_is_defined, _is_undefined):
         raise LookupError(value.why)
+    if action not in (_is_defined, _is_undefined):
+        demand_no_secret((value, *given, *named.values()), f"tested: is {name}")
     try:
         _SIGNATURES[action].bind(work, value, *given, **named)
     except TypeError as error:

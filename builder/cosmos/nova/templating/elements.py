@@ -6,6 +6,7 @@ import string
 from collections.abc import Callable
 from typing import Final, TypeAlias, cast
 
+from cosmos.nova.templating.secret import demand_no_secret
 from cosmos.nova.templating.values import Missing, Value, Work, kind_of, quoted
 
 Filter: TypeAlias = Callable[..., "Value | Missing"]  # (work, value, *arguments)
@@ -101,6 +102,7 @@ def mapping_of(value: Value) -> dict[str, Value]:
 
 def compared(operator: str, left: Value, right: Value, work: Work) -> bool:
     """Return `left operator right`, for Jinja2's names of comparisons; raises `TypeError` for what has no order."""
+    demand_no_secret((left, right), "compared")
     if not (_is_short(left) and _is_short(right)):
         work.look(left)
         work.look(right)

@@ -16,6 +16,7 @@ from cosmos.nova.templating.elements import child, compared
 from cosmos.nova.templating.filters import FILTERS, filtered
 from cosmos.nova.templating.names import Found, Macro, Names, Scope
 from cosmos.nova.templating.scan import TemplateProblem
+from cosmos.nova.templating.secret import Secret, demand_no_secret, joined
 from cosmos.nova.templating.values import Missing, Value, Work, kind_of, number, text_of
 
 _FAULTS: Final = (ValueError, TypeError, ArithmeticError, LookupError)  # of values, filters and tests
@@ -35,7 +36,7 @@ class Expressions(ABC):
         self._files: list[str] = []
 
     @abstractmethod
-    def _called(self, macro: Macro, node: nodes.Call, scope: Scope, caller: Macro | None) -> str:
+    def _called(self, macro: Macro, node: nodes.Call, scope: Scope, caller: Macro | None) -> str | Secret:
         """Return the text that a macro makes of the arguments of `node`."""
 
     @contextmanager
@@ -182,15 +183,18 @@ class Expressions(ABC):
         return number(-value if isinstance(node, nodes.Neg) else +value)
 
     def _concat(self, node: nodes.Concat, scope: Scope) -> Value:
-        texts = [text_of(self._value(part, scope), self._work) for part in node.nodes]
-        self._work.make(sum(map(len, texts)))
-        return "".join(texts)
+        return self._joined([self._value(part, scope) for part in node.nodes])
+
+    def _joined(self, values: Sequence[Value]) -> str | Secret:
+        """Return the text of `values`, one after the other; a secret among them makes the whole a secret."""
+        texts = [value if isinstance(value, Secret) else text_of(value, self._work) for value in values]
+        self._work.make(sum(text.size if isinstance(text, Secret) else len(text) for text in texts))
+        return joined(texts)
 
     def _arithmetic(self, node: nodes.BinExpr, scope: Scope) -> Value:
         left, right = self._value(node.left, scope), self._value(node.right, scope)
-        if node.operator == "+" and isinstance(left, str) and isinstance(right, str):
-            self._work.make(len(left) + len(right))
-            return left + right
+        if node.operator == "+" and isinstance(left, (str, Secret)) and isinstance(right, (str, Secret)):
+            return self._joined((left, right))
         if node.operator == "+" and isinstance(left, list) and isinstance(right, list):
             self._work.charge(len(left) + len(right))
             return left + right
@@ -213,6 +217,7 @@ class Expressions(ABC):
     def _call(self, node: nodes.Call, scope: Scope) -> Found:
         if isinstance(node.node, nodes.Name) and isinstance(scope.find(node.node.name), Missing):
             given, named = self._arguments(node, scope)
+            demand_no_secret(given, f"given to {node.node.name}()")
             if node.node.name == "range" and not named:
                 return self._range(given)
             if node.node.name == "namespace":

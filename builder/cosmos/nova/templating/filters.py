@@ -15,8 +15,9 @@ from typing import Final
 from cosmos.nova.templating.conditions import tested
 from cosmos.nova.templating.elements import Filter, attribute_of, elements, needed, words_of
 from cosmos.nova.templating.list_filters import LIST_FILTERS
+from cosmos.nova.templating.secret import KEEPING_FILTERS, Secret, demand_no_secret
 from cosmos.nova.templating.text_filters import TEXT_FILTERS
-from cosmos.nova.templating.values import Missing, Value, Work
+from cosmos.nova.templating.values import Missing, Value, Work, text_of
 
 
 def filtered(name: str, value: Value | Missing, work: Work, given: Sequence[Value], named: Mapping[str, Value]) -> (
@@ -32,6 +33,12 @@ def filtered(name: str, value: Value | Missing, work: Work, given: Sequence[Valu
         _SIGNATURES[action].bind(work, value, *given, **named)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
+    if action is not _default:
+        demand_no_secret((*given, *named.values()), f"given to the filter {name}")
+    if isinstance(value, Secret) and action is not _default:
+        if name not in KEEPING_FILTERS:
+            raise value.refused(f"put through the filter {name}")
+        return Secret(text_of(needed(action(work, value.revealed(), *given, **named)), work), value.names)
     made = action(work, value, *given, **named)
     return made if isinstance(made, Missing) else work.shallow(made)
 

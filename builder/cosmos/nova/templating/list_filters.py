@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final, NoReturn, cast
 
 from cosmos.nova.templating.elements import (
     Filter,
@@ -20,6 +20,7 @@ from cosmos.nova.templating.elements import (
     number_of,
     sort_keys,
 )
+from cosmos.nova.templating.secret import demand_no_secret
 from cosmos.nova.templating.values import Missing, Value, Work, kind_of, number, text_of
 
 _IN_HTML: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
@@ -138,12 +139,17 @@ def _tojson(work: Work, value: Value, indent: Value = None) -> Value:
     work.look(value)
     if indent is not None and count_of(indent, "an indent") > _MAX_INDENT:
         raise ValueError(f"an indent is at most {_MAX_INDENT}")
-    encoder = json.JSONEncoder(sort_keys=True, indent=cast("int | None", indent), allow_nan=False)
+    encoder = json.JSONEncoder(sort_keys=True, indent=cast("int | None", indent), allow_nan=False, default=_no_json)
     pieces = []
     for piece in encoder.iterencode(value):
         work.make(len(piece))
         pieces.append(piece)
     return made(work, "".join(pieces).translate(_IN_HTML))
+
+
+def _no_json(value: object) -> NoReturn:
+    demand_no_secret((value,), "a part of JSON: put it through tojson by itself")
+    raise TypeError(f"{type(value).__name__} is no value")
 
 
 def _unique(work: Work, value: Value, case_sensitive: Value = False, attribute: Value = None) -> Value:

@@ -30,6 +30,7 @@ from cosmos.nova.templating.expressions import EXPRESSIONS, Expressions
 from cosmos.nova.templating.filters import FILTERS, filtered
 from cosmos.nova.templating.names import Found, Macro, Names, Scope
 from cosmos.nova.templating.scan import TemplateProblem, parsed, walked
+from cosmos.nova.templating.secret import Secret, joined
 from cosmos.nova.templating.values import Missing, Value, kind_of, text_of
 
 Sources: TypeAlias = Callable[[str], "str | None"]
@@ -47,11 +48,13 @@ class Rendering(Expressions):
         self._trims = trims
         self._sources = sources
         self._trees: dict[str, nodes.Template] = {}
-        self._pieces: list[str] = []
+        self._pieces: list[str | Secret] = []
         self._size = 0
+        self.places: dict[str, str] = {}  # where each secret is written first, as FILE:LINE
 
-    def render(self, name: str, source: str, values: Mapping[str, Value]) -> str:
-        """Return the text of the template `source`. `name` is its name for problems and `sources`.
+    def render(self, name: str, source: str, values: Mapping[str, Value]) -> str | Secret:
+        """Return the text of the template `source`, a secret if it holds one. `name` is its name for problems and
+        `sources`.
 
         Raises `TemplateProblem`, or `MemoryError`.
         """
@@ -59,7 +62,7 @@ class Rendering(Expressions):
         self._files.append(name)
         with self._captured() as pieces:
             self._run(self._trees[name].body, Scope(values))
-        return "".join(pieces)
+        return joined(pieces)
 
     def _checked(self, name: str, source: str) -> nodes.Template:
         try:
@@ -90,7 +93,7 @@ class Rendering(Expressions):
             raise TemplateProblem(f"does not parse: templates have no {word} here", line)
 
     @contextmanager
-    def _captured(self) -> Iterator[list[str]]:
+    def _captured(self) -> Iterator[list[str | Secret]]:
         """Collect the text that is written meanwhile."""
         outer, size = self._pieces, self._size
         self._pieces, self._size = [], 0
@@ -99,9 +102,10 @@ class Rendering(Expressions):
         finally:
             self._pieces, self._size = outer, size
 
-    def _write(self, text: str) -> None:
-        self._size += len(text)
-        self._work.make(max(len(text), self._size if self._size > MAX_NOVA_RENDERED_BYTES else 0))
+    def _write(self, text: str | Secret) -> None:
+        size = text.size if isinstance(text, Secret) else len(text)
+        self._size += size
+        self._work.make(max(size, self._size if self._size > MAX_NOVA_RENDERED_BYTES else 0))
         self._pieces.append(text)
 
     def _run(self, body: Sequence[nodes.Node], scope: Scope) -> None:
@@ -115,7 +119,15 @@ class Rendering(Expressions):
                 self._write(part.data)
             else:
                 with self._inside(part):
-                    self._write(text_of(self._value(part, scope), self._work))
+                    self._write(self._shown(self._value(part, scope), part))
+
+    def _shown(self, value: Value, node: nodes.Node) -> str | Secret:
+        """Return the text of a value that is written. A secret stays one, and its place is remembered."""
+        if not isinstance(value, Secret):
+            return text_of(value, self._work)
+        for name in value.names:
+            self.places.setdefault(name, f"{self._files[-1]}:{node.lineno}")
+        return value
 
     def _for(self, node: nodes.For, scope: Scope) -> None:
         items = elements(self._value(node.iter, scope), self._work)
@@ -151,13 +163,13 @@ class Rendering(Expressions):
     def _set_block(self, node: nodes.AssignBlock, scope: Scope) -> None:
         with self._captured() as pieces:
             self._run(node.body, Scope({}, scope))
-        text: Value = "".join(pieces)
+        text: Value = joined(pieces)
         self._assign(node.target, text if node.filter is None else self._chain(node.filter, text, scope), scope)
 
     def _filter_block(self, node: nodes.FilterBlock, scope: Scope) -> None:
         with self._captured() as pieces:
             self._run(node.body, Scope({}, scope))
-        self._write(text_of(self._chain(node.filter, "".join(pieces), scope), self._work))
+        self._write(self._shown(self._chain(node.filter, joined(pieces), scope), node))
 
     def _chain(self, node: nodes.Filter, text: Value, scope: Scope) -> Value:
         """Return `text` after the filters of a block."""
@@ -247,7 +259,7 @@ class Rendering(Expressions):
         else:
             raise TypeError("a value is set to a name")
 
-    def _called(self, macro: Macro, node: nodes.Call, scope: Scope, caller: Macro | None) -> str:
+    def _called(self, macro: Macro, node: nodes.Call, scope: Scope, caller: Macro | None) -> str | Secret:
         """Return the text that a macro makes of the arguments of `node`."""
         given, named = self._arguments(node, scope)
         names = [argument.name for argument in macro.node.args]
@@ -270,7 +282,7 @@ class Rendering(Expressions):
         with self._captured() as pieces:
             self._run(macro.node.body, inner)
         self._files.pop()
-        return "".join(pieces)
+        return joined(pieces)
 
 
 def _loop(items: Sequence[Value], place: int) -> dict[str, Value]:

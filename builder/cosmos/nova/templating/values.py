@@ -1,7 +1,8 @@
 """The values of a template, their text, and the work that a template may do with them.
 
-A value is text, a number, a boolean, nothing (`none`), a list, or a mapping with text for keys. No other object of
-Python is ever a value, so that no attribute, method, order or address of Python can reach the output.
+A value is text, a number, a boolean, nothing (`none`), a list, or a mapping with text for keys. In an image's template
+it may also be a secret (`nova.templating.secret`). No other object of Python is ever a value, so that no attribute,
+method, order or address of Python can reach the output.
 
 How a value becomes text:
 
@@ -21,8 +22,9 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from cosmos.limits import MAX_NOVA_RENDERED_BYTES, MAX_TEMPLATE_NESTING, MAX_TEMPLATE_WORK
+from cosmos.nova.templating.secret import Secret, demand_no_secret
 
-Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
+Value: TypeAlias = "bool | int | float | str | Secret | list[Value] | dict[str, Value] | None"
 
 _WHOLE: Final = 1 << 63  # whole numbers have 64 bits, as in Lua and TOML
 _CHARACTERS_A_UNIT: Final = 8  # of text made, for one unit of work
@@ -108,6 +110,8 @@ def kind_of(value: Value) -> str:
             return "a list"
         case dict():
             return "a mapping"
+        case Secret():
+            return value.shown
 
 
 def number(value: float) -> int | float:
@@ -121,9 +125,10 @@ def number(value: float) -> int | float:
 
 
 def text_of(value: Value, work: Work) -> str:
-    """Return the text of a value. Its work counts as text that is made."""
+    """Return the text of a value; raises `TypeError` for a secret. Its work counts as text that is made."""
     if isinstance(value, str):
         return value
+    demand_no_secret((value,), "made a part of other text here: join it with ~")
     if isinstance(value, (list, dict)):
         pieces = []
         for piece in _pieces(value):
@@ -154,6 +159,8 @@ def _pieces(value: Value) -> Iterator[str]:
             yield "}"
         case bool() | None:
             yield str(value)
+        case Secret():
+            raise value.refused("written as a part of a list or a mapping")
         case _:
             yield repr(number(value))
 

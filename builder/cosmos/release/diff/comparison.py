@@ -268,4 +268,5 @@ def _events(receipt: Json) -> set[str]:
     events = receipt.get("events") if isinstance(receipt, dict) else None
     if not isinstance(events, list):
         return set()
-    return {canonical_json(event).decode() for event in events if isinstance(event, dict) and event.get("do") != "read"}
+    done = (event for event in events if isinstance(event, dict) and event.get("do") != "read")
+    return {canonical_json({name: fact for name, fact in event.items() if name != "line"}).decode() for event in done}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.reading import read_bounded
-from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
+from cosmos.sbom.cyclonedx import CYCLONEDX_FILE, star_ref
 from cosmos.tables import Table
 
 
@@ -20,7 +20,11 @@ def licences_of(release: Path) -> Mapping[str, str]:
     if not file.is_file():
         return {}
     table = Table.from_json(read_bounded(file, MAX_RELEASE_BYTES), str(file), max_bytes=MAX_RELEASE_BYTES)
-    return {row.need("name", str): _licence(row) for row in table.tables("components")}
+    return {
+        row.need("name", str): _licence(row)
+        for row in table.tables("components")
+        if row.need("bom-ref", str) == star_ref(row.need("name", str))
+    }
 
 
 def _licence(component: Table) -> str:

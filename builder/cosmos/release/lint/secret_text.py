@@ -93,6 +93,7 @@ _TOKENS: Final = (
     _token("a token of DigitalOcean", b"dop_v1_", rb"[a-f0-9]{64}"),
     _token("a token of Docker", b"dckr_pat_", rb"[A-Za-z0-9_-]{27}"),
 )
+KEYS_AND_TOKENS: Final = (*_KEYS, *_TOKENS)
 _TEMPORARIES: Final = (
     Pattern(
         rule="build-path",
@@ -113,8 +114,7 @@ def patterns(builder_folders: Iterable[bytes]) -> tuple[Pattern, ...]:
     """Return everything that is searched for. A folder with one component is left out: many files name /root."""
     folders = sorted({folder.rstrip(b"/") for folder in builder_folders})
     return (
-        *_KEYS,
-        *_TOKENS,
+        *KEYS_AND_TOKENS,
         *_TEMPORARIES,
         *(
             Pattern(

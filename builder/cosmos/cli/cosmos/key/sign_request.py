@@ -33,7 +33,7 @@ def sign_request(file: Path, key_file: Path, out: Path | None, passphrase_fd: in
         say(f"{release.external.get('image')} {release.external.get('version')} {release.external.get('arch')}")
         say(f"  release       {digest}")
         say(f"  content root  {release.internal.get('contentRoot')}")
-        say(f"  {len(release.subjects)} files, made from {len(release.resolved)} stars and galaxies")
+        say(f"  {len(release.subjects)} files, made from {len(release.resolved)} inputs")
         for name in _accepted(release):
             surroundings().terminal.warn(f"{name}: was not trusted at the build, but the builder accepted it by name")
     (key,) = load_secret_keys((key_file,), passphrase_fd)

@@ -1,0 +1,69 @@
+"""The program that builds, as a release names it: its versions, its own bytes, and the libraries that it runs with.
+
+The single-file binary holds all of itself, so its SHA-256 is enough. A source tree is named by its `dirHash` (in-toto
+attestation framework, DigestSet), which anybody can compute, without Python's caches:
+
+    cd builder/cosmos && find . -type f -not -path '*/__pycache__/*' | cut -c3- | LC_ALL=C sort |
+        xargs -r sha256sum | sha256sum
+
+Its libraries are named with their versions. What differs between machines and may change no byte of an image (kernel,
+processor, bubblewrap) is not named: two builders of the same program write the same RELEASE.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cosmos.about import VERSION
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.model.release import Builder
+from cosmos.pack.zst import ZSTD_VERSION
+
+_LIBRARIES: Final = ("jinja2", "lupa", "markupsafe", "pynacl", "tomli-w", "zstandard")  # that build and judge images
+_CACHE: Final = "__pycache__"
+
+
+def described_binary(file: Path) -> Builder:
+    """Return the builder that is the single-file binary `file`."""
+    with file.open("rb") as stream:
+        digest = Digest.of_stream(stream)
+    return Builder(versions=_versions(), parts=({"name": "cosmos", "digest": {"sha256": digest.hex}},))
+
+
+def described_sources(package: Path) -> Builder:
+    """Return the builder that runs from the folder `package` of the `cosmos` package."""
+    tree: Json = {"name": "builder/cosmos", "digest": {"dirHash": dir_hash(package)}}
+    return Builder(versions=_versions(), parts=(tree, *_libraries()))
+
+
+def dir_hash(folder: Path) -> str:
+    """Return the `dirHash` of a folder's files in hexadecimal, without Python's caches."""
+    names = (
+        file.relative_to(folder).as_posix()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and _CACHE not in file.relative_to(folder).parts
+    )
+    hasher = hashlib.sha256()
+    for name in sorted(names, key=str.encode):
+        hasher.update(f"{Digest.of((folder / name).read_bytes()).hex}  {name}\n".encode())
+    return hasher.hexdigest()
+
+
+def _libraries() -> Iterator[Json]:
+    from importlib import metadata
+
+    for name in _LIBRARIES:
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # a library that its packager keeps without records; the tree still names itself
+        yield {"name": name, "uri": f"pkg:pypi/{name}@{version}"}
+
+
+def _versions() -> dict[str, str]:
+    return {"cosmos": VERSION, "python": sys.version.split()[0], "zstd": ZSTD_VERSION}
