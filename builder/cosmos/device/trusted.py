@@ -72,7 +72,7 @@ class InstalledTrust:
 NOT_ASKED: Final = InstalledTrust()
 
 
-def shelves_at_hand(root: LiveRoot, sticks: Sequence[Source] = (), *, offline: bool = True) -> Shelves | InstalledTrust:
+def shelves_at_hand(root: LiveRoot, sticks: Sequence[Source] = ()) -> Shelves | InstalledTrust:
     """Return where the statements of installed stars may be, without a socket; or why no star can be judged."""
     try:
         trust = system_trust(root)
