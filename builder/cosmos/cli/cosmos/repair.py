@@ -54,7 +54,7 @@ def repair_command(
     Exit 7: something stays bad for another reason.
     """
     around = surroundings()
-    found_on, epoch, reporter = folders_on(sticks), int(around.now()), around.reporter(quiet=as_json)
+    found_on, epoch = folders_on(sticks), int(around.now())
     if universe:
         if stars or configuration or dry_run:
             raise click.UsageError("--universe stands alone: leave STAR, --configuration and --dry-run out")
@@ -67,8 +67,7 @@ def repair_command(
             wait_seconds=wait,
             network=network(),
         )
-        with LiveRoot.open(root) as live:
-            rebuild_universe(live, rebuild, reporter, lambda found: _agreed(found, yes=yes, as_json=as_json))
+        _rebuild(root, rebuild, yes=yes, as_json=as_json)
         return
     request = RepairRequest(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
@@ -79,6 +78,17 @@ def repair_command(
         wait_seconds=wait,
         network=network(),
     )
+    _repair(root, request, dry_run=dry_run, as_json=as_json)
+
+
+def _rebuild(root: Path, request: RebuildRequest, *, yes: bool, as_json: bool) -> None:
+    reporter = surroundings().reporter(quiet=as_json)
+    with LiveRoot.open(root) as live:
+        rebuild_universe(live, request, reporter, lambda found: _agreed(found, yes=yes, as_json=as_json))
+
+
+def _repair(root: Path, request: RepairRequest, *, dry_run: bool, as_json: bool) -> None:
+    reporter = surroundings().reporter(quiet=as_json)
     with LiveRoot.open(root) as live:
         done = rehearse_repair(live, request, reporter) if dry_run else repair(live, request, reporter)
     _answer(done, dry_run=dry_run, as_json=as_json)
