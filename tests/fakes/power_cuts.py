@@ -58,9 +58,6 @@ class _Supply:
             self._is_hooked = True
         self.steps, self._cut_at, self._cut, self._is_watched = 0, cut_at, cut, True
 
-    def disarm(self) -> None:
-        self._cut_at = -1
-
     def end(self) -> None:
         self._is_watched = False
 
@@ -151,12 +148,15 @@ def power_until(step: int) -> Iterator[None]:
 
 
 @contextmanager
-def failing_at(step: int, number: int) -> Iterator[None]:
-    """Let the step `step` of the block fail with this errno, once; all other steps are taken."""
+def failing(step: int, code: int, *, times: int) -> Iterator[None]:
+    """Let the block take `step` steps; the next `times` fail with the error `code`, and all after them if it is 0."""
+    left = times
 
     def fail() -> None:
-        _supply.disarm()
-        raise OSError(number, os.strerror(number))
+        nonlocal left
+        left -= 1
+        if times == 0 or left >= 0:
+            raise OSError(code, os.strerror(code))
 
     _supply.watch(step, fail)
     try:

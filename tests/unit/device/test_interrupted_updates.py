@@ -27,7 +27,7 @@ from cosmos.model.reporter import Silent
 from cosmos.resolve.resolving import Wish
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
-from fakes.power_cuts import ChangingKernel, disk_in_memory, failing_at, killed, power_until, steps_of
+from fakes.power_cuts import ChangingKernel, disk_in_memory, failing, killed, power_until, steps_of
 
 EPOCH = 1_767_225_600
 CHANGED = ("etc/s/mine.conf", "etc/s/both.conf")  # by the operator, before the command
@@ -206,7 +206,7 @@ def fail_at(rounds: Rounds, name: str, points: range, number: int) -> None:
     for step in points:
         root = rounds.system()
         failed = None
-        with failing_at(step, number):
+        with failing(step, number, times=1):
             try:
                 rounds.command(root)
             except (WorldFailed, OSError) as error:

@@ -22,8 +22,8 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, search, install, update, uninstall, autoremove, status, verify, show, owns, why, history,
-freeze. Trust: key, trust.
+On a system: init, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns, why,
+history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -178,6 +178,12 @@ def _autoremove() -> click.Command:
     return autoremove_command
 
 
+def _repair() -> click.Command:
+    from cosmos.cli.cosmos.repair import repair_command
+
+    return repair_command
+
+
 def _status() -> click.Command:
     from cosmos.cli.cosmos.status import status
 
@@ -258,6 +264,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "update": _update,
     "uninstall": _uninstall,
     "autoremove": _autoremove,
+    "repair": _repair,
     "status": _status,
     "search": _search,
     "show": _show,

@@ -13,6 +13,9 @@ home_option = click.option(
 )
 root_option = click.option("--root", type=FOLDER, default=Path("/"), help="The system at this root [default: /].")
 offline_option = click.option("--offline", is_flag=True, help="Make no socket: use local galaxies and the cache.")
+from_option = click.option(
+    "--from", "sticks", type=FOLDER, multiple=True, help="Of a system: a folder with a galaxy or galaxies, as a stick."
+)
 accept_revoked_option = click.option(
     "--accept-revoked",
     multiple=True,
