@@ -29,6 +29,7 @@ from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
+from cosmos.staging.galaxies import tell_unknown_keys
 from cosmos.staging.powers import Overreach, demand_none, overreaches
 from cosmos.store.interface import settling
 
@@ -147,6 +148,8 @@ def _acquired(
                 choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
             )
             done += chosen.star.size_bytes
+    used = dict.fromkeys(chosen.galaxy for chosen in choice.stars)
+    tell_unknown_keys(used, (item.statement.statement.star for item in acquired.values()), reporter)
     return opened, choice, acquired
 
 

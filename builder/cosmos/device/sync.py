@@ -33,7 +33,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.described import fetched_catalogue, keep_catalogue
-from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.staging.galaxies import OpenGalaxy, tell_unknown_keys
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
 from cosmos.trust.dsse import NotSigned
@@ -86,6 +86,7 @@ def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Report
         for asked in chosen:
             reporter.step(f"sync {asked.name}")
             galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
+            tell_unknown_keys((galaxy,), (), reporter)
             seen = memory.seen_galaxy(asked.name, trust.roots)
             memory = galaxy.remembered(memory)
             gone = tell_gone(galaxy, seen, reporter)

@@ -18,6 +18,8 @@ from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
+from cosmos.model.reporter import Reporter
+from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
@@ -39,6 +41,16 @@ def naming_address(file: str, galaxy: GalaxyName) -> Iterator[None]:
         said = f"its address is galaxies.{galaxy} in {file}"
         error.hint = f"{said}; {error.hint}" if error.hint else said
         raise
+
+
+def tell_unknown_keys(galaxies: Iterable[OpenGalaxy], stars: Iterable[Star], reporter: Reporter) -> None:
+    """Warn of each key that this cosmos does not know, in the indexes of `galaxies` and in the manifests of `stars`."""
+    for galaxy in galaxies:
+        for key in galaxy.index.index.warnings:
+            reporter.warn(f"galaxy {galaxy.name}: its index has the unknown key {key}")
+    for star in stars:
+        for key in star.warnings:
+            reporter.warn(f"{star.name} {star.version}: its manifest has the unknown key {key}")
 
 
 class OpenGalaxy:
