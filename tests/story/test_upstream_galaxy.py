@@ -91,6 +91,31 @@ def test_unknown_keys_of_index_manifest_and_constellation_warn_and_pass(
     assert "constellation:other wants words" in cosmos("install", "--constellation", other, "--root", root).fails(3).err
 
 
+def test_a_shell_script_is_refused_by_name_with_the_way_out(galaxy: Path, root: Path, cosmos: Cosmos) -> None:
+    take(cosmos, root, galaxy)
+    cosmos("sync", "--full", "--root", root).ok()
+    for words in (("install", "shelly"), ("install", "hello", "shelly", "--dry-run")):
+        failed = cosmos(*words, "--root", root).fails(6)
+        assert "shelly: install.sh: is a shell script, and cosmos runs only Nova scripts" in failed.err
+        assert "hint: write what it does as install.lua" in failed.err
+    assert not (root / "usr").exists()
+    with (root / "etc/cosmos/config.toml").open("a") as stream:
+        stream.write('[policy]\nrun = ["shelly"]\n')
+    cosmos("install", "shelly", "--root", root).fails(6)
+
+
+def test_a_shell_script_fails_the_build_by_name(image: Path, tmp_path: Path, cosmos: Cosmos) -> None:
+    file = image / "image.toml"
+    file.write_text(file.read_text().replace("old-stack", "shelly"))
+    cosmos("freeze", image, "--home", tmp_path / "home").ok()
+    assert "shelly: install.sh: is a shell" in cosmos("build", image, "--home", tmp_path / "home").fails(6).err
+
+
+def test_an_ftp_address_is_refused(root: Path, cosmos: Cosmos) -> None:
+    failed = cosmos("add-galaxy", "example", "ftp://galaxy.invalid/core", "--allow-unsigned", "--root", root).fails(2)
+    assert "want a folder, file://, http:// or https://" in failed.err
+
+
 @pytest.fixture
 def image(tmp_path: Path, galaxy: Path) -> Path:
     folder = tmp_path / "image"
