@@ -48,7 +48,11 @@ def test_a_nebula_without_an_archive_installs_syncs_freezes_and_verifies(
     assert (universe["core-stack"]["type"], universe["core-stack"]["files"]) == ("nebula", [])
     assert universe["old-stack"]["type"] == "nebula"
     cosmos("verify", "--root", root).ok()
-    cosmos("status", "--root", root).ok()
+    said = cosmos("status", "--root", root).ok().out
+    assert "stars         4 with 2 files, " in said
+    assert "\n  core-stack 1.0.0: nebula, from example\n  hello 1.0.0: 1 file, from example\n" in said
+    row = cosmos("status", "--root", root, "--json").json()
+    assert row["files-of-stars"] == {"core-stack": 0, "hello": 1, "old-stack": 0, "words": 1}
     cosmos("freeze", "--root", root).ok()
     lock = tomllib.loads((root / "var/lib/cosmos/universe.lock.toml").read_text())
     (stack,) = (star for star in lock["star"] if star["name"] == "core-stack")
@@ -114,6 +118,18 @@ def test_a_shell_script_fails_the_build_by_name(image: Path, tmp_path: Path, cos
 def test_an_ftp_address_is_refused(root: Path, cosmos: Cosmos) -> None:
     failed = cosmos("add-galaxy", "example", "ftp://galaxy.invalid/core", "--allow-unsigned", "--root", root).fails(2)
     assert "want a folder, file://, http:// or https://" in failed.err
+
+
+def test_status_lists_more_than_20_stars_only_if_asked(tmp_path: Path, root: Path, cosmos: Cosmos) -> None:
+    names = [f"n{number:02}" for number in range(21)]
+    stars = {name: f'name = "{name}"\nversion = "1.0.0"\ntype = "nebula"\n' for name in names}
+    listed = "".join(f'{name} = "1.0.0"\n' for name in names)
+    index = f'name = "example"\nversion = "2025.04"\n[stars]\n{listed}[checksums]\n'
+    take(cosmos, root, write_upstream(tmp_path / "many", stars=stars, archives={}, index=index))
+    cosmos("install", *names, "--root", root).ok()
+    assert "n20" not in (said := cosmos("status", "--root", root).ok().out)
+    assert "to list them: cosmos status --stars" in said
+    assert "  n20 1.0.0: nebula, from example" in cosmos("status", "--stars", "--root", root).ok().out
 
 
 @pytest.fixture

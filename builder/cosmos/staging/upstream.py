@@ -96,6 +96,16 @@ def upstream_statement(source: Source, index: GalaxyIndex, name: StarName, versi
     return made
 
 
+def made_archives(source: Source, index: GalaxyIndex) -> dict[StarName, Digest]:
+    """Return the archive of each star of an upstream index whose statement the store has, in the index's version."""
+    found = {name: (version, _kept(source, name)) for name, version in index.newest.items()}
+    return {
+        name: kept[1].archive
+        for name, (version, kept) in found.items()
+        if kept is not None and version in (None, kept[1].star.version)
+    }
+
+
 def _of_manifest(source: Source, index: GalaxyIndex, star: Star, data: bytes) -> Statement:
     """Return the statement of a nebula: its manifest takes the place of the archive."""
     return Statement(
