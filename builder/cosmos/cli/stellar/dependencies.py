@@ -45,7 +45,10 @@ def opened_star(star: Path, galaxy: Path | None) -> tuple[OpenStar, Mapping[Tree
 
 
 def galaxy_stars(galaxy: Path | None) -> Iterator[Tried]:
-    """Yield the newest version of every star of the galaxy, each with the root of its dependencies."""
+    """Yield the newest version of every star of the galaxy, each with the root of its dependencies.
+
+    Raises `click.UsageError` without a galaxy, `NoSolution` for one that lists no star, `Refused` for changed files.
+    """
     if galaxy is None:
         raise click.UsageError("name a STAR, or a --galaxy to try all of its stars")
     library = GalaxyLibrary.open(galaxy, machine(platform.machine()))
