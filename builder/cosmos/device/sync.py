@@ -24,9 +24,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from cosmos.device.cache import IndexChanges, Pruned, carry_out, index_before, plan_pruning, versions_of
-from cosmos.device.galaxies import open_galaxy, tell_gone
+from cosmos.device.galaxies import Origins, open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import SystemTrust, remember, system_trust
+from cosmos.device.network import system_network
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_system, read_universe
@@ -41,6 +42,7 @@ from cosmos.staging.galaxies import OpenGalaxy, tell_unknown_keys
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
 from cosmos.transport.carrier import NotThere
+from cosmos.transport.network import DIRECT, Network
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.memory import Memory
 
@@ -49,14 +51,14 @@ Depth: TypeAlias = Literal["index", "stars", "full"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """The galaxies to sync (none: all), how much of each; `origin`: an address to use instead of the galaxy's own.
+    """The galaxies to sync (none: all), how much of each; `origins`: addresses to use instead of the galaxy's own.
 
     `prune`: remove from the cache what nobody needs. It takes all galaxies, and not their indexes alone.
     """
 
     names: tuple[GalaxyName, ...] = ()
     depth: Depth = "stars"
-    origin: str | None = None
+    origins: tuple[str, ...] = ()
     offline: bool = False
     prune: bool = False
 
@@ -90,22 +92,26 @@ class SyncOutcome:
     pruned: Pruned | None = None
 
 
-def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> SyncOutcome:
+def sync(
+    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network = DIRECT
+) -> SyncOutcome:
     """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was.
 
     Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
     with at_work(root):
+        ways = _Ways(root, settings, wanted, reporter, network)
         chosen = _chosen(settings, wanted, root.option)
-        take_newer(root, settings, chosen, reporter, offline=wanted.offline)
+        asked_now = [replace(one, url=url) for one in chosen for url in wanted.origins or (one.url,)]
+        take_newer(root, settings, asked_now, reporter, ways.network, offline=wanted.offline)
         trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
         memory = trust.memory or Memory()
         store.sweep()
         opened, done = list[OpenGalaxy](), list[Synced]()
         with settling(store):
             for asked in chosen:
-                galaxy, changes = _opened(root, asked, store, trust, reporter, offline=wanted.offline)
+                galaxy, changes = ways.opened(asked, store, trust)
                 seen = memory.seen_galaxy(asked.name, trust.roots)
                 memory = galaxy.remembered(memory)
                 no_more = tell_gone(galaxy, seen, reporter)
@@ -120,16 +126,19 @@ def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter)
     return SyncOutcome(galaxies=tuple(done), pruned=pruning)
 
 
-def rehearse_sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> SyncOutcome:
+def rehearse_sync(
+    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network = DIRECT
+) -> SyncOutcome:
     """Return what `sync` would do, from the indexes alone. Nothing on the system changes; raises as `sync` does."""
     universe = read_universe(root)
+    ways = _Ways(root, settings, wanted, reporter, network)
     chosen = _chosen(settings, wanted, root.option)
-    tell_newer(root, settings, reporter, offline=wanted.offline)
+    tell_newer(root, settings, reporter, ways.network, offline=wanted.offline)
     trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     held = {digest for digest, _ in store.blobs()}
     opened, done = list[OpenGalaxy](), list[Synced]()
     for asked in chosen:
-        galaxy, changes = _opened(root, asked, store, trust, reporter, offline=wanted.offline)
+        galaxy, changes = ways.opened(asked, store, trust)
         seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
         opened.append(galaxy)
         done.append(
@@ -149,15 +158,27 @@ def rehearse_sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: 
     return SyncOutcome(galaxies=tuple(done), pruned=pruning)
 
 
-def _opened(
-    root: LiveRoot, asked: GalaxySource, store: StoreFolder, trust: SystemTrust, reporter: Reporter, *, offline: bool
-) -> tuple[OpenGalaxy, IndexChanges]:
-    """Return a galaxy, and how its index differs from the last one that this system read."""
-    reporter.step(f"sync {asked.name}")
-    before = index_before(asked.name, store, trust)
-    galaxy = open_galaxy(root, asked, store, trust, offline=offline)
-    tell_unknown_keys((galaxy,), (), reporter)
-    return galaxy, IndexChanges.between(before, galaxy.index.index)
+class _Ways:
+    """The ways to the galaxies of one sync."""
+
+    def __init__(
+        self, root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network
+    ) -> None:
+        self.network = system_network(root, settings, network)
+        self._root = root
+        self._wanted = wanted
+        self._reporter = reporter
+        self._origins = Origins(wanted.origins, reporter.warn)
+
+    def opened(self, asked: GalaxySource, store: StoreFolder, trust: SystemTrust) -> tuple[OpenGalaxy, IndexChanges]:
+        """Return a galaxy, and how its index differs from the last one that this system read."""
+        self._reporter.step(f"sync {asked.name}")
+        before = index_before(asked.name, store, trust)
+        galaxy = open_galaxy(
+            self._root, asked, store, trust, self.network, offline=self._wanted.offline, origins=self._origins
+        )
+        tell_unknown_keys((galaxy,), (), self._reporter)
+        return galaxy, IndexChanges.between(before, galaxy.index.index)
 
 
 def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySource, ...]:
@@ -170,15 +191,13 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
                 hint=f"cosmos add-galaxy {name} URL{option}",
             )
     chosen = tuple(known[name] for name in wanted.names or known)
-    if wanted.origin is None:
-        return chosen
-    if len(chosen) != 1:
+    if wanted.origins and len(chosen) != 1:
         raise NoSolution(
-            wanted.origin,
+            wanted.origins[0],
             f"--from takes one galaxy, got {len(chosen)}",
-            hint=f"cosmos sync GALAXY --from {wanted.origin}{option}",
+            hint=f"cosmos sync GALAXY --from {wanted.origins[0]}{option}",
         )
-    return (replace(chosen[0], url=wanted.origin),)
+    return chosen
 
 
 def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Reporter) -> Synced:

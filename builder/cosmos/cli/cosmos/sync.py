@@ -8,6 +8,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.memory import read_memory
@@ -15,9 +16,11 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.sync import Depth, Synced, SyncOutcome, Wanted, rehearse_sync
 from cosmos.device.sync import sync as sync_galaxies
+from cosmos.errors import Malformed
 from cosmos.keyring.state import NO_MEMORY
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import counted
+from cosmos.reading import read_bounded
 
 
 @click.command("sync")
@@ -27,7 +30,14 @@ from cosmos.model.reporter import counted
     "--stars", "depth", flag_value="stars", default="stars", help="Also fetch the statement of every star [default]."
 )
 @click.option("--full", "depth", flag_value="full", help="Also fetch every archive, to install offline.")
-@click.option("--from", "origin", metavar="URL", help="Fetch one galaxy from here: a stick, or a mirror.")
+@click.option(
+    "--from",
+    "origins",
+    metavar="URL",
+    multiple=True,
+    help="Fetch one galaxy from here, this once: a stick, a mirror, or a file with an address in each line. "
+    "If it fails, the next --from is asked.",
+)
 @click.option("--offline", is_flag=True, help="Make no socket: read local galaxies.")
 @click.option("--dry-run", is_flag=True, help="Verify the newest indexes, say what would change, and change nothing.")
 @click.option("--diff", "shows_changes", is_flag=True, help="List the versions that are new, and those that are gone.")
@@ -37,7 +47,7 @@ from cosmos.model.reporter import counted
 def sync(
     galaxies: tuple[str, ...],
     depth: Depth,
-    origin: str | None,
+    origins: tuple[str, ...],
     offline: bool,
     dry_run: bool,
     shows_changes: bool,
@@ -50,19 +60,18 @@ def sync(
     Exit 4 for an index that is older than one seen before, or that does not match its own stars.
     """
     around = surroundings()
-    if prune and (galaxies or depth == "index"):
+    if prune and (galaxies or origins or depth == "index"):
         raise click.UsageError("--prune judges by the stars of all galaxies: leave out GALAXY, --from and --index")
     try:
         names = tuple(GalaxyName.parse(name) for name in galaxies)
     except ValueError as error:
         raise click.UsageError(f"GALAXY: {error}") from error
-    if origin is not None and "://" not in origin:
-        origin = str(around.at(origin))
-    wanted = Wanted(names=names, depth=depth, origin=origin, offline=offline, prune=prune)
+    addresses = tuple(address for origin in origins for address in _addresses(origin))
+    wanted = Wanted(names=names, depth=depth, origins=addresses, offline=offline, prune=prune)
     with LiveRoot.open(root) as live:
         had_memory = read_memory(live) is not None
         work = rehearse_sync if dry_run else sync_galaxies
-        done = work(live, read_settings(live), wanted, around.reporter(quiet=as_json))
+        done = work(live, read_settings(live), wanted, around.reporter(quiet=as_json), network())
     if as_json:
         emit(_answer(done, dry_run=dry_run, rollback_judged=had_memory))
         return
@@ -86,6 +95,21 @@ def _answer(done: SyncOutcome, *, dry_run: bool, rollback_judged: bool) -> dict[
         "rollback-judged": rollback_judged,
         "pruned": None if pruned is None else {"files": files, "bytes": pruned.size_bytes},
     }
+
+
+def _addresses(origin: str) -> list[str]:
+    """Return the address, or those in the file of that name: one in each line, without empty lines and comments."""
+    if "://" in origin:
+        return [origin]
+    place = surroundings().at(origin)
+    if not place.is_file():
+        return [str(place)]
+    text = read_bounded(place).decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines()]
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise Malformed(str(place), "holds no address; expected one in each line")
+    return [line if "://" in line else str(place.parent / line) for line in found]
 
 
 def _row(one: Synced) -> dict[str, Json]:
