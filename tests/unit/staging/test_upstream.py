@@ -18,8 +18,10 @@ from cosmos.staging import upstream
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.staging.source import SignedFile, Source
+from cosmos.staging.stage import opened as unpacked
 from cosmos.staging.upstream import statement_for, upstream_listing, upstream_statement
 from cosmos.store.blobs import StoreFolder
+from cosmos.trust.archives import verify_archive
 from cosmos.trust.roots import TrustRoots
 from fakes.carriers import MemoryCarrier
 from fakes.upstream_galaxies import ARCHIVES, INDEX, upstream_archive, write_upstream
@@ -124,3 +126,18 @@ def test_offline_the_last_statement_answers_for_its_own_version_alone(tmp_path: 
         upstream_statement(offline, index_of(files), WORDS, SemVer(0, 3, 0))
     names = GalaxyIndex(name=source.galaxy, newest={HELLO: None, WORDS: None})
     assert upstream_listing(offline, names) == {HELLO: ONE}
+
+
+def test_a_lock_that_says_that_a_manifest_unpacks_to_something_is_refused(
+    tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    source, _ = remote(tmp_path / "store", files)
+    galaxy = opened(source)
+    (candidate,) = galaxy.versions(STACK)
+    star, said = galaxy.pinned(candidate, (), ()), galaxy.statement(candidate).statement
+    data = files["stars/core-stack.toml"]
+    assert unpacked(verify_archive(data, star), said).manifest == data
+    with pytest.raises(Refused, match="expected a manifest, which unpacks to nothing"):
+        unpacked(verify_archive(data, replace(star, unpacked_bytes=1)), said)
+    with pytest.raises(Refused, match=r"want a name that ends in .tar.zst or .tar.gz"):
+        unpacked(verify_archive(data, replace(star, type="normal")), said)
