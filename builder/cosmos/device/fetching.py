@@ -12,6 +12,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import Acquired, acquire_star
+from cosmos.staging.galaxies import tell_unknown_keys
 from cosmos.transport.network import Network
 
 
@@ -46,6 +47,8 @@ def acquired_stars(choice: Choice, opened: OpenGalaxies, reporter: Reporter) -> 
             choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
         )
         done += chosen.star.size_bytes
+    used = dict.fromkeys(chosen.galaxy for chosen in choice.stars)
+    tell_unknown_keys(used, (item.statement.statement.star for item in acquired.values()), reporter)
     return acquired
 
 

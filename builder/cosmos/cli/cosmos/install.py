@@ -25,6 +25,7 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.constellation import Constellation, wish
+from cosmos.model.reporter import Reporter
 from cosmos.reading import read_up_to
 from cosmos.resolve.resolving import Wish
 
@@ -58,8 +59,8 @@ def install_command(
     star: clear up after an installation that was cut off.
     """
     around = surroundings()
-    wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file))]
     reporter = around.reporter(quiet=as_json)
+    wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file, reporter))]
     with LiveRoot.open(root) as live:
         if not wishes:
             if constellations or standing(live) == "idle":
@@ -133,8 +134,10 @@ def _star_wishes(texts: tuple[str, ...]) -> list[Wish]:
     return wishes
 
 
-def _members(file: Path) -> list[Wish]:
+def _members(file: Path, reporter: Reporter) -> list[Wish]:
     constellation = Constellation.parse(read_up_to(file, MAX_DOCUMENT_BYTES), str(file))
+    for key in constellation.warnings:
+        reporter.warn(f"{file}: unknown key {key}")
     who = f"constellation:{constellation.name}"
     return [Wish(who=who, name=name, constraint=limit) for name, limit in constellation.members.items()]
 
