@@ -118,5 +118,9 @@ def lay_out(original: Original, folder: Path) -> Path:
     lock = original.folder / LOCK_FILE
     for source, limit in ((lock, MAX_LOCK_BYTES), (envelope_of(lock), MAX_SIGNED_BYTES)):
         if source.is_file():
-            (image / source.name).write_bytes(read_bounded(source, limit))
+            try:
+                with (image / source.name).open("xb") as stream:  # never through something that the archive brought
+                    stream.write(read_bounded(source, limit))
+            except FileExistsError as error:
+                raise Refused(str(packed), f"holds {source.name}, which lies beside it in a release") from error
     return image
