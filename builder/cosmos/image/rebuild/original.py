@@ -42,7 +42,7 @@ class Original:
     def level(self) -> int:
         """The zstd level of its layers. Raises `Malformed`."""
         level = self.release.internal.get("level")
-        if not isinstance(level, int) or not 1 <= level <= 22:
+        if type(level) is not int or not 1 <= level <= 22:
             raise Malformed(str(self.folder / RELEASE_FILE), "internalParameters.level: want 1 to 22")
         return level
 

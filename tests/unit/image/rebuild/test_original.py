@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tarfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from cosmos.digest import Digest
-from cosmos.errors import Refused
+from cosmos.errors import Malformed, Refused
 from cosmos.image.rebuild.original import Original, lay_out
 from cosmos.model.release import DEFINITION_FILE, RELEASE_FORMAT, Builder, Release
 
@@ -51,12 +52,19 @@ def test_a_link_in_a_release_does_not_write_its_lock_elsewhere(tmp_path: Path, i
     victim.write_bytes(b"mine\n")
     template = tarfile.TarInfo("template.toml"), b""
     found = original(tmp_path / "out", template, link(f"{inside}/universe.lock.toml", victim), image_folder=inside)
-    with pytest.raises(Refused, match="universe.lock.toml"):
+    with pytest.raises(Refused, match=r"universe\.lock\.toml"):
         lay_out(found, tmp_path / "laid")
     assert victim.read_bytes() == b"mine\n"
 
 
 def test_a_definition_with_a_lock_of_its_own_is_refused(tmp_path: Path) -> None:
     found = original(tmp_path / "out", (tarfile.TarInfo("image/universe.lock.toml"), b""))
-    with pytest.raises(Refused, match="holds universe.lock.toml, which lies beside it in a release"):
+    with pytest.raises(Refused, match=r"holds universe\.lock\.toml, which lies beside it in a release"):
         lay_out(found, tmp_path / "laid")
+
+
+def test_a_level_that_is_no_number_is_malformed(tmp_path: Path) -> None:
+    found = original(tmp_path / "out")
+    odd = replace(found, release=replace(found.release, internal={"level": True}))
+    with pytest.raises(Malformed, match=r"internalParameters\.level: want 1 to 22"):
+        _ = odd.level
