@@ -29,7 +29,7 @@ from typing import NoReturn, TextIO
 import click
 
 from cosmos.about import REPORT_BUGS_TO, VERSION
-from cosmos.canon import Json, readable_json
+from cosmos.canon import Json, readable_text
 from cosmos.errors import CosmosError, Differs, WorldFailed, likely_cause
 from cosmos.links import real
 from cosmos.model.reporter import Reporter, Silent
@@ -189,8 +189,8 @@ def surroundings() -> Surroundings:
 
 
 def emit(value: Json) -> None:
-    """Write `value` as JSON on stdout."""
-    sys.stdout.write(readable_json(value).decode())
+    """Write `value` as JSON on stdout. A byte of a path that is no UTF-8 becomes half a pair, such as `\\udcff`."""
+    sys.stdout.write(readable_text(value).encode("utf-8", "backslashreplace").decode())
 
 
 def say(text: str = "") -> None:
@@ -257,14 +257,17 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
 
 
 def _write_all_of_it() -> None:
-    """Give stdout a buffer if it has none (PYTHONUNBUFFERED, `python -u`), so that a short write raises an error.
+    """Let stdout take UTF-8 in every locale: documents are in no other encoding.
 
-    A raw file may write only a part of the data and return its size. Python's text layer does not check this size.
+    Give stdout a buffer if it has none (PYTHONUNBUFFERED, `python -u`), so that a short write raises an error. A raw
+    file may write only a part of the data and return its size. Python's text layer does not check this size.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
         whole = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
         sys.stdout = io.TextIOWrapper(whole, encoding=out.encoding, errors=out.errors, line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 @contextlib.contextmanager
