@@ -24,6 +24,7 @@ from cosmos.device.newer_trust import take_newer
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import STATE_FOLDER, demand_system, read_universe
+from cosmos.device.vouching import as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES
@@ -55,8 +56,9 @@ class Frozen:
 def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     """Write the lock of the installed stars.
 
-    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, and `WorldFailed`
-    if an installation is going on or was cut off.
+    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, `Refused` for a star
+    without the log entry or the badges that the policy demands, and `WorldFailed` if an installation is going on or was
+    cut off.
     """
     demand_system(root)
     with at_work(root):
@@ -74,6 +76,8 @@ def _frozen(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
     remember_opened(root, opened)
     with settling(opened.store):
         lock = locked(universe, opened, epoch=_newest_time(root, universe), option=root.option)
+        judge = system_judge(settings, opened.trust, as_writer(root), reporter, option=root.option)
+        judge.demand(opened.published(star) for star in lock.stars)
     data = plain_text(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # a reader must accept it
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data

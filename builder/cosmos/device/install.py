@@ -22,6 +22,7 @@ from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
+from cosmos.device.vouching import as_reader, as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.model.names import StarName, parted
 from cosmos.model.reporter import Reporter, counted
@@ -29,6 +30,7 @@ from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
+from cosmos.staging.logs import Remember
 from cosmos.staging.powers import Overreach, demand_none, overreaches
 from cosmos.store.interface import settling
 
@@ -69,7 +71,7 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         universe, settings = read_universe(root), read_settings(root)
         take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
         # all stars are verified before one is unpacked
-        opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+        opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_writer(root))
         records: dict[StarName, Installed] = {}
         with journal(root, tag=Digest.of(universe_bytes(root) or b"").short) as going_on:
             transaction = Transaction(root, going_on)
@@ -93,7 +95,7 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
     """
     universe, settings = read_universe(root), read_settings(root)
     tell_newer(root, settings, reporter, offline=request.offline)
-    opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+    opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_reader(root))
     remember_shown(root, opened)
     records = {
         StarName(planned.batch.star): planned.record
@@ -119,7 +121,12 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
 
 
 def _acquired(
-    root: LiveRoot, universe: Universe, settings: Settings, request: InstallRequest, reporter: Reporter
+    root: LiveRoot,
+    universe: Universe,
+    settings: Settings,
+    request: InstallRequest,
+    reporter: Reporter,
+    remembering: Remember,
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
     demand_anchors(root, settings.galaxies)
@@ -147,6 +154,8 @@ def _acquired(
                 choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
             )
             done += chosen.star.size_bytes
+        judge = system_judge(settings, opened.trust, remembering, reporter, option=root.option)
+        judge.demand(item.published for item in acquired.values())
     return opened, choice, acquired
 
 

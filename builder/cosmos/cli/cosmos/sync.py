@@ -34,7 +34,8 @@ from cosmos.model.reporter import counted
 def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: bool, root: Path, as_json: bool) -> None:
     """Fetch the newest state of the galaxies in config.toml, verify it, and keep it in the cache.
 
-    Exit 4 for an index that is older than one seen before, or that does not match its own stars.
+    Exit 4 for an index that is older than one seen before, or that does not match its own stars, and for a log that
+    the policy wants and that was cut or forked, or lacks a star.
     """
     around = surroundings()
     try:
@@ -65,10 +66,13 @@ def _row(one: Synced) -> dict[str, Json]:
         "archives": one.archives,
         "left-out": list(one.left_out),
         "listed-no-more": list(one.listed_no_more),
+        "without-badges": list(one.without_badges),
     }
 
 
 def _line(one: Synced) -> str:
     was = "" if one.before in (None, one.seq) else f", was {one.before}"
     left = f"; {len(one.left_out)} not signed by a pinned author: {', '.join(one.left_out[:4])}" if one.left_out else ""
+    if one.without_badges:
+        left += f"; {len(one.without_badges)} without the badges of [policy]: {', '.join(one.without_badges[:4])}"
     return f"{one.name}: seq {one.seq}{was}; {counted(one.stars, 'version')}, {counted(one.archives, 'archive')}{left}"
