@@ -29,6 +29,7 @@ from cosmos.digest import Digest
 from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
+from cosmos.model.installed_entry import newest_recorded
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.reporter import Reporter, counted
@@ -188,5 +189,12 @@ def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]
 
 
 def _newest_time(root: LiveRoot, universe: Universe) -> int:
-    found = (root.stat(path) for star in universe.installed.values() for path in star.files)
-    return max((int(held.st_mtime) for held in found if held is not None), default=0)
+    """Return the newest time among the installed files: as recorded, else as it is now."""
+    newest = 0
+    for star in universe.installed.values():
+        recorded = newest_recorded(star.entries) if len(star.entries) or not len(star.files) else None
+        if recorded is None:
+            found = (root.stat(path) for path in star.files)
+            recorded = max((int(held.st_mtime) for held in found if held is not None), default=0)
+        newest = max(newest, recorded)
+    return newest

@@ -138,10 +138,14 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
     check = _Check(root)
     total = sum(len(entries) for _, entries in _owners(universe))
     done, judged, of_image = 0, 0, 0
+    paths = _Paths(universe)
     for name, recorded in _owners(universe):
-        entries = tuple(recorded)
-        places = {Digest.of(bytes(entry.path)): entry.path for entry in entries}
+        entries = tuple(recorded)  # read once: a system has 50,000
+        has_links = any(entry.kind == "hardlink" for entry in entries)
+        places = {Digest.of(bytes(entry.path)): entry.path for entry in entries} if has_links else {}
         is_star = name not in _LAYERS.values()
+        if is_star:
+            paths.look(name, entries)
         for entry in entries:
             if is_star or not _is_own(entry.path):
                 check.entry(name, entry, places)
@@ -150,7 +154,7 @@ def verify_live(root: LiveRoot, reporter: Reporter) -> SystemVerdict:
             done += 1
             if done % _PROGRESS_EVERY == 0 or done == total:
                 reporter.progress("verify", done, total)
-    differences = [*_inconsistencies(universe), *check.differences]
+    differences = [*paths.inconsistencies, *check.differences]
     if (unsettled := _UNSETTLED[standing(root)]) is not None:
         differences.insert(0, _of_universe(unsettled))
     return SystemVerdict(
@@ -253,24 +257,36 @@ def _is_own(path: TreePath) -> bool:
     return any(own == path or own in path.parents for own in (STATE_FOLDER, SETTINGS_FOLDER))
 
 
-def _inconsistencies(universe: Universe) -> Iterator[Difference]:
-    owners: dict[TreePath, str] = {
-        entry.path: _LAYERS[layer]
-        for layer, entries in universe.layers.items()
-        for entry in entries
-        if entry.kind != "dir"
-    }
-    for name, star in sorted(universe.installed.items()):
-        if star.entries and {entry.path for entry in star.entries if entry.kind != "dir"} != set(star.files):
-            yield _of_universe(f"installed.{name}: its files and its entries name different paths")
-        if len(set(star.files)) != len(star.files):
-            yield _of_universe(f"installed.{name}: names one path twice")
+class _Paths:
+    """Finds what contradicts itself in a universe, star by star."""
+
+    def __init__(self, universe: Universe) -> None:
+        self._universe = universe
+        self._owners: dict[TreePath, str] = {
+            entry.path: _LAYERS[layer]
+            for layer, entries in universe.layers.items()
+            for entry in entries
+            if entry.kind != "dir"
+        }
+        self.inconsistencies: list[Difference] = []
+
+    def look(self, owner: str, entries: Sequence[InstalledEntry]) -> None:
+        """Look at the paths of a star, whose entries these are."""
+        star = self._universe.installed[StarName(owner)]
+        files = tuple(star.files)
+        if entries and {entry.path for entry in entries if entry.kind != "dir"} != set(files):
+            self._note(f"installed.{owner}: its files and its entries name different paths")
+        if len(set(files)) != len(files):
+            self._note(f"installed.{owner}: names one path twice")
         for needed in star.dependencies:
-            if needed not in universe.installed:
-                yield _of_universe(f"installed.{name}: depends on {needed}, which is not installed")
-        for path in star.files:
-            if owners.setdefault(path, name) != name:
-                yield _of_universe(f"{shown(path)} belongs to both {owners[path]} and {name}")
+            if needed not in self._universe.installed:
+                self._note(f"installed.{owner}: depends on {needed}, which is not installed")
+        for path in files:
+            if self._owners.setdefault(path, owner) != owner:
+                self._note(f"{shown(path)} belongs to both {self._owners[path]} and {owner}")
+
+    def _note(self, problem: str) -> None:
+        self.inconsistencies.append(_of_universe(problem))
 
 
 def _of_universe(problem: str) -> Difference:
