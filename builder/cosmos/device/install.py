@@ -33,19 +33,21 @@ from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.logs import Remember
 from cosmos.staging.powers import Overreach, demand_none, overreaches
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallRequest:
     """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
-    `safe`: no script runs programs, even if the system's policy allows it.
+    `network`: how servers are reached. `safe`: no script runs programs, even if the system's policy allows it.
     """
 
     wishes: Sequence[Wish]
     offline: bool
     epoch: int
     safe: bool = False
+    network: Network = DIRECT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +71,7 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         undone = recover_journal(root)
         _tell_undone(undone, reporter)
         universe, settings = read_universe(root), read_settings(root)
-        take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
+        take_newer(root, settings, settings.galaxies, reporter, request.network, offline=request.offline)
         # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_writer(root))
         records: dict[StarName, Installed] = {}
@@ -94,7 +96,7 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
     changes.
     """
     universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, offline=request.offline)
+    tell_newer(root, settings, reporter, request.network, offline=request.offline)
     opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_reader(root))
     remember_shown(root, opened)
     records = {
@@ -130,7 +132,7 @@ def _acquired(
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
     demand_anchors(root, settings.galaxies)
-    opened = open_galaxies(root, settings, offline=request.offline)
+    opened = open_galaxies(root, settings, request.network, offline=request.offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
     opened.store.sweep()

@@ -38,6 +38,7 @@ from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
 from cosmos.store.sealed import Seal, SealedStore
+from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
@@ -49,11 +50,15 @@ _SHAPING_MODULES = ("globs.py", "links.py")  # and so can these
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """The real world of a build, with its home in the folder `home`. `offline`: it opens no galaxy."""
+    """The real world of a build, with its home in the folder `home`. `offline`: it opens no galaxy.
+
+    `network`: how it reaches servers; whoever makes it closes it.
+    """
 
     home: Path
     offline: bool
     reporter: Reporter
+    network: Network = DIRECT
 
     @cached_property
     def store(self) -> Store:
@@ -123,7 +128,7 @@ class Home:
 
     def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
         """Return the galaxy called `name`; a relative path in `url` starts at `folder`."""
-        carrier = None if self.offline else open_carrier(url, folder, self._folder.partial_dir)
+        carrier = None if self.offline else open_carrier(url, folder, self._folder.partial_dir, self.network)
         return Source(galaxy=name, carrier=carrier, store=self.store)
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:

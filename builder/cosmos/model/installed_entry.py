@@ -68,8 +68,8 @@ _ID_FORM: Final = r"(?:0|[1-9][0-9]{0,8})"  # below MAX_ID
 _COUNT_FORM: Final = r"(?:0|[1-9][0-9]{0,17})"  # below MAX_SIZE
 _PLAIN: Final = re.compile(
     rf"(?:(?P<dir>dir)|file) (?P<mode>[0-7]{{4}}) (?P<uid>{_ID_FORM}) (?P<gid>{_ID_FORM}) "
-    rf"(?P<size>(?(dir)0|{_COUNT_FORM})) (?P<mtime>{_COUNT_FORM}) (?(dir)-|(?P<digest>sha256:[0-9a-f]{{64}})) - - (?P<flag>-|(?(dir)s|c)) "
-    r"(?P<path>[!-\[\]-~]+) -"
+    rf"(?P<size>(?(dir)0|{_COUNT_FORM})) (?P<mtime>{_COUNT_FORM}) "
+    r"(?(dir)-|(?P<digest>sha256:[0-9a-f]{64})) - - (?P<flag>-|(?(dir)s|c)) (?P<path>[!-\[\]-~]+) -"
 )
 _RDEV = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})")
 
