@@ -16,6 +16,7 @@ from cosmos.device.system import JOURNAL_PATH, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
 from cosmos.errors import Differs, Malformed
+from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import SemVer
@@ -308,3 +309,10 @@ def test_an_unreadable_universe_is_an_error(tmp_path: Path) -> None:
     (tmp_path / str(UNIVERSE_PATH)).mkdir(parents=True)
     with pytest.raises(Malformed, match=r"universe\.toml: is no regular file"):
         verify_system(tmp_path)
+
+
+def test_each_line_of_the_universe_is_read_once(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, parse = list[str](), InstalledEntry.parse
+    monkeypatch.setattr(InstalledEntry, "parse", lambda line: read.append(line) or parse(line))
+    assert verify_system(system).is_good
+    assert len(read) == len(set(read)) == len(ENTRIES)
