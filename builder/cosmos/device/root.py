@@ -98,7 +98,7 @@ class LiveRoot:
     # --- reading: links are followed, inside the root
 
     def stat(self, path: TreePath) -> os.stat_result | None:
-        """Return the status of the entry at `path`, of a link itself; None if there is no entry."""
+        """Return the status of the entry at `path`, of a link itself; None if it is missing. Raises `WorldFailed`."""
         try:
             descriptor = self.kernel.open_inside(self._descriptor, path or b".", os.O_PATH | os.O_NOFOLLOW, resolve=0)
             try:
@@ -346,7 +346,7 @@ class LiveFolder:
 
 @contextmanager
 def naming(path: TreePath) -> Iterator[None]:
-    """Turn an `OSError` into a `WorldFailed` that names `path`."""
+    """Raise `WorldFailed` that names `path` in place of an `OSError`."""
     try:
         yield
     except OSError as error:
