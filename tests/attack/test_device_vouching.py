@@ -387,6 +387,10 @@ def test_a_command_that_writes_the_settings_keeps_the_demands(device: Device) ->
 
 def test_whatever_acquires_a_star_on_a_system_asks_the_judge_of_its_policy() -> None:
     rooms = Path(__file__).parents[2] / "builder/cosmos/device"
-    found = [file.name for file in sorted(rooms.rglob("*.py")) if "acquire_star(" in file.read_text()]
+    fetching = [file.name for file in rooms.rglob("*.py") if "acquire_star(" in file.read_text()]
+    assert fetching == ["fetching.py"], "its callers hand in the judge"
+    found = [
+        file.name for file in sorted(rooms.rglob("*.py")) if re.search(r"(?<!def )acquired_stars\(", file.read_text())
+    ]
     assert found, "the search finds the place where stars are acquired"
     assert [name for name in found if "system_judge(" not in (rooms / name).read_text()] == []

@@ -60,6 +60,7 @@ class Wanted:
     depth: Depth = "stars"
     origins: tuple[str, ...] = ()
     offline: bool = False
+    wait_seconds: float = 0  # for another cosmos that is at work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +88,7 @@ def sync(
     Heads of logs are remembered at once. Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
-    with at_work(root):
+    with at_work(root, wanted.wait_seconds):
         return _synced(root, settings, wanted, reporter, system_network(root, settings, network))
 
 

@@ -16,7 +16,6 @@ from cosmos.device.system import JOURNAL_PATH, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
 from cosmos.errors import Differs, Malformed
-from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.model.version import SemVer
@@ -85,7 +84,8 @@ def system(tmp_path: Path) -> Path:
 
 
 def named(root: Path) -> list[str]:
-    return [str(difference) for difference in verify_system(root).differences]
+    verdict = verify_system(root)
+    return [str(difference) for difference in (*verdict.differences, *verdict.configuration)]
 
 
 def test_a_system_as_it_was_installed_is_good(system: Path) -> None:
@@ -309,10 +309,3 @@ def test_an_unreadable_universe_is_an_error(tmp_path: Path) -> None:
     (tmp_path / str(UNIVERSE_PATH)).mkdir(parents=True)
     with pytest.raises(Malformed, match=r"universe\.toml: is no regular file"):
         verify_system(tmp_path)
-
-
-def test_each_line_of_the_universe_is_read_once(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, parse = list[str](), InstalledEntry.parse
-    monkeypatch.setattr(InstalledEntry, "parse", lambda line: read.append(line) or parse(line))
-    assert verify_system(system).is_good
-    assert len(read) == len(set(read)) == len(ENTRIES)

@@ -13,7 +13,7 @@ from cosmos.cli.cosmos.options import root_option
 from cosmos.cli.cosmos.rows import counted, galaxy_row, trust_rows
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
-from cosmos.device.root import LiveRoot
+from cosmos.device.root import LiveRoot, shown
 from cosmos.device.status import SystemStatus, system_status, trust_advice
 
 _STANDINGS: Final = {
@@ -58,6 +58,7 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         "policy": {"log": vouching.log, "badges": {str(kind): least for kind, least in vouching.badges.items()}},
         "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
         "installation": status.standing,
+        "new-configuration": [shown(path) for path in status.new_beside],
     }
 
 
@@ -75,6 +76,8 @@ def _status_lines(status: SystemStatus) -> Iterator[str]:
     if settings.vouching:
         yield f"policy        {_demands(status)}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
+    for path in status.new_beside:
+        yield f"new config    {shown(path)}: an update laid it beside the file that you changed"
     if status.standing != "idle":
         yield f"installation  {_STANDINGS[status.standing]}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.cosmos.options import root_option, wait_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
@@ -39,10 +39,17 @@ from cosmos.reading import read_bounded
     "If it fails, the next --from is asked.",
 )
 @click.option("--offline", is_flag=True, help="Make no socket: read local galaxies.")
+@wait_option
 @root_option
 @json_option
 def sync(
-    galaxies: tuple[str, ...], depth: Depth, origins: tuple[str, ...], offline: bool, root: Path, as_json: bool
+    galaxies: tuple[str, ...],
+    depth: Depth,
+    origins: tuple[str, ...],
+    offline: bool,
+    wait_seconds: float,
+    root: Path,
+    as_json: bool,
 ) -> None:
     """Fetch the newest state of the galaxies in config.toml, verify it, and keep it in the cache.
 
@@ -55,7 +62,7 @@ def sync(
     except ValueError as error:
         raise click.UsageError(f"GALAXY: {error}") from error
     addresses = tuple(address for origin in origins for address in _addresses(origin))
-    wanted = Wanted(names=names, depth=depth, origins=addresses, offline=offline)
+    wanted = Wanted(names=names, depth=depth, origins=addresses, offline=offline, wait_seconds=wait_seconds)
     with LiveRoot.open(root) as live:
         had_memory = read_memory(live) is not None
         done = sync_galaxies(live, read_settings(live), wanted, around.reporter(quiet=as_json), network())
