@@ -394,3 +394,11 @@ def test_whatever_acquires_a_star_on_a_system_asks_the_judge_of_its_policy() -> 
     ]
     assert found, "the search finds the place where stars are acquired"
     assert [name for name in found if "system_judge(" not in (rooms / name).read_text()] == []
+
+
+def test_an_update_to_a_version_without_its_badges_is_refused(settled: Device) -> None:
+    newer = replace(APP, version="2.1.0")
+    make_galaxy(settled.galaxy.path, "core", (BASE, newer, META), settled.signers, seq=2)
+    settled.demand(BADGED)
+    for words in (("update", "--all", "--dry-run"), ("update", "--all", "--yes")):
+        assert "app-2.1.0: policy.badges wants 2 pinned attesters" in settled.refused(*words)
