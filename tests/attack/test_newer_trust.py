@@ -13,29 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tomli_w
 
 from cosmos.digest import Digest
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
 from cosmos.trust.revocation import Revoked
-from cosmos.trust.roles import TRUST_TYPE
 from cosmos.trust.roots import TrustRoots
 from fakes.galaxies import Signers
+from fakes.growing_galaxies import carry
 from fakes.http_servers import serving
 from fakes.images import APP, BASE, META, make_image
 from fakes.programs import Cosmos, Outcome
 
 STARS = (BASE, APP, META)
-
-
-def carry(galaxy: Path, roots: TrustRoots, signers: Signers, *, key: SecretKey | None = None) -> None:
-    """Put `roots` into the folder `trust` of a galaxy, signed by the root key (or by `key`)."""
-    folder = galaxy / "trust"
-    folder.mkdir(exist_ok=True)
-    data = tomli_w.dumps(roots.to_toml()).encode()
-    (folder / f"{roots.version}.toml").write_bytes(data)
-    (folder / f"{roots.version}.toml.dsse").write_bytes((key or signers["root"]).sign(TRUST_TYPE, data))
 
 
 def revoking(roots: TrustRoots, signers: Signers) -> TrustRoots:

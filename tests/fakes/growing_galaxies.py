@@ -23,6 +23,8 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.keyring.state import home_state
 from cosmos.model.galaxy import Listed
 from cosmos.model.names import GalaxyName, KeyName
+from cosmos.trust.roles import TRUST_TYPE
+from cosmos.trust.roots import TrustRoots
 from fakes.galaxies import ROLES, GalaxyFixture, Signers, StarSpec, make_galaxy, write_index, write_spec
 
 
@@ -128,3 +130,12 @@ def _upstream_archive(spec: StarSpec) -> bytes:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return gzip.compress(packed.getvalue(), mtime=0)
+
+
+def carry(galaxy: Path, roots: TrustRoots, signers: Signers, *, key: SecretKey | None = None) -> None:
+    """Put `roots` into the folder `trust` of a galaxy, signed by the root key (or by `key`)."""
+    folder = galaxy / "trust"
+    folder.mkdir(exist_ok=True)
+    data = tomli_w.dumps(roots.to_toml()).encode()
+    (folder / f"{roots.version}.toml").write_bytes(data)
+    (folder / f"{roots.version}.toml.dsse").write_bytes((key or signers["root"]).sign(TRUST_TYPE, data))

@@ -13,6 +13,7 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.galaxies import tell_unknown_keys
+from cosmos.staging.vouching import VouchingJudge
 from cosmos.transport.network import Network
 
 
@@ -32,8 +33,13 @@ def opened_galaxies(
     return opened
 
 
-def acquired_stars(choice: Choice, opened: OpenGalaxies, reporter: Reporter) -> dict[StarName, Acquired]:
-    """Return the archives of the chosen stars, fetched and verified; raises an error if one is not to be trusted."""
+def acquired_stars(
+    choice: Choice, opened: OpenGalaxies, judge: VouchingJudge, reporter: Reporter
+) -> dict[StarName, Acquired]:
+    """Return the archives of the chosen stars, fetched and verified; raises an error if one is not to be trusted.
+
+    `judge` judges what the system's policy demands of every star (device.vouching.system_judge).
+    """
     if choice.stars:
         reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
     total = sum(chosen.star.size_bytes for chosen in choice.stars)
@@ -47,6 +53,7 @@ def acquired_stars(choice: Choice, opened: OpenGalaxies, reporter: Reporter) -> 
             choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
         )
         done += chosen.star.size_bytes
+    judge.demand(item.published for item in acquired.values())
     used = dict.fromkeys(chosen.galaxy for chosen in choice.stars)
     tell_unknown_keys(used, (item.statement.statement.star for item in acquired.values()), reporter)
     return acquired

@@ -24,10 +24,12 @@ from cosmos.device.newer_trust import take_newer
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.system import STATE_FOLDER, demand_system, read_universe
+from cosmos.device.vouching import as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
+from cosmos.model.installed_entry import newest_recorded
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.reporter import Reporter, counted
@@ -56,8 +58,9 @@ class Frozen:
 def freeze_system(root: LiveRoot, reporter: Reporter, network: Network = DIRECT, *, offline: bool) -> Frozen:
     """Write the lock of the installed stars.
 
-    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, and `WorldFailed`
-    if an installation is going on or was cut off.
+    Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, `Refused` for a star
+    without the log entry or the badges that the policy demands, and `WorldFailed` if an installation is going on or was
+    cut off.
     """
     demand_system(root)
     with at_work(root):
@@ -75,6 +78,8 @@ def _frozen(root: LiveRoot, reporter: Reporter, network: Network, *, offline: bo
     remember_opened(root, opened)
     with settling(opened.store):
         lock = locked(universe, opened, epoch=_newest_time(root, universe), option=root.option)
+        judge = system_judge(settings, opened.trust, as_writer(root), reporter, option=root.option)
+        judge.demand(opened.published(star) for star in lock.stars)
     data = plain_text(lock.to_toml()).encode()
     demand_right(Lock.parse(data, shown(LOCK_PATH)), Path(shown(LOCK_PATH)))  # a reader must accept it
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
@@ -185,5 +190,12 @@ def _asked_for(universe: Universe, stars: Sequence[LockedStar]) -> set[StarName]
 
 
 def _newest_time(root: LiveRoot, universe: Universe) -> int:
-    found = (root.stat(path) for star in universe.installed.values() for path in star.files)
-    return max((int(held.st_mtime) for held in found if held is not None), default=0)
+    """Return the newest time among the installed files: as recorded, else as it is now."""
+    newest = 0
+    for star in universe.installed.values():
+        recorded = newest_recorded(star.entries) if len(star.entries) or not len(star.files) else None
+        if recorded is None:
+            found = (root.stat(path) for path in star.files)
+            recorded = max((int(held.st_mtime) for held in found if held is not None), default=0)
+        newest = max(newest, recorded)
+    return newest

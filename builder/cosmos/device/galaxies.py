@@ -25,11 +25,13 @@ from cosmos.device.settings import SETTINGS_PATH
 from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.image import GalaxySource
+from cosmos.model.lock import LockedStar
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy, naming_address
+from cosmos.staging.logs import Published
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.carrier import Carrier
@@ -72,6 +74,12 @@ class OpenGalaxies:
     def galaxy(self, name: str) -> OpenGalaxy | None:
         """Return the open galaxy called `name`, or None."""
         return next((galaxy for galaxy in self.galaxies if galaxy.name == name), None)
+
+    def published(self, star: LockedStar) -> Published:
+        """Return a star that an open galaxy pinned, with this galaxy."""
+        galaxy = self.galaxy(star.galaxy)
+        assert galaxy is not None, "a star is pinned by an open galaxy"
+        return galaxy.published(star)
 
 
 def open_galaxies(root: LiveRoot, settings: Settings, network: Network = DIRECT, *, offline: bool) -> OpenGalaxies:

@@ -26,6 +26,7 @@ from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
+from cosmos.device.vouching import as_reader, as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.model.history import star_changes, versions_of
 from cosmos.model.names import StarName, parted
@@ -34,6 +35,7 @@ from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired
+from cosmos.staging.logs import Remember
 from cosmos.store.interface import settling
 from cosmos.transport.network import DIRECT, Network
 
@@ -82,7 +84,7 @@ def install(
         universe, settings = read_universe(root), read_settings(root)
         take_newer(root, settings, settings.galaxies, reporter, request.network, offline=request.offline)
         # all stars are verified before one is unpacked
-        opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+        opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_writer(root))
         records: dict[StarName, Installed] = {}
         with journal(root, tag=Digest.of(universe_bytes(root) or b"").short, command="install") as going_on:
             transaction = Transaction(root, going_on)
@@ -110,7 +112,7 @@ def rehearse(
     """
     universe, settings = read_universe(root), read_settings(root)
     tell_newer(root, settings, reporter, request.network, offline=request.offline)
-    opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
+    opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_reader(root))
     remember_shown(root, opened)
     viewer = Viewer(show=look, kept=chosen.kept, roots=opened.roots)
     records = {
@@ -137,14 +139,20 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
 
 
 def _acquired(
-    root: LiveRoot, universe: Universe, settings: Settings, request: InstallRequest, reporter: Reporter
+    root: LiveRoot,
+    universe: Universe,
+    settings: Settings,
+    request: InstallRequest,
+    reporter: Reporter,
+    remembering: Remember,
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
     opened = opened_galaxies(root, settings, reporter, request.network, offline=request.offline)
     with settling(opened.store):
         before = judge_installed(root, universe)
         choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
         _tell_untrusted(universe, choice, before, reporter)
-        acquired = acquired_stars(choice, opened, reporter)
+        judge = system_judge(settings, opened.trust, remembering, reporter, option=root.option)
+        acquired = acquired_stars(choice, opened, judge, reporter)
     return opened, choice, acquired
 
 

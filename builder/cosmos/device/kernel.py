@@ -30,24 +30,30 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+_HOW_BYTES: Final = ctypes.sizeof(_OpenHow)
+
+
 class Kernel:
     """The calls, as methods, so that a test can stand in for a kernel without them. All raise `OSError`."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.syscall.restype = ctypes.c_long
+        self._openat2 = self._libc["syscall"]  # a function object of its own: its types are said once
+        self._openat2.restype = ctypes.c_long
+        self._openat2.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+        self._hows: dict[tuple[int, int, int], _OpenHow] = {}  # the kernel only reads them
 
     def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
         """Return a descriptor of `path` below `folder`; no step of the walk leaves it. Raises `OSError`."""
-        how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+        asked = (flags, mode, resolve)
+        how = self._hows.get(asked)
+        if how is None:
+            allowed = resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+            how = self._hows[asked] = _OpenHow(flags | os.O_CLOEXEC, mode, allowed)
+        place = ctypes.byref(how)
         for _ in range(_MAX_RACES):
-            found: int = self._libc.syscall(
-                ctypes.c_long(_SYS_OPENAT2),
-                ctypes.c_long(folder),
-                ctypes.c_char_p(path),
-                ctypes.byref(how),
-                ctypes.c_size_t(ctypes.sizeof(how)),
-            )
+            found: int = self._openat2(_SYS_OPENAT2, folder, path, place, _HOW_BYTES)
             if found >= 0:
                 return found
             if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):

@@ -98,15 +98,17 @@ class LiveRoot:
     # --- reading: links are followed, inside the root
 
     def stat(self, path: TreePath) -> os.stat_result | None:
-        """Return the status of the entry at `path`, of a link itself; None if there is no entry."""
-        with naming(path):
+        """Return the status of the entry at `path`, of a link itself; None if it is missing. Raises `WorldFailed`."""
+        try:
+            descriptor = self.kernel.open_inside(self._descriptor, path or b".", os.O_PATH | os.O_NOFOLLOW, resolve=0)
             try:
-                with self._opened(path, os.O_PATH | os.O_NOFOLLOW) as descriptor:
-                    return os.fstat(descriptor)
-            except OSError as error:
-                if error.errno in _GONE:
-                    return None
-                raise
+                return os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno in _GONE:
+                return None
+            raise _failure(path, error) from error
 
     def link_target(self, path: TreePath) -> bytes:
         """Return the text of the link at `path`."""
@@ -344,12 +346,16 @@ class LiveFolder:
 
 @contextmanager
 def naming(path: TreePath) -> Iterator[None]:
-    """Turn an `OSError` into a `WorldFailed` that names `path`."""
+    """Raise `WorldFailed` that names `path` in place of an `OSError`."""
     try:
         yield
     except OSError as error:
-        problem = (error.strerror or "the system call failed").lower()
-        raise WorldFailed(shown(path), problem, hint=likely_cause(error)) from error
+        raise _failure(path, error) from error
+
+
+def _failure(path: TreePath, error: OSError) -> WorldFailed:
+    problem = (error.strerror or "the system call failed").lower()
+    return WorldFailed(shown(path), problem, hint=likely_cause(error))
 
 
 def shown(path: TreePath) -> str:

@@ -32,7 +32,8 @@ class SystemStatus:
     the bytes of those that still exist count.
 
     `trust` is the accepted trust document's version and digest; None if none was accepted. `newer_trust`: a galaxy in
-    a folder carries a later version. `new_beside` is the new configuration that updates laid beside changed files.
+    a folder carries a later version. `unmet` says which keys the policy's demands would need, and are not pinned.
+    `new_beside` is the new configuration that updates laid beside changed files.
     """
 
     root: str
@@ -44,6 +45,7 @@ class SystemStatus:
     newer_trust: NewerTrust | None
     installed_trust: InstalledTrust
     standing: Standing
+    unmet: tuple[str, ...] = ()
     new_beside: tuple[TreePath, ...] = ()
 
 
@@ -62,6 +64,7 @@ def system_status(root: LiveRoot) -> SystemStatus:
         newer_trust=_newer(root, settings),
         installed_trust=judge_installed(root, universe),
         standing=standing(root),
+        unmet=_unmet(root, settings),
         new_beside=tuple(_new_beside(root, universe)),
     )
 
@@ -98,6 +101,19 @@ def _newer(root: LiveRoot, settings: Settings) -> NewerTrust | None:
         return newest_at_hand(root, settings, system_trust(root))
     except CosmosError:
         return None
+
+
+def _unmet(root: LiveRoot, settings: Settings) -> tuple[str, ...]:
+    """Return which of the policy's demands no star can meet, because too few keys are pinned."""
+    try:
+        roots = system_trust(root).roots
+    except CosmosError:
+        return ()
+    attesters = len(roots.keys("attester"))
+    unmet = ["no key of the role log is pinned"] if settings.vouching.log and not roots.keys("log") else []
+    if attesters < max(settings.vouching.badges.values(), default=0):
+        unmet.append(f"only {attesters} attesters are pinned" if attesters else "no attester is pinned")
+    return tuple(unmet)
 
 
 def _sizes(root: LiveRoot, universe: Universe) -> tuple[int, int]:

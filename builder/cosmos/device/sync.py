@@ -7,7 +7,11 @@ order. The store keeps its documents only if every check passes:
   2. the index is not older than the memory, and not another one with the same seq (rollback, fork)
   3. every statement has the digest that this index lists (mix-and-match of two snapshots)
   4. its catalogue, if it has one, has the digest that this index names
-  5. with `full`: every archive has the digest that its statement signs
+  5. if the policy wants logs: its log continues the remembered one, and has each of its stars
+  6. with `full`: every archive has the digest that its statement signs
+
+The proofs and badges that the policy wants are kept, too. A star without its badges is left out and named: attesters
+come after the author, and `install` refuses the star until they came.
 
 A star whose author is not pinned is left out and counted: a galaxy may have more stars than this operator wants.
 
@@ -20,6 +24,7 @@ that no index lists and that no installed star came from (device.cache).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -31,14 +36,17 @@ from cosmos.device.network import system_network
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_system, read_universe
-from cosmos.errors import NoSolution
+from cosmos.device.vouching import as_writer, system_judge
+from cosmos.errors import NoSolution, Refused
 from cosmos.model.image import GalaxySource
+from cosmos.model.lock import LockedStar
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.described import fetched_catalogue, keep_catalogue
 from cosmos.staging.galaxies import OpenGalaxy, tell_unknown_keys
+from cosmos.staging.vouching import VouchingJudge, demand_each
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
 from cosmos.transport.carrier import NotThere
@@ -68,6 +76,8 @@ class Wanted:
 class Synced:
     """One synced galaxy. `before` is the seq that the system knew before; None if it knew none.
 
+    `left_out`: versions that no pinned author signed. `without_badges`: versions that lack what the policy wants.
+
     `new` and `gone` are the versions that this index lists and the one before did not, and the other way round.
     `missing` are stars of an upstream galaxy whose files are not there. In a rehearsal, `archives` counts those that
     would be fetched.
@@ -80,6 +90,7 @@ class Synced:
     archives: int
     left_out: tuple[str, ...]
     listed_no_more: tuple[str, ...] = ()
+    without_badges: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -98,7 +109,7 @@ def sync(
 ) -> SyncOutcome:
     """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was.
 
-    Raises `NoSystem` if the tree is not a cosmos system.
+    Heads of logs are remembered at once. Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
     with at_work(root, wanted.wait_seconds):
@@ -109,6 +120,7 @@ def sync(
         trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
         memory = trust.memory or Memory()
         store.sweep()
+        judge = system_judge(settings, trust, as_writer(root), reporter, option=root.option)
         opened, done = list[OpenGalaxy](), list[Synced]()
         with settling(store):
             for asked in chosen:
@@ -116,7 +128,8 @@ def sync(
                 seen = memory.seen_galaxy(asked.name, trust.roots)
                 memory = galaxy.remembered(memory)
                 no_more = tell_gone(galaxy, seen, reporter)
-                brought = _brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter)
+                judge.demand_log(galaxy.source)
+                brought = _brought(galaxy, None if seen is None else seen.number, wanted.depth, judge, reporter)
                 opened.append(galaxy)
                 done.append(replace(brought, listed_no_more=no_more, new=changes.new, gone=changes.gone))
             pruning = plan_pruning(store, opened, read_universe(root)) if wanted.prune else None
@@ -201,11 +214,10 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
     return chosen
 
 
-def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Reporter) -> Synced:
+def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, judge: VouchingJudge, reporter: Reporter) -> Synced:
     stars = [] if depth == "index" else [one for name in sorted(galaxy.names()) for one in galaxy.versions(name)]
     keep_catalogue(galaxy, fetched_catalogue(galaxy))
-    left_out, missing = list[str](), list[str]()
-    archives = 0
+    left_out, missing, signed = list[str](), list[str](), list[Candidate]()
     for place, star in enumerate(stars, 1):
         reporter.progress(f"{star.name} {star.version}", place, len(stars))
         try:
@@ -219,23 +231,47 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Rep
             reporter.warn(f"left out: {star.name} {star.version}: {error}")
             missing.append(f"{star.name}-{star.version}")
             continue
-        if depth == "full":
-            _bring_archive(galaxy, star)
-            archives += 1
+        signed.append(star)
+    wanted = signed if depth == "full" or judge.demands_anything else []
+    good, without_badges = _vouched(galaxy, wanted, judge, reporter)
+    for place, pinned in enumerate(good if depth == "full" else (), 1):
+        reporter.progress(pinned.id, place, len(good))
+        _bring_archive(galaxy, pinned)
     index = galaxy.index.index
     return Synced(
         name=galaxy.name,
         seq=index.seq,
         before=before,
-        stars=len(stars) - len(left_out) - len(missing),
-        archives=archives,
+        stars=len(signed),
+        archives=len(good) if depth == "full" else 0,
         left_out=tuple(left_out),
         missing=tuple(missing),
+        without_badges=without_badges,
     )
 
 
-def _bring_archive(galaxy: OpenGalaxy, star: Candidate) -> None:
-    locked = galaxy.pinned(star, (), ())
+def _vouched(
+    galaxy: OpenGalaxy, stars: Iterable[Candidate], judge: VouchingJudge, reporter: Reporter
+) -> tuple[list[LockedStar], tuple[str, ...]]:
+    """Return the stars with all that the policy wants, pinned, and the names of those without their badges.
+
+    Raises `Refused` that names every star that the galaxy's log does not have.
+    """
+    pinned = [galaxy.pinned(star, (), ()) for star in stars]
+    demand_each(map(galaxy.published, pinned), judge.demand_logged)
+    good, without = list[LockedStar](), list[str]()
+    for star in pinned:
+        try:
+            judge.demand_badges(galaxy.published(star))
+        except Refused as error:
+            reporter.warn(f"left out: {error}")
+            without.append(star.id)
+            continue
+        good.append(star)
+    return good, tuple(without)
+
+
+def _bring_archive(galaxy: OpenGalaxy, locked: LockedStar) -> None:
     store = galaxy.source.store
     archive = galaxy.source.archive(locked, lambda _done: None)
     if not store.has(locked.archive, locked.size_bytes):

@@ -33,6 +33,7 @@ from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_system, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Batch, Transaction
 from cosmos.device.trusted import judge_installed
+from cosmos.device.vouching import as_reader, as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.model.history import star_changes, versions_of
 from cosmos.model.installed_entry import InstalledEntry, folder_lines, recorded_bytes
@@ -44,6 +45,7 @@ from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Version
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired
+from cosmos.staging.logs import Remember
 from cosmos.store.interface import settling
 from cosmos.transport.network import DIRECT, Network
 from cosmos.treepath import TreePath
@@ -108,7 +110,7 @@ def update(root: LiveRoot, request: UpdateRequest, reporter: Reporter, agree: Ca
         undone = settle(root, reporter)
         universe, settings = read_universe(root), read_settings(root)
         take_newer(root, settings, settings.galaxies, reporter, request.network, offline=request.offline)
-        work = _Work(root, universe, settings, request, reporter)
+        work = _Work(root, universe, settings, request, reporter, as_writer(root))
         done = work.nothing()
         if work.acquired:
             with journal(root, tag=Digest.of(universe_bytes(root) or b"").short, command="update") as going_on:
@@ -128,7 +130,7 @@ def rehearse_update(root: LiveRoot, request: UpdateRequest, reporter: Reporter) 
     """Do everything of `update` except the changes. The fetched archives stay in the cache."""
     universe, settings = read_universe(root), read_settings(root)
     tell_newer(root, settings, reporter, request.network, offline=request.offline)
-    work = _Work(root, universe, settings, request, reporter)
+    work = _Work(root, universe, settings, request, reporter, as_reader(root))
     remember_shown(root, work.opened)
     for _ in work.batches():
         pass
@@ -139,7 +141,13 @@ class _Work:
     """One update: chosen, fetched and verified when it is made, then planned batch after batch."""
 
     def __init__(
-        self, root: LiveRoot, universe: Universe, settings: Settings, request: UpdateRequest, reporter: Reporter
+        self,
+        root: LiveRoot,
+        universe: Universe,
+        settings: Settings,
+        request: UpdateRequest,
+        reporter: Reporter,
+        remembering: Remember,
     ) -> None:
         self._root = root
         self._universe = universe
@@ -157,7 +165,10 @@ class _Work:
             for bad in judge_installed(root, universe).untrusted:
                 if bad.name not in moving:
                     reporter.warn(str(bad))
-            self.acquired: Mapping[StarName, Acquired] = acquired_stars(self._choice.choice, self.opened, reporter)
+            judge = system_judge(settings, self.opened.trust, remembering, reporter, option=root.option)
+            self.acquired: Mapping[StarName, Acquired] = acquired_stars(
+                self._choice.choice, self.opened, judge, reporter
+            )
         self._leaving = {name: universe.installed[name] for name in self.acquired if name in universe.installed}
         self._replacing = Replacing(root, _recorded(self._leaving), _makers(self._leaving))
         self.after = universe

@@ -23,14 +23,12 @@ Proofs and badges are kept in the store once they were judged good. Offline, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from difflib import get_close_matches
-from functools import partial
 
-from cosmos.errors import Malformed, NoSolution, Refused, together
+from cosmos.errors import Malformed, NoSolution, Refused
 from cosmos.globs import unused
 from cosmos.image.definition import IMAGE_FILE, Definition
-from cosmos.image.logs import demand_logged, open_log
 from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.workshop.layers import Layers
 from cosmos.image.world import World
@@ -41,14 +39,12 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.release.lint.rules import RULES, is_rule
 from cosmos.staging.acquire import Acquired
-from cosmos.staging.beside import beside_path, keep_beside, read_beside
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
+from cosmos.staging.vouching import VouchingJudge
 from cosmos.tree.overlay import Overlaid, PathMap
 from cosmos.treepath import ROOT, TreePath
-from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Kind, counted, judge_badges
 from cosmos.trust.payloads import Demand, verify_beside
 from cosmos.trust.roles import LOCK_TYPE
-from cosmos.trust.roots import TrustRoots
 
 
 def demand_signed_lock(definition: Definition, world: World, data: bytes, envelope: bytes | None) -> None:
@@ -186,38 +182,6 @@ class StagingBudget:
 
 def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:
     """Raise `Refused` that names every star without the log entry or the badges that the policy demands."""
-    if policy.log:
-        world.reporter.step("find every star in its galaxy's log")
-        sources = {item.source.galaxy: item.source for item in acquired.values()}
-        logs = {name: open_log(source, world) for name, source in sources.items()}
-        _demand_each(acquired.values(), lambda item: demand_logged(item, logs[item.source.galaxy], world))
-    for kind, least in policy.badges.items():
-        world.reporter.step(f"find {least} badges of the kind {kind} for every star")
-        _demand_each(acquired.values(), partial(_demand_badges, kind=kind, least=least, roots=world.pinned))
-
-
-def _demand_each(items: Iterable[Acquired], demand: Callable[[Acquired], None]) -> None:
-    """Call `demand` with every item, and raise all refusals together."""
-    refused: list[Refused] = []
-    for item in items:
-        try:
-            demand(item)
-        except Refused as error:
-            refused.append(error)
-    if refused:
-        raise together(refused)
-
-
-def _demand_badges(item: Acquired, *, kind: Kind, least: int, roots: TrustRoots) -> None:
-    path = beside_path(item.stem, BADGES_SUFFIX)
-    data = read_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES) or b""
-    badges = judge_badges(data, digest=item.star.archive, roots=roots, source=path)
-    got = len(counted(badges, kind))
-    if got < least:
-        raise Refused(
-            item.star.id,
-            f"policy.badges wants {least} pinned attesters to say that its {kind} passed, got {got or 'none'} "
-            f"of {len(badges)} badges",
-            hint="to see each badge: cosmos show STAR; to make one: stellar attest",
-        )
-    keep_beside(item.source, item.stem, BADGES_SUFFIX, data)
+    if policy.vouching:
+        judge = VouchingJudge(policy.vouching, world.pinned, world.remember, world.reporter)
+        judge.demand(item.published for item in acquired.values())

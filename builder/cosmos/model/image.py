@@ -54,18 +54,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias
+from typing import Self
 
 from cosmos.model.addresses import read_address
 from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.powers import Powers
 from cosmos.model.version import Version
+from cosmos.model.vouching import Vouching
 from cosmos.model.waiver import Waiver
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
-BadgeKind: TypeAlias = Literal["test", "scan"]
 DEFAULT_LEVEL = 9  # zstd, where an image definition names no other
 DEFAULT_MARKER = "COSMOS-READY"
 
@@ -103,15 +103,14 @@ class GalaxySource:
 class Policy:
     """What the operator demands of the image, and what they waive. `powers`: the stars that may do more than others.
 
-    `waivers`: the rules of the ship guard that are waived, by id.
+    `vouching`: what others must have said of every star. `waivers`: the rules of the ship guard that are waived, by id.
     """
 
     size_budget_bytes: int | None = None
     owners: Mapping[TreePath, StarName] = field(default_factory=dict)
     unsigned_release: bool = False
     powers: Powers = field(default_factory=Powers)
-    log: bool = False
-    badges: Mapping[BadgeKind, int] = field(default_factory=dict)
+    vouching: Vouching = field(default_factory=Vouching)
     signed_lock: bool = False
     unsteady: tuple[StarName, ...] = ()
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
@@ -125,8 +124,7 @@ class Policy:
             owners=table.parsed_map("owners", TreePath.from_text, StarName.parse),
             unsigned_release=table.take("unsigned-release", bool, False),
             powers=Powers.read(table),
-            log=table.take("log", bool, False),
-            badges=_badges(table.take_table("badges")),
+            vouching=Vouching.read(table),
             signed_lock=table.take("signed-lock", bool, False),
             unsteady=table.parsed_strings("unsteady", StarName.parse) if "unsteady" in table else (),
             waivers={} if waive is None else Waiver.read_all(waive),
@@ -192,12 +190,3 @@ class Image:
             table.fail("counter", "is missing: a waiver counts until a release", hint="write: counter = 1")
         table.end()
         return image
-
-
-def _badges(table: Table | None) -> dict[BadgeKind, int]:
-    if table is None:
-        return {}
-    kinds: tuple[BadgeKind, ...] = ("test", "scan")
-    wanted = {kind: table.count(kind, least=1) for kind in kinds if kind in table}
-    table.end()
-    return wanted

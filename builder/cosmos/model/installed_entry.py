@@ -56,6 +56,7 @@ LINKS: Final = ("symlink", "hardlink")
 DEVICES: Final = ("char", "block")
 _FIELDS: Final = ("kind", "mode", "uid", "gid", "size", "mtime", "digest", "rdev", "xattrs", "flags", "path", "target")
 _SIZE_AT: Final = _FIELDS.index("size")
+_MTIME_AT: Final = _FIELDS.index("mtime")
 _FLAGS_AT: Final = _FIELDS.index("flags")
 _PATH_AT: Final = _FIELDS.index("path")
 _SIZE_DIGITS: Final = 19  # of the largest size
@@ -63,6 +64,13 @@ _CONFIGURATION: Final = b"etc/"
 _TARGET: Final = ">"
 _FLAGS: Final = ("-", "c", "s")
 _MODE = re.compile(r"[0-7]{4}")
+_ID_FORM: Final = r"(?:0|[1-9][0-9]{0,8})"  # below MAX_ID
+_COUNT_FORM: Final = r"(?:0|[1-9][0-9]{0,17})"  # below MAX_SIZE
+_PLAIN: Final = re.compile(
+    rf"(?:(?P<dir>dir)|file) (?P<mode>[0-7]{{4}}) (?P<uid>{_ID_FORM}) (?P<gid>{_ID_FORM}) "
+    rf"(?P<size>(?(dir)0|{_COUNT_FORM})) (?P<mtime>{_COUNT_FORM}) "
+    r"(?(dir)-|(?P<digest>sha256:[0-9a-f]{64})) - - (?P<flag>-|(?(dir)s|c)) (?P<path>[!-\[\]-~]+) -"
+)
 _RDEV = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,8})")
 
 
@@ -91,6 +99,9 @@ class InstalledEntry:
     @classmethod
     def parse(cls, line: str) -> Self:
         """Return the entry of a line, or raise `ValueError` that names the field."""
+        plain = _PLAIN.fullmatch(line)
+        if plain is not None:
+            return cls._plain(plain)
         parts = line.split(" ")
         if len(parts) != len(_FIELDS):
             raise ValueError(f"want the {len(_FIELDS)} fields {' '.join(_FIELDS)}, got {len(parts)}")
@@ -116,6 +127,23 @@ class InstalledEntry:
         if entry.line != line:
             raise ValueError("is not written as cosmos writes it")
         return entry
+
+    @classmethod
+    def _plain(cls, fields: re.Match[str]) -> Self:
+        """Return the entry of a file's or folder's line that has nothing to be unescaped: nearly all have this form."""
+        is_file = fields["dir"] is None
+        return cls(
+            path=_at("path", TreePath.parse, fields["path"]),
+            kind="file" if is_file else "dir",
+            mode=int(fields["mode"], 8),
+            uid=int(fields["uid"]),
+            gid=int(fields["gid"]),
+            digest=Digest(fields["digest"]) if is_file else None,
+            size_bytes=int(fields["size"]),
+            mtime=int(fields["mtime"]),
+            is_configuration=fields["flag"] == "c",
+            is_shared=fields["flag"] == "s",
+        )
 
     @property
     def line(self) -> str:
@@ -185,6 +213,21 @@ def recorded_bytes(entries: Sequence[InstalledEntry]) -> int | None:
             return None
         total += entry.size_bytes
     return total
+
+
+def newest_recorded(entries: Sequence[InstalledEntry]) -> int | None:
+    """Return the newest time among `entries` that are no folders; None if the time of one was not recorded.
+
+    No line is read, as far as each has a time in its place.
+    """
+    newest = 0
+    for line in texts_of(entries, lambda entry: entry.line):
+        if not line.startswith("dir "):
+            time = line.split(" ", _MTIME_AT + 1)[_MTIME_AT : _MTIME_AT + 1]
+            if not (time and time[0].isdecimal() and len(time[0]) <= _SIZE_DIGITS):
+                return None
+            newest = max(newest, int(time[0]))
+    return newest
 
 
 def folder_lines(entries: Sequence[InstalledEntry]) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,10 @@
 
     newer-trust = "stop"               # ours, above [galaxies]: a galaxy carries a newer trust.toml; else "take"
 
-    [policy]                           # ours: the stars that may do more than others (model.powers)
-    setuid = ["sudo"]
+    [policy]                           # ours
+    setuid = ["sudo"]                  # the stars that may do more than others (model.powers)
+    log = true                         # what others must have said of every star (model.vouching)
+    badges = { test = 2 }
 
     [network]                          # ours: files inside the system
     netrc = "/etc/cosmos/netrc"        # names and passwords that servers ask for (model.netrc)
@@ -35,6 +37,7 @@ from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.powers import POWERS, Powers
+from cosmos.model.vouching import Vouching
 from cosmos.tables import Table
 from cosmos.treepath import ROOT, TreePath
 
@@ -52,6 +55,7 @@ class Settings:
     install_dir: TreePath = ROOT
     cache_dir: TreePath = DEFAULT_CACHE
     powers: Powers = field(default_factory=Powers)
+    vouching: Vouching = field(default_factory=Vouching)
     netrc: TreePath | None = None
     authorities: TreePath | None = None
     newer_trust: NewerTrust = "take"
@@ -70,6 +74,7 @@ class Settings:
             install_dir=table.take_read("install_dir", _folder, ROOT),
             cache_dir=table.take_read("cache_dir", _folder, DEFAULT_CACHE),
             powers=Powers() if policy is None else Powers.read(policy),
+            vouching=Vouching() if policy is None else Vouching.read(policy),
             netrc=None if network is None else network.take_read("netrc", _file),
             authorities=None if network is None else network.take_read("ca", _file),
             newer_trust=cast("NewerTrust", table.choice(_NEWER_TRUST, ("take", "stop")))
@@ -98,7 +103,7 @@ class Settings:
         }
         files = {"netrc": self.netrc, "ca": self.authorities}
         parts = {
-            "policy": self.powers.to_toml(),
+            "policy": {**self.powers.to_toml(), **self.vouching.to_toml()},
             "network": {key: f"/{path.text}" for key, path in files.items() if path is not None},
         }
         return document | {name: part for name, part in parts.items() if part}
@@ -139,7 +144,7 @@ def _folder(text: str) -> TreePath:
 
 def _refuse_strays(galaxies: Table) -> None:
     """Refuse lines below [galaxies] that belong elsewhere: TOML counts them as galaxies."""
-    stray = next((key for key in galaxies.keys() if key in _ABOVE or _names_stars(galaxies, key)), None)
+    stray = next((key for key in galaxies.keys() if key in _ABOVE or _is_policy(galaxies, key)), None)
     if stray is not None:
         head = "above the line [galaxies]" if stray in _ABOVE else "below a line [policy]"
         galaxies.fail(
@@ -149,6 +154,9 @@ def _refuse_strays(galaxies: Table) -> None:
         )
 
 
-def _names_stars(galaxies: Table, key: str) -> bool:
+def _is_policy(galaxies: Table, key: str) -> bool:
     """Whether `key` is a line of [policy]. A galaxy may have that name, too."""
-    return key in POWERS and isinstance(galaxies.value(key), list)
+    value = galaxies.value(key)
+    if key == "badges":
+        return isinstance(value, dict) and "url" not in value
+    return (key in POWERS and isinstance(value, list)) or (key == "log" and isinstance(value, bool))

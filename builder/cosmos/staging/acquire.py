@@ -25,6 +25,7 @@ from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.spool import Spool
+from cosmos.staging.logs import Published
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
 from cosmos.store.interface import Store
@@ -49,6 +50,11 @@ class Acquired:
     statement: VerifiedStatement
     source: Source
     stem: str
+
+    @property
+    def published(self) -> Published:
+        """The star and its galaxy, for the judge of log proofs and badges."""
+        return Published(star=self.star, source=self.source, stem=self.stem)
 
     def archive(self) -> VerifiedArchive:
         """Return the archive's bytes from the store, verified again. Raises `Refused`."""

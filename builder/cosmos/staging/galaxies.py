@@ -25,6 +25,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.acquire import verified_statement
+from cosmos.staging.logs import Published
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import made_archives, upstream_listing, upstream_statement
 from cosmos.trust.galaxies import VerifiedIndex
@@ -173,6 +174,12 @@ class OpenGalaxy:
             wanted_by=wanted_by,
             facts=self.facts(star),
         )
+
+    def published(self, star: LockedStar) -> Published:
+        """Return `star`, which this galaxy pinned, for the judge of log proofs and badges."""
+        row = self.index.rows.get(star.statement)
+        stem = file_stem(star.name, str(star.version)) if row is None else row.stem
+        return Published(star=star, source=self.source, stem=stem)
 
     def _verified(self, candidate: Candidate) -> VerifiedStatement:
         name, version = candidate.name, candidate.version

@@ -139,10 +139,13 @@ class Batches:
         waiting = self._waiting.get(key)
         if waiting is not None:
             return waiting
-        with blaming(self._folder.path):
+        try:
             found = self._looked_up(key)
             while found is None and self._list():
                 found = self._looked_up(key)
+        except OSError:
+            with blaming(self._folder.path):  # a path is only made for a message
+                raise
         return found
 
     def add(self, key: Digest, record: bytes) -> None:

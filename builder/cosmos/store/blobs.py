@@ -213,12 +213,15 @@ class StoreFolder:
             yield draft
 
     def _read(self, folder: Folder, digest: Digest) -> bytes | None:
-        with _reading(folder.shown(digest.hex)):
+        try:
             number = folder.open(digest.hex)
             if number is None:
                 return None
             with os.fdopen(number, "rb") as stream:
                 return stream.read()
+        except OSError:
+            with _reading(folder.shown(digest.hex)):  # a path is only made for a message
+                raise
 
     def _content(self, folder: Folder, digest: Digest) -> Content | None:
         where = folder.shown(digest.hex)

@@ -47,6 +47,7 @@ from cosmos.trust.merkle import (
 from cosmos.trust.notes import MAX_NOTE_BYTES, Head, Note
 from cosmos.trust.roots import TrustRoots
 
+_EVIDENCE: Final = "keep both heads as evidence, and ask the galaxy's owner"
 PROOF_SUFFIX: Final = ".tlog-proof"
 MAX_PROOF_BYTES: Final = MAX_NOTE_BYTES + 16384  # the hashes of the largest log, and its head
 _FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
@@ -147,7 +148,8 @@ def demand_continued(seen: Head, now: VerifiedHead, leaves: Sequence[bytes], sou
     """
     head = now.head
     if head.size < seen.size:
-        raise BadLog(source, f"has {head.size} entries, but {seen.size} were seen before: it was cut")
+        said = f"has {head.size} entries, but {seen.size} were seen before: it was cut"
+        raise BadLog(source, said, hint=_EVIDENCE)
     if len(leaves) != head.size or root_of(leaves) != head.root:
         raise BadLog(source, f"its {len(leaves)} entries are not those of its signed head")
     try:
@@ -157,7 +159,7 @@ def demand_continued(seen: Head, now: VerifiedHead, leaves: Sequence[bytes], sou
         raise BadLog(
             source,
             f"does not begin with the {seen.size} entries that were seen before: it was forked or rewritten",
-            hint="keep both heads as evidence, and ask the galaxy's owner",
+            hint=_EVIDENCE,
         ) from error
 
 

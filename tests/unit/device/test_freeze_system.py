@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,3 +164,10 @@ def test_what_freeze_verified_is_remembered(galaxy, filled: Path) -> None:
     frozen(filled)
     newest = Digest.of((galaxy.folder / "meta.toml").read_bytes())
     assert str(newest) in (filled / "var/lib/cosmos/trust-state.toml").read_text()
+
+
+def test_a_file_that_was_touched_later_does_not_change_the_time_of_the_lock(galaxy, filled: Path) -> None:
+    before = frozen(filled).lock.build.source_date_epoch
+    touched = next(path for path in (filled / "usr").rglob("*") if path.is_file() and not path.is_symlink())
+    os.utime(touched, (before + 1000, before + 1000))
+    assert frozen(filled).lock.build.source_date_epoch == before

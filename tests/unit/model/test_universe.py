@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
+from cosmos.model import installed_entry
 from cosmos.model.constraint import Constraint
 from cosmos.model.demand import Demand
 from cosmos.model.facts import Facts
@@ -357,3 +359,59 @@ def test_this_program_s_star_reads_what_this_program_writes(repo: Path) -> None:
 
     recipe = Recipe.parse((repo / "stars/cosmos/star.toml").read_bytes(), "star.toml", RULES)
     assert recipe.provides[FORMAT_NAME] == (Version.parse(f"{UNIVERSE_VERSION}.0.0"),)
+
+
+NUMBERS = [
+    "0",
+    "00",
+    "01",
+    "-",
+    "-1",
+    "7",
+    "999999999",
+    "4294967295",
+    "4294967296",
+    str(1 << 63),
+    "+1",
+    "\N{ARABIC-INDIC DIGIT ONE}",
+]
+LINE_FIELDS: dict[int, list[str]] = {
+    0: ["file", "dir", "symlink", "hardlink", "fifo", "files", ""],
+    1: ["0755", "755", "4755", "0888", "00755"],
+    2: NUMBERS,
+    4: NUMBERS,
+    5: NUMBERS,
+    6: [f"sha256:{'a' * 64}", f"sha256:{'A' * 64}", "sha256:00", "-"],
+    7: ["-", "1:3"],
+    8: ["-", "user.x=00"],
+    9: ["-", "c", "s", "cs"],
+    10: ["etc/a", "/etc/a", "etc//a", "etc/../a", "a\\x20b", "a\\x41", "café", "-", "a\n", "."],
+    11: ["-", ">a"],
+}
+
+
+@pytest.mark.parametrize("kind", ["file", "dir"])
+def test_a_line_that_is_read_fast_has_the_meaning_that_it_has_when_read_field_by_field(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    digest = f"sha256:{'b' * 64}" if kind == "file" else "-"
+    size = "7" if kind == "file" else "0"
+    good = [kind, "0644", "0", "5", size, "99", digest, "-", "-", "-", "etc/x", "-"]
+    lines = [" ".join(good)]
+    for (place, values), (other, others) in itertools.combinations(LINE_FIELDS.items(), 2):
+        for value, another in itertools.product(values, others):
+            changed = list(good)
+            changed[place], changed[other] = value, another
+            lines.append(" ".join(changed))
+    fast = [_read_or_refused(line) for line in lines]
+    monkeypatch.setattr(installed_entry, "_PLAIN", re.compile("(?!)"))
+    slow = [_read_or_refused(line) for line in lines]
+    assert fast == slow
+    assert sum(isinstance(one, InstalledEntry) for one in slow) > 20
+
+
+def _read_or_refused(line: str) -> InstalledEntry | str:
+    try:
+        return InstalledEntry.parse(line)
+    except ValueError as error:
+        return str(error)

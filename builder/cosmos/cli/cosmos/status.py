@@ -43,7 +43,7 @@ def status(lists_stars: bool, root: Path, as_json: bool) -> None:
 
 def _status_row(status: SystemStatus) -> dict[str, Json]:
     """Return a system's status."""
-    universe = status.universe
+    universe, vouching = status.universe, status.settings.vouching
     return {
         "root": status.root,
         "image": universe.image,
@@ -58,6 +58,7 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         "trust-version": None if status.trust is None else status.trust.version,
         "newer-trust": None if status.newer_trust is None else status.newer_trust.version,
         **trust_rows(status.installed_trust),
+        "policy": {"log": vouching.log, "badges": {str(kind): least for kind, least in vouching.badges.items()}},
         "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
         "installation": status.standing,
         "new-configuration": [shown(path) for path in status.new_beside],
@@ -80,6 +81,8 @@ def _status_lines(status: SystemStatus, *, all_stars: bool) -> Iterator[str]:
         yield f"not trusted   {one.name} {one.version}: {one.why}"
     if status.installed_trust.problem:
         yield f"signatures    were not judged: {status.installed_trust.problem}"
+    if settings.vouching:
+        yield f"policy        {_demands(status)}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
     for path in status.new_beside:
         yield f"new config    {shown(path)}: an update laid it beside the file that you changed"
@@ -97,3 +100,13 @@ def _trust(status: SystemStatus) -> str:
         return said
     behind = counted(newer.version - status.trust.version, "version")
     return f"{said}: {behind} behind galaxy {newer.galaxy}; to catch up: cosmos sync {newer.galaxy}"
+
+
+def _demands(status: SystemStatus) -> str:
+    """Return what the policy demands of every star, and which of it no star can have, for want of pinned keys."""
+    vouching = status.settings.vouching
+    said = ["every star must be in its galaxy's log"] if vouching.log else []
+    said += [f"{counted(least, f'{kind} badge')} for every star" for kind, least in vouching.badges.items()]
+    for row in status.unmet:
+        said.append(f"but {row}, so no star can be installed")
+    return ", ".join(said)

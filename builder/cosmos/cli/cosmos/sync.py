@@ -59,7 +59,8 @@ def sync(
 ) -> None:
     """Fetch the newest state of the galaxies in config.toml, verify it, and keep it in the cache.
 
-    Exit 4 for an index that is older than one seen before, or that does not match its own stars.
+    Exit 4 for an index that is older than one seen before, or that does not match its own stars, and for a log that
+    the policy wants and that was cut or forked, or lacks a star.
     """
     around = surroundings()
     if prune and (galaxies or origins or depth == "index"):
@@ -128,6 +129,7 @@ def _row(one: Synced) -> dict[str, Json]:
         "new": list(one.new),
         "gone": list(one.gone),
         "missing": list(one.missing),
+        "without-badges": list(one.without_badges),
     }
 
 
@@ -135,6 +137,8 @@ def _line(one: Synced) -> str:
     was = "" if one.before in (None, one.seq) else f", was {one.before}"
     left = f"; {len(one.left_out)} not signed by a pinned author: {', '.join(one.left_out[:4])}" if one.left_out else ""
     left += f"; {len(one.missing)} not there: {', '.join(one.missing[:4])}" if one.missing else ""
+    if one.without_badges:
+        left += f"; {len(one.without_badges)} without the badges of [policy]: {', '.join(one.without_badges[:4])}"
     return f"{one.name}: seq {one.seq}{was}; {counted(one.stars, 'version')}, {counted(one.archives, 'archive')}{left}"
 
 
