@@ -40,8 +40,10 @@ class Outcome:
 Cosmos = Callable[..., Outcome]
 
 
-def write_programs(folder: Path) -> Path:
+def write_programs(folder: Path, before: str = "") -> Path:
     """Write `cosmos` and `stellar` into the new folder `folder`, for a shell's path, and return it.
+
+    `before` is Python that runs before the program.
 
     They begin as shell, and go on as Python: a `#!` line can hold no folder with a space.
     """
@@ -51,7 +53,7 @@ def write_programs(folder: Path) -> Path:
         program.write_text(
             f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} \"$0\" \"$@\"\n' '''\n"
             f"import sys\nsys.path.insert(0, {str(REPO / 'builder')!r})\n"
-            f"from cosmos.cli.{name}.main import main\nmain()\n"
+            f"{before}\nfrom cosmos.cli.{name}.main import main\nmain()\n"
         )
         program.chmod(0o755)
     return folder
