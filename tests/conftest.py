@@ -14,7 +14,12 @@ from cosmos.cli.terminal import run
 from fakes.images import ImageFixture, copy_image, make_image
 from fakes.programs import Cosmos, Outcome
 
-pytest_plugins = ["pytester", "plugins.not_tried", "plugins.objectives"]  # pytester: the plugins' own tests run pytest
+pytest_plugins = [
+    "pytester",
+    "plugins.not_tried",
+    "plugins.objectives",
+    "plugins.slow_first",
+]  # pytester: the plugins' own tests run pytest
 
 # Whoever starts the tests has no say in them: not by the umask, and not by what else the machine does meanwhile.
 os.umask(0o022)
