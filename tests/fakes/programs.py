@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,15 @@ class Outcome:
 
 
 Cosmos = Callable[..., Outcome]
+
+
+def typed(command: str, programs: Mapping[str, Cosmos]) -> Outcome:
+    """Run a command line of a page: a plain call of one of `programs` in this process, anything else in a shell."""
+    words = command.split()
+    if words[0] in programs and re.search(r"[^\w\s/.,:=@^'\"-]", command) is None:
+        return programs[words[0]](*shlex.split(command)[1:])
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    return Outcome(ran.returncode, ran.stdout, ran.stderr)
 
 
 def write_programs(folder: Path, before: str = "") -> Path:
