@@ -28,6 +28,7 @@ UNJUDGED = "; owners were not judged: this root belongs to an ordinary user"
 FAILS = {
     "cosmos install raise --root system": 6,
     "cosmos install tool@1.0.0 --root system": 3,
+    "cosmos owns /usr/bin/mine --root system": 3,
     "cosmos verify --root system": 7,
 }  # where the page shows an error
 

@@ -198,6 +198,17 @@ def say(text: str = "") -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
+def say_document(data: bytes) -> None:
+    """Write a document that somebody else wrote on stdout: as it is to a file or a pipe, printable to a terminal."""
+    if sys.stdout.isatty():
+        text = printable(data.decode("utf-8", "backslashreplace").replace("\t", "    "))
+        say(text.removesuffix("\n"))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
     """Write an answer on stdout: `row` as JSON if `as_json`, else `text`."""
     if as_json:
@@ -215,6 +226,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\n" else _spelt(char) for char in text)
+
+
+def in_one_line(text: str) -> str:
+    """Return `text` as `printable` does, also without line breaks: it cannot pretend to be a line of ours.
+
+    >>> in_one_line("MIT\\n  signed by everybody")
+    'MIT\\\\x0a  signed by everybody'
+    """
+    return printable(text).replace("\n", "\\x0a")
 
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:

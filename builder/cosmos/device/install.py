@@ -6,13 +6,14 @@ killed, or the power fails, before its commit, the system stays as it was. The s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown, tell_gone
 from cosmos.device.journal import at_work, journal
+from cosmos.device.look import Look, StarLook, look_at
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
@@ -23,15 +24,17 @@ from cosmos.device.system import demand_anchors, read_universe, rendered, univer
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.digest import Digest
+from cosmos.model.history import star_changes, versions_of
 from cosmos.model.names import StarName, parted
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
-from cosmos.staging.powers import Overreach, demand_none, overreaches
+from cosmos.staging.powers import demand_none
 from cosmos.store.interface import settling
 from cosmos.transport.network import DIRECT, Network
+from cosmos.trust.roots import TrustRoots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +66,14 @@ class Installation:
     undone: Undone | None = None
 
 
-def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
-    """Install the stars of `request`. If it raises an error of `cosmos.errors`, the system stays as it was."""
+def install(
+    root: LiveRoot, request: InstallRequest, reporter: Reporter, look: Callable[[Look], None] = lambda _: None
+) -> Installation:
+    """Install the stars of `request`. If it raises an error of `cosmos.errors`, the system stays as it was.
+
+    `look` gets all that a person may want to see, once: all stars are verified and staged then, everything new lies on
+    the disk under temporary names, and no path has changed. If `look` raises, the system stays as it was.
+    """
     with at_work(root):
         undone = recover_journal(root)
         _tell_undone(undone, reporter)
@@ -73,33 +82,38 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
-        with journal(root, tag=Digest.of(universe_bytes(root) or b"").short) as going_on:
+        with journal(root, tag=Digest.of(universe_bytes(root) or b"").short, command="install") as going_on:
             transaction = Transaction(root, going_on)
-            for planned in _planned(root, universe, settings, acquired, request, reporter):
+            staged = _Staged(look, chosen.kept, opened.roots)
+            for planned in _planned(root, universe, settings, acquired, request, reporter, staged):
                 transaction.prepare(planned.batch)
                 records[StarName(planned.batch.star)] = planned.record
             transaction.publish()
             after = with_stars(universe, chosen, records)
-            transaction.commit(rendered(after) if after != universe else None)
+            changes = star_changes(versions_of(universe), versions_of(after))
+            transaction.commit(rendered(after) if after != universe else None, changes)
         remember_opened(root, opened)
     return Installation(
         stars=chosen.stars, kept=chosen.kept, records=records, unowned=transaction.unowned, undone=undone
     )
 
 
-def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Installation:
+def rehearse(
+    root: LiveRoot, request: InstallRequest, reporter: Reporter, look: Callable[[Look], None] = lambda _: None
+) -> Installation:
     """Do everything of `install` except the changes: fetch, verify, run scripts on a virtual root, find conflicts.
 
     The fetched archives stay in the cache, and the galaxies' newest indexes in the memory; nothing else on the system
-    changes.
+    changes. `look`: as for `install`.
     """
     universe, settings = read_universe(root), read_settings(root)
     tell_newer(root, settings, reporter, request.network, offline=request.offline)
     opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
     remember_shown(root, opened)
+    staged = _Staged(look, chosen.kept, opened.roots)
     records = {
         StarName(planned.batch.star): planned.record
-        for planned in _planned(root, universe, settings, acquired, request, reporter)
+        for planned in _planned(root, universe, settings, acquired, request, reporter, staged)
     }
     return Installation(stars=chosen.stars, kept=chosen.kept, records=records)
 
@@ -165,6 +179,15 @@ def _tell_untrusted(universe: Universe, choice: Choice, trust: InstalledTrust, r
 
 
 @dataclass(frozen=True, slots=True)
+class _Staged:
+    """Who sees all stars once they are staged, and what is known of them besides."""
+
+    show: Callable[[Look], None]
+    kept: tuple[StarName, ...]
+    roots: TrustRoots
+
+
+@dataclass(frozen=True, slots=True)
 class _Progress:
     """Reports the progress of fetching all stars, while one star is being fetched."""
 
@@ -184,6 +207,7 @@ def _planned(
     acquired: Mapping[StarName, Acquired],
     request: InstallRequest,
     reporter: Reporter,
+    seen: _Staged,
 ) -> Iterator[PlannedStar]:
     """Stage, plan and judge star by star: one star's bytes are in memory at a time."""
     plan = Plan(root, universe, settings.install_dir)
@@ -191,17 +215,20 @@ def _planned(
     coming = {name: item.star.dependencies for name, item in acquired.items()}
     dependencies = DependencyFiles(root, universe, settings.install_dir, coming)
     area = StagingArea(root, dependencies, acquired, consent, request.epoch)
-    refused: list[Overreach] = []
+    looks: list[StarLook] = []
+    is_refused = False
     urls = {galaxy.name: galaxy.url for galaxy in settings.galaxies}
     for number, (name, item) in enumerate(acquired.items(), 1):
         reporter.progress(f"install {item.star.id}", number, len(acquired))
         staged = area.stage(name)
         planned = plan.add(item, urls[item.star.galaxy], staged.entries)
-        brought = [entry for entry in planned.record.entries if not entry.is_shared]
-        refused += overreaches(consent, name, brought, staged.receipt)
-        if not refused:
+        looks.append(look_at(item, planned, staged.receipt, consent, seen.roots))
+        is_refused = is_refused or any(not row.is_given for row in looks[-1].powers)
+        if not is_refused:
             yield planned
-    demand_none(consent, refused)  # of all stars together, and before anything is published
+    found = Look(stars=tuple(looks), kept=seen.kept)
+    seen.show(found)
+    demand_none(consent, found.refused)  # of all stars together, and before anything is published
 
 
 def _tell_undone(undone: Undone | None, reporter: Reporter) -> None:

@@ -196,6 +196,22 @@ def folder_lines(entries: Sequence[InstalledEntry]) -> Iterator[tuple[str, str]]
                 yield parts[_PATH_AT], line
 
 
+def entry_at(entries: Sequence[InstalledEntry], path: TreePath) -> InstalledEntry | None:
+    """Return the entry of `path` among `entries`, or None. No other line is read."""
+    wanted = field(path)
+    for place, line in enumerate(texts_of(entries, lambda entry: entry.line)):
+        if line.split(" ", _PATH_AT + 1)[_PATH_AT : _PATH_AT + 1] == [wanted]:
+            return entries[place]
+    return None
+
+
+def has_entry_below(entries: Sequence[InstalledEntry], folder: TreePath) -> bool:
+    """Return whether one of `entries` lies in `folder`, or in a folder below it. No line is read."""
+    above = f"{field(folder)}/" if folder else ""
+    lines = texts_of(entries, lambda entry: entry.line)
+    return any("".join(line.split(" ", _PATH_AT + 1)[_PATH_AT : _PATH_AT + 1]).startswith(above) for line in lines)
+
+
 def with_slash(path: TreePath) -> str:
     """Return the text of `path` with a leading slash, of which `slashed` is the inverse."""
     return f"/{path.text}"

@@ -22,7 +22,7 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, search, install, status, verify, show, freeze. Trust: key, trust.
+On a system: init, sync, search, install, status, verify, show, owns, why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -177,6 +177,24 @@ def _show() -> click.Command:
     return show
 
 
+def _owns() -> click.Command:
+    from cosmos.cli.cosmos.owns import owns
+
+    return owns
+
+
+def _why() -> click.Command:
+    from cosmos.cli.cosmos.why import why
+
+    return why
+
+
+def _history() -> click.Command:
+    from cosmos.cli.cosmos.history import history
+
+    return history
+
+
 def _key() -> click.Command:
     from cosmos.cli.cosmos.key.group import key
 
@@ -221,6 +239,9 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "status": _status,
     "search": _search,
     "show": _show,
+    "owns": _owns,
+    "why": _why,
+    "history": _history,
     "key": _key,
     "trust": _trust,
     "stellar": _stellar,
