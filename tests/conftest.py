@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,9 +11,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cosmos.cli.terminal import run
+from fakes.images import ImageFixture, copy_image, make_image
 from fakes.programs import Cosmos, Outcome
 
-pytest_plugins = ["pytester", "plugins.not_tried", "plugins.objectives"]  # pytester: the plugins' own tests run pytest
+pytest_plugins = [
+    "pytester",
+    "plugins.not_tried",
+    "plugins.objectives",
+    "plugins.slow_first",
+]  # pytester: the plugins' own tests run pytest
 
 # Whoever starts the tests has no say in them: not by the umask, and not by what else the machine does meanwhile.
 os.umask(0o022)
@@ -58,6 +65,35 @@ def stellar(capfd: pytest.CaptureFixture[str]) -> Cosmos:
     from cosmos.cli.stellar.main import stellar as program
 
     return _runner(program, "stellar", capfd)
+
+
+@pytest.fixture(scope="session")
+def built_image(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ImageFixture]:
+    """Put a built image into a folder: made by `make_image` with these words, frozen, built and signed.
+
+    Each image is built once in a run. Every test gets a copy of its own, which it may change as it likes.
+    """
+    made: dict[str, ImageFixture] = {}
+
+    def copy(where: Path, *stars: object, **how: object) -> ImageFixture:
+        words = repr((stars, sorted(how.items())))
+        if words not in made:
+            image = make_image(tmp_path_factory.mktemp("built"), *stars, **how)
+            _succeed("freeze", image.folder, "--home", image.home)
+            _succeed("build", image.folder, "--home", image.home, "--key", image.secret_key)
+            made[words] = image
+        return copy_image(made[words], where)
+
+    return copy
+
+
+def _succeed(*words: object) -> None:
+    """Run `cosmos` with these words."""
+    from cosmos.cli.cosmos.main import program
+
+    with pytest.raises(SystemExit) as ended:
+        run(program, "cosmos", [str(word) for word in words])
+    assert not ended.value.code
 
 
 def _runner(program: click.Command, name: str, capfd: pytest.CaptureFixture[str]) -> Cosmos:

@@ -13,7 +13,7 @@ from cosmos.digest import Digest
 from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import Seal, SealedStore
-from fakes.images import ImageFixture, make_image
+from fakes.images import ImageFixture
 from fakes.programs import Cosmos, Outcome
 
 pytestmark = pytest.mark.objective("SO-27")
@@ -22,11 +22,8 @@ Results = dict[Digest, bytes]
 
 
 @pytest.fixture
-def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
-    image = make_image(tmp_path, tables=OUTPUTS)
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
-    return image
+def built(tmp_path: Path, built_image: Callable[..., ImageFixture]) -> ImageFixture:
+    return built_image(tmp_path, tables=OUTPUTS)
 
 
 def results(image: ImageFixture) -> Results:

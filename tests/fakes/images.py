@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cosmos.pack.image_file import PackedLayer
@@ -86,6 +87,17 @@ def make_image(
     fixture.public_key.write_text(keys["release"].public.to_text())
     write_image(fixture, wishes or {stars[-1].name: "*"}, more=more, tables=tables)
     return fixture
+
+
+def copy_image(image: ImageFixture, where: Path) -> ImageFixture:
+    """Copy an image with all that lies beside it (galaxy, keys, home, release) into `where`; return the copy."""
+    shutil.copytree(image.folder.parent, where, symlinks=True, dirs_exist_ok=True)
+    return replace(
+        image,
+        folder=where / image.folder.name,
+        home=where / image.home.name,
+        galaxy=replace(image.galaxy, path=where / image.galaxy.path.name),
+    )
 
 
 def write_image(fixture: ImageFixture, wishes: Mapping[str, str], *, more: str = "", tables: str = "") -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,19 @@ class Outcome:
 Cosmos = Callable[..., Outcome]
 
 
-def write_programs(folder: Path) -> Path:
+def typed(command: str, programs: Mapping[str, Cosmos]) -> Outcome:
+    """Run a command line of a page: a plain call of one of `programs` in this process, anything else in a shell."""
+    words = command.split()
+    if words[0] in programs and re.search(r"[^\w\s/.,:=@^'\"-]", command) is None:
+        return programs[words[0]](*shlex.split(command)[1:])
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    return Outcome(ran.returncode, ran.stdout, ran.stderr)
+
+
+def write_programs(folder: Path, before: str = "") -> Path:
     """Write `cosmos` and `stellar` into the new folder `folder`, for a shell's path, and return it.
+
+    `before` is Python that runs before the program.
 
     They begin as shell, and go on as Python: a `#!` line can hold no folder with a space.
     """
@@ -51,7 +64,7 @@ def write_programs(folder: Path) -> Path:
         program.write_text(
             f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} \"$0\" \"$@\"\n' '''\n"
             f"import sys\nsys.path.insert(0, {str(REPO / 'builder')!r})\n"
-            f"from cosmos.cli.{name}.main import main\nmain()\n"
+            f"{before}\nfrom cosmos.cli.{name}.main import main\nmain()\n"
         )
         program.chmod(0o755)
     return folder

@@ -43,11 +43,8 @@ KINDS = [
 
 
 @pytest.fixture
-def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
-    image = make_image(tmp_path, tables='[[output]]\nformat = "tar.zst"\n')
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
-    return image
+def built(tmp_path: Path, built_image: Callable[..., ImageFixture]) -> ImageFixture:
+    return built_image(tmp_path, tables='[[output]]\nformat = "tar.zst"\n')
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
+import pytest
 import tomli_w
 
 from cosmos.trust.roles import TRUST_TYPE
 from fakes.galaxies import make_signers
 from fakes.images import BASE, make_image
-from fakes.programs import write_programs
+from fakes.programs import Cosmos, typed
 
 
 def shown_commands(page: str) -> list[str]:
@@ -20,19 +19,23 @@ def shown_commands(page: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path) -> None:
-    work, signers, programs = tmp_path / "work", make_signers(), write_programs(tmp_path / "bin")
+def test_the_page_s_commands_do_what_it_says(
+    repo: Path, tmp_path: Path, cosmos: Cosmos, stellar: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, signers = tmp_path / "work", make_signers()
     image = make_image(work, (BASE,))
     first = tomli_w.dumps(signers.roots().to_toml()).encode()
     (work / "trust").mkdir()
     (work / "trust" / "1.toml").write_bytes(first)
     (work / "trust" / "1.toml.dsse").write_bytes(signers["root"].sign(TRUST_TYPE, first))
     signers["root"].save(work / "root.key", None)
-    environ = {"PATH": f"{programs}{os.pathsep}{os.defpath}", "COSMOS_HOME": str(image.home), "HOME": str(work)}
+    monkeypatch.setenv("COSMOS_HOME", str(image.home))
+    monkeypatch.setenv("HOME", str(work))
+    monkeypatch.chdir(work)
     commands = shown_commands((repo / "docs/audit.md").read_text())
     assert len(commands) == 24
     for command in commands:
-        ran = subprocess.run(["bash", "-c", command], cwd=work, env=environ, capture_output=True, text=True)
-        assert ran.returncode == 0, f"{command}\n{ran.stderr}"
+        ran = typed(command, {"cosmos": cosmos, "stellar": stellar})
+        assert ran.code == 0, f"{command}\n{ran.err}"
     assert "core/log" in (work / "core.head").read_text()
     assert len((image.folder / "out.intoto.jsonl").read_text().splitlines()) == 2

@@ -44,9 +44,8 @@ def frozen(image: ImageFixture, cosmos: Cosmos) -> ImageFixture:
 
 
 @pytest.fixture
-def built(frozen: ImageFixture, cosmos: Cosmos) -> ImageFixture:
-    cosmos("build", frozen.folder, "--home", frozen.home, "--key", frozen.secret_key).ok()
-    return frozen
+def built(tmp_path: Path, built_image: Callable[..., ImageFixture]) -> ImageFixture:
+    return built_image(tmp_path, tables=OUTPUTS)
 
 
 @pytest.mark.objective("SO-25")

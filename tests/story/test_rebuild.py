@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,18 +20,15 @@ from cosmos.keyring.store_key import store_key
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.sealed import Seal, SealedStore
 from cosmos.trust.roles import IN_TOTO_TYPE
-from fakes.images import ImageFixture, make_image
+from fakes.images import ImageFixture
 from fakes.programs import Cosmos
 
 OUTPUTS = '[[output]]\nformat = "tar.zst"\n[[output]]\nformat = "cpio.zst"\n'
 
 
 @pytest.fixture
-def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
-    image = make_image(tmp_path, tables=OUTPUTS)
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
-    return image
+def built(tmp_path: Path, built_image: Callable[..., ImageFixture]) -> ImageFixture:
+    return built_image(tmp_path, tables=OUTPUTS)
 
 
 def rebuild(cosmos: Cosmos, image: ImageFixture, *words: object):

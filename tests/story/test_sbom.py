@@ -6,21 +6,19 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cosmos.tree.manifest import parse_manifest
-from fakes.images import ImageFixture, make_image
+from fakes.images import ImageFixture
 from fakes.programs import Cosmos
 
 
 @pytest.fixture
-def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
-    image = make_image(tmp_path, tables='[[output]]\nformat = "tar.zst"\n')
-    cosmos("freeze", image.folder, "--home", image.home).ok()
-    cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
-    return image
+def built(tmp_path: Path, built_image: Callable[..., ImageFixture]) -> ImageFixture:
+    return built_image(tmp_path, tables='[[output]]\nformat = "tar.zst"\n')
 
 
 @pytest.mark.parametrize(("form", "name"), [("spdx", "sbom.spdx.json"), ("cyclonedx", "sbom.cdx.json")])

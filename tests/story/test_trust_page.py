@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from cosmos.digest import Digest
 from cosmos.model.statement import Statement
 from cosmos.trust.roots import TrustRoots
-from fakes.programs import write_programs
+from fakes.programs import Cosmos, typed, write_programs
 
 EXIT_CODES = {"cosmos trust init trust.toml": 2}  # shown because it refuses
 
@@ -21,19 +22,22 @@ def shown_commands(page: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path) -> None:
-    work, programs = tmp_path / "work", write_programs(tmp_path / "bin")
+def test_the_page_s_commands_do_what_it_says(
+    repo: Path, tmp_path: Path, cosmos: Cosmos, stellar: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
     work.mkdir()
     (work / "passphrase.txt").write_text("correct horse battery staple\n")
-    environ = {"PATH": f"{programs}{os.pathsep}{os.defpath}", "COSMOS_HOME": str(tmp_path / "home"), "HOME": str(work)}
+    monkeypatch.setenv("COSMOS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(work))
+    monkeypatch.setenv("PATH", f"{write_programs(tmp_path / 'bin')}{os.pathsep}{os.defpath}")  # for a shell's lines
+    monkeypatch.chdir(work)
     commands = shown_commands((repo / "docs/trust.md").read_text())
     assert len(commands) >= 20
     for command in commands:
         digest = Digest.of((work / "trust.toml").read_bytes()).hex if "DIGEST" in command else ""
-        ran = subprocess.run(
-            ["bash", "-c", command.replace("DIGEST", digest)], cwd=work, env=environ, capture_output=True, text=True
-        )
-        assert ran.returncode == EXIT_CODES.get(command, 0), f"{command}\n{ran.stderr}"
+        ran = typed(command.replace("DIGEST", digest), {"cosmos": cosmos, "stellar": stellar})
+        assert ran.code == EXIT_CODES.get(command, 0), f"{command}\n{ran.err}"
     assert (tmp_path / "home/trust/trust.toml.dsse").is_file()
     assert (work / "system/etc/cosmos/trust.toml").read_bytes() == (work / "trust/4.toml").read_bytes()
 

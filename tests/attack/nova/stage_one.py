@@ -1,7 +1,11 @@
-"""Runs one script of the corpus as a star's install script; prints what came of it as JSON (test_nova_corpus.py).
+"""Runs scripts of the corpus, each as a star's install script, in a process of its own (test_nova_corpus.py).
 
-With a third word, a number, the trusted process becomes that user: after the zygote was started, as Python itself may
-lie where no other user may look.
+Each line of stdin names a script, in JSON: `{"script": …, "cpu-seconds": …, "user": …, "folder": …}`. This process has
+loaded the program and started its zygotes, and forks for each script: one zygote forks the workers of all scripts, as
+in a build. Each line of stdout says how the fork ended and what it printed: what came of the script, as JSON.
+
+With a user, a number, the fork becomes that user: after the zygotes were started, as Python itself may lie where no
+other user may look.
 """
 
 from __future__ import annotations
@@ -11,9 +15,12 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from cosmos.errors import CosmosError
 from cosmos.nova import run
@@ -131,10 +138,10 @@ def become(user: int) -> None:
     os.setresuid(user, user, user)
 
 
-def main(script_file: str, cpu_seconds: str, user: str = "") -> None:
-    """Run the script with lower limits than in earnest, so that the corpus takes seconds."""
-    run.LIMITS = Limits(cpu_seconds=int(cpu_seconds))
-    run.Meter = functools.partial(Meter, max_work=min(int(cpu_seconds), 2) * MAX_WORK // 2)
+def stage(script_file: str, cpu_seconds: int) -> None:
+    """Run the script with lower limits than in earnest, so that the corpus takes seconds; print what came of it."""
+    run.LIMITS = Limits(cpu_seconds=cpu_seconds)
+    run.Meter = functools.partial(Meter, max_work=min(cpu_seconds, 2) * MAX_WORK // 2)
     breaches: list[str] = []
     said = Verbs.log
 
@@ -148,10 +155,6 @@ def main(script_file: str, cpu_seconds: str, user: str = "") -> None:
     programs = Echo() if b"\n-- programs: allowed\n" in script else None
     job = NovaJob(star="attack", script_name="install.lua", script=BREACH.encode() + script, files=tree_of(FILES),
                   root=tree_of(ROOT), epoch=0, programs=programs)  # fmt: skip
-    if user:
-        demand_sandbox(WORKER)
-        demand_sandbox(TEMPLATE_WORKER)
-        become(int(user))
     began = time.perf_counter()
     problem, tree, receipt, layer = None, [], b"", b""
     try:
@@ -168,5 +171,39 @@ def main(script_file: str, cpu_seconds: str, user: str = "") -> None:
                       "layer": hashlib.sha256(layer).hexdigest()}))  # fmt: skip
 
 
+def in_a_fork(asked: Mapping[str, str], out: int, err: int) -> NoReturn:
+    """Be the process of one script: its folder, its streams, its user."""
+    ended = 1
+    try:
+        os.chdir(asked["folder"])
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, stream in enumerate((nothing, out, err)):
+            os.dup2(stream, number)
+        if asked["user"]:
+            become(int(asked["user"]))
+        stage(asked["script"], int(asked["cpu-seconds"]))
+        ended = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended)
+
+
+def serve() -> None:
+    """Fork for each script that stdin names, one after the other; print how each ended."""
+    demand_sandbox(WORKER)
+    demand_sandbox(TEMPLATE_WORKER)
+    for line in sys.stdin:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            child = os.fork()
+            if child == 0:
+                in_a_fork(json.loads(line), out.fileno(), err.fileno())
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            said = [stream.seek(0) or stream.read().decode("utf-8", "replace") for stream in (out, err)]
+        print(json.dumps({"status": status, "out": said[0], "err": said[1]}), flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve()

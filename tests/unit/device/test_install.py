@@ -474,8 +474,15 @@ class Killed(Kernel):
         super().rename_new(folder, old, new)
 
 
+STEPS = [  # of a command, at which it is killed: every third; each in `make test-slow`
+    pytest.param(3, id="some"),
+    pytest.param(1, id="all", marks=pytest.mark.exhaustive),
+]
+
+
 @pytest.mark.slow
-def test_killed_at_any_step_the_system_is_as_before_or_complete(galaxy, system: Path) -> None:
+@pytest.mark.parametrize("every", STEPS)
+def test_killed_at_any_step_the_system_is_as_before_or_complete(galaxy, system: Path, every: int) -> None:
     galaxy.star("base", files={"usr/lib/base/b": b"b" * 5000})
     galaxy.star(
         "s",
@@ -487,6 +494,8 @@ def test_killed_at_any_step_the_system_is_as_before_or_complete(galaxy, system: 
         dependencies={"base": "*"},
     )
     nothing = tree(system)
+    history = system / "var/lib/cosmos/history.jsonl"
+    begun = history.read_bytes()
     seen = {"as before": 0, "complete": 0}
     step = 0
     while True:
@@ -512,9 +521,10 @@ def test_killed_at_any_step_the_system_is_as_before_or_complete(galaxy, system: 
         if whole:
             assert verify_system(system).differences == ()
             reset(system)
+            history.write_bytes(begun)  # which tells of the installation
         assert tree(system) == nothing, f"killed at step {step}"
-        step += 1
-    assert seen["as before"] > 20
+        step += every
+    assert seen["as before"] > 20 // every
     assert seen["complete"] > 0
     assert verify_system(system).differences == ()
     assert Digest.of((system / "usr/share/s/f").read_bytes()) == Digest.of(b"s" * 5000)

@@ -260,12 +260,21 @@ def test_every_change_takes_place(systems: Callable[[], Path]) -> None:
     assert (root / "d/file").stat().st_ino == (root / "d/link").stat().st_ino
 
 
+STEPS = [  # of a command, at which it is killed: every third; each in `make test-slow`
+    pytest.param(3, id="some"),
+    pytest.param(1, id="all", marks=pytest.mark.exhaustive),
+]
+
+
 @pytest.mark.slow
-def test_killed_at_any_step_every_path_holds_the_old_or_every_path_the_new(systems: Callable[[], Path]) -> None:
+@pytest.mark.parametrize("every", STEPS)
+def test_killed_at_any_step_every_path_holds_the_old_or_every_path_the_new(
+    systems: Callable[[], Path], every: int
+) -> None:
     whole = systems()
     steps = steps_of(lambda: carry_out(whole, EVERY_CHANGE))
     ended = []
-    for step in range(steps):
+    for step in range(0, steps, every):
         root = systems()
         killed(partial(carry_out, root, EVERY_CHANGE), step)
         undone = recover(root)
@@ -275,13 +284,14 @@ def test_killed_at_any_step_every_path_holds_the_old_or_every_path_the_new(syste
         ended.append(is_new)
         shutil.rmtree(root)
     assert ended == sorted(ended), "there is one moment of commit"
-    assert ended.count(False) > 100
-    assert ended.count(True) > 20
+    assert ended.count(False) > 100 // every
+    assert ended.count(True) > 20 // every
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("every", STEPS)
 @pytest.mark.parametrize("ends", ["old", "new"])
-def test_killed_while_recovering_the_next_recovery_ends_it(systems: Callable[[], Path], ends: str) -> None:
+def test_killed_while_recovering_the_next_recovery_ends_it(systems: Callable[[], Path], ends: str, every: int) -> None:
     at = next(step for step in _cuts(systems) if step.ends == ends).step
 
     def cut_off() -> Path:
@@ -293,7 +303,7 @@ def test_killed_while_recovering_the_next_recovery_ends_it(systems: Callable[[],
     first = cut_off()
     steps = steps_of(lambda: recover(first))
     assert steps > 20
-    for step in range(steps):
+    for step in range(0, steps, every):
         root = cut_off()
         killed(partial(recover, root), step)
         recover(root)
