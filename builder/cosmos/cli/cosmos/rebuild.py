@@ -91,7 +91,6 @@ def rebuild_command(
         secrets=read_secrets(secret_words, passphrase_fd, kept_in=(original.folder,)),
     )
     found = rebuild(original, world, _rebuilder(), options)
-    problem = _problem(found, packed=packed)
     attested = "" if secret is None else _attested(found, secret, surroundings().reporter(quiet=as_json))
     if as_json:
         emit({**_row(found), "attested": attested or None})
@@ -101,12 +100,7 @@ def rebuild_command(
         if secret is not None:
             said = f"{attested}, by {secret.public.name}, beside {original.folder}" if attested else _NOT_ATTESTED
             say(f"attested      {said}")
-    calm = next((trial for trial in found.trials if trial.name.startswith(CALM)), None)
-    if calm is not None and calm.problem:
-        hint = "nothing was compared: mend what stands above, then run it again"
-        raise WorldFailed(str(original.folder), "could not be built again, although nothing is varied", hint=hint)
-    if problem:
-        raise Differs(str(original.folder), problem, hint=_hint(found, kept))
+    _demand_same(found, kept, packed=packed)
 
 
 def _attester(file: Path | None, passphrase_fd: int | None) -> SecretKey | None:
@@ -180,6 +174,17 @@ def _is_readable_by_all() -> bool:
     """Return whether another user may start this program."""
     files = (Path(sys.executable).resolve(), Path(sys.prefix).resolve(), Path(cosmos.__file__).resolve())
     return all(one.stat().st_mode & 0o005 == 0o005 for file in files for one in file.parents)
+
+
+def _demand_same(found: Rebuilt, kept: Path | None, *, packed: bool) -> None:
+    """Raise `Differs` unless the release is reproducible, `WorldFailed` if not even the calm rebuild could be made."""
+    calm = next((trial for trial in found.trials if trial.name.startswith(CALM)), None)
+    if calm is not None and calm.problem:
+        hint = "nothing was compared: mend what stands above, then run it again"
+        raise WorldFailed(str(found.original.folder), "could not be built again, although nothing is varied", hint=hint)
+    problem = _problem(found, packed=packed)
+    if problem:
+        raise Differs(str(found.original.folder), problem, hint=_hint(found, kept))
 
 
 def _problem(found: Rebuilt, *, packed: bool) -> str:

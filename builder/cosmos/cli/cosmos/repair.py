@@ -11,6 +11,7 @@ import click
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import folders_on, parsed
+from cosmos.cli.cosmos.asking import demand_agreement
 from cosmos.cli.cosmos.options import from_option, offline_option, root_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
@@ -122,7 +123,8 @@ def _agreed(found: RebuiltUniverse, *, yes: bool, as_json: bool) -> bool:
         return True
     if as_json or not surroundings().stdin_is_terminal:
         raise click.UsageError("nothing was written: if this is right, add --yes")
-    return click.confirm("Write it to universe.toml?", err=True)
+    demand_agreement(surroundings(), "Write it to universe.toml?", is_agreed=False)
+    return True
 
 
 def _rebuilt_lines(found: RebuiltUniverse) -> Iterator[str]:
