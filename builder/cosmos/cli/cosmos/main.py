@@ -21,7 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
+Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova,
+attach-signature.
 On a system: init, sync, search, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
@@ -85,6 +86,12 @@ def _rebuild_once() -> click.Command:
     from cosmos.cli.cosmos.rebuild_once import rebuild_once
 
     return rebuild_once
+
+
+def _vendor() -> click.Command:
+    from cosmos.cli.cosmos.vendor import vendor
+
+    return vendor
 
 
 def _sbom() -> click.Command:
@@ -201,6 +208,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "build": _build,
     "rebuild": _rebuild,
     "rebuild-once": _rebuild_once,
+    "vendor": _vendor,
     "sbom": _sbom,
     "audit": _audit,
     "lint": _lint,

@@ -76,7 +76,8 @@ class Rebuilder:
 class RebuildOptions:
     """What to try. `times` is how often the calm rebuild is made. `kept`: where rebuilt releases stay, or None.
 
-    `base` is the folder at which relative galaxy paths start. `secrets` are the values of the secret variables.
+    `base` is a vendored folder, or the folder at which relative galaxy paths start. `secrets` are the values of the
+    secret variables.
     """
 
     variations: tuple[Variation, ...]
@@ -201,7 +202,7 @@ class _Workshop:
             reporter=self._home.reporter,
             upper=self._folder / "fetched",
             lower=self._home.home / "store",
-            base=self._options.base,
+            origin=self._options.base,
         )
         options = BuildOptions(
             out=self._folder / "none",
