@@ -13,6 +13,7 @@ from cosmos.device.choose import Choice, Chosen, choose
 from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown, tell_gone
 from cosmos.device.journal import at_work, journal
+from cosmos.device.locked import LockToInstall, choose_locked, demand_signed_right, open_locked, roots_when_locked
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
@@ -37,13 +38,14 @@ from cosmos.store.interface import settling
 class InstallRequest:
     """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
-    `safe`: no script runs programs, even if the system's policy allows it.
+    `safe`: no script runs programs, even if the system's policy allows it. `locked`: install this lock, and no wishes.
     """
 
     wishes: Sequence[Wish]
     offline: bool
     epoch: int
     safe: bool = False
+    locked: LockToInstall | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,16 +125,14 @@ def _acquired(
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
     reporter.step("resolve")
     demand_anchors(root, settings.galaxies)
-    opened = open_galaxies(root, settings, offline=request.offline)
-    for failure in opened.failures.values():
-        reporter.warn(f"left out: {failure}")
-    opened.store.sweep()
-    for galaxy in opened.galaxies:
-        seen = None if opened.trust.memory is None else opened.trust.memory.seen_galaxy(galaxy.name, opened.roots)
-        tell_gone(galaxy, seen, reporter)
+    opened = _opened(root, settings, request, reporter)
+    then = None if request.locked is None else roots_when_locked(root, request.locked.lock)
     with settling(opened.store):
         before = judge_installed(root, universe)
-        choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
+        if request.locked is None:
+            choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
+        else:
+            choice = choose_locked(request.locked, universe, opened, root.option)
         _tell_untrusted(universe, choice, before, reporter)
         if choice.stars:
             reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
@@ -144,10 +144,26 @@ def _acquired(
                 reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
             progress = _Progress(reporter, chosen.star.id, done, total)
             acquired[chosen.star.name] = acquire_star(
-                choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
+                choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress, then
             )
             done += chosen.star.size_bytes
+    if request.locked is not None:
+        demand_signed_right(request.locked, opened, universe, acquired)
     return opened, choice, acquired
+
+
+def _opened(root: LiveRoot, settings: Settings, request: InstallRequest, reporter: Reporter) -> OpenGalaxies:
+    """Open the galaxies in their newest state, or in the state that the lock names."""
+    if request.locked is not None:
+        return open_locked(root, settings, request.locked, offline=request.offline)
+    opened = open_galaxies(root, settings, offline=request.offline)
+    for failure in opened.failures.values():
+        reporter.warn(f"left out: {failure}")
+    opened.store.sweep()
+    for galaxy in opened.galaxies:
+        seen = None if opened.trust.memory is None else opened.trust.memory.seen_galaxy(galaxy.name, opened.roots)
+        tell_gone(galaxy, seen, reporter)
+    return opened
 
 
 def _tell_untrusted(universe: Universe, choice: Choice, trust: InstalledTrust, reporter: Reporter) -> None:
