@@ -15,43 +15,40 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cosmos.content import Content, content_digest, pieces
+from cosmos.content import content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.durable import blaming, demand_writable, durable_file, replace_folder_durably, sync_folder, temporary_folder
-from cosmos.errors import CosmosError, Refused, WorldFailed
-from cosmos.image.acquiring import AcquiredLock, LockPlace, acquire_lock
-from cosmos.image.definition import TEMPLATES_FOLDER, Definition, read_definition
+from cosmos.errors import CosmosError, WorldFailed
+from cosmos.image.acquiring import LockPlace, acquire_lock
+from cosmos.image.definition import Definition, read_definition
 from cosmos.image.home import Home
 from cosmos.image.packed_definition import packed_definition, unpack_definition
 from cosmos.image.policy import demand_signed_lock, demand_vouched
 from cosmos.image.preflight import demand_sound, fresh_lock
 from cosmos.image.rebuild.world import RebuildWorld
 from cosmos.image.template import stand_ins
-from cosmos.keyring.anchors import CHAIN, accepted_document, accepted_versions, home_anchor
+from cosmos.image.vendored_definition import DEFINITION_FOLDERS, packed_digest
+from cosmos.image.vendored_parts import Part, galaxy_parts, trust_parts
+from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_LOCK_BYTES, MAX_SIGNED_BYTES
 from cosmos.locking import alone_if_free
 from cosmos.model.image import Policy
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent, counted
-from cosmos.model.vendored import VENDORED_FILE, VENDORED_GALAXIES, VENDORED_TRUST, Vendored, VendoredFile
+from cosmos.model.vendored import VENDORED_FILE, VENDORED_TRUST, Vendored, VendoredFile
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, file_content, read_bounded, read_envelope
 from cosmos.resolve.locked import demand_right
-from cosmos.staging.acquire import Acquired
-from cosmos.staging.source import INDEX_FILE, SignedFile, Source, statement_path
-from cosmos.staging.vendored import demand_as_listed, is_vendored, read_vendored
-from cosmos.transport.carrier import Carrier, Progress
-from cosmos.trust.chain import step_file
+from cosmos.staging.vendored import demand_as_listed, read_vendored
 from cosmos.trust.roots import TRUST_FILE
 
 _MARK: Final = "cosmos-vendoring"
 _PREFIX: Final = "cosmos-vendor-"
-_DEFINITION_FOLDERS: Final = ("image", TEMPLATES_FOLDER, "up")  # the top folders of image.packed_definition
 _PROGRAM: Final = StarName("cosmos")
 
 
@@ -107,47 +104,6 @@ class _Wanted:
         return Policy() if self.definition is None else self.definition.image.policy
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A file to write. Its bytes are read when they are needed."""
-
-    size_bytes: int
-    digest: Digest
-    read: Callable[[], Content]
-
-    @classmethod
-    def of(cls, data: bytes) -> _Part:
-        """Return the part with the bytes `data`."""
-        return cls(len(data), Digest.of(data), lambda: data)
-
-
-@dataclass(frozen=True, slots=True)
-class _Recording:
-    """A carrier that keeps what was read through it: the files of a galaxy that no lock pins."""
-
-    carrier: Carrier
-    files: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def is_local(self) -> bool:
-        """As the carrier below it says."""
-        return self.carrier.is_local
-
-    @property
-    def address(self) -> str:
-        """As the carrier below it says."""
-        return self.carrier.address
-
-    def read(self, path: str, *, max_bytes: int) -> bytes:
-        """Read through the carrier below it, and keep the file."""
-        data = self.files[path] = self.carrier.read(path, max_bytes=max_bytes)
-        return data
-
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
-        """Read through the carrier below it."""
-        return self.carrier.read_exactly(path, size_bytes=size_bytes, progress=progress)
-
-
 def vendor_image(definition: Definition, world: Home, folder: Path, accept: frozenset[str]) -> VendoredFolder:
     """Vendor an image: its definition, its lock and its stars. Raises what a build raises up to its first script."""
     demand_sound(definition, stand_ins(definition.template))
@@ -173,14 +129,14 @@ def _vendored(wanted: _Wanted, world: Home, folder: Path, accept: frozenset[str]
     _demand_place(folder)
     world.store.sweep()
     acquired = acquire_lock(wanted.lock, wanted.place, world, accept)
-    parts = {**_of_galaxies(wanted, acquired, world), **_of_trust(world)}
+    parts = {**galaxy_parts(wanted.lock, wanted.policy, acquired, world), **trust_parts(world)}
     with _draft(folder) as draft:
         image = _laid_definition(wanted, draft)
         parts |= _of_definition(draft, image)
         vendored = Vendored(
             lock=f"{image}/{LOCK_FILE}" if image else LOCK_FILE,
             image=image or None,
-            definition=None if wanted.definition is None else _packed_digest(wanted.definition),
+            definition=None if wanted.definition is None else packed_digest(wanted.definition),
             files={path: VendoredFile(size_bytes=part.size_bytes, digest=part.digest) for path, part in parts.items()},
             not_carried=tuple(_not_carried(wanted, world)),
         )
@@ -230,75 +186,16 @@ def _is_file(place: Path) -> bool:
     return not place.is_symlink() and not place.is_dir()
 
 
-def _of_galaxies(wanted: _Wanted, acquired: AcquiredLock, world: Home) -> dict[str, _Part]:
-    """Return the files of the galaxies by path: snapshots, statements, archives, and what the policy asks for."""
-    parts: dict[str, _Part] = {}
-    for galaxy in wanted.lock.galaxies:
-        kept = Source(galaxy=galaxy.name, carrier=None, store=world.store).index(galaxy)
-        below = f"{VENDORED_GALAXIES}/{galaxy.name}"
-        for path in (INDEX_FILE, f"snapshots/{galaxy.seq}.toml"):
-            parts |= _signed(f"{below}/{path}", kept)
-    for item in acquired.stars.values():
-        star, below = item.star, f"{VENDORED_GALAXIES}/{item.star.galaxy}"
-        statement = replace(item.source, carrier=None).statement(item.stem, star.statement)
-        parts |= _signed(f"{below}/{statement_path(item.stem)}", statement)
-        parts[f"{below}/{star.file.removeprefix('./')}"] = _Part(star.size_bytes, star.archive, _archive_of(item))
-    return parts | _vouched(wanted.policy, acquired, world)
-
-
-def _archive_of(item: Acquired) -> Callable[[], Content]:
-    return lambda: item.archive().data
-
-
-def _signed(path: str, file: SignedFile) -> dict[str, _Part]:
-    beside = {} if file.envelope is None else {path + ENVELOPE_SUFFIX: _Part.of(file.envelope)}
-    return {path: _Part.of(file.data), **beside}
-
-
-def _vouched(policy: Policy, acquired: AcquiredLock, world: Home) -> dict[str, _Part]:
-    """Return the logs, proofs and badges that the policy demands, as they were read when they were judged."""
-    recording: dict[str, _Recording] = {}
-    items: dict[StarName, Acquired] = {}
-    for name, item in acquired.stars.items():
-        if item.source.carrier is None:
-            items[name] = item
-            continue
-        carrier = recording.setdefault(item.source.galaxy, _Recording(item.source.carrier))
-        items[name] = replace(item, source=replace(item.source, carrier=carrier))
-    demand_vouched(policy, items, world)
-    return {
-        f"{VENDORED_GALAXIES}/{galaxy}/{path}": _Part.of(data)
-        for galaxy, carrier in recording.items()
-        for path, data in carrier.files.items()
-    }
-
-
-def _of_trust(world: Home) -> dict[str, _Part]:
-    anchor = home_anchor(world.home)
-    if not anchor.exists():
-        return {}
-    chain = anchor.folder.folder(CHAIN)
-    files = {TRUST_FILE: anchor}
-    files |= {f"{CHAIN}/{step_file(one)}": chain.file(step_file(one)) for one in accepted_versions(anchor)}
-    parts: dict[str, _Part] = {}
-    for path, file in files.items():
-        document = accepted_document(file)
-        if document is not None:
-            data, envelope = document
-            parts |= _signed(f"{VENDORED_TRUST}/{path}", SignedFile(path=path, data=data, envelope=envelope))
-    return parts
-
-
 def _laid_definition(wanted: _Wanted, draft: Path) -> str:
     """Write the image definition and the lock into the draft, and return the path of the image's folder, or nothing."""
-    for name in _DEFINITION_FOLDERS:
+    for name in DEFINITION_FOLDERS:
         shutil.rmtree(draft / name, ignore_errors=True)
     image = draft
     if wanted.definition is not None:
         packed = b"".join(map(bytes, packed_definition(wanted.definition)))
         with blaming(draft):
             image = unpack_definition(packed, draft, str(wanted.definition.file))
-        if _packed_digest(read_definition(image)) != Digest.of(packed):
+        if packed_digest(read_definition(image)) != Digest.of(packed):
             raise WorldFailed(
                 str(draft),
                 "this file system does not keep the links and modes of the image definition",
@@ -310,17 +207,13 @@ def _laid_definition(wanted: _Wanted, draft: Path) -> str:
     return "" if image == draft else image.relative_to(draft).as_posix()
 
 
-def _packed_digest(definition: Definition) -> Digest:
-    return Digest.of(b"".join(map(bytes, packed_definition(definition))))
-
-
-def _of_definition(draft: Path, image: str) -> dict[str, _Part]:
+def _of_definition(draft: Path, image: str) -> dict[str, Part]:
     """Return the files of the definition and of the lock, which lie in the draft."""
-    tops = [draft / name for name in _DEFINITION_FOLDERS] if image else []
+    tops = [draft / name for name in DEFINITION_FOLDERS] if image else []
     files = [file for top in tops for file in sorted(top.rglob("*")) if file.is_file() and not file.is_symlink()]
     if not image:
         files += [draft / name for name in (LOCK_FILE, LOCK_FILE + ENVELOPE_SUFFIX) if (draft / name).is_file()]
-    return {file.relative_to(draft).as_posix(): _Part.of(read_bounded(file, MAX_LOCK_BYTES)) for file in files}
+    return {file.relative_to(draft).as_posix(): Part.of(read_bounded(file, MAX_LOCK_BYTES)) for file in files}
 
 
 def _not_carried(wanted: _Wanted, world: Home) -> Iterator[str]:
@@ -370,18 +263,18 @@ def _has(folder: Path, vendored: Vendored) -> bool:
             return False
         demand_as_listed(folder, vendored.files, vendored)
         if vendored.image is not None:
-            return _packed_digest(read_definition(folder / vendored.image)) == vendored.definition
+            return packed_digest(read_definition(folder / vendored.image)) == vendored.definition
     except CosmosError:
         return False
     return True
 
 
-def _write(draft: Path, parts: Mapping[str, _Part], vendored: Vendored, world: Home) -> None:
+def _write(draft: Path, parts: Mapping[str, Part], vendored: Vendored, world: Home) -> None:
     """Write what the draft does not have yet, and remove what does not belong into it."""
     world.reporter.step(f"write {counted(len(parts), 'file')}")
     for place in sorted(draft.rglob("*"), reverse=True):
         path = place.relative_to(draft).as_posix()
-        is_definition = path.split("/")[0] in _DEFINITION_FOLDERS
+        is_definition = path.split("/")[0] in DEFINITION_FOLDERS
         if place.is_symlink() or not place.is_dir():
             if path not in parts and not is_definition:
                 place.unlink()
@@ -399,7 +292,7 @@ def _write(draft: Path, parts: Mapping[str, _Part], vendored: Vendored, world: H
         stream.write(vendored.to_bytes())
 
 
-def _is_there(place: Path, part: _Part) -> bool:
+def _is_there(place: Path, part: Part) -> bool:
     if place.is_symlink() or not place.is_file() or place.stat().st_size != part.size_bytes:
         return False
     return content_digest(file_content(place, part.size_bytes)) == part.digest
@@ -429,31 +322,7 @@ def _finish(draft: Path) -> None:
                 continue
             if place.is_dir():
                 sync_folder(place)
-            elif place.relative_to(draft).parts[0] in _DEFINITION_FOLDERS:
+            elif place.relative_to(draft).parts[0] in DEFINITION_FOLDERS:
                 with place.open("rb") as stream:
                     os.fsync(stream.fileno())
         sync_folder(draft)
-
-
-def read_definition_from(path: Path, origin: Path | None) -> Definition:
-    """Return the image at `path`, as `read_definition` does; in a vendored `origin`, only as that lists it.
-
-    Raises `Refused` for a file of the folder's image that is not as listed, `WorldFailed` for a missing one. A
-    definition elsewhere passes: it is the operator's own.
-    """
-    vendored = read_vendored(origin) if origin is not None and is_vendored(origin) else None
-    folder = path if path.is_dir() else path.parent
-    if origin is None or vendored is None or vendored.image is None:
-        return read_definition(path)
-    if folder.resolve() != (origin / vendored.image).resolve():
-        return read_definition(path)
-    own = (*(f"{name}/" for name in _DEFINITION_FOLDERS), vendored.lock)
-    demand_as_listed(origin, [one for one in vendored.files if one.startswith(own)], vendored)
-    definition = read_definition(path)
-    if _packed_digest(definition) != vendored.definition:
-        raise Refused(
-            str(definition.file),
-            f"its template or a file that it names is not as {VENDORED_FILE} lists it: added, or another link or mode",
-            hint="vendor again, or copy the image out of the folder and name your copy",
-        )
-    return definition

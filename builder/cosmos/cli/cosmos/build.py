@@ -20,7 +20,7 @@ from cosmos.image.definition import kept_folders
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
-from cosmos.image.vendoring import read_definition_from
+from cosmos.image.vendored_definition import read_definition_from
 from cosmos.pack.image_file import IMAGE_SUFFIX
 from cosmos.release.boot import is_bootable
 from cosmos.release.sign import Signing

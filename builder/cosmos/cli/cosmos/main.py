@@ -23,7 +23,7 @@ _HELP = """Build offline system images from signed packages, and manage the syst
 
 Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova,
 attach-signature.
-On a system: init, sync, search, install, status, verify, show, freeze. Trust: key, trust.
+On a system: init, bootstrap, sync, search, install, status, verify, show, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -136,6 +136,12 @@ def _init() -> click.Command:
     return init
 
 
+def _bootstrap() -> click.Command:
+    from cosmos.cli.cosmos.bootstrap import bootstrap_command
+
+    return bootstrap_command
+
+
 def _add_galaxy() -> click.Command:
     from cosmos.cli.cosmos.add_galaxy import add_galaxy
 
@@ -221,6 +227,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "attach-signature": _attach_signature,
     "nova": _nova,
     "init": _init,
+    "bootstrap": _bootstrap,
     "add-galaxy": _add_galaxy,
     "remove-galaxy": _remove_galaxy,
     "list-galaxies": _list_galaxies,

@@ -11,7 +11,8 @@ from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_PATH, FOLDER, json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.image.definition import IMAGE_FILE
-from cosmos.image.vendoring import VendoredFolder, read_definition_from, vendor_image, vendor_lock
+from cosmos.image.vendored_definition import read_definition_from
+from cosmos.image.vendoring import VendoredFolder, vendor_image, vendor_lock
 from cosmos.model.reporter import counted
 
 
