@@ -16,6 +16,8 @@ pytest_plugins = ["pytester", "plugins.not_tried", "plugins.objectives"]  # pyte
 
 # Whoever starts the tests has no say in them: not by the umask, and not by what else the machine does meanwhile.
 os.umask(0o022)
+for _name in [name for name in os.environ if name.lower().endswith("_proxy")] + ["NETRC", "SSL_CERT_FILE"]:
+    os.environ.pop(_name, None)  # a server of a test is on this machine, and is reached directly
 settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("anywhere")
 

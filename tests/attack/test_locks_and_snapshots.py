@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from cosmos.digest import Digest
 from fakes.galaxies import StarSpec, write_index, write_spec
 from fakes.images import APP, BASE, META, ImageFixture, make_image
-from fakes.programs import Cosmos
+from fakes.programs import REPO, Cosmos
 
 STARS = (BASE, APP, META)
 
@@ -139,6 +142,38 @@ def test_an_offline_build_from_a_galaxy_behind_a_server_makes_no_socket(
     assert failed.code in (4, 5), failed.err
     with pytest.raises(AssertionError, match="a socket was made"):
         socket.create_connection(("galaxy.invalid", 80))
+
+
+# Python's own names for everything that starts a process (docs.python.org, "Audit events table").
+STARTS_NOTHING = """
+import os, sys
+def hook(event, words):
+    if event in ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"):
+        os.write(2, event.encode())
+        os._exit(99)
+sys.addaudithook(hook)
+from cosmos.cli.cosmos.main import main
+main()
+"""
+
+
+@pytest.mark.objective("SO-17")
+def test_resolving_starts_no_process_and_opens_no_archive(tmp_path: Path) -> None:
+    """A star's code is in its archive, and a worker would run it. The same hook stops a build, which starts workers."""
+    image = make_image(tmp_path, STARS)
+    archives = [image.galaxy.archive(name) for name in ("base-1.2.0", "app-2.0.0", "everything-1.0.0")]
+    kept = [archive.read_bytes() for archive in archives]
+    said = []
+    for command in ("freeze", "build"):
+        for archive, data in zip(archives, kept, strict=True):
+            archive.unlink(missing_ok=True)
+            if command == "build":
+                archive.write_bytes(data)
+        words = [sys.executable, "-c", STARTS_NOTHING, command, image.folder, "--home", image.home]
+        surroundings = {"PATH": os.defpath, "PYTHONPATH": str(REPO / "builder"), "PYTHONDONTWRITEBYTECODE": "1"}
+        said.append(subprocess.run(words, env=surroundings, capture_output=True, text=True))
+    assert [one.returncode for one in said] == [0, 99], said[0].stderr
+    assert (image.folder / "universe.lock.toml").is_file()
 
 
 @pytest.mark.objective("SO-17")

@@ -32,7 +32,7 @@ def archive(carrier: HttpCarrier, size_bytes: int = len(DATA)) -> bytes:
     return carrier.read_exactly("a.tar.zst", size_bytes=size_bytes, progress=lambda done: None)
 
 
-def without_tls(connection: socket.socket, host: str, url: str) -> socket.socket:
+def without_tls(connection: socket.socket, host: str, context: object) -> socket.socket:
     return connection
 
 

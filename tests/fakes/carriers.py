@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cosmos.digest import Digest
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
 
 
@@ -22,7 +23,7 @@ class MemoryCarrier:
             raise too_long(f"{self.address}/{path}", max_bytes)
         return data
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> bytes:
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> bytes:
         data = self._file(path)
         if len(data) != size_bytes:
             raise wrong_size(f"{self.address}/{path}", size_bytes, str(len(data)))

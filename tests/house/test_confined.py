@@ -129,6 +129,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("store.blobs", "cosmos.folders.folder_at"): "takes a builder's home, which a person named, or a Folder",
     ("transport.local", "cosmos.folders.folder_at"): "takes a galaxy's absolute address, which a person named",
     ("transport.partial", "cosmos.folders.folder_at"): "takes a folder of this machine, or a Folder",
+    ("transport.partial", "os.utime"): "is given an open file, and no path",
 }
 
 Planter = Callable[..., object]

@@ -39,6 +39,7 @@ from cosmos.resolve.catalogue import Candidate
 from cosmos.resolve.locked import demand_right, in_lock_order, wishes_of
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 from cosmos.treepath import TreePath
 
 _BIN: Final = TreePath(b"bin")
@@ -55,7 +56,7 @@ class Frozen:
     changed: bool
 
 
-def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
+def freeze_system(root: LiveRoot, reporter: Reporter, network: Network = DIRECT, *, offline: bool) -> Frozen:
     """Write the lock of the installed stars.
 
     Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, and `WorldFailed`
@@ -66,7 +67,7 @@ def freeze_system(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Froze
         if standing_of_journal(root) != "idle":
             hint = f"finish or undo it first: cosmos install --root {root.path}"
             raise WorldFailed(str(root.path), "an installation was cut off", hint=hint)
-        return _frozen(root, reporter, offline=offline)
+        return _frozen(root, reporter, network, offline=offline)
 
 
 def has_merged_usr(root: LiveRoot) -> bool:
@@ -74,11 +75,11 @@ def has_merged_usr(root: LiveRoot) -> bool:
     return stat.S_ISLNK(held.st_mode) if (held := root.stat(_BIN)) is not None else False
 
 
-def _frozen(root: LiveRoot, reporter: Reporter, *, offline: bool) -> Frozen:
+def _frozen(root: LiveRoot, reporter: Reporter, network: Network, *, offline: bool) -> Frozen:
     universe, settings = read_universe(root), read_settings(root)
-    take_newer(root, settings, settings.galaxies, reporter, offline=offline)
+    take_newer(root, settings, settings.galaxies, reporter, network, offline=offline)
     reporter.step(f"pin {counted(len(universe.installed), 'star')}")
-    opened = open_galaxies(root, settings, offline=offline)
+    opened = open_galaxies(root, settings, network, offline=offline)
     remember_opened(root, opened)
     with settling(opened.store):
         lock = locked(universe, opened, epoch=_newest_time(root, universe), option=root.option)

@@ -11,13 +11,14 @@ index with the same seq, stops the command. It is never only left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from cosmos.device.journal import at_work
 from cosmos.device.memory import SystemTrust, remember, system_trust
+from cosmos.device.network import system_network
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.errors import CosmosError, NoSolution, WorldFailed
@@ -30,11 +31,26 @@ from cosmos.staging.acquire import verified_index
 from cosmos.staging.galaxies import OpenGalaxy, naming_address
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.blobs import StoreFolder
+from cosmos.transport.carrier import Carrier
+from cosmos.transport.mirrors import Mirrors
+from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory, RolledBack, Seen
 from cosmos.trust.roots import TrustRoots
 
 _MAX_SHOWN: Final = 6  # versions in one warning: to be read
+
+
+def _silent(_warning: str) -> None:
+    """Warn nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Addresses that a galaxy is read from once. `warn` is told of one that fails while another follows."""
+
+    addresses: tuple[str, ...] = ()
+    warn: Callable[[str], None] = _silent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,18 +73,19 @@ class OpenGalaxies:
         return next((galaxy for galaxy in self.galaxies if galaxy.name == name), None)
 
 
-def open_galaxies(root: LiveRoot, settings: Settings, *, offline: bool) -> OpenGalaxies:
+def open_galaxies(root: LiveRoot, settings: Settings, network: Network = DIRECT, *, offline: bool) -> OpenGalaxies:
     """Open every galaxy of `settings`. If one does not open, the reason goes into `failures`.
 
     Raises an error for a damaged trust document, and `RolledBack` for a galaxy that was rolled back.
     """
     trust = system_trust(root)
     store = StoreFolder(root.below(settings.cache_dir))
+    ours = system_network(root, settings, network)
     opened, failures = list[OpenGalaxy](), dict[GalaxyName, CosmosError]()
     for galaxy in settings.galaxies:
         try:
             with naming_address(shown(SETTINGS_PATH), galaxy.name):
-                opened.append(open_galaxy(root, galaxy, store, trust, offline=offline))
+                opened.append(open_galaxy(root, galaxy, store, trust, ours, offline=offline))
         except RolledBack:
             raise
         except CosmosError as error:
@@ -94,13 +111,21 @@ def remember_shown(root: LiveRoot, opened: OpenGalaxies) -> None:
 
 
 def open_galaxy(
-    root: LiveRoot, asked: GalaxySource, store: StoreFolder, trust: SystemTrust, *, offline: bool
+    root: LiveRoot,
+    asked: GalaxySource,
+    store: StoreFolder,
+    trust: SystemTrust,
+    network: Network = DIRECT,
+    *,
+    offline: bool,
+    origins: Origins | None = None,
 ) -> OpenGalaxy:
     """Return a galaxy with its newest index, verified and not older than the system's memory of it.
 
+    `origins` are read once in place of the galaxy's own address, which stays what it is.
     Raises `Refused`, `WorldFailed`, or offline `NoSolution` for a remote galaxy that was never synced.
     """
-    carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir)
+    carrier = _carrier(root, asked, store, network, origins or Origins(), offline=offline)
     seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
         if seen is None:
@@ -116,6 +141,17 @@ def open_galaxy(
     galaxy.remembered(trust.memory or Memory())
     source.keep(file)
     return galaxy
+
+
+def _carrier(
+    root: LiveRoot, asked: GalaxySource, store: StoreFolder, network: Network, origins: Origins, *, offline: bool
+) -> Carrier:
+    """Return the carrier of the origins, or else of the galaxy's own address; offline, of the local origins alone."""
+    here = root.below(SETTINGS_PATH.parent)
+    carriers = [open_carrier(url, here, store.partial_dir, network) for url in origins.addresses or (asked.url,)]
+    if offline:
+        carriers = [carrier for carrier in carriers if carrier.is_local] or carriers
+    return carriers[0] if len(carriers) == 1 else Mirrors(tuple(carriers), origins.warn)
 
 
 def tell_gone(galaxy: OpenGalaxy, seen: Seen | None, reporter: Reporter) -> tuple[str, ...]:

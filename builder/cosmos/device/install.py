@@ -32,13 +32,15 @@ from cosmos.resolve.resolving import Wish
 from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.powers import Overreach, demand_none, overreaches
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallRequest:
     """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
-    `safe`: no script runs programs, even if the system's policy allows it. `locked`: install this lock, and no wishes.
+    `network`: how servers are reached. `safe`: no script runs programs, even if the system's policy allows it.
+    `locked`: install this lock, and no wishes.
     """
 
     wishes: Sequence[Wish]
@@ -46,6 +48,7 @@ class InstallRequest:
     epoch: int
     safe: bool = False
     locked: LockToInstall | None = None
+    network: Network = DIRECT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +72,7 @@ def install(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Inst
         undone = recover_journal(root)
         _tell_undone(undone, reporter)
         universe, settings = read_universe(root), read_settings(root)
-        take_newer(root, settings, settings.galaxies, reporter, offline=request.offline)
+        take_newer(root, settings, settings.galaxies, reporter, request.network, offline=request.offline)
         # all stars are verified before one is unpacked
         opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
         records: dict[StarName, Installed] = {}
@@ -94,7 +97,7 @@ def rehearse(root: LiveRoot, request: InstallRequest, reporter: Reporter) -> Ins
     changes.
     """
     universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, offline=request.offline)
+    tell_newer(root, settings, reporter, request.network, offline=request.offline)
     opened, chosen, acquired = _acquired(root, universe, settings, request, reporter)
     remember_shown(root, opened)
     records = {
@@ -155,8 +158,8 @@ def _acquired(
 def _opened(root: LiveRoot, settings: Settings, request: InstallRequest, reporter: Reporter) -> OpenGalaxies:
     """Open the galaxies in their newest state, or in the state that the lock names."""
     if request.locked is not None:
-        return open_locked(root, settings, request.locked, offline=request.offline)
-    opened = open_galaxies(root, settings, offline=request.offline)
+        return open_locked(root, settings, request.locked, request.network, offline=request.offline)
+    opened = open_galaxies(root, settings, request.network, offline=request.offline)
     for failure in opened.failures.values():
         reporter.warn(f"left out: {failure}")
     opened.store.sweep()

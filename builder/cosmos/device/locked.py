@@ -40,6 +40,7 @@ from cosmos.staging.galaxies import OpenGalaxy, naming_address
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.vendored import vendored_source
 from cosmos.store.blobs import StoreFolder
+from cosmos.transport.network import Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
@@ -65,7 +66,9 @@ class SnapshotGalaxy(OpenGalaxy):
         return memory.with_locked_index(self.index, self._roots, f"{self.name}: {INDEX_FILE}")
 
 
-def open_locked(root: LiveRoot, settings: Settings, wanted: LockToInstall, *, offline: bool) -> OpenGalaxies:
+def open_locked(
+    root: LiveRoot, settings: Settings, wanted: LockToInstall, network: Network, *, offline: bool
+) -> OpenGalaxies:
     """Open the lock's galaxies in the lock's snapshots.
 
     Raises `NoSolution` for a galaxy that is not the system's, `Refused` for a lock that was made under other trust
@@ -78,7 +81,7 @@ def open_locked(root: LiveRoot, settings: Settings, wanted: LockToInstall, *, of
     opened = []
     for locked in wanted.lock.galaxies:
         asked = _asked(locked, known, root.option)
-        source = _source(root, asked, wanted, store, offline=offline)
+        source = _source(root, asked, wanted, store, network, offline=offline)
         with naming_address(shown(SETTINGS_PATH), asked.name):
             opened.append(_opened(replace(asked, allow_unsigned=locked.allow_unsigned), locked, source, trust))
     order = tuple(name for name in known if any(galaxy.name == name for galaxy in opened))
@@ -182,10 +185,12 @@ def _asked(locked: LockedGalaxy, known: Mapping[GalaxyName, GalaxySource], optio
     return asked
 
 
-def _source(root: LiveRoot, asked: GalaxySource, wanted: LockToInstall, store: StoreFolder, *, offline: bool) -> Source:
+def _source(
+    root: LiveRoot, asked: GalaxySource, wanted: LockToInstall, store: StoreFolder, network: Network, *, offline: bool
+) -> Source:
     if wanted.origin is not None:
         return vendored_source(wanted.origin, asked.name, store)
-    carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir)
+    carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir, network)
     return Source(galaxy=asked.name, carrier=None if offline and not carrier.is_local else carrier, store=store)
 
 

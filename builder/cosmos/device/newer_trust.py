@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cosmos.device.memory import SystemState, SystemTrust, system_anchor, system_trust
+from cosmos.device.network import system_network
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.device.system import TRUST_PATH
@@ -24,6 +25,7 @@ from cosmos.model.settings import Settings
 from cosmos.staging.carried_trust import Carried, carried_by_galaxy, chain_of_galaxy
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.carrier import Carrier
+from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 
 
@@ -43,14 +45,20 @@ class NewerTrust:
 
 
 def take_newer(
-    root: LiveRoot, settings: Settings, galaxies: Iterable[GalaxySource], reporter: Reporter, *, offline: bool
+    root: LiveRoot,
+    settings: Settings,
+    galaxies: Iterable[GalaxySource],
+    reporter: Reporter,
+    network: Network = DIRECT,
+    *,
+    offline: bool,
 ) -> None:
     """Take the newest version that `galaxies` carry, or raise `Refused` if the operator wants to take it by hand.
 
     The caller is the only writer of the system.
     """
     trust = system_trust(root)
-    found = _newest(root, settings, galaxies, trust, reporter, offline=offline)
+    found = _newest(root, settings, galaxies, trust, reporter, network, offline=offline)
     if found is None:
         return
     news = found.carried.news(trust.roots)
@@ -65,10 +73,12 @@ def take_newer(
     reporter.note(f"galaxy {found.galaxy} carries {news}; taken: {versions}")
 
 
-def tell_newer(root: LiveRoot, settings: Settings, reporter: Reporter, *, offline: bool) -> None:
+def tell_newer(
+    root: LiveRoot, settings: Settings, reporter: Reporter, network: Network = DIRECT, *, offline: bool
+) -> None:
     """Warn of the newest version that the galaxies carry. For commands that change nothing."""
     trust = system_trust(root)
-    found = _newest(root, settings, settings.galaxies, trust, reporter, offline=offline)
+    found = _newest(root, settings, settings.galaxies, trust, reporter, network, offline=offline)
     if found is not None:
         reporter.warn(
             f"{shown(TRUST_PATH)} is version {trust.roots.version}, and galaxy {found.galaxy} carries "
@@ -78,7 +88,9 @@ def tell_newer(root: LiveRoot, settings: Settings, reporter: Reporter, *, offlin
 
 def newest_at_hand(root: LiveRoot, settings: Settings, trust: SystemTrust) -> NewerTrust | None:
     """Return the newest version that a galaxy in a folder carries, without a socket; None if there is no newer one."""
-    found = [one for one, _ in _asked(root, settings, settings.galaxies, trust, offline=True) if one.carried.newest]
+    found = [
+        one for one, _ in _asked(root, settings, settings.galaxies, trust, DIRECT, offline=True) if one.carried.newest
+    ]
     return max(found, key=lambda one: one.version, default=None)
 
 
@@ -88,11 +100,12 @@ def _newest(
     galaxies: Iterable[GalaxySource],
     trust: SystemTrust,
     reporter: Reporter,
+    network: Network,
     *,
     offline: bool,
 ) -> NewerTrust | None:
     newest: NewerTrust | None = None
-    for one, problem in _asked(root, settings, galaxies, trust, offline=offline):
+    for one, problem in _asked(root, settings, galaxies, trust, network, offline=offline):
         if problem:
             reporter.warn(f"galaxy {one.galaxy} carries a trust.toml that your keys do not accept: {problem}")
         if one.carried.newest is not None and (newest is None or one.version > newest.version):
@@ -101,14 +114,21 @@ def _newest(
 
 
 def _asked(
-    root: LiveRoot, settings: Settings, galaxies: Iterable[GalaxySource], trust: SystemTrust, *, offline: bool
+    root: LiveRoot,
+    settings: Settings,
+    galaxies: Iterable[GalaxySource],
+    trust: SystemTrust,
+    network: Network,
+    *,
+    offline: bool,
 ) -> Iterator[tuple[NewerTrust, str]]:
     if trust.locked is None or trust.locked.digest is None:
         return
     partial = StoreFolder(root.below(settings.cache_dir)).partial_dir
+    ours = system_network(root, settings, network)
     for asked in galaxies:
         with suppress(CosmosError):  # a galaxy that does not open is named by the command itself
-            carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), partial)
+            carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), partial, ours)
             if carrier.is_local or not offline:
                 carried = carried_by_galaxy(carrier, trust.roots, trust.locked.digest)
                 yield NewerTrust(galaxy=asked.name, carrier=carrier, carried=carried), carried.problem

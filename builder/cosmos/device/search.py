@@ -27,6 +27,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.version import Version
 from cosmos.staging.described import catalogued, fetched_catalogue, keep_catalogue, listed_alone
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.transport.network import DIRECT, Network
 
 
 class Match(IntEnum):
@@ -61,7 +62,9 @@ class Searched:
     near: tuple[str, ...]
 
 
-def search(root: LiveRoot, words: Sequence[str], reporter: Reporter, *, offline: bool) -> Searched:
+def search(
+    root: LiveRoot, words: Sequence[str], reporter: Reporter, network: Network = DIRECT, *, offline: bool
+) -> Searched:
     """Return the stars that have every one of `words`. Warns of galaxies that are left out.
 
     Raises `NoSolution` if the system has no galaxy, `WorldFailed` if none can be reached, `Refused` for a galaxy that
@@ -70,8 +73,8 @@ def search(root: LiveRoot, words: Sequence[str], reporter: Reporter, *, offline:
     universe, settings = read_universe(root), read_settings(root)
     if not settings.galaxies:
         raise NoSolution("search", "this system has no galaxy", hint=f"cosmos add-galaxy NAME URL{root.option}")
-    tell_newer(root, settings, reporter, offline=offline)
-    opened = open_galaxies(root, settings, offline=offline)
+    tell_newer(root, settings, reporter, network, offline=offline)
+    opened = open_galaxies(root, settings, network, offline=offline)
     left_out = _left_out(opened, root, reporter, offline=offline)
     known: dict[StarName, tuple[GalaxyName, Described]] = {}
     catalogues: dict[GalaxyName, bytes] = {}

@@ -20,6 +20,7 @@ from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.staging.beside import keep_beside, read_beside
 from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.transport.network import DIRECT, Network
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Badge, judge_badges
 from cosmos.trust.stars import VerifiedStatement
 
@@ -50,11 +51,11 @@ class Shown:
     powers: tuple[Power, ...]
 
 
-def show(root: LiveRoot, name: StarName, reporter: Reporter, *, offline: bool) -> Shown:
+def show(root: LiveRoot, name: StarName, reporter: Reporter, network: Network = DIRECT, *, offline: bool) -> Shown:
     """Return the facts about `name`; raises `NoSolution` if it is unknown. Warns of missing galaxies."""
     universe, settings = read_universe(root), read_settings(root)
-    tell_newer(root, settings, reporter, offline=offline)
-    opened = open_galaxies(root, settings, offline=offline)
+    tell_newer(root, settings, reporter, network, offline=offline)
+    opened = open_galaxies(root, settings, network, offline=offline)
     for failure in opened.failures.values():
         reporter.warn(str(failure))
     offered = tuple(

@@ -20,9 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from cosmos.device.galaxies import open_galaxy, tell_gone
+from cosmos.device.galaxies import Origins, open_galaxy, tell_gone
 from cosmos.device.journal import at_work
 from cosmos.device.memory import remember, system_trust
+from cosmos.device.network import system_network
 from cosmos.device.newer_trust import take_newer
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_system
@@ -36,6 +37,7 @@ from cosmos.staging.described import fetched_catalogue, keep_catalogue
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
+from cosmos.transport.network import DIRECT, Network
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.memory import Memory
 
@@ -44,11 +46,11 @@ Depth: TypeAlias = Literal["index", "stars", "full"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """The galaxies to sync (none: all), how much of each; `origin`: an address to use instead of the galaxy's own."""
+    """The galaxies to sync (none: all), how much of each; `origins`: addresses to use instead of the galaxy's own."""
 
     names: tuple[GalaxyName, ...] = ()
     depth: Depth = "stars"
-    origin: str | None = None
+    origins: tuple[str, ...] = ()
     offline: bool = False
 
 
@@ -65,27 +67,33 @@ class Synced:
     listed_no_more: tuple[str, ...] = ()
 
 
-def sync(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
+def sync(
+    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network = DIRECT
+) -> tuple[Synced, ...]:
     """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was.
 
     Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
     with at_work(root):
-        return _synced(root, settings, wanted, reporter)
+        return _synced(root, settings, wanted, reporter, system_network(root, settings, network))
 
 
-def _synced(root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter) -> tuple[Synced, ...]:
+def _synced(
+    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network
+) -> tuple[Synced, ...]:
     chosen = _chosen(settings, wanted, root.option)
-    take_newer(root, settings, chosen, reporter, offline=wanted.offline)
+    asked_now = [replace(one, url=url) for one in chosen for url in wanted.origins or (one.url,)]
+    take_newer(root, settings, asked_now, reporter, network, offline=wanted.offline)
     trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
     memory = trust.memory or Memory()
     store.sweep()
+    origins = Origins(wanted.origins, reporter.warn)
     done: list[Synced] = []
     with settling(store):
         for asked in chosen:
             reporter.step(f"sync {asked.name}")
-            galaxy = open_galaxy(root, asked, store, trust, offline=wanted.offline)
+            galaxy = open_galaxy(root, asked, store, trust, network, offline=wanted.offline, origins=origins)
             seen = memory.seen_galaxy(asked.name, trust.roots)
             memory = galaxy.remembered(memory)
             gone = tell_gone(galaxy, seen, reporter)
@@ -106,15 +114,13 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
                 hint=f"cosmos add-galaxy {name} URL{option}",
             )
     chosen = tuple(known[name] for name in wanted.names or known)
-    if wanted.origin is None:
-        return chosen
-    if len(chosen) != 1:
+    if wanted.origins and len(chosen) != 1:
         raise NoSolution(
-            wanted.origin,
+            wanted.origins[0],
             f"--from takes one galaxy, got {len(chosen)}",
-            hint=f"cosmos sync GALAXY --from {wanted.origin}{option}",
+            hint=f"cosmos sync GALAXY --from {wanted.origins[0]}{option}",
         )
-    return (replace(chosen[0], url=wanted.origin),)
+    return chosen
 
 
 def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Reporter) -> Synced:

@@ -28,7 +28,7 @@ from cosmos.model.universe import Installed, Universe
 from cosmos.staging.acquire import verified_index
 from cosmos.staging.source import INDEX_FILE, SignedFile, Source
 from cosmos.store.blobs import StoreFolder
-from cosmos.transport.opening import open_carrier
+from cosmos.transport.opening import local_galaxy
 from cosmos.trust.dsse import NotSigned, RevokedSigner
 from cosmos.trust.stars import verify_statement
 
@@ -121,8 +121,8 @@ class _Shelf:
         self._local: Source | None = None
         if asked.url:
             with suppress(CosmosError):
-                carrier = open_carrier(asked.url, root.below(SETTINGS_PATH.parent), store.partial_dir)
-                self._local = replace(self._kept, carrier=carrier) if carrier.is_local else None
+                carrier = local_galaxy(asked.url, root.below(SETTINGS_PATH.parent))
+                self._local = None if carrier is None else replace(self._kept, carrier=carrier)
 
     def judge(self, name: StarName, star: Installed) -> tuple[bool, Refused | None]:
         """Return whether a statement of the star is good now, and the refusal of one that is not.

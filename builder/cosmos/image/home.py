@@ -39,6 +39,7 @@ from cosmos.staging.vendored import is_vendored, vendored_source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
 from cosmos.store.sealed import Seal, SealedStore
+from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
@@ -54,12 +55,14 @@ class Home:
 
     `origin`: the folder from which the galaxies come instead (`--from`). In a vendored folder every galaxy is found by
     its name. In another folder the relative paths of galaxies start.
+    `network`: how it reaches servers; whoever makes it closes it.
     """
 
     home: Path
     offline: bool
     reporter: Reporter
     origin: Path | None = None
+    network: Network = DIRECT
 
     @cached_property
     def store(self) -> Store:
@@ -131,7 +134,9 @@ class Home:
         """Return the galaxy called `name`; a relative path in `url` starts at `folder`, or at the `origin`."""
         if self.origin is not None and is_vendored(self.origin):
             return vendored_source(self.origin, name, self.store)
-        carrier = None if self.offline else open_carrier(url, self.origin or folder, self._folder.partial_dir)
+        carrier = (
+            None if self.offline else open_carrier(url, self.origin or folder, self._folder.partial_dir, self.network)
+        )
         return Source(galaxy=name, carrier=carrier, store=self.store)
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:

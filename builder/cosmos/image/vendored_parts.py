@@ -62,9 +62,9 @@ class _Recording:
         data = self.files[path] = self.carrier.read(path, max_bytes=max_bytes)
         return data
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> Content:
         """Read through the carrier below it."""
-        return self.carrier.read_exactly(path, size_bytes=size_bytes, progress=progress)
+        return self.carrier.read_exactly(path, size_bytes=size_bytes, progress=progress, digest=digest)
 
 
 def galaxy_parts(lock: Lock, policy: Policy, acquired: AcquiredLock, world: Home) -> dict[str, Part]:

@@ -56,6 +56,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
+from cosmos.model.addresses import read_address
 from cosmos.model.constraint import Constraint
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.powers import Powers
@@ -89,9 +90,11 @@ class GalaxySource:
         except ValueError as error:
             table.fail(key, str(error))
         if not isinstance(table.value(key), dict):
-            return cls(name=name, url=table.read(key, _address))
+            return cls(name=name, url=table.read(key, read_address))
         row = table.table(key)
-        source = cls(name=name, url=row.read("url", _address), allow_unsigned=row.take("allow-unsigned", bool, False))
+        source = cls(
+            name=name, url=row.read("url", read_address), allow_unsigned=row.take("allow-unsigned", bool, False)
+        )
         row.end()
         return source
 
@@ -198,9 +201,3 @@ def _badges(table: Table | None) -> dict[BadgeKind, int]:
     wanted = {kind: table.count(kind, least=1) for kind in kinds if kind in table}
     table.end()
     return wanted
-
-
-def _address(text: str) -> str:
-    if not text or "\0" in text:
-        raise ValueError("want a path or an http:// address")
-    return text

@@ -71,6 +71,7 @@ from typing import Self, cast
 
 from cosmos.digest import Digest
 from cosmos.limits import MAX_LOCK_BYTES, MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.model.addresses import demand_no_login
 from cosmos.model.constraint import Constraint
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
@@ -103,7 +104,7 @@ class Request:
             arch=table.read("arch", Arch.parse),
             stars=_needed(table, "stars"),
             constellations={name: _needed(sets, name) for name in sets.keys()},
-            galaxies=table.parsed_map("galaxies", GalaxyName.parse, str),
+            galaxies=table.parsed_map("galaxies", GalaxyName.parse, demand_no_login),
         )
         table.end()
         return request
@@ -193,7 +194,7 @@ class LockedGalaxy:
         """Return a `[[galaxy]]` table."""
         galaxy = cls(
             name=table.read("name", GalaxyName.parse),
-            url=table.need("url", str),
+            url=table.read("url", demand_no_login),
             version=table.need("version", str),
             seq=table.count("seq"),
             index=table.read("index", Digest.parse),

@@ -1,4 +1,4 @@
-"""`config.toml`: where a system's stars come from (upstream's format, and two additions).
+"""`config.toml`: where a system's stars come from (upstream's format, and four additions).
 
     install_dir = "/"                  # where stars are installed; a path inside the system
     cache_dir = "/var/cache/cosmos"    # where fetched files are kept; a path inside the system
@@ -12,6 +12,10 @@
 
     [policy]                           # ours: the stars that may do more than others (model.powers)
     setuid = ["sudo"]
+
+    [network]                          # ours: files inside the system
+    netrc = "/etc/cosmos/netrc"        # names and passwords that servers ask for (model.netrc)
+    ca = "/etc/cosmos/ca.pem"          # the only authorities that vouch for https:// servers
 
 It is the operator's own file, so unknown keys are errors. Upstream requires the first three; here the two folders have
 upstream's defaults. `newer-trust` is for a command that meets a newer version of trust.toml, signed by the accepted
@@ -48,6 +52,8 @@ class Settings:
     install_dir: TreePath = ROOT
     cache_dir: TreePath = DEFAULT_CACHE
     powers: Powers = field(default_factory=Powers)
+    netrc: TreePath | None = None
+    authorities: TreePath | None = None
     newer_trust: NewerTrust = "take"
 
     @classmethod
@@ -56,6 +62,7 @@ class Settings:
         table = Table.parse(data, source)
         galaxies = table.take_table("galaxies")
         policy = table.take_table("policy")
+        network = table.take_table("network")
         if galaxies is not None:
             _refuse_strays(galaxies)
         settings = cls(
@@ -63,12 +70,15 @@ class Settings:
             install_dir=table.take_read("install_dir", _folder, ROOT),
             cache_dir=table.take_read("cache_dir", _folder, DEFAULT_CACHE),
             powers=Powers() if policy is None else Powers.read(policy),
+            netrc=None if network is None else network.take_read("netrc", _file),
+            authorities=None if network is None else network.take_read("ca", _file),
             newer_trust=cast("NewerTrust", table.choice(_NEWER_TRUST, ("take", "stop")))
             if _NEWER_TRUST in table
             else "take",
         )
-        if policy is not None:
-            policy.end()
+        for part in (policy, network):
+            if part is not None:
+                part.end()
         if settings.cache_dir == ROOT:
             table.fail(
                 "cache_dir",
@@ -86,8 +96,12 @@ class Settings:
             **({} if self.newer_trust == "take" else {_NEWER_TRUST: self.newer_trust}),
             "galaxies": {str(galaxy.name): _galaxy_toml(galaxy) for galaxy in self.galaxies},
         }
-        policy = self.powers.to_toml()
-        return {**document, "policy": policy} if policy else document
+        files = {"netrc": self.netrc, "ca": self.authorities}
+        parts = {
+            "policy": self.powers.to_toml(),
+            "network": {key: f"/{path.text}" for key, path in files.items() if path is not None},
+        }
+        return document | {name: part for name, part in parts.items() if part}
 
     def galaxy(self, name: str) -> GalaxySource | None:
         """Return the galaxy called `name`, or None."""
@@ -109,6 +123,12 @@ class Settings:
 
 def _galaxy_toml(galaxy: GalaxySource) -> str | Mapping[str, object]:
     return {"url": galaxy.url, "allow-unsigned": True} if galaxy.allow_unsigned else galaxy.url
+
+
+def _file(text: str) -> TreePath:
+    if not text.startswith("/"):
+        raise ValueError(f"want an absolute path inside the system, got {text[:80]!r}")
+    return TreePath.rooted(text)
 
 
 def _folder(text: str) -> TreePath:

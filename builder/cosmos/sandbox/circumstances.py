@@ -8,7 +8,10 @@ What cannot be fixed is changed instead (`SECOND`), so that a program whose resu
 entries in folders, inode and device numbers, the processor, the priority, the kernel that uname(2) names. The clock,
 random bytes and the times of inodes are others in a second run anyway.
 
-KNOWN GAP: two runs on one machine have the same model of processor, and the same size of memory (sysinfo(2)).
+KNOWN GAP: two runs on one machine have the same model of processor, and the same size of memory. cpuid cannot be
+refused: Linux allows it again at execve(2). The auxiliary vector (/proc/self/auxv) names the processor's features as
+well. A filter that refuses sysinfo(2) would give glibc's qsort(3) a random size of memory, by which it chooses between
+a stable and an unstable sort. Of /proc/sys, only what depends on memory, processors or the moment is fixed.
 """
 
 from __future__ import annotations
@@ -50,20 +53,61 @@ _MEMORY: Final = (
 _STATISTICS: Final = b"cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nbtime 0\nprocesses 1\n"
 # What a program reads there instead: proc(5) describes each. A program that reads no such file meets no difference.
 _MACHINE_FILES: Final = {
+    "buddyinfo": b"",
+    "cgroups": b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n",
     "cmdline": b"\n",
+    "config.gz": b"",
+    "consoles": b"",
     "cpuinfo": _CPU,
+    "crypto": b"",  # the kernel's drivers, by the features of its processor
+    "devices": b"Character devices:\n\nBlock devices:\n",
     "diskstats": b"",
+    "dma": b"",
+    "fb": b"",
+    "filesystems": b"nodev\ttmpfs\n",
     "interrupts": b"",
+    "iomem": b"",
+    "ioports": b"",
+    "kallsyms": b"",
+    "key-users": b"",
+    "keys": b"",
     "loadavg": b"0.00 0.00 0.00 1/1 1\n",
+    "locks": b"",
+    "mdstat": b"Personalities : \nunused devices: <none>\n",
     "meminfo": _MEMORY,
+    "misc": b"",
     "modules": b"",
+    "mtrr": b"",
     "partitions": b"",
+    "pressure/cpu": b"",
+    "pressure/io": b"",
+    "pressure/memory": b"",
+    "schedstat": b"",
     "softirqs": b"",
     "stat": _STATISTICS,
     "swaps": b"Filename\tType\tSize\tUsed\tPriority\n",
+    "sys/fs/aio-nr": b"0\n",
+    "sys/fs/dentry-state": b"0\t0\t0\t0\t0\t0\n",
+    "sys/fs/epoll/max_user_watches": b"1000000\n",
+    "sys/fs/file-max": b"1000000\n",
+    "sys/fs/file-nr": b"0\t0\t1000000\n",
+    "sys/fs/inode-nr": b"0\t0\n",
+    "sys/fs/inode-state": b"0\t0\t0\t0\t0\t0\t0\n",
+    "sys/fs/inotify/max_user_watches": b"65536\n",
+    "sys/kernel/core_pattern": b"core\n",
     "sys/kernel/osrelease": b"0\n",
+    "sys/kernel/pid_max": b"32768\n",
+    "sys/kernel/pty/nr": b"0\n",
     "sys/kernel/random/boot_id": b"00000000-0000-0000-0000-000000000000\n",
+    "sys/kernel/random/entropy_avail": b"256\n",
+    "sys/kernel/tainted": b"0\n",
+    "sys/kernel/threads-max": b"32768\n",
     "sys/kernel/version": b"0\n",
+    "sys/kernel/watchdog_cpumask": b"0\n",
+    "sys/vm/lowmem_reserve_ratio": b"256\t256\t32\t0\t0\n",
+    "sys/vm/min_free_kbytes": b"65536\n",
+    "sys/vm/overcommit_memory": b"0\n",
+    "sys/vm/user_reserve_kbytes": b"131072\n",
     "uptime": b"0.00 0.00\n",
     "version": b"Linux version 0\n",
     "vmstat": b"",

@@ -146,7 +146,8 @@ class Source:
             return self.stored_archive(star)
         if self.carrier is None:
             raise not_stored(f"{star.name} {star.version}")
-        return verify_archive(self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress), star)
+        data = self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress, digest=star.archive)
+        return verify_archive(data, star)
 
     def stored_archive(self, star: LockedStar) -> VerifiedArchive:
         """Return the star's archive from the store, hashed once. Raises `NotStored`, and `Refused` if it is damaged."""

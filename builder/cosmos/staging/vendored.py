@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.content import Content, content_digest
+from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.limits import MAX_VENDORED_BYTES
 from cosmos.model.names import GalaxyName
@@ -43,11 +44,10 @@ class VendoredCarrier:
         """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
         return self.folder.read(f"{self.below}/{path.removeprefix('./')}", max_bytes=max_bytes)
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> Content:
         """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
-        return self.folder.read_exactly(
-            f"{self.below}/{path.removeprefix('./')}", size_bytes=size_bytes, progress=progress
-        )
+        below = f"{self.below}/{path.removeprefix('./')}"
+        return self.folder.read_exactly(below, size_bytes=size_bytes, progress=progress, digest=digest)
 
 
 def is_vendored(folder: Path) -> bool:

@@ -49,7 +49,6 @@ from cosmos.stellar.catalogues import (
     demand_catalogue,
     has_catalogue,
     remove_old_catalogues,
-    write_catalogue,
 )
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.index_formats import as_format, kept_format
@@ -138,9 +137,8 @@ def index_galaxy(
             write_document(galaxy.statement_file(one.stem), one.data)
         signed = sum(sign_file(galaxy.statement_file(one.stem), key) for one in stated for key in authors)
         index = _next(galaxy, old, listing, today, is_asked=number is not None)
-        if index.catalogue == listing.catalogue:
-            write_catalogue(galaxy, catalogue)
-        done = publish(galaxy, index, galaxies, fewer)
+        is_new = index.catalogue == listing.catalogue
+        done = publish(galaxy, index, galaxies, fewer, catalogue if is_new else None)
         if not done.missing:
             _copy_newest(galaxy, stated)
             remove_old_catalogues(galaxy, index.seq)

@@ -33,6 +33,7 @@ from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_INDEX_BYTES, demand_within
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.reading import envelope_of, holds, is_there, read_bounded
+from cosmos.stellar.catalogues import write_catalogue
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.signing import signatures_over
 from cosmos.trust.dsse import assemble
@@ -50,13 +51,23 @@ class Publication:
     missing: int
 
 
-def publish(galaxy: GalaxyFolder, index: GalaxyIndex, keys: Sequence[SecretKey], fewer: Fewer) -> Publication:
+def publish(
+    galaxy: GalaxyFolder,
+    index: GalaxyIndex,
+    keys: Sequence[SecretKey],
+    fewer: Fewer,
+    catalogue: bytes | None = None,
+) -> Publication:
     """Write `index` as the galaxy's newest, signed with `keys`. Earlier signatures over the same bytes are kept.
+
+    The new `catalogue` that the index names is written before it; None: it is there already.
 
     The caller holds the galaxy's lock. Raises `Refused` for an index that is too large for its readers.
     """
     data = _bytes_of(galaxy, index)
     demand_within(len(data), MAX_INDEX_BYTES, str(galaxy.index_file), hint="make a second galaxy for some of the stars")
+    if catalogue is not None:
+        write_catalogue(galaxy, catalogue)
     snapshot = galaxy.snapshot_file(index.seq)
     before = [*signatures_over(snapshot, GALAXY_TYPE, data), *signatures_over(galaxy.index_file, GALAXY_TYPE, data)]
     added = [key.signature(GALAXY_TYPE, data) for key in keys]

@@ -39,6 +39,8 @@ from cosmos.store.blobs import StoreFolder
 from cosmos.tables import Table
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
+from cosmos.transport.network import Network
+from cosmos.transport.proxies import Proxies
 from cosmos.tree.ecosystem import Asked, Contents, Found, Outside
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, climbs_out
@@ -196,9 +198,10 @@ class TarMaterial:
                 url, "is not in the store, and --offline fetches nothing", hint="run it once without --offline"
             )
         self._outside.reporter.step(f"fetch {url}")
-        carrier = HttpCarrier(url.rpartition("/")[0], self._store.partial_dir)
         try:
-            return carrier.read(source.file_name, max_bytes=MAX_STAR_ARCHIVE_BYTES)
+            with Network(proxies=Proxies.of(self._outside.environ)) as network:
+                carrier = HttpCarrier(url.rpartition("/")[0], self._store.partial_dir, network)
+                return carrier.read(source.file_name, max_bytes=MAX_STAR_ARCHIVE_BYTES)
         except NotThere as error:
             raise NotThere(url, "there is no such file", hint=_ELSEWHERE) from error
         except WorldFailed as error:

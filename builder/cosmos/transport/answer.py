@@ -13,8 +13,9 @@ and so is a coding other than `chunked`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult
 
 from cosmos.limits import (
     MAX_HTTP_CHUNK_LINE_BYTES,
@@ -25,36 +26,60 @@ from cosmos.limits import (
 )
 from cosmos.transport.wire import Allowance, CutShort, NotHttp, Patience, Wire
 
-_STATUS: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: .*)?")
+_STATUS: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: .*)?")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")  # of bytes: no file has more digits
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?", re.DOTALL)
 _SWITCHED: Final = 101  # 101 Switching Protocols: nobody asked for it
+_NO_BODY: Final = (204, 304)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """The status line and headers of an answer. `minor` is the 1 of HTTP/1.1."""
+
+    minor: int
+    status: int
+    fields: Mapping[str, list[str]]
 
 
 class Answer:
-    """An answer whose head was read. Its body has chunks if `chunked`, else it ends with the connection."""
+    """An answer whose head was read. Its body has chunks if `chunked`, else `length` bytes.
+
+    If `length` is None, the body ends with the connection.
+    """
 
     __slots__ = (
         "_between",
         "_chunk_left",
         "_extensions",
         "_fields",
+        "_may_stay",
         "_over",
         "_patience",
+        "_taken",
         "_wire",
         "chunked",
+        "length",
         "status",
     )
 
-    def __init__(self, wire: Wire, patience: Patience, status: int, fields: dict[str, list[str]]) -> None:
+    def __init__(self, wire: Wire, patience: Patience, head: Head) -> None:
         self._wire = wire
         self._patience = patience
-        self._fields = fields
+        self._fields = fields = head.fields
         self._chunk_left = 0
         self._between = self._over = False  # the end of a chunk's data was read; the last chunk was read
         self._extensions = Allowance("chunk extensions", MAX_HTTP_EXTENSION_BYTES)
-        self.status = status
+        self._taken = 0
+        self.status = head.status
         self.chunked = "transfer-encoding" in fields
+        lengths = set(fields.get("content-length", ()))
+        is_stated = not self.chunked and len(lengths) == 1 and all(map(_NUMBER.fullmatch, lengths))
+        self.length = int(lengths.pop()) if is_stated else None
+        options = ",".join(fields.get("connection", ())).lower().replace(" ", "").split(",")
+        is_framed = "content-length" not in fields if self.chunked else is_stated
+        self._may_stay = head.minor >= 1 and "close" not in options and is_framed
 
     def values(self, name: str) -> tuple[str, ...]:
         """Return every value of the header `name`, which is in lower case."""
@@ -70,7 +95,9 @@ class Answer:
         Raises `NotHttp`, `CutShort` in a chunked body, `TimeoutError` and `OSError`.
         """
         if not self.chunked:
-            piece = self._wire.some(most)
+            left = most if self.length is None else min(most, self.length - self._taken)
+            piece = self._wire.some(left) if left else b""
+            self._taken += len(piece)
             self._patience.renew(len(piece))
             return piece
         if self._chunk_left == 0:
@@ -84,6 +111,19 @@ class Answer:
         self._chunk_left -= len(piece)
         self._between = self._chunk_left == 0
         return piece
+
+    def leaves_connection(self) -> bool:
+        """Return whether the next request may go over the same connection: the body was read to its very end."""
+        if not self._may_stay or self.status in _NO_BODY or not self._wire.is_quiet:
+            return False
+        return self._over if self.chunked else self.length == self._taken
+
+    def drain(self, most: int) -> None:
+        """Read the rest of the body, if it has at most `most` bytes. Raises as `piece` does."""
+        if not self._may_stay or (self.length or 0) - self._taken > most:
+            return
+        while most > 0 and (piece := self.piece(most)):
+            most -= len(piece)
 
     def _next_chunk(self) -> int:
         """Return the size of the next chunk; 0 when the body has ended, its trailers with it."""
@@ -108,45 +148,44 @@ class Answer:
             pass
 
 
-def ask(wire: Wire, patience: Patience, parts: SplitResult, headers: dict[str, str]) -> Answer:
-    """Send a GET for the address `parts` and return the answer with its head.
+def ask(wire: Wire, patience: Patience, target: str, headers: Mapping[str, str]) -> Answer:
+    """Send a GET for `target` and return the answer with its head.
 
     Raises `NotHttp`, `CutShort`, `TimeoutError` and `OSError`.
     """
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    wanted = {
-        "Host": parts.netloc,
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-        "User-Agent": "cosmos",
-        **headers,
-    }
+    wanted = {**headers, "Accept-Encoding": "identity", "User-Agent": "cosmos"}
     lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in wanted.items()), "", ""]
     wire.send("\r\n".join(lines).encode("latin-1"))
-    head = Allowance("status line and headers", MAX_HTTP_HEAD_BYTES)
+    allowance = Allowance("status line and headers", MAX_HTTP_HEAD_BYTES)
+    head = read_head(wire, allowance)
+    codings = head.fields.get("transfer-encoding", [])
+    if [coding.lower() for coding in codings] not in ([], ["chunked"]):
+        raise NotHttp("the body is sent in a coding that nobody asked for")
+    return Answer(wire, patience, head)
+
+
+def read_head(wire: Wire, allowance: Allowance) -> Head:
+    """Return the head of the next answer, after interim ones. Raises as `ask` does."""
     for _ in range(MAX_HTTP_INTERIM_ANSWERS + 1):
-        status, fields = _status(wire, head), _fields(wire, head)
-        if status == _SWITCHED:
+        head = _head(wire, allowance)
+        if head.status == _SWITCHED:
             raise NotHttp("the server switches to another protocol")
-        if status >= 200:
-            codings = fields.get("transfer-encoding", [])
-            if [coding.lower() for coding in codings] not in ([], ["chunked"]):
-                raise NotHttp("the body is sent in a coding that nobody asked for")
-            return Answer(wire, patience, status, fields)
+        if head.status >= 200:
+            return head
     raise NotHttp(f"more than {MAX_HTTP_INTERIM_ANSWERS} interim answers")
 
 
-def _status(wire: Wire, head: Allowance) -> int:
-    match = _STATUS.fullmatch(wire.line(head))
+def _head(wire: Wire, allowance: Allowance) -> Head:
+    match = _STATUS.fullmatch(wire.line(allowance))
     if match is None:
         raise NotHttp("it has no status line")
-    return int(match[1])
+    return Head(minor=int(match[1]), status=int(match[2]), fields=_fields(wire, allowance))
 
 
-def _fields(wire: Wire, head: Allowance) -> dict[str, list[str]]:
+def _fields(wire: Wire, allowance: Allowance) -> dict[str, list[str]]:
     """Return the headers up to the empty line: the values by the name in lower case."""
     fields: dict[str, list[str]] = {}
-    while line := wire.line(head):
+    while line := wire.line(allowance):
         match = _HEADER.fullmatch(line)
         if match is None:
             raise NotHttp("a line of the headers is not `name: value`")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from cosmos.content import Content
+from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 
 Progress: TypeAlias = Callable[[int], None]
@@ -37,10 +38,11 @@ class Carrier(Protocol):
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path`, relative to the galaxy, which may have up to `max_bytes`."""
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> Content:
         """Return the file at `path`, which must have `size_bytes`; calls `progress` with the bytes read so far.
 
-        A large one stays on the disk.
+        A large one stays on the disk. The caller verifies it: by `digest` a carrier may see that a file which it put
+        together of several parts is not the one that was pinned, and read it again.
         """
 
 

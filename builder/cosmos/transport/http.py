@@ -6,10 +6,9 @@ ends early is a failure, never a shorter file. Plain HTTP is enough, because the
 not trusted. Networks with a login page answer every request with it; such a page is told as one, and nothing is judged.
 
 A cut-off archive is resumed with `Range` and `If-Range` (RFC 9110 section 13.1.5) if the server sent a strong ETag or a
-Last-Modified. If the server ignores these, the download starts again. `https://` needs a Python with ssl; the
-single-file binary has it.
-
-KNOWN GAP: one connection for each file, no proxies, no passwords.
+Last-Modified. If the server ignores these, the download starts again. If the bytes of a resumed archive are not those
+that were pinned, all of it is downloaded again, once. `https://` needs a Python with ssl; the single-file binary has
+it.
 """
 
 from __future__ import annotations
@@ -17,26 +16,29 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
-from cosmos.content import Content
-from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.content import Content, content_digest
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError, Malformed, Refused, WorldFailed
 from cosmos.folders import Folder
 from cosmos.limits import (
-    HTTP_LEAST_BYTES,
     HTTP_TIMEOUT_SECONDS,
     MAX_DOWNLOAD_MISSES,
     MAX_DOWNLOAD_REDIRECTS,
     MAX_DOWNLOAD_TRIES,
     READ_CHUNK_BYTES,
 )
-from cosmos.transport.answer import Answer, ask
+from cosmos.model.addresses import LOGIN_HINT, LOGIN_PROBLEM, has_login, without_login
+from cosmos.transport.answer import Answer
 from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
+from cosmos.transport.exchange import Client, Interrupted, interrupting
+from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.partial import Partial, partial_download
-from cosmos.transport.wire import CutShort, NotHttp, Patience, connected
+from cosmos.transport.wire import Patience
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MISSING = (404, 410)
@@ -53,24 +55,22 @@ _PAGE = re.compile(  # no document and no archive of a galaxy begins so
 _NUMBER = re.compile(r"[0-9]{1,18}")  # of bytes: no file has more digits
 
 
-class Interrupted(WorldFailed):
-    """The connection failed or ended early: trying again may help."""
-
-
 class HttpCarrier:
-    """The files below the address `url`; cut-off downloads wait in `partial_dir`."""
+    """The files below the address `url`; cut-off downloads wait in `partial_dir`. It reaches servers by `network`."""
 
-    __slots__ = ("_base", "_partial_dir", "_pause", "_timeout_seconds")
+    __slots__ = ("_base", "_client", "_partial_dir", "_pause", "_timeout_seconds")
 
     def __init__(
         self,
         url: str,
         partial_dir: Path | Folder,
+        network: Network = DIRECT,
         *,
         timeout_seconds: float = HTTP_TIMEOUT_SECONDS,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base = _base_of(url)
+        self._client = Client(self._base, network)
         self._partial_dir = partial_dir
         self._timeout_seconds = timeout_seconds
         self._pause = pause
@@ -97,15 +97,26 @@ class HttpCarrier:
                 self._pause(_PAUSE_SECONDS * 2**miss)
         raise AssertionError("the last miss raises")
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
-        """Return the file at `path` of exactly `size_bytes`, resumed if it was cut off; raises as `Carrier` says."""
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> Content:
+        """Return the file at `path` of exactly `size_bytes`, resumed if it was cut off; raises as `Carrier` says.
+
+        If it was resumed and does not have the `digest`, all of it is downloaded again.
+        """
         url = self._url(path)
+        data, was_resumed = self._resumed(url, size_bytes, progress)
+        if was_resumed and digest is not None and content_digest(data) != digest:
+            data, _ = self._resumed(url, size_bytes, progress)
+        return data
+
+    def _resumed(self, url: str, size_bytes: int, progress: Progress) -> tuple[Content, bool]:
+        """Return the file, and whether its beginning came in another exchange than its end."""
         with partial_download(self._partial_dir, url, size_bytes) as partial:
             misses, most = 0, 0
             for _ in range(MAX_DOWNLOAD_TRIES):
+                before = partial.have
                 try:
-                    self._fetch_rest(url, partial, size_bytes, progress)
-                    return partial.whole()
+                    is_rest = self._fetch_rest(url, partial, size_bytes, progress)
+                    return partial.whole(), is_rest and before > 0
                 except Interrupted:
                     misses = misses + 1 if partial.have <= most else 0
                     most = max(most, partial.have)
@@ -134,15 +145,19 @@ class HttpCarrier:
             raise Interrupted(url, f"the connection ended after {len(data)} of {length} bytes")
         return data
 
-    def _fetch_rest(self, url: str, partial: Partial, size_bytes: int, progress: Progress) -> None:
-        """Append the rest of the file to `partial`; starts again if the server no longer has the same file."""
+    def _fetch_rest(self, url: str, partial: Partial, size_bytes: int, progress: Progress) -> bool:
+        """Append the rest of the file to `partial`, and return True.
+
+        If the server no longer has the same file, start again, and return False.
+        """
         if 0 < partial.have == size_bytes:
-            return
+            return True
         headers: dict[str, str] = {}
         if 0 < partial.have < size_bytes and partial.validator:
             headers = {"Range": f"bytes={partial.have}-", "If-Range": partial.validator}
         with self._answer(url, headers) as file:
-            if file.answer.status in _RANGED:
+            is_rest = file.answer.status in _RANGED
+            if is_rest:
                 _check_rest(file.answer, url, partial, size_bytes)
             else:
                 if file.length not in (None, size_bytes):
@@ -155,23 +170,30 @@ class HttpCarrier:
                 progress(partial.have)
         if partial.have < size_bytes:
             raise Interrupted(url, f"the connection ended after {partial.have} of {size_bytes} bytes")
+        return is_rest
 
     @contextmanager
     def _answer(self, url: str, headers: dict[str, str]) -> Iterator[_File]:
         """Give the answer to a GET of `url`, after redirects: 200, or 206 if `headers` ask for a range."""
         asked, patience = url, Patience(self._timeout_seconds)
         for _ in range(MAX_DOWNLOAD_REDIRECTS + 1):
-            parts = urlsplit(asked)
-            with _interrupting(asked, patience):
-                wire = connected(parts, asked, patience)
-            with closing(wire):
-                with _interrupting(asked, patience):
-                    answer = ask(wire, patience, parts, headers)
-                if answer.status not in _REDIRECTS:
-                    _check_status(answer, url, ranged="Range" in headers)
-                    yield _File(answer, url, asked, patience)
-                    return
-            asked = _redirected(asked, answer)
+            line, answer = self._client.asked(asked, patience, headers)
+            if answer.status in _REDIRECTS:
+                self._client.done_with(line, answer)
+                asked = _redirected(asked, answer)
+                continue
+            try:
+                _check_status(answer, url, ranged="Range" in headers)
+            except CosmosError:
+                self._client.done_with(line, answer)
+                raise
+            try:
+                yield _File(answer, url, asked, patience)
+            except BaseException:
+                line.wire.close()
+                raise
+            self._client.done_with(line, answer)
+            return
         raise Refused(url, f"is redirected more than {MAX_DOWNLOAD_REDIRECTS} times")
 
 
@@ -202,7 +224,7 @@ class _File:
             piece = self._piece(left)
 
     def _piece(self, most: int) -> bytes:
-        with _interrupting(self._asked, self._patience):
+        with interrupting(self._asked, self._patience):
             return self.answer.piece(min(most, READ_CHUNK_BYTES)) if most > 0 else b""
 
     def _open(self, most: int) -> None:
@@ -221,35 +243,6 @@ def web_page(url: str, asked: str) -> WorldFailed:
         f"is not the file, but looks like a web page{where}: a login page of the network?",
         hint="open any http:// page in a browser and log in to the network; if that is not it, check the address",
     )
-
-
-@contextmanager
-def _interrupting(url: str, patience: Patience) -> Iterator[None]:
-    """Turn the errors of sockets and of the modules below into `Interrupted` about `url`."""
-    try:
-        yield
-    except TimeoutError as error:
-        slow = f"brings less than {HTTP_LEAST_BYTES} bytes of the file in {patience.seconds} s"
-        problem = slow if patience.begun else "the server does not answer"
-        raise Interrupted(url, problem, hint=_OUTAGE) from error
-    except (OSError, UnicodeError) as error:
-        raise Interrupted(url, f"cannot be reached: {_reason(error)}", hint=_hint_of(error)) from error
-    except CutShort as error:
-        raise Interrupted(url, "the connection ended before the answer did", hint=_OUTAGE) from error
-    except NotHttp as error:
-        raise Interrupted(url, f"the answer is not HTTP: {error}", hint=_OUTAGE) from error
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)).lower()
-
-
-def _hint_of(error: Exception) -> str:
-    return _CERTIFICATE if hasattr(error, "verify_message") else _OUTAGE
-
-
-_CERTIFICATE = "check the clock of this machine; http:// works too, because galaxies are signed"
-_OUTAGE = "check the network and the galaxy's address; a cut-off download is resumed"
 
 
 def _check_status(answer: Answer, url: str, *, ranged: bool) -> None:
@@ -300,13 +293,9 @@ def _validator(answer: Answer) -> str:
 
 def _length(answer: Answer, url: str) -> int | None:
     """Return `Content-Length`, or None if the header is absent; refuses a doubled one and one that is not a number."""
-    values = set(answer.values("content-length"))
-    if not values or answer.chunked:
-        return None
-    text = values.pop()
-    if values or not _NUMBER.fullmatch(text):
+    if answer.length is None and not answer.chunked and answer.values("content-length"):
         raise WorldFailed(url, "the server does not say in one number how long the file is")
-    return int(text)
+    return answer.length
 
 
 def _redirected(url: str, answer: Answer) -> str:
@@ -319,7 +308,7 @@ def _redirected(url: str, answer: Answer) -> str:
     except ValueError:
         reachable = False
     if not (text and reachable and target.isascii() and target.isprintable() and " " not in target):
-        raise Refused(url, f"is redirected to {text[:200]!r}, which is no http:// address")
+        raise Refused(url, f"is redirected to {without_login(text)[:200]!r}, which is no http:// address")
     if "@" in parts.netloc:
         raise Refused(url, "is redirected to an address with a password")
     if urlsplit(url).scheme == "https" and parts.scheme == "http":
@@ -329,15 +318,15 @@ def _redirected(url: str, answer: Answer) -> str:
 
 def _base_of(url: str) -> str:
     """Return a galaxy's address as the prefix of every file's address, or raise `Malformed`."""
+    if has_login(url):
+        raise Malformed(without_login(url)[:200], LOGIN_PROBLEM, hint=LOGIN_HINT)
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
-    if not is_address or not url.isascii() or not url.isprintable() or " " in url:
-        raise Malformed(url[:200], "want an address such as http://10.0.0.1:8000/galaxy")
-    if "@" in parts.netloc:
-        raise Malformed(parts.hostname or "", "an address must not hold a user or a password: locks are not secret")
+    if not is_address or "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
+        raise Malformed(without_login(url)[:200], "want an address such as http://10.0.0.1:8000/galaxy")
     if parts.query or parts.fragment:
-        raise Malformed(url, "an address of a galaxy has no ? and no #")
+        raise Malformed(without_login(url)[:200], "an address of a galaxy has no ? and no #")
     return f"{parts.scheme}://{parts.netloc}{quote(parts.path.rstrip('/'), safe='/%:@!$&()*+,;=~')}/"

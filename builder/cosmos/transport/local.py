@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cosmos.content import Content
+from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder, folder_at
 from cosmos.reading import open_content, read_open_within
@@ -51,7 +52,14 @@ class LocalCarrier:
             raise too_long(self._where(path), max_bytes)
         return data
 
-    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress) -> Content:
+    def read_exactly(
+        self,
+        path: str,
+        *,
+        size_bytes: int,
+        progress: Progress,
+        digest: Digest | None = None,  # noqa: ARG002 it is one part, and the caller verifies it
+    ) -> Content:
         """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
         with self._opened(path) as number:
             there = os.fstat(number).st_size

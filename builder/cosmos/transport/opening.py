@@ -7,25 +7,35 @@ from urllib.parse import unquote, urlsplit
 
 from cosmos.errors import Malformed
 from cosmos.folders import Folder
+from cosmos.model.addresses import LOGIN_HINT, LOGIN_PROBLEM, has_login, without_login
 from cosmos.transport.carrier import Carrier
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.local import LocalCarrier
+from cosmos.transport.network import DIRECT, Network
 
 
-def open_carrier(url: str, base: Path | Folder, partial_dir: Path | Folder) -> Carrier:
+def open_carrier(url: str, base: Path | Folder, partial_dir: Path | Folder, network: Network = DIRECT) -> Carrier:
     """Return the carrier for the galaxy at `url`; it reads nothing yet and opens no socket.
 
     `base` is the folder that a relative path starts from: in a `Folder` of a system, no link leads out of the system.
-    `partial_dir` is where cut-off downloads wait.
+    `partial_dir` is where cut-off downloads wait. `network` is how servers are reached.
     Raises `Malformed`.
     """
+    local = local_galaxy(url, base)
+    return HttpCarrier(url, partial_dir, network) if local is None else local
+
+
+def local_galaxy(url: str, base: Path | Folder) -> LocalCarrier | None:
+    """Return the carrier for the galaxy at `url` if it is in a folder, else None. Raises `Malformed`."""
     scheme, has_scheme, _ = url.partition("://")
     if has_scheme and scheme in ("http", "https"):
-        return HttpCarrier(url, partial_dir)
+        return None
+    if has_login(url):
+        raise Malformed(without_login(url)[:200], LOGIN_PROBLEM, hint=LOGIN_HINT)
     if has_scheme and scheme == "file":
         return LocalCarrier(_file_path(url))
     if has_scheme or url.startswith("deb:"):
-        raise Malformed(url[:200], "want a folder, file://, http:// or https:// as a galaxy's address")
+        raise Malformed(without_login(url)[:200], "want a folder, file://, http:// or https:// as a galaxy's address")
     if not url or "\0" in url:
         raise Malformed(url[:200], "want a galaxy's address")
     if isinstance(base, Folder) and not url.startswith("/"):
@@ -57,5 +67,5 @@ def _file_path(url: str) -> Path:
         or parts.query
         or parts.fragment
     ):
-        raise Malformed(url[:200], "want file:///path/of/a/folder on this machine")
+        raise Malformed(without_login(url)[:200], "want file:///path/of/a/folder on this machine")
     return Path(path)

@@ -5,11 +5,16 @@ a newline, NULs), then the bytes so far. The validator is the server's strong ET
 Without a validator nothing is resumed. The bytes are not trusted: the whole file is verified as any other download.
 
 A process holds the file's lock while it writes; a second process that wants the same file works in an unnamed one.
+
+A download that nobody wants any more would wait for ever. So each new download removes those that have waited for
+`PARTIAL_SECONDS`, and the oldest ones beyond `MAX_PARTIAL_FILES` and `MAX_PARTIAL_BYTES`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +25,11 @@ from cosmos.digest import Digest
 from cosmos.durable import blaming
 from cosmos.errors import Refused
 from cosmos.folders import Folder, folder_at
+from cosmos.limits import MAX_PARTIAL_BYTES, MAX_PARTIAL_FILES, PARTIAL_SECONDS
 from cosmos.locking import take_at_once
 from cosmos.reading import open_content
 
+_PART = re.compile(r"[0-9a-f]{64}\.part")
 _HEADER_BYTES = 512
 _MAGIC = b"cosmos-partial 1 "
 
@@ -74,12 +81,42 @@ def partial_download(place: Path | Folder, url: str, size_bytes: int) -> Iterato
             with folder.unnamed() as private:
                 yield Partial(private)
             return
+        _sweep(folder, name, _touched(stream))
         try:
             yield Partial(stream)
         except (Refused, OSError):
             folder.remove(name)
             raise
         folder.remove(name)
+
+
+def _touched(stream: BinaryIO) -> float:
+    """Give the file the time of now, and return it: the clock of the disk that the other downloads lie on."""
+    os.utime(stream.fileno())
+    return os.fstat(stream.fileno()).st_mtime
+
+
+def _sweep(folder: Folder, current: str, now: float) -> None:
+    """Remove the downloads that waited too long, and the oldest ones that are too many; never the `current` one."""
+    waiting = [
+        (name, held)
+        for name in folder.names()
+        if name != current and _PART.fullmatch(name)
+        if (held := folder.stat(name)) is not None
+    ]
+    count, size_bytes = 0, 0
+    for name, held in sorted(waiting, key=lambda row: -row[1].st_mtime):
+        is_old = held.st_mtime < now - PARTIAL_SECONDS
+        if is_old or count == MAX_PARTIAL_FILES or size_bytes + held.st_size > MAX_PARTIAL_BYTES:
+            _remove_if_unused(folder, name)
+        else:
+            count, size_bytes = count + 1, size_bytes + held.st_size
+
+
+def _remove_if_unused(folder: Folder, name: str) -> None:
+    with contextlib.suppress(OSError), folder.download(name) as stream:
+        if take_at_once(stream.fileno(), "alone"):
+            folder.remove(name)
 
 
 def part_name(url: str, size_bytes: int) -> str:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
-from urllib.parse import SplitResult
+from typing import TYPE_CHECKING, Final
 
-from cosmos.errors import WorldFailed
 from cosmos.limits import HTTP_LEAST_BYTES, READ_CHUNK_BYTES
 
-_PORTS: Final = {"http": 80, "https": 443}
+if TYPE_CHECKING:
+    import ssl
+
 _HEAD_READ_BYTES: Final = 1 << 14  # one read of a head, or of a line between two chunks
 
 
@@ -78,23 +78,63 @@ class Allowance:
 
 
 class Wire:
-    """A connection. Its methods raise `TimeoutError` when the patience ends, and `OSError`."""
+    """A connection. Its methods raise `TimeoutError` when the patience ends, and `OSError`.
 
-    __slots__ = ("_buffer", "_connection", "_patience")
+    `heard` says whether a byte has come since the exchange began.
+    """
+
+    __slots__ = ("_buffer", "_connection", "_patience", "heard")
 
     def __init__(self, connection: socket.socket, patience: Patience) -> None:
         self._connection = connection
         self._patience = patience
         self._buffer = b""
+        self.heard = False
+
+    def begin(self, patience: Patience) -> None:
+        """Begin another exchange on this connection, with its own patience."""
+        self._patience = patience
+        self.heard = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether every byte that has come was read."""
+        return not self._buffer
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the server has closed the connection, or has sent more than it was asked for.
+
+        With TLS, waiting bytes may be of TLS itself, so that nothing can be said.
+        """
+        if hasattr(self._connection, "pending"):
+            return False
+        self._connection.settimeout(0)
+        try:
+            self._connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
+    def secure(self, host: str, context: ssl.SSLContext) -> None:
+        """Begin TLS with `host`, whose certificate is checked. Raises `NotHttp` for bytes before it, and `OSError`."""
+        if self._buffer:
+            raise NotHttp("bytes came before TLS began")
+        self._connection.settimeout(self._patience.left())
+        self._connection = secured(self._connection, host, context)
+
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
         self._connection.settimeout(self._patience.left())
         self._connection.sendall(data)
+        # A server with Nagle's algorithm keeps a body back until the head is acknowledged: at once, not after 40 ms.
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def line(self, allowance: Allowance) -> bytes:
         """Return the next line without its end. Raises `NotHttp` beyond the allowance, and `CutShort`."""
@@ -120,17 +160,17 @@ class Wire:
     def _received(self, most: int) -> bytes:
         self._connection.settimeout(self._patience.left())
         piece = self._connection.recv(most)
-        self._patience.begun = self._patience.begun or bool(piece)
+        if piece:
+            self.heard = self._patience.begun = True
         return piece
 
 
-def connected(parts: SplitResult, url: str, patience: Patience) -> Wire:
-    """Return a connection to the server of the address `parts`. Raises `WorldFailed` without TLS, and `OSError`.
+def connected(host: str, port: int, patience: Patience) -> Wire:
+    """Return a connection to `host`. Raises `OSError`.
 
     Each address of the host gets its share of what is left of the patience, so that one that swallows packets does not
     take the others' time.
     """
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure: OSError = OSError("the host has no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -138,9 +178,7 @@ def connected(parts: SplitResult, url: str, patience: Patience) -> Wire:
         try:
             connection.settimeout(patience.left() / (len(addresses) - number))
             connection.connect(address)
-            if parts.scheme == "https":
-                connection.settimeout(patience.left())
-                connection = secured(connection, host, url)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             connection.close()
             failure = error
@@ -152,10 +190,6 @@ def connected(parts: SplitResult, url: str, patience: Patience) -> Wire:
     raise failure
 
 
-def secured(connection: socket.socket, host: str, url: str) -> socket.socket:
-    """Return `connection` with TLS, its certificate checked; raises `WorldFailed` without ssl, and `OSError`."""
-    try:
-        import ssl  # a Python may lack it, and it takes time that no http:// galaxy needs
-    except ImportError as error:
-        raise WorldFailed(url, "this cosmos was built without TLS", hint="use http://: galaxies are signed") from error
-    return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+def secured(connection: socket.socket, host: str, context: ssl.SSLContext) -> socket.socket:
+    """Return `connection` with TLS, its certificate checked; raises `OSError`."""
+    return context.wrap_socket(connection, server_hostname=host)

@@ -127,3 +127,17 @@ def test_a_very_large_content_is_compressed_in_pieces_to_the_same_bytes_each_tim
 def test_a_frame_with_a_very_large_window_is_read_if_it_is_one_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zst, "MAX_WINDOW_BYTES", 1 << 10)
     assert b"".join(unpacked_exactly(compress([TEXT], 3), ".zst", len(TEXT), "a")) == TEXT
+
+
+@pytest.mark.objective("SO-19")
+@pytest.mark.parametrize(("exponent", "is_good"), [(23, True), (24, True), (25, False), (26, False), (27, False)])
+def test_a_part_of_a_small_frame_is_not_read_through_a_large_window(exponent: int, is_good: bool) -> None:
+    """A few packed bytes must not make the decoder hold up to 128 MiB (RFC 8878 section 3.1.1.1.2)."""
+    data = b"\x28\xb5\x2f\xfd\x00" + bytes([(exponent - 10) << 3]) + b"\x09\x00\x00x"
+    assert zstandard.get_frame_parameters(data).window_size == 1 << exponent
+    part = zst.slice_of_frame(io.BytesIO(data), len(data), 0, 1)
+    if is_good:
+        assert b"".join(part) == b"x"
+    else:
+        with pytest.raises(ValueError, match=f"wants a window of {1 << exponent} bytes, the limit for 10 packed"):
+            next(part)

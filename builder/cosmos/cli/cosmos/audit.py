@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from cosmos.cli.options import EXISTING_FILE, PATH, json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs
-from cosmos.image.audit.auditing import Audit, Outcome, audit
+from cosmos.image.audit.auditing import Audit, audit
+from cosmos.image.audit.outcomes import Outcome
 from cosmos.image.definition import read_definition
 from cosmos.keyring.anchors import home_anchor
 from cosmos.model.release import RELEASE_ENVELOPE
@@ -31,8 +33,10 @@ def audit_command(image: Path, key_files: tuple[Path, ...], shows_all: bool, hom
     """Change every input of IMAGE, one at a time, and see that each change is refused.
 
     Inputs are the lock, its stars' archives, statements and envelopes, the index, the trust anchors, what the operator
-    wrote, and the files of the finished release. The changes are derived from the files themselves. Nothing outside of
-    a temporary folder is changed. Exit 0: every change was refused, or made another image. Exit 7: one went through.
+    wrote, the store, and the files of the finished release. The changes are derived from the files themselves. What is
+    not refused at once is built to its end. Nothing outside of a temporary folder is changed. Exit 0: every change was
+    refused, or ended as it may: what the operator writes in another image, a damaged store in the same. Exit 7: one
+    went through.
     """
     definition = read_definition(image)
     world = world_at(home, image, offline=False, quiet=as_json)
@@ -41,7 +45,7 @@ def audit_command(image: Path, key_files: tuple[Path, ...], shows_all: bool, hom
         keys = list(world.pinned.keys("release"))
     out = definition.folder / "out"
     release = out if keys and (out / RELEASE_ENVELOPE).is_file() else None
-    found = audit(definition, world, release, keys, world.reporter)
+    found = audit(definition, world, release, keys, jobs=len(os.sched_getaffinity(0)))
     if as_json:
         emit(_row(found))
     else:
@@ -67,19 +71,20 @@ def _lines(found: Audit, *, shows_all: bool) -> Iterator[str]:
             yield from (f"  {_verdict(one)}: {one.name}: {one.said}" for one in those)
     yield from (f"not changed: {line}" for line in found.left_alone)
     good = len(found.outcomes) - len(found.bad)
-    yield f"{good} of {len(found.outcomes)} changes were refused, or made another image"
+    yield f"{good} of {len(found.outcomes)} changes were refused, or ended as they may; {found.builds} whole builds"
 
 
 def _verdict(one: Outcome) -> str:
     if one.exit_code:
         return f"exit {one.exit_code}" if one.exit_code > 1 else "A BUG"
-    return "another image" if one.is_good else "WENT THROUGH"
+    return one.became if one.is_good else "WENT THROUGH"
 
 
 def _row(found: Audit) -> dict[str, Json]:
     return {
         "changes": len(found.outcomes),
         "good": len(found.outcomes) - len(found.bad),
+        "whole-builds": found.builds,
         "not-changed": list(found.left_alone),
         "outcomes": [
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosmos.cli.cosmos.arguments import naming_instead
+from cosmos.cli.network import network
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.freeze import Frozen, freeze_system, has_merged_usr
 from cosmos.device.root import LiveRoot, shown
@@ -22,7 +23,7 @@ def freeze_live(root: Path | None, offline: bool, image: Path | None, as_json: b
     """
     reporter = surroundings().reporter(quiet=as_json)
     with naming_instead(root, "an image: cosmos freeze IMAGE"), LiveRoot.open(root or Path("/")) as live:
-        frozen = freeze_system(live, reporter, offline=offline)
+        frozen = freeze_system(live, reporter, network(), offline=offline)
         if image is not None:
             _write_image(live, frozen, image, reporter)
     stars = len(frozen.lock.stars)

@@ -11,6 +11,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.cosmos.rows import counted
+from cosmos.cli.network import network
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
@@ -65,7 +66,9 @@ def install_command(
                 raise click.UsageError("name a STAR, or a --constellation that has members")
             _answer_recovered(recover(live), as_json)
             return
-        request = InstallRequest(wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, locked=wanted)
+        request = InstallRequest(
+            wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, locked=wanted, network=network()
+        )
         done = rehearse(live, request, reporter) if dry_run else install(live, request, reporter)
     if done.unowned:
         around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")

@@ -24,7 +24,8 @@ from cosmos.errors import Differs, Malformed, Refused
 from cosmos.image.home import Home
 from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
 from cosmos.image.rebuild.original import Original, judged_original
-from cosmos.image.rebuild.rebuilding import Rebuilder, RebuildOptions, Rebuilt, Trial, rebuild
+from cosmos.image.rebuild.rebuilding import rebuild
+from cosmos.image.rebuild.trials import Rebuilder, RebuildOptions, Rebuilt, Trial
 from cosmos.image.rebuild.variations import variations
 from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.secret_key import SecretKey

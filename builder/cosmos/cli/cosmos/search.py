@@ -9,6 +9,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.root import LiveRoot
@@ -29,7 +30,7 @@ def search(words: tuple[str, ...], root: Path, offline: bool, as_json: bool) -> 
     """
     around = surroundings()
     with LiveRoot.open(root) as live:
-        done = search_stars(live, words, around.reporter(quiet=False), offline=offline)
+        done = search_stars(live, words, around.reporter(quiet=False), network(), offline=offline)
     if done.by_name:
         galaxies = counted(len(done.by_name), "galaxy has", "galaxies have")
         around.terminal.note(f"{galaxies} no catalogue, and only names are searched there: {', '.join(done.by_name)}")

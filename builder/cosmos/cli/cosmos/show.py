@@ -10,6 +10,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.network import network
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.root import LiveRoot, shown
@@ -35,7 +36,11 @@ def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_
         return
     with LiveRoot.open(root) as live:
         found = show_star(
-            live, parsed(StarName.parse, star, "STAR"), surroundings().reporter(quiet=False), offline=offline
+            live,
+            parsed(StarName.parse, star, "STAR"),
+            surroundings().reporter(quiet=False),
+            network(),
+            offline=offline,
         )
     if as_json:
         emit(_shown_row(found))

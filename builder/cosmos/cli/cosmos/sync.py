@@ -8,6 +8,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import root_option
+from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.memory import read_memory
@@ -15,9 +16,11 @@ from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.sync import Depth, Synced, Wanted
 from cosmos.device.sync import sync as sync_galaxies
+from cosmos.errors import Malformed
 from cosmos.keyring.state import NO_MEMORY
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import counted
+from cosmos.reading import read_bounded
 
 
 @click.command("sync")
@@ -27,11 +30,20 @@ from cosmos.model.reporter import counted
     "--stars", "depth", flag_value="stars", default="stars", help="Also fetch the statement of every star [default]."
 )
 @click.option("--full", "depth", flag_value="full", help="Also fetch every archive, to install offline.")
-@click.option("--from", "origin", metavar="URL", help="Fetch one galaxy from here: a stick, or a mirror.")
+@click.option(
+    "--from",
+    "origins",
+    metavar="URL",
+    multiple=True,
+    help="Fetch one galaxy from here, this once: a stick, a mirror, or a file with an address in each line. "
+    "If it fails, the next --from is asked.",
+)
 @click.option("--offline", is_flag=True, help="Make no socket: read local galaxies.")
 @root_option
 @json_option
-def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: bool, root: Path, as_json: bool) -> None:
+def sync(
+    galaxies: tuple[str, ...], depth: Depth, origins: tuple[str, ...], offline: bool, root: Path, as_json: bool
+) -> None:
     """Fetch the newest state of the galaxies in config.toml, verify it, and keep it in the cache.
 
     Exit 4 for an index that is older than one seen before, or that does not match its own stars.
@@ -41,12 +53,11 @@ def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: b
         names = tuple(GalaxyName.parse(name) for name in galaxies)
     except ValueError as error:
         raise click.UsageError(f"GALAXY: {error}") from error
-    if origin is not None and "://" not in origin:
-        origin = str(around.at(origin))
-    wanted = Wanted(names=names, depth=depth, origin=origin, offline=offline)
+    addresses = tuple(address for origin in origins for address in _addresses(origin))
+    wanted = Wanted(names=names, depth=depth, origins=addresses, offline=offline)
     with LiveRoot.open(root) as live:
         had_memory = read_memory(live) is not None
-        done = sync_galaxies(live, read_settings(live), wanted, around.reporter(quiet=as_json))
+        done = sync_galaxies(live, read_settings(live), wanted, around.reporter(quiet=as_json), network())
     if as_json:
         emit({"galaxies": [_row(one) for one in done], "rollback-judged": had_memory})
         return
@@ -54,6 +65,21 @@ def sync(galaxies: tuple[str, ...], depth: Depth, origin: str | None, offline: b
         around.terminal.note(NO_MEMORY)
     for one in done:
         say(_line(one))
+
+
+def _addresses(origin: str) -> list[str]:
+    """Return the address, or those in the file of that name: one in each line, without empty lines and comments."""
+    if "://" in origin:
+        return [origin]
+    place = surroundings().at(origin)
+    if not place.is_file():
+        return [str(place)]
+    text = read_bounded(place).decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines()]
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise Malformed(str(place), "holds no address; expected one in each line")
+    return [line if "://" in line else str(place.parent / line) for line in found]
 
 
 def _row(one: Synced) -> dict[str, Json]:

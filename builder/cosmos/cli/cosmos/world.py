@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cosmos.cli.network import network
 from cosmos.cli.terminal import surroundings
 from cosmos.image.home import Home
 from cosmos.staging.vendored import is_vendored
@@ -20,4 +21,5 @@ def world_at(home: Path | None, near: Path, *, offline: bool, quiet: bool, origi
         offline=offline and not (origin is not None and is_vendored(origin)),
         reporter=around.reporter(quiet=quiet),
         origin=origin,
+        network=network(),
     )

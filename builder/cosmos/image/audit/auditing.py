@@ -1,12 +1,18 @@
 """`cosmos audit`: the proof that the pins of one image fail closed.
 
-Everything that a build reads is copied (as hard links) into a folder: definition, lock, galaxies, trust anchors. Then
-one input at a time is changed, and the first two steps of a build run on it with an empty store: the preflight, and the
-fetching and verifying of every star. What must come of it depends on the input:
+Everything that a build reads is copied (as hard links) into a folder: definition, lock, galaxies, trust anchors. The
+unchanged copy is built, whole. Then one input at a time is changed. What must come of it depends on the input:
 
-    refused         the lock, and everything that somebody signed or that a signed document names by digest
-    another image   what the operator writes: image.toml, template, constellations, finish script. It is refused, or the
-                    release's own description of it (definition.tar) is another one
+    refused          the lock, and everything that somebody signed or that a signed document names by digest
+    another image    what the operator writes: image.toml, template, constellations, finish script. It is refused, or
+                     another image comes of it
+    the same image   what the store keeps. It is refused, or noticed and made again
+
+First the first two steps of a build run with an empty store: the preflight, and the fetching and verifying of every
+star. Nearly every change ends there. A change that they let through is built whole, with the layers in the store, so
+that what acts later judges it as well: powers, budget, template, finish script, packing. Of the many changes of one
+file of a template, only the first is built; of the others the release's own description of the definition
+(definition.tar) must be another one. A change of the store is always built whole, offline.
 
 A finished release beside the image is changed in the same way, and `cosmos verify` must find it.
 """
@@ -16,37 +22,42 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.durable import temporary_folder
-from cosmos.errors import CosmosError, Malformed
+from cosmos.errors import Malformed
+from cosmos.image.audit.kept import number_of_files, one_of_each_kind
 from cosmos.image.audit.mutations import Change, envelope_changes, file_changes, toml_changes
+from cosmos.image.audit.outcomes import Became, Mutation, Outcome, changed, outcome_of
 from cosmos.image.definition import IMAGE_FILE, Definition, read_definition
-from cosmos.image.flow import fetched
+from cosmos.image.flow import build_image, fetched
 from cosmos.image.home import Home
 from cosmos.image.packed_definition import packed_definition, unpack_definition
 from cosmos.image.preflight import BuildOptions, preflight
 from cosmos.image.template import stand_ins
 from cosmos.keyring.anchors import home_anchor
-from cosmos.limits import MAX_LOCK_BYTES
+from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import GalaxyName
-from cosmos.model.release import Builder
-from cosmos.model.reporter import Reporter, Silent, counted
+from cosmos.model.release import RELEASE_FILE, Builder
+from cosmos.model.reporter import Silent, counted
 from cosmos.reading import ENVELOPE_SUFFIX, envelope_of, read_bounded
 from cosmos.release.verify import verify_release_folder
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.transport.opening import galaxy_folder, is_network
 from cosmos.trust.keys import PublicKey
 
-Wanted: TypeAlias = Literal["refused", "another image"]
 _GALAXIES: Final = "galaxies"
 _HOME: Final = "home"
 _DEFINITION: Final = "definition"
+_OUT: Final = "out"
+_BUILDER: Final = Builder(versions=dict.fromkeys(("cosmos", "python", "zstd"), "audit"))
+_OPERATOR: Final = "what the operator wrote"
+_EXTRA: Final = Change(what="an extra file", data=b"x")
 _RELEASE: Final = "release"
 _PREFIX: Final = "cosmos-audit-"  # of temporary folders
 # Fields of the lock that record something, and pin nothing that a build could take from elsewhere: why.
@@ -54,6 +65,10 @@ RECORDED: Final = {
     "build.cosmos": "the version that made the lock; a newer one may build it",
     "build.zstd": "another zstd packs the same contents in other bytes, and the build warns",
 }
+SEALED_AGAIN: Final = (
+    "the store: records that somebody changed and sealed again: only the builder writes there, and `cosmos rebuild` "
+    "uses none of them"
+)
 # Of an envelope: what nobody relies on, because every pinned key is tried on every signature.
 HINTS: Final = {
     "signatures[0].keyid": "a hint, not signed (DSSE, protocol.md): every pinned key is tried",
@@ -62,53 +77,12 @@ HINTS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mutation:
-    """One input with one change. `file` is its path in the folder of the audit; `kind` is its class, for the table.
-
-    `copies` are other files with the same bytes, such as the snapshot of an index: they are changed in the same way,
-    because a build may take either.
-    """
-
-    kind: str
-    file: Path
-    change: Change
-    wanted: Wanted
-    copies: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """What came of one mutation. `exit_code` is 0 if nothing refused it; `said` is the error's sentence.
-
-    It names the mutation and does not hold it: of an archive, that would be a copy of the archive.
-    """
-
-    kind: str
-    file: str
-    what: str
-    wanted: Wanted
-    exit_code: int
-    said: str
-    is_another: bool
-
-    @property
-    def name(self) -> str:
-        """Its file and what was changed."""
-        return f"{self.file}: {self.what}"
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it ended as it must: with an error of one of the families, or as another image."""
-        refused = 2 <= self.exit_code <= 7
-        return refused or (self.wanted == "another image" and self.is_another)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Audit:
-    """All outcomes. `left_alone` names inputs that were not changed, and why."""
+    """All outcomes. `left_alone` names inputs that were not changed, and why. `builds`: how many builds were whole."""
 
     outcomes: tuple[Outcome, ...]
     left_alone: tuple[str, ...]
+    builds: int
 
     @property
     def bad(self) -> tuple[Outcome, ...]:
@@ -116,36 +90,37 @@ class Audit:
         return tuple(one for one in self.outcomes if not one.is_good)
 
 
-def audit(
-    definition: Definition, home: Home, release: Path | None, keys: Iterable[PublicKey], reporter: Reporter
-) -> Audit:
+def audit(definition: Definition, home: Home, release: Path | None, keys: Iterable[PublicKey], *, jobs: int) -> Audit:
     """Return what comes of every mutation of every input of `definition`, and of the files of `release`.
 
-    Raises `Malformed` if a galaxy is remote, and the errors of a build if the image cannot be built unchanged.
+    `jobs`: how many stars a whole build stages at once. Raises `Malformed` if a galaxy is remote, and the errors of a
+    build if the image cannot be built unchanged.
     """
     with temporary_folder(_PREFIX) as folder:
-        workshop = _Inputs(definition, home, folder)
-        workshop.demand_good()
+        workshop = _Inputs(definition, home, folder, jobs)
+        workshop.build_unchanged()
         outcomes = []
         for place, mutation in enumerate(workshop.mutations(), start=1):  # one at a time is in memory
             outcomes.append(workshop.outcome(mutation))
-            reporter.progress(f"changes: {mutation.kind}", place, 0)
+            home.reporter.progress(f"changes: {mutation.kind}", place, 0)
         left = list(workshop.left_alone)
         if release is None:
             left.append("the finished release: no known key has signed one")
         else:
             outcomes += _release_outcomes(release, list(keys), folder / _RELEASE)
-        return Audit(outcomes=tuple(outcomes), left_alone=tuple(left))
+        return Audit(outcomes=tuple(outcomes), left_alone=tuple(left), builds=workshop.builds)
 
 
 class _Inputs:
     """Copies of everything that a build of the image reads."""
 
-    def __init__(self, definition: Definition, home: Home, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, definition: Definition, home: Home, folder: Path, jobs: int) -> None:
+        self._folder, self._jobs, self.builds = folder, jobs, 0
+        self._built: set[Path] = set()  # the files of which a change was built whole
         self.left_alone: list[str] = [
             *(f"{LOCK_FILE}: {field}: {why}" for field, why in RECORDED.items()),
             *(f"envelopes: {field.partition(': ')[0]}: {why}" for field, why in HINTS.items()),
+            SEALED_AGAIN,
         ]
         packed = b"".join(packed_definition(definition))
         self.image = unpack_definition(packed, folder / _DEFINITION, str(definition.file))
@@ -167,12 +142,12 @@ class _Inputs:
         if home_anchor(home.home).exists():
             shutil.copytree(home_anchor(home.home).path.parent, self._anchor.parent)
 
-    def demand_good(self) -> None:
-        """Raise the error of the build if the unchanged inputs are refused: then the audit would prove nothing.
+    def build_unchanged(self) -> None:
+        """Build the unchanged inputs, whole. Raises the error of the build: then the audit would prove nothing.
 
         The home remembers what it saw, as that of an operator does who has built the image before.
         """
-        self._fetched(self._folder / _HOME, self._folder)
+        self._before = self._release(offline=False)
 
     def mutations(self) -> Iterator[Mutation]:
         """Yield every mutation."""
@@ -180,30 +155,59 @@ class _Inputs:
         yield from self._of_the_galaxies()
         yield from self._of_the_anchors()
         yield from self._of_the_definition()
+        yield from self._of_the_store()
 
     def outcome(self, mutation: Mutation) -> Outcome:
         """Return what comes of the build with this one mutation; the inputs are as before afterwards."""
-        with contextlib.ExitStack() as changed:
+        with contextlib.ExitStack() as stack:
             for number, file in enumerate((mutation.file, *mutation.copies)):
-                changed.enter_context(_changed(file, mutation.change, self._folder / f"kept-{number}"))
-            return _outcome(mutation, self._built, self._digest)
+                stack.enter_context(changed(file, mutation.change, self._folder / f"kept-{number}"))
+            if mutation.wanted == "the same image":
+                return outcome_of(mutation, lambda: self._whole(offline=True))
+            found = outcome_of(mutation, self._first_steps)
+            if found.exit_code or not self._is_built(mutation):
+                return found
+            self._built.add(mutation.file)
+            return outcome_of(mutation, lambda: self._whole(offline=False))
 
-    def _built(self) -> Digest:
-        """Run the preflight and the fetching with an empty store, and return the digest of the definition."""
+    def _is_built(self, mutation: Mutation) -> bool:
+        """Return whether a change that the first two steps let through is built: the first one of a template's file."""
+        return mutation.kind != _OPERATOR or mutation.file not in self._built
+
+    def _first_steps(self) -> Became:
+        """Run the preflight and the fetching with an empty store."""
         with temporary_folder(_PREFIX) as folder:
             home = folder / _HOME
             if self._anchor.exists():
                 shutil.copytree(self._anchor.parent, home_anchor(home).path.parent)
-            return self._fetched(home, folder)
+            definition = read_definition(self.image)
+            world, options = self._world(home, offline=False), self._options(definition, folder / _OUT)
+            fetched(preflight(definition, world, options), world, options)
+            packed = Digest.of(b"".join(packed_definition(definition)))
+            return "the same" if packed == self._digest else "another definition"
 
-    def _fetched(self, home: Path, folder: Path) -> Digest:
-        world = _AuditedHome(home=home, offline=False, reporter=Silent(), galaxies=self._folder / _GALAXIES)
-        definition = read_definition(self.image)
+    def _whole(self, *, offline: bool) -> Became:
+        """Build the image with the layers that the store has."""
+        root, described = self._release(offline=offline)
+        if root != self._before[0]:
+            return "another image"
+        return "the same" if described == self._before[1] else "another release"
+
+    def _release(self, *, offline: bool) -> tuple[Digest, Digest]:
+        """Build the image, whole, and return its content root and the digest of RELEASE.json."""
+        self.builds += 1
+        with temporary_folder(_PREFIX) as folder:
+            world = self._world(self._folder / _HOME, offline=offline)
+            definition = read_definition(self.image)
+            built = build_image(definition, world, self._options(definition, folder / _OUT))
+            return built.content_root, Digest.of(read_bounded(built.folder / RELEASE_FILE, MAX_RELEASE_BYTES))
+
+    def _world(self, home: Path, *, offline: bool) -> _AuditedHome:
+        return _AuditedHome(home=home, offline=offline, reporter=Silent(), galaxies=self._folder / _GALAXIES)
+
+    def _options(self, definition: Definition, out: Path) -> BuildOptions:
         secrets = stand_ins(definition.template)
-        builder = Builder(versions={})
-        options = BuildOptions(out=folder / "out", jobs=1, identity="audit", builder=builder, secrets=secrets)
-        fetched(preflight(definition, world, options), world, options)
-        return Digest.of(b"".join(packed_definition(definition)))
+        return BuildOptions(out=out, jobs=self._jobs, identity="audit", builder=_BUILDER, secrets=secrets)
 
     def _of_the_lock(self) -> Iterator[Mutation]:
         file = self.image / LOCK_FILE
@@ -243,8 +247,20 @@ class _Inputs:
             data = file.read_bytes()
             for change in _changes_of(file, data):
                 if change.data != data:
-                    kind = "image.toml" if file.name == IMAGE_FILE else "what the operator wrote"
+                    kind = "image.toml" if file.name == IMAGE_FILE else _OPERATOR
                     yield Mutation(kind=kind, file=file, change=change, wanted="another image")
+        for folder in sorted({file.parent for file in (self._folder / _DEFINITION).rglob("root/*")}):
+            yield Mutation(kind=_OPERATOR, file=folder / "extra", change=_EXTRA, wanted="another image")
+
+    def _of_the_store(self) -> Iterator[Mutation]:
+        store = self._folder / _HOME / "store"
+        kinds = one_of_each_kind(store)
+        for kind, file in kinds.items():
+            for change in file_changes(file.read_bytes()):
+                yield Mutation(kind="store", file=file, change=change, wanted="the same image", shown=kind)
+        others = number_of_files(store) - len(kinds)
+        if others:
+            self.left_alone.append(f"{counted(others, 'file')} of the store: same formats")
 
     def _signed(self, kind: str, file: Path) -> Iterator[Mutation]:
         data, copies = file.read_bytes(), self._copies(file)
@@ -298,58 +314,18 @@ def _release_outcomes(release: Path, keys: list[PublicKey], copy: Path) -> Itera
     verify_release_folder(release, keys, reporter=Silent())  # so that an error names it, and not the copy
     shutil.copytree(release, copy, copy_function=_link)
 
-    def verified() -> Digest:
-        return verify_release_folder(copy, keys, reporter=Silent()).content_root
+    def verified() -> Became:
+        verify_release_folder(copy, keys, reporter=Silent())
+        return "the same"
 
-    root = verified()
     for file in sorted(copy.iterdir()):
         for change in file_changes(file.read_bytes()):
             mutation = Mutation(kind="release", file=file, change=change, wanted="refused")
-            with _changed(file, change, copy.with_name("kept")):
-                yield _outcome(mutation, verified, root)
-    extra, added = copy / "extra", Change(what="an extra file", data=b"x")
-    extra.write_bytes(b"x")
-    yield _outcome(Mutation(kind="release", file=extra, change=added, wanted="refused"), verified, root)
-
-
-@contextlib.contextmanager
-def _changed(file: Path, change: Change, kept: Path) -> Iterator[None]:
-    """Change a file within the block. It is replaced, not written to: other names of its bytes stay as they are.
-
-    Meanwhile the file itself is at `kept`, on the same file system.
-    """
-    mode = file.stat().st_mode
-    file.rename(kept)
-    try:
-        if change.data is not None:
-            file.write_bytes(change.data)
-            file.chmod(mode)
-        yield
-    finally:
-        kept.replace(file)
-
-
-def _outcome(mutation: Mutation, tried: Callable[[], Digest], before: Digest) -> Outcome:
-    """Return what comes of `tried`, which returns an identity; `before` is that of the unchanged inputs."""
-    try:
-        identity = tried()
-    except CosmosError as error:
-        return _named(mutation, error.exit_code, str(error))
-    except Exception as error:
-        return _named(mutation, 1, f"a bug: {error!r}")
-    return _named(mutation, 0, "went through", is_another=identity != before)
-
-
-def _named(mutation: Mutation, exit_code: int, said: str, *, is_another: bool = False) -> Outcome:
-    return Outcome(
-        kind=mutation.kind,
-        file=mutation.file.name,
-        what=mutation.change.what,
-        wanted=mutation.wanted,
-        exit_code=exit_code,
-        said=said,
-        is_another=is_another,
-    )
+            with changed(file, change, copy.with_name("kept")):
+                yield outcome_of(mutation, verified)
+    extra = copy / "extra"
+    with changed(extra, _EXTRA, copy.with_name("kept")):
+        yield outcome_of(Mutation(kind="release", file=extra, change=_EXTRA, wanted="refused"), verified)
 
 
 def _is_recorded(change: Change) -> bool:

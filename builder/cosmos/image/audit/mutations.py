@@ -1,13 +1,14 @@
 """What an audit changes. It is derived from the documents themselves: a new field needs nobody to add it.
 
-a TOML document     each value by its dotted path: changed, left out; a key that nobody knows; the whole file: left
-                    out, emptied, cut off, a byte more
+a TOML document     each value by its dotted path: changed (a key or a signature at both ends), left out; a key that
+                    nobody knows; the whole file: left out, emptied, cut off, a byte more
 an envelope (DSSE)  the same for its JSON values
 other files         a byte at the start, in the middle, at the end; cut off, longer, empty, left out
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -18,6 +19,8 @@ from cosmos.canon import readable_json
 from cosmos.tables import Table
 
 _UNKNOWN_KEY: Final = "key-that-nobody-knows"
+_KEY_CHARACTERS: Final = 44  # of an Ed25519 key in base64; a signature has 88
+_BASE64: Final = re.compile(r"([0-9A-Za-z+/]{4})*[0-9A-Za-z+/]{2,3}=?=")  # RFC 4648 section 4, with spare bits
 _Path: TypeAlias = "tuple[str | int, ...]"
 
 
@@ -87,10 +90,22 @@ def _other_values(value: object) -> Iterator[tuple[str, object]]:
             yield "one more", value + 1
         case str():
             yield "one letter", _one_letter(value)
+            names, space, key = value.rpartition(" ")
+            if _is_base64(key):
+                yield "its first letter", f"{names}{space}{'B' if key[0] == 'A' else 'A'}{key[1:]}"
         case list() if value:
             yield "the last one doubled", [*value, value[-1]]
         case _:
             pass
+
+
+def _is_base64(text: str) -> bool:
+    """Return whether the text may be a key or a signature.
+
+    Its last letter has spare bits, so that a change there is refused by form: only another first letter is another key
+    or signature in the right form.
+    """
+    return len(text) >= _KEY_CHARACTERS and _BASE64.fullmatch(text) is not None
 
 
 def _one_letter(text: str) -> str:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,15 @@ from cosmos.image.preflight import BuildOptions, preflight
 from cosmos.image.rebuild.culprit import first_unlike, receipts_of
 from cosmos.image.rebuild.job import LAYERS_FILE, Job, read_layers, secrets_to_bytes
 from cosmos.image.rebuild.original import Original, lay_out
+from cosmos.image.rebuild.trials import (
+    EVERYTHING,
+    Rebuilder,
+    RebuildOptions,
+    Rebuilt,
+    Trial,
+    causes_of,
+    smallest,
+)
 from cosmos.image.rebuild.variations import (
     SHARED_MEMORY,
     Circumstances,
@@ -44,8 +53,7 @@ from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.store_key import store_key
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.receipts import RECEIPTS_FILE
-from cosmos.model.release import RELEASE_FILE, Builder, Release
-from cosmos.nova.templating.secret import Secret
+from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.process import run_program
 from cosmos.reading import read_bounded
 from cosmos.release.diff.comparison import Comparison, compare
@@ -58,95 +66,7 @@ _PID_FILE: Final = "pid"
 _TOOLS: Final = "tools"
 _FAKETIME_LEFT: Final = ("faketime_shm_{}", "sem.faketime_sem_{}")  # in /dev/shm; libfaketime forgets them at an exec
 _PREFIX: Final = "cosmos-rebuild-"  # of temporary folders
-_EVERYTHING: Final = "everything at once"
 _NOT_SHOWN: Final = "it holds a secret, so its contents are not shown: was the same value given?"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rebuilder:
-    """How to start this program again: command line, environment, identity, and its description in RELEASE.json."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    identity: str
-    builder: Builder
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RebuildOptions:
-    """What to try. `times` is how often the calm rebuild is made. `kept`: where rebuilt releases stay, or None.
-
-    `base` is a vendored folder, or the folder at which relative galaxy paths start. `secrets` are the values of the
-    secret variables.
-    """
-
-    variations: tuple[Variation, ...]
-    times: int
-    kept: Path | None
-    base: Path
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """One rebuild: what was varied, and what came of it.
-
-    `problem` is a sentence if it could not be made: then nothing was compared. `files` are the names of the files that
-    differ. `comparison` says in what, if one does. `builder` is the program that built. `unlike` are the places of the
-    programs that made something else in the receipts of their scripts (`culprit.first_unlike`). `started` are the
-    programs of the machine that the build started although it must not depend on them.
-    """
-
-    name: str
-    what: str
-    problem: str = ""
-    files: tuple[str, ...] = ()
-    content_root: Digest | None = None
-    builder: Builder | None = None
-    comparison: Comparison | None = None
-    unlike: Mapping[str, int] = field(default_factory=dict)
-    started: tuple[str, ...] = ()
-
-    @property
-    def paths(self) -> frozenset[TreePath]:
-        """The paths that differ."""
-        tree = None if self.comparison is None else self.comparison.tree
-        return frozenset() if tree is None else frozenset(one.path for one in tree.differences)
-
-    @property
-    def is_same(self) -> bool:
-        """Whether every file came out as in the release."""
-        return not self.problem and not self.files
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rebuilt:
-    """All trials. `culprits` are the variations that, alone or together, make a difference. `causes` names for each
-    path that differs the variations with which it does, each alone; none if it differs although nothing is varied.
-
-    `poisoned` are sentences about records in the builder's store that this home did not write, or that have another
-    layer than the rebuild.
-
-    `same_contents` is whether every rebuild has the release's content root; `is_same` whether every file is the same.
-    """
-
-    original: Original
-    content_root: Digest
-    trials: tuple[Trial, ...]
-    not_tried: Mapping[str, str]
-    culprits: tuple[str, ...]
-    causes: Mapping[TreePath, tuple[str, ...]]
-    poisoned: tuple[str, ...]
-
-    @property
-    def is_same(self) -> bool:
-        """Whether every file of every rebuild is the same as in the release."""
-        return all(trial.is_same for trial in self.trials)
-
-    @property
-    def same_contents(self) -> bool:
-        """Whether every rebuild has the release's content root."""
-        return all(not trial.problem and trial.content_root == self.content_root for trial in self.trials)
 
 
 def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: RebuildOptions) -> Rebuilt:
@@ -163,14 +83,14 @@ def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: Rebui
         for variation in here:
             trials.append(workshop.tried(variation.name, variation.what, applied((variation,))))
         if here:
-            trials.append(workshop.tried(_EVERYTHING, f"all {len(here)} together", applied(here)))
+            trials.append(workshop.tried(EVERYTHING, f"all {len(here)} together", applied(here)))
         return Rebuilt(
             original=original,
             content_root=workshop.content_root,
             trials=tuple(trials),
             not_tried={one.name: one.missing for one in options.variations if one.missing},
             culprits=_culprits(workshop, trials, here),
-            causes=_causes(trials, here),
+            causes=causes_of(trials, here),
             poisoned=workshop.poisoned,
         )
 
@@ -203,6 +123,7 @@ class _Workshop:
             upper=self._folder / "fetched",
             lower=self._home.home / "store",
             origin=self._options.base,
+            network=self._home.network,
         )
         options = BuildOptions(
             out=self._folder / "none",
@@ -346,42 +267,10 @@ def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, .
     calm = [trial for trial in trials if not trial.is_same and trial.name.startswith("the same machine")]
     if calm:
         return ()  # it differs without any variation
-    alone = [trial.name for trial in trials if not trial.is_same and trial.name != _EVERYTHING]
+    alone = [trial.name for trial in trials if not trial.is_same and trial.name != EVERYTHING]
     if alone or trials[-1].is_same:
         return tuple(alone)
     return tuple(one.name for one in smallest(here, lambda part: not workshop.part(part).is_same))
-
-
-def _causes(trials: list[Trial], here: tuple[Variation, ...]) -> Mapping[TreePath, tuple[str, ...]]:
-    """Return for each path that differs the variations with which it does, none if it differs without any."""
-    alone = {one.name for one in here}
-    calm = {path for trial in trials if trial.name not in alone and trial.name != _EVERYTHING for path in trial.paths}
-    return {
-        path: () if path in calm else tuple(one.name for one in trials if one.name in alone and path in one.paths)
-        for path in sorted({path for trial in trials for path in trial.paths})
-    }
-
-
-def smallest(
-    guilty: tuple[Variation, ...], makes_a_difference: Callable[[tuple[Variation, ...]], bool]
-) -> tuple[Variation, ...]:
-    """Return a subset that still makes a difference and of which nothing can be left out.
-
-    The method is ddmin without its search in the parts themselves (Zeller and Hildebrandt, 2002).
-    """
-    parts = 2
-    while len(guilty) > 1:
-        size = -(-len(guilty) // parts)
-        for start in range(0, len(guilty), size):
-            rest = guilty[:start] + guilty[start + size :]
-            if rest and makes_a_difference(rest):
-                guilty, parts = rest, max(parts - 1, 2)
-                break
-        else:
-            if parts >= len(guilty):
-                break
-            parts = min(2 * parts, len(guilty))
-    return guilty
 
 
 @contextlib.contextmanager

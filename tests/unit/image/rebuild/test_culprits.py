@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cosmos.canon import Json
 from cosmos.image.rebuild.culprit import Makers, TemplateText, first_unlike
-from cosmos.image.rebuild.rebuilding import smallest
+from cosmos.image.rebuild.trials import smallest
 from cosmos.image.rebuild.variations import Variation
 from cosmos.release.diff.compare import Difference
 from cosmos.treepath import TreePath

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from cosmos.cli.cosmos.trust.places import places_to_change
+from cosmos.cli.network import network
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.durable import temporary_folder
@@ -74,7 +75,8 @@ def _source(text: str, anchor: FileIn, partial: Path, *, offline: bool) -> Chain
         raise WorldFailed(
             text, "is not reached offline", hint="run it without --offline, or take the folder from a stick"
         )
-    carrier = open_carrier(text if "://" in text else str(surroundings().at(text)), Path("/"), partial)
+    address = text if "://" in text else str(surroundings().at(text))
+    carrier = open_carrier(address, Path("/"), partial, network())
     return chain_at(carrier, load_trust(anchor).roots.version, text)
 
 
