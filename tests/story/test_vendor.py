@@ -7,11 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from cosmos.digest import Digest
+from cosmos.trust.roles import TRUST_TYPE
 from fakes.galaxies import StarSpec, index_by_stellar, write_spec
 from fakes.images import APP, BASE, META, ImageFixture, make_image
 from fakes.programs import REPO, Cosmos
@@ -277,3 +280,25 @@ def test_keys_that_only_the_stick_brings_are_not_believed(
 ) -> None:
     said = build(cosmos, stick, tmp_path / "untouched", tmp_path / "out").fails(4)
     assert "no trust anchors were accepted" in said.err
+
+
+def test_a_home_that_is_behind_takes_the_later_keys_from_the_folder(
+    image: ImageFixture, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """The lock was made under version 2 of trust.toml: a builder with version 1 refuses it until it has caught up."""
+    first = image.home / "trust" / "trust.toml"
+    old = tmp_path / "old"
+    cosmos("trust", "init", first, "--sha256", Digest.of(first.read_bytes()), "--home", old).ok()
+    chain = tmp_path / "chain"
+    chain.mkdir()
+    second = replace(image.signers.roots(), version=2)
+    data = tomli_w.dumps(second.to_toml()).encode()
+    (chain / "2.toml").write_bytes(data)
+    (chain / "2.toml.dsse").write_bytes(image.signers["root"].sign(TRUST_TYPE, data))
+    cosmos("trust", "update", chain, "--home", image.home).ok()
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    stick = tmp_path / "stick"
+    cosmos("vendor", image.folder, stick, "--home", image.home).ok()
+    assert "cosmos trust update" in build(cosmos, stick, old, tmp_path / "out").fails(4).err
+    cosmos("trust", "update", stick, "--home", old).ok()
+    build(cosmos, stick, old, tmp_path / "out").ok()

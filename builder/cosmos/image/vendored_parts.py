@@ -111,13 +111,13 @@ def _vouched(policy: Policy, acquired: AcquiredLock, world: Home) -> dict[str, P
 
 
 def trust_parts(world: Home) -> dict[str, Part]:
-    """Return the accepted trust.toml and its chain, as a home keeps them; nothing if none was accepted."""
+    """Return the accepted trust.toml, and its versions as a galaxy carries them, for `cosmos trust update`."""
     anchor = home_anchor(world.home)
     if not anchor.exists():
         return {}
     chain = anchor.folder.folder(CHAIN)
     files = {TRUST_FILE: anchor}
-    files |= {f"{CHAIN}/{step_file(one)}": chain.file(step_file(one)) for one in accepted_versions(anchor)}
+    files |= {step_file(one): chain.file(step_file(one)) for one in accepted_versions(anchor)}
     parts: dict[str, Part] = {}
     for path, file in files.items():
         document = accepted_document(file)

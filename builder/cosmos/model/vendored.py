@@ -14,7 +14,7 @@ The folder:
     galaxies/NAME/meta.toml                   the lock's snapshot of the galaxy, as it was signed, also in snapshots/
     galaxies/NAME/stars/, packages/           the locked stars: statements, envelopes, archives
     image/, rootfs-templates/, up/            the image definition, as it lies in a release (image.packed_definition)
-    trust/                                    the accepted trust.toml and its chain, as a home keeps them
+    trust/                                    the accepted trust.toml, and its versions as a galaxy carries them
 
 Nobody signs this file. It finds a damaged or missing file and names it. Stars and indexes are judged by their own
 signatures and by the lock; a digest of this file that came another way vouches for the rest.
@@ -66,12 +66,14 @@ class Vendored:
         if number != VENDORED_FORMAT:
             hint = "vendor it again with this cosmos, or read it with a newer one"
             raise Malformed(source, f"is of format {number}, but this cosmos reads {VENDORED_FORMAT}", hint=hint)
-        rows = table.need("files", list)
+        rows = [_file(row, source) for row in table.need("files", list)]
+        if len(dict(rows)) != len(rows):
+            raise Malformed(source, "files: names one file twice")
         found = cls(
             lock=table.read("lock", _path),
             image=table.take_read("image", _path),
             definition=table.take_read("definition", Digest.parse),
-            files=dict(_file(row, source) for row in rows),
+            files=dict(rows),
             not_carried=table.strings("not-carried"),
         )
         table.end()
