@@ -192,7 +192,7 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_file_system(path: Path) -> None:
-    """Write everything on the file system of the folder `path` to the disk: syncfs(2), else sync(2)."""
+    """Write everything on the file system of the folder `path` to the disk (syncfs or sync). Raises `OSError`."""
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     with opened_folder(path) as descriptor:
         if syncfs is None:
