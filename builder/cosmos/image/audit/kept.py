@@ -51,7 +51,8 @@ def _files(room: Path) -> list[Path]:
 
 def _record(file: Path) -> Mapping[str, object]:
     """Return the document of a result, or nothing where it has none."""
-    data = read_bounded(file, MAX_LAYER_RECORD_BYTES).partition(b"\n")[2]
+    _, start, rest = read_bounded(file, MAX_LAYER_RECORD_BYTES).partition(b"{")  # after the lines that vouch for it
+    data = start + rest
     try:
         table = Table.from_json(data, str(file), max_bytes=MAX_LAYER_RECORD_BYTES)
     except Malformed:
