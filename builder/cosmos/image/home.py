@@ -134,9 +134,8 @@ class Home:
         """Return the galaxy called `name`; a relative path in `url` starts at `folder`, or at the `origin`."""
         if self.origin is not None and is_vendored(self.origin):
             return vendored_source(self.origin, name, self.store)
-        carrier = (
-            None if self.offline else open_carrier(url, self.origin or folder, self._folder.partial_dir, self.network)
-        )
+        start, waiting = self.origin or folder, self._folder.partial_dir
+        carrier = None if self.offline else open_carrier(url, start, waiting, self.network)
         return Source(galaxy=name, carrier=carrier, store=self.store)
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:
