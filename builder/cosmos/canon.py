@@ -28,7 +28,12 @@ def canonical_json(value: Json) -> bytes:
 
 def readable_json(value: Json) -> bytes:
     """Return `value` as sorted, indented JSON with a final newline, for files that people open."""
-    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return readable_text(value).encode()
+
+
+def readable_text(value: Json) -> str:
+    """Return what `readable_json` encodes, for an answer that may name a path that is no UTF-8."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def digest_of(value: Json) -> Digest:

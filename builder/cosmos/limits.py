@@ -149,6 +149,9 @@ MAX_UNIVERSE_BYTES: Final = Limit("MAX_UNIVERSE_BYTES", 2 * GIB)  # a universe: 
 MAX_JOURNAL_BYTES: Final = Limit(
     "MAX_JOURNAL_BYTES", 4 * GIB
 )  # of a transaction: each of its paths, and what it holds before and after
+HISTORY_BYTES: Final = 1 * MIB  # of a system's history, before its oldest lines fall away: some 3,000 installations
+MAX_HISTORY_LINE_BYTES: Final = Limit("MAX_HISTORY_LINE_BYTES", 32 * MIB)  # of one transaction: 400,000 stars
+MAX_HISTORY_BYTES: Final = Limit("MAX_HISTORY_BYTES", 64 * MIB)  # of the file with such a line
 MAX_IMAGE_INDEX_BYTES: Final = Limit("MAX_IMAGE_INDEX_BYTES", 2 * GIB)  # of one image, decompressed: 5 million files
 FREE_INDEX_BYTES: Final = 2 * MIB  # of an image's index, however small the image is: 17,000 files
 MAX_INDEX_RATIO: Final = 2  # bytes of the index, decompressed, for each one of the image; a system of packages has 0.02

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work, journal
 from cosmos.device.kernel import Kernel
 from cosmos.device.live_entries import found_identity, identity_of
 from cosmos.device.recovery import recover_journal
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import initialise, read_universe
+from cosmos.device.system import read_universe
 from cosmos.device.transaction import Batch, Transaction
 from cosmos.errors import CosmosError, WorldFailed
 from cosmos.keyring.anchors import keep_version

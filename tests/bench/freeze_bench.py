@@ -26,9 +26,10 @@ import tomli_w
 
 from cosmos.device.choose import choose
 from cosmos.device.galaxies import open_galaxies
+from cosmos.device.initialise import initialise
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
-from cosmos.device.system import TRUST_PATH, initialise, read_universe
+from cosmos.device.system import TRUST_PATH, read_universe
 from cosmos.limits import MIB
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import INDEX_FORMAT, GalaxyIndex, Listed

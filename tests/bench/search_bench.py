@@ -21,10 +21,11 @@ from pathlib import Path
 
 import tomli_w
 
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
-from cosmos.device.system import TRUST_PATH, initialise
+from cosmos.device.system import TRUST_PATH
 from cosmos.limits import MIB
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName

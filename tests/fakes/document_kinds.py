@@ -26,8 +26,16 @@ from cosmos.model.catalogue import Catalogue
 from cosmos.model.changes import Attributes, Identity, Place, Remove
 from cosmos.model.constellation import Constellation
 from cosmos.model.galaxy import GalaxyIndex
+from cosmos.model.history import History, HistoryHead, HistoryLine, StarChange, with_change
 from cosmos.model.image import Image
-from cosmos.model.journal import JournalDocument, changes_line, committed_line, head_line, prepared_line
+from cosmos.model.journal import (
+    JournalDocument,
+    changes_line,
+    committed_line,
+    head_line,
+    history_line,
+    prepared_line,
+)
 from cosmos.model.lock import Lock
 from cosmos.model.names import GalaxyName, ImageName, StarName
 from cosmos.model.receipts import Receipts
@@ -219,7 +227,8 @@ def _journal() -> list[bytes]:
     plain = Attributes(mode=0o644, uid=0, gid=0, xattrs=((b"user.a", b"\x01"),))
     new, path = Identity(kind="file", digest=ONE, attributes=plain), TreePath(b"usr/caf\xe9 \\x")
     changes = (Place(path=path, new=new), Remove(path=path, old=new))
-    whole = head_line("3f9c") + changes_line("s", changes) + prepared_line() + committed_line(ONE)
+    end = history_line(_CHANGE.line) + committed_line(ONE)
+    whole = head_line("3f9c") + changes_line("s", changes) + prepared_line() + end
     lines = (
         f'{{"cosmos-journal":1,"before":"{ONE}"}}',
         f'{{"star":"nano","folders":["/usr/share/nano"],"entries":[{_OLD_ENTRY}]}}',
@@ -227,6 +236,22 @@ def _journal() -> list[bytes]:
     return [whole, "".join(f"{line}\n" for line in lines).encode()]
 
 
+def _history() -> list[bytes]:
+    whole = with_change(None, _CHANGE.line)
+    assert whole is not None
+    dropped = HistoryHead(changes=8, last=ONE, dropped=7, dropped_digest=ONE).line + b"\n"
+    return [whole, dropped + _CHANGE.line + b"\n"]
+
+
+_CHANGE = HistoryLine(
+    number=1,
+    previous=None,
+    command="install",
+    paths=2,
+    before=ONE,
+    after=Digest.of(b"two"),
+    stars=(StarChange(name=StarName("nano"), old="", new="8.2.0"),),
+)
 _OLD_ENTRY = f'{{"path":"/b","temporary":".cosmos-7","kind":"file","identity":"{ONE}"}}'
 _ENTRIES = [b"cosmos-log-v1 star core zlib 1.3.%d" % number for number in range(5)]
 
@@ -364,6 +389,7 @@ KINDS: Mapping[str, Kind] = {
     "vendored": Kind(lambda: [_VENDORED], lambda data: Vendored.parse(data, "vendored.json").to_bytes()),
     "universe": Kind(lambda: [_page("universe"), *_files("tests/fakes/universe-*.toml")], _universe),
     "config": Kind(lambda: [_CONFIG], lambda data: _written(Settings.parse(data, "config.toml"))),
+    "history": Kind(_history, lambda data: History.parse(data, "history.jsonl")),
     "journal": Kind(_journal, lambda data: JournalDocument.parse(data, "journal")),
     "memory": Kind(lambda: [_written(_memory())], lambda data: _written(Memory.parse(data, "state.toml"))),
     "head": Kind(lambda: [_note()], _read_note),

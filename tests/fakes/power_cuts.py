@@ -128,6 +128,13 @@ class CutKernel(Kernel):
         _supply.step()  # and no more: nothing here can lose what the disk has not got yet
 
 
+class ChangingKernel(CutKernel):
+    """The real kernel; each of its calls that changes the disk is a step. To open something is none."""
+
+    def open_inside(self, folder: int, path: bytes, flags: int, *, resolve: int, mode: int = 0) -> int:
+        return Kernel.open_inside(self, folder, path, flags, resolve=resolve, mode=mode)
+
+
 @contextmanager
 def power_until(step: int) -> Iterator[None]:
     """Let the block take `step` steps; each later one raises `PowerCut`, which ends the block."""
@@ -136,6 +143,24 @@ def power_until(step: int) -> Iterator[None]:
         yield
     except PowerCut:
         pass
+    finally:
+        _supply.end()
+
+
+@contextmanager
+def failing(step: int, code: int, *, times: int) -> Iterator[None]:
+    """Let the block take `step` steps; the next `times` fail with the error `code`, and all after them if it is 0."""
+    left = times
+
+    def fail() -> None:
+        nonlocal left
+        left -= 1
+        if times == 0 or left >= 0:
+            raise OSError(code, os.strerror(code))
+
+    _supply.watch(step, fail)
+    try:
+        yield
     finally:
         _supply.end()
 

@@ -20,7 +20,8 @@ from fakes.programs import write_programs
 STARS = (
     StarSpec("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z" * 5000}),
     StarSpec("tool", "2.0.0", {"usr/bin/tool": b"tool"}, {"zlib": "^1.3"}),
-    StarSpec("editor", "6.2.0", {"usr/bin/ed": b"ed"}),
+    StarSpec("editor", "6.1.0", {"usr/bin/ed": b"61"}),
+    StarSpec("editor", "6.2.0", {"usr/bin/ed": b"62"}),
     StarSpec("raise", files={"usr/bin/raise": Entry(path=TreePath(b"usr/bin/raise"), kind="file", mode=0o4755)}),
 )
 UNSET = re.compile(r"cosmos: warning: \d+ owners and capabilities were not set: only root can set them")
@@ -28,6 +29,8 @@ UNJUDGED = "; owners were not judged: this root belongs to an ordinary user"
 FAILS = {
     "cosmos install raise --root system": 6,
     "cosmos install tool@1.0.0 --root system": 3,
+    "cosmos owns /usr/bin/mine --root system": 3,
+    "cosmos uninstall zlib --root system": 3,
     "cosmos verify --root system": 7,
 }  # where the page shows an error
 

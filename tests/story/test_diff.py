@@ -15,7 +15,7 @@ import zstandard
 
 from fakes.galaxies import StarSpec, make_galaxy, make_signers
 from fakes.images import BASE, META, ImageFixture, make_image
-from fakes.programs import Cosmos, Outcome
+from fakes.programs import Cosmos, Outcome, write_programs
 
 OUTPUTS = '[[output]]\nformat = "tar.zst"\n[[output]]\nformat = "file"\npath = "usr/bin/app"\nas = "app"\n'
 NEWER = StarSpec(
@@ -249,3 +249,18 @@ def test_a_star_s_archive_is_compared_as_a_tar(tmp_path: Path, cosmos: Cosmos) -
     row = json.loads(cosmos("diff", *archives, "--json").fails(7).out)
     assert [one["path"] for one in row["differences"] if one["path"].endswith("tool")] == ["/files/bin/tool"]
     assert zstandard.get_frame_parameters(archives[0].read_bytes()).content_size > 0
+
+
+def test_an_answer_is_utf_8_in_every_locale_and_for_every_name(tmp_path: Path) -> None:
+    """`--md` has an arrow, and a name on a disk is bytes: both ended in a traceback."""
+    program = write_programs(tmp_path / "bin") / "cosmos"
+    strange = os.fsencode(tmp_path) + b"/\xff"
+    Path(os.fsdecode(strange)).mkdir()
+    ascii_alone = {"PATH": os.defpath, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    def said(form: str) -> bytes:
+        words = [program, "diff", form, strange, strange]
+        return subprocess.run(words, env=ascii_alone, check=True, capture_output=True).stdout
+
+    assert said("--md").decode().startswith(f"## `{tmp_path}/\\udcff` → ")
+    assert os.fsencode(json.loads(said("--json"))["before"]) == strange

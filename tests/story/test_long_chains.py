@@ -11,9 +11,10 @@ import pytest
 import tomli_w
 
 from cosmos.device.freeze import LOCK_PATH
+from cosmos.device.initialise import initialise
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
-from cosmos.device.system import TRUST_PATH, initialise, read_universe, rendered
+from cosmos.device.system import TRUST_PATH, read_universe, rendered
 from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import Lock

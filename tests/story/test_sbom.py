@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -113,3 +114,17 @@ def test_the_bill_of_a_system_says_what_it_cannot_know(built: ImageFixture, cosm
     other = cosmos("sbom", root, "--format", "cyclonedx").json()["metadata"]
     assert other["timestamp"] == "2025-06-15T15:06:40Z"
     assert "records no descriptions" in other["properties"][0]["value"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xfe", b"[]", b"[" * 100_000, b'{"packages":' + b'{"a":' * 500 + b"1" + b"}" * 501, b'{"packages": 1}'],
+)
+def test_a_bill_of_a_release_that_is_no_bill_is_malformed(data: bytes, built: ImageFixture, cosmos: Cosmos) -> None:
+    """RELEASE.json states its digest, but nobody has to have signed RELEASE.json."""
+    (built.out / "sbom.spdx.json").write_bytes(data)
+    document = json.loads((built.out / "RELEASE.json").read_bytes())
+    row = next(one for one in document["subject"] if one["name"] == "sbom.spdx.json")
+    row["digest"]["sha256"], row["annotations"]["sizeBytes"] = hashlib.sha256(data).hexdigest(), len(data)
+    (built.out / "RELEASE.json").write_text(json.dumps(document))
+    assert str(built.out) in cosmos("sbom", built.out, "--files").fails(2).err

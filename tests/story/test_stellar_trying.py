@@ -290,3 +290,52 @@ def test_a_dependency_may_be_provided_and_must_not_fail(
     assert "added file 0644 0:0 /usr/mail" in (tool / "expect.txt").read_text()
     on(StarSpec("mta", script="function install() error('no') end"))
     assert "mta: install.lua:1: no" in stellar("test", tool, "--galaxy", galaxy).fails(6).err
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    stars = (
+        StarSpec("base", files={"usr/lib/base": b"b"}),
+        StarSpec("tool", "1.0.0", {"x": b"old"}, {"base": "*"}, script="function install() error('old') end"),
+        StarSpec("tool", "2.0.0", {"x": b"x"}, {"base": "*"}, script='function install() copy("x", "/usr/x") end'),
+        StarSpec("all", dependencies={"tool": "*"}, type="nebula"),
+    )
+    return make_galaxy(tmp_path / "whole", "core", stars, make_signers()).path
+
+
+def test_every_star_of_a_galaxy_is_tried_in_its_newest_version(whole: Path, stellar: Cosmos) -> None:
+    assert stellar("test", "--galaxy", whole).ok().out.splitlines() == [
+        "all 1.0.0 (any): runs, 0 entries",
+        "base 1.0.0 (any): runs, 1 entry",
+        "tool 2.0.0 (any): runs, 1 entry",
+    ]
+    assert [row["problem"] for row in stellar("test", "--galaxy", whole, "--json").json()["stars"]] == ["", "", ""]
+    done = stellar("lint", "--galaxy", whole).ok()
+    assert done.out == "tool 2.0.0 (any): warning: install.lua: declares no outputs; add filemap{…}\n"
+    assert "no errors, 1 warning" in done.err
+
+
+def test_a_star_of_a_galaxy_that_fails_is_named_and_the_others_are_tried(tmp_path: Path, stellar: Cosmos) -> None:
+    stars = (
+        StarSpec("bad", script="function install() nope() end"),
+        StarSpec("good", files={"usr/x": b"x"}),
+        StarSpec("lost", dependencies={"nothing": "*"}),
+        StarSpec("needs-bad", dependencies={"bad": "*"}),
+    )
+    folder = make_galaxy(tmp_path / "whole", "core", stars, make_signers()).path
+    failed = stellar("test", "--galaxy", folder).fails(7)
+    assert failed.out == "good 1.0.0 (any): runs, 1 entry\n"
+    assert "3 stars of 4 do not install" in failed.err
+    for line in ("bad 1.0.0 (any): bad: install.lua:1: ", "lost 1.0.0 (any): its dependencies: ", "needs-bad 1.0.0"):
+        assert line in failed.err
+    rows = stellar("lint", "--galaxy", folder, "--json")
+    assert rows.code == 2
+    assert {row["star"] for row in json.loads(rows.out)} >= {"bad 1.0.0 (any)", "lost 1.0.0 (any)"}
+
+
+def test_without_a_star_and_a_galaxy_the_command_says_what_to_name(whole: Path, stellar: Cosmos) -> None:
+    for command in ("test", "lint"):
+        assert "name a STAR, or a --galaxy to try all of its stars" in stellar(command).fails(2).err
+    assert "belong to one STAR" in stellar("test", "--galaxy", whole, "--update").fails(2).err
+    (whole / "meta.toml").write_text('name = "core"\n[stars]\nzlib = "1.0.0"\n')
+    assert "lists no star in [[snapshot]]" in stellar("test", "--galaxy", whole).fails(3).err

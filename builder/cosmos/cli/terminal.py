@@ -29,7 +29,7 @@ from typing import NoReturn, TextIO
 import click
 
 from cosmos.about import REPORT_BUGS_TO, VERSION
-from cosmos.canon import Json, readable_json
+from cosmos.canon import Json, readable_text
 from cosmos.errors import CosmosError, Differs, WorldFailed, likely_cause
 from cosmos.links import real
 from cosmos.model.reporter import Reporter, Silent
@@ -189,13 +189,24 @@ def surroundings() -> Surroundings:
 
 
 def emit(value: Json) -> None:
-    """Write `value` as JSON on stdout."""
-    sys.stdout.write(readable_json(value).decode())
+    """Write `value` as JSON on stdout. A byte of a path that is no UTF-8 becomes half a pair, such as `\\udcff`."""
+    sys.stdout.write(readable_text(value).encode("utf-8", "backslashreplace").decode())
 
 
 def say(text: str = "") -> None:
     """Write one line of an answer on stdout."""
     sys.stdout.write(printable(text) + "\n")
+
+
+def say_document(data: bytes) -> None:
+    """Write a document that somebody else wrote on stdout: as it is to a file or a pipe, printable to a terminal."""
+    if sys.stdout.isatty():
+        text = printable(data.decode("utf-8", "backslashreplace").replace("\t", "    "))
+        say(text.removesuffix("\n"))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:
@@ -215,6 +226,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\n" else _spelt(char) for char in text)
+
+
+def in_one_line(text: str) -> str:
+    """Return `text` as `printable` does, also without line breaks: it cannot pretend to be a line of ours.
+
+    >>> in_one_line("MIT\\n  signed by everybody")
+    'MIT\\\\x0a  signed by everybody'
+    """
+    return printable(text).replace("\n", "\\x0a")
 
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -237,14 +257,17 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
 
 
 def _write_all_of_it() -> None:
-    """Give stdout a buffer if it has none (PYTHONUNBUFFERED, `python -u`), so that a short write raises an error.
+    """Let stdout take UTF-8 in every locale: documents are in no other encoding.
 
-    A raw file may write only a part of the data and return its size. Python's text layer does not check this size.
+    Give stdout a buffer if it has none (PYTHONUNBUFFERED, `python -u`), so that a short write raises an error. A raw
+    file may write only a part of the data and return its size. Python's text layer does not check this size.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
         whole = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
         sys.stdout = io.TextIOWrapper(whole, encoding=out.encoding, errors=out.errors, line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 @contextlib.contextmanager

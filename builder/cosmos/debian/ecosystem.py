@@ -13,7 +13,7 @@ from cosmos.model.names import Arch, Suite
 from cosmos.model.star import DEBIAN, Origin, SourceRules
 from cosmos.model.version import DebianVersion
 from cosmos.tables import Table
-from cosmos.tree.ecosystem import Asked, Contents, Found, Outside
+from cosmos.tree.ecosystem import Asked, Contents, Found, Outside, PackedFile
 
 OpenApt: TypeAlias = Callable[[Arch, Suite | None], Apt]
 
@@ -72,6 +72,11 @@ class DebianMaterial:
     def fetch(self) -> None:
         """Download all of them; raises `WorldFailed` or `Refused`."""
         self._apt.fetch([self._records[one.origin] for one in self.found])
+
+    def packed(self, found: Found) -> PackedFile:
+        """Return a package's file; raises `Refused` or `WorldFailed`."""
+        record = self._records[found.origin]
+        return PackedFile(name=record.file_name, data=self._apt.read(record))
 
     def read(self, found: Found) -> Contents:
         """Return a package's contents; raises `Refused` or `Malformed`."""

@@ -84,7 +84,7 @@ def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, 
                 kept.append(name)
         else:
             demand_reader(name, found.star.version, found.facts, f"cosmos show {name}{option} lists its versions")
-            stars.append(_chosen(found, opened))
+            stars.append(pinned(found, opened))
     return Choice(
         lock=_lock(stars, universe, epoch),
         stars=tuple(stars),
@@ -93,11 +93,17 @@ def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, 
     )
 
 
-def _chosen(found: Resolved, opened: OpenGalaxies) -> Chosen:
+def pinned(found: Resolved, opened: OpenGalaxies) -> Chosen:
+    """Return the star that the resolver found, as a lock pins it, with its galaxy."""
     galaxy = opened.galaxy(found.star.galaxy)
     assert galaxy is not None, "a candidate comes from a galaxy that is open"
     star = galaxy.pinned(found.star, found.dependencies, found.wanted_by)
     return Chosen(star=star, galaxy=galaxy)
+
+
+def locked_choice(stars: Sequence[Chosen], universe: Universe, epoch: int) -> Choice:
+    """Return the choice of `stars`, in dependency order, that gives no installed star a new reason."""
+    return Choice(lock=_lock(stars, universe, epoch), stars=tuple(stars), kept=(), reasons={})
 
 
 def _lock(stars: Iterable[Chosen], universe: Universe, epoch: int) -> Lock:

@@ -1,8 +1,9 @@
 """Open the galaxies of a system's settings: read their newest index and verify it under the system's trust anchors.
 
 Offline, no socket is made. A galaxy in a local folder is still read. A remote galaxy has the index of its last sync,
-from the store; if it was never synced, it is left out and named. A relative path starts at the folder of config.toml,
-and stays inside the system's root. An absolute one is of this machine: `cosmos add-galaxy` wrote it.
+from the store; if it was never synced, it is left out and named. No memory says which index of an unsigned galaxy is
+the newest, so the store keeps the one that was read last. A relative path starts at the folder of config.toml, and
+stays inside the system's root. An absolute one is of this machine: `cosmos add-galaxy` wrote it.
 
 This module compares each index with the system's memory. Every command that reads an index also remembers it
 (`remember_opened`, `remember_shown`, `sync`), so that no later command takes an older one. An older index, or another
@@ -128,18 +129,25 @@ def open_galaxy(
     carrier = _carrier(root, asked, store, network, origins or Origins(), offline=offline)
     seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
     if offline and not carrier.is_local:
-        if seen is None:
+        source = Source(galaxy=asked.name, carrier=None, store=store)
+        last = source.newest_unsigned() if seen is None and asked.allow_unsigned else None
+        if last is not None:
+            file = last
+        elif seen is not None:
+            file = source.kept_index(seen.number, seen.digest)
+        else:
             hint = f"connect it and run once: cosmos sync {asked.name}{root.option}"
             raise NoSolution(asked.name, f"{carrier.address} is not reached offline", hint=hint)
-        source = Source(galaxy=asked.name, carrier=None, store=store)
-        file = source.kept_index(seen.number, seen.digest)
     else:
         source = Source(galaxy=asked.name, carrier=carrier, store=store)
         file = source.newest_index()
     index = verified_index(file, source, trust.roots, allow_unsigned=asked.allow_unsigned)
     galaxy = OpenGalaxy(asked, source, index, trust.roots)
     galaxy.remembered(trust.memory or Memory())
-    source.keep(file)
+    if index.signers:
+        source.keep(file)
+    else:
+        source.keep_unsigned(file)
     return galaxy
 
 

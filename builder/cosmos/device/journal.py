@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
 
-from cosmos.device.recovery import journal_in_short, recover_journal, took_place, universe_digest
+from cosmos.device.history_file import next_line
+from cosmos.device.recovery import journal_in_short, recover_journal, took_place
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.device.system import (
     JOURNAL_FOLDER,
@@ -20,6 +21,7 @@ from cosmos.device.system import (
     NEXT_UNIVERSE_PATH,
     SETTINGS_FOLDER,
     STATE_FOLDER,
+    universe_bytes,
 )
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
@@ -27,7 +29,8 @@ from cosmos.keyring.anchors import CHAIN
 from cosmos.limits import MAX_JOURNAL_BYTES, demand_within
 from cosmos.locking import open_lock, take_at_once, take_in_time, unlock
 from cosmos.model.changes import Change
-from cosmos.model.journal import Step, changes_line, committed_line, head_line, prepared_line, step_of
+from cosmos.model.history import StarChange
+from cosmos.model.journal import Step, changes_line, committed_line, head_line, history_line, prepared_line, step_of
 from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.treepath import TreePath
 
@@ -42,12 +45,16 @@ _MOMENT_SECONDS: Final = 0.5  # `status` holds the lock for a moment
 
 
 class Journal:
-    """The journal of the running transaction. `tag` is a part of the names of its temporary files."""
+    """The journal of the running transaction. `tag` is a part of the names of its temporary files.
 
-    def __init__(self, root: LiveRoot, descriptor: int, tag: str) -> None:
+    `command` is the name under which the history has the transaction.
+    """
+
+    def __init__(self, root: LiveRoot, descriptor: int, tag: str, command: str) -> None:
         self._root = root
         self._descriptor = descriptor
         self._tag = tag
+        self._command = command
         self._steps = 0
         self._is_mount: dict[TreePath, bool] = {}
         self._append(head_line(tag))
@@ -65,14 +72,25 @@ class Journal:
         """Record that everything new is on the disk. From now on the paths themselves may change."""
         self._append(prepared_line())
 
-    def commit(self, universe: bytes | None) -> None:
-        """Make the changes final, then replace universe.toml by `universe`. After a cut, `recover_journal` goes on."""
-        if universe is None or Digest.of(universe) == universe_digest(self._root):
+    def commit(self, universe: bytes | None, stars: Sequence[StarChange] | None = None) -> None:
+        """Make the changes final, then replace universe.toml by `universe`. After a cut, `recover_journal` goes on.
+
+        `stars`: see `next_line`.
+        """
+        before = universe_bytes(self._root)
+        if universe is None or universe == before:
+            if self._steps:
+                self._append(self._history(before, None, stars))
             self._append(committed_line(None))
             return
         self._root.replace_document(NEXT_UNIVERSE_PATH, universe)
+        self._append(self._history(before, universe, stars))
         self._append(committed_line(Digest.of(universe)))
         self._root.replace_document(UNIVERSE_PATH, universe)
+
+    def _history(self, before: bytes | None, after: bytes | None, stars: Sequence[StarChange] | None) -> bytes:
+        line = next_line(self._root, command=self._command, paths=self._steps, before=before, after=after, stars=stars)
+        return history_line(line)
 
     def _mounts_above(self, changes: Iterable[Change]) -> set[TreePath]:
         """Return the folders above `changes` at which something is mounted."""
@@ -91,8 +109,10 @@ class Journal:
 
 
 @contextmanager
-def journal(root: LiveRoot, *, tag: str) -> Iterator[Journal]:
+def journal(root: LiveRoot, *, tag: str, command: str = "change") -> Iterator[Journal]:
     """Begin the journal of a transaction. The block does the transaction, with its commit at the end.
+
+    `command` is the name of the command in the history: `install`, `update`, `repair`, …
 
     When the block ends or fails, the journal is cleared at once, as `recover_journal` does after a kill.
     """
@@ -103,7 +123,7 @@ def journal(root: LiveRoot, *, tag: str) -> Iterator[Journal]:
         descriptor = os.open(JOURNAL_PATH.name, flags, 0o644, dir_fd=folder)
         os.fsync(folder)
     try:
-        yield Journal(root, descriptor, tag)
+        yield Journal(root, descriptor, tag, command)
     finally:
         os.close(descriptor)
         recover_journal(root)

@@ -12,8 +12,8 @@ it names, and each in which it has an entry and that another star made (`Install
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cosmos.device.owned_paths import OwnedPaths
@@ -37,20 +37,47 @@ OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
 class PlannedStar:
     """The changes that install one star, and its record in the universe."""
 
-    batch: Batch
+    star: StarName
+    folders: Sequence[Entry]
+    others: Sequence[Entry]
+    named: Mapping[TreePath, Entry]  # folders that the star names itself
     record: Installed
+
+    def placing(self) -> Batch:
+        """Return the changes of a star of which nothing is on the system."""
+        return Batch.placing(self.star, self.folders, self.others)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replaced:
+    """What an update replaces: the stars, and the paths of their old versions, each with its star.
+
+    `held` are paths of the image's own layers. They stay the image's: a new version of a star that brings one leaves it
+    out, as the build of the image did.
+    """
+
+    stars: Collection[StarName] = ()
+    paths: Mapping[TreePath, StarName] = field(default_factory=dict)
+    held: Collection[TreePath] = ()
 
 
 class Plan:
-    """The plan of one installation, star by star. Each star is checked against the stars before it."""
+    """The plan of one installation, star by star. Each star is checked against the stars before it.
 
-    def __init__(self, root: LiveRoot, universe: Universe, install_dir: TreePath) -> None:
+    `followed` are links of old versions that a new path leads through, each with the new star.
+    """
+
+    def __init__(
+        self, root: LiveRoot, universe: Universe, install_dir: TreePath, replaced: Replaced | None = None
+    ) -> None:
         self._root = root
         self._install_dir = install_dir
         self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
         self._owned = OwnedPaths(universe)
         self._brought: dict[TreePath, Entry] = {}
         self._makers: dict[TreePath, StarName] = {}  # of the new folders
+        self._replaced = replaced or Replaced()
+        self.followed: dict[TreePath, StarName] = {}
 
     def add(self, item: Acquired, url: str, entries: Mapping[TreePath, Entry]) -> PlannedStar:
         """Return the planned changes for a star of the galaxy at `url`, staged as `entries`.
@@ -62,22 +89,23 @@ class Plan:
         shared: dict[TreePath, Entry] = {}
         others: list[Entry] = []
         named = [entry for entry in entries.values() if entry.kind == "dir"]
+        own: dict[TreePath, Entry] = {}
         for entry in sorted(named, key=lambda entry: entry.path):
             placed = self._placed_folder(entry)
+            own[placed.path] = placed
+            self._follow(star.name, entry.path, placed.path)
             self._demand_alike(star.name, placed)
             self._add_folder(star.name, placed, folders)
             shared[placed.path] = placed
-        for entry in entries.values():
-            if entry.kind != "dir":
-                placed = self._placed(entry)
-                self._demand_free(star.name, placed)
-                for parent in placed.path.parents:
-                    above = implied(parent, placed.mtime)
-                    self._add_folder(star.name, above, folders)
-                    if parent in self._makers or self._owned.maker(parent) is not None:
-                        shared.setdefault(parent, above)
-                self._take(star.name, placed)
-                others.append(placed)
+        for placed in self._not_held(star.name, entries):
+            self._demand_free(star.name, placed)
+            for parent in placed.path.parents:
+                above = implied(parent, placed.mtime)
+                self._add_folder(star.name, above, folders)
+                if parent in self._makers or self._owned.maker(parent) is not None:
+                    shared.setdefault(parent, above)
+            self._take(star.name, placed)
+            others.append(placed)
         made = [folders[path] for path in sorted(folders)]
         self._makers |= dict.fromkeys(folders, star.name)
         found = [shared[path] for path in shared.keys() - folders.keys() if path]
@@ -88,7 +116,34 @@ class Plan:
             sorted(recorded, key=lambda entry: entry.path),
             published(star, url),
         )
-        return PlannedStar(batch=Batch.placing(star.name, made, others), record=record)
+        return PlannedStar(star=star.name, folders=made, others=others, named=own, record=record)
+
+    def makes_again(self, star: StarName, path: TreePath) -> bool:
+        """Return whether the old version of `star` made the folder at `path`, so that the new one may change it."""
+        made = self._owned.maker(path)
+        return star in self._replaced.stars and made is not None and made[0] == star
+
+    def _not_held(self, star: StarName, entries: Mapping[TreePath, Entry]) -> Iterator[Entry]:
+        """Yield the entries that are no folders, at their places, without those that the image's own layers hold."""
+        held = self._replaced.held if star in self._replaced.stars else ()
+        for entry in entries.values():
+            placed = entry if entry.kind == "dir" else self._placed(entry)
+            if entry.kind == "dir" or placed.path in held:
+                continue
+            if placed.kind == "hardlink" and TreePath(placed.target) in held:
+                raise _link_to_held(star, placed)
+            self._follow(star, entry.path, placed.path)
+            yield placed
+
+    def _follow(self, star: StarName, path: TreePath, placed: TreePath) -> None:
+        """Note the links of old versions through which `path` leads to `placed`."""
+        below = self._below(path)
+        if below == placed or not self._replaced.paths:
+            return
+        for step in (*below.parents, below):
+            link = self._root.mapped(step)
+            if link in self._replaced.paths and link != placed:
+                self.followed.setdefault(link, star)
 
     def _placed(self, entry: Entry) -> Entry:
         target = entry.target
@@ -120,6 +175,8 @@ class Plan:
                 self._add_folder(star, implied(parent, entry.mtime), folders)
             folders[path] = self._brought[path] = entry
         elif not stat.S_ISDIR(found.st_mode):
+            if path in self._replaced.paths:
+                raise _kind_change(path, star, f"a file of {self._replaced.paths[path]} into a folder")
             owner = self._owned.owner(path)
             raise NoSolution(
                 shown(path),
@@ -163,7 +220,10 @@ class Plan:
         folder, other = self._owned.folder_twin(path) or (path, star)
         if other != star and folder != path:
             raise _twins(star, path, other, folder)
-        if path in self._brought or self._root.stat(path) is not None:
+        made = self._owned.maker(path) if self._replaced.stars else None
+        if made is not None:
+            raise _kind_change(path, star, f"a folder of {made[0]} into a file or link")
+        if path in self._brought or (path not in self._replaced.paths and self._root.stat(path) is not None):
             raise NoSolution(
                 shown(path),
                 f"{star} brings it, but it is there already and belongs to no star",
@@ -178,6 +238,19 @@ class Plan:
     def _take(self, star: StarName, entry: Entry) -> None:
         self._owned.take(entry.path, star)
         self._brought[entry.path] = entry
+
+
+def _kind_change(path: TreePath, star: StarName, what: str) -> NoSolution:
+    return NoSolution(
+        shown(path),
+        f"the new version of {star} turns {what}, and an update cannot do that",
+        hint=f"cosmos uninstall {star}, then cosmos install {star}",
+    )
+
+
+def _link_to_held(star: StarName, entry: Entry) -> NoSolution:
+    target = shown(TreePath(entry.target))
+    return NoSolution(shown(entry.path), f"{star} brings it as a hard link to {target}, which is the image's own")
 
 
 def _said(facts: tuple[int, int, int]) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from cosmos.device.history_file import add_line
 from cosmos.device.live_entries import (
     found_attributes,
     found_identity,
@@ -72,6 +73,8 @@ def recover_journal(root: LiveRoot) -> Undone | None:
     if is_done:
         _put_universe(root, found.universe)
         recovery.finish(found.steps)
+        if found.history is not None:
+            add_line(root, found.history)  # after the old entries are gone: a full disk has room again
     else:
         for step in reversed(found.steps):
             recovery.undo(step, may_have_changed=found.phase != "begun")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from cosmos.device.badges import star_badges
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
 from cosmos.device.newer_trust import tell_newer
 from cosmos.device.root import LiveRoot
@@ -17,11 +18,10 @@ from cosmos.model.powers import Power
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
-from cosmos.resolve.catalogue import Candidate, preferred
-from cosmos.staging.beside import keep_beside, read_beside
+from cosmos.resolve.catalogue import preferred
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.transport.network import DIRECT, Network
-from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Badge, judge_badges
+from cosmos.trust.badges import Badge
 from cosmos.trust.stars import VerifiedStatement
 
 
@@ -82,7 +82,7 @@ def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, opened: OpenGala
     refused = ""
     try:
         newest = galaxy.statement(rows[0])
-        badges = _badges(galaxy, rows[0], newest, opened)
+        badges = star_badges(galaxy.source, galaxy.stem(rows[0]), newest.statement.archive, opened.roots)
     except CosmosError as error:
         refused = str(error)
     return Offered(
@@ -93,15 +93,3 @@ def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, opened: OpenGala
         signers={signer: opened.roots.name_of(signer) for signer in (newest.signers if newest else ())},
         badges=badges,
     )
-
-
-def _badges(galaxy: OpenGalaxy, row: Candidate, newest: VerifiedStatement, opened: OpenGalaxies) -> tuple[Badge, ...]:
-    """Return the judged badges of the star's archive. Upstream's galaxies have none."""
-    archive, stem = newest.statement.archive, galaxy.stem(row)
-    data = read_beside(galaxy.source, stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
-    if data is None:
-        return ()
-    judged = judge_badges(data, digest=archive, roots=opened.roots, source=f"{galaxy.name}: {stem}{BADGES_SUFFIX}")
-    if any(badge.standing == "verified" for badge in judged):
-        keep_beside(galaxy.source, stem, BADGES_SUFFIX, data)
-    return judged

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cosmos.device.journal import Standing, standing
+from cosmos.device.leaving import new_beside
 from cosmos.device.memory import system_trust
 from cosmos.device.newer_trust import NewerTrust, newest_at_hand
 from cosmos.device.root import LiveRoot, shown
@@ -14,10 +16,11 @@ from cosmos.device.system import TRUST_PATH, read_universe, trust_bytes
 from cosmos.device.trusted import InstalledTrust, judge_installed
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed
-from cosmos.model.installed_entry import recorded_bytes
+from cosmos.model.installed_entry import configuration, recorded_bytes
 from cosmos.model.lock import LockedTrust
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Universe
+from cosmos.treepath import TreePath
 from cosmos.trust.roots import TrustRoots
 
 
@@ -29,7 +32,7 @@ class SystemStatus:
     the bytes of those that still exist count.
 
     `trust` is the accepted trust document's version and digest; None if none was accepted. `newer_trust`: a galaxy in
-    a folder carries a later version.
+    a folder carries a later version. `new_beside` is the new configuration that updates laid beside changed files.
     """
 
     root: str
@@ -41,6 +44,7 @@ class SystemStatus:
     newer_trust: NewerTrust | None
     installed_trust: InstalledTrust
     standing: Standing
+    new_beside: tuple[TreePath, ...] = ()
 
 
 def system_status(root: LiveRoot) -> SystemStatus:
@@ -58,6 +62,7 @@ def system_status(root: LiveRoot) -> SystemStatus:
         newer_trust=_newer(root, settings),
         installed_trust=judge_installed(root, universe),
         standing=standing(root),
+        new_beside=tuple(_new_beside(root, universe)),
     )
 
 
@@ -65,6 +70,14 @@ def trust_advice(status: SystemStatus) -> str:
     """Return the advice for a system that has accepted no trust document."""
     option = "" if status.root == "/" else f" --root {status.root}"
     return f"{shown(TRUST_PATH)} is not there: cosmos trust init FILE --sha256 DIGEST{option}"
+
+
+def _new_beside(root: LiveRoot, universe: Universe) -> Iterator[TreePath]:
+    for _, star in sorted(universe.installed.items()):
+        for entry in configuration(star.entries):
+            beside = new_beside(entry.path)
+            if beside is not None and root.stat(beside) is not None:
+                yield beside
 
 
 def _accepted(root: LiveRoot) -> LockedTrust | None:

@@ -13,6 +13,9 @@ A star whose author is not pinned is left out and counted: a galaxy may have mor
 
 An index may list a version no more that an earlier one listed: its owner withdrew it, or the holder of the galaxy's key
 hides it. `sync` cannot tell which, so it warns of each such version.
+
+`rehearse_sync` reads and verifies the indexes only, and says what would change. With `prune`, files leave the cache
+that no index lists and that no installed star came from (device.cache).
 """
 
 from __future__ import annotations
@@ -20,13 +23,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from cosmos.device.cache import IndexChanges, Pruned, carry_out, index_before, plan_pruning, versions_of
 from cosmos.device.galaxies import Origins, open_galaxy, tell_gone
 from cosmos.device.journal import at_work
-from cosmos.device.memory import remember, system_trust
+from cosmos.device.memory import SystemTrust, remember, system_trust
 from cosmos.device.network import system_network
-from cosmos.device.newer_trust import take_newer
+from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import demand_system
+from cosmos.device.system import demand_system, read_universe
 from cosmos.errors import NoSolution
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
@@ -34,9 +38,10 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.described import fetched_catalogue, keep_catalogue
-from cosmos.staging.galaxies import OpenGalaxy
+from cosmos.staging.galaxies import OpenGalaxy, tell_unknown_keys
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
+from cosmos.transport.carrier import NotThere
 from cosmos.transport.network import DIRECT, Network
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.memory import Memory
@@ -46,17 +51,27 @@ Depth: TypeAlias = Literal["index", "stars", "full"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """The galaxies to sync (none: all), how much of each; `origins`: addresses to use instead of the galaxy's own."""
+    """The galaxies to sync (none: all), how much of each; `origins`: addresses to use instead of the galaxy's own.
+
+    `prune`: remove from the cache what nobody needs. It takes all galaxies, and not their indexes alone.
+    """
 
     names: tuple[GalaxyName, ...] = ()
     depth: Depth = "stars"
     origins: tuple[str, ...] = ()
     offline: bool = False
+    wait_seconds: float = 0  # for another cosmos that is at work
+    prune: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Synced:
-    """One synced galaxy. `before` is the seq that the system knew before; None if it knew none."""
+    """One synced galaxy. `before` is the seq that the system knew before; None if it knew none.
+
+    `new` and `gone` are the versions that this index lists and the one before did not, and the other way round.
+    `missing` are stars of an upstream galaxy whose files are not there. In a rehearsal, `archives` counts those that
+    would be fetched.
+    """
 
     name: GalaxyName
     seq: int
@@ -65,43 +80,106 @@ class Synced:
     archives: int
     left_out: tuple[str, ...]
     listed_no_more: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncOutcome:
+    """The synced galaxies, and what left the cache; `pruned` is None without `Wanted.prune`."""
+
+    galaxies: tuple[Synced, ...]
+    pruned: Pruned | None = None
 
 
 def sync(
     root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network = DIRECT
-) -> tuple[Synced, ...]:
+) -> SyncOutcome:
     """Sync the galaxies of `settings`. If it raises `Refused`, the memory of all galaxies stays as it was.
 
     Raises `NoSystem` if the tree is not a cosmos system.
     """
     demand_system(root)
-    with at_work(root):
-        return _synced(root, settings, wanted, reporter, system_network(root, settings, network))
+    with at_work(root, wanted.wait_seconds):
+        ways = _Ways(root, settings, wanted, reporter, network)
+        chosen = _chosen(settings, wanted, root.option)
+        asked_now = [replace(one, url=url) for one in chosen for url in wanted.origins or (one.url,)]
+        take_newer(root, settings, asked_now, reporter, ways.network, offline=wanted.offline)
+        trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
+        memory = trust.memory or Memory()
+        store.sweep()
+        opened, done = list[OpenGalaxy](), list[Synced]()
+        with settling(store):
+            for asked in chosen:
+                galaxy, changes = ways.opened(asked, store, trust)
+                seen = memory.seen_galaxy(asked.name, trust.roots)
+                memory = galaxy.remembered(memory)
+                no_more = tell_gone(galaxy, seen, reporter)
+                brought = _brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter)
+                opened.append(galaxy)
+                done.append(replace(brought, listed_no_more=no_more, new=changes.new, gone=changes.gone))
+            pruning = plan_pruning(store, opened, read_universe(root)) if wanted.prune else None
+        if trust.locked is not None:
+            remember(root, lambda before: replace(before, galaxies=memory.galaxies))
+        if pruning is not None:
+            carry_out(pruning, store)
+    return SyncOutcome(galaxies=tuple(done), pruned=pruning)
 
 
-def _synced(
-    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network
-) -> tuple[Synced, ...]:
+def rehearse_sync(
+    root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network = DIRECT
+) -> SyncOutcome:
+    """Return what `sync` would do, from the indexes alone. Nothing on the system changes; raises as `sync` does."""
+    universe = read_universe(root)
+    ways = _Ways(root, settings, wanted, reporter, network)
     chosen = _chosen(settings, wanted, root.option)
-    asked_now = [replace(one, url=url) for one in chosen for url in wanted.origins or (one.url,)]
-    take_newer(root, settings, asked_now, reporter, network, offline=wanted.offline)
+    tell_newer(root, settings, reporter, ways.network, offline=wanted.offline)
     trust, store = system_trust(root), StoreFolder(root.below(settings.cache_dir))
-    memory = trust.memory or Memory()
-    store.sweep()
-    origins = Origins(wanted.origins, reporter.warn)
-    done: list[Synced] = []
-    with settling(store):
-        for asked in chosen:
-            reporter.step(f"sync {asked.name}")
-            galaxy = open_galaxy(root, asked, store, trust, network, offline=wanted.offline, origins=origins)
-            seen = memory.seen_galaxy(asked.name, trust.roots)
-            memory = galaxy.remembered(memory)
-            gone = tell_gone(galaxy, seen, reporter)
-            brought = _brought(galaxy, None if seen is None else seen.number, wanted.depth, reporter)
-            done.append(replace(brought, listed_no_more=gone))
-    if trust.locked is not None:
-        remember(root, lambda before: replace(before, galaxies=memory.galaxies))
-    return tuple(done)
+    held = {digest for digest, _ in store.blobs()}
+    opened, done = list[OpenGalaxy](), list[Synced]()
+    for asked in chosen:
+        galaxy, changes = ways.opened(asked, store, trust)
+        seen = None if trust.memory is None else trust.memory.seen_galaxy(asked.name, trust.roots)
+        opened.append(galaxy)
+        done.append(
+            Synced(
+                name=galaxy.name,
+                seq=galaxy.index.index.seq,
+                before=None if seen is None else seen.number,
+                stars=len(versions_of(galaxy.index.index)),
+                archives=galaxy.archives_to_fetch(held) if wanted.depth == "full" else 0,
+                left_out=(),
+                listed_no_more=tell_gone(galaxy, seen, reporter),
+                new=changes.new,
+                gone=changes.gone,
+            )
+        )
+    pruning = plan_pruning(store, opened, universe) if wanted.prune else None
+    return SyncOutcome(galaxies=tuple(done), pruned=pruning)
+
+
+class _Ways:
+    """The ways to the galaxies of one sync."""
+
+    def __init__(
+        self, root: LiveRoot, settings: Settings, wanted: Wanted, reporter: Reporter, network: Network
+    ) -> None:
+        self.network = system_network(root, settings, network)
+        self._root = root
+        self._wanted = wanted
+        self._reporter = reporter
+        self._origins = Origins(wanted.origins, reporter.warn)
+
+    def opened(self, asked: GalaxySource, store: StoreFolder, trust: SystemTrust) -> tuple[OpenGalaxy, IndexChanges]:
+        """Return a galaxy, and how its index differs from the last one that this system read."""
+        self._reporter.step(f"sync {asked.name}")
+        before = index_before(asked.name, store, trust)
+        galaxy = open_galaxy(
+            self._root, asked, store, trust, self.network, offline=self._wanted.offline, origins=self._origins
+        )
+        tell_unknown_keys((galaxy,), (), self._reporter)
+        return galaxy, IndexChanges.between(before, galaxy.index.index)
 
 
 def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySource, ...]:
@@ -126,7 +204,7 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
 def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Reporter) -> Synced:
     stars = [] if depth == "index" else [one for name in sorted(galaxy.names()) for one in galaxy.versions(name)]
     keep_catalogue(galaxy, fetched_catalogue(galaxy))
-    left_out: list[str] = []
+    left_out, missing = list[str](), list[str]()
     archives = 0
     for place, star in enumerate(stars, 1):
         reporter.progress(f"{star.name} {star.version}", place, len(stars))
@@ -134,6 +212,12 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Rep
             galaxy.statement(star)
         except NotSigned:
             left_out.append(f"{star.name}-{star.version}")
+            continue
+        except NotThere as error:
+            if galaxy.index.index.snapshot:
+                raise
+            reporter.warn(f"left out: {star.name} {star.version}: {error}")
+            missing.append(f"{star.name}-{star.version}")
             continue
         if depth == "full":
             _bring_archive(galaxy, star)
@@ -143,9 +227,10 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, reporter: Rep
         name=galaxy.name,
         seq=index.seq,
         before=before,
-        stars=len(stars) - len(left_out),
+        stars=len(stars) - len(left_out) - len(missing),
         archives=archives,
         left_out=tuple(left_out),
+        missing=tuple(missing),
     )
 
 

@@ -1,18 +1,15 @@
-"""The documents of a system, its universe and its trust anchors, and the step that makes a system of a bare tree."""
+"""The documents of a system: where each lies, its universe and its trust anchors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.settings import SETTINGS_PATH, write_settings
+from cosmos.device.settings import SETTINGS_PATH
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_ENVELOPE_BYTES, MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import GalaxySource
-from cosmos.model.names import Arch
-from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.treepath import TreePath
 
@@ -24,13 +21,8 @@ JOURNAL_FOLDER: Final = STATE_FOLDER.joined(b"journal")
 JOURNAL_PATH: Final = JOURNAL_FOLDER.joined(b"install")  # every version of cosmos uses this name
 NEXT_UNIVERSE_PATH: Final = JOURNAL_FOLDER.joined(b"universe.toml")  # the universe.toml of after the commit
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Initialised:
-    """The documents that `initialise` wrote, and those that it found and kept."""
-
-    wrote: tuple[TreePath, ...]
-    kept: tuple[TreePath, ...]
+HISTORY_PATH: Final = STATE_FOLDER.joined(b"history.jsonl")
+HISTORY_ASIDE_PATH: Final = STATE_FOLDER.joined(b"history.set-aside")  # one that this program could not read
 
 
 class NoSystem(Malformed):
@@ -93,22 +85,3 @@ def trust_envelope(root: LiveRoot) -> bytes | None:
     """Return the envelope beside the trust document, or None for an unsigned document."""
     path = TRUST_PATH.parent.joined(TRUST_PATH.name + b".dsse")
     return root.document(path, max_bytes=MAX_ENVELOPE_BYTES)
-
-
-def initialise(root: LiveRoot, *, arch: Arch, version: str) -> Initialised:
-    """Write the settings and an empty universe if they are missing. Existing documents stay as they are.
-
-    The caller is the only writer of the system (`device.journal.at_work`).
-    """
-    wrote, kept = list[TreePath](), list[TreePath]()
-    if root.document(SETTINGS_PATH, max_bytes=MAX_DOCUMENT_BYTES) is None:
-        write_settings(root, Settings())
-        wrote.append(SETTINGS_PATH)
-    else:
-        kept.append(SETTINGS_PATH)
-    if universe_bytes(root) is None:
-        root.replace_document(UNIVERSE_PATH, rendered(Universe(arch=arch, version=version)))
-        wrote.append(UNIVERSE_PATH)
-    else:
-        kept.append(UNIVERSE_PATH)
-    return Initialised(wrote=tuple(wrote), kept=tuple(kept))

@@ -67,42 +67,46 @@ class SystemLibrary:
         self._universe = universe
         self._open = {galaxy.name: galaxy for galaxy in opened.galaxies}
         away = {name: Unreachable(failure) for name, failure in opened.failures.items()}
-        self._galaxies = Galaxies(libraries={name: self._open.get(name) or away[name] for name in opened.order})
+        self.galaxies = Galaxies(libraries={name: self._open.get(name) or away[name] for name in opened.order})
 
     def names(self) -> Iterable[StarName]:
         """Return every name of an installed star and every name that a galaxy lists."""
-        return sorted({*self._universe.installed, *self._galaxies.names()})
+        return sorted({*self._universe.installed, *self.galaxies.names()})
 
     def versions(self, name: StarName) -> Sequence[Candidate]:
         """Return the installed version alone, or the versions of the first galaxy that lists a name not installed."""
         star = self._universe.installed.get(name)
-        return self._galaxies.versions(name) if star is None else (installed_candidate(name, star),)
+        return self.galaxies.versions(name) if star is None else (installed_candidate(name, star),)
 
     def providers(self, name: StarName) -> Sequence[Candidate]:
         """Return the installed stars that provide `name`; if there are none, those of the galaxies.
 
         If there is a star called `name`, only stars of its galaxy count.
         """
-        here = [
-            installed_candidate(star, self._universe.installed[star])
-            for star in self._installed_providers.get(name, ())
-        ]
+        here = self.installed_providers(name)
         listed = self.versions(name)
         if listed:
             here = [one for one in here if one.galaxy == listed[0].galaxy]
-        found = here or ([] if name in self._universe.installed else self._galaxies.providers(name))
+        found = here or ([] if name in self._universe.installed else self.galaxies.providers(name))
         return [one for one in found if self.versions(one.name) and one in self.versions(one.name)]
+
+    def installed_providers(self, name: StarName) -> list[Candidate]:
+        """Return the installed stars that provide `name`, in the versions that are installed."""
+        return [
+            installed_candidate(star, self._universe.installed[star])
+            for star in self._installed_providers.get(name, ())
+        ]
 
     def claims(self, name: StarName) -> bool:
         """Return whether a star of that name, or one that provides it, is installed or in a galaxy."""
-        return name in self._universe.installed or bool(self.providers(name)) or self._galaxies.claims(name)
+        return name in self._universe.installed or bool(self.providers(name)) or self.galaxies.claims(name)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return what a star says of itself."""
         star = self._universe.installed.get(candidate.name)
         if star is not None and candidate == installed_candidate(candidate.name, star):
             return self._installed_facts[candidate.name]
-        return self._galaxies.facts(candidate)
+        return self.galaxies.facts(candidate)
 
     @cached_property
     def _installed_providers(self) -> Mapping[StarName, Sequence[StarName]]:

@@ -8,7 +8,8 @@
                   remove          the entry gets the temporary's name; a folder stays until the commit
                   attributes      are set
     commit      all changes are on the disk: the journal says so, and universe.toml is replaced
-    finish      the old entries that were kept are removed, then the journal (device.recovery)
+    finish      the old entries that were kept are removed, the history gets its line, and the journal is removed
+                (device.recovery)
 
 The journal records each step before it begins. `device.recovery` undoes everything before the commit, and finishes
 everything after it: at once if the transaction fails, or in the next command if it was killed.
@@ -41,6 +42,7 @@ from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, WorldFailed
 from cosmos.model.changes import Change, Identity, Place, Remove, Replace, SetAttributes
+from cosmos.model.history import StarChange
 from cosmos.model.journal import Step, beside
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, caseless
@@ -115,9 +117,12 @@ class Transaction:
             set_time(self._root, folder)
         self._sync()
 
-    def commit(self, universe: bytes | None) -> None:
-        """Make the changes final, and replace universe.toml by `universe`. None: universe.toml does not change."""
-        self._journal.commit(universe)
+    def commit(self, universe: bytes | None, stars: Sequence[StarChange] | None = None) -> None:
+        """Make the changes final, and replace universe.toml by `universe`. None: universe.toml does not change.
+
+        `stars` are the stars that change, for the history. Without them both universes are read for that.
+        """
+        self._journal.commit(universe, stars)
 
     def _demand_once(self, changes: Iterable[Change]) -> None:
         paths = [change.path for change in changes]

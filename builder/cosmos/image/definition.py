@@ -26,7 +26,7 @@ class Definition:
     """An image definition and the files that it names. Relative paths start at `folder`.
 
     `data` are the bytes of image.toml. `constellation_files`, `finish` and `trust` are the bytes of the files that it
-    names under these keys; `constellations` are the wishes in the first.
+    names under these keys; `constellations` are the wishes in the first. `warnings` name the unknown keys in them.
     """
 
     folder: Path
@@ -38,6 +38,7 @@ class Definition:
     template: TemplateFiles
     finish: bytes | None
     trust: bytes | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -66,19 +67,20 @@ def read_definition(path: Path) -> Definition:
     data = read_bounded(file)
     image = Image.parse(data, str(file))
     constellation_files = {name: _constellation(file.parent / name) for name in image.constellations}
+    constellations = {
+        name: Constellation.parse(content, str(file.parent / name)) for name, content in constellation_files.items()
+    }
     return Definition(
         folder=file.parent,
         image=image,
         data=data,
         outputs=read_outputs(image.outputs, str(file)),
         constellation_files=constellation_files,
-        constellations={
-            name: Constellation.parse(content, str(file.parent / name)).members
-            for name, content in constellation_files.items()
-        },
+        constellations={name: constellation.members for name, constellation in constellations.items()},
         template=read_template(_template_folder(file.parent, image)),
         finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
         trust=_named(file.parent, image.trust, "trust"),
+        warnings=tuple(f"{name}: unknown key {key}" for name, one in constellations.items() for key in one.warnings),
     )
 
 

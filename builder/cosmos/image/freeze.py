@@ -9,7 +9,7 @@ because these galaxies have no statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -31,9 +31,9 @@ from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.plain_toml import plain_text
 from cosmos.resolve.catalogue import Galaxies
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
-from cosmos.resolve.resolving import Resolved, resolve
+from cosmos.resolve.resolving import resolve
 from cosmos.resolve.stale import differences, request_of
-from cosmos.staging.galaxies import OpenGalaxy, naming_address
+from cosmos.staging.galaxies import OpenGalaxy, naming_address, tell_unknown_keys
 from cosmos.store.interface import settling
 from cosmos.trust.roots import TrustRoots
 
@@ -96,7 +96,10 @@ def freeze(
     _demand_not_exchanged(seen, lock, upgrade, definition.folder, world.reporter)
     judged = Judged(frozenset(wishes), request.arch, tuple(found.placed for found in resolved))
     data = lock_bytes(lock, definition.lock_file, judged)
-    _report_unknown(resolved, galaxies, world.reporter)
+    for warning in definition.warnings:
+        world.reporter.warn(warning)
+    manifests = (galaxies[found.star.galaxy].statement(found.star).statement.star for found in resolved)
+    tell_unknown_keys(galaxies.values(), manifests, world.reporter)
     return FrozenLock(lock=lock, data=data, changed=world.write_lock(definition, data))
 
 
@@ -237,14 +240,3 @@ def _demand_not_exchanged(old: Lock | None, new: Lock, upgrade: Upgrade, folder:
                 hint=f"ask the galaxy's owner; to take the new archive: cosmos freeze {folder} --upgrade {star.name}",
             )
         reporter.warn(f"{star.id}: {problem}")
-
-
-def _report_unknown(
-    resolved: Iterable[Resolved], galaxies: Mapping[GalaxyName, OpenGalaxy], reporter: Reporter
-) -> None:
-    for galaxy in galaxies.values():
-        for key in galaxy.index.index.warnings:
-            reporter.warn(f"galaxy {galaxy.asked.name}: its index has the unknown key {key}")
-    for found in resolved:
-        for key in galaxies[found.star.galaxy].statement(found.star).statement.star.warnings:
-            reporter.warn(f"{found.star}: its manifest has the unknown key {key}")

@@ -27,7 +27,7 @@ from cosmos.limits import MAX_DEFINITION_BYTES, demand_within
 from cosmos.model.release import DEFINITION_FILE
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.untar import read_tar
-from cosmos.tree.entry import Entry, tree_of
+from cosmos.tree.entry import Entry, Tree, tree_of
 from cosmos.treepath import TreePath
 
 _IMAGE: Final = "image"
@@ -72,10 +72,14 @@ def _entries(definition: Definition) -> dict[str, Entry]:
 def unpack_definition(data: bytes, folder: Path, source: str) -> Path:
     """Write the archive's files below the new folder `folder`, and return the image's folder.
 
-    Raises `Refused` for an archive that is no tar, and `Malformed` for one without an image definition.
+    Only the tree of a template may hold links. Everything else is opened by its name, and a link could lead anywhere.
+    Raises `Refused` for an archive that is no tar or that holds what cosmos does not pack, and `Malformed` for one
+    without an image definition.
     """
     tree = tree_of(read_tar(data, source))
     for path, entry in tree.items():
+        if entry.kind == "symlink" and not _is_in_template(path, tree):
+            raise Refused(source, f"{path.text}: is a symlink outside of a template's root/; cosmos packs no such link")
         place = folder / os.fsdecode(bytes(path))
         place.parent.mkdir(parents=True, exist_ok=True)
         if entry.kind == "symlink":
@@ -87,10 +91,20 @@ def unpack_definition(data: bytes, folder: Path, source: str) -> Path:
             place.mkdir(exist_ok=True)
         else:
             raise Refused(source, f"{path.text}: is a {entry.kind}; cosmos packs files, links and folders")
-    found = [path for path in tree if path.name == IMAGE_FILE.encode() and path.parent.name == _IMAGE.encode()]
+    found = [
+        path
+        for path, entry in tree.items()
+        if path.name == IMAGE_FILE.encode() and path.parent.name == _IMAGE.encode() and entry.kind == "file"
+    ]
     if len(found) != 1:
         raise Malformed(source, f"has no {_IMAGE}/{IMAGE_FILE}, or several")
     return folder / os.fsdecode(bytes(found[0].parent))
+
+
+def _is_in_template(path: TreePath, tree: Tree) -> bool:
+    """Return whether `path` lies in the root/ of a template: in a folder beside a template.toml."""
+    roots = [above for above in path.parents if above.name == b"root"]
+    return any(TreePath.parse(bytes(root)[: -len(b"root")] + b"template.toml") in tree for root in roots)
 
 
 def _named_files(definition: Definition) -> Iterator[tuple[str, bytes]]:

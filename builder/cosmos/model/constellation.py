@@ -4,7 +4,8 @@
     description = "what one wants on a broken machine"
     members = ["busybox", "nano@^6.0"]     # a star's name, and after an @ a constraint
 
-Unknown keys are errors: a constellation is the operator's own file.
+An unknown key is a warning, as in upstream's files. So `members` has to be written, also if it is empty: otherwise a
+misspelt `members` would install nothing, in silence.
 """
 
 from __future__ import annotations
@@ -20,25 +21,27 @@ from cosmos.tables import Table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Constellation:
-    """A named list of wishes."""
+    """A named list of wishes. `warnings` are its unknown keys."""
 
     name: str
     description: str
     members: Mapping[StarName, Constraint]
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the constellation in `data`; raises `Malformed`."""
         table = Table.parse(data, source)
+        table.need("members", list)
         wishes = table.parsed_strings("members", wish)
         constellation = cls(
             name=table.need("name", str),
             description=table.take("description", str, ""),
             members=dict(wishes),
+            warnings=table.unknown(),
         )
         if len(constellation.members) != len(wishes):
             table.fail("members", "names a star twice")
-        table.end()
         return constellation
 
 

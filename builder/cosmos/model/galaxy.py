@@ -58,6 +58,7 @@ from cosmos.tables import Table
 INDEX_FORMAT: Final = 2
 _NEWER: Final = "update cosmos from a stick or another galaxy, or ask the galaxy's owner for its older format"
 
+_MAX_VERSION: Final = 80  # characters of a version for people
 _DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", re.ASCII)
 
 
@@ -184,7 +185,7 @@ class GalaxyIndex:
             format=number,
             name=table.read("name", GalaxyName.parse),
             description=table.take("description", str, ""),
-            version=table.take_read("version", _dated, ""),
+            version=table.take_read("version", _dated if snapshot else _plain_line, ""),
             seq=table.count("seq") if "seq" in table else 0,
             newest=newest,
             checksums=table.parsed_map("checksums", StarName.parse, Digest.from_hex),
@@ -224,6 +225,13 @@ def _demand_one_each(snapshot: Sequence[Listed], table: Table) -> None:
 
 def _names(text: str) -> tuple[StarName, ...]:
     return tuple(map(StarName.parse, text.split(" ")))
+
+
+def _plain_line(text: str) -> str:
+    """Return the version of an upstream index: any text, for people."""
+    if len(text) > _MAX_VERSION or not text.isprintable():
+        raise ValueError(f"want one line of at most {_MAX_VERSION} characters, got {text[:80]!r}")
+    return text
 
 
 def _dated(text: str) -> str:

@@ -196,6 +196,49 @@ def folder_lines(entries: Sequence[InstalledEntry]) -> Iterator[tuple[str, str]]
                 yield parts[_PATH_AT], line
 
 
+def entry_at(entries: Sequence[InstalledEntry], path: TreePath) -> InstalledEntry | None:
+    """Return the entry of `path` among `entries`, or None. No other line is read."""
+    wanted = field(path)
+    for place, line in enumerate(texts_of(entries, lambda entry: entry.line)):
+        if line.split(" ", _PATH_AT + 1)[_PATH_AT : _PATH_AT + 1] == [wanted]:
+            return entries[place]
+    return None
+
+
+def has_entry_below(entries: Sequence[InstalledEntry], folder: TreePath) -> bool:
+    """Return whether one of `entries` lies in `folder`, or in a folder below it. No line is read."""
+    above = f"{field(folder)}/" if folder else ""
+    lines = texts_of(entries, lambda entry: entry.line)
+    return any("".join(line.split(" ", _PATH_AT + 1)[_PATH_AT : _PATH_AT + 1]).startswith(above) for line in lines)
+
+
+def named_folders(entries: Sequence[InstalledEntry]) -> Iterator[str]:
+    """Yield the path of each folder among `entries`, as a field: also of shared ones. No line is read."""
+    for line in texts_of(entries, lambda entry: entry.line):
+        parts = line.split(" ") if line.startswith("dir ") else ()
+        if len(parts) > _PATH_AT:
+            yield parts[_PATH_AT]
+
+
+def with_folder(entries: Sequence[InstalledEntry], folder: InstalledEntry) -> Sequence[InstalledEntry]:
+    """Return `entries` with `folder` in place of their folder at its path, or before what they have in it."""
+    lines, path = texts_of(entries, lambda entry: entry.line), field(folder.path)
+    paths = [line.split(" ", _PATH_AT + 1)[_PATH_AT : _PATH_AT + 1] for line in lines]
+    if [path] in paths:
+        lines[paths.index([path])] = folder.line
+    else:
+        inside = (place for place, found in enumerate(paths) if found and found[0].startswith(f"{path}/"))
+        lines.insert(next(inside, len(lines)), folder.line)
+    return ReadLater(lines, InstalledEntry.parse)
+
+
+def configuration(entries: Sequence[InstalledEntry]) -> Iterator[InstalledEntry]:
+    """Yield each entry that is configuration. Only these lines are read."""
+    for line in texts_of(entries, lambda entry: entry.line):
+        if line.split(" ", _FLAGS_AT + 1)[_FLAGS_AT : _FLAGS_AT + 1] == ["c"]:
+            yield InstalledEntry.parse(line)
+
+
 def with_slash(path: TreePath) -> str:
     """Return the text of `path` with a leading slash, of which `slashed` is the inverse."""
     return f"/{path.text}"

@@ -3,10 +3,11 @@
 `/var/lib/cosmos/journal/install`, one canonical JSON document a line. Each line is on the disk before the step that it
 allows:
 
-    {"cosmos-journal":3,"tag":"3f9c0a1b2c4d"}           begun; the names of temporaries have this tag in them
+    {"cosmos-journal":4,"tag":"3f9c0a1b2c4d"}           begun; the names of temporaries have this tag in them
     {"star":"nano","mounts":["/usr"],"changes":[CHANGE, …]}
                                                         these may be prepared, under temporary names (model.changes)
     {"prepared":true}                                   all is written: now the paths themselves may change
+    {"history":"{\\"number\\":7,…}"}                      the line that the system's history gets (model.history)
     {"committed":{"universe":"sha256:…"}}               all paths have changed: from here on nothing is undone
 
 `mounts` are the folders above these changes at which something was mounted: without them, nobody finds the paths again.
@@ -16,8 +17,8 @@ The temporary of the Nth change (counted from 0, over all lines) is `.cosmos-TAG
 `universe` is the digest of the universe.toml that comes with the changes, or "" if that file does not change. A last
 line without its newline was cut off, and does not count.
 
-Format 2 is the same without `mounts`. Format 1 had installations only. Cosmos still reads both, and repairs a system
-that an older cosmos left half done.
+Format 3 is the same without `history`, and format 2 also without `mounts`. Format 1 had installations only. Cosmos
+still reads all three, and repairs a system that an older cosmos left half done.
 
     {"cosmos-journal":1,"before":"sha256:…"}            of universe.toml as the installation found it
     {"star":"nano","folders":["/usr/share/nano"],"entries":[
@@ -40,11 +41,13 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_NAME_BYTES
 from cosmos.model.changes import Change, Identity, Place, change_json, read_change
+from cosmos.model.history import HistoryLine
 from cosmos.model.installed_entry import slashed
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
-JOURNAL_VERSION: Final = 3
+JOURNAL_VERSION: Final = 4
+_THIRD_VERSION: Final = 3
 _SECOND_VERSION: Final = 2
 _FIRST_VERSION: Final = 1
 _FIRST_KINDS: Final = ("file", "hardlink", "symlink", "char", "block", "fifo")
@@ -67,7 +70,8 @@ class JournalDocument:
 
     `universe` is the digest of the new universe.toml, if the transaction changes that file. `before` stands in format 1
     in place of a phase: the digest of the universe.toml that the installation found. `mounts` are the folders at which
-    something was mounted; in formats 1 and 2 they are not known.
+    something was mounted; in formats 1 and 2 they are not known. `history` is the new line of the system's history; a
+    transaction that changes nothing has none, and one of an older format neither.
     """
 
     phase: Phase
@@ -75,6 +79,7 @@ class JournalDocument:
     universe: Digest | None = None
     before: Digest | None = None
     mounts: tuple[TreePath, ...] = ()
+    history: bytes | None = None
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -91,28 +96,30 @@ class JournalDocument:
         version = head.count("cosmos-journal")
         if version == _FIRST_VERSION:
             return cls._of_first_format(head, tables)
-        if version not in (_SECOND_VERSION, JOURNAL_VERSION):
+        if version not in (_SECOND_VERSION, _THIRD_VERSION, JOURNAL_VERSION):
             head.fail(
                 "cosmos-journal",
                 f"want {JOURNAL_VERSION}: another cosmos began this installation; finish it with that one",
             )
-        return cls._of_this_format(head, tables, knows_mounts=version == JOURNAL_VERSION)
+        return cls._of_this_format(head, tables, version)
 
     @classmethod
-    def _of_this_format(cls, head: Table, lines: Iterable[Table], *, knows_mounts: bool) -> Self:
+    def _of_this_format(cls, head: Table, lines: Iterable[Table], version: int) -> Self:
         tag = head.read("tag", _tag)
         head.end()
         phase: Phase = "begun"
-        steps, universe, mounts = list[Step](), None, set[TreePath]()
+        steps, universe, mounts, history = list[Step](), None, set[TreePath](), None
         for line in lines:
             if "star" in line and phase == "begun":
                 line.need("star", str)
-                mounts |= set(line.parsed_strings("mounts", slashed)) if knows_mounts else set()
+                mounts |= set(line.parsed_strings("mounts", slashed)) if version > _SECOND_VERSION else set()
                 changes = (read_change(row) for row in line.tables("changes"))
                 steps += [step_of(change, tag, number) for number, change in enumerate(changes, len(steps))]
             elif "prepared" in line and phase == "begun":
                 line.need("prepared", bool)
                 phase = "prepared"
+            elif "history" in line and phase == "prepared" and history is None and version > _THIRD_VERSION:
+                history = line.read("history", _history)
             elif "committed" in line and phase == "prepared":
                 end = line.table("committed")
                 universe = end.read("universe", lambda text: Digest.parse(text) if text else None)
@@ -121,7 +128,7 @@ class JournalDocument:
             else:
                 line.fail("", f"does not follow a journal that is {phase}")
             line.end()
-        return cls(phase=phase, steps=tuple(steps), universe=universe, mounts=tuple(sorted(mounts)))
+        return cls(phase=phase, steps=tuple(steps), universe=universe, mounts=tuple(sorted(mounts)), history=history)
 
     @classmethod
     def _of_first_format(cls, head: Table, lines: Iterable[Table]) -> Self:
@@ -172,6 +179,11 @@ def prepared_line() -> bytes:
     return _line({"prepared": True})
 
 
+def history_line(line: bytes) -> bytes:
+    """Return the line that says which line of its history the system gets with the commit."""
+    return _line({"history": line.decode()})
+
+
 def committed_line(universe: Digest | None) -> bytes:
     """Return the line after which the changes are finished, and are not undone."""
     return _line({"committed": {"universe": str(universe or "")}})
@@ -194,6 +206,13 @@ def _first_step(table: Table) -> Step:
         table.fail("temporary", "is not a name that cosmos gives")
     table.end()
     return Step(change=Place(path=path, new=identity), temporary=name)
+
+
+def _history(text: str) -> bytes:
+    try:
+        return HistoryLine.parse(text.encode("utf-8", "surrogatepass"), "the line of the history").line
+    except Malformed as error:
+        raise ValueError(error.problem) from error
 
 
 def _tag(text: str) -> str:

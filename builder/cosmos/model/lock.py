@@ -76,7 +76,7 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.facts import Facts
 from cosmos.model.names import Arch, GalaxyName, ImageName, StarName
 from cosmos.model.star import StarType
-from cosmos.model.statement import package_path
+from cosmos.model.statement import manifest_path, package_path
 from cosmos.model.version import Version, read_version
 from cosmos.tables import Table
 
@@ -239,6 +239,11 @@ class LockedStar:
     def id(self) -> str:
         """NAME-VERSION, as in file names."""
         return f"{self.name}-{self.version}"
+
+    @property
+    def is_manifest_alone(self) -> bool:
+        """Whether its archive is its `star.toml` itself: a nebula in a galaxy of upstream's format."""
+        return self.type == "nebula" and self.file == manifest_path(self.name)
 
     @classmethod
     def read(cls, table: Table, lock_version: int) -> Self:

@@ -21,7 +21,8 @@ Format 2 allows in the manifest: `version-scheme = "debian"`, `any-of`, `replace
 several ranges or versions of one name, and `<<` and `>>`. An older cosmos, which reads format 1 alone, refuses such a
 statement. So a statement has format 2 only if it needs it.
 
-A nebula has an archive as well, which holds `star.toml` alone.
+A nebula has an archive as well, which holds `star.toml` alone. In a galaxy of upstream's format it has none: `file`
+then names its manifest, `stars/NAME.toml`, `archive` is the digest of these bytes, and `unpacked-bytes` is 0.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Self
 
 from cosmos.digest import Digest
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, MAX_STAR_UNPACKED_BYTES
-from cosmos.model.names import GalaxyName
+from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.star import Star
 from cosmos.tables import Table
 
@@ -89,6 +90,11 @@ class Statement:
         if self.script is not None:
             rows["script"] = str(self.script)
         return {**self.star.to_toml(), "statement": {**rows, "content": str(self.content)}}
+
+
+def manifest_path(name: StarName) -> str:
+    """Return the path of a star's manifest in a galaxy of upstream's format."""
+    return f"stars/{name}.toml"
 
 
 def package_path(text: str) -> str:

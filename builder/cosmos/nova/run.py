@@ -28,6 +28,8 @@ _NOWHERE = "-- there is no function of this name --"
 _OCTAL_LITERAL = re.compile(r":(\d{1,6}): malformed number near '0[oO]")
 _MISSING_LIBRARY = re.compile(r"\(global '(coroutine|debug|dofile|io|loadfile|os|package|require)'\)")
 _OWN_LINE = re.compile(r"^nova:\d+: ")  # a line of the sandbox's own Lua means nothing to a script's author
+_SHELL = "is a shell script, and cosmos runs only Nova scripts"
+_SHELL_HINT = "write what it does as install.lua (docs/nova.md), in a star of your own galaxy: stellar new-star NAME"
 LIMITS = Limits()
 _MAX_PROBLEM = 2000  # bytes of a script's own error text that are shown
 
@@ -70,9 +72,22 @@ def syntax_problem(script: bytes, script_name: str) -> str | None:
     """Return Lua's syntax error for the script, or None. The script's top level runs, without verbs; its functions
     do not.
     """
+    if is_shell(script, script_name):
+        return f"{script_name}: {_SHELL}"
     demand_sandbox(WORKER)
     outcome = run_confined(script, script_name, _NOWHERE, LIMITS, _patience(), _no_verbs)
     return _shown(outcome) if outcome.ending == "syntax" else None
+
+
+def is_shell(script: bytes, script_name: str) -> bool:
+    """Return whether a script is for a shell. Upstream's galaxies have such scripts, mostly called `install.sh`.
+
+    Upstream's program takes every name but `*.lua` and `*.nova` for one of a shell's. Here other names are Nova scripts
+    too, unless the script begins as a shell's.
+    """
+    if script_name.endswith((".lua", ".nova")):
+        return False
+    return script_name.endswith(".sh") or script.startswith(b"#!")
 
 
 def default_install(
@@ -92,6 +107,8 @@ def default_install(
 
 
 def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
+    if is_shell(job.script, job.script_name):
+        raise ScriptFailed(job.star, f"{_script_name(job)}: {_SHELL}", hint=_SHELL_HINT)
     if len(job.script) > MAX_SCRIPT_BYTES:
         raise ScriptFailed(
             job.star, f"{_script_name(job)}: has {len(job.script)} bytes, the limit is {MAX_SCRIPT_BYTES}"

@@ -12,6 +12,7 @@ from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.reading import read_bounded
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.sbom.spdx import SPDX_FILE
+from cosmos.tables import Table
 
 _FILES: Final = {"spdx": SPDX_FILE, "cyclonedx": CYCLONEDX_FILE}
 
@@ -24,7 +25,8 @@ def release_folder(place: Path) -> Path | None:
 def release_bill(place: Path, form: str) -> bytes | None:
     """Return the bill of the release at `place` or in its `out/`, in the form `spdx` or `cyclonedx`.
 
-    Return None if `place` is no release. Raises `Malformed` if the release has no bill, `Refused` if it is another one.
+    Return None if `place` is no release. Raises `Malformed` if the release has no bill, or one that is
+    not JSON, `Refused` if it is another one.
     """
     folder = release_folder(place)
     if folder is None:
@@ -37,4 +39,5 @@ def release_bill(place: Path, form: str) -> bytes | None:
     data = read_bounded(file, MAX_RELEASE_BYTES)
     if Digest.of(data) != stated:
         raise Refused(str(file), f"is {Digest.of(data)}, but {RELEASE_FILE} names {stated}")
+    Table.from_json(data, str(file), max_bytes=MAX_RELEASE_BYTES)
     return data

@@ -7,10 +7,11 @@ verified again under the newest trust anchors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
+from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
@@ -18,12 +19,14 @@ from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
+from cosmos.model.reporter import Reporter
+from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.acquire import verified_statement
 from cosmos.staging.source import INDEX_FILE, Source
-from cosmos.staging.upstream import upstream_listing, upstream_statement
+from cosmos.staging.upstream import made_archives, upstream_listing, upstream_statement
 from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
@@ -39,6 +42,16 @@ def naming_address(file: str, galaxy: GalaxyName) -> Iterator[None]:
         said = f"its address is galaxies.{galaxy} in {file}"
         error.hint = f"{said}; {error.hint}" if error.hint else said
         raise
+
+
+def tell_unknown_keys(galaxies: Iterable[OpenGalaxy], stars: Iterable[Star], reporter: Reporter) -> None:
+    """Warn of each key that this cosmos does not know, in the indexes of `galaxies` and in the manifests of `stars`."""
+    for galaxy in galaxies:
+        for key in galaxy.index.index.warnings:
+            reporter.warn(f"galaxy {galaxy.name}: its index has the unknown key {key}")
+    for star in stars:
+        for key in star.warnings:
+            reporter.warn(f"{star.name} {star.version}: its manifest has the unknown key {key}")
 
 
 class OpenGalaxy:
@@ -98,6 +111,27 @@ class OpenGalaxy:
         An index of format 1 does not list what its stars provide.
         """
         return name in self._named or (self.index.index.format > 1 and name in self._provided)
+
+    def listed_files(self) -> frozenset[Digest]:
+        """Return the digests of all files that the index lists: archives, statements, and its catalogue.
+
+        Upstream's index may list no archive: then those count that the store's statements name.
+        """
+        index = self.index.index
+        catalogue = () if index.catalogue is None else (index.catalogue.digest,)
+        if not index.snapshot:
+            made = made_archives(self.source, index)
+            return frozenset((*catalogue, *index.checksums.values(), *made.values()))
+        rows = (digest for row in index.snapshot for digest in (row.statement, row.archive))
+        return frozenset((*catalogue, *rows))
+
+    def archives_to_fetch(self, held: Collection[Digest]) -> int:
+        """Return how many archives of the index are not among the files `held`."""
+        index = self.index.index
+        if index.snapshot:
+            return len({row.archive for row in index.snapshot}.difference(held))
+        made = made_archives(self.source, index)
+        return sum(made.get(name) not in held for name in index.newest)
 
     def facts(self, candidate: Candidate) -> Facts:
         """Return the facts in the candidate's verified statement."""

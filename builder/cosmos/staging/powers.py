@@ -106,29 +106,37 @@ class Consent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Overreach:
-    """A star needs a power that the operator did not give it. `what` is the first of its `times` reasons."""
+class Wanted:
+    """A star needs a power. `what` is the first of its `times` reasons. `is_given`: the operator gave it that power."""
 
     star: StarName
     power: Power
     what: str
     times: int
+    is_given: bool
 
     def __str__(self) -> str:
         more = f" (and {self.times - 1} more of the kind)" if self.times > 1 else ""
         return f"{self.what}{more}"
 
 
-def overreaches(consent: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> tuple[Overreach, ...]:
-    """Return the powers that the star needs and was not given, one row for each."""
+def wanted_powers(consent: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> tuple[Wanted, ...]:
+    """Return the powers that the star needs, one row for each."""
     found: dict[Power, list[str]] = {}
     for power, what in _needed(consent.folders, laid, receipt):
-        if not consent.gives(star, power):
-            found.setdefault(power, []).append(what)
-    return tuple(Overreach(star=star, power=power, what=what[0], times=len(what)) for power, what in found.items())
+        found.setdefault(power, []).append(what)
+    return tuple(
+        Wanted(star=star, power=power, what=what[0], times=len(what), is_given=consent.gives(star, power))
+        for power, what in found.items()
+    )
 
 
-def demand_none(consent: Consent, found: Sequence[Overreach]) -> None:
+def overreaches(consent: Consent, star: StarName, laid: Iterable[Laid], receipt: Json) -> tuple[Wanted, ...]:
+    """Return the powers that the star needs and was not given, one row for each."""
+    return tuple(row for row in wanted_powers(consent, star, laid, receipt) if not row.is_given)
+
+
+def demand_none(consent: Consent, found: Sequence[Wanted]) -> None:
     """Raise `ScriptFailed` if `found` is not empty; it names all rows, and its hint the lines that would allow them."""
     if not found:
         return

@@ -166,6 +166,22 @@ class Source:
         head = f"{signed} {len(file.data)}\n".encode()
         self.store.put_result_soon(self._key(file.digest), head + file.data + (file.envelope or b""))
 
+    def keep_unsigned(self, file: SignedFile) -> None:
+        """Keep an index that nobody signed as the newest one of this galaxy: no memory says which one that is."""
+        self.keep(file)
+        self.store.put_result_soon(self._newest_key(), str(file.digest).encode())
+
+    def newest_unsigned(self) -> SignedFile | None:
+        """Return the index that `keep_unsigned` kept last, or None."""
+        record = self.store.get_result(self._newest_key())
+        try:
+            return None if record is None else self._kept(INDEX_FILE, Digest.parse(record.decode("ascii")))
+        except ValueError:
+            return None
+
+    def _newest_key(self) -> Digest:
+        return digest_of({"kind": "newest-unsigned-index", "galaxy": str(self.galaxy)})
+
     def _kept(self, path: str, digest: Digest) -> SignedFile | None:
         record = self.store.get_result(self._key(digest))
         match = None if record is None else _KEPT.match(record)

@@ -99,12 +99,25 @@ def _demand_readable(star: LockedStar, made: Mapping[TreePath, Entry]) -> None:
         raise ScriptFailed(str(star.name), problem) from refusal
 
 
+def _unpacked(archive: VerifiedArchive, signed: Statement, spool: Spool | None) -> StarContents:
+    star = archive.star
+    name = signed.star.install_script
+    return read_star(archive.data, star.file, star.unpacked_bytes, script_name=name, spool=spool)
+
+
+def _manifest_alone(archive: VerifiedArchive) -> StarContents:
+    """Return the contents of a nebula without an archive: its manifest. A script that the manifest names is no part."""
+    star = archive.star
+    if star.unpacked_bytes or len(archive.data) > MAX_DOCUMENT_BYTES:
+        found = f"has {len(archive.data)} bytes and unpacks to {star.unpacked_bytes}"
+        raise Refused(star.id, f"{star.file} {found}; expected a manifest, which unpacks to nothing")
+    return StarContents(manifest=bytes(archive.data), script=None, files={}, beside={})
+
+
 def opened(archive: VerifiedArchive, signed: Statement, spool: Spool | None = None) -> StarContents:
     """Return the archive's contents, after checking that they are what the statement describes; raises `Refused`."""
     star = archive.star
-    contents = read_star(
-        archive.data, star.file, star.unpacked_bytes, script_name=signed.star.install_script, spool=spool
-    )
+    contents = _manifest_alone(archive) if star.is_manifest_alone else _unpacked(archive, signed, spool)
     if contents.manifest:
         inside = Star.parse(contents.manifest[:MAX_DOCUMENT_BYTES], f"{star.id}: star.toml")
         if (inside.name, inside.version) != (star.name, star.version):

@@ -6,7 +6,7 @@ digests that the index names. Signatures are not checked, because nothing is ins
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,6 +72,18 @@ class GalaxyLibrary:
             return open_star(path)
         source = read_source_folder(path)
         return self._on_newest(source) if source.recipe.sources else open_folder(source)
+
+    def newest(self) -> Iterator[tuple[Candidate, OpenStar]]:
+        """Yield the newest version of each star that the index lists, for each architecture, by name.
+
+        One star is open at a time. Raises `NoSolution` for an index that lists none, `Refused` for changed files.
+        """
+        if not self.rows:
+            raise NoSolution(str(self.folder.index_file), "lists no star in [[snapshot]]", hint=_REINDEX)
+        for name in self.names():
+            versions = preferred(self.versions(name), {})
+            for candidate in {one.arch: one for one in reversed(versions)}.values():
+                yield candidate, open_contents(*self._read(self._row(candidate)))
 
     def dependency_root(self, star: OpenStar) -> dict[TreePath, Entry]:
         """Return the root with all dependencies of the star, direct or not, each staged on its own dependencies.

@@ -41,7 +41,7 @@ from cosmos.transport.carrier import NotThere
 from cosmos.transport.http import HttpCarrier
 from cosmos.transport.network import Network
 from cosmos.transport.proxies import Proxies
-from cosmos.tree.ecosystem import Asked, Contents, Found, Outside
+from cosmos.tree.ecosystem import Asked, Contents, Found, Outside, PackedFile
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, climbs_out
 
@@ -161,6 +161,13 @@ class TarMaterial:
         for archive in self._archives.values():
             if archive.source.is_remote:
                 self._bytes(archive)
+
+    def packed(self, found: Found) -> PackedFile | None:
+        """Return the archive, if it has an address; raises `Refused` for another digest, and `WorldFailed`."""
+        archive = self._archives[found.origin]
+        if not archive.source.is_remote:
+            return None
+        return PackedFile(name=archive.source.file_name, data=self._bytes(archive))
 
     def read(self, found: Found) -> Contents:
         """Return the contents of an archive; raises `Refused` for another digest, and if our reader refuses it."""

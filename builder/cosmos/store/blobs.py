@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -164,6 +164,27 @@ class StoreFolder:
         with blaming(self.root), self._folder.locked_if_free("lock") as is_alone:
             if is_alone:
                 self._folder.remove_folder("temporary")
+            return is_alone
+
+    def blobs(self) -> Iterator[tuple[Digest, int]]:
+        """Yield the name and the size of every blob; its bytes are not read. Raises `WorldFailed`."""
+        whole = self._folder.folder("blobs")
+        with blaming(whole.path):
+            for top in whole.names():
+                folder = whole.folder(top)
+                for name in folder.names():
+                    size_bytes = folder.size_bytes(name)
+                    with contextlib.suppress(ValueError):
+                        digest = Digest.from_hex(name)
+                        if size_bytes is not None and digest.hex[:2] == top:
+                            yield digest, size_bytes
+
+    def remove_blobs(self, digests: Iterable[Digest]) -> bool:
+        """Remove these blobs; return False, and do nothing, if another process is writing. Raises `WorldFailed`."""
+        with blaming(self.root), self._folder.locked_if_free("lock") as is_alone:
+            if is_alone:
+                for digest in digests:
+                    self._blobs(digest).remove(digest.hex)
             return is_alone
 
     def _blobs(self, digest: Digest) -> Folder:

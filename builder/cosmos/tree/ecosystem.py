@@ -84,6 +84,14 @@ class Contents:
     budget: Budget = field(default_factory=lambda: Budget(0))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedFile:
+    """A package or an archive as it was fetched, with its own file name."""
+
+    name: str
+    data: bytes
+
+
 class Material(Protocol):
     """The packages that one recipe asks for."""
 
@@ -93,6 +101,12 @@ class Material(Protocol):
 
     def fetch(self) -> None:
         """Download all of them; raises `WorldFailed` or `Refused`."""
+
+    def packed(self, found: Found, /) -> PackedFile | None:
+        """Return one of them as it was fetched, checked by its digest; None for a file of this machine's own.
+
+        Raises `WorldFailed` or `Refused`.
+        """
 
     def read(self, found: Found, /) -> Contents:
         """Return the contents of one of them; raises `Refused` if it does not match its origin."""

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import tomli_w
 
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
-from cosmos.device.system import TRUST_PATH, initialise
+from cosmos.device.system import TRUST_PATH
 from cosmos.model.galaxy import Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.names import Arch, GalaxyName

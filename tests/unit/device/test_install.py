@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.device.initialise import initialise
 from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
 from cosmos.device.kernel import Kernel
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
-from cosmos.device.system import JOURNAL_PATH, TRUST_PATH, initialise, read_universe, rendered
+from cosmos.device.system import JOURNAL_PATH, TRUST_PATH, read_universe, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, ScriptFailed, WorldFailed

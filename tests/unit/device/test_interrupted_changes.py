@@ -17,11 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.live_entries import found_identity, identity_of
 from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import initialise, read_universe, rendered
+from cosmos.device.system import read_universe, rendered
 from cosmos.device.transaction import Batch, Transaction
 from cosmos.digest import Digest
 from cosmos.model.changes import Change, Place, Remove, Replace, SetAttributes

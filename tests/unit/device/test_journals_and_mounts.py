@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.kernel import RESOLVE_NO_XDEV, Kernel
 from cosmos.device.live_entries import identity_of
 from cosmos.device.recovery import recover_journal
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import JOURNAL_PATH, initialise
+from cosmos.device.system import JOURNAL_PATH
 from cosmos.device.transaction import Batch, Transaction
 from cosmos.digest import Digest
 from cosmos.errors import CosmosError, WorldFailed
@@ -92,7 +93,7 @@ def test_a_journal_without_mounts_waits_for_a_folder_that_is_missing(bare: Path)
     change = Place(path=TreePath(b"usr/lib/tool"), new=identity_of(TOOL))
     lines = head_line("t") + changes_line("s", [change]) + prepared_line()
     (bare / JOURNAL_PATH.text).parent.mkdir()
-    (bare / JOURNAL_PATH.text).write_bytes(lines.replace(b'nal":3', b'nal":2').replace(b'"mounts":[],', b""))
+    (bare / JOURNAL_PATH.text).write_bytes(lines.replace(b'nal":4', b'nal":2').replace(b'"mounts":[],', b""))
     with pytest.raises(WorldFailed, match="/usr/lib: is not there") as caught:
         recovered(bare, Kernel())
     assert "make the folder again" in str(caught.value.hint)

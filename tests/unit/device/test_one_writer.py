@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from cosmos.device.freeze import freeze_system
+from cosmos.device.initialise import initialise
 from cosmos.device.install import InstallRequest, install
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
-from cosmos.device.system import JOURNAL_PATH, LOCK_NAME, SETTINGS_PATH, STATE_FOLDER, initialise
+from cosmos.device.system import JOURNAL_PATH, LOCK_NAME, SETTINGS_PATH, STATE_FOLDER
 from cosmos.errors import WorldFailed
 from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.journal import head_line

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.kernel import Kernel
 from cosmos.device.live_entries import found_attributes, found_identity, identity_of
 from cosmos.device.recovery import Undone, recover_journal
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import JOURNAL_PATH, NEXT_UNIVERSE_PATH, initialise, read_universe, rendered, universe_bytes
+from cosmos.device.system import JOURNAL_PATH, NEXT_UNIVERSE_PATH, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Batch, Transaction
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, WorldFailed

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from cosmos.device.initialise import initialise
 from cosmos.device.install import InstallRequest, install
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.search import Match, Searched, matched, search
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.sync import Wanted, sync
-from cosmos.device.system import TRUST_PATH, initialise
+from cosmos.device.system import TRUST_PATH
 from cosmos.errors import Malformed, NoSolution, WorldFailed
 from cosmos.model.catalogue import Described
 from cosmos.model.constraint import exactly

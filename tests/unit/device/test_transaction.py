@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work, journal, standing
 from cosmos.device.kernel import Kernel
 from cosmos.device.recovery import recover_journal
 from cosmos.device.root import LiveRoot
-from cosmos.device.system import JOURNAL_PATH, initialise, rendered, universe_bytes
+from cosmos.device.system import JOURNAL_PATH, rendered, universe_bytes
 from cosmos.device.transaction import Batch, Transaction
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, NoSolution, WorldFailed

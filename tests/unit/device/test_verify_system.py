@@ -84,7 +84,8 @@ def system(tmp_path: Path) -> Path:
 
 
 def named(root: Path) -> list[str]:
-    return [str(difference) for difference in verify_system(root).differences]
+    verdict = verify_system(root)
+    return [str(difference) for difference in (*verdict.differences, *verdict.configuration)]
 
 
 def test_a_system_as_it_was_installed_is_good(system: Path) -> None:

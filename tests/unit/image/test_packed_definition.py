@@ -99,3 +99,26 @@ def test_a_hard_link_in_the_archive_is_refused(tmp_path: Path) -> None:
         archive.addfile(link)
     with pytest.raises(Refused, match="image/link: is a hardlink"):
         unpack_definition(buffer.getvalue(), tmp_path / "out", DEFINITION_FILE)
+
+
+@pytest.mark.parametrize("name", ["image/image.toml", "image/universe.lock.toml", "image/root/finish.lua", "template"])
+def test_a_link_outside_of_a_template_is_refused(tmp_path: Path, name: str) -> None:
+    """Cosmos opens everything else by its name, and writes the lock beside the definition."""
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "victim")
+        archive.addfile(link)
+    with pytest.raises(Refused, match=f"{name}: is a symlink outside of a template's root/"):
+        unpack_definition(buffer.getvalue(), tmp_path / "out", DEFINITION_FILE)
+
+
+def test_an_image_toml_in_a_template_may_be_no_link_either(tmp_path: Path) -> None:
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("template.toml"))
+        link = tarfile.TarInfo("root/image/image.toml")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "victim")
+        archive.addfile(link)
+    with pytest.raises(Malformed, match=r"has no image/image\.toml"):
+        unpack_definition(buffer.getvalue(), tmp_path / "out", DEFINITION_FILE)

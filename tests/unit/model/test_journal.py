@@ -7,12 +7,14 @@ import pytest
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.model.changes import Attributes, Change, Identity, Place, Remove, Replace, SetAttributes
+from cosmos.model.history import HistoryLine
 from cosmos.model.journal import (
     JournalDocument,
     Step,
     changes_line,
     committed_line,
     head_line,
+    history_line,
     prepared_line,
     step_of,
 )
@@ -54,9 +56,9 @@ def test_a_journal_that_was_cut_off_anywhere_says_what_its_whole_lines_say() -> 
         assert JournalDocument.parse(data[:end], "j") == JournalDocument.parse(whole, "j")
 
 
-@pytest.mark.parametrize("number", [0, 4, 99])
+@pytest.mark.parametrize("number", [0, 5, 99])
 def test_a_journal_of_an_unknown_format_is_refused(number: int) -> None:
-    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 3: another cosmos began this installation"):
+    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 4: another cosmos began this installation"):
         JournalDocument.parse(b'{"cosmos-journal":%d,"tag":"a"}\n{"anything":true}\n' % number, "j")
 
 
@@ -67,9 +69,24 @@ def test_a_journal_names_what_was_mounted_above_its_changes() -> None:
 
 
 def test_a_journal_of_the_second_format_is_read() -> None:
-    data = (WHOLE + prepared_line()).replace(b'"cosmos-journal":3', b'"cosmos-journal":2').replace(b'"mounts":[],', b"")
+    data = (WHOLE + prepared_line()).replace(b'"cosmos-journal":4', b'"cosmos-journal":2').replace(b'"mounts":[],', b"")
     assert b"mounts" not in data
     assert JournalDocument.parse(data, "j") == JournalDocument(phase="prepared", steps=steps(*CHANGES, CHANGES[0]))
+
+
+def test_a_journal_has_the_line_of_the_history_before_its_commit() -> None:
+    line = HistoryLine(number=7, previous=UNIVERSE, command="install", paths=2, before=UNIVERSE, after=UNIVERSE).line
+    before = WHOLE + prepared_line()
+    read = JournalDocument.parse(before + history_line(line) + committed_line(None), "j")
+    assert (read.phase, read.history) == ("committed", line)
+    assert JournalDocument.parse(before + history_line(line), "j").phase == "prepared"
+    for wrong in (history_line(line) * 2, committed_line(None) + history_line(line), history_line(line[:-1] + b" }")):
+        with pytest.raises(Malformed):
+            JournalDocument.parse(before + wrong, "j")
+    third = before.replace(b'"cosmos-journal":4', b'"cosmos-journal":3')
+    with pytest.raises(Malformed, match="does not follow a journal that is prepared"):
+        JournalDocument.parse(third + history_line(line), "j")
+    assert JournalDocument.parse(third + committed_line(None), "j").history is None
 
 
 def test_a_journal_of_the_first_format_is_read() -> None:

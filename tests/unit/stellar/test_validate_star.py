@@ -159,6 +159,10 @@ def test_each_mistake_is_named(make_folder: Make, recipe: str, files: dict[str, 
 def test_checking_a_script_runs_no_function_of_it() -> None:
     assert syntax_problem(b"function install() error('ran') end", "i.lua") is None
     assert syntax_problem(b"x = = 1", "i.lua") is not None
+    shell = "i.sh: is a shell script, and cosmos runs only Nova scripts"
+    assert syntax_problem(b"cp a b", "i.sh") == shell
+    assert syntax_problem(b"#!/bin/sh", "setup") == "setup: is a shell script, and cosmos runs only Nova scripts"
+    assert syntax_problem(b"function install() end", "setup") is None
 
 
 def archive(tmp_path: Path, star: Star, name: str = "hello-1.0.0.tar.zst") -> Path:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
 from cosmos.device.system import NoSystem
+from cosmos.errors import WorldFailed
 
 Named = TypeVar("Named")
+_MAX_FOLDERS: Final = 100  # that are looked at in one folder of a stick
 
 
 def parsed(parse: Callable[[str], Named], text: str, argument: str) -> Named:
@@ -34,6 +36,22 @@ def naming_instead(root: Path | None, what: str) -> Iterator[None]:
         if root is None:
             error.hint = f"name {what}; or a system in a folder: --root FOLDER"
         raise
+
+
+def folders_on(sticks: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return these folders, each with the folders in it, by name: a stick is a galaxy, or holds some.
+
+    Raises `WorldFailed`.
+    """
+    found = list[Path]()
+    for stick in sticks:
+        try:
+            inner = sorted(path for path in stick.iterdir() if path.is_dir())
+        except OSError as error:
+            problem = f"cannot be read: {(error.strerror or 'it failed').lower()}"
+            raise WorldFailed(str(stick), problem, hint="is it mounted?") from error
+        found += [stick, *inner[:_MAX_FOLDERS]]
+    return tuple(found)
 
 
 def root_text(root: Path) -> str:

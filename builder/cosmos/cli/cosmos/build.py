@@ -9,7 +9,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
-from cosmos.cli.cosmos.options import accept_revoked_option, from_option, home_option
+from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
@@ -30,7 +30,7 @@ from cosmos.trust.signing_request import REQUEST_FILE
 @click.command()
 @click.argument("image", type=PATH)
 @click.option("--offline", is_flag=True, help="Make no socket and open no galaxy; use what the store holds.")
-@from_option
+@origin_option
 @click.option("--out", type=FOLDER, help="Where the release goes [default: out/ in the image's folder].")
 @click.option("--jobs", type=click.IntRange(min=1), help="Stars to stage at once [default: one for each processor].")
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")

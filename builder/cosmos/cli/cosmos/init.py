@@ -11,9 +11,9 @@ from cosmos.cli.cosmos.arguments import parsed, root_text
 from cosmos.cli.cosmos.options import root_option
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
+from cosmos.device.initialise import initialise
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.system import initialise
 from cosmos.limits import SETTINGS_SECONDS
 from cosmos.model.names import Arch
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
-from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.cosmos.asking import demand_agreement, yes_option
+from cosmos.cli.cosmos.look_words import look_lines, look_row
+from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.network import network
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, json_option
-from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.cli.terminal import emit, in_one_line, say, surroundings
 from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
 from cosmos.device.journal import standing
 from cosmos.device.locked import LockToInstall
+from cosmos.device.look import Look
 from cosmos.device.recovery import Undone
 from cosmos.device.root import LiveRoot, shown
+from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES
 from cosmos.model.constellation import Constellation, wish
 from cosmos.model.lock import Lock
+from cosmos.model.reporter import Reporter
 from cosmos.reading import read_bounded, read_up_to
 from cosmos.resolve.resolving import Wish
 from cosmos.staging.vendored import read_vendored
@@ -38,7 +44,9 @@ from cosmos.staging.vendored import read_vendored
 @click.option("--from", "origin", type=EXISTING_FOLDER, help="With --locked: take the bytes from this vendored folder.")
 @offline_option
 @click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, find conflicts, and change nothing.")
+@yes_option
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if [policy] allows it.")
+@wait_option
 @root_option
 @json_option
 def install_command(
@@ -48,32 +56,43 @@ def install_command(
     origin: Path | None,
     offline: bool,
     dry_run: bool,
+    is_agreed: bool,
     safe: bool,
+    wait_seconds: float,
     root: Path,
     as_json: bool,
 ) -> None:
     """Install stars and their dependencies. Installed stars stay as they are.
 
-    Without a star: clear up after an installation that was cut off.
+    Shows what each star brings before anything is installed. On a terminal it asks, unless --yes is given. Without a
+    star: clear up after an installation that was cut off.
     """
     around = surroundings()
-    wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file))]
     reporter = around.reporter(quiet=as_json)
+    wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file, reporter))]
     wanted = _lock_to_install(locked, origin, has_wishes=bool(stars or constellations))
     with LiveRoot.open(root) as live:
         if not wishes and wanted is None:
             if constellations or standing(live) == "idle":
                 raise click.UsageError("name a STAR, or a --constellation that has members")
-            _answer_recovered(recover(live), as_json)
+            _answer_recovered(recover(live, wait_seconds), as_json)
             return
         request = InstallRequest(
-            wishes=wishes, offline=offline, epoch=int(around.now()), safe=safe, locked=wanted, network=network()
+            wishes=wishes,
+            offline=offline,
+            epoch=int(around.now()),
+            safe=safe,
+            locked=wanted,
+            wait_seconds=wait_seconds,
+            network=network(),
         )
-        done = rehearse(live, request, reporter) if dry_run else install(live, request, reporter)
+        viewer = _Viewer(dry_run=dry_run, is_agreed=is_agreed, as_json=as_json)
+        with viewer.answering_refusals():
+            done = (rehearse if dry_run else install)(live, request, reporter, viewer)
     if done.unowned:
         around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")
     if as_json:
-        emit(_installation_row(done, dry_run=dry_run))
+        emit({**_installation_row(done, dry_run=dry_run), **look_row(viewer.seen)})
         return
     for line in _installation_lines(done, dry_run=dry_run):
         say(line)
@@ -93,6 +112,45 @@ def _lock_to_install(file: Path | None, origin: Path | None, *, has_wishes: bool
     return LockToInstall(lock=Lock.parse(read_bounded(file, MAX_LOCK_BYTES), str(file)), file=file, origin=origin)
 
 
+class _Viewer:
+    """Shows the stars before they are installed, and asks on a terminal. `seen` is what was shown."""
+
+    def __init__(self, *, dry_run: bool, is_agreed: bool, as_json: bool) -> None:
+        self._dry_run = dry_run
+        self._is_agreed = is_agreed or dry_run or as_json  # a program that reads JSON is not asked
+        self._as_json = as_json
+        self.seen = Look(stars=())
+
+    def __call__(self, look: Look) -> None:
+        """Show `look`: of a dry run as its answer, otherwise beside it. Raises `click.Abort` if the person says no."""
+        self.seen = look
+        if not self._as_json:
+            tell = say if self._dry_run else surroundings().terminal.note
+            for line in look_lines(look, "would install" if self._dry_run else "to install"):
+                tell(in_one_line(line))
+        if look.stars and not look.refused:
+            self._ask(f"install {counted(len(look.stars), 'star')}?")
+
+    def _ask(self, question: str) -> None:
+        around = surroundings()
+        try:
+            demand_agreement(around, question, is_agreed=self._is_agreed)
+        except click.Abort:
+            around.terminal.note("nothing was changed")
+            raise
+
+    @contextmanager
+    def answering_refusals(self) -> Iterator[None]:
+        """Answer as JSON as well if the policy refuses something of the stars. Raises `ScriptFailed`."""
+        try:
+            yield
+        except ScriptFailed:
+            if self._as_json and self.seen.refused:
+                kept: list[Json] = [str(name) for name in self.seen.kept]
+                emit({"dry-run": self._dry_run, "installed": [], "kept": kept, **look_row(self.seen)})
+            raise
+
+
 def _star_wishes(texts: tuple[str, ...]) -> list[Wish]:
     wishes = []
     for text in texts:
@@ -101,8 +159,10 @@ def _star_wishes(texts: tuple[str, ...]) -> list[Wish]:
     return wishes
 
 
-def _members(file: Path) -> list[Wish]:
+def _members(file: Path, reporter: Reporter) -> list[Wish]:
     constellation = Constellation.parse(read_up_to(file, MAX_DOCUMENT_BYTES), str(file))
+    for key in constellation.warnings:
+        reporter.warn(f"{file}: unknown key {key}")
     who = f"constellation:{constellation.name}"
     return [Wish(who=who, name=name, constraint=limit) for name, limit in constellation.members.items()]
 
@@ -142,11 +202,10 @@ def _installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
 
 
 def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
-    """Yield a line for each installed star, or for each that would be installed."""
-    verb = "would install" if dry_run else "installed"
-    for chosen in done.stars:
+    """Yield a line for each installed star. A dry run has shown its stars before."""
+    for chosen in () if dry_run else done.stars:
         star = chosen.star
         files = counted(len(done.records[star.name].files), "file")
-        yield f"{verb} {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
+        yield f"installed {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"

@@ -23,7 +23,8 @@ _HELP = """Build offline system images from signed packages, and manage the syst
 
 Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova,
 attach-signature.
-On a system: init, bootstrap, sync, search, install, status, verify, show, freeze. Trust: key, trust.
+On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
+why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -172,6 +173,30 @@ def _install() -> click.Command:
     return install_command
 
 
+def _update() -> click.Command:
+    from cosmos.cli.cosmos.update import update_command
+
+    return update_command
+
+
+def _uninstall() -> click.Command:
+    from cosmos.cli.cosmos.uninstall import uninstall_command
+
+    return uninstall_command
+
+
+def _autoremove() -> click.Command:
+    from cosmos.cli.cosmos.autoremove import autoremove_command
+
+    return autoremove_command
+
+
+def _repair() -> click.Command:
+    from cosmos.cli.cosmos.repair import repair_command
+
+    return repair_command
+
+
 def _status() -> click.Command:
     from cosmos.cli.cosmos.status import status
 
@@ -188,6 +213,24 @@ def _show() -> click.Command:
     from cosmos.cli.cosmos.show import show
 
     return show
+
+
+def _owns() -> click.Command:
+    from cosmos.cli.cosmos.owns import owns
+
+    return owns
+
+
+def _why() -> click.Command:
+    from cosmos.cli.cosmos.why import why
+
+    return why
+
+
+def _history() -> click.Command:
+    from cosmos.cli.cosmos.history import history
+
+    return history
 
 
 def _key() -> click.Command:
@@ -233,9 +276,16 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "list-galaxies": _list_galaxies,
     "sync": _sync,
     "install": _install,
+    "update": _update,
+    "uninstall": _uninstall,
+    "autoremove": _autoremove,
+    "repair": _repair,
     "status": _status,
     "search": _search,
     "show": _show,
+    "owns": _owns,
+    "why": _why,
+    "history": _history,
     "key": _key,
     "trust": _trust,
     "stellar": _stellar,

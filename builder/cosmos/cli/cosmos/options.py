@@ -13,13 +13,16 @@ home_option = click.option(
 )
 root_option = click.option("--root", type=FOLDER, default=Path("/"), help="The system at this root [default: /].")
 offline_option = click.option("--offline", is_flag=True, help="Make no socket: use local galaxies and the cache.")
+from_option = click.option(
+    "--from", "sticks", type=FOLDER, multiple=True, help="Of a system: a folder with a galaxy or galaxies, as a stick."
+)
 accept_revoked_option = click.option(
     "--accept-revoked",
     multiple=True,
     metavar="STAR",
     help="Accept this star (or galaxy:NAME) although its key is no longer trusted; the release says so.",
 )
-from_option = click.option(
+origin_option = click.option(
     "--from",
     "origin",
     type=EXISTING_FOLDER,
@@ -27,4 +30,12 @@ from_option = click.option(
 )
 badges_option = click.option(
     "--badges", "badges_file", type=FILE, metavar="FILE", help="The file of badges [default: OUT.intoto.jsonl]."
+)
+wait_option = click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait this long for another cosmos that is at work on the system.",
 )

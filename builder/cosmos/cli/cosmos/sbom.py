@@ -52,8 +52,8 @@ def sbom(place: Path, form: str, with_files: bool, lists: tuple[Path, ...], stat
     data = release_bill(place, form) or _system_bill(place, form)
     files = release_files(folder) if folder is not None and with_files else ()
     if files or rebuilds or vex:
-        _tell_of_rebuilds(rebuilds, data)
-        data = added_to(data, form, Additions(files=files, rebuilds=rebuilds, vex=vex), str(place))
+        before, data = data, added_to(data, form, Additions(files=files, rebuilds=rebuilds, vex=vex), str(place))
+        _tell_of_rebuilds(rebuilds, before)
     sys.stdout.write(data.decode())
 
 

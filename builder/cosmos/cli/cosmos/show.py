@@ -9,44 +9,75 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import parsed
+from cosmos.cli.cosmos.look_words import badge_row
 from cosmos.cli.cosmos.options import offline_option, root_option
+from cosmos.cli.entry_words import entry_line, entry_row
 from cosmos.cli.network import network
 from cosmos.cli.options import FOLDER, json_option
-from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.cli.terminal import emit, in_one_line, say, say_document, surroundings
+from cosmos.device.inside import Files, Script, files_of, script_of
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.show import Offered, Shown
 from cosmos.device.show import show as show_star
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed
 from cosmos.release.receipts import read_receipt
-from cosmos.trust.badges import Badge
 
 
 @click.command()
 @click.argument("star")
 @click.option("--receipt", is_flag=True, help="Show what its script read and did in a release, as JSON.")
+@click.option("--script", "what", flag_value="script", help="Print its install script, from the verified archive.")
+@click.option("--files", "what", flag_value="files", help="List the paths that it has laid, or would lay.")
 @click.option("--release", type=FOLDER, default=".", help="With --receipt: the release, or its image's folder.")
 @root_option
 @offline_option
 @json_option
-def show(star: str, receipt: bool, release: Path, root: Path, offline: bool, as_json: bool) -> None:
+def show(star: str, receipt: bool, what: str | None, release: Path, root: Path, offline: bool, as_json: bool) -> None:
     """Show one star: the installed version, and the versions in the galaxies."""
+    around = surroundings()
     if receipt:
         emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
         return
+    name, reporter = parsed(StarName.parse, star, "STAR"), around.reporter(quiet=as_json and what is not None)
     with LiveRoot.open(root) as live:
-        found = show_star(
-            live,
-            parsed(StarName.parse, star, "STAR"),
-            surroundings().reporter(quiet=False),
-            network(),
-            offline=offline,
-        )
+        if what == "script":
+            _answer_script(script_of(live, name, reporter, network(), offline=offline), as_json)
+            return
+        if what == "files":
+            files = files_of(live, name, reporter, network(), offline=offline, epoch=int(around.now()))
+            _answer_files(files, as_json)
+            return
+        found = show_star(live, name, reporter, network(), offline=offline)
     if as_json:
         emit(_shown_row(found))
         return
     for line in _shown_lines(found):
         say(line)
+
+
+def _answer_script(found: Script, as_json: bool) -> None:
+    star = f"{found.name} {found.version}"
+    if as_json:
+        text = None if found.script is None else found.script.decode("utf-8", "backslashreplace")
+        emit({"name": str(found.name), "version": str(found.version), "galaxy": found.galaxy, "script": text})
+        return
+    if found.script is None:
+        surroundings().terminal.note(f"{star} has no install script: its files are laid as they are")
+        return
+    if not found.signers:
+        surroundings().terminal.warn(f"{star}: nobody signed it")
+    say_document(found.script)
+
+
+def _answer_files(found: Files, as_json: bool) -> None:
+    if as_json:
+        rows: list[Json] = [entry_row(entry, entry.size_bytes, entry.target) for entry in found.entries]
+        installed = found.is_installed
+        emit({"name": str(found.name), "version": str(found.version), "installed": installed, "files": rows})
+        return
+    for entry in found.entries:
+        say(entry_line(entry, entry.size_bytes, entry.target))
 
 
 def _shown_row(found: Shown) -> dict[str, Json]:
@@ -109,20 +140,9 @@ def _offered_row(offered: Offered) -> dict[str, Json]:
             "script": said.script is not None,
             "dependencies": {str(name): limit.text for name, limit in sorted(said.star.dependencies.items())},
             "signers": [{"key": key, "name": name} for key, name in offered.signers.items()],
-            "badges": [_badge_row(badge) for badge in offered.badges],
+            "badges": [badge_row(badge) for badge in offered.badges],
         }
     return row
-
-
-def _badge_row(badge: Badge) -> dict[str, Json]:
-    """Return the row of one badge."""
-    return {
-        "standing": badge.standing,
-        "kind": None if badge.claim is None else badge.claim.kind,
-        "result": None if badge.claim is None else badge.claim.result,
-        "signers": list(badge.signers),
-        "why": badge.why or None,
-    }
 
 
 def _shown_lines(found: Shown) -> Iterator[str]:
@@ -147,13 +167,13 @@ def _shown_lines(found: Shown) -> Iterator[str]:
 def _offered_lines(offered: Offered) -> Iterator[str]:
     yield f"in galaxy     {offered.galaxy}: {', '.join(str(version) for version in offered.versions)}"
     if offered.newest is None:
-        yield f"  refused     {offered.refused}"
+        yield f"  refused     {in_one_line(offered.refused)}"
         return
     said = offered.newest.statement
     if said.star.description:
-        yield f"  what        {said.star.description}"
+        yield f"  what        {in_one_line(said.star.description)}"
     if said.star.license:
-        yield f"  license     {said.star.license}"
+        yield f"  license     {in_one_line(said.star.license)}"
     yield f"  size        {said.size_bytes:,} bytes, {said.unpacked_bytes:,} unpacked"
     needs = ", ".join(f"{name} {limit}" for name, limit in sorted(said.star.dependencies.items()))
     yield f"  depends on  {needs or 'nothing'}"

@@ -13,9 +13,10 @@ from cosmos.cli.cosmos.options import root_option
 from cosmos.cli.cosmos.rows import counted, galaxy_row, trust_rows
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
-from cosmos.device.root import LiveRoot
+from cosmos.device.root import LiveRoot, shown
 from cosmos.device.status import SystemStatus, system_status, trust_advice
 
+_FEW: Final = 20  # so many stars are listed always: they fit on a screen
 _STANDINGS: Final = {
     "running": "one is going on",
     "interrupted": "one was cut off: the next cosmos install puts back what was there before",
@@ -26,16 +27,17 @@ _STANDINGS: Final = {
 
 
 @click.command()
+@click.option("--stars", "lists_stars", is_flag=True, help=f"List every star, also if there are more than {_FEW}.")
 @root_option
 @json_option
-def status(root: Path, as_json: bool) -> None:
+def status(lists_stars: bool, root: Path, as_json: bool) -> None:
     """Show this system: its image, its stars, its trust document, its galaxies."""
     with LiveRoot.open(root) as live:
         found = system_status(live)
     if as_json:
         emit(_status_row(found))
         return
-    for line in _status_lines(found):
+    for line in _status_lines(found, all_stars=lists_stars or len(found.universe.installed) <= _FEW):
         say(line)
 
 
@@ -50,6 +52,7 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         "content-root": None if universe.content_root is None else str(universe.content_root),
         "stars": {str(name): str(star.version) for name, star in sorted(universe.installed.items())},
         "files": status.files,
+        "files-of-stars": {str(name): len(star.files) for name, star in sorted(universe.installed.items())},
         "bytes": status.size_bytes,
         "trust": None if status.trust is None else str(status.trust.digest),
         "trust-version": None if status.trust is None else status.trust.version,
@@ -57,21 +60,29 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         **trust_rows(status.installed_trust),
         "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
         "installation": status.standing,
+        "new-configuration": [shown(path) for path in status.new_beside],
     }
 
 
-def _status_lines(status: SystemStatus) -> Iterator[str]:
-    """Yield a system's status."""
+def _status_lines(status: SystemStatus, *, all_stars: bool) -> Iterator[str]:
+    """Yield a system's status, with a line for each star if `all_stars`."""
     universe, settings = status.universe, status.settings
     yield f"image         {universe.image or 'none'} {universe.version} ({universe.arch})"
     yield f"made as       {universe.content_root or 'unknown'} (content root without universe.toml)"
     yield f"stars         {len(universe.installed)} with {counted(status.files, 'file')}, {status.size_bytes:,} bytes"
+    for name, star in sorted(universe.installed.items()) if all_stars else ():
+        brought = "nebula" if star.type in ("nebula", "meta") else counted(len(star.files), "file")
+        yield f"  {name} {star.version}: {brought}, from {star.galaxy or 'an unknown galaxy'}"
+    if not all_stars:
+        yield "  to list them: cosmos status --stars"
     yield f"trust         {_trust(status)}"
     for one in status.installed_trust.untrusted:
         yield f"not trusted   {one.name} {one.version}: {one.why}"
     if status.installed_trust.problem:
         yield f"signatures    were not judged: {status.installed_trust.problem}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
+    for path in status.new_beside:
+        yield f"new config    {shown(path)}: an update laid it beside the file that you changed"
     if status.standing != "idle":
         yield f"installation  {_STANDINGS[status.standing]}"
 

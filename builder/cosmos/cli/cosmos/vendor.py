@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.cosmos.options import accept_revoked_option, from_option, home_option
+from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_PATH, FOLDER, json_option
 from cosmos.cli.terminal import emit, say
@@ -20,7 +20,7 @@ from cosmos.model.reporter import counted
 @click.argument("source", type=EXISTING_PATH, metavar="IMAGE|LOCK")
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option("--offline", is_flag=True, help="Open no galaxy; use what the store holds.")
-@from_option
+@origin_option
 @accept_revoked_option
 @home_option
 @json_option

@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.cosmos.arguments import folders_on
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.options import accept_revoked_option, badges_option, home_option
+from cosmos.cli.cosmos.options import accept_revoked_option, badges_option, from_option, home_option
 from cosmos.cli.cosmos.verify_system import verify_system
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
+from cosmos.device.verify import HowToVerify
 from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.release.attest import Quorum, demand_quorum
 from cosmos.release.verdicts import TrustVerdicts, judge_release
@@ -28,6 +30,9 @@ _quorum_option = click.option(
 @click.argument("path", type=PATH, required=False)
 @click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
 @click.option("--root", type=FOLDER, help="Check the system at this root instead [default: /].")
+@click.option("--trust", "demands_trust", is_flag=True, help="Of a system: every star must be trusted now (exit 7).")
+@click.option("--recorded", is_flag=True, help="Of a system: compare with universe.toml alone, and unpack no archive.")
+@from_option
 @_quorum_option
 @badges_option
 @accept_revoked_option
@@ -38,13 +43,19 @@ def verify(
     path: Path | None,
     key_files: tuple[Path, ...],
     root: Path | None,
+    demands_trust: bool,
+    recorded: bool,
+    sticks: tuple[Path, ...],
     quorum: int | None,
     badges_file: Path | None,
     accept_revoked: tuple[str, ...],
     home: Path | None,
     as_json: bool,
 ) -> None:
-    """Check the release in PATH against a pinned key; without PATH, the running system against its universe.
+    """Check the release in PATH against a pinned key; without PATH, the running system against what was signed.
+
+    Of a system, each star is compared with its signed archive, if the cache or a local galaxy has it, otherwise with
+    the system's own universe.
 
     Without --key, or with --home, the trust anchors of the home also judge it: was it valid when it was locked, and is
     it trusted now? Exit 0: every byte is as it was signed or recorded. Exit 4: a bad signature, a revoked key, or a
@@ -53,10 +64,15 @@ def verify(
     if path is None:
         if key_files or quorum:
             raise click.UsageError("--key and --quorum belong to a release: name its folder")
-        verify_system(root, as_json)
+        if recorded and sticks:
+            raise click.UsageError("--recorded reads nothing signed: leave --from or --recorded out")
+        how = HowToVerify(by_record=recorded, demands_trust=demands_trust, sticks=folders_on(sticks))
+        verify_system(root, how, as_json)
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
+    if demands_trust or recorded or sticks:
+        raise click.UsageError("--trust, --recorded and --from belong to a system: leave the release out")
     keys = [shown_public_key(file) for file in key_files]
     world = world_at(home, path, offline=True, quiet=as_json) if home is not None or not keys else None
     threshold = 1

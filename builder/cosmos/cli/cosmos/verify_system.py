@@ -8,17 +8,18 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import naming_instead
 from cosmos.cli.cosmos.rows import counted, trust_rows, unjudged_words
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.device.entry_check import Difference
 from cosmos.device.root import LiveRoot, shown
-from cosmos.device.verify import Difference, SystemVerdict, verify_live
+from cosmos.device.verify import HowToVerify, SystemVerdict, verify_live
 
 
-def verify_system(root: Path | None, as_json: bool) -> None:
-    """Compare the system at `root` with its universe: `cosmos verify` without a release.
+def verify_system(root: Path | None, how: HowToVerify, as_json: bool) -> None:
+    """Compare the system at `root` with what was signed, or its universe: `cosmos verify` without a release.
 
     Raises `Differs`, with each difference, or `WorldFailed` if a file cannot be read.
     """
     with naming_instead(root, "a release: cosmos verify RELEASE"), LiveRoot.open(root or Path("/")) as live:
-        verdict = verify_live(live, surroundings().reporter(quiet=as_json))
+        verdict = verify_live(live, surroundings().reporter(quiet=as_json), how)
     if as_json:
         emit(_verdict_row(verdict))
     error = verdict.error()
@@ -40,9 +41,15 @@ def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
         "bytes": verdict.bytes_read,
         "owners-judged": verdict.owners_judged,
         "differences": [_difference_row(difference) for difference in verdict.differences],
+        "changed-configuration": [_difference_row(difference) for difference in verdict.configuration],
         "unreadable": [_difference_row(difference) for difference in verdict.unreadable],
         "cannot-be-judged": [str(name) for name in verdict.unjudged],
+        "as-signed": [str(name) for name in verdict.as_signed],
+        "as-recorded-only": [{"name": str(name), "why": why} for name, why in verdict.as_recorded.items()],
+        "given-to-another": [_difference_row(difference) for difference in verdict.taken],
         **trust_rows(verdict.trust),
+        "trust-demanded": verdict.demands_trust,
+        "cannot-be-trusted": list(verdict.doubts),
     }
 
 
@@ -53,7 +60,11 @@ def _good_line(verdict: SystemVerdict) -> str:
     entries = f"{counted(verdict.files, 'file')} and {counted(verdict.judged - verdict.files, 'folder')}"
     unknown = unjudged_words(verdict.trust)
     image = f", and all {verdict.of_image} of the image itself," if verdict.of_image else ""
-    return f"{verdict.root}: all {entries} of {stars}{image} are as they were installed{owners}{unknown}"
+    answers = f"; {counted(len(verdict.as_signed), 'star')} as signed, {len(verdict.as_recorded)} as recorded only"
+    given = f"; {counted(len(verdict.taken), 'path')} of signed stars as recorded only" if verdict.taken else ""
+    return (
+        f"{verdict.root}: all {entries} of {stars}{image} are as they were installed{answers}{given}{owners}{unknown}"
+    )
 
 
 def _difference_row(difference: Difference) -> Json:

@@ -1,4 +1,4 @@
-"""`stellar fetch`: packages of the archives that apt trusts, into a folder."""
+"""`stellar fetch`: a star's sources into its folder, or packages of the archives that apt trusts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from cosmos.canon import Json
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.stellar.options import (
     arch_option,
@@ -18,16 +17,19 @@ from cosmos.cli.stellar.options import (
     suite_named,
     suite_option,
 )
+from cosmos.cli.stellar.workshop import workshop_for
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.debian.apt import Apt
 from cosmos.debian.ecosystem import apt_opener
 from cosmos.debian.source import PREFIX, DebSource, find_package
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Malformed
+from cosmos.stellar.fetch_sources import FetchedFile, fetch_sources
 
 
 @click.command("fetch")
-@click.argument("packages", nargs=-1, required=True)
-@click.option("--out", type=FOLDER, default=Path(), help="Write them here [default: .].")
+@click.argument("sources", metavar="FOLDER|PACKAGE...", nargs=-1, required=True)
+@click.option("--out", type=FOLDER, help="Write them here [default: FOLDER, or . for packages].")
 @suite_option
 @arch_option
 @sources_option
@@ -35,8 +37,8 @@ from cosmos.errors import Malformed
 @home_option
 @json_option
 def fetch(
-    packages: tuple[str, ...],
-    out: Path,
+    sources: tuple[str, ...],
+    out: Path | None,
     suite: str | None,
     arch: str,
     apt_sources: Path | None,
@@ -44,25 +46,42 @@ def fetch(
     home: Path | None,
     as_json: bool,
 ) -> None:
-    """Fetch Debian packages. Each is checked against the archive's signed index. None is installed.
+    """Fetch what a star is made of, or Debian packages.
 
-    PACKAGES are NAME or NAME=VERSION, or any other form that a recipe's source may have after deb:.
+    FOLDER is a star's source folder, written with a slash, as in stars/nano or ./nano. Each source of its star.toml
+    that is not a file in the folder is fetched into the folder, and checked: an archive by the sha256 that star.toml
+    names, a package by the archive's signed index. The script's build() sees the files. They are not shipped.
+
+    PACKAGE is NAME or NAME=VERSION, or any other form that a recipe's source may have after deb:. None is installed.
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
-    here = outside(around.home(home, near=out), apt_sources, offline, reporter)
-    apt = apt_opener(here)(machine(arch), suite_named(suite))
-    records = [find_package(apt, _source(package)) for package in packages]
+    folders = [Path(source) for source in sources if "/" in source or source == "."]
+    if folders and (len(folders) != len(sources) or suite is not None):
+        raise click.UsageError("give FOLDERs, whose star.toml names the suite, or PACKAGEs")
+    near = folders[0] if folders else out or Path()
+    here = outside(around.home(home, near=near), apt_sources, offline, reporter)
+    fetched = (
+        [one for folder in folders for one in fetch_sources(folder, out or folder, workshop_for(here, arch))]
+        if folders
+        else _packages(sources, out or Path(), apt_opener(here)(machine(arch), suite_named(suite)))
+    )
+    if as_json:
+        emit([{"file": str(one.file), "digest": str(one.digest)} for one in fetched])
+        return
+    for one in fetched:
+        say(f"{one.file} {one.digest}")
+
+
+def _packages(names: tuple[str, ...], out: Path, apt: Apt) -> list[FetchedFile]:
+    records = [find_package(apt, _source(name)) for name in names]
     apt.fetch(records)
     make_folder(out)
-    rows: list[Json] = []
+    fetched: list[FetchedFile] = []
     for record in records:
         write_durably(out / record.file_name, apt.read(record))
-        rows.append({"file": str(out / record.file_name), "digest": str(record.digest)})
-        if not as_json:
-            say(f"{out / record.file_name} {record.digest}")
-    if as_json:
-        emit(rows)
+        fetched.append(FetchedFile(file=out / record.file_name, digest=record.digest))
+    return fetched
 
 
 def _source(text: str) -> DebSource:

@@ -17,6 +17,7 @@ from cosmos.cli.stellar.lint import lint
 from cosmos.cli.stellar.log.group import log
 from cosmos.cli.stellar.new_star import new
 from cosmos.cli.stellar.scripts import scripts
+from cosmos.cli.stellar.show import show
 from cosmos.cli.stellar.sign import sign
 from cosmos.cli.stellar.test import test
 from cosmos.cli.stellar.trust.group import trust
@@ -25,7 +26,7 @@ from cosmos.cli.terminal import run
 
 _HELP = """Make, check, sign and index stars and galaxies.
 
-Stars: new-star, fetch, build-star, scripts, validate, lint, test, import-deb, attest.
+Stars: new-star, fetch, build-star, scripts, validate, show, lint, test, import-deb, attest.
 Galaxies: galaxy-init, index-galaxy, sign, log.
 Keys: trust new.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed.
@@ -38,7 +39,23 @@ def stellar() -> None:
     """Hold the commands."""
 
 
-_COMMANDS = (new, build, scripts, validate, test, lint, fetch, import_deb, galaxy_init, index, sign, log, attest, trust)
+_COMMANDS = (
+    new,
+    build,
+    scripts,
+    validate,
+    show,
+    test,
+    lint,
+    fetch,
+    import_deb,
+    galaxy_init,
+    index,
+    sign,
+    log,
+    attest,
+    trust,
+)
 for _command in _COMMANDS:
     stellar.add_command(_command)
 

@@ -17,15 +17,17 @@ from cosmos.stellar.new_star import new_star
 @click.argument("name")
 @click.option("--folder", type=FOLDER, default=Path("stars"), show_default=True, help="Make NAME in this folder.")
 @click.option("--deb", metavar="PACKAGE", help="Make it of this Debian package.")
-@click.option("--description", metavar="TEXT", default="", help="What it is, in a line.")
-@click.option("--license", "licence", metavar="SPDX", default="", help="Its licence, as an SPDX expression.")
+@click.option("--description", metavar="TEXT", help="What it is, in a line. Without it, a terminal asks.")
+@click.option("--license", "licence", metavar="SPDX", help="Its licence (SPDX). Without it, a terminal asks.")
 @json_option
-def new(name: str, folder: Path, deb: str | None, description: str, licence: str, as_json: bool) -> None:
+def new(name: str, folder: Path, deb: str | None, description: str | None, licence: str | None, as_json: bool) -> None:
     """Make the source folder of a star: a star.toml to fill in, an install script, files/."""
     around = surroundings()
-    if around.stdin_is_terminal and not as_json:
-        description = description or click.prompt("What is it, in a line", default="", show_default=False, err=True)
-        licence = licence or click.prompt("Its licence (SPDX)", default="", show_default=False, err=True)
+    may_ask = around.stdin_is_terminal and not as_json
+    if description is None:
+        description = _asked("What is it, in a line") if may_ask else ""
+    if licence is None:
+        licence = _asked("Its licence (SPDX)") if may_ask else ""
     try:
         star = StarName.parse(name)
     except ValueError as error:
@@ -37,3 +39,8 @@ def new(name: str, folder: Path, deb: str | None, description: str, licence: str
     for file in made:
         say(str(file))
     around.terminal.note(f"next: stellar validate {folder / star}")
+
+
+def _asked(question: str) -> str:
+    answer: str = click.prompt(question, default="", show_default=False, err=True)
+    return answer

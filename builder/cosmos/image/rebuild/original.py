@@ -42,7 +42,7 @@ class Original:
     def level(self) -> int:
         """The zstd level of its layers. Raises `Malformed`."""
         level = self.release.internal.get("level")
-        if not isinstance(level, int) or not 1 <= level <= 22:
+        if type(level) is not int or not 1 <= level <= 22:
             raise Malformed(str(self.folder / RELEASE_FILE), "internalParameters.level: want 1 to 22")
         return level
 
@@ -118,5 +118,9 @@ def lay_out(original: Original, folder: Path) -> Path:
     lock = original.folder / LOCK_FILE
     for source, limit in ((lock, MAX_LOCK_BYTES), (envelope_of(lock), MAX_SIGNED_BYTES)):
         if source.is_file():
-            (image / source.name).write_bytes(read_bounded(source, limit))
+            try:
+                with (image / source.name).open("xb") as stream:  # never through something that the archive brought
+                    stream.write(read_bounded(source, limit))
+            except FileExistsError as error:
+                raise Refused(str(packed), f"holds {source.name}, which lies beside it in a release") from error
     return image

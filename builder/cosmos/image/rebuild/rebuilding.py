@@ -22,7 +22,7 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.durable import temporary_folder
-from cosmos.errors import CosmosError, WorldFailed
+from cosmos.errors import CosmosError, Malformed
 from cosmos.image.definition import read_definition
 from cosmos.image.flow import fetched
 from cosmos.image.home import Home
@@ -318,7 +318,7 @@ def _content_root(release: Release) -> Digest:
     try:
         return Digest.parse(root if isinstance(root, str) else "")
     except ValueError as error:
-        raise WorldFailed(RELEASE_FILE, f"internalParameters.contentRoot: {error}") from error
+        raise Malformed(RELEASE_FILE, f"internalParameters.contentRoot: {error}") from error
 
 
 def _numbered(name: str, number: int, times: int) -> str:

@@ -1,0 +1,20 @@
+"""Ask on a terminal before a system is changed. Without a terminal, nothing is asked, and the command goes on."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cosmos.cli.terminal import Surroundings
+
+yes_option = click.option("--yes", "-y", "is_agreed", is_flag=True, help="Do not ask on a terminal.")
+
+
+def demand_agreement(around: Surroundings, question: str, *, is_agreed: bool) -> None:
+    """Ask `question`, unless the person agreed before. Raises `Abort` (exit 130) at any answer but yes."""
+    if is_agreed or not around.stdin_is_terminal:
+        return
+    around.terminal.prompt(f"{question} [y/N] ")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise click.Abort

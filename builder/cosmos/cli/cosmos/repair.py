@@ -1,0 +1,179 @@
+"""`cosmos repair`: restore what `cosmos verify` finds bad, from what was signed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from cosmos.about import VERSION
+from cosmos.canon import Json
+from cosmos.cli.cosmos.arguments import folders_on, parsed
+from cosmos.cli.cosmos.options import from_option, offline_option, root_option
+from cosmos.cli.network import network
+from cosmos.cli.options import json_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.device.entry_check import Difference
+from cosmos.device.rebuilt_universe import RebuiltUniverse
+from cosmos.device.repair import RebuildRequest, Repaired, RepairRequest, rebuild_universe, rehearse_repair, repair
+from cosmos.device.root import LiveRoot, shown
+from cosmos.errors import Differs
+from cosmos.model.names import Arch, StarName
+
+
+@click.command("repair")
+@click.argument("stars", nargs=-1, metavar="[STAR]...")
+@from_option
+@click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
+@click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
+@click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
+@click.option("--configuration", is_flag=True, help="Restore changed configuration too.")
+@offline_option
+@click.option("--dry-run", is_flag=True, help="Say what would be restored, and change nothing.")
+@click.option("--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Wait for another cosmos.")
+@root_option
+@json_option
+def repair_command(
+    stars: tuple[str, ...],
+    sticks: tuple[Path, ...],
+    universe: bool,
+    arch: str,
+    yes: bool,
+    configuration: bool,
+    offline: bool,
+    dry_run: bool,
+    wait: float,
+    root: Path,
+    as_json: bool,
+) -> None:
+    """Restore what `cosmos verify` finds bad: of the named stars, or of all.
+
+    Everything is judged by what the authors signed. Exit 4: a star is not trusted now. Exit 5: what was signed is away.
+    Exit 7: something stays bad for another reason.
+    """
+    around = surroundings()
+    found_on, epoch = folders_on(sticks), int(around.now())
+    if universe:
+        if stars or configuration or dry_run:
+            raise click.UsageError("--universe stands alone: leave STAR, --configuration and --dry-run out")
+        rebuild = RebuildRequest(
+            arch=parsed(Arch.written, arch, "--arch"),
+            version=VERSION,
+            epoch=epoch,
+            offline=offline,
+            sticks=found_on,
+            wait_seconds=wait,
+            network=network(),
+        )
+        _rebuild(root, rebuild, yes=yes, as_json=as_json)
+        return
+    request = RepairRequest(
+        stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
+        configuration=configuration,
+        offline=offline,
+        epoch=epoch,
+        sticks=found_on,
+        wait_seconds=wait,
+        network=network(),
+    )
+    _repair(root, request, dry_run=dry_run, as_json=as_json)
+
+
+def _rebuild(root: Path, request: RebuildRequest, *, yes: bool, as_json: bool) -> None:
+    reporter = surroundings().reporter(quiet=as_json)
+    with LiveRoot.open(root) as live:
+        rebuild_universe(live, request, reporter, lambda found: _agreed(found, yes=yes, as_json=as_json))
+
+
+def _repair(root: Path, request: RepairRequest, *, dry_run: bool, as_json: bool) -> None:
+    reporter = surroundings().reporter(quiet=as_json)
+    with LiveRoot.open(root) as live:
+        done = rehearse_repair(live, request, reporter) if dry_run else repair(live, request, reporter)
+    _answer(done, dry_run=dry_run, as_json=as_json)
+
+
+def _answer(done: Repaired, *, dry_run: bool, as_json: bool) -> None:
+    """Say what was restored; raises the error for what stays bad."""
+    terminal = surroundings().terminal
+    if done.unowned:
+        terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")
+    if as_json:
+        emit(_row(done, dry_run=dry_run))
+    else:
+        for line in _lines(done, dry_run=dry_run):
+            say(line)
+    error = done.error()
+    if error is not None:
+        for left in () if isinstance(error, Differs) else done.left:
+            terminal.warn(str(left))
+        raise error
+
+
+def _agreed(found: RebuiltUniverse, *, yes: bool, as_json: bool) -> bool:
+    """Say what was found, and return whether it may be written; raises `UsageError` if nobody can be asked."""
+    if as_json:
+        emit(_rebuilt_row(found, wrote=yes))
+    else:
+        for line in _rebuilt_lines(found):
+            say(line)
+    if yes:
+        return True
+    if as_json or not surroundings().stdin_is_terminal:
+        raise click.UsageError("nothing was written: if this is right, add --yes")
+    return click.confirm("Write it to universe.toml?", err=True)
+
+
+def _rebuilt_lines(found: RebuiltUniverse) -> Iterator[str]:
+    for one in found.taken:
+        also = f"; so would {', '.join(one.also)}" if one.also else ""
+        fits = f"{one.as_signed} of {one.entries} files as signed" if one.entries else "brings no file, but is needed"
+        yield f"takes {one.star.star.name} {one.star.star.version} from {one.star.star.galaxy}: {fits}{also}"
+    for sentence in found.unknown:
+        yield f"leaves out {sentence}"
+    yield "not known: who asked for each star (user is written), what the image itself brought, the system's version"
+
+
+def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
+    return {
+        "written": wrote,
+        "taken": [
+            {
+                "name": str(one.star.star.name),
+                "version": str(one.star.star.version),
+                "galaxy": str(one.star.star.galaxy),
+                "as-signed": one.as_signed,
+                "files": one.entries,
+                "also": list(one.also),
+            }
+            for one in found.taken
+        ],
+        "left-out": list(found.unknown),
+    }
+
+
+def _lines(done: Repaired, *, dry_run: bool) -> Iterator[str]:
+    would = "would have " if dry_run else ""
+    for one in done.restored:
+        yield f"{would}{one.how} {shown(one.path)} ({one.star})"
+    for name in done.records:
+        yield f"{would}corrected the record of {name}"
+    for row in done.configuration:
+        yield f"kept {row}"
+    if not (done.restored or done.records or done.left):
+        yield "nothing to repair"
+
+
+def _row(done: Repaired, *, dry_run: bool) -> dict[str, Json]:
+    return {
+        "dry-run": dry_run,
+        "restored": [{"path": shown(one.path), "star": one.star, "how": one.how} for one in done.restored],
+        "corrected-records": [str(name) for name in done.records],
+        "kept-configuration": [_difference_row(row) for row in done.configuration],
+        "left": [{**_difference_row(one.what), "why": one.cause.problem} for one in done.left],
+    }
+
+
+def _difference_row(row: Difference) -> dict[str, Json]:
+    return {"path": shown(row.path), "star": row.star or None, "problem": row.problem}
