@@ -91,6 +91,10 @@ def install_command(
             done = (rehearse if dry_run else install)(live, request, reporter, viewer)
     if done.unowned:
         around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")
+    _answer_installed(done, viewer, dry_run=dry_run, as_json=as_json)
+
+
+def _answer_installed(done: Installation, viewer: _Viewer, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         emit({**_installation_row(done, dry_run=dry_run), **look_row(viewer.seen)})
         return
