@@ -20,12 +20,12 @@ from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
-from cosmos.errors import Differs, Malformed, Refused
+from cosmos.errors import Differs, Malformed, Refused, WorldFailed
 from cosmos.image.home import Home
 from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
 from cosmos.image.rebuild.original import Original, judged_original
 from cosmos.image.rebuild.rebuilding import rebuild
-from cosmos.image.rebuild.trials import Rebuilder, RebuildOptions, Rebuilt, Trial
+from cosmos.image.rebuild.trials import CALM, Rebuilder, RebuildOptions, Rebuilt, Trial
 from cosmos.image.rebuild.variations import variations
 from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.secret_key import SecretKey
@@ -102,6 +102,10 @@ def rebuild_command(
         if secret is not None:
             said = f"{attested}, by {secret.public.name}, beside {original.folder}" if attested else _NOT_ATTESTED
             say(f"attested      {said}")
+    calm = next((trial for trial in found.trials if trial.name.startswith(CALM)), None)
+    if calm is not None and calm.problem:
+        hint = "nothing was compared: mend what stands above, then run it again"
+        raise WorldFailed(str(original.folder), "could not be built again, although nothing is varied", hint=hint)
     if problem:
         raise Differs(str(original.folder), problem, hint=_hint(found, kept))
 

@@ -48,9 +48,11 @@ class Original:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The names of the secret variables that it was built with."""
+        """The names of the secret variables that it was built with. Raises `Malformed`."""
         names = self.release.external.get("secrets", [])
-        return tuple(sorted(map(str, names))) if isinstance(names, list) else ()
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise self._malformed("secrets", "want an array of names")
+        return tuple(sorted(map(str, names)))
 
     def demand_secrets(self, given: Collection[str]) -> None:
         """Raise `Malformed` if a secret that it was built with is not among `given`: nothing could be compared."""
@@ -64,9 +66,14 @@ class Original:
 
     @property
     def accepted(self) -> tuple[str, ...]:
-        """The names that its maker accepted although they were not trusted."""
+        """The names that its maker accepted although they were not trusted. Raises `Malformed`."""
         names = self.release.external.get("acceptedRevoked", {})
-        return tuple(sorted(names)) if isinstance(names, dict) else ()
+        if not isinstance(names, dict):
+            raise self._malformed("acceptedRevoked", "want a table of names with reasons")
+        return tuple(sorted(names))
+
+    def _malformed(self, key: str, problem: str) -> Malformed:
+        return Malformed(str(self.folder / RELEASE_FILE), f"externalParameters.{key}: {problem}")
 
 
 def judged_original(folder: Path, keys: Iterable[PublicKey], threshold: int, reporter: Reporter) -> Original:

@@ -31,6 +31,7 @@ from cosmos.image.rebuild.culprit import first_unlike, receipts_of
 from cosmos.image.rebuild.job import LAYERS_FILE, Job, read_layers, secrets_to_bytes
 from cosmos.image.rebuild.original import Original, lay_out
 from cosmos.image.rebuild.trials import (
+    CALM,
     EVERYTHING,
     Rebuilder,
     RebuildOptions,
@@ -76,7 +77,7 @@ def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: Rebui
         workshop = _Workshop(original, home, rebuilder, options, folder)
         workshop.fetch()
         trials = [
-            workshop.tried(_numbered("the same machine", number, options.times), "nothing is varied", Circumstances())
+            workshop.tried(_numbered(CALM, number, options.times), "nothing is varied", Circumstances())
             for number in range(options.times)
         ]
         here = tuple(variation for variation in options.variations if not variation.missing)
@@ -264,7 +265,7 @@ class _Workshop:
 
 def _culprits(workshop: _Workshop, trials: list[Trial], here: tuple[Variation, ...]) -> tuple[str, ...]:
     """Return the variations that make a difference. If only several together do, halve until none can be left out."""
-    calm = [trial for trial in trials if not trial.is_same and trial.name.startswith("the same machine")]
+    calm = [trial for trial in trials if not trial.is_same and trial.name.startswith(CALM)]
     if calm:
         return ()  # it differs without any variation
     alone = [trial.name for trial in trials if not trial.is_same and trial.name != EVERYTHING]

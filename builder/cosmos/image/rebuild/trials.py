@@ -15,6 +15,7 @@ from cosmos.nova.templating.secret import Secret
 from cosmos.release.diff.comparison import Comparison
 from cosmos.treepath import TreePath
 
+CALM: Final = "the same machine"  # the name of the trial in which nothing is varied, or of the first of several
 EVERYTHING: Final = "everything at once"
 
 

@@ -68,3 +68,15 @@ def test_a_level_that_is_no_number_is_malformed(tmp_path: Path) -> None:
     odd = replace(found, release=replace(found.release, internal={"level": True}))
     with pytest.raises(Malformed, match=r"internalParameters\.level: want 1 to 22"):
         _ = odd.level
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("secrets", 5), ("secrets", [1]), ("acceptedRevoked", 5), ("acceptedRevoked", ["app"])]
+)
+def test_a_parameter_of_another_type_is_malformed_and_not_taken_for_nothing(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    found = original(tmp_path / "out")
+    odd = replace(found, release=replace(found.release, external={**found.release.external, key: value}))
+    with pytest.raises(Malformed, match=rf"externalParameters\.{key}: want"):
+        _ = odd.secrets, odd.accepted
