@@ -12,11 +12,12 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cosmos.device.initialise import initialise
 from cosmos.device.install import InstallRequest, install
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import write_settings
-from cosmos.device.system import TRUST_PATH, initialise
+from cosmos.device.system import TRUST_PATH
 from cosmos.device.uninstall import UninstallRequest, uninstall
 from cosmos.device.update import UpdateRequest, update
 from cosmos.device.verify import verify_system
