@@ -191,6 +191,17 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
 
 
+def sync_file_system(path: Path) -> None:
+    """Write everything on the file system of the folder `path` to the disk (syncfs or sync). Raises `OSError`."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    with opened_folder(path) as descriptor:
+        if syncfs is None:
+            os.sync()
+        elif syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+
+
 def demand_writable(path: Path) -> None:
     """Raise `WorldFailed` if `path` cannot be made where it is to be: it tries so in the nearest folder above it."""
     folder = path.absolute().parent

@@ -160,6 +160,7 @@ MAX_FRAME_BYTES: Final = Limit(
     "MAX_FRAME_BYTES", (1 << 32) - 1
 )  # of a layer, packed or unpacked: a seek table has four bytes for it
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star
+MAX_VENDORED_BYTES: Final = Limit("MAX_VENDORED_BYTES", 64 * MIB)  # 100,000 stars of four files each
 MAX_DEFINITION_BYTES: Final = Limit(
     "MAX_DEFINITION_BYTES", 64 * MIB
 )  # definition.tar of a release: a template with its files; the largest so far has 40 KiB

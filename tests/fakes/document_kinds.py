@@ -45,6 +45,7 @@ from cosmos.model.star import Recipe, Star
 from cosmos.model.statement import Statement
 from cosmos.model.template import Declarations
 from cosmos.model.universe import Universe
+from cosmos.model.vendored import Vendored, VendoredFile
 from cosmos.model.version import Version
 from cosmos.stellar.ecosystems import RULES
 from cosmos.tree.manifest import manifest, parse_manifest
@@ -335,6 +336,14 @@ symlink 0777 0 0 0 - - - usr/l a
 _SHIP = HELD["release"]
 _HEAD = Head(public=_SHIP.public, role="release")
 _STEP = document(replace(first(), version=2))
+_VENDORED = Vendored(
+    lock="image/universe.lock.toml",
+    image="image",
+    definition=ONE,
+    files={"galaxies/core/meta.toml": VendoredFile(size_bytes=7, digest=ONE)},
+    not_carried=("the program cosmos: no star of the lock is called so",),
+).to_bytes()
+
 KINDS: Mapping[str, Kind] = {
     "lock": Kind(lambda: [_page("lock")], lambda data: _written(Lock.parse(data, "universe.lock.toml"))),
     "image": Kind(lambda: [_page("image"), *_files("images/*/image.toml")], _image),
@@ -377,6 +386,7 @@ KINDS: Mapping[str, Kind] = {
         ],
         lambda data: OfferedSignature.parse(data, "RELEASE.signature").verified(b"one", "RELEASE.signature"),
     ),
+    "vendored": Kind(lambda: [_VENDORED], lambda data: Vendored.parse(data, "vendored.json").to_bytes()),
     "universe": Kind(lambda: [_page("universe"), *_files("tests/fakes/universe-*.toml")], _universe),
     "config": Kind(lambda: [_CONFIG], lambda data: _written(Settings.parse(data, "config.toml"))),
     "history": Kind(_history, lambda data: History.parse(data, "history.jsonl")),

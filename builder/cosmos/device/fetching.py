@@ -15,6 +15,7 @@ from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.galaxies import tell_unknown_keys
 from cosmos.staging.vouching import VouchingJudge
 from cosmos.transport.network import Network
+from cosmos.trust.roots import TrustRoots
 
 
 def opened_galaxies(
@@ -34,11 +35,12 @@ def opened_galaxies(
 
 
 def acquired_stars(
-    choice: Choice, opened: OpenGalaxies, judge: VouchingJudge, reporter: Reporter
+    choice: Choice, opened: OpenGalaxies, judge: VouchingJudge, reporter: Reporter, then: TrustRoots | None = None
 ) -> dict[StarName, Acquired]:
     """Return the archives of the chosen stars, fetched and verified; raises an error if one is not to be trusted.
 
-    `judge` judges what the system's policy demands of every star (device.vouching.system_judge).
+    `judge` judges what the system's policy demands of every star (device.vouching.system_judge). `then` are the trust
+    anchors that a lock was made under, if the stars are those of a lock.
     """
     if choice.stars:
         reporter.step(f"fetch and verify {counted(len(choice.stars), 'star')}")
@@ -50,7 +52,7 @@ def acquired_stars(
             reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
         progress = _Progress(reporter, chosen.star.id, done, total)
         acquired[chosen.star.name] = acquire_star(
-            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress
+            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress, then
         )
         done += chosen.star.size_bytes
     judge.demand(item.published for item in acquired.values())

@@ -12,6 +12,7 @@ at exactly its version. `source-date-epoch` is the newest time among the install
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ from cosmos.store.interface import settling
 from cosmos.transport.network import DIRECT, Network
 from cosmos.treepath import TreePath
 
+_BIN: Final = TreePath(b"bin")
 LOCK_PATH: Final = STATE_FOLDER.joined(LOCK_FILE.encode())
 
 
@@ -51,6 +53,7 @@ class Frozen:
     """The lock of the installed stars in the file `path`. `changed` is false if the file had these bytes before."""
 
     lock: Lock
+    data: bytes
     path: TreePath
     changed: bool
 
@@ -70,6 +73,11 @@ def freeze_system(root: LiveRoot, reporter: Reporter, network: Network = DIRECT,
         return _frozen(root, reporter, network, offline=offline)
 
 
+def has_merged_usr(root: LiveRoot) -> bool:
+    """Return whether /bin of the system is a link, so that /usr has what stars install there."""
+    return stat.S_ISLNK(held.st_mode) if (held := root.stat(_BIN)) is not None else False
+
+
 def _frozen(root: LiveRoot, reporter: Reporter, network: Network, *, offline: bool) -> Frozen:
     universe, settings = read_universe(root), read_settings(root)
     take_newer(root, settings, settings.galaxies, reporter, network, offline=offline)
@@ -85,7 +93,7 @@ def _frozen(root: LiveRoot, reporter: Reporter, network: Network, *, offline: bo
     changed = root.document(LOCK_PATH, max_bytes=MAX_LOCK_BYTES) != data
     if changed:
         root.replace_document(LOCK_PATH, data)
-    return Frozen(lock=lock, path=LOCK_PATH, changed=changed)
+    return Frozen(lock=lock, data=data, path=LOCK_PATH, changed=changed)
 
 
 def locked(universe: Universe, opened: OpenGalaxies, *, epoch: int, option: str = "") -> Lock:

@@ -14,6 +14,7 @@ from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.fetching import acquired_stars, opened_galaxies
 from cosmos.device.galaxies import OpenGalaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
+from cosmos.device.locked import LockToInstall, choose_locked, demand_signed_right, open_locked, roots_when_locked
 from cosmos.device.look import Look
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar
@@ -23,7 +24,7 @@ from cosmos.device.settings import read_settings
 from cosmos.device.settling import settle
 from cosmos.device.staged_plan import Viewer, planned_stars
 from cosmos.device.staging_area import StagingArea, system_consent
-from cosmos.device.system import read_universe, rendered, universe_bytes
+from cosmos.device.system import demand_anchors, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
 from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
 from cosmos.device.vouching import as_reader, as_writer, system_judge
@@ -45,13 +46,14 @@ class InstallRequest:
     """The stars to install. `epoch`: no installed file is newer, and files that scripts make have this time.
 
     `safe`: no script runs programs, even if the system's policy allows it. `wait_seconds`: how long to wait for another
-    cosmos that is at work. `network`: how servers are reached.
+    cosmos that is at work. `network`: how servers are reached. `locked`: install this lock, and no wishes.
     """
 
     wishes: Sequence[Wish]
     offline: bool
     epoch: int
     safe: bool = False
+    locked: LockToInstall | None = None
     wait_seconds: float = 0
     network: Network = DIRECT
 
@@ -146,14 +148,29 @@ def _acquired(
     reporter: Reporter,
     remembering: Remember,
 ) -> tuple[OpenGalaxies, Choice, dict[StarName, Acquired]]:
-    opened = opened_galaxies(root, settings, reporter, request.network, offline=request.offline)
+    opened = _opened(root, settings, request, reporter)
+    then = None if request.locked is None else roots_when_locked(root, request.locked.lock)
     with settling(opened.store):
         before = judge_installed(root, universe)
-        choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
+        if request.locked is None:
+            choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
+        else:
+            choice = choose_locked(request.locked, universe, opened, root.option)
         _tell_untrusted(universe, choice, before, reporter)
         judge = system_judge(settings, opened.trust, remembering, reporter, option=root.option)
-        acquired = acquired_stars(choice, opened, judge, reporter)
+        acquired = acquired_stars(choice, opened, judge, reporter, then)
+    if request.locked is not None:
+        demand_signed_right(request.locked, opened, universe, acquired)
     return opened, choice, acquired
+
+
+def _opened(root: LiveRoot, settings: Settings, request: InstallRequest, reporter: Reporter) -> OpenGalaxies:
+    """Open the galaxies in their newest state, or in the state that the lock names."""
+    if request.locked is None:
+        return opened_galaxies(root, settings, reporter, request.network, offline=request.offline)
+    reporter.step("resolve")
+    demand_anchors(root, settings.galaxies)
+    return open_locked(root, settings, request.locked, request.network, offline=request.offline)
 
 
 def _tell_untrusted(universe: Universe, choice: Choice, trust: InstalledTrust, reporter: Reporter) -> None:

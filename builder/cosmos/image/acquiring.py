@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from cosmos.errors import NoSolution, Refused
-from cosmos.image.definition import Definition
 from cosmos.image.newer_trust import demand_newest_trust
 from cosmos.image.world import World
 from cosmos.model.facts import Facts
@@ -31,6 +31,22 @@ from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.roots import TrustRoots
 
 T = TypeVar("T")
+
+
+class LockPlace(Protocol):
+    """Where a lock lies: its file, the file that names its galaxies, and the folder where their paths start."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder at which relative galaxy paths start."""
+
+    @property
+    def file(self) -> Path:
+        """The file that names the galaxies."""
+
+    @property
+    def lock_file(self) -> Path:
+        """The lock."""
 
 
 class TrustedNoLonger(NotSigned):
@@ -105,15 +121,13 @@ class Judge:
             )
 
 
-def acquire_lock(
-    lock: Lock, definition: Definition, world: World, accept: frozenset[str] = frozenset()
-) -> AcquiredLock:
+def acquire_lock(lock: Lock, place: LockPlace, world: World, accept: frozenset[str] = frozenset()) -> AcquiredLock:
     """Return every locked star, fetched and verified, in lock order; `accept` are star names, or `galaxy:NAME`."""
     total = sum(star.size_bytes for star in lock.stars)
     world.reporter.step(f"fetch and verify {counted(len(lock.stars), 'star')}, {total:,} bytes")
     judge = Judge(lock, world, accept)
     sources: dict[str, Source] = {
-        galaxy.name: world.source(galaxy.name, galaxy.url, definition.folder) for galaxy in lock.galaxies
+        galaxy.name: world.source(galaxy.name, galaxy.url, place.folder) for galaxy in lock.galaxies
     }
     if world.offline:
         demand_stored(lock, world.store)
@@ -121,7 +135,7 @@ def acquire_lock(
     with settling(world.store):
         indexes: dict[GalaxyName, VerifiedIndex] = {}
         for galaxy in lock.galaxies:
-            with naming_address(str(definition.file), galaxy.name):
+            with naming_address(str(place.file), galaxy.name):
                 indexes[galaxy.name] = _index(galaxy, sources[galaxy.name], judge, world)
         acquired: dict[StarName, Acquired] = {}
         done = 0
@@ -139,7 +153,7 @@ def acquire_lock(
             world.reporter.progress(star.id, done, total)
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
     _demand_first_galaxies(lock, indexes, signed)
-    demand_right(lock, definition.lock_file, signed)
+    demand_right(lock, place.lock_file, signed)
     judge.demand_all_used()
     return AcquiredLock(stars=acquired, accepted=judge.accepted)
 

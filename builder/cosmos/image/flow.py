@@ -82,6 +82,12 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
     )
 
 
+def finished_tree(ready: Ready, world: World, options: BuildOptions) -> PackedTree:
+    """Return the tree of an image alone, without its release: steps 2 to 4. Raises what `build_image` raises."""
+    staged = _staged(ready, fetched(ready, world, options), world, options)
+    return packed_tree(ready.definition.image, _laid(ready, staged, world), staged.layers, staged.workshop)
+
+
 def fetched(ready: Ready, world: World, options: BuildOptions) -> AcquiredLock:
     """Return every star of the lock, verified, before anything is unpacked. Raises the errors of `cosmos.errors`."""
     world.sweep(options.out)

@@ -35,6 +35,7 @@ from cosmos.reading import holds, read_envelope
 from cosmos.release.draft import Draft, draft_beside, sweep_beside
 from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
+from cosmos.staging.vendored import is_vendored, vendored_source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
 from cosmos.store.sealed import Seal, SealedStore
@@ -52,12 +53,15 @@ _SHAPING_MODULES = ("globs.py", "links.py")  # and so can these
 class Home:
     """The real world of a build, with its home in the folder `home`. `offline`: it opens no galaxy.
 
+    `origin`: the folder from which the galaxies come instead (`--from`). In a vendored folder every galaxy is found by
+    its name. In another folder the relative paths of galaxies start.
     `network`: how it reaches servers; whoever makes it closes it.
     """
 
     home: Path
     offline: bool
     reporter: Reporter
+    origin: Path | None = None
     network: Network = DIRECT
 
     @cached_property
@@ -127,8 +131,11 @@ class Home:
         return self.pinned if signed or home_anchor(self.home).exists() else NOTHING_PINNED
 
     def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
-        """Return the galaxy called `name`; a relative path in `url` starts at `folder`."""
-        carrier = None if self.offline else open_carrier(url, folder, self._folder.partial_dir, self.network)
+        """Return the galaxy called `name`; a relative path in `url` starts at `folder`, or at the `origin`."""
+        if self.origin is not None and is_vendored(self.origin):
+            return vendored_source(self.origin, name, self.store)
+        start, waiting = self.origin or folder, self._folder.partial_dir
+        carrier = None if self.offline else open_carrier(url, start, waiting, self.network)
         return Source(galaxy=name, carrier=carrier, store=self.store)
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:

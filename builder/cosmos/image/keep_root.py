@@ -39,7 +39,7 @@ def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> No
                 "is there already: this file system does not distinguish names that differ by case alone",
                 hint="choose a folder for --keep-root on a file system that does, such as ext4",
             ) from error
-        if is_root:
+        if is_root and entry.kind != "hardlink":  # of a hard link, it would take the set-user-ID bit from the file
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
         if entry.kind == "dir":
             folders.append(entry)
@@ -48,7 +48,9 @@ def write_root(entries: Iterable[Entry], folder: Path, reporter: Reporter) -> No
         if entry.kind != "hardlink":
             os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
     for entry in reversed(folders):
-        (folder / os.fsdecode(bytes(entry.path))).chmod(entry.mode)
+        path = folder / os.fsdecode(bytes(entry.path))
+        path.chmod(entry.mode)
+        os.utime(path, (entry.mtime, entry.mtime))  # once more: what was written below it changed the time
     if not is_root:
         reporter.note(f"{folder}: written as you; owners are not kept, {skipped} devices left out")
 

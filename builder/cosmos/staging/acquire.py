@@ -92,9 +92,10 @@ def acquire_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> tu
 def newest_index(locked: LockedGalaxy, source: Source, roots: TrustRoots) -> VerifiedIndex | None:
     """Return the newest index of a local galaxy: the lock's snapshot or a later one with valid signatures.
 
-    Return None offline, for a remote galaxy, and for the unsigned index that the lock names. Raises `Refused`.
+    Return None offline, for a remote galaxy, for a vendored one, and for the unsigned index that the lock names.
+    Raises `Refused`.
     """
-    if source.carrier is None or not source.carrier.is_local:
+    if source.carrier is None or not source.carrier.is_local or source.is_vendored:
         return None
     file = source.newest_index()
     if file.digest == locked.index and file.envelope is None and locked.allow_unsigned:

@@ -6,6 +6,8 @@ The rule:
 - **a local galaxy** (a folder, a USB stick): read at every build, so that each build notices a damaged or changed file,
   although the store has the right bytes. Reading is cheap there.
 - **a remote galaxy**: the store first; a file that the store has is not fetched again.
+- **a vendored galaxy** (staging.vendored): read as a local one. It is a copy for
+  one lock, so it never says what is newest.
 
 Nothing here is trusted yet: `trust` judges the bytes, and verified documents are kept in the store (`keep`).
 """
@@ -51,11 +53,15 @@ class SignedFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One galaxy's bytes. `carrier` is None when offline."""
+    """One galaxy's bytes. `carrier` is None when offline.
+
+    `is_vendored`: the carrier has a copy that holds the snapshot of one lock alone, so its index is nobody's newest.
+    """
 
     galaxy: GalaxyName
     carrier: Carrier | None
     store: Store
+    is_vendored: bool = False
 
     def newest_index(self) -> SignedFile:
         """Return the galaxy's index of today; raises `WorldFailed` offline."""
@@ -77,14 +83,14 @@ class Source:
 
         Raises `WorldFailed` if neither has it, `Refused` if the galaxy has another file under its name.
         """
-        kept = self._kept(f"snapshots/{locked.seq}.toml", locked.index)
+        kept = None if self.is_vendored else self._kept(f"snapshots/{locked.seq}.toml", locked.index)
         if kept is not None:
             return kept
         if self.carrier is None:
             raise not_stored(f"the index of galaxy {self.galaxy}")
         now = self._index_now(self.carrier)
-        if now.digest == locked.index:
-            return now
+        if now.digest == locked.index or self.is_vendored:
+            return self._pinned(now, locked.index, "the lock")
         older = self._fetched(self.carrier, f"snapshots/{locked.seq}.toml", MAX_INDEX_BYTES)
         return self._pinned(older, locked.index, "the lock")
 

@@ -31,3 +31,13 @@ def test_an_empty_folder_or_none_is_written(tmp_path: Path, is_there: bool) -> N
     write_root([README], tmp_path / "root", Remembering())
     assert (tmp_path / "root/readme").read_bytes() == b"x"
     assert (tmp_path / "root/readme").stat().st_mode & 0o7777 == 0o640
+
+
+def test_modes_and_times_are_the_tree_s_also_beside_hard_links_and_in_folders(tmp_path: Path) -> None:
+    folder = Entry(path=TreePath(b"bin"), kind="dir", mode=0o755, mtime=9)
+    program = Entry(path=TreePath(b"bin/a"), kind="file", mode=0o4755, content=b"x", mtime=7)
+    same = Entry(path=TreePath(b"bin/b"), kind="hardlink", mode=0o4755, target=b"bin/a", mtime=7)
+    write_root([folder, program, same], tmp_path / "root", Remembering())
+    assert (tmp_path / "root/bin/a").stat().st_mode & 0o7777 == 0o4755
+    assert (tmp_path / "root/bin/a").stat().st_nlink == 2
+    assert [int((tmp_path / "root" / name).stat().st_mtime) for name in ("bin", "bin/a")] == [9, 7]

@@ -9,17 +9,18 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
-from cosmos.cli.cosmos.options import accept_revoked_option, home_option
+from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.image.definition import kept_folders, read_definition
+from cosmos.image.definition import kept_folders
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
+from cosmos.image.vendored_definition import read_definition_from
 from cosmos.pack.image_file import IMAGE_SUFFIX
 from cosmos.release.boot import is_bootable
 from cosmos.release.sign import Signing
@@ -29,6 +30,7 @@ from cosmos.trust.signing_request import REQUEST_FILE
 @click.command()
 @click.argument("image", type=PATH)
 @click.option("--offline", is_flag=True, help="Make no socket and open no galaxy; use what the store holds.")
+@origin_option
 @click.option("--out", type=FOLDER, help="Where the release goes [default: out/ in the image's folder].")
 @click.option("--jobs", type=click.IntRange(min=1), help="Stars to stage at once [default: one for each processor].")
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
@@ -49,6 +51,7 @@ from cosmos.trust.signing_request import REQUEST_FILE
 def build(
     image: Path,
     offline: bool,
+    origin: Path | None,
     out: Path | None,
     jobs: int | None,
     level: int | None,
@@ -64,7 +67,7 @@ def build(
     as_json: bool,
 ) -> None:
     """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
-    definition = read_definition(image)
+    definition = read_definition_from(image, origin)
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),
@@ -77,7 +80,7 @@ def build(
         safe=safe,
         secrets=read_secrets(secret_words, passphrase_fd, kept_in=kept_folders(definition)),
     )
-    world = world_at(home, image, offline=offline, quiet=as_json)
+    world = world_at(home, image, offline=offline, quiet=as_json, origin=origin)
     built = build_image(definition, world, options)
     if explain:
         _explain(built, world)

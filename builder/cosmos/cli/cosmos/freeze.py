@@ -46,6 +46,13 @@ _EVERYTHING = "*"
 @click.option(
     "--root", type=FOLDER, help="Without IMAGE: lock the stars that are installed on the system in this folder."
 )
+@click.option(
+    "--image",
+    "image_of",
+    type=FOLDER,
+    metavar="DIR",
+    help="Without IMAGE: also write an image definition of the same stars into this new folder.",
+)
 @click.option("--sign", "key_file", type=EXISTING_FILE, help="Sign the lock with this secret key of the role release.")
 @passphrase_fd_option
 @home_option
@@ -58,6 +65,7 @@ def freeze_command(
     lowered: tuple[str, ...],
     offline: bool,
     root: Path | None,
+    image_of: Path | None,
     key_file: Path | None,
     passphrase_fd: int | None,
     home: Path | None,
@@ -69,9 +77,9 @@ def freeze_command(
     """
     if image is None:
         _demand_no_image_option(only_check=only_check, upgraded=upgraded, signs=key_file is not None)
-        return freeze_live(root, offline, as_json)
-    if root is not None:
-        raise click.UsageError("name an IMAGE or a --root, not both")
+        return freeze_live(root, offline, image_of, as_json)
+    if root is not None or image_of is not None:
+        raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
     if only_check and upgraded:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
     definition = read_definition(image)

@@ -15,19 +15,22 @@ from cosmos.cli.cosmos.look_words import look_lines, look_row
 from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.network import network
-from cosmos.cli.options import EXISTING_FILE, json_option
+from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, json_option
 from cosmos.cli.terminal import emit, in_one_line, say, surroundings
 from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
 from cosmos.device.journal import standing
+from cosmos.device.locked import LockToInstall
 from cosmos.device.look import Look
 from cosmos.device.recovery import Undone
 from cosmos.device.root import LiveRoot, shown
 from cosmos.errors import ScriptFailed
-from cosmos.limits import MAX_DOCUMENT_BYTES
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES
 from cosmos.model.constellation import Constellation, wish
+from cosmos.model.lock import Lock
 from cosmos.model.reporter import Reporter
-from cosmos.reading import read_up_to
+from cosmos.reading import read_bounded, read_up_to
 from cosmos.resolve.resolving import Wish
+from cosmos.staging.vendored import read_vendored
 
 
 @click.command("install")
@@ -35,6 +38,10 @@ from cosmos.resolve.resolving import Wish
 @click.option(
     "--constellation", "constellations", type=EXISTING_FILE, multiple=True, help="Install the members of this file."
 )
+@click.option(
+    "--locked", type=EXISTING_FILE, metavar="LOCK", help="Install exactly the stars of this lock, without a STAR."
+)
+@click.option("--from", "origin", type=EXISTING_FOLDER, help="With --locked: take the bytes from this vendored folder.")
 @offline_option
 @click.option("--dry-run", is_flag=True, help="Fetch, verify and stage, find conflicts, and change nothing.")
 @yes_option
@@ -45,6 +52,8 @@ from cosmos.resolve.resolving import Wish
 def install_command(
     stars: tuple[str, ...],
     constellations: tuple[Path, ...],
+    locked: Path | None,
+    origin: Path | None,
     offline: bool,
     dry_run: bool,
     is_agreed: bool,
@@ -61,8 +70,9 @@ def install_command(
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
     wishes = [*_star_wishes(stars), *(member for file in constellations for member in _members(file, reporter))]
+    wanted = _lock_to_install(locked, origin, has_wishes=bool(stars or constellations))
     with LiveRoot.open(root) as live:
-        if not wishes:
+        if not wishes and wanted is None:
             if constellations or standing(live) == "idle":
                 raise click.UsageError("name a STAR, or a --constellation that has members")
             _answer_recovered(recover(live, wait_seconds), as_json)
@@ -72,6 +82,7 @@ def install_command(
             offline=offline,
             epoch=int(around.now()),
             safe=safe,
+            locked=wanted,
             wait_seconds=wait_seconds,
             network=network(),
         )
@@ -80,11 +91,29 @@ def install_command(
             done = (rehearse if dry_run else install)(live, request, reporter, viewer)
     if done.unowned:
         around.terminal.warn(f"{done.unowned} owners and capabilities were not set: only root can set them")
+    _answer_installed(done, viewer, dry_run=dry_run, as_json=as_json)
+
+
+def _answer_installed(done: Installation, viewer: _Viewer, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         emit({**_installation_row(done, dry_run=dry_run), **look_row(viewer.seen)})
         return
     for line in _installation_lines(done, dry_run=dry_run):
         say(line)
+
+
+def _lock_to_install(file: Path | None, origin: Path | None, *, has_wishes: bool) -> LockToInstall | None:
+    if file is None:
+        if origin is not None:
+            raise click.UsageError(
+                "--from belongs to --locked: cosmos sync GALAXY --from brings a galaxy's newest state"
+            )
+        return None
+    if has_wishes:
+        raise click.UsageError("--locked installs the stars of the lock: name no STAR and no --constellation besides")
+    if origin is not None:
+        read_vendored(origin)
+    return LockToInstall(lock=Lock.parse(read_bounded(file, MAX_LOCK_BYTES), str(file)), file=file, origin=origin)
 
 
 class _Viewer:

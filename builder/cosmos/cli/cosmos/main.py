@@ -21,9 +21,10 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova, attach-signature.
-On a system: init, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns, why,
-history, freeze. Trust: key, trust.
+Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova,
+attach-signature.
+On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
+why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
 """
 
@@ -88,6 +89,12 @@ def _rebuild_once() -> click.Command:
     return rebuild_once
 
 
+def _vendor() -> click.Command:
+    from cosmos.cli.cosmos.vendor import vendor
+
+    return vendor
+
+
 def _sbom() -> click.Command:
     from cosmos.cli.cosmos.sbom import sbom
 
@@ -128,6 +135,12 @@ def _init() -> click.Command:
     from cosmos.cli.cosmos.init import init
 
     return init
+
+
+def _bootstrap() -> click.Command:
+    from cosmos.cli.cosmos.bootstrap import bootstrap_command
+
+    return bootstrap_command
 
 
 def _add_galaxy() -> click.Command:
@@ -244,6 +257,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "build": _build,
     "rebuild": _rebuild,
     "rebuild-once": _rebuild_once,
+    "vendor": _vendor,
     "sbom": _sbom,
     "audit": _audit,
     "lint": _lint,
@@ -256,6 +270,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "attach-signature": _attach_signature,
     "nova": _nova,
     "init": _init,
+    "bootstrap": _bootstrap,
     "add-galaxy": _add_galaxy,
     "remove-galaxy": _remove_galaxy,
     "list-galaxies": _list_galaxies,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import FILE, FOLDER
+from cosmos.cli.options import EXISTING_FOLDER, FILE, FOLDER
 
 home_option = click.option(
     "--home", type=FOLDER, envvar="COSMOS_HOME", help="The builder's home [default: the nearest .cosmos/]."
@@ -21,6 +21,12 @@ accept_revoked_option = click.option(
     multiple=True,
     metavar="STAR",
     help="Accept this star (or galaxy:NAME) although its key is no longer trusted; the release says so.",
+)
+origin_option = click.option(
+    "--from",
+    "origin",
+    type=EXISTING_FOLDER,
+    help="Take the galaxies from this vendored folder; from another folder, relative galaxy paths start there.",
 )
 badges_option = click.option(
     "--badges", "badges_file", type=FILE, metavar="FILE", help="The file of badges [default: OUT.intoto.jsonl]."

@@ -50,7 +50,8 @@ _NOT_ATTESTED = "nothing: a rebuild could not be made"
     "--from",
     "base",
     type=EXISTING_FOLDER,
-    help="Relative galaxy paths start here [default: the folder around RELEASE].",
+    help="Take the galaxies from this vendored folder; from another folder, relative galaxy paths start there "
+    "[default: the folder around RELEASE].",
 )
 @click.option("--keep", "kept", type=FOLDER, help="Keep each rebuilt release in this folder.")
 @click.option("--attest", "attester", type=EXISTING_FILE, help="Sign what came of it with this secret key.")
@@ -81,7 +82,7 @@ def rebuild_command(
     secret = _attester(attester, passphrase_fd)
     if kept is not None and kept.is_dir() and any(kept.iterdir()):
         raise Malformed(str(kept), "is not empty: what is kept must not be mixed", hint="name a new folder")
-    world = world_at(home, release, offline=offline, quiet=as_json)
+    world = world_at(home, release, offline=offline, quiet=as_json, origin=base)
     original = _judged(release, [shown_public_key(file) for file in key_files], world)
     options = RebuildOptions(
         variations=variations(_is_readable_by_all()) if adversarial else (),

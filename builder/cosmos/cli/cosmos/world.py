@@ -7,14 +7,19 @@ from pathlib import Path
 from cosmos.cli.network import network
 from cosmos.cli.terminal import surroundings
 from cosmos.image.home import Home
+from cosmos.staging.vendored import is_vendored
 
 
-def world_at(home: Path | None, near: Path, *, offline: bool, quiet: bool) -> Home:
-    """Return the builder's world: its home as named, or the nearest to `near`."""
+def world_at(home: Path | None, near: Path, *, offline: bool, quiet: bool, origin: Path | None = None) -> Home:
+    """Return the builder's world: its home as named, or the nearest to `near`.
+
+    With a vendored folder as `origin`, no galaxy is remote. So its galaxies are read also offline.
+    """
     around = surroundings()
     return Home(
         home=around.home(home, near=near),
-        offline=offline,
+        offline=offline and not (origin is not None and is_vendored(origin)),
         reporter=around.reporter(quiet=quiet),
+        origin=origin,
         network=network(),
     )

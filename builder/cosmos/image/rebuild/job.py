@@ -98,9 +98,7 @@ def secrets_from_bytes(data: bytes) -> dict[str, Secret]:
 
 def run_job(job: Job, identity: str, builder: Builder, secrets: Mapping[str, Secret]) -> Built:
     """Build the release of `job` as this program, the `builder`. Raises what `build_image` raises."""
-    world = RebuildWorld(
-        home=job.home, offline=True, reporter=Silent(), upper=job.upper, lower=job.lower, base=job.definition
-    )
+    world = RebuildWorld(home=job.home, offline=True, reporter=Silent(), upper=job.upper, lower=job.lower)
     options = BuildOptions(
         out=job.out,
         jobs=job.jobs,

@@ -123,7 +123,8 @@ class _Workshop:
             reporter=self._home.reporter,
             upper=self._folder / "fetched",
             lower=self._home.home / "store",
-            base=self._options.base,
+            origin=self._options.base,
+            network=self._home.network,
         )
         options = BuildOptions(
             out=self._folder / "none",

@@ -33,7 +33,8 @@ class Rebuilder:
 class RebuildOptions:
     """What to try. `times` is how often the calm rebuild is made. `kept`: where rebuilt releases stay, or None.
 
-    `base` is the folder at which relative galaxy paths start. `secrets` are the values of the secret variables.
+    `base` is a vendored folder, or the folder at which relative galaxy paths start. `secrets` are the values of the
+    secret variables.
     """
 
     variations: tuple[Variation, ...]

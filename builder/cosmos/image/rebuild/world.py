@@ -21,17 +21,16 @@ from cosmos.store.layered import LayeredStore
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildWorld(Home):
-    """A builder's home whose store is `upper`, above the store `lower`. `base`: relative galaxy paths start here."""
+    """A builder's home whose store is `upper`, above the store `lower`."""
 
     upper: Path
     lower: Path
-    base: Path
 
     @cached_property
     def store(self) -> Store:
         """The store of this rebuild."""
         return LayeredStore(StoreFolder(self.upper), StoreFolder(self.lower))
 
-    def source(self, name: GalaxyName, url: str, folder: Path) -> Source:  # noqa: ARG002 the definition was unpacked
-        """Return the galaxy called `name`; a relative path in `url` starts at `base`."""
-        return replace(super().source(name, url, self.base), store=self.store)
+    def source(self, name: GalaxyName, url: str, folder: Path) -> Source:
+        """Return the galaxy called `name`, as `Home.source` does, with the store of this rebuild."""
+        return replace(super().source(name, url, folder), store=self.store)

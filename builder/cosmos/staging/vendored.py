@@ -1,0 +1,100 @@
+"""Read a vendored folder (`model.vendored`): its list, its galaxies by name, and whether its files are as listed.
+
+The folder may come on a stick from anybody. So each path in it is opened one component at a time, no link is followed,
+and nothing is used before it was judged: documents and archives by the lock and by pinned keys, the files of the image
+definition by the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.content import Content, content_digest
+from cosmos.digest import Digest
+from cosmos.errors import Malformed, Refused, WorldFailed
+from cosmos.limits import MAX_VENDORED_BYTES
+from cosmos.model.names import GalaxyName
+from cosmos.model.vendored import VENDORED_FILE, VENDORED_GALAXIES, Vendored, VendoredFile
+from cosmos.staging.source import INDEX_FILE, Source
+from cosmos.store.interface import Store
+from cosmos.transport.carrier import NotThere, Progress
+from cosmos.transport.local import LocalCarrier
+
+
+@dataclass(frozen=True, slots=True)
+class VendoredCarrier:
+    """The files of one galaxy of a vendored folder. No link inside the folder is followed on the way."""
+
+    folder: LocalCarrier
+    below: str
+
+    @property
+    def is_local(self) -> bool:
+        """True: it opens no socket."""
+        return True
+
+    @property
+    def address(self) -> str:
+        """The galaxy's folder."""
+        return f"{self.folder.address}/{self.below}"
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
+        return self.folder.read(f"{self.below}/{path.removeprefix('./')}", max_bytes=max_bytes)
+
+    def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> Content:
+        """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
+        below = f"{self.below}/{path.removeprefix('./')}"
+        return self.folder.read_exactly(below, size_bytes=size_bytes, progress=progress, digest=digest)
+
+
+def is_vendored(folder: Path) -> bool:
+    """Return whether `folder` is a vendored folder: it has a list of its files."""
+    return (folder / VENDORED_FILE).is_file()
+
+
+def read_vendored(folder: Path) -> Vendored:
+    """Return the list of the vendored folder. Raises `Malformed` if there is none, `Refused` for a link."""
+    try:
+        data = LocalCarrier(folder).read(VENDORED_FILE, max_bytes=MAX_VENDORED_BYTES)
+    except NotThere as error:
+        raise Malformed(str(folder), f"has no {VENDORED_FILE}", hint="cosmos vendor IMAGE FOLDER makes one") from error
+    return Vendored.parse(data, str(folder / VENDORED_FILE))
+
+
+def vendored_source(folder: Path, name: GalaxyName, store: Store) -> Source:
+    """Return the galaxy called `name` of the vendored folder. Raises `WorldFailed` if the folder does not carry it."""
+    below = f"{VENDORED_GALAXIES}/{name}"
+    if f"{below}/{INDEX_FILE}" not in read_vendored(folder).files:
+        raise WorldFailed(
+            str(folder),
+            f"carries no galaxy {name}",
+            hint="it was vendored for another lock: cosmos vendor IMAGE FOLDER",
+        )
+    return Source(galaxy=name, carrier=VendoredCarrier(LocalCarrier(folder), below), store=store, is_vendored=True)
+
+
+def demand_as_listed(
+    folder: Path, paths: Iterable[str], listed: Vendored, progress: Callable[[int], None] = lambda _done: None
+) -> None:
+    """Raise `Refused` for the first of `paths` that is not as listed, and `WorldFailed` if one is missing."""
+    carrier, done = LocalCarrier(folder), 0
+    for path in paths:
+        one = listed.files[path]
+        demand_file(carrier, path, one)
+        done += one.size_bytes
+        progress(done)
+
+
+def demand_file(carrier: LocalCarrier, path: str, listed: VendoredFile) -> None:
+    """Raise `Refused` unless the file at `path` has the listed size and digest, `NotThere` if it is missing."""
+    data = carrier.read_exactly(path, size_bytes=listed.size_bytes, progress=lambda _done: None)
+    found = content_digest(data)
+    if found != listed.digest:
+        raise Refused(
+            f"{carrier.address}/{path}",
+            f"{VENDORED_FILE} lists {listed.digest}, but the file is {found}",
+            hint="the folder was damaged or changed: copy it again, or vendor again",
+        )
