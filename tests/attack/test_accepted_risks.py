@@ -118,13 +118,13 @@ def test_a_mirror_learns_which_files_are_fetched_and_that_it_is_cosmos_and_nothi
     host = mirror.address.removeprefix("http://")
     paths = [head.split(b" ")[1].decode() for head in asked]
     assert asked == [
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\nConnection: close\r\n"
-        "User-Agent: cosmos\r\n\r\n".encode()
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\nUser-Agent: cosmos\r\n\r\n".encode()
         for path in paths
     ]
     assert sorted(set(paths)) == [  # so the mirror learns which stars this builder takes
         *("/meta.toml", "/meta.toml.dsse", "/packages/base-1.2.0.tar.zst"),
         *("/stars/base-1.2.0.toml", "/stars/base-1.2.0.toml.dsse"),
+        "/trust/2.toml",  # and which version of trust.toml it has accepted
     ]
 
 
