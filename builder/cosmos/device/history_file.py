@@ -66,7 +66,7 @@ def add_line(root: LiveRoot, line: bytes) -> None:
 
 
 def history_bytes(root: LiveRoot) -> bytes | None:
-    """Return the bytes of the history, or None if there is none. Raises `Malformed` if it is too long, or no file."""
+    """Return the bytes of the history, or None before the first line. Raises `Malformed` if it is too long."""
     return root.document(HISTORY_PATH, max_bytes=MAX_HISTORY_BYTES)
 
 

@@ -63,7 +63,7 @@ def _galaxy(galaxy: LockedGalaxy) -> object:
 
 
 def _version(text: str) -> Version:
-    """Return the system's version, or the first one if it is none that an image may have."""
+    """Return the system's version, or the first version if an image may not have it."""
     try:
         return Version.parse(text)
     except ValueError:

@@ -29,7 +29,7 @@ _OTHERS: Final = 0o077
 
 
 def store_key(home: Path) -> bytes:
-    """Return the key in the folder `home`; makes one if there is none.
+    """Return the key in the folder `home`; makes a key at the first call.
 
     Raises `Refused` for a file that others may read, `Malformed` for one of another form, `WorldFailed`.
     """

@@ -107,7 +107,7 @@ def read_vex(file: Path) -> Vex:
 
 
 def _vex_form(document: dict[str, Any]) -> tuple[str, str]:
-    """Return the form of a VEX document and its own identity; "" and "" if it is none."""
+    """Return the form of a VEX document and its own identity; "" and "" for another document."""
     if str(document.get("@context", "")).startswith(_OPENVEX) and isinstance(document.get("statements"), list):
         return "OpenVEX", str(document.get("@id", ""))
     if document.get("bomFormat") == "CycloneDX" and isinstance(document.get("vulnerabilities"), list):

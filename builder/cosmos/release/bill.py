@@ -18,7 +18,7 @@ _FILES: Final = {"spdx": SPDX_FILE, "cyclonedx": CYCLONEDX_FILE}
 
 
 def release_folder(place: Path) -> Path | None:
-    """Return the folder of the release at `place` or in its `out/`; None if there is none."""
+    """Return the folder of the release at `place` or in its `out/`; None for a folder without a release."""
     return next((one for one in (place, place / "out") if (one / RELEASE_FILE).is_file()), None)
 
 

@@ -27,7 +27,7 @@ _MOST_STEPS: Final = 1000  # that are read to say what has changed; `trust updat
 class Carried:
     """The versions that a place carries and that follow the accepted one, in order.
 
-    `problem` says why the next version there is none.
+    `problem` says why the next version there does not count.
     """
 
     address: str

@@ -211,7 +211,7 @@ class Workshop:
         )
 
     def _trusted(self, name: StarName, key: Digest) -> StarLayer | None:
-        """Return the layer that the store remembers for `key`, or None; one that this home did not write is none."""
+        """Return the layer that the store remembers for `key`, or None. Only this home's own layers count."""
         try:
             return self.load(key)
         except NotSealed as forged:
