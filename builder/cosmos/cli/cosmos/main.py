@@ -21,7 +21,7 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova,
+Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, tree, why, boot, nova,
 attach-signature, doctor.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
@@ -111,6 +111,12 @@ def _doctor() -> click.Command:
     from cosmos.cli.cosmos.doctor import doctor
 
     return doctor
+
+
+def _tree() -> click.Command:
+    from cosmos.cli.cosmos.tree import tree
+
+    return tree
 
 
 def _lint() -> click.Command:
@@ -267,6 +273,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "sbom": _sbom,
     "audit": _audit,
     "lint": _lint,
+    "tree": _tree,
     "doctor": _doctor,
     "verify": _verify,
     "diff": _diff,
