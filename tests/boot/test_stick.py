@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 
 from cosmos.digest import Digest
+from cosmos.keyring.secret_key import SecretKey
 from cosmos.release.boot import BootRequest, bootable_of, qemu_arguments
-from fakes.galaxies import StarSpec, make_galaxy, make_signers
+from fakes.galaxies import Signers, StarSpec, make_galaxy, make_signers
 from fakes.programs import Cosmos
 
 pytestmark = [pytest.mark.boot, pytest.mark.slow, pytest.mark.xdist_group("boot")]
@@ -36,12 +37,13 @@ APP_2 = replace(APP, version="1.1.0", files={"usr/share/app": b"app two\n"}, scr
 # Each line: the exit code that it must have, and a command. `stick` is where the stick lies.
 STORY = """
 0 cosmos trust init $stick/trust.toml --sha256 DIGEST
-0 cosmos add-galaxy core $stick/one
+0 cosmos add-galaxy core $stick/core
+0 cosmos add-galaxy tools $stick/one
 0 cosmos install app --yes
 0 grep -q one /usr/share/app
-4 cosmos sync core --from $stick/forged
-0 cosmos remove-galaxy core
-0 cosmos add-galaxy core $stick/two
+4 cosmos sync tools --from $stick/forged
+0 cosmos remove-galaxy tools
+0 cosmos add-galaxy tools $stick/two
 0 cosmos update --all --yes
 0 grep -q two /usr/share/app
 0 grep -q two /usr/share/base
@@ -61,19 +63,28 @@ STORY = """
 """
 
 
-def make_stick(folder: Path) -> Path:
-    """Return the stick's folder: the keys, a galaxy in two states, a forged one, and the story as a script."""
-    stick, signers = folder / "stick", make_signers("owner")
-    stick.mkdir()
-    trust = signers.write_trust(stick / "trust.toml")
-    make_galaxy(stick / "one", "core", (BASE, APP), signers, seq=1)
-    make_galaxy(stick / "two", "core", (BASE, APP, BASE_2, APP_2), signers, seq=2)
-    make_galaxy(stick / "forged", "core", (BASE, APP_2), make_signers("thief"), seq=3)
-    lines = [f'stick=${{1:-/mnt}}; export LC_ALL=C.UTF-8\nfor_status() {{ echo "EXIT $1 $2"; }}']
+def make_stick(folder: Path, home: Path) -> Path:
+    """Return the stick's folder: the keys of `home` and its galaxy, another galaxy in two states and forged, the story.
+
+    The keys of `home` sign the other galaxy, too.
+    """
+    stick = folder / "stick"
+    shutil.copytree(home / "galaxy", stick / "core")
+    for name in ("trust.toml", "trust.toml.dsse"):
+        shutil.copy(home / "trust" / name, stick / name)
+    trust = stick / "trust.toml"
+    keys = home / "keys"
+    signers = Signers(
+        {"author": SecretKey.load(keys / "author.key", bytes), "galaxy": SecretKey.load(keys / "galaxy.key", bytes)}
+    )
+    make_galaxy(stick / "one", "tools", (BASE, APP), signers, seq=1)
+    make_galaxy(stick / "two", "tools", (BASE, APP, BASE_2, APP_2), signers, seq=2)
+    make_galaxy(stick / "forged", "tools", (BASE, APP_2), make_signers("thief"), seq=3)
+    lines = ['stick=${1:-/mnt}; export LC_ALL=C.UTF-8\nfor_status() { echo "EXIT $1 $2"; }']
     for line in filter(None, STORY.replace("DIGEST", str(Digest.of(trust.read_bytes()))).splitlines()):
         wanted, _, words = line.partition(" ")
         lines.append(f"echo '+ {words.replace(chr(39), '')}'; {words}; for_status $? {wanted}")
-    (stick / "story.sh").write_text("\n".join((*lines, f"echo THE-STORY-''ENDS", "")))
+    (stick / "story.sh").write_text("\n".join((*lines, "echo THE-STORY-''ENDS", "")))
     return stick
 
 
@@ -114,13 +125,13 @@ def conversation(words: list[str], answers: list[tuple[str, str]]) -> str:
     return console
 
 
-def test_a_booted_system_lives_on_a_read_only_stick(release: Path, tmp_path: Path) -> None:
-    stick, disk = make_stick(tmp_path), tmp_path / "stick.img"
+def test_a_booted_system_lives_on_a_read_only_stick(repo: Path, release: Path, tmp_path: Path) -> None:
+    stick, disk = make_stick(tmp_path, repo / ".cosmos"), tmp_path / "stick.img"
     program = shutil.which("mke2fs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     qemu = shutil.which("qemu-system-x86_64")
     assert program, "mke2fs is missing: apt-get install e2fsprogs"
     assert qemu, "qemu is missing: apt-get install qemu-system-x86"
-    subprocess.run([program, "-q", "-t", "ext4", "-O", "^has_journal", "-d", stick, disk, "16M"], check=True)
+    subprocess.run([program, "-q", "-t", "ext4", "-O", "^has_journal", "-d", stick, disk, "128M"], check=True)
     bootable = bootable_of(BootRequest(release=release))
     words = qemu_arguments(qemu, bootable, 1024)
     words[-1] = words[-1].replace("cosmos.poweroff", "")
@@ -147,10 +158,10 @@ def test_the_same_story_in_a_root_of_three_stars(repo: Path, release: Path, tmp_
     cosmos("freeze", image, "--home", home).ok()
     cosmos("build", image, "--home", home, "--keep-root", root).ok()
     assert (root / "usr/bin/cosmos").read_bytes() == (release / "cosmos").read_bytes()
-    shutil.copytree(make_stick(tmp_path), root / "stick")
-    for name in ("proc", "tmp"):
+    shutil.copytree(make_stick(tmp_path, home), root / "stick")
+    for name in ("proc", "dev", "tmp"):
         (root / name).mkdir()
-    script = 'mount --rbind /proc "$1/proc" && exec chroot "$1" /bin/sh /stick/story.sh /stick'
+    script = 'mount --rbind /proc "$1/proc" && mount --rbind /dev "$1/dev" && exec chroot "$1" /bin/sh /stick/story.sh /stick'
     done = subprocess.run(
         [unshare, "-Urm", "sh", "-c", script, "sh", root],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
