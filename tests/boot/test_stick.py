@@ -161,7 +161,8 @@ def test_the_same_story_in_a_root_of_three_stars(repo: Path, release: Path, tmp_
     shutil.copytree(make_stick(tmp_path, home), root / "stick")
     for name in ("proc", "dev", "tmp"):
         (root / name).mkdir()
-    script = 'mount --rbind /proc "$1/proc" && mount --rbind /dev "$1/dev" && exec chroot "$1" /bin/sh /stick/story.sh /stick'
+    mounts = 'mount --rbind /proc "$1/proc" && mount --rbind /dev "$1/dev"'
+    script = f'{mounts} && exec chroot "$1" /bin/sh /stick/story.sh /stick'
     done = subprocess.run(
         [unshare, "-Urm", "sh", "-c", script, "sh", root],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
