@@ -170,7 +170,7 @@ class _Work:
                 self._choice.choice, self.opened, judge, reporter
             )
         self._leaving = {name: universe.installed[name] for name in self.acquired if name in universe.installed}
-        self._replacing = Replacing(root, _recorded(self._leaving), _makers(self._leaving))
+        self._replacing = Replacing(root, _recorded(self._leaving), _makers(self._leaving), "update")
         self.after = universe
 
     def nothing(self) -> Update:

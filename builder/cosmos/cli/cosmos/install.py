@@ -133,15 +133,8 @@ class _Viewer:
             for line in look_lines(look, "would install" if self._dry_run else "to install"):
                 tell(in_one_line(line))
         if look.stars and not look.refused:
-            self._ask(f"install {counted(len(look.stars), 'star')}?")
-
-    def _ask(self, question: str) -> None:
-        around = surroundings()
-        try:
-            demand_agreement(around, question, is_agreed=self._is_agreed)
-        except click.Abort:
-            around.terminal.note("nothing was changed")
-            raise
+            question = f"install {counted(len(look.stars), 'star')}?"
+            demand_agreement(surroundings(), question, is_agreed=self._is_agreed)
 
     @contextmanager
     def answering_refusals(self) -> Iterator[None]:
@@ -202,6 +195,8 @@ def _installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
             for chosen in done.stars
         ],
         "kept": [str(name) for name in done.kept],
+        "kept-paths": [{"path": shown(one.path), "star": str(one.star), "why": one.why} for one in done.kept_paths],
+        "new-beside": [shown(path) for path in done.beside],
     }
 
 
@@ -213,3 +208,5 @@ def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
         yield f"installed {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"
+    for path in done.kept_paths:
+        yield f"{'would keep' if dry_run else 'kept'} {path}"

@@ -85,7 +85,8 @@ def _agreement(around: Surroundings, *, as_json: bool, is_agreed: bool) -> Calla
         if not as_json:
             for line in _changes(changes):
                 say(line)
-        demand_agreement(around, "Update?", is_agreed=is_agreed)
+        question = f"update {counted(len(changes.moved), 'star')}?"
+        demand_agreement(around, question, is_agreed=is_agreed or as_json)  # a program that reads JSON is not asked
 
     return agree
 
