@@ -133,7 +133,7 @@ def rehearse(
 
 
 def recover(root: LiveRoot, wait_seconds: float = 0) -> Undone | None:
-    """Undo or finish an interrupted installation; return None if no installation was interrupted."""
+    """Undo or finish an interrupted change; return None if no change was interrupted."""
     with at_work(root, wait_seconds):
         return recover_journal(root)
 
