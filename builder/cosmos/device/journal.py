@@ -174,7 +174,7 @@ def standing_of_journal(root: LiveRoot) -> Literal["idle", "interrupted", "commi
 
 
 def changing_command(root: LiveRoot) -> str:
-    """Return the command whose change is running or was cut off; "" if there is none, or nobody can tell."""
+    """Return the command whose change is running or was cut off; "" without such a change, or if nobody can tell."""
     try:
         found = journal_in_short(root)
     except Malformed:

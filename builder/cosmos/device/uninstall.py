@@ -40,7 +40,7 @@ _FEW = 6  # names in one sentence
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UninstallRequest:
-    """The stars to remove. Of `autoremove`, there are none: it finds them itself."""
+    """The stars to remove. `autoremove` names no star: it finds them itself."""
 
     stars: Sequence[StarName] = ()
     force: bool = False

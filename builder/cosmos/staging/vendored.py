@@ -56,7 +56,7 @@ def is_vendored(folder: Path) -> bool:
 
 
 def read_vendored(folder: Path) -> Vendored:
-    """Return the list of the vendored folder. Raises `Malformed` if there is none, `Refused` for a link."""
+    """Return the list of the vendored folder. Raises `Malformed` if it has no list, `Refused` for a link."""
     try:
         data = LocalCarrier(folder).read(VENDORED_FILE, max_bytes=MAX_VENDORED_BYTES)
     except NotThere as error:

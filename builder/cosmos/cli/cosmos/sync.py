@@ -129,6 +129,7 @@ def _row(one: Synced) -> dict[str, Json]:
         "new": list(one.new),
         "gone": list(one.gone),
         "missing": list(one.missing),
+        "shell-scripts": list(one.shell_scripts),
         "without-badges": list(one.without_badges),
     }
 
