@@ -200,3 +200,23 @@ def test_a_nebulas_manifest_that_changed_after_it_was_frozen_is_refused_by_the_b
     home = tmp_path / ("another home" if fresh else "home")
     assert "core-stack" in cosmos("build", image, "--home", home).fails(4).err
     assert not (image / "out").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--offline",)])
+def test_an_image_of_upstreams_stars_is_vendored_and_built_where_the_galaxy_is_not(
+    galaxy: Path, image: Path, tmp_path: Path, cosmos: Cosmos, words: tuple[str, ...]
+) -> None:
+    home, stick, away = tmp_path / "home", tmp_path / "stick", tmp_path / "away"
+    cosmos("freeze", image, "--home", home).ok()
+    root = cosmos("build", image, "--home", home, "--json").json()["content-root"]
+    cosmos("vendor", image, stick, "--home", home).ok()
+    galaxy.rename(tmp_path / "gone")
+    image.rename(tmp_path / "gone-too")
+    built = cosmos(
+        "build", stick / "image", "--from", stick, "--out", tmp_path / "out", "--home", away, "--json", *words
+    )
+    assert built.json()["content-root"] == root
+    archive = stick / "galaxies/example/packages/hello-1.0.0.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-1] + b"!")
+    again = ("build", stick / "image", "--from", stick, "--out", tmp_path / "out2", "--home", tmp_path / "third")
+    assert "hello" in cosmos(*again).fails(4).err

@@ -100,7 +100,7 @@ def _definition(lock_file: Path, origin: Path | None, world: Home) -> Iterator[D
     if (lock_file.parent / IMAGE_FILE).is_file():
         if lock_file.name != LOCK_FILE:
             raise Malformed(str(lock_file), f"lies beside an {IMAGE_FILE}, whose lock is {LOCK_FILE}")
-        yield read_definition_from(lock_file.parent, origin)
+        yield read_definition_from(lock_file.parent, origin, world.reporter)
         return
     data = read_bounded(lock_file, MAX_LOCK_BYTES)
     lock = Lock.parse(data, str(lock_file))
