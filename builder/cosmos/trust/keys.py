@@ -73,7 +73,8 @@ class PublicKey:
             raise Malformed(source, "expected a public key, found a secret key", hint=hint)
         stated = [line for line in lines if line and not line.startswith("#")]
         if len(stated) != 1:
-            raise Malformed(source, f"want one key in the file, got {len(stated)}")
+            hint = "name a file that cosmos key new wrote (NAME.pub); give several keys as several files"
+            raise Malformed(source, f"want one key in the file, got {len(stated)}", hint=hint)
         try:
             return cls.from_line(stated[0])
         except ValueError as error:
