@@ -244,6 +244,7 @@ def test_a_system_without_a_history_begins_one(changed: Path, cosmos: Cosmos) ->
     cosmos("history", "--root", changed).ok()
 
 
+@pytest.mark.objective("SO-18")
 def test_a_link_in_the_history_s_place_leads_nobody_out(changed: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"precious")

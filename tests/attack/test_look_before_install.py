@@ -267,6 +267,7 @@ def test_nothing_that_a_star_says_reaches_the_terminal_raw(tmp_path: Path, cosmo
     assert "\\x1b[2J" in outputs[0].out
 
 
+@pytest.mark.objective("SO-14")
 def test_badges_are_shown_with_their_standing(tmp_path: Path, cosmos: Cosmos) -> None:
     signers = make_signers()
     make_galaxy(tmp_path / "galaxy", "core", STARS[:1], signers)

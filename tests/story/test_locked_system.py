@@ -131,6 +131,7 @@ def test_an_image_folder_that_is_there_is_kept(device: Path, cosmos: Cosmos, tmp
     cosmos("freeze", tmp_path / "image", "--image", tmp_path / "other").fails(2)
 
 
+@pytest.mark.objective("SO-15")
 def test_the_lock_installs_the_same_stars_on_another_system(
     init: Init, device: Path, lock: Path, galaxy: GalaxyFixture, cosmos: Cosmos
 ) -> None:
@@ -225,6 +226,7 @@ def test_a_lock_of_other_keys_is_refused(init: Init, lock: Path, cosmos: Cosmos)
     assert "made under version 2" in cosmos("install", "--locked", lock, "--root", other).fails(4).err
 
 
+@pytest.mark.objective("SO-12")
 def test_a_star_of_the_lock_whose_key_was_revoked_since_is_refused_with_the_way_out(
     init: Init, lock: Path, galaxy: GalaxyFixture, cosmos: Cosmos, tmp_path: Path
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_lock_for_another_machine_is_refused(init: Init, lock: Path, cosmos: C
     assert "is for x86_64" in cosmos("install", "--locked", lock, "--root", other).fails(3).err
 
 
+@pytest.mark.objective("SO-15")
 def test_a_lock_that_names_another_archive_is_refused(init: Init, lock: Path, cosmos: Cosmos) -> None:
     star = tomllib.loads(lock.read_text())["star"][1]
     lock.write_text(lock.read_text().replace(star["archive"], str(Digest.of(b"another"))))
