@@ -317,7 +317,9 @@ def test_a_home_that_is_behind_takes_the_later_keys_from_the_folder(
 
 def wanting(image: ImageFixture, cosmos: Cosmos, stellar: Cosmos, where: Path) -> None:
     """Let the image want its stars in a log, and a badge of each; give the galaxy both, and lock the image again."""
-    log, attester = (SecretKey(name=KeyName(f"the-{role}"), role=role, seed=role.encode().ljust(32, b".")) for role in _ROLES)
+    log, attester = (
+        SecretKey(name=KeyName(f"the-{role}"), role=role, seed=role.encode().ljust(32, b".")) for role in _ROLES
+    )
     pinned = {key.role: RoleKeys(threshold=1, keys=(key.public,)) for key in (log, attester)}
     pin(image.signers, image.home, roles={**image.signers.roots().roles, **pinned})
     for key in (log, attester):
