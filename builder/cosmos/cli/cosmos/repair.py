@@ -12,7 +12,8 @@ from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import folders_on, parsed
 from cosmos.cli.cosmos.asking import demand_agreement
-from cosmos.cli.cosmos.options import from_option, offline_option, root_option
+from cosmos.cli.cosmos.from_release import release_asked, release_row
+from cosmos.cli.cosmos.options import accept_revoked_option, from_option, key_option, offline_option, root_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
@@ -27,6 +28,8 @@ from cosmos.model.names import Arch, StarName
 @click.command("repair")
 @click.argument("stars", nargs=-1, metavar="[STAR]...")
 @from_option
+@key_option
+@accept_revoked_option
 @click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
 @click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
 @click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
@@ -39,6 +42,8 @@ from cosmos.model.names import Arch, StarName
 def repair_command(
     stars: tuple[str, ...],
     sticks: tuple[Path, ...],
+    key_files: tuple[Path, ...],
+    accept_revoked: tuple[str, ...],
     universe: bool,
     arch: str,
     yes: bool,
@@ -51,31 +56,35 @@ def repair_command(
 ) -> None:
     """Restore what `cosmos verify` finds bad: of the named stars, or of all.
 
-    Everything is judged by what the authors signed. Exit 4: a star is not trusted now. Exit 5: what was signed is away.
+    Everything is judged by what the authors signed. With --from RELEASE, what the image brought is restored from the
+    release that the system was made from: its own layers, and its stars. The release is verified first.
+
+    Exit 4: a star or the release is not trusted now, or lacks what the policy demands. Exit 5: what was signed is away.
     Exit 7: something stays bad for another reason.
     """
-    around = surroundings()
-    found_on, epoch = folders_on(sticks), int(around.now())
+    epoch = int(surroundings().now())
     if universe:
-        if stars or configuration or dry_run:
-            raise click.UsageError("--universe stands alone: leave STAR, --configuration and --dry-run out")
+        if stars or configuration or dry_run or key_files or accept_revoked:
+            raise click.UsageError("--universe takes --from, --arch, --offline and --yes alone: leave the others out")
         rebuild = RebuildRequest(
             arch=parsed(Arch.written, arch, "--arch"),
             version=VERSION,
             epoch=epoch,
             offline=offline,
-            sticks=found_on,
+            sticks=folders_on(sticks),
             wait_seconds=wait,
             network=network(),
         )
         _rebuild(root, rebuild, yes=yes, as_json=as_json)
         return
+    release, galaxies = release_asked(sticks, key_files, accept_revoked)
     request = RepairRequest(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
         configuration=configuration,
         offline=offline,
         epoch=epoch,
-        sticks=found_on,
+        sticks=galaxies,
+        release=release,
         wait_seconds=wait,
         network=network(),
     )
@@ -173,6 +182,7 @@ def _row(done: Repaired, *, dry_run: bool) -> dict[str, Json]:
         "restored": [{"path": shown(one.path), "star": one.star, "how": one.how} for one in done.restored],
         "corrected-records": [str(name) for name in done.records],
         "kept-configuration": [_difference_row(row) for row in done.configuration],
+        "release": release_row(done.release),
         "left": [{**_difference_row(one.what), "why": one.cause.problem} for one in done.left],
     }
 
