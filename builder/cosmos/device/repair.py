@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.device.entry_check import Difference
-from cosmos.device.examination import LAYERS, BadEntry, Examination, Examined, in_order
+from cosmos.device.examination import LAYERS, RELEASE_HINT, BadEntry, Examination, Examined, in_order
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
 from cosmos.device.network import system_network
@@ -231,7 +231,7 @@ class _Work:
         self.done = Repaired(root=str(root.path))
         self._shelves = _shelves(root, settings, opened, request)
         if self._shelves is None and request.release is None:
-            raise _no_anchors(root)
+            raise _no_anchors(root, f"; or {RELEASE_HINT}" if universe.image else "")
         self._judge = system_judge(settings, opened.trust, remembering, reporter, option=root.option)
         self._released: Released | None = None
         if request.release is not None:
@@ -402,6 +402,7 @@ def _shelves(
     return Shelves(root, settings, opened.store, opened.trust, sticks, network)
 
 
-def _no_anchors(root: LiveRoot) -> Refused:
+def _no_anchors(root: LiveRoot, otherwise: str = "") -> Refused:
     problem = "no trust anchors were accepted for this system: nothing signed can be judged"
-    return Refused(shown(TRUST_PATH), problem, hint=f"cosmos trust init FILE --sha256 DIGEST{root.option}")
+    hint = f"cosmos trust init FILE --sha256 DIGEST{root.option}{otherwise}"
+    return Refused(shown(TRUST_PATH), problem, hint=hint)
