@@ -30,7 +30,7 @@ from cosmos.treepath import TreePath
 from cosmos.trust.floors import Floors
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import IN_TOTO_TYPE, TRUST_TYPE
-from fakes.galaxies import StarSpec
+from fakes.galaxies import StarSpec, make_galaxy
 from fakes.images import BASE, ImageFixture
 from fakes.programs import Cosmos, Outcome
 from fakes.released_systems import EVIL, GREETING, ISSUE, LIBRARY, MOTD, TOOL, UNIVERSE, ReleasedSystem, make_release
@@ -277,7 +277,7 @@ def test_a_release_that_is_exchanged_after_it_was_verified_is_refused(
     verify = released.verify_release_folder
 
     def then_exchange(*words: object, **named: object) -> object:
-        verdict = verify(*words, **named)  # type: ignore[arg-type]
+        verdict = verify(*words, **named)  # type: ignore[arg-type]  # whatever it was called with
         shutil.copy(next(evil.out.glob(name)), next(trusting.release.glob(name)))
         return verdict
 
@@ -372,6 +372,27 @@ def test_a_star_without_its_log_proof_or_its_badges_gets_nothing_back(trusting: 
     assert "policy." in refused
     assert (trusting.root / TOOL).read_bytes() == EVIL
     assert (trusting.root / MOTD).read_bytes() == b"welcome\n", "the policy is about stars"
+
+
+def test_a_path_of_the_image_that_a_star_brings_now_is_left_to_the_star(trusting: ReleasedSystem) -> None:
+    """Somebody removed the file, and then installed a star with a file of that name."""
+    star = StarSpec("later", files={MOTD: b"later", "usr/share/later": b"l"})
+    galaxy = make_galaxy(trusting.where / "galaxy", "core", (star,), trusting.signers)
+    (trusting.root / MOTD).unlink()
+    trusting.run("add-galaxy", "core", galaxy.path).ok()
+    trusting.run("install", "later").ok()
+    for spoil in (lambda: None, (trusting.root / MOTD).unlink, lambda: (trusting.root / MOTD).write_bytes(EVIL)):
+        spoil()
+        refused = trusting.run("repair", "--from", trusting.release).fails(7).err
+        assert "it belongs to later, too" in refused
+        assert (trusting.root / MOTD).read_bytes() == b"later"
+
+
+def test_a_path_of_the_image_that_a_record_gives_to_a_star_comes_back_at_once(system: ReleasedSystem) -> None:
+    (system.root / MOTD).write_bytes(EVIL)
+    system.edit(lambda text: text.replace('    "/usr/bin/tool",\n', f'    "/usr/bin/tool",\n    "/{MOTD}",\n'))
+    with_key(system, "repair").ok()
+    assert system.tree() == system.good
 
 
 # --- scripts that ran programs

@@ -10,8 +10,8 @@
 Nothing here believes the system's own record. A star is judged by the release as long as it has the archive that the
 release's image has, and its key is trusted now.
 
-The release may lie on a stick that somebody changes meanwhile. So the image is opened once more after all was verified,
-and its index must give the signed content root. Each file is compared with its line in that index when it is read.
+The release may lie on a stick that somebody changes meanwhile. So what is read of it after it was verified is compared
+once more (release.reopened).
 """
 
 from __future__ import annotations
@@ -28,24 +28,22 @@ from cosmos.device.memory import SystemTrust
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.signed_record import SignedRecord, facts_unlike, lies_of
 from cosmos.device.system import TRUST_PATH, is_own
-from cosmos.digest import Digest
-from cosmos.errors import CosmosError, Malformed, Refused
-from cosmos.limits import MAX_LOCK_BYTES, MAX_UNIVERSE_BYTES, demand_within
+from cosmos.errors import Refused
 from cosmos.model.installed_entry import InstalledEntry
-from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
+from cosmos.model.lock import Lock, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.read_later import ReadLater
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
-from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
-from cosmos.reading import read_bounded
+from cosmos.pack.image_file import ImageReader
+from cosmos.release.reopened import image_of, lock_of, universe_in
 from cosmos.release.verdicts import judge_release, seq_from
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder
 from cosmos.staging.logs import Remember
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
 from cosmos.tree.entry import Entry
-from cosmos.tree.manifest import ManifestLine, content_root
+from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.memory import Memory
@@ -290,46 +288,16 @@ def open_release(
             )
         keys, threshold = trust.roots.keys("release"), trust.roots.threshold("release")
     verdict = verify_release_folder(asked.folder, keys, threshold=threshold, reporter=reporter)
-    lock = _lock_of(verdict)
+    lock = lock_of(verdict)
     home = _SystemHome(root=root, store=store, pinned=trust.roots, remembering=remembering)
     untrusted: dict[StarName, str] = {}
     if trust.locked is not None:
         judge_release(verdict, home, asked.accept)
         untrusted = {problem.star: problem.text for problem in lock_problems(lock, trust.roots, seq_from(home))}
-    reader = _image_of(verdict)
-    made = _universe_in(reader)
+    reader = image_of(verdict)
+    made = universe_in(reader)
     _demand_same_system(universe, made, asked.folder, root)
     return Released(verdict, lock, reader, made, untrusted)
-
-
-def _lock_of(verdict: ReleaseVerdict) -> Lock:
-    """Return the release's lock, from the bytes that RELEASE.json names."""
-    file = verdict.folder / LOCK_FILE
-    data = read_bounded(file, MAX_LOCK_BYTES)
-    if (LOCK_FILE, Digest.of(data)) not in {(one.name, one.digest) for one in verdict.release.subjects}:
-        raise _changed_meanwhile(file)
-    return Lock.parse(data, str(file))
-
-
-def _image_of(verdict: ReleaseVerdict) -> ImageReader:
-    """Return the release's image, opened once more: its index gives the signed content root."""
-    if not verdict.compared:
-        problem = f"has no image NAME{IMAGE_SUFFIX}: nothing can be compared with its other outputs, or restored"
-        raise Malformed(str(verdict.folder), problem, hint='build it with [[output]] format = "tar.zst"')
-    file = verdict.folder / verdict.compared[0]
-    reader = ImageReader.open(file)
-    if content_root(reader.lines()) != verdict.content_root:
-        raise _changed_meanwhile(file)
-    return reader
-
-
-def _universe_in(reader: ImageReader) -> Universe:
-    where = f"{reader.source}: {shown(UNIVERSE_PATH)}"
-    line = next((line for line in reader.lines() if line.path == UNIVERSE_PATH and line.kind == "file"), None)
-    if line is None:
-        raise Malformed(where, "is not there, so nothing says what each star laid")
-    demand_within(line.size, MAX_UNIVERSE_BYTES, where)
-    return Universe.parse(reader.read_file(UNIVERSE_PATH), where)
 
 
 def _demand_same_system(universe: Universe, made: Universe, folder: Path, root: LiveRoot) -> None:
@@ -365,7 +333,3 @@ def _corrected(record: Installed, was: Installed, entries: Iterable[InstalledEnt
 def _as_line(row: InstalledEntry, line: ManifestLine) -> InstalledEntry:
     xattrs = tuple(sorted(line.xattrs))
     return replace(row, mode=line.mode, uid=line.uid, gid=line.gid, xattrs=xattrs, is_shared=False)
-
-
-def _changed_meanwhile(file: Path) -> CosmosError:
-    return Refused(str(file), "was changed while it was read: it is not what RELEASE.json names")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cosmos.device.entry_check import Difference, kind_of
@@ -105,9 +105,12 @@ class OwnerRepair:
         signed: SignedRecord | SignedLayer,
         consent: Consent,
         folders: MissingFolders,
+        given: Callable[[TreePath], str | None],
     ) -> None:
+        """`given` returns the other owner that a path was restored for, or that has it by what was signed."""
         self._root = root
         self._owner = owner
+        self._given = given
         self._star = star
         self._signed = signed
         self._consent = consent
@@ -147,6 +150,9 @@ class OwnerRepair:
         target = self._target(entry.path)
         if target in self._refused:
             raise self._refused[target]
+        other = None if entry.kind == "dir" else self._given(entry.path)
+        if other is not None:
+            raise Differs(shown(entry.path), f"it belongs to {other}, too")
         self._demand_folders(entry.path)
         found = self._root.stat(entry.path)
         if entry.kind == "dir":

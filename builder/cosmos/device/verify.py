@@ -157,17 +157,11 @@ def verify_live(root: LiveRoot, reporter: Reporter, how: HowToVerify = AS_SIGNED
     """Return how `root` compares with what was signed, or else with its universe."""
     universe = read_universe(root)
     settings, problem = _settings(root)
-    sticks = galaxies_on(how.sticks, _store(root, settings))
-    shelves = shelves_at_hand(root, sticks)
+    shelves = shelves_at_hand(root, galaxies_on(how.sticks, _store(root, settings)))
     released = _released(root, how.release, universe, settings, reporter)
-    examination = Examination(
-        root,
-        universe,
-        settings,
-        shelves if isinstance(shelves, Shelves) and not (how.by_record or problem) else None,
-        released=released,
-        why=problem or ("" if isinstance(shelves, Shelves) else shelves.problem or "the system has no trust anchors"),
-    )
+    asked = shelves if isinstance(shelves, Shelves) and not (how.by_record or problem) else None
+    why = problem or ("" if isinstance(shelves, Shelves) else shelves.problem or "the system has no trust anchors")
+    examination = Examination(root, universe, settings, asked, released=released, why=why)
     found = _Found()
     total = len(universe.installed) + len(universe.layers)
     for done, examined in enumerate(chain(examination.stars(), examination.layers()), 1):

@@ -19,7 +19,8 @@ from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
 from cosmos.device.rebuilt_universe import RebuiltUniverse
-from cosmos.device.repair import RebuildRequest, Repaired, RepairRequest, rebuild_universe, rehearse_repair, repair
+from cosmos.device.repair import RebuildRequest, rebuild_universe, rehearse_repair, repair
+from cosmos.device.repair_work import Repaired, RepairRequest
 from cosmos.device.root import LiveRoot, shown
 from cosmos.errors import Differs
 from cosmos.model.names import Arch, StarName
@@ -62,14 +63,12 @@ def repair_command(
     Exit 4: a star or the release is not trusted now, or lacks what the policy demands. Exit 5: what was signed is away.
     Exit 7: something stays bad for another reason.
     """
-    epoch = int(surroundings().now())
     if universe:
-        if stars or configuration or dry_run or key_files or accept_revoked:
-            raise click.UsageError("--universe takes --from, --arch, --offline and --yes alone: leave the others out")
+        _demand_alone(stars, configuration, dry_run, key_files, accept_revoked)
         rebuild = RebuildRequest(
             arch=parsed(Arch.written, arch, "--arch"),
             version=VERSION,
-            epoch=epoch,
+            epoch=int(surroundings().now()),
             offline=offline,
             sticks=folders_on(sticks),
             wait_seconds=wait,
@@ -82,13 +81,19 @@ def repair_command(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
         configuration=configuration,
         offline=offline,
-        epoch=epoch,
+        epoch=int(surroundings().now()),
         sticks=galaxies,
         release=release,
         wait_seconds=wait,
         network=network(),
     )
     _repair(root, request, dry_run=dry_run, as_json=as_json)
+
+
+def _demand_alone(*others: object) -> None:
+    """Raise `UsageError` if one of the options is given that say nothing to `--universe`."""
+    if any(others):
+        raise click.UsageError("--universe takes --from, --arch, --offline, --wait and --yes: leave the others out")
 
 
 def _rebuild(root: Path, request: RebuildRequest, *, yes: bool, as_json: bool) -> None:
