@@ -33,7 +33,18 @@ from cosmos.trust.roles import IN_TOTO_TYPE, TRUST_TYPE
 from fakes.galaxies import StarSpec, make_galaxy
 from fakes.images import BASE, ImageFixture
 from fakes.programs import Cosmos, Outcome
-from fakes.released_systems import EVIL, GREETING, ISSUE, LIBRARY, MOTD, TOOL, UNIVERSE, ReleasedSystem, make_release
+from fakes.released_systems import (
+    EVIL,
+    GREETING,
+    ISSUE,
+    LIBRARY,
+    MOTD,
+    SHARED,
+    TOOL,
+    UNIVERSE,
+    ReleasedSystem,
+    make_release,
+)
 from fakes.shells import shell
 
 SETUID = StarSpec(
@@ -372,6 +383,34 @@ def test_a_star_without_its_log_proof_or_its_badges_gets_nothing_back(trusting: 
     assert "policy." in refused
     assert (trusting.root / TOOL).read_bytes() == EVIL
     assert (trusting.root / MOTD).read_bytes() == b"welcome\n", "the policy is about stars"
+
+
+def test_a_system_that_changed_since_is_judged_by_its_release_and_by_archives(trusting: ReleasedSystem) -> None:
+    """One star was updated, one uninstalled and installed again, one uninstalled, and one is new."""
+    newer = replace(BASE, version="1.3.0", files={TOOL: b"newer", "usr/share/doc/base": b"x"})
+    later = StarSpec("later", files={"usr/lib/library/later": b"l"}, dependencies={"library": "*"})
+    galaxy = make_galaxy(trusting.where / "galaxy", "core", (newer, LIBRARY, later), trusting.signers)
+    trusting.run("add-galaxy", "core", galaxy.path).ok()
+    trusting.run("update", "base").ok()
+    trusting.run("uninstall", "library", "--force").ok()
+    trusting.run("uninstall", "raise", "--force").ok()
+    trusting.run("install", "later").ok()
+    good = trusting.tree()
+    words = ("--from", trusting.release)
+    assert "4 stars as signed, 0 as recorded only" in trusting.run("verify", *words).ok().out
+    assert "nothing to repair" in trusting.run("repair", *words).ok().out
+    trusting.spoil()
+    trusting.run("repair", *words).ok()
+    assert trusting.tree() == good
+    galaxy.path.rename(trusting.where / "gone")
+    shutil.rmtree(trusting.root / "var/cache")
+    for path in (TOOL, SHARED, MOTD):
+        (trusting.root / path).unlink()
+    refused = trusting.run("repair", *words).fails(5).err
+    assert "no signed statement of it is at hand; the release has 1.2.0 from another archive" in refused
+    assert not (trusting.root / TOOL).exists()
+    assert (trusting.root / SHARED).exists(), "the release has the archive of the star that was installed again"
+    assert (trusting.root / MOTD).exists()
 
 
 def test_a_path_of_the_image_that_a_star_brings_now_is_left_to_the_star(trusting: ReleasedSystem) -> None:
