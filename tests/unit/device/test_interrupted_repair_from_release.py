@@ -53,10 +53,14 @@ class Spoilt:
 
     def spoil(self) -> None:
         self.system.spoil()
-        (self.system.root / STATE).write_bytes(self.memory)  # the release was not seen yet
+        self.forget()
         universe = self.system.root / UNIVERSE
         universe.write_bytes(self.system.universe.replace(b"0644 0 0 8 ", b"0666 0 0 8 "))
         assert universe.read_bytes() != self.system.universe
+
+    def forget(self) -> None:
+        """Let the system remember no release: each repair remembers it, also one that is killed later."""
+        (self.system.root / STATE).write_bytes(self.memory)
 
     def repaired(self) -> Repaired:
         with LiveRoot.open(self.system.root, CutKernel()) as live:
@@ -107,6 +111,7 @@ def test_killed_at_any_step_all_is_spoilt_or_all_is_as_released(spoilt: Spoilt) 
     ended = []
     spoilt.spoil()
     for step in range(steps):
+        spoilt.forget()
         killed(spoilt.repaired, step)
         spoilt.recovered()
         is_new = spoilt.demand_old_or_new(f"killed at step {step}")
