@@ -449,6 +449,9 @@ def test_a_repair_without_the_galaxy_believes_the_proofs_that_were_kept(device: 
     device.galaxy.path.rename(device.where / "gone")
     (device.root / "usr/bin/app").unlink()
     device("repair", "--offline").ok()
+    device.galaxy.path.mkdir()  # as the mount point of a stick that is away
+    (device.root / "usr/bin/app").unlink()
+    device("repair", "--offline").ok()
     assert (device.root / "usr/bin/app").exists()
     device.demand("badges = { test = 3 }")
     (device.root / "usr/bin/app").unlink()

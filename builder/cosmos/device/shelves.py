@@ -174,7 +174,7 @@ class Shelf:
                 errors.append(error)
             except Refused as error:
                 errors.append(error)
-                if source in self._own:
+                if source in self._own and _is_there(source):
                     break
             else:
                 return
@@ -307,6 +307,15 @@ def _fetched(source: Source, star: LockedStar) -> VerifiedArchive:
         return archive
     source.store.put_hashed(star.archive, archive.data)
     return source.stored_archive(star)
+
+
+def _is_there(source: Source) -> bool:
+    """Return whether the galaxy can be read now: a folder may be the mount point of a stick that is away."""
+    try:
+        source.newest_index()
+    except WorldFailed:
+        return False
+    return True
 
 
 def galaxies_on(folders: Sequence[Path], store: StoreFolder) -> tuple[Source, ...]:

@@ -13,7 +13,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import folders_on, parsed
 from cosmos.cli.cosmos.asking import demand_agreement
 from cosmos.cli.cosmos.from_release import release_asked, release_row
-from cosmos.cli.cosmos.options import accept_revoked_option, from_option, key_option, offline_option, root_option
+from cosmos.cli.cosmos.options import from_option, key_option, offline_option, root_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
@@ -30,7 +30,12 @@ from cosmos.model.names import Arch, StarName
 @click.argument("stars", nargs=-1, metavar="[STAR]...")
 @from_option
 @key_option
-@accept_revoked_option
+@click.option(
+    "--accept-revoked",
+    multiple=True,
+    metavar="STAR",
+    help="Take the release although this star is not trusted now; nothing of the star is restored.",
+)
 @click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
 @click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
 @click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
