@@ -21,7 +21,7 @@ from cosmos.model.reporter import Silent
 from cosmos.pack.image_file import ImageLayer, ImageReader
 from cosmos.tree.entry import Entry
 from fakes.images import ImageFixture
-from fakes.power_cuts import CutKernel, disk_in_memory, failing, killed, power_until, steps_of
+from fakes.power_cuts import ChangingKernel, CutKernel, disk_in_memory, failing, killed, power_until, steps_of
 from fakes.programs import Cosmos
 from fakes.released_systems import MOTD, UNIVERSE, ReleasedSystem, make_release
 
@@ -41,6 +41,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ImageFixture:
 
 class Spoilt:
     """A system whose template, finish script and stars were spoilt, and whose record of the template was forged."""
+
+    kernel: type[CutKernel] = ChangingKernel
 
     def __init__(self, system: ReleasedSystem) -> None:
         self.system = system
@@ -63,11 +65,11 @@ class Spoilt:
         (self.system.root / STATE).write_bytes(self.memory)
 
     def repaired(self) -> Repaired:
-        with LiveRoot.open(self.system.root, CutKernel()) as live:
+        with LiveRoot.open(self.system.root, self.kernel()) as live:
             return repair(live, RepairRequest(release=self.asked, offline=True), Silent())
 
     def recovered(self) -> None:
-        with LiveRoot.open(self.system.root, CutKernel()) as live:
+        with LiveRoot.open(self.system.root, self.kernel()) as live:
             recover(live)
 
     def demand_settled(self, when: str) -> None:
@@ -107,6 +109,7 @@ def test_everything_of_the_image_is_repaired_at_once(spoilt: Spoilt) -> None:
 
 @pytest.mark.slow
 def test_killed_at_any_step_all_is_spoilt_or_all_is_as_released(spoilt: Spoilt) -> None:
+    spoilt.kernel = CutKernel  # before each opening, too
     steps = steps_of(spoilt.repaired)
     ended = []
     spoilt.spoil()
