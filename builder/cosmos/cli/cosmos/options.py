@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER
+from cosmos.cli.options import EXISTING_FOLDER, FILE, FOLDER, PUBLIC_KEY
 
 home_option = click.option(
     "--home", type=FOLDER, envvar="COSMOS_HOME", help="The builder's home [default: the nearest .cosmos/]."
@@ -22,7 +22,7 @@ from_option = click.option(
     help="Of a system: a folder with galaxies, as a stick, or the release that the system was made from.",
 )
 key_option = click.option(
-    "--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer."
+    "--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer."
 )
 accept_revoked_option = click.option(
     "--accept-revoked",

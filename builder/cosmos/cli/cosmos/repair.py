@@ -10,6 +10,7 @@ import click
 
 from cosmos.about import VERSION
 from cosmos.canon import Json
+from cosmos.cli.completing import installed_stars
 from cosmos.cli.cosmos.arguments import folders_on, parsed
 from cosmos.cli.cosmos.asking import demand_agreement
 from cosmos.cli.cosmos.from_release import release_asked, release_row
@@ -27,7 +28,7 @@ from cosmos.model.names import Arch, StarName
 
 
 @click.command("repair")
-@click.argument("stars", nargs=-1, metavar="[STAR]...")
+@click.argument("stars", nargs=-1, metavar="[STAR]...", shell_complete=installed_stars)
 @from_option
 @key_option
 @click.option(
