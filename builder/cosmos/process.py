@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import shutil
 import signal
@@ -61,18 +62,50 @@ def run_program(
     `stdin` stays in memory, because it may be secret. Raises `WorldFailed` if the program is missing, does not end with
     status 0, or takes too long. The error names the program and holds the last lines of its stderr.
     """
-    with _given(stdin) as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
-        with _group(argv, env, cwd, (given, answer, complaint), where) as leader:
-            in_time = _ended(leader, timeout_seconds)
-        if not in_time:
-            raise _failure(where, argv, f"was not done in {timeout_seconds:g} seconds", _tail(complaint))
-        if leader.returncode != 0:
-            raise _failure(where, argv, outcome(leader.returncode), _tail(complaint))
+    with tempfile.TemporaryFile() as answer:
+        _run_into(answer, argv, env, cwd, stdin, timeout_seconds, where, None)
         size = answer.seek(0, os.SEEK_END)
         if size > _MAX_OUTPUT_BYTES:
             raise WorldFailed(where, f"{_named(argv)} answered {size} bytes, the limit is {_MAX_OUTPUT_BYTES}")
         answer.seek(0)
         return answer.read()
+
+
+def run_program_into(
+    answer: IO[bytes],
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    timeout_seconds: float,
+    max_bytes: int,
+    where: str,
+) -> None:
+    """Do what `run_program` does, and write the program's stdout to the open file `answer`.
+
+    The kernel ends the program (SIGXFSZ) when a file that it writes would have more than `max_bytes`.
+    """
+    bound = Confinement(limits={resource.RLIMIT_FSIZE: max_bytes})
+    _run_into(answer, argv, env, None, stdin, timeout_seconds, where, bound)
+
+
+def _run_into(
+    answer: IO[bytes],
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path | None,
+    stdin: bytes,
+    timeout_seconds: float,
+    where: str,
+    confinement: Confinement | None,
+) -> None:
+    with _given(stdin) as given, tempfile.TemporaryFile() as complaint:
+        with _group(argv, env, cwd, (given, answer, complaint), where, (), confinement) as leader:
+            in_time = _ended(leader, timeout_seconds)
+        if not in_time:
+            raise _failure(where, argv, f"was not done in {timeout_seconds:g} seconds", _tail(complaint))
+        if leader.returncode != 0:
+            raise _failure(where, argv, outcome(leader.returncode), _tail(complaint))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
