@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import shutil
 import signal
@@ -63,7 +62,7 @@ def run_program(
     status 0, or takes too long. The error names the program and holds the last lines of its stderr.
     """
     with tempfile.TemporaryFile() as answer:
-        _run_into(answer, argv, env, cwd, stdin, timeout_seconds, where, None)
+        run_program_into(answer, argv, env=env, cwd=cwd, stdin=stdin, timeout_seconds=timeout_seconds, where=where)
         size = answer.seek(0, os.SEEK_END)
         if size > _MAX_OUTPUT_BYTES:
             raise WorldFailed(where, f"{_named(argv)} answered {size} bytes, the limit is {_MAX_OUTPUT_BYTES}")
@@ -76,29 +75,13 @@ def run_program_into(
     argv: Sequence[str],
     *,
     env: Mapping[str, str],
+    cwd: Path | None = None,
     stdin: bytes = b"",
     timeout_seconds: float,
-    max_bytes: int,
     where: str,
+    confinement: Confinement | None = None,
 ) -> None:
-    """Do what `run_program` does, and write the program's stdout to the open file `answer`.
-
-    The kernel ends the program (SIGXFSZ) when a file that it writes would have more than `max_bytes`.
-    """
-    bound = Confinement(limits={resource.RLIMIT_FSIZE: max_bytes})
-    _run_into(answer, argv, env, None, stdin, timeout_seconds, where, bound)
-
-
-def _run_into(
-    answer: IO[bytes],
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    cwd: Path | None,
-    stdin: bytes,
-    timeout_seconds: float,
-    where: str,
-    confinement: Confinement | None,
-) -> None:
+    """Do what `run_program` does, and write the program's stdout to the open file `answer`, of any size."""
     with _given(stdin) as given, tempfile.TemporaryFile() as complaint:
         with _group(argv, env, cwd, (given, answer, complaint), where, (), confinement) as leader:
             in_time = _ended(leader, timeout_seconds)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -26,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
 
+from cosmos.child import Confinement
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.durable import blaming, temporary_folder
@@ -221,7 +223,10 @@ class _Repository:
             raise WorldFailed(self._where, f"git does not hand out all of {blob.path}")
 
     def _run(self, *words: str, stdin: bytes = b"", max_bytes: int = MAX_GIT_BYTES) -> IO[bytes]:
-        """Return git's answer as an open file. Raises `WorldFailed`."""
+        """Return git's answer as an open file. The kernel ends git if it writes a file of more than `max_bytes`.
+
+        Raises `WorldFailed`.
+        """
         with ExitStack() as stack:
             answer = stack.enter_context(tempfile.TemporaryFile(dir=self._work))
             run_program_into(
@@ -230,8 +235,8 @@ class _Repository:
                 env=self._env,
                 stdin=stdin,
                 timeout_seconds=GIT_SECONDS,
-                max_bytes=max_bytes,
                 where=self._where,
+                confinement=Confinement(limits={resource.RLIMIT_FSIZE: max_bytes}),
             )
             answer.seek(0)
             stack.pop_all()

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
+from cosmos.child import Confinement
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
@@ -103,8 +105,8 @@ class IpfsProgram:
                     [program, "cat", f"--length={most + 1}", asked],
                     env=self._env,
                     timeout_seconds=IPFS_SECONDS,
-                    max_bytes=most + 1,
                     where=where,
+                    confinement=Confinement(limits={resource.RLIMIT_FSIZE: most + 1}),
                 )
             except WorldFailed as error:
                 if _MISSING in str(error):
