@@ -104,6 +104,19 @@ def test_a_galaxy_of_fifty_stars_takes_four_connections_at_most_which_are_closed
         assert server.still_open() == 0
 
 
+def test_an_installation_of_many_stars_asks_for_several_files_at_once_and_an_update_for_no_star(system: System) -> None:
+    with kept(system.galaxy) as server:
+        system.add(server.address)
+        names = [f"star{number}" for number in range(20)]
+        system.cosmos("install", *names, "--yes", "--root", system.root).ok()
+        assert server.connections > 1
+        targets = [target for _, target, _ in server.requests]
+        assert len(targets) == len(set(targets))
+        server.requests.clear()
+        system.cosmos("update", "--yes", "--root", system.root).ok()
+        assert [target for _, target, _ in server.requests if "star" in target] == []
+
+
 def test_a_file_that_is_not_there_leaves_the_connection(files: Path, tmp_path: Path, network: Network) -> None:
     with kept(files) as server:
         stars = carrier(server.address, tmp_path, network)

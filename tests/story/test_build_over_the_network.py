@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.limits import MAX_DOWNLOADS_AT_ONCE
 from cosmos.transport.proxies import basic
 from fakes.galaxies import StarSpec, make_home
 from fakes.images import ImageFixture, make_image
@@ -134,3 +135,40 @@ def test_a_build_over_https_goes_through_the_tunnel_and_believes_the_pinned_auth
         assert {row[:2] for row in between.requests} == {("CONNECT", f"127.0.0.1:{server.port}")}
         assert set(server.asked("Proxy-Authorization")) == {""}, "the server does not see it"
         assert server.asked("Authorization")[0] == ""
+
+
+@pytest.mark.parametrize("command", ["freeze", "build", "vendor"])
+def test_a_builder_downloads_several_files_at_once_and_each_one_once(
+    image: ImageFixture, cosmos: Cosmos, tmp_path: Path, command: str
+) -> None:
+    with kept(image.galaxy.path) as server:
+        definition = image.folder / "image.toml"
+        definition.write_text(definition.read_text().replace(f"http://{HOST}/core", server.address))
+        if command != "freeze":
+            cosmos("freeze", image.folder, "--home", image.home).ok()
+        server.requests.clear()
+        server.connections = 0
+        words = [tmp_path / "stick"] if command == "vendor" else []
+        cosmos(command, image.folder, *words, "--home", make_home(tmp_path / "fresh", image.signers)).ok()
+        targets = [target for _, target, _ in server.requests]
+        assert 1 < server.connections <= MAX_DOWNLOADS_AT_ONCE + 1
+        assert len(targets) == len(set(targets))
+        assert {f"/stars/{star.name}-1.0.0.toml" for star in STARS} <= set(targets)
+
+
+@pytest.mark.parametrize("file", ["stars/{}-1.0.0.toml", "packages/{}-1.0.0.tar.zst"])
+def test_of_several_damaged_stars_the_first_of_the_lock_is_named_each_time(
+    image: ImageFixture, cosmos: Cosmos, tmp_path: Path, file: str
+) -> None:
+    with kept(image.galaxy.path) as server:
+        definition = image.folder / "image.toml"
+        definition.write_text(definition.read_text().replace(f"http://{HOST}/core", server.address))
+        cosmos("freeze", image.folder, "--home", image.home).ok()
+        for star in ("star7", "star3", "star9"):
+            damaged = image.galaxy.path / file.format(star)
+            data = damaged.read_bytes()
+            damaged.write_bytes(data[:50] + bytes([data[50] ^ 1]) + data[51:])
+        for number in range(3):
+            home = make_home(tmp_path / f"home {number}", image.signers)
+            said = cosmos("build", image.folder, "--home", home).fails(4).err
+            assert [star for star in ("star3", "star7", "star9") if star in said] == ["star3"]
