@@ -81,7 +81,10 @@ def run_program_into(
     where: str,
     confinement: Confinement | None = None,
 ) -> None:
-    """Do what `run_program` does, and write the program's stdout to the open file `answer`, of any size."""
+    """Do what `run_program` does, and write the program's stdout to the open file `answer`, of any size.
+
+    Raises `WorldFailed`, as it does.
+    """
     with _given(stdin) as given, tempfile.TemporaryFile() as complaint:
         with _group(argv, env, cwd, (given, answer, complaint), where, (), confinement) as leader:
             in_time = _ended(leader, timeout_seconds)

@@ -80,11 +80,9 @@ def freeze(
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
-        moved = frozenset() if upgrade == "all" else upgrade
-        wishes = wishes_of(request)
-        kept = _kept(old, upgrade)
+        wishes, kept = wishes_of(request), _kept(old, upgrade)
         foresee((wish.demand for wish in wishes), library, galaxies, request.arch, kept=kept, settled={})
-        resolved = resolve(wishes, library, request.arch, kept, upgraded=moved)
+        resolved = resolve(wishes, library, request.arch, kept, upgraded=frozenset() if upgrade == "all" else upgrade)
         stars = tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
         )

@@ -54,8 +54,9 @@ def local_galaxy(url: str, base: Path | Folder) -> LocalCarrier | None:
     if has_scheme and scheme == "file":
         return LocalCarrier(_file_path(url))
     if has_scheme or url.startswith("deb:"):
-        known = ", ".join(f"{one}://" for one in ("file", *CARRIERS))
-        raise Malformed(without_login(url)[:200], f"want a folder or one of {known} as a galaxy's address")
+        others = ", ".join(f"{one}://" for one in CARRIERS if one not in ("http", "https"))
+        problem = f"want a folder, file://, http:// or https:// as a galaxy's address; or {others}"
+        raise Malformed(without_login(url)[:200], problem)
     if not url or "\0" in url:
         raise Malformed(url[:200], "want a galaxy's address")
     if isinstance(base, Folder) and not url.startswith("/"):
