@@ -65,11 +65,11 @@ def _below(typed: str) -> Iterator[Path]:
     while waiting:
         folder, start, depth = waiting.pop(0)
         try:
-            names = sorted(path.name for path, _ in zip(folder.iterdir(), range(_MOST), strict=False))
+            paths = sorted(folder.iterdir())
         except OSError:
             continue
-        for name in names:
-            path = folder / name
+        for path in paths[:_MOST]:
+            name = path.name
             if name.startswith(start) and name.startswith(".") == start.startswith("."):
                 yield path
                 if depth > 1 and path.is_dir():
