@@ -69,9 +69,8 @@ def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, 
         Wish(who=KEEPER, name=name, constraint=exactly(star.version))
         for name, star in sorted(universe.installed.items())
     ]
-    settled = {name: star.version for name, star in universe.installed.items()}
     demands = [wish.demand for wish in wishes]
-    foresee(demands, library, opened.by_name, universe.arch, kept={}, settled=settled)
+    foresee(demands, library, opened.by_name, universe.arch, kept={}, settled=universe.versions)
     resolved = resolve([*wishes, *keep], library, universe.arch, {}, advice(universe, option))
     stars: list[Chosen] = []
     reasons: dict[StarName, tuple[str, ...]] = {}

@@ -92,9 +92,8 @@ def choose_update(
     ]
     kept = {name: star.version for name, star in installed.items() if name not in asked}
     said = _advice(universe, option)
-    settled = {name: star.version for name, star in installed.items()}
     demands = [wish.demand for wish in (*wishes, *keep) if wish.name in movable]
-    foresee(demands, library, opened.by_name, universe.arch, kept={}, settled=settled)
+    foresee(demands, library, opened.by_name, universe.arch, kept={}, settled=universe.versions)
     resolved = resolve([*wishes, *keep], library, universe.arch, kept, said, asked)
     stars = list[Chosen]()
     for found in resolved:

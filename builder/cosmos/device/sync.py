@@ -245,10 +245,9 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, judge: Vouchi
         for place, pinned in enumerate(archives, 1):
             reporter.progress(pinned.id, place, len(archives))
             _bring_archive(galaxy, pinned)
-    index = galaxy.index.index
     return Synced(
         name=galaxy.name,
-        seq=index.seq,
+        seq=galaxy.index.index.seq,
         before=before,
         stars=len(signed),
         archives=len(archives),
