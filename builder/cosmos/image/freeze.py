@@ -33,6 +33,7 @@ from cosmos.resolve.catalogue import Galaxies
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
 from cosmos.resolve.resolving import resolve
 from cosmos.resolve.stale import differences, request_of
+from cosmos.staging.foreseen import foresee
 from cosmos.staging.galaxies import OpenGalaxy, naming_address, tell_shell_scripts, tell_unknown_keys
 from cosmos.store.interface import settling
 from cosmos.trust.roots import TrustRoots
@@ -79,9 +80,9 @@ def freeze(
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
-        moved = frozenset() if upgrade == "all" else upgrade
-        wishes = wishes_of(request)
-        resolved = resolve(wishes, library, request.arch, _kept(old, upgrade), upgraded=moved)
+        wishes, kept = wishes_of(request), _kept(old, upgrade)
+        foresee((wish.demand for wish in wishes), library, galaxies, request.arch, kept=kept, settled={})
+        resolved = resolve(wishes, library, request.arch, kept, upgraded=frozenset() if upgrade == "all" else upgrade)
         stars = tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
         )

@@ -162,6 +162,10 @@ class Source:
         except Refused:
             return verify_archive(self.store.get(star.archive, star.size_bytes), star)  # removes a damaged one
 
+    def has_kept(self, digest: Digest) -> bool:
+        """Return whether the store has the document with this digest."""
+        return self._kept("", digest) is not None
+
     def keep(self, file: SignedFile) -> None:
         """Keep a verified document and its envelope, so that an offline build finds them.
 
