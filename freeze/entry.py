@@ -107,9 +107,11 @@ def check_binary() -> None:
     import ctypes
     import hashlib
     import lzma
+    import multiprocessing
     import socket
     import ssl
     import zlib
+    from concurrent.futures import ProcessPoolExecutor
 
     import nacl.signing
     import zstandard
@@ -128,6 +130,7 @@ def check_binary() -> None:
         "nacl": key.verify_key.verify(key.sign(words)) == words,
         "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
         "ctypes": ctypes.CDLL(None).getpid() == os.getpid(),
+        "workers": ProcessPoolExecutor(1, multiprocessing.get_context("fork")).submit(len, words).result(60) == len(words),
         "jinja2": rendered(b"{{ a|upper }}", b'{"a": "works"}') == b"WORKS",
         "hashlib " + type(hashlib.sha256()).__module__: len(hashlib.sha256(words).digest()) == 32,
         "ssl " + ssl.OPENSSL_VERSION: ssl.HAS_TLSv1_3,
@@ -142,11 +145,14 @@ def check_binary() -> None:
 
 
 if __name__ == "__main__":
-    give_back_the_library_path()
+    unpacked = getattr(sys, "_MEIPASS", None)  # set by PyInstaller's loader alone; our launcher unpacks into memory
+    if unpacked:
+        give_back_the_library_path()
     if sys.argv[1:] == ["--check-binary"]:
         check_binary()
     else:
-        die_with_the_loader()
+        if unpacked:
+            die_with_the_loader()
         from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
         from cosmos.sandbox import zygote
 
@@ -155,6 +161,5 @@ if __name__ == "__main__":
 
         from cosmos.cli.cosmos.main import main
 
-        unpacked = getattr(sys, "_MEIPASS", None)
         lock = hold_and_sweep(unpacked) if unpacked else None  # held until the end, and by no worker
         main()

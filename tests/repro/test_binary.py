@@ -83,7 +83,7 @@ def debs(workshop: Path, repo: Path) -> Path:
     folder = workshop / "debs"
     with alone(workshop):
         if not folder.exists():
-            ask = [sys.executable, "-c", "import interpreters; print(*interpreters.PACKAGES)"]
+            ask = [sys.executable, "-c", "import interpreters; print(*interpreters.packages())"]
             fetch_packages(run(ask, dict(os.environ), cwd=repo / "freeze").split(), folder, repo)
     return folder
 
