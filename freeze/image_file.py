@@ -8,6 +8,8 @@ launcher/launcher.c says how it starts, and launcher/image.h how the pieces lie 
     code-often  the code of the modules that most commands use
     code-seldom the code of the others
     index       where in those two a module lies
+    methods     the methods that dataclasses makes for our classes, compiled
+    made        where in "methods" the code for a text lies, and the patterns of re, compiled
     *.lua       Nova's own Lua
 
 Everything comes from the folders and the list that the caller names, in the order of names, so that the same inputs
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zstandard
+from made_at_import import made_by_imports
 
 SOURCES = Path(__file__).resolve().parent / "launcher"
 MAGIC = b"COSMOS1\n"
@@ -47,7 +50,9 @@ IN_LIBPYTHON = frozenset(
 )
 
 # Of Python's codecs: names and files are UTF-8; the others are asked for by name, here or in a library.
-CODECS = frozenset(("ascii", "charmap", "idna", "latin_1", "punycode", "utf_16", "utf_16_le", "utf_32", "utf_8_sig"))
+CODECS = frozenset(
+    ("ascii", "idna", "latin_1", "punycode", "raw_unicode_escape", "unicode_escape", "utf_16", "utf_32", "utf_8_sig")
+)
 
 # What only some commands import.
 SELDOM = (
@@ -224,7 +229,8 @@ def all_pieces(collected: Path, sysroot: Path, program: Path) -> dict[str, bytes
     files = {name: Path(source).read_bytes() for name, source in {**lists["libraries"], **lists["data"]}.items()}
     rest = [module for module in modules if module.name not in FIRST]
     made = {"program": program.read_bytes(), "first": first_piece(first), **dict(code_pieces(rest))}
-    return {**files, **dict(glibc(sysroot)), **made}
+    ours = [module.name for module in rest if module.name.partition(".")[0] in ("cosmos", "click")]
+    return {**files, **dict(glibc(sysroot)), **made, **made_by_imports(ours, SOURCES.parents[1] / "builder")}
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def link(places: Places, python: Interpreter, sysroot: Path) -> None:
     say("compressing its pieces")
     run(
         [
-            *(str(places.venv / "bin" / "python"), "-s", "-P", str(SOURCES.parent / "image_file.py")),
+            *(str(places.venv / "bin" / "python"), "-s", str(SOURCES.parent / "image_file.py")),
             *(str(work / "cosmos" / "collected.json"), str(sysroot), str(work / "program"), str(work / "image")),
         ],
         # no columns in the code's tracebacks: without sources they show nothing

@@ -138,7 +138,8 @@ int main(int argc, char **argv) {
     PyStatus status = begin(argc, argv);
     if (PyStatus_Exception(status))
         Py_ExitStatusException(status);
-    if (PyImport_ImportFrozenModule("importer") != 1)
+    int failed = PyImport_ImportFrozenModule("importer") != 1;
+    if (failed)
         PyErr_Print(); /* ends the process with the code of a SystemExit */
-    return Py_FinalizeEx() ? 120 : 0;
+    return Py_FinalizeEx() ? 120 : failed;
 }

@@ -13,13 +13,13 @@ import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Final
 
 from cosmos.errors import NoSolution
 from cosmos.model.names import StarName
 from cosmos.model.universe import Universe
 from cosmos.model.version import Version
+from cosmos.nearest import nearest
 
 MAX_CHAINS: Final = 20  # a person reads no more
 _MAX_TRIED: Final = 1_000  # ends of chains that were looked at: chains that would meet themselves lead nowhere
@@ -53,7 +53,7 @@ def reasons_for(universe: Universe, name: StarName, *, option: str = "") -> Reas
     """Return why `name` is installed; raises `NoSolution` if it is not. `option`: see `LiveRoot.option`."""
     star = universe.installed.get(name)
     if star is None:
-        near = get_close_matches(name, sorted(map(str, universe.installed)), n=3)
+        near = nearest(name, sorted(map(str, universe.installed)), 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos status{option}"
         raise NoSolution(name, "is not installed", hint=hint)
     above = _above(universe)
