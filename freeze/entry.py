@@ -135,7 +135,8 @@ def check_binary() -> None:
         "nacl": key.verify_key.verify(key.sign(words)) == words,
         "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
         "ctypes": ctypes.CDLL(None).getpid() == os.getpid(),
-        "workers": ProcessPoolExecutor(1, multiprocessing.get_context("fork")).submit(len, words).result(60) == len(words),
+        "workers": ProcessPoolExecutor(1, multiprocessing.get_context("fork")).submit(len, words).result(60)
+        == len(words),
         "jinja2": rendered(b"{{ a|upper }}", b'{"a": "works"}') == b"WORKS",
         "hashlib " + type(hashlib.sha256()).__module__: len(hashlib.sha256(words).digest()) == 32,
         "ssl " + ssl.OPENSSL_VERSION: ssl.HAS_TLSv1_3,

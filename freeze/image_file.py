@@ -5,9 +5,10 @@ launcher/launcher.c says how it starts, and launcher/image.h how the pieces lie 
     glibc's loader and libraries, libpython, the libraries that Python's modules need, compiled modules
     program     launcher/program.c, which begins Python
     first       the modules that Python needs before launcher/importer.py can run, and launcher/importer.py
-    code-often  the code of the modules that most commands use
+    code-always the code of the modules that every command imports, and of Python's own
+    code-often  the code of the modules that most commands import
     code-seldom the code of the others
-    index       where in those two a module lies
+    index       where in those three a module lies
     methods     the methods that dataclasses makes for our classes, compiled
     made        where in "methods" the code for a text lies, and the patterns of re, compiled
     *.lua       Nova's own Lua
@@ -23,7 +24,7 @@ import ast
 import json
 import marshal
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,11 @@ FIRST = ("encodings", "encodings.aliases", "encodings.utf_8")
 
 # In libpython itself (Python/frozen.c): `python3.11 -c 'import _imp; print(_imp._frozen_module_names())'`.
 IN_LIBPYTHON = frozenset(
-    ("abc", "codecs", "genericpath", "io", "os", "posixpath", "site", "stat", "zipimport", "_collections_abc")
-    + ("_sitebuiltins", "importlib._bootstrap", "importlib._bootstrap_external")
-    + ("importlib.machinery", "importlib.util", "ntpath", "runpy")
+    (
+        *("abc", "codecs", "genericpath", "io", "os", "posixpath", "ntpath", "site", "stat", "zipimport", "runpy"),
+        *("_collections_abc", "_sitebuiltins", "importlib._bootstrap", "importlib._bootstrap_external"),
+        *("importlib.machinery", "importlib.util"),
+    )
 )
 
 # Of Python's codecs: names and files are UTF-8; the others are asked for by name, here or in a library.
@@ -66,7 +69,15 @@ SELDOM = (
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
-OFTEN = ("cosmos.nova", "cosmos.nova.workers", "cosmos.sandbox", "cosmos.sandbox.zygote")  # all commands, all the same
+# What every command imports, `--version` too.
+ALWAYS = frozenset(
+    (
+        *("cosmos", "cosmos.about", "cosmos.canon", "cosmos.cli", "cosmos.cli.cosmos", "cosmos.cli.cosmos.main"),
+        *("cosmos.cli.terminal", "cosmos.digest", "cosmos.errors", "cosmos.limits", "cosmos.links", "cosmos.model"),
+        *("cosmos.model.reporter", "cosmos.nova", "cosmos.nova.workers", "cosmos.sandbox", "cosmos.sandbox.zygote"),
+        *("cosmos.treepath", "http"),
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +137,19 @@ def compiled(name: str, source: Path, *, keeps_docstrings: bool) -> Module:
 
 def is_seldom(name: str) -> bool:
     """Return whether only some commands import the module."""
-    return name not in OFTEN and any(name == one or name.startswith(f"{one}.") for one in SELDOM)
+    return name not in ALWAYS and any(name == one or name.startswith(f"{one}.") for one in SELDOM)
+
+
+def code_piece(name: str) -> str:
+    """Return the piece in which the code of a module lies.
+
+    >>> [code_piece(name) for name in ("pathlib", "cosmos.digest", "cosmos.device.status", "cosmos.image.flow")]
+    ['code-always', 'code-always', 'code-often', 'code-seldom']
+    """
+    if is_seldom(name):
+        return "code-seldom"
+    is_ours = name.partition(".")[0] in ("cosmos", "nacl", "zstandard", "tomllib", "tomli_w")
+    return "code-often" if is_ours and name not in ALWAYS else "code-always"
 
 
 def is_other_codec(name: str) -> bool:
@@ -149,14 +172,10 @@ def first_piece(modules: Sequence[Module]) -> bytes:
 def code_pieces(modules: Sequence[Module]) -> Iterator[tuple[str, bytes]]:
     """Yield the pieces with code, and their index."""
     index: dict[str, tuple[str, int, int, bool]] = {}
-    wanted: Mapping[str, Callable[[str], bool]] = {
-        "code-often": lambda name: not is_seldom(name),
-        "code-seldom": is_seldom,
-    }
-    for piece, takes in wanted.items():
+    for piece in ("code-always", "code-often", "code-seldom"):
         place, codes = 0, []
         for module in modules:
-            if takes(module.name):
+            if code_piece(module.name) == piece:
                 index[module.name] = (piece, place, len(module.code), module.is_package)
                 codes.append(module.code)
                 place += len(module.code)

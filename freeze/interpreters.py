@@ -62,8 +62,8 @@ class Interpreter:
     """A Python that can be frozen. `identity` names it, `libraries` are the folders of the libraries that it loads.
 
     `pip` is the pip to install with, a folder inside a wheel; None if virtual environments bring their own. `path` is
-    the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary. `sysroot` holds the
-    C library that the launcher brings along, and its headers; None if the binary has no launcher of ours.
+    the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary. `sysroot` holds
+    the C library that the launcher brings along, and its headers; None if the binary has no launcher of ours.
     """
 
     program: Path

@@ -16,7 +16,13 @@ SOURCES = Path(__file__).resolve().parent / "launcher"
 TRIPLET = "x86_64-linux-gnu"
 REPRODUCIBLE = ("-O2", "-s", "-DNDEBUG", "-Wl,--build-id=none", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter")
 # Nothing of this may ask for what only a C library sets up.
-FREESTANDING = ("-ffreestanding", "-fno-stack-protector", "-fno-pie", "-fcf-protection=none", "-fno-tree-loop-distribute-patterns")
+FREESTANDING = (
+    "-ffreestanding",
+    "-fno-stack-protector",
+    "-fno-pie",
+    "-fcf-protection=none",
+    "-fno-tree-loop-distribute-patterns",
+)
 STATIC = ("-static", "-no-pie", "-nostdlib", "-Wl,--gc-sections", "-Wl,-z,noexecstack")
 OPENS = bytes.fromhex("b801010000 4889fe bf9cffffff 0f05")  # as in launcher/image.h
 
@@ -42,7 +48,15 @@ def link(places: Places, python: Interpreter, sysroot: Path) -> None:
         log=places.work / "image.log",
     )
     sources = [str(SOURCES / "start.S"), str(SOURCES / "launcher.c"), str(libraries / "libzstd.a")]
-    whole = [*REPRODUCIBLE, *FREESTANDING, *STATIC, f"-Wa,-I{work}", *sources, "-o", str(places.work / "dist" / "cosmos")]
+    whole = [
+        *REPRODUCIBLE,
+        *FREESTANDING,
+        *STATIC,
+        f"-Wa,-I{work}",
+        *sources,
+        "-o",
+        str(places.work / "dist" / "cosmos"),
+    ]
     compile_with(places, python, sysroot, whole)
 
 

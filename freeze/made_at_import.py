@@ -20,7 +20,7 @@ from types import CodeType
 from typing import Any, Final
 
 Key = tuple[int, int, int]
-_COMPILER: Final = re._compiler  # type: ignore[attr-defined]  # noqa: SLF001 - the module that knows a pattern's code
+_COMPILER: Final = re._compiler  # type: ignore[attr-defined]  # the module that knows a pattern's code
 
 
 def key_of(text: str) -> Key:
@@ -64,12 +64,12 @@ def made_by_imports(names: Iterable[str], source_root: Path) -> dict[str, bytes]
 
 def arguments_of(pattern: str | bytes, flags: int) -> tuple[object, ...]:
     """Return what `re` gives to `_sre.compile` for a pattern (re/_compiler.py, `compile`)."""
-    parsed = re._parser.parse(pattern, flags)  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+    parsed = re._parser.parse(pattern, flags)  # type: ignore[attr-defined]
     names = parsed.state.groupdict
     by_number: list[str | None] = [None] * parsed.state.groups
     for name, number in names.items():
         by_number[number] = name
-    code = list(map(int, _COMPILER._code(parsed, flags)))  # noqa: SLF001 - as above
+    code = list(map(int, _COMPILER._code(parsed, flags)))
     return pattern, int(flags | parsed.state.flags), code, parsed.state.groups - 1, dict(names), tuple(by_number)
 
 

@@ -5,18 +5,33 @@ modules lies in a few pieces, so that a command unpacks only those with the modu
 a piece of its own; its path names it, and the launcher gives its bytes to the C library that opens it.
 """
 
+import _frozen_importlib
+import _frozen_importlib_external
+import _sre
 import gc
 import marshal
 import sys
-
-import _frozen_importlib
-import _frozen_importlib_external
-import _image
-import _sre
 import zlib
 
+import _image
+
+# Large modules of Python that others import, but seldom use. They are loaded when they are used for the first time.
+LATER = frozenset(("inspect", "ipaddress", "linecache", "uuid"))
 ROOT = "/binary/"  # what the path of a module begins with; there is no such folder
 SUFFIX = ".cpython-311-x86_64-linux-gnu.so"
+
+
+class Later(type(sys)):
+    """A module whose code runs when somebody asks for something in it."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):  # the import itself asks for those
+            raise AttributeError(name)
+        with _frozen_importlib._ModuleLockManager(self.__name__):
+            if type(self) is Later:
+                pieces.run_code(self)
+                self.__class__ = type(sys)
+        return getattr(self, name)
 
 
 class Pieces:
@@ -47,16 +62,23 @@ class Pieces:
         return None
 
     def create_module(self, spec):
-        """Return None: a module as usual."""
+        """Return a module that is loaded later, or None: a module as usual."""
+        return Later(spec.name) if spec.name in LATER else None
 
     def exec_module(self, module):
         """Run the code of a module; `dataclasses` and `re` then take what was made when the binary was built."""
-        exec(self.get_code(module.__name__), module.__dict__)
+        if type(module) is Later:
+            return
+        self.run_code(module)
         if module.__name__ == "dataclasses":
             module.exec = self.run
         elif module.__name__ == "re._compiler":
             self.compile = module.compile
             module.compile = self.compiled
+
+    def run_code(self, module):
+        """Run the code of a module."""
+        exec(self.get_code(module.__name__), module.__dict__)
 
     def run(self, text, names, made):
         """Run a text of `dataclasses`."""

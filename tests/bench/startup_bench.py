@@ -35,7 +35,9 @@ def main() -> None:
     binaries = [Path(word).resolve() for word in sys.argv[1:]] or [REPO / "build" / "binary" / "cosmos"]
     with tempfile.TemporaryDirectory() as root:
         subprocess.run([binaries[0], "init", "--root", root], check=True, stdout=subprocess.DEVNULL)
-        commands = [[str(binary), *words] for words in (["--version"], ["status", "--root", root]) for binary in binaries]
+        commands = [
+            [str(binary), *words] for words in (["--version"], ["status", "--root", root]) for binary in binaries
+        ]
         figures: list[list[tuple[float, float, int]]] = [[] for _ in commands]
         for _ in range(RUNS):
             for rows, command in zip(figures, commands, strict=True):
