@@ -79,14 +79,14 @@ def freeze(places: Places, python: Interpreter) -> Path:
             *("--log-level", "WARN", "--distpath", str(places.work / "dist"), "--workpath", str(places.work / "work")),
             str(FREEZE / "cosmos.spec"),
         ],
-        environment=python.environment(places) | {"COSMOS_BINARY_FORM": "launcher" if python.sysroot else "archive"},
+        environment=python.environment(places) | {"COSMOS_BINARY_FORM": "launcher" if python.target else "archive"},
         log=places.work / "pyinstaller.log",
     )
     if not python.is_host_s:
         refuse_libraries_of_the_host(places)
     refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
-    if python.sysroot:
-        launching.link(places, python, python.sysroot)
+    if python.target:
+        launching.link(places, python, python.target)
     return places.work / "dist" / "cosmos"
 
 

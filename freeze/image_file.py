@@ -225,16 +225,16 @@ def modules_in(pieces: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
         yield name, pieces[piece][place : place + size]
 
 
-def glibc(sysroot: Path) -> Iterator[tuple[str, bytes]]:
+def glibc(target: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the libraries of glibc; raises `FileNotFoundError` if one is missing."""
     for name in GLIBC:
-        places = [path for path in sorted(sysroot.rglob(name)) if path.parent.name.endswith("-linux-gnu")]
+        places = [path for path in sorted(target.rglob(name)) if path.parent.name.endswith("-linux-gnu")]
         if not places:
-            raise FileNotFoundError(sysroot / name)
+            raise FileNotFoundError(target / name)
         yield name, places[0].read_bytes()
 
 
-def all_pieces(collected: Path, sysroot: Path, program: Path) -> dict[str, bytes]:
+def all_pieces(collected: Path, target: Path, program: Path) -> dict[str, bytes]:
     """Return the pieces: those that cosmos.spec collected, glibc's, and program.c."""
     lists = json.loads(collected.read_text())
     modules = [
@@ -249,14 +249,14 @@ def all_pieces(collected: Path, sysroot: Path, program: Path) -> dict[str, bytes
     rest = [module for module in modules if module.name not in FIRST]
     made = {"program": program.read_bytes(), "first": first_piece(first), **dict(code_pieces(rest))}
     ours = [module.name for module in rest if module.name.partition(".")[0] in ("cosmos", "click")]
-    return {**files, **dict(glibc(sysroot)), **made, **made_by_imports(ours, SOURCES.parents[1] / "builder")}
+    return {**files, **dict(glibc(target)), **made, **made_by_imports(ours, SOURCES.parents[1] / "builder")}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write the image of the single-file binary.")
     parser.add_argument("collected", type=Path, help="the list that cosmos.spec wrote")
-    parser.add_argument("sysroot", type=Path, help="the folder with glibc")
+    parser.add_argument("target", type=Path, help="the folder with glibc")
     parser.add_argument("program", type=Path, help="program.c, compiled")
     parser.add_argument("out", type=Path, help="the file to write")
     options = parser.parse_args()
-    options.out.write_bytes(image(all_pieces(options.collected, options.sysroot, options.program)))
+    options.out.write_bytes(image(all_pieces(options.collected, options.target, options.program)))

@@ -49,12 +49,12 @@ PACKAGES = (
 # What compiles the launcher of the binary (freeze/launcher), and the C library that the binary brings along. The second
 # list is unpacked apart, because no program of the host may load that C library.
 COMPILER = ("gcc-12", "cpp-12", "libgcc-12-dev", "libgmp10", "libisl23", "libmpc3", "libmpfr6")
-SYSROOT = ("libc6", "libc6-dev", "libgcc-s1", f"libpython{VERSION}-dev", "libzstd-dev", "linux-libc-dev")
+TARGET = ("libc6", "libc6-dev", "libgcc-s1", f"libpython{VERSION}-dev", "libzstd-dev", "linux-libc-dev")
 
 
 def packages() -> tuple[str, ...]:
     """Return the packages to fetch on this machine: the launcher is for x86-64 only."""
-    return (*PACKAGES, *COMPILER, *SYSROOT) if platform.machine() == "x86_64" else PACKAGES
+    return (*PACKAGES, *COMPILER, *TARGET) if platform.machine() == "x86_64" else PACKAGES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Interpreter:
     """A Python that can be frozen. `identity` names it, `libraries` are the folders of the libraries that it loads.
 
     `pip` is the pip to install with, a folder inside a wheel; None if virtual environments bring their own. `path` is
-    the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary. `sysroot` holds
+    the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary. `target` holds
     the C library that the launcher brings along, and its headers; None if the binary has no launcher of ours.
     """
 
@@ -72,7 +72,7 @@ class Interpreter:
     path: str
     pip: Path | None
     is_host_s: bool
-    sysroot: Path | None = None
+    target: Path | None = None
 
     def environment(self, places: Places) -> dict[str, str]:
         """Return the environment variables to run it, or a virtual environment of it, with."""
@@ -95,14 +95,14 @@ def running() -> Interpreter:
 def of_suite(places: Places, debs: Path | None) -> Interpreter:
     """Return the suite's Python, fetched (or taken from the folder `debs`) and unpacked; raises `BuildError`."""
     folder = debs or _fetched(places)
-    root, sysroot = places.work / "python", places.work / "sysroot"
+    root, target = places.work / "python", places.work / "target"
     archives = sorted(folder.glob("*.deb"))
     identity = {archive.name: sha256(archive) for archive in archives}
     shutil.rmtree(root, ignore_errors=True)
-    shutil.rmtree(sysroot, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
     log = places.work / "unpack.log"
     for archive in archives:
-        where = sysroot if archive.name.partition("_")[0] in SYSROOT else root
+        where = target if archive.name.partition("_")[0] in TARGET else root
         run(["dpkg-deb", "--extract", str(archive), str(where)], environment=plain_environment(places), log=log)
     program = root / f"usr/bin/python{VERSION}"
     wheels = sorted(root.glob("usr/share/python-wheels/pip-*.whl"))
@@ -116,7 +116,7 @@ def of_suite(places: Places, debs: Path | None) -> Interpreter:
         path=f"{root / 'usr/bin'}:{SYSTEM_PATH}",
         pip=wheels[-1] / "pip",
         is_host_s=False,
-        sysroot=sysroot if sysroot.is_dir() else None,
+        target=target if target.is_dir() else None,
     )
 
 

@@ -27,21 +27,21 @@ STATIC = ("-static", "-no-pie", "-nostdlib", "-Wl,--gc-sections", "-Wl,-z,noexec
 OPENS = bytes.fromhex("b801010000 4889fe bf9cffffff 0f05")  # as in launcher/image.h
 
 
-def link(places: Places, python: Interpreter, sysroot: Path) -> None:
+def link(places: Places, python: Interpreter, target: Path) -> None:
     """Write the binary to `dist/cosmos` below the work folder."""
     say("compiling its launcher")
-    libraries = sysroot / "usr" / "lib" / TRIPLET
-    refuse_another_glibc(next(sysroot.rglob("ld-linux-x86-64.so.2")).read_bytes())
+    libraries = target / "usr" / "lib" / TRIPLET
+    refuse_another_glibc(next(target.rglob("ld-linux-x86-64.so.2")).read_bytes())
     work = places.work / "work"
-    headers = [f"-I{sysroot / 'usr' / 'include' / f'python{VERSION}'}"]
+    headers = [f"-I{target / 'usr' / 'include' / f'python{VERSION}'}"]
     libpython = next((places.work / "python").rglob(f"libpython{VERSION}.so.1.0"))
     program = ["-fPIE", "-pie", *headers, str(SOURCES / "program.c"), str(libpython), "-Wl,--allow-shlib-undefined"]
-    compile_with(places, python, sysroot, [*REPRODUCIBLE, *program, "-static-libgcc", "-o", str(work / "program")])
+    compile_with(places, python, target, [*REPRODUCIBLE, *program, "-static-libgcc", "-o", str(work / "program")])
     say("compressing its pieces")
     run(
         [
             *(str(places.venv / "bin" / "python"), "-s", str(SOURCES.parent / "image_file.py")),
-            *(str(work / "cosmos" / "collected.json"), str(sysroot), str(work / "program"), str(work / "image")),
+            *(str(work / "cosmos" / "collected.json"), str(target), str(work / "program"), str(work / "image")),
         ],
         # no columns in the code's tracebacks: without sources they show nothing
         environment=python.environment(places) | {"PYTHONNODEBUGRANGES": "1"},
@@ -57,14 +57,14 @@ def link(places: Places, python: Interpreter, sysroot: Path) -> None:
         "-o",
         str(places.work / "dist" / "cosmos"),
     ]
-    compile_with(places, python, sysroot, whole)
+    compile_with(places, python, target, whole)
 
 
-def compile_with(places: Places, python: Interpreter, sysroot: Path, arguments: Sequence[str]) -> None:
+def compile_with(places: Places, python: Interpreter, target: Path, arguments: Sequence[str]) -> None:
     """Run the suite's compiler."""
     compiler = places.work / "python" / "usr" / "bin" / f"{TRIPLET}-gcc-12"
     run(
-        [str(compiler), f"--sysroot={sysroot}", *arguments],
+        [str(compiler), f"--sysroot={target}", *arguments],
         environment=python.environment(places),
         log=places.work / "compiler.log",
     )

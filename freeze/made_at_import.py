@@ -20,7 +20,7 @@ from types import CodeType
 from typing import Any, Final
 
 Key = tuple[int, int, int]
-_COMPILER: Final = re._compiler  # type: ignore[attr-defined]  # the module that knows a pattern's code
+_COMPILER: Final = re._compiler  # the module that knows a pattern's code
 
 
 def key_of(text: str) -> Key:
@@ -64,7 +64,7 @@ def made_by_imports(names: Iterable[str], source_root: Path) -> dict[str, bytes]
 
 def arguments_of(pattern: str | bytes, flags: int) -> tuple[object, ...]:
     """Return what `re` gives to `_sre.compile` for a pattern (re/_compiler.py, `compile`)."""
-    parsed = re._parser.parse(pattern, flags)  # type: ignore[attr-defined]
+    parsed = re._parser.parse(pattern, flags)
     names = parsed.state.groupdict
     by_number: list[str | None] = [None] * parsed.state.groups
     for name, number in names.items():

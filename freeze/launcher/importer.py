@@ -121,4 +121,10 @@ gc.set_threshold(20_000, 20, 50)  # as in cosmos.cli.terminal: importing makes m
 pieces = Pieces()
 sys.frozen = True
 sys.meta_path.append(pieces)
-exec(pieces.get_code("__main__"), sys.modules["__main__"].__dict__)
+try:
+    exec(pieces.get_code("__main__"), sys.modules["__main__"].__dict__)
+except MemoryError:  # while modules are imported; cosmos.cli.terminal handles it in a command
+    pieces.unpacked.clear()
+    sys.stderr.write("cosmos: error: there is too little memory to start\n")
+    sys.stderr.write("cosmos: hint: give it more memory, or raise its limit (ulimit -v)\n")
+    sys.exit(5)

@@ -24,6 +24,7 @@
 #define PAGE 4096UL
 #define AT_FDCWD (-100L)
 #define NO_SUCH_FILE (-2L)
+#define NO_SUCH_CALL (-38L)
 #define EXIT_WORLD_FAILED 5 /* as in cosmos.errors */
 #define WORKSPACE_BYTES (192 << 10) /* zstd 1.5 asks for 93 to 160 KiB; `unpack` says if it is too little */
 
@@ -129,10 +130,14 @@ static const char *last_part(const char *path) {
     return part;
 }
 
+static void fail_for_memory(void) {
+    fail("there is too little memory to start", "give it more memory, or raise its limit (ulimit -v)");
+}
+
 static unsigned char *memory(uint64_t size) {
     long at = ask(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -4096)
-        fail("there is too little memory to start", "give it more memory, or raise its limit (ulimit -v)");
+        fail_for_memory();
     return (unsigned char *)at;
 }
 
@@ -167,15 +172,15 @@ static const unsigned char *unpacked(const char *name) {
 /* Return a descriptor of a file in memory with the piece in it, or an error number below 0. */
 static long file_of(const struct piece *piece) {
     long number = ask(SYS_memfd_create, (long)piece->name, MFD_CLOEXEC, 0, 0, 0, 0);
+    if (number == NO_SUCH_CALL)
+        fail("this kernel is too old", "Linux 3.17 or newer is needed");
     if (number < 0)
         return number;
     long failed = ask(SYS_ftruncate, number, piece->size, 0, 0, 0, 0);
     long at = failed ? failed
                      : ask(SYS_mmap, 0, piece->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, number, 0);
-    if (at < 0 && at > -4096) {
-        ask(SYS_close, number, 0, 0, 0, 0, 0);
-        return at;
-    }
+    if (at < 0 && at > -4096)
+        fail_for_memory();
     unpack(piece, (unsigned char *)at);
     ask(SYS_munmap, at, piece->size, 0, 0, 0, 0);
     return number;

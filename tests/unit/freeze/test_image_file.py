@@ -118,7 +118,7 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
         sys.modules.pop("probe_of_imports", None)
     places, patterns = marshal.loads(pieces["made"])
     made = patterns[r"(?P<year>\d{4})-(\d\d)", int(re.ASCII)]
-    found = re._compiler._sre.compile(*made).fullmatch("2026-11")  # type: ignore[attr-defined]
+    found = re._compiler._sre.compile(*made).fullmatch("2026-11")
     assert found is not None
     assert (found["year"], found[2]) == ("2026", "11")
     assert point(x=1) == point(x=1, y=2)
