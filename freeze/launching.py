@@ -52,7 +52,7 @@ def link(places: Places, python: Interpreter, target: Path) -> None:
         *REPRODUCIBLE,
         *FREESTANDING,
         *STATIC,
-        f"-Wa,-I{work}",
+        "-Wa,-Iwork",
         *sources,
         "-o",
         str(places.work / "dist" / "cosmos"),
@@ -61,7 +61,7 @@ def link(places: Places, python: Interpreter, target: Path) -> None:
 
 
 def compile_with(places: Places, python: Interpreter, target: Path, arguments: Sequence[str]) -> None:
-    """Run the suite's compiler."""
+    """Run the suite's compiler in the work folder, so that no option needs a path whose commas would split it."""
     compiler = places.work / "python" / "usr" / "bin" / f"{TRIPLET}-gcc-12"
     run(
         [str(compiler), f"--sysroot={target}", *arguments],
