@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -26,6 +25,7 @@ from cosmos.model.lock import BuildPins, Lock, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.version import Version
+from cosmos.nearest import nearest
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.plain_toml import plain_text
@@ -185,7 +185,7 @@ def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
         return {}
     locked = {star.name: star.version for star in old.stars}
     for name in sorted(upgrade - locked.keys()):
-        near = get_close_matches(name, [str(other) for other in locked], n=1)
+        near = nearest(name, map(str, locked))
         hint = f"did you mean --upgrade {near[0]}?" if near else f"leave out --upgrade {name}"
         raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=hint)
     return {name: version for name, version in locked.items() if name not in upgrade}
