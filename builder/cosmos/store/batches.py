@@ -97,6 +97,11 @@ class _Batch:
         line = _LINE.fullmatch(lines, at * _LINE_BYTES, (at + 1) * _LINE_BYTES)
         return self._record(line, key) if line is not None and line[1] == wanted else None
 
+    @property
+    def count(self) -> int:
+        """How many records its lines name."""
+        return len(self.lines) // _LINE_BYTES
+
     def records(self) -> Iterator[tuple[Digest, bytes]]:
         """Yield every record that is whole, by key. Raises `OSError`."""
         for line in _LINE.finditer(self.lines):
@@ -179,6 +184,25 @@ class Batches:
             self._list()
         self._waiting, self._waiting_bytes = {}, 0
 
+    def mend(self) -> int:
+        """Write the whole records of each damaged batch again, and remove it; return how many records were lost.
+
+        Raises `WorldFailed`.
+        """
+        with blaming(self._folder.path):
+            self._list()
+            broken = [(batch, lost) for batch in self._known if (lost := _lost(batch))]
+            for batch, _ in broken:
+                for key, record in batch.records():
+                    if key not in self._waiting and self._looked_up(key) == record:
+                        self._waiting[key] = record
+                        self._waiting_bytes += len(record) + _LINE_BYTES
+            self.write()
+            for batch, _ in broken:
+                self._folder.remove(batch.name)
+            self._list()
+        return sum(lost for _, lost in broken)
+
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
         with blaming(self._folder.path):
@@ -225,6 +249,10 @@ class Batches:
                 if key not in seen:
                     seen.add(key)
                     yield key, record
+
+
+def _lost(batch: _Batch) -> int:
+    return batch.count - sum(1 for _ in batch.records()) if batch.lines else 1
 
 
 def _write(draft: Draft, records: Iterable[tuple[Digest, bytes]]) -> None:

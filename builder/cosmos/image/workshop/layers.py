@@ -11,8 +11,8 @@ The other is what its script read in the layers of its dependencies: the reads o
 A layer is used again exactly when every recorded read still gives the same result. Other changes in its dependencies do
 not matter.
 
-The store is sealed (`store.sealed`). A record that this home did not write is not believed: it is named in a warning,
-and the layer is made again.
+The store is sealed (`store.sealed`). A record that this home did not write is not believed, and a damaged frame is
+not used: each is named in a warning, and the layer is made again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.staging.twice import Unsteady, staged_twice
-from cosmos.store.interface import Store
+from cosmos.store.interface import Damaged, Store
 from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -221,8 +221,8 @@ class Workshop:
     def _frame(self, name: StarName, key: Digest) -> Content | None:
         try:
             return self.store.get_made(key)
-        except NotSealed as forged:
-            self.warn(_made_again(name, forged))
+        except (NotSealed, Damaged) as bad:
+            self.warn(_made_again(name, bad))
             return None
 
     def _made_of(self, name: StarName, shape: Digest) -> tuple[Digest, ...]:
@@ -325,8 +325,8 @@ def entry_without_bytes(line: ManifestLine) -> Entry:
     )
 
 
-def _made_again(name: StarName, forged: NotSealed) -> str:
-    return f"{name}: {forged}; it is not believed, and the layer is made again"
+def _made_again(name: StarName, bad: NotSealed | Damaged) -> str:
+    return f"{name}: {bad}; it is not believed, and the layer is made again"
 
 
 def _json(value: object) -> Json:
