@@ -27,13 +27,12 @@ from cosmos.image.definition import Definition, read_lock_bytes
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
 from cosmos.keyring.store_key import store_key
-from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_SIGNED_BYTES
-from cosmos.model.home_settings import HOME_SETTINGS_FILE, HomeSettings
+from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.lock import NO_TRUST, Lock, LockedStar, LockedTrust
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.nova.workers import WORKER
-from cosmos.reading import holds, read_envelope, read_if_there
+from cosmos.reading import holds, read_envelope
 from cosmos.release.draft import Draft, draft_beside, sweep_beside
 from cosmos.sandbox.probe import demand_sandbox
 from cosmos.staging.source import Source
@@ -168,13 +167,6 @@ class Home:
     def draft(self, out: Path) -> AbstractContextManager[Draft]:
         """Give an empty release in a folder beside `out`."""
         return draft_beside(out)
-
-
-def home_settings(home: Path) -> HomeSettings:
-    """Return the settings in the home's config.toml. Raises `Malformed` and `WorldFailed`."""
-    file = home / HOME_SETTINGS_FILE
-    data = read_if_there(file, MAX_DOCUMENT_BYTES)
-    return HomeSettings() if data is None else HomeSettings.parse(data, str(file))
 
 
 def program_identity(package: Path | None) -> str:

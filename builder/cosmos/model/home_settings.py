@@ -2,6 +2,7 @@
 
     [store]
     limit = "20 GiB"        # what `cosmos store gc` leaves; with it, `cosmos build` collects at its end, too
+    signed-from-memory = true   # a signed release need not be made again if nothing changed (docs/decisions/0042)
 
 It is the operator's own file, so unknown keys are errors. A size is a whole number of bytes, or of KiB, MiB, GiB or
 TiB.
@@ -23,21 +24,25 @@ _SIZE: Final = re.compile(r"([0-9]{1,18}) ?(|B|KiB|MiB|GiB|TiB)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HomeSettings:
-    """The settings of a home. `store_limit_bytes` is None if the operator sets none."""
+    """The settings of a home. `store_limit_bytes` is None if the operator sets none.
+
+    `signed_from_memory`: a signed release of which nothing changed is not made again."""
 
     store_limit_bytes: int | None = None
+    signed_from_memory: bool = False
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the settings in `data`; raises `Malformed`."""
         table = Table.parse(data, source)
         store = table.take_table("store")
-        limit = None
+        limit, signed = None, False
         if store is not None:
-            limit = store.read("limit", parse_size)
+            limit = store.take_read("limit", parse_size)
+            signed = store.take("signed-from-memory", bool, False)
             store.end()
         table.end()
-        return cls(store_limit_bytes=limit)
+        return cls(store_limit_bytes=limit, signed_from_memory=signed)
 
 
 def parse_size(text: str) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
@@ -43,13 +44,15 @@ T = TypeVar("T")
 class Acquired:
     """A locked star whose statement and archive were verified; the archive's bytes lie in the store.
 
-    `stem` is the name of its files in its galaxy, without their endings.
+    `stem` is the name of its files in its galaxy, without their endings. `envelope` is the digest of the statement's
+    envelope, None if nobody signed the star.
     """
 
     star: LockedStar
     statement: VerifiedStatement
     source: Source
     stem: str
+    envelope: Digest | None = None
 
     @property
     def published(self) -> Published:
@@ -205,7 +208,8 @@ def acquire_star(
     if not source.store.has(star.archive, star.size_bytes):
         source.store.put_hashed(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
-    return Acquired(star=star, statement=statement, source=source, stem=stem)
+    envelope = None if file.envelope is None else Digest.of(file.envelope)
+    return Acquired(star=star, statement=statement, source=source, stem=stem, envelope=envelope)
 
 
 def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Listed | None:

@@ -11,7 +11,7 @@ from cosmos.cli.cosmos.lint_words import lint_lines, lint_row
 from cosmos.cli.options import EXISTING_PATH, PATH, json_option
 from cosmos.cli.terminal import Surroundings, emit, say, surroundings
 from cosmos.errors import CosmosError, Differs, WorldFailed
-from cosmos.image.definition import IMAGE_FILE
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.model.reporter import Reporter, counted
 from cosmos.release.lint.linting import LintReport, lint_release
 

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.cli.terminal import surroundings
-from cosmos.image.home import Home, home_settings
+from cosmos.errors import CosmosError
+from cosmos.image.home import Home
+from cosmos.image.home_config import home_settings
 from cosmos.limits import GIB
+from cosmos.model.home_settings import shown_size
 from cosmos.model.reporter import Reporter
 from cosmos.store.blobs import StoreFolder
+from cosmos.store.upkeep import collect_if_free
 
 DEFAULT_LIMIT_BYTES: Final = 20 * GIB  # forty images of 450 MB with all their layers; what other caches take as well
 
@@ -33,10 +37,6 @@ def limit_of(home: Path) -> int:
 
 def collect_after(world: Home) -> None:
     """Keep the store within the limit that config.toml sets, if it sets one and no other command uses the store."""
-    from cosmos.errors import CosmosError
-    from cosmos.model.home_settings import shown_size
-    from cosmos.store.upkeep import collect_if_free
-
     reporter: Reporter = world.reporter
     try:
         limit = home_settings(world.home).store_limit_bytes
