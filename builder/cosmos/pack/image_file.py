@@ -244,6 +244,10 @@ class ImageReader:
         if decompress_exactly(bytes(self._packed(end).frame), len(TAR_END), self.source) != TAR_END:
             self._refuse("its end layer is not two blocks of zeros")
 
+    def layer_entries(self, layer: ImageLayer) -> list[Entry]:
+        """Return one layer's entries, decoded and compared with the index. Raises `Refused`."""
+        return self._packed(layer).entries()
+
     def _packed(self, layer: ImageLayer) -> PackedLayer:
         """Return the layer with its frame, read and checked."""
         where = f"{self.source}: layer {layer.name}"

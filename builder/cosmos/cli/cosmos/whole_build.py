@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from cosmos.canon import Json
+from cosmos.canon import Json, digest_of
 from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
 from cosmos.cli.cosmos.kept_build import Question
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
+from cosmos.cli.cosmos.own_program import own_terms
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.store.place import collect_after
 from cosmos.cli.cosmos.world import world_at
@@ -24,6 +25,7 @@ from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.model.reporter import Reporter
 from cosmos.release.boot import is_bootable
+from cosmos.release.lint.linting import LintMemory
 from cosmos.release.sign import Signing
 from cosmos.trust.signing_request import REQUEST_FILE
 
@@ -113,7 +115,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         _explain(built, world)
     said = _Counting(reporter)
     _tell_of_signature(built, said)
-    lint = _linted(built, definition.folder, said)
+    lint = _linted(built, definition.folder, said, world)
     bootable = is_bootable(built.release)
     if asked is not None and before is not None and is_clean:
         remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
@@ -135,11 +137,12 @@ def _tell_of_signature(built: Built, reporter: Reporter) -> None:
         reporter.warn(UNSIGNED)
 
 
-def _linted(built: Built, image: Path, reporter: Reporter) -> dict[str, Json]:
+def _linted(built: Built, image: Path, reporter: Reporter, world: Home) -> dict[str, Json]:
     """Warn of what the release should not be shipped with; return how often each rule is broken."""
     around = surroundings()
     folders = builder_folders(around, around.at(str(image)))
-    return warn_of_findings(built.folder, folders, reporter)
+    memory = None if built.ready.template.secrets else LintMemory(world.made, str(digest_of(own_terms())))
+    return warn_of_findings(built.folder, folders, reporter, memory)
 
 
 def _explain(built: Built, world: Home) -> None:
