@@ -28,6 +28,7 @@ from cosmos.image.policy import (
 )
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
+from cosmos.image.workshop.remaking import audit_layers
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
 from cosmos.model.names import StarName
@@ -122,6 +123,8 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
     staged = stage_layers(
         workshop, jobs=options.jobs, reporter=world.reporter, judge=StagingBudget(ready.definition).judge
     )
+    if options.audit is not None:
+        audit_layers(staged, options.audit, world.reporter)
     demand_powers(workshop.consent, staged.layers)
     report_unsteady(staged.layers, workshop.unsteady, world.reporter)
     return staged

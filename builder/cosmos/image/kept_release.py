@@ -45,7 +45,7 @@ from cosmos.transport.local import LocalCarrier
 
 FORMAT: Final = 1
 SETTLED_NANOSECONDS: Final = 2_000_000_000  # ext4's clock counts in 4 ms, vfat's in 2 s
-_ABSENT: Final = "absent"
+ABSENT: Final = "absent"
 Place: TypeAlias = tuple[str, str]
 
 
@@ -71,7 +71,7 @@ class Kept:
 
     def names(self, place: str) -> frozenset[str]:
         """Return the paths of a place that exist."""
-        return frozenset(path for (where, path), seen in self.rows.items() if where == place and seen.what != _ABSENT)
+        return frozenset(path for (where, path), seen in self.rows.items() if where == place and seen.what != ABSENT)
 
     def to_bytes(self) -> bytes:
         """Return the record as it is kept."""
@@ -146,15 +146,30 @@ class Places:
                 return Seen(what=f"link to {os.fsencode(file.readlink()).hex()}", stat="")
             number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except FileNotFoundError:
-            return Seen(what=_ABSENT, stat="")
+            return Seen(what=ABSENT, stat="")
         except OSError as error:
             return Seen(what=f"error {error.errno}", stat="")
         except CosmosError as error:
-            return Seen(what=_ABSENT if _is_absent(error) else f"error {error}", stat="")
+            return Seen(what=ABSENT if _is_absent(error) else f"error {error}", stat="")
         try:
             return self._seen(number, place)
         finally:
             os.close(number)
+
+    def assumed(self, place: Place, digest: str) -> Seen:
+        """Return what is to be at a place, by the digest that the build found; only the mode is looked at now."""
+        if digest == ABSENT:
+            return Seen(what=ABSENT, stat="")
+        where, path = place
+        try:
+            if where.startswith("galaxy "):
+                with self.galaxies[where.removeprefix("galaxy ")].opened(path) as number:
+                    mode = os.fstat(number).st_mode
+            else:
+                mode = (self.out / path).lstat().st_mode
+        except (OSError, CosmosError):
+            mode = 0
+        return Seen(what=f"{digest} {mode:o}", stat="")
 
     def listed(self, where: str) -> Iterator[str]:
         """Yield the path of each file and link below the template, the home's trust or the release, sorted."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Take a file that has the size, times and inode of the last build for unchanged, without hashing it again.",
 )
+@click.option(
+    "--audit",
+    metavar="N%",
+    callback=lambda _ctx, _param, text: None if text is None else share_of(text),
+    help="Make about N% of the layers that the store has again, and compare them (exit 7: one differs).",
+)
+@click.option("--audit-seed", metavar="TEXT", help="Choose the same layers as an audit that named this seed.")
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
@@ -58,6 +67,8 @@ def build(
     unsigned_release: bool,
     accept_revoked: tuple[str, ...],
     trust_stat: bool,
+    audit: Fraction | None,
+    audit_seed: str | None,
     explain: bool,
     keep_root: Path | None,
     safe: bool,
@@ -73,6 +84,8 @@ def build(
     """
     if trust_stat and (key_file is not None or unsigned_release):
         raise click.UsageError("--trust-stat is not for a release that is to be signed: every byte is hashed for one")
+    if audit_seed is not None and audit is None:
+        raise click.UsageError("--audit-seed is for --audit N%")
     key = _signing(key_file, passphrase_fd, elsewhere=unsigned_release)
     terms: dict[str, Json] = {
         "level": level,
@@ -81,7 +94,7 @@ def build(
         "key": key if key is None or isinstance(key, str) else str(key.public.id),
     }
     asked = None
-    if not (offline or origin or keep_root or secret_words or (out is not None and not out.is_dir())):
+    if audit is None and not (offline or origin or keep_root or secret_words):
         asked = question(image, home, out, terms, trusts_stat=trust_stat)
     if asked is not None and (key is None or asked.settings.signed_from_memory):
         found = look(asked)
@@ -102,6 +115,8 @@ def build(
         key=key,
         accept_revoked=frozenset(accept_revoked),
         explain=explain,
+        audit=audit,
+        audit_seed=audit_seed,
         keep_root=keep_root,
         safe=safe,
         secret_words=secret_words,
@@ -111,6 +126,19 @@ def build(
     )
     build_whole(wishes, asked)
     return None
+
+
+def share_of(text: str) -> Fraction:
+    """Return the share that `N%` means; raises `BadParameter`.
+
+    >>> share_of("5%"), share_of("0.5%")
+    (Fraction(1, 20), Fraction(1, 200))
+    """
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%", text)
+    share = None if found is None else Fraction(found[1]) / 100
+    if share is None or not 0 < share <= 1:
+        raise click.BadParameter(f"want a share such as 5%, got {text[:40]!r}")
+    return share
 
 
 def _signing(key_file: Path | None, passphrase_fd: int | None, *, elsewhere: bool) -> Signing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
+from cosmos.image.workshop.remaking import Audit
 from cosmos.model.reporter import Reporter
 from cosmos.release.boot import is_bootable
 from cosmos.release.lint.linting import LintMemory
@@ -44,6 +46,8 @@ class Wishes:
     key: Signing
     accept_revoked: frozenset[str]
     explain: bool
+    audit: Fraction | None
+    audit_seed: str | None
     keep_root: Path | None
     safe: bool
     secret_words: tuple[str, ...]
@@ -96,6 +100,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         accept_revoked=wishes.accept_revoked,
         keep_root=wishes.keep_root,
         safe=wishes.safe,
+        audit=_audit(wishes),
         secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),
     )
     reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
@@ -128,6 +133,12 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         return emit(row)
     commands = following(built.folder, wishes.key_file, signed=built.signed, bootable=bootable)
     return say_built(built.folder, built.release, built.content_root, commands, changed=built.changed)
+
+
+def _audit(wishes: Wishes) -> Audit | None:
+    if wishes.audit is None:
+        return None
+    return Audit(share=wishes.audit, seed=wishes.audit_seed or f"{int(surroundings().now() * 1000):x}")
 
 
 def _tell_of_signature(built: Built, reporter: Reporter) -> None:

@@ -176,21 +176,37 @@ class Workshop:
 
     def make(self, name: StarName, layers: Layers) -> Digest:
         """Stage one star, put its manifest, receipt and frame into the store, and return the layer's key."""
-        staged, shape = self._steady(name, layers), self._shape(name)
-        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
-        key = _layer_key(shape, reads)
-        self._pack(name, key, staged.entries, frozenset())
-        entries = sorted(staged.entries.values(), key=lambda entry: entry.path)  # as a manifest has them
-        lines, times = map(ManifestLine.of, entries), [str(entry.mtime) for entry in entries]
-        record: Json = {"manifest": manifest(lines).decode(), "times": [*times], "receipt": staged.receipt}
+        staged = self._steady(name, layers)
+        layer = self._layer(name, staged)
+        self._pack(name, layer.key, staged.entries, frozenset())
+        times = [str(time) for time in layer.times]
+        record: Json = {"manifest": manifest(layer.lines).decode(), "times": [*times], "receipt": staged.receipt}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
-        self.store.put_result(key, data)
+        self.store.put_result(layer.key, data)
         if self.acquired[name].star.script:
-            others = [other for other in self._made_of(name, shape) if other != key]
-            known = [str(one) for one in (key, *others)][:MAX_LAYERS_OF_A_SHAPE]
+            shape = self._shape(name)
+            others = [other for other in self._made_of(name, shape) if other != layer.key]
+            known = [str(one) for one in (layer.key, *others)][:MAX_LAYERS_OF_A_SHAPE]
             self.store.put_result(shape, canonical_json({"layers": [*known]}))
-        return key
+        return layer.key
+
+    def remade(self, name: StarName, layers: Layers) -> tuple[StarLayer, PackedLayer]:
+        """Stage and pack one star as `make` does, and write nothing into the store."""
+        staged = self._steady(name, layers)
+        kept = [entry for entry in staged.entries.values() if entry.kind != "dir"]
+        packed = pack_layer(self.acquired[name].star.id, kept, self.level, self.store.spool())
+        return self._layer(name, staged), packed
+
+    def _layer(self, name: StarName, staged: StagedStar) -> StarLayer:
+        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
+        entries = sorted(staged.entries.values(), key=lambda entry: entry.path)  # as a manifest has them
+        return StarLayer(
+            key=_layer_key(self._shape(name), reads),
+            lines=tuple(map(ManifestLine.of, entries)),
+            times=tuple(entry.mtime for entry in entries),
+            receipt=staged.receipt,
+        )
 
     def _shape(self, name: StarName) -> Digest:
         """Return the digest of everything that shapes a layer, except the layers that the star's script reads."""
