@@ -128,6 +128,19 @@ class PackedLayer:
     @classmethod
     def from_kept(cls, data: Content) -> Self:
         """Return the layer whose kept form is `data`; raises `Malformed`, or `Refused` if the frame does not match."""
+        layer = cls.from_verified(data)
+        if content_digest(layer.frame) != layer.digest:
+            raise Refused(
+                f"the kept layer {layer.name}", f"its frame is {content_digest(layer.frame)}, not {layer.digest}"
+            )
+        return layer
+
+    @classmethod
+    def from_verified(cls, data: Content) -> Self:
+        """Return the layer whose kept form is `data`, which this home wrote and the store has just hashed.
+
+        Its frame is not hashed once more. Raises `Malformed`.
+        """
         start = len(_MAGIC) + _LENGTH_BYTES
         end = start + int.from_bytes(bytes(data[len(_MAGIC) : start]), "little")
         if data[: len(_MAGIC)] != _MAGIC or end > len(data):
@@ -135,16 +148,12 @@ class PackedLayer:
         header = Table.from_json(bytes(data[start:end]), "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
         layer = cls(
             name=header.need("name", str),
-            frame=data[end:],
+            frame=memoryview(data)[end:] if isinstance(data, bytes) else data[end:],
             digest=header.read("digest", Digest.parse),
             unpacked_bytes=header.count("unpacked-bytes", most=MAX_LAYER_BYTES),
             rows=header.strings("rows"),
         )
         header.end()
-        if content_digest(layer.frame) != layer.digest:
-            raise Refused(
-                f"the kept layer {layer.name}", f"its frame is {content_digest(layer.frame)}, not {layer.digest}"
-            )
         return layer
 
     def _content(self) -> Content:

@@ -168,7 +168,7 @@ class Workshop:
         layer = layers[name]
         data = self._frame(name, self._frame_key(layer.key, dropped))
         if data is not None:
-            return PackedLayer.from_kept(data)
+            return PackedLayer.from_verified(data)
         entries = self._staged(name, layers).entries
         if tuple(map(ManifestLine.of, entries.values())) != layer.lines:
             raise ScriptFailed(str(name), "its script made something else than the first time", hint=_NOT_THE_SAME)
