@@ -101,6 +101,7 @@ INPUTS = [
 ]
 
 
+@pytest.mark.objective("SO-27")
 @pytest.mark.parametrize("path", INPUTS)
 def test_a_flipped_byte_in_any_file_is_noticed(built: ImageFixture, cosmos: Cosmos, path: str) -> None:
     in_place(built.folder.parent / path, flipped)
@@ -175,6 +176,7 @@ def test_an_edit_while_the_build_runs_is_not_remembered_as_built(
     assert cosmos("cat", image.out, "etc/hostname").ok().out == "edited\n"
 
 
+@pytest.mark.objective("SO-27")
 @pytest.mark.parametrize("attack", ["changed", "sealed by the thief", "without a seal"])
 def test_a_forged_record_is_named_and_the_release_is_made(built: ImageFixture, cosmos: Cosmos, attack: str) -> None:
     """The thief wants a build to take an exchanged image for the built one."""
@@ -222,6 +224,7 @@ def test_a_signed_release_is_verified_and_made_again_unless_the_operator_says_ot
     build(built, cosmos, *signed).fails(4)
 
 
+@pytest.mark.objective("SO-27")
 def test_a_signed_release_is_never_judged_by_stat(built: ImageFixture, cosmos: Cosmos) -> None:
     for words in (("--key", built.secret_key), ("--unsigned-release",)):
         (built.home / "config.toml").write_text("[store]\nsigned-from-memory = true\n")

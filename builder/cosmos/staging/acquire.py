@@ -29,7 +29,7 @@ from cosmos.spool import Spool
 from cosmos.staging.logs import Published
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
-from cosmos.store.interface import Store
+from cosmos.store.interface import Damaged, Store
 from cosmos.trust.archives import VerifiedArchive
 from cosmos.trust.dsse import Envelope, NotSigned, signers_of
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
@@ -60,8 +60,18 @@ class Acquired:
         return Published(star=self.star, source=self.source, stem=self.stem)
 
     def archive(self) -> VerifiedArchive:
-        """Return the archive's bytes from the store, verified again. Raises `Refused`."""
-        return self.source.stored_archive(self.star)
+        """Return the archive's bytes from the store, verified again; a damaged copy is replaced from a local galaxy.
+
+        Raises `Refused`.
+        """
+        try:
+            return self.source.stored_archive(self.star)
+        except Damaged:  # it was removed; a worker makes no connection to a server
+            if self.source.carrier is None or not self.source.carrier.is_local:
+                raise
+            archive = self.source.archive(self.star, lambda _done: None)
+            self.source.store.put_hashed(self.star.archive, archive.data)
+            return archive
 
     def spool(self) -> Spool:
         """Return a spool beside the archive, for its contents."""

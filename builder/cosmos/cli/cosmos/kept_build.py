@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from cosmos.canon import Json
 from cosmos.cli.cosmos.own_program import own_terms
 from cosmos.cli.terminal import surroundings
@@ -104,8 +102,11 @@ def look(asked: Question) -> Unchanged | str:
     if not (asked.home / STORE_KEY_FILE).exists():
         return "this home has built nothing yet"
     folder = StoreFolder(asked.home / "store")
-    click.get_current_context().with_resource(folder.hold())
-    store = SealedStore(folder, Seal(store_key(asked.home)))
+    with folder.hold():
+        return _looked(asked, SealedStore(folder, Seal(store_key(asked.home))))
+
+
+def _looked(asked: Question, store: SealedStore) -> Unchanged | str:
     key = kept_key(asked.image, asked.out)
     try:
         kept = read_kept(store, key)

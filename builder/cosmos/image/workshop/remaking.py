@@ -77,8 +77,10 @@ def _differences(workshop: Workshop, name: StarName, kept: StarLayer, staged: St
     if made.receipt != kept.receipt:
         yield "its script read something else than the store's receipt says"
     held = workshop.packed(name, staged.layers, frozenset())
-    if held.digest != packed.digest:
-        yield from _of_frames(held, packed) if held.rows != packed.rows else ("its packed frame is another one",)
+    if held.rows != packed.rows:
+        yield from _of_frames(held, packed)
+    elif (held.digest, held.unpacked_bytes) != (packed.digest, packed.unpacked_bytes):
+        yield "its packed frame is another one"
 
 
 def _of_frames(held: PackedLayer, packed: PackedLayer) -> Iterator[str]:
