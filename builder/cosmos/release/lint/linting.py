@@ -34,7 +34,7 @@ from cosmos.release.lint.finding import Finding
 from cosmos.release.lint.kernel_rules import kernel_version, kernels_without_modules
 from cosmos.release.lint.link_rules import dangling_links
 from cosmos.release.lint.program_rules import MACHINES, Programs, elf_findings, script_findings, soname_findings
-from cosmos.release.lint.secret_text import patterns
+from cosmos.release.lint.secret_text import patterns, sieved
 from cosmos.release.lint.seen_tree import SeenTree
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -104,7 +104,7 @@ def lint_entries(entries: Iterable[Entry], owners: Mapping[TreePath, str], terms
     tree, programs = SeenTree(owners=owners), Programs()
     kernels: dict[TreePath, bytes] = {}
     digests: dict[TreePath, Digest | None] = {}
-    wanted = patterns(terms.builder_folders)
+    wanted = sieved(patterns(terms.builder_folders))
     findings: list[Finding] = []
     for entry in entries:
         layer = tree.owner(entry.path)
