@@ -24,6 +24,7 @@ from cosmos.content import Content, FileRange, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_IMAGE_INDEX_BYTES, demand_within
+from cosmos.pack.stated import Whole, stated_entries
 from cosmos.pack.tar import tar_members
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import compressed, decompress_exactly, unpacked_exactly
@@ -77,12 +78,18 @@ class PackedLayer:
         """Return its entries, decoded and compared with `rows`; raises `Refused`."""
         return self.entries_after(TarReader(self.name, devices="keep"))
 
-    def entries_after(self, reader: TarReader) -> list[Entry]:
+    def entries_after(self, reader: TarReader, lines: Sequence[LayerLine] | None = None) -> list[Entry]:
         """Return its entries, as the next members of the archive that `reader` is reading.
 
-        Raises `Refused` if the members are not written in a layer's form, or differ from `rows`.
+        `lines` are its `rows` as the caller has parsed them. Raises `Refused` if the members are not written in a
+        layer's form, or differ from `rows`.
         """
         content = self._content()
+        whole = Whole(content)
+        stated = stated_entries(self.lines if lines is None else lines, whole)
+        if stated is not None and not whole.take(1):
+            reader.accept(stated)
+            return stated
         entries, _ = reader.read(content)
         members = _members(entries)
         if not _is_written_as(members, content):

@@ -75,6 +75,20 @@ class Entry:
             hashed=self.hashed,
         )
 
+    def without_content(self) -> Entry:
+        """Return the same entry without the bytes of its file, for a caller that outlives them."""
+        return Entry(
+            path=self.path,
+            kind=self.kind,
+            mode=self.mode,
+            uid=self.uid,
+            gid=self.gid,
+            mtime=self.mtime,
+            target=self.target,
+            rdev=self.rdev,
+            xattrs=self.xattrs,
+        )
+
 
 def _cannot_change(content: Content) -> bool:
     """Return whether `content` is bytes, or a view of bytes: not of a file, nor of memory that somebody writes to."""
