@@ -127,11 +127,29 @@ class _Batch:
 class Batches:
     """The batches of one store, and the records that wait to be written as the next one."""
 
-    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_numbers", "_waiting", "_waiting_bytes", "_waits_since")
+    __slots__ = (
+        "_count_use",
+        "_draft",
+        "_folder",
+        "_has_listed",
+        "_known",
+        "_numbers",
+        "_used",
+        "_waiting",
+        "_waiting_bytes",
+        "_waits_since",
+    )
 
-    def __init__(self, folder: Folder, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        draft: Callable[[], AbstractContextManager[Draft]],
+        count_use: Callable[[int], None] = lambda _number: None,
+    ) -> None:
         self._folder = folder
         self._draft = draft
+        self._count_use = count_use  # gets the open file of a batch that has what was asked for
+        self._used: set[str] = set()
         self._known: list[_Batch] = []  # the newest first
         self._has_listed = False
         self._numbers: list[int] = []  # of all names that are taken, by whatever stands there
@@ -211,7 +229,21 @@ class Batches:
             return self._looked_up(key)
 
     def _looked_up(self, key: Digest) -> bytes | None:
-        return next((found for batch in self._known if (found := batch.find(key)) is not None), None)
+        for batch in self._known:
+            found = batch.find(key)
+            if found is not None:
+                self._use(batch.name)
+                return found
+        return None
+
+    def _use(self, name: str) -> None:
+        """Count a batch as used, once in a command."""
+        if name not in self._used:
+            self._used.add(name)
+            number = self._folder.open(name)
+            if number is not None:
+                self._count_use(number)
+                os.close(number)
 
     def _list(self) -> bool:
         """Look which batches there are, and return whether that has changed."""

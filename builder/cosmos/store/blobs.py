@@ -64,7 +64,7 @@ class StoreFolder:
 
     def __init__(self, root: Path | Folder) -> None:
         self._folder = folder_at(root)
-        self._batches = Batches(self._folder.folder("batches"), self._draft)
+        self._batches = Batches(self._folder.folder("batches"), self._draft, self._count_use)
         self._is_holding = False
         self._held: contextlib.ExitStack | None = None
 

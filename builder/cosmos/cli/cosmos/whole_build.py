@@ -152,7 +152,9 @@ def _linted(built: Built, image: Path, reporter: Reporter, world: Home) -> dict[
     """Warn of what the release should not be shipped with; return how often each rule is broken."""
     around = surroundings()
     folders = builder_folders(around, around.at(str(image)))
-    memory = None if built.ready.template.secrets else LintMemory(world.made, str(digest_of(own_terms())))
+    memory = (
+        None if built.ready.template.secrets else LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
+    )
     return warn_of_findings(built.folder, folders, reporter, memory)
 
 

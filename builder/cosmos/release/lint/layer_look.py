@@ -18,7 +18,7 @@ from cosmos.release.lint.finding import Finding
 from cosmos.release.lint.kernel_rules import kernel_version
 from cosmos.release.lint.program_rules import Programs
 from cosmos.release.lint.rules import RuleId
-from cosmos.release.lint.secret_text import patterns
+from cosmos.release.lint.secret_text import patterns, sieved
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -103,7 +103,7 @@ class Wanted:
 
     def __init__(self, folders: Iterable[bytes]) -> None:
         self.folders = tuple(folders)
-        self.patterns = patterns(self.folders)
+        self.patterns = sieved(patterns(self.folders))
 
 
 def look_key(program: str, frame: Digest, layer: str, epoch: int | None, allowed: Allowed, wanted: Wanted) -> Digest:

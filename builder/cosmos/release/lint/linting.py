@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -114,14 +114,18 @@ def lint_release(path: Path, builder_folders: Iterable[bytes] = (), memory: Lint
         for row in layer.lines:
             tree.add(_without_content(row.line))
         look.join(memory.look(reader, layer, terms, wanted))
+    memory.settle()
     return _judged(look, tree, terms)
 
 
 class LintMemory:
-    """What the rules saw in layers, in the sealed `store`. `program` tells this program's rules from any other's."""
+    """What the rules saw in layers, in the sealed `store`. `program` tells this program's rules from any other's.
 
-    def __init__(self, store: Store, program: str) -> None:
-        self._store, self._program = store, program
+    `warn` gets a sentence about each record that this home did not write.
+    """
+
+    def __init__(self, store: Store, program: str, warn: Callable[[str], None]) -> None:
+        self._store, self._program, self._warn = store, program, warn
 
     def look(self, reader: ImageReader, layer: ImageLayer, terms: Terms, wanted: Wanted) -> LayerLook:
         """Return what the rules see in the layer: as it was kept, or from its bytes. Raises `Refused`."""
@@ -130,14 +134,19 @@ class LintMemory:
         key = look_key(self._program, layer.digest, star, terms.epoch, allowed, wanted)
         try:
             kept = self._store.get_result(key)
-        except NotSealed:  # somebody changed the store: it is not believed
+        except NotSealed as forged:
+            self._warn(f"{layer.name}: {forged}; it is not believed, and the layer is linted again")
             kept = None
         if kept is not None:
             return LayerLook.read(json.loads(kept))
         look = LayerLook()
         look.add(reader.layer_entries(layer), star, terms.epoch, allowed, wanted)
-        self._store.put_result(key, canonical_json(look.to_json()))
+        self._store.put_result_soon(key, canonical_json(look.to_json()))
         return look
+
+    def settle(self) -> None:
+        """Make durable what was seen. Raises `WorldFailed`."""
+        self._store.settle()
 
 
 def lint_entries(entries: Iterable[Entry], owners: Mapping[TreePath, str], terms: Terms) -> LintReport:
