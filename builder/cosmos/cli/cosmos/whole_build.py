@@ -89,7 +89,7 @@ class _Counting:
 
 def build_whole(wishes: Wishes, asked: Question | None) -> None:
     """Build the image, and answer. What was built is remembered if `asked` says under which terms."""
-    definition = read_definition_from(wishes.image, wishes.origin)
+    definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json))
     options = BuildOptions(
         out=wishes.out or definition.folder / "out",
         jobs=wishes.jobs,
