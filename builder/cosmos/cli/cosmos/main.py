@@ -21,8 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova,
-attach-signature.
+Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, tree, why, boot, nova,
+attach-signature, doctor, store.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -105,6 +105,18 @@ def _audit() -> click.Command:
     from cosmos.cli.cosmos.audit import audit_command
 
     return audit_command
+
+
+def _doctor() -> click.Command:
+    from cosmos.cli.cosmos.doctor import doctor
+
+    return doctor
+
+
+def _tree() -> click.Command:
+    from cosmos.cli.cosmos.tree import tree
+
+    return tree
 
 
 def _lint() -> click.Command:
@@ -245,6 +257,12 @@ def _trust() -> click.Command:
     return trust
 
 
+def _store() -> click.Command:
+    from cosmos.cli.cosmos.store.group import store
+
+    return store
+
+
 def _stellar() -> click.Command:
     from cosmos.cli.stellar.main import stellar
 
@@ -261,6 +279,8 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "sbom": _sbom,
     "audit": _audit,
     "lint": _lint,
+    "tree": _tree,
+    "doctor": _doctor,
     "verify": _verify,
     "diff": _diff,
     "ls": _ls,
@@ -286,6 +306,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "owns": _owns,
     "why": _why,
     "history": _history,
+    "store": _store,
     "key": _key,
     "trust": _trust,
     "stellar": _stellar,

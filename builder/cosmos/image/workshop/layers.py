@@ -14,8 +14,8 @@ not matter.
 Workers put frames alone into the store. They hand records to the builder, who keeps them (`keep`): one batch of many
 records costs less than a file for each.
 
-The store is sealed (`store.sealed`). A record that this home did not write is not believed: it is named in a warning,
-and the layer is made again.
+The store is sealed (`store.sealed`). A record that this home did not write is not believed, and a damaged frame is
+not used: each is named in a warning, and the layer is made again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.staging.twice import Unsteady, staged_twice
-from cosmos.store.interface import Store
+from cosmos.store.interface import Damaged, Store
 from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -231,6 +231,23 @@ class Workshop:
     def _seen(self) -> dict[StarName, tuple[StarName, ...]]:
         return {}
 
+    def remade(self, name: StarName, layers: Layers) -> tuple[StarLayer, PackedLayer]:
+        """Stage and pack one star as `make` does, and write nothing into the store."""
+        staged = self._steady(name, layers)
+        kept = [entry for entry in staged.entries.values() if entry.kind != "dir"]
+        packed = pack_layer(self.acquired[name].star.id, kept, self.level, self.store.spool())
+        return self._layer(name, staged), packed
+
+    def _layer(self, name: StarName, staged: StagedStar) -> StarLayer:
+        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
+        entries = sorted(staged.entries.values(), key=lambda entry: entry.path)  # as a manifest has them
+        return StarLayer(
+            key=_layer_key(self._shape(name), reads),
+            lines=tuple(map(ManifestLine.of, entries)),
+            times=tuple(entry.mtime for entry in entries),
+            receipt=staged.receipt,
+        )
+
     def _shape(self, name: StarName) -> Digest:
         """Return the digest of everything that shapes a layer, except the layers that the star's script reads."""
         acquired = self.acquired[name]
@@ -261,10 +278,10 @@ class Workshop:
         """Return the packed frame that the store has for `key`, hashed again, or None."""
         try:
             record = self.store.get_result(key)
-        except NotSealed as forged:
-            self.warn(_made_again(name, forged))
+            return None if record is None else PackedLayer.from_record(record, self._blob)
+        except (NotSealed, Damaged) as bad:
+            self.warn(_made_again(name, bad))
             return None
-        return None if record is None else PackedLayer.from_record(record, self._blob)
 
     def _blob(self, digest: Digest, size_bytes: int) -> Content | None:
         return self.store.get(digest, size_bytes) if self.store.has(digest, size_bytes) else None
@@ -372,8 +389,8 @@ def entry_without_bytes(line: ManifestLine) -> Entry:
     )
 
 
-def _made_again(name: StarName, forged: NotSealed) -> str:
-    return f"{name}: {forged}; it is not believed, and the layer is made again"
+def _made_again(name: StarName, bad: NotSealed | Damaged) -> str:
+    return f"{name}: {bad}; it is not believed, and the layer is made again"
 
 
 def _json(value: object) -> Json:
