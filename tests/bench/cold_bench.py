@@ -153,7 +153,7 @@ class Bench:
         rows: dict[str, tuple[str, Callable[[], float]]] = {"limit": ("limit", partial(self._plain, "limit", archives))}
         for jobs in ("1", "2"):
             for name, source in _versions(sources):
-                rows[f"build, {jobs} workers{name}"] = ("limit", partial(self._build, jobs, source))
+                rows[f"build with {jobs} workers{name}"] = ("limit", partial(self._build, jobs, source))
         rows["tar | zstd -T0"] = ("limit", self._tar)
         if shutil.which("mmdebstrap"):
             rows["mmdebstrap, xz"] = ("limit", self._mmdebstrap)
