@@ -103,6 +103,10 @@ PART ?= $(shell git rev-parse HEAD)
 mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 90 s. PART=COMMIT repeats a run
 	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
 
+.PHONY: bench
+bench: $(VENV)/dev.stamp ## measure Cosmos beside other programs on real packages: an hour, and 3 GB in the user's cache folder
+	@for bench in tests/bench/*_bench.py; do echo "$$bench"; PYTHONPATH=tests $(BIN)/python "$$bench" || exit; done
+
 .PHONY: golden
 golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write all golden files and each star's expect.txt again; read the diff
 	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden tests/unit/nova/test_nova_docs.py

@@ -5,6 +5,7 @@ HOME/store.key              by which the home knows finished layers in its store
 HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
 HOME/trust/chain/           every version of trust.toml that the operator accepted (`cosmos trust update`)
 HOME/trust/state.toml       the memory: the highest numbers that were verified, so that a rollback is refused
+HOME/config.toml            the operator's settings (model.home_settings); may be missing
 HOME/keys/                  a place for keys; cosmos reads a key from it only if the command names the key
 """
 
@@ -76,6 +77,10 @@ class Home:
     @cached_property
     def _folder(self) -> StoreFolder:
         return StoreFolder(self.home / "store")
+
+    def held(self) -> AbstractContextManager[None]:
+        """Use the store for the block: nothing in it is collected meanwhile."""
+        return self._folder.hold()
 
     @cached_property
     def pinned(self) -> TrustRoots:

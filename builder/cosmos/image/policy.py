@@ -27,8 +27,9 @@ from collections.abc import Container, Mapping
 
 from cosmos.errors import Malformed, NoSolution, Refused
 from cosmos.globs import unused
-from cosmos.image.definition import IMAGE_FILE, Definition
+from cosmos.image.definition import Definition
 from cosmos.image.outputs.initramfs import Initramfs
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.image.workshop.layers import Layers
 from cosmos.image.world import World
 from cosmos.limits import MAX_SIGNED_BYTES

@@ -5,7 +5,7 @@ The rule:
 - **offline** (no carrier): the store alone. An error names the file that is missing.
 - **a local galaxy** (a folder, a USB stick): read at every build, so that each build notices a damaged or changed file,
   although the store has the right bytes. Reading is cheap there.
-- **a remote galaxy**: the store first; a file that the store has is not fetched again.
+- **a remote galaxy**: the store first; a file that the store has is not fetched again, unless it is damaged there.
 - **a vendored galaxy** (staging.vendored): read as a local one. It is a copy for
   one lock, so it never says what is newest.
 
@@ -26,7 +26,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOP
 from cosmos.model.galaxy import CataloguePin
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName
-from cosmos.store.interface import Store
+from cosmos.store.interface import Damaged, Store
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.trust.archives import VerifiedArchive, verify_archive
@@ -148,7 +148,11 @@ class Source:
         """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` if it cannot be fetched."""
         stored = self.store.has(star.archive, star.size_bytes)
         if stored and (self.carrier is None or not self.carrier.is_local):
-            return self.stored_archive(star)
+            try:
+                return self.stored_archive(star)
+            except Damaged:  # it was removed
+                if self.carrier is None:
+                    raise
         if self.carrier is None:
             raise not_stored(f"{star.name} {star.version}")
         data = self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress, digest=star.archive)

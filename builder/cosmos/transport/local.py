@@ -44,7 +44,7 @@ class LocalCarrier:
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
-        with self._opened(path) as number:
+        with self.opened(path) as number:
             if os.fstat(number).st_size > max_bytes:
                 raise too_long(self._where(path), max_bytes)
             data = read_open_within(number, max_bytes)
@@ -61,7 +61,7 @@ class LocalCarrier:
         digest: Digest | None = None,  # noqa: ARG002 it is one part, and the caller verifies it
     ) -> Content:
         """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
-        with self._opened(path) as number:
+        with self.opened(path) as number:
             there = os.fstat(number).st_size
             if there != size_bytes:  # before a byte of it is read
                 raise wrong_size(self._where(path), size_bytes, str(there))
@@ -79,7 +79,8 @@ class LocalCarrier:
         return f"{self._root}/{path.removeprefix('./')}"
 
     @contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
+    def opened(self, path: str) -> Iterator[int]:
+        """Give a descriptor of the plain file at `path`. Raises as `Carrier` says, and `Refused` for a link."""
         parts = parts_of(path, self.address)
         try:
             folder = self._root.way.open(self._root.below, os.O_RDONLY | os.O_DIRECTORY)

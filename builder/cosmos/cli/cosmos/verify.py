@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -86,7 +87,13 @@ def verify(
     threshold = 1
     if world is not None and not keys:
         keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
-    verdict = verify_release_folder(path, keys, threshold=threshold, reporter=surroundings().reporter(quiet=as_json))
+    verdict = verify_release_folder(
+        path,
+        keys,
+        threshold=threshold,
+        workers=len(os.sched_getaffinity(0)),
+        reporter=surroundings().reporter(quiet=as_json),
+    )
     judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
