@@ -19,7 +19,7 @@ The members are in byte order of path, except a hard link whose file would come 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, Self
 
@@ -152,6 +152,21 @@ class PackedLayer:
         if not isinstance(self.frame, FileRange) and spool.fits(self.unpacked_bytes):
             return decompress_exactly(self.frame, self.unpacked_bytes, self.name)
         return spool.add(unpacked_exactly(self.frame, ".zst", self.unpacked_bytes, self.name))
+
+
+def layer_of_frame(name: str, frame: Content, unpacked_bytes: int, content: Content | None = None) -> PackedLayer:
+    """Return the layer that `frame` packs, with the rows of its members. `content` is the frame's, if it is known.
+
+    Raises `Refused` if it is no layer that can be read without those before it.
+    """
+    digest = content_digest(frame)
+    layer = PackedLayer(name=name, frame=frame, digest=digest, unpacked_bytes=unpacked_bytes, rows=())
+    held = layer._content() if content is None else content
+    entries, _ = TarReader(name, devices="keep").read(held)
+    members = _members(entries)
+    if not _is_written_as(members, held):
+        raise Refused(name, "its members are not written as a layer's are")
+    return replace(layer, rows=_rows(members))
 
 
 def pack_layer(name: str, entries: Iterable[Entry], level: int, spool: Spool | None = None) -> PackedLayer:

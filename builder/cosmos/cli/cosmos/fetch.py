@@ -1,0 +1,46 @@
+"""`cosmos fetch`: get a release from a plain HTTP server, without what is here already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cosmos.cli.cosmos.options import accept_revoked_option, home_option
+from cosmos.cli.cosmos.release_keys import signers_and_judge
+from cosmos.cli.cosmos.release_words import answer_made
+from cosmos.cli.network import network
+from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.terminal import surroundings
+from cosmos.errors import Malformed
+from cosmos.release.delta.fetching import fetch_release
+from cosmos.transport.opening import is_network
+
+
+@click.command()
+@click.argument("url")
+@click.option("--have", multiple=True, type=EXISTING_FOLDER, metavar="OLD", help="A release that is here already.")
+@click.option("-o", "--out", type=FOLDER, required=True, metavar="NEW", help="Where the release goes.")
+@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@accept_revoked_option
+@home_option
+@json_option
+def fetch(
+    url: str,
+    have: tuple[Path, ...],
+    out: Path,
+    key_files: tuple[Path, ...],
+    accept_revoked: tuple[str, ...],
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Get the release in the folder at URL, and of its image only the stars that OLD does not have.
+
+    Any server that knows range requests will do; from others the image is downloaded whole. A cut-off run is continued
+    by the same command. The release must be signed by a pinned key, as for `cosmos verify`.
+    """
+    if not is_network(url):
+        raise Malformed(url, "want http:// or https://", hint="copy a folder, then: cosmos verify FOLDER")
+    signers, judge = signers_and_judge(key_files, home, out, accept_revoked, quiet=as_json)
+    fetched = fetch_release(url, have, out, signers, judge, network(), surroundings().reporter(quiet=as_json))
+    answer_made(fetched.made, out, as_json, {"image-bytes": fetched.image_bytes, "other-bytes": fetched.other_bytes})

@@ -1,0 +1,144 @@
+"""Updates from one release to the next: `cosmos delta` and `cosmos apply`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakes.galaxies import StarSpec
+from fakes.programs import Cosmos
+from fakes.updates import NEW_STARS, OLD_STARS, Update, edited, files_of, make_update, noise
+
+
+@pytest.fixture(scope="session")
+def update(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> Update:
+    """OLD and NEW, which no test changes."""
+    return make_update(tmp_path_factory.mktemp("update"), succeed)
+
+
+@pytest.fixture
+def delta(update: Update, cosmos: Cosmos, tmp_path: Path) -> Path:
+    """The delta from OLD to NEW."""
+    cosmos("delta", update.old, update.new, "-o", tmp_path / "d.delta", "--key", update.secret_key).ok()
+    return tmp_path / "d.delta"
+
+
+def test_a_delta_makes_the_new_release_byte_for_byte(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    before = files_of(update.old)
+    made = cosmos("apply", delta, "--from", update.old, "-o", tmp_path / "new", "--key", update.public_key, "--json")
+    assert made.json()["changed"] is True
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert files_of(update.old) == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["d.delta", "new"]
+    cosmos("verify", tmp_path / "new", "--key", update.public_key).ok()
+    again = cosmos("apply", delta, "--from", update.old, "-o", tmp_path / "new", "--key", update.public_key, "--json")
+    assert again.json()["changed"] is False
+
+
+def test_the_old_release_may_be_replaced_by_the_new_one(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    shutil.copytree(update.old, tmp_path / "out")
+    cosmos("apply", delta, "--from", tmp_path / "out", "-o", tmp_path / "out", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "out") == files_of(update.new)
+
+
+def test_a_delta_says_what_it_carries_and_is_small(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:
+    made = cosmos("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key, "--json").json()
+    assert {row["name"]: row["as"] for row in made["layers"]} == {
+        "tool-1.1.0": "patch",
+        "libx2-2.0.0": "patch",  # its star has another name than in OLD
+        "fresh-1.0.0": "frame",
+        "template": "patch",
+    }
+    assert made["bytes"] == (tmp_path / "d").stat().st_size
+    assert made["bytes"] < made["image-bytes"] // 10
+
+
+def test_the_same_two_releases_give_the_same_delta(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
+    cosmos("delta", update.old, update.new, "-o", tmp_path / "other", "--key", update.secret_key).ok()
+    assert (tmp_path / "other").read_bytes() == delta.read_bytes()
+
+
+def test_a_simulation_has_the_sizes_of_each_way(update: Update, delta: Path, cosmos: Cosmos) -> None:
+    answer = cosmos("delta", "--simulate", update.old, update.new, update.new, "--json").json()
+    image = next(update.new.glob("*.tar.zst")).stat().st_size
+    assert answer["image-bytes"] == image
+    first, second = answer["updates"]
+    assert 0 < first["patches-bytes"] < first["frames-bytes"] < image
+    assert first["patches-share"] == f"{100 * first['patches-bytes'] / image:.2f} %"
+    assert (second["changed"], second["frames-bytes"], second["patches-bytes"]) == (0, 0, 0)
+    told = cosmos("delta", "--simulate", update.old, update.new).ok().out.splitlines()
+    assert told[0].split()[:2] == ["layers", "frames"]
+    assert f"{image:,}" in told[1] and first["patches-share"] in told[1]
+
+
+def test_a_delta_is_never_larger_than_the_release_even_if_everything_changed(
+    cosmos: Cosmos, succeed: Callable[..., None], tmp_path: Path
+) -> None:
+    old = tuple(StarSpec(f"s{seed}", "1.0.0", {f"usr/bin/s{seed}": noise(seed, 5000)}) for seed in range(5))
+    new = tuple(StarSpec(f"s{seed}", "2.0.0", {f"usr/bin/s{seed}": noise(seed + 9, 5000)}) for seed in range(5))
+    update = make_update(tmp_path / "x", succeed, old, new, tables="")
+    made = cosmos("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key, "--json").json()
+    assert made["bytes"] <= sum(file.stat().st_size for file in update.new.iterdir())
+    layers = sum(row["bytes"] for row in made["layers"])
+    assert layers <= made["image-bytes"]
+
+
+def test_the_right_base_is_found_among_several(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
+    (tmp_path / "releases").mkdir()
+    shutil.copytree(update.new, tmp_path / "releases" / "a")
+    shutil.copytree(update.old, tmp_path / "releases" / "b")
+    words = ("-o", tmp_path / "made", "--key", update.public_key)
+    cosmos("apply", delta, "--from-any", tmp_path / "releases", *words).ok()
+    assert files_of(tmp_path / "made") == files_of(update.new)
+    shutil.rmtree(tmp_path / "releases" / "b")
+    none = cosmos("apply", delta, "--from-any", tmp_path / "releases", *words).fails(7)
+    assert "no release there is the one that the delta is for" in none.err
+
+
+def test_a_home_judges_the_new_release_and_refuses_an_older_one(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:
+    back = tmp_path / "back"
+    cosmos("delta", update.new, update.old, "-o", back, "--key", update.secret_key).ok()
+    home = shutil.copytree(update.image.home, tmp_path / "home")
+    cosmos("verify", update.new, "--home", home).ok()
+    refused = cosmos("apply", back, "--from", update.new, "-o", tmp_path / "made", "--home", home).fails(4)
+    assert "counter" in refused.err
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_star_may_be_carried_whole(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:
+    words = ("-o", tmp_path / "d", "--key", update.secret_key, "--whole", "tool", "--whole", "same", "--json")
+    made = cosmos("delta", update.old, update.new, *words).json()
+    assert {row["name"] for row in made["layers"] if row["as"] == "frame"} == {
+        "tool-1.1.0",
+        "same-1.0.0",
+        "fresh-1.0.0",
+    }
+    cosmos("apply", tmp_path / "d", "--from", update.old, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+def test_a_release_without_a_signature_or_with_a_changed_file_makes_no_delta(
+    update: Update, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    words = ("-o", tmp_path / "d", "--key", update.secret_key)
+    unsigned = shutil.copytree(update.new, tmp_path / "unsigned")
+    (unsigned / "RELEASE.json.dsse").unlink()
+    assert "nobody signed" in cosmos("delta", update.old, unsigned, *words).fails(2).err
+    changed = shutil.copytree(update.new, tmp_path / "changed")
+    (changed / "manifest.txt").write_bytes(b"x")
+    assert "manifest.txt" in cosmos("delta", update.old, changed, *words).fails(7).err
+    assert "is not there" in cosmos("delta", tmp_path, update.new, *words).fails(2).err
+    assert not (tmp_path / "d").exists()
+
+
+def test_edited_and_noise_are_what_the_sizes_above_rest_on() -> None:
+    assert noise(1, 100) == noise(1, 100) != noise(2, 100)
+    assert sum(one != other for one, other in zip(noise(1, 10_000), edited(noise(1, 10_000)), strict=True)) == 2
+    assert OLD_STARS[1].name == NEW_STARS[1].name
