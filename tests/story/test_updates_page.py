@@ -32,13 +32,16 @@ def work(tmp_path: Path, succeed: Callable[..., None]) -> Path:
     write_programs(tmp_path / "bin")
     update = make_update(tmp_path / "work", succeed)
     assert update.old == tmp_path / "work" / "old"
+    (tmp_path / "work/root").mkdir()
+    unpack = ["tar", "--zstd", "--no-same-owner", "-xpf", next(update.old.glob("*.tar.zst"))]
+    subprocess.run([*unpack, "-C", tmp_path / "work/root"], check=True)
     return tmp_path / "work"
 
 
 def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
     environ = {"PATH": f"{work.parent / 'bin'}{os.pathsep}{os.defpath}", "HOME": str(work)}
     commands = shown((repo / "docs/updates.md").read_text())
-    assert len(commands) >= 5
+    assert len(commands) >= 7
     with ranged_server(work / "new") as server:
         for command, lines in commands:
             words = command.replace("http://localhost:PORT/", server.address)

@@ -186,6 +186,12 @@ def pack_layer(name: str, entries: Iterable[Entry], level: int, spool: Spool | N
     )
 
 
+def layer_bytes(entries: Iterable[Entry]) -> bytes:
+    """Return the content of the layer of `entries`, given in any order: its tar members, held in memory."""
+    members = _members(entries)
+    return b"".join(piece for member in members for part in member.pieces for piece in pieces(part))
+
+
 def members_in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Return entries in the order of an archive: by path, each hard link after its file."""
     return sorted(

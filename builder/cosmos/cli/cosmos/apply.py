@@ -11,6 +11,8 @@ from cosmos.cli.cosmos.release_keys import signers_and_judge
 from cosmos.cli.cosmos.release_words import answer_made
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
 from cosmos.cli.terminal import surroundings
+from cosmos.device.installed_layers import InstalledLayers
+from cosmos.device.root import LiveRoot
 from cosmos.release.delta.applying import apply_delta
 from cosmos.release.delta.delta_file import OpenDelta
 from cosmos.release.delta.old_release import OldRelease, right_base
@@ -22,6 +24,7 @@ from cosmos.release.delta.old_release import OldRelease, right_base
 @click.option(
     "--from-any", "olds", type=EXISTING_FOLDER, multiple=True, metavar="DIR", help="Find it among the releases in DIR."
 )
+@click.option("--from-root", "root", type=EXISTING_FOLDER, metavar="ROOT", help="Use the files of the system at ROOT.")
 @click.option("-o", "--out", type=FOLDER, required=True, metavar="NEW", help="Where the new release goes.")
 @click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
 @accept_revoked_option
@@ -31,6 +34,7 @@ def apply(
     file: Path,
     old: Path | None,
     olds: tuple[Path, ...],
+    root: Path | None,
     out: Path,
     key_files: tuple[Path, ...],
     accept_revoked: tuple[str, ...],
@@ -40,12 +44,19 @@ def apply(
     """Make the release that DELTA is for out of the release OLD, byte for byte as it was released.
 
     The delta and the release must be signed by a pinned key, as for `cosmos verify`. A killed run is continued by the
-    same command. Exit 2: the delta is cut off or is no delta. Exit 4: it was altered. Exit 7: OLD is another release.
+    same command. With --from-root, the files of a system take the place of OLD. Exit 2: the delta is cut off or is no
+    delta. Exit 4: it was altered. Exit 7: OLD is another release, or a file of ROOT was changed.
     """
-    if (old is not None) + bool(olds) != 1:
-        raise click.UsageError("name the old release, one way: --from OLD or --from-any DIR")
+    if (old is not None) + bool(olds) + (root is not None) != 1:
+        raise click.UsageError("name the old release, one way: --from OLD, --from-any DIR or --from-root ROOT")
     signers, judge = signers_and_judge(key_files, home, out, accept_revoked, quiet=as_json)
     delta = OpenDelta.open(file, keys=signers.keys, threshold=signers.threshold)
-    base = right_base(olds, delta.head.old) if old is None else OldRelease.open(old, delta.head.old)
-    made = apply_delta(delta, base, out, signers, judge, surroundings().reporter(quiet=as_json))
+    reporter = surroundings().reporter(quiet=as_json)
+    if root is not None:
+        with LiveRoot.open(root) as system:
+            installed = InstalledLayers(system, delta.head, delta.source, out.absolute().parent)
+            made = apply_delta(delta, installed, out, signers, judge, reporter)
+    else:
+        base = right_base(olds, delta.head.old) if old is None else OldRelease.open(old, delta.head.old)
+        made = apply_delta(delta, base, out, signers, judge, reporter)
     answer_made(made, out, as_json)

@@ -127,7 +127,7 @@ def make_delta(old: Side, new: Side, key: SecretKey, file: Path, wanted: Wanted,
         side.demand_whole(reporter)
     level, spool = packed_level(new.release, str(new.folder / RELEASE_FILE)), Spool(file.absolute().parent)
     made = [*layer_parts(old, new, level, wanted, spool, reporter)]
-    documents, envelopes, packed = _documents(old, new, spool, reporter)
+    documents, envelopes, packed = _documents(old, new, wanted, spool, reporter)
     data = spool.add(piece for part in (*(part for _, part in made), packed) for piece in pieces(part))
     head = DeltaHead(
         old=old.name,
@@ -238,13 +238,15 @@ def _joined_runs(layers: Iterable[KeptLayers | NewLayer]) -> Iterator[KeptLayers
 
 
 def _documents(
-    old: Side, new: Side, spool: Spool, reporter: Reporter
+    old: Side, new: Side, wanted: Wanted, spool: Spool, reporter: Reporter
 ) -> tuple[Documents, tuple[MadeEnvelope, ...], bytes]:
     """Return the files that nothing else gives, the envelopes that are made again, and the packed files."""
     envelopes = {name: made for name in file_names(new.release) if (made := _made_envelope(new.folder, name))}
     given = frozenset(_given(new, spool, reporter))
     names = [name for name in file_names(new.release) if name not in envelopes and name not in given]
-    old_names = [] if _is_too_much(old, names) else [name for name in names if is_there(old.folder / name)]
+    old_names = (
+        [] if wanted.installed or _is_too_much(old, names) else [name for name in names if is_there(old.folder / name)]
+    )
     content = joined(new.folder, names, MAX_DELTA_DOCUMENTS_BYTES)
     reference = joined(old.folder, old_names, MAX_DELTA_DOCUMENTS_BYTES)
     packed = compress([content], _DOCUMENTS_LEVEL)
