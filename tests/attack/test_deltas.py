@@ -94,6 +94,22 @@ def test_a_delta_with_any_byte_changed_is_refused(update: Update, delta: Path, t
 
 
 @pytest.mark.objective("SO-28")
+def test_nothing_of_an_altered_delta_is_decompressed(
+    update: Update, delta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cosmos.release.delta import applying
+
+    monkeypatch.setattr(applying, "patched", lambda *_: pytest.fail("it was decompressed"))
+    _, data = parts(delta)
+    whole = delta.read_bytes()
+    for place in range(-len(data), 0, 37):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        (tmp_path / "d").write_bytes(changed)
+        assert outcome(update, tmp_path / "d", tmp_path / "new") == 4
+
+
+@pytest.mark.objective("SO-28")
 def test_a_delta_that_is_cut_at_any_length_is_refused(update: Update, delta: Path, tmp_path: Path) -> None:
     whole = delta.read_bytes()
     file, codes = tmp_path / "d", set()
@@ -135,6 +151,7 @@ LIES: dict[str, Callable[[dict], object]] = {
     "a reference that is not there": lambda head: new_layer(head).update(reference=99),
     "another reference": lambda head: new_layer(head).update(reference=0),
     "another layer's name": lambda head: new_layer(head).update(name="b-1.0.0"),
+    "a layer's name that no star has": lambda head: new_layer(head).update(name="c-1.0.0"),
     "layers that are not there": lambda head: head["layers"].append({"keep": [50, 1]}),
     "a million layers": lambda head: head["layers"].append({"keep": [0, 99_999]}),
     "layers below nought": lambda head: head["layers"].append({"keep": [-1, 1]}),

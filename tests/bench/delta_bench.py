@@ -107,6 +107,7 @@ def star(deb: Path, name: str, version: str) -> StarSpec:
                 content=entry.content,
                 target=target,
             )
+    version = version.partition(":")[2] or version  # the fake galaxy has no file names for an epoch
     return StarSpec(re.sub(r"[^a-z0-9-]", "-", name), version, files, scheme="debian")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fakes.galaxies import StarSpec
-from fakes.programs import Cosmos
+from fakes.programs import Cosmos, write_programs
 from fakes.updates import NEW_STARS, OLD_STARS, Update, edited, files_of, make_update, noise
 
 
@@ -135,6 +136,21 @@ def test_a_release_without_a_signature_or_with_a_changed_file_makes_no_delta(
     (changed / "manifest.txt").write_bytes(b"x")
     assert "manifest.txt" in cosmos("delta", update.old, changed, *words).fails(7).err
     assert "is not there" in cosmos("delta", tmp_path, update.new, *words).fails(2).err
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_cosmos_without_the_library_of_patches_applies_and_says_that_it_makes_none(
+    update: Update, delta: Path, tmp_path: Path
+) -> None:
+    """The single-file binary has no backports.zstd."""
+    without = "import sys; sys.modules['backports.zstd'] = sys.modules['compression.zstd'] = None"
+    programs = write_programs(tmp_path / "bin", without)
+    words = ["--from", update.old, "-o", tmp_path / "new", "--key", update.public_key]
+    subprocess.run([programs / "cosmos", "apply", delta, *words], check=True, capture_output=True)
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    words = [update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key]
+    made = subprocess.run([programs / "cosmos", "delta", *words], capture_output=True, text=True)
+    assert made.returncode == 5 and "lacks the library backports.zstd" in made.stderr
     assert not (tmp_path / "d").exists()
 
 
