@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.digest import Digest
 from fakes.galaxies import StarSpec
 from fakes.programs import Cosmos, write_programs
 from fakes.updates import NEW_STARS, OLD_STARS, Update, edited, files_of, make_update, noise
@@ -111,6 +112,25 @@ def test_a_home_judges_the_new_release_and_refuses_an_older_one(update: Update, 
     refused = cosmos("apply", back, "--from", update.new, "-o", tmp_path / "made", "--home", home).fails(4)
     assert "counter" in refused.err
     assert not (tmp_path / "made").exists()
+
+
+def test_a_system_judges_the_new_release_by_its_own_keys_and_memory(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    cosmos("init", "--root", root).ok()
+    words = ("--from", update.old, "-o", tmp_path / "new", "--root", root)
+    assert "no trust anchors" in cosmos("apply", delta, *words).fails(4).err
+    update.image.signers.write_trust(tmp_path / "trust.toml")
+    digest = Digest.of((tmp_path / "trust.toml").read_bytes())
+    cosmos("trust", "init", tmp_path / "trust.toml", "--sha256", digest, "--root", root).ok()
+    cosmos("apply", delta, *words).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    cosmos("delta", update.new, update.old, "-o", tmp_path / "back", "--key", update.secret_key).ok()
+    words = ("--from", update.new, "-o", tmp_path / "older", "--root", root)
+    assert "counter" in cosmos("apply", tmp_path / "back", *words).fails(4).err
+    assert not (tmp_path / "older").exists()
 
 
 def test_a_star_may_be_carried_whole(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
-from cosmos.cli.cosmos.release_keys import signers_and_judge
+from cosmos.cli.cosmos.release_keys import Judged, judge_root_option, signers_and_judge
 from cosmos.cli.cosmos.release_words import answer_made
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
 from cosmos.cli.terminal import surroundings
 from cosmos.device.installed_layers import InstalledLayers
 from cosmos.device.root import LiveRoot
-from cosmos.release.delta.applying import apply_delta
+from cosmos.release.delta.applying import Base, apply_delta
 from cosmos.release.delta.delta_file import OpenDelta
 from cosmos.release.delta.old_release import OldRelease, right_base
 
@@ -27,6 +28,7 @@ from cosmos.release.delta.old_release import OldRelease, right_base
 @click.option("--from-root", "root", type=EXISTING_FOLDER, metavar="ROOT", help="Use the files of the system at ROOT.")
 @click.option("-o", "--out", type=FOLDER, required=True, metavar="NEW", help="Where the new release goes.")
 @click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@judge_root_option
 @accept_revoked_option
 @home_option
 @json_option
@@ -37,6 +39,7 @@ def apply(
     root: Path | None,
     out: Path,
     key_files: tuple[Path, ...],
+    judge_root: Path | None,
     accept_revoked: tuple[str, ...],
     home: Path | None,
     as_json: bool,
@@ -49,14 +52,17 @@ def apply(
     """
     if (old is not None) + bool(olds) + (root is not None) != 1:
         raise click.UsageError("name the old release, one way: --from OLD, --from-any DIR or --from-root ROOT")
-    signers, judge = signers_and_judge(key_files, home, out, accept_revoked, quiet=as_json)
-    delta = OpenDelta.open(file, keys=signers.keys, threshold=signers.threshold)
     reporter = surroundings().reporter(quiet=as_json)
-    if root is not None:
-        with LiveRoot.open(root) as system:
-            installed = InstalledLayers(system, delta.head, delta.source, out.absolute().parent)
-            made = apply_delta(delta, installed, out, signers, judge, reporter)
-    else:
-        base = right_base(olds, delta.head.old) if old is None else OldRelease.open(old, delta.head.old)
+    by = Judged(key_files=key_files, home=home, root=judge_root, accept_revoked=accept_revoked)
+    with ExitStack() as held:
+        signers, judge = held.enter_context(signers_and_judge(by, out, quiet=as_json))
+        delta = OpenDelta.open(file, keys=signers.keys, threshold=signers.threshold)
+        if root is not None:
+            system = held.enter_context(LiveRoot.open(root))
+            base: Base = InstalledLayers(system, delta.head, delta.source, out.absolute().parent)
+        elif old is not None:
+            base = OldRelease.open(old, delta.head.old)
+        else:
+            base = right_base(olds, delta.head.old)
         made = apply_delta(delta, base, out, signers, judge, reporter)
     answer_made(made, out, as_json)

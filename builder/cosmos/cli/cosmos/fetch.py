@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
-from cosmos.cli.cosmos.release_keys import signers_and_judge
+from cosmos.cli.cosmos.release_keys import Judged, judge_root_option, signers_and_judge
 from cosmos.cli.cosmos.release_words import answer_made
 from cosmos.cli.network import network
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
@@ -22,6 +22,7 @@ from cosmos.transport.opening import is_network
 @click.option("--have", multiple=True, type=EXISTING_FOLDER, metavar="OLD", help="A release that is here already.")
 @click.option("-o", "--out", type=FOLDER, required=True, metavar="NEW", help="Where the release goes.")
 @click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@judge_root_option
 @accept_revoked_option
 @home_option
 @json_option
@@ -30,6 +31,7 @@ def fetch(
     have: tuple[Path, ...],
     out: Path,
     key_files: tuple[Path, ...],
+    judge_root: Path | None,
     accept_revoked: tuple[str, ...],
     home: Path | None,
     as_json: bool,
@@ -41,6 +43,7 @@ def fetch(
     """
     if not is_network(url):
         raise Malformed(url, "want http:// or https://", hint="copy a folder, then: cosmos verify FOLDER")
-    signers, judge = signers_and_judge(key_files, home, out, accept_revoked, quiet=as_json)
-    fetched = fetch_release(url, have, out, signers, judge, network(), surroundings().reporter(quiet=as_json))
+    by = Judged(key_files=key_files, home=home, root=judge_root, accept_revoked=accept_revoked)
+    with signers_and_judge(by, out, quiet=as_json) as (signers, judge):
+        fetched = fetch_release(url, have, out, signers, judge, network(), surroundings().reporter(quiet=as_json))
     answer_made(fetched.made, out, as_json, {"image-bytes": fetched.image_bytes, "other-bytes": fetched.other_bytes})
