@@ -39,9 +39,10 @@ for one in $groups; do kill -KILL "-${one#*:}"; kill -KILL "${one#*:}"; done
 class Confinement:
     """What a program may use: `limits` by the numbers of `resource`, and its `user`, also its group; None: the same.
 
-    A limit of this process that is lower stays. A confined program does not see the umask, the ignored signals and, if
-    its user is another, the groups of cosmos. Its addresses are not random. It may use one `processor` (None: those of
-    this process), its priority is lower by `niceness`, and uname(2) says Linux 2.6 if its `kernel` is old.
+    A limit of this process that is lower stays if this process may not raise it (`make_room`). A confined program does
+    not see the umask, the ignored signals and, if its user is another, the groups of cosmos. Its addresses are not
+    random. It may use one `processor` (None: those of this process), its priority is lower by `niceness`, and uname(2)
+    says Linux 2.6 if its `kernel` is old.
     """
 
     limits: Mapping[int, int]
@@ -49,6 +50,17 @@ class Confinement:
     processor: int | None = None
     niceness: int = 0
     kernel: Kernel = "own"
+
+    def make_room(self) -> None:
+        """Raise the highest limits that this process may have to those of the program, as far as the kernel lets it.
+
+        Root may raise them. The limits in force here stay.
+        """
+        for which, wanted in self.limits.items():
+            now, most = resource.getrlimit(which)
+            if most != resource.RLIM_INFINITY and most < wanted:
+                with contextlib.suppress(ValueError, OSError):
+                    resource.setrlimit(which, (now, wanted))
 
     def enter(self) -> None:
         """Set limits, signals and the like for this process; the program that it starts keeps them."""

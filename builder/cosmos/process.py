@@ -278,6 +278,8 @@ def _group(
     watcher = _watching(where)
     token = watcher.token()
     user = confinement.user if confinement is not None else None
+    if confinement is not None:
+        confinement.make_room()  # by cosmos, before the child takes the program's user
     try:
         leader = subprocess.Popen(  # noqa: S603 - a list, no shell
             list(argv),

@@ -7,7 +7,7 @@ them; then for 2, 6 and 20 changed stars (or the numbers that are named) it prin
     frames        the frames that the old image lacks: what `cosmos fetch` downloads of the image
     patches       the reference: `zstd -19 --patch-from` of each changed star's content, by the program zstd
     delta         the whole file of `cosmos delta`: patches, head, signature and documents
-    whole patch   `zstd -19 --long=31 --patch-from` of the two images, unpacked
+    whole patch   `zstd -9 --long=31 --patch-from` of the two images, unpacked (level 19 takes many minutes)
     casync        the chunks that the old image lacks, and the index (if casync is installed)
 
 It needs apt-get, dpkg-deb and zstd.
@@ -121,7 +121,7 @@ def run(*words: object) -> None:
 def compressed_patch(old: Path, new: Path, *more: str) -> int:
     """Return the size of the patch by the program zstd."""
     patch = new.with_suffix(".patch")
-    subprocess.run(["zstd", "-q", "-f", "-19", *more, f"--patch-from={old}", new, "-o", patch], check=True)
+    subprocess.run(["zstd", "-q", "-f", *more, f"--patch-from={old}", new, "-o", patch], check=True)
     return patch.stat().st_size
 
 
@@ -135,7 +135,7 @@ def patches(update: Update, work: Path) -> int:
         for file, content in (("old", old.image.content(pair.reference)), ("new", new.image.content(pair.place))):
             (work / file).write_bytes(content)
         packed_bytes = new.image.reader.layers[pair.place].seek.packed_bytes
-        total += min(compressed_patch(work / "old", work / "new", "--long=27"), packed_bytes)
+        total += min(compressed_patch(work / "old", work / "new", "-19", "--long=27"), packed_bytes)
     return total
 
 
@@ -171,7 +171,7 @@ def measure(number: int, stars: dict[str, tuple[StarSpec, StarSpec]], work: Path
     for side, tar in zip((update.old, update.new), tars, strict=True):
         subprocess.run(["zstd", "-q", "-f", "-d", next(side.glob("*.tar.zst")), "-o", tar], check=True)
     reference = patches(update, work)
-    whole = compressed_patch(*tars, "--long=31")
+    whole = compressed_patch(*tars, "-9", "--long=31")
     chunks = casync(*tars, work)
     delta = (work / "d").stat().st_size
     told = (

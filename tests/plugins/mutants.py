@@ -61,7 +61,11 @@ class Verdict:
 
 
 def copy_checkout(into: Path) -> None:
-    """Copy what git tracks, and what is new and not ignored, from the checkout to the folder `into`."""
+    """Copy what git tracks, and what is new and not ignored, from the checkout to the folder `into`.
+
+    Other users may read the copy, as they may read a checkout: some tests start the program as one of them.
+    """
+    into.chmod(0o755)
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPO,

@@ -177,6 +177,15 @@ class ImageReader:
         """Return every entry's manifest line, sorted by path."""
         return [self._owners[path][1].line for path in sorted(self._owners)]
 
+    def has(self, path: TreePath) -> bool:
+        """Whether the image has an entry at `path`."""
+        return path in self._owners
+
+    def owner(self, path: TreePath) -> tuple[ImageLayer, ManifestLine]:
+        """Return the layer that has the entry at `path`, and its line; raises `KeyError` if there is none."""
+        layer, row = self._owners[path]
+        return layer, row.line
+
     def read_file(self, path: TreePath) -> bytes:
         """Return a file's bytes; as `file_pieces`."""
         return b"".join(self.file_pieces(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -58,9 +58,8 @@ def file_pieces(image: Path, path: str) -> Iterator[bytes]:
     except ValueError as error:
         raise Malformed(path, str(error)) from error
     reader = open_image(image)
-    lines = {line.path: line for line in reader.lines()}
-    found = _followed(wanted, lines)
-    if found not in lines:
+    found = leads_to(wanted, reader)
+    if not reader.has(found):
         leads = f", the target of /{wanted.text}" if found != wanted else ""
         raise Malformed(str(image), f"has no /{found.text}{leads}", hint=f"cosmos ls {image}")
     yield from reader.file_pieces(found)
@@ -82,11 +81,14 @@ def _no_image(path: Path) -> Malformed:
     return Malformed(str(path), f"is not an image: want a {IMAGE_SUFFIX} file, or a folder that has one")
 
 
-def _followed(path: TreePath, lines: Mapping[TreePath, ManifestLine]) -> TreePath:
-    """Return the path in the tree of `lines` after following every link of `path`. No link leaves the tree."""
+def leads_to(path: TreePath, reader: ImageReader) -> TreePath:
+    """Return the path in the image after following every link of `path`. No link leaves the image.
+
+    Raises `Malformed` if there are too many links.
+    """
 
     def target_of(here: TreePath, _rest: Sequence[bytes]) -> bytes | None:
-        line = lines.get(here)
+        line = reader.owner(here)[1] if reader.has(here) else None
         return line.target if line is not None and line.kind == "symlink" else None
 
     try:

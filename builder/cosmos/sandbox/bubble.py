@@ -42,6 +42,7 @@ from cosmos.child import Confinement
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
+from cosmos.links import real
 from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
 from cosmos.sandbox.bubble_probe import Asked, Process, demand_closed
 from cosmos.sandbox.circumstances import FIRST, LIMITS, Circumstances, machine_files
@@ -179,7 +180,7 @@ class Bubble:
 
     def run(self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry]) -> RunOutcome:
         """Run `words` in a copy of `tree` and return the tree afterwards; raises `WorldFailed`, `Malformed`."""
-        bwrap = find_program("bwrap", _BWRAP_HINT)
+        bwrap = real(Path(find_program("bwrap", _BWRAP_HINT)))  # user nobody may not look into each folder of PATH
         memory = {"/": self.tools.size_bytes, _SHARED: _TMP_BYTES, **self._places()}
         settings = [part for pair in _environment(env, self.epoch) for part in ("--setenv", *pair)]
         user = NOBODY if os.geteuid() == 0 else None  # root would own root's files in /proc/sys
@@ -192,7 +193,8 @@ class Bubble:
             kernel=self.circumstances.kernel,
         )
         with _channels() as channels:
-            argv = [bwrap, *sandboxed(self.tools.binds, memory, channels), *settings, "--", *map(os.fsdecode, words)]
+            bubble = sandboxed(self.tools.binds, memory, channels)
+            argv = [str(bwrap), *bubble, *settings, "--", *map(os.fsdecode, words)]
             with (
                 start_program(
                     argv, env={}, where=self.where, pass_fds=channels.given, confinement=confinement

@@ -110,8 +110,13 @@ def _drop_capabilities(machine: Machine) -> None:
     _checked(_syscall(machine.calls["capset"], _OF_THIS_PROCESS, _NONE))
 
 
+def landlock_version() -> int:
+    """Return the version of the kernel's interface of Landlock; less than 1 if it has none, or does not use it."""
+    return int(_syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(_LANDLOCK_VERSION)))
+
+
 def _landlock() -> None:
-    version = _syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(_LANDLOCK_VERSION))
+    version = landlock_version()
     if version < 1:
         return  # the second layer, where there is one
     parts = [_LANDLOCK_FS[min(version, 5)], _LANDLOCK_NET, _LANDLOCK_SCOPED]

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from cosmos.device.why import MAX_CHAINS, reasons_for
+from cosmos.device.why import reasons_for
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution
 from cosmos.model.names import Arch, StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.model.version import Version
+from cosmos.resolve.chains import MAX_CHAINS
 from fakes.programs import Cosmos
 
 

@@ -10,7 +10,7 @@ import click
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
 from cosmos.cli.cosmos.release_keys import Judged, judge_root_option, signers_and_judge
 from cosmos.cli.cosmos.release_words import answer_made
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, RELEASE, json_option
 from cosmos.cli.terminal import surroundings
 from cosmos.device.installed_layers import InstalledLayers
 from cosmos.device.root import LiveRoot
@@ -21,13 +21,13 @@ from cosmos.release.delta.old_release import OldRelease, right_base
 
 @click.command()
 @click.argument("file", type=EXISTING_FILE, metavar="DELTA")
-@click.option("--from", "old", type=EXISTING_FOLDER, metavar="OLD", help="The release that the delta is for.")
+@click.option("--from", "old", type=RELEASE, metavar="OLD", help="The release that the delta is for.")
 @click.option(
     "--from-any", "olds", type=EXISTING_FOLDER, multiple=True, metavar="DIR", help="Find it among the releases in DIR."
 )
 @click.option("--from-root", "root", type=EXISTING_FOLDER, metavar="ROOT", help="Use the files of the system at ROOT.")
 @click.option("-o", "--out", type=FOLDER, required=True, metavar="NEW", help="Where the new release goes.")
-@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @judge_root_option
 @accept_revoked_option
 @home_option

@@ -12,7 +12,7 @@ import click
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
 from cosmos.cli.secret_values import read_secrets, secret_option
 from cosmos.cli.terminal import emit, say
@@ -43,7 +43,7 @@ _PREFIX = "cosmos-bootstrap-"
     "--galaxy", "origin", type=EXISTING_FOLDER, help="Take the galaxies from this vendored folder, such as a stick."
 )
 @click.option("--release", type=EXISTING_FOLDER, help="Demand the contents that this release names.")
-@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @click.option("--offline", is_flag=True, help="Make no socket; use what the store holds.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
 @accept_revoked_option

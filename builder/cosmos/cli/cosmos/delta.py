@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FILE, json_option
+from cosmos.cli.options import FILE, RELEASE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.release.delta.making import MadeDelta, Side, Wanted, make_delta
@@ -15,9 +15,9 @@ from cosmos.release.delta.simulating import Simulated, simulate
 
 
 @click.command()
-@click.argument("releases", type=EXISTING_FOLDER, nargs=-1, required=True, metavar="OLD… NEW")
+@click.argument("releases", type=RELEASE, nargs=-1, required=True, metavar="OLD… NEW")
 @click.option("-o", "--out", "file", type=FILE, metavar="FILE", help="The delta to write.")
-@click.option("--key", "key_file", type=EXISTING_FILE, help="Sign the delta with this release key.")
+@click.option("--key", "key_file", type=SECRET_KEY, help="Sign the delta with this release key.")
 @click.option("--whole", "whole", multiple=True, metavar="STAR", help="Carry this star whole, whatever the base has.")
 @click.option("--installed", is_flag=True, help="Let it be applied to a system's files, too (apply --from-root).")
 @click.option("--simulate", "simulates", is_flag=True, help="Write nothing; show how large each way of updating is.")

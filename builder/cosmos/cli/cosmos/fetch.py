@@ -10,7 +10,7 @@ from cosmos.cli.cosmos.options import accept_revoked_option, home_option
 from cosmos.cli.cosmos.release_keys import Judged, judge_root_option, signers_and_judge
 from cosmos.cli.cosmos.release_words import answer_made
 from cosmos.cli.network import network
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.options import FOLDER, PUBLIC_KEY, RELEASE, json_option
 from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
 from cosmos.release.delta.fetching import fetch_release
@@ -19,9 +19,9 @@ from cosmos.transport.opening import is_network
 
 @click.command()
 @click.argument("url")
-@click.option("--have", multiple=True, type=EXISTING_FOLDER, metavar="OLD", help="A release that is here already.")
+@click.option("--have", multiple=True, type=RELEASE, metavar="OLD", help="A release that is here already.")
 @click.option("-o", "--out", type=FOLDER, required=True, metavar="NEW", help="Where the release goes.")
-@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @judge_root_option
 @accept_revoked_option
 @home_option

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.completing import known_stars
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.asking import demand_agreement, yes_option
 from cosmos.cli.cosmos.look_words import look_lines, look_row
@@ -34,7 +35,7 @@ from cosmos.staging.vendored import read_vendored
 
 
 @click.command("install")
-@click.argument("stars", nargs=-1, metavar="STAR[@CONSTRAINT]...")
+@click.argument("stars", nargs=-1, metavar="STAR[@CONSTRAINT]...", shell_complete=known_stars)
 @click.option(
     "--constellation", "constellations", type=EXISTING_FILE, multiple=True, help="Install the members of this file."
 )

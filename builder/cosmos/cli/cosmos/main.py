@@ -21,8 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, boot, nova,
-attach-signature. Updates: delta, apply, fetch.
+Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, tree, why, boot, nova,
+attach-signature, doctor, completion. Updates: delta, apply, fetch.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -123,6 +123,18 @@ def _audit() -> click.Command:
     from cosmos.cli.cosmos.audit import audit_command
 
     return audit_command
+
+
+def _doctor() -> click.Command:
+    from cosmos.cli.cosmos.doctor import doctor
+
+    return doctor
+
+
+def _tree() -> click.Command:
+    from cosmos.cli.cosmos.tree import tree
+
+    return tree
 
 
 def _lint() -> click.Command:
@@ -263,6 +275,18 @@ def _trust() -> click.Command:
     return trust
 
 
+def _completion() -> click.Command:
+    from cosmos.cli.completion import completion
+
+    return completion
+
+
+def _manual() -> click.Command:
+    from cosmos.cli.manual import manual
+
+    return manual
+
+
 def _stellar() -> click.Command:
     from cosmos.cli.stellar.main import stellar
 
@@ -279,6 +303,8 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "sbom": _sbom,
     "audit": _audit,
     "lint": _lint,
+    "tree": _tree,
+    "doctor": _doctor,
     "verify": _verify,
     "diff": _diff,
     "delta": _delta,
@@ -309,6 +335,8 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "history": _history,
     "key": _key,
     "trust": _trust,
+    "completion": _completion,
+    "manual": _manual,
     "stellar": _stellar,
 }
 

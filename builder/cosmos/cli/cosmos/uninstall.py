@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cosmos.cli.completing import installed_stars
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.options import root_option, wait_option
 from cosmos.cli.cosmos.removal_words import answer_removal, purge_option, removal_dry_run_option
@@ -17,7 +18,7 @@ from cosmos.model.names import StarName
 
 
 @click.command("uninstall")
-@click.argument("stars", nargs=-1, required=True, metavar="STAR...")
+@click.argument("stars", nargs=-1, required=True, metavar="STAR...", shell_complete=installed_stars)
 @click.option("--force", is_flag=True, help="Remove a star that others need, that the image asked for, or `cosmos`.")
 @purge_option
 @removal_dry_run_option

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.completing import installed_stars
 from cosmos.cli.cosmos.arguments import parsed, root_text
 from cosmos.cli.cosmos.asking import demand_agreement, yes_option
 from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
@@ -23,7 +24,7 @@ from cosmos.resolve.resolving import Wish
 
 
 @click.command("update")
-@click.argument("stars", nargs=-1, metavar="[STAR[@CONSTRAINT]]...")
+@click.argument("stars", nargs=-1, metavar="[STAR[@CONSTRAINT]]...", shell_complete=installed_stars)
 @click.option("--all", "is_all", is_flag=True, help="Update all installed stars [default, if no STAR is named].")
 @click.option(
     "--allow-downgrade", "lowering", multiple=True, metavar="STAR", help="Let this star get an older version."

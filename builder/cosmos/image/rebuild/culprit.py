@@ -123,11 +123,17 @@ class _Script:
                     folders.append(place)
         return cls(last=last, folders=tuple(folders), programs=tuple(programs), events=events)
 
-    def maker(self, path: str, unlike: int | None) -> Receipt | None:
-        """Return the event that made `path`; `unlike` is the place of a program that made something else."""
+    def maker(self, path: str, unlike: int | None, *, is_only_time: bool) -> Receipt | None:
+        """Return the event that made `path`; `unlike` is the place of a program that made something else.
+
+        `is_only_time`: no more than the time of `path` differs. The receipt does not tell, because no digest of a tree
+        has times. Only programs give times that differ, so the last one counts that ran after the path was there.
+        """
         place = self.last.get(path)
         if place is None:
             place = max((one for one in self.folders if _is_below(path, self.events[one].get("path"))), default=None)
+        if is_only_time:
+            unlike = max(self.programs, default=None)
         if unlike is not None and (place is None or place < unlike):
             return self.events[unlike]
         if place is None:
@@ -153,7 +159,9 @@ class Makers:
         receipt = self._receipts.get(script)
         if star not in self._scripts:
             self._scripts[star] = _Script.of(receipt)
-        event = self._scripts[star].maker(difference.path.text, (unlike or {}).get(script))
+        event = self._scripts[star].maker(
+            difference.path.text, (unlike or {}).get(script), is_only_time=difference.causes == ("time",)
+        )
         if event is None and star != _OWN_LAYER:
             return f"{star}, unpacked"
         if event is None:

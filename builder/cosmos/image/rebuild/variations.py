@@ -47,11 +47,13 @@ class Circumstances:
 
     `folder` is the name of the folder that it works in, `temporary` its TMPDIR (None: inside that folder). `path` is
     its PATH: the one that was given, a folder with nothing but what a build needs, or a folder of decoys before the
-    given one.
+    given one. `clock` are variables for the rebuild alone, and not for the starters: what libfaketime shares between
+    processes, another user may not open.
     """
 
     folder: str = "calm"
     env: Mapping[str, str] = field(default_factory=lambda: CALM)
+    clock: Mapping[str, str] = field(default_factory=dict)
     starters: tuple[tuple[str, ...], ...] = ()
     jobs: int = 1
     shuffle: int = 0
@@ -126,9 +128,7 @@ def _of_the_machine() -> tuple[Variation, ...]:
     """Return the variations of the processor, the kernel, and the clock."""
     faketime = _faketime()
     processor = str(max(os.sched_getaffinity(0)))
-    february = _set(
-        "clock", LD_PRELOAD=str(faketime), FAKETIME="@2001-02-03 04:05:06", FAKETIME_DONT_FAKE_MONOTONIC="1"
-    )
+    february = {"LD_PRELOAD": str(faketime), "FAKETIME": "@2001-02-03 04:05:06"}
     return (
         Variation(name="jobs", what="4 jobs", change=lambda now: replace(now, jobs=4)),
         _started("processors", "one processor", "taskset", "--cpu-list", processor),
@@ -137,9 +137,10 @@ def _of_the_machine() -> tuple[Variation, ...]:
         _started("addresses", "no randomised addresses", "setarch", "-R"),
         _started("kernel version", "uname says 2.6", "setarch", "--uname-2.6"),
         _set("processor features", GLIBC_TUNABLES=_MASKED, OPENSSL_ia32cap=_OPENSSL_MASK),
-        replace(
-            february,
+        Variation(
+            name="clock",
             what="it is February 2001 (libfaketime)",
+            change=lambda now: replace(now, clock=february),
             missing="" if faketime else "libfaketime is not installed",
         ),
         Variation(
@@ -245,6 +246,8 @@ def command(now: Circumstances, argv: tuple[str, ...], pid_file: Path) -> tuple[
     words = [word for starter in now.starters for word in starter]
     if now.user is not None:
         words += ["setpriv", f"--reuid={now.user}", f"--regid={now.user}", "--clear-groups", "--"]
+    if now.clock:
+        words += ["env", *(f"{variable}={value}" for variable, value in now.clock.items())]
     start = f'echo $$ > "$1"; shift; umask {now.umask:o}; exec "$@"'
     return ("/bin/sh", "-c", start, "sh", str(pid_file), *_found(words), *argv)
 
@@ -254,7 +257,7 @@ def _found(words: list[str]) -> list[str]:
     return [shutil.which(word) or word if word in _STARTERS else word for word in words]
 
 
-_STARTERS: Final = ("nice", "taskset", "prlimit", "setarch", "unshare", "setpriv", "sh")
+_STARTERS: Final = ("nice", "taskset", "prlimit", "setarch", "unshare", "setpriv", "env", "sh")
 
 
 def _without(program: str) -> str:

@@ -70,6 +70,17 @@ def test_the_last_event_that_wrote_a_path_made_it(path: str, star: str, said: st
     assert Makers(RECEIPTS).of(difference(path, star)) == said
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("opt/x/y", 'app, install.lua: run ["date"]'),  # in a folder that the script copied before its program ran
+        ("etc/a", "app, install.lua:4: chmod"),  # written again after it
+    ],
+)
+def test_a_time_that_no_digest_of_a_tree_has_is_of_the_program_that_ran_last(path: str, said: str) -> None:
+    assert Makers(RECEIPTS).of(replace(difference(path, "app"), causes=("time",))) == said
+
+
 def test_the_events_of_a_script_are_looked_through_once() -> None:
     class Counted(list[Json]):
         times = 0

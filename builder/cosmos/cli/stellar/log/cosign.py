@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, FILE, FOLDER
+from cosmos.cli.options import FILE, FOLDER, SECRET_KEY
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar.log.options import home_option, pinned_roots
 from cosmos.cli.terminal import say, surroundings
@@ -17,7 +17,7 @@ from cosmos.stellar.log import cosign_log
 
 @click.command("cosign")
 @click.argument("folder", type=FOLDER)
-@click.option("--key", "key", type=EXISTING_FILE, required=True, help="The witness's secret key.")
+@click.option("--key", "key", type=SECRET_KEY, required=True, help="The witness's secret key.")
 @click.option("--seen", type=FILE, required=True, metavar="FILE", help="The head that this witness saw last.")
 @home_option
 @passphrase_fd_option
