@@ -174,6 +174,31 @@ def test_a_cosmos_without_the_library_of_patches_applies_and_says_that_it_makes_
     assert not (tmp_path / "d").exists()
 
 
+def test_a_release_that_another_zstd_packed_makes_no_delta_and_the_way_out_is_named(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cosmos.release.delta import applying, making
+
+    monkeypatch.setattr(making, "ZSTD_VERSION", "9.9.9")
+    monkeypatch.setattr(applying, "ZSTD_VERSION", "9.9.9")
+    made = cosmos("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key).fails(5)
+    assert "was packed by zstd" in made.err and "9.9.9" in made.err
+    words = ("--from", update.old, "-o", tmp_path / "new", "--key", update.public_key)
+    assert "cosmos fetch URL --have OLD -o NEW" in cosmos("apply", delta, *words).fails(5).err
+
+
+def test_a_release_whose_index_is_made_otherwise_makes_no_delta(
+    update: Update, cosmos: Cosmos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `apply` could not make again is not promised."""
+    from cosmos.pack import image_file
+
+    monkeypatch.setattr(image_file, "_INDEX_LEVEL", 1)
+    made = cosmos("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key).fails(5)
+    assert "this one makes another index" in made.err
+    assert not (tmp_path / "d").exists()
+
+
 def test_edited_and_noise_are_what_the_sizes_above_rest_on() -> None:
     assert noise(1, 100) == noise(1, 100) != noise(2, 100)
     assert sum(one != other for one, other in zip(noise(1, 10_000), edited(noise(1, 10_000)), strict=True)) == 2

@@ -8,6 +8,7 @@ than the files of the release by more than its head.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ from cosmos.model.delta import (
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import DEFINITION_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
-from cosmos.pack.image_file import DIRECTORIES
+from cosmos.pack.image_file import DIRECTORIES, image_pieces
 from cosmos.pack.layer import layer_of_frame
 from cosmos.pack.patch import LEAST_REFERENCE_BYTES, made_patch
 from cosmos.pack.zst import ZSTD_VERSION, compress, compressed
@@ -125,6 +126,7 @@ def make_delta(old: Side, new: Side, key: SecretKey, file: Path, wanted: Wanted,
     key.demand_role("release")
     for side in (old, new):
         side.demand_whole(reporter)
+    _demand_repeatable(new)
     level, spool = packed_level(new.release, str(new.folder / RELEASE_FILE)), Spool(file.absolute().parent)
     made = [*layer_parts(old, new, level, wanted, spool, reporter)]
     documents, envelopes, packed = _documents(old, new, wanted, spool, reporter)
@@ -168,6 +170,19 @@ def packed_level(release: Release, source: str) -> int:
             hint="make the delta with the cosmos that built the release",
         )
     return level
+
+
+def _demand_repeatable(side: Side) -> None:
+    """Raise `WorldFailed` unless this cosmos puts the layers together into the very image, as `apply` will do."""
+    image, hasher = side.image, hashlib.sha256()
+    for piece in image_pieces([image.layer(place) for place in range(len(image.names))], image.meta):
+        hasher.update(piece)
+    if hasher.hexdigest() != side.subject.digest.hex:
+        raise WorldFailed(
+            str(image.path),
+            "was put together by another cosmos: this one makes another index",
+            hint="make the delta with the cosmos that built the release",
+        )
 
 
 def layer_parts(

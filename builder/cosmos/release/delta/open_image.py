@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cosmos.canon import Json
 from cosmos.content import Content, FileRange, HeldFile, content_digest, mapped
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
@@ -37,6 +38,11 @@ class OpenImage:
     def names(self) -> tuple[tuple[str, Digest], ...]:
         """The name of each layer, and the digest of its frame."""
         return tuple((layer.name, layer.digest) for layer in self.reader.layers[:-1])
+
+    @property
+    def meta(self) -> dict[str, Json]:
+        """What `apply` writes into the index of an image besides its layers: the content root."""
+        return {"content-root": str(self.reader.meta.get("content-root"))}
 
     def unpacked_bytes(self, place: int) -> int:
         """Return the size of a layer's content."""
