@@ -39,7 +39,7 @@ class Judged:
 def signers_and_judge(by: Judged, near: Path, *, quiet: bool) -> Iterator[tuple[Signers, Judge]]:
     """Give the keys that count, and the judge: the named keys, and a home or a system whose memory counts, too.
 
-    Without any of these, it is the nearest home.
+    Without any of these, it is the nearest home. Raises `UsageError` for a home and a system together.
     """
     if by.home is not None and by.root is not None:
         raise click.UsageError("--home and --root exclude each other")
