@@ -43,13 +43,15 @@ T = TypeVar("T")
 class Acquired:
     """A locked star whose statement and archive were verified; the archive's bytes lie in the store.
 
-    `stem` is the name of its files in its galaxy, without their endings.
+    `stem` is the name of its files in its galaxy, without their endings. `is_upstream`: its galaxy has upstream's
+    format.
     """
 
     star: LockedStar
     statement: VerifiedStatement
     source: Source
     stem: str
+    is_upstream: bool = False
 
     @property
     def published(self) -> Published:
@@ -205,7 +207,7 @@ def acquire_star(
     if not source.store.has(star.archive, star.size_bytes):
         source.store.put_hashed(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
-    return Acquired(star=star, statement=statement, source=source, stem=stem)
+    return Acquired(star=star, statement=statement, source=source, stem=stem, is_upstream=row is None)
 
 
 def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Listed | None:

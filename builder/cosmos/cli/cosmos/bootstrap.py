@@ -99,8 +99,9 @@ def _definition(lock_file: Path, origin: Path | None, world: Home) -> Iterator[D
     """Give the image definition beside the lock, or one of the lock's stars alone. Raises `Malformed`."""
     if (lock_file.parent / IMAGE_FILE).is_file():
         if lock_file.name != LOCK_FILE:
-            raise Malformed(str(lock_file), f"lies beside an {IMAGE_FILE}, whose lock is {LOCK_FILE}")
-        yield read_definition_from(lock_file.parent, origin)
+            hint = f"name {lock_file.parent / LOCK_FILE}, or move this lock into a folder of its own"
+            raise Malformed(str(lock_file), f"lies beside an {IMAGE_FILE}, whose lock is {LOCK_FILE}", hint=hint)
+        yield read_definition_from(lock_file.parent, origin, world.reporter)
         return
     data = read_bounded(lock_file, MAX_LOCK_BYTES)
     lock = Lock.parse(data, str(lock_file))

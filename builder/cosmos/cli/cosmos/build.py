@@ -67,7 +67,7 @@ def build(
     as_json: bool,
 ) -> None:
     """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
-    definition = read_definition_from(image, origin)
+    definition = read_definition_from(image, origin, surroundings().reporter(quiet=as_json))
     options = BuildOptions(
         out=out or definition.folder / "out",
         jobs=jobs or len(os.sched_getaffinity(0)),

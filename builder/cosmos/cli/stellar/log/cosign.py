@@ -25,7 +25,9 @@ def cosign(folder: Path, key: Path, seen: Path, home: Path | None, passphrase_fd
     """Witness the head of the log in FOLDER, if the log begins with all that this witness saw before."""
     (secret,) = load_secret_keys((key,), passphrase_fd)
     if secret.role != "witness":
-        raise Malformed(f"key {secret.public.name}", f"has the role {secret.role}; heads are cosigned by witnesses")
+        said = f"has the role {secret.role}; heads are cosigned by witnesses"
+        hint = "make a key for it: cosmos key new NAME --role witness"
+        raise Malformed(f"key {secret.public.name}", said, hint=hint)
     around = surroundings()
     roots, reporter = pinned_roots(home, folder), around.reporter(quiet=False)
     head = cosign_log(GalaxyFolder(root=folder), secret, roots, seen, int(around.now()), reporter)
