@@ -169,6 +169,15 @@ MAX_FRAME_BYTES: Final = Limit(
     "MAX_FRAME_BYTES", (1 << 32) - 1
 )  # of a layer, packed or unpacked: a seek table has four bytes for it
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star
+MAX_PATCHED_BYTES: Final = Limit(
+    "MAX_PATCHED_BYTES", 512 * MIB
+)  # of a layer that a patch makes or refers to; the largest so far is 105 MiB. A larger one travels whole
+MAX_DELTA_HEAD_BYTES: Final = Limit("MAX_DELTA_HEAD_BYTES", 24 * MIB)  # 100,000 layers, each of which changed
+MAX_DELTA_ENVELOPE_BYTES: Final = Limit("MAX_DELTA_ENVELOPE_BYTES", 33 * MIB)  # that in base64, with signatures
+MAX_DELTA_DOCUMENTS_BYTES: Final = Limit(
+    "MAX_DELTA_DOCUMENTS_BYTES", 256 * MIB
+)  # the small files of a release together, which are held in memory; a desktop's have 30 MiB
+MAX_FETCHED_INDEX_BYTES: Final = 64 * MIB  # of an image on a server, packed: a million files
 MAX_VENDORED_BYTES: Final = Limit("MAX_VENDORED_BYTES", 64 * MIB)  # 100,000 stars of four files each
 MAX_DEFINITION_BYTES: Final = Limit(
     "MAX_DEFINITION_BYTES", 64 * MIB

@@ -62,6 +62,7 @@ ROOMS_OF = {
     "lupa": {"nova"},
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
+    "backports": {"pack"},
     "jinja2": {"nova"},
     "license_expression": {"stellar"},
     "elftools": {"release"},

@@ -16,7 +16,7 @@ The members are in byte order of path, except a hard link whose file would come 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from cosmos.canon import canonical_json
@@ -149,6 +149,21 @@ class PackedLayer:
         return spool.add(unpacked_exactly(self.frame, ".zst", self.unpacked_bytes, self.name))
 
 
+def layer_of_frame(name: str, frame: Content, unpacked_bytes: int, content: Content | None = None) -> PackedLayer:
+    """Return the layer that `frame` packs, with the rows of its members. `content` is the frame's, if it is known.
+
+    Raises `Refused` if it is no layer that can be read without those before it.
+    """
+    digest = content_digest(frame)
+    layer = PackedLayer(name=name, frame=frame, digest=digest, unpacked_bytes=unpacked_bytes, rows=())
+    held = layer._content() if content is None else content
+    entries, _ = TarReader(name, devices="keep").read(held)
+    members = _members(entries)
+    if not _is_written_as(members, held):
+        raise Refused(name, "its members are not written as a layer's are")
+    return replace(layer, rows=_rows(members))
+
+
 def pack_layer(
     name: str,
     entries: Iterable[Entry],
@@ -173,6 +188,12 @@ def pack_layer(
     return PackedLayer(
         name=name, frame=frame, digest=content_digest(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members, lines)
     )
+
+
+def layer_bytes(entries: Iterable[Entry]) -> bytes:
+    """Return the content of the layer of `entries`, given in any order: its tar members, held in memory."""
+    members = _members(entries)
+    return b"".join(piece for member in members for part in member.pieces for piece in pieces(part))
 
 
 def members_in_order(entries: Iterable[Entry]) -> list[Entry]:

@@ -142,6 +142,25 @@ class HttpCarrier:
             came, _ = self._resumed(url, size_bytes, progress, stop)
         return came
 
+    @contextmanager
+    def part(self, path: str, start: int, end: int, size_bytes: int) -> Iterator[Iterator[bytes] | None]:
+        """Give the bytes from `start` to `end` of the file of `size_bytes` at `path`; None if there are no ranges.
+
+        The pieces may end early. Raises `NotThere`, `Interrupted`, and `Refused` if the file has another size.
+        """
+        url = self._url(path)
+        with self._answer(url, {"Range": f"bytes={start}-{end - 1}"}, threading.Event()) as file:
+            if file.answer.status == HTTPStatus.OK:
+                yield None
+                return
+            got = file.answer.value("content-range")
+            if got != f"bytes {start}-{end - 1}/{size_bytes}":
+                total = got.rpartition("/")[2]
+                if _NUMBER.fullmatch(total) and int(total) != size_bytes:
+                    raise wrong_size(url, size_bytes, total)
+                raise Refused(url, "the server sends another part of the file than it was asked for")
+            yield file.pieces(end - start)
+
     def _resumed(self, url: str, size_bytes: int, progress: Progress, stop: threading.Event) -> tuple[Arrived, bool]:
         """Return the file, and whether its beginning came in another exchange than its end."""
         with ExitStack() as stack:

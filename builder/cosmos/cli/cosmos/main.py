@@ -22,7 +22,7 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, tree, why, boot, nova,
-attach-signature, doctor, store, completion.
+attach-signature, doctor, store, completion. Updates: delta, apply, fetch.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -57,6 +57,24 @@ def _diff() -> click.Command:
     from cosmos.cli.cosmos.diff import diff
 
     return diff
+
+
+def _delta() -> click.Command:
+    from cosmos.cli.cosmos.delta import delta
+
+    return delta
+
+
+def _apply() -> click.Command:
+    from cosmos.cli.cosmos.apply import apply
+
+    return apply
+
+
+def _fetch() -> click.Command:
+    from cosmos.cli.cosmos.fetch import fetch
+
+    return fetch
 
 
 def _ls() -> click.Command:
@@ -295,6 +313,9 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "doctor": _doctor,
     "verify": _verify,
     "diff": _diff,
+    "delta": _delta,
+    "apply": _apply,
+    "fetch": _fetch,
     "ls": _ls,
     "cat": _cat,
     "boot": _boot,
