@@ -79,13 +79,8 @@ def verify(
     threshold = 1
     if world is not None and not keys:
         keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
-    verdict = verify_release_folder(
-        path,
-        keys,
-        threshold=threshold,
-        workers=len(os.sched_getaffinity(0)),
-        reporter=surroundings().reporter(quiet=as_json),
-    )
+    reporter, workers = surroundings().reporter(quiet=as_json), len(os.sched_getaffinity(0))
+    verdict = verify_release_folder(path, keys, threshold=threshold, workers=workers, reporter=reporter)
     judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
