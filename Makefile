@@ -72,7 +72,7 @@ TEST-PROGRAMS: FORCE
 
 # The programs that the tests need on a Debian with Python, make, gcc and apt-get: program=package. One call checks them
 # all, so a user who may not install packages gets one command for all.
-TEST_PROGRAMS := bsdtar=libarchive-tools bwrap=bubblewrap zstd=zstd gpg=gpg gpg-agent=gpg-agent git=git import:ensurepip=python3-venv
+TEST_PROGRAMS := bsdtar=libarchive-tools mke2fs=e2fsprogs bwrap=bubblewrap zstd=zstd gpg=gpg gpg-agent=gpg-agent git=git import:ensurepip=python3-venv
 
 .PHONY: test-aarch64
 test-aarch64: $(VENV)/dev.stamp ## try Nova's sandbox on an aarch64 kernel, in QEMU; slow, downloads 100 MB

@@ -44,7 +44,7 @@ def keys_of(image: ImageFixture, sealed: SealedStore) -> list[Digest]:
         return original(self, key)
 
     assert layers.Workshop is not None
-    SealedStore.get_result = listening  # type: ignore[method-assign]
+    SealedStore.get_result = listening  # type: ignore[method-assign]  # it listens to one method
     try:
         from cosmos.cli.cosmos.main import program
         from cosmos.cli.terminal import run
@@ -53,7 +53,7 @@ def keys_of(image: ImageFixture, sealed: SealedStore) -> list[Digest]:
             words = ("build", image.folder, "--home", image.home, "--out", image.folder / "listening", "--jobs", 1)
             run(program, "cosmos", [str(word) for word in words])
     finally:
-        SealedStore.get_result = original  # type: ignore[method-assign]
+        SealedStore.get_result = original  # type: ignore[method-assign]  # it listens to one method
     return list(dict.fromkeys(asked))
 
 

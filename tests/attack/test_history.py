@@ -90,7 +90,7 @@ def test_each_command_gets_its_line_with_the_stars_that_changed(system: Path, co
 
 
 def test_a_transaction_that_changes_nothing_gets_no_line(system: Path) -> None:
-    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t") as going_on:
+    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t", command="install") as going_on:
         transaction = Transaction(root, going_on)
         transaction.publish()
         transaction.commit(None)
@@ -244,6 +244,7 @@ def test_a_system_without_a_history_begins_one(changed: Path, cosmos: Cosmos) ->
     cosmos("history", "--root", changed).ok()
 
 
+@pytest.mark.objective("SO-18")
 def test_a_link_in_the_history_s_place_leads_nobody_out(changed: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"precious")

@@ -165,7 +165,7 @@ def test_an_edit_while_the_build_runs_is_not_remembered_as_built(
     whole = whole_build.build_image
 
     def edited(*words: object) -> object:
-        done = whole(*words)  # type: ignore[arg-type]
+        done = whole(*words)  # type: ignore[arg-type]  # passed on as they came
         (image.folder / "template" / "root" / "etc" / "hostname.j2").write_text("edited\n")
         return done
 

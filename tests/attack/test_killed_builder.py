@@ -135,6 +135,7 @@ def builder(tmp_path: Path, cosmos: Cosmos) -> Builder:
 
 
 @pytest.mark.slow
+@pytest.mark.objective("SO-21")
 def test_a_builder_that_is_killed_at_a_few_moments_leaves_no_process(builder: Builder) -> None:
     whole = builder.seconds_until_busy()
     for part in (0.5, 0.9, 1.2):

@@ -84,7 +84,7 @@ def install(root: LiveRoot) -> None:
     folder = Entry(path=TreePath(b"usr/lib/d"), kind="dir", mode=0o755)
     with at_work(root):
         recover_journal(root)
-        with journal(root, tag="t") as going_on:
+        with journal(root, tag="t", command="install") as going_on:
             transaction = Transaction(root, going_on)
             transaction.prepare(Batch.placing("s", [folder], entries))
             transaction.publish()
@@ -150,7 +150,7 @@ def change(root: LiveRoot) -> None:
                 new=Attributes(mode=0o4777, uid=secret.attributes.uid, gid=secret.attributes.gid),
             ),
         ]
-        with journal(root, tag="t") as going_on:
+        with journal(root, tag="t", command="install") as going_on:
             transaction = Transaction(root, going_on)
             transaction.prepare(Batch(star="s", changes=changes, entries={new.path: new}))
             transaction.publish()

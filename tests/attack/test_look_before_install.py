@@ -146,10 +146,11 @@ def test_a_power_that_is_given_is_shown_as_allowed(system: Path, cosmos: Cosmos)
 
 
 def answered(system: Path, typed: bytes, *words: str) -> tuple[int, str]:
-    """Return the exit code and the output of an installation on a terminal where `typed` is typed."""
+    """Return the exit code and the output of a command, or of an installation, on a terminal where `typed` is typed."""
+    command = words if words[:1] and not words[0].startswith("-") else ("install", "tool", *words)
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, "install", "tool", "--root", str(system), *words],
+        [sys.executable, "-c", CHILD, *command, "--root", str(system)],
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -181,6 +182,36 @@ def test_a_person_who_agrees_gets_the_stars(system: Path, typed: bytes, words: t
     assert code == 0, told
     assert ("[y/N]" in told) == bool(typed)
     assert (system / "usr/bin/tool").read_bytes() == b"tool"
+
+
+@pytest.mark.parametrize("command", [("uninstall", "tool"), ("autoremove",)])
+def test_a_removal_asks_as_an_installation_does(system: Path, cosmos: Cosmos, command: tuple[str, ...]) -> None:
+    cosmos("install", "tool", "--root", system).ok()
+    if command == ("autoremove",):
+        cosmos("uninstall", "tool", "--root", system).ok()
+    before, changes = placed(system), len(cosmos("history", "--json", "--root", system).json()["changes"])
+    going = "zlib 1.3.1" if command == ("autoremove",) else "tool 2.0.0"
+    for typed in (b"n\n", b"\n", b"\x04"):
+        code, told = answered(system, typed, *command)
+        assert code == 130, told
+        assert (
+            told.index(f"to remove {going}") < told.index("remove 1 star? [y/N] ") < told.index("nothing was changed")
+        )
+        assert placed(system) == before
+    assert len(cosmos("history", "--json", "--root", system).json()["changes"]) == changes
+    code, told = answered(system, b"", *command, "--dry-run")
+    assert (code, "[y/N]" in told) == (0, False)
+    code, told = answered(system, b"y\n", *command)
+    assert (code, "[y/N]" in told) == (0, True)
+    assert placed(system) != before
+
+
+@pytest.mark.parametrize("word", ["--yes", "--json"])
+def test_a_removal_that_was_agreed_to_does_not_ask(system: Path, cosmos: Cosmos, word: str) -> None:
+    cosmos("install", "tool", "--root", system).ok()
+    code, told = answered(system, b"", "uninstall", "tool", word)
+    assert (code, "[y/N]" in told) == (0, False)
+    assert not (system / "usr/bin/tool").exists()
 
 
 def test_without_a_terminal_nobody_is_asked(system: Path, cosmos: Cosmos) -> None:
@@ -236,6 +267,7 @@ def test_nothing_that_a_star_says_reaches_the_terminal_raw(tmp_path: Path, cosmo
     assert "\\x1b[2J" in outputs[0].out
 
 
+@pytest.mark.objective("SO-14")
 def test_badges_are_shown_with_their_standing(tmp_path: Path, cosmos: Cosmos) -> None:
     signers = make_signers()
     make_galaxy(tmp_path / "galaxy", "core", STARS[:1], signers)

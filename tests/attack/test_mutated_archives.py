@@ -37,6 +37,7 @@ def tried(kind: str, count: int) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.objective("SO-19")
 def test_an_input_with_random_faults_is_read_or_refused_in_words(kind: str) -> None:
     found = tried(kind, QUICK)
     assert found.keys() - {"read"}, "the faults reach nothing"

@@ -32,6 +32,7 @@ def endings(seed: int, count: int) -> list[tuple[str, float]]:
     return said
 
 
+@pytest.mark.objective("SO-20")
 def test_a_mutated_script_ends_as_a_script_does():
     said = endings(1, 40)
     assert len(said) == 40

@@ -35,6 +35,7 @@ def tried(repo: Path, count: int, *kinds: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
+@pytest.mark.objective("SO-19")
 def test_a_damaged_document_of_any_kind_is_read_or_cleanly_refused(repo: Path) -> None:
     found = tried(repo, FEW)
     assert {one["kind"]: one["failures"] for one in found} == {kind: {} for kind in KINDS}

@@ -227,6 +227,7 @@ def test_a_server_that_does_not_ask_gets_no_password(files: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.objective("SO-26")
 def test_a_server_that_another_one_redirects_to_gets_no_password(files: Path, tmp_path: Path, scheme: str) -> None:
     """Neither that of the first server, nor its own, which the operator did not ask for."""
     with kept(files, login=LOGIN) as thief:
@@ -274,6 +275,7 @@ def test_a_server_that_asks_in_vain_is_called_what_it_is(tmp_path: Path, asks: s
     assert SECRET not in f"{caught.value} {caught.value.hint}"
 
 
+@pytest.mark.objective("SO-26")
 def test_a_password_stands_in_nothing_that_is_written_or_said(system: System, tmp_path: Path) -> None:
     netrc = tmp_path / ".netrc"
     with kept(system.galaxy, login=LOGIN) as server:
@@ -319,6 +321,7 @@ def test_the_file_of_passwords_is_the_one_that_is_named(
 
 @pytest.mark.parametrize("scheme", ["http", "https", "HTTP", "ftp", "file"])
 @pytest.mark.parametrize("login", ["reader:{}", "{}", "re ader:{}", "reader:{}/x", "{}@reader", "r\x01:{}"])
+@pytest.mark.objective("SO-26")
 def test_an_address_with_a_password_is_refused_at_every_door_and_not_shown(
     system: System, tmp_path: Path, scheme: str, login: str
 ) -> None:
@@ -599,6 +602,7 @@ def test_mirrors_are_asked_in_their_order(system: System, tmp_path: Path) -> Non
         assert "holds no address" in system.cosmos(*words, mirrors).fails(2).err
 
 
+@pytest.mark.objective("SO-07")
 def test_a_mirror_cannot_bring_an_older_index_or_another_archive(system: System, tmp_path: Path) -> None:
     stale = tmp_path / "stale"
     shutil.copytree(system.galaxy, stale)

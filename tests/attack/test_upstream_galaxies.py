@@ -40,6 +40,7 @@ def root(tmp_path: Path, galaxy: Path, cosmos: Cosmos) -> Path:
         (STACK.replace("hello = ", "core-stack = '*'\nhello = "), 0, ""),  # a circle of one star is no attack
     ],
 )
+@pytest.mark.objective("SO-06")
 def test_a_nebulas_manifest_that_lies_is_refused(
     galaxy: Path, root: Path, cosmos: Cosmos, text: str, code: int, problem: str
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_nebulas_manifest_that_lies_is_refused(
     assert (root / "usr").exists() == (code == 0)
 
 
+@pytest.mark.objective("SO-17")
 def test_a_nebula_lays_no_file_and_runs_no_script_whatever_lies_in_its_archive(
     galaxy: Path, root: Path, cosmos: Cosmos
 ) -> None:
@@ -59,6 +61,7 @@ def test_a_nebula_lays_no_file_and_runs_no_script_whatever_lies_in_its_archive(
     assert not (root / "etc/evil2").exists()
 
 
+@pytest.mark.objective("SO-06")
 def test_a_nebula_that_was_changed_in_the_cache_is_refused_offline(galaxy: Path, root: Path, cosmos: Cosmos) -> None:
     with serving(galaxy) as address:
         cosmos("add-galaxy", "example", address, "--allow-unsigned", "--root", root).ok()
@@ -71,6 +74,7 @@ def test_a_nebula_that_was_changed_in_the_cache_is_refused_offline(galaxy: Path,
     assert not (root / "usr").exists()
 
 
+@pytest.mark.objective("SO-05")
 def test_an_index_that_was_stripped_of_its_stars_does_not_let_the_next_galaxy_answer_offline(
     galaxy: Path, root: Path, tmp_path: Path, cosmos: Cosmos
 ) -> None:

@@ -228,7 +228,7 @@ def _journal() -> list[bytes]:
     new, path = Identity(kind="file", digest=ONE, attributes=plain), TreePath(b"usr/caf\xe9 \\x")
     changes = (Place(path=path, new=new), Remove(path=path, old=new))
     end = history_line(_CHANGE.line) + committed_line(ONE)
-    whole = head_line("3f9c") + changes_line("s", changes) + prepared_line() + end
+    whole = head_line("3f9c", "install") + changes_line("s", changes) + prepared_line() + end
     lines = (
         f'{{"cosmos-journal":1,"before":"{ONE}"}}',
         f'{{"star":"nano","folders":["/usr/share/nano"],"entries":[{_OLD_ENTRY}]}}',

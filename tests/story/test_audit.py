@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,8 @@ import pytest
 from cosmos.cli.cosmos import audit as audit_words
 from cosmos.digest import Digest
 from cosmos.image.audit import auditing, outcomes
-from cosmos.image.definition import read_definition
-from cosmos.image.flow import build_image
+from cosmos.image.definition import Definition, read_definition
+from cosmos.image.flow import Built, build_image
 from cosmos.image.freeze import freeze
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
@@ -38,7 +38,7 @@ from plugins.objectives import Mutant
 
 KINDS = [
     *("lock", "archive", "statement", "statement's envelope", "index", "index's envelope", "trust anchors"),
-    *("image.toml", "what the operator wrote", "store", "release"),
+    *("image.toml", "what the operator wrote", "store", "network", "release"),
 ]
 
 
@@ -126,7 +126,31 @@ def test_what_the_first_two_steps_let_through_is_built_to_its_end(once: Audited)
     whole = (of_definition + of_template).total() - sum(
         number for verdict, number in (of_definition + of_template).items() if verdict[:4] == "exit"
     )
-    assert row["whole-builds"] == 1 + whole - of_template["another definition"] + verdicts(row, "store").total()
+    always = verdicts(row, "store").total() + verdicts(row, "network").total()
+    assert row["whole-builds"] == 1 + whole - of_template["another definition"] + always
+
+
+def test_with_and_without_the_network_the_same_image_is_made(once: Audited) -> None:
+    rows = [one for one in once.row["outcomes"] if one["kind"] == "network"]
+    assert [(one["file"], one["change"], one["verdict"]) for one in rows] == [
+        ("the network", "made available", "the same"),
+        ("galaxy core", "taken away", "the same"),
+    ]
+
+
+def test_a_build_that_takes_something_else_from_the_network_is_found(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = auditing.build_image
+
+    def online(definition: Definition, world: Home, options: BuildOptions) -> Built:
+        made = plain(definition, world, options)
+        return made if world.offline else replace(made, content_root=Digest.of(b"newer bytes"))
+
+    monkeypatch.setattr(auditing, "build_image", online)
+    only("network", monkeypatch)
+    found = {one["file"]: one["verdict"] for one in audited(cosmos, built)["outcomes"] if not one["good"]}
+    assert found == {"galaxy core": "WENT THROUGH"}
 
 
 def test_each_kind_of_file_of_the_store_is_changed_and_none_shapes_the_image(once: Audited) -> None:

@@ -92,6 +92,7 @@ def test_an_empty_folder_becomes_the_system_of_the_release(words: tuple, cosmos:
     cosmos("verify", "--root", tmp_path / "root").ok()
 
 
+@pytest.mark.objective("SO-25")
 def test_another_release_is_another_system_and_nothing_is_written(
     image: ImageFixture, words: tuple, cosmos: Cosmos, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_another_release_is_another_system_and_nothing_is_written(
     assert not (tmp_path / "root").exists()
 
 
+@pytest.mark.objective("SO-25")
 def test_a_release_that_was_changed_is_refused(words: tuple, cosmos: Cosmos, tmp_path: Path) -> None:
     with (tmp_path / "release/manifest.txt").open("a") as manifest:
         manifest.write("x")
@@ -206,6 +208,7 @@ def test_what_was_half_written_or_damaged_is_written_again(
     assert tree(interrupted) == tree(tmp_path / "kept")
 
 
+@pytest.mark.objective("SO-18")
 def test_a_link_that_was_planted_meanwhile_leads_nowhere(
     interrupted: Path, words: tuple, cosmos: Cosmos, tmp_path: Path
 ) -> None:
@@ -244,6 +247,7 @@ def test_a_user_is_told_what_only_root_can_make(
     assert (tmp_path / "root/usr/bin/owned").stat().st_mode & 0o7777 == 0o4755
 
 
+@pytest.mark.objective("SO-03")
 def test_a_changed_archive_on_the_stick_is_refused_before_anything_is_written(
     stick: Path, words: tuple, cosmos: Cosmos, tmp_path: Path
 ) -> None:

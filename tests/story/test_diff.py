@@ -234,9 +234,41 @@ def test_what_cannot_be_compared_is_named(
             other = new / "universe.lock.toml"
         case "empty":
             other.write_bytes(b"")
-            wanted = 4
     said: Outcome = cosmos("diff", packed, other).fails(wanted)
     assert str(other) in said.err and said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.tar", b""),
+        ("a.tar", b"hello\n" * 200),
+        ("a.tar.gz", b""),
+        ("a.tgz", b"garbage"),
+        ("a.tar.xz", b"garbage"),
+        ("a.tar.bz2", b"garbage"),
+        ("a.tar.zst", b""),
+        ("a.tar.zst", b"hello"),
+    ],
+)
+def test_what_never_was_an_archive_is_malformed_with_the_way_out(
+    tmp_path: Path, cosmos: Cosmos, name: str, data: bytes
+) -> None:
+    """Two empty files are no archives that somebody damaged."""
+    (tmp_path / name).write_bytes(data)
+    told = cosmos("diff", tmp_path / name, tmp_path / name).fails(2).err
+    found = "is empty" if not data else f"does not begin as a {name.removeprefix('a')} file does"
+    assert f"{tmp_path / name}: is not an archive: it {found}" in told
+    assert "hint: name two things of one kind" in told
+
+
+@pytest.mark.parametrize("command", ["lint", "ls"])
+def test_a_plain_archive_is_not_an_image_and_the_way_out_is_told(tmp_path: Path, cosmos: Cosmos, command: str) -> None:
+    file = tmp_path / "plain.tar.zst"
+    file.write_bytes(zstandard.compress(bytes(1024)))
+    told = cosmos(command, file).fails(2).err
+    assert f"{file}: is a plain archive, or an image that was cut off: it has no seek table" in told
+    assert f"hint: an image is what cosmos build makes; to list an archive: tar --zstd -tf {file}" in told
 
 
 def test_a_star_s_archive_is_compared_as_a_tar(tmp_path: Path, cosmos: Cosmos) -> None:

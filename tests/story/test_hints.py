@@ -370,3 +370,24 @@ def test_an_address_with_other_signs_is_taken(stellar: Cosmos, tmp_path: Path) -
 def test_the_name_of_an_argument_keeps_its_capitals(cosmos: Cosmos, system: Path) -> None:
     failed = cosmos("add-galaxy", "x y", "galaxy", "--root", system).fails(2)
     assert "cosmos: error: NAME: want " in failed.err
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"# a comment\n", b"one\ntwo\n", b"\xff", b"x" * 100_000, b"cosmos-key-v1 ed25519 a\n", b"nonsense\n"]
+)
+def test_a_file_that_is_no_public_key_is_refused_with_the_way_out(tmp_path: Path, cosmos: Cosmos, data: bytes) -> None:
+    file = tmp_path / "key.pub"
+    file.write_bytes(data)
+    told = cosmos("verify", tmp_path, "--key", file).fails(2).err
+    assert f"error: {file}: " in told
+    assert "hint: name a file that cosmos key new wrote (NAME.pub), one for each key" in told
+
+
+def test_a_file_without_an_address_of_a_mirror_is_refused_with_the_way_out(tmp_path: Path, cosmos: Cosmos) -> None:
+    root, file = tmp_path / "root", tmp_path / "mirrors"
+    root.mkdir()
+    cosmos("init", "--root", root).ok()
+    file.write_text("# none yet\n")
+    told = cosmos("sync", "--from", file, "--root", root).fails(2).err
+    assert f"error: {file}: holds no address" in told
+    assert "hint: write one address in each line, such as " in told

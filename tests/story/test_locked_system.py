@@ -6,12 +6,16 @@ import json
 import shutil
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from cosmos.digest import Digest
+from cosmos.trust.roles import TRUST_TYPE
+from cosmos.trust.roots import Revoked
 from fakes.galaxies import GalaxyFixture, StarSpec, index_by_stellar, make_galaxy, make_home, make_signers, write_spec
 from fakes.images import APP, BASE, make_image
 from fakes.programs import Cosmos
@@ -127,6 +131,7 @@ def test_an_image_folder_that_is_there_is_kept(device: Path, cosmos: Cosmos, tmp
     cosmos("freeze", tmp_path / "image", "--image", tmp_path / "other").fails(2)
 
 
+@pytest.mark.objective("SO-15")
 def test_the_lock_installs_the_same_stars_on_another_system(
     init: Init, device: Path, lock: Path, galaxy: GalaxyFixture, cosmos: Cosmos
 ) -> None:
@@ -221,6 +226,24 @@ def test_a_lock_of_other_keys_is_refused(init: Init, lock: Path, cosmos: Cosmos)
     assert "made under version 2" in cosmos("install", "--locked", lock, "--root", other).fails(4).err
 
 
+@pytest.mark.objective("SO-12")
+def test_a_star_of_the_lock_whose_key_was_revoked_since_is_refused_with_the_way_out(
+    init: Init, lock: Path, galaxy: GalaxyFixture, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    other = init("other")
+    gone = Revoked(key=galaxy.signers["author"].public.id, reason="stolen")
+    newer = tmp_path / "newer.toml"
+    newer.write_text(tomli_w.dumps(replace(galaxy.signers.roots(), version=2, revoked=(gone,)).to_toml()))
+    Path(f"{newer}.dsse").write_bytes(galaxy.signers["root"].sign(TRUST_TYPE, newer.read_bytes()))
+    cosmos("trust", "update", newer, "--root", other).ok()
+    before = contents(other)
+    told = cosmos("install", "--locked", lock, "--root", other).fails(4).err
+    assert "base-1.2.0: is in the lock, but is not trusted now: " in told
+    assert "whose key was revoked (stolen)" in told
+    assert "hint: make a lock of stars that are trusted now: cosmos freeze IMAGE --upgrade" in told
+    assert contents(other) == before
+
+
 def test_a_galaxy_that_is_not_the_system_s_is_named(
     init: Init, lock: Path, cosmos: Cosmos, galaxy: GalaxyFixture
 ) -> None:
@@ -234,6 +257,7 @@ def test_a_lock_for_another_machine_is_refused(init: Init, lock: Path, cosmos: C
     assert "is for x86_64" in cosmos("install", "--locked", lock, "--root", other).fails(3).err
 
 
+@pytest.mark.objective("SO-15")
 def test_a_lock_that_names_another_archive_is_refused(init: Init, lock: Path, cosmos: Cosmos) -> None:
     star = tomllib.loads(lock.read_text())["star"][1]
     lock.write_text(lock.read_text().replace(star["archive"], str(Digest.of(b"another"))))

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,40 @@ def test_a_definition_that_is_not_the_one_that_the_release_names_is_refused(
     release["predicate"]["buildDefinition"]["externalParameters"]["definition"] = str(Digest.of(b"another"))
     sign_again(built, release)
     assert "but RELEASE.json names" in rebuild(cosmos, built).fails(4).err
+
+
+def test_a_fault_in_the_lock_or_the_definition_is_named_in_the_release(built: ImageFixture, cosmos: Cosmos) -> None:
+    """Somebody signed a release whose own files cannot be read."""
+    lock = built.out / "universe.lock.toml"
+    good = lock.read_bytes()
+    put_signed(built, lock.name, good.replace(b"lock-version", b"lock-vorsion"))
+    said = rebuild(cosmos, built).fails(2).err
+    assert f"error: {lock}: lock-version: missing, but there is lock-vorsion" in said
+    assert tempfile.gettempdir() + "/cosmos-" not in said
+    put_signed(built, lock.name, good)
+    packed = built.out / "definition.tar"
+    with tarfile.open(packed) as tar:
+        (name,) = [name for name in tar.getnames() if name.endswith("/image.toml")]
+    data = packed.read_bytes().replace(b"source-date-epoch", b"source-date-epuch")
+    put_signed(built, packed.name, data)
+    release = json.loads((built.out / "RELEASE.json").read_bytes())
+    with tarfile.open(packed) as tar:
+        member = tar.extractfile(name)
+        assert member is not None
+        release["predicate"]["buildDefinition"]["externalParameters"]["definition"] = str(Digest.of(member.read()))
+    sign_again(built, release)
+    said = rebuild(cosmos, built).fails(2).err
+    assert f"error: {packed}: {name}: source-date-epoch: missing, but there is source-date-epuch" in said
+    assert tempfile.gettempdir() + "/cosmos-" not in said
+
+
+def put_signed(built: ImageFixture, name: str, data: bytes) -> None:
+    """Exchange a file of the release, and sign a RELEASE.json that names it."""
+    (built.out / name).write_bytes(data)
+    release = json.loads((built.out / "RELEASE.json").read_bytes())
+    row = next(one for one in release["subject"] if one["name"] == name)
+    row["digest"]["sha256"], row["annotations"]["sizeBytes"] = Digest.of(data).hex, len(data)
+    sign_again(built, release)
 
 
 def test_a_release_of_another_builder_is_judged_by_what_was_built(built: ImageFixture, cosmos: Cosmos) -> None:

@@ -114,15 +114,51 @@ def test_the_bill_of_a_system_says_what_it_cannot_know(built: ImageFixture, cosm
     assert "records no descriptions" in other["properties"][0]["value"]
 
 
+def name_in_release(built: ImageFixture, name: str, data: bytes) -> None:
+    """Put `data` in the place of a bill, and let RELEASE.json name it: nobody has to have signed RELEASE.json."""
+    (built.out / name).write_bytes(data)
+    document = json.loads((built.out / "RELEASE.json").read_bytes())
+    row = next(one for one in document["subject"] if one["name"] == name)
+    row["digest"]["sha256"], row["annotations"]["sizeBytes"] = hashlib.sha256(data).hexdigest(), len(data)
+    (built.out / "RELEASE.json").write_text(json.dumps(document))
+
+
+FAULTS = [
+    ("spdx", {"SPDXID": 5}, "SPDXID: want a string, got an integer"),
+    ("spdx", {"packages": 7}, "packages: want an array, got an integer"),
+    ("spdx", {"packages": [5]}, "packages[0]: want a table, got an integer"),
+    ("spdx", {"packages": []}, "packages: want one with the SPDXID SPDXRef-Image"),
+    ("spdx", {"creationInfo": {"created": "x", "creators": []}}, "creationInfo.creators: want at least one"),
+    ("spdx", {"relationships": "x"}, "relationships: want an array, got a string"),
+    ("cdx", {"components": 3}, "components: want an array, got an integer"),
+    ("cdx", {"components": [{"bom-ref": 5}]}, "components[0].bom-ref: want a string, got an integer"),
+    ("cdx", {"metadata": {"component": 4}}, "metadata.component: want a table, got an integer"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fault", "said"), FAULTS)
+def test_a_bill_that_cosmos_did_not_write_is_named_with_the_place_of_its_fault(
+    kind: str, fault: dict[str, object], said: str, built: ImageFixture, cosmos: Cosmos
+) -> None:
+    file = built.out / f"sbom.{kind}.json"
+    name_in_release(built, file.name, json.dumps({**json.loads(file.read_bytes()), **fault}).encode())
+    form = ("--format", "cyclonedx" if kind == "cdx" else "spdx")
+    for words in ((), ("--files",)):
+        told = cosmos("sbom", built.out, *form, *words).fails(2).err
+        assert f"{file}: {said}" in told
+        assert "hint: cosmos did not write this bill" in told
+
+
+def test_a_key_of_the_other_form_in_a_bill_is_no_bug(built: ImageFixture, cosmos: Cosmos) -> None:
+    file = built.out / "sbom.spdx.json"
+    name_in_release(built, file.name, json.dumps({**json.loads(file.read_bytes()), "components": 3}).encode())
+    cosmos("sbom", built.out, "--files").ok()
+
+
 @pytest.mark.parametrize(
     "data",
     [b"\xff\xfe", b"[]", b"[" * 100_000, b'{"packages":' + b'{"a":' * 500 + b"1" + b"}" * 501, b'{"packages": 1}'],
 )
 def test_a_bill_of_a_release_that_is_no_bill_is_malformed(data: bytes, built: ImageFixture, cosmos: Cosmos) -> None:
-    """RELEASE.json states its digest, but nobody has to have signed RELEASE.json."""
-    (built.out / "sbom.spdx.json").write_bytes(data)
-    document = json.loads((built.out / "RELEASE.json").read_bytes())
-    row = next(one for one in document["subject"] if one["name"] == "sbom.spdx.json")
-    row["digest"]["sha256"], row["annotations"]["sizeBytes"] = hashlib.sha256(data).hexdigest(), len(data)
-    (built.out / "RELEASE.json").write_text(json.dumps(document))
+    name_in_release(built, "sbom.spdx.json", data)
     assert str(built.out) in cosmos("sbom", built.out, "--files").fails(2).err

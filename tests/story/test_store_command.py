@@ -7,7 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -119,6 +119,9 @@ def test_what_was_collected_is_made_again_the_same(built: ImageFixture, cosmos: 
         assert files(built.out) == before
 
 
+Damage = Callable[[Path], None]
+
+
 def flipped(file: Path) -> None:
     data = file.read_bytes()
     file.chmod(0o644)
@@ -136,7 +139,9 @@ def emptied(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flipped, half, emptied, Path.unlink])
-def test_a_damaged_store_gives_the_same_image_and_is_mended(built: ImageFixture, cosmos: Cosmos, damage) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_store_gives_the_same_image_and_is_mended(
+    built: ImageFixture, cosmos: Cosmos, damage: Damage
+) -> None:
     """Every blob and every record at once: nothing damaged is used, and all of it is made or fetched again."""
     before, there = files(built.out), kept(built.home)
     for file in there:
@@ -148,7 +153,9 @@ def test_a_damaged_store_gives_the_same_image_and_is_mended(built: ImageFixture,
 
 
 @pytest.mark.parametrize("damage", [flipped, half, emptied])
-def test_a_check_names_what_is_damaged_and_a_build_makes_it_again(built: ImageFixture, cosmos: Cosmos, damage) -> None:  # type: ignore[no-untyped-def]
+def test_a_check_names_what_is_damaged_and_a_build_makes_it_again(
+    built: ImageFixture, cosmos: Cosmos, damage: Damage
+) -> None:
     before, file = files(built.out), next((built.home / "store" / "blobs").rglob("*/*"))
     damage(file)
     said = cosmos("store", "check", "--home", built.home).fails(7)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes import http_servers
 from fakes.http_servers import serving
 from fakes.images import EPOCH, write_template
 from fakes.programs import Cosmos
@@ -115,6 +116,37 @@ def test_a_shell_script_fails_the_build_by_name(image: Path, tmp_path: Path, cos
     assert "shelly: install.sh: is a shell" in cosmos("build", image, "--home", tmp_path / "home").fails(6).err
 
 
+def test_sync_and_freeze_name_a_shell_script_before_it_is_installed(
+    galaxy: Path, root: Path, image: Path, tmp_path: Path, cosmos: Cosmos
+) -> None:
+    said = "shelly 1.0.0: cosmos {} will refuse it: its install.sh is a shell script, and cosmos runs only Nova scripts"
+    take(cosmos, root, galaxy)
+    for words in ((), ("--full",)):
+        done = cosmos("sync", *words, "--root", root).ok()
+        assert [line for line in done.err.splitlines() if "shell" in line] == [
+            f"cosmos: warning: {said.format('install')}"
+        ]
+    assert cosmos("sync", "--json", "--root", root).json()["galaxies"][0]["shell-scripts"] == ["shelly-1.0.0"]
+    assert "shell" not in cosmos("sync", "--index", "--root", root).ok().err
+    assert "shell" not in cosmos("freeze", image, "--home", tmp_path / "home").ok().err
+    file = image / "image.toml"
+    file.write_text(file.read_text().replace("old-stack", "shelly"))
+    assert said.format("build") in cosmos("freeze", image, "--home", tmp_path / "home").ok().err
+
+
+def test_no_badge_is_asked_of_a_galaxy_that_can_have_none(
+    galaxy: Path, root: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+    monkeypatch.setattr(http_servers._Quiet, "log_message", lambda _self, _form, *said: asked.append(str(said[0])))
+    with serving(galaxy) as address:
+        take(cosmos, root, address)
+        cosmos("show", "hello", "--root", root).ok()
+        cosmos("install", "core-stack", "--root", root).ok()
+    assert any("meta.toml" in line for line in asked)
+    assert [line for line in asked if "intoto" in line] == []
+
+
 def test_an_ftp_address_is_refused(root: Path, cosmos: Cosmos) -> None:
     failed = cosmos("add-galaxy", "example", "ftp://galaxy.invalid/core", "--allow-unsigned", "--root", root).fails(2)
     assert "want a folder, file://, http:// or https://" in failed.err
@@ -168,3 +200,23 @@ def test_a_nebulas_manifest_that_changed_after_it_was_frozen_is_refused_by_the_b
     home = tmp_path / ("another home" if fresh else "home")
     assert "core-stack" in cosmos("build", image, "--home", home).fails(4).err
     assert not (image / "out").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--offline",)])
+def test_an_image_of_upstreams_stars_is_vendored_and_built_where_the_galaxy_is_not(
+    galaxy: Path, image: Path, tmp_path: Path, cosmos: Cosmos, words: tuple[str, ...]
+) -> None:
+    home, stick, away = tmp_path / "home", tmp_path / "stick", tmp_path / "away"
+    cosmos("freeze", image, "--home", home).ok()
+    root = cosmos("build", image, "--home", home, "--json").json()["content-root"]
+    cosmos("vendor", image, stick, "--home", home).ok()
+    galaxy.rename(tmp_path / "gone")
+    image.rename(tmp_path / "gone-too")
+    built = cosmos(
+        "build", stick / "image", "--from", stick, "--out", tmp_path / "out", "--home", away, "--json", *words
+    )
+    assert built.json()["content-root"] == root
+    archive = stick / "galaxies/example/packages/hello-1.0.0.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-1] + b"!")
+    again = ("build", stick / "image", "--from", stick, "--out", tmp_path / "out2", "--home", tmp_path / "third")
+    assert "hello" in cosmos(*again).fails(4).err

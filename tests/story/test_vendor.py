@@ -14,11 +14,17 @@ import pytest
 import tomli_w
 
 from cosmos.digest import Digest
-from cosmos.trust.roles import TRUST_TYPE
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.names import KeyName
+from cosmos.trust.badges import BADGES_SUFFIX, Claim, add_badge
+from cosmos.trust.roles import IN_TOTO_TYPE, TRUST_TYPE, Role
+from cosmos.trust.roots import RoleKeys
 from fakes.galaxies import StarSpec, index_by_stellar, write_spec
+from fakes.growing_galaxies import pin
 from fakes.images import APP, BASE, META, ImageFixture, make_image
 from fakes.programs import REPO, Cosmos
 
+_ROLES: tuple[Role, ...] = ("log", "attester")
 LINKED = 'finish = "finish.lua"\nconstellations = ["tools.toml"]\n'
 
 
@@ -225,6 +231,7 @@ FILES = (
 
 
 @pytest.mark.parametrize(("path", "code"), FILES)
+@pytest.mark.objective("SO-03")
 def test_a_changed_file_is_refused_and_named(
     stick: Path, away: Path, cosmos: Cosmos, tmp_path: Path, path: str, code: int
 ) -> None:
@@ -252,6 +259,7 @@ def test_an_envelope_that_is_missing_is_no_signature(stick: Path, away: Path, co
 @pytest.mark.parametrize(
     "path", ["galaxies/core/packages/app-2.0.0.tar.zst", "galaxies/core", "galaxies", "image/finish.lua"]
 )
+@pytest.mark.objective("SO-18")
 def test_a_link_in_the_folder_is_not_followed(
     stick: Path, away: Path, cosmos: Cosmos, tmp_path: Path, path: str
 ) -> None:
@@ -302,3 +310,49 @@ def test_a_home_that_is_behind_takes_the_later_keys_from_the_folder(
     assert "cosmos trust update" in build(cosmos, stick, old, tmp_path / "out").fails(4).err
     cosmos("trust", "update", stick, "--home", old).ok()
     build(cosmos, stick, old, tmp_path / "out").ok()
+
+
+# --- logs and badges
+
+
+def wanting(image: ImageFixture, cosmos: Cosmos, stellar: Cosmos, where: Path) -> None:
+    """Let the image want its stars in a log, and a badge of each; give the galaxy both, and lock the image again."""
+    log, attester = (
+        SecretKey(name=KeyName(f"the-{role}"), role=role, seed=role.encode().ljust(32, b".")) for role in _ROLES
+    )
+    pinned = {key.role: RoleKeys(threshold=1, keys=(key.public,)) for key in (log, attester)}
+    pin(image.signers, image.home, roles={**image.signers.roots().roles, **pinned})
+    for key in (log, attester):
+        key.save(where / f"{key.role}.key", None)
+    stellar("log", "append", image.galaxy.path, "--key", where / "log.key").ok()
+    for file in sorted((image.galaxy.path / "packages").iterdir()):
+        claim = Claim(kind="test", digest=Digest.of(file.read_bytes()), name=file.name, result="PASSED")
+        stem = file.name.removesuffix(".tar.zst")
+        badges = add_badge(b"", attester.sign(IN_TOTO_TYPE, claim.to_bytes()), "badges")
+        (image.galaxy.path / f"stars/{stem}{BADGES_SUFFIX}").write_bytes(badges)
+    file = image.folder / "image.toml"
+    file.write_text(f"{file.read_text()}\n[policy]\nlog = true\nbadges = {{ test = 1 }}\n")
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+
+
+def test_the_logs_and_badges_that_the_policy_wants_are_carried_and_judged(
+    image: ImageFixture, cosmos: Cosmos, stellar: Cosmos, tmp_path: Path
+) -> None:
+    wanting(image, cosmos, stellar, tmp_path)
+    root = root_of(cosmos, image)
+    stick, home = tmp_path / "stick", tmp_path / "away"
+    cosmos("vendor", image.folder, stick, "--home", image.home).ok()
+    trust = stick / "trust" / "trust.toml"
+    cosmos("trust", "init", trust, "--sha256", Digest.of(trust.read_bytes()), "--home", home).ok()
+    shutil.move(image.folder.parent, tmp_path / "gone")
+    assert build(cosmos, stick, home, tmp_path / "out", "--offline").json()["content-root"] == root
+    shutil.copytree(stick, tmp_path / "whole", symlinks=True)
+    for ending in (BADGES_SUFFIX, ".tlog-proof"):
+        for file in (stick / "galaxies/core/stars").glob(f"app-*{ending}"):
+            file.unlink()
+            third = tmp_path / f"third{ending}"
+            cosmos("trust", "init", trust, "--sha256", Digest.of(trust.read_bytes()), "--home", third).ok()
+            said = build(cosmos, stick, third, tmp_path / "out2").fails(4).err
+            assert "app-2.0.0" in said
+            shutil.copy(tmp_path / "whole/galaxies/core/stars" / file.name, file)
+        assert file.exists()

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import click
 
+from cosmos.cli.completing import Known, holds_image, holds_release, is_public_key, is_secret_key
+
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_PATH = click.Path(path_type=Path, exists=True)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+IMAGE = Known(holds_image)
+RELEASE = Known(holds_release, exists=True, file_okay=False)
+SECRET_KEY = Known(is_secret_key, exists=True, dir_okay=False)
+PUBLIC_KEY = Known(is_public_key, exists=True, dir_okay=False)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")

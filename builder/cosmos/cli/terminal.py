@@ -313,7 +313,9 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except Ended as ended:
         terminal.error(f"ended by {signal.Signals(ended.number).name}")
         return 128 + ended.number
-    except SystemExit:  # click raises it for a closed pipe; nothing else here does
+    except SystemExit as ended:  # click raises it after a completion, and for a closed pipe; nothing else here does
+        if f"_{program.upper()}_COMPLETE" in around.environ and isinstance(ended.code, int):
+            return ended.code
         return _cut() if _is_cut() else _failed(WorldFailed(program, "a pipe is cut"), terminal)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_cut():

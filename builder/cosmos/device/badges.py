@@ -10,7 +10,10 @@ from cosmos.trust.roots import TrustRoots
 
 
 def star_badges(source: Source, stem: str, archive: Digest, roots: TrustRoots) -> tuple[Badge, ...]:
-    """Return the judged badges of `archive`; `stem` is the name of its star's files. Upstream's galaxies have none."""
+    """Return the judged badges of `archive`; `stem` is the name of its star's files.
+
+    Nobody asks a galaxy of upstream's format: it has no badges.
+    """
     data = read_beside(source, stem, BADGES_SUFFIX, MAX_BADGES_BYTES)
     if data is None:
         return ()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from cosmos.device.choose import KEEPER, Choice, Chosen, advice, locked_choice, pinned
 from cosmos.device.dependants import with_dependants
@@ -29,17 +30,21 @@ from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 
 UPDATER = "the update"  # wants a star's newest version, in the resolver's sentences
-_MAX_EXPLAINED = 6  # each costs as much as choosing the stars
+MAX_EXPLAINED: Final = 6  # each costs as much as choosing the stars
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """A star that stays as it is, the newest version that was found (None if none was asked for), and the reason."""
+    """A star that stays as it is, the newest version that was found (None if none was asked for), and the reason.
+
+    `is_explained` is false if nobody looked for the very reason.
+    """
 
     name: StarName
     version: Version
     newest: Version | None
     why: str
+    is_explained: bool = True
 
     def __str__(self) -> str:
         there = "" if self.newest is None else f"{self.newest} is there, but "
@@ -63,8 +68,11 @@ def choose_update(
     *,
     epoch: int,
     option: str = "",
+    explains_all: bool = False,
 ) -> UpdateChoice:
     """Return the stars that change. No wishes: all installed stars are to be updated.
+
+    Of the stars that stay, only the first few are explained, unless `explains_all`.
 
     Raises `NoSolution` for a star that is not installed or a wish that cannot be met, and for a star `cosmos` that
     could not read the universe of this system afterwards.
@@ -90,7 +98,8 @@ def choose_update(
         if name not in installed or found.star != installed_candidate(name, installed[name]):
             demand_reader(name, found.star.version, found.facts, f"cosmos show {name}{option} lists its versions")
             stars.append(pinned(found, opened))
-    held = _held(sorted(asked), [*wishes, *keep], resolved, library, universe.arch, said)
+    most = None if explains_all else MAX_EXPLAINED
+    held = _held(sorted(asked), [*wishes, *keep], resolved, library, universe.arch, said, most)
     return UpdateChoice(
         choice=locked_choice(stars, universe, epoch),
         dependencies={found.star.name: found.dependencies for found in resolved},
@@ -144,8 +153,12 @@ def _held(
     library: _UpdateLibrary,
     arch: Arch,
     said: Advice,
+    most: int | None,
 ) -> tuple[Held, ...]:
-    """Return each star of `asked` that stays although a newer version is there, or that no galaxy may update."""
+    """Return each star of `asked` that stays although a newer version is there, or that no galaxy may update.
+
+    At most `most` of them are explained.
+    """
     chosen = {found.star.name: found.star for found in resolved}
     held, explained = list[Held](), 0
     for name in asked:
@@ -154,12 +167,12 @@ def _held(
         if name in library.why:
             held.append(Held(name=name, version=version, newest=None, why=library.why[name]))
         elif newest.version != version and not newest.version < version and not newest.version.is_pre_release:
-            why = "it does not fit beside the other stars"
-            if explained < _MAX_EXPLAINED:
+            why, is_explained = "it does not fit beside the other stars", most is None or explained < most
+            if is_explained:
                 explained += 1
                 others = [one for one in wishes if one.name != name or one.who != KEEPER]
                 why = _why_not(newest, [*others, *_as_chosen(chosen, name, library)], library, arch, said) or why
-            held.append(Held(name=name, version=version, newest=newest.version, why=why))
+            held.append(Held(name=name, version=version, newest=newest.version, why=why, is_explained=is_explained))
     return tuple(held)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from cosmos.device.choose import Choice
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, tell_gone
@@ -15,7 +16,13 @@ from cosmos.staging.acquire import Acquired, acquire_star
 from cosmos.staging.galaxies import tell_unknown_keys
 from cosmos.staging.vouching import VouchingJudge
 from cosmos.transport.network import Network
+from cosmos.trust.dsse import NotSigned
 from cosmos.trust.roots import TrustRoots
+
+_LOCK_AGAIN: Final = (
+    "make a lock of stars that are trusted now: cosmos freeze IMAGE --upgrade; a system takes no others, and only "
+    "cosmos build can accept one by name"
+)
 
 
 def opened_galaxies(
@@ -51,9 +58,16 @@ def acquired_stars(
         if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
             reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
         progress = _Progress(reporter, chosen.star.id, done, total)
-        acquired[chosen.star.name] = acquire_star(
-            choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress, then
-        )
+        try:
+            acquired[chosen.star.name] = acquire_star(
+                choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress, then
+            )
+        except NotSigned as error:
+            if then is None:
+                raise
+            raise NotSigned(
+                chosen.star.id, f"is in the lock, but is not trusted now: {error}", hint=_LOCK_AGAIN
+            ) from error
         done += chosen.star.size_bytes
     judge.demand(item.published for item in acquired.values())
     used = dict.fromkeys(chosen.galaxy for chosen in choice.stars)

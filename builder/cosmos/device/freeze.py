@@ -20,7 +20,7 @@ from typing import Final
 
 from cosmos.device.choose import NO_IMAGE, build_pins
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
-from cosmos.device.journal import at_work, standing_of_journal
+from cosmos.device.journal import at_work, changing_command, standing_of_journal
 from cosmos.device.newer_trust import take_newer
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
@@ -31,6 +31,7 @@ from cosmos.errors import CosmosError, NoSolution, WorldFailed
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.constraint import exactly
 from cosmos.model.installed_entry import newest_recorded
+from cosmos.model.journal import change_words
 from cosmos.model.lock import LOCK_FILE, NO_TRUST, Lock, LockedGalaxy, LockedStar, Request
 from cosmos.model.names import ImageName, StarName, star_behind
 from cosmos.model.reporter import Reporter, counted
@@ -62,14 +63,14 @@ def freeze_system(root: LiveRoot, reporter: Reporter, network: Network = DIRECT,
     """Write the lock of the installed stars.
 
     Raises `NoSolution` that names every star that cannot be pinned, or that conflicts with others, `Refused` for a star
-    without the log entry or the badges that the policy demands, and `WorldFailed` if an installation is going on or was
+    without the log entry or the badges that the policy demands, and `WorldFailed` if a change is going on or was
     cut off.
     """
     demand_system(root)
     with at_work(root):
         if standing_of_journal(root) != "idle":
             hint = f"finish or undo it first: cosmos install --root {root.path}"
-            raise WorldFailed(str(root.path), "an installation was cut off", hint=hint)
+            raise WorldFailed(str(root.path), f"{change_words(changing_command(root))} was cut off", hint=hint)
         return _frozen(root, reporter, network, offline=offline)
 
 

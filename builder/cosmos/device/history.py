@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cosmos.device.history_file import history_bytes
-from cosmos.device.journal import Standing, standing
+from cosmos.device.journal import Standing, changing_command, standing
 from cosmos.device.recovery import universe_digest
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import HISTORY_PATH, demand_system
@@ -32,6 +32,7 @@ class JudgedHistory:
     faults: tuple[Fault, ...]
     universe: Digest
     standing: Standing
+    command: str = ""  # whose change is running or was cut off
 
 
 def judged_history(root: LiveRoot) -> JudgedHistory:
@@ -44,17 +45,20 @@ def judged_history(root: LiveRoot) -> JudgedHistory:
         if before == after:
             break
     state, universe = after
+    command = "" if state == "idle" else changing_command(root)
     if data is None:
-        return JudgedHistory(head=None, changes=(), faults=(), universe=universe, standing=state)
+        return JudgedHistory(head=None, changes=(), faults=(), universe=universe, standing=state, command=command)
     try:
         found = History.parse(data, shown(HISTORY_PATH))
     except Malformed as error:
         fault = Fault(line=1, problem=error.problem)
-        return JudgedHistory(head=None, changes=(), faults=(fault,), universe=universe, standing=state)
+        return JudgedHistory(head=None, changes=(), faults=(fault,), universe=universe, standing=state, command=command)
     faults = found.faults
     if before == after and state == "idle":
         faults = (*faults, *_end_faults(found, universe))
-    return JudgedHistory(head=found.head, changes=found.changes, faults=faults, universe=universe, standing=state)
+    return JudgedHistory(
+        head=found.head, changes=found.changes, faults=faults, universe=universe, standing=state, command=command
+    )
 
 
 def _end_faults(found: History, universe: Digest) -> tuple[Fault, ...]:

@@ -14,11 +14,13 @@ from cosmos.device.dependency_files import DependencyFiles
 from cosmos.device.fetching import acquired_stars, opened_galaxies
 from cosmos.device.galaxies import OpenGalaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
+from cosmos.device.leaving import Kept
 from cosmos.device.locked import LockToInstall, choose_locked, demand_signed_right, open_locked, roots_when_locked
 from cosmos.device.look import Look
 from cosmos.device.newer_trust import take_newer, tell_newer
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.recovery import Undone, recover_journal
+from cosmos.device.replacing import Replacing
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
 from cosmos.device.settling import settle
@@ -39,6 +41,7 @@ from cosmos.staging.acquire import Acquired
 from cosmos.staging.logs import Remember
 from cosmos.store.interface import settling
 from cosmos.transport.network import DIRECT, Network
+from cosmos.treepath import TreePath
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +66,15 @@ class Installation:
     """The installed stars, in dependency order (from `rehearse`: the stars that would be installed).
 
     `kept` are wished stars that were installed before. `unowned` counts the entries whose owner or capability only root
-    could have set. `undone` is the recovery of an interrupted installation before this one.
+    could have set. `undone` is the recovery of an interrupted change before this one. `kept_paths` are configuration
+    that was there, and `beside` the new configuration beside such paths.
     """
 
     stars: tuple[Chosen, ...]
     kept: tuple[StarName, ...]
     records: Mapping[StarName, Installed]
+    kept_paths: tuple[Kept, ...] = ()
+    beside: tuple[TreePath, ...] = ()
     unowned: int = 0
     undone: Undone | None = None
 
@@ -91,17 +97,18 @@ def install(
         with journal(root, tag=Digest.of(universe_bytes(root) or b"").short, command="install") as going_on:
             transaction = Transaction(root, going_on)
             viewer = Viewer(show=look, kept=chosen.kept, roots=opened.roots)
+            replacing = Replacing(root, {}, {}, "install")
             for planned in _planned(root, universe, settings, acquired, request, reporter, viewer):
-                transaction.prepare(planned.placing())
-                records[planned.star] = planned.record
+                batch, records[planned.star] = replacing.batch(planned)
+                replacing.demand_possible()  # before the person is asked
+                transaction.prepare(batch)
             transaction.publish()
             after = with_stars(universe, chosen, records)
             changes = star_changes(versions_of(universe), versions_of(after))
             transaction.commit(rendered(after) if after != universe else None, changes)
         remember_opened(root, opened)
-    return Installation(
-        stars=chosen.stars, kept=chosen.kept, records=records, unowned=transaction.unowned, undone=undone
-    )
+    done = _installation(chosen, records, replacing)
+    return replace(done, unowned=transaction.unowned, undone=undone)
 
 
 def rehearse(
@@ -117,15 +124,16 @@ def rehearse(
     opened, chosen, acquired = _acquired(root, universe, settings, request, reporter, as_reader(root))
     remember_shown(root, opened)
     viewer = Viewer(show=look, kept=chosen.kept, roots=opened.roots)
-    records = {
-        planned.star: planned.record
-        for planned in _planned(root, universe, settings, acquired, request, reporter, viewer)
-    }
-    return Installation(stars=chosen.stars, kept=chosen.kept, records=records)
+    replacing = Replacing(root, {}, {}, "install")
+    records: dict[StarName, Installed] = {}
+    for planned in _planned(root, universe, settings, acquired, request, reporter, viewer):
+        _, records[planned.star] = replacing.batch(planned)
+        replacing.demand_possible()
+    return _installation(chosen, records, replacing)
 
 
 def recover(root: LiveRoot, wait_seconds: float = 0) -> Undone | None:
-    """Undo or finish an interrupted installation; return None if no installation was interrupted."""
+    """Undo or finish an interrupted change; return None if no change was interrupted."""
     with at_work(root, wait_seconds):
         return recover_journal(root)
 
@@ -138,6 +146,16 @@ def with_stars(universe: Universe, choice: Choice, records: Mapping[StarName, In
         asked_by, needed_by = parted(dict.fromkeys((*star.wanted_by, *reasons)))
         installed[name] = replace(star, asked_by=asked_by, needed_by=needed_by)
     return replace(universe, installed=installed)
+
+
+def _installation(chosen: Choice, records: Mapping[StarName, Installed], replacing: Replacing) -> Installation:
+    return Installation(
+        stars=chosen.stars,
+        kept=chosen.kept,
+        records=records,
+        kept_paths=tuple(sorted(replacing.kept, key=lambda one: one.path)),
+        beside=tuple(sorted(replacing.beside)),
+    )
 
 
 def _acquired(

@@ -35,9 +35,9 @@ from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.treepath import TreePath
 
 Standing: TypeAlias = Literal["idle", "running", "interrupted", "committed", "unreadable", "unclear"]
-"""What an installation does. `interrupted`: it was cut off, and is undone next. `committed`: it was cut off, and is
-finished next. `unreadable`: its journal is damaged, or another cosmos's. `unclear`: only the owner can tell whether it
-is running or was cut off.
+"""What a change does. `interrupted`: it was cut off, and is undone next. `committed`: it was cut off, and is finished
+next. `unreadable`: its journal is damaged, or another cosmos's. `unclear`: only the owner can tell whether it is
+running or was cut off.
 """
 
 _LINE_CHANGES: Final = 1_000  # in one line of the journal, so that a reader needs little memory for it
@@ -57,7 +57,7 @@ class Journal:
         self._command = command
         self._steps = 0
         self._is_mount: dict[TreePath, bool] = {}
-        self._append(head_line(tag))
+        self._append(head_line(tag, command))
 
     def record(self, star: str, changes: Sequence[Change]) -> list[Step]:
         """Return the steps of `changes`, which may be prepared now."""
@@ -109,7 +109,7 @@ class Journal:
 
 
 @contextmanager
-def journal(root: LiveRoot, *, tag: str, command: str = "change") -> Iterator[Journal]:
+def journal(root: LiveRoot, *, tag: str, command: str) -> Iterator[Journal]:
     """Begin the journal of a transaction. The block does the transaction, with its commit at the end.
 
     `command` is the name of the command in the history: `install`, `update`, `repair`, …
@@ -153,7 +153,7 @@ def at_work(root: LiveRoot, wait_seconds: float = 0) -> Iterator[None]:
 
 
 def standing(root: LiveRoot) -> Standing:
-    """Return whether an installation is running, or was cut off, and what the next one does about it."""
+    """Return whether a change is running, or was cut off, and what the next one does about it."""
     if root.stat(JOURNAL_PATH) is None:
         return "idle"
     is_running = _is_held(root)
@@ -163,7 +163,7 @@ def standing(root: LiveRoot) -> Standing:
 
 
 def standing_of_journal(root: LiveRoot) -> Literal["idle", "interrupted", "committed", "unreadable"]:
-    """Return what the journal says, if no installation is running."""
+    """Return what the journal says, if no change is running."""
     try:
         found = journal_in_short(root)
     except Malformed:
@@ -171,6 +171,15 @@ def standing_of_journal(root: LiveRoot) -> Literal["idle", "interrupted", "commi
     if found is None:
         return "idle"
     return "committed" if took_place(root, found) else "interrupted"
+
+
+def changing_command(root: LiveRoot) -> str:
+    """Return the command whose change is running or was cut off; "" without such a change, or if nobody can tell."""
+    try:
+        found = journal_in_short(root)
+    except Malformed:
+        return ""
+    return "" if found is None else found.command
 
 
 def _is_held(root: LiveRoot) -> bool | None:

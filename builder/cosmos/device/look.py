@@ -130,6 +130,8 @@ def _signer(key: str, roots: TrustRoots) -> Signer:
 
 def _badges(item: Acquired, roots: TrustRoots) -> tuple[Badge, ...] | None:
     """Return the badges of the archive; None if they cannot be had. They are no condition of an installation."""
+    if item.is_upstream:
+        return ()
     try:
         return star_badges(item.source, item.stem, item.star.archive, roots)
     except CosmosError:

@@ -3,8 +3,9 @@
 Each path is placed under the operator's `install_dir`. Then this system's own links are followed (`/bin` to `usr/bin`).
 
 The plan refuses, each by name: a path that an installed star owns; a path that two new stars bring; a path that exists
-and belongs to no star; a path that differs only by case or Unicode form from a path of another star; a path below
-something that is not a folder; a folder that another star made with another mode or owner; and cosmos's own state.
+and belongs to no star, unless it is configuration, which stays (`device.replacing`); a path that differs only by case
+or Unicode form from a path of another star; a path below something that is not a folder; a folder that another star
+made with another mode or owner; and cosmos's own state.
 Folders are shared: an existing folder stays as it is. The record of a star has each folder that it makes, each that
 it names, and each in which it has an entry and that another star made (`InstalledEntry.is_shared`).
 """
@@ -19,9 +20,8 @@ from typing import Final
 from cosmos.device.owned_paths import OwnedPaths
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
-from cosmos.device.transaction import Batch
 from cosmos.errors import NoSolution, Refused
-from cosmos.model.installed_entry import InstalledEntry
+from cosmos.model.installed_entry import InstalledEntry, is_configuration
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.staging.acquire import Acquired
@@ -42,10 +42,7 @@ class PlannedStar:
     others: Sequence[Entry]
     named: Mapping[TreePath, Entry]  # folders that the star names itself
     record: Installed
-
-    def placing(self) -> Batch:
-        """Return the changes of a star of which nothing is on the system."""
-        return Batch.placing(self.star, self.folders, self.others)
+    found: Collection[TreePath] = ()  # configuration that is on the system already, and belongs to no star
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +70,9 @@ class Plan:
         self._root = root
         self._install_dir = install_dir
         self._own_folders = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
+        self._universe = universe
         self._owned = OwnedPaths(universe)
+        self._found: set[TreePath] = set()
         self._brought: dict[TreePath, Entry] = {}
         self._makers: dict[TreePath, StarName] = {}  # of the new folders
         self._replaced = replaced or Replaced()
@@ -116,7 +115,8 @@ class Plan:
             sorted(recorded, key=lambda entry: entry.path),
             published(star, url),
         )
-        return PlannedStar(star=star.name, folders=made, others=others, named=own, record=record)
+        found_here = {placed.path for placed in others} & self._found
+        return PlannedStar(star=star.name, folders=made, others=others, named=own, record=record, found=found_here)
 
     def makes_again(self, star: StarName, path: TreePath) -> bool:
         """Return whether the old version of `star` made the folder at `path`, so that the new one may change it."""
@@ -223,12 +223,28 @@ class Plan:
         made = self._owned.maker(path) if self._replaced.stars else None
         if made is not None:
             raise _kind_change(path, star, f"a folder of {made[0]} into a file or link")
-        if path in self._brought or (path not in self._replaced.paths and self._root.stat(path) is not None):
+        if path not in self._brought and self._is_configuration_of_nobody(entry):
+            self._found.add(path)
+        elif path in self._brought or (path not in self._replaced.paths and self._root.stat(path) is not None):
             raise NoSolution(
                 shown(path),
                 f"{star} brings it, but it is there already and belongs to no star",
                 hint=f"if you do not need it: mv {shown(path)} {shown(path)}.old",
             )
+
+    def _is_configuration_of_nobody(self, entry: Entry) -> bool:
+        """Return whether a file lies where the new configuration `entry` goes, and neither a star nor the image has it.
+
+        An uninstalled star leaves such a file if somebody changed it.
+        """
+        path = entry.path
+        if entry.kind != "file" or not is_configuration(path) or path in self._replaced.paths:
+            return False
+        found = self._root.stat(path)
+        return found is not None and stat.S_ISREG(found.st_mode) and not self._is_of_image(path)
+
+    def _is_of_image(self, path: TreePath) -> bool:
+        return any(entry.path == path for layer in self._universe.layers.values() for entry in layer)
 
     def _demand_no_twin(self, star: StarName, path: TreePath, twin: TreePath | None) -> None:
         other = None if twin is None else self._owned.owner(twin)

@@ -14,7 +14,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from cosmos.device.history_file import add_line
@@ -34,7 +34,7 @@ from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
 from cosmos.model.changes import Identity, Place, Remove, Replace, SetAttributes
-from cosmos.model.journal import JournalDocument, Step, beside, prepared_line
+from cosmos.model.journal import JournalDocument, Step, beside, change_words, prepared_line
 from cosmos.model.universe import UNIVERSE_PATH
 from cosmos.treepath import TreePath
 
@@ -50,12 +50,14 @@ class Undone:
 
     `removed` counts placed entries that were removed again. `restored` counts entries that were replaced, removed or
     given other attributes, and are back now. `kept` are paths that hold something that cosmos did not put there.
+    `command` made the change; "" if the journal does not name it.
     """
 
     took_place: bool
     removed: int
     kept: tuple[TreePath, ...]
     restored: int = 0
+    command: str = ""
 
 
 def recover_journal(root: LiveRoot) -> Undone | None:
@@ -83,7 +85,7 @@ def recover_journal(root: LiveRoot) -> Undone | None:
     root.remove(root.mapped(NEXT_UNIVERSE_PATH))
     root.remove(root.mapped(JOURNAL_PATH))
     root.remove_empty_folder(root.mapped_folder(JOURNAL_FOLDER))
-    return recovery.undone(is_done)
+    return replace(recovery.undone(is_done), command=found.command)
 
 
 def read_journal(root: LiveRoot) -> JournalDocument | None:
@@ -122,7 +124,8 @@ def _demand_mounted(root: LiveRoot, document: JournalDocument) -> None:
         if not root.is_mount(mount):
             raise WorldFailed(
                 shown(mount),
-                "was mounted when the installation began that was cut off, and nothing is mounted there now",
+                f"was mounted when {change_words(document.command)} began, which was cut off, and nothing is mounted "
+                "there now",
                 hint=f"mount it, then: cosmos install --root {root.path}",
             )
     own = {step.change.path for step in document.steps if _is_of_folder(step)}
@@ -130,7 +133,7 @@ def _demand_mounted(root: LiveRoot, document: JournalDocument) -> None:
         if root.stat(parent) is None:
             raise WorldFailed(
                 shown(parent),
-                "is not there, but the installation that was cut off has files in it",
+                f"is not there, but {change_words(document.command)} was cut off with files in it",
                 hint=f"mount what belongs there, or make the folder again; then: cosmos install --root {root.path}",
             )
 

@@ -1,5 +1,7 @@
 """What an update does to each path: place, replace, remove, leave as it is, or lay the new one beside it.
 
+An installation is the same without old versions.
+
     the system holds          configuration                               anything else
     what was installed        replaced                                    replaced
     the new version's bytes   replaced                                    replaced
@@ -9,8 +11,10 @@
     another kind              refused, by name                            refused, by name
 
 The new configuration lies beside the old one as `NAME.cosmos-new`. No star owns that file: `status` names it, and the
-next update replaces it if it is as this one left it. A path that the new versions do not have goes as in `uninstall`
-(device.leaving). A path may move from one star to another in one update.
+next update replaces it if it is as this one left it. A new star may find configuration that belongs to nobody: an
+uninstalled star leaves what was changed. It counts as changed, and is replaced only if it has the new bytes. A path
+that the new versions do not have goes as in `uninstall` (device.leaving). A path may move from one star to another in
+one update.
 
 An entry that is the same in both versions, and that is on the system as it was installed, is not written again.
 """
@@ -20,7 +24,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from cosmos.device.leaving import Kept, Leaving, Recorded, demand_no_link_above, new_beside
 from cosmos.device.live_entries import found_identity, identity_of, is_same
@@ -60,10 +64,12 @@ class Replacing:
         root: LiveRoot,
         old: Mapping[TreePath, Recorded],
         makers: Mapping[TreePath, tuple[StarName, InstalledEntry]],
+        command: Literal["install", "update"],
     ) -> None:
         self._root = root
         self._old = old
         self._makers = makers
+        self._command = command
         self._leaving = Leaving(root, purges=False)
         self._holds: dict[TreePath, Digest | None] = {}  # what each path will hold; None if nothing will be there
         self._same: set[TreePath] = set()  # entries that are not written again
@@ -88,7 +94,8 @@ class Replacing:
             changes.append(Place(path=folder.path, new=identity_of(folder)))
         changes += self._folder_attributes(planned)
         for entry in planned.others:
-            for change, new in self._changes(planned.star, entry):
+            is_found = entry.path in planned.found
+            for change, new in (self._over_found if is_found else self._changes)(planned.star, entry):
                 changes.append(change)
                 if new is not None:
                     entries[change.path] = new
@@ -114,17 +121,24 @@ class Replacing:
         ]
         self.kept += self._leaving.kept
         self.counts.removed = sum(1 for path in self._leaving.removed if path in self._old)
+        self.demand_possible()
+        return [batch for batch in batches if batch.changes]
+
+    def demand_possible(self) -> None:
+        """Raise `NoSolution` that names the paths which cannot change, if the stars so far have any."""
         taken = sorted(path for path in self._beside if path in self._holds or path in self._old)
-        self._refused += [f"{shown(path)} is to hold new configuration, but a star has it" for path in taken]
-        if self._refused:
-            more = f"; and {len(self._refused) - _MAX_SHOWN} more" if len(self._refused) > _MAX_SHOWN else ""
+        refused = [
+            *self._refused,
+            *(f"{shown(path)} is to hold new configuration, but a star has it" for path in taken),
+        ]
+        if refused:
+            more = f"; and {len(refused) - _MAX_SHOWN} more" if len(refused) > _MAX_SHOWN else ""
             raise NoSolution(
-                "update",
-                f"{'; '.join(self._refused[:_MAX_SHOWN])}{more}",
+                self._command,
+                f"{'; '.join(refused[:_MAX_SHOWN])}{more}",
                 hint=f"to see what was changed: cosmos verify{self._root.option}; then move each path away: "
                 "mv PATH PATH.old",
             )
-        return [batch for batch in batches if batch.changes]
 
     def _changes(self, star: StarName, entry: Entry) -> _Put:
         path = entry.path
@@ -159,6 +173,18 @@ class Replacing:
             assert found is not None, "a missing path was placed, or is configuration"
             self._refused.append(f"{shown(path)} is not what {was.star} put there: {was.changed_words(found)}")
 
+    def _over_found(self, star: StarName, entry: Entry) -> _Put:
+        """Keep configuration that belongs to nobody, and lay the star's own beside it, unless both are the same."""
+        new, found = identity_of(entry), found_identity(self._root, entry.path)
+        assert found is not None, "the plan found it"
+        if _same_content(found, new):
+            self._holds[entry.path] = new.digest
+            self.counts.replaced += 1
+            yield Replace(path=entry.path, old=found, new=new), entry
+        else:
+            self._holds[entry.path] = found.digest
+            yield from self._keep(star, entry, new, None)
+
     def _put(self, entry: Entry, new: Identity, found: Identity, was: Recorded) -> _Put:
         if self._is_same(entry, new, found, was):
             self._same.add(entry.path)
@@ -180,10 +206,10 @@ class Replacing:
         here, there = self._root.stat(entry.path), self._root.stat(target)
         return target in self._same and here is not None and there is not None and os.path.samestat(here, there)
 
-    def _keep(self, star: StarName, entry: Entry, new: Identity, was: Recorded) -> _Put:
+    def _keep(self, star: StarName, entry: Entry, new: Identity, was: Recorded | None) -> _Put:
         """Keep the operator's configuration. If the star changed it too, lay the new one beside it."""
         path = entry.path
-        if new.digest == was.digest:
+        if was is not None and new.digest == was.digest:
             self.kept.append(Kept(path=path, star=star, why="configuration that you changed: kept"))
             return
         beside = new_beside(path)
@@ -201,7 +227,9 @@ class Replacing:
         laid = replace(entry, path=beside)
         if found is None:
             yield Place(path=beside, new=new), laid
-        elif was.is_in(found) or (_same_content(found, new) and not is_same(self._root, found, new)):
+        elif (was is not None and was.is_in(found)) or (
+            _same_content(found, new) and not is_same(self._root, found, new)
+        ):
             yield Replace(path=beside, old=found, new=new), laid
         elif not _same_content(found, new):
             self._refused.append(f"{shown(beside)} is there already, and somebody changed it")

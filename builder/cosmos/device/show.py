@@ -82,7 +82,8 @@ def _offered(galaxy: OpenGalaxy, name: StarName, machine: Arch, opened: OpenGala
     refused = ""
     try:
         newest = galaxy.statement(rows[0])
-        badges = star_badges(galaxy.source, galaxy.stem(rows[0]), newest.statement.archive, opened.roots)
+        if galaxy.index.index.snapshot:
+            badges = star_badges(galaxy.source, galaxy.stem(rows[0]), newest.statement.archive, opened.roots)
     except CosmosError as error:
         refused = str(error)
     return Offered(

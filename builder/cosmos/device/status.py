@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cosmos.device.journal import Standing, standing
+from cosmos.device.journal import Standing, changing_command, standing
 from cosmos.device.leaving import new_beside
 from cosmos.device.memory import system_trust
 from cosmos.device.newer_trust import NewerTrust, newest_at_hand
@@ -33,7 +33,8 @@ class SystemStatus:
 
     `trust` is the accepted trust document's version and digest; None if none was accepted. `newer_trust`: a galaxy in
     a folder carries a later version. `unmet` says which keys the policy's demands would need, and are not pinned.
-    `new_beside` is the new configuration that updates laid beside changed files.
+    `new_beside` is the new configuration that was laid beside changed files. `command` made the change that is running
+    or was cut off.
     """
 
     root: str
@@ -45,6 +46,7 @@ class SystemStatus:
     newer_trust: NewerTrust | None
     installed_trust: InstalledTrust
     standing: Standing
+    command: str = ""
     unmet: tuple[str, ...] = ()
     new_beside: tuple[TreePath, ...] = ()
 
@@ -53,7 +55,7 @@ def system_status(root: LiveRoot) -> SystemStatus:
     """Return the status of the system at `root`; raises `Malformed` if it is not a system."""
     universe, settings = read_universe(root), read_settings(root)
     files, size_bytes = _sizes(root, universe)
-    trust = _accepted(root)
+    trust, state = _accepted(root), standing(root)
     return SystemStatus(
         root=str(root.path),
         universe=universe,
@@ -63,7 +65,8 @@ def system_status(root: LiveRoot) -> SystemStatus:
         trust=trust,
         newer_trust=_newer(root, settings),
         installed_trust=judge_installed(root, universe),
-        standing=standing(root),
+        standing=state,
+        command="" if state == "idle" else changing_command(root),
         unmet=_unmet(root, settings),
         new_beside=tuple(_new_beside(root, universe)),
     )

@@ -45,7 +45,7 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.described import fetched_catalogue, keep_catalogue
-from cosmos.staging.galaxies import OpenGalaxy, tell_unknown_keys
+from cosmos.staging.galaxies import OpenGalaxy, tell_shell_scripts, tell_unknown_keys
 from cosmos.staging.vouching import VouchingJudge, demand_each
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
@@ -80,7 +80,7 @@ class Synced:
 
     `new` and `gone` are the versions that this index lists and the one before did not, and the other way round.
     `missing` are stars of an upstream galaxy whose files are not there. In a rehearsal, `archives` counts those that
-    would be fetched.
+    would be fetched. `shell_scripts` are versions that `install` refuses, because their script is one for a shell.
     """
 
     name: GalaxyName
@@ -94,6 +94,7 @@ class Synced:
     new: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    shell_scripts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,11 +218,11 @@ def _chosen(settings: Settings, wanted: Wanted, option: str) -> tuple[GalaxySour
 def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, judge: VouchingJudge, reporter: Reporter) -> Synced:
     stars = [] if depth == "index" else [one for name in sorted(galaxy.names()) for one in galaxy.versions(name)]
     keep_catalogue(galaxy, fetched_catalogue(galaxy))
-    left_out, missing, signed = list[str](), list[str](), list[Candidate]()
+    left_out, missing, signed, shells = list[str](), list[str](), list[Candidate](), list[str]()
     for place, star in enumerate(stars, 1):
         reporter.progress(f"{star.name} {star.version}", place, len(stars))
         try:
-            galaxy.statement(star)
+            said = galaxy.statement(star).statement.star
         except NotSigned:
             left_out.append(f"{star.name}-{star.version}")
             continue
@@ -232,6 +233,9 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, judge: Vouchi
             missing.append(f"{star.name}-{star.version}")
             continue
         signed.append(star)
+        if said.has_shell_script:
+            tell_shell_scripts((said,), reporter, "cosmos install")
+            shells.append(f"{star.name}-{star.version}")
     wanted = signed if depth == "full" or judge.demands_anything else []
     good, without_badges = _vouched(galaxy, wanted, judge, reporter)
     for place, pinned in enumerate(good if depth == "full" else (), 1):
@@ -246,6 +250,7 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, judge: Vouchi
         archives=len(good) if depth == "full" else 0,
         left_out=tuple(left_out),
         missing=tuple(missing),
+        shell_scripts=tuple(shells),
         without_badges=without_badges,
     )
 

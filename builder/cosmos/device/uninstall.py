@@ -11,7 +11,7 @@ that another program recorded without digests; without it such a star is refused
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cosmos.device.dependants import dependants, unneeded, without
@@ -40,7 +40,7 @@ _FEW = 6  # names in one sentence
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UninstallRequest:
-    """The stars to remove. Of `autoremove`, there are none: it finds them itself."""
+    """The stars to remove. `autoremove` names no star: it finds them itself."""
 
     stars: Sequence[StarName] = ()
     force: bool = False
@@ -73,9 +73,11 @@ class _Plan:
     removal: Removal
 
 
-def uninstall(root: LiveRoot, request: UninstallRequest, reporter: Reporter) -> Removal:
-    """Remove the stars of `request`. If it raises an error of `cosmos.errors`, the system stays as it was."""
-    return _carried_out(root, request, reporter, is_auto=False)
+def uninstall(
+    root: LiveRoot, request: UninstallRequest, reporter: Reporter, agree: Callable[[Removal], None] = lambda _: None
+) -> Removal:
+    """Remove the stars of `request`. If it raises an error, also one of `agree`, the system stays as it was."""
+    return _carried_out(root, request, reporter, agree, is_auto=False)
 
 
 def rehearse_uninstall(root: LiveRoot, request: UninstallRequest) -> Removal:
@@ -84,9 +86,11 @@ def rehearse_uninstall(root: LiveRoot, request: UninstallRequest) -> Removal:
     return _planned(root, universe, _demanded(root, universe, request), request).removal
 
 
-def autoremove(root: LiveRoot, request: UninstallRequest, reporter: Reporter) -> Removal:
-    """Remove the stars that nobody asked for and that no star needs any more."""
-    return _carried_out(root, request, reporter, is_auto=True)
+def autoremove(
+    root: LiveRoot, request: UninstallRequest, reporter: Reporter, agree: Callable[[Removal], None] = lambda _: None
+) -> Removal:
+    """Remove the stars that nobody asked for and that no star needs any more. `agree`: as for `uninstall`."""
+    return _carried_out(root, request, reporter, agree, is_auto=True)
 
 
 def rehearse_autoremove(root: LiveRoot, request: UninstallRequest) -> Removal:
@@ -95,7 +99,9 @@ def rehearse_autoremove(root: LiveRoot, request: UninstallRequest) -> Removal:
     return _planned(root, universe, unneeded(universe), request).removal
 
 
-def _carried_out(root: LiveRoot, request: UninstallRequest, reporter: Reporter, *, is_auto: bool) -> Removal:
+def _carried_out(
+    root: LiveRoot, request: UninstallRequest, reporter: Reporter, agree: Callable[[Removal], None], *, is_auto: bool
+) -> Removal:
     demand_system(root)
     with at_work(root, request.wait_seconds):
         undone = settle(root, reporter)
@@ -103,6 +109,7 @@ def _carried_out(root: LiveRoot, request: UninstallRequest, reporter: Reporter, 
         going = unneeded(universe) if is_auto else _demanded(root, universe, request)
         plan = _planned(root, universe, going, request)
         if going:
+            agree(plan.removal)
             command = "autoremove" if is_auto else "uninstall"
             with journal(root, tag=Digest.of(universe_bytes(root) or b"").short, command=command) as going_on:
                 transaction = Transaction(root, going_on)

@@ -54,6 +54,7 @@ from cosmos.treepath import TreePath
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpdateRequest:
     """The stars to update, as wishes; none: all installed stars. `lowering` are stars that may get an older version.
+    `explains_all`: say of every star that stays why, however many there are.
 
     For the rest see `InstallRequest`.
     """
@@ -62,6 +63,7 @@ class UpdateRequest:
     lowering: Collection[StarName]
     offline: bool
     epoch: int
+    explains_all: bool = False
     safe: bool = False
     wait_seconds: float = 0
     network: Network = DIRECT
@@ -159,7 +161,13 @@ class _Work:
             reporter.warn(f"no galaxy has newer versions: none is configured; cosmos add-galaxy NAME URL{root.option}")
         with settling(self.opened.store):
             self._choice: UpdateChoice = choose_update(
-                request.wishes, request.lowering, universe, self.opened, epoch=request.epoch, option=root.option
+                request.wishes,
+                request.lowering,
+                universe,
+                self.opened,
+                epoch=request.epoch,
+                option=root.option,
+                explains_all=request.explains_all,
             )
             moving = {one.star.name for one in self._choice.choice.stars}
             for bad in judge_installed(root, universe).untrusted:
@@ -170,7 +178,7 @@ class _Work:
                 self._choice.choice, self.opened, judge, reporter
             )
         self._leaving = {name: universe.installed[name] for name in self.acquired if name in universe.installed}
-        self._replacing = Replacing(root, _recorded(self._leaving), _makers(self._leaving))
+        self._replacing = Replacing(root, _recorded(self._leaving), _makers(self._leaving), "update")
         self.after = universe
 
     def nothing(self) -> Update:

@@ -9,7 +9,7 @@ folder, only the kind is checked. For the universe itself, it checks that no pat
 are installed, and that upstream's `files` and our `entries` agree.
 
 Every problem is reported: an entry that cannot be read (`unreadable`), a star that upstream recorded without digests
-(`unjudged`), and an installation that was cut off. Contents are hashed in pieces, so little memory is needed.
+(`unjudged`), and a change that was cut off. Contents are hashed in pieces, so little memory is needed.
 Configuration with other bytes is listed apart.
 
 It also judges the stars by the keys that are trusted now (device.trusted).
@@ -28,13 +28,14 @@ from typing import Final
 
 from cosmos.device.entry_check import Difference
 from cosmos.device.examination import LAYERS, Examination, Examined
-from cosmos.device.journal import standing
+from cosmos.device.journal import changing_command, standing
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.shelves import Shelves, galaxies_on
 from cosmos.device.system import read_universe
 from cosmos.device.trusted import NOT_ASKED, InstalledTrust, judge_installed, shelves_at_hand
 from cosmos.errors import CosmosError, Differs, Refused, WorldFailed
+from cosmos.model.journal import change_words
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.settings import Settings
@@ -44,11 +45,11 @@ from cosmos.treepath import TreePath
 
 _UNSETTLED: Final = {
     "idle": None,
-    "running": "an installation is going on",
-    "interrupted": "an installation was cut off; the next `cosmos install` puts back what was there before",
-    "committed": "an installation was cut off; the next `cosmos install` finishes it",
-    "unreadable": "an installation was cut off; its journal is damaged, or of another cosmos: finish it with that one",
-    "unclear": "an installation is going on, or was cut off; only the system's owner can tell",
+    "running": "is going on",
+    "interrupted": "was cut off; the next `cosmos install` puts back what was there before",
+    "committed": "was cut off; the next `cosmos install` finishes it",
+    "unreadable": "was cut off; its journal is damaged, or of another cosmos: finish it with that one",
+    "unclear": "is going on, or was cut off; only the system's owner can tell",
 }
 
 
@@ -162,7 +163,7 @@ def verify_live(root: LiveRoot, reporter: Reporter, how: HowToVerify = AS_SIGNED
     trust = judge_installed(root, universe, shelves)
     differences = [*_inconsistencies(universe), *found.differences]
     if (unsettled := _UNSETTLED[standing(root)]) is not None:
-        differences.insert(0, _of_universe(unsettled))
+        differences.insert(0, _of_universe(f"{change_words(changing_command(root))} {unsettled}"))
     return SystemVerdict(
         root=str(root.path),
         stars=len(universe.installed),

@@ -33,7 +33,7 @@ from cosmos.resolve.catalogue import Galaxies
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
 from cosmos.resolve.resolving import resolve
 from cosmos.resolve.stale import differences, request_of
-from cosmos.staging.galaxies import OpenGalaxy, naming_address, tell_unknown_keys
+from cosmos.staging.galaxies import OpenGalaxy, naming_address, tell_shell_scripts, tell_unknown_keys
 from cosmos.store.interface import settling
 from cosmos.trust.roots import TrustRoots
 
@@ -98,8 +98,9 @@ def freeze(
     data = lock_bytes(lock, definition.lock_file, judged)
     for warning in definition.warnings:
         world.reporter.warn(warning)
-    manifests = (galaxies[found.star.galaxy].statement(found.star).statement.star for found in resolved)
+    manifests = [galaxies[found.star.galaxy].statement(found.star).statement.star for found in resolved]
     tell_unknown_keys(galaxies.values(), manifests, world.reporter)
+    tell_shell_scripts(manifests, world.reporter, "cosmos build")
     return FrozenLock(lock=lock, data=data, changed=world.write_lock(definition, data))
 
 

@@ -175,8 +175,7 @@ class Places:
         """Yield the path of each file and link below the template, the home's trust or the release, sorted."""
         root = {"home": self.home / "trust", "out": self.out, "template": self.template}[where]
         base = self.home if where == "home" else root
-        for folder, folders, files in os.walk(root):
-            folders.sort()
+        for folder, folders, files in sorted(os.walk(root)):
             links = [name for name in folders if Path(folder, name).is_symlink()]
             for name in sorted([*files, *links]):
                 if where == "home" and name == "lock":
@@ -236,6 +235,7 @@ def terms_digest(terms: Mapping[str, Json]) -> str:
 
 
 def absolute(path: Path) -> str:
+    """Return the path without links, as text that JSON can hold."""
     return os.fsencode(path.resolve()).hex()
 
 

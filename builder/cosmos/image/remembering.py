@@ -68,16 +68,7 @@ def remember(
     after = looked_at(places, _small(places, before.galaxies))
     if after.keys() != before.rows.keys() or any(after[place].what != seen.what for place, seen in before.rows.items()):
         return False
-    named = (IMAGE_FILE, *definition.constellation_files, definition.image.finish, definition.image.trust)
-    wanted: dict[Place, str | None] = {("image", name): None for name in named if name}
-    wanted |= {("template", path): None for path in places.listed("template")}
-    for item in built.acquired.stars.values():
-        where = f"galaxy {item.star.galaxy}"
-        statement = statement_path(item.stem)
-        wanted[where, statement] = item.star.statement.hex
-        wanted[where, statement + _ENVELOPE] = ABSENT if item.envelope is None else item.envelope.hex
-        wanted[where, item.star.file] = item.star.archive.hex
-    wanted |= {("out", name): written.digest.hex for name, written in built.written.items()}
+    wanted = _wanted(places, definition, built)
     rows = {
         place: places.look(place) if digest is None else places.assumed(place, digest)
         for place, digest in wanted.items()
@@ -99,6 +90,21 @@ def remember(
     )
     write_kept(world.made, kept_key(definition.folder, places.out), kept)
     return True
+
+
+def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place, str | None]:
+    """Return every other file with the digest that the build found; None for one to be read again."""
+    named = (IMAGE_FILE, *definition.constellation_files, definition.image.finish, definition.image.trust)
+    wanted: dict[Place, str | None] = {("image", name): None for name in named if name}
+    wanted |= {("template", path): None for path in places.listed("template")}
+    for item in built.acquired.stars.values():
+        where = f"galaxy {item.star.galaxy}"
+        statement = statement_path(item.stem)
+        wanted[where, statement] = item.star.statement.hex
+        wanted[where, statement + _ENVELOPE] = ABSENT if item.envelope is None else item.envelope.hex
+        wanted[where, item.star.file] = item.star.archive.hex
+    wanted |= {("out", name): written.digest.hex for name, written in built.written.items()}
+    return wanted
 
 
 def _small(places: Places, galaxies: Mapping[str, tuple[str, str]]) -> Iterator[Place]:

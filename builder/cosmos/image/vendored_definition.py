@@ -10,14 +10,17 @@ from cosmos.errors import Refused
 from cosmos.image.definition import Definition, read_definition
 from cosmos.image.packed_definition import packed_definition
 from cosmos.image.template_folder import TEMPLATES_FOLDER
+from cosmos.model.reporter import Reporter
 from cosmos.model.vendored import VENDORED_FILE
-from cosmos.staging.vendored import demand_as_listed, is_vendored, read_vendored
+from cosmos.staging.vendored import demand_as_listed, is_vendored, read_vendored, vendored_digest
 
 DEFINITION_FOLDERS: Final = ("image", TEMPLATES_FOLDER, "up")  # the top folders of image.packed_definition
 
 
-def read_definition_from(path: Path, origin: Path | None) -> Definition:
+def read_definition_from(path: Path, origin: Path | None, reporter: Reporter) -> Definition:
     """Return the image at `path`, as `read_definition` does; in a vendored `origin`, only as that lists it.
+
+    Nobody signs the list. So its digest is told: whoever wrote the folder can have changed both.
 
     Raises `Refused` for a file of the folder's image that is not as listed, `WorldFailed` for a missing one. A
     definition elsewhere passes: it is the operator's own.
@@ -37,6 +40,8 @@ def read_definition_from(path: Path, origin: Path | None) -> Definition:
             f"its template or a file that it names is not as {VENDORED_FILE} lists it: added, or another link or mode",
             hint="vendor again, or copy the image out of the folder and name your copy",
         )
+    digest = vendored_digest(origin)
+    reporter.note(f"nobody signed the image definition: compare {VENDORED_FILE} with what cosmos vendor said: {digest}")
     return definition
 
 

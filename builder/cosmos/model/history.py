@@ -13,7 +13,7 @@ Each further line is one transaction that took place, the oldest first:
     previous  the digest of the line before (without its newline); of number 1: ""
     command   the command that made the change
     paths     how many paths it changed, besides cosmos's own documents
-    before    the digest of universe.toml before the change; of no bytes where there was no universe
+    before    the digest of universe.toml before the change; the digest of no bytes if there was no universe
     after     the same after it; equal to `before` if the universe did not change
     stars     the stars that came ("old" is ""), went ("new" is "") or got another version, by name
 
@@ -25,8 +25,8 @@ and a new one begins: its head then states `"changes":0` dropped, and the digest
 
 **What the chain shows.** A line that was edited, removed, added or moved does not fit the line after it, or the head. A
 history that was cut at its end, or is an older copy, does not end with the universe that the system has. KNOWN GAP: a
-person who can write as root can write the whole file anew, or remove it. The digest of the last line, written down
-somewhere else, shows that too.
+person who can write as root can write the whole file again, or remove it. To see that too, keep the digest of the last
+line somewhere else: `cosmos history` prints it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 `/var/lib/cosmos/journal/install`, one canonical JSON document a line. Each line is on the disk before the step that it
 allows:
 
-    {"cosmos-journal":4,"tag":"3f9c0a1b2c4d"}           begun; the names of temporaries have this tag in them
+    {"cosmos-journal":5,"command":"install","tag":"3f9c0a1b2c4d"}
+                                                        begun; the names of temporaries have this tag in them
     {"star":"nano","mounts":["/usr"],"changes":[CHANGE, …]}
                                                         these may be prepared, under temporary names (model.changes)
     {"prepared":true}                                   all is written: now the paths themselves may change
@@ -17,8 +18,8 @@ The temporary of the Nth change (counted from 0, over all lines) is `.cosmos-TAG
 `universe` is the digest of the universe.toml that comes with the changes, or "" if that file does not change. A last
 line without its newline was cut off, and does not count.
 
-Format 3 is the same without `history`, and format 2 also without `mounts`. Format 1 had installations only. Cosmos
-still reads all three, and repairs a system that an older cosmos left half done.
+Format 4 is the same without `command`, format 3 also without `history`, and format 2 also without `mounts`. Format 1
+had installations only. Cosmos still reads all four, and repairs a system that an older cosmos left half done.
 
     {"cosmos-journal":1,"before":"sha256:…"}            of universe.toml as the installation found it
     {"star":"nano","folders":["/usr/share/nano"],"entries":[
@@ -41,12 +42,13 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_NAME_BYTES
 from cosmos.model.changes import Change, Identity, Place, change_json, read_change
-from cosmos.model.history import HistoryLine
+from cosmos.model.history import HistoryLine, command_name
 from cosmos.model.installed_entry import slashed
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
-JOURNAL_VERSION: Final = 4
+JOURNAL_VERSION: Final = 5
+_FOURTH_VERSION: Final = 4
 _THIRD_VERSION: Final = 3
 _SECOND_VERSION: Final = 2
 _FIRST_VERSION: Final = 1
@@ -71,7 +73,8 @@ class JournalDocument:
     `universe` is the digest of the new universe.toml, if the transaction changes that file. `before` stands in format 1
     in place of a phase: the digest of the universe.toml that the installation found. `mounts` are the folders at which
     something was mounted; in formats 1 and 2 they are not known. `history` is the new line of the system's history; a
-    transaction that changes nothing has none, and one of an older format neither.
+    transaction that changes nothing has none, and one of an older format neither. `command` is the command that made
+    the change, or "" if the journal does not name it.
     """
 
     phase: Phase
@@ -80,6 +83,7 @@ class JournalDocument:
     before: Digest | None = None
     mounts: tuple[TreePath, ...] = ()
     history: bytes | None = None
+    command: str = ""
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
@@ -96,16 +100,17 @@ class JournalDocument:
         version = head.count("cosmos-journal")
         if version == _FIRST_VERSION:
             return cls._of_first_format(head, tables)
-        if version not in (_SECOND_VERSION, _THIRD_VERSION, JOURNAL_VERSION):
+        if version not in (_SECOND_VERSION, _THIRD_VERSION, _FOURTH_VERSION, JOURNAL_VERSION):
             head.fail(
                 "cosmos-journal",
-                f"want {JOURNAL_VERSION}: another cosmos began this installation; finish it with that one",
+                f"want {JOURNAL_VERSION}: another cosmos began this change; finish it with that one",
             )
         return cls._of_this_format(head, tables, version)
 
     @classmethod
     def _of_this_format(cls, head: Table, lines: Iterable[Table], version: int) -> Self:
         tag = head.read("tag", _tag)
+        command = head.read("command", command_name) if version > _FOURTH_VERSION else ""
         head.end()
         phase: Phase = "begun"
         steps, universe, mounts, history = list[Step](), None, set[TreePath](), None
@@ -120,6 +125,7 @@ class JournalDocument:
                 phase = "prepared"
             elif "history" in line and phase == "prepared" and history is None and version > _THIRD_VERSION:
                 history = line.read("history", _history)
+                command = command or HistoryLine.parse(history, "the line of the history").command
             elif "committed" in line and phase == "prepared":
                 end = line.table("committed")
                 universe = end.read("universe", lambda text: Digest.parse(text) if text else None)
@@ -128,7 +134,14 @@ class JournalDocument:
             else:
                 line.fail("", f"does not follow a journal that is {phase}")
             line.end()
-        return cls(phase=phase, steps=tuple(steps), universe=universe, mounts=tuple(sorted(mounts)), history=history)
+        return cls(
+            phase=phase,
+            steps=tuple(steps),
+            universe=universe,
+            mounts=tuple(sorted(mounts)),
+            history=history,
+            command=command,
+        )
 
     @classmethod
     def _of_first_format(cls, head: Table, lines: Iterable[Table]) -> Self:
@@ -143,7 +156,16 @@ class JournalDocument:
                 steps.append(Step(change=Place(path=path, new=folder), temporary=b""))
             steps += [_first_step(row) for row in line.tables("entries")]
             line.end()
-        return cls(phase="prepared", steps=tuple(steps), before=before)
+        return cls(phase="prepared", steps=tuple(steps), before=before, command="install")
+
+
+def change_words(command: str) -> str:
+    """Return how a message names the change of `command`, which may be unknown.
+
+    >>> change_words("update"), change_words("")
+    ('cosmos update', 'a change')
+    """
+    return f"cosmos {command}" if command else "a change"
 
 
 def beside(path: TreePath, temporary: bytes) -> TreePath:
@@ -163,9 +185,9 @@ def step_of(change: Change, tag: str, number: int) -> Step:
     return Step(change=change, temporary=f".cosmos-{tag}-{number}".encode())
 
 
-def head_line(tag: str) -> bytes:
-    """Return the line that begins a journal."""
-    return _line({"cosmos-journal": JOURNAL_VERSION, "tag": tag})
+def head_line(tag: str, command: str) -> bytes:
+    """Return the line that begins the journal of `command`."""
+    return _line({"cosmos-journal": JOURNAL_VERSION, "command": command_name(command), "tag": tag})
 
 
 def changes_line(star: str, changes: Iterable[Change], mounts: Iterable[TreePath] = ()) -> bytes:

@@ -98,6 +98,11 @@ class Origin:
         return {"ecosystem": self.ecosystem, "name": self.name, "version": self.version, "digest": str(self.digest)}
 
 
+def is_named_for_a_shell(script_name: str) -> bool:
+    """Return whether an install script of this name is one for a shell, and not a Nova script."""
+    return script_name.endswith(".sh")
+
+
 class _About(TypedDict):
     """The fields that a manifest and a recipe share."""
 
@@ -158,6 +163,11 @@ class Star:
     def id(self) -> str:
         """NAME-VERSION, as in file names."""
         return f"{self.name}-{self.version}"
+
+    @property
+    def has_shell_script(self) -> bool:
+        """Whether its install script is one for a shell, as its name says. Upstream's galaxies have such stars."""
+        return is_named_for_a_shell(self.install_script)
 
     @property
     def archive_name(self) -> str:

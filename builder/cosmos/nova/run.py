@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_SCRIPT_BYTES
+from cosmos.model.star import is_named_for_a_shell
 from cosmos.nova.broker import Answer, Broker
 from cosmos.nova.confine import run_confined
 from cosmos.nova.job import NovaJob, NovaResult, unmapped
@@ -86,7 +87,7 @@ def is_shell(script: bytes, script_name: str) -> bool:
     """
     if script_name.endswith((".lua", ".nova")):
         return False
-    return script_name.endswith(".sh") or script.startswith(b"#!")
+    return is_named_for_a_shell(script_name) or script.startswith(b"#!")
 
 
 def default_install(

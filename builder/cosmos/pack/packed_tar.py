@@ -7,6 +7,7 @@ from typing import Final
 from cosmos.content import Content, mapped
 from cosmos.limits import Budget
 from cosmos.pack.inflate import Streams, unpacked_pieces
+from cosmos.pack.tar import BLOCK
 from cosmos.pack.treenames import Rules
 from cosmos.pack.untar import Devices, read_tar
 from cosmos.spool import Spool
@@ -21,6 +22,21 @@ PACKED_TAR_SUFFIXES: Final = {
     ".tar.bz2": ".bz2",
     ".tar.zst": ".zst",
 }
+
+
+_MAGIC: Final = {
+    ".gz": (b"\x1f\x8b",),  # RFC 1952, 2.3.1
+    ".xz": (b"\xfd7zXZ\x00",),  # The .xz File Format, 2.1.1.1
+    ".bz2": (b"BZh",),
+    ".zst": (b"\x28\xb5\x2f\xfd", *(bytes((0x50 + nibble, 0x2A, 0x4D, 0x18)) for nibble in range(16))),  # RFC 8878
+}
+
+
+def begins_as_packed(head: bytes, suffix: str) -> bool:
+    """Return whether `head`, the first block of a file, begins as an archive that is packed in the way `suffix`."""
+    if not suffix:
+        return head[257:262] == b"ustar" or head == bytes(BLOCK)
+    return head.startswith(_MAGIC[suffix])
 
 
 def read_packed_tar(

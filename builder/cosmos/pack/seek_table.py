@@ -43,6 +43,13 @@ def seek_table(sizes: Sequence[tuple[int, int]]) -> bytes:
     return skippable_frame(entries + _FOOTER.pack(len(sizes), 0, _SEEKABLE_MAGIC), _NIBBLE)
 
 
+def ends_with_seek_table(stream: BinaryIO) -> bool:
+    """Return whether the file ends as a seek table does. A plain zstd file does not."""
+    end = struct.pack("<I", _SEEKABLE_MAGIC)
+    stream.seek(max(0, stream.seek(0, 2) - len(end)))
+    return stream.read() == end
+
+
 def read_seek_table(stream: BinaryIO) -> tuple[Seek, ...]:
     """Return the place of each frame of the file; reads the table alone. Raises a `ValueError` that names the fault.
 

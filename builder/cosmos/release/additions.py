@@ -24,6 +24,7 @@ _FORMS: Final = {"spdx": spdx_with, "cyclonedx": cyclonedx_with}
 _KEYS: Final = ("name", "version", "architecture", "status")
 _STATUS: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
 _LOCATOR: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,1000}")  # a URI without spaces
+_LISTS: Final = "give the file as reproduce.debian.net has it, in JSON"
 _OPENVEX: Final = "https://openvex.dev/ns"
 
 
@@ -81,12 +82,14 @@ def read_rebuilds(file: Path) -> Rebuilds:
     document = _json(data, file)
     rows = document.get("records") if isinstance(document, dict) else document
     if not isinstance(rows, list):
-        raise Malformed(str(file), "want a JSON list of packages, or an object with such a list under `records`")
+        said = "want a JSON list of packages, or an object with such a list under `records`"
+        raise Malformed(str(file), said, hint=_LISTS)
     statuses = {}
     for place, row in enumerate(rows):
         values = [value for key in _KEYS if isinstance(row, dict) and isinstance(value := row.get(key), str)]
         if len(values) != len(_KEYS) or not _STATUS.fullmatch(values[-1]):
-            raise Malformed(str(file), f"[{place}]: want an object with {', '.join(_KEYS)}, all texts, status a word")
+            said = f"[{place}]: want an object with {', '.join(_KEYS)}, all texts, status a word"
+            raise Malformed(str(file), said, hint=_LISTS)
         name, version, arch, status = values
         statuses[name, version, arch] = status
     return Rebuilds(source=file.name, digest=Digest.of(data), statuses=statuses)
@@ -98,11 +101,12 @@ def read_vex(file: Path) -> Vex:
     document = _json(data, file)
     form, locator = _vex_form(document) if isinstance(document, dict) else ("", "")
     if not form:
-        raise Malformed(str(file), "is no VEX document; expected OpenVEX (@context, statements) or CycloneDX "
-                        "(bomFormat, vulnerabilities)")  # fmt: skip
+        said = "is no VEX document; expected OpenVEX (@context, statements) or CycloneDX (bomFormat, vulnerabilities)"
+        raise Malformed(str(file), said, hint="convert a document of another form first")
     if not _LOCATOR.fullmatch(locator):
         key = "@id" if form == "OpenVEX" else "serialNumber"
-        raise Malformed(str(file), f"{key}: want a URI, by which a bill can refer to the document")
+        said = f"{key}: want a URI, by which a bill can refer to the document"
+        raise Malformed(str(file), said, hint=f"give the document an identity of its own, such as urn:uuid:…, as {key}")
     return Vex(source=file.name, digest=Digest.of(data), form=form, locator=locator)
 
 

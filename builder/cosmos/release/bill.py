@@ -11,8 +11,8 @@ from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.reading import read_bounded
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
-from cosmos.sbom.spdx import SPDX_FILE
-from cosmos.tables import Table
+from cosmos.sbom.spdx import IMAGE, SPDX_FILE
+from cosmos.tables import BadKey, Table
 
 _FILES: Final = {"spdx": SPDX_FILE, "cyclonedx": CYCLONEDX_FILE}
 
@@ -39,5 +39,43 @@ def release_bill(place: Path, form: str) -> bytes | None:
     data = read_bounded(file, MAX_RELEASE_BYTES)
     if Digest.of(data) != stated:
         raise Refused(str(file), f"is {Digest.of(data)}, but {RELEASE_FILE} names {stated}")
-    Table.from_json(data, str(file), max_bytes=MAX_RELEASE_BYTES)
+    table = Table.from_json(data, str(file), max_bytes=MAX_RELEASE_BYTES)
+    try:
+        (_demand_spdx if form == "spdx" else _demand_cyclonedx)(table)
+    except BadKey as error:
+        hint = "cosmos did not write this bill: get the release again from its maker"
+        raise Malformed(str(file), error.problem, hint=hint) from error
     return data
+
+
+def _demand_spdx(bill: Table) -> None:
+    """Raise `BadKey` at the first place that is not as `cosmos.sbom.spdx` writes it, of all that is read of a bill."""
+    _demand_strings(bill, "SPDXID", "name", "documentNamespace")
+    made = bill.table("creationInfo")
+    made.need("created", str)
+    if not made.strings("creators"):
+        made.fail("creators", "want at least one")
+    packages = bill.tables("packages")
+    for package in packages:
+        _demand_strings(package, "SPDXID", "name", "versionInfo")
+        for ref in package.tables("externalRefs"):
+            ref.need("referenceLocator", str)
+    if not any(package.value("SPDXID") == IMAGE for package in packages):
+        bill.fail("packages", f"want one with the SPDXID {IMAGE}")
+    bill.need("relationships", list)
+
+
+def _demand_cyclonedx(bill: Table) -> None:
+    """Raise `BadKey` at the first place that is not as `cosmos.sbom.cyclonedx` writes it, of all that is read."""
+    bill.table("metadata").table("component").tables("components")
+    bill.need("components", list)
+    for component in bill.tables("components"):
+        _demand_strings(component, "bom-ref", "name", "version")
+        component.take("purl", str)
+        component.tables("properties")
+        component.tables("components")
+
+
+def _demand_strings(table: Table, *keys: str) -> None:
+    for key in keys:
+        table.need(key, str)

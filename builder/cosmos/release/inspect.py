@@ -11,6 +11,7 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.globs import checked, matches_any
 from cosmos.links import TooManyLinks, followed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
+from cosmos.pack.seek_table import ends_with_seek_table
 from cosmos.reading import is_there, open_plain
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
@@ -70,15 +71,23 @@ def open_image(image: Path) -> ImageReader:
     try:
         with open_plain(image) as stream:
             is_zstd = stream.read(len(_ZSTD_MAGIC)) == _ZSTD_MAGIC
+            is_plain = not ends_with_seek_table(stream)
     except OSError as error:
         raise WorldFailed(str(image), f"cannot be read: {error.strerror}") from error
     if not is_zstd:
         raise _no_image(image)
+    if is_plain:
+        hint = f"an image is what cosmos build makes; to list an archive: tar --zstd -tf {image}"
+        raise Malformed(str(image), "is a plain archive, or an image that was cut off: it has no seek table", hint=hint)
     return ImageReader.open(image)
 
 
 def _no_image(path: Path) -> Malformed:
-    return Malformed(str(path), f"is not an image: want a {IMAGE_SUFFIX} file, or a folder that has one")
+    return Malformed(
+        str(path),
+        f"is not an image: want a {IMAGE_SUFFIX} file, or a folder that has one",
+        hint="to make one: cosmos build IMAGE",
+    )
 
 
 def leads_to(path: TreePath, reader: ImageReader) -> TreePath:

@@ -103,7 +103,7 @@ def demand_whole(folder: Path, release: Release, reporter: Reporter, workers: in
 
 
 def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iterator[str]:
-    """Yield a line for each file that is not as RELEASE.json names it, is missing, or is none of the release's."""
+    """Yield a line for each file that is missing, is not as RELEASE.json names it, or does not belong there."""
     named = {RELEASE_FILE, RELEASE_ENVELOPE, *(subject.name for subject in release.subjects)}
     for file in sorted(folder.iterdir()):
         if file.name not in named:

@@ -19,9 +19,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from cosmos.canon import readable_json
 from cosmos.digest import Digest
+from cosmos.sbom.spdx import IMAGE
 
 Document: TypeAlias = dict[str, Any]  # a bill as JSON; its fields are those of sbom.spdx and sbom.cyclonedx
-_IMAGE: Final = "SPDXRef-Image"
 _STAR: Final = "SPDXRef-Star-"
 _DEBIAN: Final = "pkg:deb/"
 _ALL: Final = "all"  # the architecture of a Debian package that is for every machine
@@ -112,7 +112,7 @@ def spdx_with(document: Document, additions: Additions) -> bytes:
         for one in additions.vex
     ]  # fmt: skip
     if refs:
-        packages[_IMAGE]["externalRefs"] = refs
+        packages[IMAGE]["externalRefs"] = refs
     document["documentNamespace"] = f"urn:cosmos:sbom:{Digest.of(readable_json(document))}"
     return readable_json(document)
 
@@ -145,9 +145,9 @@ def cyclonedx_with(document: Document, additions: Additions) -> bytes:
     return readable_json(document)
 
 
-def debian_purls(document: Document) -> list[str]:
-    """Return the package URLs of Debian's packages in a bill of either form, each once."""
-    rows = document["components"] if "components" in document else document["packages"]
+def debian_purls(document: Document, form: str) -> list[str]:
+    """Return the package URLs of Debian's packages in a bill of this form, each once."""
+    rows = document["components" if form == "cyclonedx" else "packages"]
     found = {row.get("purl", "") for row in rows}
     found |= {one["referenceLocator"] for row in rows for one in row.get("externalRefs", ())}
     return sorted(purl for purl in found if purl.startswith(_DEBIAN))
@@ -165,7 +165,7 @@ def _spdx_files(document: Document, packages: Mapping[str, Document], files: Ite
     rows = []
     for one in files:
         name = f"SPDXRef-File-{hashlib.sha256(one.path.encode()).hexdigest()}"
-        owner = stars.get(one.layer, _IMAGE)
+        owner = stars.get(one.layer, IMAGE)
         held.setdefault(owner, []).append(one.sha1)
         rows.append(
             {

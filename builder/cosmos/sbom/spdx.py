@@ -18,7 +18,7 @@ from cosmos.sbom.bill import Bill, Component, star_purl
 
 SPDX_FILE: Final = "sbom.spdx.json"
 _UNKNOWN: Final = "NOASSERTION"
-_IMAGE: Final = "SPDXRef-Image"
+IMAGE: Final = "SPDXRef-Image"
 _SYSTEM: Final = "SPDXRef-OperatingSystem"
 _ID: Final = re.compile(r"[^A-Za-z0-9.-]")
 _REFERENCE: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
@@ -27,14 +27,14 @@ _REFERENCE: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 def spdx(bill: Bill) -> bytes:
     """Return the document."""
     packages: list[Json] = [_image(bill)]
-    relations: list[Json] = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", _IMAGE)]
+    relations: list[Json] = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", IMAGE)]
     if bill.distro:
         packages.append(_system(bill.distro))
-        relations.append(_relation(_IMAGE, "CONTAINS", _SYSTEM))
+        relations.append(_relation(IMAGE, "CONTAINS", _SYSTEM))
     for component in bill.components:
         star = _star_id(component.name)
         packages.append(_star(component))
-        relations.append(_relation(_IMAGE, "CONTAINS", star))
+        relations.append(_relation(IMAGE, "CONTAINS", star))
         relations += [_relation(star, "DEPENDS_ON", _star_id(name)) for name in component.dependencies]
         for origin in component.origins:
             packages.append(_origin(bill, component, origin))
@@ -61,7 +61,7 @@ def spdx(bill: Bill) -> bytes:
 
 def _image(bill: Bill) -> Json:
     return {
-        "SPDXID": _IMAGE,
+        "SPDXID": IMAGE,
         "name": bill.name,
         "versionInfo": bill.version,
         "downloadLocation": _UNKNOWN,

@@ -46,6 +46,7 @@ class Acquired:
 
     `stem` is the name of its files in its galaxy, without their endings. `envelope` is the digest of the statement's
     envelope, None if nobody signed the star.
+    `is_upstream`: its galaxy has upstream's format.
     """
 
     star: LockedStar
@@ -53,6 +54,7 @@ class Acquired:
     source: Source
     stem: str
     envelope: Digest | None = None
+    is_upstream: bool = False
 
     @property
     def published(self) -> Published:
@@ -219,7 +221,9 @@ def acquire_star(
         source.store.put_hashed(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
     envelope = None if file.envelope is None else Digest.of(file.envelope)
-    return Acquired(star=star, statement=statement, source=source, stem=stem, envelope=envelope)
+    return Acquired(
+        star=star, statement=statement, source=source, stem=stem, envelope=envelope, is_upstream=row is None
+    )
 
 
 def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Listed | None:

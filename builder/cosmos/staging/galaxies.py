@@ -55,6 +55,14 @@ def tell_unknown_keys(galaxies: Iterable[OpenGalaxy], stars: Iterable[Star], rep
             reporter.warn(f"{star.name} {star.version}: its manifest has the unknown key {key}")
 
 
+def tell_shell_scripts(stars: Iterable[Star], reporter: Reporter, verb: str) -> None:
+    """Warn of each star that `verb` will refuse, because its install script is one for a shell, as its name says."""
+    for star in stars:
+        if star.has_shell_script:
+            said = f"its {star.install_script.removeprefix('./')} is a shell script, and cosmos runs only Nova scripts"
+            reporter.warn(f"{star.name} {star.version}: {verb} will refuse it: {said}")
+
+
 class OpenGalaxy:
     """A galaxy whose index was verified: a `Library` of its stars. `asked` is how the operator named it."""
 

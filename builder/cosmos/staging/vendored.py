@@ -56,12 +56,20 @@ def is_vendored(folder: Path) -> bool:
 
 
 def read_vendored(folder: Path) -> Vendored:
-    """Return the list of the vendored folder. Raises `Malformed` if there is none, `Refused` for a link."""
+    """Return the list of the vendored folder. Raises `Malformed` if it has no list, `Refused` for a link."""
+    return Vendored.parse(_list_of(folder), str(folder / VENDORED_FILE))
+
+
+def vendored_digest(folder: Path) -> Digest:
+    """Return the digest of the folder's list, which `cosmos vendor` told. Raises as `read_vendored` does."""
+    return Digest.of(_list_of(folder))
+
+
+def _list_of(folder: Path) -> bytes:
     try:
-        data = LocalCarrier(folder).read(VENDORED_FILE, max_bytes=MAX_VENDORED_BYTES)
+        return LocalCarrier(folder).read(VENDORED_FILE, max_bytes=MAX_VENDORED_BYTES)
     except NotThere as error:
         raise Malformed(str(folder), f"has no {VENDORED_FILE}", hint="cosmos vendor IMAGE FOLDER makes one") from error
-    return Vendored.parse(data, str(folder / VENDORED_FILE))
 
 
 def vendored_source(folder: Path, name: GalaxyName, store: Store) -> Source:
@@ -90,11 +98,12 @@ def demand_as_listed(
 
 def demand_file(carrier: LocalCarrier, path: str, listed: VendoredFile) -> None:
     """Raise `Refused` unless the file at `path` has the listed size and digest, `NotThere` if it is missing."""
-    data = carrier.read_exactly(path, size_bytes=listed.size_bytes, progress=lambda _done: None)
+    hint = "the folder was damaged or changed: copy it again, or vendor again"
+    try:
+        data = carrier.read_exactly(path, size_bytes=listed.size_bytes, progress=lambda _done: None)
+    except Refused as error:
+        raise Refused(error.where, f"is not as {VENDORED_FILE} lists it: {error.problem}", hint=hint) from error
     found = content_digest(data)
     if found != listed.digest:
-        raise Refused(
-            f"{carrier.address}/{path}",
-            f"{VENDORED_FILE} lists {listed.digest}, but the file is {found}",
-            hint="the folder was damaged or changed: copy it again, or vendor again",
-        )
+        said = f"{VENDORED_FILE} lists {listed.digest}, but the file is {found}"
+        raise Refused(f"{carrier.address}/{path}", said, hint=hint)

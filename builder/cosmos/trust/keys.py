@@ -23,6 +23,7 @@ from cosmos.model.names import KeyName
 from cosmos.trust import canonical_base64
 from cosmos.trust.ed25519 import PUBLIC_KEY_BYTES, is_strong_point
 
+_KEY_FILE: Final = "name a file that cosmos key new wrote (NAME.pub), one for each key"
 _FORMAT: Final = "cosmos-key-v1"
 _ALGORITHM: Final = "ed25519"
 _ID = re.compile(r"ed25519:[0-9a-f]{64}")
@@ -63,21 +64,23 @@ class PublicKey:
         """Return the key in a `*.pub` file; raises `Malformed`."""
         data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
         if len(data) > MAX_KEY_FILE_BYTES:
-            raise Malformed(source, f"has {len(data)} bytes, the limit of a key file is {MAX_KEY_FILE_BYTES}")
+            raise Malformed(
+                source, f"has {len(data)} bytes, the limit of a key file is {MAX_KEY_FILE_BYTES}", hint=_KEY_FILE
+            )
         try:
             lines = data.decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
-            raise Malformed(source, f"is not UTF-8 at byte {error.start}") from error
+            raise Malformed(source, f"is not UTF-8 at byte {error.start}", hint=_KEY_FILE) from error
         if any(line.startswith("secret-key-version") for line in lines):
             hint = f"name its public half: {source.removesuffix('.key')}.pub"
             raise Malformed(source, "expected a public key, found a secret key", hint=hint)
         stated = [line for line in lines if line and not line.startswith("#")]
         if len(stated) != 1:
-            raise Malformed(source, f"want one key in the file, got {len(stated)}")
+            raise Malformed(source, f"want one key in the file, got {len(stated)}", hint=_KEY_FILE)
         try:
             return cls.from_line(stated[0])
         except ValueError as error:
-            raise Malformed(source, str(error)) from error
+            raise Malformed(source, str(error), hint=_KEY_FILE) from error
 
     @property
     def id(self) -> str:

@@ -31,10 +31,11 @@ def test_yes_goes_on(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "yesterday\n"])
 def test_anything_else_ends_the_command(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
-    around, _ = asked(is_terminal=True)
+    around, stderr = asked(is_terminal=True)
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
     with pytest.raises(click.Abort):
         demand_agreement(around, "Update?", is_agreed=False)
+    assert stderr.getvalue() == "Update? [y/N] nothing was changed\n"
 
 
 @pytest.mark.parametrize(("is_terminal", "is_agreed"), [(False, False), (True, True)])

@@ -15,6 +15,7 @@ from cosmos.cli.cosmos.main import program
 from cosmos.cli.stellar.main import stellar
 
 CLI = Path(cosmos.cli.__file__).parent
+BOTH = ("completion", "manual")  # commands of both programs: each has one module, cli/NAME.py
 
 
 def leaves(group: click.Group, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -32,7 +33,9 @@ def commands(name: str) -> dict[str, click.Command]:
     """Return the commands of the program `name`, by the module that their words name."""
     group = program if name == "cosmos" else stellar
     found = leaves(group, "cosmos", "cli", name)
-    return {".".join(words).replace("-", "_"): command for words, command in found if words[3] != "stellar"}
+    return {
+        ".".join(words).replace("-", "_"): command for words, command in found if words[3] not in ("stellar", *BOTH)
+    }
 
 
 def test_every_command_that_a_room_offers_is_found_and_no_other() -> None:
@@ -50,6 +53,14 @@ def test_the_module_of_a_command_is_named_by_the_words_that_one_types(name: str)
     for module, command in commands(name).items():
         assert command.callback is not None
         assert command.callback.__module__ == module
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_both_programs_have_the_commands_that_are_about_a_program(name: str) -> None:
+    found = [group.get_command(click.Context(group), name) for group in (program, stellar)]
+    assert [command.callback.__module__ for command in found if command and command.callback] == [
+        f"cosmos.cli.{name}"
+    ] * 2
 
 
 @pytest.mark.parametrize("name", ["cosmos", "stellar"])

@@ -172,7 +172,7 @@ def carry_out(root: Path, plan: Plan) -> None:
     """Carry `plan` out in one transaction, as a command does."""
     with LiveRoot.open(root, CutKernel()) as live, at_work(live):
         recover_journal(live)
-        with journal(live, tag="t") as going_on:
+        with journal(live, tag="t", command="install") as going_on:
             transaction = Transaction(live, going_on)
             for batch in plan.batches(live):
                 transaction.prepare(batch)

@@ -58,7 +58,7 @@ def cut_off(root: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Iter
     """Begin a transaction, and leave its journal as a power cut does."""
     with monkeypatch.context() as patch, LiveRoot.open(root, kernel) as live, at_work(live):
         patch.setattr("cosmos.device.journal.recover_journal", lambda root: None)
-        with journal(live, tag="t") as going_on:
+        with journal(live, tag="t", command="install") as going_on:
             yield Transaction(live, going_on)
 
 
@@ -77,7 +77,7 @@ def test_a_journal_waits_for_what_is_not_mounted(bare: Path, monkeypatch: pytest
             transaction.commit(None)
     (bare / "usr").rename(bare / "disk")  # the disk is not mounted now: an empty folder is in its place
     (bare / "usr").mkdir()
-    with pytest.raises(WorldFailed, match="/usr: was mounted when the installation began") as caught:
+    with pytest.raises(WorldFailed, match="/usr: was mounted when cosmos install began") as caught:
         recovered(bare, Kernel())
     assert caught.value.hint == f"mount it, then: cosmos install --root {bare}"
     assert (bare / JOURNAL_PATH.text).exists()
@@ -91,7 +91,7 @@ def test_a_journal_waits_for_what_is_not_mounted(bare: Path, monkeypatch: pytest
 def test_a_journal_without_mounts_waits_for_a_folder_that_is_missing(bare: Path) -> None:
     """An older cosmos wrote no mounts."""
     change = Place(path=TreePath(b"usr/lib/tool"), new=identity_of(TOOL))
-    lines = head_line("t") + changes_line("s", [change]) + prepared_line()
+    lines = head_line("t", "install") + changes_line("s", [change]) + prepared_line()
     (bare / JOURNAL_PATH.text).parent.mkdir()
     (bare / JOURNAL_PATH.text).write_bytes(lines.replace(b'nal":4', b'nal":2').replace(b'"mounts":[],', b""))
     with pytest.raises(WorldFailed, match="/usr/lib: is not there") as caught:
@@ -110,7 +110,7 @@ def test_a_folder_that_the_transaction_made_itself_need_not_be_there(bare: Path)
     assert folder.new.digest == nothing
     file = Place(path=TreePath(b"usr/new/tool"), new=identity_of(TOOL))
     (bare / JOURNAL_PATH.text).parent.mkdir()
-    (bare / JOURNAL_PATH.text).write_bytes(head_line("t") + changes_line("s", [folder, file]))
+    (bare / JOURNAL_PATH.text).write_bytes(head_line("t", "install") + changes_line("s", [folder, file]))
     recovered(bare, Kernel())
     assert not (bare / JOURNAL_PATH.text).exists()
 
@@ -121,7 +121,10 @@ def test_a_read_only_usr_does_not_leave_an_installation_cut_off(bare: Path, monk
     for name in ("unlink", "rmdir", "open", "mkdir"):
         monkeypatch.setattr(os, name, _read_only(getattr(os, name), usr, writes=name != "open"))
     with LiveRoot.open(bare) as live, at_work(live):
-        with pytest.raises(WorldFailed, match="/usr/tool: read-only file system"), journal(live, tag="t") as going_on:
+        with (
+            pytest.raises(WorldFailed, match="/usr/tool: read-only file system"),
+            journal(live, tag="t", command="install") as going_on,
+        ):
             Transaction(live, going_on).prepare(Batch.placing("s", [], [TOOL]))
         assert standing(live) == "idle"
     assert not (bare / JOURNAL_PATH.text).exists()
@@ -151,7 +154,7 @@ def test_no_line_of_a_journal_is_long(bare: Path, monkeypatch: pytest.MonkeyPatc
     assert list((bare / "usr").iterdir()) == []
 
 
-BEGUN = head_line("t") + changes_line("s", [Place(path=TOOL.path, new=identity_of(TOOL))])
+BEGUN = head_line("t", "autoremove") + changes_line("s", [Place(path=TOOL.path, new=identity_of(TOOL))])
 JOURNALS = {
     "interrupted": BEGUN + prepared_line(),
     "committed": BEGUN + prepared_line() + committed_line(None),
@@ -170,13 +173,19 @@ JOURNALS = {
 def test_status_promises_only_what_the_next_install_does(bare: Path, cosmos: Cosmos, found: str, sentence: str) -> None:
     (bare / JOURNAL_PATH.text).parent.mkdir()
     (bare / JOURNAL_PATH.text).write_bytes(JOURNALS[found])
-    assert sentence in cosmos("status", "--root", bare).ok().out
-    assert cosmos("status", "--json", "--root", bare).json()["installation"] == found
+    lines = cosmos("status", "--root", bare).ok().out.splitlines()
+    who = "a change" if found == "unreadable" else "cosmos autoremove"
+    assert [line for line in lines if sentence in line and line.startswith(f"change        {who} was cut off")] != []
+    row = cosmos("status", "--json", "--root", bare).json()
+    assert (row["installation"], row["changing-command"]) == (found, None if found == "unreadable" else "autoremove")
+    assert f"{who} was cut off" in cosmos("history", "--root", bare).ok().out
     verified = cosmos("verify", "--root", bare).fails(7).err
+    assert f"{who} was cut off" in verified
     assert ("puts back" in verified, "finishes it" in verified) == (found == "interrupted", found == "committed")
     done = cosmos("install", "--root", bare)
     assert done.code == (2 if found == "unreadable" else 0)
     assert ("put back" in done.out, "finished" in done.out) == (found == "interrupted", found == "committed")
+    assert f"{who} was cut off" in done.out or found == "unreadable"
 
 
 @pytest.mark.parametrize("found", ["interrupted", "committed", "unreadable"])

@@ -93,8 +93,8 @@ def test_two_documents_that_are_written_at_once_share_no_temporary(
 
 def test_a_lock_is_not_made_while_an_installation_is_cut_off(system: Path) -> None:
     (system / JOURNAL_PATH.text).parent.mkdir()
-    (system / JOURNAL_PATH.text).write_bytes(head_line("t"))
-    with LiveRoot.open(system) as live, pytest.raises(WorldFailed, match="an installation was cut off") as caught:
+    (system / JOURNAL_PATH.text).write_bytes(head_line("t", "install"))
+    with LiveRoot.open(system) as live, pytest.raises(WorldFailed, match="cosmos install was cut off") as caught:
         freeze_system(live, Silent(), offline=False)
     assert caught.value.hint == f"finish or undo it first: cosmos install --root {system}"
 

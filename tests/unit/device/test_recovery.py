@@ -47,7 +47,11 @@ def file(path: TreePath, content: bytes = b"new", **other: object) -> Entry:
 
 @contextmanager
 def going_on(system: Path, kernel: Kernel | None = None) -> Iterator[tuple[LiveRoot, Transaction]]:
-    with LiveRoot.open(system, kernel) as root, at_work(root), journal(root, tag="t") as open_journal:
+    with (
+        LiveRoot.open(system, kernel) as root,
+        at_work(root),
+        journal(root, tag="t", command="install") as open_journal,
+    ):
         yield root, Transaction(root, open_journal)
 
 
@@ -203,7 +207,7 @@ def test_what_a_person_put_there_after_the_change_stays_and_is_named(system: Pat
     }
     with LiveRoot.open(system) as root, at_work(root):
         batch = batches[how](root)
-        with pytest.raises(OSError, match="cut"), journal(root, tag="t") as open_journal:
+        with pytest.raises(OSError, match="cut"), journal(root, tag="t", command="install") as open_journal:
             transaction = Transaction(root, open_journal)
             transaction.prepare(batch)
             transaction.publish()
@@ -226,7 +230,7 @@ def test_a_folder_that_somebody_filled_stays_and_is_named(system: Path) -> None:
     with LiveRoot.open(system) as root:
         changes = removing(root, DIR).changes
     (system / "dir/mine").write_text("")
-    left_behind(system, head_line("t"), changes_line("s", changes), prepared_line(), committed_line(None))
+    left_behind(system, head_line("t", "install"), changes_line("s", changes), prepared_line(), committed_line(None))
     undone = settled(system)
     assert (undone.took_place, undone.kept) == (True, (DIR,))
     assert (system / "dir/mine").exists()
@@ -238,7 +242,7 @@ def test_a_folder_that_somebody_filled_stays_and_is_named(system: Path) -> None:
 def test_a_commit_takes_universe_toml_along(system: Path) -> None:
     (system / str(NEXT_UNIVERSE_PATH)).parent.mkdir()
     (system / str(NEXT_UNIVERSE_PATH)).write_bytes(NEXT)
-    left_behind(system, head_line("t"), prepared_line(), committed_line(Digest.of(NEXT)))
+    left_behind(system, head_line("t", "install"), prepared_line(), committed_line(Digest.of(NEXT)))
     assert settled(system).took_place
     with LiveRoot.open(system) as root:
         assert read_universe(root).version == "2"
@@ -247,7 +251,7 @@ def test_a_commit_takes_universe_toml_along(system: Path) -> None:
 
 @pytest.mark.parametrize("held", [None, b"something else"])
 def test_a_commit_whose_universe_was_lost_is_an_error_and_its_journal_stays(system: Path, held: bytes | None) -> None:
-    left_behind(system, head_line("t"), prepared_line(), committed_line(Digest.of(NEXT)))
+    left_behind(system, head_line("t", "install"), prepared_line(), committed_line(Digest.of(NEXT)))
     if held is not None:
         (system / str(NEXT_UNIVERSE_PATH)).write_bytes(held)
     with (
@@ -352,7 +356,7 @@ def test_a_removal_that_was_cut_off_between_its_two_names_is_undone(system: Path
     """Where a file system has no RENAME_NOREPLACE, a rename is a link and then a removal."""
     with LiveRoot.open(system) as root:
         changes = removing(root, ONE).changes
-    left_behind(system, head_line("t"), changes_line("s", changes), prepared_line())
+    left_behind(system, head_line("t", "install"), changes_line("s", changes), prepared_line())
     (system / ".cosmos-t-0").hardlink_to(system / "one")
     undone = settled(system)
     assert undone.kept == ()

@@ -76,7 +76,7 @@ NEXT = rendered(Universe(arch=Arch("x86_64"), version="2"))
 
 
 def test_every_kind_is_laid_with_mode_time_owner_and_attributes(system: Path) -> None:
-    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t") as going_on:
+    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t", command="install") as going_on:
         transaction = Transaction(root, going_on)
         transaction.prepare(EVERY_KIND)
         assert not (system / "opt/every/a").exists(), "nothing may be seen before everything is written"
@@ -102,7 +102,7 @@ def test_every_kind_is_laid_with_mode_time_owner_and_attributes(system: Path) ->
 @pytest.mark.skipif(not IS_ROOT, reason="only root can make device nodes")
 def test_device_nodes_keep_their_numbers(system: Path) -> None:
     node = Entry(path=TreePath(b"null"), kind="char", mode=0o666, rdev=(1, 3), mtime=TIME)
-    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t") as going_on:
+    with LiveRoot.open(system) as root, at_work(root), journal(root, tag="t", command="install") as going_on:
         transaction = Transaction(root, going_on)
         transaction.prepare(Batch.placing("dev", folders=[], entries=[node]))
         transaction.publish()
@@ -120,7 +120,7 @@ def test_an_installation_that_fails_leaves_what_was_there(system: Path, how_far:
         LiveRoot.open(system) as root,
         at_work(root),
         pytest.raises(ZeroDivisionError),
-        journal(root, tag="t") as going_on,
+        journal(root, tag="t", command="install") as going_on,
     ):
         transaction = Transaction(root, going_on)
         if how_far != "recorded":
@@ -136,7 +136,7 @@ def test_an_installation_that_was_committed_is_not_undone(system: Path) -> None:
         LiveRoot.open(system) as root,
         at_work(root),
         pytest.raises(ZeroDivisionError),
-        journal(root, tag="t") as going_on,
+        journal(root, tag="t", command="install") as going_on,
     ):
         transaction = Transaction(root, going_on)
         transaction.prepare(EVERY_KIND)
@@ -162,7 +162,7 @@ def test_names_that_the_file_system_takes_for_one_are_refused_and_nothing_stays(
         LiveRoot.open(system, CaselessKernel()) as root,
         at_work(root),
         pytest.raises(NoSolution, match="/readme: this file system does not distinguish it from /README"),
-        journal(root, tag="t") as going_on,
+        journal(root, tag="t", command="install") as going_on,
     ):
         transaction = Transaction(root, going_on)
         transaction.prepare(Batch.placing("s", folders=[], entries=[file("README", b"1"), file("readme", b"2")]))
@@ -175,7 +175,7 @@ def test_a_name_that_was_taken_meanwhile_is_not_written_over_and_not_removed(sys
         LiveRoot.open(system) as root,
         at_work(root),
         pytest.raises(NoSolution, match="somebody made it"),
-        journal(root, tag="t") as going_on,
+        journal(root, tag="t", command="install") as going_on,
     ):
         transaction = Transaction(root, going_on)
         transaction.prepare(Batch.placing("s", folders=[], entries=[file("one"), file("two")]))
@@ -189,7 +189,12 @@ def test_a_planted_temporary_is_not_written_through(system: Path) -> None:
     victim = system / "victim"
     victim.write_text("precious")
     (system / ".cosmos-t-0").symlink_to(victim)
-    with LiveRoot.open(system) as root, at_work(root), pytest.raises(WorldFailed), journal(root, tag="t") as going_on:
+    with (
+        LiveRoot.open(system) as root,
+        at_work(root),
+        pytest.raises(WorldFailed),
+        journal(root, tag="t", command="install") as going_on,
+    ):
         Transaction(root, going_on).prepare(Batch.placing("s", folders=[], entries=[file("one")]))
     assert victim.read_text() == "precious"
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from cosmos.device.dependants import unneeded
-from cosmos.device.install import InstallRequest, install
+from cosmos.device.install import InstallRequest, install, rehearse
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
+from cosmos.device.status import system_status
 from cosmos.device.system import read_universe, rendered
 from cosmos.device.uninstall import (
     Removal,
@@ -24,6 +25,7 @@ from cosmos.device.uninstall import (
     uninstall,
 )
 from cosmos.device.verify import verify_system
+from cosmos.digest import Digest
 from cosmos.errors import NoSolution, Refused, WorldFailed
 from cosmos.model.constraint import ANY_VERSION
 from cosmos.model.installed_entry import InstalledEntry
@@ -346,3 +348,79 @@ def test_it_waits_for_another_cosmos_as_long_as_it_is_told(galaxy, system: Path)
         with pytest.raises(WorldFailed, match="another cosmos is at work"):
             uninstall(other, request, Silent())
         assert time.monotonic() - began >= 0.8
+
+
+@pytest.fixture
+def kept_configuration(galaxy, system: Path) -> Path:
+    """A system without the star `tool`, with its configuration, which the operator changed."""
+    galaxy.star("tool", files={"etc/tool/a.conf": b"a", "usr/bin/tool": b"t"})
+    installed(system, "tool")
+    (system / "etc/tool/a.conf").write_text("mine")
+    removed(system, "tool")
+    return system
+
+
+def test_a_star_comes_again_over_its_kept_configuration_and_the_new_one_lies_beside(kept_configuration: Path) -> None:
+    system = kept_configuration
+    wishes = [Wish(who="user", name=StarName("tool"), constraint=ANY_VERSION)]
+    request = InstallRequest(wishes=wishes, offline=False, epoch=EPOCH)
+    with LiveRoot.open(system) as live:
+        said = rehearse(live, request, Silent())
+        done = install(live, request, Silent())
+    assert [str(one) for one in done.kept_paths] == [
+        "/etc/tool/a.conf (tool): configuration that you changed: the new one is /etc/tool/a.conf.cosmos-new"
+    ]
+    assert (said.kept_paths, said.beside) == (done.kept_paths, done.beside)
+    assert tree(system) == {
+        "etc/tool": b"",
+        "etc/tool/a.conf": b"mine",
+        "etc/tool/a.conf.cosmos-new": b"a",
+        "usr": b"",
+        "usr/bin": b"",
+        "usr/bin/tool": b"t",
+    }
+    with LiveRoot.open(system) as live:
+        assert [path.text for path in system_status(live).new_beside] == ["etc/tool/a.conf.cosmos-new"]
+    # it is the star's again, and goes as before; the folder was there when the star came again
+    assert [one.path.text for one in removed(system, "tool").kept] == ["etc/tool/a.conf"]
+    assert tree(system) == {"etc/tool": b"", "etc/tool/a.conf": b"mine"}
+
+
+def test_kept_configuration_with_the_stars_own_bytes_is_the_stars_again(kept_configuration: Path) -> None:
+    (kept_configuration / "etc/tool/a.conf").write_text("a")
+    installed(kept_configuration, "tool")
+    assert not (kept_configuration / "etc/tool/a.conf.cosmos-new").exists()
+    assert removed(kept_configuration, "tool").kept == ()
+    assert tree(kept_configuration) == {"etc/tool": b""}
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_what_is_no_file_in_the_place_of_configuration_is_named_and_left(kept_configuration: Path, kind: str) -> None:
+    path = kept_configuration / "etc/tool/a.conf"
+    path.unlink()
+    if kind == "link":
+        path.symlink_to("/usr/bin/other")
+    else:
+        path.mkdir()
+    before = tree(kept_configuration)
+    with pytest.raises(NoSolution, match="is there already and belongs to no star"):
+        installed(kept_configuration, "tool")
+    assert tree(kept_configuration) == before
+
+
+def test_a_changed_new_one_beside_kept_configuration_is_not_overwritten(kept_configuration: Path) -> None:
+    (kept_configuration / "etc/tool/a.conf.cosmos-new").write_text("mine, too")
+    before = tree(kept_configuration)
+    with pytest.raises(NoSolution, match=r"install: /etc/tool/a.conf.cosmos-new is there already"):
+        installed(kept_configuration, "tool")
+    assert tree(kept_configuration) == before
+
+
+def test_configuration_of_the_image_is_not_taken_over(galaxy, kept_configuration: Path) -> None:
+    universe = universe_of(kept_configuration)
+    held = InstalledEntry(
+        path=TreePath(b"etc/tool/a.conf"), kind="file", mode=0o644, uid=0, gid=0, digest=Digest.of(b"mine")
+    )
+    write_universe(kept_configuration, replace(universe, layers={"template": (held,)}))
+    with pytest.raises(NoSolution, match="is there already and belongs to no star"):
+        installed(kept_configuration, "tool")

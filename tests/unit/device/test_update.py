@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.device.choose_update import MAX_EXPLAINED
 from cosmos.device.install import InstallRequest, install
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
@@ -26,6 +27,7 @@ from cosmos.resolve.resolving import Wish
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec, make_galaxy
+from fakes.programs import Cosmos
 
 EPOCH = 1_767_225_600
 
@@ -433,6 +435,31 @@ def test_a_star_whose_dependant_does_not_take_the_new_version_stays_and_says_why
     assert updated(system, "zlib").moved == (), "a star that was not named keeps its version"
     assert moves(updated(system)) == ["zlib 1.4.0 2.0.0", "tool 1.0.0 2.0.0"]
     assert verify_system(system).is_good
+
+
+def test_of_many_stars_that_stay_the_first_are_explained_and_the_rest_is_counted(
+    galaxy, system: Path, cosmos: Cosmos
+) -> None:
+    names = [f"lib{number}" for number in range(MAX_EXPLAINED + 2)]
+    for name in names:
+        galaxy.star(name, "1.0.0", {f"usr/{name}": b"1"})
+    galaxy.star("tool", "1.0.0", {"usr/t": b"1"}, dependencies=dict.fromkeys(names, "^1"))
+    installed(system, "tool")
+    for name in names:
+        galaxy.star(name, "2.0.0", {f"usr/{name}": b"2"})
+    why = "2.0.0 is there, but tool 1.0.0 wants {} ^1"
+    done = updated(system)
+    assert [str(one.name) for one in done.held] == names
+    assert [one.is_explained for one in done.held] == [True] * MAX_EXPLAINED + [False] * 2
+    said = cosmos("update", "--root", system).ok().out.splitlines()
+    assert said[:-1] == [
+        *(f"held {name} 1.0.0: {why.format(name)}" for name in names[:MAX_EXPLAINED]),
+        f"held 2 more: cosmos update --all --root {system} explains each",
+    ]
+    every = [f"held {name} 1.0.0: {why.format(name)}" for name in names]
+    assert cosmos("update", "--all", "--root", system).ok().out.splitlines()[:-1] == every
+    row = cosmos("update", "--json", "--root", system).json()
+    assert [one["why"] for one in row["held"]] == [f"tool 1.0.0 wants {name} ^1" for name in names]
 
 
 def test_a_named_star_takes_its_dependencies_along_and_no_other(galaxy, system: Path) -> None:

@@ -32,16 +32,24 @@ CHANGES: list[Change] = [
     SetAttributes(path=PATH, kind="dir", old=PLAIN, new=SPECIAL),
 ]
 UNIVERSE = Digest.of(b"universe")
-WHOLE = head_line("3f9c") + changes_line("s", CHANGES) + changes_line("t", []) + changes_line("u", CHANGES[:1])
+HEAD = head_line("t", "install")
+WHOLE = (
+    head_line("3f9c", "install") + changes_line("s", CHANGES) + changes_line("t", []) + changes_line("u", CHANGES[:1])
+)
 
 
 def steps(*changes: Change) -> tuple[Step, ...]:
     return tuple(step_of(change, "3f9c", number) for number, change in enumerate(changes))
 
 
+def of_format(number: int, data: bytes) -> bytes:
+    """Return the journal `data` in an older format, 2 to 4, without a command in its first line."""
+    return data.replace(b'"command":"install","cosmos-journal":5', b'"cosmos-journal":%d' % number)
+
+
 def test_what_is_written_reads_back() -> None:
     begun = JournalDocument.parse(WHOLE, "j")
-    assert begun == JournalDocument(phase="begun", steps=steps(*CHANGES, CHANGES[0]))
+    assert begun == JournalDocument(phase="begun", steps=steps(*CHANGES, CHANGES[0]), command="install")
     assert begun.steps[4].temporary == b".cosmos-3f9c-4"
     assert JournalDocument.parse(WHOLE + prepared_line(), "j").phase == "prepared"
     ended = JournalDocument.parse(WHOLE + prepared_line() + committed_line(UNIVERSE), "j")
@@ -56,20 +64,20 @@ def test_a_journal_that_was_cut_off_anywhere_says_what_its_whole_lines_say() -> 
         assert JournalDocument.parse(data[:end], "j") == JournalDocument.parse(whole, "j")
 
 
-@pytest.mark.parametrize("number", [0, 5, 99])
+@pytest.mark.parametrize("number", [0, 6, 99])
 def test_a_journal_of_an_unknown_format_is_refused(number: int) -> None:
-    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 4: another cosmos began this installation"):
+    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 5: another cosmos began this change"):
         JournalDocument.parse(b'{"cosmos-journal":%d,"tag":"a"}\n{"anything":true}\n' % number, "j")
 
 
 def test_a_journal_names_what_was_mounted_above_its_changes() -> None:
     mounts = TreePath(b"usr"), TreePath(b"opt/\xff")
-    data = head_line("a") + changes_line("s", CHANGES, mounts) + changes_line("t", [], mounts[:1])
+    data = head_line("a", "install") + changes_line("s", CHANGES, mounts) + changes_line("t", [], mounts[:1])
     assert JournalDocument.parse(data, "j").mounts == (mounts[1], mounts[0])
 
 
 def test_a_journal_of_the_second_format_is_read() -> None:
-    data = (WHOLE + prepared_line()).replace(b'"cosmos-journal":4', b'"cosmos-journal":2').replace(b'"mounts":[],', b"")
+    data = of_format(2, WHOLE + prepared_line()).replace(b'"mounts":[],', b"")
     assert b"mounts" not in data
     assert JournalDocument.parse(data, "j") == JournalDocument(phase="prepared", steps=steps(*CHANGES, CHANGES[0]))
 
@@ -83,10 +91,22 @@ def test_a_journal_has_the_line_of_the_history_before_its_commit() -> None:
     for wrong in (history_line(line) * 2, committed_line(None) + history_line(line), history_line(line[:-1] + b" }")):
         with pytest.raises(Malformed):
             JournalDocument.parse(before + wrong, "j")
-    third = before.replace(b'"cosmos-journal":4', b'"cosmos-journal":3')
+    third = of_format(3, before)
     with pytest.raises(Malformed, match="does not follow a journal that is prepared"):
         JournalDocument.parse(third + history_line(line), "j")
     assert JournalDocument.parse(third + committed_line(None), "j").history is None
+
+
+def test_a_journal_names_its_command_from_its_first_line_and_an_older_one_with_its_commit() -> None:
+    assert JournalDocument.parse(head_line("3f9c", "autoremove"), "j").command == "autoremove"
+    fourth = of_format(4, WHOLE + prepared_line())
+    assert JournalDocument.parse(fourth, "j").command == ""
+    line = HistoryLine(number=7, previous=UNIVERSE, command="update", paths=2, before=UNIVERSE, after=UNIVERSE).line
+    assert JournalDocument.parse(fourth + history_line(line), "j").command == "update"
+    with pytest.raises(Malformed, match="line 1: command: unknown key"):
+        JournalDocument.parse(head_line("3f9c", "install").replace(b":5", b":4"), "j")
+    with pytest.raises(Malformed, match="line 1: command: want up to 32 of a-z and hyphens"):
+        JournalDocument.parse(head_line("3f9c", "install").replace(b'"install"', b'"rm -r /"'), "j")
 
 
 def test_a_journal_of_the_first_format_is_read() -> None:
@@ -101,25 +121,35 @@ def test_a_journal_of_the_first_format_is_read() -> None:
         phase="prepared",
         steps=(Step(change=folder, temporary=b""), Step(change=link, temporary=b".cosmos-7")),
         before=UNIVERSE,
+        command="install",
     )
 
 
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
-        (head_line("t") + committed_line(None), "line 2: does not follow a journal that is begun"),
-        (head_line("t") + prepared_line() + changes_line("s", CHANGES), "does not follow a journal that is prepared"),
-        (head_line("t") + prepared_line() * 2, "line 3: does not follow a journal that is prepared"),
-        (head_line("t") + prepared_line() + committed_line(None) * 2, "does not follow a journal that is committed"),
+        (HEAD + committed_line(None), "line 2: does not follow a journal that is begun"),
+        (
+            HEAD + prepared_line() + changes_line("s", CHANGES),
+            "does not follow a journal that is prepared",
+        ),
+        (HEAD + prepared_line() * 2, "line 3: does not follow a journal that is prepared"),
+        (
+            HEAD + prepared_line() + committed_line(None) * 2,
+            "does not follow a journal that is committed",
+        ),
         (b'{"cosmos-journal":2,"tag":"../x"}\n', "line 1: tag: want up to 64 of a-z and 0-9"),
         (
-            head_line("t") + b'{"star":"s","mounts":[],"changes":[{"change":"burn","path":"/x"}]}\n',
+            HEAD + b'{"star":"s","mounts":[],"changes":[{"change":"burn","path":"/x"}]}\n',
             "want one of place, replace",
         ),
-        (head_line("t") + b'{"star":"s","mounts":[],"changes":[],"more":1}\n', "line 2: more: unknown key"),
-        (head_line("t") + changes_line("s", CHANGES).replace(b"/usr", b"/.."), "component"),
-        (head_line("t") + changes_line("s", CHANGES).replace(b'"symlink"', b'"dir"'), "a folder is not replaced"),
-        (head_line("t") + changes_line("s", CHANGES).replace(b'"0644"', b'"644"'), "want four octal digits"),
+        (HEAD + b'{"star":"s","mounts":[],"changes":[],"more":1}\n', "line 2: more: unknown key"),
+        (HEAD + changes_line("s", CHANGES).replace(b"/usr", b"/.."), "component"),
+        (
+            HEAD + changes_line("s", CHANGES).replace(b'"symlink"', b'"dir"'),
+            "a folder is not replaced",
+        ),
+        (HEAD + changes_line("s", CHANGES).replace(b'"0644"', b'"644"'), "want four octal digits"),
     ],
 )
 def test_a_strange_line_is_refused(lines: bytes, problem: str) -> None:
@@ -157,5 +187,5 @@ def test_a_folder_is_not_replaced() -> None:
 )
 def test_a_damaged_line_of_any_size_is_refused_with_its_number_and_the_way_out(line: bytes) -> None:
     with pytest.raises(Malformed, match=r"^j: line 2: ") as caught:
-        JournalDocument.parse(head_line("3f9c") + line + b"\n", "j")
+        JournalDocument.parse(head_line("3f9c", "install") + line + b"\n", "j")
     assert caught.value.hint == "it was damaged: look at the file, then remove it"

@@ -150,7 +150,7 @@ def test_a_package_is_the_one_that_was_rebuilt_only_by_name_version_and_architec
 ) -> None:
     found = read_rebuilds(written(tmp_path, "list.json", {"total": 1, "records": [{**GOOD, **change}]}))
     for form in FORMS:
-        (purl,) = debian_purls(json.loads(FORMS[form](BILL)))
+        (purl,) = debian_purls(json.loads(FORMS[form](BILL)), form)
         assert found.status(purl) == status
 
 

@@ -12,9 +12,10 @@ yes_option = click.option("--yes", "-y", "is_agreed", is_flag=True, help="Do not
 
 
 def demand_agreement(around: Surroundings, question: str, *, is_agreed: bool) -> None:
-    """Ask `question`, unless the person agreed before. Raises `Abort` (exit 130) at any answer but yes."""
+    """Ask `question`, unless the person agreed before. Raises `Abort` (exit 130) at any answer but yes, and says so."""
     if is_agreed or not around.stdin_is_terminal:
         return
     around.terminal.prompt(f"{question} [y/N] ")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        around.terminal.note("nothing was changed")
         raise click.Abort

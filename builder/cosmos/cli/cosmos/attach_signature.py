@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.options import EXISTING_FILE, FOLDER, RELEASE, json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.release.attach import attach_signature
 
 
 @click.command("attach-signature")
-@click.argument("out", type=EXISTING_FOLDER)
+@click.argument("out", type=RELEASE)
 @click.argument("signature", type=EXISTING_FILE)
 @click.option("--home", type=FOLDER, envvar="COSMOS_HOME")
 @json_option

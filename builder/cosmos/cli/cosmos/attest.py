@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from cosmos.cli.cosmos.options import badges_option
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, json_option
+from cosmos.cli.options import RELEASE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.release.attest import attest_rebuild
 
 
 @click.command()
-@click.argument("out", type=EXISTING_FOLDER)
-@click.option("--key", "key", type=EXISTING_FILE, required=True)
+@click.argument("out", type=RELEASE)
+@click.option("--key", "key", type=SECRET_KEY, required=True)
 @badges_option
 @passphrase_fd_option
 @json_option

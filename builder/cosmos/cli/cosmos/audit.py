@@ -12,7 +12,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import EXISTING_FILE, PATH, json_option
+from cosmos.cli.options import IMAGE, PUBLIC_KEY, json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs
@@ -24,8 +24,8 @@ from cosmos.model.release import RELEASE_ENVELOPE
 
 
 @click.command(name="audit")
-@click.argument("image", type=PATH)
-@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.argument("image", type=IMAGE)
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @click.option("--all", "shows_all", is_flag=True, help="List every change and what came of it.")
 @home_option
 @json_option

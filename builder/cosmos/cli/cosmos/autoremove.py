@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from cosmos.cli.cosmos.asking import yes_option
 from cosmos.cli.cosmos.options import root_option, wait_option
-from cosmos.cli.cosmos.removal_words import answer_removal, purge_option, removal_dry_run_option
+from cosmos.cli.cosmos.removal_words import answer_removal, purge_option, removal_agreement, removal_dry_run_option
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import say, surroundings
 from cosmos.device.root import LiveRoot
@@ -17,15 +18,24 @@ from cosmos.device.uninstall import UninstallRequest, autoremove, rehearse_autor
 @click.command("autoremove")
 @purge_option
 @removal_dry_run_option
+@yes_option
 @wait_option
 @root_option
 @json_option
-def autoremove_command(purge: bool, dry_run: bool, wait_seconds: float, root: Path, as_json: bool) -> None:
-    """Remove the stars that nobody asked for and that no other star needs any more."""
+def autoremove_command(
+    purge: bool, dry_run: bool, is_agreed: bool, wait_seconds: float, root: Path, as_json: bool
+) -> None:
+    """Remove the stars that nobody asked for and that no other star needs any more.
+
+    On a terminal it asks, unless --yes is given.
+    """
     request = UninstallRequest(purge=purge, wait_seconds=wait_seconds)
     reporter = surroundings().reporter(quiet=as_json)
     with LiveRoot.open(root) as live:
-        done = rehearse_autoremove(live, request) if dry_run else autoremove(live, request, reporter)
+        if dry_run:
+            done = rehearse_autoremove(live, request)
+        else:
+            done = autoremove(live, request, reporter, removal_agreement(is_agreed=is_agreed, as_json=as_json))
     if not done.stars and not as_json:
         say("nothing to remove: every star was asked for, or another star needs it")
         return

@@ -12,7 +12,7 @@ import click
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.secret_values import read_secrets
@@ -45,7 +45,7 @@ _PREFIX = "cosmos-bootstrap-"
     "--galaxy", "origin", type=EXISTING_FOLDER, help="Take the galaxies from this vendored folder, such as a stick."
 )
 @click.option("--release", type=EXISTING_FOLDER, help="Demand the contents that this release names.")
-@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @click.option("--offline", is_flag=True, help="Make no socket; use what the store holds.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
 @accept_revoked_option
@@ -101,8 +101,9 @@ def _definition(lock_file: Path, origin: Path | None, world: Home) -> Iterator[D
     """Give the image definition beside the lock, or one of the lock's stars alone. Raises `Malformed`."""
     if (lock_file.parent / IMAGE_FILE).is_file():
         if lock_file.name != LOCK_FILE:
-            raise Malformed(str(lock_file), f"lies beside an {IMAGE_FILE}, whose lock is {LOCK_FILE}")
-        yield read_definition_from(lock_file.parent, origin)
+            hint = f"name {lock_file.parent / LOCK_FILE}, or move this lock into a folder of its own"
+            raise Malformed(str(lock_file), f"lies beside an {IMAGE_FILE}, whose lock is {LOCK_FILE}", hint=hint)
+        yield read_definition_from(lock_file.parent, origin, world.reporter)
         return
     data = read_bounded(lock_file, MAX_LOCK_BYTES)
     lock = Lock.parse(data, str(lock_file))

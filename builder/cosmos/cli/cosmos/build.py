@@ -14,7 +14,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
 from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
-from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
+from cosmos.cli.options import FOLDER, IMAGE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.terminal import emit, surroundings
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("image", type=PATH)
+@click.argument("image", type=IMAGE)
 @click.option("--offline", is_flag=True, help="Make no socket and open no galaxy; use what the store holds.")
 @origin_option
 @click.option("--out", type=FOLDER, help="Where the release goes [default: out/ in the image's folder].")
 @click.option("--jobs", type=click.IntRange(min=1), help="Stars to stage at once [default: one for each processor].")
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level of the layers [default: the lock's].")
-@click.option("--key", "key_file", type=EXISTING_FILE, help="Sign the release with this secret key.")
+@click.option("--key", "key_file", type=SECRET_KEY, help="Sign the release with this secret key.")
 @click.option(
     "--unsigned-release",
     is_flag=True,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import PATH
+from cosmos.cli.options import IMAGE
 from cosmos.release.inspect import file_pieces, find_image
 
 
 @click.command()
-@click.argument("image", type=PATH)
+@click.argument("image", type=IMAGE)
 @click.argument("path")
 def cat(image: Path, path: str) -> None:
     """Write one file of an image to stdout. Only its layer is read, and it is verified first."""

@@ -12,7 +12,7 @@ from cosmos.cli.cosmos.differences import differences_in_json
 from cosmos.cli.cosmos.freeze_system import freeze_live
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
+from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
@@ -28,7 +28,7 @@ _EVERYTHING = "*"
 
 
 @click.command("freeze")
-@click.argument("image", type=PATH, required=False)
+@click.argument("image", type=IMAGE, required=False)
 @click.option(
     "--check", "only_check", is_flag=True, help="Only check the lock, offline: exit 7 if it is stale, 3 if it is wrong."
 )

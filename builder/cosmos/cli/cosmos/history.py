@@ -17,13 +17,14 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.device.system import HISTORY_PATH
 from cosmos.errors import Differs
 from cosmos.model.history import HistoryLine, StarChange
+from cosmos.model.journal import change_words
 
 _GOING_ON = {
-    "running": "a change is going on: its line comes at its end",
-    "interrupted": "a change was cut off, and did not take place: it gets no line",
-    "committed": "a change was cut off when all was in place: the next cosmos install finishes it, and adds its line",
-    "unreadable": "a change was cut off, and its journal is damaged or of another cosmos: the end was not judged",
-    "unclear": "a change is going on, or was cut off: only the system's owner can tell",
+    "running": "is going on: its line comes at its end",
+    "interrupted": "was cut off, and did not take place: it gets no line",
+    "committed": "was cut off when all was in place: the next cosmos install finishes it, and adds its line",
+    "unreadable": "was cut off, and its journal is damaged or of another cosmos: the end was not judged",
+    "unclear": "is going on, or was cut off: only the system's owner can tell",
 }
 
 
@@ -61,7 +62,7 @@ def _lines(found: JudgedHistory) -> Iterator[str]:
     if found.head is not None:
         yield f"ends with {found.head.last}"
     if found.standing != "idle":
-        yield _GOING_ON[found.standing]
+        yield f"{change_words(found.command)} {_GOING_ON[found.standing]}"
 
 
 def _said(change: HistoryLine) -> str:
@@ -84,6 +85,7 @@ def _row(found: JudgedHistory) -> dict[str, Json]:
         "changes": [_change_row(change) for change in found.changes],
         "faults": [{"line": fault.line, "problem": fault.problem} for fault in found.faults],
         "installation": found.standing,
+        "changing-command": found.command or None,
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.completing import known_stars
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.asking import demand_agreement, yes_option
 from cosmos.cli.cosmos.look_words import look_lines, look_row
@@ -26,6 +27,7 @@ from cosmos.device.root import LiveRoot, shown
 from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES
 from cosmos.model.constellation import Constellation, wish
+from cosmos.model.journal import change_words
 from cosmos.model.lock import Lock
 from cosmos.model.reporter import Reporter
 from cosmos.reading import read_bounded, read_up_to
@@ -34,7 +36,7 @@ from cosmos.staging.vendored import read_vendored
 
 
 @click.command("install")
-@click.argument("stars", nargs=-1, metavar="STAR[@CONSTRAINT]...")
+@click.argument("stars", nargs=-1, metavar="STAR[@CONSTRAINT]...", shell_complete=known_stars)
 @click.option(
     "--constellation", "constellations", type=EXISTING_FILE, multiple=True, help="Install the members of this file."
 )
@@ -65,7 +67,7 @@ def install_command(
     """Install stars and their dependencies. Installed stars stay as they are.
 
     Shows what each star brings before anything is installed. On a terminal it asks, unless --yes is given. Without a
-    star: clear up after an installation that was cut off.
+    star: clear up after a change that was cut off.
     """
     around = surroundings()
     reporter = around.reporter(quiet=as_json)
@@ -133,15 +135,8 @@ class _Viewer:
             for line in look_lines(look, "would install" if self._dry_run else "to install"):
                 tell(in_one_line(line))
         if look.stars and not look.refused:
-            self._ask(f"install {counted(len(look.stars), 'star')}?")
-
-    def _ask(self, question: str) -> None:
-        around = surroundings()
-        try:
-            demand_agreement(around, question, is_agreed=self._is_agreed)
-        except click.Abort:
-            around.terminal.note("nothing was changed")
-            raise
+            question = f"install {counted(len(look.stars), 'star')}?"
+            demand_agreement(surroundings(), question, is_agreed=self._is_agreed)
 
     @contextmanager
     def answering_refusals(self) -> Iterator[None]:
@@ -175,14 +170,17 @@ def _answer_recovered(undone: Undone | None, as_json: bool) -> None:
     removed = 0 if undone is None else undone.removed
     kept = () if undone is None else undone.kept
     if as_json:
-        emit({"removed": removed, "left": [shown(path) for path in kept]})
+        command = None if undone is None else undone.command or None
+        emit({"removed": removed, "left": [shown(path) for path in kept], "command": command})
         return
     if undone is not None and undone.took_place:
-        say("finished: the installation that was cut off is complete")
+        say(f"finished: {change_words(undone.command)} was cut off, and is complete now")
     else:
-        say(f"put back: {removed} files of the installation that was cut off were removed")
+        words = change_words("" if undone is None else undone.command)
+        restored = f", {undone.restored} are as before" if undone is not None and undone.restored else ""
+        say(f"put back: {words} was cut off; {removed} of its files were removed{restored}")
     for path in kept:
-        say(f"left {shown(path)}: it is not what that installation put there")
+        say(f"left {shown(path)}: it is not what cosmos put there")
 
 
 def _installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
@@ -202,6 +200,8 @@ def _installation_row(done: Installation, *, dry_run: bool) -> dict[str, Json]:
             for chosen in done.stars
         ],
         "kept": [str(name) for name in done.kept],
+        "kept-paths": [{"path": shown(one.path), "star": str(one.star), "why": one.why} for one in done.kept_paths],
+        "new-beside": [shown(path) for path in done.beside],
     }
 
 
@@ -213,3 +213,5 @@ def _installation_lines(done: Installation, *, dry_run: bool) -> Iterator[str]:
         yield f"installed {star.name} {star.version} from {star.galaxy}: {files}, for {', '.join(star.wanted_by)}"
     for name in done.kept:
         yield f"kept {name}: it is installed already"
+    for path in done.kept_paths:
+        yield f"{'would keep' if dry_run else 'kept'} {path}"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import PATH, json_option
+from cosmos.cli.options import IMAGE, json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.release.inspect import find_image, listed
 
 
 @click.command()
-@click.argument("image", type=PATH)
+@click.argument("image", type=IMAGE)
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
 @json_option
 def ls(image: Path, globs: tuple[str, ...], as_json: bool) -> None:

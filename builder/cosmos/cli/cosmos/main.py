@@ -22,7 +22,7 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, tree, why, boot, nova,
-attach-signature, doctor, store.
+attach-signature, doctor, store, completion.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -263,6 +263,18 @@ def _store() -> click.Command:
     return store
 
 
+def _completion() -> click.Command:
+    from cosmos.cli.completion import completion
+
+    return completion
+
+
+def _manual() -> click.Command:
+    from cosmos.cli.manual import manual
+
+    return manual
+
+
 def _stellar() -> click.Command:
     from cosmos.cli.stellar.main import stellar
 
@@ -309,6 +321,8 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "store": _store,
     "key": _key,
     "trust": _trust,
+    "completion": _completion,
+    "manual": _manual,
     "stellar": _stellar,
 }
 

@@ -16,7 +16,7 @@ from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.own_program import own_package
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, json_option
+from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, RELEASE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.secret_values import read_secrets
@@ -42,11 +42,11 @@ _NOT_ATTESTED = "nothing: a rebuild could not be made"
 
 
 @click.command(name="rebuild")
-@click.argument("release", type=EXISTING_FOLDER)
+@click.argument("release", type=RELEASE)
 @click.option("--adversarial", is_flag=True, help="Vary the machine, one thing at a time and everything at once.")
 @click.option("--times", type=click.IntRange(1, 100), default=1, help="Rebuild so often where nothing is varied.")
 @click.option("--packed", is_flag=True, help="The same contents, packed differently, are a difference, too.")
-@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @click.option("--offline", is_flag=True, help="Open no galaxy; use what the store holds.")
 @click.option(
     "--from",

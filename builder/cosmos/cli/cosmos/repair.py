@@ -10,6 +10,7 @@ import click
 
 from cosmos.about import VERSION
 from cosmos.canon import Json
+from cosmos.cli.completing import installed_stars
 from cosmos.cli.cosmos.arguments import folders_on, parsed
 from cosmos.cli.cosmos.asking import demand_agreement
 from cosmos.cli.cosmos.options import from_option, offline_option, root_option
@@ -25,7 +26,7 @@ from cosmos.model.names import Arch, StarName
 
 
 @click.command("repair")
-@click.argument("stars", nargs=-1, metavar="[STAR]...")
+@click.argument("stars", nargs=-1, metavar="[STAR]...", shell_complete=installed_stars)
 @from_option
 @click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
 @click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")

@@ -53,7 +53,7 @@ def sbom(place: Path, form: str, with_files: bool, lists: tuple[Path, ...], stat
     files = release_files(folder) if folder is not None and with_files else ()
     if files or rebuilds or vex:
         before, data = data, added_to(data, form, Additions(files=files, rebuilds=rebuilds, vex=vex), str(place))
-        _tell_of_rebuilds(rebuilds, before)
+        _tell_of_rebuilds(rebuilds, before, form)
     sys.stdout.write(data.decode())
 
 
@@ -74,9 +74,9 @@ def _system_bill(place: Path, form: str) -> bytes:
     return _FORMS[form](bill)
 
 
-def _tell_of_rebuilds(rebuilds: tuple[Rebuilds, ...], data: bytes) -> None:
+def _tell_of_rebuilds(rebuilds: tuple[Rebuilds, ...], data: bytes, form: str) -> None:
     """Say how many of the bill's packages each list has, and with which status."""
-    purls = debian_purls(json.loads(data))
+    purls = debian_purls(json.loads(data), form)
     for one in rebuilds:
         found = Counter(one.status(purl) or "not listed" for purl in purls)
         counts = ", ".join(f"{number} {status}" for status, number in sorted(found.items())) or "none to look up"

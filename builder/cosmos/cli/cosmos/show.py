@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.completing import known_stars
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.look_words import badge_row
 from cosmos.cli.cosmos.options import offline_option, root_option
@@ -25,7 +26,7 @@ from cosmos.release.receipts import read_receipt
 
 
 @click.command()
-@click.argument("star")
+@click.argument("star", shell_complete=known_stars)
 @click.option("--receipt", is_flag=True, help="Show what its script read and did in a release, as JSON.")
 @click.option("--script", "what", flag_value="script", help="Print its install script, from the verified archive.")
 @click.option("--files", "what", flag_value="files", help="List the paths that it has laid, or would lay.")

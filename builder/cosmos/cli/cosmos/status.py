@@ -15,14 +15,15 @@ from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.status import SystemStatus, system_status, trust_advice
+from cosmos.model.journal import change_words
 
 _FEW: Final = 20  # so many stars are listed always: they fit on a screen
 _STANDINGS: Final = {
-    "running": "one is going on",
-    "interrupted": "one was cut off: the next cosmos install puts back what was there before",
-    "committed": "one was cut off when all was in place: the next cosmos install finishes it",
-    "unreadable": "one was cut off, and its journal is damaged or of another cosmos: finish it with that one",
-    "unclear": "one is going on, or was cut off: only the system's owner can tell",
+    "running": "is going on",
+    "interrupted": "was cut off: the next cosmos install puts back what was there before",
+    "committed": "was cut off when all was in place: the next cosmos install finishes it",
+    "unreadable": "was cut off, and its journal is damaged or of another cosmos: finish it with that one",
+    "unclear": "is going on, or was cut off: only the system's owner can tell",
 }
 
 
@@ -61,6 +62,7 @@ def _status_row(status: SystemStatus) -> dict[str, Json]:
         "policy": {"log": vouching.log, "badges": {str(kind): least for kind, least in vouching.badges.items()}},
         "galaxies": [galaxy_row(galaxy) for galaxy in status.settings.galaxies],
         "installation": status.standing,
+        "changing-command": status.command or None,
         "new-configuration": [shown(path) for path in status.new_beside],
     }
 
@@ -85,9 +87,9 @@ def _status_lines(status: SystemStatus, *, all_stars: bool) -> Iterator[str]:
         yield f"policy        {_demands(status)}"
     yield f"galaxies      {', '.join(galaxy.name for galaxy in settings.galaxies) or 'none'}"
     for path in status.new_beside:
-        yield f"new config    {shown(path)}: an update laid it beside the file that you changed"
+        yield f"new config    {shown(path)}: it was laid beside the file that you changed"
     if status.standing != "idle":
-        yield f"installation  {_STANDINGS[status.standing]}"
+        yield f"change        {change_words(status.command)} {_STANDINGS[status.standing]}"
 
 
 def _trust(status: SystemStatus) -> str:

@@ -113,7 +113,8 @@ def _addresses(origin: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise Malformed(str(place), "holds no address; expected one in each line")
+        hint = "write one address in each line, such as http://mirror.example/core or /media/stick/core"
+        raise Malformed(str(place), "holds no address; expected one in each line", hint=hint)
     return [line if "://" in line else str(place.parent / line) for line in found]
 
 
@@ -129,6 +130,7 @@ def _row(one: Synced) -> dict[str, Json]:
         "new": list(one.new),
         "gone": list(one.gone),
         "missing": list(one.missing),
+        "shell-scripts": list(one.shell_scripts),
         "without-badges": list(one.without_badges),
     }
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.options import EXISTING_PATH, json_option
+from cosmos.cli.options import IMAGE, json_option
 from cosmos.cli.terminal import emit, say
 from cosmos.image.reasons import Branch, Explained
 
 
 @click.command()
-@click.argument("image", type=EXISTING_PATH)
+@click.argument("image", type=IMAGE)
 @json_option
 def tree(image: Path, as_json: bool) -> None:
     """Show the stars of an image's lock as a tree: what the image asks for, and what each star needs.

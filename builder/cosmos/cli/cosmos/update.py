@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.completing import installed_stars
 from cosmos.cli.cosmos.arguments import parsed, root_text
 from cosmos.cli.cosmos.asking import demand_agreement, yes_option
 from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
@@ -23,8 +24,10 @@ from cosmos.resolve.resolving import Wish
 
 
 @click.command("update")
-@click.argument("stars", nargs=-1, metavar="[STAR[@CONSTRAINT]]...")
-@click.option("--all", "is_all", is_flag=True, help="Update all installed stars [default, if no STAR is named].")
+@click.argument("stars", nargs=-1, metavar="[STAR[@CONSTRAINT]]...", shell_complete=installed_stars)
+@click.option(
+    "--all", "is_all", is_flag=True, help="Update all installed stars [default], and explain every star that stays."
+)
 @click.option(
     "--allow-downgrade", "lowering", multiple=True, metavar="STAR", help="Let this star get an older version."
 )
@@ -61,6 +64,7 @@ def update_command(
         lowering=[parsed(StarName.parse, text, "--allow-downgrade") for text in lowering],
         offline=offline,
         epoch=int(around.now()),
+        explains_all=is_all or as_json,
         safe=safe,
         wait_seconds=wait_seconds,
         network=network(),
@@ -85,7 +89,8 @@ def _agreement(around: Surroundings, *, as_json: bool, is_agreed: bool) -> Calla
         if not as_json:
             for line in _changes(changes):
                 say(line)
-        demand_agreement(around, "Update?", is_agreed=is_agreed)
+        question = f"update {counted(len(changes.moved), 'star')}?"
+        demand_agreement(around, question, is_agreed=is_agreed or as_json)  # a program that reads JSON is not asked
 
     return agree
 
@@ -113,7 +118,10 @@ def _moved(one: Moved) -> str:
 def _outcome(done: Update, root: Path, *, dry_run: bool) -> Iterator[str]:
     """Yield the end of the answer: what was done, what stays, and what is not needed any more."""
     for held in done.held:
-        yield f"held {held}"
+        if held.is_explained:
+            yield f"held {held}"
+    if unexplained := sum(1 for held in done.held if not held.is_explained):
+        yield f"held {unexplained} more: cosmos update --all{root_text(root)} explains each"
     if not done.moved:
         yield "nothing to update"
     else:

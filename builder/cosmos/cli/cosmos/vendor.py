@@ -41,7 +41,7 @@ def vendor(
     world = world_at(home, source, offline=offline, quiet=as_json, origin=origin)
     accept = frozenset(accept_revoked)
     if source.is_dir() or source.name == IMAGE_FILE:
-        done = vendor_image(read_definition_from(source, origin), world, folder, accept)
+        done = vendor_image(read_definition_from(source, origin, world.reporter), world, folder, accept)
     else:
         done = vendor_lock(source, world, folder, accept)
     if as_json:

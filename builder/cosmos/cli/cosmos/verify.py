@@ -13,7 +13,7 @@ from cosmos.cli.cosmos.differences import differences_in_json
 from cosmos.cli.cosmos.options import accept_revoked_option, badges_option, from_option, home_option
 from cosmos.cli.cosmos.verify_system import verify_system
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import EXISTING_FILE, FOLDER, PATH, json_option
+from cosmos.cli.options import FOLDER, PATH, PUBLIC_KEY, json_option
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.device.verify import HowToVerify
@@ -29,7 +29,7 @@ _quorum_option = click.option(
 
 @click.command()
 @click.argument("path", type=PATH, required=False)
-@click.option("--key", "key_files", type=EXISTING_FILE, multiple=True, help="A public key of the release's signer.")
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @click.option("--root", type=FOLDER, help="Check the system at this root instead [default: /].")
 @click.option("--trust", "demands_trust", is_flag=True, help="Of a system: every star must be trusted now (exit 7).")
 @click.option("--recorded", is_flag=True, help="Of a system: compare with universe.toml alone, and unpack no archive.")

@@ -18,7 +18,7 @@ from cosmos.cli.cosmos.store.place import collect_after
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, surroundings
-from cosmos.image.definition import kept_folders
+from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
@@ -89,20 +89,8 @@ class _Counting:
 
 def build_whole(wishes: Wishes, asked: Question | None) -> None:
     """Build the image, and answer. What was built is remembered if `asked` says under which terms."""
-    definition = read_definition_from(wishes.image, wishes.origin)
-    options = BuildOptions(
-        out=wishes.out or definition.folder / "out",
-        jobs=wishes.jobs,
-        identity=own_identity(),
-        builder=own_description(),
-        level=wishes.level,
-        key=wishes.key,
-        accept_revoked=wishes.accept_revoked,
-        keep_root=wishes.keep_root,
-        safe=wishes.safe,
-        audit=_audit(wishes),
-        secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),
-    )
+    definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json))
+    options = _options(wishes, definition)
     reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
     world = world_at(
@@ -133,6 +121,22 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         return emit(row)
     commands = following(built.folder, wishes.key_file, signed=built.signed, bootable=bootable)
     return say_built(built.folder, built.release, built.content_root, commands, changed=built.changed)
+
+
+def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
+    return BuildOptions(
+        out=wishes.out or definition.folder / "out",
+        jobs=wishes.jobs,
+        identity=own_identity(),
+        builder=own_description(),
+        level=wishes.level,
+        key=wishes.key,
+        accept_revoked=wishes.accept_revoked,
+        keep_root=wishes.keep_root,
+        safe=wishes.safe,
+        audit=_audit(wishes),
+        secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),
+    )
 
 
 def _audit(wishes: Wishes) -> Audit | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
+from cosmos.cli.completing import locked_stars
 from cosmos.cli.cosmos.arguments import parsed, root_text
 from cosmos.cli.cosmos.options import root_option
 from cosmos.cli.options import json_option
@@ -22,7 +23,7 @@ from cosmos.resolve.chains import Chain
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[IMAGE] STAR|PATH")
+@click.argument("words", nargs=-1, required=True, metavar="[IMAGE] STAR|PATH", shell_complete=locked_stars)
 @root_option
 @json_option
 def why(words: tuple[str, ...], root: Path, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, json_option
+from cosmos.cli.options import EXISTING_FILE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.stellar.attest import attest_star
@@ -16,7 +16,7 @@ from cosmos.stellar.attest import attest_star
 @click.argument("statement", type=EXISTING_FILE, metavar="STAR")
 @click.option("--kind", type=click.Choice(["test", "scan"]), required=True, help="What was done with the star.")
 @click.option("--result", type=click.Choice(["passed", "failed"]), required=True, help="The result.")
-@click.option("--key", "key", type=EXISTING_FILE, required=True, help="The attester's secret key.")
+@click.option("--key", "key", type=SECRET_KEY, required=True, help="The attester's secret key.")
 @passphrase_fd_option
 @json_option
 def attest(statement: Path, kind: str, result: str, key: Path, passphrase_fd: int | None, as_json: bool) -> None:

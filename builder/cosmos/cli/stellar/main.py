@@ -7,6 +7,8 @@ from typing import NoReturn
 import click
 
 from cosmos.about import VERSION
+from cosmos.cli.completion import completion
+from cosmos.cli.manual import manual
 from cosmos.cli.stellar.attest import attest
 from cosmos.cli.stellar.build_star import build
 from cosmos.cli.stellar.fetch import fetch
@@ -28,7 +30,7 @@ _HELP = """Make, check, sign and index stars and galaxies.
 
 Stars: new-star, fetch, build-star, scripts, validate, show, lint, test, import-deb, attest.
 Galaxies: galaxy-init, index-galaxy, sign, log.
-Keys: trust new.
+Keys: trust new. For the shell: completion.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed.
 """
 
@@ -55,6 +57,8 @@ _COMMANDS = (
     log,
     attest,
     trust,
+    completion,
+    manual,
 )
 for _command in _COMMANDS:
     stellar.add_command(_command)

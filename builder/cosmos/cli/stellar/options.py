@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, FOLDER
+from cosmos.cli.options import EXISTING_FILE, FOLDER, SECRET_KEY
 from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
 from cosmos.model.names import Arch, Suite
@@ -16,7 +16,7 @@ from cosmos.stellar.build_star import DEFAULT_LEVEL
 from cosmos.tree.ecosystem import Outside
 
 keys_option = click.option(
-    "--key", "keys", type=EXISTING_FILE, multiple=True, help="Secret key to sign with; may be given more than once."
+    "--key", "keys", type=SECRET_KEY, multiple=True, help="Secret key to sign with; may be given more than once."
 )
 home_option = click.option("--home", type=FOLDER, envvar="COSMOS_HOME", help="Where fetched packages are kept.")
 offline_option = click.option(

@@ -55,9 +55,9 @@ def demand_roles(secrets: tuple[SecretKey, ...]) -> None:
     """Refuse keys that sign nothing in a galaxy; raises `Malformed`."""
     for key in secrets:
         if key.role not in ("author", "galaxy"):
-            raise Malformed(
-                f"key {key.public.name}", f"has the role {key.role}; a galaxy is signed by author and galaxy keys"
-            )
+            said = f"has the role {key.role}; a galaxy is signed by author and galaxy keys"
+            hint = "name other keys, or make one: cosmos key new NAME --role author, or --role galaxy"
+            raise Malformed(f"key {key.public.name}", said, hint=hint)
 
 
 def today(now: float) -> str:

@@ -6,13 +6,15 @@ unchanged copy is built, whole. Then one input at a time is changed. What must c
     refused          the lock, and everything that somebody signed or that a signed document names by digest
     another image    what the operator writes: image.toml, template, constellations, finish script. It is refused, or
                      another image comes of it
-    the same image   what the store keeps. It is refused, or noticed and made again
+    the same image   what the store keeps. It is refused, or noticed and made again. So are the network, made available
+                     to a build that has everything, and each galaxy of the lock, taken away from it
 
 First the first two steps of a build run with an empty store: the preflight, and the fetching and verifying of every
 star. Nearly every change ends there. A change that they let through is built whole, with the layers in the store, so
 that what acts later judges it as well: powers, budget, template, finish script, packing. Of the many changes of one
 file of a template, only the first is built; of the others the release's own description of the definition
-(definition.tar) must be another one. A change of the store is always built whole, offline.
+(definition.tar) must be another one. A change of the store, or of the network, is always built
+whole: offline, unless the network was made available.
 
 A finished release beside the image is changed in the same way, and `cosmos verify` must find it.
 """
@@ -56,8 +58,11 @@ _GALAXIES: Final = "galaxies"
 _HOME: Final = "home"
 _DEFINITION: Final = "definition"
 _OUT: Final = "out"
+_NETWORK: Final = "network"
 _BUILDER: Final = Builder(versions=dict.fromkeys(("cosmos", "python", "zstd"), "audit"))
 _OPERATOR: Final = "what the operator wrote"
+_CONNECTED: Final = Change(what="made available", data=b"")
+_TAKEN_AWAY: Final = Change(what="taken away", data=None)
 _EXTRA: Final = Change(what="an extra file", data=b"x")
 _RELEASE: Final = "release"
 _PREFIX: Final = "cosmos-audit-"  # of temporary folders
@@ -157,6 +162,7 @@ class _Inputs:
         yield from self._of_the_anchors()
         yield from self._of_the_definition()
         yield from self._of_the_store()
+        yield from self._of_the_network()
 
     def outcome(self, mutation: Mutation) -> Outcome:
         """Return what comes of the build with this one mutation; the inputs are as before afterwards."""
@@ -164,7 +170,7 @@ class _Inputs:
             for number, file in enumerate((mutation.file, *mutation.copies)):
                 stack.enter_context(changed(file, mutation.change, self._folder / f"kept-{number}"))
             if mutation.wanted == "the same image":
-                return outcome_of(mutation, lambda: self._whole(offline=True))
+                return outcome_of(mutation, lambda: self._whole(offline=mutation.change is not _CONNECTED))
             found = outcome_of(mutation, self._first_steps)
             if found.exit_code or not self._is_built(mutation):
                 return found
@@ -262,6 +268,14 @@ class _Inputs:
         others = number_of_files(store) - len(kinds)
         if others:
             self.left_alone.append(f"{counted(others, 'file')} of the store: same formats")
+
+    def _of_the_network(self) -> Iterator[Mutation]:
+        """Yield the network for a build that has everything, and the loss of each galaxy that the lock names."""
+        wanted: Final = "the same image"
+        there = self._folder / _NETWORK
+        yield Mutation(kind="network", file=there, change=_CONNECTED, wanted=wanted, shown="the network")
+        for name, folder in self._galaxies.items():
+            yield Mutation(kind="network", file=folder, change=_TAKEN_AWAY, wanted=wanted, shown=f"galaxy {name}")
 
     def _signed(self, kind: str, file: Path) -> Iterator[Mutation]:
         data, copies = file.read_bytes(), self._copies(file)

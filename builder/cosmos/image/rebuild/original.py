@@ -21,7 +21,7 @@ from cosmos.limits import (
     MAX_RELEASE_BYTES,
     MAX_SIGNED_BYTES,
 )
-from cosmos.model.lock import LOCK_FILE
+from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import DEFINITION_FILE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import envelope_of, read_bounded, read_envelope
@@ -123,6 +123,8 @@ def lay_out(original: Original, folder: Path) -> Path:
     if stated != found:
         raise Refused(str(packed), f"its {IMAGE_FILE} is {found}, but {RELEASE_FILE} names {stated}")
     lock = original.folder / LOCK_FILE
+    if lock.is_file():
+        Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock))  # so that a fault is named in the release's file
     for source, limit in ((lock, MAX_LOCK_BYTES), (envelope_of(lock), MAX_SIGNED_BYTES)):
         if source.is_file():
             try:

@@ -54,7 +54,7 @@ from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.store_key import store_key
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.receipts import RECEIPTS_FILE
-from cosmos.model.release import RELEASE_FILE, Release
+from cosmos.model.release import DEFINITION_FILE, RELEASE_FILE, Release
 from cosmos.process import run_program
 from cosmos.reading import read_bounded
 from cosmos.release.diff.comparison import Comparison, compare
@@ -96,6 +96,17 @@ def rebuild(original: Original, home: Home, rebuilder: Rebuilder, options: Rebui
         )
 
 
+@contextlib.contextmanager
+def _named_in(packed: Path, laid_out: Path) -> Iterator[None]:
+    """Let an error about a file below `laid_out`, a temporary folder, name it as a file of the archive `packed`."""
+    try:
+        yield
+    except CosmosError as error:
+        if error.where.startswith(f"{laid_out}/"):
+            error.where = f"{packed}: {error.where.removeprefix(f'{laid_out}/')}"
+        raise
+
+
 class _Workshop:
     """The folder of a rebuild: the definition, a home with the pinned keys, the fetched stars, one folder a trial."""
 
@@ -135,7 +146,8 @@ class _Workshop:
             accept_revoked=frozenset(self._original.accepted),
             secrets=self._options.secrets,
         )
-        ready = preflight(read_definition(self.image), world, options)
+        with _named_in(self._original.folder / DEFINITION_FILE, self._folder / "definition"):
+            ready = preflight(read_definition(self.image), world, options)
         self._secret_files = ready.template.secret_files
         found = fetched(ready, world, options)
         for one in found.stars.values():

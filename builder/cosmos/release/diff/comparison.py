@@ -25,8 +25,9 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.pack.image_file import IMAGE_SUFFIX
-from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES
+from cosmos.pack.packed_tar import PACKED_TAR_SUFFIXES, begins_as_packed
 from cosmos.pack.seek_table import read_seek_table
+from cosmos.pack.tar import BLOCK
 from cosmos.reading import read_bounded
 from cosmos.release.diff.compare import Cause, Difference, TreeComparison, compare_trees
 from cosmos.release.diff.documents import document, document_differences
@@ -48,6 +49,7 @@ _READ_ELSEWHERE: Final = (
     *(RELEASE_FILE, RELEASE_ENVELOPE, MANIFEST_FILE, RECEIPTS_FILE, LOCK_FILE),
     *(SPDX_FILE, CYCLONEDX_FILE),
 )
+_NAME_ONE: Final = "name two things of one kind, such as: cosmos diff OLD/out NEW/out"
 _WANTED: Final = "want an image, a release, a lock or another .toml or .json file, a tar archive, or a folder"
 
 
@@ -144,14 +146,25 @@ def _opened(path: Path) -> _Opened:
     if path.is_dir():
         return FolderSide(path, str(path))
     if not path.is_file():
-        raise Malformed(str(path), "is not there" if not path.exists() else _WANTED)
+        raise Malformed(str(path), "is not there" if not path.exists() else _WANTED, hint=_NAME_ONE)
     if path.name.endswith(_DOCUMENTS):
         return path
     if path.name.endswith(IMAGE_SUFFIX) and _is_image(path):
         return ImageSide(path, str(path), _lock_beside(path.parent))
     if path.name.endswith(tuple(PACKED_TAR_SUFFIXES)):
+        _demand_archive(path)
         return TarSide(path, str(path))
-    raise Malformed(str(path), _WANTED)
+    raise Malformed(str(path), _WANTED, hint=_NAME_ONE)
+
+
+def _demand_archive(path: Path) -> None:
+    """Raise `Malformed` if the file does not begin as its name says: it is no damaged archive, but none at all."""
+    ending = next(ending for ending in PACKED_TAR_SUFFIXES if path.name.endswith(ending))
+    with path.open("rb") as stream:
+        head = stream.read(BLOCK)
+    if not begins_as_packed(head, PACKED_TAR_SUFFIXES[ending]):
+        found = "is empty" if not head else f"does not begin as a {ending} file does"
+        raise Malformed(str(path), f"is not an archive: it {found}", hint=_NAME_ONE)
 
 
 def _side(opened: Side | _ReleaseFolder, label: Path) -> Side:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, FILE, json_option
+from cosmos.cli.options import EXISTING_FILE, FILE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.digest import Digest
@@ -20,7 +20,7 @@ from cosmos.trust.signing_request import SIGNATURE_FILE, OfferedSignature, Signi
 
 @click.command("sign-request")
 @click.argument("file", type=EXISTING_FILE)
-@click.option("--key", "key_file", type=EXISTING_FILE, required=True, help="Secret key of the role release.")
+@click.option("--key", "key_file", type=SECRET_KEY, required=True, help="Secret key of the role release.")
 @click.option("--out", type=FILE, help=f"Where the signature goes [default: {SIGNATURE_FILE} beside FILE].")
 @passphrase_fd_option
 @json_option

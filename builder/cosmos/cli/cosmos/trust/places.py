@@ -13,6 +13,7 @@ from cosmos.cli.terminal import HOME_FOLDER, surroundings
 from cosmos.device.journal import at_work
 from cosmos.device.memory import SystemState, system_anchor
 from cosmos.device.root import LiveRoot
+from cosmos.errors import WorldFailed
 from cosmos.folders import FileIn
 from cosmos.keyring.anchors import home_anchor
 from cosmos.keyring.state import State, home_state
@@ -29,9 +30,13 @@ def root_here(context: click.Context, _option: click.Parameter, root: Path | Non
     """
     if root is not None or context.params.get("home") is not None:
         return root
-    if surroundings().home(None).name == HOME_FOLDER or not (RUNNING / UNIVERSE_PATH.text).is_file():
+    if not (RUNNING / UNIVERSE_PATH.text).is_file():
         return None
-    return RUNNING
+    try:
+        is_near = surroundings().home(None).name == HOME_FOLDER
+    except WorldFailed:  # a user without a folder of their own, as on many a device
+        is_near = False
+    return None if is_near else RUNNING
 
 
 @contextmanager

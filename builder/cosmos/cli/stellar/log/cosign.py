@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, FILE, FOLDER
+from cosmos.cli.options import FILE, FOLDER, SECRET_KEY
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar.log.options import home_option, pinned_roots
 from cosmos.cli.terminal import say, surroundings
@@ -17,7 +17,7 @@ from cosmos.stellar.log import cosign_log
 
 @click.command("cosign")
 @click.argument("folder", type=FOLDER)
-@click.option("--key", "key", type=EXISTING_FILE, required=True, help="The witness's secret key.")
+@click.option("--key", "key", type=SECRET_KEY, required=True, help="The witness's secret key.")
 @click.option("--seen", type=FILE, required=True, metavar="FILE", help="The head that this witness saw last.")
 @home_option
 @passphrase_fd_option
@@ -25,7 +25,9 @@ def cosign(folder: Path, key: Path, seen: Path, home: Path | None, passphrase_fd
     """Witness the head of the log in FOLDER, if the log begins with all that this witness saw before."""
     (secret,) = load_secret_keys((key,), passphrase_fd)
     if secret.role != "witness":
-        raise Malformed(f"key {secret.public.name}", f"has the role {secret.role}; heads are cosigned by witnesses")
+        said = f"has the role {secret.role}; heads are cosigned by witnesses"
+        hint = "make a key for it: cosmos key new NAME --role witness"
+        raise Malformed(f"key {secret.public.name}", said, hint=hint)
     around = surroundings()
     roots, reporter = pinned_roots(home, folder), around.reporter(quiet=False)
     head = cosign_log(GalaxyFolder(root=folder), secret, roots, seen, int(around.now()), reporter)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FILE, json_option
+from cosmos.cli.options import EXISTING_FILE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar.trust.next_version import answer_progress, read_roots
 from cosmos.stellar.trust_next import before, progress, sign_next
@@ -14,7 +14,7 @@ from cosmos.stellar.trust_next import before, progress, sign_next
 
 @click.command("sign")
 @click.argument("file", type=EXISTING_FILE)
-@click.option("--key", "signers", type=EXISTING_FILE, multiple=True, help="Secret root key; without one, only count.")
+@click.option("--key", "signers", type=SECRET_KEY, multiple=True, help="Secret root key; without one, only count.")
 @click.option("--previous", type=EXISTING_FILE, help="The version before [default: N-1.toml beside FILE].")
 @passphrase_fd_option
 @json_option
