@@ -22,7 +22,6 @@ from pathlib import Path
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.durable import write_durably
-from cosmos.errors import WorldFailed
 from cosmos.image.definition import Definition, read_lock_bytes
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
@@ -106,11 +105,7 @@ class Home:
 
     def kept_statement(self, star: LockedStar) -> bytes | None:
         """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
-        try:
-            kept = Source(galaxy=star.galaxy, carrier=None, store=self.store)
-            return kept.statement(star.id, star.statement).data
-        except WorldFailed:
-            return None
+        return Source(galaxy=star.galaxy, carrier=None, store=self.store).kept_statement(star)
 
     def remember(self, change: Callable[[Memory], Memory]) -> None:
         """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""

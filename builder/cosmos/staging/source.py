@@ -108,6 +108,11 @@ class Source:
             raise not_stored(stem)
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
 
+    def kept_statement(self, star: LockedStar) -> bytes | None:
+        """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
+        kept = self._kept(statement_path(star.id), star.statement)
+        return None if kept is None else kept.data
+
     def catalogue(self, pin: CataloguePin, by: str = "the index") -> bytes:
         """Return the catalogue that `by` pins, from the store or the galaxy; nothing has parsed it yet.
 
@@ -160,6 +165,10 @@ class Source:
             return verify_archive(data, star)
         except Refused:
             return verify_archive(self.store.get(star.archive, star.size_bytes), star)  # removes a damaged one
+
+    def has_kept(self, digest: Digest) -> bool:
+        """Return whether the store has the document with this digest."""
+        return self._kept("", digest) is not None
 
     def keep(self, file: SignedFile) -> None:
         """Keep a verified document and its envelope, so that an offline build finds them.
