@@ -34,10 +34,7 @@ joined from packed layers (cosmos.pack.layer), so that no layer is compressed tw
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from operator import itemgetter
@@ -47,13 +44,12 @@ from typing import BinaryIO, Final, NoReturn, Self
 import zstandard
 
 from cosmos.canon import Json, canonical_json
-from cosmos.content import Content, FileRange, HeldFile, content_digest, pieces
+from cosmos.content import content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.limits import (
     FREE_INDEX_BYTES,
     KIB,
-    MAX_CONTENT_IN_MEMORY_BYTES,
     MAX_IMAGE_INDEX_BYTES,
     MAX_IMAGE_LAYERS,
     MAX_INDEX_RATIO,
@@ -63,11 +59,10 @@ from cosmos.limits import (
 )
 from cosmos.pack.layer import LayerLine, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.seek_table import Seek, read_seek_table, seek_table
-from cosmos.pack.stated import Passing, stated_entries
 from cosmos.pack.tar import TAR_END
 from cosmos.pack.treenames import shown
 from cosmos.pack.untar import TarReader
-from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_frame, slice_of_frame, unpacked_exactly
+from cosmos.pack.zst import StreamPart, compress, decompress_exactly, skippable_frame, slice_of_frame
 from cosmos.reading import open_plain
 from cosmos.spool import Spool
 from cosmos.tables import Table
@@ -145,14 +140,14 @@ class ImageReader:
     """
 
     def __init__(self, opened: Callable[[], AbstractContextManager[BinaryIO]], source: str) -> None:
-        self._opened = opened
+        self.opened = opened
         self.source = source
         with opened() as stream:
             try:
                 *seeks, place = read_seek_table(stream)
                 if place.unpacked_bytes:
                     raise ValueError("its seek table does not end with the index")
-                frame = _read(stream, place)
+                frame = read_frame(stream, place)
             except ValueError as error:
                 self._refuse(str(error))
         self.meta, self.layers = self._index(frame, seeks)
@@ -203,7 +198,7 @@ class ImageReader:
         """
         layer, row = self._file(path)
         where = f"{self.source}: layer {layer.name}"
-        with self._opened() as stream:
+        with self.opened() as stream:
             self._demand_frame(stream, layer, where)
             is_held = row.line.size <= _HELD_BYTES
             held = [piece for piece in self._slice(stream, layer, row, where) if is_held]
@@ -254,76 +249,22 @@ class ImageReader:
         reader = TarReader(self.source, devices="keep")
         *layers, end = self.layers
         for layer in layers:
-            yield from self._packed(layer).entries_after(reader, layer.lines)
-        self._demand_end(end)
+            yield from self.packed(layer).entries_after(reader, layer.lines)
+        self.demand_end(end)
 
-    def demand_whole(self, workers: int) -> None:
-        """Raise `Refused` unless all that the image holds is as its index says: what `entries` reads, and keeps.
-
-        For a reader of a file (`open`). So many `workers` unpack and hash layers at the same time, each in pieces: one
-        has `MAX_CONTENT_IN_MEMORY_BYTES` of packed data and as much of content in memory, and the window of a decoder.
-        """
-        reader = TarReader(self.source, devices="keep")
-        *layers, end = self.layers
-        with ThreadPoolExecutor(workers) as pool:
-            running: deque[tuple[ImageLayer, Future[list[Entry] | None]]] = deque()
-            try:
-                for layer in (*layers, None):
-                    if layer is not None:
-                        running.append((layer, pool.submit(self._stated, layer)))
-                    while running and (layer is None or len(running) > 2 * workers):
-                        first, future = running.popleft()
-                        stated = future.result()
-                        if stated is None:
-                            self._packed(first).entries_after(reader, first.lines)
-                        else:
-                            reader.accept(stated)
-            finally:
-                pool.shutdown(cancel_futures=True)
-        self._demand_end(end)
-
-    def _stated(self, layer: ImageLayer) -> list[Entry] | None:
-        """Return the entries of a layer without contents, if they are as its index says; None asks a stricter reader.
-
-        Raises `Refused` for a frame with another digest, or one that is damaged.
-        """
-        where, unpacked_bytes = f"{self.source}: layer {layer.name}", layer.seek.unpacked_bytes
-        with self._opened() as stream:
-            frame = self._frame(stream, layer, where)
-            if not isinstance(frame, FileRange) and unpacked_bytes <= MAX_CONTENT_IN_MEMORY_BYTES:
-                pieces: Iterator[bytes] = iter((decompress_exactly(frame, unpacked_bytes, where),))
-            else:
-                pieces = unpacked_exactly(frame, ".zst", unpacked_bytes, where)
-            passing = Passing(pieces)
-            entries = stated_entries(layer.lines, passing)
-            return None if entries is None or passing.take(1) else entries  # the end sees a file that changed
-
-    def _frame(self, stream: BinaryIO, layer: ImageLayer, where: str) -> Content:
-        """Return a layer's frame with its digest: in memory, or, if it is large, where it lies."""
-        if layer.seek.packed_bytes > MAX_CONTENT_IN_MEMORY_BYTES:
-            file = HeldFile(os.dup(stream.fileno()), self.source)
-            frame: Content = FileRange(file, layer.seek.offset, layer.seek.packed_bytes)
-        else:
-            try:
-                frame = _read(stream, layer.seek)
-            except ValueError as error:
-                raise Refused(where, str(error)) from error
-        if content_digest(frame) != layer.digest:
-            raise Refused(where, f"is {content_digest(frame)}, the index says {layer.digest}")
-        return frame
-
-    def _demand_end(self, end: ImageLayer) -> None:
-        if decompress_exactly(bytes(self._packed(end).frame), len(TAR_END), self.source) != TAR_END:
+    def demand_end(self, end: ImageLayer) -> None:
+        """Raise `Refused` unless the end layer is two blocks of zeros."""
+        if decompress_exactly(bytes(self.packed(end).frame), len(TAR_END), self.source) != TAR_END:
             self._refuse("its end layer is not two blocks of zeros")
 
     def layer_entries(self, layer: ImageLayer) -> list[Entry]:
-        """Return the entries of one layer, in their order, decoded and compared with the index; raises `Refused`."""
-        return self._packed(layer).entries()
+        """Return one layer's entries, decoded and compared with the index. Raises `Refused`."""
+        return self.packed(layer).entries()
 
-    def _packed(self, layer: ImageLayer) -> PackedLayer:
+    def packed(self, layer: ImageLayer) -> PackedLayer:
         """Return the layer with its frame, read and checked."""
         where = f"{self.source}: layer {layer.name}"
-        with self._opened() as stream:
+        with self.opened() as stream:
             try:
                 frame = Spool().add(_read_pieces(stream, layer.seek))
             except ValueError as error:
@@ -372,7 +313,8 @@ def _layer(row: Table, seek: Seek) -> ImageLayer:
     return layer
 
 
-def _read(stream: BinaryIO, seek: Seek) -> bytes:
+def read_frame(stream: BinaryIO, seek: Seek) -> bytes:
+    """Return the bytes of a frame as they are packed; raises `ValueError` if the file ends before."""
     return b"".join(_read_pieces(stream, seek))
 
 

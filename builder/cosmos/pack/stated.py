@@ -136,25 +136,29 @@ def stated_entries(rows: Sequence[Stated], source: Source) -> list[Entry] | None
             place += line.size + padding
         elif row.data_offset or not _is_usual_link(line, files.get(line.target), mtime):
             return None
-        entry = Entry(
-            path=line.path,
-            kind=line.kind,
-            mode=line.mode,
-            uid=line.uid,
-            gid=line.gid,
-            mtime=mtime,
-            content=content,
-            target=line.target,
-            rdev=line.rdev,
-            xattrs=line.xattrs,
-            hashed=None if digest is None else (content, digest),
-        )
+        entry = _entry(line, mtime, content, digest)
         if _header_of(entry, line.size) != header:
             return None
         if line.kind == "file":
             files[line.path] = entry
         entries.append(entry)
     return entries
+
+
+def _entry(line: ManifestLine, mtime: int, content: Content, digest: Digest | None) -> Entry:
+    return Entry(
+        path=line.path,
+        kind=line.kind,
+        mode=line.mode,
+        uid=line.uid,
+        gid=line.gid,
+        mtime=mtime,
+        content=content,
+        target=line.target,
+        rdev=line.rdev,
+        xattrs=line.xattrs,
+        hashed=None if digest is None else (content, digest),
+    )
 
 
 def _time_and_header(source: Source) -> tuple[int, bytes]:

@@ -23,6 +23,7 @@ from cosmos.limits import MAX_LOCK_BYTES, MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES,
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
+from cosmos.pack.image_check import demand_as_indexed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.reading import is_there, open_plain, read_bounded, read_envelope
 from cosmos.resolve.locked import demand_right
@@ -167,7 +168,7 @@ def _images(release: Release) -> list[Subject]:
 def _lines(image: Path, workers: int) -> list[ManifestLine]:
     """Return the lines of the image's entries, sorted by path, after all of it was unpacked and compared with them."""
     reader = ImageReader.open(image)
-    reader.demand_whole(workers)
+    demand_as_indexed(reader, workers)
     return reader.lines()
 
 

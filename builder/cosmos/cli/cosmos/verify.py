@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.release.attest import Quorum, demand_quorum
 from cosmos.release.verdicts import TrustVerdicts, judge_release
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder
+from cosmos.trust.keys import PublicKey
 
 _quorum_option = click.option(
     "--quorum", type=click.IntRange(min=1), metavar="N", help="Require that N pinned attesters have rebuilt it."
@@ -87,13 +89,7 @@ def verify(
     threshold = 1
     if world is not None and not keys:
         keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
-    verdict = verify_release_folder(
-        path,
-        keys,
-        threshold=threshold,
-        workers=len(os.sched_getaffinity(0)),
-        reporter=surroundings().reporter(quiet=as_json),
-    )
+    verdict = _verified(path, keys, threshold, as_json)
     judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
@@ -102,6 +98,11 @@ def verify(
         text = f"{text}\nrebuilt by    {', '.join(asked.signers)}"
         text += "".join(f"\nNOT rebuilt   by {signer}, who got {found}" for signer, found in _unlike(asked))
     answer(row, as_json, text)
+
+
+def _verified(path: Path, keys: Iterable[PublicKey], threshold: int, as_json: bool) -> ReleaseVerdict:
+    reporter, workers = surroundings().reporter(quiet=as_json), len(os.sched_getaffinity(0))
+    return verify_release_folder(path, keys, threshold=threshold, workers=workers, reporter=reporter)
 
 
 def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:

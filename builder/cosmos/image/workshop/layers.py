@@ -30,6 +30,7 @@ from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, ScriptFailed
+from cosmos.image.workshop.unread import entry_without_bytes
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
 from cosmos.nova.indexed_tree import IndexedTree
@@ -55,26 +56,6 @@ from cosmos.treepath import TreePath
 _TWICE: Final = 2
 _NEVER_MADE: Final = "this program has not made one of this archive, script and image definition yet"
 _NOT_THE_SAME: Final = "a program of run() that gives something else each time belongs into build()"
-
-
-class Unread(bytes):
-    """A placeholder for the bytes of a file in a packed layer. The bytes are read from the layer when needed.
-
-    It equals no bytes, and no empty ones either: a script that empties a file changes it.
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Unread)
-
-    def __ne__(self, other: object) -> bool:
-        return not isinstance(other, Unread)
-
-    __hash__ = bytes.__hash__
-
-
-UNREAD = Unread()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,21 +353,6 @@ class Workshop:
                 "dropped": [path.text for path in sorted(dropped)],
             }
         )
-
-
-def entry_without_bytes(line: ManifestLine) -> Entry:
-    """Return the entry of `line`, with `UNREAD` in place of a file's bytes."""
-    return Entry(
-        path=line.path,
-        kind=line.kind,
-        mode=line.mode,
-        uid=line.uid,
-        gid=line.gid,
-        content=UNREAD,
-        target=line.target,
-        rdev=line.rdev,
-        xattrs=line.xattrs,
-    )
 
 
 def _made_again(name: StarName, bad: NotSealed | Damaged) -> str:
