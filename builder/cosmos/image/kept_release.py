@@ -19,7 +19,7 @@ who writes to the disk itself, can set the ctime of a file.
 
 Only what was verified is remembered: the record is written after a build that verified every star and warned of
 nothing, and only if no input changed meanwhile (`remembering`). What the record cannot know makes a build begin as
-usual: remote galaxies, secrets, a policy that asks logs or badges. docs/decisions/0042 has the rules.
+usual: remote galaxies, secrets, a policy that asks logs or badges. docs/decisions/0041 has the rules.
 """
 
 from __future__ import annotations

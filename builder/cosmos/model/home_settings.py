@@ -2,7 +2,7 @@
 
     [store]
     limit = "20 GiB"        # what `cosmos store gc` leaves; with it, `cosmos build` collects at its end, too
-    signed-from-memory = true   # a signed release need not be made again if nothing changed (docs/decisions/0042)
+    signed-from-memory = true   # a signed release need not be made again if nothing changed (docs/decisions/0041)
 
 It is the operator's own file, so unknown keys are errors. A size is a whole number of bytes, or of KiB, MiB, GiB or
 TiB.

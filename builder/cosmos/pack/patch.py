@@ -3,7 +3,7 @@
 The reference is a zstd prefix: the decoder sees it as bytes that came before the frame (ZSTD_CCtx_refPrefix; RFC 8878
 section 5 calls it a raw content dictionary). python-zstandard can read such a frame, but cannot make one: its raw
 dictionary is cut to a part of the reference. So `made_patch` takes `backports.zstd`, which Python 3.14 has as
-`compression.zstd`. The single-file binary leaves it out (docs/decisions/0044).
+`compression.zstd`. The single-file binary leaves it out (docs/decisions/0043).
 
 A patch is exactly one frame with its content's size and checksum. Its reader checks the frame block by block first, as
 `cosmos.pack.zst` does for every frame. It holds the reference twice and the content once.
