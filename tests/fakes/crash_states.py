@@ -420,7 +420,7 @@ class _Watch:
             path = _path_of(place)
         else:
             above = _path_of(start) if isinstance(start, int) else Path.cwd()
-            path = above / os.fsdecode(place)  # type: ignore[arg-type]
+            path = above / os.fsdecode(place)  # type: ignore[arg-type]  # a path, as the call gets it
         return path.is_relative_to(self.folder)
 
 

@@ -30,6 +30,7 @@ GALAXIES: Final = KEYS | {"http", "socket"}  # the package http, for the names o
 SYSTEM: Final = GALAXIES | IMAGES
 INSTALLS: Final = SYSTEM | {"subprocess"}
 JUDGES: Final = SYSTEM | {"jinja2", "subprocess"}  # reads an image's definition, and its template
+THREADS: Final = {"concurrent.futures", "logging"}  # checks an image with all processors
 BUILDS: Final = JUDGES | {"concurrent.futures", "logging", "multiprocessing"}
 
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
@@ -37,7 +38,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "new": FILES,
     "boot": DOCUMENTS | {"subprocess"},
     "owns": DOCUMENTS,
-    "why": IMAGES,
+    "why": IMAGES | KEYS,
     "tree": IMAGES,
     "doctor": IMAGES | KEYS | {"socket", "subprocess"},
     "completion": set(),
@@ -46,7 +47,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "cat": IMAGES,
     "diff": IMAGES | {"difflib"},
     "sbom": IMAGES,
-    "attest": IMAGES | KEYS,
+    "attest": IMAGES | KEYS | THREADS,
     "attach-signature": KEYS,
     "init": KEYS,
     "key": KEYS,
@@ -63,15 +64,19 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "show": INSTALLS,
     "install": INSTALLS,
     "update": INSTALLS,
-    "repair": INSTALLS,
+    "repair": INSTALLS | THREADS,
     "nova": IMAGES | {"http", "socket", "subprocess"},
-    "lint": IMAGES | KEYS | {"jinja2"},
+    "lint": IMAGES,
+    "delta": IMAGES | KEYS | THREADS,
+    "apply": JUDGES | THREADS,
+    "fetch": JUDGES | THREADS,
+    "store": JUDGES,
     "freeze": JUDGES,
     "vendor": JUDGES,
-    "verify": JUDGES,
+    "verify": JUDGES | THREADS,
     "audit": BUILDS,
     "bootstrap": BUILDS,
-    "build": BUILDS,
+    "build": KEYS,  # and the rest only if something has changed
     "rebuild": BUILDS | {"difflib"},
     "rebuild-once": BUILDS,
     "stellar": INSTALLS | {"difflib", "concurrent.futures", "logging"},

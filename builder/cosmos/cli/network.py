@@ -22,12 +22,11 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_AUTHORITIES_BYTES, MAX_NETRC_BYTES
 from cosmos.model.netrc import Netrc, demand_unreadable
 from cosmos.reading import is_there, open_plain, read_bounded, read_within
-from cosmos.transport.ipfs import GATEWAY
-from cosmos.transport.network import Authorities, Network
+from cosmos.transport.network import IPFS_GATEWAY, Authorities, Network
 from cosmos.transport.proxies import Proxies
 
 _NETRC: Final = "NETRC"
-_PROGRAMS: Final = ("PATH", "HOME", "IPFS_PATH", GATEWAY)  # to find git and ipfs, and what ipfs reads
+_PROGRAMS: Final = ("PATH", "HOME", "IPFS_PATH", IPFS_GATEWAY)  # to find git and ipfs, and what ipfs reads
 _AUTHORITIES: Final = "SSL_CERT_FILE"  # as OpenSSL calls it, and curl
 
 

@@ -17,7 +17,7 @@ from cosmos.image.outputs.packing import BINARY_FILE
 from cosmos.image.packed_definition import packed_definition
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
-from cosmos.image.workshop.remaking import Audit
+from cosmos.image.workshop.sampling import Audit
 from cosmos.image.world import World
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock

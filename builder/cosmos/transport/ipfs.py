@@ -1,6 +1,6 @@
 """A galaxy in IPFS: `ipfs://CID`, the folder with this content identifier (docs.ipfs.tech, "Content identifiers").
 
-Its files come through the gateway that the variable IPFS_GATEWAY names, as for curl: `GATEWAY/ipfs/CID/PATH` is an
+Its files come through the gateway that the variable IPFS_GATEWAY names, as for curl: `IPFS_GATEWAY/ipfs/CID/PATH` is an
 ordinary `http://` or `https://` address, with its limits, proxies and passwords (transport.http). Without the variable,
 the program `ipfs` hands them out (`ipfs cat`).
 
@@ -28,12 +28,11 @@ from cosmos.process import find_program, run_program_into
 from cosmos.reading import open_content
 from cosmos.transport.carrier import Carrier, Expected, NotThere, Progress, parts_of, too_long, wrong_size
 from cosmos.transport.http import HttpCarrier
-from cosmos.transport.network import Network
+from cosmos.transport.network import IPFS_GATEWAY, Network
 
-GATEWAY: Final = "IPFS_GATEWAY"
 _ADDRESS: Final = re.compile(r"ipfs://(Qm[1-9A-HJ-NP-Za-km-z]{44}|b[a-z2-7]{50,120})/?")  # CIDv0, and CIDv1 in base32
 _MISSING: Final = "no link named"  # what `ipfs cat` says of a path that the folder does not have
-_HINT: Final = f"set {GATEWAY}=http://HOST:PORT to a gateway, or install the program ipfs (kubo)"
+_HINT: Final = f"set {IPFS_GATEWAY}=http://HOST:PORT to a gateway, or install the program ipfs (kubo)"
 
 
 def ipfs_carrier(address: str, place: Folder, network: Network) -> Carrier:
@@ -41,11 +40,11 @@ def ipfs_carrier(address: str, place: Folder, network: Network) -> Carrier:
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise Malformed(address[:200], "want ipfs://CID, the content identifier of a folder")
-    gateway = network.programs.get(GATEWAY, "").rstrip("/")
+    gateway = network.programs.get(IPFS_GATEWAY, "").rstrip("/")
     if not gateway:
         return IpfsProgram(match[1], network)
     if not gateway.startswith(("http://", "https://")):
-        raise Malformed(GATEWAY, "names no gateway; expected http://HOST:PORT or https://HOST")
+        raise Malformed(IPFS_GATEWAY, "names no gateway; expected http://HOST:PORT or https://HOST")
     return HttpCarrier(f"{gateway}/ipfs/{match[1]}", place, network)
 
 

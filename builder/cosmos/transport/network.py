@@ -31,6 +31,7 @@ from cosmos.transport.wire import Allowance, Patience, Wire, connected
 if TYPE_CHECKING:
     import ssl
 
+IPFS_GATEWAY: Final = "IPFS_GATEWAY"  # the variable that transport.ipfs asks for
 PORTS: Final = {"http": 80, "https": 443}
 _AUTHENTICATION_REQUIRED: Final = 407
 

@@ -16,19 +16,31 @@ from cosmos.errors import Malformed
 from cosmos.folders import Folder, folder_at
 from cosmos.model.addresses import LOGIN_HINT, LOGIN_PROBLEM, has_login, without_login
 from cosmos.transport.carrier import Carrier
-from cosmos.transport.git import GitCarrier
 from cosmos.transport.http import HttpCarrier
-from cosmos.transport.ipfs import ipfs_carrier
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.network import DIRECT, Network
 
 Opener: TypeAlias = Callable[[str, Folder, Network], Carrier]
+
+
+def _git(url: str, partial_dir: Folder, network: Network) -> Carrier:
+    from cosmos.transport.git import GitCarrier  # it starts programs, and most galaxies need none
+
+    return GitCarrier(url, partial_dir, network)
+
+
+def _ipfs(url: str, partial_dir: Folder, network: Network) -> Carrier:
+    from cosmos.transport.ipfs import ipfs_carrier  # as above
+
+    return ipfs_carrier(url, partial_dir, network)
+
+
 CARRIERS: Final[Mapping[str, Opener]] = {
     "http": HttpCarrier,
     "https": HttpCarrier,
-    "git+https": GitCarrier,
-    "git+file": GitCarrier,
-    "ipfs": ipfs_carrier,
+    "git+https": _git,
+    "git+file": _git,
+    "ipfs": _ipfs,
 }
 """How the galaxies of each scheme are opened, besides folders."""
 

@@ -24,7 +24,7 @@ from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
-from cosmos.image.workshop.remaking import Audit
+from cosmos.image.workshop.sampling import Audit
 from cosmos.model.reporter import Reporter
 from cosmos.release.boot import is_bootable
 from cosmos.release.lint.linting import LintMemory

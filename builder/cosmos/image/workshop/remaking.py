@@ -7,38 +7,16 @@ home's key. Which layers are made again follows from a seed, so that an audit ca
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Final
 
 from cosmos.errors import Differs
 from cosmos.image.workshop.layers import StarLayer, Workshop
+from cosmos.image.workshop.sampling import Audit
 from cosmos.image.workshop.staging import StagedLayers
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import LayerLine, PackedLayer
 from cosmos.treepath import TreePath
-
-_WHOLE: Final = 1 << 64
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Audit:
-    """Which share of the layers from the store is made again (0 to 1), and the seed that chooses them."""
-
-    share: Fraction
-    seed: str
-
-    def chosen(self, names: list[StarName]) -> list[StarName]:
-        """Return the chosen names: about the share of them, and at least one of any."""
-        ranked = {name: self._rank(name) for name in names}
-        below = [name for name in names if ranked[name] < self.share * _WHOLE]
-        return below or sorted(names, key=lambda name: ranked[name])[:1]
-
-    def _rank(self, name: StarName) -> int:
-        return int.from_bytes(hashlib.sha256(f"{self.seed}\0{name}".encode()).digest()[:8], "big")
 
 
 def audit_layers(staged: StagedLayers, audit: Audit, reporter: Reporter) -> int:
