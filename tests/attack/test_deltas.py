@@ -389,3 +389,31 @@ def test_two_runs_into_one_place_do_not_mix(update: Update, delta: Path, tmp_pat
         assert outcome(update, delta, tmp_path / "new") == 5
     assert outcome(update, delta, tmp_path / "new") == 0
     assert not os.path.lexists(tmp_path / ".new.part")
+
+
+@pytest.mark.parametrize("laid", ["a link", "a folder of another user"])
+def test_a_stranger_s_work_folder_leads_no_write_elsewhere(
+    update: Update, delta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid: str
+) -> None:
+    """In a shared folder, such as /tmp, anybody may lay `.NEW.part` before the command begins."""
+    place, elsewhere = tmp_path / ".new.part", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if laid == "a link":
+        place.symlink_to(elsewhere)
+    else:
+        place.mkdir()
+        real = Path.lstat
+
+        def of_another(path: Path) -> os.stat_result:
+            about = real(path)
+            return os.stat_result([*about[:4], about.st_uid + 1, *about[5:]]) if path == place else about
+
+        monkeypatch.setattr(Path, "lstat", of_another)
+    assert outcome(update, delta, tmp_path / "new") == 5
+    assert not list(elsewhere.iterdir()) and not list(place.iterdir())
+
+
+def test_a_misspelt_star_to_be_carried_whole_is_named(update: Update, cosmos: Cosmos, tmp_path: Path) -> None:
+    words = ("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key)
+    assert "has no star aa" in cosmos(*words, "--whole", "aa").fails(2).err
+    assert not (tmp_path / "d").exists()

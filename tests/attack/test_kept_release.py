@@ -126,6 +126,34 @@ def test_an_empty_folder_more_in_the_template_is_noticed(built: ImageFixture, co
     assert "srv" in cosmos("ls", built.out).ok().out
 
 
+def test_an_empty_folder_more_in_the_release_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
+    (built.out / "empty").mkdir()
+    assert "empty: is not part of the release" in build(built, cosmos).fails(5).err
+
+
+@pytest.mark.parametrize("how", ["../galaxy", "", "file://"])
+def test_a_galaxy_s_link_that_leads_elsewhere_now_is_noticed(tmp_path: Path, cosmos: Cosmos, how: str) -> None:
+    """A mirror is exchanged by its link. The galaxy behind it revokes a key, and its other files are the same."""
+    image = make_image(tmp_path)
+    link, first, second = image.galaxy.path, tmp_path / "first", tmp_path / "second"
+    link.rename(first)
+    link.symlink_to(first)
+    definition = image.folder / "image.toml"
+    named = how if how == "../galaxy" else f"{how}{link}"
+    definition.write_text(definition.read_text().replace('"../galaxy"', f'"{named}"'))
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    build(image, cosmos).ok()
+    assert NOTHING in build(image, cosmos).ok().err
+    shutil.copytree(first, second)
+    (second / "trust").mkdir()
+    (second / "trust" / "2.toml").write_text("who knows")
+    link.unlink()
+    link.symlink_to(second)
+    assert NOTHING not in build(image, cosmos).err
+    link.unlink()
+    build(image, cosmos).fails(5)
+
+
 def test_another_mode_of_a_template_s_file_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
     (built.folder / "template" / "root" / "etc" / "hostname.j2").chmod(0o755)
     assert NOTHING not in build(built, cosmos).ok().err

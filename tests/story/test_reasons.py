@@ -93,3 +93,10 @@ def test_a_path_alone_names_both_ways_out(cosmos: Cosmos) -> None:
 
 def test_a_folder_without_a_lock_is_named(tmp_path: Path, cosmos: Cosmos) -> None:
     assert "has no universe.lock.toml" in cosmos("tree", tmp_path).fails(2).err
+
+
+def test_a_lock_that_lacks_a_star_that_another_needs_is_named(image: ImageFixture, cosmos: Cosmos) -> None:
+    lock = image.folder / "universe.lock.toml"
+    lock.write_text(lock.read_text().replace('"deep",', '"shallow",'))
+    for words in (("why", image.folder, "base"), ("tree", image.folder), ("tree", image.folder, "--json")):
+        assert "has no star shallow, which base needs" in cosmos(*words).fails(2).err

@@ -324,6 +324,8 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except MemoryError:
         return _failed(WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT), terminal)
     except Exception:  # any other exception is our bug, and the message says so
+        if f"_{program.upper()}_COMPLETE" in around.environ:
+            return EXIT_MALFORMED  # the shell's variables are click's to read: nothing is said on a command line
         terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
         terminal.hint(REPORT_BUGS_TO)
         return EXIT_BUG

@@ -4,10 +4,11 @@
 changes nothing: that is quicker by far than to make the same once more. The record lies in the store, sealed
 (`store.sealed`), under the paths of the image and of the release:
 
-    {"format": 1, "terms": …,                   the digest of the terms: the program, the options, the machine
+    {"format": 2, "terms": …,                   the digest of the terms: the program, the options, the machine
      "template": …, "folder": …,                the name of the template, and its folder
      "content-root": …, "remarks": …,           for the answer: what the caller wants to say again
-     "galaxies": {NAME: [FOLDER, NEXT]},        each local galaxy, and the path of the trust.toml that would follow
+     "galaxies": {NAME: [FOLDER, NEXT, WAY]},   each local galaxy, the path of the trust.toml that would follow, and
+                                                how image.toml names the folder: a link on the way may be exchanged
      "rows": [[PLACE, PATH, WHAT, STAT], …]}    every file, by place and path
 
 A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. WHAT is a file's SHA-256 and mode, a link's target, or
@@ -43,7 +44,7 @@ from cosmos.store.interface import Store
 from cosmos.transport.carrier import NotThere
 from cosmos.transport.local import LocalCarrier
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SETTLED_NANOSECONDS: Final = 2_000_000_000  # ext4's clock counts in 4 ms, vfat's in 2 s
 ABSENT: Final = "absent"
 Place: TypeAlias = tuple[str, str]
@@ -66,7 +67,7 @@ class Kept:
     folder: str
     content_root: str
     remarks: Mapping[str, Json]
-    galaxies: Mapping[str, tuple[str, str]]
+    galaxies: Mapping[str, tuple[str, str, str]]
     rows: Mapping[Place, Seen]
 
     def names(self, place: str) -> frozenset[str]:
@@ -109,7 +110,7 @@ def read_kept(store: Store, key: Digest) -> Kept | None:
         folder=found["folder"],
         content_root=found["content-root"],
         remarks=found["remarks"],
-        galaxies={name: (folder, following) for name, (folder, following) in found["galaxies"].items()},
+        galaxies={name: (folder, following, way) for name, (folder, following, way) in found["galaxies"].items()},
         rows={(place, path): Seen(what=what, stat=seen) for place, path, what, seen in found["rows"]},
     )
 
@@ -172,7 +173,10 @@ class Places:
         return Seen(what=f"{digest} {mode:o}", stat="")
 
     def listed(self, where: str) -> Iterator[str]:
-        """Yield the path of each file and link below the template, the home's trust or the release, sorted."""
+        """Yield the path of each file and link below the template, the home's trust or the release, sorted.
+
+        An empty folder of the template or of the release is listed, too, with a slash at its end.
+        """
         root = {"home": self.home / "trust", "out": self.out, "template": self.template}[where]
         base = self.home if where == "home" else root
         for folder, folders, files in sorted(os.walk(root)):
@@ -181,7 +185,7 @@ class Places:
                 if where == "home" and name == "lock":
                     continue
                 yield Path(folder, name).relative_to(base).as_posix()
-            if where == "template" and not files and not folders:
+            if where != "home" and not files and not folders:
                 yield f"{Path(folder).relative_to(base).as_posix()}/"
 
     def _seen(self, number: int, place: Place) -> Seen:
@@ -209,6 +213,9 @@ def unchanged(kept: Kept, places: Places, terms: str) -> dict[Place, Seen] | str
         return str(error)
     if folder != kept.folder:
         return "the template's folder"
+    for name, (folder, _, way) in kept.galaxies.items():
+        if absolute(places.image / way) != folder:
+            return f"galaxy {name}: its folder"
     for where in ("template", "home", "out"):
         now = frozenset(places.listed(where))
         before = kept.names(where)

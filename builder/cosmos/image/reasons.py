@@ -91,6 +91,9 @@ class Explained:
         above: dict[StarName, list[StarName]] = {name: [] for name in self.stars}
         for name, star in self.stars.items():
             for below in star.dependencies:
+                if below not in above:
+                    hint = f"cosmos freeze {self.place}"
+                    raise Malformed(str(self.place), f"its lock has no star {below}, which {name} needs", hint=hint)
                 above[below].append(name)
         of_stars = {reason_of(name) for name in self.stars}
         return Wants(

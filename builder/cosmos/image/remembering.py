@@ -25,6 +25,7 @@ from cosmos.model.lock import LOCK_FILE
 from cosmos.reading import ENVELOPE_SUFFIX
 from cosmos.staging.source import INDEX_FILE, statement_path
 from cosmos.transport.local import LocalCarrier
+from cosmos.transport.opening import galaxy_folder
 from cosmos.trust.chain import CHAIN_FOLDER, step_file
 
 _ENVELOPE: Final = ENVELOPE_SUFFIX
@@ -35,7 +36,7 @@ class Before:
     """What was seen of the small inputs before the build."""
 
     places: Places
-    galaxies: Mapping[str, tuple[str, str]]
+    galaxies: Mapping[str, tuple[str, str, str]]
     rows: Mapping[Place, Seen]
 
 
@@ -44,16 +45,18 @@ def before_build(definition: Definition, world: World, home: Path, out: Path, se
     if world.offline or definition.image.policy.vouching:
         return None
     carriers: dict[str, LocalCarrier] = {}
+    ways: dict[str, str] = {}
     for asked in definition.image.galaxies:
         source = world.source(asked.name, asked.url, definition.folder)
         if not isinstance(source.carrier, LocalCarrier) or source.is_vendored:
             return None
         carriers[asked.name] = source.carrier
+        ways[asked.name] = str(galaxy_folder(asked.url, Path()))
     trusted = world.locked_trust
     following = "" if trusted.digest is None else f"{CHAIN_FOLDER}/{step_file(trusted.version + 1)}"
     template = template_folder(definition.folder, definition.image.template)
     places = Places(image=definition.folder, home=home, out=out, template=template, galaxies=carriers, settled=settled)
-    galaxies = {name: (absolute(Path(carrier.address)), following) for name, carrier in carriers.items()}
+    galaxies = {name: (absolute(Path(one.address)), following, ways[name]) for name, one in carriers.items()}
     return Before(places=places, galaxies=galaxies, rows=looked_at(places, _small(places, galaxies)))
 
 
@@ -107,9 +110,9 @@ def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place,
     return wanted
 
 
-def _small(places: Places, galaxies: Mapping[str, tuple[str, str]]) -> Iterator[Place]:
+def _small(places: Places, galaxies: Mapping[str, tuple[str, str, str]]) -> Iterator[Place]:
     """Yield the lock and its signature, the keys and the memory of the home, and the index of each galaxy."""
     yield from (("image", LOCK_FILE), ("image", LOCK_FILE + _ENVELOPE))
     yield from (("home", path) for path in places.listed("home"))
-    for name, (_, following) in galaxies.items():
+    for name, (_, following, _) in galaxies.items():
         yield from ((f"galaxy {name}", path) for path in (INDEX_FILE, INDEX_FILE + _ENVELOPE, following) if path)

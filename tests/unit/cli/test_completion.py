@@ -72,3 +72,17 @@ def test_where_nothing_can_be_read_nothing_is_said(words: str, tmp_path: Path) -
 def test_each_shell_has_its_script(shell: str, cosmos: Cosmos) -> None:
     said = cosmos("completion", shell).ok().out
     assert f"_COSMOS_COMPLETE={shell}_complete" in said
+
+
+@pytest.mark.parametrize("shell", ["bash_complete", "fish_complete", "nonsense"])
+@pytest.mark.parametrize("variables", [{}, {"COMP_WORDS": "cosmos '", "COMP_CWORD": "x"}])
+def test_variables_that_no_shell_sets_print_nothing(shell: str, variables: dict[str, str], tmp_path: Path) -> None:
+    path = str(Path(cosmos_package.__file__).parent.parent)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", TO_START.format("cosmos")], cwd=tmp_path, capture_output=True, text=True,
+        env={**kept, "PYTHONPATH": path, "_COSMOS_COMPLETE": shell, **variables},
+    )  # fmt: skip
+    assert done.stderr == ""
+    if "COMP_WORDS" not in variables:
+        assert done.stdout == ""

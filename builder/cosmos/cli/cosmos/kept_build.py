@@ -137,7 +137,7 @@ def _places(asked: Question, kept: Kept) -> Places:
         home=asked.home,
         out=asked.out,
         template=_path(kept.folder),
-        galaxies={name: LocalCarrier(_path(folder)) for name, (folder, _) in kept.galaxies.items()},
+        galaxies={name: LocalCarrier(_path(folder)) for name, (folder, _, _) in kept.galaxies.items()},
         settled=asked.settled,
         known=kept.rows,
         trusts_stat=asked.trusts_stat,

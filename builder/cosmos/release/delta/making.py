@@ -126,6 +126,7 @@ def make_delta(old: Side, new: Side, key: SecretKey, file: Path, wanted: Wanted,
     key.demand_role("release")
     for side in (old, new):
         side.demand_whole(reporter)
+    _demand_known(wanted, new)
     _demand_repeatable(new)
     level, spool = packed_level(new.release, str(new.folder / RELEASE_FILE)), Spool(file.absolute().parent)
     made = [*layer_parts(old, new, level, wanted, spool, reporter)]
@@ -170,6 +171,13 @@ def packed_level(release: Release, source: str) -> int:
             hint="make the delta with the cosmos that built the release",
         )
     return level
+
+
+def _demand_known(wanted: Wanted, new: Side) -> None:
+    """Raise `Malformed` for a star that is to be carried whole and that the new image does not have."""
+    unknown = sorted(wanted.whole - {named.star for named in new.layers})
+    if unknown:
+        raise Malformed("--whole", f"{new.folder} has no star {unknown[0]}", hint=f"cosmos tree {new.folder}")
 
 
 def _demand_repeatable(side: Side) -> None:

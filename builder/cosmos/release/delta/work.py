@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -55,13 +56,25 @@ class Work:
 def work_beside(out: Path) -> Iterator[Work]:
     """Give the work on the release `out`. It is removed when the block ends well, and kept after an error.
 
-    Raises `WorldFailed` if another process is at work on the same release.
+    Raises `WorldFailed` if another process is at work on the same release, or if the folder is another user's.
     """
     out = out.absolute()
     folder = out.parent / f".{out.name}.part"
     make_folder(folder)
+    _demand_own(folder)
     with alone_if_free(folder / _LOCK) as is_ours:
         if not is_ours:
             raise WorldFailed(str(out), "another cosmos is making this release", hint="wait until it has ended")
         yield Work(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _demand_own(folder: Path) -> None:
+    """Raise `WorldFailed` for a link, or a folder that another user laid there: links in it would lead writes away.
+
+    The owner of the folder above may lay it: they can exchange everything in it anyway.
+    """
+    with blaming(folder):
+        about, above = folder.lstat(), folder.parent.stat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid not in (os.geteuid(), above.st_uid):
+        raise WorldFailed(str(folder), "is a link, or another user's: nothing is written there", hint=f"rm -r {folder}")
