@@ -95,6 +95,17 @@ def test_a_cut_off_download_goes_on_where_it_was(
     assert server.sent[image.name] < image.stat().st_size // 2
 
 
+def test_a_server_that_sends_a_byte_an_answer_is_given_up(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """Each answer brings something: without a bound there would be one request for each byte of the image's end."""
+    name = image_of(update).name
+    server.cut_of, server.cut = name, 1
+    refused = cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).fails(5)
+    assert "was cut off 100 times" in refused.err
+    assert len([asked for asked, _ in server.asked if asked == name]) == 100
+
+
 def test_a_run_that_failed_keeps_what_it_has(
     update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
 ) -> None:

@@ -115,6 +115,8 @@ def test_a_commit_stays_the_same_when_its_branch_moves(tmp_path: Path) -> None:
         "git+ssh://host/repo@" + "a" * 40,
         "git+http://host/repo@" + "a" * 40,
         "git+ext://sh -c touch@" + "a" * 40,
+        "git+file:///re\0po@" + "a" * 40,
+        "git+https://host/re\x1bpo@" + "a" * 40,
         "ipfs://",
         "ipfs://example.org",
         f"ipfs://{CID}/../x",

@@ -16,7 +16,9 @@ Bend = Callable[[str, int, bytes], bytes]
 
 @dataclass
 class RangedServer:
-    """`sent` are the bytes of body by file name. `bend` changes what is sent; `cut` ends each answer after so many."""
+    """`sent` are the bytes of body by file name. `bend` changes what is sent; `cut` ends each answer after so many.
+
+    `cut_of` is the name of the only file that is cut; "" for all."""
 
     folder: Path
     address: str = ""
@@ -24,6 +26,7 @@ class RangedServer:
     asked: list[tuple[str, str]] = field(default_factory=list)
     bend: Bend = lambda name, start, data: data
     cut: int = 1 << 40
+    cut_of: str = ""
     ranges: bool = True
     extent: str = ""
 
@@ -53,7 +56,7 @@ def ranged_server(folder: Path) -> Iterator[RangedServer]:
                 self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            body = body[: told.cut]
+            body = body[: told.cut] if told.cut_of in ("", name) else body
             told.sent[name] = told.sent.get(name, 0) + len(body)
             with suppress(OSError):
                 self.wfile.write(body)

@@ -94,7 +94,7 @@ class GitCarrier:
 
     def __init__(self, address: str, place: Folder, network: Network) -> None:
         match = _ADDRESS.fullmatch(address)
-        if match is None or (match[2] == "file") == bool(match[3]) or not address.isascii():
+        if match is None or (match[2] == "file") == bool(match[3]) or not (address.isascii() and address.isprintable()):
             raise Malformed(address[:200], _WANTED, hint=_HINT)
         self._url, self._scheme, self._commit = match[1], match[2], match[4]
         self._address = address

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, cast
 
 from cosmos.digest import Digest
 from cosmos.durable import blaming, sync_folder
-from cosmos.errors import CosmosError, Refused
+from cosmos.errors import CosmosError, Refused, WorldFailed
 from cosmos.limits import KIB, MAX_DOWNLOAD_MISSES, MAX_DOWNLOAD_TRIES, MAX_FETCHED_INDEX_BYTES
 from cosmos.pack.image_file import ImageLayer
 from cosmos.release.delta.work import Work
@@ -65,7 +65,7 @@ class RemoteFile:
     def _whole_part(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from `start` to `end`; what was cut off is asked for again."""
         misses = 0
-        while start < end:
+        for _ in range(MAX_DOWNLOAD_TRIES):
             before = start
             try:
                 for piece in self.pieces(start, end):
@@ -74,11 +74,14 @@ class RemoteFile:
             except Interrupted:
                 if misses + 1 >= MAX_DOWNLOAD_MISSES:
                     raise
+            if start >= end:
+                return
             misses = misses + 1 if start == before else 0
             if misses >= MAX_DOWNLOAD_MISSES:
                 raise Interrupted(self.path, "the connection ended before the answer did")
             if misses:
                 time.sleep(_PAUSE_SECONDS * 2**misses)
+        raise WorldFailed(self.path, f"was cut off {MAX_DOWNLOAD_TRIES} times", hint="try again, or use another mirror")
 
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from `start` to `end`; they may end early. Raises `NoRanges`, `Refused` and `WorldFailed`."""
