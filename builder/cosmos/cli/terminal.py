@@ -323,13 +323,16 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         return _failed(_of_the_machine(error, program), terminal)
     except MemoryError:
         return _failed(WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT), terminal)
-    except Exception:  # any other exception is our bug, and the message says so
-        if f"_{program.upper()}_COMPLETE" in around.environ:
-            return EXIT_MALFORMED  # the shell's variables are click's to read: nothing is said on a command line
-        terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
-        terminal.hint(REPORT_BUGS_TO)
-        return EXIT_BUG
+    except Exception:  # what the shell's variables for the Tab key break is told to nobody
+        return EXIT_MALFORMED if f"_{program.upper()}_COMPLETE" in around.environ else _bug(terminal)
     return result if isinstance(result, int) else 0
+
+
+def _bug(terminal: Terminal) -> int:
+    """Say that the exception at hand is our bug, and where to report it."""
+    terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
+    terminal.hint(REPORT_BUGS_TO)
+    return EXIT_BUG
 
 
 def _of_the_machine(error: OSError, program: str) -> WorldFailed:
