@@ -20,11 +20,14 @@ class Branch:
 
 
 def wants_of(lock: Lock) -> Wants:
-    """Return who asked for each star of `lock`, and which stars need it."""
+    """Return who asked for each star of `lock`, and which stars need it.
+
+    A lock that nobody has judged yet may name stars that it does not have: these are left out.
+    """
     above: dict[StarName, list[StarName]] = {star.name: [] for star in lock.stars}
     for star in lock.stars:
         for below in star.dependencies:
-            above[below].append(star.name)
+            above.get(below, []).append(star.name)
     of_stars = {reason_of(name) for name in above}
     return Wants(
         asked_by={star.name: tuple(who for who in star.wanted_by if who not in of_stars) for star in lock.stars},
@@ -53,4 +56,4 @@ def _branches(names: list[StarName], stars: Mapping[StarName, LockedStar], shown
         yield Branch(depth=depth, star=star, is_repeated=is_repeated)
         if not is_repeated:
             shown.add(name)
-            waiting += [(depth + 1, below) for below in sorted(star.dependencies, reverse=True)]
+            waiting += [(depth + 1, below) for below in sorted(star.dependencies, reverse=True) if below in stars]
