@@ -21,8 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, vendor, rebuild, verify, diff, report, lint, audit, sbom, attest, ls, cat, tree, why, boot,
-nova, attach-signature, doctor, completion.
+Building: new, freeze, build, vendor, rebuild, verify, diff, report, lint, audit, sbom, attest, ls, cat, tree, why,
+boot, nova, attach-signature, doctor, completion.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
