@@ -25,6 +25,7 @@ from cosmos.pack.untar import read_tar
 from cosmos.reading import is_there, read_bounded
 from cosmos.release.diff.licences import licences_of
 from cosmos.release.verify import ReleaseVerdict, file_differences
+from cosmos.resolve.locked import demand_right
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.tables import Table
 from cosmos.tree.entry import tree_of
@@ -35,7 +36,7 @@ _IMAGE_TOML: Final = TreePath(b"image/image.toml")
 _SET_ID: Final = 0o6000
 _PROGRAMS: Final = 3  # of one script that are shown with their words
 _WORDS_SHOWN: Final = 160  # characters of a program's words
-_READS: Final = ("read", "filemap")
+_NO_DEEDS: Final = ("read", "glob", "filemap", "log")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,17 +77,19 @@ class Facts:
 
 
 def facts_of(folder: Path, verdict: ReleaseVerdict | None, reporter: Reporter) -> Facts:
-    """Return the facts of the release in `folder`. Raises `Malformed`, `Differs`, `Refused`."""
+    """Return the facts of the release in `folder`. Raises `Malformed`, `Differs`, `NoSolution`, `Refused`."""
     release = read_release(folder) if verdict is None else verdict.release
     if verdict is None:
         demand_files(folder, release, reporter)
-    lock = folder / LOCK_FILE
-    if not is_there(lock):
+    file = folder / LOCK_FILE
+    if not is_there(file):
         raise Malformed(str(folder), f"has no {LOCK_FILE}", hint="build the image again with this cosmos")
+    lock = Lock.parse(read_bounded(file, MAX_LOCK_BYTES), str(file))
+    demand_right(lock, file)
     layers, rights = _of_image(folder, release)
     return Facts(
         release=release,
-        lock=Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock)),
+        lock=lock,
         verdict=verdict,
         definition=_definition(folder),
         bill=_bill(folder),
@@ -186,7 +189,7 @@ def _did(receipt: Json) -> Iterator[str]:
     """Yield what a script did: how often each verb, and the words of its first programs."""
     events = receipt.get("events") if isinstance(receipt, dict) else None
     did = [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
-    counts = Counter(str(event.get("do")) for event in did if event.get("do") not in _READS)
+    counts = Counter(str(event.get("do")) for event in did if event.get("do") not in _NO_DEEDS)
     yield ", ".join(f"{verb} {number}" for verb, number in sorted(counts.items())) or "wrote nothing"
     programs = [canonical_json(event.get("words")).decode() for event in did if event.get("do") == "run"]
     yield from (f"run {words[:_WORDS_SHOWN]}" for words in programs[:_PROGRAMS])
