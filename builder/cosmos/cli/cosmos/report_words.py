@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from cosmos.cli.cosmos.diff_words import NOBODY, PACKED, changed_fields, gains_rights, path_words, summary
@@ -14,7 +15,7 @@ from cosmos.release.report.changes import Changes, Row
 
 _MOST_PATHS: Final = 300  # that the page names; `cosmos diff` names all
 _MOST_OTHERS: Final = 200
-_MOST_LINES: Final = 8  # of the inside of one file, and of one document
+_MOST_LINES: Final = 6  # of the inside of one file, and of one document
 _NONE: Final = "-"
 
 
@@ -27,7 +28,7 @@ def changes_of(found: Comparison, before: Release, after: Release) -> Changes:
         against=f"{before.external.get('image')} {before.external.get('version')}",
         summary=f"{said[:1].upper()}{said[1:]}",
         stars=tuple(_stars(found)),
-        rights=tuple(_path_row(one) for one in differences if gains_rights(one))[:_MOST_PATHS],
+        rights=tuple(_path_row(replace(one, inside=())) for one in differences if gains_rights(one))[:_MOST_PATHS],
         layers=tuple(
             Row(name=one.name, place="", what=(f"{one.before_bytes:,} → {one.after_bytes:,}",))
             for one in (() if tree is None else tree.layers)
@@ -42,20 +43,24 @@ def changes_of(found: Comparison, before: Release, after: Release) -> Changes:
 
 def _stars(found: Comparison) -> Iterator[Row]:
     """Yield the stars with another version, and those with another licence of the same version."""
-    licences = {one.star: f"{one.before or _NONE} → {one.after or _NONE}" for one in found.licences}
+    licences = {one.star: _then_now(one.before, one.after) for one in found.licences}
     changed = {one.name: one for one in (() if found.tree is None else found.tree.stars)}
     for name, change in changed.items():
-        versions = f"{change.before or _NONE} → {change.after or _NONE}"
-        yield Row(name=name, place=versions, what=(licences.get(name, _NONE),))
+        yield Row(name=name, place=_then_now(change.before, change.after), what=(licences.get(name, _NONE),))
     yield from (
         Row(name=name, place="the same version", what=(what,)) for name, what in licences.items() if name not in changed
     )
 
 
+def _then_now(before: str, after: str) -> str:
+    return before if before == after else f"{before or _NONE} → {after or _NONE}"
+
+
 def _path_row(one: Difference) -> Row:
     inside = one.inside[:_MOST_LINES]
-    said = (f"{', '.join(one.causes)}{changed_fields(one)}", *inside)
-    return Row(name=path_words(one), place=one.star or NOBODY, what=said)
+    fields = changed_fields(one).strip()
+    said = f"{', '.join(one.causes)}: {fields}" if fields else ", ".join(one.causes)
+    return Row(name=path_words(one), place=one.star or NOBODY, what=(said, *inside))
 
 
 def _others(found: Comparison) -> Iterator[Row]:

@@ -70,8 +70,7 @@ def _layers(lock: Lock, wants: Wants) -> list[list[StarName]]:
         layers[depth[name]].append(name)
     place: dict[StarName, float] = {}
     for layer in layers:
-        means = {name: _mean([place[above] for above in wants.above[name] if above in place]) for name in layer}
-        layer.sort(key=lambda name, means=means: (means[name], name))  # type: ignore[misc]
+        layer.sort(key=lambda name: (_mean([place[above] for above in wants.above[name] if above in place]), name))
         place |= {name: row / len(layer) for row, name in enumerate(layer)}
     return layers
 

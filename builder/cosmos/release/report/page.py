@@ -30,7 +30,7 @@ from cosmos.pack.image_file import DIRECTORIES, END
 from cosmos.release.report.changes import Changes
 from cosmos.release.report.facts import Facts, Right
 from cosmos.release.report.graph import graph
-from cosmos.release.report.treemap import HEIGHT, WIDTH, Part, shown_size, treemap
+from cosmos.release.report.treemap import HEIGHT, WIDTH, Group, Part, shown_size, treemap
 from cosmos.resolve.chains import Chain, Wants, chains_to
 from cosmos.resolve.dependency_tree import dependency_tree, wants_of
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
@@ -135,8 +135,8 @@ def _parts(facts: Facts, wants: Wants) -> dict[str, Part]:
     parts = {}
     for star in facts.lock.stars:
         _, unpacked = _sizes(star, facts)
-        group = "asked" if wants.asked_by[star.name] else "needed"
-        parts[star.id] = Part(name=str(star.name), size_bytes=unpacked, group=group)  # type: ignore[arg-type]
+        group: Group = "asked" if wants.asked_by[star.name] else "needed"
+        parts[star.id] = Part(name=str(star.name), size_bytes=unpacked, group=group)
     for name, (_, unpacked) in facts.layers.items():
         if name not in parts and name != END:
             shown = "folders" if name == DIRECTORIES else "the image's own files"

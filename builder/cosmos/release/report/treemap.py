@@ -10,7 +10,7 @@ from cosmos.release.report.squarify import Box, squarified
 
 WIDTH: Final = 1000
 HEIGHT: Final = 420
-_MOST: Final = 150  # rectangles; a person tells no more apart
+_MOST: Final = 400  # rectangles; a person tells no more apart
 _LEAST_SHARE: Final = 1_000  # a star with less than a 1,000th of the whole is drawn with the others
 _CHARACTER: Final = 7.5  # the width of one at the label's size
 _LINE: Final = 16.0
