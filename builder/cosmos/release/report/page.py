@@ -14,7 +14,7 @@ import base64
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from markupsafe import Markup
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.model.lock import LockedStar
+from cosmos.model.names import StarName
 from cosmos.pack.image_file import DIRECTORIES, END
 from cosmos.release.report.changes import Changes
 from cosmos.release.report.facts import Facts, Right
@@ -38,6 +39,8 @@ from cosmos.sbom.spdx import SPDX_FILE
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_TEXT: Final = 1_000  # characters of one value; the longest that people write are licences and descriptions
+_MOST_ROWS: Final = 5_000  # of the table of stars; a lock may list 100 times as many
+_MOST_BRANCHES: Final = 10_000
 _MOST_RIGHTS: Final = 300
 _MOST_CHAINS: Final = 3  # of one star; `cosmos why` has more
 _MOST_EXPLAINED: Final = 1_000  # stars of a lock; a chain is searched for each
@@ -102,32 +105,48 @@ def _of_stars(facts: Facts) -> dict[str, object]:
     """Return what the page says of stars: the table, the map, the tree, the graph, the signers and the rights."""
     wants = wants_of(facts.lock)
     ids = {star.id: str(star.name) for star in facts.lock.stars}
-    trees = [
-        {
-            "wish": who,
-            "branches": [
-                {"step": min(one.depth, _DEEPEST), "depth": one.depth, "star": one.star, "again": one.is_repeated}
-                for one in branches
-            ],
-        }
-        for who, branches in dependency_tree(facts.lock, wants)
-    ]
+    shown = facts.lock.stars[:_MOST_ROWS]
+    trees, more_branches = _trees(facts, wants, {star.name for star in shown})
     signers = Counter(signer for star in facts.lock.stars for signer in star.signers)
     parts = _parts(facts, wants)
     return {
-        "stars": [_star(star, facts, wants) for star in facts.lock.stars],
+        "stars": [_star(star, facts, wants) for star in shown],
+        "more_stars": len(facts.lock.stars) - len(shown),
         "cells": treemap(parts),
         "map_width": WIDTH,
         "map_height": HEIGHT,
         "total_unpacked": sum(part.size_bytes for part in parts.values()),
         "total_packed": sum(packed for packed, _ in facts.layers.values()),
         "trees": trees,
+        "more_branches": more_branches,
         "graph": graph(facts.lock, wants),
         "signers": sorted(signers.items()),
         "rights": [(right, _owner(right, ids)) for right in facts.rights[:_MOST_RIGHTS]],
         "more_rights": max(len(facts.rights) - _MOST_RIGHTS, 0),
         "finish": facts.deeds.get("finish", ()),
     }
+
+
+def _trees(facts: Facts, wants: Wants, with_row: Collection[StarName]) -> tuple[list[dict[str, object]], bool]:
+    """Return the trees below each wish, and whether lines are left out. A star links to its row if it has one."""
+    trees: list[dict[str, object]] = []
+    left = _MOST_BRANCHES
+    for who, branches in dependency_tree(facts.lock, wants):
+        lines = [
+            {
+                "step": min(one.depth, _DEEPEST),
+                "depth": one.depth,
+                "star": one.star,
+                "again": one.is_repeated,
+                "has_row": one.star.name in with_row,
+            }
+            for one in branches[:left]
+        ]
+        trees.append({"wish": who, "branches": lines})
+        if len(branches) > left:
+            return trees, True
+        left -= len(lines)
+    return trees, False
 
 
 def _parts(facts: Facts, wants: Wants) -> dict[str, Part]:

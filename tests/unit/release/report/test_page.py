@@ -103,6 +103,18 @@ def test_a_graph_is_drawn_for_few_stars_and_a_tree_for_any_number(facts: Facts) 
     assert b'class="tree"' in numerous
 
 
+def test_what_is_too_much_for_a_page_is_counted(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in (("_MOST_ROWS", 30), ("_MOST_BRANCHES", 50), ("_MOST_EXPLAINED", 10), ("_MOST_RIGHTS", 2)):
+        monkeypatch.setattr(f"cosmos.release.report.page.{name}", most)
+    rights = tuple(Right(path=f"dev/{n}", layer="template", what="char device 1:3, 0666 0:0") for n in range(5))
+    found = ParsedPage(page(replace(many(facts, 41), rights=rights), changes=None, beside=None))
+    assert len([one for one in found.ids if one.startswith("star-")]) == 30
+    assert "and 11 more stars" in found.text
+    assert "The tree goes on" in found.text
+    assert "and 3 more paths" in found.text
+    assert "more: cosmos why RELEASE star-number-0" in found.text
+
+
 def test_who_signed_the_release_is_said_only_after_the_signature_was_checked(facts: Facts) -> None:
     assert "The signature was not checked" in ParsedPage(page(facts, changes=None, beside=None)).text
 
