@@ -62,6 +62,10 @@ test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run the tests that try very many c
 test-mutations: $(VENV)/dev.stamp ## read 20,000 damaged documents of every kind; MUTATIONS=N for another number
 	@$(BIN)/pytest -q -n $(JOBS) -m exhaustive -rP tests/attack/test_mutations.py
 
+.PHONY: test-torture
+test-torture: $(VENV)/dev.stamp ## cut off every command that changes a system, wherever it changes the disk; a table
+	@$(BIN)/pytest -q -n $(JOBS) -m exhaustive -rP tests/attack/test_torture.py
+
 # The tests start very many processes, and none of them writes bytecode. So it is made once, before: a start of cosmos
 # then takes half of the time. What the tests import seldom or never is left out.
 BYTECODE := $(BIN)/python -m compileall -q -j $(JOBS) -x '/(mypy|mypyc|pip|rdflib|setuptools|spdx_tools)/' \
@@ -98,6 +102,10 @@ PART ?= $(shell git rev-parse HEAD)
 .PHONY: mutants-part
 mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the commit chooses; 90 s. PART=COMMIT repeats a run
 	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
+
+.PHONY: bench
+bench: $(VENV)/dev.stamp ## measure Cosmos beside other programs on real packages: an hour, and 3 GB in the user's cache folder
+	@for bench in tests/bench/*_bench.py; do echo "$$bench"; PYTHONPATH=tests $(BIN)/python "$$bench" || exit; done
 
 .PHONY: golden
 golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write all golden files and each star's expect.txt again; read the diff

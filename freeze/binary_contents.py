@@ -25,6 +25,8 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from image_file import MAGIC, modules_in, pieces_in
+
 if TYPE_CHECKING:
     from PyInstaller.archive.readers import CArchiveReader
 
@@ -39,6 +41,10 @@ Piece = tuple[str, str, bytes]  # name, kind ("code", "library", "data"), bytes
 
 def pieces(binary: Path) -> Iterator[Piece]:
     """Yield every piece of the archive, also of the two archives inside it."""
+    data = binary.read_bytes()
+    if MAGIC in data:
+        yield from _pieces_of_launcher(pieces_in(data))
+        return
     from PyInstaller.archive.readers import CArchiveReader  # here, so that the rest can be read without it
 
     archive = CArchiveReader(str(binary))
@@ -52,6 +58,12 @@ def pieces(binary: Path) -> Iterator[Piece]:
         else:
             content = archive.extract(name)
             yield name, "library" if kind == "b" else "code" if kind in "smM" else "data", content
+
+
+def _pieces_of_launcher(found: dict[str, bytes]) -> Iterator[Piece]:
+    for name, content in found.items():
+        yield name, "library" if content.startswith(b"\x7fELF") else "data", content
+    yield from ((f"code/{name}", "code", code) for name, code in modules_in(found))
 
 
 def _modules(archive: CArchiveReader, name: str) -> Iterator[Piece]:

@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import launching
 from exact_venv import ensure_venv
 from interpreters import Interpreter, has_apt, of_suite, running, suite
 from needs import Builder, refuse_what_cannot_be_frozen
@@ -45,7 +46,8 @@ def inputs(places: Places, *, host_s: bool) -> dict[str, str]:
     """Return the inputs of the binary except the libraries: the digest of our own files, and the Python."""
     ours = places.root / "builder" / "cosmos"
     sources = sorted(path for kind in ("py", "lua", "html", "css") for path in ours.rglob(f"*.{kind}"))
-    recipe = [*sorted(FREEZE.glob("*.py")), FREEZE / "cosmos.spec", places.requirements]
+    recipe = [*sorted(FREEZE.glob("*.py")), *sorted((FREEZE / "launcher").glob("*.*"))]
+    recipe += [FREEZE / "cosmos.spec", places.requirements]
     files = {str(path.relative_to(places.root)): sha256(path) for path in [*sources, *recipe]}
     if host_s:
         return {"python": sys.version, "python at": sys.base_prefix, **files}
@@ -66,7 +68,7 @@ def is_current(places: Places, now: Mapping[str, str]) -> bool:
 
 
 def freeze(places: Places, python: Interpreter) -> Path:
-    """Run PyInstaller and return the new binary, still in its temporary place."""
+    """Make the new binary, still in its temporary place, and return its path."""
     say("building (PyInstaller)")
     for name in ("home", "tmp", "work", "dist"):
         shutil.rmtree(places.work / name, ignore_errors=True)
@@ -77,12 +79,14 @@ def freeze(places: Places, python: Interpreter) -> Path:
             *("--log-level", "WARN", "--distpath", str(places.work / "dist"), "--workpath", str(places.work / "work")),
             str(FREEZE / "cosmos.spec"),
         ],
-        environment=python.environment(places),
+        environment=python.environment(places) | {"COSMOS_BINARY_FORM": "launcher" if python.target else "archive"},
         log=places.work / "pyinstaller.log",
     )
     if not python.is_host_s:
         refuse_libraries_of_the_host(places)
     refuse_missing_modules((places.work / "work" / "cosmos" / "warn-cosmos.txt").read_text())
+    if python.target:
+        launching.link(places, python, python.target)
     return places.work / "dist" / "cosmos"
 
 
@@ -131,7 +135,7 @@ def examine(places: Places, python: Interpreter, binary: Path) -> dict[str, obje
     """Return the description of the binary; raises if it names a folder of this machine."""
     say("reading it back")
     out = places.work / "contents.new"
-    reader = [str(places.venv / "bin" / "python"), "-s", "-P", str(FREEZE / "binary_contents.py")]
+    reader = [str(places.venv / "bin" / "python"), "-s", str(FREEZE / "binary_contents.py")]
     folders = [f"{places.root / 'builder'}/", f"{places.root / 'freeze'}/", f"{places.build}/"]
     run(
         [*reader, str(binary), str(out), *folders],

@@ -101,11 +101,21 @@ def lives(name: str) -> bool:
     return True
 
 
+def workers_work() -> bool:
+    """Return whether a pool of forked workers, as of a build, gives the right answer."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        return pool.submit(len, b"four").result(60) == 4
+
+
 def check_binary() -> None:
     """Use each compiled part once and print its name; raises if a part does not load or work."""
     import bz2
     import ctypes
     import hashlib
+    import importlib
     import lzma
     import socket
     import ssl
@@ -117,6 +127,11 @@ def check_binary() -> None:
 
     from cosmos.nova.templates import rendered
 
+    importer = sys.modules.get("importer")  # of our launcher
+    for name in importer.pieces.code if importer else ():
+        if name.startswith("cosmos."):
+            importlib.import_module(name)
+    has_shm = os.access("/dev/shm", os.W_OK)  # noqa: S108 - where the kernel keeps semaphores
     words = b"the same bytes, each time\n" * 64
     key = nacl.signing.SigningKey(bytes(32))
     works = {
@@ -128,6 +143,7 @@ def check_binary() -> None:
         "nacl": key.verify_key.verify(key.sign(words)) == words,
         "lupa " + str(lua54.LuaRuntime().eval("_VERSION")): lua54.LuaRuntime().eval("1 + 1") == 2,
         "ctypes": ctypes.CDLL(None).getpid() == os.getpid(),
+        "workers" if has_shm else "workers (not tried without /dev/shm)": not has_shm or workers_work(),
         "jinja2": rendered(b"{{ a|upper }}", b'{"a": "works"}') == b"WORKS",
         "hashlib " + type(hashlib.sha256()).__module__: len(hashlib.sha256(words).digest()) == 32,
         "ssl " + ssl.OPENSSL_VERSION: ssl.HAS_TLSv1_3,
@@ -142,11 +158,14 @@ def check_binary() -> None:
 
 
 if __name__ == "__main__":
-    give_back_the_library_path()
+    unpacked = getattr(sys, "_MEIPASS", None)  # set by PyInstaller's loader alone; our launcher unpacks into memory
+    if unpacked:
+        give_back_the_library_path()
     if sys.argv[1:] == ["--check-binary"]:
         check_binary()
     else:
-        die_with_the_loader()
+        if unpacked:
+            die_with_the_loader()
         from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
         from cosmos.sandbox import zygote
 
@@ -155,6 +174,5 @@ if __name__ == "__main__":
 
         from cosmos.cli.cosmos.main import main
 
-        unpacked = getattr(sys, "_MEIPASS", None)
         lock = hold_and_sweep(unpacked) if unpacked else None  # held until the end, and by no worker
         main()

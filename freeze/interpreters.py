@@ -46,13 +46,24 @@ PACKAGES = (
     "libzstd1",
 )
 
+# What compiles the launcher of the binary (freeze/launcher), and the C library that the binary brings along. The second
+# list is unpacked apart, because no program of the host may load that C library.
+COMPILER = ("gcc-12", "cpp-12", "libgcc-12-dev", "libgmp10", "libisl23", "libmpc3", "libmpfr6")
+TARGET = ("libc6", "libc6-dev", "libgcc-s1", f"libpython{VERSION}-dev", "libzstd-dev", "linux-libc-dev")
+
+
+def packages() -> tuple[str, ...]:
+    """Return the packages to fetch on this machine: the launcher is for x86-64 only."""
+    return (*PACKAGES, *COMPILER, *TARGET) if platform.machine() == "x86_64" else PACKAGES
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
     """A Python that can be frozen. `identity` names it, `libraries` are the folders of the libraries that it loads.
 
     `pip` is the pip to install with, a folder inside a wheel; None if virtual environments bring their own. `path` is
-    the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary.
+    the PATH to run it with. `is_host_s` says whether libraries of the system may go into the binary. `target` holds
+    the C library that the launcher brings along, and its headers; None if the binary has no launcher of ours.
     """
 
     program: Path
@@ -61,6 +72,7 @@ class Interpreter:
     path: str
     pip: Path | None
     is_host_s: bool
+    target: Path | None = None
 
     def environment(self, places: Places) -> dict[str, str]:
         """Return the environment variables to run it, or a virtual environment of it, with."""
@@ -83,17 +95,19 @@ def running() -> Interpreter:
 def of_suite(places: Places, debs: Path | None) -> Interpreter:
     """Return the suite's Python, fetched (or taken from the folder `debs`) and unpacked; raises `BuildError`."""
     folder = debs or _fetched(places)
-    root = places.work / "python"
-    packages = sorted(folder.glob("*.deb"))
-    identity = {package.name: sha256(package) for package in packages}
+    root, target = places.work / "python", places.work / "target"
+    archives = sorted(folder.glob("*.deb"))
+    identity = {archive.name: sha256(archive) for archive in archives}
     shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
     log = places.work / "unpack.log"
-    for package in packages:
-        run(["dpkg-deb", "--extract", str(package), str(root)], environment=plain_environment(places), log=log)
+    for archive in archives:
+        where = target if archive.name.partition("_")[0] in TARGET else root
+        run(["dpkg-deb", "--extract", str(archive), str(where)], environment=plain_environment(places), log=log)
     program = root / f"usr/bin/python{VERSION}"
     wheels = sorted(root.glob("usr/share/python-wheels/pip-*.whl"))
     if not program.is_file() or not wheels:
-        raise BuildError(f"{folder}: lacks some of {', '.join(PACKAGES)}")
+        raise BuildError(f"{folder}: lacks some of {', '.join(packages())}")
     libraries = {path.parent for path in root.rglob("*.so*") if "python" not in path.parent.name and path.is_file()}
     return Interpreter(
         program=program,
@@ -102,6 +116,7 @@ def of_suite(places: Places, debs: Path | None) -> Interpreter:
         path=f"{root / 'usr/bin'}:{SYSTEM_PATH}",
         pip=wheels[-1] / "pip",
         is_host_s=False,
+        target=target if target.is_dir() else None,
     )
 
 
@@ -124,7 +139,7 @@ def _fetched(places: Places) -> Path:
     say(f"fetching Python {VERSION} of Debian {suite(places)}")
     shutil.rmtree(folder, ignore_errors=True)
     where = ["--out", str(folder), "--home", str(places.root / ".cosmos"), *places.apt_options]
-    command = [str(stellar), "fetch", *PACKAGES, "--suite", suite(places), *where]
+    command = [str(stellar), "fetch", *packages(), "--suite", suite(places), *where]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own program
     if done.returncode:
         raise BuildError(f"the packages of Python {VERSION} could not be fetched: exit {done.returncode}")

@@ -68,6 +68,12 @@ def stellar(capfd: pytest.CaptureFixture[str]) -> Cosmos:
 
 
 @pytest.fixture(scope="session")
+def succeed() -> Callable[..., None]:
+    """Run `cosmos` with these words, in a fixture of a session; it must be exit 0."""
+    return _succeed
+
+
+@pytest.fixture(scope="session")
 def built_image(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ImageFixture]:
     """Put a built image into a folder: made by `make_image` with these words, frozen, built and signed.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import BinaryIO, Self
 
@@ -40,11 +39,15 @@ class Digest(str):
     @classmethod
     def of(cls, data: bytes | memoryview) -> Self:
         """Return the digest of `data`."""
+        import hashlib  # loads OpenSSL: 10 ms that a command without a digest need not wait
+
         return cls("sha256:" + hashlib.sha256(data).hexdigest())
 
     @classmethod
     def of_stream(cls, stream: BinaryIO) -> Self:
         """Return the digest of the rest of `stream`, read in bounded pieces."""
+        import hashlib
+
         hasher = hashlib.sha256()
         while piece := stream.read(READ_CHUNK_BYTES):
             hasher.update(piece)

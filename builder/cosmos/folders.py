@@ -167,6 +167,14 @@ class Folder:
         except OSError:
             return None
 
+    def is_there(self) -> bool:
+        """Return whether the folder exists and can be opened."""
+        try:
+            with self.opened():
+                return True
+        except OSError:
+            return False
+
     def names(self) -> list[str]:
         """Return the names in the folder, sorted; none if there is no folder. Raises `OSError`."""
         try:

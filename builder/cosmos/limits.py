@@ -92,6 +92,7 @@ MAX_HTTP_EXTENSION_BYTES: Final = 16 * KIB  # of all chunks of one answer: nobod
 MAX_HTTP_TRAILER_BYTES: Final = 16 * KIB  # after a chunked body; they are read and forgotten
 HTTP_IDLE_SECONDS: Final = 20  # that a connection waits for its next request; servers close theirs after 5 to 75
 HTTP_DRAIN_SECONDS: Final = 1  # to read the rest of a short answer that is no file, so that its connection can stay
+HTTP_STOP_SECONDS: Final = 0.2  # that a download goes on after nobody wants it any more
 MAX_HTTP_DRAIN_BYTES: Final = 16 * KIB  # of that rest: more costs more than a new connection
 MAX_IDLE_CONNECTIONS: Final = 8  # of all servers: four for each of two galaxies
 MAX_NETRC_BYTES: Final = 64 * KIB  # people have ten lines in it
@@ -99,6 +100,14 @@ MAX_AUTHORITIES_BYTES: Final = 4 * MIB  # Debian's ca-certificates.crt has 220 K
 MAX_PARTIAL_FILES: Final = 256  # downloads that wait to be resumed; older ones are removed
 MAX_PARTIAL_BYTES: Final = 4 * GIB  # of all that wait, besides the one that is being written: two of the largest stars
 PARTIAL_SECONDS: Final = 14 * 24 * 3600  # that one waits: a galaxy has newer versions by then
+MAX_DOWNLOADS_AT_ONCE: Final = 4  # of one galaxy: they hide a slow line, and no server minds; browsers take six
+MAX_DOWNLOADS_AHEAD: Final = 8  # of one galaxy, begun or waiting to be taken: small machines hold few of them
+MAX_GIT_BYTES: Final = 4 * GIB  # of a commit's files, and of its packed objects: as all downloads that wait
+MAX_GIT_FILES: Final = 100_000  # of a commit: a galaxy of 20,000 stars has 60,000
+MAX_GIT_LIST_BYTES: Final = 32 * MIB  # of their list; a tree may name itself again and again
+MAX_GIT_COMMITS: Final = 4  # that a cache keeps
+GIT_SECONDS: Final = 3600  # for one call of git: 4 GiB over a slow line
+IPFS_SECONDS: Final = 600  # for one call of ipfs, which looks for others that have the file
 MAX_DOWNLOAD_MISSES: Final = 3  # tries in a row that bring nothing new: more is an outage
 MAX_DOWNLOAD_TRIES: Final = 100  # of one file, each bringing something: a bad line, not a mirror that plays
 PUBLISHING_SECONDS: Final = 600  # that one command waits for another on the same galaxy: to sign 10,000 statements
@@ -160,6 +169,15 @@ MAX_FRAME_BYTES: Final = Limit(
     "MAX_FRAME_BYTES", (1 << 32) - 1
 )  # of a layer, packed or unpacked: a seek table has four bytes for it
 MAX_IMAGE_LAYERS: Final = Limit("MAX_IMAGE_LAYERS", 100_000)  # frames of one image, one a star
+MAX_PATCHED_BYTES: Final = Limit(
+    "MAX_PATCHED_BYTES", 512 * MIB
+)  # of a layer that a patch makes or refers to; the largest so far is 105 MiB. A larger one travels whole
+MAX_DELTA_HEAD_BYTES: Final = Limit("MAX_DELTA_HEAD_BYTES", 24 * MIB)  # 100,000 layers, each of which changed
+MAX_DELTA_ENVELOPE_BYTES: Final = Limit("MAX_DELTA_ENVELOPE_BYTES", 33 * MIB)  # that in base64, with signatures
+MAX_DELTA_DOCUMENTS_BYTES: Final = Limit(
+    "MAX_DELTA_DOCUMENTS_BYTES", 256 * MIB
+)  # the small files of a release together, which are held in memory; a desktop's have 30 MiB
+MAX_FETCHED_INDEX_BYTES: Final = 64 * MIB  # of an image on a server, packed: a million files
 MAX_VENDORED_BYTES: Final = Limit("MAX_VENDORED_BYTES", 64 * MIB)  # 100,000 stars of four files each
 MAX_DEFINITION_BYTES: Final = Limit(
     "MAX_DEFINITION_BYTES", 64 * MIB

@@ -61,18 +61,37 @@ def run_program(
     `stdin` stays in memory, because it may be secret. Raises `WorldFailed` if the program is missing, does not end with
     status 0, or takes too long. The error names the program and holds the last lines of its stderr.
     """
-    with _given(stdin) as given, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
-        with _group(argv, env, cwd, (given, answer, complaint), where) as leader:
-            in_time = _ended(leader, timeout_seconds)
-        if not in_time:
-            raise _failure(where, argv, f"was not done in {timeout_seconds:g} seconds", _tail(complaint))
-        if leader.returncode != 0:
-            raise _failure(where, argv, outcome(leader.returncode), _tail(complaint))
+    with tempfile.TemporaryFile() as answer:
+        run_program_into(answer, argv, env=env, cwd=cwd, stdin=stdin, timeout_seconds=timeout_seconds, where=where)
         size = answer.seek(0, os.SEEK_END)
         if size > _MAX_OUTPUT_BYTES:
             raise WorldFailed(where, f"{_named(argv)} answered {size} bytes, the limit is {_MAX_OUTPUT_BYTES}")
         answer.seek(0)
         return answer.read()
+
+
+def run_program_into(
+    answer: IO[bytes],
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    timeout_seconds: float,
+    where: str,
+    confinement: Confinement | None = None,
+) -> None:
+    """Do what `run_program` does, and write the program's stdout to the open file `answer`, of any size.
+
+    Raises `WorldFailed`, as it does.
+    """
+    with _given(stdin) as given, tempfile.TemporaryFile() as complaint:
+        with _group(argv, env, cwd, (given, answer, complaint), where, (), confinement) as leader:
+            in_time = _ended(leader, timeout_seconds)
+        if not in_time:
+            raise _failure(where, argv, f"was not done in {timeout_seconds:g} seconds", _tail(complaint))
+        if leader.returncode != 0:
+            raise _failure(where, argv, outcome(leader.returncode), _tail(complaint))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,9 +17,10 @@ from typing import BinaryIO, Final, Protocol
 from cosmos.content import Content, FileRange, HeldFile
 from cosmos.durable import blaming, make_folder
 from cosmos.errors import WorldFailed
-from cosmos.limits import MAX_CONTENT_IN_MEMORY_BYTES
+from cosmos.limits import KIB, MAX_CONTENT_IN_MEMORY_BYTES
 
 _ON_DISK: Final = "/var/tmp"  # noqa: S108 - FHS 3.0 §5.15; the file there gets no name
+_WRITTEN_BYTES: Final = 256 * KIB  # at a time: a tar's pieces are small, and a call costs more than to copy them
 _IN_MEMORY: Final = "/tmp"  # noqa: S108 - as above
 
 
@@ -49,22 +50,22 @@ class Spool:
     def add(self, pieces: Iterable[bytes | memoryview]) -> Content:
         """Return the content that `pieces` make up, in their order. Raises `WorldFailed` if the disk is full."""
         held: list[bytes | memoryview] = []
-        size, start = 0, self._end
+        size, written, start = 0, 0, self._end
         for piece in pieces:
             size += len(piece)
-            if self.fits(size) and start == self._end:
-                held.append(piece)
-                continue
-            for one in (*held, piece):
-                self._append(one)
-            held = []
+            held.append(piece)
+            if not self.fits(size) and size - written >= _WRITTEN_BYTES:
+                self._append(held)
+                held, written = [], size
+        if held and not self.fits(size):
+            self._append(held)
         if start != self._end:
             return FileRange(self._opened(), start, self._end - start)
         self._left -= size
         return b"".join(held)
 
-    def _append(self, piece: bytes | memoryview) -> None:
-        number, rest = self._opened().number, memoryview(piece)
+    def _append(self, pieces: list[bytes | memoryview]) -> None:
+        number, rest = self._opened().number, memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         with blaming(_place(self._folder)):
             while rest:
                 written = os.pwrite(number, rest, self._end)

@@ -14,11 +14,11 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Final, NoReturn, TypeVar, overload
 
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_DOCUMENT_RATIO
+from cosmos.nearest import nearest
 from cosmos.plain_toml import plain_document
 from cosmos.weighing import TooHeavy, demand_light_json, demand_light_toml, is_light_plain_toml
 
@@ -228,13 +228,13 @@ class Table:
         """Refuse the table if it holds a key that was not read."""
         unread = [key for key in self._data if key not in self._seen]
         if unread:
-            meant = get_close_matches(unread[0], self._seen - self._data.keys(), 1)
+            meant = nearest(unread[0], self._seen - self._data.keys())
             hint = f"did you mean {meant[0]}?" if meant else None
             raise BadKey(self.source, self.dotted(unread[0]), "unknown key", hint=hint)
 
     def _fail_missing(self, key: str) -> NoReturn:
         """Refuse the table for a key that it lacks; a key of nearly that name is the likely mistake."""
-        written = get_close_matches(key, [name for name in self._data if name not in self._seen], 1)
+        written = nearest(key, [name for name in self._data if name not in self._seen])
         if written:
             self.fail(key, f"missing, but there is {written[0]}", hint=f"did you mean {key}?")
         self.fail(key, "missing")

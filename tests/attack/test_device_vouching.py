@@ -402,3 +402,64 @@ def test_an_update_to_a_version_without_its_badges_is_refused(settled: Device) -
     settled.demand(BADGED)
     for words in (("update", "--all", "--dry-run"), ("update", "--all", "--yes")):
         assert "app-2.1.0: policy.badges wants 2 pinned attesters" in settled.refused(*words)
+
+
+# --- repair puts back only what an installation would take
+
+
+@pytest.mark.parametrize("words", [("repair",), ("repair", "--dry-run"), ("repair", "app")])
+def test_a_star_whose_log_proof_or_badges_are_withheld_gets_nothing_back(
+    settled: Device, words: tuple[str, ...]
+) -> None:
+    binary, library = settled.root / "usr/bin/app", settled.root / "usr/share/doc/base"
+    for policy, ending, said in (
+        (LOGGED, ".tlog-proof", "is not there, and policy.log wants every star in the log"),
+        (BADGED, ".intoto.jsonl", "policy.badges wants 2 pinned attesters"),
+    ):
+        settled.demand(policy)
+        aside = settled.beside(ending).rename(settled.where / "aside")
+        for file in (binary, library):
+            file.unlink(missing_ok=True)
+        refused = settled(*words).fails(4).err
+        assert said in refused
+        assert "/usr/bin/app (app): is missing; not repaired" in refused
+        assert not binary.exists()
+        assert library.exists() == (words == ("repair",)), "the other star has all that is demanded"
+        aside.rename(settled.beside(ending))
+    settled("repair").ok()
+    assert binary.exists()
+
+
+def test_a_fork_of_the_log_stops_a_repair_of_every_star(settled: Device) -> None:
+    settled.demand(LOGGED)
+    settled("repair").ok()
+    (settled.root / "usr/bin/app").unlink()
+    settled("repair").ok()
+    (settled.root / "usr/bin/app").unlink()
+    settled.fork()
+    assert "fork" in settled("repair").fails(4).err
+    assert not (settled.root / "usr/bin/app").exists()
+
+
+def test_a_repair_without_the_galaxy_believes_the_proofs_that_were_kept(device: Device) -> None:
+    device.append()
+    device.attest(ALICE, BOB)
+    device.demand(LOGGED, BADGED)
+    device(*INSTALL).ok()
+    device.galaxy.path.rename(device.where / "gone")
+    (device.root / "usr/bin/app").unlink()
+    device("repair", "--offline").ok()
+    device.galaxy.path.mkdir()  # as the mount point of a stick that is away
+    (device.root / "usr/bin/app").unlink()
+    device("repair", "--offline").ok()
+    assert (device.root / "usr/bin/app").exists()
+    device.demand("badges = { test = 3 }")
+    (device.root / "usr/bin/app").unlink()
+    assert "policy.badges wants 3 pinned attesters" in device("repair", "--offline").fails(4).err
+
+
+def test_a_policy_that_nobody_can_judge_stops_a_repair(settled: Device) -> None:
+    settled.demand(LOGGED)
+    for file in ("trust.toml", "trust.toml.dsse"):
+        (settled.root / "etc/cosmos" / file).unlink(missing_ok=True)
+    assert "cosmos trust init" in settled("repair").fails(4).err

@@ -304,6 +304,51 @@ def test_a_star_may_not_get_back_what_the_policy_forbids_now(tmp_path: Path, cos
     assert stat.S_IMODE((system.root / "usr/bin/raise").stat().st_mode) == 0o755
 
 
+@pytest.mark.parametrize("words", [("repair",), ("repair", "inner")], ids=["both stars", "the star in the folder"])
+def test_no_folder_comes_back_with_rights_that_the_policy_forbids_now(
+    tmp_path: Path, cosmos: Cosmos, words: tuple[str, ...]
+) -> None:
+    """Also not for the sake of another star, which has a file in it."""
+    folder = "usr/lib/open"
+    outer = StarSpec("outer", files={folder: own(folder, "dir", 0o777)})
+    inner = StarSpec("inner", files={f"{folder}/file": b"i"}, dependencies={"outer": "*"})
+    system = System(tmp_path, cosmos)
+    make_galaxy(system.galaxy.path, "core", (*STARS, outer, inner), system.signers, seq=2)
+    config = system.root / "etc/cosmos/config.toml"
+    before = config.read_text()
+    config.write_text(f'{before}\n[policy]\nchown = ["outer"]\n')
+    system.run("install", "inner").ok()
+    shutil.rmtree(system.root / folder)
+    config.write_text(before)
+    assert system.run(*words).code == (0 if "inner" in words else 7)
+    assert (system.root / folder / "file").read_bytes() == b"i"
+    assert stat.S_IMODE((system.root / folder).stat().st_mode) == 0o755
+
+
+def test_another_name_of_a_file_does_not_come_back_where_the_policy_forbids_the_file(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    raised = StarSpec(
+        "raise",
+        files={
+            "usr/bin/raise": own("usr/bin/raise", mode=0o4755, content=b"r"),
+            "usr/bin/rise": own("usr/bin/rise", "hardlink", 0o4755, target=b"usr/bin/raise"),
+        },
+    )
+    system = System(tmp_path, cosmos)
+    make_galaxy(system.galaxy.path, "core", (*STARS, raised), system.signers, seq=2)
+    config = system.root / "etc/cosmos/config.toml"
+    before = config.read_text()
+    config.write_text(f'{before}\n[policy]\nsetuid = ["raise"]\n')
+    system.run("install", "raise").ok()
+    config.write_text(before)
+    for name in ("usr/bin/raise", "usr/bin/rise", TOOL):
+        (system.root / name).unlink()
+    refused = system.run("repair").fails(7).err
+    assert "the operator's policy does not allow that" in refused
+    assert [(system.root / name).exists() for name in ("usr/bin/raise", "usr/bin/rise", TOOL)] == [False, False, True]
+
+
 def test_another_cosmos_at_work_is_waited_for(system: System) -> None:
     from cosmos.device.journal import at_work
     from cosmos.device.root import LiveRoot

@@ -340,6 +340,23 @@ def test_a_cut_between_document_and_envelope_leaves_trust_that_reads(home: Path,
     assert version_of(home, cosmos) == 2, "the kept copy has its own envelope"
 
 
+@pytest.mark.parametrize("left", ["the old one", "none"])
+def test_the_same_command_again_puts_the_envelope_beside_the_document_that_a_cut_left_alone(
+    home: Path, chain: Chain, cosmos: Cosmos, left: str
+) -> None:
+    beside = home / "trust/trust.toml.dsse"
+    old = beside.read_bytes()
+    chain.step()
+    cosmos("trust", "update", chain.folder, "--home", home).ok()
+    new = beside.read_bytes()
+    if left == "none":
+        beside.unlink()
+    else:
+        beside.write_bytes(old)
+    assert cosmos("trust", "update", chain.folder, "--home", home, "--json").json()["taken"] == []
+    assert beside.read_bytes() == new != old
+
+
 @pytest.mark.objective("SO-16")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_offline_no_socket_is_made_for_a_newer_trust(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from cosmos.digest import Digest
-from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
+from cosmos.transport.carrier import Expected, NotThere, Progress, parts_of, too_long, wrong_size
 
 
 class MemoryCarrier:
@@ -29,6 +30,9 @@ class MemoryCarrier:
             raise wrong_size(f"{self.address}/{path}", size_bytes, str(len(data)))
         progress(size_bytes)
         return data
+
+    def expecting(self, files: Sequence[Expected]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def _file(self, path: str) -> bytes:
         name = "/".join(parts_of(path, self.address))

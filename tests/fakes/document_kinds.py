@@ -25,6 +25,7 @@ from cosmos.keyring.key_file import Head, opened, plain_document, stated_head
 from cosmos.model.catalogue import Catalogue
 from cosmos.model.changes import Attributes, Identity, Place, Remove
 from cosmos.model.constellation import Constellation
+from cosmos.model.delta import DeltaHead
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.history import History, HistoryHead, HistoryLine, StarChange, with_change
 from cosmos.model.image import Image
@@ -68,6 +69,7 @@ from cosmos.trust.stars import verify_statement
 from cosmos.trust.tiles import log_files, read_entries, read_leaves
 from fakes.builders import BUILDER
 from fakes.chains import document, first, secret, signed
+from fakes.delta_heads import make_head
 from fakes.galaxies import Signers, StarSpec, galaxy_files
 
 REPO = Path(__file__).resolve().parent.parent.parent
@@ -387,6 +389,7 @@ KINDS: Mapping[str, Kind] = {
         lambda data: OfferedSignature.parse(data, "RELEASE.signature").verified(b"one", "RELEASE.signature"),
     ),
     "vendored": Kind(lambda: [_VENDORED], lambda data: Vendored.parse(data, "vendored.json").to_bytes()),
+    "delta": Kind(lambda: [make_head().to_bytes()], lambda data: DeltaHead.parse(data, "a delta").to_bytes()),
     "universe": Kind(lambda: [_page("universe"), *_files("tests/fakes/universe-*.toml")], _universe),
     "config": Kind(lambda: [_CONFIG], lambda data: _written(Settings.parse(data, "config.toml"))),
     "history": Kind(_history, lambda data: History.parse(data, "history.jsonl")),

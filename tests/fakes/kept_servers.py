@@ -22,6 +22,8 @@ class KeptServer:
         self.connections = 0
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.login = login
+        self.login_behind = ""
+        self.moved: dict[str, str] = {}  # from the beginning of a path to the server that has it
         self.hang_up_after = hang_up_after
         handler = functools.partial(self.handler_class, self, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -96,6 +98,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         if self.kept.login and self.headers.get("Authorization") != self.kept.login:
             self._refuse(401, 'WWW-Authenticate: Basic realm="stars"')
             return
+        to = next((server for start, server in self.kept.moved.items() if self.path.startswith(start)), "")
+        if to:
+            self._refuse(302, f"Location: {to}{self.path}")
+            return
         self.served += 1
         cut = self.kept.cut_of(self.path)
         file = Path(self.translate_path(self.path))
@@ -155,12 +161,18 @@ class _ProxyHandler(_Handler):
         self._remember()
         if self._lacks_login():
             return
+        if self.kept.login_behind and self.headers.get("Authorization") != self.kept.login_behind:
+            self._refuse(401, 'WWW-Authenticate: Basic realm="stars"')
+            return
         self.path = "/" + self.path.split("/", 3)[3]
         http.server.SimpleHTTPRequestHandler.do_GET(self)
 
 
 class KeptProxy(KeptServer):
-    """A proxy: http:// of any host is the folder; https:// is connected to the server itself."""
+    """A proxy: http:// of any host is the folder; https:// is connected to the server itself.
+
+    The servers behind it ask for the login `login_behind`, if it is not "".
+    """
 
     @property
     def handler_class(self) -> type[_Handler]:

@@ -376,11 +376,12 @@ def _image(chance: random.Random) -> None:
 
 
 def _kept_layer(chance: random.Random) -> None:
-    data = bytes(_LAYERS[1].kept(Spool()))
-    length = int.from_bytes(data[16:24], "little")
-    header = mutated_json(chance, data[24 : 24 + length])
-    again = data[:16] + len(header).to_bytes(8, "little") + header + data[24 + length :]
-    layer = PackedLayer.from_kept(mutated(chance, again) if chance.random() < 0.3 else again)
+    record, frame = _LAYERS[1].record(), bytes(_LAYERS[1].frame)
+    record = mutated_json(chance, record)
+    if chance.random() < 0.3:
+        record, frame = mutated(chance, record), mutated(chance, frame)
+    layer = PackedLayer.from_record(record, lambda _digest, _size: frame)
+    assert layer is not None
     layer.entries()
 
 

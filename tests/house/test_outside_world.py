@@ -62,6 +62,7 @@ ROOMS_OF = {
     "lupa": {"nova"},
     "nacl": {"trust", "keyring"},
     "zstandard": {"pack"},
+    "backports": {"pack"},
     "jinja2": {"nova", "release"},  # release: the page of `cosmos report`, whose template is our own
     "license_expression": {"stellar"},
     "elftools": {"release"},

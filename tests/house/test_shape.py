@@ -14,9 +14,11 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 40
 
 # module -> why it is one module all the same
-LONG_MODULES: dict[str, str] = {}
+LONG_MODULES: dict[str, str] = {"process": "programs start in one module, by the rule of test_outside_world"}
 # module:function -> why it is one function all the same
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "cli.cosmos.build:build": "click hands in an argument for each option; the rest is a look, and one call",
+}
 
 BANNED_MODULE_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|common|core|misc|managers?|handlers?|tools|stuff)(?:_|$)")
 SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma|nosec|mypy:|ruff:)(?P<rest>[^#\n]*)(?P<reason>#[^\n]*)?")

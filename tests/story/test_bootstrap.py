@@ -15,6 +15,7 @@ import pytest
 from cosmos.digest import Digest
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from fakes.crash_states import recorded
 from fakes.galaxies import StarSpec, index_by_stellar, make_galaxy, make_home, make_signers
 from fakes.images import APP, BASE, ImageFixture, make_image
 from fakes.programs import REPO, Cosmos
@@ -206,6 +207,37 @@ def test_what_was_half_written_or_damaged_is_written_again(
     (interrupted / "var/lib/cosmos/.cosmos-1-1.tmp").write_bytes(b"half")
     cosmos(*words).ok()
     assert tree(interrupted) == tree(tmp_path / "kept")
+
+
+def test_the_empty_folder_with_which_a_killed_run_tried_the_disk_is_removed(
+    interrupted: Path, words: tuple, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    (interrupted / ".cosmos-k3_9x.tmp").mkdir()
+    cosmos(*words).ok()
+    assert tree(interrupted) == tree(tmp_path / "kept")
+
+
+def test_a_folder_of_that_name_that_holds_something_is_named_and_kept(
+    interrupted: Path, words: tuple, cosmos: Cosmos
+) -> None:
+    (interrupted / ".cosmos-k3_9x.tmp").mkdir()
+    (interrupted / ".cosmos-k3_9x.tmp/thesis.txt").write_text("mine")
+    assert ".cosmos-k3_9x.tmp" in cosmos(*words).fails(5).err
+    assert (interrupted / ".cosmos-k3_9x.tmp/thesis.txt").read_text() == "mine"
+
+
+def test_others_may_enter_the_root_for_good_before_its_marker_is_gone(
+    words: tuple, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """A power cut that kept the end of the marker and lost the mode left a system that only root may enter."""
+    disk = tmp_path / "root"
+    disk.mkdir()
+    with recorded(disk) as record:
+        cosmos(*words).ok()
+    for state in record.states(seed=1):
+        top = state.nodes[state.top]
+        if "var" in top.names and ".cosmos-bootstrap" not in top.names:
+            assert top.attributes["mode"] == 0o755, state.how
 
 
 @pytest.mark.objective("SO-18")

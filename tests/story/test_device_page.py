@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec, index_by_stellar, make_galaxy, make_signers
 from fakes.programs import write_programs
+from fakes.released_systems import make_release
 
 STARS = (
     StarSpec("zlib", "1.3.1", {"usr/lib/libz.so.1": b"z" * 5000}),
@@ -30,6 +32,7 @@ FAILS = {
     "cosmos install raise --root system": 6,
     "cosmos install tool@1.0.0 --root system": 3,
     "cosmos owns /usr/bin/mine --root system": 3,
+    "cosmos repair --root appliance": 4,
     "cosmos uninstall zlib --root system": 3,
     "cosmos verify --root system": 7,
 }  # where the page shows an error
@@ -55,6 +58,10 @@ def work(tmp_path: Path) -> Path:
     signers = make_signers()
     index_by_stellar(make_galaxy(folder / "galaxy", "core", STARS, signers))
     signers.write_trust(folder / "trust.toml")
+    made = make_release(tmp_path / "made")
+    subprocess.run(["cp", "-a", tmp_path / "made/kept", folder / "appliance"], check=True)
+    shutil.copytree(made.out, folder / "stick/release")
+    shutil.copy(made.public_key, folder / "release.pub")
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,8 +71,10 @@ def file(path: str, content: bytes = b"x") -> dict[str, Entry]:
 
 
 def test_a_second_build_makes_nothing(bench: Bench) -> None:
-    assert "every layer is from the store" in bench.again().err
+    assert "nothing changed: " in bench.again().err
     assert bench.made() == {}
+    shutil.rmtree(bench.image.out)
+    assert "every layer is from the store" in bench.again().err
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_a_layer_that_programs_made_is_made_anew_when_any_of_their_tools_changes
 def test_a_layer_that_cannot_be_made_again_as_it_was_is_refused(tmp_path: Path, cosmos: Cosmos) -> None:
     image = running(tmp_path, cosmos, UNSTEADY, more='unsteady = ["tool"]\n')
     for blob in (image.home / "store" / "blobs").rglob("*"):
-        if blob.is_file() and blob.read_bytes()[:16].startswith(b"cosmos-layer-v1"):
+        if blob.is_file():  # the packed frames; the archives come from the galaxy
             blob.unlink()
     again = cosmos("build", image.folder, "--home", image.home, "--out", tmp_path / "again").fails(6)
     assert "tool: its script made something else than the first time" in again.err

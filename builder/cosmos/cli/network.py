@@ -3,6 +3,7 @@
     http_proxy, https_proxy, all_proxy, no_proxy    transport.proxies
     NETRC                                           the file of passwords (model.netrc); else ~/.netrc
     SSL_CERT_FILE                                   the authorities that vouch for https:// servers; else the system's
+    PATH, IPFS_GATEWAY, IPFS_PATH, HOME             for carriers that start a program (transport.git, transport.ipfs)
 
 A file is read when a server needs it. A file that a variable names must be there; ~/.netrc may be missing.
 """
@@ -21,10 +22,11 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_AUTHORITIES_BYTES, MAX_NETRC_BYTES
 from cosmos.model.netrc import Netrc, demand_unreadable
 from cosmos.reading import is_there, open_plain, read_bounded, read_within
-from cosmos.transport.network import Authorities, Network
+from cosmos.transport.network import IPFS_GATEWAY, Authorities, Network
 from cosmos.transport.proxies import Proxies
 
 _NETRC: Final = "NETRC"
+_PROGRAMS: Final = ("PATH", "HOME", "IPFS_PATH", IPFS_GATEWAY)  # to find git and ipfs, and what ipfs reads
 _AUTHORITIES: Final = "SSL_CERT_FILE"  # as OpenSSL calls it, and curl
 
 
@@ -36,7 +38,10 @@ def network() -> Network:
 def network_of(environ: Mapping[str, str]) -> Network:
     """Return how servers are reached in this environment. Nothing is read yet."""
     return Network(
-        proxies=Proxies.of(environ), netrc=lambda: _netrc(environ), authorities=lambda: _authorities(environ)
+        proxies=Proxies.of(environ),
+        netrc=lambda: _netrc(environ),
+        authorities=lambda: _authorities(environ),
+        programs={name: environ[name] for name in _PROGRAMS if name in environ},
     )
 
 

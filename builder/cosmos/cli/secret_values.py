@@ -30,15 +30,6 @@ _FORM: Final = re.compile(r"([a-z][a-z0-9_]*)=(?:(-)|fd:([0-9]{1,6})|(.+))", re.
 _OTHERS: Final = 0o077  # the rights of group and others
 _PIPES: Final = (stat.S_ISFIFO, stat.S_ISSOCK)
 
-secret_option = click.option(
-    "--secret",
-    "secret_words",
-    multiple=True,
-    metavar="NAME=FILE",
-    help="The value of the template's secret variable NAME: a FILE outside the repository, fd:N, or - for stdin. "
-    "One newline at its end is left out.",
-)
-
 
 def read_secrets(words: Iterable[str], passphrase_fd: int | None, *, kept_in: Iterable[Path]) -> dict[str, Secret]:
     """Return the values that the words of `--secret` name. No file may lie in one of the folders `kept_in`.

@@ -17,6 +17,7 @@ from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Resolved, Wish, resolve
+from cosmos.staging.foreseen import foresee
 from cosmos.staging.galaxies import OpenGalaxy
 
 KEEPER = "this system"  # wants every installed star, in the resolver's sentences
@@ -68,6 +69,8 @@ def choose(wishes: Sequence[Wish], universe: Universe, opened: OpenGalaxies, *, 
         Wish(who=KEEPER, name=name, constraint=exactly(star.version))
         for name, star in sorted(universe.installed.items())
     ]
+    demands = [wish.demand for wish in wishes]
+    foresee(demands, library, opened.by_name, universe.arch, kept={}, settled=universe.versions)
     resolved = resolve([*wishes, *keep], library, universe.arch, {}, advice(universe, option))
     stars: list[Chosen] = []
     reasons: dict[StarName, tuple[str, ...]] = {}

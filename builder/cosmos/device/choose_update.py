@@ -28,6 +28,7 @@ from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate, preferred
 from cosmos.resolve.explaining import Advice
 from cosmos.resolve.resolving import Resolved, Wish, resolve
+from cosmos.staging.foreseen import foresee
 
 UPDATER = "the update"  # wants a star's newest version, in the resolver's sentences
 MAX_EXPLAINED: Final = 6  # each costs as much as choosing the stars
@@ -91,6 +92,8 @@ def choose_update(
     ]
     kept = {name: star.version for name, star in installed.items() if name not in asked}
     said = _advice(universe, option)
+    demands = [wish.demand for wish in (*wishes, *keep) if wish.name in movable]
+    foresee(demands, library, opened.by_name, universe.arch, kept={}, settled=universe.versions)
     resolved = resolve([*wishes, *keep], library, universe.arch, kept, said, asked)
     stars = list[Chosen]()
     for found in resolved:

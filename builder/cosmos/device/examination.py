@@ -1,8 +1,13 @@
 """Examine a system star by star: compare its entries with what was signed, or else with what universe.toml records.
 
-Three answers are kept apart. `signed`: the star's statement counts now, and its archive is at hand. `recorded`: nothing
-signed is at hand, so its record is believed. `unjudged`: it was recorded without digests. One star is in memory at a
-time, in the order of dependencies, because a script sees the entries of the stars that its own star depends on.
+Three answers are kept apart. `signed`: the star's statement counts now, and its archive is at hand; or the release is
+at hand that made the system. `recorded`: nothing signed is at hand, so its record is believed. `unjudged`: it was
+recorded without digests. One star is in memory at a time, in the order of dependencies, because a script sees the
+entries of the stars that its own star depends on.
+
+The release comes first: it has what the star laid in the image. A star that was installed again since the image was
+made is judged by its archive first. The release also answers for a star that no archive can judge, because its script
+runs programs.
 """
 
 from __future__ import annotations
@@ -12,19 +17,21 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from cosmos.device.entry_check import Difference, EntryCheck, Problem, places_of
+from cosmos.device.released import Released, SignedLayer
 from cosmos.device.root import LiveRoot
 from cosmos.device.shelves import Shelves
-from cosmos.device.signed_record import ArchiveJudge, SignedRecord
-from cosmos.device.system import SETTINGS_FOLDER, STATE_FOLDER
+from cosmos.device.signed_record import ArchiveJudge, NoArchiveSays, SignedRecord
+from cosmos.device.system import is_own
 from cosmos.errors import CosmosError, Refused, WorldFailed
 from cosmos.model.installed_entry import InstalledEntry, is_configuration
 from cosmos.model.names import StarName
 from cosmos.model.settings import Settings
-from cosmos.model.universe import UNIVERSE_PATH, Universe
+from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
 from cosmos.treepath import TreePath
 
 Answer: TypeAlias = Literal["signed", "recorded", "unjudged"]
 LAYERS: Final = {"template": "the image's template", "finish": "the image's finish script"}
+RELEASE_HINT: Final = "name the release that this system was made from: --from RELEASE"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +48,7 @@ class Examined:
     """One star, or one layer of the image. `cause` says why a star was not compared with what was signed.
 
     `record` are the lies of its record. `taken` are paths of its archive that the image gave to another owner.
+    `by_release`: the release said what it laid.
     """
 
     owner: str
@@ -50,6 +58,7 @@ class Examined:
     bad: tuple[BadEntry, ...]
     record: tuple[Difference, ...] = ()
     taken: tuple[TreePath, ...] = ()
+    by_release: bool = False
 
     @property
     def is_star(self) -> bool:
@@ -62,7 +71,7 @@ class _NothingSigned(WorldFailed):
 
 
 class Examination:
-    """The examination of one system. With no `shelves`, every star is compared with its record alone."""
+    """The examination of one system. With no `shelves` and no release, all is compared with its record alone."""
 
     def __init__(
         self,
@@ -71,11 +80,13 @@ class Examination:
         settings: Settings,
         shelves: Shelves | None,
         *,
+        released: Released | None = None,
         why: str = "",
         epoch: int = 0,
     ) -> None:
         self._universe = universe
         self._shelves = shelves
+        self._released = released
         self._why = why or "it was asked for by the record alone"
         self._judge: ArchiveJudge | None = None
         if shelves is not None:
@@ -101,11 +112,30 @@ class Examination:
         except CosmosError as error:
             lies = tuple(self._lies(name)) if isinstance(error, _NothingSigned) else ()
             return self._examined(name, tuple(star.entries), cause=error, record=lies)
-        return self._examined(name, signed.entries, record=signed.problems, taken=signed.taken)
+        return self._examined(
+            name, signed.entries, record=signed.problems, taken=signed.taken, by_release=signed.by_release
+        )
 
     def signed_record(self, name: StarName) -> SignedRecord:
-        """Return what the star laid by its signed archive. Raises an error that says why that is not known."""
-        star = self._universe.installed[name]
+        """Return what the star laid by what was signed. Raises an error that says why that is not known."""
+        star, released = self._universe.installed[name], self._released
+        came_with_image = star.published is None and bool(self._universe.image)
+        if released is not None and came_with_image and released.has(name, star):
+            return released.star(name, star)
+        try:
+            return self._by_archive(name, star)
+        except WorldFailed as error:
+            if released is not None and released.has(name, star):
+                return released.star(name, star)
+            raise _with_way_out(name, error, released, star, came_with_image=came_with_image) from error
+
+    def signed_layer(self, layer: str) -> SignedLayer:
+        """Return what the image itself brought as `layer`. Raises `WorldFailed` if its release is not at hand."""
+        if self._released is None:
+            raise WorldFailed(LAYERS[layer], "its release is not at hand", hint=RELEASE_HINT)
+        return self._released.layer(layer, LAYERS[layer], self._universe.layers.get(layer, ()))
+
+    def _by_archive(self, name: StarName, star: Installed) -> SignedRecord:
         if self._shelves is None or self._judge is None:
             raise WorldFailed(name, self._why)
         if star.galaxy is None or star.archive is None:
@@ -119,33 +149,37 @@ class Examination:
 
     def layers(self) -> Iterator[Examined]:
         """Examine the image's own layers, without what belongs to cosmos itself: its commands change it."""
-        for layer, recorded in sorted(self._universe.layers.items()):
-            entries = tuple(entry for entry in recorded if not is_own(entry.path))
-            yield Examined(
-                owner=LAYERS[layer],
-                answer="recorded",
-                cause=WorldFailed(LAYERS[layer], "its release is not at hand"),
-                checked=len(entries),
-                bad=tuple(self._bad(entries)),
-            )
+        for layer, owner in sorted(LAYERS.items()):
+            recorded = self._universe.layers.get(layer, ())
+            try:
+                signed = self.signed_layer(layer)
+            except WorldFailed as error:
+                entries = tuple(entry for entry in recorded if not is_own(entry.path))
+                if recorded:
+                    yield self._examined(owner, entries, cause=error)
+                continue
+            if signed.entries or signed.problems:
+                yield self._examined(owner, signed.entries, record=signed.problems, by_release=True)
 
     def _examined(
         self,
-        name: StarName,
+        owner: str,
         entries: tuple[InstalledEntry, ...],
         *,
         cause: CosmosError | None = None,
         record: tuple[Difference, ...] = (),
         taken: tuple[TreePath, ...] = (),
+        by_release: bool = False,
     ) -> Examined:
         return Examined(
-            owner=name,
+            owner=owner,
             answer="signed" if cause is None else "recorded",
             cause=cause,
             checked=sum(not entry.is_shared for entry in entries),
             bad=tuple(self._bad(entries)),
             record=record,
             taken=taken,
+            by_release=by_release,
         )
 
     def _lies(self, name: StarName) -> Iterator[Difference]:
@@ -165,9 +199,24 @@ class Examination:
                 yield BadEntry(entry=entry, problems=problems, is_changed_configuration=_is_changed(entry, problems))
 
 
-def is_own(path: TreePath) -> bool:
-    """Return whether `path` belongs to cosmos itself, whose commands change what an image brought there."""
-    return any(own == path or own in path.parents for own in (STATE_FOLDER, SETTINGS_FOLDER))
+def _with_way_out(
+    name: StarName, error: WorldFailed, released: Released | None, star: Installed, *, came_with_image: bool
+) -> CosmosError:
+    """Return the error that says why a star cannot be judged, and what would help: the release has its layer."""
+    why, hint = error.problem, error.hint
+    if released is not None and released.distrusts(name):
+        return Refused(name, released.why_not(name, star))
+    if released is not None:
+        why = f"{why}; {released.why_not(name, star)}"
+    elif came_with_image:
+        hint = hint or RELEASE_HINT
+    if isinstance(error, NoArchiveSays):
+        if came_with_image and released is None:
+            why += "; its layer as it was made is in the release that this system was made from: --from RELEASE"
+        elif not came_with_image:
+            why += "; it was installed on this system, so no release has what they made"
+            hint = f"install it again: cosmos uninstall {name}, then cosmos install {name}"
+    return type(error)(name, why, hint=hint)
 
 
 def in_order(universe: Universe) -> list[StarName]:

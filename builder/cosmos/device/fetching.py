@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cosmos.device.choose import Choice
+from cosmos.device.choose import Choice, Chosen
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, tell_gone
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_anchors
@@ -13,8 +13,11 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.staging.acquire import Acquired, acquire_star
+from cosmos.staging.ahead import fetching_ahead, star_files
 from cosmos.staging.galaxies import tell_unknown_keys
+from cosmos.staging.source import Source
 from cosmos.staging.vouching import VouchingJudge
+from cosmos.transport.carrier import Expected
 from cosmos.transport.network import Network
 from cosmos.trust.dsse import NotSigned
 from cosmos.trust.roots import TrustRoots
@@ -54,25 +57,31 @@ def acquired_stars(
     total = sum(chosen.star.size_bytes for chosen in choice.stars)
     acquired: dict[StarName, Acquired] = {}
     done = 0
-    for chosen in choice.stars:
-        if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
-            reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
-        progress = _Progress(reporter, chosen.star.id, done, total)
-        try:
-            acquired[chosen.star.name] = acquire_star(
-                choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress, then
-            )
-        except NotSigned as error:
-            if then is None:
-                raise
-            raise NotSigned(
-                chosen.star.id, f"is in the lock, but is not trusted now: {error}", hint=_LOCK_AGAIN
-            ) from error
-        done += chosen.star.size_bytes
+    with fetching_ahead(_files(one) for one in choice.stars):
+        for chosen in choice.stars:
+            if chosen.galaxy.locked.allow_unsigned and not chosen.star.signers:
+                reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
+            progress = _Progress(reporter, chosen.star.id, done, total)
+            try:
+                acquired[chosen.star.name] = acquire_star(
+                    choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress, then
+                )
+            except NotSigned as error:
+                if then is None:
+                    raise
+                raise NotSigned(
+                    chosen.star.id, f"is in the lock, but is not trusted now: {error}", hint=_LOCK_AGAIN
+                ) from error
+            done += chosen.star.size_bytes
     judge.demand(item.published for item in acquired.values())
     used = dict.fromkeys(chosen.galaxy for chosen in choice.stars)
     tell_unknown_keys(used, (item.statement.statement.star for item in acquired.values()), reporter)
     return acquired
+
+
+def _files(one: Chosen) -> tuple[Source, list[Expected]]:
+    source = one.galaxy.source
+    return source, star_files(source, one.galaxy.index, one.star)
 
 
 @dataclass(frozen=True, slots=True)

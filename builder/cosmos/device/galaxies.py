@@ -71,6 +71,11 @@ class OpenGalaxies:
         """The keys that this system's operator pinned."""
         return self.trust.roots
 
+    @property
+    def by_name(self) -> Mapping[GalaxyName, OpenGalaxy]:
+        """The open galaxies by their names."""
+        return {galaxy.name: galaxy for galaxy in self.galaxies}
+
     def galaxy(self, name: str) -> OpenGalaxy | None:
         """Return the open galaxy called `name`, or None."""
         return next((galaxy for galaxy in self.galaxies if galaxy.name == name), None)

@@ -28,7 +28,7 @@ from cosmos.device.staged_plan import Viewer, planned_stars
 from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_anchors, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Transaction
-from cosmos.device.trusted import InstalledTrust, judge_installed, rests_on
+from cosmos.device.trusted import judge_below, rests_on
 from cosmos.device.vouching import as_reader, as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.model.history import star_changes, versions_of
@@ -169,12 +169,11 @@ def _acquired(
     opened = _opened(root, settings, request, reporter)
     then = None if request.locked is None else roots_when_locked(root, request.locked.lock)
     with settling(opened.store):
-        before = judge_installed(root, universe)
         if request.locked is None:
             choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
         else:
             choice = choose_locked(request.locked, universe, opened, root.option)
-        _tell_untrusted(universe, choice, before, reporter)
+        _tell_untrusted(root, universe, choice, reporter)
         judge = system_judge(settings, opened.trust, remembering, reporter, option=root.option)
         acquired = acquired_stars(choice, opened, judge, reporter, then)
     if request.locked is not None:
@@ -191,9 +190,10 @@ def _opened(root: LiveRoot, settings: Settings, request: InstallRequest, reporte
     return open_locked(root, settings, request.locked, request.network, offline=request.offline)
 
 
-def _tell_untrusted(universe: Universe, choice: Choice, trust: InstalledTrust, reporter: Reporter) -> None:
+def _tell_untrusted(root: LiveRoot, universe: Universe, choice: Choice, reporter: Reporter) -> None:
     """Warn of each installed star that is not trusted now, and that a new star needs or that was asked for again."""
     new = {one.star.name: one.star.dependencies for one in choice.stars}
+    trust = judge_below(root, universe, new, choice.kept)
     for name, bad in rests_on(new, universe, trust.untrusted):
         reporter.warn(f"{name} needs {bad}")
     for name, was in rests_on(new, universe, trust.renewed):

@@ -6,6 +6,8 @@ universe.toml, and only an answer is read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cosmos.model.installed_entry import InstalledEntry, folder_lines, slashed, with_slash
 from cosmos.model.line_fields import field
 from cosmos.model.names import StarName
@@ -21,13 +23,11 @@ class OwnedPaths:
         self._universe = universe
         self._owners: dict[str, StarName] = {}
         self._made: dict[str, tuple[StarName, str]] = {}  # folders, by their field: the maker, and its line
-        self._alike: dict[bytes, str] = {}
-        self._folders: dict[bytes, tuple[str, StarName]] = {}
+        self._alike: dict[str, str] = {}
+        self._folders: dict[str, tuple[str, StarName]] = {}
         self._seen: set[str] = set()  # folders
         for name, star in sorted(universe.installed.items()):
-            for text in texts_of(star.files, with_slash):
-                self._owners[text] = name
-                self._note(text, name)
+            self._note(texts_of(star.files, with_slash), name)
             for path, line in folder_lines(star.entries):
                 self._made[path] = (name, line)
 
@@ -48,32 +48,37 @@ class OwnedPaths:
 
     def twin(self, path: TreePath) -> TreePath | None:
         """Return the owned path that is `path`, or differs from it by case or Unicode form alone."""
-        text = self._alike.get(caseless(path))
+        text = self._alike.get(_key_of(path))
         return None if text is None else self._path(text)
 
     def folder_twin(self, path: TreePath) -> tuple[TreePath, StarName] | None:
         """Return the folder above an owned path that is `path`, or so differs from it, with the owner."""
-        found = self._folders.get(caseless(path))
+        found = self._folders.get(_key_of(path))
         return None if found is None else (self._path(found[0]), found[1])
 
     def take(self, path: TreePath, star: StarName) -> None:
         """Let `star` own `path`."""
-        self._owners[with_slash(path)] = star
-        self._note(with_slash(path), star)
+        self._note([with_slash(path)], star)
 
-    def _note(self, text: str, owner: StarName) -> None:
-        """Note a path, and the folders above it, each under its caseless form."""
-        self._alike.setdefault(self._key(text), text)
-        folder = text.rpartition("/")[0]
-        while folder and folder not in self._seen:
-            self._seen.add(folder)
-            self._folders.setdefault(self._key(folder), (folder, owner))
-            folder = folder.rpartition("/")[0]
+    def _note(self, texts: Sequence[str], owner: StarName) -> None:
+        """Note paths of `owner`, and the folders above them, each under its caseless form."""
+        self._owners.update(dict.fromkeys(texts, owner))
+        for key, text in zip(self._keys(texts), texts, strict=True):
+            self._alike.setdefault(key, text)
+        new = {text.rpartition("/")[0] for text in texts} - self._seen
+        while new:
+            self._seen |= new
+            folders = sorted(new - {""})
+            for key, folder in zip(self._keys(folders), folders, strict=True):
+                self._folders.setdefault(key, (folder, owner))
+            new = {folder.rpartition("/")[0] for folder in folders} - self._seen
 
-    def _key(self, text: str) -> bytes:
-        if text.isascii() and "\\" not in text:
-            return text[1:].lower().encode()
-        return caseless(self._path(text))
+    def _keys(self, texts: Sequence[str]) -> list[str]:
+        """Return the caseless form of each path."""
+        together = "".join(texts)
+        if together.isascii() and "\\" not in together:
+            return [text[1:].lower() for text in texts]
+        return [_key_of(self._path(text)) for text in texts]
 
     def _path(self, text: str) -> TreePath:
         try:
@@ -87,3 +92,7 @@ class OwnedPaths:
         for star in self._universe.installed.values():
             tuple(star.files)
             tuple(star.entries)
+
+
+def _key_of(path: TreePath) -> str:
+    return caseless(path).decode("utf-8", "surrogateescape")

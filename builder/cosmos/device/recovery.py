@@ -68,6 +68,7 @@ def recover_journal(root: LiveRoot) -> Undone | None:
     """
     found = read_journal(root)
     if found is None:
+        _clear(root)  # a power cut may keep the end of the journal and lose that of the document beside it
         return None
     _demand_mounted(root, found)
     recovery = _Recovery(root)
@@ -82,10 +83,20 @@ def recover_journal(root: LiveRoot) -> Undone | None:
             recovery.undo(step, may_have_changed=found.phase != "begun")
         recovery.remove_folders(step.change for step in found.steps if isinstance(step.change, Place))
     _sync(root, found.steps)
+    _clear(root)
+    return replace(recovery.undone(is_done), command=found.command)
+
+
+def _clear(root: LiveRoot) -> None:
+    """Remove the journal and the document beside it, for good: a journal that came back would be carried out again."""
+    place = root.mapped_folder(JOURNAL_FOLDER)
+    if root.stat(place) is None:
+        return
     root.remove(root.mapped(NEXT_UNIVERSE_PATH))
     root.remove(root.mapped(JOURNAL_PATH))
-    root.remove_empty_folder(root.mapped_folder(JOURNAL_FOLDER))
-    return replace(recovery.undone(is_done), command=found.command)
+    with root.folder(place) as folder, naming(place):
+        os.fsync(folder)
+    root.remove_empty_folder(place)
 
 
 def read_journal(root: LiveRoot) -> JournalDocument | None:

@@ -1,23 +1,27 @@
-"""The changes that restore the bad entries of one star, and the reasons why some of them stay.
+"""The changes that restore the bad entries of one star, or of one layer of the image, and why some of them stay.
 
 Each path changes once. An entry that is missing is placed. One with another kind, content, target or number is
 replaced. One that only has other attributes gets the right ones, unless its file has more names than its star gave it:
 then it is replaced, so that no copy elsewhere gains a set-user-ID bit. If a file is replaced, its hard links are made
 again.
+
+The system's `[policy]` counts as for an installation: a star gets nothing back, and makes no folder, that it may not
+have. It names stars, so the image's own layers are none of its business. `run` is not asked for: no program runs here.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cosmos.device.entry_check import Difference, kind_of
 from cosmos.device.examination import BadEntry
 from cosmos.device.live_entries import found_attributes, found_identity, identity_of
 from cosmos.device.owned_paths import OwnedPaths
-from cosmos.device.plan import implied
+from cosmos.device.plan import OWN_FOLDERS, implied
+from cosmos.device.released import SignedLayer
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.signed_record import SignedRecord
 from cosmos.device.transaction import Batch
@@ -48,21 +52,22 @@ class Left:
 class MissingFolders:
     """The folders that are missing, each as the star that made it had it. Each is made once in a repair."""
 
-    def __init__(self, root: LiveRoot, universe: Universe, epoch: int) -> None:
+    def __init__(self, root: LiveRoot, universe: Universe, consent: Consent, epoch: int) -> None:
         self._root = root
         self._owned = OwnedPaths(universe)
+        self._consent = consent
         self._epoch = epoch
-        self._known: dict[TreePath, InstalledEntry] = {}
+        self._known: dict[TreePath, tuple[StarName | None, InstalledEntry]] = {}
         self._made = set[TreePath]()
         self._waiting: dict[TreePath, Entry] = {}
 
-    def note(self, bad: Iterable[BadEntry]) -> None:
-        """Note the missing folders of a star. The star that made a folder knows it best."""
+    def note(self, star: StarName | None, bad: Iterable[BadEntry]) -> None:
+        """Note the missing folders of a star, or of the image itself. The owner that made a folder knows it best."""
         for one in bad:
             entry = one.entry
             is_missing = entry.kind == "dir" and one.problems[0].harm == "missing"
             if is_missing and not (entry.is_shared and entry.path in self._known):
-                self._known[entry.path] = entry
+                self._known[entry.path] = (star, entry)
 
     def makes(self, path: TreePath) -> bool:
         """Return whether this repair makes the folder at `path`."""
@@ -82,26 +87,36 @@ class MissingFolders:
         return folders
 
     def _entry(self, path: TreePath) -> Entry:
-        held = self._known.get(path)
-        if held is None and (made := self._owned.maker(path)) is not None:
-            held = made[1]
-        if held is None:
+        star, held = self._known.get(path) or self._owned.maker(path) or (None, None)
+        if held is None or (star is not None and overreaches(self._consent, star, [held], None)):
             return implied(path, self._epoch)
         time = self._epoch if held.mtime is None else held.mtime
         return Entry(path=path, kind="dir", mode=held.mode, uid=held.uid, gid=held.gid, mtime=time, xattrs=held.xattrs)
 
 
-class StarRepair:
-    """Plans the changes of one star."""
+class OwnerRepair:
+    """Plans the changes of one star, or of one layer of the image. `star` is None for a layer."""
 
     def __init__(
-        self, root: LiveRoot, name: StarName, signed: SignedRecord, consent: Consent, folders: MissingFolders
+        self,
+        root: LiveRoot,
+        owner: str,
+        star: StarName | None,
+        signed: SignedRecord | SignedLayer,
+        consent: Consent,
+        folders: MissingFolders,
+        given: Callable[[TreePath], str | None],
     ) -> None:
+        """`given` returns the other owner that a path was restored for, or that has it by what was signed."""
         self._root = root
-        self._name = name
+        self._owner = owner
+        self._given = given
+        self._star = star
         self._signed = signed
         self._consent = consent
         self._folders = folders
+        self._of_cosmos = {*OWN_FOLDERS, *(root.mapped_folder(folder) for folder in OWN_FOLDERS)}
+        self._refused: dict[TreePath, CosmosError] = {}
         self._entries = {entry.path: entry for entry in signed.entries}
         self._links: dict[TreePath, list[TreePath]] = {}
         for path, body in signed.bodies.items():
@@ -123,13 +138,21 @@ class StarRepair:
             try:
                 changes += self._changes(entry, bad, rewritten)
             except CosmosError as error:
+                self._refused[path] = error
                 text = bad.problems[0].text if bad is not None else "is no longer one file with its target"
-                left.append(Left(what=Difference(path=path, star=self._name, problem=text), cause=error))
+                left.append(Left(what=Difference(path=path, star=self._owner, problem=text), cause=error))
         entries = {path: self._signed.bodies[path] for path in self._signed.bodies if path in rewritten}
-        return Batch(star=self._name, changes=changes, entries=entries)
+        return Batch(star=self._owner, changes=changes, entries=entries)
 
     def _changes(self, entry: InstalledEntry, bad: BadEntry | None, rewritten: set[TreePath]) -> Iterator[Change]:
-        self._demand_allowed(entry)
+        if self._star is not None:
+            self._demand_allowed(self._star, entry)
+        target = self._target(entry.path)
+        if target in self._refused:
+            raise self._refused[target]
+        other = None if entry.kind == "dir" else self._given(entry.path)
+        if other is not None:
+            raise Differs(shown(entry.path), f"it belongs to {other}, too")
         self._demand_folders(entry.path)
         found = self._root.stat(entry.path)
         if entry.kind == "dir":
@@ -175,10 +198,13 @@ class StarRepair:
     def _content_of(self, body: Entry) -> Digest | None:
         return self._signed.bodies[TreePath(body.target)].digest if body.kind == "hardlink" else None
 
-    def _demand_allowed(self, entry: InstalledEntry) -> None:
-        for row in overreaches(self._consent, self._name, [entry], None):
-            hint = self._consent.hint(self._name, row.power)
-            raise Differs(self._name, f"{row}, and the operator's policy does not allow that", hint=hint)
+    def _demand_allowed(self, star: StarName, entry: InstalledEntry) -> None:
+        for own in self._of_cosmos:
+            if entry.kind != "dir" and own in entry.path.parents:
+                raise Differs(star, f"only cosmos itself writes into {shown(own)}")
+        for row in overreaches(self._consent, star, [entry], None):
+            hint = self._consent.hint(star, row.power)
+            raise Differs(star, f"{row}, and the operator's policy does not allow that", hint=hint)
 
     def _demand_folders(self, path: TreePath) -> None:
         """Refuse to restore an entry whose folder is not a folder any more: a link could lead anywhere."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import IntEnum
 
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
@@ -25,6 +24,7 @@ from cosmos.model.catalogue import Described, NewerCatalogue
 from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.version import Version
+from cosmos.nearest import nearest
 from cosmos.staging.described import catalogued, fetched_catalogue, keep_catalogue, listed_alone
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.transport.network import DIRECT, Network
@@ -99,7 +99,7 @@ def search(
         )
         for _, name in sorted(ranked)
     ]
-    near = get_close_matches(words[0], sorted(known), n=3) if not found and len(words) == 1 else []
+    near = nearest(words[0], sorted(known), 3) if not found and len(words) == 1 else []
     return Searched(found=tuple(found), by_name=tuple(by_name), left_out=left_out, near=tuple(near))
 
 

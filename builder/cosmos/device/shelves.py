@@ -20,7 +20,7 @@ from cosmos.device.memory import SystemTrust
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import SETTINGS_PATH
 from cosmos.digest import Digest
-from cosmos.errors import CosmosError, Malformed, Refused
+from cosmos.errors import CosmosError, Malformed, Refused, WorldFailed
 from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
@@ -28,12 +28,15 @@ from cosmos.model.galaxy import GalaxyIndex, Listed
 from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import GalaxyName, StarName
+from cosmos.model.release import RELEASE_FILE
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
 from cosmos.spool import Spool
 from cosmos.staging.acquire import verified_index
+from cosmos.staging.logs import Published
 from cosmos.staging.source import INDEX_FILE, SignedFile, Source, not_stored
+from cosmos.staging.vouching import VouchingJudge
 from cosmos.store.blobs import StoreFolder
 from cosmos.transport.local import LocalCarrier
 from cosmos.transport.network import Network
@@ -135,20 +138,48 @@ class Shelf:
         self._asked = asked
         self._trust = trust
         self._kept = Source(galaxy=asked.name, carrier=None, store=store)
-        self._others = list(sticks)
+        self._sticks = tuple(sticks)
+        self._own = tuple[Source, ...]()
         if asked.url:
             with suppress(CosmosError):
                 here = root.below(SETTINGS_PATH.parent)
                 local = local_galaxy(asked.url, here)
                 if local is not None:
-                    self._others.append(replace(self._kept, carrier=local))
+                    self._own = (replace(self._kept, carrier=local),)
                 elif network is not None:
                     carrier = open_carrier(asked.url, here, store.partial_dir, network)
-                    self._others.append(replace(self._kept, carrier=carrier))
+                    self._own = (replace(self._kept, carrier=carrier),)
+
+    @property
+    def _others(self) -> tuple[Source, ...]:
+        return (*self._sticks, *self._own)
 
     @property
     def _sources(self) -> tuple[Source, ...]:
         return (self._kept, *self._others)
+
+    def demand_vouched(self, star: LockedStar, stem: str, judge: VouchingJudge) -> None:
+        """Raise what `judge` raises for a star without the log proof or the badges that the system's policy demands.
+
+        The galaxy itself is asked, and its refusal stands. If it cannot be reached, the proofs count that this system
+        kept, and then those on the sticks.
+        """
+        errors = list[CosmosError]()
+        for source in (*self._own, self._kept, *self._sticks):
+            item = Published(star=star, source=source, stem=stem)
+            try:
+                judge.demand_logged(item)
+                judge.demand_badges(item)
+            except WorldFailed as error:
+                errors.append(error)
+            except Refused as error:
+                errors.append(error)
+                if source in self._own and _is_there(source):
+                    break
+            else:
+                return
+        errors.sort(key=lambda error: not isinstance(error, Refused))
+        raise errors[0]
 
     def find(self, name: StarName, star: Installed) -> Found:
         """Return what was signed for the installed star.
@@ -278,6 +309,15 @@ def _fetched(source: Source, star: LockedStar) -> VerifiedArchive:
     return source.stored_archive(star)
 
 
+def _is_there(source: Source) -> bool:
+    """Return whether the galaxy can be read now: a folder may be the mount point of a stick that is away."""
+    try:
+        source.newest_index()
+    except WorldFailed:
+        return False
+    return True
+
+
 def galaxies_on(folders: Sequence[Path], store: StoreFolder) -> tuple[Source, ...]:
     """Return the galaxies in these folders, such as those of a stick. Nothing is verified yet.
 
@@ -285,7 +325,8 @@ def galaxies_on(folders: Sequence[Path], store: StoreFolder) -> tuple[Source, ..
     """
     found = [source for folder in folders if (source := _galaxy_in(folder, store)) is not None]
     if folders and not found:
-        raise Malformed(str(folders[0]), f"holds no galaxy: neither it nor a folder in it has a {INDEX_FILE}")
+        problem = f"holds no galaxy and no release: neither it nor a folder in it has a {INDEX_FILE} or {RELEASE_FILE}"
+        raise Malformed(str(folders[0]), problem)
     return tuple(found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from cosmos.device.badges import star_badges
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_shown
@@ -18,6 +17,7 @@ from cosmos.model.powers import Power
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import Installed
 from cosmos.model.version import Version
+from cosmos.nearest import nearest
 from cosmos.resolve.catalogue import preferred
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.transport.network import DIRECT, Network
@@ -67,7 +67,7 @@ def show(root: LiveRoot, name: StarName, reporter: Reporter, network: Network = 
         asked = ", ".join(galaxy.name for galaxy in opened.galaxies)
         where = f"galaxy {asked} does not list it" if asked else "no galaxy can be asked"
         listed = {*universe.installed, *(other for galaxy in opened.galaxies for other in galaxy.names())}
-        near = get_close_matches(name, sorted(map(str, listed)), n=3)
+        near = nearest(name, sorted(map(str, listed)), 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos list-galaxies{root.option}"
         raise NoSolution(name, f"is not installed, and {where}", hint=hint)
     needed_by = tuple(sorted(other for other, star in universe.installed.items() if name in star.dependencies))

@@ -3,8 +3,8 @@
 The archive is unpacked, and the star's script runs in the sandbox of installations, on a virtual tree: nothing of it is
 written. A script sees its dependencies as they were signed, where that can be known, otherwise as they are recorded.
 
-KNOWN GAP: no script runs programs here. A star that the operator lets run programs is not judged by its archive,
-because what programs make need not be the same each time.
+No script runs programs here. A star that the operator lets run programs is not judged by its archive, because what
+programs make need not be the same each time. Its layer is in the release that made the system (device.released).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cosmos.device.entry_check import Difference
 from cosmos.device.owned_paths import OwnedPaths
 from cosmos.device.root import LiveRoot
 from cosmos.device.shelves import SignedStar
-from cosmos.errors import ScriptFailed
+from cosmos.errors import ScriptFailed, WorldFailed
 from cosmos.model.installed_entry import InstalledEntry
 from cosmos.model.names import StarName
 from cosmos.model.read_later import ReadLater
@@ -36,20 +36,25 @@ _FACTS: Final = ("kind", "mode", "uid", "gid", "digest", "rdev", "xattrs")
 _IMPLIED: Final = (0o755, 0, 0)  # of a folder that no star names
 
 
+class NoArchiveSays(WorldFailed):
+    """A star's archive does not say what it laid: its script runs programs, or cannot be run again here."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedRecord:
     """The entries of one star as signed, each at its path on this system.
 
     `bodies` are the same entries with their contents. `problems` are the lies of the star's record, and `record` is
-    what it must say. `taken` are paths that the image gave to another owner: this star cannot judge them.
+    what it must say. `taken` are paths that the image gave to another owner: this star cannot judge them. `by_release`:
+    the release that made the system says so, and not the star's archive.
     """
 
     entries: tuple[InstalledEntry, ...]
     bodies: Mapping[TreePath, Entry]
     record: Installed
     problems: tuple[Difference, ...]
-    taken: tuple[TreePath, ...]
-    staged: StagedStar
+    taken: tuple[TreePath, ...] = ()
+    by_release: bool = False
 
 
 class ArchiveJudge:
@@ -72,11 +77,14 @@ class ArchiveJudge:
         self._seen_by_scripts = all_dependencies((name for names in scripted for name in names), needs)
 
     def signed_record(self, name: StarName, signed: SignedStar) -> SignedRecord:
-        """Return what `signed` laid. Raises `Refused`, `ScriptFailed` or `WorldFailed`."""
+        """Return what `signed` laid. Raises `Refused`, `NoArchiveSays` or `WorldFailed`."""
         if signed.star.script and self._settings.powers.has(name, "run"):
-            raise ScriptFailed(name, "its script may run programs, and what they make cannot be judged")
+            raise NoArchiveSays(name, "its script may run programs, and no archive says what they make")
         record = self._universe.installed[name]
-        staged = self._staged(signed, _epoch_of(record, self._epoch))
+        try:
+            staged = self._staged(signed, _epoch_of(record, self._epoch))
+        except ScriptFailed as error:
+            raise NoArchiveSays(name, f"its script cannot be run again here: {error}") from error
         if name in self._seen_by_scripts:
             self._dependencies.add(name, staged.entries)
         return _Judged(self._root, name, record, self).judged(signed, staged)
@@ -136,7 +144,6 @@ class _Judged:
             record=record,
             problems=tuple(self._problems),
             taken=tuple(self._taken),
-            staged=staged,
         )
 
     def _placed(self, entry: Entry, base: TreePath) -> Entry:
@@ -187,29 +194,14 @@ class _Judged:
             yield wanted
 
     def _compare(self, row: InstalledEntry, wanted: InstalledEntry) -> None:
-        for fact in _FACTS:
-            said, signed = getattr(row, fact), getattr(wanted, fact)
-            if said != signed:
-                words = f"says {fact} {_shown(fact, said)}, but its signed archive brings {_shown(fact, signed)}"
-                self._tell(row.path, f"its record in universe.toml {words}")
+        for lie in lies_of(row, wanted, "its signed archive brings"):
+            self._tell(row.path, lie)
 
     def _corrected(self, signed: SignedStar, entries: list[InstalledEntry]) -> Installed:
         """Return the record as it must be; the record as it is if nothing in it is wrong."""
         said = signed.statement.statement.star
         true = installed(signed.star, said, entries, self._record.published)
-        for what, ours, theirs in (
-            ("type", self._record.type, true.type),
-            ("arch", self._record.arch, true.arch),
-            *_about_rows(self._record.about, true.about),
-        ):
-            if ours != theirs:
-                self._problems.append(
-                    Difference(
-                        path=UNIVERSE_PATH,
-                        star="",
-                        problem=f"installed.{self._name}: says {what} {ours}, but its signed statement says {theirs}",
-                    )
-                )
+        self._problems += facts_unlike(self._name, self._record, true, "its signed statement says")
         if not self._problems:
             return self._record
         lines = ReadLater([entry.line for entry in entries], InstalledEntry.parse)
@@ -223,6 +215,26 @@ class _Judged:
 
     def _tell(self, path: TreePath, problem: str) -> None:
         self._problems.append(Difference(path=path, star=self._name, problem=problem))
+
+
+def lies_of(row: InstalledEntry, wanted: InstalledEntry, by: str) -> Iterator[str]:
+    """Yield a sentence for each fact of a recorded entry that is not as it must be; `by` says who knows that."""
+    for fact in _FACTS:
+        said, signed = getattr(row, fact), getattr(wanted, fact)
+        if said != signed:
+            yield f"its record in universe.toml says {fact} {_shown(fact, said)}, but {by} {_shown(fact, signed)}"
+
+
+def facts_unlike(name: StarName, record: Installed, true: Installed, by: str) -> Iterator[Difference]:
+    """Yield a difference for each fact about the star itself that its record has otherwise than `true`."""
+    for what, ours, theirs in (
+        ("type", record.type, true.type),
+        ("arch", record.arch, true.arch),
+        *_about_rows(record.about, true.about),
+    ):
+        if ours != theirs:
+            problem = f"installed.{name}: says {what} {ours}, but {by} {theirs}"
+            yield Difference(path=UNIVERSE_PATH, star="", problem=problem)
 
 
 def _about_rows(ours: About | None, true: About | None) -> Iterator[tuple[str, object, object]]:

@@ -44,6 +44,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.resolve.catalogue import Candidate
+from cosmos.staging.ahead import archive_files, fetching_ahead
 from cosmos.staging.described import fetched_catalogue, keep_catalogue
 from cosmos.staging.galaxies import OpenGalaxy, tell_shell_scripts, tell_unknown_keys
 from cosmos.staging.vouching import VouchingJudge, demand_each
@@ -219,35 +220,37 @@ def _brought(galaxy: OpenGalaxy, before: int | None, depth: Depth, judge: Vouchi
     stars = [] if depth == "index" else [one for name in sorted(galaxy.names()) for one in galaxy.versions(name)]
     keep_catalogue(galaxy, fetched_catalogue(galaxy))
     left_out, missing, signed, shells = list[str](), list[str](), list[Candidate](), list[str]()
-    for place, star in enumerate(stars, 1):
-        reporter.progress(f"{star.name} {star.version}", place, len(stars))
-        try:
-            said = galaxy.statement(star).statement.star
-        except NotSigned:
-            left_out.append(f"{star.name}-{star.version}")
-            continue
-        except NotThere as error:
-            if galaxy.index.index.snapshot:
-                raise
-            reporter.warn(f"left out: {star.name} {star.version}: {error}")
-            missing.append(f"{star.name}-{star.version}")
-            continue
-        signed.append(star)
-        if said.has_shell_script:
-            tell_shell_scripts((said,), reporter, "cosmos install")
-            shells.append(f"{star.name}-{star.version}")
+    with fetching_ahead((galaxy.source, galaxy.statement_files(star)) for star in stars):
+        for place, star in enumerate(stars, 1):
+            reporter.progress(f"{star.name} {star.version}", place, len(stars))
+            try:
+                said = galaxy.statement(star).statement.star
+            except NotSigned:
+                left_out.append(f"{star.name}-{star.version}")
+                continue
+            except NotThere as error:
+                if galaxy.index.index.snapshot:
+                    raise
+                reporter.warn(f"left out: {star.name} {star.version}: {error}")
+                missing.append(f"{star.name}-{star.version}")
+                continue
+            signed.append(star)
+            if said.has_shell_script:
+                tell_shell_scripts((said,), reporter, "cosmos install")
+                shells.append(f"{star.name}-{star.version}")
     wanted = signed if depth == "full" or judge.demands_anything else []
     good, without_badges = _vouched(galaxy, wanted, judge, reporter)
-    for place, pinned in enumerate(good if depth == "full" else (), 1):
-        reporter.progress(pinned.id, place, len(good))
-        _bring_archive(galaxy, pinned)
-    index = galaxy.index.index
+    archives = good if depth == "full" else []
+    with fetching_ahead((galaxy.source, archive_files(galaxy.source, star)) for star in archives):
+        for place, pinned in enumerate(archives, 1):
+            reporter.progress(pinned.id, place, len(archives))
+            _bring_archive(galaxy, pinned)
     return Synced(
         name=galaxy.name,
-        seq=index.seq,
+        seq=galaxy.index.index.seq,
         before=before,
         stars=len(signed),
-        archives=len(good) if depth == "full" else 0,
+        archives=len(archives),
         left_out=tuple(left_out),
         missing=tuple(missing),
         shell_scripts=tuple(shells),

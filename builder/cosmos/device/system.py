@@ -57,6 +57,11 @@ def demand_anchors(root: LiveRoot, galaxies: Iterable[GalaxySource]) -> None:
     )
 
 
+def is_own(path: TreePath) -> bool:
+    """Return whether `path` belongs to cosmos itself, whose commands change what an image brought there."""
+    return any(own == path or own in path.parents for own in (STATE_FOLDER, SETTINGS_FOLDER))
+
+
 def universe_bytes(root: LiveRoot) -> bytes | None:
     """Return the exact bytes of the universe, or None if the file is missing."""
     return root.document(UNIVERSE_PATH, max_bytes=MAX_UNIVERSE_BYTES)

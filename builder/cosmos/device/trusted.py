@@ -11,7 +11,7 @@ recorded without its galaxy, and a star of an unsigned galaxy, has no signature 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cosmos.device.memory import system_trust
@@ -119,16 +119,34 @@ def rests_on(
 ) -> Iterator[tuple[StarName, Untrusted]]:
     """Yield each of `stars` (with its dependencies) with each of `untrusted` that it needs, directly or not."""
     bad = {one.name: one for one in untrusted}
-    for name, dependencies in stars.items():
-        waiting, seen = list(dependencies), set[StarName]()
-        while waiting:
-            needed = waiting.pop()
-            if needed in seen:
-                continue
-            seen.add(needed)
-            installed = universe.installed.get(needed)
-            waiting += installed.dependencies if installed is not None else stars.get(needed, ())
-        yield from ((name, bad[needed]) for needed in sorted(seen & bad.keys()))
+    for name in stars if bad else ():
+        yield from ((name, bad[needed]) for needed in sorted(needed_by(name, stars, universe) & bad.keys()))
+
+
+def judge_below(
+    root: LiveRoot, universe: Universe, stars: Mapping[StarName, Iterable[StarName]], kept: Iterable[StarName]
+) -> InstalledTrust:
+    """Return how those installed stars stand that `stars` need, directly or not, and those that are `kept`.
+
+    `stars` are new, with their dependencies. No other star is judged, so the work grows with the installation, and not
+    with the system.
+    """
+    asked = {*kept}.union(*(needed_by(name, stars, universe) for name in stars))
+    few = {name: star for name, star in universe.installed.items() if name in asked}
+    return judge_installed(root, replace(universe, installed=few))
+
+
+def needed_by(name: StarName, stars: Mapping[StarName, Iterable[StarName]], universe: Universe) -> set[StarName]:
+    """Return all stars that the new star `name` needs, directly or not. `stars` are new, with their dependencies."""
+    waiting, seen = [*stars[name]], set[StarName]()
+    while waiting:
+        needed = waiting.pop()
+        if needed in seen:
+            continue
+        seen.add(needed)
+        installed = universe.installed.get(needed)
+        waiting += installed.dependencies if installed is not None else stars.get(needed, ())
+    return seen
 
 
 def _sorted(universe: Universe) -> list[tuple[StarName, Installed]]:

@@ -2,11 +2,12 @@
 
 For each entry, it checks that the entry is there, its kind, mode and owner, a file's bytes, a symlink's target, the
 file that a hard link shares, a device's number, and a file's capabilities and other attributes. What they must be
-follows from the star's signed archive where it is at hand without a socket (device.examination), otherwise from
-universe.toml; `as_signed` and `as_recorded` keep the two apart. So a file and its row that were forged together are
-found. The entries of the image's own layers are checked by their record, except those of cosmos itself. Of a shared
-folder, only the kind is checked. For the universe itself, it checks that no path has two owners, that all dependencies
-are installed, and that upstream's `files` and our `entries` agree.
+follows from the star's signed archive where it is at hand without a socket, or from the release that made the system if
+the caller names one (device.examination), otherwise from universe.toml; `as_signed` and `as_recorded` keep the two
+apart. So a file and its row that were forged together are found. The entries of the image's own layers are checked by
+the release, or else by their record, except those of cosmos itself. Of a shared folder, only the kind is checked. For
+the universe itself, it checks that no path has two owners, that all dependencies are installed, and that upstream's
+`files` and our `entries` agree.
 
 Every problem is reported: an entry that cannot be read (`unreadable`), a star that upstream recorded without digests
 (`unjudged`), and a change that was cut off. Contents are hashed in pieces, so little memory is needed.
@@ -29,17 +30,22 @@ from typing import Final
 from cosmos.device.entry_check import Difference
 from cosmos.device.examination import LAYERS, Examination, Examined
 from cosmos.device.journal import changing_command, standing
+from cosmos.device.memory import system_trust
+from cosmos.device.released import ReleaseAsked, Released, open_release
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.settings import read_settings
 from cosmos.device.shelves import Shelves, galaxies_on
+from cosmos.device.signed_record import NoArchiveSays
 from cosmos.device.system import read_universe
 from cosmos.device.trusted import NOT_ASKED, InstalledTrust, judge_installed, shelves_at_hand
+from cosmos.device.vouching import as_onlooker
 from cosmos.errors import CosmosError, Differs, Refused, WorldFailed
 from cosmos.model.journal import change_words
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Universe
+from cosmos.release.verify import ReleaseVerdict
 from cosmos.store.blobs import StoreFolder
 from cosmos.treepath import TreePath
 
@@ -60,8 +66,10 @@ class SystemVerdict:
     A shared folder counts where its maker has it. `files` counts all entries of stars that are no folders, as `status`
     and `show` do. `of_image` counts the checked entries of the image's own layers.
 
-    `as_signed` are the stars that were compared with their signed archives, and `as_recorded` those that were compared
-    with universe.toml alone, with the reason. `configuration` are files with other bytes below /etc: they are
+    `as_signed` are the stars that were compared with what was signed, and `as_recorded` those that were compared with
+    universe.toml alone, with the reason. `without_archive` are those of them whose archive does not say what they laid,
+    because their script runs programs. `release` is the release that was at hand, and `by_release` are the stars, and
+    the layers of the image, that it judged. `configuration` are files with other bytes below /etc: they are
     differences too, but the operator may have made them. `taken` are paths of signed stars that the image gave to
     another owner. With `demands_trust`, every star must be trusted now.
     """
@@ -83,6 +91,9 @@ class SystemVerdict:
     taken: tuple[Difference, ...] = ()
     doubts: tuple[str, ...] = ()
     demands_trust: bool = False
+    release: ReleaseVerdict | None = None
+    by_release: tuple[str, ...] = ()
+    without_archive: Mapping[StarName, str] = field(default_factory=dict)
 
     @property
     def is_good(self) -> bool:
@@ -125,12 +136,13 @@ class SystemVerdict:
 class HowToVerify:
     """How a system is verified. `by_record`: by universe.toml alone, without unpacking an archive.
 
-    `sticks` are folders that may be galaxies, besides those of the settings.
+    `sticks` are folders that may be galaxies, besides those of the settings. `release` made the system.
     """
 
     by_record: bool = False
     demands_trust: bool = False
     sticks: Sequence[Path] = ()
+    release: ReleaseAsked | None = None
 
 
 AS_SIGNED: Final = HowToVerify()
@@ -146,15 +158,11 @@ def verify_live(root: LiveRoot, reporter: Reporter, how: HowToVerify = AS_SIGNED
     """Return how `root` compares with what was signed, or else with its universe."""
     universe = read_universe(root)
     settings, problem = _settings(root)
-    sticks = galaxies_on(how.sticks, _store(root, settings))
-    shelves = shelves_at_hand(root, sticks)
-    examination = Examination(
-        root,
-        universe,
-        settings,
-        shelves if isinstance(shelves, Shelves) and not (how.by_record or problem) else None,
-        why=problem or ("" if isinstance(shelves, Shelves) else shelves.problem or "the system has no trust anchors"),
-    )
+    shelves = shelves_at_hand(root, galaxies_on(how.sticks, _store(root, settings)))
+    released = _released(root, how.release, universe, settings, reporter)
+    asked = shelves if isinstance(shelves, Shelves) and not (how.by_record or problem) else None
+    why = problem or ("" if isinstance(shelves, Shelves) else shelves.problem or "the system has no trust anchors")
+    examination = Examination(root, universe, settings, asked, released=released, why=why)
     found = _Found()
     total = len(universe.installed) + len(universe.layers)
     for done, examined in enumerate(chain(examination.stars(), examination.layers()), 1):
@@ -182,6 +190,9 @@ def verify_live(root: LiveRoot, reporter: Reporter, how: HowToVerify = AS_SIGNED
         taken=tuple(found.taken),
         doubts=trust.doubts(universe),
         demands_trust=how.demands_trust,
+        release=None if released is None else released.verdict,
+        by_release=tuple(found.by_release),
+        without_archive=dict(sorted(found.without_archive.items())),
     )
 
 
@@ -196,6 +207,8 @@ class _Found:
         self.unjudged = list[StarName]()
         self.as_signed = list[StarName]()
         self.as_recorded: dict[StarName, str] = {}
+        self.without_archive: dict[StarName, str] = {}
+        self.by_release = list[str]()
         self.judged = self.of_image = 0
 
     def add(self, one: Examined) -> None:
@@ -207,10 +220,13 @@ class _Found:
                 self.as_signed.append(name)
             elif one.answer == "recorded":
                 self.as_recorded[name] = "" if one.cause is None else one.cause.problem
+                if isinstance(one.cause, NoArchiveSays):
+                    self.without_archive[name] = one.cause.problem
             else:
                 self.unjudged.append(name)
         else:
             self.of_image += one.checked
+        self.by_release += [one.owner] if one.by_release else []
         self.differences += one.record
         given = "its signed archive brings it, but the image gave it to another owner: as recorded only"
         self.taken += [Difference(path=path, star=one.owner, problem=given) for path in one.taken]
@@ -223,6 +239,14 @@ class _Found:
                     self.configuration.append(row)
                 else:
                     self.differences.append(row)
+
+
+def _released(
+    root: LiveRoot, asked: ReleaseAsked | None, universe: Universe, settings: Settings, reporter: Reporter
+) -> Released | None:
+    if asked is None:
+        return None
+    return open_release(root, asked, universe, _store(root, settings), system_trust(root), as_onlooker(root), reporter)
 
 
 def _settings(root: LiveRoot) -> tuple[Settings, str]:

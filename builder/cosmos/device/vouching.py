@@ -45,11 +45,22 @@ def as_writer(root: LiveRoot) -> Remember:
     return partial(remember, root)
 
 
-def as_reader(root: LiveRoot) -> Remember:
-    """Return how a command that changes nothing else remembers: where it may not write, it judges alone."""
+def as_onlooker(root: LiveRoot) -> Remember:
+    """Return how a command that writes nothing at all judges by the memory."""
 
     def judged(change: Callable[[Memory], Memory]) -> None:
         change(read_memory(root) or Memory())
+
+    return judged
+
+
+def as_reader(root: LiveRoot) -> Remember:
+    """Return how a command that changes nothing else remembers: where it may not write, it judges alone."""
+
+    judges = as_onlooker(root)
+
+    def judged(change: Callable[[Memory], Memory]) -> None:
+        judges(change)
         with suppress(WorldFailed), at_work(root):
             remember(root, change)
 

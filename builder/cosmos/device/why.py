@@ -6,12 +6,12 @@ The universe records who asked for a star, and which stars need it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from cosmos.errors import NoSolution
 from cosmos.model.names import StarName
 from cosmos.model.universe import Universe
 from cosmos.model.version import Version
+from cosmos.nearest import nearest
 from cosmos.resolve.chains import Chain, Wants, chains_to
 
 
@@ -35,7 +35,7 @@ def reasons_for(universe: Universe, name: StarName, *, option: str = "") -> Reas
     """Return why `name` is installed; raises `NoSolution` if it is not. `option`: see `LiveRoot.option`."""
     star = universe.installed.get(name)
     if star is None:
-        near = get_close_matches(name, sorted(map(str, universe.installed)), n=3)
+        near = nearest(name, sorted(map(str, universe.installed)), 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos status{option}"
         raise NoSolution(name, "is not installed", hint=hint)
     above = _above(universe)

@@ -23,6 +23,7 @@ from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import counted
 from cosmos.resolve.locked import demand_right, outranked
 from cosmos.staging.acquire import Acquired, acquire_index, acquire_star, demand_stored, newest_index
+from cosmos.staging.ahead import fetching_ahead, star_files
 from cosmos.staging.galaxies import naming_address
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.interface import settling
@@ -139,18 +140,21 @@ def acquire_lock(lock: Lock, place: LockPlace, world: World, accept: frozenset[s
                 indexes[galaxy.name] = _index(galaxy, sources[galaxy.name], judge, world)
         acquired: dict[StarName, Acquired] = {}
         done = 0
-        for star in lock.stars:
-            fetch = _fetching(
-                lock,
-                star,
-                indexes[star.galaxy],
-                sources[star.galaxy],
-                judge.then,
-                _counting(world, star.id, done, total),
-            )
-            acquired[star.name] = judge.judged(star.name, fetch)
-            done += star.size_bytes
-            world.reporter.progress(star.id, done, total)
+        with fetching_ahead(
+            (sources[star.galaxy], star_files(sources[star.galaxy], indexes[star.galaxy], star)) for star in lock.stars
+        ):
+            for star in lock.stars:
+                fetch = _fetching(
+                    lock,
+                    star,
+                    indexes[star.galaxy],
+                    sources[star.galaxy],
+                    judge.then,
+                    _counting(world, star.id, done, total),
+                )
+                acquired[star.name] = judge.judged(star.name, fetch)
+                done += star.size_bytes
+                world.reporter.progress(star.id, done, total)
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
     _demand_first_galaxies(lock, indexes, signed)
     demand_right(lock, place.lock_file, signed)

@@ -186,6 +186,7 @@ class _Writing:
                 self._set(entry)
         sync_folder(place.parent)
         self._root.chmod(_ROOT_MODE)
+        sync_folder(self._root)  # the marker may be gone from the disk only after the mode is there
         (self._root / _LOCK).unlink(missing_ok=True)
         (self._root / MARKER).unlink()  # last: with the marker, the next run goes on
         sync_folder(self._root)
@@ -298,8 +299,8 @@ class _Writing:
     def _demand_no_strangers(self, seen: set[str]) -> None:
         for place in _walked(self._root):
             path = place.relative_to(self._root).as_posix()
-            if _is_temporary(place.name) and path not in seen and not place.is_dir():
-                place.unlink()  # a document that a killed run did not finish
+            if _is_temporary(place.name) and path not in seen and _is_of_cosmos(place):
+                _remove_temporary(place)
             elif path not in seen and path not in _OWN:
                 raise WorldFailed(
                     str(place),
@@ -313,6 +314,18 @@ _KINDS: Final = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFB
 
 def _is_temporary(name: str) -> bool:
     return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
+
+
+def _is_of_cosmos(place: Path) -> bool:
+    """Return whether a killed run left what is at `place`: an unfinished document, or the empty folder of a trial."""
+    return place.is_symlink() or not place.is_dir() or not any(place.iterdir())
+
+
+def _remove_temporary(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        place.rmdir()
+    else:
+        place.unlink()
 
 
 def _device(entry: Entry) -> int:

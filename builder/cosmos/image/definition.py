@@ -9,6 +9,7 @@ from pathlib import Path
 from cosmos.errors import Malformed, NoSolution
 from cosmos.image.outputs.formats import Output, read_outputs
 from cosmos.image.template import TemplateFiles, read_template
+from cosmos.image.template_folder import IMAGE_FILE, template_folder
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.constellation import Constellation
 from cosmos.model.constraint import Constraint
@@ -16,9 +17,6 @@ from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.reading import envelope_of, is_there, read_bounded
-
-IMAGE_FILE = "image.toml"
-TEMPLATES_FOLDER = "rootfs-templates"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +75,7 @@ def read_definition(path: Path) -> Definition:
         outputs=read_outputs(image.outputs, str(file)),
         constellation_files=constellation_files,
         constellations={name: constellation.members for name, constellation in constellations.items()},
-        template=read_template(_template_folder(file.parent, image)),
+        template=read_template(template_folder(file.parent, image.template)),
         finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
         trust=_named(file.parent, image.trust, "trust"),
         warnings=tuple(f"{name}: unknown key {key}" for name, one in constellations.items() for key in one.warnings),
@@ -105,7 +103,9 @@ def kept_folders(definition: Definition) -> tuple[Path, ...]:
     """
     own = definition.folder.resolve()
     repository = next((above for above in (own, *own.parents) if (above / ".git").exists()), own)
-    return tuple(dict.fromkeys((own, _template_folder(definition.folder, definition.image).resolve(), repository)))
+    return tuple(
+        dict.fromkeys((own, template_folder(definition.folder, definition.image.template).resolve(), repository))
+    )
 
 
 def _constellation(file: Path) -> bytes:
@@ -116,22 +116,6 @@ def _constellation(file: Path) -> bytes:
             hint=f"write the file, or take it out of `constellations` in {IMAGE_FILE}",
         )
     return read_bounded(file)
-
-
-def _template_folder(folder: Path, image: Image) -> Path:
-    """Return where the image's template is: a path beside image.toml, or in the nearest `rootfs-templates/`."""
-    named = image.template
-    if named.startswith(("./", "../")):
-        return folder / named
-    start = folder.resolve()
-    for above in (start, *start.parents):
-        if (above / TEMPLATES_FOLDER / named).is_dir():
-            return above / TEMPLATES_FOLDER / named
-    raise Malformed(
-        str(folder / IMAGE_FILE),
-        f"template: no {TEMPLATES_FOLDER}/{named} in this folder or above it",
-        hint=f'for a folder beside image.toml, write in {IMAGE_FILE}: template = "./{named}"',
-    )
 
 
 def _named(folder: Path, name: str, key: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes | None:

@@ -28,12 +28,13 @@ from cosmos.image.policy import (
 )
 from cosmos.image.preflight import BuildOptions, Ready, preflight
 from cosmos.image.workshop.layers import Workshop
+from cosmos.image.workshop.remaking import audit_layers
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
 from cosmos.model.names import StarName
 from cosmos.model.release import DEFINITION_FILE, Release
 from cosmos.release.describe import BuildFacts, describe
-from cosmos.release.draft import Draft
+from cosmos.release.draft import Draft, Written
 from cosmos.release.sign import sign
 from cosmos.sandbox.bubble_probe import WANTED
 from cosmos.sbom.bill import Bill, component_of
@@ -47,7 +48,8 @@ class Built:
     """A finished release. `changed` is false if the same release was there before.
 
     `made` names each layer that the store did not have, and says why the build made it. `twice` are those of them that
-    were made twice, because their scripts ran programs. `layers` are the keys of all layers.
+    were made twice, because their scripts ran programs. `layers` are the keys of all layers. `ready` and `acquired` are
+    what it was made from, `written` its files.
     """
 
     folder: Path
@@ -58,6 +60,9 @@ class Built:
     made: Mapping[StarName, str]
     twice: frozenset[StarName]
     layers: Mapping[StarName, Digest]
+    ready: Ready
+    acquired: AcquiredLock
+    written: Mapping[str, Written]
 
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
@@ -79,6 +84,9 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         made=staged.made,
         twice=staged.twice,
         layers={name: layer.key for name, layer in staged.layers.items()},
+        ready=ready,
+        acquired=stars,
+        written=dict(draft.files),
     )
 
 
@@ -115,6 +123,8 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
     staged = stage_layers(
         workshop, jobs=options.jobs, reporter=world.reporter, judge=StagingBudget(ready.definition).judge
     )
+    if options.audit is not None:
+        audit_layers(staged, options.audit, world.reporter)
     demand_powers(workshop.consent, staged.layers)
     report_unsteady(staged.layers, workshop.unsteady, world.reporter)
     return staged

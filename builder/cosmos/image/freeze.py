@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -26,6 +25,7 @@ from cosmos.model.lock import BuildPins, Lock, LockedStar
 from cosmos.model.names import GalaxyName, StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.version import Version
+from cosmos.nearest import nearest
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.plain_toml import plain_text
@@ -33,6 +33,7 @@ from cosmos.resolve.catalogue import Galaxies
 from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
 from cosmos.resolve.resolving import resolve
 from cosmos.resolve.stale import differences, request_of
+from cosmos.staging.foreseen import foresee
 from cosmos.staging.galaxies import OpenGalaxy, naming_address, tell_shell_scripts, tell_unknown_keys
 from cosmos.store.interface import settling
 from cosmos.trust.roots import TrustRoots
@@ -79,9 +80,9 @@ def freeze(
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
-        moved = frozenset() if upgrade == "all" else upgrade
-        wishes = wishes_of(request)
-        resolved = resolve(wishes, library, request.arch, _kept(old, upgrade), upgraded=moved)
+        wishes, kept = wishes_of(request), _kept(old, upgrade)
+        foresee((wish.demand for wish in wishes), library, galaxies, request.arch, kept=kept, settled={})
+        resolved = resolve(wishes, library, request.arch, kept, upgraded=frozenset() if upgrade == "all" else upgrade)
         stars = tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
         )
@@ -184,7 +185,7 @@ def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
         return {}
     locked = {star.name: star.version for star in old.stars}
     for name in sorted(upgrade - locked.keys()):
-        near = get_close_matches(name, [str(other) for other in locked], n=1)
+        near = nearest(name, map(str, locked))
         hint = f"did you mean --upgrade {near[0]}?" if near else f"leave out --upgrade {name}"
         raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=hint)
     return {name: version for name, version in locked.items() if name not in upgrade}

@@ -5,6 +5,7 @@ HOME/store.key              by which the home knows finished layers in its store
 HOME/trust/trust.toml       the keys that the operator pinned (`cosmos trust init`)
 HOME/trust/chain/           every version of trust.toml that the operator accepted (`cosmos trust update`)
 HOME/trust/state.toml       the memory: the highest numbers that were verified, so that a rollback is refused
+HOME/config.toml            the operator's settings (model.home_settings); may be missing
 HOME/keys/                  a place for keys; cosmos reads a key from it only if the command names the key
 """
 
@@ -21,7 +22,6 @@ from pathlib import Path
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.durable import write_durably
-from cosmos.errors import WorldFailed
 from cosmos.image.definition import Definition, read_lock_bytes
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
@@ -78,6 +78,10 @@ class Home:
     def _folder(self) -> StoreFolder:
         return StoreFolder(self.home / "store")
 
+    def held(self) -> AbstractContextManager[None]:
+        """Use the store for the block: nothing in it is collected meanwhile."""
+        return self._folder.hold()
+
     @cached_property
     def pinned(self) -> TrustRoots:
         """The keys that the operator pinned; raises `Refused` if no trust.toml was ever accepted."""
@@ -101,11 +105,7 @@ class Home:
 
     def kept_statement(self, star: LockedStar) -> bytes | None:
         """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
-        try:
-            kept = Source(galaxy=star.galaxy, carrier=None, store=self.store)
-            return kept.statement(star.id, star.statement).data
-        except WorldFailed:
-            return None
+        return Source(galaxy=star.galaxy, carrier=None, store=self.store).kept_statement(star)
 
     def remember(self, change: Callable[[Memory], Memory]) -> None:
         """Change the memory by `change`. Raises `RolledBack` for a rollback, and then changes nothing."""

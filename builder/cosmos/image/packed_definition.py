@@ -21,8 +21,9 @@ from typing import Final
 from cosmos.content import pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
-from cosmos.image.definition import IMAGE_FILE, TEMPLATES_FOLDER, Definition
+from cosmos.image.definition import Definition
 from cosmos.image.template import TemplateFiles
+from cosmos.image.template_folder import IMAGE_FILE, TEMPLATES_FOLDER
 from cosmos.limits import MAX_DEFINITION_BYTES, demand_within
 from cosmos.model.release import DEFINITION_FILE
 from cosmos.pack.tar import TAR_END, tar_members

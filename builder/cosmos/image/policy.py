@@ -24,12 +24,12 @@ Proofs and badges are kept in the store once they were judged good. Offline, the
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from difflib import get_close_matches
 
 from cosmos.errors import Malformed, NoSolution, Refused
 from cosmos.globs import unused
-from cosmos.image.definition import IMAGE_FILE, Definition
+from cosmos.image.definition import Definition
 from cosmos.image.outputs.initramfs import Initramfs
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.image.workshop.layers import Layers
 from cosmos.image.world import World
 from cosmos.limits import MAX_SIGNED_BYTES
@@ -37,6 +37,7 @@ from cosmos.model.image import Policy
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
+from cosmos.nearest import nearest
 from cosmos.release.lint.rules import RULES, is_rule
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders, demand_none, overreaches
@@ -69,7 +70,7 @@ def demand_known_rules(definition: Definition) -> None:
     """Raise `Malformed` if a waiver names a rule that the ship guard does not have."""
     for rule in definition.image.policy.waivers:
         if not is_rule(rule):
-            near = get_close_matches(rule, [one.id for one in RULES], n=1)
+            near = nearest(rule, [one.id for one in RULES])
             meant = f"; did you mean {near[0]}?" if near else ""
             problem = f"policy.waive.{rule}: there is no such rule{meant}"
             raise Malformed(str(definition.file), problem, hint="docs/lint.md lists them")
@@ -99,7 +100,7 @@ def report_strangers(definition: Definition, lock: Lock, reporter: Reporter) -> 
     named += [(f'owners."{path.text}"', name) for path, name in policy.owners.items()]
     for key, name in named:
         if name not in there:
-            near = get_close_matches(name, there, n=1)
+            near = nearest(name, there)
             meant = f"; did you mean {near[0]}?" if near else ""
             reporter.warn(f"{definition.file}: policy.{key} names {name}, but the lock has no such star{meant}")
 

@@ -17,6 +17,7 @@ from cosmos.image.outputs.packing import BINARY_FILE
 from cosmos.image.packed_definition import packed_definition
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
+from cosmos.image.workshop.sampling import Audit
 from cosmos.image.world import World
 from cosmos.links import real
 from cosmos.model.lock import LOCK_FILE, Lock
@@ -47,7 +48,7 @@ class BuildOptions:
     """How to build. Only `level` may change bytes (None: the lock's level). `safe`: no script runs programs.
 
     `builder` is how RELEASE.json names this program, `identity` what its layers are kept under. `secrets` are the
-    values of the template's secret variables, by name.
+    values of the template's secret variables, by name. With an `audit`, some layers from the store are made again.
     """
 
     out: Path
@@ -60,6 +61,7 @@ class BuildOptions:
     keep_root: Path | None = None
     safe: bool = False
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    audit: Audit | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,6 @@ processor, bubblewrap) is not named: two builders of the same program write the 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +20,11 @@ from typing import Final
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.digest import Digest
+from cosmos.image.program_files import dir_hash
 from cosmos.model.release import Builder
 from cosmos.pack.zst import ZSTD_VERSION
 
 _LIBRARIES: Final = ("jinja2", "lupa", "markupsafe", "pynacl", "tomli-w", "zstandard")  # that build and judge images
-_CACHE: Final = "__pycache__"
 
 
 def described_binary(file: Path) -> Builder:
@@ -39,19 +38,6 @@ def described_sources(package: Path) -> Builder:
     """Return the builder that runs from the folder `package` of the `cosmos` package."""
     tree: Json = {"name": "builder/cosmos", "digest": {"dirHash": dir_hash(package)}}
     return Builder(versions=_versions(), parts=(tree, *_libraries()))
-
-
-def dir_hash(folder: Path) -> str:
-    """Return the `dirHash` of a folder's files in hexadecimal, without Python's caches."""
-    names = (
-        file.relative_to(folder).as_posix()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and _CACHE not in file.relative_to(folder).parts
-    )
-    hasher = hashlib.sha256()
-    for name in sorted(names, key=str.encode):
-        hasher.update(f"{Digest.of((folder / name).read_bytes()).hex}  {name}\n".encode())
-    return hasher.hexdigest()
 
 
 def _libraries() -> Iterator[Json]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.receipts import RECEIPTS_FILE
+from cosmos.nearest import nearest
 from cosmos.pack.image_file import DIRECTORIES, ImageReader
 from cosmos.reading import is_there, read_bounded
 from cosmos.release.diff.compare import Difference
@@ -86,7 +86,7 @@ class Explained:
         """Return why the star `name` is in the lock. Raises `NoSolution`."""
         star = self.stars.get(name)
         if star is None:
-            near = get_close_matches(name, sorted(map(str, self.stars)), n=_NEAR)
+            near = nearest(name, sorted(map(str, self.stars)), _NEAR)
             hint = f"did you mean {' or '.join(near)}?" if near else f"cosmos tree {self.place}"
             raise NoSolution(name, f"is not in the lock of {self.place}", hint=hint)
         chains, has_more = chains_to(name, self._wants)

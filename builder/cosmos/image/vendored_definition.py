@@ -7,8 +7,9 @@ from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import Refused
-from cosmos.image.definition import TEMPLATES_FOLDER, Definition, read_definition
+from cosmos.image.definition import Definition, read_definition
 from cosmos.image.packed_definition import packed_definition
+from cosmos.image.template_folder import TEMPLATES_FOLDER
 from cosmos.model.reporter import Reporter
 from cosmos.model.vendored import VENDORED_FILE
 from cosmos.staging.vendored import demand_as_listed, is_vendored, read_vendored, vendored_digest

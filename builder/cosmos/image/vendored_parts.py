@@ -5,7 +5,8 @@ Only logs, proofs and badges are read from a galaxy here. All else was fetched a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from cosmos.content import Content
@@ -21,7 +22,7 @@ from cosmos.model.vendored import VENDORED_GALAXIES, VENDORED_TRUST
 from cosmos.reading import ENVELOPE_SUFFIX
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.source import INDEX_FILE, SignedFile, Source, statement_path
-from cosmos.transport.carrier import Carrier, Progress
+from cosmos.transport.carrier import Carrier, Expected, Progress
 from cosmos.trust.chain import step_file
 from cosmos.trust.roots import TRUST_FILE
 
@@ -65,6 +66,10 @@ class _Recording:
     def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> Content:
         """Read through the carrier below it."""
         return self.carrier.read_exactly(path, size_bytes=size_bytes, progress=progress, digest=digest)
+
+    def expecting(self, files: Sequence[Expected]) -> AbstractContextManager[None]:
+        """Expect the files as the carrier below it does."""
+        return self.carrier.expecting(files)
 
 
 def galaxy_parts(lock: Lock, policy: Policy, acquired: AcquiredLock, world: Home) -> dict[str, Part]:

@@ -166,6 +166,16 @@ def envelope_beside(file: FileIn) -> FileIn:
     return file.beside(file.name + ENVELOPE_SUFFIX)
 
 
+def complete_envelope(anchor: FileIn) -> None:
+    """Write the accepted document's envelope beside it, where a step was cut off before that."""
+    held = accepted_document(anchor)
+    if held is None:
+        return
+    kept = accepted_document(_chain(anchor).file(step_file(TrustRoots.parse(held[0], str(anchor)).version)))
+    if kept is not None and kept[0] == held[0] and kept[1] not in (None, held[1]):
+        envelope_beside(anchor).write(kept[1])
+
+
 def keep_version(anchor: FileIn, version: int, data: bytes, envelope: bytes | None) -> None:
     """Keep an accepted version beside the anchors, its envelope first."""
     file = _chain(anchor).file(step_file(version))

@@ -18,7 +18,7 @@ from cosmos.keyring.anchors import (
     Anchor,
     accepted_document,
     accepted_versions,
-    envelope_beside,
+    complete_envelope,
     keep_version,
     load_trust,
 )
@@ -71,9 +71,8 @@ def catch_up(anchor: FileIn, source: ChainSource, state: State) -> CaughtUp:
     if steps:
         step = steps[-1]
         anchor.write(step.data)  # now it counts; chain/ has its envelope until the envelope is beside it
-        if step.envelope is not None:
-            envelope_beside(anchor).write(step.envelope)
         last = Anchor(path=anchor.path, digest=Digest.of(step.data), roots=step.roots, is_signed=True, is_new=True)
+    complete_envelope(anchor)
     state.change(lambda memory: memory.with_trust(last.roots.version, last.digest, str(anchor)))
     return CaughtUp(anchor=last, taken=tuple(step.roots.version for step in steps))
 

@@ -223,6 +223,11 @@ class Universe:
     installed: Mapping[StarName, Installed] = field(default_factory=dict)
     layers: Mapping[str, Sequence[InstalledEntry]] = field(default_factory=dict)
 
+    @property
+    def versions(self) -> dict[StarName, Version]:
+        """The version of each installed star."""
+        return {name: star.version for name, star in self.installed.items()}
+
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the universe in `data`; raises `Malformed`."""

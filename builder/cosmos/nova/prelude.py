@@ -15,15 +15,16 @@ loads this module, before any worker is forked.
 
 from __future__ import annotations
 
-from pathlib import Path
+import pkgutil
 from typing import Final
-
-_FOLDER: Final = Path(__file__).parent / "lua"
 
 
 def _part(name: str) -> bytes:
     """Return one file without the comment that it begins with."""
-    _, _, text = (_FOLDER / f"{name}.lua").read_bytes().partition(b"\n\n")
+    whole = pkgutil.get_data("cosmos.nova", f"lua/{name}.lua")  # the single-file binary has it in memory
+    if whole is None:
+        raise FileNotFoundError(f"cosmos/nova/lua/{name}.lua")
+    _, _, text = whole.partition(b"\n\n")
     return b"\n" + text
 
 

@@ -54,8 +54,7 @@ def run_build(job: NovaJob) -> NovaResult:
     `ScriptFailed`.
     """
     files = {
-        TreePath(FILES + b"/" + path): replace(entry, path=TreePath(FILES + b"/" + path))
-        for path, entry in job.files.items()
+        TreePath(FILES + b"/" + path): entry.at(TreePath(FILES + b"/" + path)) for path, entry in job.files.items()
     }
     links = {
         path: replace(entry, target=FILES + b"/" + entry.target)

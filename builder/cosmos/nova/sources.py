@@ -120,7 +120,8 @@ class FolderCopy:
 
 def copied(entry: Entry, path: TreePath, epoch: int) -> Entry:
     """Return a copy of `entry` at `path`, no newer than `epoch`."""
-    return replace(entry, path=path, mtime=min(entry.mtime, epoch))
+    moved = entry.at(path)
+    return moved if entry.mtime <= epoch else replace(moved, mtime=epoch)
 
 
 def _looked_up(tree: IndexedTree, path: TreePath, meter: Meter) -> tuple[TreePath, Entry] | None:

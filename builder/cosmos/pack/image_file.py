@@ -140,14 +140,14 @@ class ImageReader:
     """
 
     def __init__(self, opened: Callable[[], AbstractContextManager[BinaryIO]], source: str) -> None:
-        self._opened = opened
+        self.opened = opened
         self.source = source
         with opened() as stream:
             try:
                 *seeks, place = read_seek_table(stream)
                 if place.unpacked_bytes:
                     raise ValueError("its seek table does not end with the index")
-                frame = _read(stream, place)
+                frame = read_frame(stream, place)
             except ValueError as error:
                 self._refuse(str(error))
         self.meta, self.layers = self._index(frame, seeks)
@@ -198,7 +198,7 @@ class ImageReader:
         """
         layer, row = self._file(path)
         where = f"{self.source}: layer {layer.name}"
-        with self._opened() as stream:
+        with self.opened() as stream:
             self._demand_frame(stream, layer, where)
             is_held = row.line.size <= _HELD_BYTES
             held = [piece for piece in self._slice(stream, layer, row, where) if is_held]
@@ -249,14 +249,22 @@ class ImageReader:
         reader = TarReader(self.source, devices="keep")
         *layers, end = self.layers
         for layer in layers:
-            yield from self._packed(layer).entries_after(reader)
-        if decompress_exactly(bytes(self._packed(end).frame), len(TAR_END), self.source) != TAR_END:
+            yield from self.packed(layer).entries_after(reader, layer.lines)
+        self.demand_end(end)
+
+    def demand_end(self, end: ImageLayer) -> None:
+        """Raise `Refused` unless the end layer is two blocks of zeros."""
+        if decompress_exactly(bytes(self.packed(end).frame), len(TAR_END), self.source) != TAR_END:
             self._refuse("its end layer is not two blocks of zeros")
 
-    def _packed(self, layer: ImageLayer) -> PackedLayer:
+    def layer_entries(self, layer: ImageLayer) -> list[Entry]:
+        """Return one layer's entries, decoded and compared with the index. Raises `Refused`."""
+        return self.packed(layer).entries()
+
+    def packed(self, layer: ImageLayer) -> PackedLayer:
         """Return the layer with its frame, read and checked."""
         where = f"{self.source}: layer {layer.name}"
-        with self._opened() as stream:
+        with self.opened() as stream:
             try:
                 frame = Spool().add(_read_pieces(stream, layer.seek))
             except ValueError as error:
@@ -305,7 +313,8 @@ def _layer(row: Table, seek: Seek) -> ImageLayer:
     return layer
 
 
-def _read(stream: BinaryIO, seek: Seek) -> bytes:
+def read_frame(stream: BinaryIO, seek: Seek) -> bytes:
+    """Return the bytes of a frame as they are packed; raises `ValueError` if the file ends before."""
     return b"".join(_read_pieces(stream, seek))
 
 

@@ -1,26 +1,22 @@
 """One layer of an image: some entries as tar members in one zstd frame, with an index of the entries.
 
-A layer is made once and kept in the store (`PackedLayer.kept`). Images are joined from kept layers. The kept form:
+A layer is made once and kept in the store: its frame as a blob, and a record (`PackedLayer.record`). Images are joined
+from kept frames. The record is canonical JSON, an object with
 
-    16 bytes   "cosmos-layer-v1", newline
-     8 bytes   length of the header, little-endian
-    …          header: canonical JSON, an object with
-                   name             the layer's name
-                   digest           of the frame as it is packed
-                   unpacked-bytes   of the frame's content
-                   rows             one string an entry, in the order of the members: OFFSET, a space, and its manifest
-                                    line (cosmos.tree.manifest); OFFSET is where a file's bytes begin in the content,
-                                    0 for other entries
-    …          the frame
+    name             the layer's name
+    digest           of the frame as it is packed
+    packed-bytes     of the frame
+    unpacked-bytes   of the frame's content
+    rows             one string an entry, in the order of the members: OFFSET, a space, and its manifest line
+                     (cosmos.tree.manifest); OFFSET is where a file's bytes begin in the content, 0 for other entries
 
 The members are in byte order of path, except a hard link whose file would come later: such a link is moved to the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from cosmos.canon import canonical_json
@@ -28,6 +24,7 @@ from cosmos.content import Content, FileRange, content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_IMAGE_INDEX_BYTES, demand_within
+from cosmos.pack.stated import Whole, stated_entries
 from cosmos.pack.tar import tar_members
 from cosmos.pack.untar import TarReader
 from cosmos.pack.zst import compressed, decompress_exactly, unpacked_exactly
@@ -39,9 +36,6 @@ from cosmos.treepath import TreePath
 
 MAX_LAYER_BYTES: Final = (1 << 32) - 1  # packed or unpacked: a seek table's numbers have 32 bits
 
-_MAGIC = b"cosmos-layer-v1\n"
-_LENGTH_BYTES = 8
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerLine:
@@ -52,7 +46,7 @@ class LayerLine:
 
     @classmethod
     def parse(cls, row: str) -> Self:
-        """Return the row of the kept form, or raise `ValueError`."""
+        """Return the row of the text form, or raise `ValueError`."""
         offset, _, line = row.partition(" ")
         if not offset.isascii() or not offset.isdigit() or str(int(offset)) != offset:
             raise ValueError(f"want an offset and a manifest line, got {row[:80]!r}")
@@ -84,12 +78,18 @@ class PackedLayer:
         """Return its entries, decoded and compared with `rows`; raises `Refused`."""
         return self.entries_after(TarReader(self.name, devices="keep"))
 
-    def entries_after(self, reader: TarReader) -> list[Entry]:
+    def entries_after(self, reader: TarReader, lines: Sequence[LayerLine] | None = None) -> list[Entry]:
         """Return its entries, as the next members of the archive that `reader` is reading.
 
-        Raises `Refused` if the members are not written in a layer's form, or differ from `rows`.
+        `lines` are its `rows` as the caller has parsed them. Raises `Refused` if the members are not written in a
+        layer's form, or differ from `rows`.
         """
         content = self._content()
+        whole = Whole(content)
+        stated = stated_entries(self.lines if lines is None else lines, whole)
+        if stated is not None and not whole.take(1):
+            reader.accept(stated)
+            return stated
         entries, _ = reader.read(content)
         members = _members(entries)
         if not _is_written_as(members, content):
@@ -111,41 +111,36 @@ class PackedLayer:
             raise Refused(self.name, f"/{path.text} is {content_digest(data)}, its index says {row.line.digest}")
         return data
 
-    def kept(self, spool: Spool) -> Content:
-        """Return the kept form (see the module's docstring)."""
-        header = canonical_json(
+    def record(self) -> bytes:
+        """Return the record that is kept of it (see the module's docstring)."""
+        record = canonical_json(
             {
                 "name": self.name,
                 "digest": str(self.digest),
+                "packed-bytes": len(self.frame),
                 "unpacked-bytes": self.unpacked_bytes,
                 "rows": list(self.rows),
             }
         )
-        demand_within(len(header), MAX_IMAGE_INDEX_BYTES, self.name, hint="split the star")
-        head = _MAGIC + len(header).to_bytes(_LENGTH_BYTES, "little") + header
-        return spool.add(chain((head,), pieces(self.frame)))
+        demand_within(len(record), MAX_IMAGE_INDEX_BYTES, self.name, hint="split the star")
+        return record
 
     @classmethod
-    def from_kept(cls, data: Content) -> Self:
-        """Return the layer whose kept form is `data`; raises `Malformed`, or `Refused` if the frame does not match."""
-        start = len(_MAGIC) + _LENGTH_BYTES
-        end = start + int.from_bytes(bytes(data[len(_MAGIC) : start]), "little")
-        if data[: len(_MAGIC)] != _MAGIC or end > len(data):
-            raise Malformed("a kept layer", "is not one, or is cut off")
-        header = Table.from_json(bytes(data[start:end]), "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
-        layer = cls(
-            name=header.need("name", str),
-            frame=data[end:],
-            digest=header.read("digest", Digest.parse),
-            unpacked_bytes=header.count("unpacked-bytes", most=MAX_LAYER_BYTES),
-            rows=header.strings("rows"),
-        )
-        header.end()
-        if content_digest(layer.frame) != layer.digest:
-            raise Refused(
-                f"the kept layer {layer.name}", f"its frame is {content_digest(layer.frame)}, not {layer.digest}"
-            )
-        return layer
+    def from_record(cls, record: bytes, frame_of: Callable[[Digest, int], Content | None]) -> Self | None:
+        """Return the layer with this record, or None if `frame_of` has no frame for it. Raises `Malformed`.
+
+        `frame_of` gets the digest and the size of the frame, and returns bytes that it has hashed.
+        """
+        table = Table.from_json(record, "a kept layer", max_bytes=MAX_IMAGE_INDEX_BYTES)
+        name, digest = table.need("name", str), table.read("digest", Digest.parse)
+        packed_bytes = table.count("packed-bytes", most=MAX_LAYER_BYTES)
+        unpacked_bytes = table.count("unpacked-bytes", most=MAX_LAYER_BYTES)
+        rows = table.strings("rows")
+        table.end()
+        frame = frame_of(digest, packed_bytes)
+        if frame is None:
+            return None
+        return cls(name=name, frame=frame, digest=digest, unpacked_bytes=unpacked_bytes, rows=rows)
 
     def _content(self) -> Content:
         spool = Spool()
@@ -154,8 +149,32 @@ class PackedLayer:
         return spool.add(unpacked_exactly(self.frame, ".zst", self.unpacked_bytes, self.name))
 
 
-def pack_layer(name: str, entries: Iterable[Entry], level: int, spool: Spool | None = None) -> PackedLayer:
-    """Return the layer of `entries`, given in any order; raises `Malformed` if it would be too large."""
+def layer_of_frame(name: str, frame: Content, unpacked_bytes: int, content: Content | None = None) -> PackedLayer:
+    """Return the layer that `frame` packs, with the rows of its members. `content` is the frame's, if it is known.
+
+    Raises `Refused` if it is no layer that can be read without those before it.
+    """
+    digest = content_digest(frame)
+    layer = PackedLayer(name=name, frame=frame, digest=digest, unpacked_bytes=unpacked_bytes, rows=())
+    held = layer._content() if content is None else content
+    entries, _ = TarReader(name, devices="keep").read(held)
+    members = _members(entries)
+    if not _is_written_as(members, held):
+        raise Refused(name, "its members are not written as a layer's are")
+    return replace(layer, rows=_rows(members))
+
+
+def pack_layer(
+    name: str,
+    entries: Iterable[Entry],
+    level: int,
+    spool: Spool | None = None,
+    lines: Mapping[TreePath, ManifestLine] | None = None,
+) -> PackedLayer:
+    """Return the layer of `entries`, given in any order; raises `Malformed` if it would be too large.
+
+    `lines` are their manifest lines, from a caller who has them.
+    """
     members, spool = _members(entries), spool or Spool()
     unpacked_bytes = sum(len(piece) for member in members for piece in member.pieces)
     frame: Content = b""
@@ -167,8 +186,14 @@ def pack_layer(name: str, entries: Iterable[Entry], level: int, spool: Spool | N
             name, f"has {unpacked_bytes} bytes, one layer can have {MAX_LAYER_BYTES}", hint="split the star"
         )
     return PackedLayer(
-        name=name, frame=frame, digest=content_digest(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members)
+        name=name, frame=frame, digest=content_digest(frame), unpacked_bytes=unpacked_bytes, rows=_rows(members, lines)
     )
+
+
+def layer_bytes(entries: Iterable[Entry]) -> bytes:
+    """Return the content of the layer of `entries`, given in any order: its tar members, held in memory."""
+    members = _members(entries)
+    return b"".join(piece for member in members for part in member.pieces for piece in pieces(part))
 
 
 def members_in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -200,11 +225,12 @@ def _is_written_as(members: Sequence[_Member], content: Content) -> bool:
     return place == len(content)
 
 
-def _rows(members: Sequence[_Member]) -> tuple[str, ...]:
+def _rows(members: Sequence[_Member], lines: Mapping[TreePath, ManifestLine] | None = None) -> tuple[str, ...]:
     rows: list[str] = []
     place = 0
     for member in members:
         data_offset = place + len(member.pieces[0]) if member.entry.kind == "file" else 0
-        rows.append(str(LayerLine(line=ManifestLine.of(member.entry), data_offset=data_offset)))
+        line = ManifestLine.of(member.entry) if lines is None else lines[member.entry.path]
+        rows.append(f"{data_offset} {line}")
         place += sum(len(piece) for piece in member.pieces)
     return tuple(rows)

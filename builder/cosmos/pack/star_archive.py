@@ -180,7 +180,7 @@ def _moved(entry: Entry, source: str) -> Entry:
         raise Refused(source, f"{shown(entry.path)}: its target climbs above files/: {shown(entry.target)}")
     if entry.kind == "hardlink":
         return replace(entry, path=path, target=entry.target.removeprefix(_BELOW))
-    return replace(entry, path=path)
+    return entry.at(path)
 
 
 def _document(beside: Mapping[TreePath, Entry], path: TreePath, most: int, source: str) -> bytes | None:
@@ -222,4 +222,4 @@ def _below_files(files: Iterable[Entry]) -> Iterator[Entry]:
         if entry.kind == "hardlink":
             yield replace(entry, path=path, target=_BELOW + entry.target)
         else:
-            yield replace(entry, path=path)
+            yield entry.at(path)

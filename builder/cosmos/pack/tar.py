@@ -64,10 +64,13 @@ def tar_members(entries: Iterable[Entry]) -> Iterator[Content]:
                 yield _PADDING[len(entry.content) % BLOCK]
 
 
-def member_header(entry: Entry) -> bytes:
-    """Return the headers before the entry's content: the pax header if it needs one, and its ustar header."""
+def member_header(entry: Entry, size_bytes: int | None = None) -> bytes:
+    """Return the headers before the entry's content: the pax header if it needs one, and its ustar header.
+
+    `size_bytes` is the size of a file whose content is not at hand.
+    """
     name = entry.path + b"/" if entry.kind == "dir" else bytes(entry.path)
-    size = len(entry.content) if entry.kind == "file" else 0
+    size = (len(entry.content) if size_bytes is None else size_bytes) if entry.kind == "file" else 0
     is_plain = (
         len(name) <= _NAME_BYTES
         and len(entry.target) <= _NAME_BYTES

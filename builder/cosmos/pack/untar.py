@@ -39,6 +39,7 @@ by a NUL, belongs to the next member.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
@@ -139,6 +140,25 @@ class TarReader:
             raise Refused(self.names.source, "ends after an extended header")
         return entries, offset
 
+    def accept(self, entries: Iterable[Entry]) -> None:
+        """Judge entries of the archive that were read otherwise (pack.stated), as `read` does: by names.
+
+        Raises `Refused`.
+        """
+        names = self.names
+        for entry in entries:
+            raw = entry.path + b"/" if entry.kind == "dir" else bytes(entry.path)
+            path = names.placed(raw, entry.kind)
+            if entry.kind == "symlink":
+                demand_target(names, raw, path, entry.target)
+            self._count()
+            names.entries[path] = entry.without_content() if entry.content else entry
+
+    def _count(self) -> None:
+        self._members += 1
+        if self._members > MAX_STAR_ENTRIES:
+            raise Refused(self.names.source, f"has more than {MAX_STAR_ENTRIES} entries")
+
     def _check(self, block: bytes, where: bytes) -> None:
         """Refuse a header with a wrong checksum, of another format, or with bytes in unused fields."""
         if len(block) != BLOCK:
@@ -208,10 +228,8 @@ class TarReader:
             entry = self._linked(entry)
         if entry.kind == "symlink":
             demand_target(names, raw, path, entry.target)
-        self._members += 1
-        if self._members > MAX_STAR_ENTRIES:
-            raise Refused(names.source, f"has more than {MAX_STAR_ENTRIES} entries")
-        names.entries[path] = replace(entry, content=b"") if entry.content else entry  # it outlives the contents
+        self._count()
+        names.entries[path] = entry.without_content() if entry.content else entry  # it outlives the contents
         return entry, offset
 
     def _name(self, block: bytes) -> bytes:

@@ -190,6 +190,18 @@ def slice_of_frame(stream: BinaryIO, packed_bytes: int, start: int, size_bytes: 
             place += len(piece)
 
 
+def frame_extent(view: bytes | memoryview, source: str) -> tuple[int, int | None]:
+    """Return where the frame at the start of `view` ends, and the size of its content as its header states it.
+
+    It reads the headers of its blocks alone. Raises `Refused` for what is no frame, and for a cut one.
+    """
+    try:
+        frame = _frame_at(memoryview(view), 0)
+    except (ValueError, zstandard.ZstdError) as error:
+        raise Refused(source, str(error)) from error
+    return frame.end, frame.content_bytes
+
+
 class StreamPart:
     """The next `left` bytes of a stream, for a reader that reads to the end."""
 

@@ -75,6 +75,11 @@ class FolderDraft:
         folder.mkdir()
 
     @property
+    def folder(self) -> Path:
+        """Where its files are until it is published."""
+        return self._folder
+
+    @property
     def files(self) -> Mapping[str, Written]:
         """The files written so far, by name."""
         return self._files

@@ -84,8 +84,8 @@ def judge_release(verdict: ReleaseVerdict, home: Home, accept: frozenset[str]) -
     then, why_not = _roots_then(lock, home)
     verdicts = TrustVerdicts(
         why_not=why_not,
-        when_locked=None if then is None else lock_problems(lock, then, _seq_from(home)),
-        now=lock_problems(lock, roots, _seq_from(home)),
+        when_locked=None if then is None else lock_problems(lock, then, seq_from(home)),
+        now=lock_problems(lock, roots, seq_from(home)),
         lock_version=lock.trust.version,
         version=roots.version,
         accepted={str(star): str(why) for star, why in accepted.items()},
@@ -129,7 +129,9 @@ def _demand_trusted(verdicts: TrustVerdicts, folder: Path, accept: frozenset[str
         )
 
 
-def _seq_from(home: Home) -> Callable[[LockedStar], int | None]:
+def seq_from(home: Home) -> Callable[[LockedStar], int | None]:
+    """Return a function that gives the seq in a star's statement, or None if the statement is not kept here."""
+
     def seq_of(star: LockedStar) -> int | None:
         data = home.kept_statement(star)
         return None if data is None else Statement.parse(data, f"{star.id}: its statement").seq

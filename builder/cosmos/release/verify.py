@@ -23,10 +23,11 @@ from cosmos.limits import MAX_LOCK_BYTES, MAX_MANIFEST_BYTES, MAX_RELEASE_BYTES,
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.release import MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Release, Subject
 from cosmos.model.reporter import Reporter, counted
+from cosmos.pack.image_check import demand_as_indexed
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.reading import is_there, open_plain, read_bounded, read_envelope
 from cosmos.resolve.locked import demand_right
-from cosmos.tree.manifest import ManifestLine, manifest_lines
+from cosmos.tree.manifest import ManifestLine, content_root, manifest_lines
 from cosmos.treepath import TreePath
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.releases import verify_release
@@ -49,9 +50,12 @@ class ReleaseVerdict:
 
 
 def verify_release_folder(
-    folder: Path, keys: Iterable[PublicKey], *, threshold: int = 1, reporter: Reporter
+    folder: Path, keys: Iterable[PublicKey], *, threshold: int = 1, workers: int = 1, reporter: Reporter
 ) -> ReleaseVerdict:
-    """Return the verdict on the release in `folder`; raises `Refused`, `Differs`, `NoSolution` or `Malformed`."""
+    """Return the verdict on the release in `folder`; raises `Refused`, `Differs`, `NoSolution` or `Malformed`.
+
+    So many `workers` unpack layers of an image at the same time.
+    """
     document = folder / RELEASE_FILE
     if not is_there(document):
         raise Malformed(
@@ -66,7 +70,7 @@ def verify_release_folder(
         source=str(document),
     )
     release = Release.parse(signed.payload, str(document))
-    entries = demand_whole(folder, release, reporter)
+    entries = demand_whole(folder, release, reporter, workers)
     lock = folder / LOCK_FILE
     demand_right(Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock)), lock)
     root = _content_root(release)
@@ -80,14 +84,14 @@ def verify_release_folder(
     )
 
 
-def demand_whole(folder: Path, release: Release, reporter: Reporter) -> int:
+def demand_whole(folder: Path, release: Release, reporter: Reporter, workers: int = 1) -> int:
     """Return the number of entries in the image, if `folder` holds what `release` names and nothing else.
 
     Raises `Differs`, with each difference, or `Malformed`.
     """
     entries, found = 0, [*file_differences(folder, release, reporter)]
     if not found:
-        entries, found = _content_differences(folder, release)
+        entries, found = _content_differences(folder, release, workers)
     if found:
         raise Differs(
             str(folder),
@@ -125,10 +129,11 @@ def _file_difference(file: Path, subject: Subject) -> str | None:
     return None if digest == subject.digest else f"is {digest}, but the release names {subject.digest}"
 
 
-def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]]:
+def _content_differences(folder: Path, release: Release, workers: int) -> tuple[int, list[str]]:
     """Return the number of entries, and the differences between the manifest, the content root and the images.
 
-    The digests of the files cannot show these. The manifest is read line by line, because it may have 5 million lines.
+    The digests of the files cannot show these. An image whose lines have the content root has the manifest's lines, so
+    the manifest is not read again. Else it is read line by line, because it may have 5 million lines.
     """
     root, file = _content_root(release), folder / MANIFEST_FILE
     if file.stat().st_size > MAX_MANIFEST_BYTES:
@@ -137,16 +142,21 @@ def _content_differences(folder: Path, release: Release) -> tuple[int, list[str]
         digest = Digest.of_stream(stream)
     if digest != root:
         return 0, [f"{MANIFEST_FILE}: hashes to {digest}, but the release names the content root {root}"]
-    with open_plain(file) as stream:
-        entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
+    entries: int | None = None
     found: list[str] = []
     for subject in _images(release):
         try:
-            paths = _unlike(folder / subject.name, file)
+            lines = _lines(folder / subject.name, workers)
         except CosmosError as error:
             found.append(f"{subject.name}: {error.problem}")
             continue
-        found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in paths]
+        if content_root(lines) == root:
+            entries = len(lines)
+            continue
+        found += [f"{subject.name}: /{path.text} is not as {MANIFEST_FILE} lists it" for path in _unlike(lines, file)]
+    if entries is None:
+        with open_plain(file) as stream:
+            entries = sum(1 for _ in manifest_lines(stream, MANIFEST_FILE))
     return entries, found
 
 
@@ -155,9 +165,16 @@ def _images(release: Release) -> list[Subject]:
     return [subject for subject in release.subjects if subject.name.endswith(IMAGE_SUFFIX)]
 
 
-def _unlike(image: Path, manifest: Path) -> list[TreePath]:
-    """Return the paths at which the decoded image differs from the manifest."""
-    held = {entry.path: ManifestLine.of(entry) for entry in ImageReader.open(image).entries()}
+def _lines(image: Path, workers: int) -> list[ManifestLine]:
+    """Return the lines of the image's entries, sorted by path, after all of it was unpacked and compared with them."""
+    reader = ImageReader.open(image)
+    demand_as_indexed(reader, workers)
+    return reader.lines()
+
+
+def _unlike(lines: Iterable[ManifestLine], manifest: Path) -> list[TreePath]:
+    """Return the paths at which an image with these lines differs from the manifest."""
+    held = {line.path: line for line in lines}
     with open_plain(manifest) as stream:
         unlike = [line.path for line in manifest_lines(stream, MANIFEST_FILE) if held.pop(line.path, None) != line]
     return sorted([*unlike, *held])

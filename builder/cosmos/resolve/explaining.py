@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +10,7 @@ from cosmos.errors import NoSolution
 from cosmos.model.demand import Demand
 from cosmos.model.names import Arch, StarName
 from cosmos.model.version import Version
+from cosmos.nearest import nearest
 from cosmos.resolve.catalogue import Candidate, Library, preferred
 from cosmos.resolve.judging import in_words
 from cosmos.resolve.problem import Bars, Reason, StandsFor, Wants
@@ -167,7 +167,7 @@ def _listed(words: Sequence[str]) -> str:
 def _hint(missing: Sequence[StarName], library: Library, advice: Advice, said: _Said) -> str:
     if not missing:
         return advice.keeping if said.is_kept else advice.clash
-    near = difflib.get_close_matches(missing[0], [str(name) for name in library.names()], n=3)
+    near = nearest(missing[0], map(str, library.names()), 3)
     if near:
         return f"did you mean {' or '.join(near)}?"
     return advice.missing.format(star=missing[0])

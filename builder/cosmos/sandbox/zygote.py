@@ -90,8 +90,11 @@ def forget_environment() -> None:
         ctypes.memset(texts[number], 0, len(ctypes.string_at(texts[number])))
         number += 1
     libc.clearenv()
-    with open("/proc/self/stat", "rb") as stat:  # noqa: PTH123 - nothing else is loaded yet
-        fields = stat.read().rpartition(b")")[2].split()
+    try:
+        with open("/proc/self/stat", "rb") as stat:  # noqa: PTH123 - nothing else is loaded yet
+            fields = stat.read().rpartition(b")")[2].split()
+    except FileNotFoundError:  # no /proc: nobody can look there, and the loop above has wiped the kernel's copy
+        return
     first, stop = int(fields[47]), int(fields[48])  # env_start and env_end, proc(5)
     if 0 < first < stop:
         ctypes.memset(first, 0, stop - first)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote
 
@@ -49,7 +50,7 @@ class Component:
         return self.license if is_expression(self.license) else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Bill:
     """A bill of one image or system. `root` is its content root if it is known, `epoch` its time in seconds.
 
@@ -72,7 +73,7 @@ class Bill:
         stars: list[Json] = [[one.name, one.version, one.arch, str(one.archive or "")] for one in self.components]
         return Digest.of(canonical_json([self.name, self.version, self.epoch, stars]))
 
-    @property
+    @cached_property
     def distro(self) -> str:
         """The Debian release of its packages, such as `debian-12`; "" if it is not known."""
         versions = (origin.version for one in self.components for origin in one.origins if origin.ecosystem == DEBIAN)

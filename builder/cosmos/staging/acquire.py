@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
@@ -28,7 +29,7 @@ from cosmos.spool import Spool
 from cosmos.staging.logs import Published
 from cosmos.staging.source import SignedFile, Source, not_stored
 from cosmos.staging.upstream import statement_for
-from cosmos.store.interface import Store
+from cosmos.store.interface import Damaged, Store
 from cosmos.trust.archives import VerifiedArchive
 from cosmos.trust.dsse import Envelope, NotSigned, signers_of
 from cosmos.trust.galaxies import VerifiedIndex, verify_index
@@ -43,14 +44,16 @@ T = TypeVar("T")
 class Acquired:
     """A locked star whose statement and archive were verified; the archive's bytes lie in the store.
 
-    `stem` is the name of its files in its galaxy, without their endings. `is_upstream`: its galaxy has upstream's
-    format.
+    `stem` is the name of its files in its galaxy, without their endings. `envelope` is the digest of the statement's
+    envelope, None if nobody signed the star.
+    `is_upstream`: its galaxy has upstream's format.
     """
 
     star: LockedStar
     statement: VerifiedStatement
     source: Source
     stem: str
+    envelope: Digest | None = None
     is_upstream: bool = False
 
     @property
@@ -59,8 +62,18 @@ class Acquired:
         return Published(star=self.star, source=self.source, stem=self.stem)
 
     def archive(self) -> VerifiedArchive:
-        """Return the archive's bytes from the store, verified again. Raises `Refused`."""
-        return self.source.stored_archive(self.star)
+        """Return the archive's bytes from the store, verified again; a damaged copy is replaced from a local galaxy.
+
+        Raises `Refused`.
+        """
+        try:
+            return self.source.stored_archive(self.star)
+        except Damaged:  # it was removed; a worker makes no connection to a server
+            if self.source.carrier is None or not self.source.carrier.is_local:
+                raise
+            archive = self.source.archive(self.star, lambda _done: None)
+            self.source.store.put_hashed(self.star.archive, archive.data)
+            return archive
 
     def spool(self) -> Spool:
         """Return a spool beside the archive, for its contents."""
@@ -207,7 +220,10 @@ def acquire_star(
     if not source.store.has(star.archive, star.size_bytes):
         source.store.put_hashed(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
-    return Acquired(star=star, statement=statement, source=source, stem=stem, is_upstream=row is None)
+    envelope = None if file.envelope is None else Digest.of(file.envelope)
+    return Acquired(
+        star=star, statement=statement, source=source, stem=stem, envelope=envelope, is_upstream=row is None
+    )
 
 
 def _listed(star: LockedStar, index: VerifiedIndex, galaxy: LockedGalaxy) -> Listed | None:

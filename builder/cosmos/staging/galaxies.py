@@ -25,9 +25,11 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.acquire import verified_statement
+from cosmos.staging.ahead import statement_files
 from cosmos.staging.logs import Published
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import made_archives, upstream_listing, upstream_statement
+from cosmos.transport.carrier import Expected
 from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.memory import Memory
 from cosmos.trust.roots import TrustRoots
@@ -155,6 +157,13 @@ class OpenGalaxy:
         if verified is None:
             verified = self._statements[candidate] = self._verified(candidate)
         return verified
+
+    def statement_files(self, candidate: Candidate) -> list[Expected]:
+        """Return what is to be fetched for the candidate's statement; nothing for a galaxy in upstream's format."""
+        row = self._rows[candidate.name][candidate]
+        if row is None or candidate in self._statements:
+            return []
+        return statement_files(self.source, row.stem, row.statement)
 
     def stem(self, candidate: Candidate) -> str:
         """Return the name of the candidate's files in the galaxy, without their endings."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol, Self
 
 from cosmos.canon import Json
@@ -75,14 +76,20 @@ class OpenFolders:
         """Whether it lies in one of them, or is one of them as a folder; a link in place of one counts as outside."""
         if laid.path in self.real:
             return laid.kind == "dir"
-        return not self.real.isdisjoint(laid.path.parents)
+        return laid.path.startswith(_prefixes(self.real))
 
     def are_the_operators(self, laid: Laid) -> bool:
         """Whether it is, or lies in, the folder of the operator's own settings."""
-        return self.operators in (laid.path, *laid.path.parents)
+        return laid.path == self.operators or laid.path.startswith(self.operators + b"/")
 
     def __str__(self) -> str:
         return f"usr and etc of /{self.base.text}" if self.base else "/usr and /etc"
+
+
+@lru_cache(maxsize=16)
+def _prefixes(folders: frozenset[TreePath]) -> tuple[bytes, ...]:
+    """Return what the path of everything in `folders` begins with."""
+    return tuple(folder + b"/" for folder in sorted(folders))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +172,8 @@ def _needed(folders: OpenFolders, laid: Iterable[Laid], receipt: Json) -> Iterat
 
 
 def _needed_for(laid: Laid, folders: OpenFolders) -> Iterator[tuple[Power, str]]:
+    if _is_usual(laid) and folders.hold(laid) and not folders.are_the_operators(laid):
+        return
     shown = f"/{laid.path.text}"
     if laid.kind == "file" and laid.mode & 0o6000:
         yield "setuid", f"{shown} runs with its owner's or group's rights ({laid.mode:04o})"
@@ -185,3 +194,10 @@ def _needed_for(laid: Laid, folders: OpenFolders) -> Iterator[tuple[Power, str]]
         yield "outside", f"{shown} may be written by the operator alone"
     elif not plain and not folders.hold(laid):
         yield "outside", f"{shown} lies outside {folders}"
+
+
+def _is_usual(laid: Laid) -> bool:
+    """Return whether nothing about it but its place could need a power: most paths are so."""
+    rights = 0o777 if laid.kind == "symlink" else 0o775
+    is_usual = laid.kind in ("file", "dir", "symlink", "hardlink") and not laid.mode & ~rights
+    return is_usual and not laid.xattrs and (laid.uid, laid.gid) == (0, 0)

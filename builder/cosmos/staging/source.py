@@ -5,7 +5,7 @@ The rule:
 - **offline** (no carrier): the store alone. An error names the file that is missing.
 - **a local galaxy** (a folder, a USB stick): read at every build, so that each build notices a damaged or changed file,
   although the store has the right bytes. Reading is cheap there.
-- **a remote galaxy**: the store first; a file that the store has is not fetched again.
+- **a remote galaxy**: the store first; a file that the store has is not fetched again, unless it is damaged there.
 - **a vendored galaxy** (staging.vendored): read as a local one. It is a copy for
   one lock, so it never says what is newest.
 
@@ -26,7 +26,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOP
 from cosmos.model.galaxy import CataloguePin
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName
-from cosmos.store.interface import Store
+from cosmos.store.interface import Damaged, Store
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
 from cosmos.trust.archives import VerifiedArchive, verify_archive
@@ -108,6 +108,11 @@ class Source:
             raise not_stored(stem)
         return self._pinned(self._fetched(self.carrier, path, MAX_DOCUMENT_BYTES), pinned, by)
 
+    def kept_statement(self, star: LockedStar) -> bytes | None:
+        """Return the statement that the lock pins for `star`, if the store has it; its digest was checked."""
+        kept = self._kept(statement_path(star.id), star.statement)
+        return None if kept is None else kept.data
+
     def catalogue(self, pin: CataloguePin, by: str = "the index") -> bytes:
         """Return the catalogue that `by` pins, from the store or the galaxy; nothing has parsed it yet.
 
@@ -143,7 +148,11 @@ class Source:
         """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` if it cannot be fetched."""
         stored = self.store.has(star.archive, star.size_bytes)
         if stored and (self.carrier is None or not self.carrier.is_local):
-            return self.stored_archive(star)
+            try:
+                return self.stored_archive(star)
+            except Damaged:  # it was removed
+                if self.carrier is None:
+                    raise
         if self.carrier is None:
             raise not_stored(f"{star.name} {star.version}")
         data = self.carrier.read_exactly(star.file, size_bytes=star.size_bytes, progress=progress, digest=star.archive)
@@ -156,6 +165,10 @@ class Source:
             return verify_archive(data, star)
         except Refused:
             return verify_archive(self.store.get(star.archive, star.size_bytes), star)  # removes a damaged one
+
+    def has_kept(self, digest: Digest) -> bool:
+        """Return whether the store has the document with this digest."""
+        return self._kept("", digest) is not None
 
     def keep(self, file: SignedFile) -> None:
         """Keep a verified document and its envelope, so that an offline build finds them.

@@ -7,7 +7,8 @@ definition by the list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.vendored import VENDORED_FILE, VENDORED_GALAXIES, Vendored, VendoredFile
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.store.interface import Store
-from cosmos.transport.carrier import NotThere, Progress
+from cosmos.transport.carrier import Expected, NotThere, Progress
 from cosmos.transport.local import LocalCarrier
 
 
@@ -48,6 +49,10 @@ class VendoredCarrier:
         """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
         below = f"{self.below}/{path.removeprefix('./')}"
         return self.folder.read_exactly(below, size_bytes=size_bytes, progress=progress, digest=digest)
+
+    def expecting(self, files: Sequence[Expected]) -> AbstractContextManager[None]:
+        """Give a block in which nothing is done ahead."""
+        return self.folder.expecting(files)
 
 
 def is_vendored(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from cosmos.nova.job import NovaResult
 from cosmos.nova.meter import Meter, VerbError
 from cosmos.nova.virtual_root import VirtualRoot
 from cosmos.release.lint.entry_rules import secrets
-from cosmos.release.lint.secret_text import KEYS_AND_TOKENS
+from cosmos.release.lint.secret_text import KEYS_AND_TOKENS, sieved
 from cosmos.staging.powers import OpenFolders
 from cosmos.stellar.open_star import OpenStar
 from cosmos.stellar.validate_star import Finding
@@ -21,6 +21,7 @@ from cosmos.tree.entry import Entry
 from cosmos.treepath import ROOT, TreePath, climbs_out, escaped
 
 _OPEN: Final = OpenFolders.below(ROOT, lambda path: path)
+_WANTED: Final = sieved(KEYS_AND_TOKENS)
 _FILLED_LATER: Final = frozenset({b"dev", b"proc", b"run", b"sys", b"tmp"})  # by the running system
 
 
@@ -61,7 +62,7 @@ def _findings(star: OpenStar, below: Mapping[TreePath, Entry] | None) -> Iterato
 def _of_secrets(entries: Iterable[tuple[str, Entry]]) -> Iterator[Finding]:
     """Yield the private keys and tokens in files of the archive, and in what the script writes."""
     for shown, entry in entries:
-        for _, what in secrets(entry, KEYS_AND_TOKENS):
+        for _, what in secrets(entry, _WANTED):
             yield _warning(f"{shown}: {what}; whoever has the star has it, too")
 
 

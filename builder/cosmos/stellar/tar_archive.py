@@ -182,12 +182,13 @@ class TarMaterial:
         """Return the archive's bytes, after a check of their digest."""
         if not archive.source.is_remote:
             return archive.checked(_on_disk(archive.file))
-        kept = self._kept(archive)
-        if kept is not None:
-            return archive.checked(kept)
-        data = archive.checked(self._brought(archive.source))
-        self._store.put_made(archive.key, data)
-        return data
+        with self._store.hold():
+            kept = self._kept(archive)
+            if kept is not None:
+                return archive.checked(kept)
+            data = archive.checked(self._brought(archive.source))
+            self._store.put_made(archive.key, data)
+            return data
 
     def _kept(self, archive: _Archive) -> bytes | None:
         try:

@@ -97,6 +97,11 @@ class _Batch:
         line = _LINE.fullmatch(lines, at * _LINE_BYTES, (at + 1) * _LINE_BYTES)
         return self._record(line, key) if line is not None and line[1] == wanted else None
 
+    @property
+    def count(self) -> int:
+        """How many records its lines name."""
+        return len(self.lines) // _LINE_BYTES
+
     def records(self) -> Iterator[tuple[Digest, bytes]]:
         """Yield every record that is whole, by key. Raises `OSError`."""
         for line in _LINE.finditer(self.lines):
@@ -122,11 +127,29 @@ class _Batch:
 class Batches:
     """The batches of one store, and the records that wait to be written as the next one."""
 
-    __slots__ = ("_draft", "_folder", "_has_listed", "_known", "_numbers", "_waiting", "_waiting_bytes", "_waits_since")
+    __slots__ = (
+        "_count_use",
+        "_draft",
+        "_folder",
+        "_has_listed",
+        "_known",
+        "_numbers",
+        "_used",
+        "_waiting",
+        "_waiting_bytes",
+        "_waits_since",
+    )
 
-    def __init__(self, folder: Folder, draft: Callable[[], AbstractContextManager[Draft]]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        draft: Callable[[], AbstractContextManager[Draft]],
+        count_use: Callable[[int], None] = lambda _number: None,
+    ) -> None:
         self._folder = folder
         self._draft = draft
+        self._count_use = count_use  # gets the open file of a batch that has what was asked for
+        self._used: set[str] = set()
         self._known: list[_Batch] = []  # the newest first
         self._has_listed = False
         self._numbers: list[int] = []  # of all names that are taken, by whatever stands there
@@ -179,6 +202,25 @@ class Batches:
             self._list()
         self._waiting, self._waiting_bytes = {}, 0
 
+    def mend(self) -> int:
+        """Write the whole records of each damaged batch again, and remove it; return how many records were lost.
+
+        Raises `WorldFailed`.
+        """
+        with blaming(self._folder.path):
+            self._list()
+            broken = [(batch, lost) for batch in self._known if (lost := _lost(batch))]
+            for batch, _ in broken:
+                for key, record in batch.records():
+                    if key not in self._waiting and self._looked_up(key) == record:
+                        self._waiting[key] = record
+                        self._waiting_bytes += len(record) + _LINE_BYTES
+            self.write()
+            for batch, _ in broken:
+                self._folder.remove(batch.name)
+            self._list()
+        return sum(lost for _, lost in broken)
+
     def _listed(self, key: Digest) -> bytes | None:
         """Return the newest whole record in the batches that are known of; what others wrote since is written again."""
         with blaming(self._folder.path):
@@ -187,7 +229,21 @@ class Batches:
             return self._looked_up(key)
 
     def _looked_up(self, key: Digest) -> bytes | None:
-        return next((found for batch in self._known if (found := batch.find(key)) is not None), None)
+        for batch in self._known:
+            found = batch.find(key)
+            if found is not None:
+                self._use(batch.name)
+                return found
+        return None
+
+    def _use(self, name: str) -> None:
+        """Count a batch as used, once in a command."""
+        if name not in self._used:
+            self._used.add(name)
+            number = self._folder.open(name)
+            if number is not None:
+                self._count_use(number)
+                os.close(number)
 
     def _list(self) -> bool:
         """Look which batches there are, and return whether that has changed."""
@@ -225,6 +281,10 @@ class Batches:
                 if key not in seen:
                     seen.add(key)
                     yield key, record
+
+
+def _lost(batch: _Batch) -> int:
+    return batch.count - sum(1 for _ in batch.records()) if batch.lines else 1
 
 
 def _write(draft: Draft, records: Iterable[tuple[Digest, bytes]]) -> None:

@@ -6,6 +6,7 @@
     ROOT/partial/                   downloads that were cut off (transport.partial writes them)
     ROOT/temporary/                 what is being written right now
     ROOT/lock                       held together by writers, alone by `sweep`; its mode is 0600
+    ROOT/users                      held together by those that use the store (`hold`), alone by `store.upkeep`
 
 ROOT is a folder of the builder's machine or of a system (`folders`).
 
@@ -21,6 +22,10 @@ Thousands of results in a row are kept with `put_result_soon`, wait in memory, a
 file and an fsync each would cost more than all else that is done with them. A kill before `settle` loses the results of
 the last seconds (`MAX_WAITING_RESULT_SECONDS`): what waits longer is written when the next result comes. A result
 that has a file of its own, as all had in older stores, is looked for there first, and is replaced there.
+
+A command that must find again what it has seen in the store calls `hold`. Nothing is collected meanwhile, and each file
+that is read gets the time of its use, by which `store.upkeep` knows what was used least recently. A store on a medium
+that is read-only is used without both: nobody can remove anything from it.
 """
 
 from __future__ import annotations
@@ -35,14 +40,16 @@ from cosmos.canon import canonical_json
 from cosmos.content import Content, ContentReader, content_digest
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
-from cosmos.errors import Refused, WorldFailed
+from cosmos.errors import WorldFailed
 from cosmos.folders import Folder, folder_at
 from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.reading import open_content
 from cosmos.spool import Spool
 from cosmos.store.batches import Batches, sealed, unsealed
+from cosmos.store.interface import Damaged
 from cosmos.tables import Table
 
+USERS: Final = "users"
 _READ_ONLY: Final = 0o444  # a slip of a person's editor must not change a blob
 
 
@@ -53,16 +60,44 @@ class NotStored(WorldFailed):
 class StoreFolder:
     """A folder of blobs and results, for any number of processes at once. Nothing is made before the first write."""
 
-    __slots__ = ("_batches", "_folder")
+    __slots__ = ("_batches", "_folder", "_held", "_is_holding")
 
     def __init__(self, root: Path | Folder) -> None:
         self._folder = folder_at(root)
-        self._batches = Batches(self._folder.folder("batches"), self._draft)
+        self._batches = Batches(self._folder.folder("batches"), self._draft, self._count_use)
+        self._is_holding = False
+        self._held: contextlib.ExitStack | None = None
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Use the store for the block: nothing in it is collected meanwhile, and what is read counts as used."""
+        self._is_holding = True
+        try:
+            if self._folder.is_there():
+                self._hold_now()
+            yield
+        finally:
+            self._is_holding = False
+            if self._held is not None:
+                self._held.close()
+                self._held = None
+
+    def _hold_now(self) -> None:
+        if self._held is None:
+            held = contextlib.ExitStack()
+            with contextlib.suppress(OSError):
+                held.enter_context(self._folder.locked(USERS, "shared"))
+                self._held = held
 
     @property
     def root(self) -> Path:
         """The store's path, for messages alone."""
         return self._folder.path
+
+    @property
+    def folder(self) -> Folder:
+        """The store's folder, for `store.upkeep`."""
+        return self._folder
 
     @property
     def partial_dir(self) -> Folder:
@@ -76,13 +111,13 @@ class StoreFolder:
     def get(self, digest: Digest, size_bytes: int) -> Content:
         """Return the blob, hashed again; a large one stays on the disk.
 
-        Raises `NotStored` if it is missing; removes a damaged one: `Refused`.
+        Raises `NotStored` if it is missing; removes a damaged one: `Damaged`.
         """
         data = self.unchecked(digest, size_bytes)
         if len(data) == size_bytes and content_digest(data) == digest:
             return data
-        self._remove_if_damaged(digest, size_bytes)
-        raise Refused(
+        self.remove_if_damaged(digest, size_bytes)
+        raise Damaged(
             digest,
             f"the store's copy is damaged: want {size_bytes} bytes, got {len(data)} of {content_digest(data)}",
             hint="it was removed; run the same command once more to fetch it again",
@@ -143,8 +178,15 @@ class StoreFolder:
         """Make durable what this object kept with `put_result_soon`. Raises `WorldFailed`."""
         self._batches.write()
 
+    def mend_batches(self) -> int:
+        """Write the batches that have damaged records again without these; return how many records were lost.
+
+        Raises `WorldFailed`.
+        """
+        return self._batches.mend()
+
     def get_made(self, key: Digest) -> Content | None:
-        """Return the blob that `put_made` kept for `key`, checked, or None."""
+        """Return the blob that `put_made` kept for `key`, checked, or None. Raises `Damaged`."""
         record = self.get_result(key)
         if record is None:
             return None
@@ -193,6 +235,10 @@ class StoreFolder:
     def _results(self, key: Digest) -> Folder:
         return self._folder.folder(f"results/{key.hex[:2]}")
 
+    def has_whole_result(self, key: Digest) -> bool:
+        """Return whether the result with a file of its own is whole; a damaged one is removed. Raises `WorldFailed`."""
+        return self._read(self._results(key), key) is None or self._own_record(key) is not None
+
     def _own_record(self, key: Digest) -> bytes | None:
         """Return the record that has a file of its own, or None; a damaged one is removed."""
         folder = self._results(key)
@@ -205,6 +251,8 @@ class StoreFolder:
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Draft]:
+        if self._is_holding:
+            self._hold_now()
         with (
             blaming(self.root),
             self._folder.locked("lock", "shared"),
@@ -218,6 +266,7 @@ class StoreFolder:
             if number is None:
                 return None
             with os.fdopen(number, "rb") as stream:
+                self._count_use(number)
                 return stream.read()
         except OSError:
             with _reading(folder.shown(digest.hex)):  # a path is only made for a message
@@ -230,9 +279,16 @@ class StoreFolder:
             if number is None:
                 return None
             with os.fdopen(number, "rb"):
+                self._count_use(number)
                 return open_content(number, str(where))
 
-    def _remove_if_damaged(self, digest: Digest, size_bytes: int) -> None:
+    def _count_use(self, number: int) -> None:
+        """Give the open file the time of its use, if this command holds the store; a foreign file keeps its time."""
+        if self._held is not None:
+            with contextlib.suppress(OSError):
+                os.utime(number)
+
+    def remove_if_damaged(self, digest: Digest, size_bytes: int) -> None:
         """Move the blob away and remove it, unless another process has replaced it meanwhile."""
         folder, temporary = self._blobs(digest), self._folder.folder("temporary")
         name, aside = digest.hex, f"damaged-{digest.hex}"

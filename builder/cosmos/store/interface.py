@@ -8,7 +8,12 @@ from typing import Protocol
 
 from cosmos.content import Content
 from cosmos.digest import Digest
+from cosmos.errors import Refused
 from cosmos.spool import Spool
+
+
+class Damaged(Refused):
+    """A blob in the store did not have the bytes of its name. It was removed, and can be fetched or made again."""
 
 
 class Store(Protocol):
@@ -24,7 +29,7 @@ class Store(Protocol):
     def get(self, digest: Digest, size_bytes: int) -> Content:
         """Return the blob, hashed again; a large one stays on the disk.
 
-        Raises `Refused` if it is damaged, `NotStored` if it is missing.
+        Raises `Damaged`, and `NotStored` if it is missing.
         """
 
     def unchecked(self, digest: Digest, size_bytes: int) -> Content:
@@ -61,7 +66,7 @@ class Store(Protocol):
         """Make durable the results that were kept with `put_result_soon`. Raises `WorldFailed`."""
 
     def get_made(self, key: Digest) -> Content | None:
-        """Return the blob that `put_made` kept for `key`, checked, or None."""
+        """Return the blob that `put_made` kept for `key`, checked, or None. Raises `Damaged`."""
 
     def put_made(self, key: Digest, data: Content) -> None:
         """Keep a product under `key`, the digest of all its inputs; unlike a result it may be large."""

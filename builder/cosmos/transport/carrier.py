@@ -10,7 +10,9 @@ file, of exactly so many bytes" (archives, pinned by a lock or a statement). The
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from cosmos.content import Content
@@ -18,6 +20,18 @@ from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 
 Progress: TypeAlias = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """A file that is going to be asked for: a document of up to `most` bytes, or an archive of exactly so many.
+
+    An archive has its `digest`, and a document has none.
+    """
+
+    path: str
+    most: int
+    digest: Digest | None = None
 
 
 class NotThere(WorldFailed):
@@ -43,6 +57,12 @@ class Carrier(Protocol):
 
         A large one stays on the disk. The caller verifies it: by `digest` a carrier may see that a file which it put
         together of several parts is not the one that was pinned, and read it again.
+        """
+
+    def expecting(self, files: Sequence[Expected]) -> AbstractContextManager[None]:
+        """Give a block in which `files` are going to be asked for, in this order.
+
+        A carrier may download them at the same time. Results and errors are those of one download after the other.
         """
 
 

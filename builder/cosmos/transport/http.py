@@ -5,6 +5,8 @@ file, and the time without progress over the whole exchange: `transport.wire`), 
 ends early is a failure, never a shorter file. Plain HTTP is enough, because the documents are signed and the answer is
 not trusted. Networks with a login page answer every request with it; such a page is told as one, and nothing is judged.
 
+Files that are expected are downloaded ahead, several at the same time (`transport.ahead`).
+
 A cut-off archive is resumed with `Range` and `If-Range` (RFC 9110 section 13.1.5) if the server sent a strong ETag or a
 Last-Modified. If the server ignores these, the download starts again. If the bytes of a resumed archive are not those
 that were pinned, all of it is downloaded again, once. `https://` needs a Python with ssl; the single-file binary has
@@ -14,9 +16,9 @@ it.
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
@@ -33,8 +35,9 @@ from cosmos.limits import (
     READ_CHUNK_BYTES,
 )
 from cosmos.model.addresses import LOGIN_HINT, LOGIN_PROBLEM, has_login, without_login
+from cosmos.transport.ahead import Ahead, Arrived
 from cosmos.transport.answer import Answer
-from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
+from cosmos.transport.carrier import Expected, NotThere, Progress, parts_of, too_long, wrong_size
 from cosmos.transport.exchange import Client, Interrupted, interrupting
 from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.partial import Partial, partial_download
@@ -58,7 +61,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}")  # of bytes: no file has more digits
 class HttpCarrier:
     """The files below the address `url`; cut-off downloads wait in `partial_dir`. It reaches servers by `network`."""
 
-    __slots__ = ("_base", "_client", "_partial_dir", "_pause", "_timeout_seconds")
+    __slots__ = ("_ahead", "_base", "_client", "_partial_dir", "_pause", "_timeout_seconds")
 
     def __init__(
         self,
@@ -67,8 +70,10 @@ class HttpCarrier:
         network: Network = DIRECT,
         *,
         timeout_seconds: float = HTTP_TIMEOUT_SECONDS,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
+        """`pause` waits so many seconds before the next try."""
+        self._ahead: Ahead | None = None
         self._base = _base_of(url)
         self._client = Client(self._base, network)
         self._partial_dir = partial_dir
@@ -87,49 +92,104 @@ class HttpCarrier:
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
-        url = self._url(path)
-        for miss in range(1, MAX_DOWNLOAD_MISSES + 1):
-            try:
-                return self._read_once(url, max_bytes)
-            except Interrupted:
-                if miss == MAX_DOWNLOAD_MISSES:
-                    raise
-                self._pause(_PAUSE_SECONDS * 2**miss)
-        raise AssertionError("the last miss raises")
+        data = None if self._ahead is None else self._ahead.take(path, max_bytes, None, _untold)
+        return self._read(self._url(path), max_bytes, threading.Event()) if data is None else bytes(data)
 
     def read_exactly(self, path: str, *, size_bytes: int, progress: Progress, digest: Digest | None = None) -> Content:
         """Return the file at `path` of exactly `size_bytes`, resumed if it was cut off; raises as `Carrier` says.
 
         If it was resumed and does not have the `digest`, all of it is downloaded again.
         """
-        url = self._url(path)
-        data, was_resumed = self._resumed(url, size_bytes, progress)
-        if was_resumed and digest is not None and content_digest(data) != digest:
-            data, _ = self._resumed(url, size_bytes, progress)
-        return data
+        data = None if self._ahead is None or digest is None else self._ahead.take(path, size_bytes, digest, progress)
+        if data is not None:
+            return data
+        return self._archive(self._url(path), size_bytes, digest, progress, threading.Event()).taken()
 
-    def _resumed(self, url: str, size_bytes: int, progress: Progress) -> tuple[Content, bool]:
+    @contextmanager
+    def expecting(self, files: Sequence[Expected]) -> Iterator[None]:
+        """Give a block in which `files` are downloaded, several at the same time, before they are asked for."""
+        with Ahead(files, self._expected) as self._ahead:
+            try:
+                yield
+            finally:
+                self._ahead = None
+
+    def _expected(self, file: Expected, progress: Progress, stop: threading.Event) -> Arrived:
+        url = self._url(file.path)
+        if file.digest is not None:
+            return self._archive(url, file.most, file.digest, progress, stop)
+        data = self._read(url, file.most, stop)
+        return Arrived(read=lambda: data, part=ExitStack())
+
+    def _read(self, url: str, max_bytes: int, stop: threading.Event) -> bytes:
+        """Return the file of up to `max_bytes`. Raises as `Carrier` says, and `Stopped`."""
+        for miss in range(1, MAX_DOWNLOAD_MISSES + 1):
+            try:
+                return self._read_once(url, max_bytes, stop)
+            except Interrupted:
+                if miss == MAX_DOWNLOAD_MISSES:
+                    raise
+                self._wait(miss, stop)
+        raise AssertionError("the last miss raises")
+
+    def _archive(
+        self, url: str, size_bytes: int, digest: Digest | None, progress: Progress, stop: threading.Event
+    ) -> Arrived:
+        """Return the file of exactly `size_bytes`. Raises as `Carrier` says, and `Stopped`."""
+        came, was_resumed = self._resumed(url, size_bytes, progress, stop)
+        if was_resumed and digest is not None and content_digest(came.read()) != digest:
+            came.taken()
+            came, _ = self._resumed(url, size_bytes, progress, stop)
+        return came
+
+    @contextmanager
+    def part(self, path: str, start: int, end: int, size_bytes: int) -> Iterator[Iterator[bytes] | None]:
+        """Give the bytes from `start` to `end` of the file of `size_bytes` at `path`; None if there are no ranges.
+
+        The pieces may end early. Raises `NotThere`, `Interrupted`, and `Refused` if the file has another size.
+        """
+        url = self._url(path)
+        with self._answer(url, {"Range": f"bytes={start}-{end - 1}"}, threading.Event()) as file:
+            if file.answer.status == HTTPStatus.OK:
+                yield None
+                return
+            got = file.answer.value("content-range")
+            if got != f"bytes {start}-{end - 1}/{size_bytes}":
+                total = got.rpartition("/")[2]
+                if _NUMBER.fullmatch(total) and int(total) != size_bytes:
+                    raise wrong_size(url, size_bytes, total)
+                raise Refused(url, "the server sends another part of the file than it was asked for")
+            yield file.pieces(end - start)
+
+    def _resumed(self, url: str, size_bytes: int, progress: Progress, stop: threading.Event) -> tuple[Arrived, bool]:
         """Return the file, and whether its beginning came in another exchange than its end."""
-        with partial_download(self._partial_dir, url, size_bytes) as partial:
+        with ExitStack() as stack:
+            partial = stack.enter_context(partial_download(self._partial_dir, url, size_bytes))
             misses, most = 0, 0
             for _ in range(MAX_DOWNLOAD_TRIES):
                 before = partial.have
                 try:
-                    is_rest = self._fetch_rest(url, partial, size_bytes, progress)
-                    return partial.whole(), is_rest and before > 0
+                    is_rest = self._fetch_rest(url, partial, size_bytes, progress, stop)
                 except Interrupted:
                     misses = misses + 1 if partial.have <= most else 0
                     most = max(most, partial.have)
                     if misses == MAX_DOWNLOAD_MISSES:
                         raise
-                    self._pause(_PAUSE_SECONDS * 2**misses)
+                    self._wait(misses, stop)
+                else:
+                    partial.flush()
+                    return Arrived(read=partial.whole, part=stack.pop_all()), is_rest and before > 0
             raise WorldFailed(url, f"was cut off {MAX_DOWNLOAD_TRIES} times", hint="try again, or use another mirror")
+
+    def _wait(self, misses: int, stop: threading.Event) -> None:
+        """Wait before the next try: longer after each one that brought nothing."""
+        (self._pause or stop.wait)(_PAUSE_SECONDS * 2**misses)
 
     def _url(self, path: str) -> str:
         return self._base + "/".join(quote(part, safe="") for part in parts_of(path, self.address))
 
-    def _read_once(self, url: str, max_bytes: int) -> bytes:
-        with self._answer(url, {}) as file:
+    def _read_once(self, url: str, max_bytes: int, stop: threading.Event) -> bytes:
+        with self._answer(url, {}, stop) as file:
             length = file.length
             if length is None and not file.answer.chunked:
                 raise WorldFailed(url, "the server does not say where the file ends, so it may be cut short")
@@ -145,7 +205,9 @@ class HttpCarrier:
             raise Interrupted(url, f"the connection ended after {len(data)} of {length} bytes")
         return data
 
-    def _fetch_rest(self, url: str, partial: Partial, size_bytes: int, progress: Progress) -> bool:
+    def _fetch_rest(
+        self, url: str, partial: Partial, size_bytes: int, progress: Progress, stop: threading.Event
+    ) -> bool:
         """Append the rest of the file to `partial`, and return True.
 
         If the server no longer has the same file, start again, and return False.
@@ -155,7 +217,7 @@ class HttpCarrier:
         headers: dict[str, str] = {}
         if 0 < partial.have < size_bytes and partial.validator:
             headers = {"Range": f"bytes={partial.have}-", "If-Range": partial.validator}
-        with self._answer(url, headers) as file:
+        with self._answer(url, headers, stop) as file:
             is_rest = file.answer.status in _RANGED
             if is_rest:
                 _check_rest(file.answer, url, partial, size_bytes)
@@ -173,9 +235,9 @@ class HttpCarrier:
         return is_rest
 
     @contextmanager
-    def _answer(self, url: str, headers: dict[str, str]) -> Iterator[_File]:
+    def _answer(self, url: str, headers: dict[str, str], stop: threading.Event) -> Iterator[_File]:
         """Give the answer to a GET of `url`, after redirects: 200, or 206 if `headers` ask for a range."""
-        asked, patience = url, Patience(self._timeout_seconds)
+        asked, patience = url, Patience(self._timeout_seconds, stop=stop)
         for _ in range(MAX_DOWNLOAD_REDIRECTS + 1):
             line, answer = self._client.asked(asked, patience, headers)
             if answer.status in _REDIRECTS:
@@ -233,6 +295,10 @@ class _File:
             self._opening += piece
         if _PAGE.match(self._opening):
             raise web_page(self._url, self._asked)
+
+
+def _untold(_done: int) -> None:
+    """Tell nobody."""
 
 
 def web_page(url: str, asked: str) -> WorldFailed:

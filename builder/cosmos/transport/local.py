@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from cosmos.content import Content
@@ -18,7 +18,7 @@ from cosmos.digest import Digest
 from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder, folder_at
 from cosmos.reading import open_content, read_open_within
-from cosmos.transport.carrier import NotThere, Progress, parts_of, too_long, wrong_size
+from cosmos.transport.carrier import Expected, NotThere, Progress, parts_of, too_long, wrong_size
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -44,7 +44,7 @@ class LocalCarrier:
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """Return the file at `path` of up to `max_bytes`; raises as `Carrier` says."""
-        with self._opened(path) as number:
+        with self.opened(path) as number:
             if os.fstat(number).st_size > max_bytes:
                 raise too_long(self._where(path), max_bytes)
             data = read_open_within(number, max_bytes)
@@ -61,7 +61,7 @@ class LocalCarrier:
         digest: Digest | None = None,  # noqa: ARG002 it is one part, and the caller verifies it
     ) -> Content:
         """Return the file at `path` of exactly `size_bytes`; raises as `Carrier` says."""
-        with self._opened(path) as number:
+        with self.opened(path) as number:
             there = os.fstat(number).st_size
             if there != size_bytes:  # before a byte of it is read
                 raise wrong_size(self._where(path), size_bytes, str(there))
@@ -71,11 +71,16 @@ class LocalCarrier:
         progress(size_bytes)
         return data
 
+    def expecting(self, files: Sequence[Expected]) -> AbstractContextManager[None]:  # noqa: ARG002 a disk is not far
+        """Give a block in which nothing is done ahead."""
+        return nullcontext()
+
     def _where(self, path: str) -> str:
         return f"{self._root}/{path.removeprefix('./')}"
 
     @contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
+    def opened(self, path: str) -> Iterator[int]:
+        """Give a descriptor of the plain file at `path`. Raises as `Carrier` says, and `Refused` for a link."""
         parts = parts_of(path, self.address)
         try:
             folder = self._root.way.open(self._root.below, os.O_RDONLY | os.O_DIRECTORY)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
@@ -31,6 +31,7 @@ from cosmos.transport.wire import Allowance, Patience, Wire, connected
 if TYPE_CHECKING:
     import ssl
 
+IPFS_GATEWAY: Final = "IPFS_GATEWAY"  # the variable that transport.ipfs asks for
 PORTS: Final = {"http": 80, "https": 443}
 _AUTHENTICATION_REQUIRED: Final = 407
 
@@ -89,10 +90,12 @@ class _Idle:
 class Network:
     """Reaches servers. `netrc` and `authorities` are read when a server needs them; either may give None.
 
+    `programs` are the variables that a program gets which carries bytes (transport.git, transport.ipfs).
+
     If `keeps` is false, no connection waits, and there is nothing to close.
     """
 
-    __slots__ = ("_contexts", "_idle", "_proxies", "authorities", "netrc")
+    __slots__ = ("_contexts", "_idle", "_proxies", "authorities", "netrc", "programs")
 
     def __init__(
         self,
@@ -100,14 +103,21 @@ class Network:
         proxies: Proxies | None = None,
         netrc: Callable[[], Netrc | None] = lambda: None,
         authorities: Callable[[], Authorities | None] = lambda: None,
+        programs: Mapping[str, str] | None = None,
         keeps: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.netrc = netrc
         self.authorities = authorities
+        self.programs = programs or {}
         self._proxies = proxies or Proxies()
         self._idle = _Idle(clock, MAX_IDLE_CONNECTIONS if keeps else 0)
         self._contexts: dict[str, ssl.SSLContext] = {}
+
+    @property
+    def proxy_variables(self) -> Mapping[str, str]:
+        """The variables that name the proxies, for a program that knows them as curl does."""
+        return self._proxies.variables
 
     def knowing(
         self,

@@ -62,9 +62,13 @@ class Partial:
         self._stream.write(piece)
         self.have += len(piece)
 
+    def flush(self) -> None:
+        """Give all bytes so far to the kernel: they are there even if cosmos is killed."""
+        self._stream.flush()
+
     def whole(self) -> Content:
         """Return all bytes so far; many stay in the file, which may lose its name now."""
-        self._stream.flush()
+        self.flush()
         return open_content(self._stream.fileno(), "a download")[_HEADER_BYTES : _HEADER_BYTES + self.have]
 
 

@@ -4,21 +4,30 @@ A server can hold a client for ever in many ways: a slow connect, half a TLS han
 drip, chunk sizes, trailers, one redirect after the other. A limit for each read does not help, because each read brings
 a byte. So all of one exchange shares a patience, and only bytes of a body renew it.
 
+A download that nobody wants any more is stopped from another thread. Its waits are short ones in a row, and each asks
+whether it was stopped.
+
 KNOWN GAP: the C library looks up a host's address, and its own limits end that wait (`timeout` and `attempts` in
 resolv.conf(5)).
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import socket
+import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from cosmos.limits import HTTP_LEAST_BYTES, READ_CHUNK_BYTES
+from cosmos.limits import HTTP_LEAST_BYTES, HTTP_STOP_SECONDS, READ_CHUNK_BYTES
 
 if TYPE_CHECKING:
     import ssl
+
+T = TypeVar("T")
 
 _HEAD_READ_BYTES: Final = 1 << 14  # one read of a head, or of a line between two chunks
 
@@ -31,24 +40,41 @@ class CutShort(Exception):
     """The server ended the connection before the answer was complete."""
 
 
+class Stopped(Exception):
+    """Nobody wants the download any more."""
+
+
 class Patience:
-    """Ends an exchange that does not get on. `begun` says whether a byte of an answer has come."""
+    """Ends an exchange that does not get on. `begun` says whether a byte of an answer has come.
 
-    __slots__ = ("_body_bytes", "_clock", "_since", "begun", "seconds")
+    If `stop` is set, the exchange ends at once, by `Stopped`.
+    """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    __slots__ = ("_body_bytes", "_clock", "_since", "_stop", "begun", "seconds")
+
+    def __init__(
+        self, seconds: float, clock: Callable[[], float] = time.monotonic, stop: threading.Event | None = None
+    ) -> None:
         self.seconds = seconds
         self.begun = False
+        self._stop = stop
         self._clock = clock
         self._since = clock()
         self._body_bytes = 0
 
     def left(self) -> float:
-        """Return the seconds that are left; raises `TimeoutError` if there are none."""
+        """Return the seconds that are left; raises `TimeoutError` if there are none, and `Stopped`."""
+        if self._stop is not None and self._stop.is_set():
+            raise Stopped
         left = self._since + self.seconds - self._clock()
         if left <= 0:
             raise TimeoutError
         return left
+
+    def moment(self) -> float:
+        """Return the seconds that one wait may take: those that are left, or fewer if somebody may stop it."""
+        left = self.left()
+        return left if self._stop is None else min(left, HTTP_STOP_SECONDS)
 
     def renew(self, body_bytes: int) -> None:
         """Count `body_bytes` of a body. After each `HTTP_LEAST_BYTES`, all seconds are left again."""
@@ -126,8 +152,10 @@ class Wire:
         """Begin TLS with `host`, whose certificate is checked. Raises `NotHttp` for bytes before it, and `OSError`."""
         if self._buffer:
             raise NotHttp("bytes came before TLS began")
-        self._connection.settimeout(self._patience.left())
         self._connection = secured(self._connection, host, context)
+        handshake = getattr(self._connection, "do_handshake", None)
+        if handshake is not None:
+            _waited(self._connection, self._patience, handshake)
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
@@ -158,8 +186,7 @@ class Wire:
         return piece
 
     def _received(self, most: int) -> bytes:
-        self._connection.settimeout(self._patience.left())
-        piece = self._connection.recv(most)
+        piece = _waited(self._connection, self._patience, lambda: self._connection.recv(most))
         if piece:
             self.heard = self._patience.begun = True
         return piece
@@ -176,8 +203,7 @@ def connected(host: str, port: int, patience: Patience) -> Wire:
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
         connection = socket.socket(family, kind, protocol)
         try:
-            connection.settimeout(patience.left() / (len(addresses) - number))
-            connection.connect(address)
+            _connect(connection, address, patience, patience.left() / (len(addresses) - number))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             connection.close()
@@ -191,5 +217,32 @@ def connected(host: str, port: int, patience: Patience) -> Wire:
 
 
 def secured(connection: socket.socket, host: str, context: ssl.SSLContext) -> socket.socket:
-    """Return `connection` with TLS, its certificate checked; raises `OSError`."""
-    return context.wrap_socket(connection, server_hostname=host)
+    """Return `connection` with TLS, whose handshake checks the certificate and is still to come; raises `OSError`."""
+    return context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+
+
+def _connect(connection: socket.socket, address: tuple[object, ...], patience: Patience, seconds: float) -> None:
+    """Connect within `seconds`. Raises `OSError`."""
+    connection.setblocking(False)
+    begun = connection.connect_ex(address)
+    if begun not in (0, errno.EINPROGRESS):
+        raise OSError(begun, os.strerror(begun))
+    poll, end = select.poll(), time.monotonic() + seconds
+    poll.register(connection, select.POLLOUT)
+    while not poll.poll(1000 * min(patience.moment(), max(end - time.monotonic(), 0.001))):
+        if time.monotonic() >= end:
+            raise TimeoutError
+    problem = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if problem:
+        raise OSError(problem, os.strerror(problem))
+
+
+def _waited(connection: socket.socket, patience: Patience, act: Callable[[], T]) -> T:
+    """Return what `act` returns, which waits on the connection. Raises `TimeoutError` when the patience ends."""
+    while True:
+        connection.settimeout(patience.moment())
+        try:
+            return act()
+        except TimeoutError as error:
+            if error.errno is not None:  # ETIMEDOUT, which the network says: it is no end of one wait
+                raise

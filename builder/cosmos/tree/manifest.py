@@ -19,8 +19,11 @@ Times are not part of it: packing clamps them, and they prove nothing. The conte
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from dataclasses import field as data_field
+from typing import Final
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
@@ -41,6 +44,15 @@ from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 
 _FIELDS = ("kind", "mode", "uid", "gid", "size", "digest", "rdev", "xattrs", "path", "target")
+# A line of the usual form, written in the one way that a manifest has: of a file, a folder or a symlink without
+# attributes, whose names are printed ASCII without a backslash. Any other line is compared with what would be written.
+_NUMBER = r"(0|[1-9][0-9]{0,8})"
+_NAME = r"([!-\[\]-~]+)"
+_USUAL: Final = re.compile(
+    rf"(?:(file) ([0-7]{{4}}) {_NUMBER} {_NUMBER} (0|[1-9][0-9]{{0,17}}) (sha256:[0-9a-f]{{64}}) - - {_NAME} -"
+    rf"|(dir) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_NAME} -"
+    rf"|(symlink) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_NAME} {_NAME})"
+)
 _KINDS: dict[str, Kind] = {
     "file": "file",
     "dir": "dir",
@@ -54,7 +66,7 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestLine:
-    """One line of a manifest: an `Entry` with the digest of its bytes."""
+    """One line of a manifest: an `Entry` with the digest of its bytes. Its text is made once."""
 
     path: TreePath
     kind: Kind
@@ -66,6 +78,7 @@ class ManifestLine:
     rdev: tuple[int, int] | None
     xattrs: tuple[tuple[bytes, bytes], ...]
     target: bytes
+    _text: str = data_field(init=False, default="", repr=False, compare=False)
 
     @classmethod
     def of(cls, entry: Entry) -> ManifestLine:
@@ -87,6 +100,9 @@ class ManifestLine:
     @classmethod
     def parse(cls, text: str) -> ManifestLine:
         """Return the line written as `text`, without its newline, or raise `ValueError`."""
+        usual = _USUAL.fullmatch(text)
+        if usual is not None:
+            return cls._usual(usual)
         parts = text.split(" ")
         if len(parts) != len(_FIELDS):
             raise ValueError(f"want the {len(_FIELDS)} fields {' '.join(_FIELDS)}, got {len(parts)}")
@@ -110,7 +126,39 @@ class ManifestLine:
             raise ValueError("is not written as a manifest writes it")
         return line
 
+    @classmethod
+    def _usual(cls, match: re.Match[str]) -> ManifestLine:
+        """Return a line of the usual form, or raise `ValueError`. What its text cannot state is not asked for."""
+        size, digest, target = "0", None, b""
+        if match[1]:
+            kind, mode, uid, gid, size, text, path = match.group(1, 2, 3, 4, 5, 6, 7)
+            digest = Digest(text)
+        elif match[8]:
+            kind, mode, uid, gid, path = match.group(8, 9, 10, 11, 12)
+        else:
+            kind, mode, uid, gid, path, link = match.group(13, 14, 15, 16, 17, 18)
+            target = link.encode()
+        line = cls(
+            path=TreePath.parse(path),
+            kind=_kind(kind),
+            mode=int(mode, 8),
+            uid=int(uid),
+            gid=int(gid),
+            size=int(size),
+            digest=digest,
+            rdev=None,
+            xattrs=(),
+            target=target,
+        )
+        object.__setattr__(line, "_text", match.string)
+        return line
+
     def __str__(self) -> str:
+        if not self._text:
+            object.__setattr__(self, "_text", self._written())
+        return self._text
+
+    def _written(self) -> str:
         target = field(self.target) if self.kind in ("symlink", "hardlink") else "-"
         return (
             f"{self.kind} {self.mode:04o} {self.uid} {self.gid} {self.size} {self.digest or '-'} "

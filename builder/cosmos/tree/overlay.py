@@ -209,7 +209,7 @@ def _moved(entry: Entry, paths: PathMap) -> Entry:
         destination = _destination(entry, paths)
         if destination is not None:  # the same place, as seen from the new folder
             return replace(entry, path=path, target=posixpath.relpath(destination, path.parent or b"."))
-    return replace(entry, path=path)
+    return entry.at(path)
 
 
 def _destination(link: Entry, paths: PathMap) -> TreePath | None:
@@ -222,7 +222,13 @@ def _destination(link: Entry, paths: PathMap) -> TreePath | None:
 
 
 def _imply_folders(path: TreePath, lines: dict[TreePath, ManifestLine], owners: dict[TreePath, str]) -> None:
-    """Make the folders above `path` that no layer names; refuses a path below an entry that is not a folder."""
+    """Make the folders above `path` that no layer names; refuses a path below an entry that is not a folder.
+
+    A folder that is there has its own turn, or had it: then what is above it is judged as well.
+    """
+    above = lines.get(path.parent)
+    if above is not None and above.kind == "dir":
+        return
     for parent in path.parents:
         if parent not in lines:
             lines[parent], owners[parent] = implied_folder(parent), IMPLIED
@@ -321,9 +327,11 @@ def _check_twins(
 def _bringers(owners: Mapping[TreePath, str]) -> Mapping[TreePath, str]:
     """Return the bringer of each path: its owner; for a folder that no layer names, the owner of its first entry."""
     bringers = {path: owner for path, owner in owners.items() if owner != IMPLIED}
-    for path in sorted(bringers):
-        for parent in path.parents:
-            bringers.setdefault(parent, bringers[path])
+    for path in sorted(bringers):  # a folder comes before what it holds, so all above a folder that is known is known
+        owner, parent = bringers[path], path.parent
+        while parent and parent not in bringers:
+            bringers[parent] = owner
+            parent = parent.parent
     return bringers
 
 

@@ -5,7 +5,7 @@
 | root     | trust.toml, revocations                           |
 | author   | a star's statement                                |
 | galaxy   | a galaxy's index                                  |
-| release  | locks, releases (RELEASE.json is in-toto)         |
+| release  | locks, deltas, releases (RELEASE.json is in-toto) |
 | attester | badges: in-toto statements about a star's archive |
 | log      | a transparency log's heads                        |
 | witness  | cosignatures of heads                             |
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
-from cosmos.limits import MAX_INDEX_ENVELOPE_BYTES, MAX_SIGNED_BYTES, Limit
+from cosmos.limits import MAX_DELTA_ENVELOPE_BYTES, MAX_INDEX_ENVELOPE_BYTES, MAX_SIGNED_BYTES, Limit
 
 Role: TypeAlias = Literal["root", "author", "galaxy", "release", "attester", "log", "witness"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -30,10 +30,16 @@ LOCK_TYPE: Final = "application/vnd.cosmos.lock.v1+toml"
 TRUST_TYPE: Final = "application/vnd.cosmos.trust.v1+toml"
 REVOCATION_TYPE: Final = "application/vnd.cosmos.revocation.v1+toml"
 RELEASE_TYPE: Final = "application/vnd.cosmos.release.v1+toml"
+DELTA_TYPE: Final = "application/vnd.cosmos.delta.v1+json"
 IN_TOTO_TYPE: Final = "application/vnd.in-toto+json"
 
 ENVELOPE_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(  # of the others: MAX_ENVELOPE_BYTES
-    {GALAXY_TYPE: MAX_INDEX_ENVELOPE_BYTES, LOCK_TYPE: MAX_SIGNED_BYTES, IN_TOTO_TYPE: MAX_SIGNED_BYTES}
+    {
+        GALAXY_TYPE: MAX_INDEX_ENVELOPE_BYTES,
+        LOCK_TYPE: MAX_SIGNED_BYTES,
+        DELTA_TYPE: MAX_DELTA_ENVELOPE_BYTES,
+        IN_TOTO_TYPE: MAX_SIGNED_BYTES,
+    }
 )
 
 SIGNED_BY: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
@@ -41,7 +47,7 @@ SIGNED_BY: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
         "root": frozenset({TRUST_TYPE, REVOCATION_TYPE}),
         "author": frozenset({STAR_TYPE}),
         "galaxy": frozenset({GALAXY_TYPE}),
-        "release": frozenset({LOCK_TYPE, RELEASE_TYPE, IN_TOTO_TYPE}),
+        "release": frozenset({LOCK_TYPE, RELEASE_TYPE, DELTA_TYPE, IN_TOTO_TYPE}),
         "attester": frozenset({IN_TOTO_TYPE}),
         "log": frozenset(),
         "witness": frozenset(),

@@ -17,6 +17,7 @@ from cosmos.device.install import Installation, InstallRequest, install, recover
 from cosmos.device.kernel import Kernel
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
+from cosmos.device.shelves import Found, Shelves
 from cosmos.device.system import JOURNAL_PATH, TRUST_PATH, read_universe, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
@@ -652,3 +653,27 @@ def test_an_ordinary_user_cannot_change_roots_system_and_is_told_how(
     denied = "/var/lib/cosmos/lock: permission denied"
     assert as_nobody(work) == f"{denied} (run it as root, or as the user that it belongs to)"
     assert not (open_folder / "usr").exists()
+
+
+def test_an_installation_judges_the_stars_that_it_rests_on_and_no_others(
+    galaxy, system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its work grows with what it installs, and not with the system."""
+    galaxy.star("base", files={"usr/base": b"b"})
+    galaxy.star("lib", files={"usr/lib/l": b"l"}, dependencies={"base": "*"})
+    galaxy.star("other", files={"usr/other": b"o"})
+    galaxy.star("again", files={"usr/again": b"a"})
+    for name in ("lib", "other", "again"):
+        installed(system, name)
+    galaxy.star("s", files={"usr/s": b"s"}, dependencies={"lib": "*"})
+    judged = list[str]()
+    find = Shelves.find
+
+    def found(shelves: Shelves, name: StarName, star: Installed) -> Found:
+        judged.append(name)
+        return find(shelves, name, star)
+
+    monkeypatch.setattr(Shelves, "find", found)
+    with LiveRoot.open(system) as root:
+        rehearse(root, order("s", "again"), Silent())
+    assert judged == ["again", "base", "lib"]

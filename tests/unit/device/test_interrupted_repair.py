@@ -13,7 +13,8 @@ import pytest
 
 from cosmos.device.install import InstallRequest, install, recover
 from cosmos.device.journal import standing
-from cosmos.device.repair import Repaired, RepairRequest, repair
+from cosmos.device.repair import repair
+from cosmos.device.repair_work import Repaired, RepairRequest
 from cosmos.device.root import LiveRoot
 from cosmos.device.verify import verify_system
 from cosmos.errors import CosmosError

@@ -389,3 +389,12 @@ def test_a_system_without_proc_is_changed_and_recovered(system: Path, monkeypatc
             transaction.commit(NEXT)
         held = (system / "one").read_bytes(), (system / "mode").stat().st_mode & 0o777
         assert held == ((b"old", 0o600) if fails else (b"new", 0o700))
+
+
+def test_a_document_that_a_power_cut_left_without_its_journal_is_removed(system: Path) -> None:
+    beside = system / str(NEXT_UNIVERSE_PATH)
+    beside.parent.mkdir(exist_ok=True)
+    beside.write_bytes(NEXT)
+    with LiveRoot.open(system) as root, at_work(root):
+        assert recover_journal(root) is None
+    assert not beside.parent.exists()

@@ -14,6 +14,8 @@ import pytest
 import zstandard
 
 from cosmos.canon import Json, canonical_json
+from cosmos.content import Content
+from cosmos.digest import Digest
 from cosmos.errors import CosmosError, Malformed, Refused, WorldFailed
 from cosmos.pack import image_file
 from cosmos.pack import seek_table as seek_table_module
@@ -27,7 +29,6 @@ from cosmos.pack.image_file import (
 )
 from cosmos.pack.seek_table import read_seek_table, seek_table
 from cosmos.pack.zst import skippable_frame
-from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
@@ -355,9 +356,25 @@ def test_layers_that_are_no_tree_are_our_bug(layers: list[PackedLayer], message:
 # --- kept layers
 
 
+def kept_again(record: bytes, frame: Content) -> PackedLayer:
+    """Return the layer with this record from a store that has this one frame."""
+
+    def frame_of(digest: Digest, size_bytes: int) -> Content | None:
+        return frame if (Digest.of(bytes(frame)), len(frame)) == (digest, size_bytes) else None
+
+    layer = PackedLayer.from_record(record, frame_of)
+    if layer is None:
+        raise Refused("the store", "has no such frame")
+    return layer
+
+
 def test_a_kept_layer_comes_back() -> None:
     for layer in (*LAYERS, end_layer()):
-        assert PackedLayer.from_kept(layer.kept(Spool())) == layer
+        assert kept_again(layer.record(), layer.frame) == layer
+
+
+def test_a_record_whose_frame_the_store_lost_gives_no_layer() -> None:
+    assert PackedLayer.from_record(LAYERS[2].record(), lambda _digest, _size: None) is None
 
 
 def test_a_layer_knows_where_each_files_bytes_are() -> None:
@@ -369,21 +386,28 @@ def test_a_layer_knows_where_each_files_bytes_are() -> None:
 
 
 def test_every_flipped_byte_of_a_kept_layer_is_found() -> None:
-    kept = LAYERS[2].kept(Spool())
-    for place in range(len(kept)):
-        bent = bytearray(kept)
-        bent[place] ^= 1
-        with pytest.raises(CosmosError):
-            layer = PackedLayer.from_kept(bytes(bent))
-            assert layer.entries() == ZLIB
-            if layer.name != LAYERS[2].name:  # its name is in no digest but the store's
-                raise Refused(layer.name, "is another layer")
+    parts = (LAYERS[2].record(), bytes(LAYERS[2].frame))
+    for which, part in enumerate(parts):
+        for place in range(len(part)):
+            bent = [bytearray(one) for one in parts]
+            bent[which][place] ^= 1
+            with pytest.raises(CosmosError):
+                layer = kept_again(bytes(bent[0]), bytes(bent[1]))
+                assert layer.entries() == ZLIB
+                if layer.name != LAYERS[2].name:  # its name is in no digest but the store's
+                    raise Refused(layer.name, "is another layer")
 
 
-@pytest.mark.parametrize("length", range(0, len(LAYERS[2].kept(Spool())), 7))
+@pytest.mark.parametrize("length", range(0, len(LAYERS[2].record()), 7))
 def test_a_kept_layer_that_is_cut_is_found(length: int) -> None:
     with pytest.raises(CosmosError):
-        PackedLayer.from_kept(LAYERS[2].kept(Spool())[:length])
+        kept_again(LAYERS[2].record()[:length], LAYERS[2].frame)
+
+
+@pytest.mark.parametrize("length", range(0, len(LAYERS[2].frame), 7))
+def test_a_kept_frame_that_is_cut_is_found(length: int) -> None:
+    with pytest.raises(CosmosError):
+        kept_again(LAYERS[2].record(), LAYERS[2].frame[:length])
 
 
 @pytest.mark.parametrize("row", ["", "0", "x file", "-1 " + "x", "01 x", "\u0661 x"])

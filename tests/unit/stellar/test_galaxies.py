@@ -16,7 +16,9 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.pack.star_archive import read_star
 from cosmos.reading import envelope_of
+from cosmos.stellar import index_galaxy as index_galaxy_module
 from cosmos.stellar.add_star import add_star
+from cosmos.stellar.archive_file import ArchiveFile
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of
 from cosmos.stellar.galaxy_init import init_galaxy
@@ -100,6 +102,29 @@ def test_an_unchanged_galaxy_keeps_its_bytes(
     again = indexed(galaxy, *keys, today="2027.01.01")
     assert (first.is_changed, again.is_changed, again.signed) == (True, False, 0)
     assert bytes_of(galaxy) == before
+
+
+def test_an_index_decompresses_only_the_archive_that_is_new(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stated before is hashed again and not opened. So an index costs what changed."""
+    for name in ("a", "b", "c"):
+        add_star(galaxy, built(name), ())
+    indexed(galaxy)
+    opened: list[str] = []
+    whole = index_galaxy_module.open_archive
+
+    def listening(file: Path) -> ArchiveFile:
+        opened.append(file.name)
+        return whole(file)
+
+    monkeypatch.setattr(index_galaxy_module, "open_archive", listening)
+    assert not indexed(galaxy).is_changed
+    assert opened == []
+    added = add_star(galaxy, built("d"), ())
+    added.statement_file.unlink()
+    assert indexed(galaxy).is_changed
+    assert opened == [added.archive.name]
 
 
 def test_each_change_raises_the_sequence_and_earlier_snapshots_stay(

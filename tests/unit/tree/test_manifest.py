@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +84,50 @@ def test_a_changed_mode_changes_the_content_root_and_a_changed_time_does_not() -
     setuid = Entry(path=TreePath(b"a"), kind="file", mode=0o4644)
     roots = [content_root([ManifestLine.of(entry)]) for entry in (late, early, setuid)]
     assert roots[0] == roots[1] != roots[2]
+
+
+def test_a_changed_line_is_written_again() -> None:
+    line = ManifestLine.parse("file 0644 0 0 5 sha256:" + "a" * 64 + " - - etc/motd -")
+    assert str(replace(line, size=6)) == "file 0644 0 0 6 sha256:" + "a" * 64 + " - - etc/motd -"
+    assert str(replace(line, path=TreePath(b"etc/issue"))).endswith(" etc/issue -")
+
+
+def test_bytes_are_hashed_once_and_other_bytes_again() -> None:
+    entry = Entry(path=TreePath(b"etc/motd"), kind="file", mode=0o644, content=b"one")
+    assert entry.digest == Digest.of(b"one")
+    assert entry.digest is entry.digest
+    assert entry.at(TreePath(b"etc/issue")).digest is entry.digest
+    assert replace(entry, content=b"two").digest == Digest.of(b"two")
+    assert replace(entry, content=bytes(memoryview(b"one"))).digest == Digest.of(b"one")
+
+
+def test_memory_that_somebody_can_write_to_is_hashed_at_each_look() -> None:
+    memory = bytearray(b"one")
+    entry = Entry(path=TreePath(b"etc/motd"), kind="file", mode=0o644, content=memoryview(memory))
+    assert entry.digest == Digest.of(b"one")
+    memory[:] = b"two"
+    assert entry.digest == Digest.of(b"two")
+    read_only = Entry(path=entry.path, kind="file", mode=0o644, content=memoryview(memory).toreadonly())
+    assert read_only.digest == Digest.of(b"two")
+    memory[:] = b"six"
+    assert read_only.digest == Digest.of(b"six")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file 0644 00 0 5 sha256:" + "a" * 64 + " - - etc/motd -",
+        "file 0644 0 0 05 sha256:" + "a" * 64 + " - - etc/motd -",
+        "file 0644 0 0 5 - - - etc/motd -",
+        "file 0644 0 0 5 sha256:" + "a" * 64 + " - - etc//motd -",
+        "file 0644 0 0 5 sha256:" + "a" * 64 + " - - /etc/motd -",
+        "file 0644 0 0 5 sha256:" + "a" * 64 + " - - ../motd -",
+        "file 0644 0 0 5 sha256:" + "a" * 64 + " - - etc/motd x",
+        "dir 0755 0 0 4 - - - etc -",
+        "dir 0755 0 0 0 - - - etc -\n",
+        "symlink 0777 0 0 0 - - - etc/x a\\x62",
+    ],
+)
+def test_a_line_that_is_nearly_usual_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        ManifestLine.parse(text)

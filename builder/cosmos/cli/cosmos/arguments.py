@@ -11,6 +11,8 @@ import click
 
 from cosmos.device.system import NoSystem
 from cosmos.errors import WorldFailed
+from cosmos.model.release import RELEASE_FILE
+from cosmos.staging.source import INDEX_FILE
 
 Named = TypeVar("Named")
 _MAX_FOLDERS: Final = 100  # that are looked at in one folder of a stick
@@ -52,6 +54,20 @@ def folders_on(sticks: tuple[Path, ...]) -> tuple[Path, ...]:
             raise WorldFailed(str(stick), problem, hint="is it mounted?") from error
         found += [stick, *inner[:_MAX_FOLDERS]]
     return tuple(found)
+
+
+def release_on(folders: tuple[Path, ...]) -> tuple[Path | None, tuple[Path, ...]]:
+    """Return the release among the folders of sticks, or None, and the folders that are to be galaxies.
+
+    With a release, only folders with an index are: no other folder needs to be one. Raises `UsageError` if there are
+    several releases.
+    """
+    found = dict.fromkeys(folder for folder in folders if (folder / RELEASE_FILE).is_file())
+    if len(found) > 1:
+        raise click.UsageError(f"--from: want one release, found {' and '.join(map(str, found))}: name one")
+    if not found:
+        return None, folders
+    return next(iter(found)), tuple(folder for folder in folders if (folder / INDEX_FILE).is_file())
 
 
 def root_text(root: Path) -> str:

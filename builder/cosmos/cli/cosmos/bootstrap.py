@@ -14,17 +14,19 @@ from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
-from cosmos.cli.secret_values import read_secrets, secret_option
+from cosmos.cli.secret_options import secret_option
+from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.digest import Digest
 from cosmos.durable import temporary_folder
 from cosmos.errors import Malformed
 from cosmos.image.bootstrapping import Bootstrapped, bootstrap
-from cosmos.image.definition import IMAGE_FILE, Definition, kept_folders, read_definition
+from cosmos.image.definition import Definition, kept_folders, read_definition
 from cosmos.image.home import Home
 from cosmos.image.of_system import write_image_of
 from cosmos.image.preflight import BuildOptions
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock

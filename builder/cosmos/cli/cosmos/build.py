@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
+from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
+from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
-from cosmos.cli.cosmos.program import own_description, own_identity
-from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import FOLDER, IMAGE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
-from cosmos.cli.secret_values import read_secrets, secret_option
-from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.image.definition import kept_folders
-from cosmos.image.flow import Built, build_image
-from cosmos.image.home import Home
-from cosmos.image.preflight import BuildOptions
-from cosmos.image.vendored_definition import read_definition_from
-from cosmos.pack.image_file import IMAGE_SUFFIX
-from cosmos.release.boot import is_bootable
-from cosmos.release.sign import Signing
-from cosmos.trust.signing_request import REQUEST_FILE
+from cosmos.cli.secret_options import secret_option
+from cosmos.cli.terminal import emit, surroundings
+
+if TYPE_CHECKING:
+    from cosmos.release.sign import Signing
 
 
 @click.command()
@@ -41,6 +37,18 @@ from cosmos.trust.signing_request import REQUEST_FILE
     help="Write RELEASE.request, to be signed on another machine (key sign-request).",
 )
 @accept_revoked_option
+@click.option(
+    "--trust-stat",
+    is_flag=True,
+    help="Take a file that has the size, times and inode of the last build for unchanged, without hashing it again.",
+)
+@click.option(
+    "--audit",
+    metavar="N%",
+    callback=lambda _ctx, _param, text: None if text is None else share_of(text),
+    help="Make about N% of the layers that the store has again, and compare them (exit 7: one differs).",
+)
+@click.option("--audit-seed", metavar="TEXT", help="Choose the same layers as an audit that named this seed.")
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
@@ -58,6 +66,9 @@ def build(
     key_file: Path | None,
     unsigned_release: bool,
     accept_revoked: tuple[str, ...],
+    trust_stat: bool,
+    audit: Fraction | None,
+    audit_seed: str | None,
     explain: bool,
     keep_root: Path | None,
     safe: bool,
@@ -66,29 +77,68 @@ def build(
     home: Path | None,
     as_json: bool,
 ) -> None:
-    """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign."""
-    definition = read_definition_from(image, origin, surroundings().reporter(quiet=as_json))
-    options = BuildOptions(
-        out=out or definition.folder / "out",
+    """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign.
+
+    If nothing changed since the last build, this is seen from the bytes of every input and of the release, and nothing
+    is written. See docs/concepts.md.
+    """
+    if trust_stat and (key_file is not None or unsigned_release):
+        raise click.UsageError("--trust-stat is not for a release that is to be signed: every byte is hashed for one")
+    if audit_seed is not None and audit is None:
+        raise click.UsageError("--audit-seed is for --audit N%")
+    key = _signing(key_file, passphrase_fd, elsewhere=unsigned_release)
+    terms: dict[str, Json] = {
+        "level": level,
+        "accept-revoked": [*sorted(accept_revoked)],
+        "safe": safe,
+        "key": key if key is None or isinstance(key, str) else str(key.public.id),
+    }
+    asked = None
+    if audit is None and not (offline or origin or keep_root or secret_words):
+        asked = question(image, home, out, terms, trusts_stat=trust_stat)
+    if asked is not None and (key is None or asked.settings.signed_from_memory):
+        found = look(asked)
+        if isinstance(found, Unchanged):
+            return _say_unchanged(asked, found, key_file, explain=explain, as_json=as_json)
+        if explain:
+            surroundings().reporter(quiet=as_json).note(f"what has changed: {found}")
+    from cosmos.cli.cosmos.whole_build import Wishes, build_whole
+
+    wishes = Wishes(
+        image=image,
+        offline=offline,
+        origin=origin,
+        out=out,
         jobs=jobs or len(os.sched_getaffinity(0)),
-        identity=own_identity(),
-        builder=own_description(),
         level=level,
-        key=_signing(key_file, passphrase_fd, elsewhere=unsigned_release),
+        key_file=key_file,
+        key=key,
         accept_revoked=frozenset(accept_revoked),
+        explain=explain,
+        audit=audit,
+        audit_seed=audit_seed,
         keep_root=keep_root,
         safe=safe,
-        secrets=read_secrets(secret_words, passphrase_fd, kept_in=kept_folders(definition)),
+        secret_words=secret_words,
+        passphrase_fd=passphrase_fd,
+        home=home,
+        as_json=as_json,
     )
-    world = world_at(home, image, offline=offline, quiet=as_json, origin=origin)
-    built = build_image(definition, world, options)
-    if explain:
-        _explain(built, world)
-    _tell_of_signature(built, world)
-    linted = _linted(built, definition.folder, world)
-    if as_json:
-        return emit({**_built_row(built), "lint": linted})
-    return _say_built(built, key_file)
+    build_whole(wishes, asked)
+    return None
+
+
+def share_of(text: str) -> Fraction:
+    """Return the share that `N%` means; raises `BadParameter`.
+
+    >>> share_of("5%"), share_of("0.5%")
+    (Fraction(1, 20), Fraction(1, 200))
+    """
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%", text)
+    share = None if found is None else Fraction(found[1]) / 100
+    if share is None or not 0 < share <= 1:
+        raise click.BadParameter(f"want a share such as 5%, got {text[:40]!r}")
+    return share
 
 
 def _signing(key_file: Path | None, passphrase_fd: int | None, *, elsewhere: bool) -> Signing:
@@ -102,54 +152,22 @@ def _signing(key_file: Path | None, passphrase_fd: int | None, *, elsewhere: boo
     return key
 
 
-def _built_row(built: Built) -> dict[str, Json]:
-    return {
-        "folder": str(built.folder),
-        "content-root": str(built.content_root),
-        "signed": built.signed,
-        "changed": built.changed,
-        "made": {str(name): why for name, why in built.made.items()},
-        "files": [
-            {"name": subject.name, "size-bytes": subject.size_bytes, "digest": str(subject.digest)}
-            for subject in built.release.subjects
-        ],
-    }
-
-
-def _tell_of_signature(built: Built, world: Home) -> None:
-    if (built.folder / REQUEST_FILE).is_file():
-        world.reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
-    elif not built.signed:
-        world.reporter.warn("the release is not signed, so `cosmos verify` cannot check it: sign it with --key KEY")
-
-
-def _linted(built: Built, image: Path, world: Home) -> dict[str, Json]:
-    """Warn of what the release should not be shipped with; return how often each rule is broken."""
-    around = surroundings()
-    folders = builder_folders(around, around.at(str(image)))
-    return warn_of_findings(built.folder, folders, world.reporter)
-
-
-def _explain(built: Built, world: Home) -> None:
-    for name, why in built.made.items():
-        world.reporter.note(f"{name}: its layer was made: {why}")
-        if name in built.twice:
-            world.reporter.note(f"{name}: its programs ran twice, to see that they give the same: see docs/nova.md")
-    if not built.made:
-        world.reporter.note("every layer is from the store")
-
-
-def _say_built(built: Built, key_file: Path | None) -> None:
-    image = next((subject for subject in built.release.subjects if subject.name.endswith(IMAGE_SUFFIX)), None)
-    say(f"{'built' if built.changed else 'unchanged'} {built.folder}")
-    for subject in built.release.subjects:
-        say(f"  {subject.size_bytes:>11,}  {subject.name}")
-    say(f"content root  {built.content_root}")
-    if image is not None:
-        say(f"pack digest   {image.digest}")
-    public = f" --key {key_file.with_suffix('.pub')}" if key_file is not None else ""
-    following = [f"cosmos verify {built.folder}{public}"] if built.signed else []
-    if is_bootable(built.release):
-        following.append(f"cosmos boot {built.folder}")
-    if following:
-        say(f"next: {', or '.join(following)}")
+def _say_unchanged(asked: Question, found: Unchanged, key_file: Path | None, *, explain: bool, as_json: bool) -> None:
+    reporter = surroundings().reporter(quiet=as_json)
+    how = f"{found.hashed:,} of {found.files:,} files were hashed again" + (
+        ", the others have the stat of the last build" if found.hashed < found.files else ""
+    )
+    reporter.step(f"nothing changed: {how}")
+    if explain:
+        reporter.note("no layer was looked at: every input and every file of the release is as it was")
+    for text in found.texts("warnings"):
+        if text != UNSIGNED or not found.signed:
+            reporter.warn(text)
+    for text in found.texts("notes"):
+        reporter.note(text)
+    out, release, root = asked.out, found.release, found.content_root
+    if as_json:
+        row = built_row(out, release, root, {}, found.remarks["lint"], signed=found.signed, changed=False)
+        return emit({**row, "looked-at": {"files": found.files, "hashed": found.hashed}})
+    commands = following(out, key_file, signed=found.signed, bootable=bool(found.remarks["bootable"]))
+    return say_built(out, release, root, commands, changed=False)

@@ -11,9 +11,9 @@ from cosmos.cli.cosmos.lint_words import lint_lines, lint_row
 from cosmos.cli.options import EXISTING_PATH, PATH, json_option
 from cosmos.cli.terminal import Surroundings, emit, say, surroundings
 from cosmos.errors import CosmosError, Differs, WorldFailed
-from cosmos.image.definition import IMAGE_FILE
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.model.reporter import Reporter, counted
-from cosmos.release.lint.linting import LintReport, lint_release
+from cosmos.release.lint.linting import LintMemory, LintReport, lint_release
 
 
 @click.command()
@@ -59,14 +59,16 @@ def builder_folders(around: Surroundings, *named: Path) -> tuple[bytes, ...]:
     return tuple(str(folder).encode("utf-8", "surrogateescape") for folder in folders)
 
 
-def warn_of_findings(release: Path, folders: tuple[bytes, ...], reporter: Reporter) -> dict[str, Json]:
+def warn_of_findings(
+    release: Path, folders: tuple[bytes, ...], reporter: Reporter, memory: LintMemory | None = None
+) -> dict[str, Json]:
     """Warn of what a built release should not be shipped with, one line a rule; return how often each rule is broken.
 
     A release without a layered image is not judged. A release that cannot be read is no error of the build: its next
     reader says so.
     """
     try:
-        report = lint_release(release, folders)
+        report = lint_release(release, folders, memory)
     except CosmosError as error:
         reporter.warn(f"the release was not linted: {error}")
         return {}

@@ -22,7 +22,7 @@ from cosmos.cli.terminal import run
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, vendor, rebuild, verify, diff, report, lint, audit, sbom, attest, ls, cat, tree, why,
-boot, nova, attach-signature, doctor, completion.
+boot, nova, attach-signature, doctor, store, completion. Updates: delta, apply, fetch.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -63,6 +63,24 @@ def _report() -> click.Command:
     from cosmos.cli.cosmos.report import report
 
     return report
+
+
+def _delta() -> click.Command:
+    from cosmos.cli.cosmos.delta import delta
+
+    return delta
+
+
+def _apply() -> click.Command:
+    from cosmos.cli.cosmos.apply import apply
+
+    return apply
+
+
+def _fetch() -> click.Command:
+    from cosmos.cli.cosmos.fetch import fetch
+
+    return fetch
 
 
 def _ls() -> click.Command:
@@ -263,6 +281,12 @@ def _trust() -> click.Command:
     return trust
 
 
+def _store() -> click.Command:
+    from cosmos.cli.cosmos.store.group import store
+
+    return store
+
+
 def _completion() -> click.Command:
     from cosmos.cli.completion import completion
 
@@ -296,6 +320,9 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "verify": _verify,
     "diff": _diff,
     "report": _report,
+    "delta": _delta,
+    "apply": _apply,
+    "fetch": _fetch,
     "ls": _ls,
     "cat": _cat,
     "boot": _boot,
@@ -319,6 +346,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "owns": _owns,
     "why": _why,
     "history": _history,
+    "store": _store,
     "key": _key,
     "trust": _trust,
     "completion": _completion,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.options import EXISTING_FOLDER, FILE, FOLDER
+from cosmos.cli.options import EXISTING_FOLDER, FILE, FOLDER, PUBLIC_KEY
 
 home_option = click.option(
     "--home", type=FOLDER, envvar="COSMOS_HOME", help="The builder's home [default: the nearest .cosmos/]."
@@ -14,7 +14,15 @@ home_option = click.option(
 root_option = click.option("--root", type=FOLDER, default=Path("/"), help="The system at this root [default: /].")
 offline_option = click.option("--offline", is_flag=True, help="Make no socket: use local galaxies and the cache.")
 from_option = click.option(
-    "--from", "sticks", type=FOLDER, multiple=True, help="Of a system: a folder with a galaxy or galaxies, as a stick."
+    "--from",
+    "sticks",
+    type=FOLDER,
+    multiple=True,
+    metavar="DIR|RELEASE",
+    help="Of a system: a folder with galaxies, as a stick, or the release that the system was made from.",
+)
+key_option = click.option(
+    "--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer."
 )
 accept_revoked_option = click.option(
     "--accept-revoked",

@@ -5,15 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cosmos
+from cosmos.cli.cosmos.own_program import own_package
 from cosmos.image.home import program_identity
 from cosmos.image.program import described_binary, described_sources
 from cosmos.model.release import Builder
-
-
-def own_package() -> Path | None:
-    """Return the folder of the `cosmos` package; None in the single-file binary."""
-    return None if getattr(sys, "frozen", False) else Path(cosmos.__file__).parent
 
 
 def own_identity() -> str:

@@ -13,11 +13,13 @@ import cosmos
 from cosmos.canon import Json
 from cosmos.cli.cosmos.diff_words import comparison_row, difference_line, one_line
 from cosmos.cli.cosmos.options import home_option
-from cosmos.cli.cosmos.program import own_description, own_identity, own_package
+from cosmos.cli.cosmos.own_program import own_package
+from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, RELEASE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
-from cosmos.cli.secret_values import read_secrets, secret_option
+from cosmos.cli.secret_options import secret_option
+from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs, Malformed, Refused, WorldFailed

@@ -13,13 +13,15 @@ from cosmos.canon import Json
 from cosmos.cli.completing import installed_stars
 from cosmos.cli.cosmos.arguments import folders_on, parsed
 from cosmos.cli.cosmos.asking import demand_agreement
-from cosmos.cli.cosmos.options import from_option, offline_option, root_option
+from cosmos.cli.cosmos.from_release import release_asked, release_row
+from cosmos.cli.cosmos.options import from_option, key_option, offline_option, root_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
 from cosmos.device.rebuilt_universe import RebuiltUniverse
-from cosmos.device.repair import RebuildRequest, Repaired, RepairRequest, rebuild_universe, rehearse_repair, repair
+from cosmos.device.repair import RebuildRequest, rebuild_universe, rehearse_repair, repair
+from cosmos.device.repair_work import Repaired, RepairRequest
 from cosmos.device.root import LiveRoot, shown
 from cosmos.errors import Differs
 from cosmos.model.names import Arch, StarName
@@ -28,6 +30,13 @@ from cosmos.model.names import Arch, StarName
 @click.command("repair")
 @click.argument("stars", nargs=-1, metavar="[STAR]...", shell_complete=installed_stars)
 @from_option
+@key_option
+@click.option(
+    "--accept-revoked",
+    multiple=True,
+    metavar="STAR",
+    help="Take the release although this star is not trusted now; nothing of the star is restored.",
+)
 @click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
 @click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
 @click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
@@ -40,6 +49,8 @@ from cosmos.model.names import Arch, StarName
 def repair_command(
     stars: tuple[str, ...],
     sticks: tuple[Path, ...],
+    key_files: tuple[Path, ...],
+    accept_revoked: tuple[str, ...],
     universe: bool,
     arch: str,
     yes: bool,
@@ -52,35 +63,43 @@ def repair_command(
 ) -> None:
     """Restore what `cosmos verify` finds bad: of the named stars, or of all.
 
-    Everything is judged by what the authors signed. Exit 4: a star is not trusted now. Exit 5: what was signed is away.
+    Everything is judged by what the authors signed. With --from RELEASE, what the image brought is restored from the
+    release that the system was made from: its own layers, and its stars. The release is verified first.
+
+    Exit 4: a star or the release is not trusted now, or lacks what the policy demands. Exit 5: what was signed is away.
     Exit 7: something stays bad for another reason.
     """
-    around = surroundings()
-    found_on, epoch = folders_on(sticks), int(around.now())
     if universe:
-        if stars or configuration or dry_run:
-            raise click.UsageError("--universe stands alone: leave STAR, --configuration and --dry-run out")
+        _demand_alone(stars, configuration, dry_run, key_files, accept_revoked)
         rebuild = RebuildRequest(
             arch=parsed(Arch.written, arch, "--arch"),
             version=VERSION,
-            epoch=epoch,
+            epoch=int(surroundings().now()),
             offline=offline,
-            sticks=found_on,
+            sticks=folders_on(sticks),
             wait_seconds=wait,
             network=network(),
         )
         _rebuild(root, rebuild, yes=yes, as_json=as_json)
         return
+    release, galaxies = release_asked(sticks, key_files, accept_revoked)
     request = RepairRequest(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
         configuration=configuration,
         offline=offline,
-        epoch=epoch,
-        sticks=found_on,
+        epoch=int(surroundings().now()),
+        sticks=galaxies,
+        release=release,
         wait_seconds=wait,
         network=network(),
     )
     _repair(root, request, dry_run=dry_run, as_json=as_json)
+
+
+def _demand_alone(*others: object) -> None:
+    """Raise `UsageError` if one of the options is given that say nothing to `--universe`."""
+    if any(others):
+        raise click.UsageError("--universe takes --from, --arch, --offline, --wait and --yes: leave the others out")
 
 
 def _rebuild(root: Path, request: RebuildRequest, *, yes: bool, as_json: bool) -> None:
@@ -174,6 +193,7 @@ def _row(done: Repaired, *, dry_run: bool) -> dict[str, Json]:
         "restored": [{"path": shown(one.path), "star": one.star, "how": one.how} for one in done.restored],
         "corrected-records": [str(name) for name in done.records],
         "kept-configuration": [_difference_row(row) for row in done.configuration],
+        "release": release_row(done.release),
         "left": [{**_difference_row(one.what), "why": one.cause.problem} for one in done.left],
     }
 

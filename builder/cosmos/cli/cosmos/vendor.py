@@ -10,7 +10,7 @@ from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_PATH, FOLDER, json_option
 from cosmos.cli.terminal import emit, say
-from cosmos.image.definition import IMAGE_FILE
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.vendoring import VendoredFolder, vendor_image, vendor_lock
 from cosmos.model.reporter import counted

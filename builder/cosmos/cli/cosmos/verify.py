@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.arguments import folders_on
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.options import accept_revoked_option, badges_option, from_option, home_option
+from cosmos.cli.cosmos.from_release import release_asked
+from cosmos.cli.cosmos.options import (
+    accept_revoked_option,
+    badges_option,
+    from_option,
+    home_option,
+    key_option,
+)
 from cosmos.cli.cosmos.verify_system import verify_system
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import FOLDER, PATH, PUBLIC_KEY, json_option
+from cosmos.cli.options import FOLDER, PATH, json_option
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.device.verify import HowToVerify
@@ -20,6 +28,7 @@ from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.release.attest import Quorum, demand_quorum
 from cosmos.release.verdicts import TrustVerdicts, judge_release
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder
+from cosmos.trust.keys import PublicKey
 
 _quorum_option = click.option(
     "--quorum", type=click.IntRange(min=1), metavar="N", help="Require that N pinned attesters have rebuilt it."
@@ -28,7 +37,7 @@ _quorum_option = click.option(
 
 @click.command()
 @click.argument("path", type=PATH, required=False)
-@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
+@key_option
 @click.option("--root", type=FOLDER, help="Check the system at this root instead [default: /].")
 @click.option("--trust", "demands_trust", is_flag=True, help="Of a system: every star must be trusted now (exit 7).")
 @click.option("--recorded", is_flag=True, help="Of a system: compare with universe.toml alone, and unpack no archive.")
@@ -55,18 +64,20 @@ def verify(
     """Check the release in PATH against a pinned key; without PATH, the running system against what was signed.
 
     Of a system, each star is compared with its signed archive, if the cache or a local galaxy has it, otherwise with
-    the system's own universe.
+    the system's own universe. With --from RELEASE, the image's own layers and its stars are compared with the release
+    that the system was made from, which is verified first.
 
     Without --key, or with --home, the trust anchors of the home also judge it: was it valid when it was locked, and is
     it trusted now? Exit 0: every byte is as it was signed or recorded. Exit 4: a bad signature, a revoked key, or a
     release older than one seen before. Exit 7: something differs, and is named.
     """
     if path is None:
-        if key_files or quorum:
-            raise click.UsageError("--key and --quorum belong to a release: name its folder")
+        if quorum:
+            raise click.UsageError("--quorum belongs to a release: name its folder")
         if recorded and sticks:
             raise click.UsageError("--recorded reads nothing signed: leave --from or --recorded out")
-        how = HowToVerify(by_record=recorded, demands_trust=demands_trust, sticks=folders_on(sticks))
+        release, galaxies = release_asked(sticks, key_files, accept_revoked)
+        how = HowToVerify(by_record=recorded, demands_trust=demands_trust, sticks=galaxies, release=release)
         verify_system(root, how, as_json)
         return
     if root is not None:
@@ -78,7 +89,7 @@ def verify(
     threshold = 1
     if world is not None and not keys:
         keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
-    verdict = verify_release_folder(path, keys, threshold=threshold, reporter=surroundings().reporter(quiet=as_json))
+    verdict = _verified(path, keys, threshold, as_json)
     judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
@@ -87,6 +98,11 @@ def verify(
         text = f"{text}\nrebuilt by    {', '.join(asked.signers)}"
         text += "".join(f"\nNOT rebuilt   by {signer}, who got {found}" for signer, found in _unlike(asked))
     answer(row, as_json, text)
+
+
+def _verified(path: Path, keys: Iterable[PublicKey], threshold: int, as_json: bool) -> ReleaseVerdict:
+    reporter, workers = surroundings().reporter(quiet=as_json), len(os.sched_getaffinity(0))
+    return verify_release_folder(path, keys, threshold=threshold, workers=workers, reporter=reporter)
 
 
 def _verdict_row(verdict: ReleaseVerdict) -> dict[str, Json]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.arguments import naming_instead
+from cosmos.cli.cosmos.from_release import release_row
 from cosmos.cli.cosmos.rows import counted, trust_rows, unjudged_words
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
@@ -22,6 +23,9 @@ def verify_system(root: Path | None, how: HowToVerify, as_json: bool) -> None:
         verdict = verify_live(live, surroundings().reporter(quiet=as_json), how)
     if as_json:
         emit(_verdict_row(verdict))
+    else:
+        for name, why in verdict.without_archive.items():
+            surroundings().terminal.warn(f"{name}: as recorded only: {why}")
     error = verdict.error()
     if error is not None:
         raise error
@@ -47,6 +51,8 @@ def _verdict_row(verdict: SystemVerdict) -> dict[str, Json]:
         "as-signed": [str(name) for name in verdict.as_signed],
         "as-recorded-only": [{"name": str(name), "why": why} for name, why in verdict.as_recorded.items()],
         "given-to-another": [_difference_row(difference) for difference in verdict.taken],
+        "release": release_row(verdict.release),
+        "by-release": list(verdict.by_release),
         **trust_rows(verdict.trust),
         "trust-demanded": verdict.demands_trust,
         "cannot-be-trusted": list(verdict.doubts),
@@ -59,7 +65,8 @@ def _good_line(verdict: SystemVerdict) -> str:
     stars = counted(verdict.stars, "star")
     entries = f"{counted(verdict.files, 'file')} and {counted(verdict.judged - verdict.files, 'folder')}"
     unknown = unjudged_words(verdict.trust)
-    image = f", and all {verdict.of_image} of the image itself," if verdict.of_image else ""
+    as_released = " as released" if verdict.release is not None else ""
+    image = f", and all {verdict.of_image} of the image itself{as_released}," if verdict.of_image else ""
     answers = f"; {counted(len(verdict.as_signed), 'star')} as signed, {len(verdict.as_recorded)} as recorded only"
     given = f"; {counted(len(verdict.taken), 'path')} of signed stars as recorded only" if verdict.taken else ""
     return (

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 from cosmos.cli.network import network
 from cosmos.cli.terminal import surroundings
 from cosmos.image.home import Home
+from cosmos.model.reporter import Reporter
 from cosmos.staging.vendored import is_vendored
 
 
-def world_at(home: Path | None, near: Path, *, offline: bool, quiet: bool, origin: Path | None = None) -> Home:
+def world_at(
+    home: Path | None,
+    near: Path,
+    *,
+    offline: bool,
+    quiet: bool,
+    origin: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Home:
     """Return the builder's world: its home as named, or the nearest to `near`.
 
-    With a vendored folder as `origin`, no galaxy is remote. So its galaxies are read also offline.
+    Its store is held until the command ends. With a vendored folder as `origin`, no galaxy is remote. So its galaxies
+    are read also offline.
     """
     around = surroundings()
-    return Home(
+    world = Home(
         home=around.home(home, near=near),
         offline=offline and not (origin is not None and is_vendored(origin)),
-        reporter=around.reporter(quiet=quiet),
+        reporter=reporter or around.reporter(quiet=quiet),
         origin=origin,
         network=network(),
     )
+    click.get_current_context().with_resource(world.held())
+    return world

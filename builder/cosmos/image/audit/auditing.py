@@ -35,12 +35,13 @@ from cosmos.errors import Malformed
 from cosmos.image.audit.kept import number_of_files, one_of_each_kind
 from cosmos.image.audit.mutations import Change, envelope_changes, file_changes, toml_changes
 from cosmos.image.audit.outcomes import Became, Mutation, Outcome, changed, outcome_of
-from cosmos.image.definition import IMAGE_FILE, Definition, read_definition
+from cosmos.image.definition import Definition, read_definition
 from cosmos.image.flow import build_image, fetched
 from cosmos.image.home import Home
 from cosmos.image.packed_definition import packed_definition, unpack_definition
 from cosmos.image.preflight import BuildOptions, preflight
 from cosmos.image.template import stand_ins
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.keyring.anchors import home_anchor
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock

@@ -26,6 +26,7 @@ from cosmos.pack.cpio import cpio_pieces, xattr_losses
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION, compressed
 from cosmos.release.draft import Draft
+from cosmos.store.interface import Damaged
 from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 
@@ -66,7 +67,7 @@ class Initramfs:
         """Return the file that the store has; one that this home did not write is made again."""
         try:
             return tree.store.get_made(key)
-        except NotSealed as forged:
+        except (NotSealed, Damaged) as forged:
             tree.warn(f"{self.file_name(tree.image)}: {forged}; it is not believed, and the file is made again")
             return None
 

@@ -14,7 +14,8 @@ from cosmos.image.definition import Definition
 from cosmos.image.overlay.finish import finish
 from cosmos.image.overlay.record import trust_entry, universe_entry
 from cosmos.image.template import RenderedTemplate, is_private
-from cosmos.image.workshop.layers import Layers, Unread, Workshop, entry_without_bytes
+from cosmos.image.workshop.layers import Layers, Workshop
+from cosmos.image.workshop.unread import Unread, entry_without_bytes
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.receipts import Receipts

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from cosmos.image.workshop.layers import StarLayer, Unread
+from cosmos.image.workshop.layers import StarLayer
+from cosmos.image.workshop.unread import Unread
 from cosmos.limits import MAX_UNIVERSE_BYTES, demand_within
 from cosmos.model.image import Image
 from cosmos.model.installed_entry import InstalledEntry

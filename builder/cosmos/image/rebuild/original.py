@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
-from cosmos.image.definition import IMAGE_FILE
 from cosmos.image.packed_definition import unpack_definition
+from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.limits import (
     MAX_DEFINITION_BYTES,
     MAX_DOCUMENT_BYTES,

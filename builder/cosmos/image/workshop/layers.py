@@ -6,13 +6,16 @@ The other is what its script read in the layers of its dependencies: the reads o
 
     by shape                    the keys of the layers with this shape, the newest first
     by shape and reads          a layer: its manifest and its receipt
-    … and level, zstd version   its packed frame
+    … and level, zstd version   the record of its packed frame (`PackedLayer.record`); the frame is a blob
 
 A layer is used again exactly when every recorded read still gives the same result. Other changes in its dependencies do
 not matter.
 
-The store is sealed (`store.sealed`). A record that this home did not write is not believed: it is named in a warning,
-and the layer is made again.
+Workers put frames alone into the store. They hand records to the builder, who keeps them (`keep`): one batch of many
+records costs less than a file for each.
+
+The store is sealed (`store.sealed`). A record that this home did not write is not believed, and a damaged frame is
+not used: each is named in a warning, and the layer is made again.
 """
 
 from __future__ import annotations
@@ -20,13 +23,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain
 from typing import Final, TypeAlias
 
 from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, ScriptFailed
+from cosmos.image.workshop.unread import entry_without_bytes
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
 from cosmos.nova.indexed_tree import IndexedTree
@@ -41,7 +45,7 @@ from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.staging.twice import Unsteady, staged_twice
-from cosmos.store.interface import Store
+from cosmos.store.interface import Damaged, Store
 from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
@@ -52,26 +56,6 @@ from cosmos.treepath import TreePath
 _TWICE: Final = 2
 _NEVER_MADE: Final = "this program has not made one of this archive, script and image definition yet"
 _NOT_THE_SAME: Final = "a program of run() that gives something else each time belongs into build()"
-
-
-class Unread(bytes):
-    """A placeholder for the bytes of a file in a packed layer. The bytes are read from the layer when needed.
-
-    It equals no bytes, and no empty ones either: a script that empties a file changes it.
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Unread)
-
-    def __ne__(self, other: object) -> bool:
-        return not isinstance(other, Unread)
-
-    __hash__ = bytes.__hash__
-
-
-UNREAD = Unread()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +85,16 @@ Layers: TypeAlias = Mapping[StarName, StarLayer]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A layer that a worker made: its key and its record, and the key and the record of its packed frame."""
+
+    key: Digest
+    record: bytes
+    frame_key: Digest
+    frame_record: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workshop:
     """Everything that staging the stars of one image needs; the same in every worker.
 
@@ -127,9 +121,11 @@ class Workshop:
         """
         if not self.acquired[name].star.script:
             return ()
-        needs = {star: item.star.dependencies for star, item in self.acquired.items()}
-        below = all_dependencies(needs[name], needs)
-        return tuple(star for star in takewhile(lambda star: star != name, self.acquired) if star in below)
+        if name not in self._seen:
+            places, below = self._places, all_dependencies(self._needs[name], self._needs)
+            before = (star for star in below if places.get(star, len(places)) < places[name])
+            self._seen[name] = tuple(sorted(before, key=places.__getitem__))
+        return self._seen[name]
 
     def find(self, name: StarName, layers: Layers) -> StarLayer | str:
         """Return a layer from the store whose reads all still hold, or a sentence: why a new layer is needed."""
@@ -151,8 +147,9 @@ class Workshop:
     def load(self, key: Digest) -> StarLayer | None:
         """Return the layer that the store remembers for `key`. Raises `NotSealed`."""
         record = self.store.get_result(key)
-        if record is None:
-            return None
+        return None if record is None else self._read(key, record)
+
+    def _read(self, key: Digest, record: bytes) -> StarLayer:
         table = Table.from_json(record, f"the store's record of layer {key.short}", max_bytes=MAX_LAYER_RECORD_BYTES)
         lines = parse_manifest(table.need("manifest", str).encode(), table.source)
         times = table.parsed_strings("times", int)
@@ -166,31 +163,71 @@ class Workshop:
         Raises `ScriptFailed` if the star's script makes something else than the first time.
         """
         layer = layers[name]
-        data = self._frame(name, self._frame_key(layer.key, dropped))
-        if data is not None:
-            return PackedLayer.from_kept(data)
+        key = self._frame_key(layer.key, dropped)
+        kept = self._frame(name, key)
+        if kept is not None:
+            return kept
         entries = self._staged(name, layers).entries
         if tuple(map(ManifestLine.of, entries.values())) != layer.lines:
             raise ScriptFailed(str(name), "its script made something else than the first time", hint=_NOT_THE_SAME)
-        return self._pack(name, layer.key, entries, dropped)
+        packed = self._pack(name, entries, dropped)
+        self.store.put_result_soon(key, packed.record())
+        return packed
 
-    def make(self, name: StarName, layers: Layers) -> Digest:
-        """Stage one star, put its manifest, receipt and frame into the store, and return the layer's key."""
+    def make(self, name: StarName, layers: Layers) -> Made:
+        """Stage one star, put its frame into the store, and return the records for `keep`."""
         staged, shape = self._steady(name, layers), self._shape(name)
         reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
         key = _layer_key(shape, reads)
-        self._pack(name, key, staged.entries, frozenset())
-        entries = sorted(staged.entries.values(), key=lambda entry: entry.path)  # as a manifest has them
-        lines, times = map(ManifestLine.of, entries), [str(entry.mtime) for entry in entries]
-        record: Json = {"manifest": manifest(lines).decode(), "times": [*times], "receipt": staged.receipt}
+        lines = {path: ManifestLine.of(entry) for path, entry in staged.entries.items()}
+        packed = self._pack(name, staged.entries, frozenset(), lines)
+        times = [str(staged.entries[path].mtime) for path in sorted(lines)]  # in the order of the manifest
+        text = manifest(lines.values()).decode()
+        record: Json = {"manifest": text, "times": [*times], "receipt": staged.receipt}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
-        self.store.put_result(key, data)
+        frame_key = self._frame_key(key, frozenset())
+        return Made(key=key, record=data, frame_key=frame_key, frame_record=packed.record())
+
+    def keep(self, name: StarName, made: Made) -> StarLayer:
+        """Keep the records of a layer that a worker made, durably once the store is settled, and return the layer."""
+        self.store.put_result_soon(made.frame_key, made.frame_record)
+        self.store.put_result_soon(made.key, made.record)
         if self.acquired[name].star.script:
-            others = [other for other in self._made_of(name, shape) if other != key]
-            known = [str(one) for one in (key, *others)][:MAX_LAYERS_OF_A_SHAPE]
-            self.store.put_result(shape, canonical_json({"layers": [*known]}))
-        return key
+            shape = self._shape(name)
+            others = [other for other in self._made_of(name, shape) if other != made.key]
+            known = [str(one) for one in (made.key, *others)][:MAX_LAYERS_OF_A_SHAPE]
+            self.store.put_result_soon(shape, canonical_json({"layers": [*known]}))
+        return self._read(made.key, made.record)
+
+    @cached_property
+    def _needs(self) -> Mapping[StarName, tuple[StarName, ...]]:
+        return {star: item.star.dependencies for star, item in self.acquired.items()}
+
+    @cached_property
+    def _places(self) -> Mapping[StarName, int]:
+        return {star: place for place, star in enumerate(self.acquired)}
+
+    @cached_property
+    def _seen(self) -> dict[StarName, tuple[StarName, ...]]:
+        return {}
+
+    def remade(self, name: StarName, layers: Layers) -> tuple[StarLayer, PackedLayer]:
+        """Stage and pack one star as `make` does, and write nothing into the store."""
+        staged = self._steady(name, layers)
+        kept = [entry for entry in staged.entries.values() if entry.kind != "dir"]
+        packed = pack_layer(self.acquired[name].star.id, kept, self.level, self.store.spool())
+        return self._layer(name, staged), packed
+
+    def _layer(self, name: StarName, staged: StagedStar) -> StarLayer:
+        reads = _receipt(staged.receipt, str(name)).reads if staged.receipt is not None else ()
+        entries = sorted(staged.entries.values(), key=lambda entry: entry.path)  # as a manifest has them
+        return StarLayer(
+            key=_layer_key(self._shape(name), reads),
+            lines=tuple(map(ManifestLine.of, entries)),
+            times=tuple(entry.mtime for entry in entries),
+            receipt=staged.receipt,
+        )
 
     def _shape(self, name: StarName) -> Digest:
         """Return the digest of everything that shapes a layer, except the layers that the star's script reads."""
@@ -218,12 +255,17 @@ class Workshop:
             self.warn(_made_again(name, forged))
             return None
 
-    def _frame(self, name: StarName, key: Digest) -> Content | None:
+    def _frame(self, name: StarName, key: Digest) -> PackedLayer | None:
+        """Return the packed frame that the store has for `key`, hashed again, or None."""
         try:
-            return self.store.get_made(key)
-        except NotSealed as forged:
-            self.warn(_made_again(name, forged))
+            record = self.store.get_result(key)
+            return None if record is None else PackedLayer.from_record(record, self._blob)
+        except (NotSealed, Damaged) as bad:
+            self.warn(_made_again(name, bad))
             return None
+
+    def _blob(self, digest: Digest, size_bytes: int) -> Content | None:
+        return self.store.get(digest, size_bytes) if self.store.has(digest, size_bytes) else None
 
     def _made_of(self, name: StarName, shape: Digest) -> tuple[Digest, ...]:
         """Return the keys of the layers with this shape, the newest first."""
@@ -290,18 +332,21 @@ class Workshop:
         return tools_digest(chain(links, *(layers[star].lines for star in self.seen_by(name))))
 
     def _pack(
-        self, name: StarName, key: Digest, entries: Mapping[TreePath, Entry], dropped: frozenset[TreePath]
+        self,
+        name: StarName,
+        entries: Mapping[TreePath, Entry],
+        dropped: frozenset[TreePath],
+        lines: Mapping[TreePath, ManifestLine] | None = None,
     ) -> PackedLayer:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
-        spool = self.store.spool()
-        packed = pack_layer(self.acquired[name].star.id, kept, self.level, spool)
-        self.store.put_made(self._frame_key(key, dropped), packed.kept(spool))
+        packed = pack_layer(self.acquired[name].star.id, kept, self.level, self.store.spool(), lines)
+        self.store.put_hashed(packed.digest, packed.frame)
         return packed
 
     def _frame_key(self, key: Digest, dropped: frozenset[TreePath]) -> Digest:
         return digest_of(
             {
-                "what": "frame",
+                "what": "frame 2",
                 "layer": str(key),
                 "level": self.level,
                 "zstd": ZSTD_VERSION,
@@ -310,23 +355,8 @@ class Workshop:
         )
 
 
-def entry_without_bytes(line: ManifestLine) -> Entry:
-    """Return the entry of `line`, with `UNREAD` in place of a file's bytes."""
-    return Entry(
-        path=line.path,
-        kind=line.kind,
-        mode=line.mode,
-        uid=line.uid,
-        gid=line.gid,
-        content=UNREAD,
-        target=line.target,
-        rdev=line.rdev,
-        xattrs=line.xattrs,
-    )
-
-
-def _made_again(name: StarName, forged: NotSealed) -> str:
-    return f"{name}: {forged}; it is not believed, and the layer is made again"
+def _made_again(name: StarName, bad: NotSealed | Damaged) -> str:
+    return f"{name}: {bad}; it is not believed, and the layer is made again"
 
 
 def _json(value: object) -> Json:

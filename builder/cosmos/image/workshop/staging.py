@@ -1,8 +1,12 @@
 """Stage every star and pack its layer, in parallel. Each layer is made only once.
 
-Workers are forked (`ProcessPoolExecutor`). They inherit the verified archives and return their results through the
-store, so no large value crosses a pipe. A worker holds the bytes of one star in memory at a time. It dies with the
-builder.
+Workers are forked (`ProcessPoolExecutor`). They inherit what was verified, and read each archive from the store, hashed
+again. They put a frame into the store as soon as it is compressed, and return records alone: digests and manifests. So
+no file's bytes cross a pipe, and each byte is read, hashed, decompressed and compressed once. The builder keeps the
+records, many in one file (`Workshop.keep`).
+
+A worker holds one star in memory: at most two times `MAX_CONTENT_IN_MEMORY_BYTES` and its packed frame, and the rest of
+a larger star in files without names. It dies with the builder.
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ from typing import TypeAlias
 from cosmos.child import die_with
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
-from cosmos.image.workshop.layers import Layers, StarLayer, Workshop
+from cosmos.image.workshop.layers import Layers, Made, StarLayer, Workshop
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
+from cosmos.store.interface import settling
 
 Keys: TypeAlias = Mapping[StarName, Digest]
 
@@ -52,7 +57,7 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Ca
     reporter.step(f"stage {counted(stars, 'star')}, {len(layers)} of them from the store")
     judge(layers)
     at_once = max(jobs, 1) if stars - len(layers) > 1 else 1
-    with _workers(workshop, at_once) as submit:
+    with settling(workshop.store), _workers(workshop, at_once) as submit:
         _make_all(workshop, layers, made, submit, at_once, reporter, judge)
     return StagedLayers(
         workshop=workshop,
@@ -81,7 +86,7 @@ def _make_all(
     workshop: Workshop,
     layers: dict[StarName, StarLayer],
     made: dict[StarName, str],
-    submit: Callable[[StarName, Keys], Future[Digest]],
+    submit: Callable[[StarName, Layers], Future[Made]],
     at_once: int,
     reporter: Reporter,
     judge: Callable[[Layers], None],
@@ -93,35 +98,34 @@ def _make_all(
     """
     missing = [name for name in workshop.acquired if name not in layers]
     todo = sorted(missing, key=lambda name: -workshop.acquired[name].star.unpacked_bytes)
-    running: dict[Future[Digest], StarName] = {}
+    running: dict[Future[Made], StarName] = {}
+    unsettled: set[StarName] = set()  # their records wait in this process: no worker would find them
     while todo or running:
         for name in [name for name in todo if name in made or _find(workshop, name, layers, made)]:
             if name in made and len(running) == at_once:
                 continue
             todo.remove(name)
             if name in made:
-                running[submit(name, {star: layers[star].key for star in workshop.seen_by(name)})] = name
+                below = workshop.seen_by(name)
+                if not unsettled.isdisjoint(below):
+                    workshop.store.settle()
+                    unsettled.clear()
+                running[submit(name, {star: layers[star] for star in below})] = name
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             name = running.pop(future)
-            layers[name] = _loaded(workshop, name, future.result())
+            layers[name] = workshop.keep(name, future.result())
+            unsettled.add(name)
             judge(layers)
             reporter.progress(f"staged {name}", len(missing) - len(todo) - len(running), len(missing))
 
 
-def _loaded(workshop: Workshop, name: StarName, key: Digest) -> StarLayer:
-    layer = workshop.load(key)
-    if layer is None:
-        raise RuntimeError(f"{name} was staged, but the store lost it")
-    return layer
-
-
 @contextmanager
-def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys], Future[Digest]]]:
+def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Layers], Future[Made]]]:
     if jobs <= 1:
 
-        def inline(name: StarName, keys: Keys) -> Future[Digest]:
-            future: Future[Digest] = Future()
-            future.set_result(_made(workshop, name, keys))
+        def inline(name: StarName, layers: Layers) -> Future[Made]:
+            future: Future[Made] = Future()
+            future.set_result(workshop.make(name, layers))
             return future
 
         yield inline
@@ -129,7 +133,7 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys
     fork = multiprocessing.get_context("fork")  # initargs are inherited, not pickled
     with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop, os.getpid())) as pool:
         try:
-            yield lambda name, keys: pool.submit(_work, name, keys)
+            yield lambda name, layers: pool.submit(_work, name, {star: layer.key for star, layer in layers.items()})
         except BrokenProcessPool as error:
             hint = "perhaps for lack of memory; fewer at once take less: --jobs 1"
             raise WorldFailed("the build", "one of its workers was ended from outside", hint=hint) from error
@@ -139,6 +143,7 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Keys
 
 
 _shared: list[Workshop] = []  # a worker's own; empty in the builder
+_known: dict[Digest, StarLayer] = {}  # a worker's own: the layers that it has read so far
 
 
 def _enter(workshop: Workshop, builder: int) -> None:
@@ -146,9 +151,16 @@ def _enter(workshop: Workshop, builder: int) -> None:
     _shared.append(workshop)
 
 
-def _work(name: StarName, keys: Keys) -> Digest:
-    return _made(_shared[0], name, keys)
+def _work(name: StarName, keys: Keys) -> Made:
+    workshop = _shared[0]
+    for star, key in keys.items():
+        if key not in _known:
+            _known[key] = _loaded(workshop, star, key)
+    return workshop.make(name, {star: _known[key] for star, key in keys.items()})
 
 
-def _made(workshop: Workshop, name: StarName, keys: Keys) -> Digest:
-    return workshop.make(name, {star: _loaded(workshop, star, key) for star, key in keys.items()})
+def _loaded(workshop: Workshop, name: StarName, key: Digest) -> StarLayer:
+    layer = workshop.load(key)
+    if layer is None:
+        raise RuntimeError(f"{name} was staged, but the store lost it")
+    return layer

@@ -1,18 +1,19 @@
 """What a program or library asks of the loader, as the loader finds it: by segments, without the section table.
 
-The library pyelftools reads the records (docs/decisions/0023); the single-file binary does not contain it. The loops
-over records are ours, because they must end: an attacker may have written the file. The source of the fields: System V
-ABI, chapter 5 "Dynamic Section", and the Linux Standard Base, "Symbol Versioning".
+The library pyelftools knows the machines by their names (docs/decisions/0023); the single-file binary does not contain
+it. The records are read here: a program has some fifty, and the library needs ten milliseconds for them. The loops end,
+whoever wrote the file. The source of the fields: System V ABI, chapter 4 and chapter 5 "Dynamic Section", and the Linux
+Standard Base, "Symbol Versioning".
 """
 
 from __future__ import annotations
 
 import functools
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, Protocol
+from typing import Final
 
 from cosmos.content import Content
 
@@ -25,7 +26,51 @@ _MAX_RECORDS: Final = 16_384  # of all kinds that are read of one file: they may
 _MAX_NAME_BYTES: Final = 4096  # of a library's name or a list of folders; PATH_MAX
 _WEAK: Final = 2  # VER_FLG_WEAK: the loader accepts it if the version is missing
 
+_PT_LOAD: Final = 1
+_PT_DYNAMIC: Final = 2
+_PT_INTERP: Final = 3
+_DT_NULL: Final = 0
+_TAGS: Final = {
+    1: "DT_NEEDED",
+    5: "DT_STRTAB",
+    14: "DT_SONAME",
+    15: "DT_RPATH",
+    29: "DT_RUNPATH",
+    0x6FFFFFFC: "DT_VERDEF",
+    0x6FFFFFFD: "DT_VERDEFNUM",
+    0x6FFFFFFE: "DT_VERNEED",
+    0x6FFFFFFF: "DT_VERNEEDNUM",
+}
+_VERNEED: Final = ("HHIII", ("version", "vn_cnt", "vn_file", "vn_aux", "next"))
+_VERNAUX: Final = ("IHHII", ("hash", "vna_flags", "other", "vna_name", "next"))
+_VERDEF: Final = ("HHHHIII", ("version", "flags", "index", "count", "hash", "vd_aux", "next"))
+_VERDAUX: Final = ("II", ("vda_name", "next"))
+_HEADER: Final = ("type", "machine", "version", "entry", "phoff", "shoff", "flags", "size", "phentsize", "phnum")
+_HEADERS: Final = {  # by e_ident[EI_CLASS]: bits, the header behind e_ident, a segment, a dynamic tag
+    1: (
+        32,
+        (
+            "HHIIIIIHHH",
+            _HEADER,
+        ),
+        ("IIIII", ("p_type", "p_offset", "p_vaddr", "p_paddr", "p_filesz")),
+        ("iI", ("d_tag", "d_val")),
+    ),
+    2: (
+        64,
+        (
+            "HHIQQQIHHH",
+            _HEADER,
+        ),
+        ("IIQQQQ", ("p_type", "p_flags", "p_offset", "p_vaddr", "p_paddr", "p_filesz")),
+        ("qQ", ("d_tag", "d_val")),
+    ),
+}
+_ORDERS: Final = {1: "<", 2: ">"}  # by e_ident[EI_DATA]
+_IDENT_BYTES: Final = 16
+
 _Fields = Mapping[str, int]
+_Form = tuple[str, tuple[str, ...]]  # of a record: its fields' widths, as `struct` writes them, and names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,52 +98,9 @@ class ElfFacts:
     defines: frozenset[bytes] = frozenset()
 
 
-class _Struct(Protocol):
-    def sizeof(self) -> int: ...
-
-
-class _Structs(Protocol):
-    """The part of the library's object that we use."""
-
-    @property
-    def Elf_Phdr(self) -> _Struct: ...  # noqa: N802 - the library's name
-
-    @property
-    def Elf_Dyn(self) -> _Struct: ...  # noqa: N802 - the library's name
-
-    @property
-    def Elf_Verneed(self) -> _Struct: ...  # noqa: N802 - the library's name
-
-    @property
-    def Elf_Vernaux(self) -> _Struct: ...  # noqa: N802 - the library's name
-
-    @property
-    def Elf_Verdef(self) -> _Struct: ...  # noqa: N802 - the library's name
-
-    @property
-    def Elf_Verdaux(self) -> _Struct: ...  # noqa: N802 - the library's name
-
-
-class _ElfFile(Protocol):
-    @property
-    def elfclass(self) -> int: ...
-
-    @property
-    def structs(self) -> _Structs: ...
-
-    def __getitem__(self, field: str) -> object: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Library:
-    read: Callable[..., _ElfFile]
-    parse: Callable[..., _Fields]
-    error: type[Exception]
-
-
 def is_readable() -> bool:
     """Return whether ELF files can be read: the library is there."""
-    return _library() is not None
+    return _machines() is not None
 
 
 def elf_facts(content: Content) -> ElfFacts | None:
@@ -106,28 +108,32 @@ def elf_facts(content: Content) -> ElfFacts | None:
 
     Raises `ValueError` if the content is not read as an ELF file. A few KiB of the file are read.
     """
-    library = _library()
-    if library is None:
+    machines = _machines()
+    if machines is None:
         return None
     try:
-        return _Reader(library, content).facts()
-    except (library.error, LookupError, OverflowError, AssertionError, TypeError, UnicodeError) as error:
-        raise ValueError(f"is not read as ELF: {error}") from error
+        return _Reader(machines, content).facts()
+    except struct.error as error:
+        raise ValueError("is not read as ELF: it ends before its records do") from error
 
 
 class _Reader:
-    def __init__(self, library: _Library, content: Content) -> None:
-        self._library = library
+    def __init__(self, machines: Mapping[int, str], content: Content) -> None:
         self._content = content
-        self._stream = _Stream(content)
-        self._elf = library.read(self._stream)
         self._records_left = _MAX_RECORDS
         self._name_bytes_left = len(content)  # names that share bytes must not multiply the file
-        count, size, start = (_number(self._elf[field]) for field in ("e_phnum", "e_phentsize", "e_phoff"))
+        ident = bytes(content[:_IDENT_BYTES]).ljust(_IDENT_BYTES, b"\0")
+        if not ident.startswith(MAGIC) or ident[4] not in _HEADERS or ident[5] not in _ORDERS:
+            raise ValueError("is not read as ELF: its first bytes name no class or byte order")
+        self._order = _ORDERS[ident[5]]
+        self._bits, header, segment, self._dynamic = _HEADERS[ident[4]]
+        head = self._record(header, _IDENT_BYTES)
+        self._machine = machines.get(head["machine"], str(head["machine"]))
+        count, size, start = head["phnum"], head["phentsize"], head["phoff"]
         if count > _MAX_SEGMENTS:
             raise ValueError(f"has {count} segments, the limit is {_MAX_SEGMENTS}")
-        rows = [self._record(self._elf.structs.Elf_Phdr, start + number * size) for number in range(count)]
-        self._segments = [(str(row["p_type"]), row["p_offset"], row["p_vaddr"], row["p_filesz"]) for row in rows]
+        rows = [self._record(segment, start + number * size) for number in range(count)]
+        self._segments = [(row["p_type"], row["p_offset"], row["p_vaddr"], row["p_filesz"]) for row in rows]
 
     def facts(self) -> ElfFacts:
         tags = self._tags()
@@ -138,8 +144,8 @@ class _Reader:
         }
         folders = named["DT_RUNPATH"] or named["DT_RPATH"]
         return ElfFacts(
-            machine=str(self._elf["e_machine"]),
-            bits=self._elf.elfclass,
+            machine=self._machine,
+            bits=self._bits,
             interpreter=self._interpreter(),
             needed=named["DT_NEEDED"],
             soname=named["DT_SONAME"][0] if named["DT_SONAME"] else b"",
@@ -150,66 +156,66 @@ class _Reader:
 
     def _interpreter(self) -> bytes:
         for kind, offset, _, _ in self._segments:
-            if kind == "PT_INTERP":
+            if kind == _PT_INTERP:
                 return self._name(offset)
         return b""
 
     def _tags(self) -> dict[str, list[int]]:
         """Return the values of each dynamic tag."""
         found: dict[str, list[int]] = {}
-        record = self._elf.structs.Elf_Dyn
+        record_bytes = struct.calcsize(self._order + self._dynamic[0])
         for kind, offset, _, size in self._segments:
-            if kind != "PT_DYNAMIC":
+            if kind != _PT_DYNAMIC:
                 continue
-            for number in range(min(size // record.sizeof(), _MAX_TAGS)):
-                one = self._record(record, offset + number * record.sizeof())
-                tag = str(one["d_tag"])
-                if tag == "DT_NULL":
+            for number in range(min(size // record_bytes, _MAX_TAGS)):
+                one = self._record(self._dynamic, offset + number * record_bytes)
+                if one["d_tag"] == _DT_NULL:
                     break
-                found.setdefault(tag, []).append(one["d_val"])
+                tag = _TAGS.get(one["d_tag"])
+                if tag is not None:
+                    found.setdefault(tag, []).append(one["d_val"])
         return found
 
     def _needs(self, tags: Mapping[str, Sequence[int]], names: int) -> Iterator[NeededVersion]:
-        structs = self._elf.structs
-        for place, needed in self._chain(structs.Elf_Verneed, tags, "DT_VERNEED", "vn_next"):
+        for place, needed in self._chain(_VERNEED, tags, "DT_VERNEED"):
             library = self._name(names + needed["vn_file"])
-            for _, aux in self._linked(structs.Elf_Vernaux, place + needed["vn_aux"], needed["vn_cnt"], "vna_next"):
+            for _, aux in self._linked(_VERNAUX, place + needed["vn_aux"], needed["vn_cnt"]):
                 if not aux["vna_flags"] & _WEAK:
                     yield NeededVersion(soname=library, version=self._name(names + aux["vna_name"]))
 
     def _defines(self, tags: Mapping[str, Sequence[int]], names: int) -> Iterator[bytes]:
-        structs = self._elf.structs
-        for place, defined in self._chain(structs.Elf_Verdef, tags, "DT_VERDEF", "vd_next"):
-            aux = self._record(structs.Elf_Verdaux, place + defined["vd_aux"])
+        for place, defined in self._chain(_VERDEF, tags, "DT_VERDEF"):
+            aux = self._record(_VERDAUX, place + defined["vd_aux"])
             yield self._name(names + aux["vda_name"])
 
-    def _chain(
-        self, record: _Struct, tags: Mapping[str, Sequence[int]], tag: str, following: str
-    ) -> Iterator[tuple[int, _Fields]]:
+    def _chain(self, record: _Form, tags: Mapping[str, Sequence[int]], tag: str) -> Iterator[tuple[int, _Fields]]:
         if tag in tags and f"{tag}NUM" in tags:
-            yield from self._linked(record, self._place(tags[tag][0]), tags[f"{tag}NUM"][0], following)
+            yield from self._linked(record, self._place(tags[tag][0]), tags[f"{tag}NUM"][0])
 
-    def _linked(self, record: _Struct, place: int, count: int, following: str) -> Iterator[tuple[int, _Fields]]:
-        """Yield up to `count` records, each with its place; the field `following` is the distance to the next."""
+    def _linked(self, record: _Form, place: int, count: int) -> Iterator[tuple[int, _Fields]]:
+        """Yield up to `count` records, each with its place; the field `next` is the distance to the next."""
         if count > _MAX_VERSIONS:
             raise ValueError(f"has {count} records of symbol versions, the limit is {_MAX_VERSIONS}")
         for _ in range(count):
             one = self._record(record, place)
             yield place, one
-            if not one[following]:
+            if not one["next"]:
                 return
-            place += one[following]
+            place += one["next"]
 
-    def _record(self, record: _Struct, place: int) -> _Fields:
+    def _record(self, record: _Form, place: int) -> _Fields:
         self._records_left -= 1
         if self._records_left < 0:
             raise ValueError(f"has more than {_MAX_RECORDS} records")
-        return self._library.parse(record, self._stream, place)
+        form, names = self._order + record[0], record[1]
+        return dict(
+            zip(names, struct.unpack(form, bytes(self._content[place : place + struct.calcsize(form)])), strict=True)
+        )
 
     def _place(self, address: int) -> int:
         """Return where in the file the byte lies that is loaded at `address`."""
         for kind, offset, start, size in self._segments:
-            if kind == "PT_LOAD" and start <= address < start + size:
+            if kind == _PT_LOAD and start <= address < start + size:
                 return offset + address - start
         raise ValueError("has an address that no segment loads")
 
@@ -223,46 +229,16 @@ class _Reader:
         return text
 
 
-class _Stream(io.RawIOBase):
-    """A content as a file that can be read from any place."""
-
-    def __init__(self, content: Content) -> None:
-        super().__init__()
-        self._content = content
-        self._at = 0
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._content)}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        end = len(self._content) if size < 0 else self._at + size
-        data = bytes(self._content[self._at : end])
-        self._at += len(data)
-        return data
-
-
 def needed_names(facts: ElfFacts) -> tuple[bytes, ...]:
     """Return the names of all libraries that the loader looks for, each once."""
     return tuple(dict.fromkeys(chain(facts.needed, (one.soname for one in facts.needs))))
 
 
-def _number(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError("has a header without a number")
-    return value
-
-
 @functools.cache
-def _library() -> _Library | None:
+def _machines() -> Mapping[int, str] | None:
+    """Return the names of machines by their numbers, or None without the library."""
     try:
-        from elftools.common.exceptions import ELFError
-        from elftools.common.utils import struct_parse
-        from elftools.elf.elffile import ELFFile
+        from elftools.elf.enums import ENUM_E_MACHINE
     except ImportError:
         return None
-    return _Library(read=ELFFile, parse=struct_parse, error=ELFError)
+    return {number: name for name, number in ENUM_E_MACHINE.items() if isinstance(number, int)}

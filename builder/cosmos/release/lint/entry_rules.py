@@ -10,7 +10,7 @@ from typing import Final
 from cosmos.content import Content
 from cosmos.release.lint.finding import Finding
 from cosmos.release.lint.rules import RuleId
-from cosmos.release.lint.secret_text import Pattern, first_matches
+from cosmos.release.lint.secret_text import Sieve, first_matches
 from cosmos.tree.entry import Entry
 
 _HEAD_BYTES: Final = 1 << 20  # of a file of accounts or an id, that is read; thousands of accounts have less
@@ -40,7 +40,7 @@ def rights(entry: Entry, epoch: int | None, allowed: Allowed) -> Iterator[tuple[
         yield "world-writable", f"everybody may write to it ({entry.mode:04o})"
 
 
-def secrets(entry: Entry, wanted: Iterable[Pattern]) -> Iterator[tuple[RuleId, str]]:
+def secrets(entry: Entry, wanted: Iterable[Sieve]) -> Iterator[tuple[RuleId, str]]:
     """Yield the secrets and the builder's paths in a file, or in the target of a symlink."""
     if entry.kind == "symlink":
         for match in first_matches(entry.target, wanted):

@@ -11,13 +11,14 @@ work of `cosmos verify`.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cosmos.digest import Digest
+from cosmos.canon import canonical_json
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
@@ -25,19 +26,22 @@ from cosmos.model.names import StarName
 from cosmos.model.powers import Power, Powers
 from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.model.waiver import Waiver
-from cosmos.pack.image_file import DIRECTORIES, ImageReader
+from cosmos.pack.image_file import DIRECTORIES, ImageLayer, ImageReader
 from cosmos.reading import read_bounded
 from cosmos.release.inspect import find_image, open_image
 from cosmos.release.lint.elf import is_readable
-from cosmos.release.lint.entry_rules import Allowed, found, identities, rights, secrets
+from cosmos.release.lint.entry_rules import Allowed
 from cosmos.release.lint.finding import Finding
-from cosmos.release.lint.kernel_rules import kernel_version, kernels_without_modules
+from cosmos.release.lint.kernel_rules import kernels_without_modules
+from cosmos.release.lint.layer_look import LayerLook, Wanted, look_key
 from cosmos.release.lint.link_rules import dangling_links
 from cosmos.release.lint.program_rules import MACHINES, Programs, elf_findings, script_findings, soname_findings
-from cosmos.release.lint.secret_text import patterns
 from cosmos.release.lint.seen_tree import SeenTree
+from cosmos.store.interface import Store
+from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
 from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
 _STAR_ID: Final = re.compile(r"(.+?)-[0-9][A-Za-z0-9.+~:-]*")
@@ -65,6 +69,10 @@ class Terms:
         star = self.stars.get(layer) or (match[1] if match is not None and not self.stars else "")
         return star in self.powers.named.get(power, ())
 
+    def allowed(self, layer: str) -> Allowed:
+        """Return what the entries of the layer may be."""
+        return Allowed(setuid=self.gives(layer, "setuid"), open_to_all=self.gives(layer, "chown"))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waived:
@@ -89,43 +97,84 @@ class LintReport:
     entries: int
 
 
-def lint_release(path: Path, builder_folders: Iterable[bytes] = ()) -> LintReport:
+def lint_release(path: Path, builder_folders: Iterable[bytes] = (), memory: LintMemory | None = None) -> LintReport:
     """Return the report on the image at `path`: the image's file, or a release's folder.
 
+    With a `memory`, only the layers are opened that it does not know; the image must be one that this home just built.
     Raises `Malformed` if there is no image, `Refused` for damaged data and `WorldFailed`.
     """
     image = find_image(path)
     reader = open_image(image)
-    return lint_entries(reader.entries(), _owners(reader), _terms(image, tuple(builder_folders)))
+    terms = _terms(image, tuple(builder_folders))
+    tree = SeenTree(owners=_owners(reader))
+    if memory is None:
+        return _lint_entries(reader.entries(), tree, terms)
+    wanted, look = Wanted(terms.builder_folders), LayerLook()
+    for layer in reader.layers[:-1]:  # the last one ends the archive
+        for row in layer.lines:
+            tree.add(_without_content(row.line))
+        look.join(memory.look(reader, layer, terms, wanted))
+    memory.settle()
+    return _judged(look, tree, terms)
+
+
+class LintMemory:
+    """What the rules saw in layers, in the sealed `store`. `program` tells this program's rules from any other's.
+
+    `warn` gets a sentence about each record that this home did not write.
+    """
+
+    def __init__(self, store: Store, program: str, warn: Callable[[str], None]) -> None:
+        self._store, self._program, self._warn = store, program, warn
+
+    def look(self, reader: ImageReader, layer: ImageLayer, terms: Terms, wanted: Wanted) -> LayerLook:
+        """Return what the rules see in the layer: as it was kept, or from its bytes. Raises `Refused`."""
+        star = "" if layer.name == DIRECTORIES else layer.name
+        allowed = terms.allowed(star)
+        key = look_key(self._program, layer.digest, star, terms.epoch, allowed, wanted)
+        try:
+            kept = self._store.get_result(key)
+        except NotSealed as forged:
+            self._warn(f"{layer.name}: {forged}; it is not believed, and the layer is linted again")
+            kept = None
+        if kept is not None:
+            return LayerLook.read(json.loads(kept))
+        look = LayerLook()
+        look.add(reader.layer_entries(layer), star, terms.epoch, allowed, wanted)
+        self._store.put_result_soon(key, canonical_json(look.to_json()))
+        return look
+
+    def settle(self) -> None:
+        """Make durable what was seen. Raises `WorldFailed`."""
+        self._store.settle()
 
 
 def lint_entries(entries: Iterable[Entry], owners: Mapping[TreePath, str], terms: Terms) -> LintReport:
     """Return the report on a tree; `owners` names the layer of each path."""
-    tree, programs = SeenTree(owners=owners), Programs()
-    kernels: dict[TreePath, bytes] = {}
-    digests: dict[TreePath, Digest | None] = {}
-    wanted = patterns(terms.builder_folders)
-    findings: list[Finding] = []
+    return _lint_entries(entries, SeenTree(owners=owners), terms)
+
+
+def _lint_entries(entries: Iterable[Entry], tree: SeenTree, terms: Terms) -> LintReport:
+    wanted, look = Wanted(terms.builder_folders), LayerLook()
     for entry in entries:
         layer = tree.owner(entry.path)
-        allowed = Allowed(setuid=terms.gives(layer, "setuid"), open_to_all=terms.gives(layer, "chown"))
-        findings += found(entry, layer, rights(entry, terms.epoch, allowed))
-        findings += found(entry, layer, secrets(entry, wanted))
-        findings += found(entry, layer, identities(entry))
+        look.add((entry,), layer, terms.epoch, terms.allowed(layer), wanted)
         tree.add(entry)
-        if entry.kind == "file":
-            programs.add(entry)
-            version = kernel_version(entry.path, entry.content)
-            if version is not None:
-                kernels[entry.path] = version
-            if programs.elves.get(entry.path) is not None and programs.elves[entry.path].soname:
-                digests[entry.path] = entry.digest
+    return _judged(look, tree, terms)
+
+
+def _judged(look: LayerLook, tree: SeenTree, terms: Terms) -> LintReport:
+    findings = look.findings
     findings += dangling_links(tree)
-    findings += elf_findings(programs, tree, terms.arch)
-    findings += script_findings(programs, tree)
-    findings += soname_findings(programs, tree, digests)
-    findings += kernels_without_modules(tree, kernels)
-    return _report(findings, terms, tuple(_unjudged(programs, terms)), len(tree.entries))
+    findings += elf_findings(look.programs, tree, terms.arch)
+    findings += script_findings(look.programs, tree)
+    findings += soname_findings(look.programs, tree, look.digests)
+    findings += kernels_without_modules(tree, look.kernels)
+    return _report(findings, terms, tuple(_unjudged(look.programs, terms)), len(tree.entries))
+
+
+def _without_content(line: ManifestLine) -> Entry:
+    return Entry(path=line.path, kind=line.kind, mode=line.mode, uid=line.uid, gid=line.gid, target=line.target)
 
 
 def _report(findings: Iterable[Finding], terms: Terms, unjudged: tuple[str, ...], entries: int) -> LintReport:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from cosmos.content import Content, pieces
 from cosmos.release.lint.rules import RuleId
@@ -18,6 +18,7 @@ from cosmos.release.lint.rules import RuleId
 _OVERLAP_BYTES: Final = 4096
 _NEWLINE: Final = rb"(?:\r?\n|\\n)"  # also as JSON writes it
 _PEM_HEADERS: Final = rb"(?:[A-Za-z-]{1,40}: [^\n\\]{0,200}" + _NEWLINE + rb"){0,8}(?:" + _NEWLINE + rb")?"
+_RARE: Final = (b"_", b"-", b"A", b"k", b"/")  # every literal of this module contains one of the first four
 _LEAST_PARTS: Final = 2  # of a folder of the builder: /root and /home are in many files
 
 
@@ -29,6 +30,27 @@ class Pattern:
     what: str
     literal: bytes
     form: re.Pattern[bytes]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sieve:
+    """Patterns that are looked for together: `form` is found in a window exactly if one of their literals is.
+
+    All their literals contain one byte that is rare in files. The search seeks that byte, and only where it stands
+    looks at what is before and after it. So one pass through a window answers for all of these patterns.
+    """
+
+    form: re.Pattern[bytes]
+    patterns: tuple[Pattern, ...]
+
+    @classmethod
+    def of(cls, rare: bytes, patterns: tuple[Pattern, ...]) -> Self:
+        """Return the sieve of patterns whose literals contain the byte `rare`."""
+        rests: list[bytes] = []
+        for literal in dict.fromkeys(pattern.literal for pattern in patterns):
+            place = literal.index(rare) + 1
+            rests.append(b"(?<=" + re.escape(literal[:place]) + b")" + re.escape(literal[place:]))
+        return cls(form=re.compile(re.escape(rare) + b"(?:" + b"|".join(rests) + b")"), patterns=patterns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +132,18 @@ _TEMPORARIES: Final = (
 )
 
 
+def sieved(wanted: Iterable[Pattern]) -> tuple[Sieve, ...]:
+    """Return sieves of all the `wanted` patterns: as few as possible."""
+    left = list(wanted)
+    found: list[Sieve] = []
+    for rare in _RARE:
+        together = tuple(pattern for pattern in left if rare in pattern.literal)
+        left = [pattern for pattern in left if rare not in pattern.literal]
+        found += [Sieve.of(rare, together)] if together else []
+    found += [Sieve(form=re.compile(re.escape(one.literal)), patterns=(one,)) for one in left]
+    return tuple(found)
+
+
 def patterns(builder_folders: Iterable[bytes]) -> tuple[Pattern, ...]:
     """Return everything that is searched for. A folder with one component is left out: many files name /root."""
     folders = sorted({folder.rstrip(b"/") for folder in builder_folders})
@@ -129,17 +163,18 @@ def patterns(builder_folders: Iterable[bytes]) -> tuple[Pattern, ...]:
     )
 
 
-def first_matches(content: Content, wanted: Iterable[Pattern]) -> Iterator[Match]:
+def first_matches(content: Content, wanted: Iterable[Sieve]) -> Iterator[Match]:
     """Yield the first match of each pattern. Reads the content in pieces."""
-    left = list(wanted)
+    left = [(sieve, list(sieve.patterns)) for sieve in wanted]
     for start, window, end in _windows(content):
-        for pattern in tuple(left):
-            if pattern.literal not in window:
+        for sieve, open_patterns in left:
+            if not open_patterns or sieve.form.search(window) is None:
                 continue
-            found = pattern.form.search(window)
-            if found is not None and found.start() < end:
-                left.remove(pattern)
-                yield Match(pattern=pattern, offset=start + found.start())
+            for pattern in tuple(open_patterns):
+                found = pattern.form.search(window) if pattern.literal in window else None
+                if found is not None and found.start() < end:
+                    open_patterns.remove(pattern)
+                    yield Match(pattern=pattern, offset=start + found.start())
 
 
 def _windows(content: Content) -> Iterator[tuple[int, bytes, int]]:

@@ -23,8 +23,11 @@ class SeenTree:
 
     def add(self, entry: Entry) -> None:
         """Add an entry; its content is not kept."""
-        self.entries[entry.path] = replace(entry, content=b"")
-        self._folders.update(entry.path.parents)
+        self.entries[entry.path] = replace(entry, content=b"") if entry.content else entry
+        folder = entry.path.parent
+        while folder not in self._folders and folder != ROOT:
+            self._folders.add(folder)
+            folder = folder.parent
 
     def owner(self, path: TreePath) -> str:
         """Return the star or layer that owns the path; "" for a folder, which several may share."""

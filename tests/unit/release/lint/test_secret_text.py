@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import READ_CHUNK_BYTES
 from cosmos.model.names import KeyName
-from cosmos.release.lint.secret_text import first_matches, patterns
+from cosmos.release.lint.secret_text import KEYS_AND_TOKENS, first_matches, patterns, sieved
 from cosmos.spool import Spool
 
 BODY = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n"
@@ -54,7 +54,7 @@ INNOCENT = {
     "another user": b"/home/alicea/x /home/alice-b",
     "the temporary folder": b"/tmp/cosmos-rebuild-",
 }
-WANTED = patterns([b"/home/alice/", b"/root", b"/"])
+WANTED = sieved(patterns([b"/home/alice/", b"/root", b"/"]))
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -97,3 +97,13 @@ def test_a_secret_in_a_large_file_is_found_at_every_place(place: int, name: str)
 def test_no_form_goes_back_for_ever_over_hostile_bytes(part: bytes) -> None:
     """A form that went back over what it has read would take hours here."""
     assert list(first_matches(part * (2_000_000 // len(part)), WANTED)) == []
+
+
+def test_every_literal_is_found_in_one_of_few_passes() -> None:
+    assert len(WANTED) <= 5
+    assert {pattern for sieve in WANTED for pattern in sieve.patterns} >= set(KEYS_AND_TOKENS)
+    for sieve in WANTED:
+        for pattern in sieve.patterns:
+            for text in (pattern.literal, b"_-Ak/" + pattern.literal + b"_-Ak/", pattern.literal * 3):
+                assert sieve.form.search(text), (pattern.literal, text)
+            assert not any(sieve.form.search(pattern.literal[1:] + b"\n" + pattern.literal[:-1]) for _ in "a")

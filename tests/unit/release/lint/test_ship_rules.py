@@ -209,7 +209,7 @@ def test_a_waiver_counts_for_its_paths_until_its_release() -> None:
 
 
 def test_without_the_library_elf_rules_are_not_judged_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elf, "_library", lambda: None)
+    monkeypatch.setattr(elf, "_machines", lambda: None)
     for rule in ("elf-machine", "elf-interpreter", "elf-library", "elf-symbol-version", "soname-twice"):
         found = report(FAULTS[rule], owners=OWNERS)
         assert said(found) == []

@@ -1,0 +1,167 @@
+"""Whether a build has anything to do: the first look of `cosmos build`, before most of the program is imported.
+
+A signed release is always made with every signature verified again, unless `signed-from-memory = true` stands under
+[store] in HOME/config.toml. `--trust-stat` is refused for a signed release.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.own_program import own_terms
+from cosmos.cli.terminal import surroundings
+from cosmos.digest import Digest
+from cosmos.image.home_config import home_settings
+from cosmos.image.kept_release import (
+    SETTLED_NANOSECONDS,
+    Kept,
+    Place,
+    Places,
+    Seen,
+    kept_key,
+    read_kept,
+    terms_digest,
+    unchanged,
+    write_kept,
+)
+from cosmos.image.template_folder import IMAGE_FILE
+from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
+from cosmos.limits import MAX_RELEASE_BYTES
+from cosmos.model.home_settings import HomeSettings
+from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
+from cosmos.reading import read_bounded
+from cosmos.store.blobs import StoreFolder
+from cosmos.store.sealed import NotSealed, Seal, SealedStore
+from cosmos.transport.local import LocalCarrier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What a build is asked, as far as it decides what the release is."""
+
+    image: Path
+    home: Path
+    out: Path
+    terms: str
+    settings: HomeSettings
+    settled: int
+    trusts_stat: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unchanged:
+    """The answer that nothing changed: the release, and how many files were read to see that, of how many."""
+
+    release: Release
+    content_root: Digest
+    signed: bool
+    remarks: Mapping[str, Json]
+    files: int
+    hashed: int
+
+    def texts(self, key: str) -> list[str]:
+        """Return the sentences that were said then, under this key of the remarks."""
+        said = self.remarks[key]
+        return [str(text) for text in said] if isinstance(said, list) else []
+
+
+def question(
+    image: Path, home: Path | None, out: Path | None, options: Mapping[str, Json], *, trusts_stat: bool
+) -> Question | None:
+    """Return the question, or None if the image has no folder of its own: then the build begins as usual."""
+    around = surroundings()
+    folder = image if image.is_dir() else image.parent
+    if not image.is_dir() and image.name != IMAGE_FILE:
+        return None
+    place = around.home(home, near=image)
+    kernel = tuple(os.uname())[::2]  # its name, release and processor: not the host's name
+    folders: list[Json] = [str(around.at(str(folder))), around.environ.get("HOME", "")]  # lint looks for them
+    terms: dict[str, Json] = {
+        **options,
+        "folders": folders,
+        "program": own_terms(),
+        "machine": [*kernel],
+    }
+    return Question(
+        image=folder,
+        home=place,
+        out=out or folder / "out",
+        terms=terms_digest(terms),
+        settings=home_settings(place),
+        settled=int(around.now() * 1e9) - SETTLED_NANOSECONDS,
+        trusts_stat=trusts_stat,
+    )
+
+
+def look(asked: Question) -> Unchanged | str:
+    """Return the answer that nothing changed; else a sentence: what has changed first, as far as it is known."""
+    if not (asked.home / STORE_KEY_FILE).exists():
+        return "this home has built nothing yet"
+    folder = StoreFolder(asked.home / "store")
+    with folder.hold():
+        return _looked(asked, SealedStore(folder, Seal(store_key(asked.home))))
+
+
+def _looked(asked: Question, store: SealedStore) -> Unchanged | str:
+    key = kept_key(asked.image, asked.out)
+    try:
+        kept = read_kept(store, key)
+    except NotSealed as forged:
+        surroundings().reporter(quiet=False).warn(f"{forged}; it is not believed, and the release is made again")
+        return "the store's record of the release was changed"
+    if kept is None:
+        return "this home has not built it into this folder yet"
+    seen = unchanged(kept, _places(asked, kept), asked.terms)
+    if isinstance(seen, str):
+        return seen
+    _keep_stats(store, key, kept, seen)
+    hashed = sum(1 for place, one in seen.items() if not asked.trusts_stat or not kept.rows[place].stat or not one.stat)
+    data = read_bounded(asked.out / RELEASE_FILE, MAX_RELEASE_BYTES)
+    return Unchanged(
+        release=Release.parse(data, str(asked.out / RELEASE_FILE)),
+        content_root=Digest.parse(kept.content_root),
+        signed=(asked.out / RELEASE_ENVELOPE).is_file(),
+        remarks=kept.remarks,
+        files=len(seen),
+        hashed=hashed,
+    )
+
+
+def _places(asked: Question, kept: Kept) -> Places:
+    return Places(
+        image=asked.image,
+        home=asked.home,
+        out=asked.out,
+        template=_path(kept.folder),
+        galaxies={name: LocalCarrier(_path(folder)) for name, (folder, _) in kept.galaxies.items()},
+        settled=asked.settled,
+        known=kept.rows,
+        trusts_stat=asked.trusts_stat,
+    )
+
+
+def _keep_stats(store: SealedStore, key: Digest, kept: Kept, seen: Mapping[Place, Seen]) -> None:
+    """Keep the stats that are known now and were not before: the next build may be told to trust them."""
+    rows = {place: one if one.stat else kept.rows[place] for place, one in seen.items()}
+    if rows != kept.rows:
+        write_kept(
+            store,
+            key,
+            Kept(
+                terms=kept.terms,
+                template=kept.template,
+                folder=kept.folder,
+                content_root=kept.content_root,
+                remarks=kept.remarks,
+                galaxies=kept.galaxies,
+                rows=rows,
+            ),
+        )
+
+
+def _path(text: str) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(text)))

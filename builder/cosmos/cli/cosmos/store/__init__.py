@@ -1,0 +1,1 @@
+"""`cosmos store …`: one module a command."""

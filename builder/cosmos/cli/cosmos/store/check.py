@@ -1,0 +1,43 @@
+"""`cosmos store check`: read the whole store, and remove what is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cosmos.cli.cosmos.options import home_option
+from cosmos.cli.cosmos.store.place import home_at, store_at
+from cosmos.cli.options import json_option
+from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import Differs
+from cosmos.model.home_settings import shown_size
+from cosmos.model.reporter import counted
+from cosmos.store.upkeep import check
+
+
+@click.command("check")
+@home_option
+@json_option
+def store_check(home: Path | None, as_json: bool) -> None:
+    """Hash every file of the store. A damaged one is named and removed (exit 7); a build fetches or makes it again."""
+    store, reporter = store_at(home_at(home)), surroundings().reporter(quiet=as_json)
+    done = check(store, lambda number, total: reporter.progress("check", number, total))
+    if as_json:
+        emit(
+            {
+                "store": str(store.root),
+                "files": done.files,
+                "size-bytes": done.size_bytes,
+                "damaged": list(done.damaged),
+            }
+        )
+    elif not done.damaged:
+        say(f"{counted(done.files, 'file')}, {shown_size(done.size_bytes)}: all are whole")
+    if done.damaged:
+        raise Differs(
+            str(store.root),
+            f"{counted(len(done.damaged), 'file')} of {done.files} did not have the bytes of their names, and went",
+            differences=done.damaged,
+            hint="the disk may fail, or somebody wrote into the store; a build fetches or makes them again",
+        )

@@ -1,0 +1,171 @@
+"""The whole of `cosmos build`, for an image of which something changed, and the answer of both kinds of builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import click
+
+from cosmos.canon import Json, digest_of
+from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
+from cosmos.cli.cosmos.kept_build import Question
+from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
+from cosmos.cli.cosmos.own_program import own_terms
+from cosmos.cli.cosmos.program import own_description, own_identity
+from cosmos.cli.cosmos.store.place import collect_after
+from cosmos.cli.cosmos.world import world_at
+from cosmos.cli.secret_values import read_secrets
+from cosmos.cli.terminal import emit, surroundings
+from cosmos.image.definition import Definition, kept_folders
+from cosmos.image.flow import Built, build_image
+from cosmos.image.home import Home
+from cosmos.image.preflight import BuildOptions
+from cosmos.image.remembering import before_build, remember
+from cosmos.image.vendored_definition import read_definition_from
+from cosmos.image.workshop.sampling import Audit
+from cosmos.model.reporter import Reporter
+from cosmos.release.boot import is_bootable
+from cosmos.release.lint.linting import LintMemory
+from cosmos.release.sign import Signing
+from cosmos.trust.signing_request import REQUEST_FILE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """The words of the command line."""
+
+    image: Path
+    offline: bool
+    origin: Path | None
+    out: Path | None
+    jobs: int
+    level: int | None
+    key_file: Path | None
+    key: Signing
+    accept_revoked: frozenset[str]
+    explain: bool
+    audit: Fraction | None
+    audit_seed: str | None
+    keep_root: Path | None
+    safe: bool
+    secret_words: tuple[str, ...]
+    passphrase_fd: int | None
+    home: Path | None
+    as_json: bool
+
+
+class _Counting:
+    """A reporter that passes everything on, and remembers what it said."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.warnings: list[Json] = []
+        self.notes: list[Json] = []
+
+    def step(self, text: str) -> None:
+        """Pass it on."""
+        self._reporter.step(text)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Pass it on."""
+        self._reporter.progress(what, done, total)
+
+    def item(self, text: str) -> None:
+        """Pass it on."""
+        self._reporter.item(text)
+
+    def note(self, text: str) -> None:
+        """Pass it on, and remember it."""
+        self.notes.append(text)
+        self._reporter.note(text)
+
+    def warn(self, text: str) -> None:
+        """Pass it on, and remember it."""
+        self.warnings.append(text)
+        self._reporter.warn(text)
+
+
+def build_whole(wishes: Wishes, asked: Question | None) -> None:
+    """Build the image, and answer. What was built is remembered if `asked` says under which terms."""
+    definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json))
+    options = _options(wishes, definition)
+    reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
+    click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
+    world = world_at(
+        wishes.home,
+        wishes.image,
+        offline=wishes.offline,
+        quiet=wishes.as_json,
+        origin=wishes.origin,
+        reporter=reporter,
+    )
+    before = None if asked is None else before_build(definition, world, asked.home, options.out, asked.settled)
+    built = build_image(definition, world, options)
+    is_clean = not reporter.warnings
+    if wishes.explain:
+        _explain(built, world)
+    said = _Counting(reporter)
+    _tell_of_signature(built, said)
+    lint = _linted(built, definition.folder, said, world)
+    bootable = is_bootable(built.release)
+    if asked is not None and before is not None and is_clean:
+        remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
+        remember(before, definition, built, world, asked.terms, remarks)
+    made = {str(name): why for name, why in built.made.items()}
+    if wishes.as_json:
+        row = built_row(
+            built.folder, built.release, built.content_root, made, lint, signed=built.signed, changed=built.changed
+        )
+        return emit(row)
+    commands = following(built.folder, wishes.key_file, signed=built.signed, bootable=bootable)
+    return say_built(built.folder, built.release, built.content_root, commands, changed=built.changed)
+
+
+def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
+    return BuildOptions(
+        out=wishes.out or definition.folder / "out",
+        jobs=wishes.jobs,
+        identity=own_identity(),
+        builder=own_description(),
+        level=wishes.level,
+        key=wishes.key,
+        accept_revoked=wishes.accept_revoked,
+        keep_root=wishes.keep_root,
+        safe=wishes.safe,
+        audit=_audit(wishes),
+        secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),
+    )
+
+
+def _audit(wishes: Wishes) -> Audit | None:
+    if wishes.audit is None:
+        return None
+    return Audit(share=wishes.audit, seed=wishes.audit_seed or f"{int(surroundings().now() * 1000):x}")
+
+
+def _tell_of_signature(built: Built, reporter: Reporter) -> None:
+    if (built.folder / REQUEST_FILE).is_file():
+        reporter.note(f"sign it elsewhere: cosmos key sign-request {built.folder / REQUEST_FILE} --key KEY")
+    elif not built.signed:
+        reporter.warn(UNSIGNED)
+
+
+def _linted(built: Built, image: Path, reporter: Reporter, world: Home) -> dict[str, Json]:
+    """Warn of what the release should not be shipped with; return how often each rule is broken."""
+    around = surroundings()
+    folders = builder_folders(around, around.at(str(image)))
+    memory = (
+        None if built.ready.template.secrets else LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
+    )
+    return warn_of_findings(built.folder, folders, reporter, memory)
+
+
+def _explain(built: Built, world: Home) -> None:
+    for name, why in built.made.items():
+        world.reporter.note(f"{name}: its layer was made: {why}")
+        if name in built.twice:
+            world.reporter.note(f"{name}: its programs ran twice, to see that they give the same: see docs/nova.md")
+    if not built.made:
+        world.reporter.note("every layer is from the store")

@@ -1,0 +1,248 @@
+"""What a home remembers of the release that it built last into a folder, so that a build can see that nothing changed.
+
+`cosmos build` first looks at this record. If every input and every file of the release is as it was, the build ends and
+changes nothing: that is quicker by far than to make the same once more. The record lies in the store, sealed
+(`store.sealed`), under the paths of the image and of the release:
+
+    {"format": 1, "terms": …,                   the digest of the terms: the program, the options, the machine
+     "template": …, "folder": …,                the name of the template, and its folder
+     "content-root": …, "remarks": …,           for the answer: what the caller wants to say again
+     "galaxies": {NAME: [FOLDER, NEXT]},        each local galaxy, and the path of the trust.toml that would follow
+     "rows": [[PLACE, PATH, WHAT, STAT], …]}    every file, by place and path
+
+A place is `image`, `template`, `home`, `out`, or `galaxy NAME`. WHAT is a file's SHA-256 and mode, a link's target, or
+that there is no such file. STAT is device, inode, size, mtime, ctime and mode (stat(2)) of a file that had not changed
+for two seconds when it was hashed; a clock that counts in jiffies could hide a later change otherwise.
+
+Every file is hashed at each look. With `trusts_stat`, a file with the recorded STAT is not read: only root, or a person
+who writes to the disk itself, can set the ctime of a file.
+
+Only what was verified is remembered: the record is written after a build that verified every star and warned of
+nothing, and only if no input changed meanwhile (`remembering`). What the record cannot know makes a build begin as
+usual: remote galaxies, secrets, a policy that asks logs or badges. docs/decisions/0041 has the rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from cosmos.canon import Json, canonical_json, digest_of
+from cosmos.digest import Digest
+from cosmos.errors import CosmosError
+from cosmos.image.template_folder import template_folder
+from cosmos.limits import READ_CHUNK_BYTES
+from cosmos.model.release import RELEASE_ENVELOPE
+from cosmos.store.interface import Store
+from cosmos.transport.carrier import NotThere
+from cosmos.transport.local import LocalCarrier
+
+FORMAT: Final = 1
+SETTLED_NANOSECONDS: Final = 2_000_000_000  # ext4's clock counts in 4 ms, vfat's in 2 s
+ABSENT: Final = "absent"
+Place: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What was seen of a file: what it is, and the stat by which it is known again; "" if it was too new."""
+
+    what: str
+    stat: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """The record of a release."""
+
+    terms: str
+    template: str
+    folder: str
+    content_root: str
+    remarks: Mapping[str, Json]
+    galaxies: Mapping[str, tuple[str, str]]
+    rows: Mapping[Place, Seen]
+
+    def names(self, place: str) -> frozenset[str]:
+        """Return the paths of a place that exist."""
+        return frozenset(path for (where, path), seen in self.rows.items() if where == place and seen.what != ABSENT)
+
+    def to_bytes(self) -> bytes:
+        """Return the record as it is kept."""
+        rows: list[Json] = [[*place, seen.what, seen.stat] for place, seen in self.rows.items()]
+        return canonical_json(
+            {
+                "format": FORMAT,
+                "terms": self.terms,
+                "template": self.template,
+                "folder": self.folder,
+                "content-root": self.content_root,
+                "remarks": dict(self.remarks),
+                "galaxies": {name: [*row] for name, row in self.galaxies.items()},
+                "rows": rows,
+            }
+        )
+
+
+def kept_key(image: Path, out: Path) -> Digest:
+    """Return the key of the record for the image in the folder `image` and the release at `out`."""
+    return digest_of({"what": "kept-release", "image": absolute(image), "out": absolute(out)})
+
+
+def read_kept(store: Store, key: Digest) -> Kept | None:
+    """Return the record, or None if the sealed store has none of this format. Raises `NotSealed`."""
+    data = store.get_result(key)
+    if data is None:
+        return None
+    found = json.loads(data)  # this home wrote it, or the seal would be broken
+    if found["format"] != FORMAT:
+        return None
+    return Kept(
+        terms=found["terms"],
+        template=found["template"],
+        folder=found["folder"],
+        content_root=found["content-root"],
+        remarks=found["remarks"],
+        galaxies={name: (folder, following) for name, (folder, following) in found["galaxies"].items()},
+        rows={(place, path): Seen(what=what, stat=seen) for place, path, what, seen in found["rows"]},
+    )
+
+
+def write_kept(store: Store, key: Digest, kept: Kept) -> None:
+    """Keep the record. Raises `WorldFailed`."""
+    store.put_result(key, kept.to_bytes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the files are, and how they are looked at. `settled` is a time before which a change is old enough."""
+
+    image: Path
+    home: Path
+    out: Path
+    template: Path
+    galaxies: Mapping[str, LocalCarrier]
+    settled: int
+    known: Mapping[Place, Seen] = field(default_factory=dict)
+    trusts_stat: bool = False
+
+    def look(self, place: Place) -> Seen:
+        """Return what is at a place now. A file that cannot be read is told by what the system says of it."""
+        where, path = place
+        try:
+            if where.startswith("galaxy "):
+                with self.galaxies[where.removeprefix("galaxy ")].opened(path) as number:
+                    return self._seen(number, place)
+            root = {"image": self.image, "home": self.home, "out": self.out, "template": self.template}[where]
+            file = root / path
+            facts = file.lstat()
+            if stat.S_ISLNK(facts.st_mode) and where in ("template", "out"):
+                return Seen(what=f"link to {os.fsencode(file.readlink()).hex()}", stat="")
+            number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except FileNotFoundError:
+            return Seen(what=ABSENT, stat="")
+        except OSError as error:
+            return Seen(what=f"error {error.errno}", stat="")
+        except CosmosError as error:
+            return Seen(what=ABSENT if _is_absent(error) else f"error {error}", stat="")
+        try:
+            return self._seen(number, place)
+        finally:
+            os.close(number)
+
+    def assumed(self, place: Place, digest: str) -> Seen:
+        """Return what is to be at a place, by the digest that the build found; only the mode is looked at now."""
+        if digest == ABSENT:
+            return Seen(what=ABSENT, stat="")
+        where, path = place
+        try:
+            if where.startswith("galaxy "):
+                with self.galaxies[where.removeprefix("galaxy ")].opened(path) as number:
+                    mode = os.fstat(number).st_mode
+            else:
+                mode = (self.out / path).lstat().st_mode
+        except (OSError, CosmosError):
+            mode = 0
+        return Seen(what=f"{digest} {mode:o}", stat="")
+
+    def listed(self, where: str) -> Iterator[str]:
+        """Yield the path of each file and link below the template, the home's trust or the release, sorted."""
+        root = {"home": self.home / "trust", "out": self.out, "template": self.template}[where]
+        base = self.home if where == "home" else root
+        for folder, folders, files in sorted(os.walk(root)):
+            links = [name for name in folders if Path(folder, name).is_symlink()]
+            for name in sorted([*files, *links]):
+                if where == "home" and name == "lock":
+                    continue
+                yield Path(folder, name).relative_to(base).as_posix()
+            if where == "template" and not files and not folders:
+                yield f"{Path(folder).relative_to(base).as_posix()}/"
+
+    def _seen(self, number: int, place: Place) -> Seen:
+        before = os.fstat(number)
+        if not stat.S_ISREG(before.st_mode):
+            return Seen(what=f"mode {before.st_mode:o}", stat="")
+        stamp, known = _stamp(before), self.known.get(place)
+        if self.trusts_stat and known is not None and known.stat == stamp:
+            return known
+        hasher = hashlib.sha256()
+        while piece := os.read(number, READ_CHUNK_BYTES):
+            hasher.update(piece)
+        after = os.fstat(number)
+        is_settled = _stamp(after) == stamp and max(after.st_ctime_ns, after.st_mtime_ns) < self.settled
+        return Seen(what=f"{hasher.hexdigest()} {before.st_mode:o}", stat=stamp if is_settled else "")
+
+
+def unchanged(kept: Kept, places: Places, terms: str) -> dict[Place, Seen] | str:
+    """Return every row as it is seen now, if nothing has changed; else a sentence: what has changed first."""
+    if kept.terms != terms:
+        return "the program, its options or the machine"
+    try:
+        folder = absolute(template_folder(places.image, kept.template))
+    except CosmosError as error:
+        return str(error)
+    if folder != kept.folder:
+        return "the template's folder"
+    for where in ("template", "home", "out"):
+        now = frozenset(places.listed(where))
+        before = kept.names(where)
+        if where == "out" and RELEASE_ENVELOPE not in before:
+            now -= {RELEASE_ENVELOPE}  # an unsigned build keeps a signature that is there
+        if now != before:
+            return f"{where}: {min(now ^ before)}"
+    rows: dict[Place, Seen] = {}
+    for place, seen in kept.rows.items():
+        rows[place] = places.look(place)
+        if rows[place].what != seen.what:
+            return f"{place[0]}: {place[1]}"
+    return rows
+
+
+def looked_at(places: Places, wanted: Iterable[Place]) -> dict[Place, Seen]:
+    """Return what is at each place now."""
+    return {place: places.look(place) for place in wanted}
+
+
+def terms_digest(terms: Mapping[str, Json]) -> str:
+    """Return the digest of all that a release depends on besides files."""
+    return str(digest_of(dict(terms)))
+
+
+def absolute(path: Path) -> str:
+    """Return the path without links, as text that JSON can hold."""
+    return os.fsencode(path.resolve()).hex()
+
+
+def _stamp(about: os.stat_result) -> str:
+    fields = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_mode)
+    return " ".join(map(str, fields))
+
+
+def _is_absent(error: CosmosError) -> bool:
+    return isinstance(error, NotThere)

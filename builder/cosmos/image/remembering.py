@@ -1,0 +1,115 @@
+"""Write the record of a release that was just built (`image.kept_release`), if all of it can be known again.
+
+A record must not say more than the build has verified. So the inputs that are small are looked at before the build and
+after it, and the definition is read again: what changed meanwhile is not remembered. Statements, envelopes, archives
+and the files of the release are not read again: the record has the digests that the build found, so that the next look
+notices what was exchanged since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cosmos.canon import Json
+from cosmos.digest import Digest
+from cosmos.image.definition import Definition, read_definition
+from cosmos.image.flow import Built
+from cosmos.image.kept_release import ABSENT, Kept, Place, Places, Seen, absolute, kept_key, looked_at, write_kept
+from cosmos.image.template_folder import IMAGE_FILE, template_folder
+from cosmos.image.vendored_definition import packed_digest
+from cosmos.image.world import World
+from cosmos.model.lock import LOCK_FILE
+from cosmos.reading import ENVELOPE_SUFFIX
+from cosmos.staging.source import INDEX_FILE, statement_path
+from cosmos.transport.local import LocalCarrier
+from cosmos.trust.chain import CHAIN_FOLDER, step_file
+
+_ENVELOPE: Final = ENVELOPE_SUFFIX
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Before:
+    """What was seen of the small inputs before the build."""
+
+    places: Places
+    galaxies: Mapping[str, tuple[str, str]]
+    rows: Mapping[Place, Seen]
+
+
+def before_build(definition: Definition, world: World, home: Path, out: Path, settled: int) -> Before | None:
+    """Look at the small inputs; None for an image whose release is not remembered."""
+    if world.offline or definition.image.policy.vouching:
+        return None
+    carriers: dict[str, LocalCarrier] = {}
+    for asked in definition.image.galaxies:
+        source = world.source(asked.name, asked.url, definition.folder)
+        if not isinstance(source.carrier, LocalCarrier) or source.is_vendored:
+            return None
+        carriers[asked.name] = source.carrier
+    trusted = world.locked_trust
+    following = "" if trusted.digest is None else f"{CHAIN_FOLDER}/{step_file(trusted.version + 1)}"
+    template = template_folder(definition.folder, definition.image.template)
+    places = Places(image=definition.folder, home=home, out=out, template=template, galaxies=carriers, settled=settled)
+    galaxies = {name: (absolute(Path(carrier.address)), following) for name, carrier in carriers.items()}
+    return Before(places=places, galaxies=galaxies, rows=looked_at(places, _small(places, galaxies)))
+
+
+def remember(
+    before: Before, definition: Definition, built: Built, world: World, terms: str, remarks: Mapping[str, Json]
+) -> bool:
+    """Keep the record of the release; return False if something changed during the build, or cannot be known again."""
+    places = before.places
+    galaxies = {galaxy.name: galaxy for galaxy in built.ready.lock.galaxies}
+    if built.acquired.accepted or any(not galaxy.seq for galaxy in galaxies.values()):
+        return False  # an index without a seq lists no statements: they were made from the archives
+    after = looked_at(places, _small(places, before.galaxies))
+    if after.keys() != before.rows.keys() or any(after[place].what != seen.what for place, seen in before.rows.items()):
+        return False
+    wanted = _wanted(places, definition, built)
+    rows = {
+        place: places.look(place) if digest is None else places.assumed(place, digest)
+        for place, digest in wanted.items()
+    }
+    lock = {name: Digest.of(data).hex for name, data in built.ready.lock_files.items()}
+    for name, digest in lock.items():
+        if after["image", name].what.split(" ")[0] != digest:
+            return False
+    if packed_digest(read_definition(definition.folder)) != packed_digest(definition):
+        return False
+    kept = Kept(
+        terms=terms,
+        template=definition.image.template,
+        folder=absolute(places.template),
+        content_root=str(built.content_root),
+        remarks=remarks,
+        galaxies=before.galaxies,
+        rows={**after, **rows},
+    )
+    write_kept(world.made, kept_key(definition.folder, places.out), kept)
+    return True
+
+
+def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place, str | None]:
+    """Return every other file with the digest that the build found; None for one to be read again."""
+    named = (IMAGE_FILE, *definition.constellation_files, definition.image.finish, definition.image.trust)
+    wanted: dict[Place, str | None] = {("image", name): None for name in named if name}
+    wanted |= {("template", path): None for path in places.listed("template")}
+    for item in built.acquired.stars.values():
+        where = f"galaxy {item.star.galaxy}"
+        statement = statement_path(item.stem)
+        wanted[where, statement] = item.star.statement.hex
+        wanted[where, statement + _ENVELOPE] = ABSENT if item.envelope is None else item.envelope.hex
+        wanted[where, item.star.file] = item.star.archive.hex
+    wanted |= {("out", name): written.digest.hex for name, written in built.written.items()}
+    return wanted
+
+
+def _small(places: Places, galaxies: Mapping[str, tuple[str, str]]) -> Iterator[Place]:
+    """Yield the lock and its signature, the keys and the memory of the home, and the index of each galaxy."""
+    yield from (("image", LOCK_FILE), ("image", LOCK_FILE + _ENVELOPE))
+    yield from (("home", path) for path in places.listed("home"))
+    for name, (_, following) in galaxies.items():
+        yield from ((f"galaxy {name}", path) for path in (INDEX_FILE, INDEX_FILE + _ENVELOPE, following) if path)

@@ -1,0 +1,216 @@
+"""Read a layer by what its index states of it: the fast way, for the members that a layer's writer writes.
+
+The index has everything of a member but its time. So the reader takes the time from the header, writes the header that
+belongs to the line, and compares: an equal header says what the line says, and nothing else. The bytes of each file are
+hashed and compared with the line's digest. So each byte of the content is looked at once.
+
+`StatedReader` gives None at the first thing that is not as stated, or not usual. Then the strict reader of tar archives
+(pack.untar) reads the layer, and says what is wrong, if something is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+from cosmos.content import Content, content_digest
+from cosmos.digest import Digest
+from cosmos.errors import Malformed
+from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_PAX_BYTES, MAX_STAR_UNPACKED_BYTES
+from cosmos.pack.pax import parse_pax
+from cosmos.pack.tar import BLOCK, member_header
+from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
+from cosmos.treepath import TreePath
+
+_MAX_ID: Final = (1 << 32) - 2  # as pack.untar has it
+_TIME: Final = slice(136, 147)
+_TYPE: Final = slice(156, 157)
+_SIZE: Final = slice(124, 135)
+_DIGITS: Final = frozenset(b"01234567")
+_PADDING: Final = bytes(BLOCK)
+
+
+class Stated(Protocol):
+    """A line of an index."""
+
+    @property
+    def line(self) -> ManifestLine: ...
+    @property
+    def data_offset(self) -> int: ...
+
+
+class Source(Protocol):
+    """The content of a layer, read once from its beginning to its end."""
+
+    def take(self, size_bytes: int) -> bytes:
+        """Return the next bytes: fewer than asked for only at the end."""
+
+    def file(self, size_bytes: int) -> tuple[Content, Digest]:
+        """Return the next bytes as a content, or no bytes from a source that keeps none, and their digest."""
+
+
+class Whole:
+    """A content that is there as a whole; the contents of files are slices of it."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content if not isinstance(content, bytes) else memoryview(content)
+        self._place = 0
+
+    def take(self, size_bytes: int) -> bytes:
+        """Return the next bytes."""
+        place = self._place
+        self._place += size_bytes
+        return bytes(self._content[place : place + size_bytes])
+
+    def file(self, size_bytes: int) -> tuple[Content, Digest]:
+        """Return the next bytes and their digest."""
+        place = self._place
+        self._place += size_bytes
+        data = self._content[place : place + size_bytes]
+        return data, content_digest(data)
+
+
+class Passing:
+    """A content that comes in pieces and is not kept."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def take(self, size_bytes: int) -> bytes:
+        """Return the next bytes."""
+        left = self._left
+        if len(left) >= size_bytes:
+            self._left = left[size_bytes:]
+            return bytes(left[:size_bytes])
+        taken = [bytes(part) for part in self._parts(size_bytes)]
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def file(self, size_bytes: int) -> tuple[Content, Digest]:
+        """Return no bytes, and the digest of the next ones."""
+        hasher = hashlib.sha256()
+        for part in self._parts(size_bytes):
+            hasher.update(part)
+        return b"", Digest("sha256:" + hasher.hexdigest())
+
+    def _parts(self, size_bytes: int) -> Iterator[memoryview]:
+        while size_bytes:
+            if not self._left:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return
+                self._left = memoryview(piece)
+            part = self._left[:size_bytes]
+            self._left = self._left[len(part) :]
+            size_bytes -= len(part)
+            yield part
+
+
+def stated_entries(rows: Sequence[Stated], source: Source) -> list[Entry] | None:
+    """Return the entries of a layer whose members are exactly those of `rows`, or None.
+
+    The caller judges the names (`TarReader.accept`), and that nothing follows the last member.
+    """
+    if not _are_in_order(rows):
+        return None
+    entries: list[Entry] = []
+    files: dict[bytes, Entry] = {}
+    place = 0
+    for row in rows:
+        line = row.line
+        if line.size > MAX_STAR_UNPACKED_BYTES or line.uid > _MAX_ID or line.gid > _MAX_ID:
+            return None
+        mtime, header = _time_and_header(source)
+        if mtime < 0:
+            return None
+        place += len(header)
+        content: Content = b""
+        digest = None
+        if line.kind == "file":
+            content, digest = source.file(line.size)
+            padding = -line.size % BLOCK
+            if digest != line.digest or row.data_offset != place or source.take(padding) != _PADDING[:padding]:
+                return None
+            place += line.size + padding
+        elif row.data_offset or not _is_usual_link(line, files.get(line.target), mtime):
+            return None
+        entry = _entry(line, mtime, content, digest)
+        if _header_of(entry, line.size) != header:
+            return None
+        if line.kind == "file":
+            files[line.path] = entry
+        entries.append(entry)
+    return entries
+
+
+def _entry(line: ManifestLine, mtime: int, content: Content, digest: Digest | None) -> Entry:
+    return Entry(
+        path=line.path,
+        kind=line.kind,
+        mode=line.mode,
+        uid=line.uid,
+        gid=line.gid,
+        mtime=mtime,
+        content=content,
+        target=line.target,
+        rdev=line.rdev,
+        xattrs=line.xattrs,
+        hashed=None if digest is None else (content, digest),
+    )
+
+
+def _time_and_header(source: Source) -> tuple[int, bytes]:
+    """Return the time in the next header and all of the header with its extension; -1 for an unusual one."""
+    header = source.take(BLOCK)
+    last = header
+    if header[_TYPE] == b"x":
+        size = _octal(header[_SIZE])
+        if not 0 <= size <= MAX_PAX_BYTES:
+            return -1, header
+        body, padding = source.take(size), source.take(-size % BLOCK)
+        try:
+            if b"mtime" in parse_pax(body):
+                return -1, header
+        except ValueError:
+            return -1, header
+        last = source.take(BLOCK)
+        header += body + padding + last
+    return _octal(last[_TIME]), header
+
+
+def _octal(digits: bytes) -> int:
+    return int(digits, 8) if digits and _DIGITS.issuperset(digits) else -1
+
+
+def _header_of(entry: Entry, size_bytes: int) -> bytes | None:
+    """Return the header that a layer's writer writes for `entry`, or None if it would write none."""
+    try:
+        return member_header(entry, size_bytes)
+    except (Malformed, ValueError):
+        return None
+
+
+def _is_usual_link(line: ManifestLine, file: Entry | None, mtime: int) -> bool:
+    """Return whether an entry that is no file is what the strict reader reads: links have targets, others have none."""
+    if line.kind == "symlink":
+        return 0 < len(line.target) <= MAX_LINK_TARGET_BYTES and b"\0" not in line.target
+    if line.kind != "hardlink":
+        return not line.target
+    if file is None or line.xattrs or len(line.target) > MAX_LINK_TARGET_BYTES:
+        return False
+    return (file.mode, file.uid, file.gid, file.mtime) == (line.mode, line.uid, line.gid, mtime)
+
+
+def _are_in_order(rows: Iterable[Stated]) -> bool:
+    """Return whether the rows are in the order of a layer's members, each path once, and their attributes in theirs."""
+    before: tuple[bool, TreePath] | None = None
+    for row in rows:
+        line = row.line
+        names = [name for name, _ in line.xattrs]
+        key = (line.kind == "hardlink" and line.target > line.path, line.path)
+        if (before is not None and key <= before) or names != sorted(set(names)):
+            return False
+        before = key
+    return True

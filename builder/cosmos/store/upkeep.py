@@ -1,0 +1,189 @@
+"""The upkeep of a store: what is in it, what is damaged, and what goes if it is too large.
+
+`collect` removes files of the store until the rest is within a limit, the least recently used first. A file's time of
+change is the time of its last use: `StoreFolder.hold` says who sets it. Everything in a store can be fetched or made
+again, so everything may go: blobs, results with a file of their own, and batches. A batch goes as a whole.
+
+No command may use the store meanwhile. `collect` holds `ROOT/users` alone for this, which every builder holds together
+with others from its first look into the store to its end. If a builder has it, `collect` removes nothing and says so.
+
+`check` reads every byte. A blob that is not what its name says, and a result that is not what its first line says, is
+named and removed, so that it is fetched or made again. It cannot say who wrote a good result: see `store.sealed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final, Literal, TypeAlias
+
+from cosmos.digest import Digest
+from cosmos.durable import blaming
+from cosmos.errors import Refused, WorldFailed
+from cosmos.folders import Folder
+from cosmos.store.blobs import USERS, NotStored, StoreFolder
+
+Kind: TypeAlias = Literal["blob", "result", "batch", "partial", "temporary"]
+KINDS: Final[tuple[Kind, ...]] = ("blob", "result", "batch", "partial", "temporary")
+_SHELVED: Final[dict[Kind, str]] = {"blob": "blobs", "result": "results"}
+_FLAT: Final[dict[Kind, str]] = {"batch": "batches", "partial": "partial", "temporary": "temporary"}
+_GOES: Final[tuple[Kind, ...]] = ("blob", "result", "batch")  # downloads have a limit of their own: transport.partial
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One file of a store, and when it was used last (nanoseconds since 1970, of the file system's clock)."""
+
+    kind: Kind
+    folder: Folder
+    name: str
+    size_bytes: int
+    used: int
+
+    @property
+    def shown(self) -> str:
+        """Its path below the store's folder."""
+        return f"{self.folder.below}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collected:
+    """What a collection removed, or would remove, in this order, and how many bytes the store had before."""
+
+    removed: tuple[Item, ...]
+    size_bytes: int
+
+    @property
+    def freed_bytes(self) -> int:
+        """How many bytes were freed."""
+        return sum(item.size_bytes for item in self.removed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """The outcome of a check: how many files and bytes were read, and each damaged one."""
+
+    files: int
+    size_bytes: int
+    damaged: tuple[str, ...]
+
+
+def items(store: StoreFolder) -> list[Item]:
+    """Return every file of the store. Raises `WorldFailed`."""
+    with blaming(store.root):
+        return [
+            item
+            for kind in KINDS
+            for folder in _folders(store.folder, kind)
+            for name in folder.names()
+            if (item := _item(kind, folder, name)) is not None
+        ]
+
+
+def collect(store: StoreFolder, limit_bytes: int, *, dry_run: bool = False) -> Collected:
+    """Remove what was used least recently until the store has at most `limit_bytes`; with `dry_run`, only say what.
+
+    Raises `WorldFailed`, and removes nothing, if another command is using the store.
+    """
+    if dry_run or not store.folder.is_there():
+        return _chosen(store, limit_bytes)
+    with _alone(store):
+        chosen = _chosen(store, limit_bytes)
+        with blaming(store.root):
+            for item in chosen.removed:
+                item.folder.remove(item.name)
+        return chosen
+
+
+def collect_if_free(store: StoreFolder, limit_bytes: int) -> Collected | None:
+    """Do what `collect` does; return None, and remove nothing, if another command is using the store."""
+    try:
+        return collect(store, limit_bytes)
+    except InUse:
+        return None
+
+
+def check(store: StoreFolder, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Checked:
+    """Read the whole store. Each damaged file is named and removed. Raises `WorldFailed`."""
+    found = items(store)
+    wanted = [item for item in found if item.kind in _SHELVED]
+    damaged: list[str] = []
+    for done, item in enumerate(wanted, 1):
+        if not _is_whole(store, item):
+            damaged.append(item.shown)
+        progress(done, len(wanted))
+    lost = store.mend_batches() if any(item.kind == "batch" for item in found) else 0
+    if lost:
+        damaged.append(f"batches: {lost} of their records")
+    read = [item for item in found if item.kind in _GOES]
+    return Checked(files=len(read), size_bytes=sum(item.size_bytes for item in read), damaged=tuple(damaged))
+
+
+class InUse(WorldFailed):
+    """Another command is using the store."""
+
+
+@contextlib.contextmanager
+def _alone(store: StoreFolder) -> Iterator[None]:
+    """Hold the store alone for the block. Raises `InUse`."""
+    with contextlib.ExitStack() as stack:
+        with blaming(store.root):
+            is_alone = all(stack.enter_context(store.folder.locked_if_free(name)) for name in (USERS, "lock"))
+        if not is_alone:
+            raise InUse(
+                str(store.root),
+                "another command is using the store, so nothing was removed",
+                hint="wait until it has ended, then run the same command again",
+            )
+        yield
+
+
+def _chosen(store: StoreFolder, limit_bytes: int) -> Collected:
+    found = items(store)
+    size_bytes = left = sum(item.size_bytes for item in found)
+    removed: list[Item] = []
+    for item in sorted((item for item in found if item.kind in _GOES), key=attrgetter("used", "shown")):
+        if left <= limit_bytes:
+            break
+        removed.append(item)
+        left -= item.size_bytes
+    return Collected(removed=tuple(removed), size_bytes=size_bytes)
+
+
+def _folders(root: Folder, kind: Kind) -> Iterator[Folder]:
+    if kind in _FLAT:
+        yield root.folder(_FLAT[kind])
+    else:
+        shelf = root.folder(_SHELVED[kind])
+        yield from (shelf.folder(name) for name in shelf.names())
+
+
+def _item(kind: Kind, folder: Folder, name: str) -> Item | None:
+    held = folder.stat(name)
+    if held is None or not stat.S_ISREG(held.st_mode) or name == "lock":
+        return None
+    return Item(kind=kind, folder=folder, name=name, size_bytes=held.st_size, used=held.st_mtime_ns)
+
+
+def _is_whole(store: StoreFolder, item: Item) -> bool:
+    """Return whether a blob or a result is what its name says; a damaged one is removed. Raises `WorldFailed`."""
+    try:
+        digest = Digest.from_hex(item.name)
+    except ValueError:
+        digest = None
+    if digest is None or item.folder.below != f"{_SHELVED[item.kind]}/{digest.hex[:2]}":
+        with blaming(item.folder.shown(item.name)), contextlib.suppress(FileNotFoundError):
+            item.folder.remove(item.name)  # no reader looks for such a name
+        return False
+    if item.kind == "result":
+        return store.has_whole_result(digest)
+    try:
+        store.get(digest, item.size_bytes)
+    except NotStored:
+        return True  # another command has removed it meanwhile
+    except Refused:
+        return False
+    return True

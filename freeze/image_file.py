@@ -1,0 +1,262 @@
+"""Write the image of the single-file binary: all pieces of the program, each a zstd frame, that lie in its launcher.
+
+launcher/launcher.c says how it starts, and launcher/image.h how the pieces lie in it. The pieces are
+
+    glibc's loader and libraries, libpython, the libraries that Python's modules need, compiled modules
+    program     launcher/program.c, which begins Python
+    first       the modules that Python needs before launcher/importer.py can run, and launcher/importer.py
+    code-always the code of the modules that every command imports, and of Python's own
+    code-often  the code of the modules that most commands import
+    code-seldom the code of the others
+    index       where in those three a module lies
+    methods     the methods that dataclasses makes for our classes, compiled
+    made        where in "methods" the code for a text lies, and the patterns of re, compiled
+    *.lua       Nova's own Lua
+
+Everything comes from the folders and the list that the caller names, in the order of names, so that the same inputs
+give the same bytes. The Python that is frozen must run this, for it compiles the modules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import marshal
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+from made_at_import import made_by_imports
+
+SOURCES = Path(__file__).resolve().parent / "launcher"
+MAGIC = b"COSMOS1\n"
+LEVEL = 22
+MAX_NAME_BYTES = 63  # as in image.h
+MAX_FIRST_NAME_BYTES = 47  # as in program.c
+
+# The libraries of glibc: a C library that matches its loader, and what it opens by itself.
+GLIBC = ("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libgcc_s.so.1")
+
+# What Python imports before it runs a line of importer.py, and is not in libpython already.
+FIRST = ("encodings", "encodings.aliases", "encodings.utf_8")
+
+# In libpython itself (Python/frozen.c): `python3.11 -c 'import _imp; print(_imp._frozen_module_names())'`.
+IN_LIBPYTHON = frozenset(
+    (
+        *("abc", "codecs", "genericpath", "io", "os", "posixpath", "ntpath", "site", "stat", "zipimport", "runpy"),
+        *("_collections_abc", "_sitebuiltins", "importlib._bootstrap", "importlib._bootstrap_external"),
+        *("importlib.machinery", "importlib.util"),
+    )
+)
+
+# Of Python's codecs: names and files are UTF-8; the others are asked for by name, here or in a library.
+CODECS = frozenset(
+    ("ascii", "idna", "latin_1", "punycode", "raw_unicode_escape", "unicode_escape", "utf_16", "utf_32", "utf_8_sig")
+)
+
+# What only some commands import.
+SELDOM = (
+    *("argparse", "calendar", "concurrent", "csv", "ctypes.util", "email", "fractions", "html", "http", "idna"),
+    *("importlib.metadata", "importlib.resources", "jinja2", "logging", "lupa", "markupsafe", "multiprocessing"),
+    *("pickle", "queue", "ssl", "statistics", "stringprep", "tarfile", "zipfile", "subprocess", "encodings.idna"),
+    *("cosmos.cli.stellar", "cosmos.debian", "cosmos.image", "cosmos.nova", "cosmos.release", "cosmos.resolve"),
+    *("cosmos.sandbox", "cosmos.sbom", "cosmos.stellar"),
+)
+
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+# What every command imports, `--version` too.
+ALWAYS = frozenset(
+    (
+        *("cosmos", "cosmos.about", "cosmos.canon", "cosmos.cli", "cosmos.cli.cosmos", "cosmos.cli.cosmos.main"),
+        *("cosmos.cli.terminal", "cosmos.digest", "cosmos.errors", "cosmos.limits", "cosmos.links", "cosmos.model"),
+        *("cosmos.model.reporter", "cosmos.nova", "cosmos.nova.workers", "cosmos.sandbox", "cosmos.sandbox.zygote"),
+        *("cosmos.treepath", "http"),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Module:
+    """A module of Python code: its name, the path that its tracebacks show, and its code."""
+
+    name: str
+    shown: str
+    code: bytes
+
+    @property
+    def is_package(self) -> bool:
+        return self.shown.endswith("/__init__.py")
+
+
+class WithoutDocstrings(ast.NodeTransformer):
+    """Take docstrings out of a module. A class keeps a short one, because `dataclasses` makes one where it is missing.
+
+    Making it takes as long as all else that `dataclasses` does for the class.
+    """
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        return self._without(node, None)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._without(node, None)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._without(node, None)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._without(node, ".")
+
+    def _without(self, node: Documented, instead: str | None) -> ast.AST:
+        if ast.get_docstring(node, clean=False) is not None:
+            first = node.body[0]
+            if instead is not None:
+                node.body[0] = ast.copy_location(ast.Expr(ast.copy_location(ast.Constant(instead), first)), first)
+            elif len(node.body) > 1 or isinstance(node, ast.Module):
+                del node.body[0]
+            else:
+                node.body[0] = ast.copy_location(ast.Pass(), first)
+        self.generic_visit(node)
+        return node
+
+
+def compiled(name: str, source: Path, *, keeps_docstrings: bool) -> Module:
+    """Return a module."""
+    is_package = source.name == "__init__.py"
+    shown = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+    tree = ast.parse(source.read_bytes(), shown)
+    if not keeps_docstrings:
+        tree = WithoutDocstrings().visit(tree)
+    code = compile(tree, shown, "exec", dont_inherit=True, optimize=0)
+    return Module(name=name, shown=shown, code=marshal.dumps(code))
+
+
+def is_seldom(name: str) -> bool:
+    """Return whether only some commands import the module."""
+    return name not in ALWAYS and any(name == one or name.startswith(f"{one}.") for one in SELDOM)
+
+
+def code_piece(name: str) -> str:
+    """Return the piece in which the code of a module lies.
+
+    >>> [code_piece(name) for name in ("pathlib", "cosmos.digest", "cosmos.device.status", "cosmos.image.flow")]
+    ['code-always', 'code-always', 'code-often', 'code-seldom']
+    """
+    if is_seldom(name):
+        return "code-seldom"
+    is_ours = name.partition(".")[0] in ("cosmos", "nacl", "zstandard", "tomllib", "tomli_w")
+    return "code-often" if is_ours and name not in ALWAYS else "code-always"
+
+
+def is_other_codec(name: str) -> bool:
+    """Return whether the module is one of Python's codecs that nothing asks for."""
+    return name.startswith("encodings.") and name not in FIRST and name.removeprefix("encodings.") not in CODECS
+
+
+def first_piece(modules: Sequence[Module]) -> bytes:
+    """Return the piece "first", as program.c reads it."""
+    row = struct.Struct("<48sIII4x")
+    place = 8 + row.size * len(modules)
+    rows, codes = [], []
+    for module in modules:
+        rows.append(row.pack(fitting(module.name, MAX_FIRST_NAME_BYTES), place, len(module.code), module.is_package))
+        codes.append(module.code)
+        place += len(module.code)
+    return b"".join([struct.pack("<Q", len(modules)), *rows, *codes])
+
+
+def code_pieces(modules: Sequence[Module]) -> Iterator[tuple[str, bytes]]:
+    """Yield the pieces with code, and their index."""
+    index: dict[str, tuple[str, int, int, bool]] = {}
+    for piece in ("code-always", "code-often", "code-seldom"):
+        place, codes = 0, []
+        for module in modules:
+            if code_piece(module.name) == piece:
+                index[module.name] = (piece, place, len(module.code), module.is_package)
+                codes.append(module.code)
+                place += len(module.code)
+        yield piece, b"".join(codes)
+    yield "index", marshal.dumps(index)
+
+
+def image(pieces: Mapping[str, bytes]) -> bytes:
+    """Return the pieces as image.h says."""
+    row = struct.Struct("<64sQQQ")
+    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+    place = len(MAGIC) + 8 + row.size * len(pieces)
+    rows, frames = [], []
+    for name, content in sorted(pieces.items()):
+        frame = compressor.compress(content)
+        rows.append(row.pack(fitting(name, MAX_NAME_BYTES), place, len(frame), len(content)))
+        frames.append(frame)
+        place += len(frame)
+    return b"".join([MAGIC, struct.pack("<Q", len(pieces)), *rows, *frames])
+
+
+def fitting(name: str, most: int) -> bytes:
+    """Return a name in bytes; raises `ValueError` if it is too long for its field, which ends with a zero."""
+    raw = name.encode()
+    if len(raw) > most:
+        raise ValueError(f"{name}: a name of a piece has at most {most} bytes")
+    return raw
+
+
+def pieces_in(binary: bytes) -> dict[str, bytes]:
+    """Return the pieces of a binary, in its order."""
+    start = binary.index(MAGIC)
+    row = struct.Struct("<64sQQQ")
+    [count] = struct.unpack_from("<Q", binary, start + len(MAGIC))
+    found = {}
+    for number in range(count):
+        name, place, packed, size = row.unpack_from(binary, start + len(MAGIC) + 8 + number * row.size)
+        frame = binary[start + place : start + place + packed]
+        found[name.rstrip(b"\0").decode()] = zstandard.decompress(frame, max_output_size=size)
+    return found
+
+
+def modules_in(pieces: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield each module in the pieces with its marshalled code."""
+    index: dict[str, tuple[str, int, int, bool]] = marshal.loads(pieces["index"])  # noqa: S302 - our own build's output
+    for name, (piece, place, size, _) in sorted(index.items()):
+        yield name, pieces[piece][place : place + size]
+
+
+def glibc(target: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the libraries of glibc; raises `FileNotFoundError` if one is missing."""
+    for name in GLIBC:
+        places = [path for path in sorted(target.rglob(name)) if path.parent.name.endswith("-linux-gnu")]
+        if not places:
+            raise FileNotFoundError(target / name)
+        yield name, places[0].read_bytes()
+
+
+def all_pieces(collected: Path, target: Path, program: Path) -> dict[str, bytes]:
+    """Return the pieces: those that cosmos.spec collected, glibc's, and program.c."""
+    lists = json.loads(collected.read_text())
+    modules = [
+        compiled(name, Path(source), keeps_docstrings=name.startswith("cosmos.cli."))
+        for name, source in sorted(lists["modules"].items())
+        if source not in ("-", None) and name not in IN_LIBPYTHON and not is_other_codec(name)
+    ]
+    modules.append(compiled("__main__", SOURCES.parent / "entry.py", keeps_docstrings=False))
+    first = [module for module in modules if module.name in FIRST]
+    first.append(compiled("importer", SOURCES / "importer.py", keeps_docstrings=False))
+    files = {name: Path(source).read_bytes() for name, source in {**lists["libraries"], **lists["data"]}.items()}
+    rest = [module for module in modules if module.name not in FIRST]
+    made = {"program": program.read_bytes(), "first": first_piece(first), **dict(code_pieces(rest))}
+    ours = [module.name for module in rest if module.name.partition(".")[0] in ("cosmos", "click")]
+    return {**files, **dict(glibc(target)), **made, **made_by_imports(ours, SOURCES.parents[1] / "builder")}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write the image of the single-file binary.")
+    parser.add_argument("collected", type=Path, help="the list that cosmos.spec wrote")
+    parser.add_argument("target", type=Path, help="the folder with glibc")
+    parser.add_argument("program", type=Path, help="program.c, compiled")
+    parser.add_argument("out", type=Path, help="the file to write")
+    options = parser.parse_args()
+    options.out.write_bytes(image(all_pieces(options.collected, options.target, options.program)))

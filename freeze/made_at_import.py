@@ -1,0 +1,90 @@
+"""Record what Python makes anew whenever our modules are imported, so that the binary brings it along ready made.
+
+Half of the time of an import goes into two things that give the same result each time: `dataclasses` writes the methods
+of each class as text and compiles it, and `re` compiles the patterns of a module. This runs each import once, in the
+Python that is frozen, and returns both. launcher/importer.py looks a text or pattern up before it is compiled; what is
+not listed is compiled as ever.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import marshal
+import re
+import sys
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import CodeType
+from typing import Any, Final
+
+Key = tuple[int, int, int]
+_COMPILER: Final = re._compiler  # the module that knows a pattern's code
+
+
+def key_of(text: str) -> Key:
+    """Return the key of a text of `dataclasses`, as launcher/importer.py computes it."""
+    raw = text.encode()
+    return len(raw), zlib.crc32(raw), zlib.adler32(raw)
+
+
+def made_by_imports(names: Iterable[str], source_root: Path) -> dict[str, bytes]:
+    """Import the modules; return the piece "made", and the piece "methods" into which its first part points.
+
+    Raises `ValueError` if two texts have one key.
+    """
+    texts: dict[str, CodeType] = {}
+    patterns: dict[tuple[str | bytes, int], tuple[object, ...]] = {}
+
+    def run(text: str, names: dict[str, Any], made: dict[str, Any]) -> None:
+        texts[text] = compile(text, "<string>", "exec", dont_inherit=True)
+        exec(texts[text], names, made)  # noqa: S102 - what dataclasses does
+
+    compiled = _COMPILER.compile
+
+    def compiled_and_kept(pattern: str | bytes, flags: int = 0) -> re.Pattern[str]:
+        if isinstance(pattern, str | bytes):
+            patterns[pattern, int(flags)] = arguments_of(pattern, int(flags))
+        kept: re.Pattern[str] = compiled(pattern, flags)
+        return kept
+
+    vars(dataclasses)["exec"] = run
+    _COMPILER.compile = compiled_and_kept
+    re.purge()
+    sys.path.insert(0, str(source_root))
+    try:
+        for name in names:
+            importlib.import_module(name)
+    finally:
+        del sys.path[0], vars(dataclasses)["exec"]
+        _COMPILER.compile = compiled
+    return pieces_of(texts, patterns)
+
+
+def arguments_of(pattern: str | bytes, flags: int) -> tuple[object, ...]:
+    """Return what `re` gives to `_sre.compile` for a pattern (re/_compiler.py, `compile`)."""
+    parsed = re._parser.parse(pattern, flags)
+    names = parsed.state.groupdict
+    by_number: list[str | None] = [None] * parsed.state.groups
+    for name, number in names.items():
+        by_number[number] = name
+    code = list(map(int, _COMPILER._code(parsed, flags)))
+    return pattern, int(flags | parsed.state.flags), code, parsed.state.groups - 1, dict(names), tuple(by_number)
+
+
+def pieces_of(
+    texts: Mapping[str, CodeType], patterns: Mapping[tuple[str | bytes, int], tuple[object, ...]]
+) -> dict[str, bytes]:
+    """Return the pieces, in the order of texts and patterns."""
+    places: dict[Key, tuple[int, int]] = {}
+    codes, place = [], 0
+    for text, code in sorted(texts.items()):
+        raw = marshal.dumps(code)
+        if key_of(text) in places:
+            raise ValueError(f"two texts of dataclasses have one key: {text[:60]!r}")
+        places[key_of(text)] = (place, len(raw))
+        codes.append(raw)
+        place += len(raw)
+    rows = sorted(patterns.items(), key=repr)
+    return {"made": marshal.dumps((places, dict(rows))), "methods": b"".join(codes)}

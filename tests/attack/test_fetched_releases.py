@@ -1,0 +1,199 @@
+"""`cosmos fetch`: only what is lacking is downloaded, and a server that lies is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cosmos.keyring.secret_key import SecretKey
+from cosmos.model.names import KeyName
+from fakes.galaxies import StarSpec
+from fakes.http_servers import serving
+from fakes.programs import Cosmos
+from fakes.ranged_servers import RangedServer, ranged_server
+from fakes.updates import NEW_STARS, OLD_STARS, Update, files_of, make_update, noise
+
+BULK = StarSpec("bulk", "1.0.0", {"usr/bin/bulk": noise(9, 400_000)})
+
+
+@pytest.fixture(scope="session")
+def update(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> Update:
+    """OLD and NEW, which no test changes. Most of both is the same star."""
+    return make_update(tmp_path_factory.mktemp("fetch"), succeed, (BULK, *OLD_STARS), (BULK, *NEW_STARS))
+
+
+@pytest.fixture
+def server(update: Update) -> Iterator[RangedServer]:
+    """A server of NEW."""
+    with ranged_server(update.new) as told:
+        yield told
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cosmos.release.delta import remote_image
+
+    monkeypatch.setattr(remote_image, "_PAUSE_SECONDS", 0)
+
+
+def image_of(update: Update) -> Path:
+    return next(update.new.glob("*.tar.zst"))
+
+
+def test_only_the_lacking_frames_are_downloaded(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    words = (
+        "fetch",
+        server.address,
+        "--have",
+        update.old,
+        "-o",
+        tmp_path / "new",
+        "--key",
+        update.public_key,
+        "--json",
+    )
+    answer = cosmos(*words).json()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    image = image_of(update)
+    assert server.sent[image.name] == answer["downloaded"]["image-bytes"]
+    assert server.sent[image.name] < image.stat().st_size // 2  # 60 + 30 KB of stars changed, 64 KB of its end
+    assert not server.sent.keys() & {"manifest.txt", "kernel", "small-1.0.0-x86_64.cpio.zst"}, "the image gives them"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["new"]
+
+
+def test_without_a_release_at_hand_each_byte_comes_once(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    image = image_of(update)
+    assert server.sent[image.name] <= image.stat().st_size + (64 << 10)
+
+
+def test_a_server_without_ranges_sends_the_whole_image_and_that_is_said(
+    update: Update, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    with serving(update.new) as address:
+        done = cosmos("fetch", address, "--have", update.old, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert "the server sends whole files only; all of it is downloaded" in done.err
+    assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+def test_a_cut_off_download_goes_on_where_it_was(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    server.cut = 70_000
+    words = ("fetch", server.address, "--have", update.old, "-o", tmp_path / "new", "--key", update.public_key)
+    cosmos(*words).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    image = image_of(update)
+    assert server.sent[image.name] < image.stat().st_size // 2
+
+
+def test_a_run_that_failed_keeps_what_it_has(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    image = image_of(update)
+    words = ("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key)
+    size = image.stat().st_size
+
+    def stops(name: str, start: int, data: bytes) -> bytes:
+        return data if name != image.name or start >= size - (64 << 10) else data[: max(0, 300_000 - start)]
+
+    server.bend = stops
+    cosmos(*words).fails(5)
+    assert not (tmp_path / "new").exists()
+    server.bend = lambda name, start, data: data
+    before = server.sent[image.name]
+    cosmos(*words).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+    assert server.sent[image.name] - before < size - 290_000 + (64 << 10)
+
+
+def flipped(place: int, of: str) -> Callable[[str, int, bytes], bytes]:
+    """Return a bend that changes the byte at `place` of the file that ends with `of`."""
+
+    def bend(name: str, start: int, data: bytes) -> bytes:
+        if not name.endswith(of) or not start <= place < start + len(data):
+            return data
+        changed = bytearray(data)
+        changed[place - start] ^= 1
+        return bytes(changed)
+
+    return bend
+
+
+@pytest.mark.objective("SO-28")
+@pytest.mark.parametrize("of", [".tar.zst", "RELEASE.json", "RELEASE.json.dsse", "receipts.json", "definition.tar"])
+@pytest.mark.parametrize("place", [10, 500, -5])
+def test_a_server_that_changes_a_byte_is_refused(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, of: str, place: int
+) -> None:
+    file = next(file for file in update.new.iterdir() if file.name.endswith(of))
+    if not -file.stat().st_size <= place < file.stat().st_size:
+        place = 0
+    server.bend = flipped(place % file.stat().st_size, of)
+    out = shutil.copytree(update.old, tmp_path / "out")
+    before = files_of(out)
+    cosmos("fetch", server.address, "-o", out, "--key", update.public_key).fails(4)
+    assert files_of(out) == before
+
+
+@pytest.mark.objective("SO-28")
+def test_a_server_with_an_image_of_its_own_is_refused(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    """Its seek table, index and frames agree with one another, but not with what was signed."""
+    served = shutil.copytree(update.new, tmp_path / "served")
+    other = next(update.old.glob("*.tar.zst")).read_bytes()
+    size = image_of(update).stat().st_size
+    (served / image_of(update).name).write_bytes(other)
+    server.folder = served
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).fails(4)
+    (served / image_of(update).name).write_bytes((bytes(size) + other)[-size:])
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).fails(4)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.objective("SO-28")
+@pytest.mark.parametrize("extent", ["bytes 0-1/2", "bytes 0-99/*", "x", "bytes 5-8/999999999999"])
+def test_a_server_that_sends_another_part_is_refused(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path, extent: str
+) -> None:
+    server.extent = extent
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", update.public_key).fails(4)
+
+
+@pytest.mark.objective("SO-28")
+def test_a_release_that_no_pinned_key_signed_is_not_fetched(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    (tmp_path / "x.pub").write_text(SecretKey.generate(KeyName.parse("x"), "release").public.to_text())
+    cosmos("fetch", server.address, "-o", tmp_path / "new", "--key", tmp_path / "x.pub").fails(4)
+    assert image_of(update).name not in server.sent
+
+
+@pytest.mark.objective("SO-28")
+def test_a_damaged_release_at_hand_costs_a_download_and_nothing_else(
+    update: Update, server: RangedServer, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    have = shutil.copytree(update.old, tmp_path / "have")
+    image = next(have.glob("*.tar.zst"))
+    data = bytearray(image.read_bytes())
+    data[200_000] ^= 1
+    image.write_bytes(data)
+    cosmos("fetch", server.address, "--have", have, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+def test_an_address_without_a_release_is_told(
+    server: RangedServer, update: Update, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    words = ("-o", tmp_path / "new", "--key", update.public_key)
+    assert "has no RELEASE.json" in cosmos("fetch", f"{server.address}/x", *words).fails(5).err
+    assert "want http://" in cosmos("fetch", str(update.new), *words).fails(2).err

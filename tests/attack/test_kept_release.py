@@ -1,0 +1,264 @@
+"""A build says that nothing changed only if nothing did: whatever changes in an input or in the release is noticed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cosmos.image.kept_release import kept_key
+from cosmos.keyring.store_key import STORE_KEY_FILE, store_key
+from cosmos.store.blobs import StoreFolder
+from cosmos.store.sealed import Seal, SealedStore
+from fakes.images import BASE, ImageFixture, make_image
+from fakes.programs import Cosmos, Outcome
+
+NOTHING = "nothing changed: "
+
+
+@pytest.fixture
+def built(tmp_path: Path, cosmos: Cosmos) -> ImageFixture:
+    """An image that was built without a signature, so that the home remembers its release."""
+    image = make_image(tmp_path)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    build(image, cosmos).ok()
+    return image
+
+
+def build(image: ImageFixture, cosmos: Cosmos, *words: object) -> Outcome:
+    return cosmos("build", image.folder, "--home", image.home, *words)
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    return {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in sorted(folder.iterdir())
+    }
+
+
+def age(folder: Path) -> None:
+    """Wait until each file below was changed more than two seconds ago: a newer stat proves nothing."""
+    newest = max(path.lstat().st_ctime for path in folder.rglob("*"))
+    while time.time() < newest + 2.1:
+        time.sleep(0.05)
+
+
+def in_place(file: Path, change: Callable[[bytes], bytes]) -> None:
+    """Change a file's bytes, and give it the size and times that it had."""
+    before = file.stat()
+    data = change(file.read_bytes())
+    file.chmod(0o644)
+    with file.open("r+b") as stream:
+        stream.write(data)
+        stream.truncate()
+    file.chmod(before.st_mode & 0o7777)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def flipped(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_a_build_of_which_nothing_changed_writes_no_file_and_says_so(built: ImageFixture, cosmos: Cosmos) -> None:
+    before = files(built.out)
+    said = build(built, cosmos).ok()
+    assert NOTHING in said.err
+    assert said.out.startswith(f"unchanged {built.out}\n")
+    assert files(built.out) == before
+    row = build(built, cosmos, "--json").json()
+    assert (row["changed"], row["made"]) == (False, {})
+    assert row["looked-at"]["hashed"] == row["looked-at"]["files"] >= 20
+
+
+def test_it_repeats_the_answer_and_the_warnings_of_the_build(built: ImageFixture, cosmos: Cosmos) -> None:
+    again = build(built, cosmos).ok()
+    shutil.rmtree(built.out)
+    whole = build(built, cosmos).ok()
+    assert again.out.splitlines()[1:] == whole.out.splitlines()[1:]
+    warned = [line for line in whole.err.splitlines() if "warning: " in line]
+    assert warned
+    assert [line for line in again.err.splitlines() if "warning: " in line] == warned
+
+
+INPUTS = [
+    "image/image.toml",
+    "image/template/template.toml",
+    "image/template/root/etc/hostname.j2",
+    "galaxy/meta.toml",
+    "galaxy/meta.toml.dsse",
+    "galaxy/stars/base-1.2.0.toml",
+    "galaxy/stars/base-1.2.0.toml.dsse",
+    "galaxy/packages/base-1.2.0.tar.zst",
+    "home/trust/trust.toml",
+    "home/trust/state.toml",
+    "image/universe.lock.toml",
+    "image/out/RELEASE.json",
+    "image/out/manifest.txt",
+    "image/out/small-1.0.0-x86_64.tar.zst",
+]
+
+
+@pytest.mark.objective("SO-27")
+@pytest.mark.parametrize("path", INPUTS)
+def test_a_flipped_byte_in_any_file_is_noticed(built: ImageFixture, cosmos: Cosmos, path: str) -> None:
+    in_place(built.folder.parent / path, flipped)
+    assert NOTHING not in build(built, cosmos).err
+
+
+@pytest.mark.parametrize("path", INPUTS)
+def test_a_missing_file_is_noticed(built: ImageFixture, cosmos: Cosmos, path: str) -> None:
+    (built.folder.parent / path).unlink()
+    assert NOTHING not in build(built, cosmos).err
+
+
+@pytest.mark.parametrize("path", ["image/template/root/etc/new", "image/out/new", "home/trust/chain/9.toml"])
+def test_a_file_more_is_noticed(built: ImageFixture, cosmos: Cosmos, path: str) -> None:
+    (built.folder.parent / path).write_text("new")
+    assert NOTHING not in build(built, cosmos).err
+
+
+def test_an_empty_folder_more_in_the_template_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
+    (built.folder / "template" / "root" / "srv").mkdir()
+    assert NOTHING not in build(built, cosmos).ok().err
+    assert "srv" in cosmos("ls", built.out).ok().out
+
+
+def test_another_mode_of_a_template_s_file_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
+    (built.folder / "template" / "root" / "etc" / "hostname.j2").chmod(0o755)
+    assert NOTHING not in build(built, cosmos).ok().err
+
+
+def test_a_signature_of_the_lock_and_a_newer_trust_toml_are_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
+    (built.folder / "universe.lock.toml.dsse").write_text("{}")
+    assert build(built, cosmos).fails(4)
+    (built.folder / "universe.lock.toml.dsse").unlink()
+    assert NOTHING in build(built, cosmos).ok().err
+    (built.galaxy.path / "trust").mkdir()
+    (built.galaxy.path / "trust" / "2.toml").write_text("who knows")
+    assert NOTHING not in build(built, cosmos).err
+
+
+def test_a_link_in_the_place_of_a_galaxy_s_file_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
+    archive = built.galaxy.archive(BASE.id)
+    archive.rename(archive.with_name("elsewhere"))
+    archive.symlink_to("elsewhere")
+    build(built, cosmos).fails(4)
+
+
+@pytest.mark.parametrize("words", [("--level", "1"), ("--safe",)])
+def test_another_option_is_another_build(built: ImageFixture, cosmos: Cosmos, words: tuple[str, ...]) -> None:
+    assert NOTHING not in build(built, cosmos, *words).ok().err
+    assert NOTHING in build(built, cosmos, *words).ok().err
+
+
+def test_an_edit_while_the_build_runs_is_not_remembered_as_built(
+    tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image is edited after its definition was read: the next build must make the edited one."""
+    image = make_image(tmp_path)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    from cosmos.cli.cosmos import whole_build
+
+    whole = whole_build.build_image
+
+    def edited(*words: object) -> object:
+        done = whole(*words)  # type: ignore[arg-type]  # passed on as they came
+        (image.folder / "template" / "root" / "etc" / "hostname.j2").write_text("edited\n")
+        return done
+
+    monkeypatch.setattr(whole_build, "build_image", edited)
+    build(image, cosmos).ok()
+    monkeypatch.undo()
+    assert NOTHING not in build(image, cosmos).ok().err
+    assert cosmos("cat", image.out, "etc/hostname").ok().out == "edited\n"
+
+
+@pytest.mark.objective("SO-27")
+@pytest.mark.parametrize("attack", ["changed", "sealed by the thief", "without a seal"])
+def test_a_forged_record_is_named_and_the_release_is_made(built: ImageFixture, cosmos: Cosmos, attack: str) -> None:
+    """The thief wants a build to take an exchanged image for the built one."""
+    good = files(built.out)
+    image = built.out / "small-1.0.0-x86_64.tar.zst"
+    sealed = SealedStore(StoreFolder(built.home / "store"), Seal(store_key(built.home)))
+    key = kept_key(built.folder, built.out)
+    data = sealed.get_result(key)
+    assert data is not None
+    from hashlib import sha256
+
+    was = sha256(image.read_bytes()).hexdigest().encode()
+    in_place(image, flipped)
+    forged = data.replace(was, sha256(image.read_bytes()).hexdigest().encode())
+    assert forged != data
+    place = sealed._place(key)
+    code = {
+        "changed": sealed.seal.code(key, data),
+        "sealed by the thief": Seal(b"a thief").code(key, forged),
+        "without a seal": b"",
+    }[attack]
+    StoreFolder(built.home / "store").put_result(place, code + forged)
+    said = build(built, cosmos).ok()
+    assert "was not written by this home: somebody changed the store; it is not believed" in said.err
+    assert {name: row[0] for name, row in files(built.out).items()} == {name: row[0] for name, row in good.items()}
+
+
+def test_the_record_of_another_home_counts_for_nothing(built: ImageFixture, cosmos: Cosmos) -> None:
+    (built.home / STORE_KEY_FILE).unlink()
+    assert NOTHING not in build(built, cosmos).ok().err
+
+
+def test_a_signed_release_is_verified_and_made_again_unless_the_operator_says_otherwise(
+    built: ImageFixture, cosmos: Cosmos
+) -> None:
+    signed = ("--key", built.secret_key)
+    assert NOTHING not in build(built, cosmos, *signed).ok().err
+    assert NOTHING not in build(built, cosmos, *signed).ok().err
+    (built.home / "config.toml").write_text("[store]\nsigned-from-memory = true\n")
+    before = files(built.out)
+    assert NOTHING in build(built, cosmos, *signed).ok().err
+    assert files(built.out) == before
+    cosmos("verify", built.out, "--key", built.public_key).ok()
+    in_place(built.galaxy.archive(BASE.id), flipped)
+    build(built, cosmos, *signed).fails(4)
+
+
+@pytest.mark.objective("SO-27")
+def test_a_signed_release_is_never_judged_by_stat(built: ImageFixture, cosmos: Cosmos) -> None:
+    for words in (("--key", built.secret_key), ("--unsigned-release",)):
+        (built.home / "config.toml").write_text("[store]\nsigned-from-memory = true\n")
+        refused = build(built, cosmos, "--trust-stat", *words).fails(2)
+        assert "--trust-stat is not for a release that is to be signed" in refused.err
+
+
+def test_with_trust_stat_a_file_with_the_same_stat_is_not_read(built: ImageFixture, cosmos: Cosmos) -> None:
+    age(built.folder.parent)
+    first = build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]
+    again = build(built, cosmos, "--trust-stat", "--json").json()["looked-at"]
+    assert first["hashed"] == first["files"]
+    assert again["hashed"] < 5  # what is not there has no stat
+
+
+@pytest.mark.parametrize("path", ["galaxy/packages/base-1.2.0.tar.zst", "image/out/manifest.txt", "image/image.toml"])
+def test_with_trust_stat_a_change_that_keeps_size_and_times_is_noticed_by_the_ctime(
+    built: ImageFixture, cosmos: Cosmos, path: str
+) -> None:
+    age(built.folder.parent)
+    build(built, cosmos).ok()
+    in_place(built.folder.parent / path, flipped)
+    assert NOTHING not in build(built, cosmos, "--trust-stat").err
+
+
+def test_the_stat_of_a_file_that_has_just_changed_is_not_kept(built: ImageFixture, cosmos: Cosmos) -> None:
+    """A second change within the tick of the clock would have the same stat."""
+    build(built, cosmos).ok()
+    file = built.folder / "image.toml"
+    file.write_bytes(file.read_bytes())
+    build(built, cosmos).ok()
+    sealed = SealedStore(StoreFolder(built.home / "store"), Seal(store_key(built.home)))
+    data = sealed.get_result(kept_key(built.folder, built.out))
+    assert data is not None
+    assert b'["image","image.toml","' in data
+    row = data.partition(b'["image","image.toml","')[2].partition(b"]")[0]
+    assert row.endswith(b'",""')

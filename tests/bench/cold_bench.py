@@ -1,0 +1,305 @@
+"""What a cold build, a check of a release and an import cost, against the limit and other programs.
+
+    .venv/bin/python tests/bench/cold_bench.py [--rounds N] [--data FOLDER] [--against SOURCES]…
+
+The data are real packages of the Debian release that this machine's apt knows: `PACKAGES` with all that they need. The
+first run fetches them with `stellar import-deb`, into FOLDER (default: `cosmos-bench` in the user's cache folder);
+nothing of it lies in the repository. Each row is a process with its children; printed are the medians of processor
+seconds, the smallest and the largest, and the ratio to the row that it is held against. The rows are interleaved: one
+round runs each of them once. `--against` names the `builder` folder of another version, which runs the same rows.
+
+    limit       one plain program: reads every archive, hashes it, unpacks it, hashes that, and packs it at level 3
+    look limit  the same of a release's image: reads, hashes, unpacks, hashes
+    build       `cosmos build --level 3` with an empty store, and the lint of what was built
+    verify      `cosmos verify` of that release
+    import      `stellar import-deb` of fetched packages, at level 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import zstandard
+
+PACKAGES = (
+    *("nginx", "cron", "git", "vim", "htop", "rsync", "sudo", "nftables", "python3", "curl", "wget", "tmux", "less"),
+    *("nano", "man-db", "gnupg", "openssh-server", "systemd", "gdb", "make", "lvm2", "btrfs-progs", "ghostscript"),
+)
+ROLES = ("root", "author", "galaxy", "release")
+LEVEL = "3"
+_PIECE = 1 << 20
+_IMAGE = """
+name = "bench"
+version = "1.0.0"
+description = "real packages"
+arch = "x86_64"
+template = "./template"
+source-date-epoch = 1767225600
+[galaxies]
+deb = "../galaxy"
+[[output]]
+format = "tar.zst"
+[policy]
+outside = ["libc-bin", "base-files", "man-db", "poppler-data"]
+setuid = ["libpam-modules-bin", "libutempter0", "login", "mount", "passwd", "openssh-client", "sudo", "util-linux"]
+chown = ["libpam-modules-bin", "libutempter0", "base-files", "passwd", "man-db"]
+[stars]
+"""
+
+
+def limit(archives: Iterable[str]) -> None:
+    """Do what a build cannot avoid, and nothing else."""
+    packer = zstandard.ZstdCompressor(level=int(LEVEL), write_checksum=True)
+    for archive in archives:
+        data = Path(archive).read_bytes()
+        hashlib.sha256(data).digest()
+        content = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 32)
+        hashlib.sha256(content).digest()
+        packer.compress(content)
+
+
+def look_limit(image: str) -> None:
+    """Do what a check of an image cannot avoid, and nothing else."""
+    packed, content = hashlib.sha256(), hashlib.sha256()
+    with Path(image).open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            packed.update(piece)
+        stream.seek(0)
+        with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as reader:
+            while piece := reader.read(_PIECE):
+                content.update(piece)
+
+
+class Bench:
+    """The folder of data, and the rows."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.image = data / "image"
+        self.out = data / "out"
+        self.packed = self.out / "bench-1.0.0-x86_64.tar.zst"
+
+    def prepare(self) -> None:
+        """Make keys, galaxy, image and lock, unless they are there."""
+        if (self.image / "universe.lock.toml").is_file():
+            return
+        self.data.mkdir(parents=True, exist_ok=True)
+        for role in ("root", "author", "galaxy", "release"):
+            _run(
+                self.data,
+                "cosmos",
+                "key",
+                "new",
+                role,
+                "--role",
+                role,
+                "--no-passphrase",
+                "--out",
+                "keys",
+                *self.home(),
+            )
+        pinned = [
+            word for role in ("root", "author", "galaxy", "release") for word in (f"--{role}", f"keys/{role}.pub")
+        ]
+        _run(self.data, "stellar", "trust", "new", *pinned, "--out", "trust.toml")
+        digest = hashlib.sha256((self.data / "trust.toml").read_bytes()).hexdigest()
+        _run(self.data, "cosmos", "trust", "init", "trust.toml", "--sha256", digest, *self.home())
+        self.make_galaxy("galaxy")
+        template = self.image / "template"
+        (template / "root").mkdir(parents=True, exist_ok=True)
+        (template / "template.toml").write_text("merged-usr = true\n")
+        names = "".join(f'"{name}" = "*"\n' for name in (*PACKAGES, "debian-essential"))
+        (self.image / "image.toml").write_text(_IMAGE + names)
+        _run(self.data, "cosmos", "freeze", "image", *self.home())
+
+    def home(self) -> tuple[str, str]:
+        """Return the option that names the home."""
+        return "--home", str(self.data / "home")
+
+    def make_galaxy(self, name: str) -> None:
+        """Fetch the packages and import them into a new galaxy."""
+        _run(self.data, "stellar", "galaxy-init", name, "--name", "deb")
+        _run(self.data, "stellar", *self.importing(name))
+        _run(self.data, "stellar", "index-galaxy", name, "--key", "keys/author.key", "--key", "keys/galaxy.key")
+
+    def importing(self, galaxy: str) -> list[str]:
+        """Return the words of the import."""
+        said = ["import-deb", *PACKAGES, "--closure", "--with-essential", "--galaxy", galaxy, "--level", LEVEL]
+        return [*said, "--key", "keys/author.key", *self.home()]
+
+    def building(self) -> list[str]:
+        """Return the words of a build."""
+        return ["build", "image", "--level", LEVEL, "--key", "keys/release.key", "--out", str(self.out), *self.home()]
+
+    def debs(self) -> list[str]:
+        """Return the fetched packages."""
+        return sorted(str(file) for file in (self.data / "home").rglob("*.deb"))
+
+    def rows(self, sources: list[Path]) -> dict[str, tuple[str, Callable[[], float]]]:
+        """Return each row's name, the row that it is held against, and its work, which returns CPU seconds."""
+        archives = sorted(str(file) for file in (self.data / "galaxy/packages").iterdir())
+        verify = ("cosmos", "verify", str(self.out), "--key", "keys/release.pub")
+        rows: dict[str, tuple[str, Callable[[], float]]] = {"limit": ("limit", partial(self._plain, "limit", archives))}
+        for jobs in ("1", "2"):
+            for name, source in _versions(sources):
+                rows[f"build with {jobs} workers{name}"] = ("limit", partial(self._build, jobs, source))
+        rows["tar | zstd -T0"] = ("limit", self._tar)
+        if shutil.which("mmdebstrap"):
+            rows["mmdebstrap, xz"] = ("limit", self._mmdebstrap)
+        rows["sha256sum"] = ("sha256sum", self._sha256sum)
+        rows["look limit"] = ("sha256sum", partial(self._plain, "look", [str(self.packed)]))
+        for name, source in _versions(sources):
+            rows[f"verify{name}"] = ("look limit", partial(self._cpu, *verify, source=source))
+        rows["dpkg-deb -x + sha256"] = ("dpkg-deb -x + sha256", self._dpkg)
+        for name, source in _versions(sources):
+            rows[f"import{name}"] = ("dpkg-deb -x + sha256", partial(self._import, source))
+        return rows
+
+    def _sha256sum(self) -> float:
+        return self._cpu("sha256sum", *map(str, sorted(self.out.iterdir())))
+
+    def _plain(self, what: str, files: list[str]) -> float:
+        return self._cpu(sys.executable, __file__, "--plain", what, *files)
+
+    def _build(self, jobs: str, source: Path | None) -> float:
+        shutil.rmtree(self.data / "home/store", ignore_errors=True)
+        shutil.rmtree(self.out, ignore_errors=True)
+        words = (
+            "build",
+            "image",
+            "--level",
+            LEVEL,
+            "--jobs",
+            jobs,
+            "--key",
+            "keys/release.key",
+            "--out",
+            str(self.out),
+        )
+        return self._cpu("cosmos", *words, *self.home(), source=source)
+
+    def _tar(self) -> float:
+        root = self.data / "root"
+        if not root.is_dir():
+            root.mkdir()
+            subprocess.run(["tar", "--zstd", "-xf", str(self.packed), "-C", str(root)], check=True)
+        return self._cpu("sh", "-c", f"tar --sort=name -C {root} -c . | zstd -q -T0 -{LEVEL} > /dev/null")
+
+    def _mmdebstrap(self) -> float:
+        folder = self.data / "repository"
+        if not folder.is_dir():
+            _write_repository(folder, self.debs())
+        words = ["--variant=extract", "--mode=root" if os.geteuid() == 0 else "--mode=unshare", "--format=null"]
+        names = sorted({Path(deb).name.partition("_")[0] for deb in self.debs()})
+        line = f"deb [trusted=yes] copy:{folder} ./"
+        return self._cpu("mmdebstrap", *words, f"--include={','.join(names)}", "stable", "/dev/null", line)
+
+    def _dpkg(self) -> float:
+        with tempfile.TemporaryDirectory(dir=self.data) as room:
+            script = (
+                'for deb; do sha256sum "$deb"; dpkg-deb -x "$deb" .; done; find . -type f -print0 | xargs -0 sha256sum'
+            )
+            return self._cpu("sh", "-c", f"{{ {script}; }} > /dev/null", "sh", *self.debs(), cwd=room)
+
+    def _import(self, source: Path | None) -> float:
+        shutil.rmtree(self.data / "again", ignore_errors=True)
+        _run(self.data, "stellar", "galaxy-init", "again", "--name", "deb")
+        return self._cpu("stellar", *self.importing("again"), "--offline", source=source)
+
+    def _cpu(self, *words: str, source: Path | None = None, cwd: str | None = None) -> float:
+        """Return the processor seconds of a program and its children."""
+        environment = {**os.environ, **({} if source is None else {"PYTHONPATH": str(source)})}
+        command = [_program(words[0]), *words[1:]]
+        before = os.times()
+        done = subprocess.run(command, cwd=cwd or self.data, env=environment, capture_output=True, check=False)
+        after = os.times()
+        if done.returncode:
+            sys.exit(f"{' '.join(words[:4])}: ended with {done.returncode}\n{done.stderr.decode()[-2000:]}")
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def _versions(sources: list[Path]) -> list[tuple[str, Path | None]]:
+    return [("", None), *((f" ({source.parent.name})", source) for source in sources)]
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name)) if name in ("cosmos", "stellar") else name
+
+
+def _run(folder: Path, program: str, *words: str) -> None:
+    subprocess.run([_program(program), *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def _write_repository(folder: Path, debs: Iterable[str]) -> None:
+    folder.mkdir()
+    records: list[str] = []
+    for deb in debs:
+        name = Path(deb).name.replace("%3a", "-")
+        shutil.copyfile(deb, folder / name)
+        said = subprocess.run(["dpkg-deb", "-f", deb], capture_output=True, text=True, check=True).stdout
+        data = Path(deb).read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        records.append(f"{said}Filename: ./{name}\nSize: {len(data)}\nSHA256: {digest}\n")
+    (folder / "Packages").write_text("\n".join(records))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data", type=Path, default=cache / "cosmos-bench")
+    parser.add_argument("--against", type=Path, action="append", default=[])
+    parser.add_argument("--only", default="", help="the rows whose names begin so; several are separated by commas")
+    parser.add_argument("--plain", nargs="+")
+    asked = parser.parse_args()
+    if asked.plain:
+        limit(asked.plain[1:]) if asked.plain[0] == "limit" else look_limit(asked.plain[1])
+        return
+    bench = Bench(asked.data.absolute())
+    bench.prepare()
+    if not bench.packed.is_file():
+        _run(
+            bench.data,
+            "cosmos",
+            "build",
+            "image",
+            "--level",
+            LEVEL,
+            "--key",
+            "keys/release.key",
+            "--out",
+            "out",
+            *bench.home(),
+        )
+    rows = bench.rows([source.absolute() for source in asked.against])
+    wanted = tuple(asked.only.split(","))
+    rows = {name: row for name, row in rows.items() if name.startswith(wanted)}
+    figures: dict[str, list[float]] = {name: [] for name in rows}
+    start = time.monotonic()
+    for _ in range(asked.rounds):
+        for name, (_, work) in rows.items():
+            figures[name].append(work())
+    print(
+        f"{len(bench.debs())} packages, level {LEVEL}, {asked.rounds} rounds, {time.monotonic() - start:.0f} s in all"
+    )
+    print(f"{'CPU seconds':32} median  (least to most)    ratio")
+    for name, (against, _) in rows.items():
+        own = figures[name]
+        held = f"{median(own) / median(figures[against]):5.2f} x {against}" if against in figures else ""
+        print(f"{name:32} {median(own):6.2f}  ({min(own):.2f} to {max(own):.2f})  {held}")
+
+
+if __name__ == "__main__":
+    main()

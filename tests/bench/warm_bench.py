@@ -1,0 +1,228 @@
+"""What it costs to build again, as whole processes: nothing changed, one star changed, and five thousand small stars.
+
+    PYTHONPATH=tests .venv/bin/python tests/bench/warm_bench.py [--stars 214] [--small 0] [--rounds 5] [--old FOLDER]
+
+The stars are the files of packages that are installed on this Debian machine: the first ones by name that are not
+larger than 12 MiB, with the dependencies that they have among each other. `--small N` adds an image of N stars with one
+small file each. `--old FOLDER` measures the sources in another checkout as well (`git worktree add FOLDER COMMIT`): the
+two take turns in every round, each with a galaxy, a home and a release of its own.
+
+Printed are medians of processor seconds (the child's own and the kernel's for it) and their spread. `KEEP=FOLDER` in
+the environment keeps the galaxies in that folder, and uses those that are there already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cosmos.limits import MIB
+from cosmos.tree.entry import Entry
+from cosmos.treepath import TreePath
+from fakes.galaxies import StarSpec, index_by_stellar, make_signers, write_spec
+from fakes.images import ImageFixture, make_image, write_image
+
+MAX_PACKAGE_BYTES: Final = 12 * MIB
+LEVEL: Final = 3
+NAME: Final = re.compile(r"[a-z0-9-]+")  # the others would need quotes in image.toml
+NEW: Final = Path(__file__).parents[2]
+START: Final = "import sys; from cosmos.cli.{0}.main import main; sys.argv[0] = '{0}'; main()"
+
+
+def cost(words: list[str], sources: Path) -> float:
+    """Run a program of the checkout `sources` to its end, and return its processor seconds."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = str(sources / "builder")
+    silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+    started = [sys.executable, "-c", START.format(words[0]), *words[1:]]
+    child = os.posix_spawn(sys.executable, started, environment, file_actions=silent)
+    _, status, used = os.wait4(child, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"{' '.join(words)}: exit {os.waitstatus_to_exitcode(status)}")
+    return used.ru_utime + used.ru_stime
+
+
+def packages(count: int) -> Iterator[StarSpec]:
+    """Yield `count` installed packages as stars."""
+    words = ("dpkg-query", "-W", "-f", "${Package}\t${Installed-Size}\t${Depends}\n")
+    rows = [line.split("\t") for line in subprocess.check_output(words, text=True).splitlines()]
+    known: set[str] = set()
+    owned: set[str] = set()
+    for name, kib, depends in rows:
+        if len(known) == count or int(kib) << 10 > MAX_PACKAGE_BYTES or name in known or not NAME.fullmatch(name):
+            continue
+        files = dict(_files(name, owned))
+        if not files:
+            continue
+        owned |= set(files)
+        needs = {word.split()[0].split(":")[0] for word in re.split(r"[,|] ?", depends) if word}
+        yield StarSpec(name, "1.0.0", files, dict.fromkeys(sorted(needs & known), "*"))
+        known.add(name)
+
+
+def _files(name: str, owned: set[str]) -> Iterator[tuple[str, Entry]]:
+    listed = subprocess.check_output(("dpkg-query", "-L", name), text=True).splitlines()
+    for path in map(Path, listed):
+        short = re.sub(r"^(bin|sbin|lib|lib64)/", r"usr/\1/", str(path).lstrip("/"))
+        if short in owned or not short.isascii() or not short.startswith(("usr/", "etc/")):
+            continue
+        try:
+            if path.is_symlink():
+                target = os.fsencode(path.readlink())
+                yield short, Entry(path=TreePath.parse(short), kind="symlink", mode=0o777, target=target)
+            elif path.is_file():
+                mode = path.stat().st_mode & 0o777
+                yield short, Entry(path=TreePath.parse(short), kind="file", mode=mode, content=path.read_bytes())
+        except OSError:
+            continue
+
+
+def small(count: int) -> Iterator[StarSpec]:
+    """Yield `count` stars with one small file each, each ten in a chain."""
+    for at in range(count):
+        needs = {f"star-{at - 1:05}": "*"} if at % 10 else {}
+        yield StarSpec(f"star-{at:05}", "1.0.0", {f"usr/lib/star-{at:05}/data": b"%d" % at * 100}, needs)
+
+
+def made(where: Path, stars: Iterator[StarSpec]) -> ImageFixture:
+    """Return an image of all `stars`, with its galaxy indexed as `stellar` does it."""
+    keys = make_signers()
+    image = make_image(where, (StarSpec("zz-first"),), signers=keys)
+    names = [write_spec(image.galaxy, spec).name for spec in stars]
+    index_by_stellar(image.galaxy)
+    write_image(image, dict.fromkeys(names, "*"), tables=f'[[output]]\nformat = "tar.zst"\nlevel = {LEVEL}\n')
+    for role in ("author", "galaxy"):
+        keys[role].save(where / f"{role}.key", None)
+    return image
+
+
+def opened(where: Path, stars: Iterator[StarSpec]) -> Path:
+    """Return the folder of an image of `stars`: a new one, or the one that was kept."""
+    if not (where / "done").exists():
+        shutil.rmtree(where, ignore_errors=True)
+        made(where, stars)
+        (where / "done").touch()
+    return where
+
+
+class Bench:
+    """One checkout with a galaxy, a home and a release of its own."""
+
+    def __init__(self, name: str, sources: Path, of: Path, where: Path) -> None:
+        self.name, self._sources, self._version = name, sources, 0
+        self._folder = where / f"{of.name}-{name}"
+        shutil.copytree(of, self._folder, symlinks=True)
+
+    @property
+    def _image(self) -> list[str]:
+        return [str(self._folder / "image"), "--home", str(self._folder / "home")]
+
+    def run(self, *words: str) -> float:
+        """Return the cost of a command of `cosmos` on the image."""
+        return cost(["cosmos", words[0], *self._image, *words[1:]], self._sources)
+
+    def look(self, *words: str) -> float:
+        """Return the cost of a command of `cosmos` on the release."""
+        return cost(["cosmos", words[0], str(self._folder / "image" / "out"), *words[1:]], self._sources)
+
+    def index(self) -> float:
+        """Return the cost of `stellar index-galaxy`."""
+        keys = [word for role in ("author", "galaxy") for word in ("--key", str(self._folder / f"{role}.key"))]
+        return cost(["stellar", "index-galaxy", str(self._folder / "galaxy"), *keys], self._sources)
+
+    def change(self, star: str) -> None:
+        """Write another version of `star`: its archive with one file more, and no statement yet."""
+        self._version += 1
+        copy_one(self._folder / "galaxy", star, f"1.0.{self._version}")
+
+
+def copy_one(galaxy: Path, star: str, version: str) -> None:
+    """Write the archive of a new version of `star`, which has one file more than the first."""
+    script = (
+        "import sys; from pathlib import Path; from cosmos.stellar.archive_file import open_archive;"
+        "from cosmos.model.star import Star; from dataclasses import replace; from cosmos.model.version import Version;"
+        "from cosmos.pack.star_archive import write_star; from cosmos.tree.entry import Entry;"
+        "from cosmos.treepath import TreePath; g, n, v = Path(sys.argv[1]), sys.argv[2], sys.argv[3];"
+        "a = open_archive(g / 'packages' / f'{n}-1.0.0.tar.zst'); c = a.contents('');"
+        "s = replace(Star.parse(c.manifest, 'star.toml'), version=Version.parse(v, 'semver'));"
+        "e = Entry(path=TreePath.parse(f'usr/share/changed-{n}'), kind='file', mode=0o644, content=v.encode());"
+        "p = write_star(s, None, [*c.files.values(), e], level=3);"
+        "(g / 'packages' / f'{n}-{v}.tar.zst').write_bytes(bytes(p.data))"
+    )
+    subprocess.run((sys.executable, "-c", script, str(galaxy), star, version), check=True)
+
+
+def measure(benches: list[Bench], rounds: int, changed: str, out: dict[str, dict[str, list[float]]]) -> None:
+    """Fill `out` with the seconds of every row, by the name of the checkout."""
+
+    def note(row: str, bench: Bench, seconds: float) -> None:
+        out.setdefault(row, {}).setdefault(bench.name, []).append(seconds)
+
+    for bench in benches:
+        note("freeze, first", bench, bench.run("freeze"))
+        note("build, cold", bench, bench.run("build"))
+        bench.run("build")
+        bench.index()
+    for _ in range(rounds):
+        for bench in benches:
+            note("build, nothing changed", bench, bench.run("build"))
+            if bench.name == "new":
+                note("build --trust-stat, nothing changed", bench, bench.run("build", "--trust-stat"))
+            note("freeze, nothing changed", bench, bench.run("freeze"))
+            note("freeze --check", bench, bench.run("freeze", "--check"))
+            note("index-galaxy, nothing changed", bench, bench.index())
+            note("ls", bench, bench.look("ls"))
+    for _ in range(rounds):
+        for bench in benches:
+            bench.change(changed)
+            indexed, frozen, built = bench.index(), bench.run("freeze", "--upgrade"), bench.run("build")
+            note("1 changed: index-galaxy", bench, indexed)
+            note("1 changed: freeze", bench, frozen)
+            note("1 changed: build", bench, built)
+            note("1 changed: all three", bench, indexed + frozen + built)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    words = argparse.ArgumentParser()
+    words.add_argument("--stars", type=int, default=214)
+    words.add_argument("--small", type=int, default=0)
+    words.add_argument("--rounds", type=int, default=5)
+    words.add_argument("--old", type=Path)
+    asked = words.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cosmos-warm-") as temporary:
+        where = Path(temporary)
+        kept = Path(os.environ.get("KEEP", where))
+        for title, count, stars in (("real", asked.stars, packages), ("small", asked.small, small)):
+            if count:
+                image = opened(kept / f"{title}-{count}", stars(count))
+                checkouts = {**({"old": asked.old} if asked.old else {}), "new": NEW}
+                benches = [Bench(name, sources, image, where) for name, sources in checkouts.items()]
+                rows: dict[str, dict[str, list[float]]] = {}
+                changed = sorted((image / "galaxy" / "packages").glob("*-1.0.0.tar.zst"))[count // 2]
+                measure(benches, asked.rounds, changed.name.removesuffix("-1.0.0.tar.zst"), rows)
+                show(f"{count} stars, {title}", rows)
+
+
+def show(title: str, rows: dict[str, dict[str, list[float]]]) -> None:
+    """Print one table: for each checkout the median, the least and the most."""
+    print(title)
+    for row, of in rows.items():
+        cells = (
+            f"{name} {statistics.median(seconds):6.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+            for name, seconds in of.items()
+        )
+        print(f"  {row:38} {'   '.join(cells)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What each command imports when it is called: only a command that needs a large library pays for loading it.
+
+The seam is the command: `cosmos.cli.cosmos.main` imports a command's module when the command is called. The table says
+which of the large libraries the module may bring along. An import that is new in a group, or needed there no more,
+fails: change the import, or the row with it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+
+# Each of these takes a millisecond or more, or starts a whole family of modules.
+LARGE: Final = (
+    *("asyncio", "concurrent.futures", "ctypes", "difflib", "email", "elftools", "hashlib", "http", "http.client"),
+    *("importlib.metadata", "jinja2", "license_expression", "logging", "lupa", "multiprocessing", "nacl", "socket"),
+    *("ssl", "subprocess", "tomllib", "unittest", "urllib.request", "xml", "zstandard"),
+)
+
+FILES: Final = {"ctypes"}  # writes durably: renameat2, prctl
+DOCUMENTS: Final = FILES | {"hashlib", "tomllib"}
+IMAGES: Final = DOCUMENTS | {"zstandard"}
+KEYS: Final = DOCUMENTS | {"nacl"}
+GALAXIES: Final = KEYS | {"http", "socket"}  # the package http, for the names of its statuses
+SYSTEM: Final = GALAXIES | IMAGES
+INSTALLS: Final = SYSTEM | {"subprocess"}
+JUDGES: Final = SYSTEM | {"jinja2", "subprocess"}  # reads an image's definition, and its template
+THREADS: Final = {"concurrent.futures", "logging"}  # checks an image with all processors
+BUILDS: Final = JUDGES | {"concurrent.futures", "logging", "multiprocessing"}
+
+MAY_IMPORT: Final[Mapping[str, set[str]]] = {
+    "": set(),  # the program alone: --version, --help
+    "new": FILES,
+    "boot": DOCUMENTS | {"subprocess"},
+    "owns": DOCUMENTS,
+    "why": IMAGES | KEYS,
+    "tree": IMAGES,
+    "doctor": IMAGES | KEYS | {"socket", "subprocess"},
+    "completion": set(),
+    "manual": FILES,
+    "ls": IMAGES,
+    "cat": IMAGES,
+    "diff": IMAGES | {"difflib"},
+    "sbom": IMAGES,
+    "attest": IMAGES | KEYS | THREADS,
+    "attach-signature": KEYS,
+    "init": KEYS,
+    "key": KEYS,
+    "trust": GALAXIES,
+    "status": SYSTEM,
+    "history": SYSTEM,
+    "list-galaxies": SYSTEM,
+    "add-galaxy": SYSTEM,
+    "remove-galaxy": SYSTEM,
+    "sync": SYSTEM,
+    "uninstall": SYSTEM,
+    "autoremove": SYSTEM,
+    "search": SYSTEM,
+    "show": INSTALLS,
+    "install": INSTALLS,
+    "update": INSTALLS,
+    "repair": INSTALLS | THREADS,
+    "nova": IMAGES | {"http", "socket", "subprocess"},
+    "lint": IMAGES,
+    "delta": IMAGES | KEYS | THREADS,
+    "apply": JUDGES | THREADS,
+    "fetch": JUDGES | THREADS,
+    "store": JUDGES,
+    "freeze": JUDGES,
+    "vendor": JUDGES,
+    "verify": JUDGES | THREADS,
+    "audit": BUILDS,
+    "bootstrap": BUILDS,
+    "build": KEYS,  # and the rest only if something has changed
+    "rebuild": BUILDS | {"difflib"},
+    "rebuild-once": BUILDS,
+    "stellar": INSTALLS | {"difflib", "concurrent.futures", "logging"},
+}
+
+# So many modules of all kinds at most, for the commands that must answer at once.
+MOST_MODULES: Final = {"": 150, "ls": 205, "status": 325}
+
+# One process imports the program; a fork of it imports each command's module. Lines: [command, modules, large ones].
+ASK: Final = """
+import json, os, sys
+from cosmos.cli.cosmos import main
+
+def answer(name):
+    large = [one for one in json.loads(sys.argv[1]) if one in sys.modules]
+    print(json.dumps([name, len(sys.modules), large]), flush=True)
+
+answer("")
+for name, load in main._COMMANDS.items():
+    if os.fork() == 0:
+        load()
+        answer(name)
+        os._exit(0)
+    if os.wait()[1]:
+        sys.exit(f"{name}: cannot be imported")
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, tuple[int, set[str]]]:
+    """Command -> how many modules it imports, and the large ones among them."""
+    command = [sys.executable, "-c", ASK, json.dumps(LARGE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return {name: (count, set(large)) for name, count, large in map(json.loads, done.stdout.splitlines())}
+
+
+def test_every_command_is_in_the_table(imported: Mapping[str, object]) -> None:
+    assert set(imported) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_a_command_imports_the_large_libraries_of_its_row_and_no_other(
+    imported: Mapping[str, tuple[int, set[str]]], name: str
+) -> None:
+    assert imported[name][1] == MAY_IMPORT[name]
+
+
+@pytest.mark.parametrize("name", MOST_MODULES)
+def test_a_command_that_answers_at_once_imports_few_modules(
+    imported: Mapping[str, tuple[int, set[str]]], name: str
+) -> None:
+    assert imported[name][0] <= MOST_MODULES[name]

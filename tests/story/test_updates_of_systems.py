@@ -1,0 +1,84 @@
+"""A system whose image is gone gets the next release from its own files: `cosmos apply --from-root`."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakes.programs import Cosmos
+from fakes.updates import Update, files_of, make_update
+
+
+@pytest.fixture(scope="session")
+def update(tmp_path_factory: pytest.TempPathFactory, succeed: Callable[..., None]) -> Update:
+    """OLD and NEW, which no test changes."""
+    return make_update(tmp_path_factory.mktemp("systems"), succeed)
+
+
+@pytest.fixture
+def root(update: Update, tmp_path: Path) -> Path:
+    """A system that was made by the image of OLD."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    image = next(update.old.glob("*.tar.zst"))
+    subprocess.run(["tar", "--zstd", "--no-same-owner", "-xpf", image, "-C", folder], check=True)
+    return folder
+
+
+@pytest.fixture
+def delta(update: Update, cosmos: Cosmos, tmp_path: Path) -> Path:
+    """A delta that can be applied to the files of a system."""
+    file = tmp_path / "d.delta"
+    cosmos("delta", update.old, update.new, "-o", file, "--key", update.secret_key, "--installed").ok()
+    return file
+
+
+def test_the_files_of_a_system_make_the_new_release(
+    update: Update, root: Path, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    (root / "etc/hostname").write_text("mine\n")  # the operator's own changes: not of a star
+    (root / "usr/bin/tool").chmod(0o700)
+    cosmos("apply", delta, "--from-root", root, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+def test_such_a_delta_also_works_with_the_old_release(
+    update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    cosmos("apply", delta, "--from", update.old, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+def test_changed_files_are_named_with_their_stars_and_nothing_is_made(
+    update: Update, root: Path, delta: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    (root / "usr/bin/same").write_bytes(b"changed")
+    (root / "usr/bin/other").unlink()
+    (root / "usr/bin/gone").write_bytes(b"of a star that the new release does not have")
+    failed = cosmos("apply", delta, "--from-root", root, "-o", tmp_path / "new", "--key", update.public_key).fails(7)
+    assert "/usr/bin/same (same-1.0.0): is sha256:" in failed.err
+    assert "/usr/bin/other (tool-1.0.0): cannot be read: no such file" in failed.err
+    assert "usr/bin/gone" not in failed.err
+    assert "delta --installed --whole same --whole tool" in failed.err or "--whole tool --whole same" in failed.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_changed_star_may_be_carried_whole(update: Update, root: Path, cosmos: Cosmos, tmp_path: Path) -> None:
+    (root / "usr/bin/same").write_bytes(b"changed")
+    words = ("--key", update.secret_key, "--installed", "--whole", "same")
+    cosmos("delta", update.old, update.new, "-o", tmp_path / "d", *words).ok()
+    cosmos("apply", tmp_path / "d", "--from-root", root, "-o", tmp_path / "new", "--key", update.public_key).ok()
+    assert files_of(tmp_path / "new") == files_of(update.new)
+
+
+def test_a_delta_for_images_alone_is_told_from_one_for_systems(
+    update: Update, root: Path, cosmos: Cosmos, tmp_path: Path
+) -> None:
+    cosmos("delta", update.old, update.new, "-o", tmp_path / "d", "--key", update.secret_key).ok()
+    words = ("-o", tmp_path / "new", "--key", update.public_key)
+    assert "cosmos delta --installed" in cosmos("apply", tmp_path / "d", "--from-root", root, *words).fails(2).err
+    (tmp_path / "empty").mkdir()
+    cosmos("apply", tmp_path / "d", "--from-root", tmp_path / "empty", *words).fails(2)

@@ -1,0 +1,151 @@
+"""The pieces that lie behind the binary's launcher: what is written is read back, the same bytes each time."""
+
+from __future__ import annotations
+
+import marshal
+import re
+import struct
+import sys
+from pathlib import Path
+from types import CodeType, ModuleType
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def freeze(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the scripts of freeze/ importable, as they are for each other."""
+    monkeypatch.syspath_prepend(str(repo / "freeze"))
+
+
+@pytest.fixture
+def image_file(freeze: None) -> ModuleType:
+    import image_file
+
+    return image_file
+
+
+def test_pieces_are_read_back_from_the_binary_in_the_order_of_names(image_file: ModuleType) -> None:
+    pieces = {"b.so": b"\x7fELF" * 50, "a": b"", "index": marshal.dumps({})}
+    image = image_file.image(pieces)
+    assert image == image_file.image(dict(reversed(pieces.items())))
+    found = image_file.pieces_in(b"a launcher of some length" + image)
+    assert found == pieces
+    assert list(found) == sorted(pieces)
+
+
+def test_the_image_begins_as_the_launcher_reads_it(image_file: ModuleType, repo: Path) -> None:
+    image = image_file.image({"one": b"x" * 1000})
+    magic, count, name, place, packed, size = struct.unpack_from("<8sQ64sQQQ", image)
+    assert (magic, count, name.rstrip(b"\0"), size) == (b"COSMOS1\n", 1, b"one", 1000)
+    assert place + packed == len(image)
+    assert image[place : place + 4] == b"\x28\xb5\x2f\xfd"
+    header = (repo / "freeze" / "launcher" / "image.h").read_text()
+    assert f"char name[{image_file.MAX_NAME_BYTES + 1}];" in header
+
+
+def test_a_name_that_does_not_fit_is_refused(image_file: ModuleType) -> None:
+    image_file.image({"n" * 63: b""})
+    with pytest.raises(ValueError, match="at most 63 bytes"):
+        image_file.image({"n" * 64: b""})
+
+
+def test_each_module_is_found_in_its_piece(image_file: ModuleType) -> None:
+    names = ["cosmos.digest", "cosmos.nova", "cosmos.nova.workers", "cosmos.nova.worker", "jinja2", "cosmos.device"]
+    modules = [image_file.Module(name=name, shown=f"{name}.py", code=name.encode()) for name in names]
+    pieces = dict(image_file.code_pieces(modules))
+    assert dict(image_file.modules_in(pieces)) == {name: name.encode() for name in names}
+    assert b"jinja2" in pieces["code-seldom"]
+    assert b"cosmos.digest" in pieces["code-always"]
+    assert b"cosmos.nova.workers" in pieces["code-always"], "every command forks the zygotes"
+    assert b"cosmos.device" in pieces["code-often"]
+
+
+SOURCE = '''"""Module."""
+from __future__ import annotations
+
+
+class Pair:
+    """Class."""
+
+    one: int
+
+    def only(self):
+        """Method."""
+
+    async def more(self):
+        """Method."""
+        assert self.one, "asserts stay"
+'''
+
+
+def test_docstrings_are_left_out_but_a_class_keeps_a_short_one(image_file: ModuleType, tmp_path: Path) -> None:
+    """`dataclasses` would make one at each start, which takes as long as all else that it does."""
+    source = tmp_path / "pair.py"
+    source.write_text(SOURCE)
+    names: dict[str, object] = {"__name__": "pair"}
+    exec(marshal.loads(image_file.compiled("pair", source, keeps_docstrings=False).code), names)
+    pair = names["Pair"]
+    assert isinstance(pair, type)
+    assert (pair.__doc__, pair.only.__doc__, pair.more.__doc__, names.get("__doc__")) == (".", None, None, None)
+    kept: dict[str, object] = {"__name__": "pair"}
+    exec(marshal.loads(image_file.compiled("pair", source, keeps_docstrings=True).code), kept)
+    assert kept["__doc__"] == "Module."
+
+
+def test_code_names_no_folder_of_the_builder(image_file: ModuleType, tmp_path: Path) -> None:
+    source = tmp_path / "__init__.py"
+    source.write_text("def f(): pass\n")
+    module = image_file.compiled("cosmos.room", source, keeps_docstrings=False)
+    code = marshal.loads(module.code)
+    assert isinstance(code, CodeType)
+    assert code.co_filename == "cosmos/room/__init__.py"
+    assert str(tmp_path).encode() not in module.code
+    assert module.is_package
+
+
+def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
+    import made_at_import
+
+    (tmp_path / "probe_of_imports.py").write_text(
+        "import re\nfrom dataclasses import dataclass\nFORM = re.compile(r'(?P<year>\\d{4})-(\\d\\d)', re.ASCII)\n"
+        "@dataclass(frozen=True, slots=True, kw_only=True)\nclass Point:\n    x: int\n    y: int = 2\n"
+    )
+    try:
+        pieces = made_at_import.made_by_imports(["probe_of_imports"], tmp_path)
+        point = sys.modules["probe_of_imports"].Point
+    finally:
+        sys.modules.pop("probe_of_imports", None)
+    places, patterns = marshal.loads(pieces["made"])
+    made = patterns[r"(?P<year>\d{4})-(\d\d)", int(re.ASCII)]
+    found = re._compiler._sre.compile(*made).fullmatch("2026-11")
+    assert found is not None
+    assert (found["year"], found[2]) == ("2026", "11")
+    assert point(x=1) == point(x=1, y=2)
+    assert {marshal.loads(pieces["methods"][place : place + size]).co_name for place, size in places.values()} == {
+        "<module>"
+    }
+    assert len(places) >= 5
+    assert "exec" not in vars(sys.modules["dataclasses"])
+
+
+def test_methods_are_looked_up_by_a_key_that_tells_texts_apart() -> None:
+    import made_at_import
+
+    assert made_at_import.key_of("def a(): pass") != made_at_import.key_of("def b(): pass")
+
+
+def test_a_glibc_that_opens_libraries_otherwise_is_refused_by_the_build() -> None:
+    import launching
+
+    launching.refuse_another_glibc(b"..." + launching.OPENS + b"...")
+    for loader in (b"", launching.OPENS * 2):
+        with pytest.raises(launching.BuildError, match="open a library as the launcher knows it"):
+            launching.refuse_another_glibc(loader)
+
+
+def test_the_launcher_and_the_build_know_the_same_instructions(repo: Path) -> None:
+    import launching
+
+    [line] = re.findall(r"#define OPENS \{(.*)\}", (repo / "freeze" / "launcher" / "image.h").read_text())
+    assert bytes(int(byte, 16) for byte in line.split(",")) == launching.OPENS

@@ -1,0 +1,167 @@
+"""The upkeep of a store: what was used least recently goes first, what is damaged goes, what is in use stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cosmos.canon import digest_of
+from cosmos.digest import Digest
+from cosmos.store.blobs import StoreFolder
+from cosmos.store.interface import Damaged
+from cosmos.store.upkeep import InUse, check, collect, collect_if_free, items
+
+KEY = digest_of({"a": "key"})
+
+
+def file_of(root: Path, digest: Digest) -> Path:
+    (found,) = root.rglob(digest.hex)
+    return found
+
+
+def filled(root: Path, *blobs: bytes) -> list[Digest]:
+    """Put blobs into a store; each was used an hour after the one before."""
+    digests = [StoreFolder(root).put(data) for data in blobs]
+    for hour, digest in enumerate(digests):
+        os.utime(file_of(root, digest), (3600 * hour, 3600 * hour))
+    return digests
+
+
+def overwrite(file: Path, data: bytes) -> None:
+    file.chmod(0o644)
+    file.write_bytes(data)
+
+
+def test_what_was_used_least_recently_goes_first_and_no_more_than_needed(tmp_path: Path) -> None:
+    old, middle, new = filled(tmp_path, b"a" * 100, b"b" * 100, b"c" * 100)
+    done = collect(StoreFolder(tmp_path), 250)
+    assert [item.name for item in done.removed] == [old.hex]
+    assert (done.size_bytes, done.freed_bytes) == (300, 100)
+    store = StoreFolder(tmp_path)
+    assert [store.has(digest, 100) for digest in (old, middle, new)] == [False, True, True]
+
+
+def test_what_a_command_reads_counts_as_used(tmp_path: Path) -> None:
+    old, middle, _ = filled(tmp_path, b"a" * 100, b"b" * 100, b"c" * 100)
+    store = StoreFolder(tmp_path)
+    with store.hold():
+        assert store.get(old, 100) == b"a" * 100
+    assert [item.name for item in collect(store, 250).removed] == [middle.hex]
+
+
+def test_a_command_that_does_not_hold_the_store_changes_no_time(tmp_path: Path) -> None:
+    (digest,) = filled(tmp_path, b"a" * 100)
+    StoreFolder(tmp_path).get(digest, 100)
+    assert file_of(tmp_path, digest).stat().st_mtime == 0
+
+
+def test_a_store_within_its_limit_keeps_everything(tmp_path: Path) -> None:
+    filled(tmp_path, b"a" * 100, b"b" * 100)
+    assert collect(StoreFolder(tmp_path), 200).removed == ()
+
+
+def test_a_dry_run_names_the_same_files_and_removes_nothing(tmp_path: Path) -> None:
+    filled(tmp_path, b"a" * 100, b"b" * 100)
+    planned = collect(StoreFolder(tmp_path), 0, dry_run=True)
+    assert len(items(StoreFolder(tmp_path))) == 2
+    assert [item.shown for item in collect(StoreFolder(tmp_path), 0).removed] == [
+        item.shown for item in planned.removed
+    ]
+    assert items(StoreFolder(tmp_path)) == []
+
+
+def test_nothing_is_removed_from_a_store_that_a_command_is_using(tmp_path: Path) -> None:
+    (digest,) = filled(tmp_path, b"a" * 100)
+    builder = StoreFolder(tmp_path)
+    with builder.hold():
+        with pytest.raises(InUse, match="another command is using the store"):
+            collect(StoreFolder(tmp_path), 0)
+        assert collect_if_free(StoreFolder(tmp_path), 0) is None
+        assert builder.has(digest, 100)
+    assert len(collect(StoreFolder(tmp_path), 0).removed) == 1
+
+
+def test_a_command_that_makes_the_store_holds_it_from_its_first_write(tmp_path: Path) -> None:
+    builder = StoreFolder(tmp_path / "store")
+    with builder.hold():
+        assert not (tmp_path / "store").exists()
+        builder.put(b"a")
+        with pytest.raises(InUse):
+            collect(StoreFolder(tmp_path / "store"), 0)
+
+
+def test_two_builders_hold_a_store_together(tmp_path: Path) -> None:
+    filled(tmp_path, b"a")
+    one, other = StoreFolder(tmp_path), StoreFolder(tmp_path)
+    with one.hold(), other.hold():
+        digest = one.put(b"b")
+        assert other.get(digest, 1) == b"b"
+
+
+def test_results_and_batches_go_as_blobs_do(tmp_path: Path) -> None:
+    store = StoreFolder(tmp_path)
+    store.put_result(KEY, b"result")
+    store.put_result_soon(digest_of({"b": 1}), b"one of many")
+    store.settle()
+    assert {item.kind for item in collect(store, 0).removed} == {"result", "batch"}
+    assert StoreFolder(tmp_path).get_result(KEY) is None
+    assert StoreFolder(tmp_path).get_result(digest_of({"b": 1})) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"a" * 99, b"b" * 100, b"a" * 101])
+def test_a_check_names_each_damaged_blob_and_removes_it(tmp_path: Path, damage: bytes) -> None:
+    bad, good = filled(tmp_path, b"a" * 100, b"c" * 100)
+    overwrite(file_of(tmp_path, bad), damage)
+    done = check(StoreFolder(tmp_path))
+    assert done.damaged == (f"blobs/{bad.hex[:2]}/{bad.hex}",)
+    assert done.files == 2
+    store = StoreFolder(tmp_path)
+    assert not store.has(bad, 100)
+    assert store.get(good, 100) == b"c" * 100
+    assert check(store).damaged == ()
+
+
+def test_a_check_names_a_damaged_result_and_a_file_with_a_strange_name(tmp_path: Path) -> None:
+    store = StoreFolder(tmp_path)
+    store.put_result(KEY, b"result")
+    record = file_of(tmp_path, KEY)
+    overwrite(record, record.read_bytes()[:-1])
+    stranger = tmp_path / "blobs" / "aa" / "stranger"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(b"x")
+    assert set(check(store).damaged) == {f"results/{KEY.hex[:2]}/{KEY.hex}", "blobs/aa/stranger"}
+    assert not record.exists()
+    assert not stranger.exists()
+
+
+def test_a_batch_with_a_damaged_record_keeps_its_other_records(tmp_path: Path) -> None:
+    store = StoreFolder(tmp_path)
+    keys = [digest_of({"number": number}) for number in range(3)]
+    for key in keys:
+        store.put_result_soon(key, b"data of " + key.hex.encode())
+    store.settle()
+    (batch,) = (tmp_path / "batches").glob("0*")
+    overwrite(batch, batch.read_bytes().replace(b"data of " + keys[1].hex.encode(), b"lies of " + keys[1].hex.encode()))
+    assert check(StoreFolder(tmp_path)).damaged == ("batches: 1 of their records",)
+    after = StoreFolder(tmp_path)
+    assert [after.get_result(key) is not None for key in keys] == [True, False, True]
+    assert check(after).damaged == ()
+
+
+def test_a_batch_that_was_cut_off_goes(tmp_path: Path) -> None:
+    store = StoreFolder(tmp_path)
+    store.put_result_soon(KEY, b"data")
+    store.settle()
+    (batch,) = (tmp_path / "batches").glob("0*")
+    overwrite(batch, batch.read_bytes()[:-1])
+    assert check(StoreFolder(tmp_path)).damaged == ("batches: 1 of their records",)
+    assert not batch.exists()
+
+
+def test_a_damaged_blob_is_told_from_other_refusals(tmp_path: Path) -> None:
+    (digest,) = filled(tmp_path, b"a" * 100)
+    overwrite(file_of(tmp_path, digest), b"b" * 100)
+    with pytest.raises(Damaged):
+        StoreFolder(tmp_path).get(digest, 100)
