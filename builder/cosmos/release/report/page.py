@@ -32,7 +32,7 @@ from cosmos.release.report.changes import Changes
 from cosmos.release.report.facts import Facts, Right
 from cosmos.release.report.graph import graph
 from cosmos.release.report.treemap import HEIGHT, WIDTH, Group, Part, shown_size, treemap
-from cosmos.resolve.chains import Chain, Wants, chains_to
+from cosmos.resolve.chains import Chain, Wants, first_chains, steps_to_a_wish
 from cosmos.resolve.dependency_tree import dependency_tree, wants_of
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.sbom.spdx import SPDX_FILE
@@ -43,7 +43,7 @@ _MOST_ROWS: Final = 5_000  # of the table of stars; a lock may list 100 times as
 _MOST_BRANCHES: Final = 10_000
 _MOST_RIGHTS: Final = 300
 _MOST_CHAINS: Final = 3  # of one star; `cosmos why` has more
-_MOST_EXPLAINED: Final = 1_000  # stars of a lock; a chain is searched for each
+_MOST_EXPLAINED: Final = 10_000  # needs of all stars of a lock; a full desktop has more, and `cosmos why`
 _MOST_SIGNERS: Final = 8
 _DEEPEST: Final = 12  # steps to the right in the tree; deeper ones stay there, with their number
 _SHORT_KEY: Final = 16  # characters of a key id that tell keys apart for a person; the table of signers has all
@@ -106,11 +106,13 @@ def _of_stars(facts: Facts) -> dict[str, object]:
     wants = wants_of(facts.lock)
     ids = {star.id: str(star.name) for star in facts.lock.stars}
     shown = facts.lock.stars[:_MOST_ROWS]
+    needs = sum(map(len, wants.above.values()))
+    away = steps_to_a_wish(wants) if needs <= _MOST_EXPLAINED else None
     trees, more_branches = _trees(facts, wants, {star.name for star in shown})
     signers = Counter(signer for star in facts.lock.stars for signer in star.signers)
     parts = _parts(facts, wants)
     return {
-        "stars": [_star(star, facts, wants) for star in shown],
+        "stars": [_star(star, facts, wants, away) for star in shown],
         "more_stars": len(facts.lock.stars) - len(shown),
         "cells": treemap(parts),
         "map_width": WIDTH,
@@ -170,10 +172,9 @@ def _sizes(star: LockedStar, facts: Facts) -> tuple[int, int]:
     return facts.layers.get(star.id, (0, 0))
 
 
-def _star(star: LockedStar, facts: Facts, wants: Wants) -> dict[str, object]:
-    """Return a row of the table of stars."""
-    is_many = len(facts.lock.stars) > _MOST_EXPLAINED
-    chains, has_more = ((), True) if is_many else chains_to(star.name, wants)
+def _star(star: LockedStar, facts: Facts, wants: Wants, away: Mapping[StarName, int] | None) -> dict[str, object]:
+    """Return a row of the table of stars; without `away`, it names no chain."""
+    chains, has_more = ((), True) if away is None else first_chains(star.name, wants, away, _MOST_CHAINS)
     packed, unpacked = _sizes(star, facts)
     described = facts.bill.get(str(star.name))
     return {
@@ -185,8 +186,8 @@ def _star(star: LockedStar, facts: Facts, wants: Wants) -> dict[str, object]:
         "packed": packed,
         "unpacked": unpacked,
         "did": facts.deeds.get(str(star.name), ()),
-        "chains": [_words(chain) for chain in chains[:_MOST_CHAINS]],
-        "has_more": has_more or len(chains) > _MOST_CHAINS,
+        "chains": [_words(chain) for chain in chains],
+        "has_more": has_more,
     }
 
 
