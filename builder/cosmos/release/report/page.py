@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import pkgutil
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -37,7 +37,6 @@ from cosmos.resolve.dependency_tree import dependency_tree, wants_of
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.sbom.spdx import SPDX_FILE
 
-_FOLDER: Final = Path(__file__).parent
 _MOST_TEXT: Final = 1_000  # characters of one value; the longest that people write are licences and descriptions
 _MOST_ROWS: Final = 5_000  # of the table of stars; a lock may list 100 times as many
 _MOST_BRANCHES: Final = 10_000
@@ -98,7 +97,10 @@ def page_name(facts: Facts) -> str:
 
 
 def _part(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")
+    data = pkgutil.get_data("cosmos.release.report", name)  # the single-file binary has it in memory
+    if data is None:
+        raise FileNotFoundError(f"cosmos/release/report/{name}")
+    return data.decode()
 
 
 def _of_stars(facts: Facts) -> dict[str, object]:
