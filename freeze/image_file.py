@@ -23,6 +23,7 @@ import argparse
 import ast
 import json
 import marshal
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,10 +36,15 @@ SOURCES = Path(__file__).resolve().parent / "launcher"
 MAGIC = b"COSMOS1\n"
 LEVEL = 22
 MAX_NAME_BYTES = 63  # as in image.h
+ROW = struct.Struct("<64sQQQQ")  # struct piece in image.h
 MAX_FIRST_NAME_BYTES = 47  # as in program.c
 
 # The libraries of glibc: a C library that matches its loader, and what it opens by itself.
 GLIBC = ("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libgcc_s.so.1")
+
+# Large, and not loaded by every start: to put their calls right takes about a millisecond for each MB.
+CALLS_BY_PLACE = frozenset(("libcrypto.so.3", "libssl.so.3", "lupa.lua54.so"))
+_CALL = re.compile(b"[\xe8\xe9]")  # x86: call and jmp, with how far in the next four bytes
 
 # What Python imports before it runs a line of importer.py, and is not in libpython already.
 FIRST = ("encodings", "encodings.aliases", "encodings.utf_8")
@@ -185,16 +191,31 @@ def code_pieces(modules: Sequence[Module]) -> Iterator[tuple[str, bytes]]:
 
 def image(pieces: Mapping[str, bytes]) -> bytes:
     """Return the pieces as image.h says."""
-    row = struct.Struct("<64sQQQ")
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
-    place = len(MAGIC) + 8 + row.size * len(pieces)
+    place = len(MAGIC) + 8 + ROW.size * len(pieces)
     rows, frames = [], []
     for name, content in sorted(pieces.items()):
-        frame = compressor.compress(content)
-        rows.append(row.pack(fitting(name, MAX_NAME_BYTES), place, len(frame), len(content)))
+        by_place = name in CALLS_BY_PLACE
+        frame = compressor.compress(called_by_place(content) if by_place else content)
+        rows.append(ROW.pack(fitting(name, MAX_NAME_BYTES), place, len(frame), len(content), by_place))
         frames.append(frame)
         place += len(frame)
     return b"".join([MAGIC, struct.pack("<Q", len(pieces)), *rows, *frames])
+
+
+def called_by_place(code: bytes, sign: int = 1) -> bytes:
+    """Return x86 code whose calls and jumps name their target's place instead of its distance; `sign` -1 undoes it.
+
+    Calls of one function then have the same bytes everywhere, and zstd finds them. The opcodes stay, so that both
+    directions see the same ones. `put_right` in launcher/launcher.c undoes it, too.
+    """
+    changed = bytearray(code)
+    at = _CALL.search(changed)
+    while at is not None and at.end() + 4 <= len(changed):
+        [word] = struct.unpack_from("<I", changed, at.end())
+        struct.pack_into("<I", changed, at.end(), (word + sign * (at.end() + 4)) & 0xFFFFFFFF)
+        at = _CALL.search(changed, at.end() + 4)
+    return bytes(changed)
 
 
 def fitting(name: str, most: int) -> bytes:
@@ -208,13 +229,13 @@ def fitting(name: str, most: int) -> bytes:
 def pieces_in(binary: bytes) -> dict[str, bytes]:
     """Return the pieces of a binary, in its order."""
     start = binary.index(MAGIC)
-    row = struct.Struct("<64sQQQ")
     [count] = struct.unpack_from("<Q", binary, start + len(MAGIC))
     found = {}
     for number in range(count):
-        name, place, packed, size = row.unpack_from(binary, start + len(MAGIC) + 8 + number * row.size)
+        name, place, packed, size, by_place = ROW.unpack_from(binary, start + len(MAGIC) + 8 + number * ROW.size)
         frame = binary[start + place : start + place + packed]
-        found[name.rstrip(b"\0").decode()] = zstandard.decompress(frame, max_output_size=size)
+        content = zstandard.decompress(frame, max_output_size=size)
+        found[name.rstrip(b"\0").decode()] = called_by_place(content, -1) if by_place else content
     return found
 
 

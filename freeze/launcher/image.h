@@ -13,6 +13,7 @@ struct piece {
     uint64_t offset; /* of its zstd frame, from the image's first byte */
     uint64_t packed; /* bytes of the frame */
     uint64_t size;   /* bytes of the piece */
+    uint64_t by_place; /* 1: its calls and jumps name places instead of distances, which zstd packs better */
 };
 
 struct image_head {

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tomllib
@@ -359,13 +360,17 @@ def test_with_too_little_memory_it_says_so(plain: Built, mib: int) -> None:
     assert done.stderr.startswith("cosmos: error: there is too little memory to start\n")
 
 
-def test_a_damaged_piece_is_refused(plain: Built, tmp_path: Path) -> None:
+def test_a_damaged_piece_is_refused(plain: Built, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(repo / "freeze")
+    from image_file import MAGIC
+
     data = bytearray(plain.binary.read_bytes())
-    [place] = [at for at in (data.find(b"\x28\xb5\x2f\xfd", len(data) // 2),) if at > 0]
-    data[place + 100] ^= 1
-    libpython = tmp_path / "cosmos"
-    libpython.write_bytes(bytes(data))
-    libpython.chmod(0o755)
-    done = subprocess.run([libpython, "--check-binary"], capture_output=True, text=True, timeout=A_MINUTE)
+    row = data.index(b"libpython3.11.so.1.0\0")  # name, place of its frame in the image, size of its frame
+    place, packed = struct.unpack_from("<QQ", data, row + 64)
+    data[data.index(MAGIC) + place + packed // 2] ^= 1
+    damaged = tmp_path / "cosmos"
+    damaged.write_bytes(bytes(data))
+    damaged.chmod(0o755)
+    done = subprocess.run([damaged, "--version"], capture_output=True, text=True, timeout=A_MINUTE)
     assert done.returncode == 5
     assert done.stderr.startswith("cosmos: error: the file is damaged\n")

@@ -43,7 +43,7 @@ _FOOT_BYTES: Final = 26
 _LINE: Final = re.compile(rb"([0-9a-f]{64}) ([0-9]{15}) ([0-9]{15})\n")
 _LINE_BYTES: Final = 97
 _KEY_BYTES: Final = 64
-_NAME: Final = re.compile(r"[0-9]{12}")
+BATCH_NAME: Final = re.compile(r"[0-9]{12}")
 
 
 def sealed(key: Digest, data: bytes) -> bytes:
@@ -248,7 +248,7 @@ class Batches:
     def _list(self) -> bool:
         """Look which batches there are, and return whether that has changed."""
         self._has_listed = True
-        taken = [name for name in self._folder.names() if _NAME.fullmatch(name)]
+        taken = [name for name in self._folder.names() if BATCH_NAME.fullmatch(name)]
         self._numbers = [int(name) for name in taken]
         names = [name for name in reversed(taken) if self._is_file(name)]
         known = {batch.name: batch for batch in self._known}

@@ -7,6 +7,9 @@ again, so everything may go: blobs, results with a file of their own, and batche
 No command may use the store meanwhile. `collect` holds `ROOT/users` alone for this, which every builder holds together
 with others from its first look into the store to its end. If a builder has it, `collect` removes nothing and says so.
 
+Only what a store itself makes is its own: plain files with the names that it gives, in its own folders. Whatever else
+lies there is left alone, and a folder of the store that is a link is refused: what is behind it may be anybody's.
+
 `check` reads every byte. A blob that is not what its name says, and a result that is not what its first line says, is
 named and removed, so that it is fetched or made again. It cannot say who wrote a good result: see `store.sealed`.
 """
@@ -14,6 +17,7 @@ named and removed, so that it is fetched or made again. It cannot say who wrote 
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,12 +28,22 @@ from cosmos.digest import Digest
 from cosmos.durable import blaming
 from cosmos.errors import Refused, WorldFailed
 from cosmos.folders import Folder
+from cosmos.store.batches import BATCH_NAME
 from cosmos.store.blobs import USERS, NotStored, StoreFolder
 
 Kind: TypeAlias = Literal["blob", "result", "batch", "partial", "temporary"]
 KINDS: Final[tuple[Kind, ...]] = ("blob", "result", "batch", "partial", "temporary")
+_SHELF: Final = re.compile(r"[0-9a-f]{2}")
 _SHELVED: Final[dict[Kind, str]] = {"blob": "blobs", "result": "results"}
 _FLAT: Final[dict[Kind, str]] = {"batch": "batches", "partial": "partial", "temporary": "temporary"}
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_NAMES: Final[dict[Kind, re.Pattern[str]]] = {
+    "blob": _DIGEST,
+    "result": _DIGEST,
+    "batch": BATCH_NAME,
+    "partial": re.compile(r".+"),
+    "temporary": re.compile(r".+"),
+}
 _GOES: Final[tuple[Kind, ...]] = ("blob", "result", "batch")  # downloads have a limit of their own: transport.partial
 
 
@@ -79,7 +93,7 @@ def items(store: StoreFolder) -> list[Item]:
             for kind in KINDS
             for folder in _folders(store.folder, kind)
             for name in folder.names()
-            if (item := _item(kind, folder, name)) is not None
+            if _NAMES[kind].fullmatch(name) and (item := _item(kind, folder, name)) is not None
         ]
 
 
@@ -154,29 +168,35 @@ def _chosen(store: StoreFolder, limit_bytes: int) -> Collected:
 
 
 def _folders(root: Folder, kind: Kind) -> Iterator[Folder]:
+    """Yield the store's folders for files of this kind. Raises `WorldFailed` if one of them is a link."""
     if kind in _FLAT:
-        yield root.folder(_FLAT[kind])
+        yield _own(root, _FLAT[kind])
     else:
-        shelf = root.folder(_SHELVED[kind])
-        yield from (shelf.folder(name) for name in shelf.names())
+        shelf = _own(root, _SHELVED[kind])
+        yield from (_own(shelf, name) for name in shelf.names() if _SHELF.fullmatch(name))
+
+
+def _own(folder: Folder, name: str) -> Folder:
+    mode = folder.mode(name)
+    if mode is not None and stat.S_ISLNK(mode):
+        problem = "is a link, and what is behind it may be no store's: nothing was read or removed"
+        raise WorldFailed(str(folder.shown(name)), problem, hint="remove the link; a build makes the folder again")
+    return folder.folder(name)
 
 
 def _item(kind: Kind, folder: Folder, name: str) -> Item | None:
-    held = folder.stat(name)
-    if held is None or not stat.S_ISREG(held.st_mode) or name == "lock":
+    mode, held = folder.mode(name), folder.stat(name)
+    if mode is None or held is None or not stat.S_ISREG(mode) or name == "lock":
         return None
     return Item(kind=kind, folder=folder, name=name, size_bytes=held.st_size, used=held.st_mtime_ns)
 
 
 def _is_whole(store: StoreFolder, item: Item) -> bool:
     """Return whether a blob or a result is what its name says; a damaged one is removed. Raises `WorldFailed`."""
-    try:
-        digest = Digest.from_hex(item.name)
-    except ValueError:
-        digest = None
-    if digest is None or item.folder.below != f"{_SHELVED[item.kind]}/{digest.hex[:2]}":
+    digest = Digest.from_hex(item.name)
+    if item.folder.below != f"{_SHELVED[item.kind]}/{digest.hex[:2]}":
         with blaming(item.folder.shown(item.name)), contextlib.suppress(FileNotFoundError):
-            item.folder.remove(item.name)  # no reader looks for such a name
+            item.folder.remove(item.name)  # no reader looks for it there
         return False
     if item.kind == "result":
         return store.has_whole_result(digest)

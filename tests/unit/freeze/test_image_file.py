@@ -10,6 +10,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +38,26 @@ def test_pieces_are_read_back_from_the_binary_in_the_order_of_names(image_file: 
 
 def test_the_image_begins_as_the_launcher_reads_it(image_file: ModuleType, repo: Path) -> None:
     image = image_file.image({"one": b"x" * 1000})
-    magic, count, name, place, packed, size = struct.unpack_from("<8sQ64sQQQ", image)
-    assert (magic, count, name.rstrip(b"\0"), size) == (b"COSMOS1\n", 1, b"one", 1000)
+    magic, count, name, place, packed, size, by_place = struct.unpack_from("<8sQ64sQQQQ", image)
+    assert (magic, count, name.rstrip(b"\0"), size, by_place) == (b"COSMOS1\n", 1, b"one", 1000, 0)
     assert place + packed == len(image)
     assert image[place : place + 4] == b"\x28\xb5\x2f\xfd"
     header = (repo / "freeze" / "launcher" / "image.h").read_text()
     assert f"char name[{image_file.MAX_NAME_BYTES + 1}];" in header
+
+
+def test_calls_of_one_place_are_the_same_bytes_and_come_back_as_they_were(image_file: ModuleType) -> None:
+    code = b"\x90" * 7 + b"\xe8" + struct.pack("<i", 88) + b"\x90" * 8 + b"\xe9" + struct.pack("<i", 75) + b"\xe8\x01"
+    changed = image_file.called_by_place(code)
+    assert changed[8:12] == changed[21:25] == struct.pack("<I", 100)
+    assert image_file.called_by_place(changed, -1) == code
+
+
+@given(st.binary(max_size=400) | st.lists(st.sampled_from([b"\xe8", b"\xe9", b"\0", b"\xff"])).map(b"".join))
+def test_any_bytes_come_back_from_calls_by_place(code: bytes) -> None:
+    import image_file
+
+    assert image_file.called_by_place(image_file.called_by_place(code), -1) == code
 
 
 def test_a_name_that_does_not_fit_is_refused(image_file: ModuleType) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cosmos.canon import digest_of
 from cosmos.digest import Digest
+from cosmos.errors import WorldFailed
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Damaged
 from cosmos.store.upkeep import InUse, check, collect, collect_if_free, items
@@ -123,17 +125,48 @@ def test_a_check_names_each_damaged_blob_and_removes_it(tmp_path: Path, damage: 
     assert check(store).damaged == ()
 
 
-def test_a_check_names_a_damaged_result_and_a_file_with_a_strange_name(tmp_path: Path) -> None:
+def test_a_check_names_a_damaged_result_and_a_blob_in_another_s_place(tmp_path: Path) -> None:
     store = StoreFolder(tmp_path)
     store.put_result(KEY, b"result")
     record = file_of(tmp_path, KEY)
     overwrite(record, record.read_bytes()[:-1])
-    stranger = tmp_path / "blobs" / "aa" / "stranger"
-    stranger.parent.mkdir(parents=True)
-    stranger.write_bytes(b"x")
-    assert set(check(store).damaged) == {f"results/{KEY.hex[:2]}/{KEY.hex}", "blobs/aa/stranger"}
+    misplaced = tmp_path / "blobs" / "aa" / ("b" * 64)
+    misplaced.parent.mkdir(parents=True)
+    misplaced.write_bytes(b"x")
+    assert set(check(store).damaged) == {f"results/{KEY.hex[:2]}/{KEY.hex}", f"blobs/aa/{'b' * 64}"}
     assert not record.exists()
-    assert not stranger.exists()
+    assert not misplaced.exists()
+
+
+@pytest.mark.objective("SO-27")
+@pytest.mark.parametrize("place", ["blobs/aa/thesis.txt", "blobs/mine/" + "a" * 64, "results/2024/notes", "batches/x"])
+def test_what_no_store_made_is_left_alone(place: str, tmp_path: Path) -> None:
+    filled(tmp_path, b"a" * 100)
+    file = tmp_path / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"mine")
+    assert check(StoreFolder(tmp_path)).damaged == ()
+    assert [item.kind for item in collect(StoreFolder(tmp_path), 0).removed] == ["blob"]
+    assert file.read_bytes() == b"mine"
+
+
+@pytest.mark.objective("SO-27")
+@pytest.mark.parametrize("place", ["blobs", "results", "batches", "blobs/aa"])
+def test_a_link_in_a_store_leads_no_upkeep_to_the_files_of_others(place: str, tmp_path: Path) -> None:
+    """As root, a store whose folder was a link to /etc took every file there with it."""
+    root, others = tmp_path / "store", tmp_path / "etc"
+    filled(root, b"a" * 100)
+    (others / "aa").mkdir(parents=True)
+    for name in ("passwd", "a" * 64, "000000000000", "aa/" + "a" * 64):
+        (others / name).write_bytes(b"others")
+    link = root / place
+    if link.exists():
+        shutil.rmtree(link)
+    link.symlink_to(others)
+    for upkeep in (check, lambda store: collect(store, 0), items):
+        with pytest.raises(WorldFailed, match=f"{place}: is a link"):
+            upkeep(StoreFolder(root))
+    assert sum(1 for file in others.rglob("*") if file.is_file()) == 4
 
 
 def test_a_batch_with_a_damaged_record_keeps_its_other_records(tmp_path: Path) -> None:
