@@ -45,7 +45,7 @@ _MISSING = re.compile(r"^(?:missing|excluded) module named (\S+) - imported by (
 def inputs(places: Places, *, host_s: bool) -> dict[str, str]:
     """Return the inputs of the binary except the libraries: the digest of our own files, and the Python."""
     ours = places.root / "builder" / "cosmos"
-    sources = sorted([*ours.rglob("*.py"), *ours.rglob("*.lua")])
+    sources = sorted(path for kind in ("py", "lua", "html", "css") for path in ours.rglob(f"*.{kind}"))
     recipe = [*sorted(FREEZE.glob("*.py")), *sorted((FREEZE / "launcher").glob("*.*"))]
     recipe += [FREEZE / "cosmos.spec", places.requirements]
     files = {str(path.relative_to(places.root)): sha256(path) for path in [*sources, *recipe]}

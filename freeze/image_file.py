@@ -11,7 +11,7 @@ launcher/launcher.c says how it starts, and launcher/image.h how the pieces lie 
     index       where in those three a module lies
     methods     the methods that dataclasses makes for our classes, compiled
     made        where in "methods" the code for a text lies, and the patterns of re, compiled
-    *.lua       Nova's own Lua
+    *.lua       Nova's own Lua; page.html and page.css of `cosmos report`
 
 Everything comes from the folders and the list that the caller names, in the order of names, so that the same inputs
 give the same bytes. The Python that is frozen must run this, for it compiles the modules.

@@ -46,6 +46,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "ls": IMAGES,
     "cat": IMAGES,
     "diff": IMAGES | {"difflib"},
+    "report": IMAGES | KEYS | THREADS | {"difflib", "jinja2"},
     "sbom": IMAGES,
     "attest": IMAGES | KEYS | THREADS,
     "attach-signature": KEYS,

@@ -18,7 +18,7 @@ from cosmos.errors import Malformed, NoSolution
 from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
-from cosmos.model.names import StarName, reason_of
+from cosmos.model.names import StarName
 from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.nearest import nearest
 from cosmos.pack.image_file import DIRECTORIES, ImageReader
@@ -26,6 +26,7 @@ from cosmos.reading import is_there, read_bounded
 from cosmos.release.diff.compare import Difference
 from cosmos.release.inspect import find_image, leads_to, open_image
 from cosmos.resolve.chains import Chain, Wants, chains_to
+from cosmos.resolve.dependency_tree import Branch, dependency_tree, wants_of
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
@@ -56,15 +57,6 @@ class PathReasons:
     digest: Digest
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Branch:
-    """A line of a dependency tree: a star at a depth. `is_repeated`: what it needs was shown before."""
-
-    depth: int
-    star: LockedStar
-    is_repeated: bool
-
-
 class Explained:
     """The image in `place`: its folder, its release, or a file of the release. It needs a lock there."""
 
@@ -88,20 +80,7 @@ class Explained:
 
     @cached_property
     def _wants(self) -> Wants:
-        above: dict[StarName, list[StarName]] = {name: [] for name in self.stars}
-        for name, star in self.stars.items():
-            for below in star.dependencies:
-                if below not in above:
-                    hint = f"cosmos freeze {self.place}"
-                    raise Malformed(str(self.place), f"its lock has no star {below}, which {name} needs", hint=hint)
-                above[below].append(name)
-        of_stars = {reason_of(name) for name in self.stars}
-        return Wants(
-            asked_by={
-                name: tuple(who for who in star.wanted_by if who not in of_stars) for name, star in self.stars.items()
-            },
-            above={name: tuple(sorted(stars)) for name, stars in above.items()},
-        )
+        return wants_of(self.lock)
 
     def star(self, name: StarName) -> StarReasons:
         """Return why the star `name` is in the lock. Raises `NoSolution`."""
@@ -150,21 +129,4 @@ class Explained:
 
     def tree(self) -> Iterator[tuple[str, tuple[Branch, ...]]]:
         """Yield each wish with the trees below it. What a star needs is shown once, where it comes first."""
-        shown: set[StarName] = set()
-        wishes: dict[str, list[StarName]] = {}
-        for name, wishers in self._wants.asked_by.items():
-            for who in wishers:
-                wishes.setdefault(who, []).append(name)
-        for who, names in wishes.items():
-            yield who, tuple(self._branches(names, shown))
-
-    def _branches(self, names: list[StarName], shown: set[StarName]) -> Iterator[Branch]:
-        waiting = [(0, name) for name in sorted(names, reverse=True)]
-        while waiting:
-            depth, name = waiting.pop()
-            star = self.stars[name]
-            is_repeated = name in shown and bool(star.dependencies)
-            yield Branch(depth=depth, star=star, is_repeated=is_repeated)
-            if not is_repeated:
-                shown.add(name)
-                waiting += [(depth + 1, below) for below in sorted(star.dependencies, reverse=True)]
+        yield from dependency_tree(self.lock, self._wants)

@@ -16,7 +16,7 @@ from typing import Final
 from cosmos.model.names import StarName
 
 MAX_CHAINS: Final = 20  # a person reads no more
-_MAX_TRIED: Final = 1_000  # ends of chains that were looked at: chains that would meet themselves lead nowhere
+_TRIED_FOR_ONE: Final = 50  # ends of chains that are looked at for each: chains that would meet themselves lead nowhere
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,24 +37,30 @@ class Wants:
 
 def chains_to(name: StarName, wants: Wants) -> tuple[tuple[Chain, ...], bool]:
     """Return the chains to `name`, the shortest first, and whether there are more."""
-    away = _steps_to_a_wish(wants)
+    return first_chains(name, wants, steps_to_a_wish(wants), MAX_CHAINS)
+
+
+def first_chains(
+    name: StarName, wants: Wants, away: Mapping[StarName, int], most: int
+) -> tuple[tuple[Chain, ...], bool]:
+    """Return at most `most` chains to `name`, as `chains_to` does; `away` is `steps_to_a_wish` of the same stars."""
     found: list[Chain] = []
     # by length; of chains of one length, the one that is nearly complete comes first
     waiting: list[tuple[int, int, tuple[StarName, ...]]] = []
     if name in away:
         waiting.append((away[name], away[name], (name,)))
-    for _ in range(_MAX_TRIED):
-        if not waiting or len(found) > MAX_CHAINS:
+    for _ in range(_TRIED_FOR_ONE * most):
+        if not waiting or len(found) > most:
             break
         _, _, stars = heapq.heappop(waiting)
         found += [Chain(wish=wish, stars=stars) for wish in wants.asked_by.get(stars[0], ())]
         for one in wants.above[stars[0]]:
             if one in away and one not in stars:
                 heapq.heappush(waiting, (len(stars) + away[one], away[one], (one, *stars)))
-    return tuple(found[:MAX_CHAINS]), bool(waiting) or len(found) > MAX_CHAINS
+    return tuple(found[:most]), bool(waiting) or len(found) > most
 
 
-def _steps_to_a_wish(wants: Wants) -> dict[StarName, int]:
+def steps_to_a_wish(wants: Wants) -> dict[StarName, int]:
     """Return how many stars lie between each star and the nearest star above it that somebody asked for.
 
     A star is left out if nobody wants it, directly or not.

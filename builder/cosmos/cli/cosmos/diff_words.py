@@ -13,10 +13,10 @@ from cosmos.release.diff.comparison import Comparison, LicenceChange
 from cosmos.release.diff.side import Node
 from cosmos.treepath import escaped
 
-_NOBODY: Final = "no star's"
+NOBODY: Final = "no star's"
 _SET_ID: Final = 0o6000
 _WORD: Final = re.compile(r"[A-Za-z0-9.+~:-]*")  # that Markdown leaves as it is
-_PACKED: Final = {
+PACKED: Final = {
     "only-compressor": "the same contents, packed by another compressor or at another level",
     "order": "the same entries in another order",
     "form": "the same entries, written in another form",
@@ -47,7 +47,7 @@ def _lines(found: Comparison) -> Iterator[str]:
     if found.deeds:
         yield "what scripts do:"
         yield from (f"  {'+' if deed.now else '-'} {deed.star}: {deed.what}" for deed in found.deeds)
-    yield _summary(found)
+    yield summary(found)
 
 
 def comparison_row(found: Comparison) -> dict[str, Json]:
@@ -81,7 +81,7 @@ def comparison_notes(found: Comparison) -> Iterator[str]:
 def _notes(found: Comparison) -> Iterator[str]:
     yield f"## {_code(found.before)} → {_code(found.after)}"
     yield ""
-    yield f"{_summary(found)[:1].upper()}{_summary(found)[1:]}."
+    yield f"{summary(found)[:1].upper()}{summary(found)[1:]}."
     if found.tree is not None:
         yield from _star_notes(found)
         yield from _tree_notes(found.tree)
@@ -101,7 +101,7 @@ def _notes(found: Comparison) -> Iterator[str]:
 
 def difference_line(one: Difference) -> str:
     """Return the line of one path: its causes, the path, old and new values."""
-    return f"{'+'.join(one.causes):<8} {_path(one)}{_fields(one)}"
+    return f"{'+'.join(one.causes):<8} {path_words(one)}{changed_fields(one)}"
 
 
 def _tree_lines(tree: TreeComparison) -> Iterator[str]:
@@ -109,11 +109,11 @@ def _tree_lines(tree: TreeComparison) -> Iterator[str]:
         yield "stars:"
         yield from (f"  {change.name}: {_change(change)}" for change in tree.stars)
     for star, differences in _by_star(tree.differences):
-        yield f"{star or _NOBODY}: {counted(len(differences), 'path')}"
+        yield f"{star or NOBODY}: {counted(len(differences), 'path')}"
         for one in differences:
             yield f"  {difference_line(one)}"
             yield from (f"             {line}" for line in one.inside)
-    yield from (f"layer {one.layer}: {_PACKED[one.why]}" for one in tree.repacked)
+    yield from (f"layer {one.layer}: {PACKED[one.why]}" for one in tree.repacked)
     yield from (f"not compared, something is mounted there: /{path.text}" for path in tree.hidden)
 
 
@@ -156,23 +156,24 @@ def _licence(change: LicenceChange | None) -> str:
 
 
 def _tree_notes(tree: TreeComparison) -> Iterator[str]:
-    rights = [one for one in tree.differences if _gains_rights(one)]
+    rights = [one for one in tree.differences if gains_rights(one)]
     if rights:
         yield from ("", "### Rights that were not there before", "")
         yield from (
-            f"- {_code(_path(one))} of {_word(one.star) if one.star else _NOBODY}: {_code(_fields(one).strip())}"
+            f"- {_code(path_words(one))} of {_word(one.star) if one.star else NOBODY}: "
+            f"{_code(changed_fields(one).strip())}"
             for one in rights
         )
     if tree.differences:
         yield from ("", "### Paths", "", "| star | path | cause | what |", "|---|---|---|---|")
         for star, differences in _by_star(tree.differences):
             for one in differences:
-                what = "; ".join(_cell_code(text) for text in (_fields(one).strip(), *one.inside) if text)
+                what = "; ".join(_cell_code(text) for text in (changed_fields(one).strip(), *one.inside) if text)
                 causes = ", ".join(one.causes)
-                yield f"| {_word(star or '-')} | {_cell_code(_path(one))} | {causes} | {what} |"
+                yield f"| {_word(star or '-')} | {_cell_code(path_words(one))} | {causes} | {what} |"
     if tree.repacked:
         yield from ("", "### Packed differently", "")
-        yield from (f"- layer {_word(one.layer)}: {_PACKED[one.why]}" for one in tree.repacked)
+        yield from (f"- layer {_word(one.layer)}: {PACKED[one.why]}" for one in tree.repacked)
     if tree.hidden:
         yield from ("", "### Not compared, because something is mounted there", "")
         yield from (f"- {_code(f'/{path.text}')}" for path in tree.hidden)
@@ -185,12 +186,13 @@ def _by_star(differences: Iterable[Difference]) -> list[tuple[str, list[Differen
     return sorted(groups.items())
 
 
-def _path(one: Difference) -> str:
+def path_words(one: Difference) -> str:
+    """Return the path, and where a moved file is now."""
     moved = f" -> /{one.moved_to.text}" if one.moved_to is not None else ""
     return f"/{one.path.text}{moved}"
 
 
-def _fields(one: Difference) -> str:
+def changed_fields(one: Difference) -> str:
     """Return the old and new values of the fields that differ."""
     old, new = one.before, one.after
     if old is None or new is None:
@@ -233,7 +235,7 @@ def _set_id(node: Node) -> str:
     return ", runs with its owner's rights" if node.kind == "file" and node.mode & _SET_ID else ""
 
 
-def _gains_rights(one: Difference) -> bool:
+def gains_rights(one: Difference) -> bool:
     """Return whether a file runs with rights that it did not give before: set-ID bits, capabilities."""
     if one.after is None or one.after.kind != "file":
         return False
@@ -298,7 +300,8 @@ def _node_row(node: Node | None) -> Json:
     }
 
 
-def _summary(found: Comparison) -> str:
+def summary(found: Comparison) -> str:
+    """Return the sentence that says how much differs, without its full stop."""
     if found.is_same and found.tree is not None and found.tree.repacked:
         return f"the same contents, packed differently: {counted(len(found.tree.repacked), 'layer')}"
     if found.is_same:

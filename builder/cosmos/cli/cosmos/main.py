@@ -21,8 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, vendor, rebuild, verify, diff, lint, audit, sbom, attest, ls, cat, tree, why, boot, nova,
-attach-signature, doctor, store, completion. Updates: delta, apply, fetch.
+Building: new, freeze, build, vendor, rebuild, verify, diff, report, lint, audit, sbom, attest, ls, cat, tree, why,
+boot, nova, attach-signature, doctor, store, completion. Updates: delta, apply, fetch.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -57,6 +57,12 @@ def _diff() -> click.Command:
     from cosmos.cli.cosmos.diff import diff
 
     return diff
+
+
+def _report() -> click.Command:
+    from cosmos.cli.cosmos.report import report
+
+    return report
 
 
 def _delta() -> click.Command:
@@ -313,6 +319,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "doctor": _doctor,
     "verify": _verify,
     "diff": _diff,
+    "report": _report,
     "delta": _delta,
     "apply": _apply,
     "fetch": _fetch,

@@ -10,7 +10,8 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.options import IMAGE, json_option
 from cosmos.cli.terminal import emit, say
-from cosmos.image.reasons import Branch, Explained
+from cosmos.image.reasons import Explained
+from cosmos.resolve.dependency_tree import Branch
 
 
 @click.command()

@@ -1,0 +1,79 @@
+"""`cosmos report`: write one page about a release, for people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from cosmos.cli.cosmos.report_words import changes_of
+from cosmos.cli.options import FILE, PUBLIC_KEY, RELEASE, json_option
+from cosmos.cli.terminal import answer, surroundings
+from cosmos.cli.trust_words import shown_public_key
+from cosmos.durable import write_durably
+from cosmos.errors import Malformed
+from cosmos.links import real
+from cosmos.model.reporter import Reporter
+from cosmos.release.bill import release_folder
+from cosmos.release.diff.comparison import compare
+from cosmos.release.report.changes import Changes
+from cosmos.release.report.facts import Facts, demand_files, facts_of, read_release
+from cosmos.release.report.page import page, page_name
+from cosmos.release.verify import verify_release_folder
+
+
+@click.command()
+@click.argument("release", type=RELEASE)
+@click.option("-o", "--output", type=FILE, help="The page's file [default: ./NAME-VERSION-report.html].")
+@click.option("--against", type=RELEASE, metavar="OLD", help="Also say what is new since the release OLD.")
+@click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="Also check the signature with this key.")
+@json_option
+def report(
+    release: Path, output: Path | None, against: Path | None, key_files: tuple[Path, ...], as_json: bool
+) -> None:
+    """Write one HTML page about RELEASE: what is in it, why, how big, who signed it, and what changed.
+
+    The page needs no network, no script and no other file. It names the files of the release, and links to them if it
+    lies above the release's folder, such as images/NAME/report.html. It may not lie inside: that would be a file that
+    nobody signed. Each file is compared with RELEASE.json first (exit 7). Without --key, no signature is checked, and
+    the page says so.
+    """
+    reporter = surroundings().reporter(quiet=as_json)
+    folder = _folder(release)
+    keys = [shown_public_key(file) for file in key_files]
+    verdict = verify_release_folder(folder, keys, reporter=reporter) if keys else None
+    facts = facts_of(folder, verdict, reporter)
+    changes = None if against is None else _changes(_folder(against), folder, facts, reporter)
+    file = output or Path(page_name(facts))
+    data = page(facts, changes=changes, beside=_beside(file, folder))
+    write_durably(file, data)
+    answer({"report": str(file), "size-bytes": len(data)}, as_json, f"{file}: {len(data):,} bytes")
+
+
+def _folder(place: Path) -> Path:
+    found = release_folder(place)
+    if found is None:
+        raise Malformed(str(place), "is no release", hint="to make one: cosmos build IMAGE")
+    return found
+
+
+def _changes(old: Path, folder: Path, facts: Facts, reporter: Reporter) -> Changes:
+    before = read_release(old)
+    demand_files(old, before, reporter)
+    return changes_of(compare(old, folder, frozenset()), before, facts.release)
+
+
+def _beside(file: Path, release: Path) -> str | None:
+    """Return the release's folder as the page names it in links; None if it is not below the page's folder.
+
+    Raises `Malformed` if the page would lie inside the release.
+    """
+    page_folder, folder = real(file.parent), real(release)
+    if page_folder.is_relative_to(folder):
+        raise Malformed(
+            str(file),
+            "lies inside the release, where verify refuses a file that nobody signed",
+            hint=f"cosmos report {release} -o {os.path.normpath(folder.parent / 'report.html')}",
+        )
+    return folder.relative_to(page_folder).as_posix() if folder.is_relative_to(page_folder) else None
