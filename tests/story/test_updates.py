@@ -62,6 +62,14 @@ def test_a_delta_says_what_it_carries_and_is_small(update: Update, cosmos: Cosmo
     assert made["bytes"] < made["image-bytes"] // 10
 
 
+@pytest.mark.parametrize("name", ["RELEASE.json", "new.delta"])
+def test_no_delta_is_written_into_a_release(name: str, update: Update, cosmos: Cosmos, tmp_path: Path) -> None:
+    shutil.copytree(update.new, tmp_path / "new")
+    words = ("delta", update.old, tmp_path / "new", "-o", tmp_path / "new" / name, "--key", update.secret_key)
+    assert "which a file more would spoil" in cosmos(*words).fails(2).err
+    assert files_of(tmp_path / "new") == files_of(update.new)
+
+
 def test_the_same_two_releases_give_the_same_delta(update: Update, delta: Path, cosmos: Cosmos, tmp_path: Path) -> None:
     cosmos("delta", update.old, update.new, "-o", tmp_path / "other", "--key", update.secret_key).ok()
     assert (tmp_path / "other").read_bytes() == delta.read_bytes()

@@ -10,6 +10,8 @@ from cosmos.canon import Json
 from cosmos.cli.options import FILE, RELEASE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import Malformed
+from cosmos.links import real
 from cosmos.release.delta.making import MadeDelta, Side, Wanted, make_delta
 from cosmos.release.delta.simulating import Simulated, simulate
 
@@ -51,6 +53,8 @@ def delta(
         raise click.UsageError("a delta has one OLD: make one for each, or compare them with --simulate")
     if file is None:
         raise click.UsageError("name the file to write: -o FILE")
+    if inside := [folder for folder in releases if real(file).is_relative_to(real(folder))]:
+        raise Malformed(str(file), f"lies in the release {inside[0]}, which a file more would spoil", hint="-o OTHER")
     if key_file is None:
         raise click.UsageError("a delta is signed like a release: --key RELEASE.key")
     (key,) = load_secret_keys((key_file,), passphrase_fd)
