@@ -14,7 +14,19 @@ import pytest
 from fakes.programs import Cosmos, Outcome
 
 CHECKS = (
-    *("cosmos", "zstd", "sandbox", "home", "temporary folder", "memory", "trust", "Landlock", "bubblewrap", "apt-get"),
+    *(
+        "cosmos",
+        "zstd",
+        "sandbox",
+        "home",
+        "store",
+        "temporary folder",
+        "memory",
+        "trust",
+        "Landlock",
+        "bubblewrap",
+        "apt-get",
+    ),
     *("QEMU x86_64", "clock", "variations"),
 )
 
@@ -59,6 +71,21 @@ def test_a_damaged_trust_document_is_exit_5(tmp_path: Path, cosmos: Cosmos) -> N
     (tmp_path / "trust" / "trust.toml").write_text("version = 1\n")
     outcome = cosmos("doctor", "--home", tmp_path, "--json").fails(5)
     assert examined(outcome)["trust"]["standing"] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"), [("store", "store"), ("config.toml", "store"), ("trust/trust.toml", "trust")]
+)
+def test_what_stands_in_the_place_of_a_home_s_own_is_exit_5(
+    name: str, broken: str, tmp_path: Path, cosmos: Cosmos
+) -> None:
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    if name == "trust/trust.toml":
+        os.mkfifo(place)
+    else:
+        place.write_text("= nonsense")
+    assert examined(cosmos("doctor", "--home", tmp_path, "--json").fails(5))[broken]["standing"] == "broken"
 
 
 def test_a_folder_of_temporary_files_without_programs_is_named(tmp_path: Path) -> None:

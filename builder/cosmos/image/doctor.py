@@ -25,10 +25,12 @@ from typing import Final, Literal, TypeAlias
 from cosmos.about import VERSION
 from cosmos.durable import demand_writable
 from cosmos.errors import CosmosError, WorldFailed
+from cosmos.image.home_config import home_settings
 from cosmos.image.rebuild.variations import variations
 from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.keyring.state import home_state
 from cosmos.limits import MIB
+from cosmos.model.home_settings import shown_size
 from cosmos.nova.workers import WORKER
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.process import find_program, run_program
@@ -36,6 +38,8 @@ from cosmos.release.boot import MACHINES
 from cosmos.sandbox.bubble import HOST_TOOLS, Bubble
 from cosmos.sandbox.kernel import landlock_version
 from cosmos.sandbox.probe import demand_sandbox
+from cosmos.store.blobs import StoreFolder
+from cosmos.store.upkeep import items
 
 Standing: TypeAlias = Literal["good", "lacking", "broken"]
 
@@ -67,6 +71,7 @@ def examined(home: Path, now: float, temporary: Path) -> Iterator[Finding]:
     yield _zstd()
     yield _scripts()
     yield _home(home)
+    yield _store(home)
     yield _temporary(temporary)
     yield _memory()
     yield _trust(home)
@@ -106,6 +111,21 @@ def _home(home: Path) -> Finding:
     except CosmosError as error:
         return _failed("home", purpose, error, "broken")
     return _with_space("home", purpose, home, "name a folder with more space: --home DIR, or COSMOS_HOME")
+
+
+def _store(home: Path) -> Finding:
+    purpose = "what was fetched and made before; to read all of it: cosmos store check"
+    folder = home / "store"
+    try:
+        limit = home_settings(home).store_limit_bytes
+        if folder.exists() and not folder.is_dir():
+            raise WorldFailed(str(folder), "is no folder", hint="move it away; a build makes the store")
+        held = items(StoreFolder(folder))
+    except CosmosError as error:
+        return _failed("store", purpose, error, "broken")
+    size = sum(item.size_bytes for item in held)
+    bound = "no limit" if limit is None else f"limit {shown_size(limit)}"
+    return Finding(name="store", purpose=purpose, found=f"{len(held):,} files, {shown_size(size)}, {bound}")
 
 
 def _temporary(folder: Path) -> Finding:
@@ -159,7 +179,7 @@ def _trust(home: Path) -> Finding:
     purpose = "building from signed galaxies"
     anchor = home_anchor(home)
     try:
-        if not anchor.exists():
+        if anchor.folder.mode(anchor.name) is None:
             return Finding(
                 name="trust",
                 purpose=purpose,
