@@ -54,9 +54,9 @@ STORY = """
 0 cosmos verify
 0 grep -q two /usr/share/base
 0 cosmos freeze
-0 cosmos uninstall app
+0 cosmos uninstall app --yes
 1 test -e /usr/share/app
-0 cosmos autoremove
+0 cosmos autoremove --yes
 1 test -e /usr/share/base
 0 cosmos verify
 0 cosmos history
@@ -125,6 +125,7 @@ def conversation(words: list[str], answers: list[tuple[str, str]]) -> str:
     return console
 
 
+@pytest.mark.exhaustive
 def test_a_booted_system_lives_on_a_read_only_stick(repo: Path, release: Path, tmp_path: Path) -> None:
     stick, disk = make_stick(tmp_path, repo / ".cosmos"), tmp_path / "stick.img"
     program = shutil.which("mke2fs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")

@@ -157,7 +157,6 @@ def test_each_kind_of_file_of_the_store_is_changed_and_none_shapes_the_image(onc
     row = once.row
     changed = [one for one in row["outcomes"] if one["kind"] == "store"]
     assert {one["file"] for one in changed} == {
-        *("results: layers", "results: manifest, receipt, times", "results: blob, size-bytes"),
         *("blobs: a packed layer", "blobs: what was fetched", "batches: indexes and statements"),
     }
     assert verdicts(row, "store").keys() == {"the same", "exit 4", "exit 5"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -55,8 +56,12 @@ def test_it_is_built_from_the_store_alone_if_the_galaxy_is_away(built: ImageFixt
 def layer_keys(image: ImageFixture) -> list[Digest]:
     """The keys of all layers in the store of the image's home, from the records of their shapes."""
     store, keys = StoreFolder(image.home / "store"), []
-    for file in (image.home / "store" / "results").rglob("*"):
-        record = store.get_result(Digest.from_hex(file.name)) if file.is_file() else None
+    batches = (image.home / "store" / "batches").glob("0*")
+    names = {
+        name for file in batches for name in re.findall(rb"^([0-9a-f]{64}) \d{15} \d{15}$", file.read_bytes(), re.M)
+    }
+    for name in sorted(names):
+        record = store.get_result(Digest.from_hex(name.decode()))
         shape = json.loads(record.partition(b"\n")[2]) if record and b'{"layers"' in record else {}
         keys += [Digest.parse(key) for key in shape.get("layers", [])]
     return keys

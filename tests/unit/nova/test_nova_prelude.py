@@ -69,4 +69,5 @@ def test_whatever_of_the_program_is_no_python_is_packed_into_the_wheel(repo: Pat
     wanted = {path for name, globs in packed.items() for each in globs
               for path in (repo / "builder" / name.replace(".", "/")).glob(each)}  # fmt: skip
     there = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
-    assert there == wanted == set(files(repo))
+    page = {package / "release" / "report" / name for name in ("page.css", "page.html")}
+    assert there == wanted == {*files(repo), *page}

@@ -12,6 +12,7 @@ from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
 from cosmos.links import real
+from cosmos.model.release import RELEASE_FILE
 from cosmos.release.delta.making import MadeDelta, Side, Wanted, make_delta
 from cosmos.release.delta.simulating import Simulated, simulate
 
@@ -53,7 +54,7 @@ def delta(
         raise click.UsageError("a delta has one OLD: make one for each, or compare them with --simulate")
     if file is None:
         raise click.UsageError("name the file to write: -o FILE")
-    if inside := [folder for folder in releases if real(file).is_relative_to(real(folder))]:
+    if inside := [one for one in releases if (one / RELEASE_FILE).exists() and real(file).is_relative_to(real(one))]:
         raise Malformed(str(file), f"lies in the release {inside[0]}, which a file more would spoil", hint="-o OTHER")
     if key_file is None:
         raise click.UsageError("a delta is signed like a release: --key RELEASE.key")

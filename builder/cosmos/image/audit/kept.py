@@ -6,6 +6,7 @@ new kind of record is changed without anybody adding it to a list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from cosmos.reading import read_bounded
 from cosmos.tables import Table
 
 _BATCHES, _BLOBS, _RESULTS = "batches", "blobs", "results"
+_FRAME: Final = re.compile(rb'"digest":"sha256:([0-9a-f]{64})"')  # in a layer's record (pack.layer), in a batch
 _BLOB: Final = "blob"  # the key of a record that names a packed layer (store.blobs)
 
 
@@ -38,6 +40,8 @@ def _kinds(store: Path) -> Iterator[tuple[str, Path]]:
         record = _record(file)
         yield f"{_RESULTS}: {', '.join(record)}", file
         layers.add(str(record.get(_BLOB)).removeprefix("sha256:"))
+    for file in _files(store / _BATCHES):
+        layers.update(digest.decode() for digest in _FRAME.findall(file.read_bytes()))
     for file in _files(store / _BLOBS):
         yield f"{_BLOBS}: {'a packed layer' if file.name in layers else 'what was fetched'}", file
     for file in _files(store / _BATCHES):

@@ -123,8 +123,6 @@ def lay_out(original: Original, folder: Path) -> Path:
     if stated != found:
         raise Refused(str(packed), f"its {IMAGE_FILE} is {found}, but {RELEASE_FILE} names {stated}")
     lock = original.folder / LOCK_FILE
-    if lock.is_file():
-        Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock))  # so that a fault is named in the release's file
     for source, limit in ((lock, MAX_LOCK_BYTES), (envelope_of(lock), MAX_SIGNED_BYTES)):
         if source.is_file():
             try:
@@ -132,4 +130,6 @@ def lay_out(original: Original, folder: Path) -> Path:
                     stream.write(read_bounded(source, limit))
             except FileExistsError as error:
                 raise Refused(str(packed), f"holds {source.name}, which lies beside it in a release") from error
+    if lock.is_file():
+        Lock.parse(read_bounded(lock, MAX_LOCK_BYTES), str(lock))  # so that a fault is named in the release's file
     return image
