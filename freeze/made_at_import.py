@@ -1,4 +1,4 @@
-"""Record what Python makes anew whenever our modules are imported, so that the binary brings it along ready made.
+"""Record what Python compiles at each import of our modules. The binary then brings it along compiled.
 
 Half of the time of an import goes into two things that give the same result each time: `dataclasses` writes the methods
 of each class as text and compiles it, and `re` compiles the patterns of a module. This runs each import once, in the

@@ -319,7 +319,7 @@ class Torture:
         return self.world.cosmos("status", "--root", disk / "root")
 
     def _verify(self, disk: Path) -> Outcome:
-        """Return what `verify` says of a system; of what is none, only that it is none."""
+        """Return what `verify` says of a system; of a folder without a system, only that."""
         said = self.world.cosmos("verify", "--root", disk / "root")
         return replace(said, err="") if said.code == 2 else said
 

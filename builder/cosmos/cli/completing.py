@@ -24,7 +24,7 @@ _IMAGE_FILE, _RELEASE_FILE = "image.toml", "RELEASE.json"
 
 
 class Known(click.Path):
-    """A path; on the Tab key, those below what was typed that `is_meant`, or any path if there is none."""
+    """A path. The Tab key offers the paths below the typed one for which `is_meant` is true; without any, all paths."""
 
     def __init__(self, is_meant: Callable[[Path], bool], **how: bool) -> None:
         super().__init__(path_type=Path, **how)

@@ -15,7 +15,7 @@ def template_folder(folder: Path, named: str) -> Path:
     """Return the folder of the template `named` by the image in `folder`: a path beside image.toml, or a folder's name
     in the nearest `rootfs-templates/`.
 
-    Raises `Malformed` if there is none.
+    Raises `Malformed` if the folder is missing.
     """
     if named.startswith(("./", "../")):
         return folder / named
