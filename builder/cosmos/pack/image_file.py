@@ -182,7 +182,7 @@ class ImageReader:
         return path in self._owners
 
     def owner(self, path: TreePath) -> tuple[ImageLayer, ManifestLine]:
-        """Return the layer that has the entry at `path`, and its line; raises `KeyError` if the image has no such path."""
+        """Return the layer that has the entry at `path`, and its line; raises `KeyError` for a path that is missing."""
         layer, row = self._owners[path]
         return layer, row.line
 
