@@ -245,3 +245,23 @@ def test_on_a_running_system_trust_is_the_system_s(
     assert typed("trust", "show", "--home", "home").code == 4
     (tmp_path / ".cosmos").mkdir()
     assert typed("trust", "show").code == 4
+
+
+def test_on_a_running_system_whose_user_has_no_folder_trust_is_the_system_s(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On many a device, root has no HOME and no line in /etc/passwd."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("COSMOS_HOME", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(places, "RUNNING", tmp_path / "running")
+    (tmp_path / "running/var/lib/cosmos").mkdir(parents=True)
+    assert "has no folder in /etc/passwd" in typed("trust", "show").err
+    (tmp_path / "running/var/lib/cosmos/universe.toml").touch()
+    outcome = typed("trust", "show")
+    assert outcome.code == 4
+    assert f"{tmp_path}/running/etc/cosmos/trust.toml" in outcome.err
