@@ -1,13 +1,15 @@
 """The catalogues of a galaxy's folder: written before the index that names one, and removed some indexes later.
 
 A catalogue has its digest for a name, so a new one never replaces another, and readers of an older index still find
-theirs. The catalogues of the newest index, of the one before, and of an index that waits for signatures are kept. Older
-ones are of no use: locks need none.
+theirs. The catalogues of the newest index, of the one before, and of an index that waits for signatures are kept. So
+are the `KEPT` that were written last: a reader on a slow machine may still be about to ask for one of them. Older ones
+are of no use: locks need none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import tomli_w
 
@@ -21,6 +23,8 @@ from cosmos.model.names import GalaxyName
 from cosmos.model.statement import Statement
 from cosmos.reading import is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder
+
+KEPT: Final = 16
 
 
 def catalogue_bytes(galaxy: GalaxyFolder, name: GalaxyName, statements: Iterable[Statement]) -> bytes:
@@ -56,10 +60,14 @@ def write_catalogue(galaxy: GalaxyFolder, data: bytes) -> None:
 
 
 def remove_old_catalogues(galaxy: GalaxyFolder, seq: int) -> None:
-    """Remove the catalogues that neither the published index `seq`, nor the one before or after it, names."""
+    """Remove the catalogues that neither the published index `seq`, nor the one before or after it, names.
+
+    The `KEPT` that were written last stay.
+    """
     pins = [index.catalogue for index in _indexes(galaxy, seq)]
     wanted = {galaxy.catalogue_file(pin).name for pin in pins if pin is not None}
-    for file in sorted((galaxy.root / "catalogues").glob("*.toml")):
+    files = sorted((galaxy.root / "catalogues").glob("*.toml"), key=lambda file: (file.stat().st_mtime_ns, file.name))
+    for file in files[:-KEPT]:
         if file.name not in wanted:
             file.unlink()
 

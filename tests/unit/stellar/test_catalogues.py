@@ -11,6 +11,7 @@ from cosmos.errors import Refused
 from cosmos.model.catalogue import Catalogue
 from cosmos.model.galaxy import CataloguePin
 from cosmos.model.reporter import Silent
+from cosmos.stellar import catalogues
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.galaxy_folder import GalaxyFolder
 from cosmos.stellar.index_galaxy import Indexed, index_galaxy, sign_galaxy
@@ -46,7 +47,16 @@ def test_the_index_names_a_catalogue_of_its_stars(galaxy: GalaxyFolder) -> None:
     assert galaxy.index().catalogue == done.index.catalogue
 
 
-def test_the_catalogue_of_the_index_before_stays_and_older_ones_go(galaxy: GalaxyFolder) -> None:
+def test_a_reader_finds_a_catalogue_although_others_were_published_since(galaxy: GalaxyFolder) -> None:
+    """It had read the index, was held up, and asked for the catalogue two publications later."""
+    files = [file_of(galaxy, added(galaxy, name)).name for name in ("a", "b", "c", "d")]
+    assert names(galaxy) == set(files)
+
+
+def test_the_catalogue_of_the_index_before_stays_and_older_ones_go(
+    galaxy: GalaxyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogues, "KEPT", 1)
     files = [file_of(galaxy, added(galaxy, name)).name for name in ("a", "b", "c")]
     assert names(galaxy) == set(files[1:])
     assert not indexed(galaxy).is_changed
