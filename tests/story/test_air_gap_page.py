@@ -8,20 +8,9 @@ import subprocess
 from pathlib import Path
 
 from cosmos.digest import Digest
+from fakes.consoles import form_of, shown
 from fakes.images import make_image
 from fakes.programs import Cosmos, write_programs
-
-
-def shown(page: str) -> list[tuple[str, list[str]]]:
-    """The commands of the page, each with the lines that it shows below it."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
-    return found
 
 
 def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path, cosmos: Cosmos) -> None:
@@ -38,5 +27,5 @@ def test_the_page_s_commands_do_what_it_says(repo: Path, tmp_path: Path, cosmos:
             ["bash", "-c", words], cwd=work, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert ran.returncode == 0, f"{command}\n{ran.stdout}"
-        form = "".join("(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in lines)
+        form = form_of(lines)
         assert re.fullmatch(form, ran.stdout), f"{command}\n{ran.stdout}\nwanted {lines}"

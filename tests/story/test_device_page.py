@@ -15,6 +15,7 @@ from cosmos.digest import Digest
 from cosmos.model.settings import Settings
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
+from fakes.consoles import form_of, shown
 from fakes.galaxies import StarSpec, index_by_stellar, make_galaxy, make_signers
 from fakes.programs import write_programs
 from fakes.released_systems import make_release
@@ -36,18 +37,6 @@ FAILS = {
     "cosmos uninstall zlib --root system": 3,
     "cosmos verify --root system": 7,
 }  # where the page shows an error
-
-
-def shown(page: str) -> list[tuple[str, list[str]]]:
-    """The commands of the page, each with the lines that it shows below it."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
-    return found
 
 
 @pytest.fixture
@@ -79,7 +68,7 @@ def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
         assert ran.returncode == (FAILS[command] if is_error else 0), f"{command}\n{ran.stdout}"
         told = ran.stdout if os.geteuid() == 0 else ran.stdout.replace(UNJUDGED, "")
         printed = [line for line in told.splitlines() if not is_progress(line) and not is_for_users_alone(line)]
-        form = "".join("(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in lines)
+        form = form_of(lines)
         assert re.fullmatch(form, "".join(f"{line}\n" for line in printed)), f"{command}\n{ran.stdout}\nwanted {lines}"
 
 

@@ -10,21 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fakes.consoles import form_of, shown
 from fakes.programs import write_programs
 from fakes.ranged_servers import ranged_server
 from fakes.updates import make_update
-
-
-def shown(page: str) -> list[tuple[str, list[str]]]:
-    """The commands of the page, each with the lines that it shows below it."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
-    return found
 
 
 @pytest.fixture
@@ -54,5 +43,5 @@ def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
                 text=True,
             )
             assert ran.returncode == 0, f"{command}\n{ran.stdout}"
-            form = "".join("(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in lines)
+            form = form_of(lines)
             assert re.fullmatch(form, ran.stdout), f"{command}\n{ran.stdout}\nwanted {lines}"
