@@ -14,8 +14,9 @@ from cosmos.digest import Digest
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import KeyName
 from cosmos.trust.roles import STAR_TYPE
+from fakes.forgeries import EVIL
 from fakes.galaxies import StarSpec, make_galaxy, make_signers
-from fakes.installed_systems import EVIL, STARS, System
+from fakes.installed_systems import STARS, System
 from fakes.programs import Cosmos
 
 COPIES = """

@@ -9,8 +9,9 @@ import pytest
 
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import read_universe
+from fakes.forgeries import EVIL, UNIVERSE
 from fakes.galaxies import StarSpec, make_galaxy
-from fakes.installed_systems import EVIL, STARS, UNIVERSE, System
+from fakes.installed_systems import STARS, System
 from fakes.programs import Cosmos
 
 COPIES = """

@@ -19,9 +19,10 @@ from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import STAR_TYPE, TRUST_TYPE
+from fakes.forgeries import EVIL
 from fakes.galaxies import StarSpec, make_galaxy, make_signers
 from fakes.http_servers import serving
-from fakes.installed_systems import EVIL, STARS, System
+from fakes.installed_systems import STARS, System
 from fakes.programs import Cosmos
 
 TOOL = "usr/bin/tool"

@@ -30,21 +30,11 @@ from cosmos.treepath import TreePath
 from cosmos.trust.floors import Floors
 from cosmos.trust.revocation import Revoked
 from cosmos.trust.roles import IN_TOTO_TYPE, TRUST_TYPE
+from fakes.forgeries import EVIL, UNIVERSE
 from fakes.galaxies import StarSpec, make_galaxy
 from fakes.images import BASE, ImageFixture
 from fakes.programs import Cosmos, Outcome
-from fakes.released_systems import (
-    EVIL,
-    GREETING,
-    ISSUE,
-    LIBRARY,
-    MOTD,
-    SHARED,
-    TOOL,
-    UNIVERSE,
-    ReleasedSystem,
-    make_release,
-)
+from fakes.released_systems import GREETING, ISSUE, LIBRARY, MOTD, SHARED, TOOL, ReleasedSystem, make_release
 from fakes.shells import shell
 
 SETUID = StarSpec(

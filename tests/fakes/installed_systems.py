@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 from cosmos.digest import Digest
+from fakes.forgeries import Forgeable
 from fakes.galaxies import GalaxyFixture, StarSpec, make_galaxy, make_signers
 from fakes.programs import Cosmos, Outcome
 
@@ -14,11 +13,9 @@ STARS = (
     StarSpec("zlib", "1.3.1", {"usr/lib/libz.so": b"z", "etc/zlib.conf": b"level=6"}),
     StarSpec("tool", "1.0.0", {"usr/bin/tool": b"tool", "usr/share/tool/data": b"data"}, {"zlib": "*"}),
 )
-UNIVERSE = "var/lib/cosmos/universe.toml"
-EVIL = b"evil"
 
 
-class System:
+class System(Forgeable):
     """A system on which `tool`, which needs `zlib`, is installed from a galaxy in a folder."""
 
     def __init__(self, where: Path, cosmos: Cosmos, stars: tuple[StarSpec, ...] = STARS) -> None:
@@ -34,23 +31,3 @@ class System:
 
     def run(self, *words: object) -> Outcome:
         return self.cosmos(*words, "--root", self.root)
-
-    def edit(self, change: Callable[[str], str]) -> None:
-        file = self.root / UNIVERSE
-        text = file.read_text()
-        assert change(text) != text, "nothing was forged"
-        file.write_text(change(text))
-
-    def forge(self, path: str, data: bytes = EVIL) -> None:
-        """Give a file other bytes, and its row the digest of these."""
-        file = self.root / path
-        old = file.read_bytes()
-        file.write_bytes(data)
-        sizes = (f" {len(old)} ", f" {len(data)} ")
-        self.edit(
-            lambda text: re.sub(
-                rf'"file [^"]* {path} -"',
-                lambda row: row[0].replace(str(Digest.of(old)), str(Digest.of(data))).replace(*sizes, 1),
-                text,
-            )
-        )

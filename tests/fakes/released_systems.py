@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,11 @@ import pytest
 from cosmos.cli.cosmos.main import program
 from cosmos.cli.terminal import run
 from cosmos.digest import Digest
+from fakes.forgeries import EVIL, UNIVERSE, Forgeable
 from fakes.galaxies import Signers, StarSpec
 from fakes.images import BASE, ImageFixture, make_image
 from fakes.programs import Cosmos, Outcome
 
-UNIVERSE = "var/lib/cosmos/universe.toml"
-EVIL = b"evil"
 LIBRARY = StarSpec("library", files={"usr/lib/library/so": b"l" * 3000, "etc/library.conf": b"level=6"})
 MOTD, GREETING, ISSUE, SHARED = "usr/share/motd", "usr/share/greeting", "etc/issue", "usr/lib/library/so"
 TOOL = "usr/bin/tool"
@@ -66,7 +64,7 @@ def _succeed(*words: object) -> None:
     assert not ended.value.code
 
 
-class ReleasedSystem:
+class ReleasedSystem(Forgeable):
     """A system with the tree of a release. `stick` has the release; nothing else of its making is at hand."""
 
     def __init__(self, where: Path, cosmos: Cosmos, made: ImageFixture) -> None:
@@ -107,23 +105,3 @@ class ReleasedSystem:
         (self.root / "usr/share/doc/base").chmod(0o666)
         (self.root / TOOL).write_bytes(EVIL)
         shutil.rmtree(self.root / "usr/lib/library")
-
-    def edit(self, change: Callable[[str], str]) -> None:
-        file = self.root / UNIVERSE
-        text = file.read_text()
-        assert change(text) != text, "nothing was forged"
-        file.write_text(change(text))
-
-    def forge(self, path: str, data: bytes = EVIL) -> None:
-        """Give a file other bytes, and its row the digest of these."""
-        file = self.root / path
-        old = file.read_bytes()
-        file.write_bytes(data)
-        sizes = (f" {len(old)} ", f" {len(data)} ")
-        self.edit(
-            lambda text: re.sub(
-                rf'"file [^"]* {path} -"',
-                lambda row: row[0].replace(str(Digest.of(old)), str(Digest.of(data))).replace(*sizes, 1),
-                text,
-            )
-        )

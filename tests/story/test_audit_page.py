@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 import tomli_w
 
 from cosmos.trust.roles import TRUST_TYPE
+from fakes.consoles import shown
 from fakes.galaxies import make_signers
 from fakes.images import BASE, make_image
 from fakes.programs import Cosmos, typed
-
-
-def shown_commands(page: str) -> list[str]:
-    blocks = re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
 def test_the_page_s_commands_do_what_it_says(
@@ -32,7 +27,7 @@ def test_the_page_s_commands_do_what_it_says(
     monkeypatch.setenv("COSMOS_HOME", str(image.home))
     monkeypatch.setenv("HOME", str(work))
     monkeypatch.chdir(work)
-    commands = shown_commands((repo / "docs/audit.md").read_text())
+    commands = [command for command, _ in shown((repo / "docs/audit.md").read_text())]
     assert len(commands) == 24
     for command in commands:
         ran = typed(command, {"cosmos": cosmos, "stellar": stellar})

@@ -12,14 +12,10 @@ import pytest
 from cosmos.digest import Digest
 from cosmos.model.statement import Statement
 from cosmos.trust.roots import TrustRoots
+from fakes.consoles import shown
 from fakes.programs import Cosmos, typed, write_programs
 
 EXIT_CODES = {"cosmos trust init trust.toml": 2}  # shown because it refuses
-
-
-def shown_commands(page: str) -> list[str]:
-    blocks = re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
 def test_the_page_s_commands_do_what_it_says(
@@ -32,7 +28,7 @@ def test_the_page_s_commands_do_what_it_says(
     monkeypatch.setenv("HOME", str(work))
     monkeypatch.setenv("PATH", f"{write_programs(tmp_path / 'bin')}{os.pathsep}{os.defpath}")  # for a shell's lines
     monkeypatch.chdir(work)
-    commands = shown_commands((repo / "docs/trust.md").read_text())
+    commands = [command for command, _ in shown((repo / "docs/trust.md").read_text())]
     assert len(commands) >= 20
     for command in commands:
         digest = Digest.of((work / "trust.toml").read_bytes()).hex if "DIGEST" in command else ""

@@ -20,10 +20,11 @@ from cosmos.errors import CosmosError, Refused
 from cosmos.model.reporter import Silent
 from cosmos.pack.image_file import ImageLayer, ImageReader
 from cosmos.tree.entry import Entry
+from fakes.forgeries import UNIVERSE
 from fakes.images import ImageFixture
 from fakes.power_cuts import ChangingKernel, CutKernel, disk_in_memory, failing, killed, power_until, steps_of
 from fakes.programs import Cosmos
-from fakes.released_systems import MOTD, UNIVERSE, ReleasedSystem, make_release
+from fakes.released_systems import MOTD, ReleasedSystem, make_release
 
 STATE = "var/lib/cosmos/trust-state.toml"
 
