@@ -269,11 +269,13 @@ mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs /run
 mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /tmp
 hostname -F /etc/hostname
 
+echo 'start: modules'
 # What the hardware asks for; a driver may bring forth further devices, hence the second round.
 for round in 1 2; do
     find /sys/devices -name modalias -exec cat '{}' + | sort -u | xargs modprobe -a -q
 done 2>/var/log/modules.log
 
+echo 'start: network'
 ip link set lo up
 cp /etc/nameservers /run/resolv.conf
 . /etc/network
@@ -295,6 +297,7 @@ for card in /sys/class/net/*; do
     esac
 done
 
+echo 'start: services'
 if [ -s /root/.ssh/authorized_keys ] && [ -x /usr/sbin/dropbear ]; then
     dropbear -R -s -j -k  # it makes its own key at the first login, and takes no passwords
 fi
