@@ -8,25 +8,15 @@ from pathlib import Path
 import pytest
 
 from cosmos.image.scaffolds import SCAFFOLDS
-from fakes.galaxies import StarSpec, make_galaxy, make_home, make_signers
+from fakes.clones import KERNEL, make_clone
+from fakes.galaxies import make_galaxy, make_home, make_signers
 from fakes.programs import Cosmos
-
-KERNEL = StarSpec("linux-cloud", "6.1.0", {"boot/vmlinuz-6.1.0": b"kernel"})
-STARS = (
-    KERNEL,
-    StarSpec("linux-modules", "6.1.0", {"usr/lib/modules/6.1.0/x": b"module"}, {"linux-cloud": "*"}),
-    StarSpec("busybox", "1.35.0", {"usr/bin/busybox": b"busybox"}),
-    StarSpec("dropbear", "2022.83.0", {"usr/sbin/dropbear": b"dropbear"}),
-)
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A folder with a home and its galaxy, as `make image` leaves them."""
-    signers = make_signers()
-    home = make_home(tmp_path / ".cosmos", signers)
-    make_galaxy(home / "galaxy", "core", STARS, signers)
-    return tmp_path
+    """A folder with a home and its galaxy."""
+    return make_clone(tmp_path)
 
 
 @pytest.mark.parametrize("template", ["minimal", "appliance"])

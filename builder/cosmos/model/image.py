@@ -11,7 +11,6 @@ source-date-epoch = 1767225600            # no file in the image is newer; secon
 trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
 counter = 3                               # optional: rises with every release, so that `verify` can refuse an older one
 marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
-extends = "../base"                       # optional: another image, with which this one is joined (image.joining)
 given = ["hostname"]                      # in a release alone: the [vars] that came with the build command (`--var`)
 
 [stars]                                   # name -> constraint
@@ -50,6 +49,8 @@ unsteady = ["fontconfig"]                 # whose run() may give another result 
 reason = "the target is on the data partition"
 until = 7                                 # the last release, by its counter, that the waiver counts for
 paths = ["var/lib/app/**"]                # optional: globs; without them the rule is waived for every path
+
+# extends = "../base"                     # joins an image with another one before it is read here: see image.joining
 """
 
 from __future__ import annotations
