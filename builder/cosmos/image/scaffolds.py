@@ -231,6 +231,7 @@ for word in $(cat /proc/cmdline); do
     [ "$word" != cosmos.poweroff ] || poweroff -f
 done
 """
+_HOME: Final = "root"  # of the user root, in the tree
 _SYSTEM: Final = {
     **_HOSTNAME,
     "root/etc/hosts.j2": "127.0.0.1\tlocalhost\n127.0.1.1\t{{ hostname }}\n::1\tlocalhost\n",
@@ -253,7 +254,7 @@ _SYSTEM: Final = {
     "root/etc/shells": "/bin/sh\n",
     "root/etc/network.j2": "address='{{ address }}'\n",
     "root/etc/nameservers.j2": "{% for server in nameservers %}\nnameserver {{ server }}\n{% endfor %}\n",
-    "root/root/.ssh/authorized_keys.j2": "{% for key in ssh_keys %}\n{{ key }}\n{% endfor %}\n",
+    f"root/{_HOME}/.ssh/authorized_keys.j2": "{% for key in ssh_keys %}\n{{ key }}\n{% endfor %}\n",
     "root/etc/init.d/start": """\
 #!/bin/sh
 # The first thing that init runs.
@@ -298,7 +299,7 @@ for card in /sys/class/net/*; do
 done
 
 echo 'start: services'
-if [ -s /root/.ssh/authorized_keys ] && [ -x /usr/sbin/dropbear ]; then
+if [ -s "$HOME/.ssh/authorized_keys" ] && [ -x /usr/sbin/dropbear ]; then
     dropbear -R -s -j -k  # it makes its own key at the first login, and takes no passwords
 fi
 exit 0
@@ -327,7 +328,7 @@ _MINIMAL_TEMPLATE: Final = {
     "root/etc/inittab.j2": _INITTAB + _STOPPING,
     "root/etc/init.d/well": _WELL + _SAID,
 }
-_APPLIANCE_TEMPLATE: Final = {
+_APPLIANCE_FILES: Final = {
     "template.toml": _DECLARATIONS
     + """
 [variables.port]
@@ -379,23 +380,18 @@ class Scaffold:
 
 SCAFFOLDS: Final = {
     "minimal": Scaffold(
-        meaning="the least that boots: a kernel, busybox and a shell, with the network by DHCP or a static address",
-        image=_MINIMAL,
-        files=_MINIMAL_TEMPLATE,
+        meaning="the least that boots: a kernel, busybox, a shell, the network", image=_MINIMAL, files=_MINIMAL_TEMPLATE
     ),
     "appliance": Scaffold(
-        meaning="a service of your own that is always running, a static address, and SSH for your key",
+        meaning="a service of your own, a static address, and SSH for your key",
         image=_APPLIANCE,
-        files=_APPLIANCE_TEMPLATE,
+        files=_APPLIANCE_FILES,
     ),
     "rescue": Scaffold(
-        meaning="the tools of images/rescue, with the template that lies in the repository",
-        image=_RESCUE,
-        template="rescue",
-        files={},
+        meaning="the tools of images/rescue; only inside of the repository", image=_RESCUE, template="rescue", files={}
     ),
     "empty": Scaffold(
-        meaning="no star and one file: for a galaxy of your own; it does not boot",
+        meaning="no star; for a galaxy of your own; does not boot",
         image=_EMPTY,
         files=_EMPTY_TEMPLATE,
         is_bootable=False,

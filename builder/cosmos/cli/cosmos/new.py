@@ -68,11 +68,7 @@ def new(
         )
     ]
     if scaffold.is_bootable:
-        try:
-            files.append(_frozen(folder, home, quiet=as_json))
-        except BaseException:
-            shutil.rmtree(folder)  # so that the same command can be given again
-            raise
+        files.append(_frozen(folder, home, quiet=as_json))
     if as_json:
         return emit({"template": name, "files": [str(file) for file in files]})
     for file in files:
@@ -96,11 +92,18 @@ def _list(as_json: bool) -> None:
 
 
 def _frozen(folder: Path, home: Path | None, *, quiet: bool) -> Path:
-    """Resolve the image's stars, and return the file of the lock. Raises the errors of `cosmos.errors`."""
+    """Resolve the image's stars, and return the file of the lock. Raises the errors of `cosmos.errors`.
+
+    Then the new folder is removed, so that the same command can be given again.
+    """
     from cosmos.cli.cosmos.world import world_at
     from cosmos.image.definition import read_definition
     from cosmos.image.freeze import freeze
 
-    definition = read_definition(folder)
-    freeze(definition, world_at(home, folder, offline=False, quiet=quiet))
+    try:
+        definition = read_definition(folder)
+        freeze(definition, world_at(home, folder, offline=False, quiet=quiet))
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
     return definition.lock_file
