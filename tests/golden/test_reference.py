@@ -1,4 +1,4 @@
-"""The reference of the commands and exit codes: pages that are made from the program. `make golden` writes them again."""
+"""The reference: pages of commands and exit codes that are made from the program. `make golden` writes them again."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def options(ctx: click.Context) -> Iterator[str]:
 def exit_codes_page(families: list[type[CosmosError]]) -> Iterator[str]:
     """Yield the lines of the page of exit codes."""
     yield from ("# Exit codes", "", MADE.replace("help", "families of errors"), "")
-    yield "An exit code says what a person must do about a failure. A script may rely on it: its meaning does not change."
+    yield "An exit code says what a person must do about a failure. Its meaning stays: scripts may rely on it."
     yield from ("", "| code | what happened |", "|---:|---|", "| 0 | Done. |")
     yield "| 1 | A bug in Cosmos. The message says where to report it. |"
     for family in families:
