@@ -128,15 +128,16 @@ def read_lock_bytes(definition: Definition) -> bytes:
 
 
 def kept_folders(definition: Definition) -> tuple[Path, ...]:
-    """Return the folders whose files are kept together with the image: its own, its template's, and the repository.
+    """Return the folders whose files are kept together with the image: its own, its bases' and its template's, and the
+    repository.
 
     The repository is the nearest folder above the image with a `.git`.
     """
     own = definition.folder.resolve()
     repository = next((above for above in (own, *own.parents) if (above / ".git").exists()), own)
-    return tuple(
-        dict.fromkeys((own, template_folder(definition.folder, definition.image.template).resolve(), repository))
-    )
+    bases = ((definition.folder / base).resolve().parent for base in definition.bases)
+    template = template_folder(definition.folder, definition.image.template).resolve()
+    return tuple(dict.fromkeys((own, *bases, template, repository)))
 
 
 def _constellation(file: Path) -> bytes:
