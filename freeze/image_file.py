@@ -130,11 +130,33 @@ class WithoutDocstrings(ast.NodeTransformer):
         return node
 
 
+class WithoutAnnotations(ast.NodeTransformer):
+    """Take the types out of the heads of functions: nothing reads them while a program runs. Those of a class stay.
+
+    The fields of a dataclass and of a named tuple are made from the annotations of its class.
+    """
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._without(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._without(node)
+
+    def _without(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        given = node.args
+        for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+            if one is not None:
+                one.annotation = None
+        node.returns = None
+        self.generic_visit(node)
+        return node
+
+
 def compiled(name: str, source: Path, *, keeps_docstrings: bool) -> Module:
     """Return a module."""
     is_package = source.name == "__init__.py"
     shown = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-    tree = ast.parse(source.read_bytes(), shown)
+    tree = WithoutAnnotations().visit(ast.parse(source.read_bytes(), shown))
     if not keeps_docstrings:
         tree = WithoutDocstrings().visit(tree)
     code = compile(tree, shown, "exec", dont_inherit=True, optimize=0)
