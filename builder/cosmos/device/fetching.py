@@ -94,4 +94,4 @@ class _Progress:
     total: int
 
     def __call__(self, here: int) -> None:
-        self.reporter.progress(self.what, self.before + here, self.total)
+        self.reporter.progress(self.what, self.before + here, self.total, "bytes")

@@ -38,8 +38,8 @@ def planned_stars(
     looks: list[StarLook] = []
     is_refused = False
     urls = {galaxy.name: galaxy.url for galaxy in settings.galaxies}
-    for number, (name, item) in enumerate(acquired.items(), 1):
-        reporter.progress(f"install {item.star.id}", number, len(acquired))
+    for number, (name, item) in enumerate(acquired.items()):
+        reporter.progress(f"stage {item.star.id}", number, len(acquired))
         staged = area.stage(name)
         planned = plan.add(item, urls[item.star.galaxy], staged.entries)
         brought = [

@@ -154,7 +154,7 @@ def acquire_lock(lock: Lock, place: LockPlace, world: World, accept: frozenset[s
                 )
                 acquired[star.name] = judge.judged(star.name, fetch)
                 done += star.size_bytes
-                world.reporter.progress(star.id, done, total)
+                world.reporter.progress(star.id, done, total, "bytes")
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
     _demand_first_galaxies(lock, indexes, signed)
     demand_right(lock, place.lock_file, signed)
@@ -200,4 +200,4 @@ def _fetching(
 
 
 def _counting(world: World, what: str, before: int, total: int) -> Callable[[int], None]:
-    return lambda done: world.reporter.progress(what, before + done, total)
+    return lambda done: world.reporter.progress(what, before + done, total, "bytes")

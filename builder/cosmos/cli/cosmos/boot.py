@@ -8,6 +8,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.release.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot
 
@@ -21,6 +22,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--memory", "memory_mib", type=click.IntRange(64), default=DEFAULT_MEMORY_MIB, show_default=True, metavar="MIB"
 )
+@reporting_options
 @json_option
 def boot_command(release: Path, marker: str | None, timeout_seconds: float, memory_mib: int, as_json: bool) -> None:
     """Start a release in QEMU, show its console, and wait until the system says that it is well."""

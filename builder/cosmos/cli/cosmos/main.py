@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli.terminal import run
+from cosmos.cli.endings import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
