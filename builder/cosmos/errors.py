@@ -14,13 +14,14 @@ Each family is one stable exit code of the command line. A room of the house sub
 | 7 | `Differs` | a comparison found differences |
 
 Exit code 1 is a bug in Cosmos. 128 plus a signal's number says which signal ended it (129, 130, 143; 141 if the reader
-closed the pipe). `cosmos.cli.terminal` returns these.
+closed the pipe). `cosmos.cli.endings` returns these.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final, TypeVar
 
 T = TypeVar("T", bound="CosmosError")
@@ -34,6 +35,7 @@ class CosmosError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    star: str | None = None  # the star in work, if `where` does not say it (`of_star`)
 
     def __init__(self, where: str, problem: str, *, hint: str | None = None) -> None:
         super().__init__(where, problem)
@@ -73,6 +75,16 @@ class ScriptFailed(CosmosError):
     """A Nova script failed, or asked for what it may not have."""
 
     exit_code = 6
+
+
+@contextlib.contextmanager
+def of_star(name: str) -> Iterator[None]:
+    """Note on an error of the block that it is about the star `name`: a program that reads it need not guess."""
+    try:
+        yield
+    except CosmosError as error:
+        error.star = error.star or name
+        raise
 
 
 def together(found: Sequence[T]) -> T:

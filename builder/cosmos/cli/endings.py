@@ -22,8 +22,9 @@ from typing import NoReturn
 import click
 
 from cosmos.about import REPORT_BUGS_TO, VERSION
+from cosmos.cli.failing import Failure, answer_held, asks_for_json, failure_of
 from cosmos.cli.terminal import Surroundings, Terminal
-from cosmos.errors import CosmosError, Differs, WorldFailed, likely_cause
+from cosmos.errors import CosmosError, WorldFailed, likely_cause
 
 _MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
 EXIT_BUG = 1
@@ -52,6 +53,8 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
         stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
         now=time.time,
     )
+    if asks_for_json(sys.argv[1:] if arguments is None else arguments):
+        around.terminal.held = []
     try:
         code = _outcome(command, program, arguments, around)
         around.terminal.end(code)
@@ -93,50 +96,49 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _outcome(command: click.Command, program: str, arguments: Sequence[str] | None, around: Surroundings) -> int:
-    terminal = around.terminal
+    terminal, completes = around.terminal, f"_{program.upper()}_COMPLETE" in around.environ
     try:
         if sys.stdout is None:
             raise WorldFailed("stdout", "is closed")
         given = None if arguments is None else list(arguments)
         with _ended_by_signals():
             result = command.main(args=given, prog_name=program, standalone_mode=False, obj=around)
+        answer_held(terminal.held)
         sys.stdout.flush()
     except CosmosError as error:
-        return _failed(error, terminal)
+        return _failed(failure_of(error), terminal)
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(f"{error.format_message()}\n")
         return EXIT_MALFORMED
     except click.ClickException as error:
-        terminal.error(_in_our_words(error.format_message()))
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            terminal.hint(f"{error.ctx.command_path} --help")
-        return EXIT_MALFORMED
+        of = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"{of.command_path} --help" if of is not None else None
+        return _failed(Failure(EXIT_MALFORMED, "malformed", _in_our_words(error.format_message()), hint=hint), terminal)
     except (KeyboardInterrupt, click.Abort):
-        terminal.error("interrupted")
-        return EXIT_INTERRUPTED
+        return _failed(Failure(EXIT_INTERRUPTED, "interrupted", "interrupted"), terminal)
     except Ended as ended:
-        terminal.error(f"ended by {signal.Signals(ended.number).name}")
-        return 128 + ended.number
+        said = f"ended by {signal.Signals(ended.number).name}"
+        return _failed(Failure(128 + ended.number, "interrupted", said), terminal)
     except SystemExit as ended:  # click raises it after a completion, and for a closed pipe; nothing else here does
-        if f"_{program.upper()}_COMPLETE" in around.environ and isinstance(ended.code, int):
+        if completes and isinstance(ended.code, int):
             return ended.code
-        return _cut() if _is_cut() else _failed(WorldFailed(program, "a pipe is cut"), terminal)
+        return _cut() if _is_cut() else _failed(failure_of(WorldFailed(program, "a pipe is cut")), terminal)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_cut():
             return _cut()
-        return _failed(_of_the_machine(error, program), terminal)
+        return _failed(failure_of(_of_the_machine(error, program)), terminal)
     except MemoryError:
-        return _failed(WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT), terminal)
+        little = WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT)
+        return _failed(failure_of(little), terminal)
     except Exception:  # what the shell's variables for the Tab key break is told to nobody
-        return EXIT_MALFORMED if f"_{program.upper()}_COMPLETE" in around.environ else _bug(terminal)
+        return EXIT_MALFORMED if completes else _failed(_bug(), terminal)
     return result if isinstance(result, int) else 0
 
 
-def _bug(terminal: Terminal) -> int:
-    """Say that the exception at hand is our bug, and where to report it."""
-    terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
-    terminal.hint(REPORT_BUGS_TO)
-    return EXIT_BUG
+def _bug() -> Failure:
+    """Return that the exception at hand is our bug, and where to report it."""
+    said = f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}"
+    return Failure(EXIT_BUG, "bug", said, hint=REPORT_BUGS_TO)
 
 
 def _of_the_machine(error: OSError, program: str) -> WorldFailed:
@@ -167,17 +169,26 @@ def _is_cut() -> bool:
 
 def _cut() -> int:
     """Return the exit code for a closed pipe, and make sure that the interpreter prints nothing at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(nowhere, number)
+    _write_nowhere(1, 2)
     return EXIT_CUT
 
 
-def _failed(error: CosmosError, terminal: Terminal) -> int:
-    terminal.error(str(error))
-    if isinstance(error, Differs):
-        for difference in error.differences:
-            terminal.tell(f"  {difference}")
-    if error.hint:
-        terminal.hint(error.hint)
-    return error.exit_code
+def _write_nowhere(*numbers: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in numbers:
+        os.dup2(nowhere, number)
+
+
+def _failed(failure: Failure, terminal: Terminal) -> int:
+    terminal.error(failure.text)
+    for difference in failure.differences or ():
+        terminal.tell(f"  {difference}")
+    if failure.hint:
+        terminal.hint(failure.hint)
+    if sys.stdout is not None:
+        try:
+            answer_held(terminal.held, failure)
+            sys.stdout.flush()
+        except OSError:  # the disk is full, or nobody reads: the command has failed already
+            _write_nowhere(1)
+    return failure.exit_code

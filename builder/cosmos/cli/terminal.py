@@ -54,6 +54,7 @@ class Terminal:
         self._is_quiet = False
         self._live = live  # made with the first work: most commands have none
         self.lines: Lines | None = None
+        self.held: list[Json] | None = None  # answers in JSON that wait for the end: an error is added to them
 
     def hush(self, *, quiet: bool, plain: bool) -> None:
         """Print no progress and no notes if `quiet`; draw no line that moves if `plain`."""
@@ -199,17 +200,27 @@ def surroundings() -> Surroundings:
     return found
 
 
-def _answering() -> None:
-    """Erase the line that moves, so that the answer does not begin behind it."""
+def _answering() -> list[Json] | None:
+    """Erase the line that moves, so that the answer does not begin behind it. Return where answers in JSON wait."""
     context = click.get_current_context(silent=True)
     around = None if context is None else context.find_object(Surroundings)
-    if around is not None:
-        around.terminal.clear()
+    if around is None:
+        return None
+    around.terminal.clear()
+    return around.terminal.held
 
 
 def emit(value: Json) -> None:
-    """Write `value` as JSON on stdout. A byte of a path that is no UTF-8 becomes half a pair, such as `\\udcff`."""
-    _answering()
+    """Answer with `value` as JSON on stdout: with `--json` when the command ends, as an error may have to be added."""
+    held = _answering()
+    if held is None:
+        write_json(value)
+    else:
+        held.append(value)
+
+
+def write_json(value: Json) -> None:
+    """Write `value` on stdout. A byte of a path that is no UTF-8 becomes half a pair, such as `\\udcff`."""
     sys.stdout.write(readable_text(value).encode("utf-8", "backslashreplace").decode())
 
 

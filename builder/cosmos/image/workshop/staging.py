@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from cosmos.child import die_with
 from cosmos.digest import Digest
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, of_star
 from cosmos.image.workshop.layers import Layers, Made, StarLayer, Workshop
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
@@ -111,10 +111,12 @@ def _make_all(
                     workshop.store.settle()
                     unsettled.clear()
                 reporter.progress(f"stage {name}", _done(sizes, layers), sum(sizes.values()), "bytes")
-                running[submit(name, {star: layers[star] for star in below})] = name
+                with of_star(name):
+                    running[submit(name, {star: layers[star] for star in below})] = name
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             name = running.pop(future)
-            layers[name] = workshop.keep(name, future.result())
+            with of_star(name):
+                layers[name] = workshop.keep(name, future.result())
             unsettled.add(name)
             judge(layers)
             reporter.progress(f"staged {name}", _done(sizes, layers), sum(sizes.values()), "bytes")
