@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final, TypeVar
 
 T = TypeVar("T", bound="CosmosError")
+_MAX_FAULTS: Final = 50  # that are told together: nobody mends more at once
 
 
 class CosmosError(Exception):
@@ -36,6 +37,7 @@ class CosmosError(Exception):
 
     exit_code: ClassVar[int] = 1
     star: str | None = None  # the star in work, if `where` does not say it (`of_star`)
+    also: tuple[CosmosError, ...] = ()  # what else the same run found (`Faults`)
 
     def __init__(self, where: str, problem: str, *, hint: str | None = None) -> None:
         super().__init__(where, problem)
@@ -85,6 +87,41 @@ def of_star(name: str) -> Iterator[None]:
     except CosmosError as error:
         error.star = error.star or name
         raise
+
+
+class Faults:
+    """The faults of a person's files that one run finds, so that the person can mend all of them before the next run.
+
+    >>> faults = Faults()
+    >>> for name in ("a", "b", "c"):
+    ...     with faults.noting():
+    ...         raise Malformed(name, "is malformed")
+    >>> [str(one) for one in faults.found]
+    ['a: is malformed', 'b: is malformed', 'c: is malformed']
+    """
+
+    def __init__(self) -> None:
+        self.found: list[CosmosError] = []
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is malformed in the block, and go on."""
+        try:
+            yield
+        except Malformed as error:
+            self.found += [error, *error.also]
+
+    @property
+    def are_many(self) -> bool:
+        """Whether no more faults would be told."""
+        return len(self.found) > _MAX_FAULTS
+
+    def demand_none(self) -> None:
+        """Raise the first fault; it carries the others."""
+        if self.found:
+            first, *others = self.found
+            first.also = tuple(others[:_MAX_FAULTS])
+            raise first
 
 
 def together(found: Sequence[T]) -> T:

@@ -185,6 +185,10 @@ def _failed(failure: Failure, terminal: Terminal) -> int:
         terminal.tell(f"  {difference}")
     if failure.hint:
         terminal.hint(failure.hint)
+    for other in failure.also:
+        terminal.error(other.text)
+        if other.hint:
+            terminal.hint(other.hint)
     if sys.stdout is not None:
         try:
             answer_held(terminal.held, failure)

@@ -40,6 +40,7 @@ class Failure:
     hint: str | None = None
     star: str | None = None
     differences: tuple[str, ...] | None = None
+    also: tuple[Failure, ...] = ()
 
     @property
     def text(self) -> str:
@@ -56,7 +57,11 @@ class Failure:
             "hint": self.hint,
             "star": self.star,
         }
-        return row if self.differences is None else {**row, "differences": [*self.differences]}
+        if self.differences is not None:
+            row["differences"] = [*self.differences]
+        if self.also:
+            row["also"] = [one.row() for one in self.also]
+        return row
 
 
 def failure_of(error: CosmosError) -> Failure:
@@ -69,6 +74,7 @@ def failure_of(error: CosmosError) -> Failure:
         hint=error.hint,
         star=error.star or (str(error.where) if isinstance(error.where, StarName) else None),
         differences=error.differences if isinstance(error, Differs) else None,
+        also=tuple(map(failure_of, error.also)),
     )
 
 

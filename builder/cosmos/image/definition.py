@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import Faults, Malformed, NoSolution
 from cosmos.image.outputs.formats import Output, read_outputs
 from cosmos.image.template import TemplateFiles, read_template
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
@@ -17,6 +17,7 @@ from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.reading import envelope_of, is_there, read_bounded
+from cosmos.tables import Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,27 +58,44 @@ class Definition:
 def read_definition(path: Path) -> Definition:
     """Return the image at `path`: its folder, or its image.toml.
 
-    Raises `Malformed`, also if a file that image.toml names is missing.
+    Raises `Malformed`, also if a file that image.toml names is missing. The error carries every other such fault.
     """
     file = path / IMAGE_FILE if path.is_dir() else path
     if not is_there(file):
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
     data = read_bounded(file)
-    image = Image.parse(data, str(file))
-    constellation_files = {name: _constellation(file.parent / name) for name in image.constellations}
-    constellations = {
-        name: Constellation.parse(content, str(file.parent / name)) for name, content in constellation_files.items()
-    }
+    faults = Faults()
+    with faults.noting():
+        image = Image.parse(data, str(file))
+    if faults.found:
+        with faults.noting():
+            read_outputs(Table.parse(data, str(file)).dicts("output"), str(file))
+        faults.demand_none()
+    constellation_files: dict[str, bytes] = {}
+    constellations: dict[str, Constellation] = {}
+    for name in image.constellations:
+        with faults.noting():
+            constellation_files[name] = _constellation(file.parent / name)
+            constellations[name] = Constellation.parse(constellation_files[name], str(file.parent / name))
+    with faults.noting():
+        outputs = read_outputs(image.outputs, str(file))
+    with faults.noting():
+        template = read_template(template_folder(file.parent, image.template))
+    with faults.noting():
+        finish = _named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES)
+    with faults.noting():
+        trust = _named(file.parent, image.trust, "trust")
+    faults.demand_none()
     return Definition(
         folder=file.parent,
         image=image,
         data=data,
-        outputs=read_outputs(image.outputs, str(file)),
+        outputs=outputs,
         constellation_files=constellation_files,
         constellations={name: constellation.members for name, constellation in constellations.items()},
-        template=read_template(template_folder(file.parent, image.template)),
-        finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
-        trust=_named(file.parent, image.trust, "trust"),
+        template=template,
+        finish=finish,
+        trust=trust,
         warnings=tuple(f"{name}: unknown key {key}" for name, one in constellations.items() for key in one.warnings),
     )
 
