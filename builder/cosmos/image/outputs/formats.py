@@ -35,7 +35,7 @@ def read_outputs(rows: Sequence[Mapping[str, object]], source: str) -> tuple[Out
     faults, found = Faults(), list[Output]()
     for place, row in enumerate(rows):
         with faults.noting():
-            found.append(_read(Table(row, source, f"output[{place}]")))
+            found.append(read_output(Table(row, source, f"output[{place}]")))
     faults.demand_none()
     return tuple(found) or (LayeredImage(),)
 
@@ -57,7 +57,8 @@ def level_of(outputs: Sequence[Output]) -> int:
     return next(iter((*layered, *packed)), DEFAULT_LEVEL)
 
 
-def _read(table: Table) -> Output:
+def read_output(table: Table) -> Output:
+    """Return one output of an image definition; raises `Malformed`."""
     output = FORMATS[table.choice("format", tuple(FORMATS))].read(table)
     table.end()
     return output
