@@ -75,14 +75,13 @@ def freeze(
     roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
     seen = None if old is None else _since_recovery(old, roots)
     with settling(world.store):
-        world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
         galaxies = _opened(definition, world, roots, seen)
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
         wishes, kept = wishes_of(request), _kept(old, upgrade)
-        demands, told = (wish.demand for wish in wishes), _reading(world)
-        foresee(demands, library, galaxies, request.arch, kept=kept, settled={}, told=told)
+        demands = (wish.demand for wish in wishes)
+        foresee(demands, library, galaxies, request.arch, kept=kept, settled={}, told=_reading(world))
         resolved = resolve(wishes, library, request.arch, kept, upgraded=frozenset() if upgrade == "all" else upgrade)
         stars = tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
@@ -170,6 +169,7 @@ def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock |
         asked.name: world.source(asked.name, asked.url, definition.folder) for asked in definition.image.galaxies
     }
     demand_newest_trust(world, sources.values())
+    world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
     for place, asked in enumerate(definition.image.galaxies):
         world.reporter.progress(f"open {asked.name}", place, len(definition.image.galaxies))
         if asked.allow_unsigned:

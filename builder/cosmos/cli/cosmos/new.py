@@ -23,6 +23,9 @@ def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_
     around = surroundings()
     today = int(around.environ.get("SOURCE_DATE_EPOCH") or int(around.now()) // 86400 * 86400)
     files = new_image(folder, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch)
+    from cosmos.cli.schemas import with_schemas
+
+    files = with_schemas(files, folder)
     if as_json:
         emit({"files": [str(file) for file in files]})
         return
