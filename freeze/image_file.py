@@ -79,7 +79,8 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ALWAYS = frozenset(
     (
         *("cosmos", "cosmos.about", "cosmos.canon", "cosmos.cli", "cosmos.cli.cosmos", "cosmos.cli.cosmos.main"),
-        *("cosmos.cli.terminal", "cosmos.digest", "cosmos.errors", "cosmos.limits", "cosmos.links", "cosmos.model"),
+        *("cosmos.cli.endings", "cosmos.cli.failing", "cosmos.cli.terminal", "cosmos.digest", "cosmos.errors"),
+        *("cosmos.limits", "cosmos.links", "cosmos.model", "cosmos.model.names"),
         *("cosmos.model.reporter", "cosmos.nova", "cosmos.nova.workers", "cosmos.sandbox", "cosmos.sandbox.zygote"),
         *("cosmos.treepath", "http"),
     )

@@ -10,7 +10,7 @@ import click
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cosmos.cli.terminal import run
+from cosmos.cli.endings import run
 from fakes.images import ImageFixture, copy_image, make_image
 from fakes.programs import Cosmos, Outcome
 

@@ -14,16 +14,18 @@ Each family is one stable exit code of the command line. A room of the house sub
 | 7 | `Differs` | a comparison found differences |
 
 Exit code 1 is a bug in Cosmos. 128 plus a signal's number says which signal ended it (129, 130, 143; 141 if the reader
-closed the pipe). `cosmos.cli.terminal` returns these.
+closed the pipe). `cosmos.cli.endings` returns these.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final, TypeVar
 
 T = TypeVar("T", bound="CosmosError")
+_MAX_FAULTS: Final = 50  # that are told together: nobody mends more at once
 
 
 class CosmosError(Exception):
@@ -34,6 +36,8 @@ class CosmosError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    star: str | None = None  # the star in work, if `where` does not say it (`of_star`)
+    also: tuple[CosmosError, ...] = ()  # what else the same run found (`Faults`)
 
     def __init__(self, where: str, problem: str, *, hint: str | None = None) -> None:
         super().__init__(where, problem)
@@ -73,6 +77,51 @@ class ScriptFailed(CosmosError):
     """A Nova script failed, or asked for what it may not have."""
 
     exit_code = 6
+
+
+@contextlib.contextmanager
+def of_star(name: str) -> Iterator[None]:
+    """Note on an error of the block that it is about the star `name`: a program that reads it need not guess."""
+    try:
+        yield
+    except CosmosError as error:
+        error.star = error.star or name
+        raise
+
+
+class Faults:
+    """The faults of a person's files that one run finds, so that the person can mend all of them before the next run.
+
+    >>> faults = Faults()
+    >>> for name in ("a", "b", "c"):
+    ...     with faults.noting():
+    ...         raise Malformed(name, "is malformed")
+    >>> [str(one) for one in faults.found]
+    ['a: is malformed', 'b: is malformed', 'c: is malformed']
+    """
+
+    def __init__(self) -> None:
+        self.found: list[CosmosError] = []
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is malformed in the block, and go on."""
+        try:
+            yield
+        except Malformed as error:
+            self.found += [error, *error.also]
+
+    @property
+    def are_many(self) -> bool:
+        """Whether no more faults would be told."""
+        return len(self.found) > _MAX_FAULTS
+
+    def demand_none(self) -> None:
+        """Raise the first fault; it carries the others."""
+        if self.found:
+            first, *others = self.found
+            first.also = tuple(others[:_MAX_FAULTS])
+            raise first
 
 
 def together(found: Sequence[T]) -> T:

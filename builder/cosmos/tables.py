@@ -28,6 +28,7 @@ K = TypeVar("K")
 
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_FAULTS: Final = 50  # of one document that are told together: more are not read
+_WRITTEN_BYTES: Final = 64 << 10  # the most that a person writes into one document
 _PLACE: Final = re.compile(r"\[([0-9]{1,9})\]")
 _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "a table"}
 
@@ -251,6 +252,27 @@ class Table:
             return parse(text)
         except ValueError as error:
             self.fail(key, str(error))
+
+
+def read_whole(data: bytes, source: str, read: Callable[[Table], T], stand_ins: Mapping[str, object]) -> T:
+    """Return what `read` makes of the TOML document `data`; raises its first fault, which carries the others (`also`).
+
+    A fault that follows from the one before is not told: of a table that is empty after its faulty keys are taken out.
+    Of a document that no person writes, only the first fault is told: each further one reads the document once more.
+    """
+    table = Table.parse(data, source)
+    try:
+        return read(table)
+    except BadKey as first:
+        if len(data) > _WRITTEN_BYTES:
+            raise
+        _, faults = every_fault(Table(table._data, source), read, stand_ins)
+        told: list[str] = []
+        for fault in faults:
+            if not any(path.startswith((f"{fault.path}.", f"{fault.path}[")) for path in told):
+                first.also = (*first.also, fault) if told else ()
+                told.append(fault.path)
+        raise
 
 
 def every_fault(

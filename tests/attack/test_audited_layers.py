@@ -47,7 +47,7 @@ def keys_of(image: ImageFixture, sealed: SealedStore) -> list[Digest]:
     SealedStore.get_result = listening  # type: ignore[method-assign]  # it listens to one method
     try:
         from cosmos.cli.cosmos.main import program
-        from cosmos.cli.terminal import run
+        from cosmos.cli.endings import run
 
         with pytest.raises(SystemExit):
             words = ("build", image.folder, "--home", image.home, "--out", image.folder / "listening", "--jobs", 1)

@@ -227,7 +227,7 @@ sys.path[:0] = [{builder!r}, {tests!r}]
 from pathlib import Path
 from cosmos import durable
 from cosmos.cli.cosmos.main import program
-from cosmos.cli.terminal import run
+from cosmos.cli.endings import run
 left = [int(sys.argv[1])]
 def dying(function):
     def called(*words, **named):

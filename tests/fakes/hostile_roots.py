@@ -157,7 +157,7 @@ def a_system(host: Host, root: Path) -> None:
 def main(commands: Sequence[Sequence[str]]) -> None:
     """Run each command, and say how it ended."""
     from cosmos.cli.cosmos.main import program
-    from cosmos.cli.terminal import run
+    from cosmos.cli.endings import run
 
     for words in commands:
         code: object = 0

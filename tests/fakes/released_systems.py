@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cosmos.cli.cosmos.main import program
-from cosmos.cli.terminal import run
+from cosmos.cli.endings import run
 from cosmos.digest import Digest
 from fakes.forgeries import EVIL, UNIVERSE, Forgeable
 from fakes.galaxies import Signers, StarSpec

@@ -15,7 +15,7 @@ class Remembering:
     def step(self, text: str) -> None:
         self.steps.append(text)
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int, unit: str = "things") -> None:
         pass
 
     def item(self, text: str) -> None:

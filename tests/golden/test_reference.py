@@ -21,7 +21,7 @@ SIGNALS = (("129", "SIGHUP ended it."), ("130", "It was interrupted."), ("143", 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_page_of_commands_says_what_the_help_says(golden: Golden, name: str) -> None:
-    golden(f"../../docs/reference/{name}.md", "\n".join(commands_page(name)))
+    golden(f"../../docs/reference/{name}.md", "\n".join(commands_page(name)).rstrip("\n") + "\n")
 
 
 def test_the_page_of_exit_codes_names_every_family_of_errors(golden: Golden) -> None:

@@ -43,6 +43,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "doctor": IMAGES | KEYS | {"socket", "subprocess"},
     "completion": set(),
     "manual": FILES,
+    "schema": INSTALLS,
     "ls": IMAGES,
     "cat": IMAGES,
     "diff": IMAGES | {"difflib"},

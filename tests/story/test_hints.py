@@ -7,10 +7,12 @@ import io
 import os
 import re
 import shlex
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from cosmos.cli.live_line import LiveLine
 from cosmos.cli.terminal import Terminal
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
@@ -315,12 +317,12 @@ class FakeTerminal(io.StringIO):
 def test_no_line_that_is_drawn_over_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = FakeTerminal()
-    terminal = Terminal("cosmos", stream, environ={})
+    seconds = count()
+    terminal = Terminal("cosmos", stream, environ={}, live=LiveLine(stream, clock=lambda: next(seconds)))
     for done in (0, 5_000, 10_000):
-        terminal._last = 0
         terminal.progress("linux-firmware-20250101-x86_64", done, 10_000)
     terminal.item("a" * 300)
-    drawn = [line for line in stream.getvalue().split("\r\x1b[K") if line]
+    drawn = [line.removeprefix("\r") for line in stream.getvalue().split("\x1b[K") if line]
     assert len(drawn) >= 2
     assert all(len(line) < columns for line in drawn)
     assert any("linux" in line for line in drawn) or columns == 20

@@ -180,7 +180,7 @@ ADDING = """
 import sys, time
 from pathlib import Path
 from cosmos.cli.cosmos.main import program
-from cosmos.cli.terminal import run
+from cosmos.cli.endings import run
 name, root = sys.argv[1:]
 while not (Path(root).parent / "go").exists():
     time.sleep(0.01)

@@ -244,7 +244,7 @@ def test_a_galaxy_that_is_not_what_its_index_lists_is_refused(
 
 def test_machines_learn_what_differs(star: Callable[..., Path], stellar: Cosmos) -> None:
     tool = star("tool", None, {f"usr/f{number:03}": "x" for number in range(100)})
-    assert stellar("test", tool, "--json").fails(3).out == ""
+    assert json.loads(stellar("test", tool, "--json").fails(3).out)["error"]["family"] == "no-solution"
     assert stellar("test", tool, "--update", "--json").json() == {"star": "tool", "same": True, "differences": []}
     assert stellar("test", tool, "--json").json() == {"star": "tool", "same": True, "differences": []}
     (tool / "expect.txt").write_text("# on an empty root\n")

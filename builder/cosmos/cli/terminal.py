@@ -1,80 +1,84 @@
-"""The output of both programs: results on stdout, everything else on stderr, one error line, one hint, one exit code.
+"""The output of both programs: results on stdout, everything else on stderr, one error line, one hint.
 
     cosmos: error: zlib: the lock names sha256:9f…, but the file is sha256:2c…
     cosmos: hint: …
 
 stdout carries only data. Progress is drawn only on a terminal. `NO_COLOR` and `TERM=dumb` are obeyed, and every message
-can be read without colour. Exit codes: see `cosmos.errors`; 1 for our own bug. If a signal ended us, it is 128 plus the
-signal's number: 129 SIGHUP, 130 SIGINT, 143 SIGTERM. It is 141 (SIGPIPE) if the reader closed the pipe.
+can be read without colour.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import io
 import os
-import select
-import shutil
-import signal
 import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import click
 
-from cosmos.about import REPORT_BUGS_TO, VERSION
 from cosmos.canon import Json, readable_text
-from cosmos.errors import CosmosError, Differs, WorldFailed, likely_cause
+from cosmos.errors import WorldFailed
 from cosmos.links import real
-from cosmos.model.reporter import Reporter, Silent
+from cosmos.model.reporter import Reporter, Silent, Unit
 
-_MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
-EXIT_BUG = 1
-EXIT_MALFORMED = 2
-EXIT_INTERRUPTED = 130
-EXIT_CUT = 141
+if TYPE_CHECKING:
+    from cosmos.cli.live_line import LiveLine
+
 HOME_FOLDER = ".cosmos"
-_BAR = 24  # columns of the bar, where the terminal is wide enough
-_LEAST_NAME = 16  # columns for the item's name beside it
-_REDRAW_SECONDS = 0.1
+_NAME = 60  # characters of the name of what is in work
 
 
-class Ended(BaseException):
-    """A signal asked us to end. It is not an `Exception`, so that no handler of failures catches it."""
+class Lines(Reporter, Protocol):
+    """A reporter for a program, which is also told how the command ended."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+    def end(self, exit_code: int) -> None:
+        """Say that the command ended."""
 
 
 class Terminal:
-    """Writes messages and progress to stderr for a person."""
+    """Writes messages and progress to stderr for a person. `lines` is the reporter for a program, if one was asked for.
 
-    def __init__(self, program: str, stream: TextIO, *, environ: Mapping[str, str]) -> None:
+    Progress is a line that moves (`live`), unless stderr is no terminal or a dumb one.
+    """
+
+    def __init__(
+        self, program: str, stream: TextIO, *, environ: Mapping[str, str], live: LiveLine | None = None
+    ) -> None:
         self._program = program
         self._stream = stream
-        self._live = stream.isatty() and environ.get("TERM") != "dumb"
-        self._colour = self._live and "NO_COLOR" not in environ
-        self._drawn = False
-        self._last = 0.0
+        self._is_live = stream.isatty() and environ.get("TERM") != "dumb"
+        self._colour = self._is_live and "NO_COLOR" not in environ
+        self._is_quiet = False
+        self._live = live  # made with the first work: most commands have none
+        self.lines: Lines | None = None
+        self.held: list[Json] | None = None  # answers in JSON that wait for the end: an error is added to them
+
+    def hush(self, *, quiet: bool, plain: bool) -> None:
+        """Print no progress and no notes if `quiet`; draw no line that moves if `plain`."""
+        self._is_quiet = quiet
+        self._is_live = self._is_live and not (plain or quiet)
 
     @property
     def is_live(self) -> bool:
         """Whether a line can be drawn over: it is a terminal, and not a log."""
-        return self._live
+        return self._is_live
 
     def step(self, text: str) -> None:
         """Report that a step begins."""
-        self._line(text)
+        self.note(text)
+        if self._is_live:
+            self._moving().work(printable(text))
 
     def note(self, text: str) -> None:
-        """Print a note."""
+        """Print a note, unless told to be quiet."""
+        if not self._is_quiet:
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Print what a person must know, for example before a question."""
         self._line(text)
 
     def warn(self, text: str) -> None:
@@ -91,44 +95,52 @@ class Terminal:
 
     def prompt(self, text: str) -> None:
         """Ask for a line."""
+        self.clear()
         self._stream.write(text)
         self._stream.flush()
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Draw a bar on a terminal; print nothing elsewhere."""
-        now = time.monotonic()
-        if not self._live or (now - self._last < _REDRAW_SECONDS and done != total):
-            return
-        self._last = now
-        figures = f"{done}/{total}" if total else str(done)
-        bar = max(0, min(_BAR, self._width() - len(figures) - _LEAST_NAME - 4))
-        filled = bar * done // total if total else 0
-        line = f"[{'#' * filled}{'.' * (bar - filled)}] {figures} {printable(what)[:60]}"
-        self._stream.write(f"\r\x1b[K{line[: self._width()]}")
-        self._stream.flush()
-        self._drawn = True
+    def progress(self, what: str, done: int, total: int, unit: Unit = "things") -> None:
+        """Show how far a step is on a terminal; print nothing elsewhere."""
+        if self._is_live:
+            self._moving().progress(printable(what)[:_NAME], done, total, unit)
 
     def item(self, text: str) -> None:
         """Print the present item. On a terminal, the next item replaces the line; elsewhere each has its own line."""
-        if not self._live:
-            self._line(text)
-            return
-        self._stream.write(f"\r\x1b[K{printable(text)[: self._width()]}")
-        self._stream.flush()
-        self._drawn = True
+        if self._is_live:
+            self._moving().item(printable(text))
+        else:
+            self.note(text)
 
-    @staticmethod
-    def _width() -> int:
-        """Return the columns of a line that is drawn over: a line that wraps cannot be erased."""
-        return shutil.get_terminal_size().columns - 1
+    def clear(self) -> None:
+        """Erase the line that moves, until the next step: before an answer, or a question."""
+        if self._live is not None:
+            with self._live.lock:
+                self._live.rest()
+                if erasing := self._live.erased():
+                    self._stream.write(erasing)
+                    self._stream.flush()
+
+    def end(self, exit_code: int) -> None:
+        """Draw no more, and tell the reader of `lines` how the command ended."""
+        if self._live is not None:
+            self._live.end()
+        if self.lines is not None:
+            self.lines.end(exit_code)
+
+    def _moving(self) -> LiveLine:
+        if self._live is None:
+            from cosmos.cli.live_line import LiveLine
+
+            self._live = LiveLine(self._stream, ticks=True)
+        return self._is_live
 
     def _line(self, text: str, *, label: tuple[str, int] | None = None) -> None:
-        erase = "\r\x1b[K" if self._drawn else ""
         lead = f"{self._program}: {self._painted(*label)}: " if label else ""
-        self._drawn = False
         shown = printable(text).replace("\n", "\n  ")  # the output of another program must not look like ours
-        self._stream.write(f"{erase}{lead}{shown}\n")
-        self._stream.flush()
+        with self._live.lock if self._live is not None else contextlib.nullcontext():
+            erase = "" if self._live is None else self._live.erased()
+            self._stream.write(f"{erase}{lead}{shown}\n")
+            self._stream.flush()
 
     def _painted(self, word: str, colour: int) -> str:
         return f"\x1b[{colour}m{word}\x1b[0m" if self._colour else word
@@ -170,8 +182,8 @@ class Surroundings:
             raise WorldFailed("HOME", problem, hint="name a folder: --home DIR, or set COSMOS_HOME") from error
 
     def reporter(self, *, quiet: bool) -> Reporter:
-        """Return the reporter of progress: the terminal, or a silent one if `quiet`."""
-        return Silent() if quiet else self.terminal
+        """Return the reporter of progress: JSON lines if asked for, else the terminal, or a silent one if `quiet`."""
+        return self.terminal.lines or (Silent() if quiet else self.terminal)
 
     def home(self, named: Path | None, *, near: Path | None = None) -> Path:
         """Return the builder's home: the named one, or the nearest `.cosmos/` above `near`, or the user's own."""
@@ -193,13 +205,33 @@ def surroundings() -> Surroundings:
     return found
 
 
+def _answering() -> list[Json] | None:
+    """Erase the line that moves, so that the answer does not begin behind it. Return where answers in JSON wait."""
+    context = click.get_current_context(silent=True)
+    around = None if context is None else context.find_object(Surroundings)
+    if around is None:
+        return None
+    around.terminal.clear()
+    return around.terminal.held
+
+
 def emit(value: Json) -> None:
-    """Write `value` as JSON on stdout. A byte of a path that is no UTF-8 becomes half a pair, such as `\\udcff`."""
+    """Answer with `value` as JSON on stdout: with `--json` when the command ends, as an error may have to be added."""
+    held = _answering()
+    if held is None:
+        write_json(value)
+    else:
+        held.append(value)
+
+
+def write_json(value: Json) -> None:
+    """Write `value` on stdout. A byte of a path that is no UTF-8 becomes half a pair, such as `\\udcff`."""
     sys.stdout.write(readable_text(value).encode("utf-8", "backslashreplace").decode())
 
 
 def say(text: str = "") -> None:
     """Write one line of an answer on stdout."""
+    _answering()
     sys.stdout.write(printable(text) + "\n")
 
 
@@ -209,6 +241,7 @@ def say_document(data: bytes) -> None:
         text = printable(data.decode("utf-8", "backslashreplace").replace("\t", "    "))
         say(text.removesuffix("\n"))
         return
+    _answering()
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
@@ -240,148 +273,6 @@ def in_one_line(text: str) -> str:
     'MIT\\\\x0a  signed by everybody'
     """
     return printable(text).replace("\n", "\\x0a")
-
-
-def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run `command` as the program and exit with the code of its outcome."""
-    stderr = sys.stderr or io.StringIO()  # None if it was closed before we started
-    _write_all_of_it()
-    gc.set_threshold(20_000, 20, 50)  # with tens of thousands of rows, collecting as often as usual takes a sixth
-    around = Surroundings(
-        program=program,
-        environ=dict(os.environ),
-        terminal=Terminal(program, stderr, environ=os.environ),
-        stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
-        now=time.time,
-    )
-    try:
-        code = _outcome(command, program, arguments, around)
-    except BrokenPipeError:
-        code = _cut()
-    sys.exit(code)
-
-
-def _write_all_of_it() -> None:
-    """Let stdout take UTF-8 in every locale: documents are in no other encoding.
-
-    Give stdout a buffer if it has none (PYTHONUNBUFFERED, `python -u`), so that a short write raises an error. A raw
-    file may write only a part of the data and return its size. Python's text layer does not check this size.
-    """
-    out = sys.stdout
-    if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
-        whole = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
-        sys.stdout = io.TextIOWrapper(whole, encoding=out.encoding, errors=out.errors, line_buffering=True)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up. Ignored signals stay so (nohup)."""
-    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        for one in numbers:
-            signal.signal(one, signal.SIG_IGN)  # cleaning up must not be interrupted
-        raise Ended(number)
-
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _outcome(command: click.Command, program: str, arguments: Sequence[str] | None, around: Surroundings) -> int:
-    terminal = around.terminal
-    try:
-        if sys.stdout is None:
-            raise WorldFailed("stdout", "is closed")
-        given = None if arguments is None else list(arguments)
-        with _ended_by_signals():
-            result = command.main(args=given, prog_name=program, standalone_mode=False, obj=around)
-        sys.stdout.flush()
-    except CosmosError as error:
-        return _failed(error, terminal)
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
-        return EXIT_MALFORMED
-    except click.ClickException as error:
-        terminal.error(_in_our_words(error.format_message()))
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            terminal.hint(f"{error.ctx.command_path} --help")
-        return EXIT_MALFORMED
-    except (KeyboardInterrupt, click.Abort):
-        terminal.error("interrupted")
-        return EXIT_INTERRUPTED
-    except Ended as ended:
-        terminal.error(f"ended by {signal.Signals(ended.number).name}")
-        return 128 + ended.number
-    except SystemExit as ended:  # click raises it after a completion, and for a closed pipe; nothing else here does
-        if f"_{program.upper()}_COMPLETE" in around.environ and isinstance(ended.code, int):
-            return ended.code
-        return _cut() if _is_cut() else _failed(WorldFailed(program, "a pipe is cut"), terminal)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) and _is_cut():
-            return _cut()
-        return _failed(_of_the_machine(error, program), terminal)
-    except MemoryError:
-        return _failed(WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT), terminal)
-    except Exception:  # what the shell's variables for the Tab key break is told to nobody
-        return EXIT_MALFORMED if f"_{program.upper()}_COMPLETE" in around.environ else _bug(terminal)
-    return result if isinstance(result, int) else 0
-
-
-def _bug(terminal: Terminal) -> int:
-    """Say that the exception at hand is our bug, and where to report it."""
-    terminal.error(f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}")
-    terminal.hint(REPORT_BUGS_TO)
-    return EXIT_BUG
-
-
-def _of_the_machine(error: OSError, program: str) -> WorldFailed:
-    """Return an error of the operating system as ours."""
-    named = error.filename if isinstance(error.filename, str) else program
-    return WorldFailed(named, (error.strerror or str(error)).lower(), hint=likely_cause(error))
-
-
-def _in_our_words(message: str) -> str:
-    """Return click's sentence in the form of our errors.
-
-    >>> _in_our_words("No such command 'frob'.")
-    "no such command 'frob'"
-    >>> _in_our_words("NAME: want letters")
-    'NAME: want letters'
-    """
-    first, rest = message[:1], message[1:].removesuffix(".")
-    return (first if rest[:1].isupper() else first.lower()) + rest
-
-
-def _is_cut() -> bool:
-    """Return whether the reader of our stdout or stderr has closed it."""
-    poll = select.poll()
-    for number in (1, 2):
-        poll.register(number, 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _cut() -> int:
-    """Return the exit code for a closed pipe, and make sure that the interpreter prints nothing at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(nowhere, number)
-    return EXIT_CUT
-
-
-def _failed(error: CosmosError, terminal: Terminal) -> int:
-    terminal.error(str(error))
-    if isinstance(error, Differs):
-        for difference in error.differences:
-            terminal.note(f"  {difference}")
-    if error.hint:
-        terminal.hint(error.hint)
-    return error.exit_code
 
 
 def _spelt(char: str) -> str:

@@ -9,6 +9,7 @@ from cosmos.device.choose import Choice, Chosen
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, tell_gone
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import demand_anchors
+from cosmos.errors import of_star
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
@@ -63,9 +64,16 @@ def acquired_stars(
                 reporter.warn(f"{chosen.star.id}: nobody signed it; your settings allow that for {chosen.galaxy.name}")
             progress = _Progress(reporter, chosen.star.id, done, total)
             try:
-                acquired[chosen.star.name] = acquire_star(
-                    choice.lock, chosen.star, chosen.galaxy.index, chosen.galaxy.source, opened.roots, progress, then
-                )
+                with of_star(chosen.star.name):
+                    acquired[chosen.star.name] = acquire_star(
+                        choice.lock,
+                        chosen.star,
+                        chosen.galaxy.index,
+                        chosen.galaxy.source,
+                        opened.roots,
+                        progress,
+                        then,
+                    )
             except NotSigned as error:
                 if then is None:
                     raise
@@ -94,4 +102,4 @@ class _Progress:
     total: int
 
     def __call__(self, here: int) -> None:
-        self.reporter.progress(self.what, self.before + here, self.total)
+        self.reporter.progress(self.what, self.before + here, self.total, "bytes")

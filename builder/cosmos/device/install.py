@@ -33,7 +33,7 @@ from cosmos.device.vouching import as_reader, as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.model.history import star_changes, versions_of
 from cosmos.model.names import StarName, parted
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, counted
 from cosmos.model.settings import Settings
 from cosmos.model.universe import Installed, Universe
 from cosmos.resolve.resolving import Wish
@@ -102,6 +102,7 @@ def install(
                 batch, records[planned.star] = replacing.batch(planned)
                 replacing.demand_possible()  # before the person is asked
                 transaction.prepare(batch)
+            reporter.step(f"put {counted(len(records), 'star')} in place")
             transaction.publish()
             after = with_stars(universe, chosen, records)
             changes = star_changes(versions_of(universe), versions_of(after))

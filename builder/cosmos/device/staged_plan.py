@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cosmos.device.look import Look, StarLook, look_at
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.staging_area import StagingArea
+from cosmos.errors import of_star
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
@@ -38,10 +39,11 @@ def planned_stars(
     looks: list[StarLook] = []
     is_refused = False
     urls = {galaxy.name: galaxy.url for galaxy in settings.galaxies}
-    for number, (name, item) in enumerate(acquired.items(), 1):
-        reporter.progress(f"install {item.star.id}", number, len(acquired))
-        staged = area.stage(name)
-        planned = plan.add(item, urls[item.star.galaxy], staged.entries)
+    for number, (name, item) in enumerate(acquired.items()):
+        reporter.progress(f"stage {item.star.id}", number, len(acquired))
+        with of_star(name):
+            staged = area.stage(name)
+            planned = plan.add(item, urls[item.star.galaxy], staged.entries)
         brought = [
             entry
             for entry in planned.record.entries

@@ -126,7 +126,9 @@ def _demanded(root: LiveRoot, universe: Universe, request: UninstallRequest) -> 
     missing = [name for name in going if name not in universe.installed]
     if missing:
         hint = f"to list what is installed: cosmos status --json{root.option}"
-        raise NoSolution(_listed(missing), "is not installed" if len(missing) == 1 else "are not installed", hint=hint)
+        if len(missing) == 1:
+            raise NoSolution(missing[0], "is not installed", hint=hint)
+        raise NoSolution(_listed(missing), "are not installed", hint=hint)
     if request.force:
         return going
     needed = dependants(universe, going)

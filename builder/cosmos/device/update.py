@@ -121,6 +121,7 @@ def update(root: LiveRoot, request: UpdateRequest, reporter: Reporter, agree: Ca
                     transaction.prepare(batch)
                 done = work.update()
                 agree(done)
+                reporter.step("put the new stars in place")
                 transaction.publish()
                 transaction.commit(rendered(work.after), star_changes(versions_of(universe), versions_of(work.after)))
             done = replace(done, unowned=transaction.unowned)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from cosmos.errors import NoSolution, Refused
+from cosmos.errors import NoSolution, Refused, of_star
 from cosmos.image.newer_trust import demand_newest_trust
 from cosmos.image.world import World
 from cosmos.model.facts import Facts
@@ -152,9 +152,10 @@ def acquire_lock(lock: Lock, place: LockPlace, world: World, accept: frozenset[s
                     judge.then,
                     _counting(world, star.id, done, total),
                 )
-                acquired[star.name] = judge.judged(star.name, fetch)
+                with of_star(star.name):
+                    acquired[star.name] = judge.judged(star.name, fetch)
                 done += star.size_bytes
-                world.reporter.progress(star.id, done, total)
+                world.reporter.progress(star.id, done, total, "bytes")
     signed = {name: Facts.of(item.statement.statement.star) for name, item in acquired.items()}
     _demand_first_galaxies(lock, indexes, signed)
     demand_right(lock, place.lock_file, signed)
@@ -200,4 +201,4 @@ def _fetching(
 
 
 def _counting(world: World, what: str, before: int, total: int) -> Callable[[int], None]:
-    return lambda done: world.reporter.progress(what, before + done, total)
+    return lambda done: world.reporter.progress(what, before + done, total, "bytes")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.digest import Digest
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import Faults, Malformed, NoSolution
 from cosmos.image.given_values import NOTHING_GIVEN, GivenValues
-from cosmos.image.joining import document_of, read_joined, written
+from cosmos.image.joining import Joined, document_of, read_joined, written
 from cosmos.image.outputs.formats import Output, read_outputs
 from cosmos.image.template import TemplateFiles, read_template
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
@@ -21,7 +21,7 @@ from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
 from cosmos.model.template import Declarations
 from cosmos.reading import envelope_of, is_there, read_bounded
-from cosmos.tables import BadKey
+from cosmos.tables import BadKey, Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,39 +66,60 @@ class Definition:
 def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definition:
     """Return the image at `path`: its folder, or its image.toml. `given` are values besides those of its [vars].
 
-    Raises `Malformed`, also if a file that image.toml names is missing.
+    Raises `Malformed`, also if a file that image.toml names is missing. The error carries every other such fault.
     """
     file = path / IMAGE_FILE if path.is_dir() else path
     if not is_there(file):
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
     joined = read_joined(file)
     data = joined.data
-    try:
-        image = Image.parse(data, str(file))
-    except BadKey as error:
-        raise joined.blaming(error, file) from error
-    template = read_template(template_folder(file.parent, image.template))
+    faults = Faults()
+    with faults.noting():
+        image = _image(joined, file)
+    if faults.found:
+        with faults.noting():
+            read_outputs(Table.parse(data, str(file)).dicts("output"), str(file))
+        faults.demand_none()
+    constellation_files: dict[str, bytes] = {}
+    constellations: dict[str, Constellation] = {}
+    for name in image.constellations:
+        with faults.noting():
+            constellation_files[name] = _constellation(file.parent / name)
+            constellations[name] = Constellation.parse(constellation_files[name], str(file.parent / name))
+    with faults.noting():
+        outputs = read_outputs(image.outputs, str(file))
+    with faults.noting():
+        template = read_template(template_folder(file.parent, image.template))
+    with faults.noting():
+        finish = _named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES)
+    with faults.noting():
+        trust = _named(file.parent, image.trust, "trust")
+    faults.demand_none()
     if given:
         data = _with_values(data, image, template, given)
         image = Image.parse(data, str(file))
-    constellation_files = {name: _constellation(file.parent / name) for name in image.constellations}
-    constellations = {
-        name: Constellation.parse(content, str(file.parent / name)) for name, content in constellation_files.items()
-    }
     return Definition(
         folder=file.parent,
         image=image,
         data=data,
-        outputs=read_outputs(image.outputs, str(file)),
+        outputs=outputs,
         constellation_files=constellation_files,
         constellations={name: constellation.members for name, constellation in constellations.items()},
         template=template,
-        finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
-        trust=_named(file.parent, image.trust, "trust"),
+        finish=finish,
+        trust=trust,
         warnings=tuple(f"{name}: unknown key {key}" for name, one in constellations.items() for key in one.warnings),
         bases=joined.bases,
         given=given,
     )
+
+
+def _image(joined: Joined, file: Path) -> Image:
+    """Return the image of the joined definition. An error names the file that states the key."""
+    try:
+        return Image.parse(joined.data, str(file))
+    except BadKey as error:
+        raise joined.blaming(error, file) from error
 
 
 def _with_values(data: bytes, image: Image, template: TemplateFiles, given: GivenValues) -> bytes:

@@ -132,6 +132,7 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
 
 def _laid(ready: Ready, staged: StagedLayers, world: World) -> FinishedTree:
     """Return the whole tree. Each entry is laid once."""
+    world.reporter.step("lay the tree")
     tree = lay_tree(ready.definition, ready.lock, staged.layers, ready.template, staged.workshop)
     demand_budget(ready.definition, tree.overlaid, staged.layers)
     report_unmatched(ready.definition, tree.overlaid, world.reporter)
@@ -144,7 +145,7 @@ def _packed(
     """Write every file of the release except RELEASE.json; for --keep-root, also write the tree as files."""
     world.reporter.step("pack")
     packed = packed_tree(ready.definition.image, tree, staged.layers, staged.workshop)
-    write_release(ready.definition.outputs, packed, tree.receipts, draft)
+    write_release(ready.definition.outputs, packed, tree.receipts, draft, world.reporter)
     for name, data in ready.lock_files.items():
         draft.write(name, [data])
     draft.write(DEFINITION_FILE, packed_definition(ready.definition))

@@ -9,7 +9,7 @@ because these galaxies have no statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -75,13 +75,13 @@ def freeze(
     roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
     seen = None if old is None else _since_recovery(old, roots)
     with settling(world.store):
-        world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
         galaxies = _opened(definition, world, roots, seen)
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
         wishes, kept = wishes_of(request), _kept(old, upgrade)
-        foresee((wish.demand for wish in wishes), library, galaxies, request.arch, kept=kept, settled={})
+        demands = (wish.demand for wish in wishes)
+        foresee(demands, library, galaxies, request.arch, kept=kept, settled={}, told=_reading(world))
         resolved = resolve(wishes, library, request.arch, kept, upgraded=frozenset() if upgrade == "all" else upgrade)
         stars = tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
@@ -169,7 +169,9 @@ def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock |
         asked.name: world.source(asked.name, asked.url, definition.folder) for asked in definition.image.galaxies
     }
     demand_newest_trust(world, sources.values())
-    for asked in definition.image.galaxies:
+    world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
+    for place, asked in enumerate(definition.image.galaxies):
+        world.reporter.progress(f"open {asked.name}", place, len(definition.image.galaxies))
         if asked.allow_unsigned:
             world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
         with naming_address(str(definition.file), asked.name):
@@ -177,6 +179,10 @@ def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock |
                 asked, sources[asked.name], roots, seen.get((asked.name, asked.url)), world
             )
     return opened
+
+
+def _reading(world: World) -> Callable[[StarName, int], None]:
+    return lambda name, done: world.reporter.progress(f"read what {name} needs", done, 0)
 
 
 def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:

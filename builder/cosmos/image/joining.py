@@ -68,7 +68,12 @@ class Joined:
         return tuple(one.path for one in self.files[1:])
 
     def blaming(self, error: BadKey, file: Path) -> BadKey:
-        """Return `error` about the joined document as one about the file that states the key."""
+        """Return `error` about the joined document, and those that it carries, as of the files that state the keys."""
+        blamed = self._blaming(error, file)
+        blamed.also = tuple(self._blaming(one, file) if isinstance(one, BadKey) else one for one in error.also)
+        return blamed
+
+    def _blaming(self, error: BadKey, file: Path) -> BadKey:
         parts = error.path.split("[")[0].split(".")
         for one in self.files[1:]:
             if _states(one.document, parts) and not _states(self.files[0].document, parts):

@@ -287,7 +287,7 @@ def _write(draft: Path, parts: Mapping[str, Part], vendored: Vendored, world: Ho
             with durable_file(place) as stream:
                 stream.writelines(pieces(part.read()))
         done += part.size_bytes
-        world.reporter.progress(path, done, total)
+        world.reporter.progress(path, done, total, "bytes")
     with durable_file(draft / VENDORED_FILE) as stream:
         stream.write(vendored.to_bytes())
 

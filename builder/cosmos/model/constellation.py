@@ -16,7 +16,7 @@ from typing import Self
 
 from cosmos.model.constraint import ANY_VERSION, Constraint
 from cosmos.model.names import StarName
-from cosmos.tables import Table
+from cosmos.tables import Table, read_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,11 @@ class Constellation:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the constellation in `data`; raises `Malformed`."""
-        table = Table.parse(data, source)
+        return read_whole(data, source, cls.read, {})
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the constellation in `table`; raises `Malformed` for the first fault."""
         table.need("members", list)
         wishes = table.parsed_strings("members", wish)
         constellation = cls(

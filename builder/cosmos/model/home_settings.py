@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.limits import GIB, KIB, MIB
-from cosmos.tables import Table
+from cosmos.tables import Table, read_whole
 
 HOME_SETTINGS_FILE: Final = "config.toml"
 _UNITS: Final = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": KIB * GIB}
@@ -34,7 +34,11 @@ class HomeSettings:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the settings in `data`; raises `Malformed`."""
-        table = Table.parse(data, source)
+        return read_whole(data, source, cls.read, {})
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the settings in `table`; raises `Malformed` for the first fault."""
         store = table.take_table("store")
         limit, signed = None, False
         if store is not None:

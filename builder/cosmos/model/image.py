@@ -57,7 +57,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from cosmos.model.addresses import read_address
 from cosmos.model.constraint import Constraint
@@ -66,11 +66,20 @@ from cosmos.model.powers import Powers
 from cosmos.model.version import Version
 from cosmos.model.vouching import Vouching
 from cosmos.model.waiver import Waiver
-from cosmos.tables import Table
+from cosmos.tables import Table, read_whole
 from cosmos.treepath import TreePath
 
 DEFAULT_LEVEL = 9  # zstd, where an image definition names no other
 DEFAULT_MARKER = "COSMOS-READY"
+_STAND_INS: Final[Mapping[str, object]] = {
+    "name": "image",
+    "version": "0.0.0",
+    "arch": "x86_64",
+    "template": "template",
+    "galaxies": {"galaxy": "."},
+    "source-date-epoch": 0,
+    "counter": 1,
+}  # in place of what is missing or malformed, to find what else is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,8 +177,12 @@ class Image:
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
-        """Return the image definition in `data`; raises `Malformed`."""
-        table = Table.parse(data, source)
+        """Return the image definition in `data`; raises `Malformed`, which carries every fault."""
+        return read_whole(data, source, cls.read, _STAND_INS)
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the image definition in `table`; raises `Malformed` for its first fault."""
         policy, variables = table.take_table("policy"), table.take("vars", dict, {})
         image = cls(
             name=table.read("name", ImageName.parse),

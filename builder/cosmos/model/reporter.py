@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
+
+Unit: TypeAlias = Literal["things", "bytes"]
 
 
 class Reporter(Protocol):
@@ -11,8 +13,8 @@ class Reporter(Protocol):
     def step(self, text: str) -> None:
         """Say that a new step begins: "resolve", "fetch 12 stars"."""
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Say how far a step is; `total` is 0 if it is not known. `what` names the unit: bytes, or things."""
+    def progress(self, what: str, done: int, total: int, unit: Unit = "things") -> None:
+        """Say how far a step is; `total` is 0 if it is not known. `what` is in work, or was just done."""
 
     def item(self, text: str) -> None:
         """Say which of several things is in work: "star 7 of 25: nano". On a terminal the next one takes its line."""
@@ -30,7 +32,7 @@ class Silent:
     def step(self, text: str) -> None:
         """Say nothing."""
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int, unit: Unit = "things") -> None:
         """Say nothing."""
 
     def item(self, text: str) -> None:

@@ -38,7 +38,7 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.names import GalaxyName
 from cosmos.model.powers import POWERS, Powers
 from cosmos.model.vouching import Vouching
-from cosmos.tables import Table
+from cosmos.tables import Table, read_whole
 from cosmos.treepath import ROOT, TreePath
 
 DEFAULT_CACHE: Final = TreePath(b"var/cache/cosmos")
@@ -63,7 +63,11 @@ class Settings:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the settings in `data`; raises `Malformed`."""
-        table = Table.parse(data, source)
+        return read_whole(data, source, cls.read, {})
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the settings in `table`; raises `Malformed` for the first fault."""
         galaxies = table.take_table("galaxies")
         policy = table.take_table("policy")
         network = table.take_table("network")

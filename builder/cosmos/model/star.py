@@ -62,13 +62,14 @@ from cosmos.model.demand import Demand, Need, need_text, parse_need
 from cosmos.model.file_names import file_stem
 from cosmos.model.names import ANY_ARCH, Arch, StarName
 from cosmos.model.version import DebianVersion, Scheme, Version, read_scheme, read_version, version_rows
-from cosmos.tables import Table
+from cosmos.tables import Table, read_whole
 
 T = TypeVar("T")
 StarType: TypeAlias = Literal["normal", "nebula"]
 Provides: TypeAlias = Mapping[StarName, tuple[Version | None, ...]]  # None: the name without a version
 Ranges: TypeAlias = Mapping[StarName, tuple[Constraint, ...]]  # each of the ranges counts
 DEBIAN: Final = "deb"  # the ecosystem of Debian's packages in `[[origin]]`
+_STAND_INS: Final = {"name": "star", "version": "0.0.0"}  # where these are wrong, to find what else is
 _TYPES: dict[str, StarType] = {"normal": "normal", "nebula": "nebula", "meta": "nebula"}
 
 
@@ -305,7 +306,7 @@ class Recipe:
 
         `schemes` are the ecosystems that a source may name, by the word before its colon.
         """
-        return cls.read(Table.parse(data, source), schemes)
+        return read_whole(data, source, lambda table: cls.read(table, schemes), _STAND_INS)
 
     @classmethod
     def read(cls, table: Table, schemes: Mapping[str, SourceRules]) -> Self:

@@ -55,7 +55,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, TypeVar, cast
 
-from cosmos.tables import Table
+from cosmos.tables import Table, read_whole
 from cosmos.treepath import TreePath
 
 VarType: TypeAlias = Literal["string", "integer", "boolean", "strings", "secret"]
@@ -279,7 +279,11 @@ class Declarations:
     @classmethod
     def parse(cls, data: bytes, source: str) -> Self:
         """Return the `template.toml` in `data`; raises `Malformed`."""
-        table = Table.parse(data, source)
+        return read_whole(data, source, cls.read, {})
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """Return the `template.toml` in `table`; raises `Malformed` for the first fault."""
         groups = _distinct(table, "group", tuple(map(Group.read, table.tables("group"))), lambda group: group.gid)
         by_name = {group.name: group for group in groups}
         users = tuple(User.read(row, by_name) for row in table.tables("user"))

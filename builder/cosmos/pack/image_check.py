@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -18,15 +18,18 @@ from cosmos.pack.zst import decompress_exactly, unpacked_exactly
 from cosmos.tree.entry import Entry
 
 
-def demand_as_indexed(image: ImageReader, workers: int) -> None:
+def demand_as_indexed(
+    image: ImageReader, workers: int, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> None:
     """Raise `Refused` unless all that `image` holds is as its index says: what `ImageReader.entries` finds.
 
     For a reader of a file (`ImageReader.open`). So many `workers` unpack and hash layers at the same time, each in
     pieces: one has `MAX_CONTENT_IN_MEMORY_BYTES` of packed data and as much of content in memory, and a decoder's
-    window.
+    window. `progress` gets how many bytes of how many are checked.
     """
     reader = TarReader(image.source, devices="keep")
     *layers, end = image.layers
+    total, done = sum(layer.seek.unpacked_bytes for layer in layers), 0
     with ThreadPoolExecutor(workers) as pool:
         running: deque[tuple[ImageLayer, Future[list[Entry] | None]]] = deque()
         try:
@@ -40,6 +43,8 @@ def demand_as_indexed(image: ImageReader, workers: int) -> None:
                         image.packed(first).entries_after(reader, first.lines)
                     else:
                         reader.accept(stated)
+                    done += first.seek.unpacked_bytes
+                    progress(done, total)
         finally:
             pool.shutdown(cancel_futures=True)
     image.demand_end(end)

@@ -89,9 +89,12 @@ def demand_whole(folder: Path, release: Release, reporter: Reporter, workers: in
 
     Raises `Differs`, with each difference, or `Malformed`.
     """
+    size_bytes = sum(subject.size_bytes for subject in release.subjects)
+    reporter.step(f"hash {counted(len(release.subjects), 'file')}, {size_bytes:,} bytes")
     entries, found = 0, [*file_differences(folder, release, reporter)]
     if not found:
-        entries, found = _content_differences(folder, release, workers)
+        reporter.step("unpack the image, and compare it with its manifest")
+        entries, found = _content_differences(folder, release, workers, reporter)
     if found:
         raise Differs(
             str(folder),
@@ -111,11 +114,12 @@ def file_differences(folder: Path, release: Release, reporter: Reporter) -> Iter
     total = sum(subject.size_bytes for subject in release.subjects)
     done = 0
     for subject in release.subjects:
+        reporter.progress(subject.name, done, total, "bytes")
         problem = _file_difference(folder / subject.name, subject)
         if problem:
             yield f"{subject.name}: {problem}"
         done += subject.size_bytes
-        reporter.progress(subject.name, done, total)
+        reporter.progress(subject.name, done, total, "bytes")
 
 
 def _file_difference(file: Path, subject: Subject) -> str | None:
@@ -129,7 +133,7 @@ def _file_difference(file: Path, subject: Subject) -> str | None:
     return None if digest == subject.digest else f"is {digest}, but the release names {subject.digest}"
 
 
-def _content_differences(folder: Path, release: Release, workers: int) -> tuple[int, list[str]]:
+def _content_differences(folder: Path, release: Release, workers: int, reporter: Reporter) -> tuple[int, list[str]]:
     """Return the number of entries, and the differences between the manifest, the content root and the images.
 
     The digests of the files cannot show these. An image whose lines have the content root has the manifest's lines, so
@@ -146,7 +150,7 @@ def _content_differences(folder: Path, release: Release, workers: int) -> tuple[
     found: list[str] = []
     for subject in _images(release):
         try:
-            lines = _lines(folder / subject.name, workers)
+            lines = _lines(folder / subject.name, workers, reporter)
         except CosmosError as error:
             found.append(f"{subject.name}: {error.problem}")
             continue
@@ -165,10 +169,10 @@ def _images(release: Release) -> list[Subject]:
     return [subject for subject in release.subjects if subject.name.endswith(IMAGE_SUFFIX)]
 
 
-def _lines(image: Path, workers: int) -> list[ManifestLine]:
+def _lines(image: Path, workers: int, reporter: Reporter) -> list[ManifestLine]:
     """Return the lines of the image's entries, sorted by path, after all of it was unpacked and compared with them."""
     reader = ImageReader.open(image)
-    demand_as_indexed(reader, workers)
+    demand_as_indexed(reader, workers, lambda done, total: reporter.progress(image.name, done, total, "bytes"))
     return reader.lines()
 
 

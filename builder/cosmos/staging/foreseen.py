@@ -8,8 +8,9 @@ resolver meets it again, if it needs that star at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import count
 
 from cosmos.errors import CosmosError
 from cosmos.model.demand import Demand
@@ -28,11 +29,13 @@ def foresee(
     *,
     kept: Mapping[StarName, Version],
     settled: Mapping[StarName, Version],
+    told: Callable[[StarName, int], None] = lambda _name, _done: None,
 ) -> None:
     """Fetch the statements that `demands` lead to; a star in its `settled` version is not looked at.
 
-    `kept` are versions that are preferred to newer ones.
+    `kept` are versions that are preferred to newer ones. `told` gets each star before it is read, and its number.
     """
+    read = count(1)
     seen, level = set[StarName](), list(demands)
     while level:
         stars = list[tuple[OpenGalaxy, Candidate]]()
@@ -43,6 +46,7 @@ def foresee(
         level = []
         with fetching_ahead((galaxy.source, galaxy.statement_files(star)) for galaxy, star in stars):
             for galaxy, star in stars:
+                told(star.name, next(read))
                 with suppress(CosmosError):
                     level += [need[0] for need in galaxy.facts(star).needs]
 

@@ -23,7 +23,7 @@ from typing import Final
 from cosmos.content import content_digest, pieces
 from cosmos.digest import Digest
 from cosmos.durable import durable_file
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import Malformed, NoSolution, of_star
 from cosmos.limits import MAX_STAR_ARCHIVE_BYTES, Budget
 from cosmos.model.licence import joined_licences
 from cosmos.model.names import ANY_ARCH, Arch
@@ -110,6 +110,11 @@ def put_archive(path: Path, built: BuiltStar) -> None:
 def build_star(folder: Path, workshop: Workshop) -> BuiltStar:
     """Return the archive of the star whose source folder is `folder`. Raises every family but `Differs`."""
     source = read_source_folder(folder)
+    with of_star(source.recipe.name):
+        return _star_of(folder, source, workshop)
+
+
+def _star_of(folder: Path, source: SourceFolder, workshop: Workshop) -> BuiltStar:
     recipe = source.recipe
     if recipe.name in recipe.dependencies:
         raise Malformed(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.debian.ecosystem import Debian
-from cosmos.errors import Malformed
+from cosmos.errors import Faults, Malformed
 from cosmos.model.names import ANY_ARCH, Arch
 from cosmos.model.star import Origin, Recipe, SourceRules
 from cosmos.stellar.tar_archive import TarArchives
@@ -40,17 +40,22 @@ def opened(outside: Outside) -> dict[str, Ecosystem]:
 
 def check_sources(recipe: Recipe, file: str) -> None:
     """Raise `Malformed` for an invalid source of a recipe, or an invalid key for it; `file` is the recipe's file."""
+    faults = Faults()
     for place, text in enumerate(recipe.sources):
         scheme = scheme_of(text)
-        if scheme not in ECOSYSTEMS:
-            forms = " or ".join(rules.form for rules in RULES.values())
-            raise Malformed(file, f"source[{place}]: want {forms}, got {text[:80]!r}", hint="own files go into files/")
-        try:
-            ECOSYSTEMS[scheme].check_source(text)
-        except ValueError as error:
-            raise Malformed(file, f"source[{place}]: {error}") from error
+        with faults.noting():
+            if scheme not in ECOSYSTEMS:
+                said = f"want {' or '.join(rules.form for rules in RULES.values())}, got {text[:80]!r}"
+                raise Malformed(file, f"source[{place}]: {said}", hint="own files go into files/")
+            try:
+                ECOSYSTEMS[scheme].check_source(text)
+            except ValueError as error:
+                raise Malformed(file, f"source[{place}]: {error}") from error
+    faults.demand_none()
     for scheme, sources in _by_scheme(recipe.sources).items():
-        ECOSYSTEMS[scheme].check_keys(sources, recipe.beside_source)
+        with faults.noting():
+            ECOSYSTEMS[scheme].check_keys(sources, recipe.beside_source)
+    faults.demand_none()
 
 
 def find(recipe: Recipe, folder: Path, ecosystems: Mapping[str, Ecosystem], machine: Arch) -> list[Part]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cosmos.errors import Malformed, NoSolution
+from cosmos.errors import Faults, Malformed, NoSolution
 from cosmos.globs import checked, matches_any, unused
 from cosmos.model.star import Unpack
 from cosmos.tree.entry import Entry
@@ -26,14 +26,17 @@ class Brought:
 
 
 def demand_good_globs(unpack: Unpack, source: str) -> None:
-    """Raise `Malformed`, with the key, for an invalid glob or path."""
+    """Raise `Malformed`, with the key, for an invalid glob or path; it carries the others."""
+    faults = Faults()
     for key, globs in (("only", unpack.only), ("exclude", unpack.exclude)):
         for place, glob in enumerate(globs):
             try:
                 checked(glob)
             except ValueError as error:
-                raise Malformed(source, f"unpack.{key}[{place}]: {error}") from error
-    _moves(unpack, source)
+                faults.found.append(Malformed(source, f"unpack.{key}[{place}]: {error}"))
+    with faults.noting():
+        _moves(unpack, source)
+    faults.demand_none()
 
 
 def selected(brought: Brought, unpack: Unpack, besides: Collection[TreePath], source: str) -> list[Entry]:
@@ -112,11 +115,13 @@ def _leaves(entries: Mapping[TreePath, Entry]) -> set[TreePath]:
 
 def _moves(unpack: Unpack, source: str) -> dict[TreePath, TreePath]:
     moves: dict[TreePath, TreePath] = {}
+    faults = Faults()
     for old, new in unpack.rename.items():
         try:
             moves[TreePath.rooted(old)] = TreePath.rooted(new)
         except ValueError as error:
-            raise Malformed(source, f"unpack.rename: {error}") from error
+            faults.found.append(Malformed(source, f"unpack.rename: {error}"))
+    faults.demand_none()
     return moves
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cosmos.errors import Malformed, WorldFailed
+from cosmos.errors import Faults, Malformed, WorldFailed
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_FRAME_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.star import Recipe
 from cosmos.reading import is_there, read_bounded
@@ -34,15 +34,12 @@ from cosmos.treepath import TreePath
 
 RECIPE_FILE: Final = "star.toml"
 _FILES: Final = b"files"
+_KINDS: Final = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 _CAPABILITY: Final = "security.capability"
 _GIVEN_ATTRIBUTES: Final = (
     *("system.", "security.selinux", "security.SMACK64", "security.apparmor", "security.ima", "security.evm"),
     *("btrfs.", "trusted.overlay.", "user.overlay.", "com.apple."),
 )  # what a file system or a security module gives to files without anybody asking
-
-
-class NoScript(Malformed):
-    """The script that a recipe names is missing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +62,7 @@ def read_source_folder(path: Path) -> SourceFolder:
 
 
 def source_folder(path: Path, recipe: Recipe) -> SourceFolder:
-    """Return the source folder at `path` with its `recipe`; raises `Malformed`, `NoScript` for a missing script."""
+    """Return the source folder at `path` with its `recipe`; raises `Malformed`."""
     _demand_plain(path / os.fsdecode(_FILES))
     tree = {entry.path: entry for entry in folder_entries(path)}
     files = {
@@ -74,27 +71,38 @@ def source_folder(path: Path, recipe: Recipe) -> SourceFolder:
         if entry.path.startswith(_FILES + b"/")
     }
     beside = {name: entry for name, entry in tree.items() if name.split(b"/")[0] != _FILES}
-    return SourceFolder(path=path, recipe=recipe, script=_script(path, recipe), files=files, beside=beside)
+    return SourceFolder(path=path, recipe=recipe, script=read_script(path, recipe), files=files, beside=beside)
 
 
 def _demand_plain(files: Path) -> None:
-    """Raise `Malformed` for what the folder `files` holds and a star does not keep, before anything of it is read."""
+    """Raise `Malformed` for what the folder `files` holds and a star does not keep, before anything of it is read.
+
+    It carries every other path of that kind.
+    """
     if not os.path.lexists(files):
         return
     if files.is_symlink() or not files.is_dir():
         raise Malformed(str(files), "want a folder", hint="put the star's files into a folder of that name")
+    faults = Faults()
     left, waiting = int(MAX_FRAME_BYTES), [files]
     while waiting:
         for place in _listed(waiting.pop()):
             status = place.lstat()
             lost = _lost(place, status)
             if lost is not None:
-                raise Malformed(str(place), f"{lost[0]}, and a star's files keep none", hint=lost[1])
+                said = f"{lost[0]}, and a star's files keep none"
+                faults.found.append(Malformed(str(place), said, hint=lost[1]))
+            if stat.S_IFMT(status.st_mode) not in _KINDS:
+                said = "is not a file, folder or symlink; a Nova script makes other kinds"
+                faults.found.append(Malformed(str(place), said))
             waiting += [place] if stat.S_ISDIR(status.st_mode) else []
             left -= status.st_size if stat.S_ISREG(status.st_mode) else 0
             if left < 0:
                 problem = f"with it, the star's files have more than {MAX_FRAME_BYTES} bytes, which no image can hold"
-                raise Malformed(str(place), problem, hint="split the star")
+                faults.found.append(Malformed(str(place), problem, hint="split the star"))
+            if left < 0 or faults.are_many:
+                faults.demand_none()
+    faults.demand_none()
 
 
 def _lost(place: Path, status: os.stat_result) -> tuple[str, str] | None:
@@ -141,7 +149,8 @@ def moved_up(entry: Entry) -> Entry:
     )
 
 
-def _script(path: Path, recipe: Recipe) -> bytes | None:
+def read_script(path: Path, recipe: Recipe) -> bytes | None:
+    """Return the script that the recipe of the folder `path` names, or None; raises `Malformed`."""
     if not recipe.install_script:
         return None
     try:
@@ -150,7 +159,7 @@ def _script(path: Path, recipe: Recipe) -> bytes | None:
         raise Malformed(str(path / RECIPE_FILE), f"install_script: {error}") from error
     file = path / os.fsdecode(name)
     if not is_there(file):
-        raise NoScript(
+        raise Malformed(
             str(file),
             "is not there, but star.toml names it as install_script",
             hint=f"write the script, or take install_script out of {path / RECIPE_FILE}",

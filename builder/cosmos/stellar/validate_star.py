@@ -21,7 +21,7 @@ from cosmos.stellar.build_star import archive_suffix
 from cosmos.stellar.ecosystems import RULES, check_sources, describe_themselves, nouns
 from cosmos.stellar.licences import is_well_formed, unlisted_ids
 from cosmos.stellar.selection import demand_good_globs
-from cosmos.stellar.source_folder import RECIPE_FILE, NoScript, SourceFolder, read_source_folder, source_folder
+from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, read_script, read_source_folder, source_folder
 from cosmos.tables import Table, every_fault
 from cosmos.treepath import TreePath
 
@@ -56,7 +56,8 @@ class _Findings:
         try:
             yield
         except CosmosError as error:
-            self.fault(error)
+            for one in (error, *error.also):
+                self.fault(one)
 
     def fault(self, error: CosmosError) -> None:
         """Add an error with its hint."""
@@ -75,9 +76,10 @@ def validate_star(path: Path) -> tuple[Finding, ...]:
 
 
 def _check_folder(path: Path, findings: _Findings) -> None:
-    source = _folder_read(path, findings)
-    if source is None:
+    read = _folder_read(path, findings)
+    if read is None:
         return
+    source, is_whole = read
     recipe = source.recipe
     file = str(path / RECIPE_FILE)
     if path.resolve().name != recipe.name:
@@ -88,32 +90,39 @@ def _check_folder(path: Path, findings: _Findings) -> None:
         demand_good_globs(recipe.unpack, file)
     _check_about(recipe, findings)
     _check_script(source.script, recipe.install_script, findings)
+    _check_unpack(recipe, findings)
+    if not is_whole:
+        return
     if recipe.type == "nebula":
         if source.files or recipe.sources:
             findings.error(f"a nebula has only dependencies, but this one has files or {nouns(recipe.sources)}")
     elif not source.files and not recipe.sources and source.script is None:
         findings.warning("it ships nothing: there is no files/, no source and no script")
-    _check_unpack(recipe, findings)
     with findings.noting():
         _check_packing(source)
 
 
-def _folder_read(path: Path, findings: _Findings) -> SourceFolder | None:
-    """Return the source folder without what is malformed in it, which is told; None if too little is left."""
+def _folder_read(path: Path, findings: _Findings) -> tuple[SourceFolder, bool] | None:
+    """Return the source folder without what is malformed in it, which is told, and whether its files could be read.
+
+    None: too little is left.
+    """
     file = path / RECIPE_FILE
     if not file.is_file():
-        return read_source_folder(path)  # which says so
+        return read_source_folder(path), True  # which says so
     table = Table.parse(read_bounded(file), str(file))
     recipe, faults = every_fault(table, lambda rest: Recipe.read(rest, RULES), _stand_ins(path.resolve().name))
     for fault in faults:
         findings.fault(fault)
     if recipe is None:
         return None
-    try:
-        return source_folder(path, recipe)
-    except NoScript as error:
-        findings.fault(error)
-        return source_folder(path, replace(recipe, install_script=""))
+    script: bytes | None = None
+    with findings.noting():
+        script = read_script(path, recipe)
+    with findings.noting():
+        source = source_folder(path, replace(recipe, install_script=""))
+        return (source if script is None else replace(source, recipe=recipe, script=script)), True
+    return SourceFolder(path=path, recipe=recipe, script=script, files={}, beside={}), False
 
 
 def _stand_ins(name: str) -> dict[str, str]:

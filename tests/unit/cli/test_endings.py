@@ -8,18 +8,20 @@ import resource
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from cosmos.about import REPORT_BUGS_TO
+from cosmos.cli.live_line import LiveLine
 from cosmos.cli.terminal import Terminal
 from fakes.waiting import LONG_SECONDS, soon, soon_gone
 
 MAIN = "from cosmos.cli.cosmos.main import main; main()"
 WRITING = """
 import sys, click
-from cosmos.cli.terminal import run, Terminal
+from cosmos.cli.endings import run
 @click.command()
 def write() -> None:
     for _ in range(10000):
@@ -29,7 +31,7 @@ run(write, "cosmos", [])
 WATCHING = """
 import click
 from pathlib import Path
-from cosmos.cli.terminal import run, Terminal
+from cosmos.cli.endings import run
 from cosmos.process import start_program
 @click.command()
 @click.argument("note")
@@ -97,7 +99,8 @@ def test_a_pipe_whose_reader_has_gone_is_no_bug_of_ours(text: str, words: tuple[
 
 CAT = """
 import sys, click
-from cosmos.cli.terminal import emit, run, say
+from cosmos.cli.endings import run
+from cosmos.cli.terminal import emit, say
 @click.command()
 @click.argument("way")
 def cat(way: str) -> None:
@@ -211,20 +214,22 @@ def test_what_is_worked_on_is_one_line_that_moves_on_a_terminal_and_a_line_each_
 ) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     for said in (_Screen(), io.StringIO()):
-        terminal = Terminal("stellar", said, environ={"NO_COLOR": "1"})
+        seconds = count()
+        live = LiveLine(said, clock=lambda: next(seconds))  # noqa: B023 - used in this round alone
+        terminal = Terminal("stellar", said, environ={"NO_COLOR": "1"}, live=live)
         terminal.item("star 1 of 2: nano 7.2-1+deb12u1")
         terminal.item("star 2 of 2: \x1b[2Jless")
         terminal.step("built 2 stars")
         lines = ["star 1 of 2: nano 7.2-1+deb12u1", "star 2 of 2: \\x1b[2Jless", "built 2 stars"]
         if isinstance(said, _Screen):
-            assert said.getvalue() == "".join(f"\r\x1b[K{line[:19]}" for line in lines[:2]) + f"\r\x1b[K{lines[2]}\n"
+            assert said.getvalue() == "".join(f"\r{line[:19]}\x1b[K" for line in lines[:2]) + f"\r\x1b[K{lines[2]}\n"
         else:
             assert said.getvalue() == "".join(f"{line}\n" for line in lines)
 
 
 HUNGRY = """
 import click, resource, sys
-from cosmos.cli.terminal import run
+from cosmos.cli.endings import run
 @click.command()
 def eat() -> None:
     held = [bytes(64 << 20) for _ in range(64)]

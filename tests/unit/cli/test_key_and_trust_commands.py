@@ -15,9 +15,9 @@ import pytest
 from cosmos.cli.cosmos.key.group import key
 from cosmos.cli.cosmos.trust import places
 from cosmos.cli.cosmos.trust.group import trust
+from cosmos.cli.endings import run
 from cosmos.cli.stellar.trust.new import trust_new
 from cosmos.cli.stellar.trust.sign import sign
-from cosmos.cli.terminal import run
 from cosmos.digest import Digest
 from cosmos.trust.roots import TrustRoots
 

@@ -40,7 +40,7 @@ def put(root: Path, name: str) -> None:
 
 def add_galaxy(root: Path, number: int) -> None:
     from cosmos.cli.cosmos.main import program
-    from cosmos.cli.terminal import run
+    from cosmos.cli.endings import run
 
     with suppress(SystemExit):
         run(program, "cosmos", ["add-galaxy", f"g{number}", f"/galaxy/{number}", "--root", str(root)])

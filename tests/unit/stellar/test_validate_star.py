@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -106,6 +107,39 @@ def test_every_fault_of_a_recipe_is_said_at_once_and_at_its_own_place(make_folde
     for part in wanted:
         assert sum(part in row for row in rows) == 1, (part, rows)
     assert sum(row.startswith("error: ") for row in rows) == len(wanted) + 1, rows  # and it has no license
+
+
+def test_faults_of_the_files_hide_neither_each_other_nor_those_of_the_script_and_the_globs(make_folder: Make) -> None:
+    recipe = (
+        'name = "hello"\nversion = "1.0.0"\nlicense = "MIT"\ninstall_script = "install.lua"\n'
+        'source = ["what:x", "tar:a.tar"]\n'
+        '[unpack]\nonly = ["ok/**", "../a"]\nexclude = ["../x"]\nrename = { "a/../b" = "c", "d" = "../e" }\n'
+    )
+    folder = make_folder(recipe, {"files/a": "", "files/b/c": "", "install.lua": "function install(\n"})
+    for name in ("files/pipe", "files/b/other"):
+        os.mkfifo(folder / name)
+    (folder / "files/a").chmod(0o4755)
+    rows = said(folder)
+    for part in (
+        "files/a: is set-user-ID",
+        "files/pipe: is not a file, folder or symlink",
+        "files/b/other: is not a file, folder or symlink",
+        "source[0]: want ",
+        "unpack.only[1]: ",
+        "unpack.exclude[0]: ",
+        "'a/../b'",
+        "'../e'",
+        "install.lua:",
+    ):
+        assert sum(part in row for row in rows) == 1, (part, rows)
+    assert said(folder) == rows
+
+
+def test_a_folder_of_a_thousand_pipes_says_some_of_them(make_folder: Make) -> None:
+    folder = make_folder('name = "hello"\nversion = "1.0.0"\nlicense = "MIT"\n', {"files/a": ""})
+    for number in range(1000):
+        os.mkfifo(folder / f"files/{number:04}")
+    assert 40 < sum("is not a file, folder" in row for row in said(folder)) < 60
 
 
 def test_every_fault_of_an_archive_s_manifest_is_said_at_once(tmp_path: Path) -> None:

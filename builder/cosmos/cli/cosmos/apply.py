@@ -11,6 +11,7 @@ from cosmos.cli.cosmos.options import accept_revoked_option, home_option
 from cosmos.cli.cosmos.release_keys import Judged, judge_root_option, signers_and_judge
 from cosmos.cli.cosmos.release_words import answer_made
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, RELEASE, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import surroundings
 from cosmos.device.installed_layers import InstalledLayers
 from cosmos.device.root import LiveRoot
@@ -31,6 +32,7 @@ from cosmos.release.delta.old_release import OldRelease, right_base
 @judge_root_option
 @accept_revoked_option
 @home_option
+@reporting_options
 @json_option
 def apply(
     file: Path,

@@ -9,6 +9,7 @@ import click
 from cosmos.cli.cosmos.options import badges_option
 from cosmos.cli.options import RELEASE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.release.attest import attest_rebuild
 
@@ -18,6 +19,7 @@ from cosmos.release.attest import attest_rebuild
 @click.option("--key", "key", type=SECRET_KEY, required=True)
 @badges_option
 @passphrase_fd_option
+@reporting_options
 @json_option
 def attest(out: Path, key: Path, badges_file: Path | None, passphrase_fd: int | None, as_json: bool) -> None:
     """Sign that you built the release in OUT yourself: this content root, from this lock.

@@ -13,6 +13,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import IMAGE, PUBLIC_KEY, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.errors import Differs
@@ -28,6 +29,7 @@ from cosmos.model.release import RELEASE_ENVELOPE
 @click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="A public key of the release's signer.")
 @click.option("--all", "shows_all", is_flag=True, help="List every change and what came of it.")
 @home_option
+@reporting_options
 @json_option
 def audit_command(image: Path, key_files: tuple[Path, ...], shows_all: bool, home: Path | None, as_json: bool) -> None:
     """Change every input of IMAGE, one at a time, and see that each change is refused.

@@ -10,6 +10,7 @@ from cosmos.cli.cosmos.asking import yes_option
 from cosmos.cli.cosmos.options import root_option, wait_option
 from cosmos.cli.cosmos.removal_words import answer_removal, purge_option, removal_agreement, removal_dry_run_option
 from cosmos.cli.options import json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import say, surroundings
 from cosmos.device.root import LiveRoot
 from cosmos.device.uninstall import UninstallRequest, autoremove, rehearse_autoremove
@@ -21,6 +22,7 @@ from cosmos.device.uninstall import UninstallRequest, autoremove, rehearse_autor
 @yes_option
 @wait_option
 @root_option
+@reporting_options
 @json_option
 def autoremove_command(
     purge: bool, dry_run: bool, is_agreed: bool, wait_seconds: float, root: Path, as_json: bool

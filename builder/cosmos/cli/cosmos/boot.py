@@ -11,6 +11,7 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.options import RELEASE, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.errors import WorldFailed
 from cosmos.process import attend_program, find_program
@@ -50,6 +51,7 @@ _FAILED = 255  # ssh(1): it could not log in; anything else is the status of the
     help="Let this TCP port of 127.0.0.1 lead to a port of the system, which then stays. May be repeated.",
 )
 @click.option("--no-kvm", is_flag=True, help="Emulate, also where KVM can be used.")
+@reporting_options
 @json_option
 def boot_command(
     release: Path,

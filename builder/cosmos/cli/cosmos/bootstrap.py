@@ -14,6 +14,7 @@ from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, say
@@ -52,6 +53,7 @@ _PREFIX = "cosmos-bootstrap-"
 @secret_option
 @passphrase_fd_option
 @home_option
+@reporting_options
 @json_option
 def bootstrap_command(
     root: Path,

@@ -16,6 +16,7 @@ from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option, var_option, vars_option
 from cosmos.cli.options import FOLDER, IMAGE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.terminal import emit, surroundings
 from cosmos.image.given_values import read_given
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 @secret_option
 @passphrase_fd_option
 @home_option
+@reporting_options
 @json_option
 def build(
     image: Path,

@@ -9,6 +9,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.options import FILE, RELEASE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Malformed
 from cosmos.links import real
@@ -25,6 +26,7 @@ from cosmos.release.delta.simulating import Simulated, simulate
 @click.option("--installed", is_flag=True, help="Let it be applied to a system's files, too (apply --from-root).")
 @click.option("--simulate", "simulates", is_flag=True, help="Write nothing; show how large each way of updating is.")
 @passphrase_fd_option
+@reporting_options
 @json_option
 def delta(
     releases: tuple[Path, ...],

@@ -11,6 +11,7 @@ from cosmos.cli.cosmos.release_keys import Judged, judge_root_option, signers_an
 from cosmos.cli.cosmos.release_words import answer_made
 from cosmos.cli.network import network
 from cosmos.cli.options import FOLDER, PUBLIC_KEY, RELEASE, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
 from cosmos.release.delta.fetching import fetch_release
@@ -25,6 +26,7 @@ from cosmos.transport.opening import is_network
 @judge_root_option
 @accept_revoked_option
 @home_option
+@reporting_options
 @json_option
 def fetch(
     url: str,

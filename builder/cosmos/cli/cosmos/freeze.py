@@ -14,6 +14,7 @@ from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
 from cosmos.image.definition import read_definition
@@ -56,6 +57,7 @@ _EVERYTHING = "*"
 @click.option("--sign", "key_file", type=EXISTING_FILE, help="Sign the lock with this secret key of the role release.")
 @passphrase_fd_option
 @home_option
+@reporting_options
 @json_option
 @differences_in_json({"fresh": False}, of="image")
 def freeze_command(

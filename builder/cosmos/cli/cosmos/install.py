@@ -17,6 +17,7 @@ from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.network import network
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, in_one_line, say, surroundings
 from cosmos.device.install import Installation, InstallRequest, install, recover, rehearse
 from cosmos.device.journal import standing
@@ -50,6 +51,7 @@ from cosmos.staging.vendored import read_vendored
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if [policy] allows it.")
 @wait_option
 @root_option
+@reporting_options
 @json_option
 def install_command(
     stars: tuple[str, ...],
@@ -131,7 +133,9 @@ class _Viewer:
         """Show `look`: of a dry run as its answer, otherwise beside it. Raises `click.Abort` if the person says no."""
         self.seen = look
         if not self._as_json:
-            tell = say if self._dry_run else surroundings().terminal.note
+            around = surroundings()
+            asks = around.stdin_is_terminal and not self._is_agreed
+            tell = say if self._dry_run else around.terminal.tell if asks else around.terminal.note
             for line in look_lines(look, "would install" if self._dry_run else "to install"):
                 tell(in_one_line(line))
         if look.stars and not look.refused:

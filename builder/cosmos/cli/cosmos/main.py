@@ -17,12 +17,12 @@ from typing import Final, NoReturn
 import click
 
 from cosmos.about import VERSION
-from cosmos.cli.terminal import run
+from cosmos.cli.endings import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
 Building: new, freeze, build, vendor, rebuild, verify, diff, report, lint, audit, sbom, attest, ls, cat, tree, why,
-boot, nova, attach-signature, doctor, store, completion. Updates: delta, apply, fetch.
+boot, nova, attach-signature, doctor, store, schema, completion. Updates: delta, apply, fetch.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -293,6 +293,12 @@ def _completion() -> click.Command:
     return completion
 
 
+def _schema() -> click.Command:
+    from cosmos.cli.cosmos.schema import schema_command
+
+    return schema_command
+
+
 def _manual() -> click.Command:
     from cosmos.cli.manual import manual
 
@@ -350,6 +356,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "key": _key,
     "trust": _trust,
     "completion": _completion,
+    "schema": _schema,
     "manual": _manual,
     "stellar": _stellar,
 }

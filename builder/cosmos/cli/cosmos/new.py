@@ -62,11 +62,12 @@ def new(
         place = around.home(home, near=folder)
         galaxy = ("core", "../galaxy") if not scaffold.is_bootable else galaxy_of_home(place, folder)
     today = int(around.environ.get("SOURCE_DATE_EPOCH") or int(around.now()) // 86400 * 86400)
-    files = [
-        *new_image(
-            folder, scaffold, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch
-        )
-    ]
+    from cosmos.cli.schemas import with_schemas
+
+    made = new_image(
+        folder, scaffold, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch
+    )
+    files = [*with_schemas(made, folder)]
     if scaffold.is_bootable:
         files.append(_frozen(folder, home, quiet=as_json))
     if as_json:

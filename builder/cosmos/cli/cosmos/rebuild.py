@@ -18,6 +18,7 @@ from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PUBLIC_KEY, RELEASE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, say, surroundings
@@ -60,6 +61,7 @@ _NOT_ATTESTED = "nothing: a rebuild could not be made"
 @secret_option
 @passphrase_fd_option
 @home_option
+@reporting_options
 @json_option
 def rebuild_command(
     release: Path,

@@ -29,7 +29,7 @@ def removal_agreement(*, is_agreed: bool, as_json: bool) -> Callable[[Removal], 
         if is_agreed or as_json or not around.stdin_is_terminal:
             return
         for line in _planned_lines(planned, "to remove", "to keep"):
-            around.terminal.note(line)
+            around.terminal.tell(line)
         demand_agreement(around, f"remove {counted(len(planned.stars), 'star')}?", is_agreed=False)
 
     return agree

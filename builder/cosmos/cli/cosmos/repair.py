@@ -17,6 +17,7 @@ from cosmos.cli.cosmos.from_release import release_asked, release_row
 from cosmos.cli.cosmos.options import from_option, key_option, offline_option, root_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
 from cosmos.device.rebuilt_universe import RebuiltUniverse
@@ -45,6 +46,7 @@ from cosmos.model.names import Arch, StarName
 @click.option("--dry-run", is_flag=True, help="Say what would be restored, and change nothing.")
 @click.option("--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Wait for another cosmos.")
 @root_option
+@reporting_options
 @json_option
 def repair_command(
     stars: tuple[str, ...],

@@ -9,6 +9,7 @@ import click
 
 from cosmos.cli.cosmos.report_words import changes_of
 from cosmos.cli.options import FILE, PUBLIC_KEY, RELEASE, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.durable import write_durably
@@ -28,6 +29,7 @@ from cosmos.release.verify import verify_release_folder
 @click.option("-o", "--output", type=FILE, help="The page's file [default: ./NAME-VERSION-report.html].")
 @click.option("--against", type=RELEASE, metavar="OLD", help="Also say what is new since the release OLD.")
 @click.option("--key", "key_files", type=PUBLIC_KEY, multiple=True, help="Also check the signature with this key.")
+@reporting_options
 @json_option
 def report(
     release: Path, output: Path | None, against: Path | None, key_files: tuple[Path, ...], as_json: bool

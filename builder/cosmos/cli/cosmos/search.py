@@ -11,6 +11,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.root import LiveRoot
 from cosmos.device.search import Found, Searched
@@ -22,6 +23,7 @@ from cosmos.model.reporter import counted
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @root_option
 @offline_option
+@reporting_options
 @json_option
 def search(words: tuple[str, ...], root: Path, offline: bool, as_json: bool) -> None:
     """Find stars whose name or description has every WORD. Upper and lower case do not matter.

@@ -15,6 +15,7 @@ from cosmos.cli.cosmos.options import offline_option, root_option
 from cosmos.cli.entry_words import entry_line, entry_row
 from cosmos.cli.network import network
 from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, in_one_line, say, say_document, surroundings
 from cosmos.device.inside import Files, Script, files_of, script_of
 from cosmos.device.root import LiveRoot, shown
@@ -38,6 +39,7 @@ from cosmos.release.receipts import read_receipt
 @click.option("--release", type=FOLDER, default=".", help="With --receipt: the release, or its image's folder.")
 @root_option
 @offline_option
+@reporting_options
 @json_option
 def show(
     star: str,

@@ -10,6 +10,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.options import root_option, wait_option
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.memory import read_memory
 from cosmos.device.root import LiveRoot
@@ -44,6 +45,7 @@ from cosmos.reading import read_bounded
 @click.option("--diff", "shows_changes", is_flag=True, help="List the versions that are new, and those that are gone.")
 @click.option("--prune", is_flag=True, help="Remove archives that no index lists and that no installed star came from.")
 @root_option
+@reporting_options
 @json_option
 def sync(
     galaxies: tuple[str, ...],

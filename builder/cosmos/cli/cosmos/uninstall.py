@@ -12,6 +12,7 @@ from cosmos.cli.cosmos.asking import yes_option
 from cosmos.cli.cosmos.options import root_option, wait_option
 from cosmos.cli.cosmos.removal_words import answer_removal, purge_option, removal_agreement, removal_dry_run_option
 from cosmos.cli.options import json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import surroundings
 from cosmos.device.root import LiveRoot
 from cosmos.device.uninstall import UninstallRequest, rehearse_uninstall, uninstall
@@ -26,6 +27,7 @@ from cosmos.model.names import StarName
 @yes_option
 @wait_option
 @root_option
+@reporting_options
 @json_option
 def uninstall_command(
     stars: tuple[str, ...],

@@ -15,6 +15,7 @@ from cosmos.cli.cosmos.options import offline_option, root_option, wait_option
 from cosmos.cli.cosmos.rows import counted
 from cosmos.cli.network import network
 from cosmos.cli.options import json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import Surroundings, emit, say, surroundings
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.update import Moved, Update, UpdateRequest, rehearse_update, update
@@ -37,6 +38,7 @@ from cosmos.resolve.resolving import Wish
 @yes_option
 @wait_option
 @root_option
+@reporting_options
 @json_option
 def update_command(
     stars: tuple[str, ...],

@@ -9,6 +9,7 @@ import click
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_PATH, FOLDER, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say
 from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.image.vendored_definition import read_definition_from
@@ -23,6 +24,7 @@ from cosmos.model.reporter import counted
 @origin_option
 @accept_revoked_option
 @home_option
+@reporting_options
 @json_option
 def vendor(
     source: Path,

@@ -21,6 +21,7 @@ from cosmos.cli.cosmos.options import (
 from cosmos.cli.cosmos.verify_system import verify_system
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import FOLDER, PATH, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
 from cosmos.device.verify import HowToVerify
@@ -46,6 +47,7 @@ _quorum_option = click.option(
 @badges_option
 @accept_revoked_option
 @home_option
+@reporting_options
 @json_option
 @differences_in_json({"verified": False}, of="path")
 def verify(

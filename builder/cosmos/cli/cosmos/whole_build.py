@@ -26,7 +26,7 @@ from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.workshop.sampling import Audit
-from cosmos.model.reporter import Reporter
+from cosmos.model.reporter import Reporter, Unit
 from cosmos.release.boot import is_bootable
 from cosmos.release.lint.linting import LintMemory
 from cosmos.release.sign import Signing
@@ -70,9 +70,9 @@ class _Counting:
         """Pass it on."""
         self._reporter.step(text)
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int, unit: Unit = "things") -> None:
         """Pass it on."""
-        self._reporter.progress(what, done, total)
+        self._reporter.progress(what, done, total, unit)
 
     def item(self, text: str) -> None:
         """Pass it on."""

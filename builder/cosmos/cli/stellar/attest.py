@@ -8,6 +8,7 @@ import click
 
 from cosmos.cli.options import EXISTING_FILE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.stellar.attest import attest_star
 
@@ -18,6 +19,7 @@ from cosmos.stellar.attest import attest_star
 @click.option("--result", type=click.Choice(["passed", "failed"]), required=True, help="The result.")
 @click.option("--key", "key", type=SECRET_KEY, required=True, help="The attester's secret key.")
 @passphrase_fd_option
+@reporting_options
 @json_option
 def attest(statement: Path, kind: str, result: str, key: Path, passphrase_fd: int | None, as_json: bool) -> None:
     """Sign that a star in a galaxy passed or failed. STAR is its statement, stars/NAME-VERSION-ARCH.toml.

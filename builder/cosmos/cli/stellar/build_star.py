@@ -11,6 +11,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.options import (
     arch_option,
     home_option,
@@ -47,6 +48,7 @@ from cosmos.stellar.validate_star import validate_star
 @replace_option
 @offline_option
 @home_option
+@reporting_options
 @json_option
 def build(
     folders: tuple[Path, ...],

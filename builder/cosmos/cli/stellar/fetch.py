@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.options import (
     arch_option,
     home_option,
@@ -35,6 +36,7 @@ from cosmos.stellar.fetch_sources import FetchedFile, fetch_sources
 @sources_option
 @offline_option
 @home_option
+@reporting_options
 @json_option
 def fetch(
     sources: tuple[str, ...],

@@ -10,6 +10,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.options import (
     arch_option,
     home_option,
@@ -49,6 +50,7 @@ _SHOWN = 8  # names in one line of a report
 @replace_option
 @offline_option
 @home_option
+@reporting_options
 @json_option
 def import_deb(
     packages: tuple[str, ...],

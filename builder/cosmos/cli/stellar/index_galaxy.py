@@ -8,6 +8,7 @@ import click
 
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.options import keys_option
 from cosmos.cli.stellar.publishing import demand_roles, fewer_option, indexed_row, say_that_it_waits, today, with_role
 from cosmos.cli.terminal import emit, say, surroundings
@@ -29,6 +30,7 @@ from cosmos.stellar.publishing import Fewer
     type=click.IntRange(1, INDEX_FORMAT),
     help="The format of the index [default: the galaxy keeps its own]. An older cosmos refuses a newer format.",
 )
+@reporting_options
 @json_option
 def index(
     folder: Path,

@@ -8,6 +8,7 @@ import click
 
 from cosmos.about import VERSION
 from cosmos.cli.completion import completion
+from cosmos.cli.endings import run
 from cosmos.cli.manual import manual
 from cosmos.cli.stellar.attest import attest
 from cosmos.cli.stellar.build_star import build
@@ -24,7 +25,6 @@ from cosmos.cli.stellar.sign import sign
 from cosmos.cli.stellar.test import test
 from cosmos.cli.stellar.trust.group import trust
 from cosmos.cli.stellar.validate import validate
-from cosmos.cli.terminal import run
 
 _HELP = """Make, check, sign and index stars and galaxies.
 

@@ -33,6 +33,9 @@ def new(name: str, folder: Path, deb: str | None, description: str | None, licen
     except ValueError as error:
         raise Malformed("the star's name", str(error)) from error
     made = new_star(folder / star, star, deb=deb, description=description, licence=licence)
+    from cosmos.cli.schemas import with_schemas
+
+    made = with_schemas(made, folder)
     if as_json:
         emit({"folder": str(folder / star), "files": [str(file) for file in made]})
         return

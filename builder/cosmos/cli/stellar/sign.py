@@ -9,6 +9,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.options import EXISTING_PATH, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.options import keys_option
 from cosmos.cli.stellar.publishing import demand_roles, fewer_option, indexed_row, say_that_it_waits, with_role
 from cosmos.cli.terminal import emit, say, surroundings
@@ -26,6 +27,7 @@ from cosmos.stellar.signing import sign_files
 @keys_option
 @passphrase_fd_option
 @fewer_option
+@reporting_options
 @json_option
 def sign(
     paths: tuple[Path, ...], keys: tuple[Path, ...], passphrase_fd: int | None, fewer: Fewer, as_json: bool

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from cosmos.errors import Malformed
+from cosmos.errors import Faults, Malformed
 from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.outputs.layered import LayeredImage
 from cosmos.image.outputs.single_file import SingleFile
@@ -29,9 +29,15 @@ FORMATS: Final[Mapping[str, type[Output]]] = {"tar.zst": LayeredImage, "cpio.zst
 def read_outputs(rows: Sequence[Mapping[str, object]], source: str) -> tuple[Output, ...]:
     """Return the outputs that the `[[output]]` tables of an image definition ask for.
 
-    Without a table, the output is a layered image. Raises `Malformed`.
+    Without a table, the output is a layered image. Raises `Malformed`, which carries
+    the first fault of every other table.
     """
-    return tuple(_read(Table(row, source, f"output[{place}]")) for place, row in enumerate(rows)) or (LayeredImage(),)
+    faults, found = Faults(), list[Output]()
+    for place, row in enumerate(rows):
+        with faults.noting():
+            found.append(read_output(Table(row, source, f"output[{place}]")))
+    faults.demand_none()
+    return tuple(found) or (LayeredImage(),)
 
 
 def demand_own_names(outputs: Iterable[Output], image: Image, taken: Iterable[str]) -> None:
@@ -51,7 +57,8 @@ def level_of(outputs: Sequence[Output]) -> int:
     return next(iter((*layered, *packed)), DEFAULT_LEVEL)
 
 
-def _read(table: Table) -> Output:
+def read_output(table: Table) -> Output:
+    """Return one output of an image definition; raises `Malformed`."""
     output = FORMATS[table.choice("format", tuple(FORMATS))].read(table)
     table.end()
     return output

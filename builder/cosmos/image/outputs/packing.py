@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from cosmos.content import pieces
@@ -14,6 +14,7 @@ from cosmos.model.image import Image
 from cosmos.model.names import StarName
 from cosmos.model.receipts import RECEIPTS_FILE, Receipts
 from cosmos.model.release import MANIFEST_FILE
+from cosmos.model.reporter import Reporter
 from cosmos.pack.image_file import DIRECTORIES, PackedLayer, pack_layer
 from cosmos.release.draft import Draft
 from cosmos.tree.entry import Entry, normalised
@@ -41,10 +42,14 @@ def packed_tree(image: Image, finished: FinishedTree, layers: Layers, workshop: 
     )
 
 
-def write_release(outputs: Iterable[Output], tree: PackedTree, receipts: Receipts, draft: Draft) -> None:
+def write_release(
+    outputs: Sequence[Output], tree: PackedTree, receipts: Receipts, draft: Draft, reporter: Reporter
+) -> None:
     """Write every output, the `cosmos` that is inside the tree, its manifest and the receipts."""
-    for output in outputs:
+    for done, output in enumerate(outputs):
+        reporter.progress(f"pack {output.file_name(tree.image)}", done, len(outputs))
         output.write(tree, draft)
+    reporter.progress("pack", len(outputs), len(outputs))
     binary = tree.overlaid.lines.get(BINARY_PATH)
     if binary is not None and binary.kind in ("file", "hardlink") and BINARY_PATH not in tree.secret_files:
         draft.write(BINARY_FILE, pieces(tree.content_of(BINARY_PATH)), 0o755)

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from cosmos.child import die_with
 from cosmos.digest import Digest
-from cosmos.errors import WorldFailed
+from cosmos.errors import WorldFailed, of_star
 from cosmos.image.workshop.layers import Layers, Made, StarLayer, Workshop
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
@@ -96,8 +96,8 @@ def _make_all(
     If a star's dependencies had to be made, the star's layer is searched for again: the new layers may be the same in
     every place that its script read. No more than `at_once` are under way, so that `judge` can stop the rest.
     """
-    missing = [name for name in workshop.acquired if name not in layers]
-    todo = sorted(missing, key=lambda name: -workshop.acquired[name].star.unpacked_bytes)
+    sizes = {name: one.star.unpacked_bytes for name, one in workshop.acquired.items() if name not in layers}
+    todo = sorted(sizes, key=lambda name: -sizes[name])
     running: dict[Future[Made], StarName] = {}
     unsettled: set[StarName] = set()  # their records wait in this process: no worker would find them
     while todo or running:
@@ -110,13 +110,21 @@ def _make_all(
                 if not unsettled.isdisjoint(below):
                     workshop.store.settle()
                     unsettled.clear()
-                running[submit(name, {star: layers[star] for star in below})] = name
+                reporter.progress(f"stage {name}", _done(sizes, layers), sum(sizes.values()), "bytes")
+                with of_star(name):
+                    running[submit(name, {star: layers[star] for star in below})] = name
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             name = running.pop(future)
-            layers[name] = workshop.keep(name, future.result())
+            with of_star(name):
+                layers[name] = workshop.keep(name, future.result())
             unsettled.add(name)
             judge(layers)
-            reporter.progress(f"staged {name}", len(missing) - len(todo) - len(running), len(missing))
+            reporter.progress(f"staged {name}", _done(sizes, layers), sum(sizes.values()), "bytes")
+
+
+def _done(sizes: Mapping[StarName, int], layers: Layers) -> int:
+    """Return how much of what was missing is there: its unpacked bytes, which say more of the time than its stars."""
+    return sum(size for name, size in sizes.items() if name in layers)
 
 
 @contextmanager

@@ -144,7 +144,10 @@ class _Source:
             total = sum(layer.seek.packed_bytes for layer in lacking)
             begun = remote.downloaded_bytes
             fetch_frames(
-                remote, lacking, self._work, lambda done: self._reporter.progress(image.name, done - begun, total)
+                remote,
+                lacking,
+                self._work,
+                lambda done: self._reporter.progress(image.name, done - begun, total, "bytes"),
             )
         except NoRanges as error:
             self._reporter.note(f"{image.name}: {error.problem}; all of it is downloaded")
@@ -178,7 +181,7 @@ class _Source:
         return self._carrier.read_exactly(
             subject.name,
             size_bytes=subject.size_bytes,
-            progress=lambda done: self._reporter.progress(subject.name, done, subject.size_bytes),
+            progress=lambda done: self._reporter.progress(subject.name, done, subject.size_bytes, "bytes"),
             digest=subject.digest,
         )
 

@@ -9,6 +9,7 @@ import click
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.store.place import home_at, store_at
 from cosmos.cli.options import json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.errors import Differs
 from cosmos.model.home_settings import shown_size
@@ -18,6 +19,7 @@ from cosmos.store.upkeep import check
 
 @click.command("check")
 @home_option
+@reporting_options
 @json_option
 def store_check(home: Path | None, as_json: bool) -> None:
     """Hash every file of the store. A damaged one is named and removed (exit 7); a build fetches or makes it again."""

@@ -8,6 +8,7 @@ import click
 
 from cosmos.cli.options import FOLDER, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.options import keys_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.stellar.galaxy_folder import GalaxyFolder
@@ -18,6 +19,7 @@ from cosmos.stellar.log import append_to_log
 @click.argument("folder", type=FOLDER)
 @keys_option
 @passphrase_fd_option
+@reporting_options
 @json_option
 def append(folder: Path, keys: tuple[Path, ...], passphrase_fd: int | None, as_json: bool) -> None:
     """Add all stars in the index of the galaxy in FOLDER to its log, sign the head, and write a proof for each star."""

@@ -8,6 +8,7 @@ import click
 
 from cosmos.cli.options import FILE, FOLDER, SECRET_KEY
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.stellar.log.options import home_option, pinned_roots
 from cosmos.cli.terminal import say, surroundings
 from cosmos.errors import Malformed
@@ -21,6 +22,7 @@ from cosmos.stellar.log import cosign_log
 @click.option("--seen", type=FILE, required=True, metavar="FILE", help="The head that this witness saw last.")
 @home_option
 @passphrase_fd_option
+@reporting_options
 def cosign(folder: Path, key: Path, seen: Path, home: Path | None, passphrase_fd: int | None) -> None:
     """Witness the head of the log in FOLDER, if the log begins with all that this witness saw before."""
     (secret,) = load_secret_keys((key,), passphrase_fd)

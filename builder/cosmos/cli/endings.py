@@ -1,0 +1,198 @@
+"""Run a program, and end it: one error line, one hint, one exit code.
+
+Exit codes: see `cosmos.errors`; 1 for our own bug. If a signal ended us, it is 128 plus the signal's number: 129
+SIGHUP, 130 SIGINT, 143 SIGTERM. It is 141 (SIGPIPE) if the reader closed the pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from cosmos.about import REPORT_BUGS_TO, VERSION
+from cosmos.cli.failing import Failure, answer_held, asks_for_json, failure_of
+from cosmos.cli.terminal import Surroundings, Terminal
+from cosmos.errors import CosmosError, WorldFailed, likely_cause
+
+_MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
+EXIT_BUG = 1
+EXIT_MALFORMED = 2
+EXIT_INTERRUPTED = 130
+EXIT_CUT = 141
+
+
+class Ended(BaseException):
+    """A signal asked us to end. It is not an `Exception`, so that no handler of failures catches it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run `command` as the program and exit with the code of its outcome."""
+    stderr = sys.stderr or io.StringIO()  # None if it was closed before we started
+    _write_all_of_it()
+    gc.set_threshold(20_000, 20, 50)  # with tens of thousands of rows, collecting as often as usual takes a sixth
+    around = Surroundings(
+        program=program,
+        environ=dict(os.environ),
+        terminal=Terminal(program, stderr, environ=os.environ),
+        stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
+        now=time.time,
+    )
+    if asks_for_json(sys.argv[1:] if arguments is None else arguments):
+        around.terminal.held = []
+    try:
+        code = _outcome(command, program, arguments, around)
+        around.terminal.end(code)
+    except BrokenPipeError:
+        code = _cut()
+    sys.exit(code)
+
+
+def _write_all_of_it() -> None:
+    """Let stdout take UTF-8 in every locale: documents are in no other encoding.
+
+    Give stdout a buffer if it has none (PYTHONUNBUFFERED, `python -u`), so that a short write raises an error. A raw
+    file may write only a part of the data and return its size. Python's text layer does not check this size.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
+        whole = io.BufferedWriter(io.FileIO(out.fileno(), "wb", closefd=False))
+        sys.stdout = io.TextIOWrapper(whole, encoding=out.encoding, errors=out.errors, line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Ended`, once, so that every block cleans up. Ignored signals stay so (nohup)."""
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for one in numbers:
+            signal.signal(one, signal.SIG_IGN)  # cleaning up must not be interrupted
+        raise Ended(number)
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _outcome(command: click.Command, program: str, arguments: Sequence[str] | None, around: Surroundings) -> int:
+    terminal, completes = around.terminal, f"_{program.upper()}_COMPLETE" in around.environ
+    try:
+        if sys.stdout is None:
+            raise WorldFailed("stdout", "is closed")
+        given = None if arguments is None else list(arguments)
+        with _ended_by_signals():
+            result = command.main(args=given, prog_name=program, standalone_mode=False, obj=around)
+        answer_held(terminal.held)
+        sys.stdout.flush()
+    except CosmosError as error:
+        return _failed(failure_of(error), terminal)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return EXIT_MALFORMED
+    except click.ClickException as error:
+        of = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"{of.command_path} --help" if of is not None else None
+        return _failed(Failure(EXIT_MALFORMED, "malformed", _in_our_words(error.format_message()), hint=hint), terminal)
+    except (KeyboardInterrupt, click.Abort):
+        return _failed(Failure(EXIT_INTERRUPTED, "interrupted", "interrupted"), terminal)
+    except Ended as ended:
+        said = f"ended by {signal.Signals(ended.number).name}"
+        return _failed(Failure(128 + ended.number, "interrupted", said), terminal)
+    except SystemExit as ended:  # click raises it after a completion, and for a closed pipe; nothing else here does
+        if completes and isinstance(ended.code, int):
+            return ended.code
+        return _cut() if _is_cut() else _failed(failure_of(WorldFailed(program, "a pipe is cut")), terminal)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_cut():
+            return _cut()
+        return _failed(failure_of(_of_the_machine(error, program)), terminal)
+    except MemoryError:
+        little = WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT)
+        return _failed(failure_of(little), terminal)
+    except Exception:  # what the shell's variables for the Tab key break is told to nobody
+        return EXIT_MALFORMED if completes else _failed(_bug(), terminal)
+    return result if isinstance(result, int) else 0
+
+
+def _bug() -> Failure:
+    """Return that the exception at hand is our bug, and where to report it."""
+    said = f"this is a bug in cosmos {VERSION}\n{traceback.format_exc().rstrip()}"
+    return Failure(EXIT_BUG, "bug", said, hint=REPORT_BUGS_TO)
+
+
+def _of_the_machine(error: OSError, program: str) -> WorldFailed:
+    """Return an error of the operating system as ours."""
+    named = error.filename if isinstance(error.filename, str) else program
+    return WorldFailed(named, (error.strerror or str(error)).lower(), hint=likely_cause(error))
+
+
+def _in_our_words(message: str) -> str:
+    """Return click's sentence in the form of our errors.
+
+    >>> _in_our_words("No such command 'frob'.")
+    "no such command 'frob'"
+    >>> _in_our_words("NAME: want letters")
+    'NAME: want letters'
+    """
+    first, rest = message[:1], message[1:].removesuffix(".")
+    return (first if rest[:1].isupper() else first.lower()) + rest
+
+
+def _is_cut() -> bool:
+    """Return whether the reader of our stdout or stderr has closed it."""
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _cut() -> int:
+    """Return the exit code for a closed pipe, and make sure that the interpreter prints nothing at its end."""
+    _write_nowhere(1, 2)
+    return EXIT_CUT
+
+
+def _write_nowhere(*numbers: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in numbers:
+        os.dup2(nowhere, number)
+
+
+def _failed(failure: Failure, terminal: Terminal) -> int:
+    terminal.error(failure.text)
+    for difference in failure.differences or ():
+        terminal.tell(f"  {difference}")
+    if failure.hint:
+        terminal.hint(failure.hint)
+    for other in failure.also:
+        terminal.error(other.text)
+        if other.hint:
+            terminal.hint(other.hint)
+    if sys.stdout is not None:
+        try:
+            answer_held(terminal.held, failure)
+            sys.stdout.flush()
+        except OSError:  # the disk is full, or nobody reads: the command has failed already
+            _write_nowhere(1)
+    return failure.exit_code
