@@ -353,7 +353,7 @@ def test_a_link_through_which_cosmos_reaches_its_own_files_stays(galaxy, system:
             updated(system)
     with LiveRoot.open(system) as live:
         done = uninstall(live, UninstallRequest(stars=(StarName("s"),)), Silent())
-    assert [str(kept) for kept in done.kept] == ["/usr/state (s): cosmos reaches its own files through it"]
+    assert "/usr/state (s): cosmos reaches its own files through it" in map(str, done.kept)
     assert verify_system(system).is_good
 
 
