@@ -11,7 +11,7 @@ import click
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.cli.completing import installed_stars
-from cosmos.cli.cosmos.arguments import folders_on, parsed
+from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.asking import demand_agreement
 from cosmos.cli.cosmos.from_release import release_asked, release_row
 from cosmos.cli.cosmos.options import from_option, key_option, offline_option, root_option
@@ -38,7 +38,12 @@ from cosmos.model.names import Arch, StarName
     help="Take the release although this star is not trusted now; nothing of the star is restored.",
 )
 @click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
-@click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
+@click.option(
+    "--arch",
+    default=os.uname().machine,
+    show_default=True,
+    help="With --universe, without a release: the architecture.",
+)
 @click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
 @click.option("--configuration", is_flag=True, help="Restore changed configuration too.")
 @offline_option
@@ -70,13 +75,15 @@ def repair_command(
     Exit 7: something stays bad for another reason.
     """
     if universe:
-        _demand_alone(stars, configuration, dry_run, key_files, accept_revoked)
+        _demand_alone(stars, configuration, dry_run)
+        release, galaxies = release_asked(sticks, key_files, accept_revoked)
         rebuild = RebuildRequest(
             arch=parsed(Arch.written, arch, "--arch"),
             version=VERSION,
             epoch=int(surroundings().now()),
             offline=offline,
-            sticks=folders_on(sticks),
+            sticks=galaxies,
+            release=release,
             wait_seconds=wait,
             network=network(),
         )
@@ -99,7 +106,7 @@ def repair_command(
 def _demand_alone(*others: object) -> None:
     """Raise `UsageError` if one of the options is given that say nothing to `--universe`."""
     if any(others):
-        raise click.UsageError("--universe takes --from, --arch, --offline, --wait and --yes: leave the others out")
+        raise click.UsageError("with --universe, leave out STAR, --configuration and --dry-run")
 
 
 def _rebuild(root: Path, request: RebuildRequest, *, yes: bool, as_json: bool) -> None:
@@ -150,11 +157,16 @@ def _agreed(found: RebuiltUniverse, *, yes: bool, as_json: bool) -> bool:
 def _rebuilt_lines(found: RebuiltUniverse) -> Iterator[str]:
     for one in found.taken:
         also = f"; so would {', '.join(one.also)}" if one.also else ""
-        fits = f"{one.as_signed} of {one.entries} files as signed" if one.entries else "brings no file, but is needed"
-        yield f"takes {one.star.star.name} {one.star.star.version} from {one.star.star.galaxy}: {fits}{also}"
+        quiet = "the release has it" if one.by_release else "brings no file, but is needed"
+        fits = f"{one.as_signed} of {one.entries} files as signed" if one.entries else quiet
+        where = "the release" if one.by_release else one.galaxy
+        yield f"takes {one.name} {one.version} from {where}: {fits}{also}"
     for sentence in found.unknown:
         yield f"leaves out {sentence}"
-    yield "not known: who asked for each star (user is written), what the image itself brought, the system's version"
+    if found.release is None:
+        yield "not known: who asked for each star (user is written), what the image brought, the system's version"
+    else:
+        yield f"takes from the release what the image {found.universe.image} {found.universe.version} itself brought"
 
 
 def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
@@ -162,9 +174,10 @@ def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
         "written": wrote,
         "taken": [
             {
-                "name": str(one.star.star.name),
-                "version": str(one.star.star.version),
-                "galaxy": str(one.star.star.galaxy),
+                "name": str(one.name),
+                "version": str(one.version),
+                "galaxy": str(one.galaxy or ""),
+                "by-release": one.by_release,
                 "as-signed": one.as_signed,
                 "files": one.entries,
                 "also": list(one.also),
@@ -172,6 +185,7 @@ def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
             for one in found.taken
         ],
         "left-out": list(found.unknown),
+        "release": release_row(found.release),
     }
 
 
