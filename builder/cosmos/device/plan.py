@@ -127,15 +127,8 @@ class Plan:
             published(star, url),
         )
         brought = {placed.path for placed in (*made, *others)}
-        return PlannedStar(
-            star=star.name,
-            folders=made,
-            others=others,
-            named=own,
-            record=record,
-            found=brought & self._found,
-            turned=brought & self._turned,
-        )
+        here = {"found": brought & self._found, "turned": brought & self._turned}
+        return PlannedStar(star=star.name, folders=made, others=others, named=own, record=record, **here)
 
     def makes_again(self, star: StarName, path: TreePath) -> bool:
         """Return whether the old version of `star` made the folder at `path`, so that the new one may change it."""

@@ -290,7 +290,10 @@ def open_any_release(
     remembering: Remember,
     reporter: Reporter,
 ) -> Released:
-    """Return the release, verified, whichever system it made: the caller has no universe to compare it with."""
+    """Return the release, verified, whichever system it made: the caller has no universe to compare it with.
+
+    Raises what `cosmos verify RELEASE` raises, and `Refused` if no key of a release's signer is known.
+    """
     keys, threshold = asked.keys, 1
     if not keys:
         if trust.locked is None:

@@ -190,7 +190,7 @@ class Places:
 
     def follows_links(self) -> bool:
         """Return whether a folder of the home's trust is a link: what is behind it is not looked at."""
-        walk = os.walk(self.home / "trust")
+        walk = sorted(os.walk(self.home / "trust"))
         return any(Path(folder, name).is_symlink() for folder, folders, _ in walk for name in folders)
 
     def _seen(self, number: int, place: Place) -> Seen:

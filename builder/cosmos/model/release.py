@@ -34,7 +34,6 @@ from typing import Final, Self
 
 from cosmos.canon import Json, readable_json
 from cosmos.digest import Digest
-from cosmos.durable import TEMPORARY_PREFIX
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.model.file_names import plain_name
 from cosmos.tables import Table
@@ -49,6 +48,7 @@ RELEASE_ENVELOPE = "RELEASE.json.dsse"
 MANIFEST_FILE = "manifest.txt"
 DEFINITION_FILE = "definition.tar"
 DRAFT_MARK: Final = "cosmos-draft"  # in the folder of an unfinished release
+_TEMPORARY: Final = ".cosmos-"  # begins the names of files that are being written
 _RESERVED: Final = (RELEASE_FILE, RELEASE_ENVELOPE, "RELEASE.request", "RELEASE.signature", DRAFT_MARK)
 
 
@@ -187,6 +187,6 @@ def _form(definition: Table) -> int:
 
 def subject_name(text: str) -> str:
     """Return `text` as the name of a file that a release names, or raise `ValueError`."""
-    if text in _RESERVED or text.startswith(TEMPORARY_PREFIX):
+    if text in _RESERVED or text.startswith(_TEMPORARY):
         raise ValueError(f"{text} is a file of cosmos itself, and no subject")
     return plain_name(text)

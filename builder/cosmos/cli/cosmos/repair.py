@@ -20,6 +20,7 @@ from cosmos.cli.options import json_option
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
 from cosmos.device.rebuilt_universe import RebuiltUniverse
+from cosmos.device.released import ReleaseAsked
 from cosmos.device.repair import RebuildRequest, rebuild_universe, rehearse_repair, repair
 from cosmos.device.repair_work import Repaired, RepairRequest
 from cosmos.device.root import LiveRoot, shown
@@ -74,22 +75,11 @@ def repair_command(
     Exit 4: a star or the release is not trusted now, or lacks what the policy demands. Exit 5: what was signed is away.
     Exit 7: something stays bad for another reason.
     """
+    release, galaxies = release_asked(sticks, key_files, accept_revoked)
     if universe:
         _demand_alone(stars, configuration, dry_run)
-        release, galaxies = release_asked(sticks, key_files, accept_revoked)
-        rebuild = RebuildRequest(
-            arch=parsed(Arch.written, arch, "--arch"),
-            version=VERSION,
-            epoch=int(surroundings().now()),
-            offline=offline,
-            sticks=galaxies,
-            release=release,
-            wait_seconds=wait,
-            network=network(),
-        )
-        _rebuild(root, rebuild, yes=yes, as_json=as_json)
+        _rebuild(root, arch, (release, galaxies), offline=offline, wait=wait, yes=yes, as_json=as_json)
         return
-    release, galaxies = release_asked(sticks, key_files, accept_revoked)
     request = RepairRequest(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
         configuration=configuration,
@@ -109,7 +99,27 @@ def _demand_alone(*others: object) -> None:
         raise click.UsageError("with --universe, leave out STAR, --configuration and --dry-run")
 
 
-def _rebuild(root: Path, request: RebuildRequest, *, yes: bool, as_json: bool) -> None:
+def _rebuild(
+    root: Path,
+    arch: str,
+    asked: tuple[ReleaseAsked | None, tuple[Path, ...]],
+    *,
+    offline: bool,
+    wait: float,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    release, galaxies = asked
+    request = RebuildRequest(
+        arch=parsed(Arch.written, arch, "--arch"),
+        version=VERSION,
+        epoch=int(surroundings().now()),
+        offline=offline,
+        sticks=galaxies,
+        release=release,
+        wait_seconds=wait,
+        network=network(),
+    )
     reporter = surroundings().reporter(quiet=as_json)
     with LiveRoot.open(root) as live:
         rebuild_universe(live, request, reporter, lambda found: _agreed(found, yes=yes, as_json=as_json))
