@@ -207,8 +207,11 @@ def demand_writable(path: Path) -> None:
     folder = path.absolute().parent
     while not folder.exists() and not folder.is_symlink():
         folder = folder.parent
+    tried = folder / f"{TEMPORARY_PREFIX}tried{TEMPORARY_SUFFIX}"  # one name: a command that is killed here leaves one
     try:
-        Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=folder)).rmdir()
+        tried.mkdir(0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another command tries, too
+            tried.rmdir()
     except OSError as error:
         hint = likely_cause(error) or "choose another folder"
         raise WorldFailed(str(path), f"cannot be made below {folder}: {_lowered(error)}", hint=hint) from error

@@ -180,6 +180,21 @@ def test_links_and_submodules_are_left_out_and_no_hook_runs(tmp_path: Path) -> N
     assert not (tmp_path / "hooked").exists()
 
 
+def test_a_file_whose_name_no_galaxy_has_is_left_out_and_harms_no_other(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    repository(repo, {"meta.toml": b"1"})
+    blob = git(repo, "hash-object", "-w", "meta.toml")
+    names = ("meta.toml", "b\\\\c", "n" * 300)
+    (repo / "rows").write_text("".join(f'100644 blob {blob}\t"{name}"\n' for name in sorted(names)))
+    tree = os.popen(f"cd {repo} && git mktree < rows").read().strip()
+    files = carrier(f"git+file://{repo}@{git(repo, 'commit-tree', '-m', 'odd', tree)}", tmp_path)
+    assert files.read("meta.toml", max_bytes=9) == b"1"
+    with pytest.raises(Refused, match="does not stay inside the galaxy"):
+        files.read("b\\c", max_bytes=9)
+    laid = [place.name for place in (tmp_path / "partial").rglob("*") if place.is_file()]
+    assert sorted(name for name in laid if name.startswith(("b", "n"))) == []
+
+
 def tree_bomb(repo: Path) -> str:
     """A commit of a few objects whose list of files has 4 ** 12 rows."""
     repository(repo, {"meta.toml": b"1"})

@@ -196,8 +196,11 @@ def rewritten(folder: Path, edit: Callable[[list[bytes]], list[bytes]]) -> None:
         (lambda rows: [*rows[:2], rows[2].replace(b"1.0.0", b"1.0.1"), rows[3]], "line 4: does not follow the line"),
         (lambda rows: [*rows[:2], b"\x1b[2Jgone\n", *rows[3:]], "line 3: "),
         (lambda rows: [b"\xff\n"], "line 1: "),
+        (lambda rows: [*rows[:2], rows[3], rows[2]], "line 3: does not follow the line before it"),
+        (lambda rows: [*rows, rows[-1]], "line 5: does not follow the line before it"),
     ],
 )
+@pytest.mark.objective("SO-29")
 def test_a_cut_or_edited_history_is_exit_7_and_names_the_line(
     changed: Path, cosmos: Cosmos, edit: Callable[[list[bytes]], list[bytes]], said: str
 ) -> None:
@@ -209,6 +212,7 @@ def test_a_cut_or_edited_history_is_exit_7_and_names_the_line(
     assert row["faults"]
 
 
+@pytest.mark.objective("SO-29")
 def test_an_older_copy_of_the_history_is_seen(changed: Path, cosmos: Cosmos) -> None:
     older = (changed / HISTORY_PATH.text).read_bytes()
     change(changed, with_nano("3.0.0"), path=b"h")
@@ -218,6 +222,7 @@ def test_an_older_copy_of_the_history_is_seen(changed: Path, cosmos: Cosmos) -> 
     assert "lines after it are gone" in told
 
 
+@pytest.mark.objective("SO-29")
 def test_a_universe_that_something_else_changed_is_seen_now_and_after_the_next_change(
     changed: Path, cosmos: Cosmos
 ) -> None:

@@ -120,6 +120,16 @@ def test_a_file_more_is_noticed(built: ImageFixture, cosmos: Cosmos, path: str) 
     assert NOTHING not in build(built, cosmos).err
 
 
+def test_a_change_behind_a_linked_folder_of_trust_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
+    chain = built.home / "trust/chain"
+    chain.rename(built.home / "elsewhere")
+    chain.symlink_to("../elsewhere")
+    for _ in range(2):
+        assert NOTHING not in build(built, cosmos).ok().err, "what is behind the link is not known"
+    (built.home / "elsewhere/9.toml").write_text("new")
+    assert NOTHING not in build(built, cosmos).err
+
+
 def test_an_empty_folder_more_in_the_template_is_noticed(built: ImageFixture, cosmos: Cosmos) -> None:
     (built.folder / "template" / "root" / "srv").mkdir()
     assert NOTHING not in build(built, cosmos).ok().err

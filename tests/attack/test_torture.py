@@ -57,7 +57,9 @@ STARS = (
     StarSpec(
         "tool",
         "2.0.0",
-        {"usr/bin/tool": b"tool", "etc/tool.conf": b"a = 1\n", "usr/share/old/gone": b"gone"},
+        {"usr/bin/tool": b"tool", "etc/tool.conf": b"a = 1\n", "usr/share/old/gone": b"gone"}
+        | {"usr/turn/file": b"file", "usr/turn/folder/in/f": b"f"}
+        | {"usr/turn/link": entry("usr/turn/link", "symlink", 0o777, target=b"../share")},
         {"zlib": "^1.3"},
     ),
     StarSpec("left", "1.0.0", {"usr/bin/left": b"left"}),
@@ -71,7 +73,8 @@ STARS = (
 NEWER = StarSpec(
     "tool",
     "2.1.0",
-    {"usr/bin/tool": b"tool 2.1", "etc/tool.conf": b"a = 2\n", "usr/share/new": entry("usr/share/new", "dir", 0o711)},
+    {"usr/bin/tool": b"tool 2.1", "etc/tool.conf": b"a = 2\n", "usr/share/new": entry("usr/share/new", "dir", 0o711)}
+    | {"usr/turn/file/in/f": b"f", "usr/turn/link/f": b"f", "usr/turn/folder": b"file"},
     {"zlib": "^1.3"},
 )
 LATER = (*STARS, NEWER)

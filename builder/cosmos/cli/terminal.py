@@ -132,7 +132,7 @@ class Terminal:
             from cosmos.cli.live_line import LiveLine
 
             self._live = LiveLine(self._stream, ticks=True)
-        return self._is_live
+        return self._live
 
     def _line(self, text: str, *, label: tuple[str, int] | None = None) -> None:
         lead = f"{self._program}: {self._painted(*label)}: " if label else ""

@@ -99,6 +99,7 @@ class Leaving:
     def __init__(self, root: LiveRoot, *, purges: bool) -> None:
         self._root = root
         self._purges = purges
+        self._ways = {link for folder in (STATE_FOLDER, SETTINGS_FOLDER) for link in root.links_to(folder)}
         self._own = {root.mapped_folder(folder) for folder in (STATE_FOLDER, SETTINGS_FOLDER)}
         self.removed: set[TreePath] = set()
         self.kept: list[Kept] = []
@@ -123,6 +124,9 @@ class Leaving:
     def _change(self, path: TreePath, item: Recorded) -> Iterator[Change]:
         if any(path == own or own in path.parents for own in self._own):
             self._keep(path, item, "cosmos itself writes there")
+            return
+        if path in self._ways:
+            self._keep(path, item, "cosmos reaches its own files through it")
             return
         demand_no_link_above(self._root, path, item.star)
         found = found_identity(self._root, path)

@@ -6,8 +6,10 @@ The plan refuses, each by name: a path that an installed star owns; a path that 
 and belongs to no star, unless it is configuration, which stays (`device.replacing`); a path that differs only by case
 or Unicode form from a path of another star; a path below something that is not a folder; a folder that another star
 made with another mode or owner; and cosmos's own state.
-Folders are shared: an existing folder stays as it is. The record of a star has each folder that it makes, each that
-it names, and each in which it has an entry and that another star made (`InstalledEntry.is_shared`).
+Folders are shared: an existing folder stays as it is. In an update a folder may take the place of an old file or link,
+and a new file or link that of a folder which goes with everything in it (`device.shared_folders`). The record of a star
+has each folder that it makes, each that it names, and each in which it has an entry and that another star made
+(`InstalledEntry.is_shared`).
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath
 
 OWN_FOLDERS: Final = (STATE_FOLDER, SETTINGS_FOLDER)
+_COSMOS: Final = StarName("cosmos")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,7 @@ class PlannedStar:
     named: Mapping[TreePath, Entry]  # folders that the star names itself
     record: Installed
     found: Collection[TreePath] = ()  # configuration that is on the system already, and belongs to no star
+    turned: Collection[TreePath] = ()  # paths at which a folder and another entry change places
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +65,8 @@ class Replaced:
 class Plan:
     """The plan of one installation, star by star. Each star is checked against the stars before it.
 
-    `followed` are links of old versions that a new path leads through, each with the new star.
+    `followed` are links of old versions that a new path leads through, each with the new star. The paths of cosmos
+    itself may lead through one, too.
     """
 
     def __init__(
@@ -76,7 +81,11 @@ class Plan:
         self._brought: dict[TreePath, Entry] = {}
         self._makers: dict[TreePath, StarName] = {}  # of the new folders
         self._replaced = replaced or Replaced()
-        self.followed: dict[TreePath, StarName] = {}
+        self._past: set[TreePath] = set()  # links of old versions that become folders
+        self._turned: set[TreePath] = set()
+        self._done: set[StarName] = set()
+        ways = {link for folder in OWN_FOLDERS for link in root.links_to(folder)}
+        self.followed: dict[TreePath, StarName] = dict.fromkeys(ways & self._replaced.paths.keys(), _COSMOS)
 
     def add(self, item: Acquired, url: str, entries: Mapping[TreePath, Entry]) -> PlannedStar:
         """Return the planned changes for a star of the galaxy at `url`, staged as `entries`.
@@ -84,6 +93,7 @@ class Plan:
         After `NoSolution` or `Refused`, the plan cannot be used any more.
         """
         star = item.star
+        self._turn_links(star.name, entries.values())
         folders: dict[TreePath, Entry] = {}
         shared: dict[TreePath, Entry] = {}
         others: list[Entry] = []
@@ -107,6 +117,7 @@ class Plan:
             others.append(placed)
         made = [folders[path] for path in sorted(folders)]
         self._makers |= dict.fromkeys(folders, star.name)
+        self._done.add(star.name)
         found = [shared[path] for path in shared.keys() - folders.keys() if path]
         recorded = [*_recorded([*made, *others]), *_recorded(found, are_shared=True)]
         record = installed(
@@ -115,8 +126,9 @@ class Plan:
             sorted(recorded, key=lambda entry: entry.path),
             published(star, url),
         )
-        found_here = {placed.path for placed in others} & self._found
-        return PlannedStar(star=star.name, folders=made, others=others, named=own, record=record, found=found_here)
+        brought = {placed.path for placed in (*made, *others)}
+        here = {"found": brought & self._found, "turned": brought & self._turned}
+        return PlannedStar(star=star.name, folders=made, others=others, named=own, record=record, **here)
 
     def makes_again(self, star: StarName, path: TreePath) -> bool:
         """Return whether the old version of `star` made the folder at `path`, so that the new one may change it."""
@@ -135,24 +147,48 @@ class Plan:
             self._follow(star, entry.path, placed.path)
             yield placed
 
+    def _turn_links(self, star: StarName, entries: Collection[Entry]) -> None:
+        """Note the links of old versions in whose place `star` has a folder: from now on they are not followed.
+
+        That needs to know that no new version has the link. The new versions of the stars before this one are known.
+        """
+        if not self._replaced.paths:
+            return
+        below = {self._below(entry.path): entry.kind for entry in entries}
+        links = {self._mapped(path) for path, kind in below.items() if kind != "dir"}
+        folders = {above for path in below for above in path.parents} | {
+            p for p, kind in below.items() if kind == "dir"
+        }
+        for folder in sorted(folders):
+            link = self._mapped(folder)
+            owner = self._replaced.paths.get(link)
+            is_known = owner is not None and (owner == star or owner in self._done)
+            is_kept = link in links or link in self._brought or link in self._replaced.held
+            if is_known and not is_kept and self._root.link_or_none(link) is not None:
+                self._past.add(link)
+
+    def _mapped(self, path: TreePath) -> TreePath:
+        return self._root.mapped(path, self._past)
+
     def _follow(self, star: StarName, path: TreePath, placed: TreePath) -> None:
         """Note the links of old versions through which `path` leads to `placed`."""
         below = self._below(path)
         if below == placed or not self._replaced.paths:
             return
         for step in (*below.parents, below):
-            link = self._root.mapped(step)
-            if link in self._replaced.paths and link != placed:
+            link = self._mapped(step)
+            is_old = link in self._replaced.paths and link not in self._past
+            if is_old and link != placed and self._root.link_or_none(link) is not None:
                 self.followed.setdefault(link, star)
 
     def _placed(self, entry: Entry) -> Entry:
         target = entry.target
         if entry.kind == "hardlink":
-            target = bytes(self._root.mapped(self._below(TreePath(entry.target))))
-        return replace(entry, path=self._root.mapped(self._below(entry.path)), target=target)
+            target = bytes(self._mapped(self._below(TreePath(entry.target))))
+        return replace(entry, path=self._mapped(self._below(entry.path)), target=target)
 
     def _placed_folder(self, entry: Entry) -> Entry:
-        return replace(entry, path=self._root.mapped_folder(self._below(entry.path)))
+        return replace(entry, path=self._root.mapped_folder(self._below(entry.path), self._past))
 
     def _below(self, path: TreePath) -> TreePath:
         return self._install_dir.joined(path)
@@ -175,8 +211,10 @@ class Plan:
                 self._add_folder(star, implied(parent, entry.mtime), folders)
             folders[path] = self._brought[path] = entry
         elif not stat.S_ISDIR(found.st_mode):
-            if path in self._replaced.paths:
-                raise _kind_change(path, star, f"a file of {self._replaced.paths[path]} into a folder")
+            if path in self._replaced.paths and path not in self._replaced.held:
+                self._turned.add(path)
+                folders[path] = self._brought[path] = entry
+                return
             owner = self._owned.owner(path)
             raise NoSolution(
                 shown(path),
@@ -217,20 +255,29 @@ class Plan:
                 shown(path), f"both {owner} and {star} bring it", hint=f"leave one of the two out: {owner}, {star}"
             )
         self._demand_no_twin(star, path, self._owned.twin(path))
-        folder, other = self._owned.folder_twin(path) or (path, star)
-        if other != star and folder != path:
-            raise _twins(star, path, other, folder)
-        made = self._owned.maker(path) if self._replaced.stars else None
-        if made is not None:
-            raise _kind_change(path, star, f"a folder of {made[0]} into a file or link")
-        if path not in self._brought and self._is_configuration_of_nobody(entry):
+        twin = self._owned.folder_twin(path)
+        if twin is not None and twin[0] == path:
+            raise _no_folder(star, path, twin[1])
+        if twin is not None and twin[1] != star:
+            raise _twins(star, path, twin[1], twin[0])
+        if path in self._brought:
+            raise _no_folder(star, path, self._makers.get(path, star))
+        if self._is_leaving_folder(path):
+            self._turned.add(path)
+        elif self._is_configuration_of_nobody(entry):
             self._found.add(path)
-        elif path in self._brought or (path not in self._replaced.paths and self._root.stat(path) is not None):
+        elif path not in self._replaced.paths and self._root.stat(path) is not None:
             raise NoSolution(
                 shown(path),
                 f"{star} brings it, but it is there already and belongs to no star",
                 hint=f"if you do not need it: mv {shown(path)} {shown(path)}.old",
             )
+
+    def _is_leaving_folder(self, path: TreePath) -> bool:
+        """Return whether an old version of a star made the folder that is at `path`."""
+        made = self._owned.maker(path) if self._replaced.stars else None
+        found = None if made is None or made[0] not in self._replaced.stars else self._root.stat(path)
+        return found is not None and stat.S_ISDIR(found.st_mode)
 
     def _is_configuration_of_nobody(self, entry: Entry) -> bool:
         """Return whether a file lies where the new configuration `entry` goes, and neither a star nor the image has it.
@@ -256,11 +303,11 @@ class Plan:
         self._brought[entry.path] = entry
 
 
-def _kind_change(path: TreePath, star: StarName, what: str) -> NoSolution:
+def _no_folder(star: StarName, path: TreePath, other: StarName) -> NoSolution:
     return NoSolution(
         shown(path),
-        f"the new version of {star} turns {what}, and an update cannot do that",
-        hint=f"cosmos uninstall {star}, then cosmos install {star}",
+        f"{star} brings a file or link there, but {other} needs a folder",
+        hint=f"leave one of the two out: {other}, {star}",
     )
 
 

@@ -7,7 +7,8 @@ equals the newest; the others are named. A star that brings nothing by which it 
 star needs it.
 
 What no file on the disk shows is not known: who asked for a star (`user` is written for all), what the image itself
-brought, and who made a shared folder. Stars that upstream recorded, and unsigned ones, are lost.
+brought, and who made a shared folder. The release that made the system knows it (device.rebuilt_from_release). Stars
+that upstream recorded, and unsigned ones, are lost.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from cosmos.model.names import Arch, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.settings import Settings
 from cosmos.model.universe import UNIVERSE_PATH, Installed, Universe
+from cosmos.model.version import Version
+from cosmos.release.verify import ReleaseVerdict
 from cosmos.staging.stage import StagingInputs, stage_star
 from cosmos.tree.entry import Entry
 from cosmos.tree.installed import installed, installed_entry, published
@@ -45,22 +48,30 @@ _USER: Final = "user"
 class Taken:
     """A star that counts as installed. `as_signed` of `entries` lie on the disk with the signed bytes.
 
-    `also` are versions of it that fit as well.
+    `also` are versions of it that fit as well. `by_release`: the release that made the system says so.
     """
 
-    star: SignedStar
+    name: StarName
+    version: Version
+    galaxy: str | None
+    archive: Digest | None
     as_signed: int
     entries: int
     also: tuple[str, ...] = ()
+    by_release: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RebuiltUniverse:
-    """The new universe, the stars in it, and a sentence for each star that could not be judged."""
+    """The new universe, the stars in it, and a sentence for each star that could not be judged.
+
+    `release` is the release that was asked, too.
+    """
 
     universe: Universe
     taken: tuple[Taken, ...]
     unknown: tuple[str, ...]
+    release: ReleaseVerdict | None = None
 
 
 def demand_unreadable(root: LiveRoot) -> bytes | None:
@@ -118,8 +129,8 @@ class _Rebuilding:
         self._dependencies = DependencyFiles(root, self._universe, settings.install_dir, coming)
         self._paths = path_map(root)
         self._records: dict[StarName, Installed] = {}
-        self._taken = list[Taken]()
-        self._quiet: dict[StarName, Taken] = {}  # those by which nothing can be known
+        self._taken: dict[StarName, tuple[SignedStar, Taken]] = {}
+        self._quiet: dict[StarName, SignedStar] = {}  # those by which nothing can be known
         self._unknown = list[str]()
         self._owners: dict[TreePath, StarName] = {}
 
@@ -132,7 +143,7 @@ class _Rebuilding:
         records = dict(self._with_reasons())
         return RebuiltUniverse(
             universe=replace(self._universe, installed=_with_shared_folders(records)),
-            taken=tuple(sorted(self._taken, key=lambda one: one.star.star.name)),
+            taken=tuple(self._taken[name][1] for name in sorted(self._taken)),
             unknown=tuple(self._unknown),
         )
 
@@ -163,7 +174,7 @@ class _Rebuilding:
         return list(done)
 
     def _judge(self, name: StarName) -> None:
-        fits = list[tuple[Taken, Installed, Mapping[TreePath, Entry]]]()
+        fits = list[tuple[SignedStar, Taken, Installed, Mapping[TreePath, Entry]]]()
         for signed in self._stars[name]:
             try:
                 entries, staged = self._laid(signed)
@@ -173,24 +184,23 @@ class _Rebuilding:
             telling = [entry for entry in entries if entry.kind != "dir" and not entry.is_configuration]
             places = places_of(tuple(entries))
             good = sum(not self._differs(entry, places) for entry in telling)
-            one = Taken(star=signed, as_signed=good, entries=len(telling))
             if not telling:
-                self._quiet.setdefault(name, one)
+                self._quiet.setdefault(name, signed)
             if good * 2 > len(telling):
-                fits.append((one, self._record(signed, entries), staged))
+                fits.append((signed, _taken(signed, good, len(telling)), self._record(signed, entries), staged))
         if not fits:
             return
-        best, record, staged = max(fits, key=lambda fit: fit[0].as_signed / fit[0].entries)  # of equals: the newest
+        signed, best, record, staged = max(fits, key=lambda fit: fit[1].as_signed / fit[1].entries)  # or the newest
         for path in record.files:
             if path in self._owners:
-                self._unknown.append(f"{best.star.star.id}: {shown(path)} belongs to {self._owners[path]} already")
+                self._unknown.append(f"{signed.star.id}: {shown(path)} belongs to {self._owners[path]} already")
                 return
-        alike = [one for one, _, _ in fits if one is not best and one.as_signed == one.entries]
-        self._take(replace(best, also=tuple(str(one.star.star.version) for one in alike)), record, staged)
+        alike = [one for _, one, _, _ in fits if one is not best and one.as_signed == one.entries]
+        self._take(signed, replace(best, also=tuple(str(one.version) for one in alike)), record, staged)
 
-    def _take(self, one: Taken, record: Installed, staged: Mapping[TreePath, Entry]) -> None:
-        name = one.star.star.name
-        self._taken.append(one)
+    def _take(self, signed: SignedStar, one: Taken, record: Installed, staged: Mapping[TreePath, Entry]) -> None:
+        name = one.name
+        self._taken[name] = signed, one
         self._records[name] = record
         self._owners |= dict.fromkeys(record.files, name)
         self._dependencies.add(name, staged)
@@ -234,25 +244,35 @@ class _Rebuilding:
         """Take the stars without files that a taken star needs, and those that they need."""
         waiting = list(self._records)
         while waiting:
-            signed = next(one.star for one in self._taken if one.star.star.name == waiting[-1])
-            waiting.pop()
-            for name in _needed(signed, self._stars):
+            for name in _needed(self._taken[waiting.pop()][0], self._stars):
                 if name in self._quiet and name not in self._records:
-                    one = self._quiet[name]
-                    entries, staged = self._laid(one.star)
-                    self._take(one, self._record(one.star, entries), staged)
+                    quiet = self._quiet[name]
+                    entries, staged = self._laid(quiet)
+                    self._take(quiet, _taken(quiet, 0, 0), self._record(quiet, entries), staged)
                     waiting.append(name)
         for name in sorted(self._quiet.keys() - self._records.keys()):
             self._unknown.append(f"{name}: brings no file, so that nothing shows whether it was installed")
 
     def _with_reasons(self) -> Iterator[tuple[StarName, Installed]]:
-        chosen = {one.star.star.name: tuple(self._chosen_for(one.star)) for one in self._taken}
+        chosen = {name: tuple(self._chosen_for(signed)) for name, (signed, _) in self._taken.items()}
         for name, record in sorted(self._records.items()):
             needed_by = tuple(sorted(other for other, needs in chosen.items() if name in needs))
             yield name, replace(record, dependencies=chosen[name], asked_by=(_USER,), needed_by=needed_by)
 
     def _chosen_for(self, signed: SignedStar) -> Iterator[StarName]:
         return (name for name in _needed(signed, self._stars) if name in self._records)
+
+
+def _taken(signed: SignedStar, good: int, telling: int) -> Taken:
+    star = signed.star
+    return Taken(
+        name=star.name,
+        version=star.version,
+        galaxy=star.galaxy,
+        archive=star.archive,
+        as_signed=good,
+        entries=telling,
+    )
 
 
 def _needed(signed: SignedStar, known: Mapping[StarName, list[SignedStar]]) -> Iterator[StarName]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
@@ -30,6 +30,7 @@ from cosmos.device.live_entries import (
 )
 from cosmos.device.root import LiveRoot, naming, shown
 from cosmos.device.system import JOURNAL_FOLDER, JOURNAL_PATH, NEXT_UNIVERSE_PATH, universe_bytes
+from cosmos.device.turned_folders import TurnedFolders, turn_of
 from cosmos.digest import Digest
 from cosmos.errors import WorldFailed
 from cosmos.limits import MAX_JOURNAL_BYTES, MAX_UNIVERSE_BYTES
@@ -71,7 +72,8 @@ def recover_journal(root: LiveRoot) -> Undone | None:
         _clear(root)  # a power cut may keep the end of the journal and lose that of the document beside it
         return None
     _demand_mounted(root, found)
-    recovery = _Recovery(root)
+    turned = TurnedFolders(found.steps)
+    recovery = _Recovery(root, turned)
     is_done = took_place(root, found)
     if is_done:
         _put_universe(root, found.universe)
@@ -79,10 +81,8 @@ def recover_journal(root: LiveRoot) -> Undone | None:
         if found.history is not None:
             add_line(root, found.history)  # after the old entries are gone: a full disk has room again
     else:
-        for step in reversed(found.steps):
-            recovery.undo(step, may_have_changed=found.phase != "begun")
-        recovery.remove_folders(step.change for step in found.steps if isinstance(step.change, Place))
-    _sync(root, found.steps)
+        recovery.undo(found.steps, may_have_changed=found.phase != "begun")
+    _sync(root, found.steps, turned)
     _clear(root)
     return replace(recovery.undone(is_done), command=found.command)
 
@@ -156,7 +156,7 @@ def _is_of_folder(step: Step) -> bool:
         case Remove():
             return step.change.old.kind == "dir"
         case _:
-            return False
+            return turn_of(step) != 0
 
 
 def universe_digest(root: LiveRoot) -> Digest:
@@ -189,8 +189,9 @@ def _put_universe(root: LiveRoot, wanted: Digest | None) -> None:
 class _Recovery:
     """Undoes or finishes the steps, path by path, and counts."""
 
-    def __init__(self, root: LiveRoot) -> None:
+    def __init__(self, root: LiveRoot, turned: TurnedFolders) -> None:
         self._root = root
+        self._turned = turned
         self._removed = 0
         self._restored = 0
         self._kept: list[TreePath] = []
@@ -206,8 +207,12 @@ class _Recovery:
         for step in steps:
             match step.change:
                 case Remove() if step.change.old.kind == "dir":
-                    folders.append(step.change.path)
-                case Place() | Replace() | Remove():
+                    folders.append(self._turned.aside(step.change.path))
+                case Replace() if step.change.takes_folder:
+                    folders.append(_beside(step))
+                case Remove():
+                    self._root.remove(self._turned.aside(_beside(step)))
+                case Place() | Replace():
                     if step.temporary:
                         self._root.remove(_beside(step))
                 case SetAttributes():
@@ -221,12 +226,30 @@ class _Recovery:
 
     # --- back
 
-    def undo(self, step: Step, *, may_have_changed: bool) -> None:
-        """Restore the path of `step`, and remove its temporary. Folders are removed later."""
+    def undo(self, steps: Sequence[Step], *, may_have_changed: bool) -> None:
+        """Restore the paths of `steps`, and remove the temporaries. A new folder goes after everything in it."""
+        backwards = steps[::-1]
+        new = [step for step in steps if turn_of(step) > 0]
+        for step in sorted(backwards, key=turn_of):  # first the old folders, in which others are restored
+            for standing in self._standing(step) if turn_of(step) <= 0 else ():
+                self._undo(standing, may_have_changed=may_have_changed)
+        self._remove_folders(step for step in steps if isinstance(step.change, Place) and step.change.new.kind == "dir")
+        for step in new:
+            self._undo(step, may_have_changed=may_have_changed)
+
+    def _standing(self, step: Step) -> Iterator[Step]:
+        """Yield the step as it is to be undone: in a new folder also where the folder has its temporary's name."""
+        change, aside = step.change, self._turned.aside(step.change.path)
+        if isinstance(change, Place) and aside != change.path:
+            yield replace(step, change=replace(change, path=aside))
+        if self._turned.is_reached(self._root, change.path.parent):
+            yield step
+
+    def _undo(self, step: Step, *, may_have_changed: bool) -> None:
         change = step.change
         if not may_have_changed:
             if step.temporary:
-                self._root.remove(_beside(step))
+                self._discard(_beside(step))
             return
         match change:
             case Place():
@@ -242,10 +265,19 @@ class _Recovery:
             case _:
                 assert_never(change)
 
-    def remove_folders(self, placed: Iterable[Place]) -> None:
+    def _remove_folders(self, placed: Iterable[Step]) -> None:
         """Remove the placed folders that are empty, the inner ones first."""
-        for path in sorted((place.path for place in placed if place.new.kind == "dir"), reverse=True):
+        paths = {standing.change.path for step in placed for standing in self._standing(step)}
+        for path in sorted(paths, reverse=True):
             self._root.remove_empty_folder(path)
+
+    def _discard(self, temporary: TreePath) -> None:
+        """Remove a temporary. A folder with something in it stays, and is named: cosmos did not put that there."""
+        found = self._root.stat(temporary)
+        if found is None or not stat.S_ISDIR(found.st_mode):
+            self._root.remove(temporary)
+        elif not self._root.remove_empty_folder(temporary):
+            self._kept.append(temporary)
 
     def _undo_place(self, change: Place, step: Step) -> None:
         self._root.remove(_beside(step))
@@ -263,22 +295,24 @@ class _Recovery:
         if kept is None:
             return  # removed already: by a recovery that was cut off afterwards
         here = found_identity(self._root, change.path)
-        if self._is_exchanged(here, kept, change):
+        if self._is_exchanged(here, kept, change, step):
             with self._root.folder(change.path.parent) as folder, naming(change.path):
                 self._root.kernel.exchange(folder, step.temporary, change.path.name)
-            self._root.remove(temporary)
+            self._discard(temporary)
             self._restored += 1
         elif _content(kept) == _content(change.new):
-            self._root.remove(temporary)  # the new entry: it never got its name
+            self._discard(temporary)  # the new entry: it never got its name
         else:
             self._bring_back(change.path, step, kept, change.old)
 
-    def _is_exchanged(self, here: Identity | None, kept: Identity, change: Replace) -> bool:
+    def _is_exchanged(self, here: Identity | None, kept: Identity, change: Replace, step: Step) -> bool:
         """Return whether the path holds the new entry. If old and new have the same content, compare attributes."""
         if here is None or _content(here) != _content(change.new):
             return False
         if _content(kept) != _content(change.new):
             return True
+        if kept.kind == "dir":  # somebody's folder was in the path's place: the new one is empty by now
+            return bool(self._root.names(_beside(step)))
         here_is_new, kept_is_new = (is_same(self._root, one, change.new) for one in (here, kept))
         if here_is_new != kept_is_new:
             return here_is_new
@@ -304,7 +338,7 @@ class _Recovery:
             return
         self._kept.append(path)
         if _content(kept) == _content(old):
-            self._root.remove(temporary)
+            self._discard(temporary)
         else:
             self._kept.append(temporary)  # not ours: somebody changed the file just before it was moved
 
@@ -329,9 +363,9 @@ def _content(identity: Identity) -> tuple[str, Digest]:
     return ("file" if identity.kind == "hardlink" else identity.kind), identity.digest
 
 
-def _sync(root: LiveRoot, steps: Iterable[Step]) -> None:
+def _sync(root: LiveRoot, steps: Iterable[Step], turned: TurnedFolders) -> None:
     """Sync the folders of all steps to the disk. The journal may be removed only after that."""
     for parent in sorted({step.change.path.parent for step in steps}):
-        if root.stat(parent) is not None:
+        if turned.is_reached(root, parent) and root.stat(parent) is not None:
             with root.folder(parent) as folder, naming(parent):
                 os.fsync(folder)

@@ -87,7 +87,7 @@ class _SystemHome:
 
 
 class Released:
-    """A verified release, which made this system: `folder`, `verdict` and `lock`, and what it laid."""
+    """A verified release, which made this system: `folder`, `verdict`, `lock` and `universe`, and what it laid."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Released:
         """`universe` is the one in the release's image, `untrusted` its stars that are not trusted now, each why."""
         self.verdict, self.lock = verdict, lock
         self._reader = reader
-        self._universe = universe
+        self.universe = universe
         self._untrusted = untrusted
 
     @property
@@ -118,7 +118,7 @@ class Released:
 
     def why_not(self, name: StarName, record: Installed) -> str:
         """Return why the release cannot judge an installed star; an empty text if it can."""
-        was = self._universe.installed.get(name)
+        was = self.universe.installed.get(name)
         if was is None or was.archive is None:
             return "the release does not have it"
         if was.archive != record.archive:
@@ -131,7 +131,7 @@ class Released:
 
     def star(self, name: StarName, record: Installed) -> SignedRecord:
         """Return what the release's image laid of a star that the release `has`, and the lies of its record."""
-        was = self._universe.installed[name]
+        was = self.universe.installed[name]
         compared = _Compared(str(name), record.entries)
         came_with_image = record.published is None
         entries = [*compared.others(was.entries), *self._folders(compared, was, all_are_recorded=came_with_image)]
@@ -155,7 +155,7 @@ class Released:
 
         `owner` is the layer's name in messages.
         """
-        brought = tuple(self._universe.layers.get(layer, ()))
+        brought = tuple(self.universe.layers.get(layer, ()))
         compared = _Compared(owner, [entry for entry in recorded if not is_own(entry.path)])
         wanted = [entry for entry in brought if not is_own(entry.path)]
         entries = (*compared.others(wanted), *compared.folders(wanted))
@@ -277,6 +277,23 @@ def open_release(
 
     Raises what `cosmos verify RELEASE` raises, and `Refused` for a release that made another system.
     """
+    released = open_any_release(root, asked, store, trust, remembering, reporter)
+    _demand_same_system(universe, released.universe, asked.folder, root)
+    return released
+
+
+def open_any_release(
+    root: LiveRoot,
+    asked: ReleaseAsked,
+    store: StoreFolder,
+    trust: SystemTrust,
+    remembering: Remember,
+    reporter: Reporter,
+) -> Released:
+    """Return the release, verified, whichever system it made: the caller has no universe to compare it with.
+
+    Raises what `cosmos verify RELEASE` raises, and `Refused` if no key of a release's signer is known.
+    """
     keys, threshold = asked.keys, 1
     if not keys:
         if trust.locked is None:
@@ -295,9 +312,7 @@ def open_release(
         judge_release(verdict, home, asked.accept)
         untrusted = {problem.star: problem.text for problem in lock_problems(lock, trust.roots, seq_from(home))}
     reader = image_of(verdict)
-    made = universe_in(reader)
-    _demand_same_system(universe, made, asked.folder, root)
-    return Released(verdict, lock, reader, made, untrusted)
+    return Released(verdict, lock, reader, universe_in(reader), untrusted)
 
 
 def _demand_same_system(universe: Universe, made: Universe, folder: Path, root: LiveRoot) -> None:

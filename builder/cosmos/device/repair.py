@@ -19,11 +19,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos.device.examination import RELEASE_HINT
 from cosmos.device.galaxies import open_galaxies, remember_opened, remember_shown
 from cosmos.device.journal import at_work, journal
 from cosmos.device.newer_trust import take_newer, tell_newer
+from cosmos.device.rebuilt_from_release import with_release
 from cosmos.device.rebuilt_universe import RebuiltUniverse, demand_unreadable, rebuilt_universe, write_rebuilt
 from cosmos.device.recovery import recover_journal
+from cosmos.device.released import ReleaseAsked, open_any_release
 from cosmos.device.repair_work import Repaired, RepairRequest, RepairWork, no_anchors, repair_shelves
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings
@@ -33,6 +36,7 @@ from cosmos.device.vouching import as_reader, as_writer
 from cosmos.digest import Digest
 from cosmos.model.names import Arch
 from cosmos.model.reporter import Reporter
+from cosmos.model.universe import Universe
 from cosmos.transport.network import DIRECT, Network
 
 
@@ -78,13 +82,17 @@ def rehearse_repair(root: LiveRoot, request: RepairRequest, reporter: Reporter) 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RebuildRequest:
-    """How to rebuild universe.toml: what the system is, and where signed stars may be besides the settings."""
+    """How to rebuild universe.toml: what the system is, and where signed stars may be besides the settings.
+
+    `release` is the release that made the system, if it is at hand.
+    """
 
     arch: Arch
     version: str
     epoch: int
     offline: bool = False
     sticks: Sequence[Path] = ()
+    release: ReleaseAsked | None = None
     wait_seconds: float = 0
     network: Network = DIRECT
 
@@ -94,7 +102,8 @@ def rebuild_universe(
 ) -> None:
     """Rebuild a lost or damaged universe.toml, and write it if the caller `agrees`.
 
-    Raises `Refused` if the system has no trust anchors, and `Malformed` if the universe can be read.
+    Raises `Refused` if the system has no trust anchors and no release is at hand, or if the release made another
+    system, and `Malformed` if the universe can be read.
     """
     with at_work(root, request.wait_seconds):
         recover_journal(root)
@@ -103,17 +112,20 @@ def rebuild_universe(
         for failure in opened.failures.values():
             reporter.warn(f"left out: {failure}")
         shelves = repair_shelves(root, settings, opened, request)
-        if shelves is None:
-            raise no_anchors(root)
-        rebuilt = rebuilt_universe(
-            root,
-            settings,
-            shelves,
-            reporter,
-            arch=request.arch,
-            version=request.version,
-            epoch=request.epoch,
-        )
+        if shelves is None and request.release is None:
+            raise no_anchors(root, f"; or {RELEASE_HINT}")
+        released = None
+        if request.release is not None:
+            trust = opened.trust
+            released = open_any_release(root, request.release, opened.store, trust, as_writer(root), reporter)
+        arch = request.arch if released is None else released.universe.arch
+        rebuilt = RebuiltUniverse(universe=Universe(arch=arch, version=request.version), taken=(), unknown=())
+        if shelves is not None:
+            rebuilt = rebuilt_universe(
+                root, settings, shelves, reporter, arch=arch, version=request.version, epoch=request.epoch
+            )
+        if released is not None:
+            rebuilt = with_release(root, rebuilt, released)
         remember_opened(root, opened)
         if agrees(rebuilt):
             write_rebuilt(root, rebuilt, damaged)

@@ -10,6 +10,9 @@ An installation is the same without old versions.
     nothing                   as other bytes: somebody deleted it         placed
     another kind              refused, by name                            refused, by name
 
+A folder takes the place of an old file or link that nobody changed, and a new file or link that of an old folder if the
+folder goes with everything in it (`device.shared_folders`).
+
 The new configuration lies beside the old one as `NAME.cosmos-new`. No star owns that file: `status` names it, and the
 next update replaces it if it is as this one left it. A new star may find configuration that belongs to nobody: an
 uninstalled star leaves what was changed. It counts as changed, and is replaced only if it has the new bytes. A path
@@ -79,6 +82,9 @@ class Replacing:
         self.kept: list[Kept] = []
         self.beside: list[TreePath] = []
         self.named: dict[StarName, frozenset[TreePath]] = {}
+        self.ending: dict[
+            TreePath, StarName
+        ] = {}  # old folders, each with the star that has another entry in its place
 
     @property
     def removed(self) -> frozenset[TreePath]:
@@ -91,9 +97,12 @@ class Replacing:
         changes = list[Change]()
         for folder in planned.folders:
             entries[folder.path] = folder
-            changes.append(Place(path=folder.path, new=identity_of(folder)))
+            turns = folder.path in planned.turned
+            changes += self._over_old(folder) if turns else [Place(path=folder.path, new=identity_of(folder))]
         changes += self._folder_attributes(planned)
         for entry in planned.others:
+            if entry.path in planned.turned:
+                self.ending[entry.path] = planned.star
             is_found = entry.path in planned.found
             for change, new in (self._over_found if is_found else self._changes)(planned.star, entry):
                 changes.append(change)
@@ -120,7 +129,7 @@ class Replacing:
             for star, held in sorted(by_star.items())
         ]
         self.kept += self._leaving.kept
-        self.counts.removed = sum(1 for path in self._leaving.removed if path in self._old)
+        self.counts.removed += sum(1 for path in self._leaving.removed if path in self._old)
         self.demand_possible()
         return [batch for batch in batches if batch.changes]
 
@@ -152,6 +161,11 @@ class Replacing:
         new = identity_of(entry, shared)
         self._holds[path] = new.digest
         was = self._old.get(path)
+        folder = found_identity(self._root, path) if path in self.ending else None
+        if folder is not None:
+            self.counts.added += 1
+            yield Replace(path=path, old=folder, new=new), entry
+            return
         if was is None:
             self.counts.added += 1
             yield Place(path=path, new=new), entry
@@ -172,6 +186,20 @@ class Replacing:
         else:
             assert found is not None, "a missing path was placed, or is configuration"
             self._refused.append(f"{shown(path)} is not what {was.star} put there: {was.changed_words(found)}")
+
+    def _over_old(self, folder: Entry) -> Iterator[Change]:
+        """Put a folder in place of an old entry. One that somebody changed is refused, once all refusals are known."""
+        path, was = folder.path, self._old[folder.path]
+        demand_no_link_above(self._root, path, was.star)
+        found = found_identity(self._root, path)
+        assert found is not None, "the plan found it"
+        self._holds[path] = None
+        self.counts.removed += 1
+        yield Replace(path=path, old=found, new=identity_of(folder))
+        if not was.is_in(found):
+            self._refused.append(f"{shown(path)} is to be a folder, and {was.changed_words(found)}")
+        if was.entry.is_configuration:
+            yield from self._leaving.new_gone(path, was)
 
     def _over_found(self, star: StarName, entry: Entry) -> _Put:
         """Keep configuration that belongs to nobody, and lay the star's own beside it, unless both are the same."""

@@ -18,7 +18,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,17 +189,17 @@ class LiveRoot:
 
     # --- where things go
 
-    def mapped(self, path: TreePath) -> TreePath:
-        """Return the real path of `path`: the links among its folders are followed inside the root.
+    def mapped(self, path: TreePath, past: Collection[TreePath] = ()) -> TreePath:
+        """Return the real path of `path`: links among its folders are followed inside the root, those of `past` not.
 
         If `/bin` is a link to `usr/bin`, `bin/ls` becomes `usr/bin/ls`. Folders that do not exist yet stay unchanged.
         The answer gives no protection by itself: a writer opens the path again, without following any link.
         """
-        return TreePath(b"/".join(part for part in (self._real_folder(path.parent), path.name) if part))
+        return TreePath(b"/".join(part for part in (self.mapped_folder(path.parent, past), path.name) if part))
 
-    def mapped_folder(self, path: TreePath) -> TreePath:
+    def mapped_folder(self, path: TreePath, past: Collection[TreePath] = ()) -> TreePath:
         """Return the real path of the folder `path`: like `mapped`, but its last component is followed too."""
-        return self._real_folder(path)
+        return self._walked(path, past) if past else self._real_folder(path)
 
     def below(self, path: TreePath) -> Folder:
         """Return the folder at `path` for code that also works on folders outside a root."""
@@ -209,18 +209,32 @@ class LiveRoot:
         """Return a descriptor of what is at `path`, which is not mapped and may have `..` in it. Raises `OSError`."""
         return self.kernel.open_inside(self._descriptor, path or b".", flags, resolve=0)
 
+    def links_to(self, path: TreePath) -> frozenset[TreePath]:
+        """Return the links through which `path` leads to its folder or file, each at its real path."""
+        links = set[TreePath]()
+
+        def target_of(here: TreePath, _rest: object) -> bytes | None:
+            target = self.link_or_none(here)
+            if target is not None:
+                links.add(here)
+            return target
+
+        followed(path, target_of)
+        return frozenset(links)
+
     def _real_folder(self, folder: TreePath) -> TreePath:
         if folder not in self._mapped:
-            self._mapped[folder] = self._walked(folder)
+            self._mapped[folder] = self._walked(folder, ())
         return self._mapped[folder]
 
-    def _walked(self, folder: TreePath) -> TreePath:
+    def _walked(self, folder: TreePath, past: Collection[TreePath]) -> TreePath:
         try:
-            return followed(folder, lambda path, _rest: self._link_or_none(path))
+            return followed(folder, lambda path, _rest: None if path in past else self.link_or_none(path))
         except TooManyLinks as error:
             raise WorldFailed(shown(folder), "its links lead in a circle") from error
 
-    def _link_or_none(self, path: TreePath) -> bytes | None:
+    def link_or_none(self, path: TreePath) -> bytes | None:
+        """Return the text of the link at `path`, or None if there is no link."""
         found = self.stat(path)
         return self.link_target(path) if found is not None and stat.S_ISLNK(found.st_mode) else None
 

@@ -3,6 +3,9 @@
 A star uses a folder that it names, and a folder in which it has something. If another star uses the folder, that star
 has it from now on, with the mode and owner that the folder was made with. A folder of the image's own layers stays, and
 so does one that the operator made: no star has it.
+
+A folder in whose place a new version has a file or link must vanish. An update is refused if another star uses the
+folder, or if something is left in it: a file of the operator's own, or one that they changed.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cosmos.device.live_entries import found_identity
-from cosmos.device.root import LiveRoot
+from cosmos.device.root import LiveRoot, shown
+from cosmos.errors import NoSolution
 from cosmos.model.changes import Change, Remove
 from cosmos.model.installed_entry import InstalledEntry, folder_lines, named_folders, with_folder, with_slash
 from cosmos.model.line_fields import unfield
@@ -40,10 +44,12 @@ def settled_folders(
     after: Mapping[StarName, Installed],
     removed: Collection[TreePath],
     named: Mapping[StarName, Collection[TreePath]],
+    ending: Mapping[TreePath, StarName],
 ) -> SettledFolders:
     """Return what becomes of the folders that a star of `before` made and that no star of `after` has.
 
-    `removed` are the other paths that go. `named` are the folders that new versions name themselves, by star.
+    `removed` are the other paths that go. `named` are the folders that new versions name themselves, by star. `ending`
+    are folders in whose place a star has another entry. Raises `NoSolution` for such a folder that cannot go.
     """
     orphans = _orphans(before, after)
     heirs = _heirs(after, orphans) if orphans else {}
@@ -55,7 +61,14 @@ def settled_folders(
             own = next(one for one in installed[heir].entries if one.path == path)
             folder = replace(own, is_shared=False)
         installed[heir] = replace(installed[heir], entries=with_folder(installed[heir].entries, folder))
-    changes, full = _removals(root, orphans.keys() - heirs.keys(), removed)
+    changes, full = _removals(root, orphans.keys() - heirs.keys() - ending.keys(), removed)
+    going = {*removed, *(change.path for change in changes)}
+    emptied = orphans.keys() - heirs.keys()
+    for path, star in sorted(ending.items()):
+        if path in heirs or path not in orphans:
+            user = min(heirs[path]) if path in heirs else "the image or another star"
+            raise NoSolution(shown(path), f"{star} brings a file or link there, but {user} needs a folder")
+        _demand_empty(root, path, star, going, emptied)
     return SettledFolders(
         changes=tuple(changes), full=tuple((path, orphans[path][0]) for path in full), installed=installed
     )
@@ -109,6 +122,34 @@ def _removals(
         else:
             full.append(path)
     return changes, full
+
+
+def _demand_empty(
+    root: LiveRoot, folder: TreePath, star: StarName, going: Collection[TreePath], folders: Collection[TreePath]
+) -> None:
+    """Raise `NoSolution` that names the first thing that would be left in `folder`. `folders` are folders of stars."""
+    if root.is_mount(folder):
+        raise NoSolution(shown(folder), f"{star} brings a file or link there, but something is mounted at it")
+    todo = [folder]
+    while todo:
+        here = todo.pop()
+        for path in (TreePath(here + b"/" + name) for name in root.names(here)):
+            found = root.stat(path)
+            is_folder = found is not None and stat.S_ISDIR(found.st_mode)
+            if path not in going and not (is_folder and path in folders and not root.is_mount(path)):
+                raise _left_inside(path, folder, star)
+            if is_folder:
+                todo.append(path)
+
+
+def _left_inside(path: TreePath, folder: TreePath, star: StarName) -> NoSolution:
+    away = f"{shown(folder)}.{TreePath(path.name).text}.old"
+    return NoSolution(
+        shown(path),
+        f"{star} brings a file or link in place of the folder {shown(folder)}, in which this is: no star has it, or "
+        "somebody changed it",
+        hint=f"move it out of the folder, then run this again: mv {shown(path)} {away}",
+    )
 
 
 def _above(texts: Iterable[str]) -> set[str]:

@@ -4,7 +4,8 @@
     prepare     every new entry is written under a temporary name beside its path; new folders are made
     publish     everything is on the disk: each path changes in one step
                   place           the temporary is renamed; a taken name is an error
-                  replace         the two change names: the old entry is kept as the temporary
+                  replace         the two change names: the old entry is kept as the temporary; new folders come first
+                                  and old folders last (device.turned_folders)
                   remove          the entry gets the temporary's name; a folder stays until the commit
                   attributes      are set
     commit      all changes are on the disk: the journal says so, and universe.toml is replaced
@@ -23,7 +24,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self, assert_never
 
 from cosmos.device.journal import Journal
@@ -39,6 +40,7 @@ from cosmos.device.live_entries import (
     set_time,
 )
 from cosmos.device.root import LiveRoot, naming, shown
+from cosmos.device.turned_folders import TurnedFolders, turn_of
 from cosmos.digest import Digest
 from cosmos.errors import NoSolution, WorldFailed
 from cosmos.model.changes import Change, Identity, Place, Remove, Replace, SetAttributes
@@ -47,7 +49,7 @@ from cosmos.model.journal import Step, beside
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath, caseless
 
-_NO_EXCHANGE: Final = (errno.EINVAL, errno.ENOSYS)
+_NO_EXCHANGE: Final = (errno.EINVAL, errno.ENOSYS, errno.EXDEV)  # EXDEV: a folder of an overlay's lower layer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,7 @@ class Transaction:
         self._root = root
         self._journal = journal
         self._steps: dict[TreePath, Step] = {}
+        self._turned = TurnedFolders()
         self._folders: list[Entry] = []
         self.unowned = 0  # entries whose owner or capability only root could have set
 
@@ -94,11 +97,13 @@ class Transaction:
         self._demand_once(batch.changes)
         steps = self._journal.record(batch.star, batch.changes)
         self._steps |= {step.change.path: step for step in steps}
+        self._turned.add(steps)
         for step in steps:
             match step.change:
-                case Place() if step.change.new.kind == "dir":
+                case Place() | Replace() if step.change.new.kind == "dir":
                     folder = batch.entries[step.change.path]
-                    self.unowned += make_folder(self._root, folder)
+                    place = folder.path if isinstance(step.change, Place) else beside(folder.path, step.temporary)
+                    self.unowned += make_folder(self._root, replace(folder, path=self._turned.aside(place)))
                     self._folders.append(folder)
                 case Place() | Replace():
                     self._make(batch.entries[step.change.path], step.temporary)
@@ -111,7 +116,7 @@ class Transaction:
         """Change every path. Raises `NoSolution` where one is not what it was when the transaction was planned."""
         self._sync()
         self._journal.prepared()
-        for step in self._steps.values():
+        for step in sorted(self._steps.values(), key=turn_of, reverse=True):
             self._publish(step)
         for folder in reversed(self._folders):
             set_time(self._root, folder)
@@ -131,7 +136,7 @@ class Transaction:
 
     def _make(self, entry: Entry, temporary: bytes) -> None:
         linked = self._lies_at(TreePath(entry.target)) if entry.kind == "hardlink" else entry.path
-        with self._root.folder(entry.path.parent) as folder, naming(entry.path):
+        with self._root.folder(self._turned.aside(entry.path).parent) as folder, naming(entry.path):
             self.unowned += make_entry(self._root, folder, temporary, entry, linked)
 
     def _lies_at(self, path: TreePath) -> TreePath:
@@ -139,7 +144,7 @@ class Transaction:
         step = self._steps.get(path)
         if step is None or not isinstance(step.change, Place | Replace):
             return path
-        return beside(path, step.temporary)
+        return self._turned.aside(beside(path, step.temporary))
 
     def _publish(self, step: Step) -> None:
         change = step.change
@@ -150,6 +155,8 @@ class Transaction:
             case Replace():
                 self._exchange(change.path, step.temporary)
                 self._demand_old(change.path, step.temporary, change.old)
+                if change.takes_folder:
+                    self._demand_emptied(change.path, change.path)
             case Remove():
                 if change.old.kind != "dir":
                     self._set_aside(change.path, step.temporary)
@@ -197,6 +204,19 @@ class Transaction:
         if found is None or not is_same(self._root, found, old):
             raise _changed_meanwhile(path)
 
+    def _demand_emptied(self, turned: TreePath, folder: TreePath) -> None:
+        """Raise `NoSolution` unless everything in the folder at `turned`, which has its temporary's name now, goes."""
+        step = self._steps[turned]
+        here = beside(turned, step.temporary) + folder[len(turned) :]
+        going = {one.temporary for path, one in self._steps.items() if path.parent == folder}
+        for name in self._root.names(TreePath(here)):
+            below = folder.joined(name)
+            held = self._steps.get(below)
+            if held is not None and isinstance(held.change, Remove) and held.change.old.kind == "dir":
+                self._demand_emptied(turned, below)
+            elif name not in going:
+                raise NoSolution(shown(below), "somebody made it while cosmos was at work")
+
     def _in_its_way(self, path: TreePath) -> str:
         """Return the reason why a name is taken now although it was free when the transaction was planned."""
         for other in self._steps:
@@ -207,7 +227,7 @@ class Transaction:
     def _sync(self) -> None:
         """Sync each changed file system to its disk, once."""
         seen = set[int]()
-        for parent in sorted({path.parent for path in self._steps}):
+        for parent in sorted({path.parent for path in self._steps if self._turned.aside(path) == path}):
             with self._root.folder(parent) as folder, naming(parent):
                 device = os.fstat(folder).st_dev
                 if device not in seen:

@@ -166,7 +166,7 @@ def _planned(root: LiveRoot, universe: Universe, going: Sequence[StarName], requ
         for name in going
     ]
     after = without(universe, going)
-    folders = settled_folders(root, universe, after.installed, leaving.removed, {})
+    folders = settled_folders(root, universe, after.installed, leaving.removed, {}, {})
     after = replace(after, installed=folders.installed)
     if folders.changes:
         batches.append(Batch(star="", changes=folders.changes, entries={}))

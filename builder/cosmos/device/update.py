@@ -4,8 +4,8 @@ The stars are chosen by `device.choose_update`, fetched, verified, staged and ju
 in place of their old versions as `device.replacing` says. New dependencies are installed. Stars that are needed no more
 stay until `autoremove`. Before a path is changed, everything new is on the disk under temporary names; then the caller
 is asked to agree. If it raises, or the power fails, the system stays as it was.
-
-KNOWN GAP: a folder that becomes a file, or a file that becomes a folder, is refused by name.
+A folder may become a file or link, and a file or link a folder. KNOWN GAP: a link of a star that is updated after
+another one whose paths lead through it does not become a folder in the same update, and is refused by name.
 """
 
 from __future__ import annotations
@@ -197,7 +197,12 @@ class _Work:
         yield from self._replacing.removals(plan.followed)
         after = updated(self._universe, self._choice, records)
         folders = settled_folders(
-            self._root, self._universe, after.installed, self._replacing.removed, self._replacing.named
+            self._root,
+            self._universe,
+            after.installed,
+            self._replacing.removed,
+            self._replacing.named,
+            self._replacing.ending,
         )
         if folders.changes:
             yield Batch(star="", changes=folders.changes, entries={})

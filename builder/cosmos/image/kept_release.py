@@ -188,6 +188,11 @@ class Places:
             if where != "home" and not files and not folders:
                 yield f"{Path(folder).relative_to(base).as_posix()}/"
 
+    def follows_links(self) -> bool:
+        """Return whether a folder of the home's trust is a link: what is behind it is not looked at."""
+        walk = sorted(os.walk(self.home / "trust"))
+        return any(Path(folder, name).is_symlink() for folder, folders, _ in walk for name in folders)
+
     def _seen(self, number: int, place: Place) -> Seen:
         before = os.fstat(number)
         if not stat.S_ISREG(before.st_mode):

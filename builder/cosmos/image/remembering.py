@@ -56,6 +56,8 @@ def before_build(definition: Definition, world: World, home: Path, out: Path, se
     following = "" if trusted.digest is None else f"{CHAIN_FOLDER}/{step_file(trusted.version + 1)}"
     template = template_folder(definition.folder, definition.image.template)
     places = Places(image=definition.folder, home=home, out=out, template=template, galaxies=carriers, settled=settled)
+    if places.follows_links():
+        return None
     galaxies = {name: (absolute(Path(one.address)), following, ways[name]) for name, one in carriers.items()}
     return Before(places=places, galaxies=galaxies, rows=looked_at(places, _small(places, galaxies)))
 

@@ -14,8 +14,8 @@ entry from the new one, and can go back or forward (`model.journal`, `device.rec
 `digest` is the SHA-256 of a file's bytes (also for a hard link to the file), of a symlink's target, or of a device's
 number as `1:3`. For a fifo and a folder it is the SHA-256 of no bytes. Extended attributes are in hex.
 
-A folder is placed and removed; it is not replaced. KNOWN GAP: so no list of changes turns a folder into a file, or a
-file into a folder.
+A folder may take the place of another entry, and another entry that of a folder: `replace` names both. The changes
+below such a path are all placements, or all removals. A folder does not replace a folder.
 """
 
 from __future__ import annotations
@@ -101,9 +101,19 @@ class Replace:
     new: Identity
 
     def __post_init__(self) -> None:
-        """Refuse a folder on either side."""
-        if "dir" in (self.old.kind, self.new.kind):
-            raise ValueError(f"{self.path.text}: a folder is not replaced")
+        """Refuse a folder on both sides."""
+        if self.old.kind == self.new.kind == "dir":
+            raise ValueError(f"{self.path.text}: a folder is not replaced by a folder")
+
+    @property
+    def brings_folder(self) -> bool:
+        """Whether a folder takes the place of another entry."""
+        return self.new.kind == "dir"
+
+    @property
+    def takes_folder(self) -> bool:
+        """Whether another entry takes the place of a folder."""
+        return self.old.kind == "dir"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

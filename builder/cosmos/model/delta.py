@@ -48,6 +48,7 @@ from cosmos.limits import (
     MAX_PATCHED_BYTES,
     demand_within,
 )
+from cosmos.model.file_names import plain_name
 from cosmos.tables import Table
 
 DELTA_FORMAT: Final = 1
@@ -68,7 +69,7 @@ class ReleaseName:
         """Return a `from` or `to` object."""
         name = cls(
             release=table.read("release", Digest.parse),
-            image=table.read("image", _plain),
+            image=table.read("image", plain_name),
             digest=table.read("digest", Digest.parse),
         )
         table.end()
@@ -150,12 +151,13 @@ class Documents:
     def read(cls, table: Table) -> Self:
         """Return the `documents` object."""
         rows = [
-            (row, row.read("name", _plain), row.count("bytes", most=MAX_PATCHED_BYTES)) for row in table.tables("files")
+            (row, row.read("name", plain_name), row.count("bytes", most=MAX_PATCHED_BYTES))
+            for row in table.tables("files")
         ]
         documents = cls(
             files=tuple((name, size) for _, name, size in rows),
             data_bytes=table.count("bytes", most=MAX_PATCHED_BYTES),
-            reference=table.parsed_strings("reference", _plain),
+            reference=table.parsed_strings("reference", plain_name),
             reference_digest=table.read("digest", Digest.parse),
         )
         if documents.size_bytes > MAX_DELTA_DOCUMENTS_BYTES:
@@ -187,7 +189,7 @@ class MadeEnvelope:
         """Return an object of `envelopes`."""
         rows = [(row, row.need("keyid", str), row.read("sig", _base64)) for row in table.tables("signatures")]
         envelope = cls(
-            of=table.read("of", _plain),
+            of=table.read("of", plain_name),
             payload_type=table.need("type", str),
             signatures=tuple((keyid, raw) for _, keyid, raw in rows),
         )
@@ -300,12 +302,6 @@ def _installed(table: Table) -> tuple[tuple[str, Digest], ...] | None:
 
 def _installed_json(layers: tuple[tuple[str, Digest], ...]) -> list[Json]:
     return [{"name": name, "digest": str(digest)} for name, digest in layers]
-
-
-def _plain(text: str) -> str:
-    if not text or "/" in text or "\0" in text or text in (".", ".."):
-        raise ValueError(f"want a plain file name, got {text[:80]!r}")
-    return text
 
 
 def _base64(text: str) -> bytes:

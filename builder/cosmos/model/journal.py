@@ -3,7 +3,7 @@
 `/var/lib/cosmos/journal/install`, one canonical JSON document a line. Each line is on the disk before the step that it
 allows:
 
-    {"cosmos-journal":5,"command":"install","tag":"3f9c0a1b2c4d"}
+    {"cosmos-journal":6,"command":"install","tag":"3f9c0a1b2c4d"}
                                                         begun; the names of temporaries have this tag in them
     {"star":"nano","mounts":["/usr"],"changes":[CHANGE, …]}
                                                         these may be prepared, under temporary names (model.changes)
@@ -18,8 +18,11 @@ The temporary of the Nth change (counted from 0, over all lines) is `.cosmos-TAG
 `universe` is the digest of the universe.toml that comes with the changes, or "" if that file does not change. A last
 line without its newline was cut off, and does not count.
 
-Format 4 is the same without `command`, format 3 also without `history`, and format 2 also without `mounts`. Format 1
-had installations only. Cosmos still reads all four, and repairs a system that an older cosmos left half done.
+A `replace` in which one side is a folder is new in format 6: until the commit, what was in the folder has its own names
+in the old one, and what comes into a new folder is prepared in the new one's temporary (device.transaction).
+
+Format 5 has no such `replace`, format 4 also no `command`, format 3 also no `history`, and format 2 also no `mounts`.
+Format 1 had installations only. Cosmos still reads all five, and repairs a system that an older cosmos left half done.
 
     {"cosmos-journal":1,"before":"sha256:…"}            of universe.toml as the installation found it
     {"star":"nano","folders":["/usr/share/nano"],"entries":[
@@ -47,7 +50,7 @@ from cosmos.model.installed_entry import slashed
 from cosmos.tables import Table
 from cosmos.treepath import TreePath
 
-JOURNAL_VERSION: Final = 5
+JOURNAL_VERSION: Final = 6
 _FOURTH_VERSION: Final = 4
 _THIRD_VERSION: Final = 3
 _SECOND_VERSION: Final = 2
@@ -100,7 +103,7 @@ class JournalDocument:
         version = head.count("cosmos-journal")
         if version == _FIRST_VERSION:
             return cls._of_first_format(head, tables)
-        if version not in (_SECOND_VERSION, _THIRD_VERSION, _FOURTH_VERSION, JOURNAL_VERSION):
+        if version not in range(_SECOND_VERSION, JOURNAL_VERSION + 1):
             head.fail(
                 "cosmos-journal",
                 f"want {JOURNAL_VERSION}: another cosmos began this change; finish it with that one",

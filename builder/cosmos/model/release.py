@@ -36,6 +36,7 @@ from typing import Final, Self
 from cosmos.canon import Json, readable_json
 from cosmos.digest import Digest
 from cosmos.limits import MAX_RELEASE_BYTES
+from cosmos.model.file_names import plain_name
 from cosmos.tables import Table
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -47,6 +48,9 @@ RELEASE_FILE = "RELEASE.json"
 RELEASE_ENVELOPE = "RELEASE.json.dsse"
 MANIFEST_FILE = "manifest.txt"
 DEFINITION_FILE = "definition.tar"
+DRAFT_MARK: Final = "cosmos-draft"  # in the folder of an unfinished release
+_TEMPORARY: Final = ".cosmos-"  # begins the names of files that are being written
+_RESERVED: Final = (RELEASE_FILE, RELEASE_ENVELOPE, "RELEASE.request", "RELEASE.signature", DRAFT_MARK)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +67,7 @@ class Subject:
         """Return a `subject` object."""
         digest, notes = table.table("digest"), table.table("annotations")
         subject = cls(
-            name=table.read("name", _plain),
+            name=table.read("name", subject_name),
             digest=digest.read("sha256", Digest.from_hex),
             size_bytes=notes.count("sizeBytes"),
             content_root=notes.take_read("contentRoot", Digest.parse),
@@ -182,7 +186,8 @@ def _form(definition: Table) -> int:
     return forms[stated]
 
 
-def _plain(text: str) -> str:
-    if not text or "/" in text or "\0" in text or text in (".", ".."):
-        raise ValueError(f"want a plain file name, got {text[:80]!r}")
-    return text
+def subject_name(text: str) -> str:
+    """Return `text` as the name of a file that a release names, or raise `ValueError`."""
+    if text in _RESERVED or text.startswith(_TEMPORARY):
+        raise ValueError(f"{text} is a file of cosmos itself, and no subject")
+    return plain_name(text)

@@ -2,7 +2,8 @@
 
 A `FolderDraft` is in the folder `.out-XXXX` beside `out/`. The build removes it at its end. A killed build leaves its
 folder, and the next build removes it. A living build holds a lock on the file `cosmos-draft` in its folder; the kernel
-releases the lock when the process dies. A folder without this file is not ours and stays.
+releases the lock when the process dies. A folder without this file is not ours and stays, unless it is empty, has such
+a name, and is this user's alone: a build that was killed in its first moment left it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import contextlib
 import filecmp
 import glob
 import hashlib
+import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,12 +27,12 @@ from cosmos.durable import blaming, durable_file, replace_folder_durably
 from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_RELEASE_BYTES
 from cosmos.locking import alone_if_free
-from cosmos.model.release import RELEASE_ENVELOPE, RELEASE_FILE, Release
+from cosmos.model.release import DRAFT_MARK, RELEASE_ENVELOPE, RELEASE_FILE, Release
 from cosmos.model.reporter import Reporter
 from cosmos.reading import read_bounded
 from cosmos.trust.signing_request import REQUEST_FILE, SIGNATURE_FILE
 
-_MARK: Final = "cosmos-draft"
+_TAIL: Final = re.compile(r"[a-z0-9_]{8}")  # what mkdtemp adds to a prefix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,8 +155,8 @@ def draft_beside(out: Path) -> Iterator[FolderDraft]:
     while True:
         with blaming(out.parent):
             place = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
-        with alone_if_free(place / _MARK) as is_ours:
-            if not is_ours or not (place / _MARK).is_file():
+        with alone_if_free(place / DRAFT_MARK) as is_ours:
+            if not is_ours or not (place / DRAFT_MARK).is_file():
                 continue  # another build swept it in the moment before it was locked
             try:
                 yield FolderDraft(place / "release", out)
@@ -165,11 +169,21 @@ def sweep_beside(out: Path) -> None:
     """Remove the folders that killed builds into `out` left beside it. The folder of a living build stays."""
     out = out.absolute()
     for draft in sorted(out.parent.glob(f"{glob.escape(_prefix(out))}*")):
-        if draft.is_symlink() or not (draft / _MARK).is_file():
+        if draft.is_symlink() or not (draft / DRAFT_MARK).is_file():
+            _remove_unmarked(draft, _prefix(out))
             continue
-        with alone_if_free(draft / _MARK) as is_dead:
+        with alone_if_free(draft / DRAFT_MARK) as is_dead:
             if is_dead:
                 shutil.rmtree(draft, ignore_errors=True)
+
+
+def _remove_unmarked(draft: Path, prefix: str) -> None:
+    """Remove the folder of a build that was killed before it had marked the folder."""
+    with contextlib.suppress(OSError):  # it is not empty, or gone
+        held = draft.lstat()
+        is_private = stat.S_IMODE(held.st_mode) == 0o700 and held.st_uid == os.geteuid()
+        if is_private and _TAIL.fullmatch(draft.name.removeprefix(prefix)):
+            draft.rmdir()
 
 
 def _same_files(one: Path, other: Path, *, but: str) -> bool:

@@ -4,8 +4,9 @@ A commit is named by its id, 40 hexadecimal digits. A branch and a tag are names
 
 The program `git` fetches the commit, without its history, into a folder that is gone afterwards. Nothing is checked
 out: git lists the commit's files and hands out their bytes as they are stored, so that no filter, line ending, LFS,
-attribute or hook changes them. Links and submodules are left out. The files lie in the cache, and are read as those of
-a folder. Their bytes are judged as those of every carrier: the commit's id proves nothing here.
+attribute or hook changes them. Links, submodules and names that no file of a galaxy has are left out. The files lie in
+the cache, and are read as those of a folder. Their bytes are judged as those of every carrier: the commit's id proves
+nothing here.
 
     PLACE/git/COMMIT/…          the commit's files
     PLACE/git/COMMIT.complete   they are all there; written last
@@ -39,6 +40,8 @@ from cosmos.limits import (
     MAX_GIT_COMMITS,
     MAX_GIT_FILES,
     MAX_GIT_LIST_BYTES,
+    MAX_NAME_BYTES,
+    MAX_PATH_BYTES,
     READ_CHUNK_BYTES,
 )
 from cosmos.process import find_program, run_program_into
@@ -206,8 +209,19 @@ class _Repository:
             if match is None:
                 raise Refused(self._where, "git lists its files in a form that cosmos does not know")
             if match[2] == b"blob" and match[1] in _FILES:
-                path = "/".join(parts_of(os.fsdecode(match[5]), self._where))
-                yield _Blob(path=path, object=match[3], size_bytes=int(match[4]))
+                path = os.fsdecode(match[5])
+                if self._can_be_asked_for(path):
+                    yield _Blob(path=path, object=match[3], size_bytes=int(match[4]))
+
+    def _can_be_asked_for(self, path: str) -> bool:
+        """Return whether a carrier may have a file at `path`. One that it may not have harms no other file."""
+        name = os.fsencode(path)
+        if len(name) > MAX_PATH_BYTES or any(len(part) > MAX_NAME_BYTES for part in name.split(b"/")):
+            return False
+        try:
+            return bool(parts_of(path, self._where))
+        except Refused:
+            return False
 
     def _take(self, stream: IO[bytes], blob: _Blob, folder: Folder) -> None:
         """Write the next file of `git cat-file --batch` into `folder`."""

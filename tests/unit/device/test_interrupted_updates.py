@@ -82,6 +82,12 @@ def template(galaxy, system: Path) -> Path:
             "usr/share/s/same": b"same",
             "usr/lib/s": entry("usr/lib/s", "symlink", 0o777, target=b"../bin/s"),
             "usr/share/mode": entry("usr/share/mode", "dir", 0o755),
+            "usr/turn/file": b"a file",
+            "usr/turn/folder/inner/f": b"f",
+            "usr/turn/folder/g": b"g",
+            "usr/turn/link": entry("usr/turn/link", "symlink", 0o777, target=b"real"),
+            "usr/turn/real": entry("usr/turn/real", "dir", 0o700),
+            "usr/turn/linked/h": b"h",
         },
     )
     galaxy.star("t", "1.0.0", {"usr/bin/t": b"t", "usr/share/s/t": b"t"}, dependencies={"s": "*"})
@@ -103,6 +109,12 @@ def template(galaxy, system: Path) -> Path:
             "usr/share/new/n": b"n",
             "usr/lib/s": b"a file now",
             "usr/share/mode": entry("usr/share/mode", "dir", 0o711),
+            "usr/turn/file/inner/f": b"f",
+            "usr/turn/file/g": entry("usr/turn/file/g", "hardlink", 0o755, target=b"usr/turn/file/inner/f"),
+            "usr/turn/folder": b"a file",
+            "usr/turn/link/h": b"h",
+            "usr/turn/real": entry("usr/turn/real", "dir", 0o700),
+            "usr/turn/linked": entry("usr/turn/linked", "symlink", 0o777, target=b"real"),
         },
     )
     galaxy.star("t", "2.0.0", {"usr/bin/t": b"t", "usr/bin/moves": b"m2"}, dependencies={"s": "*", "n": "*"})

@@ -11,9 +11,11 @@ import pytest
 
 from cosmos.device.choose_update import MAX_EXPLAINED
 from cosmos.device.install import InstallRequest, install
+from cosmos.device.replacing import Counts
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.system import read_universe, rendered
+from cosmos.device.uninstall import UninstallRequest, uninstall
 from cosmos.device.update import Update, UpdateRequest, rehearse_update, update
 from cosmos.device.verify import verify_system
 from cosmos.errors import NoSolution, Refused, ScriptFailed
@@ -206,31 +208,153 @@ def test_a_hard_link_follows_its_file_also_when_only_one_of_them_changes(galaxy,
     assert verify_system(system).is_good
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ({"usr/x": b"1"}, {"usr/x/y": b"2"}, "turns a file of s into a folder"),
-        ({"usr/x/y": b"1"}, {"usr/x": b"2"}, "turns a folder of s into a file or link"),
-    ],
-)
-def test_a_folder_and_a_file_do_not_change_places(galaxy, system: Path, old: dict, new: dict, said: str) -> None:
+TO_REAL = own("usr/x", "symlink", 0o777, target=b"real")
+FOLDER, DEEP = {"usr/x/y": b"1", "usr/x/z/w": b"2", "usr/x/e": own("usr/x/e", "dir", 0o700)}, {"usr/x/n/m/o": b"3"}
+TURNS = {
+    "a file becomes a folder": ({"usr/x": b"1"}, DEEP),
+    "a folder becomes a file": (FOLDER, {"usr/x": b"2"}),
+    "a link becomes a folder": ({"usr/real/f": b"1", "usr/x": TO_REAL}, {"usr/real/f": b"1", **DEEP}),
+    "a link becomes a folder that is named": (
+        {"usr/real/f": b"1", "usr/x": TO_REAL},
+        {"usr/real/f": b"1", "usr/x": own("usr/x", "dir", 0o711)},
+    ),
+    "a folder becomes a link": ({"usr/real/f": b"1", **FOLDER}, {"usr/real/f": b"1", "usr/x": TO_REAL}),
+    "a folder becomes a link to what was in it": (
+        {"usr/x/y": b"1"},
+        {"usr/y": b"1", "usr/x": own("usr/x", "symlink", 0o777, target=b"y")},
+    ),
+    "a folder becomes a hard link": (
+        FOLDER,
+        {"usr/a": b"a", "usr/x": own("usr/x", "hardlink", 0o755, target=b"usr/a")},
+    ),
+    "a file becomes a folder with hard links": (
+        {"usr/x": b"1"},
+        {"usr/x/a": b"a", "usr/x/b": own("usr/x/b", "hardlink", 0o755, target=b"usr/x/a")},
+    ),
+    "a folder becomes configuration": ({"etc/x/y": b"1", "etc/x.d/y": b"1"}, {"etc/x": b"2", "etc/x.d": b"2"}),
+    "configuration becomes a folder": ({"etc/x": b"2"}, {"etc/x/y": b"1"}),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_a_folder_and_another_entry_change_places(galaxy, system: Path, tmp_path: Path, name: str) -> None:
+    old, new = TURNS[name]
     galaxy.star("s", "1.0.0", old)
     installed(system, "s")
     galaxy.star("s", "2.0.0", new)
-    before = tree(system)
-    with pytest.raises(NoSolution, match=said):
-        updated(system)
-    assert tree(system) == before
+    done = updated(system)
+    assert verify_system(system).is_good
+    assert not [path for path in system.rglob(".cosmos-*") if "/var/" not in str(path)]
+    assert (done.kept, done.beside) == ((), ())
+    galaxy.star("s", "3.0.0", old)
+    updated(system)
+    assert verify_system(system).is_good
+    with LiveRoot.open(system) as live:
+        uninstall(live, UninstallRequest(stars=(StarName("s"),)), Silent())
+    assert [path for path in tree(system) if path.startswith(("usr", "etc/x"))] == []
 
 
-def test_a_link_that_paths_lead_through_is_not_taken_from_below_them(galaxy, system: Path) -> None:
-    galaxy.star("s", "1.0.0", {"usr/real/f": b"1", "usr/alias": own("usr/alias", "symlink", 0o777, target=b"real")})
+def test_an_update_counts_a_folder_that_changes_places_with_a_file(galaxy, system: Path) -> None:
+    galaxy.star("s", "1.0.0", {"usr/x/y": b"1", "usr/x/z": b"1", "usr/f": b"1"})
     installed(system, "s")
-    galaxy.star("s", "2.0.0", {"usr/real/f": b"1", "usr/alias/g": b"2"})
+    galaxy.star("s", "2.0.0", {"usr/x": b"2", "usr/f/a": b"2", "usr/f/b": b"2"})
+    assert updated(system).counts == Counts(added=3, replaced=0, removed=3)
+
+
+@pytest.mark.parametrize("mine", ["usr/x/mine", "usr/x/z/mine", "usr/x/folder/", "usr/x/y"])
+def test_a_folder_in_which_somebody_has_something_does_not_become_a_file(galaxy, system: Path, mine: str) -> None:
+    galaxy.star("s", "1.0.0", FOLDER)
+    installed(system, "s")
+    galaxy.star("s", "2.0.0", {"usr/x": b"2", "usr/more": b"m"})
+    if mine.endswith("/"):
+        (system / mine).mkdir()
+    else:
+        (system / mine).write_bytes(b"mine")
     before = tree(system)
-    with pytest.raises(NoSolution, match="/usr/alias is a link that paths of s lead through"):
+    with pytest.raises(
+        NoSolution, match=f"/{mine.rstrip('/')}: s brings a file or link in place of the folder /usr/x"
+    ) as said:
         updated(system)
     assert tree(system) == before
+    assert said.value.hint is not None
+    *_, source, target = said.value.hint.split()
+    (system / source[1:]).rename(system / target[1:])
+    updated(system)
+    assert (system / "usr/x").read_bytes() == b"2"
+    assert (system / target[1:]).exists()
+
+
+def test_a_file_that_somebody_changed_does_not_become_a_folder(galaxy, system: Path) -> None:
+    galaxy.star("s", "1.0.0", {"usr/x": b"1", "etc/x": b"1"})
+    installed(system, "s")
+    galaxy.star("s", "2.0.0", {"usr/x/y": b"2", "etc/x/y": b"2"})
+    for name in ("usr/x", "etc/x"):
+        (system / name).write_bytes(b"mine")
+    before = tree(system)
+    with pytest.raises(NoSolution, match=r"/etc/x is to be a folder, and somebody changed it .*; /usr/x is to be"):
+        updated(system)
+    assert tree(system) == before
+
+
+@pytest.mark.parametrize("other", [{"usr/x/theirs": b"t"}, {"usr/x": own("usr/x", "dir", 0o755)}], ids=["in", "named"])
+@pytest.mark.parametrize("first", ["a", "s"])
+def test_a_folder_that_another_star_needs_does_not_become_a_file(galaxy, system: Path, other: dict, first: str) -> None:
+    galaxy.star("s", "1.0.0", {"usr/x/y": b"1"})
+    galaxy.star("a", "1.0.0", other)
+    installed(system, first)
+    installed(system, "a" if first == "s" else "s")
+    galaxy.star("s", "2.0.0", {"usr/x": b"2"})
+    before = tree(system)
+    with pytest.raises(NoSolution, match=r"/usr/x: (s brings a file or link there, but|.*belongs to no star)"):
+        updated(system)
+    assert tree(system) == before
+    galaxy.star("a", "2.0.0", {"usr/theirs": b"t"})
+    updated(system)
+    assert (system / "usr/x").read_bytes() == b"2"
+    assert verify_system(system).is_good
+
+
+def test_what_several_stars_had_in_a_folder_goes_together_and_comes_together(galaxy, system: Path) -> None:
+    apart = {"a": {"usr/x/a": b"a", "usr/y": b"y"}, "b": {"usr/x/b/c": b"b"}, "c": {"usr/x/c": b"c"}}
+    together = {"a": {"usr/y/a": b"a"}, "b": {"usr/x": b"x", "usr/y/b/c": b"b"}, "c": {"usr/y/c": b"c"}}
+    for version, trees in (("1.0.0", apart), ("2.0.0", together), ("3.0.0", apart)):
+        for star, files in trees.items():
+            galaxy.star(star, version, files)
+        if version == "1.0.0":
+            installed(system, *apart)
+        else:
+            updated(system)
+        assert verify_system(system).is_good
+        files = {path: data for held in trees.values() for path, data in held.items()}
+        assert {path: (system / path).read_bytes() for path in files} == files
+
+
+def test_a_link_becomes_a_folder_only_if_no_star_before_its_own_leads_paths_through_it(galaxy, system: Path) -> None:
+    alias = own("usr/alias", "symlink", 0o777, target=b"real")
+    galaxy.star("b", "1.0.0", {"usr/real/f": b"1", "usr/alias": alias})
+    galaxy.star("a", "1.0.0", {"usr/a": b"a"})
+    installed(system, "a", "b")
+    galaxy.star("a", "2.0.0", {"usr/alias/a": b"a"})
+    galaxy.star("b", "2.0.0", {"usr/real/f": b"1", "usr/alias/g": b"2"})
+    before = tree(system)
+    with pytest.raises(NoSolution, match="/usr/alias is a link that paths of a lead through"):
+        updated(system)
+    assert tree(system) == before
+
+
+def test_a_link_through_which_cosmos_reaches_its_own_files_stays(galaxy, system: Path) -> None:
+    galaxy.star("s", "1.0.0", {"usr/state": own("usr/state", "symlink", 0o777, target=b"../data")})
+    installed(system, "s")
+    (system / "var/lib").rename(system / "data")
+    (system / "var/lib").symlink_to("../usr/state")
+    for number, files in enumerate([{"usr/state/f": b"1"}, {"usr/other": b"1"}], 2):
+        galaxy.star("s", f"{number}.0.0", files)
+        with pytest.raises(NoSolution, match="/usr/state is a link that paths of cosmos lead through"):
+            updated(system)
+    with LiveRoot.open(system) as live:
+        done = uninstall(live, UninstallRequest(stars=(StarName("s"),)), Silent())
+    assert "/usr/state (s): cosmos reaches its own files through it" in map(str, done.kept)
+    assert verify_system(system).is_good
 
 
 def test_a_folder_s_mode_changes_with_its_star_and_stays_as_the_operator_made_it(galaxy, system: Path) -> None:

@@ -44,7 +44,7 @@ def steps(*changes: Change) -> tuple[Step, ...]:
 
 def of_format(number: int, data: bytes) -> bytes:
     """Return the journal `data` in an older format, 2 to 4, without a command in its first line."""
-    return data.replace(b'"command":"install","cosmos-journal":5', b'"cosmos-journal":%d' % number)
+    return data.replace(b'"command":"install","cosmos-journal":6', b'"cosmos-journal":%d' % number)
 
 
 def test_what_is_written_reads_back() -> None:
@@ -64,9 +64,9 @@ def test_a_journal_that_was_cut_off_anywhere_says_what_its_whole_lines_say() -> 
         assert JournalDocument.parse(data[:end], "j") == JournalDocument.parse(whole, "j")
 
 
-@pytest.mark.parametrize("number", [0, 6, 99])
+@pytest.mark.parametrize("number", [0, 7, 99])
 def test_a_journal_of_an_unknown_format_is_refused(number: int) -> None:
-    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 5: another cosmos began this change"):
+    with pytest.raises(Malformed, match="j: line 1: cosmos-journal: want 6: another cosmos began this change"):
         JournalDocument.parse(b'{"cosmos-journal":%d,"tag":"a"}\n{"anything":true}\n' % number, "j")
 
 
@@ -104,7 +104,7 @@ def test_a_journal_names_its_command_from_its_first_line_and_an_older_one_with_i
     line = HistoryLine(number=7, previous=UNIVERSE, command="update", paths=2, before=UNIVERSE, after=UNIVERSE).line
     assert JournalDocument.parse(fourth + history_line(line), "j").command == "update"
     with pytest.raises(Malformed, match="line 1: command: unknown key"):
-        JournalDocument.parse(head_line("3f9c", "install").replace(b":5", b":4"), "j")
+        JournalDocument.parse(head_line("3f9c", "install").replace(b":6", b":4"), "j")
     with pytest.raises(Malformed, match="line 1: command: want up to 32 of a-z and hyphens"):
         JournalDocument.parse(head_line("3f9c", "install").replace(b'"install"', b'"rm -r /"'), "j")
 
@@ -146,8 +146,8 @@ def test_a_journal_of_the_first_format_is_read() -> None:
         (HEAD + b'{"star":"s","mounts":[],"changes":[],"more":1}\n', "line 2: more: unknown key"),
         (HEAD + changes_line("s", CHANGES).replace(b"/usr", b"/.."), "component"),
         (
-            HEAD + changes_line("s", CHANGES).replace(b'"symlink"', b'"dir"'),
-            "a folder is not replaced",
+            HEAD + changes_line("s", [Replace(path=PATH, old=NEW, new=NEW)]).replace(b'"file"', b'"dir"'),
+            "a folder is not replaced by a folder",
         ),
         (HEAD + changes_line("s", CHANGES).replace(b'"0644"', b'"644"'), "want four octal digits"),
     ],
@@ -165,10 +165,13 @@ def test_a_temporary_of_the_first_format_is_a_name_that_cosmos_gave(name: str) -
         JournalDocument.parse(data.encode(), "j")
 
 
-def test_a_folder_is_not_replaced() -> None:
+def test_a_folder_is_not_replaced_by_a_folder_and_may_change_places_with_another_entry() -> None:
     folder = Identity(kind="dir", digest=Digest.of(b""), attributes=PLAIN)
-    with pytest.raises(ValueError, match="a folder is not replaced"):
-        Replace(path=PATH, old=folder, new=NEW)
+    with pytest.raises(ValueError, match="a folder is not replaced by a folder"):
+        Replace(path=PATH, old=folder, new=folder)
+    turns = (Replace(path=PATH, old=folder, new=NEW), Replace(path=PATH, old=NEW, new=folder))
+    document = JournalDocument.parse(HEAD + changes_line("s", turns), "j")
+    assert [step.change for step in document.steps] == [*turns]
 
 
 @pytest.mark.parametrize(

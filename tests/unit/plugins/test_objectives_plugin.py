@@ -243,7 +243,7 @@ def test_a_part_of_the_tests_is_judged_for_its_markers(checkout: Sabotaged) -> N
     assert checkout.run("-k", "wall")[0] == 1
 
 
-OBJECTIVES = [f"SO-{number:02}" for number in range(1, 29)] + [f"RR-{number:02}" for number in range(1, 14)]
+OBJECTIVES = [f"SO-{number:02}" for number in range(1, 30)] + [f"RR-{number:02}" for number in range(1, 14)]
 
 
 def test_the_map_names_every_objective_and_every_accepted_risk(repo: Path) -> None:

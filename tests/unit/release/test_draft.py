@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -121,6 +122,21 @@ def test_a_file_with_another_mode_is_another_release(tmp_path: Path) -> None:
             draft.write("cosmos", [b"x"], mode)
             assert draft.publish(Remembering()).changed is changed
     assert (tmp_path / "out" / "cosmos").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_a_build_leaves_that_is_killed_at_its_first_moment_goes_with_the_next(tmp_path: Path) -> None:
+    killed = Path(tempfile.mkdtemp(prefix=".out-", dir=tmp_path))
+    theirs = [tmp_path / ".out-mine", tmp_path / ".out-abcdefgh", tmp_path / ".out-12345678"]
+    for folder in theirs:
+        folder.mkdir(0o700)
+    theirs[1].chmod(0o755)
+    (theirs[2] / "file").write_bytes(b"mine")
+    with draft_beside(tmp_path / "out") as draft:
+        assert not killed.exists()
+        assert all(folder.is_dir() for folder in theirs)
+        draft.write("RELEASE.json", [b"x"])
+        draft.publish(Remembering())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out-12345678", ".out-abcdefgh", ".out-mine", "out"]
 
 
 def test_a_build_that_fails_leaves_what_stood_there(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import click
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.cli.completing import installed_stars
-from cosmos.cli.cosmos.arguments import folders_on, parsed
+from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.asking import demand_agreement
 from cosmos.cli.cosmos.from_release import release_asked, release_row
 from cosmos.cli.cosmos.options import from_option, key_option, offline_option, root_option
@@ -21,6 +21,7 @@ from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.device.entry_check import Difference
 from cosmos.device.rebuilt_universe import RebuiltUniverse
+from cosmos.device.released import ReleaseAsked
 from cosmos.device.repair import RebuildRequest, rebuild_universe, rehearse_repair, repair
 from cosmos.device.repair_work import Repaired, RepairRequest
 from cosmos.device.root import LiveRoot, shown
@@ -39,7 +40,12 @@ from cosmos.model.names import Arch, StarName
     help="Take the release although this star is not trusted now; nothing of the star is restored.",
 )
 @click.option("--universe", is_flag=True, help="Rebuild a lost or damaged universe.toml from what was signed.")
-@click.option("--arch", default=os.uname().machine, show_default=True, help="With --universe: the architecture.")
+@click.option(
+    "--arch",
+    default=os.uname().machine,
+    show_default=True,
+    help="With --universe, without a release: the architecture.",
+)
 @click.option("--yes", is_flag=True, help="With --universe: write what was found, and do not ask.")
 @click.option("--configuration", is_flag=True, help="Restore changed configuration too.")
 @offline_option
@@ -71,20 +77,11 @@ def repair_command(
     Exit 4: a star or the release is not trusted now, or lacks what the policy demands. Exit 5: what was signed is away.
     Exit 7: something stays bad for another reason.
     """
-    if universe:
-        _demand_alone(stars, configuration, dry_run, key_files, accept_revoked)
-        rebuild = RebuildRequest(
-            arch=parsed(Arch.written, arch, "--arch"),
-            version=VERSION,
-            epoch=int(surroundings().now()),
-            offline=offline,
-            sticks=folders_on(sticks),
-            wait_seconds=wait,
-            network=network(),
-        )
-        _rebuild(root, rebuild, yes=yes, as_json=as_json)
-        return
     release, galaxies = release_asked(sticks, key_files, accept_revoked)
+    if universe:
+        _demand_alone(stars, configuration, dry_run)
+        _rebuild(root, arch, (release, galaxies), offline=offline, wait=wait, yes=yes, as_json=as_json)
+        return
     request = RepairRequest(
         stars=tuple(parsed(StarName.parse, text, "STAR") for text in stars),
         configuration=configuration,
@@ -101,10 +98,30 @@ def repair_command(
 def _demand_alone(*others: object) -> None:
     """Raise `UsageError` if one of the options is given that say nothing to `--universe`."""
     if any(others):
-        raise click.UsageError("--universe takes --from, --arch, --offline, --wait and --yes: leave the others out")
+        raise click.UsageError("with --universe, leave out STAR, --configuration and --dry-run")
 
 
-def _rebuild(root: Path, request: RebuildRequest, *, yes: bool, as_json: bool) -> None:
+def _rebuild(
+    root: Path,
+    arch: str,
+    asked: tuple[ReleaseAsked | None, tuple[Path, ...]],
+    *,
+    offline: bool,
+    wait: float,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    release, galaxies = asked
+    request = RebuildRequest(
+        arch=parsed(Arch.written, arch, "--arch"),
+        version=VERSION,
+        epoch=int(surroundings().now()),
+        offline=offline,
+        sticks=galaxies,
+        release=release,
+        wait_seconds=wait,
+        network=network(),
+    )
     reporter = surroundings().reporter(quiet=as_json)
     with LiveRoot.open(root) as live:
         rebuild_universe(live, request, reporter, lambda found: _agreed(found, yes=yes, as_json=as_json))
@@ -152,11 +169,16 @@ def _agreed(found: RebuiltUniverse, *, yes: bool, as_json: bool) -> bool:
 def _rebuilt_lines(found: RebuiltUniverse) -> Iterator[str]:
     for one in found.taken:
         also = f"; so would {', '.join(one.also)}" if one.also else ""
-        fits = f"{one.as_signed} of {one.entries} files as signed" if one.entries else "brings no file, but is needed"
-        yield f"takes {one.star.star.name} {one.star.star.version} from {one.star.star.galaxy}: {fits}{also}"
+        quiet = "the release has it" if one.by_release else "brings no file, but is needed"
+        fits = f"{one.as_signed} of {one.entries} files as signed" if one.entries else quiet
+        where = "the release" if one.by_release else one.galaxy
+        yield f"takes {one.name} {one.version} from {where}: {fits}{also}"
     for sentence in found.unknown:
         yield f"leaves out {sentence}"
-    yield "not known: who asked for each star (user is written), what the image itself brought, the system's version"
+    if found.release is None:
+        yield "not known: who asked for each star (user is written), what the image brought, the system's version"
+    else:
+        yield f"takes from the release what the image {found.universe.image} {found.universe.version} itself brought"
 
 
 def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
@@ -164,9 +186,10 @@ def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
         "written": wrote,
         "taken": [
             {
-                "name": str(one.star.star.name),
-                "version": str(one.star.star.version),
-                "galaxy": str(one.star.star.galaxy),
+                "name": str(one.name),
+                "version": str(one.version),
+                "galaxy": str(one.galaxy or ""),
+                "by-release": one.by_release,
                 "as-signed": one.as_signed,
                 "files": one.entries,
                 "also": list(one.also),
@@ -174,6 +197,7 @@ def _rebuilt_row(found: RebuiltUniverse, *, wrote: bool) -> dict[str, Json]:
             for one in found.taken
         ],
         "left-out": list(found.unknown),
+        "release": release_row(found.release),
     }
 
 
