@@ -1,10 +1,6 @@
-"""`cosmos freeze`: resolve an image's stars against its galaxies and pin each of them in `universe.lock.toml`.
+"""`cosmos freeze`: pin each star of an image in `universe.lock.toml`.
 
-    image.toml, constellations -> wishes -> galaxies opened and verified -> resolved -> the lock, written durably
-
-Each version of the old lock stays as long as it fits. `upgrade` lets the named stars, or all stars, move to the newest.
-`freeze` fetches only indexes and statements. From unsigned upstream galaxies it also fetches the chosen archives,
-because these galaxies have no statements.
+resolved (image.resolution) -> compared with the old lock -> the new lock, written durably
 """
 
 from __future__ import annotations
@@ -12,39 +8,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from cosmos.about import VERSION
-from cosmos.errors import Differs, Malformed, NoSolution, Refused
+from cosmos.errors import Differs, Refused
 from cosmos.image.definition import Definition, read_lock
-from cosmos.image.freeze_galaxies import open_galaxy
-from cosmos.image.newer_trust import demand_newest_trust
 from cosmos.image.outputs.formats import level_of
+from cosmos.image.resolution import Upgrade, resolution
 from cosmos.image.world import World
-from cosmos.model.lock import BuildPins, Lock, LockedStar
-from cosmos.model.names import GalaxyName, StarName
-from cosmos.model.reporter import Reporter, counted
-from cosmos.model.version import Version
-from cosmos.nearest import nearest
-from cosmos.pack.image_file import LAYER_FORMAT
-from cosmos.pack.zst import ZSTD_VERSION
+from cosmos.model.lock import Lock, LockedStar
+from cosmos.model.names import StarName
+from cosmos.model.reporter import Reporter
 from cosmos.plain_toml import plain_text
-from cosmos.resolve.catalogue import Galaxies
-from cosmos.resolve.locked import Judged, demand_right, demand_right_unless, wishes_of
-from cosmos.resolve.resolving import resolve
-from cosmos.resolve.stale import differences, request_of
-from cosmos.staging.foreseen import foresee
-from cosmos.staging.galaxies import OpenGalaxy, naming_address, tell_shell_scripts, tell_unknown_keys
-from cosmos.store.interface import settling
-from cosmos.trust.roots import TrustRoots
-
-Upgrade: TypeAlias = frozenset[StarName] | Literal["all"]
+from cosmos.resolve.locked import Judged, demand_right, demand_right_unless
+from cosmos.resolve.stale import differences
+from cosmos.staging.galaxies import tell_shell_scripts, tell_unknown_keys
 
 _HEADER = b"""\
 # Every star of this image, pinned. Written by `cosmos freeze`; not to be edited by hand.
 # `cosmos freeze --check` says whether it still fits image.toml; `cosmos freeze --upgrade [STAR]` moves stars.
 
 """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedLock:
+    """A lock that is ready to be written, and its bytes."""
+
+    lock: Lock
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,46 +53,36 @@ def freeze(
     upgrade: Upgrade = frozenset(),
     allow_downgrade: frozenset[StarName] = frozenset(),
 ) -> FrozenLock:
-    """Write the lock of `definition`. Each star of the old lock stays, unless `upgrade` names it.
+    """Write the lock of `definition`; raises what `prepare` raises, and then the old lock stays."""
+    world.store.sweep()
+    prepared = prepare(definition, world, upgrade=upgrade, allow_downgrade=allow_downgrade)
+    changed = world.write_lock(definition, prepared.data)
+    return FrozenLock(lock=prepared.lock, data=prepared.data, changed=changed)
+
+
+def prepare(
+    definition: Definition,
+    world: World,
+    *,
+    upgrade: Upgrade = frozenset(),
+    allow_downgrade: frozenset[StarName] = frozenset(),
+) -> PreparedLock:
+    """Return the lock of `definition`. Each star of the old lock stays, unless `upgrade` names it. Nothing is written.
 
     A star moves to a lower version only if `allow_downgrade` names it. The lock then says so (TRUST.md section 5).
 
-    Raises `NoSolution` that says which star wants what; `Refused` for an index or a statement that no pinned key has
-    signed; `WorldFailed`, offline for the first document that the store does not have.
+    Raises what `image.resolution.resolution` raises, and `Refused` for a star that went down or changed its bytes.
     """
-    world.store.sweep()
-    old = _old_lock(definition, world)
-    roots = world.roots(signed=any(not asked.allow_unsigned for asked in definition.image.galaxies))
-    seen = None if old is None else _since_recovery(old, roots)
-    with settling(world.store):
-        world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
-        galaxies = _opened(definition, world, roots, seen)
-        world.reporter.step("resolve")
-        library = Galaxies(libraries=galaxies)
-        request = request_of(definition.image, definition.constellations)
-        wishes, kept = wishes_of(request), _kept(old, upgrade)
-        foresee((wish.demand for wish in wishes), library, galaxies, request.arch, kept=kept, settled={})
-        resolved = resolve(wishes, library, request.arch, kept, upgraded=frozenset() if upgrade == "all" else upgrade)
-        stars = tuple(
-            galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
-        )
-    lock = Lock(
-        request=request,
-        build=_pins(definition),
-        galaxies=tuple(galaxy.locked for galaxy in galaxies.values()),
-        stars=stars,
-        trust=world.locked_trust,
-        downgraded=_downgraded(seen, stars, allow_downgrade),
-    )
-    _demand_not_exchanged(seen, lock, upgrade, definition.folder, world.reporter)
-    judged = Judged(frozenset(wishes), request.arch, tuple(found.placed for found in resolved))
-    data = lock_bytes(lock, definition.lock_file, judged)
+    found = resolution(definition, world, upgrade)
+    lock = replace(found.lock, downgraded=_downgraded(found.seen, found.lock.stars, allow_downgrade))
+    _demand_not_exchanged(found.seen, lock, upgrade, definition.folder, world.reporter)
+    data = lock_bytes(lock, definition.lock_file, found.judged)
     for warning in definition.warnings:
         world.reporter.warn(warning)
-    manifests = [galaxies[found.star.galaxy].statement(found.star).statement.star for found in resolved]
-    tell_unknown_keys(galaxies.values(), manifests, world.reporter)
+    manifests = found.manifests
+    tell_unknown_keys(found.galaxies.values(), manifests, world.reporter)
     tell_shell_scripts(manifests, world.reporter, "cosmos build")
-    return FrozenLock(lock=lock, data=data, changed=world.write_lock(definition, data))
+    return PreparedLock(lock=lock, data=data)
 
 
 def check(definition: Definition) -> Lock:
@@ -134,71 +114,6 @@ def lock_bytes(lock: Lock, file: Path, judged: Judged) -> bytes:
     assert written == lock, "what was written is what is read"
     demand_right_unless(judged, written, file)
     return data
-
-
-def _old_lock(definition: Definition, world: World) -> Lock | None:
-    try:
-        return Lock.parse(world.lock_files(definition)[0], str(definition.lock_file))
-    except NoSolution:
-        return None
-    except Malformed as error:
-        world.reporter.warn(f"{error}; every star is resolved again")
-        return None
-
-
-def _since_recovery(old: Lock, roots: TrustRoots) -> Lock:
-    """Return the old lock without the galaxies and stars that trust.toml has recovered since the lock was made.
-
-    What a thief made the old lock say of these binds nobody. Their versions stay if they fit, as those of other stars.
-    """
-    made = old.trust.version
-    galaxies = {name for name, since in roots.recovered.galaxies.items() if made < since}
-    stars = {name for name, since in roots.recovered.stars.items() if made < since}
-    return replace(
-        old,
-        galaxies=tuple(galaxy for galaxy in old.galaxies if galaxy.name not in galaxies),
-        stars=tuple(star for star in old.stars if star.galaxy not in galaxies and star.name not in stars),
-    )
-
-
-def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
-    """Return the image's galaxies in their order, each with its verified index."""
-    seen = {(galaxy.name, galaxy.url): galaxy for galaxy in old.galaxies} if old is not None else {}
-    opened: dict[GalaxyName, OpenGalaxy] = {}
-    sources = {
-        asked.name: world.source(asked.name, asked.url, definition.folder) for asked in definition.image.galaxies
-    }
-    demand_newest_trust(world, sources.values())
-    for asked in definition.image.galaxies:
-        if asked.allow_unsigned:
-            world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
-        with naming_address(str(definition.file), asked.name):
-            opened[asked.name] = open_galaxy(
-                asked, sources[asked.name], roots, seen.get((asked.name, asked.url)), world
-            )
-    return opened
-
-
-def _kept(old: Lock | None, upgrade: Upgrade) -> dict[StarName, Version]:
-    """Return the versions that stay as long as they fit."""
-    if old is None or upgrade == "all":
-        return {}
-    locked = {star.name: star.version for star in old.stars}
-    for name in sorted(upgrade - locked.keys()):
-        near = nearest(name, map(str, locked))
-        hint = f"did you mean --upgrade {near[0]}?" if near else f"leave out --upgrade {name}"
-        raise NoSolution(name, "is not in the lock: there is nothing to upgrade", hint=hint)
-    return {name: version for name, version in locked.items() if name not in upgrade}
-
-
-def _pins(definition: Definition) -> BuildPins:
-    return BuildPins(
-        cosmos=VERSION,
-        zstd=ZSTD_VERSION,
-        layer_format=LAYER_FORMAT,
-        level=level_of(definition.outputs),
-        source_date_epoch=definition.image.source_date_epoch,
-    )
 
 
 def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozenset[StarName]) -> dict[StarName, str]:
