@@ -73,6 +73,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "fetch": JUDGES | THREADS,
     "store": JUDGES,
     "freeze": JUDGES,
+    "outdated": JUDGES,
     "vendor": JUDGES,
     "verify": JUDGES | THREADS,
     "audit": BUILDS,

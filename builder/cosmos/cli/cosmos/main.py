@@ -21,8 +21,8 @@ from cosmos.cli.terminal import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, vendor, rebuild, verify, diff, report, lint, audit, sbom, attest, ls, cat, tree, why,
-boot, nova, attach-signature, doctor, store, completion. Updates: delta, apply, fetch.
+Building: new, freeze, outdated, add, remove, build, dev, vendor, rebuild, verify, diff, report, lint, audit, sbom,
+attest, ls, cat, tree, why, boot, nova, attach-signature, doctor, store, completion. Updates: delta, apply, fetch.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -39,6 +39,12 @@ def _freeze() -> click.Command:
     from cosmos.cli.cosmos.freeze import freeze_command
 
     return freeze_command
+
+
+def _outdated() -> click.Command:
+    from cosmos.cli.cosmos.outdated import outdated
+
+    return outdated
 
 
 def _build() -> click.Command:
@@ -308,6 +314,7 @@ def _stellar() -> click.Command:
 _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "new": _new,
     "freeze": _freeze,
+    "outdated": _outdated,
     "build": _build,
     "rebuild": _rebuild,
     "rebuild-once": _rebuild_once,
