@@ -74,6 +74,8 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "store": JUDGES,
     "freeze": JUDGES,
     "outdated": JUDGES,
+    "add": JUDGES,
+    "remove": JUDGES,
     "vendor": JUDGES,
     "verify": JUDGES | THREADS,
     "audit": BUILDS,

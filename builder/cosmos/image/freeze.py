@@ -31,10 +31,11 @@ _HEADER = b"""\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedLock:
-    """A lock that is ready to be written, and its bytes."""
+    """A lock that is ready to be written, and its bytes. `before` is the old lock, or None if there is none."""
 
     lock: Lock
     data: bytes
+    before: Lock | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +83,7 @@ def prepare(
     manifests = found.manifests
     tell_unknown_keys(found.galaxies.values(), manifests, world.reporter)
     tell_shell_scripts(manifests, world.reporter, "cosmos build")
-    return PreparedLock(lock=lock, data=data)
+    return PreparedLock(lock=lock, data=data, before=found.seen)
 
 
 def check(definition: Definition) -> Lock:

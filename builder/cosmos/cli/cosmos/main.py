@@ -47,6 +47,18 @@ def _outdated() -> click.Command:
     return outdated
 
 
+def _add() -> click.Command:
+    from cosmos.cli.cosmos.add import add
+
+    return add
+
+
+def _remove() -> click.Command:
+    from cosmos.cli.cosmos.remove import remove
+
+    return remove
+
+
 def _build() -> click.Command:
     from cosmos.cli.cosmos.build import build
 
@@ -315,6 +327,8 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "new": _new,
     "freeze": _freeze,
     "outdated": _outdated,
+    "add": _add,
+    "remove": _remove,
     "build": _build,
     "rebuild": _rebuild,
     "rebuild-once": _rebuild_once,
