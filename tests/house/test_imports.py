@@ -74,6 +74,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "store": JUDGES,
     "freeze": JUDGES,
     "outdated": JUDGES,
+    "dev": BUILDS | GALAXIES | INSTALLS,
     "add": JUDGES,
     "remove": JUDGES,
     "vendor": JUDGES,

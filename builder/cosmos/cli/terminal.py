@@ -379,6 +379,11 @@ def _failed(error: CosmosError, terminal: Terminal) -> int:
     return error.exit_code
 
 
+def tell_failure(error: CosmosError | OSError, around: Surroundings) -> None:
+    """Print an error and its hint as `run` does, for a command that goes on afterwards."""
+    _failed(error if isinstance(error, CosmosError) else _of_the_machine(error, around.program), around.terminal)
+
+
 def _spelt(char: str) -> str:
     code = ord(char)
     if code < 0x100:

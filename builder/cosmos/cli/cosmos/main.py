@@ -65,6 +65,12 @@ def _build() -> click.Command:
     return build
 
 
+def _dev() -> click.Command:
+    from cosmos.cli.cosmos.dev import dev
+
+    return dev
+
+
 def _verify() -> click.Command:
     from cosmos.cli.cosmos.verify import verify
 
@@ -330,6 +336,7 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "add": _add,
     "remove": _remove,
     "build": _build,
+    "dev": _dev,
     "rebuild": _rebuild,
     "rebuild-once": _rebuild_once,
     "vendor": _vendor,
