@@ -53,10 +53,11 @@ def freeze(
     *,
     upgrade: Upgrade = frozenset(),
     allow_downgrade: frozenset[StarName] = frozenset(),
+    as_of: str | None = None,
 ) -> FrozenLock:
     """Write the lock of `definition`; raises what `prepare` raises, and then the old lock stays."""
     world.store.sweep()
-    prepared = prepare(definition, world, upgrade=upgrade, allow_downgrade=allow_downgrade)
+    prepared = prepare(definition, world, upgrade=upgrade, allow_downgrade=allow_downgrade, as_of=as_of)
     changed = world.write_lock(definition, prepared.data)
     return FrozenLock(lock=prepared.lock, data=prepared.data, changed=changed)
 
@@ -67,6 +68,7 @@ def prepare(
     *,
     upgrade: Upgrade = frozenset(),
     allow_downgrade: frozenset[StarName] = frozenset(),
+    as_of: str | None = None,
 ) -> PreparedLock:
     """Return the lock of `definition`. Each star of the old lock stays, unless `upgrade` names it. Nothing is written.
 
@@ -74,7 +76,7 @@ def prepare(
 
     Raises what `image.resolution.resolution` raises, and `Refused` for a star that went down or changed its bytes.
     """
-    found = resolution(definition, world, upgrade)
+    found = resolution(definition, world, upgrade, as_of)
     lock = replace(found.lock, downgraded=_downgraded(found.seen, found.lock.stars, allow_downgrade))
     _demand_not_exchanged(found.seen, lock, upgrade, definition.folder, world.reporter)
     data = lock_bytes(lock, definition.lock_file, found.judged)
@@ -120,23 +122,23 @@ def lock_bytes(lock: Lock, file: Path, judged: Judged) -> bytes:
 def _downgraded(old: Lock | None, stars: Iterable[LockedStar], allowed: frozenset[StarName]) -> dict[StarName, str]:
     """Return the stars that moved to a lower version, each with its old version.
 
-    Raises `Refused` for a star that is not in `allowed`.
+    Raises `Refused` if one of them is not in `allowed`; its hint allows all of them.
     """
     was = {star.name: star.version for star in old.stars} if old is not None else {}
     went_before = old.downgraded if old is not None else {}
     down: dict[StarName, str] = {}
+    refused: list[LockedStar] = []
     for star in stars:
         before = was.get(star.name, star.version)
         if star.version == before and star.name in went_before:
             down[star.name] = went_before[star.name]
         elif star.version < before:
-            if star.name not in allowed:
-                raise Refused(
-                    star.id,
-                    f"the lock has {before}: this is a downgrade",
-                    hint=f"if you want it: cosmos freeze IMAGE --allow-downgrade {star.name}",
-                )
             down[star.name] = str(before)
+            refused += [] if star.name in allowed else [star]
+    if refused:
+        first, options = refused[0], " ".join(f"--allow-downgrade {star.name}" for star in refused)
+        problem = f"the lock has {was[first.name]}: this is a downgrade"
+        raise Refused(first.id, problem, hint=f"if you want it: cosmos freeze IMAGE {options}")
     return down
 
 

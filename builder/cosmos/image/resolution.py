@@ -71,8 +71,10 @@ class Resolution:
         return [self.galaxies[found.star.galaxy].statement(found.star).statement.star for found in self.stars]
 
 
-def resolution(definition: Definition, world: World, upgrade: Upgrade) -> Resolution:
+def resolution(definition: Definition, world: World, upgrade: Upgrade, as_of: str | None = None) -> Resolution:
     """Return the stars of `definition`, resolved. Each star of the old lock stays, unless `upgrade` names it.
+
+    `as_of` (YYYY.MM.DD): from the snapshots of that date, instead of the newest.
 
     Raises `NoSolution` that says which star wants what; `Refused` for an index or a statement that no pinned key has
     signed; `WorldFailed`, offline for the first document that the store does not have.
@@ -82,7 +84,7 @@ def resolution(definition: Definition, world: World, upgrade: Upgrade) -> Resolu
     seen = None if old is None else _since_recovery(old, roots)
     with settling(world.store):
         world.reporter.step(f"open {counted(len(definition.image.galaxies), 'galaxy', 'galaxies')}")
-        galaxies = _opened(definition, world, roots, seen)
+        galaxies = _opened(definition, world, roots, seen, as_of)
         world.reporter.step("resolve")
         library = Galaxies(libraries=galaxies)
         request = request_of(definition.image, definition.constellations)
@@ -127,7 +129,9 @@ def _since_recovery(old: Lock, roots: TrustRoots) -> Lock:
     )
 
 
-def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock | None) -> dict[GalaxyName, OpenGalaxy]:
+def _opened(
+    definition: Definition, world: World, roots: TrustRoots, old: Lock | None, as_of: str | None
+) -> dict[GalaxyName, OpenGalaxy]:
     """Return the image's galaxies in their order, each with its verified index."""
     seen = {(galaxy.name, galaxy.url): galaxy for galaxy in old.galaxies} if old is not None else {}
     opened: dict[GalaxyName, OpenGalaxy] = {}
@@ -140,7 +144,7 @@ def _opened(definition: Definition, world: World, roots: TrustRoots, old: Lock |
             world.reporter.warn(f"galaxy {asked.name}: image.toml lets its stars be unsigned")
         with naming_address(str(definition.file), asked.name):
             opened[asked.name] = open_galaxy(
-                asked, sources[asked.name], roots, seen.get((asked.name, asked.url)), world
+                asked, sources[asked.name], roots, seen.get((asked.name, asked.url)), world, as_of
             )
     return opened
 
