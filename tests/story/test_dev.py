@@ -50,9 +50,6 @@ class Site:
     def row(self) -> dict[str, Any]:
         return json.loads(self.dev("--json").ok().out)
 
-    def cat(self, path: str) -> str:
-        return self._cosmos("cat", self.image.home / "dev" / "image", path).ok().out
-
     def seen(self) -> dict[str, str]:
         """Return the digest of every file of the image, its galaxy, and the home's trust."""
         image = self.image
@@ -66,11 +63,6 @@ def site(tmp_path: Path, cosmos: Cosmos) -> Site:
     return Site(tmp_path, cosmos)
 
 
-def image_name(site: Site) -> str:
-    return next(path.name for path in (site.image.home / "dev").iterdir() if not path.name.startswith("."))
-
-
-@pytest.mark.objective("SO-08")
 def test_the_changed_star_is_in_the_image_and_nothing_of_the_builder_s_has_changed(site: Site, cosmos: Cosmos) -> None:
     before = site.seen()
     row = site.row()
@@ -125,7 +117,7 @@ def test_thresholds_of_two_are_met_by_two_throw_away_keys(site: Site) -> None:
     roles = {**roots.roles, "galaxy": RoleKeys(threshold=2, keys=(signers["galaxy"].public, other.public))}
     make_galaxy(site.image.galaxy.path, "core", [BASE, APP, META], signers, seq=2)
     pin(signers, site.image.home, roles=roles, authors=(*roots.authors, second))
-    assert "wants 2" in site.dev().fails(4).err or "2" in site.dev().fails(4).err, "the galaxy itself has one signature"
+    assert "2" in site.dev().fails(4).err, "the galaxy itself has one signature"
     pin(signers, site.image.home, authors=(*roots.authors, second))
     assert site.row()["star"] == "app"
 
@@ -135,6 +127,7 @@ def test_another_star_that_nobody_trusted_signed_is_refused_in_a_trial(site: Sit
     stranger = SecretKey.generate(KeyName("mallory"), "author")
     stars = [replace(BASE, version="1.2.1", signer=stranger), APP, META]
     make_galaxy(site.image.galaxy.path, "core", stars, site.image.signers, seq=2)
+    site.write(SCRIPT, more='[dependencies]\nbase = "*"\n')
     assert "base-1.2.1" in site.dev().fails(4).err
 
 
