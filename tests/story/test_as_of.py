@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,20 @@ def test_a_date_leads_to_no_snapshot_below_the_operator_s_floor(site: Site) -> N
 def test_a_date_does_not_bring_back_a_revoked_key(site: Site) -> None:
     pin(site.keys, site.home, revoked=(Revoked(key=site.keys["author"].public.id, reason="stolen"),))
     site.freeze("--as-of", "2026-02-10").fails(4)
+
+
+def test_snapshots_of_before_a_rotation_are_passed_over_and_never_replaced_by_an_older_one(site: Site) -> None:
+    old, new = site.keys, new_signers()
+    site.keys = replace(old, keys={**old.keys, "galaxy": new["galaxy"]})
+    for minor in (6, 7, 8):
+        site.publish(f"1.{minor}.0", f"2026-0{minor + 1}-15")
+    pin(site.keys, site.home)
+    assert site.locked("2026-08-20") == ("1.7.0", 8, "2026.08.15")
+    site.lock.unlink()
+    site.freeze("--as-of", "2026-03-01").fails(4)
+    for seq in (7, 8):  # the answer is damaged: neither an older nor a later one takes its place
+        (site.galaxy.path / f"snapshots/{seq}.toml.dsse").unlink()
+        site.freeze("--as-of", f"2026-0{seq}-20").fails(4)
 
 
 def test_a_snapshot_under_another_s_name_is_refused(site: Site) -> None:

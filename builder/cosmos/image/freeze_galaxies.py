@@ -17,7 +17,8 @@ from cosmos.model.image import GalaxySource
 from cosmos.model.lock import LockedGalaxy
 from cosmos.staging.acquire import acquire_index, demand_not_before, verified_index
 from cosmos.staging.galaxies import OpenGalaxy
-from cosmos.staging.source import INDEX_FILE, SignedFile, Source
+from cosmos.staging.source import INDEX_FILE, Source
+from cosmos.trust.dsse import NotSigned
 from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.roots import TrustRoots
 
@@ -62,29 +63,43 @@ def _as_of(date: str, galaxy: OpenGalaxy, roots: TrustRoots) -> OpenGalaxy:
         raise NoSolution(f"galaxy {galaxy.name}", problem, hint="leave out --as-of, or take it out of [galaxies]")
     if newest.version <= date:
         return galaxy
-    early, late = 0, newest.seq  # the snapshot `late` is later than the date, and `early` is not
-    found, dates = None, {newest.seq: newest.version}
+    # the snapshot `late` is later than the date; `early` is not, or it is below the floor, or no key of today signed it
+    early, late = max(0, roots.floors.galaxies.get(galaxy.name, 0) - 1), newest.seq
+    found: VerifiedIndex | Refused | None = None  # what `early` is
+    dates = {newest.seq: newest.version}
     while late - early > 1:
         middle = (early + late) // 2
-        file, index = _snapshot(middle, galaxy, roots)
-        dates[middle] = index.index.version
-        if index.index.version <= date:
-            early, found = middle, (file, index)
-        else:
+        seen = _snapshot(middle, galaxy, roots)
+        if isinstance(seen, VerifiedIndex):
+            dates[middle] = seen.index.version
+        if isinstance(seen, VerifiedIndex) and seen.index.version > date:
             late = middle
+        else:
+            early, found = middle, seen
     if sorted(dates.values()) != [dates[seq] for seq in sorted(dates)]:
         raise Refused(f"galaxy {galaxy.name}", "the dates of its snapshots go back, so --as-of has no one answer")
+    if isinstance(found, Refused):
+        raise found
+    if found is None and early:
+        problem = f"what it had on {date} lies below the floor of {early + 1} that trust.toml sets"
+        raise Refused(f"galaxy {galaxy.name}", problem, hint=f"name a later date: --as-of {dates[late]}")
     if found is None:
         problem = f"had no index on {date}: its first one is of {dates[late]}"
         raise NoSolution(f"galaxy {galaxy.name}", problem, hint=f"name a later date: --as-of {dates[late]}")
-    galaxy.source.keep(found[0])
-    return OpenGalaxy(galaxy.asked, galaxy.source, found[1], roots)
+    return OpenGalaxy(galaxy.asked, galaxy.source, found, roots)
 
 
-def _snapshot(seq: int, galaxy: OpenGalaxy, roots: TrustRoots) -> tuple[SignedFile, VerifiedIndex]:
-    """Return one snapshot, verified by the keys of today. Raises `Refused` if the file is that of another seq."""
+def _snapshot(seq: int, galaxy: OpenGalaxy, roots: TrustRoots) -> VerifiedIndex | Refused:
+    """Return one snapshot, verified by the keys of today and kept; or why they refuse it, as before a rotation.
+
+    Raises `Refused` if the file is that of another seq.
+    """
     file = galaxy.source.snapshot(seq)
-    index = verified_index(file, galaxy.source, roots, allow_unsigned=galaxy.asked.allow_unsigned)
+    try:
+        index = verified_index(file, galaxy.source, roots, allow_unsigned=galaxy.asked.allow_unsigned)
+    except NotSigned as error:
+        return error
     if index.index.seq != seq:
         raise Refused(f"{galaxy.name}: {file.path}", f"want the index with seq {seq}, but it has {index.index.seq}")
-    return file, index
+    galaxy.source.keep(file)
+    return index
