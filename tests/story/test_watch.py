@@ -138,6 +138,34 @@ def test_ctrl_c_ends_it_with_130(image: ImageFixture, watching: Watching) -> Non
     assert [path.name for path in image.folder.iterdir() if path.name.startswith(".out-")] == []
 
 
+def test_a_star_is_tried_again_whenever_it_is_saved(image: ImageFixture, tmp_path: Path) -> None:
+    """`cosmos dev --watch`."""
+    star = tmp_path / "app-source"
+    star.mkdir()
+    (star / "star.toml").write_text('name = "app"\nversion = "2.0.0"\ninstall_script = "install.lua"\n')
+    script = star / "install.lua"
+    script.write_text('function install() write("/etc/app", "one") end\n')
+    before = image.galaxy.index.read_bytes()
+    watching = Watching("dev", star, image.folder, "--home", image.home, "--watch")
+    try:
+        first = watching.line()
+        assert first.startswith(f"built {image.home / 'dev' / 'small'} with app-2.0.0 in "), first
+        script.write_text('function install() write("/etc/app", nothing()) end\n')
+        assert watching.line() == f"failed: {star}/install.lua changed"
+        assert "install.lua:1" in watching.line()
+        script.write_text('function install() write("/etc/other", "two") end\n')
+        said = watching.line()
+        while not said.startswith("built "):
+            said = watching.line()
+        assert said.endswith(f"{star}/install.lua changed")
+        assert watching.stop()[0] == 130
+    finally:
+        watching.process.kill()
+        watching.process.wait()
+    assert b"etc/other" in (image.home / "dev" / "small" / "manifest.txt").read_bytes()
+    assert image.galaxy.index.read_bytes() == before
+
+
 @pytest.mark.parametrize("option", ["--json", "--audit=5%", "--unsigned-release"])
 def test_watch_is_not_combined_with_what_needs_an_end(image: ImageFixture, option: str, cosmos: Cosmos) -> None:
     said = cosmos("build", image.folder, "--home", image.home, "--watch", option).fails(2).err
