@@ -7,17 +7,15 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.options import FOLDER, json_option
+from cosmos.cli.options import FOLDER, SECONDS, json_option
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.release.boot import DEFAULT_MEMORY_MIB, DEFAULT_TIMEOUT_SECONDS, BootRequest, boot
-
-_SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 @click.command("boot")
 @click.argument("release", type=FOLDER)
 @click.option("--marker", help="The line to wait for [default: the one that the release names].")
-@click.option("--timeout", "timeout_seconds", type=_SECONDS, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
+@click.option("--timeout", "timeout_seconds", type=SECONDS, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
 @click.option(
     "--memory", "memory_mib", type=click.IntRange(64), default=DEFAULT_MEMORY_MIB, show_default=True, metavar="MIB"
 )

@@ -14,7 +14,7 @@ from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.watching import watch
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.options import EXISTING_FOLDER, FOLDER, IMAGE, json_option
+from cosmos.cli.options import EXISTING_FOLDER, FOLDER, IMAGE, SECONDS, json_option
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.stellar.options import arch_option, outside, sources_option
@@ -44,6 +44,7 @@ class _Words:
     apt_sources: Path | None
     offline: bool
     boots: bool
+    timeout_seconds: float
     secret_words: tuple[str, ...]
     home: Path | None
     quiet: bool
@@ -101,6 +102,9 @@ class _Tried:
 @click.argument("star", metavar="STAR_FOLDER", type=EXISTING_FOLDER)
 @click.argument("image", type=IMAGE)
 @click.option("--boot", "boots", is_flag=True, help="Then start the image in QEMU, and wait for its marker.")
+@click.option(
+    "--timeout", "timeout_seconds", type=SECONDS, default=DEFAULT_TIMEOUT_SECONDS, show_default=True, help="For --boot."
+)
 @click.option("--watch", "watches", is_flag=True, help="Do it again whenever star or image changes, until Ctrl-C.")
 @click.option("--out", type=FOLDER, help="Where the release goes [default: dev/NAME in the builder's home].")
 @click.option("--offline", is_flag=True, help="For the star, use packages that were fetched before.")
@@ -113,6 +117,7 @@ def dev(
     star: Path,
     image: Path,
     boots: bool,
+    timeout_seconds: float,
     watches: bool,
     out: Path | None,
     offline: bool,
@@ -138,6 +143,7 @@ def dev(
         apt_sources=apt_sources,
         offline=offline,
         boots=boots,
+        timeout_seconds=timeout_seconds,
         secret_words=secret_words,
         home=home,
         quiet=as_json or watches,
@@ -183,6 +189,6 @@ def _trial_star(built: BuiltStar) -> TrialStar:
 
 def _booted(release: Path, words: _Words) -> str:
     request = BootRequest(
-        release=release, marker=None, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, memory_mib=DEFAULT_MEMORY_MIB
+        release=release, marker=None, timeout_seconds=words.timeout_seconds, memory_mib=DEFAULT_MEMORY_MIB
     )
     return boot(request, console=surroundings().reporter(quiet=words.quiet).note).marker
