@@ -98,11 +98,11 @@ def _below(folder: Path) -> Iterator[Path]:
     """Yield every path in `folder`; of a link to a folder, the link alone."""
     waiting = [folder]
     while waiting:
-        with suppress(OSError), os.scandir(waiting.pop()) as found:
-            for entry in found:
-                yield Path(entry.path)
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(Path(entry.path))
+        with suppress(OSError):
+            for path in sorted(waiting.pop().iterdir()):
+                yield path
+                if path.is_dir() and not path.is_symlink():
+                    waiting.append(path)
 
 
 def _stat(path: Path) -> tuple[int, ...]:

@@ -18,8 +18,8 @@ from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
-from cosmos.image.definition import read_definition
-from cosmos.image.freeze import check, freeze
+from cosmos.image.definition import Definition, read_definition
+from cosmos.image.freeze import FrozenLock, check, freeze
 from cosmos.image.preflight import demand_sound
 from cosmos.image.signed_lock import sign_lock
 from cosmos.image.template import stand_ins
@@ -106,16 +106,20 @@ def freeze_command(
         definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered), as_of=date
     )
     signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
+    return _answer(definition, frozen, as_json, signed=signed)
+
+
+def _answer(definition: Definition, frozen: FrozenLock, as_json: bool, *, signed: bool) -> None:
     stars = len(frozen.lock.stars)
     word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
-    row = {
+    row: dict[str, Json] = {
         "lock": str(definition.lock_file),
         "stars": stars,
         "changed": frozen.changed,
         "signed": signed,
     }
     following = f"next: cosmos build {definition.folder}"
-    return answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+    answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
 
 
 def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:
