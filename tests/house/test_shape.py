@@ -16,7 +16,7 @@ MAX_FUNCTION_LINES = 40
 # module -> why it is one module all the same
 LONG_MODULES: dict[str, str] = {
     "process": "programs start in one module, by the rule of test_outside_world",
-    "cli.cosmos.main": "a table of commands, with a function for each, so that mypy and the binary's build see the import",
+    "cli.cosmos.main": "a table of commands, with a function for each, so that tools see the imports",
 }
 # module:function -> why it is one function all the same
 LONG_FUNCTIONS: dict[str, str] = {
