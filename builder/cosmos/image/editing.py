@@ -41,6 +41,9 @@ def with_wishes(definition: Definition, wishes: Mapping[StarName, Constraint | N
 
     Raises `Malformed` if the file has a form that is not edited here.
     """
+    if definition.bases:  # its data are the joined ones, and a wish may stand in a base
+        name, limit = next(iter(wishes.items()))
+        raise _by_hand(definition, name, limit)
     lines = definition.data.decode().split("\n")
     for name, limit in wishes.items():
         _edit(lines, name, limit, definition)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from cosmos.errors import CosmosError
+from cosmos.image.joining import read_joined
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
 from cosmos.limits import MAX_LOCK_BYTES, MAX_WATCHED_PATHS
 from cosmos.model.image import Image
@@ -54,11 +55,12 @@ def image_inputs(folder: Path, home: Path, known: Inputs | None = None) -> Input
     """Return the inputs of the image in `folder`; if its image.toml is not one now, those that were `known` before."""
     file = folder / IMAGE_FILE
     try:
-        image = Image.parse(read_bounded(file), str(file))
+        joined = read_joined(file)
+        image = Image.parse(joined.data, str(file))
     except (CosmosError, OSError):
         return known or Inputs(files=(file,), folders=())
     lock = folder / LOCK_FILE
-    named = (folder / name for name in (*image.constellations, image.finish, image.trust) if name)
+    named = (folder / name for name in (*joined.bases, *image.constellations, image.finish, image.trust) if name)
     galaxies = tuple(_local_galaxies(image, folder))
     archives = (path for galaxy in galaxies for path in _archives(lock, *galaxy))
     indexes = (place / INDEX_FILE for _, place in galaxies)

@@ -15,11 +15,12 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
 from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
-from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
+from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option, var_option, vars_option
 from cosmos.cli.options import FOLDER, IMAGE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.terminal import surroundings
+from cosmos.image.given_values import read_given
 
 if TYPE_CHECKING:
     from cosmos.release.sign import Signing
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
 @click.option("--watch", "watches", is_flag=True, help="Build again whenever an input changes, until Ctrl-C.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
+@var_option
+@vars_option
 @secret_option
 @passphrase_fd_option
 @home_option
@@ -76,6 +79,8 @@ def build(
     keep_root: Path | None,
     watches: bool,
     safe: bool,
+    var_words: tuple[str, ...],
+    vars_file: Path | None,
     secret_words: tuple[str, ...],
     passphrase_fd: int | None,
     home: Path | None,
@@ -99,6 +104,9 @@ def build(
         "safe": safe,
         "key": key if key is None or isinstance(key, str) else str(key.public.id),
     }
+    given = read_given(var_words, vars_file)
+    if given:
+        terms["given"] = given.to_json()
     wishes = Wishes(
         image=image,
         offline=offline,
@@ -114,6 +122,7 @@ def build(
         audit_seed=audit_seed,
         keep_root=keep_root,
         safe=safe,
+        given=given,
         secret_words=secret_words,
         passphrase_fd=passphrase_fd,
         home=home,

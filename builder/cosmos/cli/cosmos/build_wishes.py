@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cosmos.image.given_values import GivenValues
     from cosmos.release.sign import Signing
 
 
@@ -29,6 +30,7 @@ class Wishes:
     audit_seed: str | None
     keep_root: Path | None
     safe: bool
+    given: GivenValues
     secret_words: tuple[str, ...]
     passphrase_fd: int | None
     home: Path | None

@@ -63,7 +63,9 @@ class _Counting:
 
 def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     """Build the image, and return the answer. What was built is remembered if `asked` says under which terms."""
-    definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.quiet))
+    definition = read_definition_from(
+        wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.quiet), wishes.given
+    )
     options = _options(wishes, definition)
     reporter = _Counting(surroundings().reporter(quiet=wishes.quiet))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
