@@ -16,7 +16,10 @@ myst_heading_anchors = 4  # the anchors that a forge makes
 
 PARTS = {
     "Learn": ("tutorial", "your-own-appliance"),
-    "Do": ("how-to/*", "network", "air-gap", "ci", "updates", "device", "report", "comparing", "lint", "sbom", "audit"),
+    "Do": (
+        *("how-to/*", "editing", "network", "air-gap", "ci", "updates", "device"),
+        *("report", "comparing", "lint", "sbom", "audit"),
+    ),
     "Look up": ("reference/*", "progress", "nova", "binary", "names", "formats/*"),
     "Understand": ("concepts", "trust", "security/*", "performance", "decisions/README"),
     "Decisions": ("decisions/0*", "decisions/template"),

@@ -123,6 +123,7 @@ MAX_NOVA_WORK: Final = 60_000_000  # of one script's verbs, in units of about 0.
 MAX_NOVA_WRITTEN_BYTES: Final = 64 * MIB  # that write() and render() make up; large content comes from the archive
 MAX_NOVA_TEMPLATE_BYTES: Final = 1 * MIB  # of one template: a configuration file has kilobytes
 MAX_NOVA_RENDERED_BYTES: Final = 4 * MIB  # that one template makes
+MAX_WATCHED_PATHS: Final = 50_000  # of one folder that --watch looks at, a fifth of a second; templates have some tens
 MAX_TEMPLATE_WORDS: Final = 100_000  # words and signs in one template; each takes a kilobyte once it is read
 MAX_TEMPLATE_NESTING: Final = 20  # of blocks, brackets, values and includes; real ones have five
 MAX_TEMPLATE_DEPTH: Final = 100  # of an expression in blocks in macros, far from where Python's own stack ends

@@ -14,7 +14,10 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 40
 
 # module -> why it is one module all the same
-LONG_MODULES: dict[str, str] = {"process": "programs start in one module, by the rule of test_outside_world"}
+LONG_MODULES: dict[str, str] = {
+    "process": "programs start in one module, by the rule of test_outside_world",
+    "cli.cosmos.main": "a table of commands, with a function for each, so that tools see the imports",
+}
 # module:function -> why it is one function all the same
 LONG_FUNCTIONS: dict[str, str] = {
     "cli.cosmos.build:build": "click hands in an argument for each option; the rest is a look, and one call",

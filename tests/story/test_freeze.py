@@ -17,8 +17,9 @@ from cosmos.digest import Digest
 from cosmos.errors import Differs, NoSolution, Refused, WorldFailed
 from cosmos.image.acquiring import acquire_lock
 from cosmos.image.definition import read_definition, read_lock
-from cosmos.image.freeze import FrozenLock, Upgrade, check, freeze
+from cosmos.image.freeze import FrozenLock, check, freeze
 from cosmos.image.home import Home
+from cosmos.image.resolution import Upgrade
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.lock import Lock
 from cosmos.model.names import KeyName, StarName

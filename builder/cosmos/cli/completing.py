@@ -92,6 +92,16 @@ def locked_stars(ctx: click.Context, _param: click.Parameter, incomplete: str) -
     return _named(incomplete, lambda: _locked(Path(words[0])) if words else _installed(ctx))
 
 
+def wished_stars(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the stars in [stars] of the image that was typed before, with their constraints."""
+    return _named(incomplete, lambda: _wished(ctx))
+
+
+def listed_stars(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the stars that the local galaxies of the image list: a Tab makes no connection."""
+    return _named(incomplete, lambda: _listed(ctx))
+
+
 def _named(incomplete: str, names: Callable[[], Iterable[tuple[str, str]]]) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
@@ -122,3 +132,24 @@ def _locked(image: Path) -> Iterator[tuple[str, str]]:
     from cosmos.image.reasons import Explained
 
     yield from ((str(name), str(star.version)) for name, star in Explained(image).stars.items())
+
+
+def _wished(ctx: click.Context) -> Iterator[tuple[str, str]]:
+    from cosmos.image.definition import read_definition
+
+    yield from ((str(name), str(limit)) for name, limit in read_definition(ctx.params["image"]).image.stars.items())
+
+
+def _listed(ctx: click.Context) -> Iterator[tuple[str, str]]:
+    from cosmos.image.definition import read_definition
+    from cosmos.limits import MAX_INDEX_BYTES
+    from cosmos.model.galaxy import GalaxyIndex
+    from cosmos.reading import read_bounded
+
+    definition, seen = read_definition(ctx.params["image"]), set[str]()
+    for galaxy in definition.image.galaxies:
+        file = definition.folder / galaxy.url / "meta.toml"
+        if file.is_file():
+            index = GalaxyIndex.parse(read_bounded(file, MAX_INDEX_BYTES), str(file))
+            yield from ((str(name), str(one or "")) for name, one in index.newest.items() if name not in seen)
+            seen.update(index.newest)

@@ -179,7 +179,7 @@ def _write_nowhere(*numbers: int) -> None:
         os.dup2(nowhere, number)
 
 
-def _failed(failure: Failure, terminal: Terminal) -> int:
+def _told(failure: Failure, terminal: Terminal) -> None:
     terminal.error(failure.text)
     for difference in failure.differences or ():
         terminal.tell(f"  {difference}")
@@ -189,6 +189,10 @@ def _failed(failure: Failure, terminal: Terminal) -> int:
         terminal.error(other.text)
         if other.hint:
             terminal.hint(other.hint)
+
+
+def _failed(failure: Failure, terminal: Terminal) -> int:
+    _told(failure, terminal)
     if sys.stdout is not None:
         try:
             answer_held(terminal.held, failure)
@@ -196,3 +200,9 @@ def _failed(failure: Failure, terminal: Terminal) -> int:
         except OSError:  # the disk is full, or nobody reads: the command has failed already
             _write_nowhere(1)
     return failure.exit_code
+
+
+def tell_failure(error: CosmosError | OSError, around: Surroundings) -> None:
+    """Print an error and its hint as `run` does, for a command that goes on afterwards."""
+    ours = error if isinstance(error, CosmosError) else _of_the_machine(error, around.program)
+    _told(failure_of(ours), around.terminal)

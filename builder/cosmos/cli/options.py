@@ -14,6 +14,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_PATH = click.Path(path_type=Path, exists=True)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+SECONDS = click.FloatRange(min=0, min_open=True)
 
 IMAGE = Known(holds_image)
 RELEASE = Known(holds_release, exists=True, file_okay=False)

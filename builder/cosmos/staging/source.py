@@ -71,6 +71,12 @@ class Source:
             )
         return self._index_now(self.carrier)
 
+    def snapshot(self, seq: int) -> SignedFile:
+        """Return the galaxy's copy of the index with this seq; raises `WorldFailed`, also offline."""
+        if self.carrier is None:
+            raise not_stored(f"snapshot {seq} of galaxy {self.galaxy}")
+        return self._fetched(self.carrier, f"snapshots/{seq}.toml", MAX_INDEX_BYTES)
+
     def kept_index(self, seq: int, digest: Digest) -> SignedFile:
         """Return the index with this digest from the store; raises `WorldFailed` if the store does not have it."""
         kept = self._kept(f"snapshots/{seq}.toml", digest)

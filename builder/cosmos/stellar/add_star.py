@@ -21,6 +21,7 @@ from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_DOCUMENT_BYTES, demand_within
+from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
@@ -84,12 +85,18 @@ def add_star(
 
 def _statement(galaxy: GalaxyFolder, built: BuiltStar, stem: str, listed: Sequence[Once], next_seq: int) -> Statement:
     """Return the star's statement. A star that was withdrawn before gets the `seq` of its old statement."""
+    seq = min((one.seq for one in listed), default=next_seq)
+    return statement_of(built, galaxy.index().name, f"packages/{stem}{archive_suffix(built.file_name)}", seq)
+
+
+def statement_of(built: BuiltStar, galaxy: GalaxyName, file: str, seq: int) -> Statement:
+    """Return the statement of a built star whose archive is `file` in `galaxy`."""
     return Statement(
         star=built.manifest,
-        galaxy=galaxy.index().name,
-        seq=min((one.seq for one in listed), default=next_seq),
+        galaxy=galaxy,
+        seq=seq,
         archive=built.digest,
-        file=f"packages/{stem}{archive_suffix(built.file_name)}",
+        file=file,
         size_bytes=len(built.packed.data),
         unpacked_bytes=built.packed.unpacked_bytes,
         script=Digest.of(built.script) if built.script is not None else None,

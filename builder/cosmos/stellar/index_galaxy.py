@@ -277,7 +277,8 @@ def _next(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex, today: s
     begun = waiting_index(galaxy, old)
     if begun is not None and replace(listing, seq=begun.seq, version=begun.version) == begun:
         return begun  # the same bytes as in an earlier run; somebody may have signed them
-    return replace(listing, seq=old.seq + 1, version=today)
+    date = max(today, old.version) if old.seq else today  # a clock that is wrong for a day must not turn dates back
+    return replace(listing, seq=old.seq + 1, version=date)
 
 
 def _is_catalogued(galaxy: GalaxyFolder, old: GalaxyIndex, listing: GalaxyIndex) -> bool:

@@ -56,6 +56,12 @@ def test_stars_of_an_image_s_lock_are_offered(tmp_path: Path, cosmos: Cosmos) ->
     assert completed(f"cosmos why {image.folder} ed", tmp_path) == ["editor"]
 
 
+def test_wishes_are_offered_to_be_removed_and_stars_of_local_galaxies_to_be_added(tmp_path: Path) -> None:
+    image = make_image(tmp_path, (StarSpec("editor", "1.0.0"), StarSpec("emulator", "1.0.0")), {"editor": "*"})
+    assert completed(f"cosmos remove {image.folder} e", tmp_path) == ["editor"]
+    assert completed(f"cosmos add {image.folder} e", tmp_path) == ["editor", "emulator"]
+
+
 def test_installed_stars_are_offered(tmp_path: Path, cosmos: Cosmos) -> None:
     image = make_image(tmp_path, (StarSpec("editor", "1.0.0", {"usr/bin/e": b"e"}),), {"editor": "*"})
     cosmos("freeze", image.folder, "--home", image.home).ok()
@@ -63,7 +69,10 @@ def test_installed_stars_are_offered(tmp_path: Path, cosmos: Cosmos) -> None:
     assert completed(f"cosmos uninstall --root {tmp_path / 'root'} e", tmp_path) == ["editor"]
 
 
-@pytest.mark.parametrize("words", ["cosmos uninstall x", "cosmos show x", "cosmos why /nowhere x", "cosmos repair x"])
+@pytest.mark.parametrize(
+    "words",
+    ["cosmos uninstall x", "cosmos show x", "cosmos why /nowhere x", "cosmos repair x", "cosmos add /nowhere x"],
+)
 def test_where_nothing_can_be_read_nothing_is_said(words: str, tmp_path: Path) -> None:
     assert completed(words, tmp_path) == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.options import RELEASE, json_option
+from cosmos.cli.options import RELEASE, SECONDS, json_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.errors import WorldFailed
@@ -25,7 +25,6 @@ from cosmos.release.boot import (
     boot_on_terminal,
 )
 
-_SECONDS = click.FloatRange(min=0, min_open=True)
 _LOCAL_SSH_PORT = 2222
 _HEARTBEAT_SECONDS = 10  # between the lines of a log about a system that says nothing
 _FAILED = 255  # ssh(1): it could not log in; anything else is the status of the last command over there
@@ -34,7 +33,7 @@ _FAILED = 255  # ssh(1): it could not log in; anything else is the status of the
 @click.command("boot")
 @click.argument("release", type=RELEASE)
 @click.option("--marker", help="The line to wait for [default: the one that the release names].")
-@click.option("--timeout", "timeout_seconds", type=_SECONDS, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
+@click.option("--timeout", "timeout_seconds", type=SECONDS, default=DEFAULT_TIMEOUT_SECONDS, show_default=True)
 @click.option(
     "--memory", "memory_mib", type=click.IntRange(64), default=DEFAULT_MEMORY_MIB, show_default=True, metavar="MIB"
 )

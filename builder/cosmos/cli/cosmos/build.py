@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
+from cosmos.cli.cosmos.build_wishes import Wishes
+from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
 from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
 from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option, var_option, vars_option
 from cosmos.cli.options import FOLDER, IMAGE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.secret_options import secret_option
-from cosmos.cli.terminal import emit, surroundings
+from cosmos.cli.terminal import surroundings
 from cosmos.image.given_values import read_given
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 @click.option("--audit-seed", metavar="TEXT", help="Choose the same layers as an audit that named this seed.")
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
+@click.option("--watch", "watches", is_flag=True, help="Build again whenever an input changes, until Ctrl-C.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
 @var_option
 @vars_option
@@ -76,6 +79,7 @@ def build(
     audit_seed: str | None,
     explain: bool,
     keep_root: Path | None,
+    watches: bool,
     safe: bool,
     var_words: tuple[str, ...],
     vars_file: Path | None,
@@ -87,8 +91,10 @@ def build(
     """Build IMAGE from its lock: fetch, verify, run Nova, pack, describe, sign.
 
     If nothing changed since the last build, this is seen from the bytes of every input and of the release, and nothing
-    is written. See docs/concepts.md.
+    is written. See docs/concepts.md. With --watch, each build gives one line that says what has changed.
     """
+    if watches and (as_json or keep_root is not None or audit is not None or unsigned_release):
+        raise click.UsageError("--watch is not for --json, --keep-root, --audit and --unsigned-release")
     if trust_stat and (key_file is not None or unsigned_release):
         raise click.UsageError("--trust-stat is not for a release that is to be signed: every byte is hashed for one")
     if audit_seed is not None and audit is None:
@@ -103,17 +109,6 @@ def build(
     given = read_given(var_words, vars_file)
     if given:
         terms["given"] = given.to_json()
-    asked = None
-    if audit is None and not (offline or origin or keep_root or secret_words):
-        asked = question(image, home, out, terms, trusts_stat=trust_stat)
-    if asked is not None and (key is None or asked.settings.signed_from_memory):
-        found = look(asked)
-        if isinstance(found, Unchanged):
-            return _say_unchanged(asked, found, key_file, explain=explain, as_json=as_json)
-        if explain:
-            surroundings().reporter(quiet=as_json).note(f"what has changed: {found}")
-    from cosmos.cli.cosmos.whole_build import Wishes, build_whole
-
     wishes = Wishes(
         image=image,
         offline=offline,
@@ -133,10 +128,31 @@ def build(
         secret_words=secret_words,
         passphrase_fd=passphrase_fd,
         home=home,
-        as_json=as_json,
+        quiet=as_json or watches,
     )
-    build_whole(wishes, asked)
-    return None
+    if watches:
+        from cosmos.cli.cosmos.watching import watch
+        from cosmos.image.inputs import image_inputs
+
+        folder, place = image if image.is_dir() else image.parent, surroundings().home(home, near=image)
+        watch(lambda: _built(wishes, terms, trusts_stat=trust_stat).line, lambda: image_inputs(folder, place))
+    _built(wishes, terms, trusts_stat=trust_stat).give(as_json=as_json)
+
+
+def _built(wishes: Wishes, terms: Mapping[str, Json], *, trusts_stat: bool) -> Answer:
+    """Return the answer of one build: of the last one, if nothing has changed since."""
+    asked = None
+    if wishes.audit is None and not (wishes.offline or wishes.origin or wishes.keep_root or wishes.secret_words):
+        asked = question(wishes.image, wishes.home, wishes.out, terms, trusts_stat=trusts_stat)
+    if asked is not None and (wishes.key is None or asked.settings.signed_from_memory):
+        found = look(asked)
+        if isinstance(found, Unchanged):
+            return _unchanged(asked, found, wishes)
+        if wishes.explain:
+            surroundings().reporter(quiet=wishes.quiet).note(f"what has changed: {found}")
+    from cosmos.cli.cosmos.whole_build import build_whole
+
+    return build_whole(wishes, asked)
 
 
 def share_of(text: str) -> Fraction:
@@ -163,22 +179,30 @@ def _signing(key_file: Path | None, passphrase_fd: int | None, *, elsewhere: boo
     return key
 
 
-def _say_unchanged(asked: Question, found: Unchanged, key_file: Path | None, *, explain: bool, as_json: bool) -> None:
-    reporter = surroundings().reporter(quiet=as_json)
+def _unchanged(asked: Question, found: Unchanged, wishes: Wishes) -> Answer:
+    """Say again what was said of the release when it was made, and return the answer."""
+    reporter = surroundings().reporter(quiet=wishes.quiet)
     how = f"{found.hashed:,} of {found.files:,} files were hashed again" + (
         ", the others have the stat of the last build" if found.hashed < found.files else ""
     )
     reporter.step(f"nothing changed: {how}")
-    if explain:
+    if wishes.explain:
         reporter.note("no layer was looked at: every input and every file of the release is as it was")
-    for text in found.texts("warnings"):
-        if text != UNSIGNED or not found.signed:
-            reporter.warn(text)
+    warnings = [text for text in found.texts("warnings") if text != UNSIGNED or not found.signed]
+    for text in warnings:
+        reporter.warn(text)
     for text in found.texts("notes"):
         reporter.note(text)
-    out, release, root = asked.out, found.release, found.content_root
-    if as_json:
-        row = built_row(out, release, root, {}, found.remarks["lint"], signed=found.signed, changed=False)
-        return emit({**row, "looked-at": {"files": found.files, "hashed": found.hashed}})
-    commands = following(out, key_file, signed=found.signed, bootable=bool(found.remarks["bootable"]))
-    return say_built(out, release, root, commands, changed=False)
+    return Answer(
+        folder=asked.out,
+        release=found.release,
+        content_root=found.content_root,
+        made={},
+        lint=found.remarks["lint"],
+        signed=found.signed,
+        changed=False,
+        bootable=bool(found.remarks["bootable"]),
+        key_file=wishes.key_file,
+        warnings=sum(text != UNSIGNED for text in warnings),
+        more={"looked-at": {"files": found.files, "hashed": found.hashed}},
+    )

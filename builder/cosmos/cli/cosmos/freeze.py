@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +19,8 @@ from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
-from cosmos.image.definition import read_definition
-from cosmos.image.freeze import check, freeze
+from cosmos.image.definition import Definition, read_definition
+from cosmos.image.freeze import FrozenLock, check, freeze
 from cosmos.image.preflight import demand_sound
 from cosmos.image.signed_lock import sign_lock
 from cosmos.image.template import stand_ins
@@ -26,6 +28,7 @@ from cosmos.model.names import StarName
 from cosmos.model.reporter import counted
 
 _EVERYTHING = "*"
+_DATE = re.compile(r"[0-9]{4}([-.])[0-9]{2}\1[0-9]{2}", re.ASCII)
 
 
 @click.command("freeze")
@@ -43,6 +46,11 @@ _EVERYTHING = "*"
     help="Move this star (without a name: every star) to the newest version that fits. May be repeated.",
 )
 @click.option("--allow-downgrade", "lowered", multiple=True, metavar="STAR", help="Allow a lower version of this star.")
+@click.option(
+    "--as-of",
+    metavar="DATE",
+    help="Freeze against each galaxy's last snapshot of this date (2026-11-20) or before, instead of its newest.",
+)
 @click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
 @click.option(
     "--root", type=FOLDER, help="Without IMAGE: lock the stars that are installed on the system in this folder."
@@ -65,6 +73,7 @@ def freeze_command(
     only_check: bool,
     upgraded: tuple[str, ...],
     lowered: tuple[str, ...],
+    as_of: str | None,
     offline: bool,
     root: Path | None,
     image_of: Path | None,
@@ -78,12 +87,15 @@ def freeze_command(
     Without IMAGE, pin the stars that are installed on this system (or on the system at --root).
     """
     if image is None:
-        _demand_no_image_option(only_check=only_check, upgraded=upgraded, signs=key_file is not None)
+        _demand_no_image_option(upgraded, asks=only_check or as_of is not None or key_file is not None)
         return freeze_live(root, offline, image_of, as_json)
     if root is not None or image_of is not None:
         raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
     if only_check and upgraded:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
+    if as_of is not None and (offline or only_check):
+        raise click.UsageError("--as-of reads the snapshots of the galaxies: leave out --offline and --check")
+    date = None if as_of is None else _date(as_of)
     definition = read_definition(image)
     demand_sound(definition, stand_ins(definition.template))
     if only_check:
@@ -92,21 +104,27 @@ def freeze_command(
         return answer(row, as_json, f"{definition.lock_file}: fits its image")
     world = world_at(home, image, offline=offline, quiet=as_json)
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered))
+    frozen = freeze(
+        definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered), as_of=date
+    )
     signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
+    return _answer(definition, frozen, as_json, signed=signed)
+
+
+def _answer(definition: Definition, frozen: FrozenLock, as_json: bool, *, signed: bool) -> None:
     stars = len(frozen.lock.stars)
     word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
-    row = {
+    row: dict[str, Json] = {
         "lock": str(definition.lock_file),
         "stars": stars,
         "changed": frozen.changed,
         "signed": signed,
     }
     following = f"next: cosmos build {definition.folder}"
-    return answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+    answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
 
 
-def _demand_no_image_option(*, only_check: bool, upgraded: tuple[str, ...], signs: bool) -> None:
+def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:
     """Raise an error for the options that belong to an image, where no image is named."""
     taken = next((text for text in upgraded if Path(text).exists()), None)
     if taken is not None:
@@ -115,8 +133,18 @@ def _demand_no_image_option(*, only_check: bool, upgraded: tuple[str, ...], sign
             f"took {taken} for the name of a star, so that no IMAGE is left",
             hint=f"cosmos freeze {taken} --upgrade",
         )
-    if only_check or upgraded or signs:
-        raise click.UsageError("--check, --upgrade and --sign belong to an IMAGE")
+    if upgraded or asks:
+        raise click.UsageError("--check, --upgrade, --as-of and --sign belong to an IMAGE")
+
+
+def _date(text: str) -> str:
+    """Return a date as galaxies write it; raises `UsageError`. A span, such as 3 weeks, would need a clock."""
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError("another form of ISO 8601")
+        return datetime.date.fromisoformat(text.replace(".", "-")).strftime("%Y.%m.%d")
+    except ValueError as error:
+        raise click.UsageError(f"--as-of: want a date such as 2026-11-20, got {text[:40]!r}") from error
 
 
 def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:

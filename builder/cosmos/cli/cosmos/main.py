@@ -21,8 +21,9 @@ from cosmos.cli.endings import run
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
-Building: new, freeze, build, vendor, rebuild, verify, diff, report, lint, audit, sbom, attest, ls, cat, tree, why,
-boot, nova, attach-signature, doctor, store, schema, completion. Updates: delta, apply, fetch.
+Building: new, freeze, outdated, add, remove, build, dev, vendor, rebuild, verify, diff, report, lint, audit, sbom,
+attest, ls, cat, tree, why, boot, nova, attach-signature, doctor, store, schema, completion.
+Updates: delta, apply, fetch.
 On a system: init, bootstrap, sync, search, install, update, uninstall, autoremove, status, verify, repair, show, owns,
 why, history, freeze. Trust: key, trust.
 Exit codes: 0 done, 2 malformed, 3 no solution, 4 refused, 5 the world failed, 6 a script failed, 7 differs.
@@ -41,10 +42,34 @@ def _freeze() -> click.Command:
     return freeze_command
 
 
+def _outdated() -> click.Command:
+    from cosmos.cli.cosmos.outdated import outdated
+
+    return outdated
+
+
+def _add() -> click.Command:
+    from cosmos.cli.cosmos.add import add
+
+    return add
+
+
+def _remove() -> click.Command:
+    from cosmos.cli.cosmos.remove import remove
+
+    return remove
+
+
 def _build() -> click.Command:
     from cosmos.cli.cosmos.build import build
 
     return build
+
+
+def _dev() -> click.Command:
+    from cosmos.cli.cosmos.dev import dev
+
+    return dev
 
 
 def _verify() -> click.Command:
@@ -314,7 +339,11 @@ def _stellar() -> click.Command:
 _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
     "new": _new,
     "freeze": _freeze,
+    "outdated": _outdated,
+    "add": _add,
+    "remove": _remove,
     "build": _build,
+    "dev": _dev,
     "rebuild": _rebuild,
     "rebuild-once": _rebuild_once,
     "vendor": _vendor,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import click
 
 from cosmos.canon import Json, digest_of
-from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
+from cosmos.cli.cosmos.build_wishes import Wishes
+from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
 from cosmos.cli.cosmos.kept_build import Question
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.own_program import own_terms
@@ -17,10 +16,9 @@ from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.store.place import collect_after
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.secret_values import read_secrets
-from cosmos.cli.terminal import emit, surroundings
+from cosmos.cli.terminal import surroundings
 from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
-from cosmos.image.given_values import GivenValues
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
@@ -29,33 +27,7 @@ from cosmos.image.workshop.sampling import Audit
 from cosmos.model.reporter import Reporter, Unit
 from cosmos.release.boot import is_bootable
 from cosmos.release.lint.linting import LintMemory
-from cosmos.release.sign import Signing
 from cosmos.trust.signing_request import REQUEST_FILE
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wishes:
-    """The words of the command line."""
-
-    image: Path
-    offline: bool
-    origin: Path | None
-    out: Path | None
-    jobs: int
-    level: int | None
-    key_file: Path | None
-    key: Signing
-    accept_revoked: frozenset[str]
-    explain: bool
-    audit: Fraction | None
-    audit_seed: str | None
-    keep_root: Path | None
-    safe: bool
-    given: GivenValues
-    secret_words: tuple[str, ...]
-    passphrase_fd: int | None
-    home: Path | None
-    as_json: bool
 
 
 class _Counting:
@@ -89,19 +61,19 @@ class _Counting:
         self._reporter.warn(text)
 
 
-def build_whole(wishes: Wishes, asked: Question | None) -> None:
-    """Build the image, and answer. What was built is remembered if `asked` says under which terms."""
+def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
+    """Build the image, and return the answer. What was built is remembered if `asked` says under which terms."""
     definition = read_definition_from(
-        wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json), wishes.given
+        wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.quiet), wishes.given
     )
     options = _options(wishes, definition)
-    reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
+    reporter = _Counting(surroundings().reporter(quiet=wishes.quiet))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
     world = world_at(
         wishes.home,
         wishes.image,
         offline=wishes.offline,
-        quiet=wishes.as_json,
+        quiet=wishes.quiet,
         origin=wishes.origin,
         reporter=reporter,
     )
@@ -117,14 +89,18 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
     if asked is not None and before is not None and is_clean:
         remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
         remember(before, definition, built, world, asked.terms, remarks)
-    made = {str(name): why for name, why in built.made.items()}
-    if wishes.as_json:
-        row = built_row(
-            built.folder, built.release, built.content_root, made, lint, signed=built.signed, changed=built.changed
-        )
-        return emit(row)
-    commands = following(built.folder, wishes.key_file, signed=built.signed, bootable=bootable)
-    return say_built(built.folder, built.release, built.content_root, commands, changed=built.changed)
+    return Answer(
+        folder=built.folder,
+        release=built.release,
+        content_root=built.content_root,
+        made={str(name): why for name, why in built.made.items()},
+        lint=lint,
+        signed=built.signed,
+        changed=built.changed,
+        bootable=bootable,
+        key_file=wishes.key_file,
+        warnings=sum(text != UNSIGNED for text in reporter.warnings),
+    )
 
 
 def _options(wishes: Wishes, definition: Definition) -> BuildOptions:

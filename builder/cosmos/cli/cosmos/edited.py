@@ -1,0 +1,84 @@
+"""Edit an image's wishes and freeze: what `cosmos add` and `cosmos remove` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos.canon import Json
+from cosmos.cli.cosmos.world import world_at
+from cosmos.cli.passphrase import load_secret_keys
+from cosmos.cli.terminal import answer
+from cosmos.image.definition import Definition
+from cosmos.image.editing import with_wishes, write_edited
+from cosmos.image.freeze import PreparedLock, prepare
+from cosmos.image.preflight import demand_sound
+from cosmos.image.signed_lock import sign_lock
+from cosmos.image.template import stand_ins
+from cosmos.model.constraint import Constraint
+from cosmos.model.lock import Lock
+from cosmos.model.names import StarName
+from cosmos.model.reporter import counted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """The options that both commands have."""
+
+    offline: bool
+    key_file: Path | None
+    passphrase_fd: int | None
+    home: Path | None
+    as_json: bool
+
+
+def edit(definition: Definition, wishes: Mapping[StarName, Constraint | None], terms: Terms) -> None:
+    """Write `wishes` into image.toml and freeze, and answer. If the freeze fails, nothing was written."""
+    edited = with_wishes(definition, wishes) if wishes else definition
+    demand_sound(edited, stand_ins(edited.template))
+    world = world_at(terms.home, definition.folder, offline=terms.offline, quiet=terms.as_json)
+    keys = load_secret_keys((terms.key_file,), terms.passphrase_fd) if terms.key_file is not None else ()
+    prepared = prepare(edited, world)
+    frozen = write_edited(definition, edited, prepared, world)
+    signed = sign_lock(edited, frozen.data, keys[0] if keys else None)
+    moves = dict(_moves(prepared))
+    row: dict[str, Json] = {
+        "image": str(definition.file),
+        "wishes": {str(name): None if limit is None else str(limit) for name, limit in wishes.items()},
+        "lock": str(definition.lock_file),
+        "stars": len(frozen.lock.stars),
+        "changed": frozen.changed,
+        "signed": signed,
+        "moves": {name: [was, now] for name, (was, now) in moves.items()},
+    }
+    answer(row, terms.as_json, "\n".join(_lines(definition, wishes, frozen.lock, moves, changed=frozen.changed)))
+
+
+def _lines(
+    definition: Definition,
+    wishes: Mapping[StarName, Constraint | None],
+    lock: Lock,
+    moves: Mapping[str, tuple[str | None, str | None]],
+    *,
+    changed: bool,
+) -> Iterator[str]:
+    wanted_by = {star.name: star.wanted_by for star in lock.stars}
+    for name, limit in wishes.items():
+        yield f"{definition.file}: " + (f"removed {name}" if limit is None else f'{name} = "{limit}"')
+        if limit is None and name in wanted_by:
+            yield f"  {name} stays in the lock: {', '.join(wanted_by[name])} wants it"
+    word = "written" if changed else "unchanged"
+    yield f"{definition.lock_file}: {word}, {counted(len(lock.stars), 'star')}"
+    for star, (was, now) in moves.items():
+        yield f"  + {star} {now}" if was is None else f"  - {star} {was}" if now is None else f"  {star} {was} -> {now}"
+    yield f"next: cosmos build {definition.folder}"
+
+
+def _moves(prepared: PreparedLock) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+    """Yield each star whose version is another than before, with both versions; None is a lock without the star."""
+    was = {str(star.name): str(star.version) for star in prepared.before.stars} if prepared.before else {}
+    now = {str(star.name): str(star.version) for star in prepared.lock.stars}
+    for name in sorted(was.keys() | now.keys()):
+        if was.get(name) != now.get(name):
+            yield name, (was.get(name), now.get(name))
