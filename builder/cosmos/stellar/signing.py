@@ -6,7 +6,7 @@ that readers refuse. A second key's signature is added. An envelope over other b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from cosmos.model.lock import Lock
 from cosmos.model.statement import Statement
 from cosmos.reading import envelope_of, is_there, read_bounded, read_envelope
 from cosmos.tables import Table
-from cosmos.trust.dsse import Envelope, Signature, assemble
+from cosmos.trust.dsse import Envelope, Signature, assemble, pae
+from cosmos.trust.ed25519 import BadSignature, verify_signature
 from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE, TRUST_TYPE
 from cosmos.trust.roots import TrustRoots
 
@@ -56,12 +57,31 @@ def sign_file(file: Path, key: SecretKey) -> bool:
     """
     data = _read(file)
     kind = kind_of(file, data)
-    added = key.signature(kind, data)
-    others = signatures_over(file, kind, data)
-    if added in others:
+    return bool(sign_parsed(file, kind, data, signatures_over(file, kind, data), (key,)))
+
+
+def sign_parsed(file: Path, kind: str, data: bytes, before: Iterable[Signature], keys: Sequence[SecretKey]) -> int:
+    """Add the signatures of `keys` to the envelope beside `file`; return how many of them are new.
+
+    The caller has read `data` from the file, has parsed it as a document of this `kind`, and found the signatures
+    `before` over it in the envelope. A key that has signed does not sign again. Raises `Refused` for a key whose role
+    does not sign such a document.
+    """
+    now = {one.keyid: one for one in before}
+    new = [key for key in keys if not _has_signed(key, kind, data, now.get(key.public.id))]
+    if new:
+        now |= {key.public.id: key.signature(kind, data) for key in new}
+        write_durably(envelope_of(file), assemble(kind, data, now.values()))
+    return len(new)
+
+
+def _has_signed(key: SecretKey, kind: str, data: bytes, found: Signature | None) -> bool:
+    if found is None or kind not in SIGNED_BY[key.role]:
         return False
-    kept = [one for one in others if one.keyid != added.keyid]
-    write_durably(envelope_of(file), assemble(kind, data, (*kept, added)))
+    try:
+        verify_signature(key.public.raw, pae(kind, data), found.raw)
+    except BadSignature:
+        return False
     return True
 
 
@@ -110,7 +130,11 @@ def _parsed(file: Path) -> Envelope | None:
 
 def signatures_over(file: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
     """Return the signatures in the envelope beside `file`, if it is over `data` as a document of this kind."""
-    parsed = _parsed(file)
-    if parsed is None:
+    return signatures_in(_parsed(file), kind, data)
+
+
+def signatures_in(envelope: Envelope | None, kind: str, data: bytes) -> tuple[Signature, ...]:
+    """Return the signatures in `envelope`, if it is over `data` as a document of this kind."""
+    if envelope is None or (envelope.payload_type, envelope.payload) != (kind, data):
         return ()
-    return parsed.signatures if (parsed.payload_type, parsed.payload) == (kind, data) else ()
+    return envelope.signatures

@@ -9,7 +9,6 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.freeze_system import freeze_live
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
@@ -77,6 +76,8 @@ def freeze_command(
     """
     if image is None:
         _demand_no_image_option(only_check=only_check, upgraded=upgraded, signs=key_file is not None)
+        from cosmos.cli.cosmos.freeze_system import freeze_live
+
         return freeze_live(root, offline, image_of, as_json)
     if root is not None or image_of is not None:
         raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
