@@ -27,7 +27,7 @@ from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.workshop.sampling import Audit
 from cosmos.model.reporter import Reporter
 from cosmos.release.boot import is_bootable
-from cosmos.release.lint.linting import LintMemory
+from cosmos.release.lint.linting import BuiltImage, LintMemory, lint_built, lint_release
 from cosmos.release.sign import Signing
 from cosmos.trust.signing_request import REQUEST_FILE
 
@@ -156,10 +156,30 @@ def _linted(built: Built, image: Path, reporter: Reporter, world: Home) -> dict[
     """Warn of what the release should not be shipped with; return how often each rule is broken."""
     around = surroundings()
     folders = builder_folders(around, around.at(str(image)))
-    memory = (
-        None if built.ready.template.secrets else LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
+    image_of_build = _built_image(built)
+    if image_of_build is None:
+        return warn_of_findings(built.folder, lambda: lint_release(built.folder, folders), reporter)
+    memory = LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
+    return warn_of_findings(built.folder, lambda: lint_built(image_of_build, built.release, folders, memory), reporter)
+
+
+def _built_image(built: Built) -> BuiltImage | None:
+    """Return the image for lint; None for one that lint does not remember, and for a release with none or several."""
+    if built.ready.template.secrets or sum(output.holds_all for output in built.ready.definition.outputs) != 1:
+        return None
+    ids = {star.name: star.id for star in built.ready.lock.stars}
+    tree = built.tree.overlaid
+    layers = {str(name): star for name, star in ids.items()}
+    return BuiltImage(
+        lines=tree.lines,
+        owners={
+            path: layers.get(tree.owners[path], tree.owners[path])
+            for path, line in tree.lines.items()
+            if line.kind != "dir"
+        },
+        layers=built.tree.opened,
+        stars={star: name for name, star in ids.items()},
     )
-    return warn_of_findings(built.folder, folders, reporter, memory)
 
 
 def _explain(built: Built, world: Home) -> None:
