@@ -10,7 +10,7 @@ import click
 
 from cosmos.canon import Json, digest_of
 from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
-from cosmos.cli.cosmos.kept_build import Question
+from cosmos.cli.cosmos.kept_build import Question, known_files
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.own_program import own_terms
 from cosmos.cli.cosmos.program import own_description, own_identity
@@ -93,6 +93,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
     options = _options(wishes, definition)
     reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
+    known = {} if asked is None else known_files(asked)
     world = world_at(
         wishes.home,
         wishes.image,
@@ -100,8 +101,9 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         quiet=wishes.as_json,
         origin=wishes.origin,
         reporter=reporter,
+        known=known if asked is not None and asked.trusts_stat else {},
     )
-    before = None if asked is None else before_build(definition, world, asked.home, options.out, asked.settled)
+    before = None if asked is None else before_build(definition, world, asked.home, options.out, asked.settled, known)
     built = build_image(definition, world, options)
     is_clean = not reporter.warnings
     if wishes.explain:
