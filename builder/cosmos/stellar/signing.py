@@ -19,8 +19,7 @@ from cosmos.model.lock import Lock
 from cosmos.model.statement import Statement
 from cosmos.reading import envelope_of, is_there, read_bounded, read_envelope
 from cosmos.tables import Table
-from cosmos.trust.dsse import Envelope, Signature, assemble, pae
-from cosmos.trust.ed25519 import BadSignature, verify_signature
+from cosmos.trust.dsse import Envelope, Signature, assemble
 from cosmos.trust.roles import GALAXY_TYPE, LOCK_TYPE, SIGNED_BY, STAR_TYPE, TRUST_TYPE
 from cosmos.trust.roots import TrustRoots
 
@@ -68,21 +67,11 @@ def sign_parsed(file: Path, kind: str, data: bytes, before: Iterable[Signature],
     does not sign such a document.
     """
     now = {one.keyid: one for one in before}
-    new = [key for key in keys if not _has_signed(key, kind, data, now.get(key.public.id))]
+    new = [key for key in keys if key.public.id not in now or not key.has_signed(kind, data, now[key.public.id])]
     if new:
         now |= {key.public.id: key.signature(kind, data) for key in new}
         write_durably(envelope_of(file), assemble(kind, data, now.values()))
     return len(new)
-
-
-def _has_signed(key: SecretKey, kind: str, data: bytes, found: Signature | None) -> bool:
-    if found is None or kind not in SIGNED_BY[key.role]:
-        return False
-    try:
-        verify_signature(key.public.raw, pae(kind, data), found.raw)
-    except BadSignature:
-        return False
-    return True
 
 
 def write_document(file: Path, data: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
 from cosmos.image.definition import read_definition
 from cosmos.image.freeze import check, freeze
+from cosmos.image.known_signatures import known_signatures
 from cosmos.image.preflight import demand_sound
 from cosmos.image.signed_lock import sign_lock
 from cosmos.image.template import stand_ins
@@ -91,7 +93,8 @@ def freeze_command(
         return answer(row, as_json, f"{definition.lock_file}: fits its image")
     world = world_at(home, image, offline=offline, quiet=as_json)
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered))
+    with nullcontext() if keys else known_signatures(world.made, world.reporter.warn):
+        frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered))
     signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
     stars = len(frozen.lock.stars)
     word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from cosmos.cli.terminal import emit, surroundings
 from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home
+from cosmos.image.known_signatures import known_signatures
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
@@ -104,7 +106,8 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         known=known if asked is not None and asked.trusts_stat else {},
     )
     before = None if asked is None else before_build(definition, world, asked.home, options.out, asked.settled, known)
-    built = build_image(definition, world, options)
+    with known_signatures(world.made, reporter.warn) if _believes_memory(wishes, asked) else nullcontext():
+        built = build_image(definition, world, options)
     is_clean = not reporter.warnings
     if wishes.explain:
         _explain(built, world)
@@ -123,6 +126,11 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         return emit(row)
     commands = following(built.folder, wishes.key_file, signed=built.signed, bootable=bootable)
     return say_built(built.folder, built.release, built.content_root, commands, changed=built.changed)
+
+
+def _believes_memory(wishes: Wishes, asked: Question | None) -> bool:
+    """Whether a signature counts that was found good before: for a signed release only if the operator says so."""
+    return wishes.key is None or (asked is not None and asked.settings.signed_from_memory)
 
 
 def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
