@@ -19,6 +19,7 @@ from cosmos.model.catalogue import Catalogue
 from cosmos.model.galaxy import CataloguePin, GalaxyIndex
 from cosmos.model.names import GalaxyName
 from cosmos.model.statement import Statement
+from cosmos.model.version import Version
 from cosmos.plain_toml import plain_text
 from cosmos.reading import is_there, read_bounded
 from cosmos.stellar.galaxy_folder import GalaxyFolder, parsed_index
@@ -32,6 +33,11 @@ def catalogue_bytes(galaxy: GalaxyFolder, name: GalaxyName, statements: Iterable
     where = str(galaxy.root / "catalogues")
     demand_within(len(data), MAX_CATALOGUE_BYTES, where, hint="make a second galaxy for some of the stars")
     return data
+
+
+def newest(versions: Iterable[Version]) -> Version:
+    """Return the highest version; a pre-release only if there is no other."""
+    return max(versions, key=lambda version: (not version.is_pre_release, version))
 
 
 def has_catalogue(galaxy: GalaxyFolder, pin: CataloguePin) -> bool:

@@ -16,7 +16,7 @@ its statement is refused, and so is a star that an index has listed with other b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,11 +26,7 @@ from cosmos.content import content_digest
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import (
-    MAX_DOCUMENT_BYTES,
-    MAX_ENVELOPE_BYTES,
-    MAX_INDEX_BYTES,
-)
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import INDEX_FORMAT, CataloguePin, GalaxyIndex, Listed
@@ -40,19 +36,14 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.plain_toml import plain_text
-from cosmos.reading import envelope_of, is_there, open_plain, read_bounded, read_envelope
+from cosmos.reading import envelope_of, is_there, open_plain, read_bounded
 from cosmos.stellar.archive_file import SUFFIXES, archive_suffix, open_archive
-from cosmos.stellar.catalogues import (
-    catalogue_bytes,
-    demand_catalogue,
-    has_catalogue,
-    remove_old_catalogues,
-)
+from cosmos.stellar.catalogues import catalogue_bytes, demand_catalogue, has_catalogue, newest, remove_old_catalogues
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.index_formats import as_format, kept_format
 from cosmos.stellar.published import Published
 from cosmos.stellar.publishing import Fewer, publish, waiting_index
-from cosmos.stellar.signing import sign_parsed, signatures_in, write_document
+from cosmos.stellar.signing import sign_parsed, signatures_in, statement_envelope, write_document
 from cosmos.trust.dsse import Envelope
 from cosmos.trust.roles import STAR_TYPE
 
@@ -215,11 +206,6 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
     )
 
 
-def newest(versions: Iterable[Version]) -> Version:
-    """Return the highest version; a pre-release only if there is no other."""
-    return max(versions, key=lambda version: (not version.is_pre_release, version))
-
-
 def _archives(galaxy: GalaxyFolder) -> list[Path]:
     if not galaxy.packages.is_dir():
         return []
@@ -300,7 +286,12 @@ def _as_listed(galaxy: GalaxyFolder, row: Listed) -> _Stated:
     if Digest.of(data) != row.statement:
         problem = "is not there" if not data else f"is {Digest.of(data)}"
         raise Refused(str(file), f"the index lists {row.statement}, but the file {problem}", hint=_REINDEX)
-    found = _Stated(statement=Statement.parse(data, str(file)), data=data, stem=row.stem, envelope=_envelope(file))
+    found = _Stated(
+        statement=Statement.parse(data, str(file)),
+        data=data,
+        stem=row.stem,
+        envelope=statement_envelope(file),
+    )
     if not is_there(galaxy.root / found.statement.file):
         raise Refused(str(galaxy.root / found.statement.file), "is not there, but the index lists it", hint=_REINDEX)
     return found
@@ -323,7 +314,9 @@ def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _State
         parsed[data] = statement
         stem = file.name.removesuffix(".toml")
         if stem in _stems(statement.star):
-            found[statement.file] = _Stated(statement=statement, data=data, stem=stem, envelope=_envelope(file))
+            found[statement.file] = _Stated(
+                statement=statement, data=data, stem=stem, envelope=statement_envelope(file)
+            )
         elif stem != statement.star.name:
             signed = ", together with its signature" if is_there(envelope_of(file)) else ""
             reporter.warn(f"{file}: is the statement of {statement.star.id}; it is ignored{signed}")
@@ -333,14 +326,8 @@ def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _State
 def _stated_now(galaxy: GalaxyFolder, file: Path, name: GalaxyName, seq: int) -> _Stated:
     statement = state_archive(file, name, seq)
     stem = file.name.removesuffix(archive_suffix(file.name))
-    envelope = _envelope(galaxy.statement_file(stem))
+    envelope = statement_envelope(galaxy.statement_file(stem))
     return _Stated(statement=statement, data=plain_text(statement.to_toml()).encode(), stem=stem, envelope=envelope)
-
-
-def _envelope(file: Path) -> Envelope | None:
-    """Return the envelope beside the statement `file`, or None for an unsigned statement."""
-    signature = read_envelope(file, MAX_ENVELOPE_BYTES)
-    return None if signature is None else Envelope.parse(signature, str(envelope_of(file)))
 
 
 def _warn_of_other(file: Path, one: _Stated, reporter: Reporter) -> None:

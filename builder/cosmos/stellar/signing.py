@@ -13,7 +13,7 @@ from pathlib import Path
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
+from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.statement import Statement
@@ -78,7 +78,7 @@ def write_document(file: Path, data: bytes) -> bool:
     """Write `data` to `file`, and remove an envelope that signs other bytes; return whether anything was changed."""
     if is_there(file) and _read(file) == data:
         return False
-    envelope = _parsed(file)
+    envelope = envelope_beside(file)
     if envelope is not None and envelope.payload != data:
         envelope_of(file).unlink()
     write_durably(file, data)
@@ -109,17 +109,20 @@ def _read(file: Path) -> bytes:
     return read_bounded(file, MAX_INDEX_BYTES)
 
 
-def _parsed(file: Path) -> Envelope | None:
-    """Return the envelope beside `file`, or None for an unsigned file."""
-    data = read_envelope(file, MAX_INDEX_ENVELOPE_BYTES)
-    if data is None:
-        return None
-    return Envelope.parse(data, str(envelope_of(file)), max_bytes=MAX_INDEX_ENVELOPE_BYTES)
+def statement_envelope(file: Path) -> Envelope | None:
+    """Return the envelope beside the statement `file`, as `envelope_beside`."""
+    return envelope_beside(file, MAX_ENVELOPE_BYTES)
+
+
+def envelope_beside(file: Path, max_bytes: int = MAX_INDEX_ENVELOPE_BYTES) -> Envelope | None:
+    """Return the envelope beside `file`, or None for an unsigned file; nothing in it is verified. Raises `Refused`."""
+    data = read_envelope(file, max_bytes)
+    return None if data is None else Envelope.parse(data, str(envelope_of(file)), max_bytes=max_bytes)
 
 
 def signatures_over(file: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
     """Return the signatures in the envelope beside `file`, if it is over `data` as a document of this kind."""
-    return signatures_in(_parsed(file), kind, data)
+    return signatures_in(envelope_beside(file), kind, data)
 
 
 def signatures_in(envelope: Envelope | None, kind: str, data: bytes) -> tuple[Signature, ...]:

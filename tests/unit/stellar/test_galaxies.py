@@ -20,9 +20,10 @@ from cosmos.stellar import index_galaxy as index_galaxy_module
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.archive_file import ArchiveFile
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
+from cosmos.stellar.catalogues import newest
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.index_galaxy import Indexed, index_galaxy, newest
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy
 from cosmos.stellar.signing import sign_file, sign_files
 from cosmos.trust.dsse import Envelope, verify_envelope
 from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE

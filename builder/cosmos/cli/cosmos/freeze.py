@@ -16,12 +16,13 @@ from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
-from cosmos.image.definition import read_definition
-from cosmos.image.freeze import check, freeze
+from cosmos.image.definition import Definition, read_definition
+from cosmos.image.freeze import FrozenLock, check, freeze
 from cosmos.image.known_signatures import known_signatures
 from cosmos.image.preflight import demand_sound
 from cosmos.image.signed_lock import sign_lock
 from cosmos.image.template import stand_ins
+from cosmos.keyring.secret_key import SecretKey
 from cosmos.model.names import StarName
 from cosmos.model.reporter import counted
 
@@ -95,10 +96,15 @@ def freeze_command(
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
     with nullcontext() if keys else known_signatures(world.made, world.reporter.warn):
         frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered))
+    return _answer(definition, frozen, keys, as_json=as_json)
+
+
+def _answer(definition: Definition, frozen: FrozenLock, keys: tuple[SecretKey, ...], *, as_json: bool) -> None:
+    """Sign the lock if there is a key, and answer."""
     signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
     stars = len(frozen.lock.stars)
     word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
-    row = {
+    row: dict[str, Json] = {
         "lock": str(definition.lock_file),
         "stars": stars,
         "changed": frozen.changed,
