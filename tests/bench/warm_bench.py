@@ -30,8 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import cold_bench
-
+from bench import cold_bench
 from cosmos.limits import MIB
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
