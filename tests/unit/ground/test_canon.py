@@ -28,4 +28,4 @@ def test_readable_json_is_that_of_the_standard_library(value: Json) -> None:
 
 def test_a_number_that_json_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        readable_text([float("nan")])  # type: ignore[list-item]
+        readable_text([float("nan")])  # type: ignore[list-item]  # the type refuses it, too
