@@ -21,6 +21,7 @@ from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, surroundings
 from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
+from cosmos.image.given_values import GivenValues
 from cosmos.image.home import Home
 from cosmos.image.known_signatures import known_signatures
 from cosmos.image.preflight import BuildOptions
@@ -52,6 +53,7 @@ class Wishes:
     audit_seed: str | None
     keep_root: Path | None
     safe: bool
+    given: GivenValues
     secret_words: tuple[str, ...]
     passphrase_fd: int | None
     home: Path | None
@@ -91,7 +93,9 @@ class _Counting:
 
 def build_whole(wishes: Wishes, asked: Question | None) -> None:
     """Build the image, and answer. What was built is remembered if `asked` says under which terms."""
-    definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json))
+    definition = read_definition_from(
+        wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json), wishes.given
+    )
     options = _options(wishes, definition)
     reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
