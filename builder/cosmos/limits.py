@@ -151,6 +151,7 @@ MAX_WORKER_BYTES: Final = 384 * MIB  # of a worker's address space: Python, Lua,
 MAX_SYMLINKS: Final = 40  # followed in one path; the kernel's own limit
 MAX_WAITING_RESULT_BYTES: Final = 8 * MIB  # of a store's small results before they are written: 4,000 statements
 MAX_WAITING_RESULT_SECONDS: Final = 5  # that one waits: so much work of a slow download a kill may cost
+MAX_REMEMBERED_SIGNATURES: Final = 100_000  # 3 MB in a builder's store; more are verified again
 MAX_LAYERS_OF_A_SHAPE: Final = 8  # kept in mind of one star and script: as many systems built in turn from one store
 MAX_LAYER_RECORD_BYTES: Final = Limit(
     "MAX_LAYER_RECORD_BYTES", 512 * MIB

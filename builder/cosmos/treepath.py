@@ -16,6 +16,9 @@ from typing import Self
 from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+# Nearly every path: at most MAX_PATH_COMPONENTS components; a path of MAX_NAME_BYTES has no longer one.
+_NAME = rb"(?!\.\.?(?:/|\Z))[^/\0]+"
+_SHORT = re.compile(rb"%b(?:/%b){0,%d}" % (_NAME, _NAME, MAX_PATH_COMPONENTS - 1))
 _CONTROL = frozenset(range(0x20)) | {0x7F, 0x5C}
 # U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 in UTF-8: they reorder what a person reads
 _BIDI = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
@@ -123,6 +126,8 @@ def unescaped(text: str) -> bytes:
 
 
 def _problem(data: bytes) -> str | None:
+    if len(data) <= MAX_NAME_BYTES and _SHORT.fullmatch(data):
+        return None
     if not data:
         return "is empty"
     if data.startswith(b"/"):

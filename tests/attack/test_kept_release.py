@@ -300,3 +300,65 @@ def test_the_stat_of_a_file_that_has_just_changed_is_not_kept(built: ImageFixtur
     assert b'["image","image.toml","' in data
     row = data.partition(b'["image","image.toml","')[2].partition(b"]")[0]
     assert row.endswith(b'",""')
+
+
+def edit(image: ImageFixture) -> None:
+    (image.folder / "template" / "root" / "etc" / "hostname.j2").write_text("edited\n")
+
+
+def archives_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note every archive that is read from a local galaxy."""
+    from cosmos.transport.local import LocalCarrier
+
+    seen: list[str] = []
+    read = LocalCarrier.read_exactly
+
+    def noting(self: LocalCarrier, path: str, **how: object) -> object:
+        seen.append(path)
+        return read(self, path, **how)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(LocalCarrier, "read_exactly", noting)
+    return seen
+
+
+def test_with_trust_stat_a_build_of_something_else_reads_no_archive(
+    built: ImageFixture, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(built.folder.parent)
+    build(built, cosmos).ok()  # hashes everything, and notes the stats
+    edit(built)
+    seen = archives_read(monkeypatch)
+    build(built, cosmos, "--trust-stat").ok()
+    assert seen == []
+    first = files(built.out)
+    shutil.rmtree(built.out)
+    build(built, cosmos).ok()
+    assert len(seen) == 3
+    assert {name: row[0] for name, row in files(built.out).items()} == {name: row[0] for name, row in first.items()}
+
+
+@pytest.mark.objective("SO-27")
+def test_with_trust_stat_an_archive_whose_ctime_differs_is_read_again(built: ImageFixture, cosmos: Cosmos) -> None:
+    age(built.folder.parent)
+    build(built, cosmos).ok()
+    edit(built)
+    in_place(built.galaxy.archive(BASE.id), flipped)
+    assert "the lock names sha256:" in build(built, cosmos, "--trust-stat").fails(4).err
+
+
+def test_with_trust_stat_an_archive_that_must_be_unpacked_is_hashed_in_the_store(
+    built: ImageFixture, cosmos: Cosmos
+) -> None:
+    """The stat speaks for the galaxy's file. What a layer is made of is what the store has, and is hashed."""
+    age(built.folder.parent)
+    build(built, cosmos).ok()
+    good = (built.out / "small-1.0.0-x86_64.tar.zst").read_bytes()
+    shutil.rmtree(built.home / "store" / "batches")  # all layers are made again
+    shutil.rmtree(built.home / "store" / "results")
+    archive = built.galaxy.archive(BASE.id).read_bytes()
+    from cosmos.digest import Digest
+
+    (blob,) = (built.home / "store" / "blobs").rglob(Digest.of(archive).hex)
+    in_place(blob, flipped)
+    build(built, cosmos, "--trust-stat").ok()
+    assert (built.out / "small-1.0.0-x86_64.tar.zst").read_bytes() == good

@@ -1,11 +1,14 @@
-"""What it costs to build again, as whole processes: nothing changed, one star changed, and five thousand small stars.
+"""What it costs to build again, as whole processes: nothing changed, some stars changed, and five thousand small stars.
 
-    PYTHONPATH=tests .venv/bin/python tests/bench/warm_bench.py [--stars 214] [--small 0] [--rounds 5] [--old FOLDER]
+    PYTHONPATH=tests .venv/bin/python tests/bench/warm_bench.py [--imported] [--stars 214] [--small 0] [--rounds 5]
+        [--changed 1,5,20] [--old FOLDER]
 
-The stars are the files of packages that are installed on this Debian machine: the first ones by name that are not
+With `--imported`, the stars are packages of Debian that `stellar import-deb` makes, as in cold_bench. Else they are the
+files of packages that are installed on this Debian machine: the first ones by name that are not
 larger than 12 MiB, with the dependencies that they have among each other. `--small N` adds an image of N stars with one
 small file each. `--old FOLDER` measures the sources in another checkout as well (`git worktree add FOLDER COMMIT`): the
-two take turns in every round, each with a galaxy, a home and a release of its own.
+two take turns in every round, each with a galaxy, a home and a release of its own. The own work of changed stars is to
+read, hash and unpack their archives, and to hash and pack the contents, in one plain program.
 
 Printed are medians of processor seconds (the child's own and the kernel's for it) and their spread. `KEEP=FOLDER` in
 the environment keeps the galaxies in that folder, and uses those that are there already.
@@ -21,10 +24,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from bench import cold_bench
 from cosmos.limits import MIB
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
@@ -120,7 +126,12 @@ class Bench:
     def __init__(self, name: str, sources: Path, of: Path, where: Path) -> None:
         self.name, self._sources, self._version = name, sources, 0
         self._folder = where / f"{of.name}-{name}"
-        shutil.copytree(of, self._folder, symlinks=True)
+        for part in ("galaxy", "home", "image", "keys"):
+            if (of / part).is_dir():
+                ignored = shutil.ignore_patterns("store", "out")
+                shutil.copytree(of / part, self._folder / part, symlinks=True, ignore=ignored)
+        for key in of.glob("*.key"):
+            shutil.copy2(key, self._folder)
 
     @property
     def _image(self) -> list[str]:
@@ -136,32 +147,65 @@ class Bench:
 
     def index(self) -> float:
         """Return the cost of `stellar index-galaxy`."""
-        keys = [word for role in ("author", "galaxy") for word in ("--key", str(self._folder / f"{role}.key"))]
+        files = [next(self._folder.rglob(f"{role}.key")) for role in ("author", "galaxy")]
+        keys = [word for file in files for word in ("--key", str(file))]
         return cost(["stellar", "index-galaxy", str(self._folder / "galaxy"), *keys], self._sources)
 
-    def change(self, star: str) -> None:
-        """Write another version of `star`: its archive with one file more, and no statement yet."""
+    def change(self, stars: list[str]) -> None:
+        """Write another version of `stars`: the archives with one file more, and no statements yet."""
         self._version += 1
-        copy_one(self._folder / "galaxy", star, f"1.0.{self._version}")
+        for star in stars:
+            copy_one(self._folder / "galaxy", star, self._version)
+
+    def own_work(self, stars: list[str]) -> float:
+        """Return the processor seconds that the newest archives of `stars` cost in a plain program."""
+        found = self._folder / "galaxy" / "packages"
+        archives = [max(found.glob(f"{star}-[0-9]*.tar.zst"), key=lambda file: file.stat().st_mtime) for star in stars]
+        begun = time.process_time()
+        cold_bench.limit(map(str, archives))
+        return time.process_time() - begun
 
 
-def copy_one(galaxy: Path, star: str, version: str) -> None:
+def copy_one(galaxy: Path, star: str, number: int) -> None:
     """Write the archive of a new version of `star`, which has one file more than the first."""
     script = (
         "import sys; from pathlib import Path; from cosmos.stellar.archive_file import open_archive;"
         "from cosmos.model.star import Star; from dataclasses import replace; from cosmos.model.version import Version;"
         "from cosmos.pack.star_archive import write_star; from cosmos.tree.entry import Entry;"
         "from cosmos.treepath import TreePath; g, n, v = Path(sys.argv[1]), sys.argv[2], sys.argv[3];"
-        "a = open_archive(g / 'packages' / f'{n}-1.0.0.tar.zst'); c = a.contents('');"
-        "s = replace(Star.parse(c.manifest, 'star.toml'), version=Version.parse(v, 'semver'));"
-        "e = Entry(path=TreePath.parse(f'usr/share/changed-{n}'), kind='file', mode=0o644, content=v.encode());"
+        "files = g.glob(f'packages/{n}-[0-9]*.tar.zst'); first = min(files, key=lambda file: file.stat().st_mtime);"
+        "c = open_archive(first).contents(''); s = Star.parse(c.manifest, 'star.toml'); kind = s.version.scheme;"
+        "v = Version.parse(f'{s.version}+c{v}' if kind == 'debian' else f'1.0.{v}', kind); s = replace(s, version=v);"
+        "e = Entry(path=TreePath.parse(f'usr/share/changed-{n}'), kind='file', mode=0o644, content=str(v).encode());"
         "p = write_star(s, None, [*c.files.values(), e], level=3);"
-        "(g / 'packages' / f'{n}-{v}.tar.zst').write_bytes(bytes(p.data))"
+        "(g / 'packages' / first.with_name(s.archive_name)).write_bytes(bytes(p.data))"
     )
-    subprocess.run((sys.executable, "-c", script, str(galaxy), star, version), check=True)
+    subprocess.run((sys.executable, "-c", script, str(galaxy), star, str(number)), check=True)
 
 
-def measure(benches: list[Bench], rounds: int, changed: str, out: dict[str, dict[str, list[float]]]) -> None:
+def imported() -> Path:
+    """Return a folder with a galaxy of imported packages, an image, a home and keys, as cold_bench keeps it."""
+    data = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cosmos-bench"
+    cold_bench.Bench(data).prepare()
+    return data
+
+
+def changeable(galaxy: Path, count: int) -> list[str]:
+    """Return names of stars that no other star needs in one version, or below one: spread over the alphabet."""
+    needs: dict[str, list[str]] = {}
+    for file in (galaxy / "stars").glob("*.toml"):
+        star = tomllib.loads(file.read_text())
+        for name, limit in star.get("dependencies", {}).items():
+            needs.setdefault(name, []).append(limit)
+        needs.setdefault(star["name"], [])
+    free = sorted(name for name, limits in needs.items() if all(limit.startswith((">=", "*")) for limit in limits))
+    has_archive = [name for name in free if any(galaxy.glob(f"packages/{name}-[0-9]*.tar.zst"))]
+    return has_archive[len(has_archive) // count // 2 :: max(1, len(has_archive) // count)][:count]
+
+
+def measure(
+    benches: list[Bench], rounds: int, changed: list[list[str]], out: dict[str, dict[str, list[float]]]
+) -> None:
     """Fill `out` with the seconds of every row, by the name of the checkout."""
 
     def note(row: str, bench: Bench, seconds: float) -> None:
@@ -182,18 +226,30 @@ def measure(benches: list[Bench], rounds: int, changed: str, out: dict[str, dict
             note("index-galaxy, nothing changed", bench, bench.index())
             note("ls", bench, bench.look("ls"))
     for _ in range(rounds):
-        for bench in benches:
-            bench.change(changed)
-            indexed, frozen, built = bench.index(), bench.run("freeze", "--upgrade"), bench.run("build")
-            note("1 changed: index-galaxy", bench, indexed)
-            note("1 changed: freeze", bench, frozen)
-            note("1 changed: build", bench, built)
-            note("1 changed: all three", bench, indexed + frozen + built)
+        for names in changed:
+            row = f"{len(names)} changed:"
+            for bench in benches:
+                bench.change(names)
+                note(f"{row} own work", bench, bench.own_work(names))
+                indexed, frozen, built = bench.index(), bench.run("freeze", "--upgrade"), bench.run("build")
+                note(f"{row} index-galaxy", bench, indexed)
+                note(f"{row} freeze", bench, frozen)
+                note(f"{row} build", bench, built)
+                note(f"{row} all three", bench, indexed + frozen + built)
+                if bench.name == "new":
+                    bench.run("build")  # hashes everything, and notes the stats of what has changed
+                    time.sleep(3)
+                    bench.run("build")
+                    bench.change(names)
+                    bench.index(), bench.run("freeze", "--upgrade")
+                    note(f"{row} build --trust-stat", bench, bench.run("build", "--trust-stat"))
 
 
 def main() -> None:
     """Measure, and print a table."""
     words = argparse.ArgumentParser()
+    words.add_argument("--imported", action="store_true")
+    words.add_argument("--changed", default="1,5,20")
     words.add_argument("--stars", type=int, default=214)
     words.add_argument("--small", type=int, default=0)
     words.add_argument("--rounds", type=int, default=5)
@@ -202,15 +258,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cosmos-warm-") as temporary:
         where = Path(temporary)
         kept = Path(os.environ.get("KEEP", where))
-        for title, count, stars in (("real", asked.stars, packages), ("small", asked.small, small)):
+        images: dict[str, Path] = {"imported": imported()} if asked.imported else {}
+        real = 0 if asked.imported else asked.stars
+        for title, count, stars in (("real", real, packages), ("small", asked.small, small)):
             if count:
-                image = opened(kept / f"{title}-{count}", stars(count))
-                checkouts = {**({"old": asked.old} if asked.old else {}), "new": NEW}
-                benches = [Bench(name, sources, image, where) for name, sources in checkouts.items()]
-                rows: dict[str, dict[str, list[float]]] = {}
-                changed = sorted((image / "galaxy" / "packages").glob("*-1.0.0.tar.zst"))[count // 2]
-                measure(benches, asked.rounds, changed.name.removesuffix("-1.0.0.tar.zst"), rows)
-                show(f"{count} stars, {title}", rows)
+                images[f"{count} stars, {title}"] = opened(kept / f"{title}-{count}", stars(count))
+        for title, image in images.items():
+            checkouts = {**({"old": asked.old} if asked.old else {}), "new": NEW}
+            benches = [Bench(name, sources, image, where) for name, sources in checkouts.items()]
+            rows: dict[str, dict[str, list[float]]] = {}
+            changed = [changeable(image / "galaxy", int(count)) for count in asked.changed.split(",")]
+            measure(benches, asked.rounds, changed, rows)
+            show(title, rows)
 
 
 def show(title: str, rows: dict[str, dict[str, list[float]]]) -> None:

@@ -31,6 +31,7 @@ SYSTEM: Final = GALAXIES | IMAGES
 INSTALLS: Final = SYSTEM | {"subprocess"}
 JUDGES: Final = SYSTEM | {"jinja2", "subprocess"}  # reads an image's definition, and its template
 THREADS: Final = {"concurrent.futures", "logging"}  # checks an image with all processors
+ASKS: Final = IMAGES | {"http", "socket", "subprocess"}  # an ecosystem, for its packages
 BUILDS: Final = JUDGES | {"concurrent.futures", "logging", "multiprocessing"}
 
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
@@ -85,7 +86,24 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "build": KEYS,  # and the rest only if something has changed
     "rebuild": BUILDS | {"difflib"},
     "rebuild-once": BUILDS,
-    "stellar": INSTALLS | {"difflib", "concurrent.futures", "logging"},
+    "stellar": set(),  # as the program alone; its own commands are below
+    "stellar new-star": ASKS,
+    "stellar build-star": INSTALLS,
+    "stellar scripts": ASKS,
+    "stellar validate": ASKS,
+    "stellar show": IMAGES | KEYS,
+    "stellar test": ASKS | {"difflib"},
+    "stellar lint": ASKS,
+    "stellar fetch": ASKS,
+    "stellar import-deb": INSTALLS | THREADS,
+    "stellar galaxy-init": IMAGES | KEYS,
+    "stellar index-galaxy": IMAGES | KEYS,
+    "stellar sign": IMAGES | KEYS,
+    "stellar log": IMAGES | KEYS,
+    "stellar attest": KEYS,
+    "stellar trust": KEYS,
+    "stellar completion": set(),
+    "stellar manual": FILES,
 }
 
 # So many modules of all kinds at most, for the commands that must answer at once.
@@ -101,7 +119,9 @@ def answer(name):
     print(json.dumps([name, len(sys.modules), large]), flush=True)
 
 answer("")
-for name, load in main._COMMANDS.items():
+from cosmos.cli.stellar import main as stellar
+commands = {**main._COMMANDS, **{f"stellar {name}": load for name, load in stellar._COMMANDS.items()}}
+for name, load in commands.items():
     if os.fork() == 0:
         load()
         answer(name)

@@ -13,7 +13,7 @@ import pytest
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.galaxies import StarSpec, make_galaxy
-from fakes.images import ImageFixture, make_image
+from fakes.images import APP, BASE, META, ImageFixture, make_image
 from fakes.programs import Cosmos, Outcome
 from fakes.shells import shell
 
@@ -146,6 +146,29 @@ def test_a_layer_that_was_made_again_with_the_same_outcome_changes_nothing_above
     said = cosmos("build", image.folder, "--home", image.home, "--explain", "--jobs", "2").ok().err
     assert "middle: its layer was made" in said
     assert "top: " not in said
+
+
+def test_one_changed_star_gives_the_bytes_of_a_cold_build_with_1_2_and_8_workers(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    image = make_image(tmp_path)
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    cosmos("build", image.folder, "--home", image.home).ok()
+    changed = replace(BASE, version="1.3.0", files={**BASE.files, "usr/share/doc/new": b"new"})
+    make_galaxy(image.galaxy.path, "core", (changed, APP, META), image.signers, seq=2)
+    cosmos("freeze", image.folder, "--upgrade", "--home", image.home).ok()
+    found = set()
+    for jobs in (1, 2, 8):
+        for kind in ("warm", "cold"):
+            home, out = tmp_path / f"{kind}-{jobs}", tmp_path / f"out-{kind}-{jobs}"
+            shutil.copytree(image.home, home)
+            if kind == "cold":
+                shutil.rmtree(home / "store")
+            words = ("--home", home, "--out", out, "--jobs", jobs, "--json")
+            made = cosmos("build", image.folder, *words).json()["made"]
+            assert set(made) == ({"base"} if kind == "warm" else {"base", "app", "everything"})
+            found.add(tuple((file.name, file.read_bytes()) for file in sorted(out.iterdir())))
+    assert len(found) == 1
 
 
 def test_a_frame_that_the_store_lost_is_packed_again_to_the_same_bytes(bench: Bench) -> None:

@@ -180,3 +180,25 @@ def test_the_times_of_a_build_are_not_stray(tmp_path: Path, cosmos: Cosmos) -> N
     (image.out / "RELEASE.json").write_text(json.dumps(release))
     said = cosmos("lint", image.out).fails(7)
     assert "stray-time: " in said.out
+
+
+def test_a_build_warns_of_what_cosmos_lint_finds_cold_and_warm_and_after_one_change(
+    tmp_path: Path, cosmos: Cosmos
+) -> None:
+    """The build looks at the lines and layers that it has packed; `cosmos lint` reads the image."""
+    library = StarSpec("library", "1.0.0", {"usr/lib/libx.so": b"x", "etc/loop": b"y", "etc/twin": b"z"})
+    image = make_image(tmp_path, (TOOL, PLAIN, library), {"tool": "*", "plain": "*", "library": "*"}, tables=OUTPUT)
+    hostname = image.folder / "template" / "root" / "etc" / "hostname.j2"
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    for text in ("first\n", "first\n", KEY.decode()):
+        hostname.write_text(text)
+        (image.out / "RELEASE.json").unlink(missing_ok=True)  # or nothing would have changed
+        (image.out / "manifest.txt").unlink(missing_ok=True)
+        said = cosmos("build", image.folder, "--home", image.home, "--out", tmp_path / "out", "--json").json()
+        found = json.loads(cosmos("lint", tmp_path / "out", "--json").fails(7).out)["findings"]
+        counted = {row["rule"]: 0 for row in found}
+        for row in found:
+            counted[row["rule"]] += 1
+        assert said["lint"] == counted
+        assert set(RULES) <= set(counted)
+    assert counted["private-key"] == 2

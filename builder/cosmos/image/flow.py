@@ -49,7 +49,7 @@ class Built:
 
     `made` names each layer that the store did not have, and says why the build made it. `twice` are those of them that
     were made twice, because their scripts ran programs. `layers` are the keys of all layers. `ready` and `acquired` are
-    what it was made from, `written` its files.
+    what it was made from, `written` its files, `tree` its tree with the layers.
     """
 
     folder: Path
@@ -63,6 +63,7 @@ class Built:
     ready: Ready
     acquired: AcquiredLock
     written: Mapping[str, Written]
+    tree: PackedTree
 
 
 def build_image(definition: Definition, world: World, options: BuildOptions) -> Built:
@@ -87,6 +88,7 @@ def build_image(definition: Definition, world: World, options: BuildOptions) -> 
         ready=ready,
         acquired=stars,
         written=dict(draft.files),
+        tree=packed,
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.durable import write_durably
 from cosmos.image.definition import Definition, read_lock_bytes
+from cosmos.image.kept_release import Place, Seen, by_stat
 from cosmos.keyring.anchors import Anchor, earlier_roots, home_anchor, load_trust
 from cosmos.keyring.state import NO_MEMORY, StateFile, home_state
 from cosmos.keyring.store_key import store_key
@@ -39,6 +40,7 @@ from cosmos.staging.vendored import is_vendored, vendored_source
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import Store
 from cosmos.store.sealed import Seal, SealedStore
+from cosmos.transport.local import LocalCarrier
 from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
 from cosmos.trust.memory import Memory
@@ -56,6 +58,7 @@ class Home:
     `origin`: the folder from which the galaxies come instead (`--from`). In a vendored folder every galaxy is found by
     its name. In another folder the relative paths of galaxies start.
     `network`: how it reaches servers; whoever makes it closes it.
+    `known`: what the last build saw of the files of local galaxies (--trust-stat).
     """
 
     home: Path
@@ -63,6 +66,7 @@ class Home:
     reporter: Reporter
     origin: Path | None = None
     network: Network = DIRECT
+    known: Mapping[Place, Seen] = field(default_factory=dict)
 
     @cached_property
     def store(self) -> Store:
@@ -136,7 +140,10 @@ class Home:
             return vendored_source(self.origin, name, self.store)
         start, waiting = self.origin or folder, self._folder.partial_dir
         carrier = None if self.offline else open_carrier(url, start, waiting, self.network)
-        return Source(galaxy=name, carrier=carrier, store=self.store)
+        if not self.known or not isinstance(carrier, LocalCarrier):
+            return Source(galaxy=name, carrier=carrier, store=self.store)
+        is_unchanged = by_stat(self.known, name, carrier)
+        return Source(galaxy=name, carrier=carrier, store=self.store, is_unchanged=is_unchanged)
 
     def lock_files(self, definition: Definition) -> tuple[bytes, bytes | None]:
         """Return the image's lock and the signature beside it; raises `NoSolution` if there is no lock."""

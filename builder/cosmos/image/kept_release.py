@@ -29,7 +29,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -158,19 +158,23 @@ class Places:
             os.close(number)
 
     def assumed(self, place: Place, digest: str) -> Seen:
-        """Return what is to be at a place, by the digest that the build found; only the mode is looked at now."""
+        """Return what is to be at a place, by the digest that the build found; only its stat is looked at now.
+
+        The stat is kept if it is the one of a file of `known` with this digest: it belongs to bytes that were hashed.
+        """
         if digest == ABSENT:
             return Seen(what=ABSENT, stat="")
         where, path = place
         try:
             if where.startswith("galaxy "):
                 with self.galaxies[where.removeprefix("galaxy ")].opened(path) as number:
-                    mode = os.fstat(number).st_mode
+                    about = os.fstat(number)
             else:
-                mode = (self.out / path).lstat().st_mode
+                about = (self.out / path).lstat()
         except (OSError, CosmosError):
-            mode = 0
-        return Seen(what=f"{digest} {mode:o}", stat="")
+            return Seen(what=f"{digest} 0", stat="")
+        seen = Seen(what=f"{digest} {about.st_mode:o}", stat=_stamp(about))
+        return seen if self.known.get(place) == seen else Seen(what=seen.what, stat="")
 
     def listed(self, where: str) -> Iterator[str]:
         """Yield the path of each file and link below the template, the home's trust or the release, sorted.
@@ -234,6 +238,22 @@ def unchanged(kept: Kept, places: Places, terms: str) -> dict[Place, Seen] | str
         if rows[place].what != seen.what:
             return f"{place[0]}: {place[1]}"
     return rows
+
+
+def by_stat(known: Mapping[Place, Seen], galaxy: str, carrier: LocalCarrier) -> Callable[[str, Digest], bool]:
+    """Return whether a file of a local galaxy has the stat that it had when it was hashed, and had this digest."""
+
+    def is_unchanged(path: str, digest: Digest) -> bool:
+        seen = known.get((f"galaxy {galaxy}", path))
+        if seen is None or not seen.stat or seen.what.split(" ")[0] != digest.hex:
+            return False
+        try:
+            with carrier.opened(path) as number:
+                return _stamp(os.fstat(number)) == seen.stat
+        except (OSError, CosmosError):
+            return False  # whoever reads it says why
+
+    return is_unchanged
 
 
 def looked_at(places: Places, wanted: Iterable[Place]) -> dict[Place, Seen]:

@@ -20,7 +20,6 @@ from typing import Final
 from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.digest import Digest
-from cosmos.image.program_files import dir_hash
 from cosmos.model.release import Builder
 from cosmos.pack.zst import ZSTD_VERSION
 
@@ -34,9 +33,9 @@ def described_binary(file: Path) -> Builder:
     return Builder(versions=_versions(), parts=({"name": "cosmos", "digest": {"sha256": digest.hex}},))
 
 
-def described_sources(package: Path) -> Builder:
-    """Return the builder that runs from the folder `package` of the `cosmos` package."""
-    tree: Json = {"name": "builder/cosmos", "digest": {"dirHash": dir_hash(package)}}
+def described_sources(sources: str) -> Builder:
+    """Return the builder that runs from sources with this `dirHash` (image.program_files)."""
+    tree: Json = {"name": "builder/cosmos", "digest": {"dirHash": sources}}
     return Builder(versions=_versions(), parts=(tree, *_libraries()))
 
 

@@ -40,8 +40,13 @@ class Before:
     rows: Mapping[Place, Seen]
 
 
-def before_build(definition: Definition, world: World, home: Path, out: Path, settled: int) -> Before | None:
-    """Look at the small inputs; None for an image whose release is not remembered."""
+def before_build(
+    definition: Definition, world: World, home: Path, out: Path, settled: int, known: Mapping[Place, Seen]
+) -> Before | None:
+    """Look at the small inputs; None for an image whose release is not remembered.
+
+    `known` is what an earlier build saw of the files.
+    """
     if world.offline or definition.image.policy.vouching:
         return None
     carriers: dict[str, LocalCarrier] = {}
@@ -55,7 +60,15 @@ def before_build(definition: Definition, world: World, home: Path, out: Path, se
     trusted = world.locked_trust
     following = "" if trusted.digest is None else f"{CHAIN_FOLDER}/{step_file(trusted.version + 1)}"
     template = template_folder(definition.folder, definition.image.template)
-    places = Places(image=definition.folder, home=home, out=out, template=template, galaxies=carriers, settled=settled)
+    places = Places(
+        image=definition.folder,
+        home=home,
+        out=out,
+        template=template,
+        galaxies=carriers,
+        settled=settled,
+        known=known,
+    )
     if places.follows_links():
         return None
     galaxies = {name: (absolute(Path(one.address)), following, ways[name]) for name, one in carriers.items()}

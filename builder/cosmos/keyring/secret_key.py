@@ -92,6 +92,12 @@ class SecretKey:
         verify_signature(self.public.raw, message, raw)
         return Signature(keyid=self.public.id, raw=raw)
 
+    def has_signed(self, payload_type: str, payload: bytes, found: Signature) -> bool:
+        """Return whether `found` is this key's signature: Ed25519 has one for each message, which is made again."""
+        if payload_type not in SIGNED_BY[self.role] or found.keyid != self.public.id:
+            return False
+        return self._signing.sign(pae(payload_type, payload)).signature == found.raw
+
     def sign(self, payload_type: str, payload: bytes) -> bytes:
         """Return an envelope over `payload` with this key's signature."""
         return assemble(payload_type, payload, (self.signature(payload_type, payload),))

@@ -287,6 +287,11 @@ def with_slash(path: TreePath) -> str:
     return f"/{path.text}"
 
 
+def target_field(target: str) -> str:
+    """Return the field of a link whose target, as a field, is `target`."""
+    return f"{_TARGET}{target}"
+
+
 def is_configuration(path: TreePath) -> bool:
     """Return whether a regular file at `path` that a star brings is configuration."""
     return path.startswith(_CONFIGURATION)

@@ -379,9 +379,11 @@ def _index_body(frame: bytes, most: int) -> bytes:
 def _check_together(layers: Sequence[PackedLayer]) -> None:
     """Raise `ValueError` unless each path and layer name is unique, folders come first, and links after their files."""
     kinds: dict[str, str] = {}
+    names = {END}
     for place, layer in enumerate(layers):
-        if layer.name == END or layer.name in (other.name for other in layers[:place]):
+        if layer.name in names:
             raise ValueError(f"layer {layer.name}: its name is taken")
+        names.add(layer.name)
         for row in layer.rows:
             kind, path, target = itemgetter(1, 9, 10)(row.split(" "))
             if path in kinds:

@@ -216,9 +216,10 @@ def acquire_star(
     check_pins(star, statement.statement)
     _demand_signers(star, statement.signers, file, (roots,) if then is None else (roots, then))
     source.keep(file)
-    archive = source.archive(star, progress)
-    if not source.store.has(star.archive, star.size_bytes):
-        source.store.put_hashed(star.archive, archive.data)
+    if not source.has_unchanged(star):
+        archive = source.archive(star, progress)
+        if not source.store.has(star.archive, star.size_bytes):
+            source.store.put_hashed(star.archive, archive.data)
     stem = file_stem(star.name, str(star.version)) if row is None else row.stem
     envelope = None if file.envelope is None else Digest.of(file.envelope)
     return Acquired(

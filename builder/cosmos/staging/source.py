@@ -56,12 +56,14 @@ class Source:
     """One galaxy's bytes. `carrier` is None when offline.
 
     `is_vendored`: the carrier has a copy that holds the snapshot of one lock alone, so its index is nobody's newest.
+    `is_unchanged` says whether the galaxy's file at a path is known to have a digest, although nobody reads it now.
     """
 
     galaxy: GalaxyName
     carrier: Carrier | None
     store: Store
     is_vendored: bool = False
+    is_unchanged: Callable[[str, Digest], bool] = lambda _path, _digest: False
 
     def newest_index(self) -> SignedFile:
         """Return the galaxy's index of today; raises `WorldFailed` offline."""
@@ -149,6 +151,13 @@ class Source:
         except WorldFailed:
             return None
         return again if again.digest == file.digest and again.envelope != file.envelope else None
+
+    def has_unchanged(self, star: LockedStar) -> bool:
+        """Return whether the store has the star's archive, and the galaxy's file is known to be the same.
+
+        Whoever unpacks the archive gets it from the store, hashed (`stored_archive`).
+        """
+        return self.store.has(star.archive, star.size_bytes) and self.is_unchanged(star.file, star.archive)
 
     def archive(self, star: LockedStar, progress: Callable[[int], None]) -> VerifiedArchive:
         """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` if it cannot be fetched."""

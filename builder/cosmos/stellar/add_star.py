@@ -26,7 +26,8 @@ from cosmos.model.reporter import Reporter, Silent
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.reading import envelope_of, is_there
-from cosmos.stellar.build_star import BuiltStar, archive_suffix, put_archive
+from cosmos.stellar.archive_file import archive_suffix
+from cosmos.stellar.build_star import BuiltStar, put_archive
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.published import AlreadyThere, Once, Published
 from cosmos.stellar.signing import sign_file

@@ -13,6 +13,7 @@ from cosmos.reading import file_content
 from cosmos.spool import Spool
 
 SUFFIXES: Final = (".tar.zst", ".tar.gz")
+DEFAULT_LEVEL: Final = 9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,3 +34,13 @@ def open_archive(path: Path) -> ArchiveFile:
     """Return the archive at `path`, whose name ends in one of `SUFFIXES`; raises `Malformed` or `Refused`."""
     data = file_content(path, MAX_STAR_ARCHIVE_BYTES)
     return ArchiveFile(name=path.name, data=data, tar=unpacked_star(data, path.name, Spool()))
+
+
+def archive_suffix(file_name: str) -> str:
+    """Return the suffix of an archive's name: the part after the stem that all files of a star share.
+
+    >>> archive_suffix("zlib-1.3.1-x86_64.tar.zst")
+    '.tar.zst'
+    """
+    stem = file_name.removesuffix(".tar.zst").removesuffix(".tar.gz")
+    return file_name[len(stem) :]

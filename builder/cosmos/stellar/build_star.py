@@ -42,7 +42,6 @@ from cosmos.stellar.source_folder import RECIPE_FILE, SourceFolder, moved_up, re
 from cosmos.tree.ecosystem import Contents, Ecosystem, Found
 from cosmos.tree.entry import Entry
 
-DEFAULT_LEVEL: Final = 9
 _FILES: Final = b"files/"
 
 
@@ -146,16 +145,6 @@ def maintainer_scripts(folder: Path, workshop: Workshop) -> tuple[str, ...]:
     source = read_source_folder(folder)
     check_sources(source.recipe, str(folder / RECIPE_FILE))
     return _unrun(_fetched(source, workshop))
-
-
-def archive_suffix(file_name: str) -> str:
-    """Return the suffix of an archive's name: the part after the stem that all files of a star share.
-
-    >>> archive_suffix("zlib-1.3.1-x86_64.tar.zst")
-    '.tar.zst'
-    """
-    stem = file_name.removesuffix(".tar.zst").removesuffix(".tar.gz")
-    return file_name[len(stem) :]
 
 
 def _fetched(source: SourceFolder, workshop: Workshop) -> list[Fetched]:

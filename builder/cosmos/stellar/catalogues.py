@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-import tomli_w
-
 from cosmos.digest import Digest
 from cosmos.durable import make_folder, write_durably
 from cosmos.errors import Refused
@@ -21,18 +19,25 @@ from cosmos.model.catalogue import Catalogue
 from cosmos.model.galaxy import CataloguePin, GalaxyIndex
 from cosmos.model.names import GalaxyName
 from cosmos.model.statement import Statement
+from cosmos.model.version import Version
+from cosmos.plain_toml import plain_text
 from cosmos.reading import is_there, read_bounded
-from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.galaxy_folder import GalaxyFolder, parsed_index
 
 KEPT: Final = 16
 
 
 def catalogue_bytes(galaxy: GalaxyFolder, name: GalaxyName, statements: Iterable[Statement]) -> bytes:
     """Return the catalogue of a galaxy with these statements; raises `Refused` if it is too large for its readers."""
-    data = tomli_w.dumps(Catalogue.of(name, statements).to_toml()).encode()
+    data = plain_text(Catalogue.of(name, statements).to_toml()).encode()
     where = str(galaxy.root / "catalogues")
     demand_within(len(data), MAX_CATALOGUE_BYTES, where, hint="make a second galaxy for some of the stars")
     return data
+
+
+def newest(versions: Iterable[Version]) -> Version:
+    """Return the highest version; a pre-release only if there is no other."""
+    return max(versions, key=lambda version: (not version.is_pre_release, version))
 
 
 def has_catalogue(galaxy: GalaxyFolder, pin: CataloguePin) -> bool:
@@ -64,10 +69,13 @@ def remove_old_catalogues(galaxy: GalaxyFolder, seq: int) -> None:
 
     The `KEPT` that were written last stay.
     """
+    files = sorted((galaxy.root / "catalogues").glob("*.toml"), key=lambda file: (file.stat().st_mtime_ns, file.name))
+    old = files[:-KEPT]
+    if not old:
+        return
     pins = [index.catalogue for index in _indexes(galaxy, seq)]
     wanted = {galaxy.catalogue_file(pin).name for pin in pins if pin is not None}
-    files = sorted((galaxy.root / "catalogues").glob("*.toml"), key=lambda file: (file.stat().st_mtime_ns, file.name))
-    for file in files[:-KEPT]:
+    for file in old:
         if file.name not in wanted:
             file.unlink()
 
@@ -76,4 +84,4 @@ def _indexes(galaxy: GalaxyFolder, seq: int) -> Iterable[GalaxyIndex]:
     for number in (seq - 1, seq, seq + 1):
         file = galaxy.snapshot_file(number)
         if is_there(file):
-            yield GalaxyIndex.parse(read_bounded(file, MAX_INDEX_BYTES), str(file))
+            yield parsed_index(read_bounded(file, MAX_INDEX_BYTES), str(file))

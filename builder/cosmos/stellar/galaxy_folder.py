@@ -35,6 +35,7 @@ from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 
 INDEX: Final = "meta.toml"
+_MOST_KNOWN: Final = 4  # indexes: the published one, its copy, the one before and the one that waits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,7 @@ class GalaxyFolder:
         if not is_there(self.index_file):
             hint = f"stellar galaxy-init {self.root} --name NAME"
             raise Malformed(str(self.index_file), "is not there: this is not a galaxy", hint=hint)
-        return GalaxyIndex.parse(read_bounded(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
+        return parsed_index(read_bounded(self.index_file, MAX_INDEX_BYTES), str(self.index_file))
 
     def catalogue_file(self, pin: CataloguePin) -> Path:
         """The catalogue that an index names."""
@@ -99,6 +100,18 @@ class GalaxyFolder:
 def content_of(entries: Sequence[Entry]) -> Digest:
     """Return the digest of the manifest of the entries below files/. A statement calls it `content`."""
     return content_root(ManifestLine.of(entry) for entry in entries)
+
+
+_known: dict[bytes, GalaxyIndex] = {}  # what bytes mean does not change
+
+
+def parsed_index(data: bytes, source: str) -> GalaxyIndex:
+    """Return the index in `data`; the last ones are not parsed again. Raises `Malformed`."""
+    found = _known.pop(data, None) or GalaxyIndex.parse(data, source)
+    _known[data] = found  # the last one of the dictionary is the newest
+    if len(_known) > _MOST_KNOWN:
+        del _known[next(iter(_known))]
+    return found
 
 
 def read_statement(file: Path) -> Statement:

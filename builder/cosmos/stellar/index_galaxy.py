@@ -16,23 +16,17 @@ its statement is refused, and so is a star that an index has listed with other b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import tomli_w
-
 from cosmos.content import content_digest
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import (
-    MAX_DOCUMENT_BYTES,
-    MAX_ENVELOPE_BYTES,
-    MAX_INDEX_BYTES,
-)
+from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES
 from cosmos.model.facts import Facts
 from cosmos.model.file_names import file_stem
 from cosmos.model.galaxy import INDEX_FORMAT, CataloguePin, GalaxyIndex, Listed
@@ -41,21 +35,17 @@ from cosmos.model.reporter import Reporter
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
-from cosmos.reading import envelope_of, is_there, open_plain, read_bounded, read_envelope
-from cosmos.stellar.archive_file import SUFFIXES, open_archive
-from cosmos.stellar.build_star import archive_suffix
-from cosmos.stellar.catalogues import (
-    catalogue_bytes,
-    demand_catalogue,
-    has_catalogue,
-    remove_old_catalogues,
-)
+from cosmos.plain_toml import plain_text
+from cosmos.reading import envelope_of, is_there, open_plain, read_bounded
+from cosmos.stellar.archive_file import SUFFIXES, archive_suffix, open_archive
+from cosmos.stellar.catalogues import catalogue_bytes, demand_catalogue, has_catalogue, newest, remove_old_catalogues
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of, read_statement
 from cosmos.stellar.index_formats import as_format, kept_format
 from cosmos.stellar.published import Published
 from cosmos.stellar.publishing import Fewer, publish, waiting_index
-from cosmos.stellar.signing import sign_file, write_document
+from cosmos.stellar.signing import sign_parsed, signatures_in, statement_envelope, write_document
 from cosmos.trust.dsse import Envelope
+from cosmos.trust.roles import STAR_TYPE
 
 _UPSTREAM_ARCHS: Final = {ANY_ARCH: 0, Arch("x86_64"): 1}  # the rank of architectures for upstream's single copy
 _REINDEX: Final = "to update the index: stellar index-galaxy FOLDER --key GALAXY.key"
@@ -78,11 +68,15 @@ class Indexed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Stated:
-    """A statement with its file's bytes; `stem` is the common part of the star's file names."""
+    """A statement with its file's bytes; `stem` is the common part of the star's file names.
+
+    `envelope` is the one beside it, as it was before this run; nothing in it is verified.
+    """
 
     statement: Statement
     data: bytes
     stem: str
+    envelope: Envelope | None
 
     @property
     def star(self) -> Star:
@@ -135,7 +129,7 @@ def index_galaxy(
         listing = as_format(listing, number or kept_format(old))
         for one in made:
             write_document(galaxy.statement_file(one.stem), one.data)
-        signed = sum(sign_file(galaxy.statement_file(one.stem), key) for one in stated for key in authors)
+        signed = sum(_sign(galaxy, one, authors) for one in stated)
         index = _next(galaxy, old, listing, today, is_asked=number is not None)
         is_new = index.catalogue == listing.catalogue
         done = publish(galaxy, index, galaxies, fewer, catalogue if is_new else None)
@@ -169,7 +163,7 @@ def sign_galaxy(
         index = waiting_index(galaxy, old) or old
         stated = [_as_listed(galaxy, row) for row in index.snapshot]
         demand_catalogue(galaxy, index)
-        signed = sum(sign_file(galaxy.statement_file(one.stem), key) for one in stated for key in authors)
+        signed = sum(_sign(galaxy, one, authors) for one in stated)
         done = publish(galaxy, index, galaxies, fewer) if index.seq and galaxies else None
         if done is not None and not done.missing:
             _copy_newest(galaxy, stated)
@@ -212,15 +206,16 @@ def state_archive(file: Path, galaxy: GalaxyName, seq: int) -> Statement:
     )
 
 
-def newest(versions: Iterable[Version]) -> Version:
-    """Return the highest version; a pre-release only if there is no other."""
-    return max(versions, key=lambda version: (not version.is_pre_release, version))
-
-
 def _archives(galaxy: GalaxyFolder) -> list[Path]:
     if not galaxy.packages.is_dir():
         return []
     return sorted(file for file in galaxy.packages.iterdir() if file.name.endswith(SUFFIXES))
+
+
+def _sign(galaxy: GalaxyFolder, one: _Stated, authors: Sequence[SecretKey]) -> int:
+    """Sign a statement with each of the author keys that has not signed it yet; return how many these are."""
+    before = signatures_in(one.envelope, STAR_TYPE, one.data)
+    return sign_parsed(galaxy.statement_file(one.stem), STAR_TYPE, one.data, before, authors)
 
 
 def _all_stated(galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter) -> tuple[list[_Stated], list[_Stated]]:
@@ -233,11 +228,11 @@ def _all_stated(galaxy: GalaxyFolder, old: GalaxyIndex, reporter: Reporter) -> t
         reporter.progress("index", place, len(archives))
         found = known.get(f"packages/{file.name}")
         if found is None:
-            found = _stated_now(file, old.name, old.seq + 1)
+            found = _stated_now(galaxy, file, old.name, old.seq + 1)
             made.append(found)
         else:
             _demand_same(file, found.statement)
-        _warn_of_other(galaxy.statement_file(found.stem), found.data, reporter)
+        _warn_of_other(galaxy.statement_file(found.stem), found, reporter)
         stated.append(found)
     stated.sort(key=lambda one: one.order)
     for one, other in pairwise(stated):
@@ -292,7 +287,12 @@ def _as_listed(galaxy: GalaxyFolder, row: Listed) -> _Stated:
     if Digest.of(data) != row.statement:
         problem = "is not there" if not data else f"is {Digest.of(data)}"
         raise Refused(str(file), f"the index lists {row.statement}, but the file {problem}", hint=_REINDEX)
-    found = _Stated(statement=Statement.parse(data, str(file)), data=data, stem=row.stem)
+    found = _Stated(
+        statement=Statement.parse(data, str(file)),
+        data=data,
+        stem=row.stem,
+        envelope=statement_envelope(file),
+    )
     if not is_there(galaxy.root / found.statement.file):
         raise Refused(str(galaxy.root / found.statement.file), "is not there, but the index lists it", hint=_REINDEX)
     return found
@@ -306,36 +306,38 @@ def _stems(star: Star) -> tuple[str, str]:
 def _statements(galaxy: GalaxyFolder, reporter: Reporter) -> Mapping[str, _Stated]:
     """Return every statement by the archive that it names. Warns of a statement under another star's file name."""
     found: dict[str, _Stated] = {}
+    parsed: dict[bytes, Statement] = {}  # stars/NAME.toml is a copy
     for file in sorted((galaxy.root / "stars").glob("*-*.toml")):
         data = read_bounded(file)
         if b"[statement]" not in data:
             continue  # upstream's form: no statement
-        statement = Statement.parse(data, str(file))
+        statement = parsed.get(data) or Statement.parse(data, str(file))
+        parsed[data] = statement
         stem = file.name.removesuffix(".toml")
         if stem in _stems(statement.star):
-            found[statement.file] = _Stated(statement=statement, data=data, stem=stem)
+            found[statement.file] = _Stated(
+                statement=statement, data=data, stem=stem, envelope=statement_envelope(file)
+            )
         elif stem != statement.star.name:
             signed = ", together with its signature" if is_there(envelope_of(file)) else ""
             reporter.warn(f"{file}: is the statement of {statement.star.id}; it is ignored{signed}")
     return found
 
 
-def _stated_now(file: Path, name: GalaxyName, seq: int) -> _Stated:
+def _stated_now(galaxy: GalaxyFolder, file: Path, name: GalaxyName, seq: int) -> _Stated:
     statement = state_archive(file, name, seq)
     stem = file.name.removesuffix(archive_suffix(file.name))
-    return _Stated(statement=statement, data=tomli_w.dumps(statement.to_toml()).encode(), stem=stem)
+    envelope = statement_envelope(galaxy.statement_file(stem))
+    return _Stated(statement=statement, data=plain_text(statement.to_toml()).encode(), stem=stem, envelope=envelope)
 
 
-def _warn_of_other(file: Path, data: bytes, reporter: Reporter) -> None:
-    """Warn if the envelope beside the statement `file` signs other bytes than `data`, because it will be replaced."""
-    envelope, signature = envelope_of(file), read_envelope(file, MAX_ENVELOPE_BYTES)
-    if signature is None:
+def _warn_of_other(file: Path, one: _Stated, reporter: Reporter) -> None:
+    """Warn if the envelope beside the statement `file` signs other bytes, because it will be replaced."""
+    if one.envelope is None or one.envelope.payload == one.data:
         return
-    signed = Envelope.parse(signature, str(envelope)).payload
-    if signed == data:
-        return
+    envelope = envelope_of(file)
     try:
-        what = str(Statement.parse(signed, str(envelope)).star.id)
+        what = str(Statement.parse(one.envelope.payload, str(envelope)).star.id)
     except Malformed:
         what = "no statement of a star"
     own = file.name.removesuffix(".toml")
@@ -384,8 +386,9 @@ def _copy_newest(galaxy: GalaxyFolder, stated: Sequence[_Stated]) -> None:
     latest = _latest(stated)
     for name, one in latest.items():
         write_document(galaxy.newest_file(name), one.data)
+    known = {f"{stem}.toml" for stem in (*latest, *(one.stem for one in stated))}
     for file in (galaxy.root / "stars").glob("*.toml"):
-        if b"[statement]" not in read_bounded(file):
+        if file.name in known or b"[statement]" not in read_bounded(file):
             continue
         name = read_statement(file).star.name
         if file == galaxy.newest_file(name) and name not in latest:

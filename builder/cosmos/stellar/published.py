@@ -18,10 +18,9 @@ from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused
 from cosmos.limits import MAX_INDEX_BYTES
 from cosmos.model.file_names import file_stem
-from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.star import Star
 from cosmos.reading import is_there, read_bounded
-from cosmos.stellar.galaxy_folder import GalaxyFolder, read_statement
+from cosmos.stellar.galaxy_folder import GalaxyFolder, parsed_index, read_statement
 
 _HEAD: Final = b"[[snapshot]]\n"
 _ROW: Final = re.compile(rb'^\[\[snapshot\]\]\n((?:[a-z-]+ = "[^"\\\n]*"\n)+)$', re.MULTILINE)
@@ -109,5 +108,5 @@ def _rows(data: bytes, source: str) -> Iterable[Mapping[str, str]]:
     found = [dict(_FIELD.findall(block)) for block in _ROW.findall(data)]
     if len(found) == data.count(_HEAD) and (found or b"snapshot" not in data):
         return ({key.decode(): value.decode() for key, value in row.items()} for row in found)
-    index = GalaxyIndex.parse(data, source)
+    index = parsed_index(data, source)
     return ({key: str(value) for key, value in row.to_toml().items()} for row in index.snapshot)

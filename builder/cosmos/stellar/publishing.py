@@ -25,16 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import tomli_w
-
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.limits import MAX_INDEX_BYTES, demand_within
 from cosmos.model.galaxy import GalaxyIndex
+from cosmos.plain_toml import plain_text
 from cosmos.reading import envelope_of, holds, is_there, read_bounded
 from cosmos.stellar.catalogues import write_catalogue
-from cosmos.stellar.galaxy_folder import GalaxyFolder
+from cosmos.stellar.galaxy_folder import GalaxyFolder, parsed_index
 from cosmos.stellar.signing import signatures_over
 from cosmos.trust.dsse import assemble
 from cosmos.trust.roles import GALAXY_TYPE
@@ -86,9 +85,9 @@ def _bytes_of(galaxy: GalaxyFolder, index: GalaxyIndex) -> bytes:
     """Return the bytes of `index`: those of its file, if it is published or waiting."""
     for file in (galaxy.index_file, galaxy.snapshot_file(index.seq)):
         data = read_bounded(file, MAX_INDEX_BYTES) if is_there(file) else b""
-        if data and GalaxyIndex.parse(data, str(file)) == index:
+        if data and parsed_index(data, str(file)) == index:
             return data
-    return tomli_w.dumps(index.to_toml()).encode()
+    return plain_text(index.to_toml()).encode()
 
 
 def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | None:
@@ -96,7 +95,7 @@ def waiting_index(galaxy: GalaxyFolder, index: GalaxyIndex) -> GalaxyIndex | Non
     file = galaxy.snapshot_file(index.seq + 1)
     if not is_there(file):
         return None
-    found = GalaxyIndex.parse(read_bounded(file, MAX_INDEX_BYTES), str(file))
+    found = parsed_index(read_bounded(file, MAX_INDEX_BYTES), str(file))
     return found if found.seq == index.seq + 1 else None
 
 
@@ -105,7 +104,7 @@ def _signed_now(galaxy: GalaxyFolder, data: bytes) -> int:
     now = read_bounded(galaxy.index_file, MAX_INDEX_BYTES)
     if now == data:
         return 0
-    seq = GalaxyIndex.parse(now, str(galaxy.index_file)).seq
+    seq = parsed_index(now, str(galaxy.index_file)).seq
     places = (galaxy.index_file, galaxy.snapshot_file(seq))
     return max(len(signatures_over(file, GALAXY_TYPE, now)) for file in places)
 

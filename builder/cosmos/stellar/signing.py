@@ -6,14 +6,14 @@ that readers refuse. A second key's signature is added. An envelope over other b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
-from cosmos.limits import MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
+from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.galaxy import GalaxyIndex
 from cosmos.model.lock import Lock
 from cosmos.model.statement import Statement
@@ -56,20 +56,29 @@ def sign_file(file: Path, key: SecretKey) -> bool:
     """
     data = _read(file)
     kind = kind_of(file, data)
-    added = key.signature(kind, data)
-    others = signatures_over(file, kind, data)
-    if added in others:
-        return False
-    kept = [one for one in others if one.keyid != added.keyid]
-    write_durably(envelope_of(file), assemble(kind, data, (*kept, added)))
-    return True
+    return bool(sign_parsed(file, kind, data, signatures_over(file, kind, data), (key,)))
+
+
+def sign_parsed(file: Path, kind: str, data: bytes, before: Iterable[Signature], keys: Sequence[SecretKey]) -> int:
+    """Add the signatures of `keys` to the envelope beside `file`; return how many of them are new.
+
+    The caller has read `data` from the file, has parsed it as a document of this `kind`, and found the signatures
+    `before` over it in the envelope. A key that has signed does not sign again. Raises `Refused` for a key whose role
+    does not sign such a document.
+    """
+    now = {one.keyid: one for one in before}
+    new = [key for key in keys if key.public.id not in now or not key.has_signed(kind, data, now[key.public.id])]
+    if new:
+        now |= {key.public.id: key.signature(kind, data) for key in new}
+        write_durably(envelope_of(file), assemble(kind, data, now.values()))
+    return len(new)
 
 
 def write_document(file: Path, data: bytes) -> bool:
     """Write `data` to `file`, and remove an envelope that signs other bytes; return whether anything was changed."""
     if is_there(file) and _read(file) == data:
         return False
-    envelope = _parsed(file)
+    envelope = envelope_beside(file)
     if envelope is not None and envelope.payload != data:
         envelope_of(file).unlink()
     write_durably(file, data)
@@ -100,17 +109,24 @@ def _read(file: Path) -> bytes:
     return read_bounded(file, MAX_INDEX_BYTES)
 
 
-def _parsed(file: Path) -> Envelope | None:
-    """Return the envelope beside `file`, or None for an unsigned file."""
-    data = read_envelope(file, MAX_INDEX_ENVELOPE_BYTES)
-    if data is None:
-        return None
-    return Envelope.parse(data, str(envelope_of(file)), max_bytes=MAX_INDEX_ENVELOPE_BYTES)
+def statement_envelope(file: Path) -> Envelope | None:
+    """Return the envelope beside the statement `file`, as `envelope_beside`."""
+    return envelope_beside(file, MAX_ENVELOPE_BYTES)
+
+
+def envelope_beside(file: Path, max_bytes: int = MAX_INDEX_ENVELOPE_BYTES) -> Envelope | None:
+    """Return the envelope beside `file`, or None for an unsigned file; nothing in it is verified. Raises `Refused`."""
+    data = read_envelope(file, max_bytes)
+    return None if data is None else Envelope.parse(data, str(envelope_of(file)), max_bytes=max_bytes)
 
 
 def signatures_over(file: Path, kind: str, data: bytes) -> tuple[Signature, ...]:
     """Return the signatures in the envelope beside `file`, if it is over `data` as a document of this kind."""
-    parsed = _parsed(file)
-    if parsed is None:
+    return signatures_in(envelope_beside(file), kind, data)
+
+
+def signatures_in(envelope: Envelope | None, kind: str, data: bytes) -> tuple[Signature, ...]:
+    """Return the signatures in `envelope`, if it is over `data` as a document of this kind."""
+    if envelope is None or (envelope.payload_type, envelope.payload) != (kind, data):
         return ()
-    return parsed.signatures if (parsed.payload_type, parsed.payload) == (kind, data) else ()
+    return envelope.signatures

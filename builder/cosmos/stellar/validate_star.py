@@ -16,8 +16,7 @@ from cosmos.nova.run import syntax_problem
 from cosmos.pack.star_archive import StarContents, star_tar
 from cosmos.reading import read_bounded
 from cosmos.spool import Spool
-from cosmos.stellar.archive_file import SUFFIXES, open_archive
-from cosmos.stellar.build_star import archive_suffix
+from cosmos.stellar.archive_file import SUFFIXES, archive_suffix, open_archive
 from cosmos.stellar.ecosystems import RULES, check_sources, describe_themselves, nouns
 from cosmos.stellar.licences import is_well_formed, unlisted_ids
 from cosmos.stellar.selection import demand_good_globs

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from cosmos.digest import Digest
 from cosmos.model.facts import Facts
-from cosmos.model.installed_entry import LINKS, InstalledEntry, is_configuration
+from cosmos.model.installed_entry import LINKS, InstalledEntry, is_configuration, target_field
+from cosmos.model.line_fields import NOTHING
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import parted
 from cosmos.model.read_later import ReadLater
 from cosmos.model.star import Star
 from cosmos.model.universe import About, Installed, Published
 from cosmos.tree.manifest import ManifestLine
+from cosmos.treepath import TreePath
 
 _CREDENTIALS: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 
 
+class RecordedLine(NamedTuple):
+    """An entry of a universe as its line, with its path and kind."""
+
+    path: TreePath
+    kind: str
+    line: str
+
+
 def installed(
-    star: LockedStar, said: Star, entries: Iterable[InstalledEntry], published: Published | None = None
+    star: LockedStar,
+    said: Star,
+    entries: Iterable[InstalledEntry | RecordedLine],
+    published: Published | None = None,
 ) -> Installed:
     """Return the record of `star`, whose signed manifest is `said`, with `entries` in their order."""
     asked_by, needed_by = parted(star.wanted_by)
@@ -53,6 +66,25 @@ def published(star: LockedStar, url: str) -> Published:
     A universe can be read by everybody on its system.
     """
     return Published(url=_CREDENTIALS.sub(r"\1", url), statement=star.statement, signers=star.signers)
+
+
+def recorded_line(line: ManifestLine, *, mtime: int, is_shared: bool) -> RecordedLine:
+    """Return the line of what `installed_entry` returns for an entry that a star brings.
+
+    The two forms of a line have nearly the same fields, so most are taken over as they are written.
+    """
+    if line.xattrs:
+        text = installed_entry(line, mtime=mtime, is_shared=is_shared).line
+        return RecordedLine(line.path, line.kind, text)
+    kind, mode, uid, gid, size, digest, rdev, xattrs, path, target = str(line).split(" ")
+    flag = NOTHING
+    if is_shared:
+        flag = "s"
+    if kind == "file" and is_configuration(line.path):
+        flag = "c"
+    to = target_field(target) if kind in LINKS else NOTHING
+    text = f"{kind} {mode} {uid} {gid} {size} {max(mtime, 0)} {digest} {rdev} {xattrs} {flag} {path} {to}"
+    return RecordedLine(line.path, kind, text)
 
 
 def installed_entry(

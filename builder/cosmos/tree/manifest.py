@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from dataclasses import field as data_field
+from operator import attrgetter
 from typing import Final
 
 from cosmos.digest import Digest
@@ -53,6 +54,7 @@ _USUAL: Final = re.compile(
     rf"|(dir) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_NAME} -"
     rf"|(symlink) ([0-7]{{4}}) {_NUMBER} {_NUMBER} 0 - - - {_NAME} {_NAME})"
 )
+_path: Final = attrgetter("path")
 _KINDS: dict[str, Kind] = {
     "file": "file",
     "dir": "dir",
@@ -168,7 +170,7 @@ class ManifestLine:
 
 def manifest(lines: Iterable[ManifestLine]) -> bytes:
     """Return the manifest of `lines`, in any order, as bytes."""
-    return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.path)).encode()
+    return "".join(f"{line}\n" for line in sorted(lines, key=_path)).encode()
 
 
 def bounded_manifest(lines: Iterable[ManifestLine], source: str) -> bytes:
@@ -187,17 +189,16 @@ def manifest_lines(rows: Iterable[bytes], source: str) -> Iterator[ManifestLine]
     """Yield the lines of a manifest from its text lines, for example an open file; raises as `parse_manifest`."""
     before: TreePath | None = None
     for number, row in enumerate(rows, start=1):
-        where = f"{source}:{number}"
         if not row.endswith(b"\n"):
             raise Malformed(source, "does not end with a newline")
         try:
             line = ManifestLine.parse(row[:-1].decode("utf-8"))
         except UnicodeDecodeError as error:
-            raise Malformed(where, f"is not UTF-8 at byte {error.start}") from error
+            raise Malformed(f"{source}:{number}", f"is not UTF-8 at byte {error.start}") from error
         except ValueError as error:
-            raise Malformed(where, str(error)) from error
+            raise Malformed(f"{source}:{number}", str(error)) from error
         if before is not None and line.path <= before:
-            raise Malformed(where, f"/{line.path.text} does not come after the path before it")
+            raise Malformed(f"{source}:{number}", f"/{line.path.text} does not come after the path before it")
         before = line.path
         yield line
 

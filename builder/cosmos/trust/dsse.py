@@ -32,8 +32,9 @@ from cosmos.errors import Refused
 from cosmos.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_SIGNATURES, demand_within
 from cosmos.trust import canonical_base64
 from cosmos.trust.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
+from cosmos.trust.good_signatures import verify_statement_signature
 from cosmos.trust.keys import PublicKey
-from cosmos.trust.roles import ENVELOPE_LIMITS
+from cosmos.trust.roles import ENVELOPE_LIMITS, STAR_TYPE
 
 _MAX_KEYID: Final = 256  # characters; ours have 72, and the longest of others is a SHA-512 in hex
 _MAX_REST_BYTES: Final = 64 << 10  # of an envelope without its payload; 16 signatures have 5 KiB
@@ -164,7 +165,7 @@ def signers_of(envelope: Envelope, keys: Iterable[PublicKey]) -> tuple[str, ...]
     found: list[str] = []
     for signature in envelope.signatures:
         hinted_first = sorted(waiting.values(), key=lambda key: key.id != signature.keyid)
-        signer = next((key for key in hinted_first if _fits(key, message, signature)), None)
+        signer = next((key for key in hinted_first if _fits(key, envelope.payload_type, message, signature)), None)
         if signer is not None:
             del waiting[signer.raw]
             found.append(signer.id)
@@ -181,9 +182,10 @@ def demand_threshold(signers: tuple[str, ...], threshold: int, source: str, hint
         raise NotSigned(source, f"want a signature by {keys}, got {got}", hint=hint)
 
 
-def _fits(key: PublicKey, message: bytes, signature: Signature) -> bool:
+def _fits(key: PublicKey, payload_type: str, message: bytes, signature: Signature) -> bool:
+    verify = verify_statement_signature if payload_type == STAR_TYPE else verify_signature
     try:
-        verify_signature(key.raw, message, signature.raw)
+        verify(key.raw, message, signature.raw)
     except BadSignature:
         return False
     return True

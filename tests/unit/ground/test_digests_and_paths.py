@@ -117,3 +117,22 @@ def test_an_error_keeps_its_facts_on_the_way_between_processes() -> None:
     assert (str(again), again.hint, type(again)) == ("zlib: want this, got that", "look", Refused)
     differs = pickle.loads(pickle.dumps(Differs("out", "differs", differences=("a", "b"))))
     assert differs.differences == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b"/", b"/a", b"a/", b"a//b", b".", b"..", b"./a", b"a/.", b"a/..", b"../a", b"a/./b", b"a/../b", b"a\0"),
+        *(b"a/" * 64 + b"a", b"a" * 256, b"a/" + b"b" * 256, b"/".join([b"a" * 200] * 6)),
+    ],
+)
+def test_a_path_that_names_no_entry_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+: (is|starts|holds|has)"):
+        TreePath.parse(raw)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"...", b".a", b"a.", b"..a/b..", b"a\n", b"..\n", b"a" * 255, b"/".join([b"a"] * 64), b"\xff/ /\x80"]
+)
+def test_a_path_of_unusual_names_is_a_path(raw: bytes) -> None:
+    assert TreePath.parse(raw) == raw

@@ -20,7 +20,8 @@ from cosmos.errors import Malformed
 from cosmos.image.flow import build_image
 from cosmos.image.freeze import freeze
 from cosmos.image.packed_definition import packed_definition
-from cosmos.image.program import described_binary, described_sources, dir_hash
+from cosmos.image.program import described_binary, described_sources
+from cosmos.image.program_files import dir_hash
 from cosmos.model.release import Builder, Release
 from cosmos.pack.untar import read_tar
 from fakes.builders import BUILDER
@@ -109,14 +110,14 @@ def test_the_builder_is_named_by_versions_and_by_its_own_bytes(tmp_path: Path) -
     (package / "cli").mkdir(parents=True)
     (package / "about.py").write_text("VERSION\n")
     (package / "cli" / "b c.py").write_text("")
-    before = described_sources(package)
+    before = described_sources(dir_hash(package))
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "about.pyc").write_bytes(b"cache")
-    assert described_sources(package) == before, "a cache is no part of the program"
+    assert described_sources(dir_hash(package)) == before, "a cache is no part of the program"
     assert before.versions.keys() == {"cosmos", "python", "zstd"}
     assert {"name": "zstandard", "uri": "pkg:pypi/zstandard@0.25.0"} in before.parts
     (package / "about.py").write_text("other\n")
-    assert described_sources(package) != before
+    assert described_sources(dir_hash(package)) != before
     binary = tmp_path / "binary"
     binary.write_bytes(b"program")
     parts = described_binary(binary).parts

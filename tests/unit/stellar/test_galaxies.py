@@ -20,9 +20,10 @@ from cosmos.stellar import index_galaxy as index_galaxy_module
 from cosmos.stellar.add_star import add_star
 from cosmos.stellar.archive_file import ArchiveFile
 from cosmos.stellar.build_star import BuiltStar, Workshop, build_star
+from cosmos.stellar.catalogues import newest
 from cosmos.stellar.galaxy_folder import GalaxyFolder, content_of
 from cosmos.stellar.galaxy_init import init_galaxy
-from cosmos.stellar.index_galaxy import Indexed, index_galaxy, newest
+from cosmos.stellar.index_galaxy import Indexed, index_galaxy
 from cosmos.stellar.signing import sign_file, sign_files
 from cosmos.trust.dsse import Envelope, verify_envelope
 from cosmos.trust.roles import GALAXY_TYPE, STAR_TYPE
@@ -125,6 +126,38 @@ def test_an_index_decompresses_only_the_archive_that_is_new(
     added.statement_file.unlink()
     assert indexed(galaxy).is_changed
     assert opened == [added.archive.name]
+
+
+def test_an_index_parses_each_statement_once(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = (key("author"), key("galaxy"))
+    for name in ("a", "b-c", "d"):
+        add_star(galaxy, built(name), keys[:1])
+    indexed(galaxy, *keys)
+    parsed: list[str] = []
+    whole = Statement.parse.__func__  # type: ignore[attr-defined]  # of a classmethod
+
+    def listening(cls: type[Statement], data: bytes, source: str) -> Statement:
+        parsed.append(Path(source).name)
+        return whole(cls, data, source)
+
+    monkeypatch.setattr(Statement, "parse", classmethod(listening))
+    assert not indexed(galaxy, *keys).is_changed
+    assert len(parsed) == 3
+
+
+def test_a_bad_signature_of_the_author_in_an_envelope_is_made_again(
+    galaxy: GalaxyFolder, built: Callable[..., BuiltStar], key: MakeKey
+) -> None:
+    author, other, index_key = key("author", "one"), key("author", "other"), key("galaxy")
+    file = add_star(galaxy, built(), (author, other)).statement_file
+    indexed(galaxy, author, index_key)
+    good = Envelope.parse(envelope_of(file).read_bytes(), "x")
+    spoilt = [replace(one, raw=b"\x01" * 64) if one.keyid == author.public.id else one for one in good.signatures]
+    envelope_of(file).write_bytes(replace(good, signatures=tuple(spoilt)).to_bytes())
+    assert indexed(galaxy, author, index_key).signed == 1
+    assert Envelope.parse(envelope_of(file).read_bytes(), "x") == good
 
 
 def test_each_change_raises_the_sequence_and_earlier_snapshots_stay(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,6 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.freeze_system import freeze_live
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
@@ -21,6 +21,7 @@ from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
 from cosmos.image.definition import Definition, read_definition
 from cosmos.image.freeze import FrozenLock, check, freeze
+from cosmos.image.known_signatures import known_signatures
 from cosmos.image.preflight import demand_sound
 from cosmos.image.signed_lock import sign_lock
 from cosmos.image.template import stand_ins
@@ -88,6 +89,8 @@ def freeze_command(
     """
     if image is None:
         _demand_no_image_option(upgraded, asks=only_check or as_of is not None or key_file is not None)
+        from cosmos.cli.cosmos.freeze_system import freeze_live
+
         return freeze_live(root, offline, image_of, as_json)
     if root is not None or image_of is not None:
         raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
@@ -104,9 +107,10 @@ def freeze_command(
         return answer(row, as_json, f"{definition.lock_file}: fits its image")
     world = world_at(home, image, offline=offline, quiet=as_json)
     keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    frozen = freeze(
-        definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered), as_of=date
-    )
+    with nullcontext() if keys else known_signatures(world.made, world.reporter.warn):
+        frozen = freeze(
+            definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered), as_of=date
+        )
     signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
     return _answer(definition, frozen, as_json, signed=signed)
 

@@ -106,6 +106,18 @@ def look(asked: Question) -> Unchanged | str:
         return _looked(asked, SealedStore(folder, Seal(store_key(asked.home))))
 
 
+def known_files(asked: Question) -> Mapping[Place, Seen]:
+    """Return what the record of the last build says of each file; a record that is not ours says nothing."""
+    if not (asked.home / STORE_KEY_FILE).exists():
+        return {}
+    folder = StoreFolder(asked.home / "store")
+    try:
+        kept = read_kept(SealedStore(folder, Seal(store_key(asked.home))), kept_key(asked.image, asked.out))
+    except NotSealed:
+        return {}  # `look` has said so
+    return {} if kept is None else kept.rows
+
+
 def _looked(asked: Question, store: SealedStore) -> Unchanged | str:
     key = kept_key(asked.image, asked.out)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from cosmos.cli.terminal import Surroundings, emit, say, surroundings
 from cosmos.errors import CosmosError, Differs, WorldFailed
 from cosmos.image.template_folder import IMAGE_FILE
 from cosmos.model.reporter import Reporter, counted
-from cosmos.release.lint.linting import LintMemory, LintReport, lint_release
+from cosmos.release.lint.linting import LintReport, lint_release
 
 
 @click.command()
@@ -59,16 +60,16 @@ def builder_folders(around: Surroundings, *named: Path) -> tuple[bytes, ...]:
     return tuple(str(folder).encode("utf-8", "surrogateescape") for folder in folders)
 
 
-def warn_of_findings(
-    release: Path, folders: tuple[bytes, ...], reporter: Reporter, memory: LintMemory | None = None
-) -> dict[str, Json]:
+def warn_of_findings(release: Path, report_on: Callable[[], LintReport], reporter: Reporter) -> dict[str, Json]:
     """Warn of what a built release should not be shipped with, one line a rule; return how often each rule is broken.
+
+    `report_on` makes the report on it.
 
     A release without a layered image is not judged. A release that cannot be read is no error of the build: its next
     reader says so.
     """
     try:
-        report = lint_release(release, folders, memory)
+        report = report_on()
     except CosmosError as error:
         reporter.warn(f"the release was not linted: {error}")
         return {}

@@ -18,6 +18,7 @@ import click
 
 from cosmos.about import VERSION
 from cosmos.cli.endings import run
+from cosmos.cli.lazy import LazyGroup
 
 _HELP = """Build offline system images from signed packages, and manage the systems that run them.
 
@@ -391,25 +392,15 @@ _COMMANDS: Final[Mapping[str, Callable[[], click.Command]]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported only when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of all commands."""
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """Return the command of that name; None if there is no such command."""
-        load = _COMMANDS.get(cmd_name)
-        return load() if load else None
-
-
 @click.group(
     cls=LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def program() -> None:
     """Group the commands."""
+
+
+program.loaders = _COMMANDS
 
 
 def main() -> NoReturn:

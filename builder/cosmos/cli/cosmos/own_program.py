@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,7 +24,13 @@ def own_terms() -> Json:
     if package is None:
         with Path(sys.executable).open("rb") as stream:
             return [sys.version, Digest.of_stream(stream).hex]
-    return [sys.version, dir_hash(package), *_libraries()]
+    return [sys.version, own_sources(package), *_libraries()]
+
+
+@cache
+def own_sources(package: Path) -> str:
+    """Return the `dirHash` of the running program's sources, which do not change while it runs."""
+    return dir_hash(package)
 
 
 def _libraries() -> list[str]:

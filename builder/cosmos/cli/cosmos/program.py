@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cosmos.cli.cosmos.own_program import own_package
+from cosmos.cli.cosmos.own_program import own_package, own_sources
 from cosmos.image.home import program_identity
 from cosmos.image.program import described_binary, described_sources
 from cosmos.model.release import Builder
@@ -19,4 +19,4 @@ def own_identity() -> str:
 def own_description() -> Builder:
     """Return the builder that RELEASE.json names."""
     package = own_package()
-    return described_binary(Path(sys.executable)) if package is None else described_sources(package)
+    return described_binary(Path(sys.executable)) if package is None else described_sources(own_sources(package))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from cosmos.canon import Json, digest_of
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
-from cosmos.cli.cosmos.kept_build import Question
+from cosmos.cli.cosmos.kept_build import Question, known_files
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.own_program import own_terms
 from cosmos.cli.cosmos.program import own_description, own_identity
@@ -20,13 +21,14 @@ from cosmos.cli.terminal import surroundings
 from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
 from cosmos.image.home import Home
+from cosmos.image.known_signatures import known_signatures
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
 from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.workshop.sampling import Audit
 from cosmos.model.reporter import Reporter, Unit
 from cosmos.release.boot import is_bootable
-from cosmos.release.lint.linting import LintMemory
+from cosmos.release.lint.linting import BuiltImage, LintMemory, lint_built, lint_release
 from cosmos.trust.signing_request import REQUEST_FILE
 
 
@@ -69,6 +71,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     options = _options(wishes, definition)
     reporter = _Counting(surroundings().reporter(quiet=wishes.quiet))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
+    known = {} if asked is None else known_files(asked)
     world = world_at(
         wishes.home,
         wishes.image,
@@ -76,9 +79,11 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
         quiet=wishes.quiet,
         origin=wishes.origin,
         reporter=reporter,
+        known=known if asked is not None and asked.trusts_stat else {},
     )
-    before = None if asked is None else before_build(definition, world, asked.home, options.out, asked.settled)
-    built = build_image(definition, world, options)
+    before = None if asked is None else before_build(definition, world, asked.home, options.out, asked.settled, known)
+    with known_signatures(world.made, reporter.warn) if _believes_memory(wishes, asked) else nullcontext():
+        built = build_image(definition, world, options)
     is_clean = not reporter.warnings
     if wishes.explain:
         _explain(built, world)
@@ -101,6 +106,11 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
         key_file=wishes.key_file,
         warnings=sum(text != UNSIGNED for text in reporter.warnings),
     )
+
+
+def _believes_memory(wishes: Wishes, asked: Question | None) -> bool:
+    """Whether a signature counts that was found good before: for a signed release only if the operator says so."""
+    return wishes.key is None or (asked is not None and asked.settings.signed_from_memory)
 
 
 def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
@@ -136,10 +146,30 @@ def _linted(built: Built, image: Path, reporter: Reporter, world: Home) -> dict[
     """Warn of what the release should not be shipped with; return how often each rule is broken."""
     around = surroundings()
     folders = builder_folders(around, around.at(str(image)))
-    memory = (
-        None if built.ready.template.secrets else LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
+    image_of_build = _built_image(built)
+    if image_of_build is None:
+        return warn_of_findings(built.folder, lambda: lint_release(built.folder, folders), reporter)
+    memory = LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
+    return warn_of_findings(built.folder, lambda: lint_built(image_of_build, built.release, folders, memory), reporter)
+
+
+def _built_image(built: Built) -> BuiltImage | None:
+    """Return the image for lint; None for one that lint does not remember, and for a release with none or several."""
+    if built.ready.template.secrets or sum(output.holds_all for output in built.ready.definition.outputs) != 1:
+        return None
+    ids = {star.name: star.id for star in built.ready.lock.stars}
+    tree = built.tree.overlaid
+    layers = {str(name): star for name, star in ids.items()}
+    return BuiltImage(
+        lines=tree.lines,
+        owners={
+            path: layers.get(tree.owners[path], tree.owners[path])
+            for path, line in tree.lines.items()
+            if line.kind != "dir"
+        },
+        layers=built.tree.opened,
+        stars={star: name for name, star in ids.items()},
     )
-    return warn_of_findings(built.folder, folders, reporter, memory)
 
 
 def _explain(built: Built, world: Home) -> None:

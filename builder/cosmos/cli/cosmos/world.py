@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from cosmos.cli.network import network
 from cosmos.cli.terminal import surroundings
 from cosmos.image.home import Home
+from cosmos.image.kept_release import Place, Seen
 from cosmos.model.reporter import Reporter
 from cosmos.staging.vendored import is_vendored
 
@@ -21,6 +23,7 @@ def world_at(
     quiet: bool,
     origin: Path | None = None,
     reporter: Reporter | None = None,
+    known: Mapping[Place, Seen] | None = None,
 ) -> Home:
     """Return the builder's world: its home as named, or the nearest to `near`.
 
@@ -34,6 +37,7 @@ def world_at(
         reporter=reporter or around.reporter(quiet=quiet),
         origin=origin,
         network=network(),
+        known=known or {},
     )
     click.get_current_context().with_resource(world.held())
     return world

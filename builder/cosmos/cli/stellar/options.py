@@ -12,7 +12,7 @@ from cosmos.cli.terminal import surroundings
 from cosmos.errors import Malformed
 from cosmos.model.names import Arch, Suite
 from cosmos.model.reporter import Reporter
-from cosmos.stellar.build_star import DEFAULT_LEVEL
+from cosmos.stellar.archive_file import DEFAULT_LEVEL
 from cosmos.tree.ecosystem import Outside
 
 keys_option = click.option(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cosmos.cli.stellar.options import machine
-from cosmos.stellar.build_star import DEFAULT_LEVEL, Workshop
+from cosmos.stellar.archive_file import DEFAULT_LEVEL
+from cosmos.stellar.build_star import Workshop
 from cosmos.stellar.ecosystems import opened
 from cosmos.stellar.programs import HostPrograms
 from cosmos.tree.ecosystem import Outside

@@ -6,7 +6,7 @@ Each output opens each layer once, in lock order. So the bytes of only one layer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cosmos.content import Content
 from cosmos.digest import Digest
@@ -24,7 +24,8 @@ class PackedTree:
 
     `image` is its image definition. `store` keeps results that take long to make; `warn` gets a sentence about one that
     this home did not write. `secret_files` are the files with secret variables: nothing that holds them goes into the
-    store, and nobody but the builder may read it.
+    store, and nobody but the builder may read it. `opened` has each layer that was opened so far, by its name: the
+    digest of its frame, and its function.
     """
 
     image: Image
@@ -34,6 +35,7 @@ class PackedTree:
     store: Store
     warn: Callable[[str], None]
     secret_files: frozenset[TreePath] = frozenset()
+    opened: dict[str, tuple[Digest, Callable[[], PackedLayer]]] = field(default_factory=dict)
 
     @property
     def mode(self) -> int:
@@ -42,7 +44,10 @@ class PackedTree:
 
     def layers(self) -> Iterator[PackedLayer]:
         """Iterate over the layers: the folders first, then the stars' in lock order, the template's last."""
-        return (opened() for opened in self.openers)
+        for opened in self.openers:
+            layer = opened()
+            self.opened[layer.name] = layer.digest, opened
+            yield layer
 
     def entries(self) -> Iterator[Entry]:
         """Iterate over all entries: folders first, then layer by layer."""

@@ -14,7 +14,7 @@ from cosmos.model.names import StarName
 from cosmos.model.star import Star
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.tree.entry import Entry
-from cosmos.tree.installed import installed, installed_entry
+from cosmos.tree.installed import RecordedLine, installed, installed_entry, recorded_line
 from cosmos.tree.manifest import content_root
 from cosmos.tree.overlay import IMPLIED, TEMPLATE, Overlaid
 from cosmos.treepath import TreePath
@@ -73,7 +73,7 @@ class _Record:
         self._epoch = epoch
         self._made: set[TreePath] = set()  # folders that no layer names, of the image's layers and the stars so far
 
-    def of_star(self, star: StarName, layer: StarLayer) -> Iterator[InstalledEntry]:
+    def of_star(self, star: StarName, layer: StarLayer) -> Iterator[RecordedLine]:
         """Yield the entries of `star`, in byte order of path: what it still owns, and its folders."""
         owned = [line.path for line in layer.lines if line.kind != "dir" and self._owner(line.path) == star]
         named = {line.path for line in layer.lines if line.kind == "dir"}
@@ -83,7 +83,7 @@ class _Record:
         times = {line.path: time for line, time in zip(layer.lines, layer.times, strict=True) if line.kind != "dir"}
         for path in sorted({*owned, *named, *implied}):
             mtime = min(times.get(path, self._epoch), self._epoch)  # a folder has the image's own time
-            yield installed_entry(self._tree.lines[path], mtime=mtime, is_shared=path in shared)
+            yield recorded_line(self._tree.lines[path], mtime=mtime, is_shared=path in shared)
 
     def of_image(self, paths: Iterable[TreePath]) -> list[InstalledEntry]:
         """Return the entries of one of the image's own layers, which owns `paths`. The stars' entries come after it."""
@@ -103,7 +103,13 @@ class _Record:
         return min(entry.mtime, self._epoch)
 
     def _implied(self, paths: Iterable[TreePath]) -> set[TreePath]:
-        return {above for path in paths for above in path.parents if self._owner(above) == IMPLIED}
+        seen: set[TreePath] = set()
+        for path in paths:
+            above = path.parent
+            while above and above not in seen:
+                seen.add(above)
+                above = above.parent
+        return {above for above in seen if self._owner(above) == IMPLIED}
 
     def _owner(self, path: TreePath) -> str | None:
         return self._tree.owners.get(path)

@@ -205,6 +205,10 @@ class Workshop:
         return {star: item.star.dependencies for star, item in self.acquired.items()}
 
     @cached_property
+    def _links(self) -> dict[str, Json]:
+        return {top.decode(): folder.text for top, folder in self.paths.links.items()}
+
+    @cached_property
     def _places(self) -> Mapping[StarName, int]:
         return {star: place for place, star in enumerate(self.acquired)}
 
@@ -242,7 +246,7 @@ class Workshop:
                 "archive": str(star.archive),
                 "script": [acquired.statement.statement.star.install_script, str(star.script or "")],
                 "epoch": self.epoch,
-                "links": {top.decode(): folder.text for top, folder in self.paths.links.items()},
+                "links": self._links,
                 "run": self._times(name),
             }
         )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.canon import canonical_json
+from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock
@@ -26,7 +27,7 @@ from cosmos.model.names import StarName
 from cosmos.model.powers import Power, Powers
 from cosmos.model.release import RELEASE_FILE, Release
 from cosmos.model.waiver import Waiver
-from cosmos.pack.image_file import DIRECTORIES, ImageLayer, ImageReader
+from cosmos.pack.image_file import DIRECTORIES, ImageReader, PackedLayer
 from cosmos.reading import read_bounded
 from cosmos.release.inspect import find_image, open_image
 from cosmos.release.lint.elf import is_readable
@@ -97,25 +98,41 @@ class LintReport:
     entries: int
 
 
-def lint_release(path: Path, builder_folders: Iterable[bytes] = (), memory: LintMemory | None = None) -> LintReport:
+def lint_release(path: Path, builder_folders: Iterable[bytes] = ()) -> LintReport:
     """Return the report on the image at `path`: the image's file, or a release's folder.
 
-    With a `memory`, only the layers are opened that it does not know; the image must be one that this home just built.
     Raises `Malformed` if there is no image, `Refused` for damaged data and `WorldFailed`.
     """
     image = find_image(path)
     reader = open_image(image)
-    terms = _terms(image, tuple(builder_folders))
-    tree = SeenTree(owners=_owners(reader))
-    if memory is None:
-        return _lint_entries(reader.entries(), tree, terms)
+    return _lint_entries(reader.entries(), SeenTree(owners=_owners(reader)), _terms(image, tuple(builder_folders)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltImage:
+    """An image that this process has just packed: the lines of its tree, and the layer of each path but of folders.
+
+    `layers` gives the digest of each layer's frame, and a function that opens the layer again, by the layer's name.
+    `stars` gives the star of a layer.
+    """
+
+    lines: Mapping[TreePath, ManifestLine]
+    owners: Mapping[TreePath, str]
+    layers: Mapping[str, tuple[Digest, Callable[[], PackedLayer]]]
+    stars: Mapping[str, StarName]
+
+
+def lint_built(built: BuiltImage, release: Release, folders: Iterable[bytes], memory: LintMemory) -> LintReport:
+    """Return what `lint_release` would say of the image: only the layers are opened that `memory` does not know.
+
+    Raises `Refused` for damaged data and `WorldFailed`.
+    """
+    terms = _terms_of(release, RELEASE_FILE, built.stars, tuple(folders))
     wanted, look = Wanted(terms.builder_folders), LayerLook()
-    for layer in reader.layers[:-1]:  # the last one ends the archive
-        for row in layer.lines:
-            tree.add(_without_content(row.line))
-        look.join(memory.look(reader, layer, terms, wanted))
+    for name, (digest, opened) in built.layers.items():
+        look.join(memory.look(name, digest, opened, terms, wanted))
     memory.settle()
-    return _judged(look, tree, terms)
+    return _judged(look, SeenTree(owners=built.owners, entries=built.lines), terms)
 
 
 class LintMemory:
@@ -127,20 +144,22 @@ class LintMemory:
     def __init__(self, store: Store, program: str, warn: Callable[[str], None]) -> None:
         self._store, self._program, self._warn = store, program, warn
 
-    def look(self, reader: ImageReader, layer: ImageLayer, terms: Terms, wanted: Wanted) -> LayerLook:
-        """Return what the rules see in the layer: as it was kept, or from its bytes. Raises `Refused`."""
-        star = "" if layer.name == DIRECTORIES else layer.name
+    def look(
+        self, name: str, frame: Digest, opened: Callable[[], PackedLayer], terms: Terms, wanted: Wanted
+    ) -> LayerLook:
+        """Return what the rules see in the layer called `name`: as it was kept, or from its bytes. Raises `Refused`."""
+        star = "" if name == DIRECTORIES else name
         allowed = terms.allowed(star)
-        key = look_key(self._program, layer.digest, star, terms.epoch, allowed, wanted)
+        key = look_key(self._program, frame, star, terms.epoch, allowed, wanted)
         try:
             kept = self._store.get_result(key)
         except NotSealed as forged:
-            self._warn(f"{layer.name}: {forged}; it is not believed, and the layer is linted again")
+            self._warn(f"{name}: {forged}; it is not believed, and the layer is linted again")
             kept = None
         if kept is not None:
             return LayerLook.read(json.loads(kept))
         look = LayerLook()
-        look.add(reader.layer_entries(layer), star, terms.epoch, allowed, wanted)
+        look.add(opened().entries(), star, terms.epoch, allowed, wanted)
         self._store.put_result_soon(key, canonical_json(look.to_json()))
         return look
 
@@ -171,10 +190,6 @@ def _judged(look: LayerLook, tree: SeenTree, terms: Terms) -> LintReport:
     findings += soname_findings(look.programs, tree, look.digests)
     findings += kernels_without_modules(tree, look.kernels)
     return _report(findings, terms, tuple(_unjudged(look.programs, terms)), len(tree.entries))
-
-
-def _without_content(line: ManifestLine) -> Entry:
-    return Entry(path=line.path, kind=line.kind, mode=line.mode, uid=line.uid, gid=line.gid, target=line.target)
 
 
 def _report(findings: Iterable[Finding], terms: Terms, unjudged: tuple[str, ...], entries: int) -> LintReport:
@@ -224,7 +239,13 @@ def _terms(image: Path, builder_folders: tuple[bytes, ...]) -> Terms:
     release = Release.parse(read_bounded(file, MAX_RELEASE_BYTES), str(file))
     if not any(subject.name == image.name for subject in release.subjects):
         return Terms(builder_folders=builder_folders)
-    external = Table(release.external, str(file), "externalParameters")
+    return _terms_of(release, str(file), _stars(image.parent), builder_folders)
+
+
+def _terms_of(
+    release: Release, source: str, stars: Mapping[str, StarName], builder_folders: tuple[bytes, ...]
+) -> Terms:
+    external = Table(release.external, source, "externalParameters")
     policy = external.take_table("policy")
     powers, waivers = (Powers(), {}) if policy is None else _policy(policy)
     epoch = release.internal.get("sourceDateEpoch")
@@ -234,7 +255,7 @@ def _terms(image: Path, builder_folders: tuple[bytes, ...]) -> Terms:
         counter=external.count("counter") if "counter" in external else 0,
         powers=powers,
         waivers=waivers,
-        stars=_stars(image.parent),
+        stars=stars,
         builder_folders=builder_folders,
     )
 

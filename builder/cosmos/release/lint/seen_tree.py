@@ -8,6 +8,7 @@ from typing import Final
 
 from cosmos.links import TooManyLinks, followed
 from cosmos.tree.entry import Entry
+from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import ROOT, TreePath
 
 FILLED_LATER: Final = frozenset({b"dev", b"proc", b"run", b"sys", b"tmp"})  # by the running system
@@ -15,15 +16,21 @@ FILLED_LATER: Final = frozenset({b"dev", b"proc", b"run", b"sys", b"tmp"})  # by
 
 @dataclass(kw_only=True, slots=True)
 class SeenTree:
-    """The entries that were seen so far, by path, and the star or layer that owns each."""
+    """The entries that were seen so far, by path, and the star or layer that owns each.
+
+    Who has the lines of a whole tree makes it of these, and adds nothing.
+    """
 
     owners: Mapping[TreePath, str]
-    entries: dict[TreePath, Entry] = field(default_factory=dict)
+    entries: Mapping[TreePath, Entry | ManifestLine] = field(default_factory=dict)
     _folders: set[TreePath] = field(default_factory=set)
+    _files: dict[bytes, Entry | ManifestLine | None] = field(default_factory=dict)  # what `file_at` has found
 
     def add(self, entry: Entry) -> None:
         """Add an entry; its content is not kept."""
+        self.entries = self.entries if isinstance(self.entries, dict) else dict(self.entries)
         self.entries[entry.path] = replace(entry, content=b"") if entry.content else entry
+        self._files.clear()
         folder = entry.path.parent
         while folder not in self._folders and folder != ROOT:
             self._folders.add(folder)
@@ -44,8 +51,13 @@ class SeenTree:
         """Return whether there is such an entry, or a folder that no entry names."""
         return path == ROOT or path in self.entries or path in self._folders
 
-    def file_at(self, path: bytes) -> Entry | None:
+    def file_at(self, path: bytes) -> Entry | ManifestLine | None:
         """Return the file that the path leads to, None if there is no file; a hard link leads to its file."""
+        if path not in self._files:
+            self._files[path] = self._file_at(path)
+        return self._files[path]
+
+    def _file_at(self, path: bytes) -> Entry | ManifestLine | None:
         end = self.followed(path)
         entry = self.entries.get(end) if end is not None else None
         if entry is not None and entry.kind == "hardlink":
