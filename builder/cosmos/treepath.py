@@ -20,6 +20,8 @@ _CONTROL = frozenset(range(0x20)) | {0x7F, 0x5C}
 # U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 in UTF-8: they reorder what a person reads
 _BIDI = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
 _BIDI_CODES = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_COMPONENT = rb"(?!\.\.?(?:/|\Z))[^/\0]{1,%d}" % MAX_NAME_BYTES
+_PATH = re.compile(rb"%b(?:/%b){0,%d}" % (_COMPONENT, _COMPONENT, MAX_PATH_COMPONENTS - 1))
 # What each character that is not shown as it is becomes: controls, a backslash; C1 controls, which can drive a
 # terminal, and what reorders text there; and the bytes that are not UTF-8, as `surrogateescape` reads them.
 _ESCAPED = {
@@ -123,6 +125,8 @@ def unescaped(text: str) -> bytes:
 
 
 def _problem(data: bytes) -> str | None:
+    if len(data) <= MAX_PATH_BYTES and _PATH.fullmatch(data):
+        return None
     if not data:
         return "is empty"
     if data.startswith(b"/"):

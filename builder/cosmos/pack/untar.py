@@ -44,7 +44,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
-from cosmos.content import Content, FileRange, pieces
+from cosmos.content import Content, FileRange, mapped, pieces
 from cosmos.errors import Refused
 from cosmos.limits import (
     MAX_LINK_TARGET_BYTES,
@@ -111,12 +111,16 @@ class TarReader:
 
         Raises `Refused` as the module's docstring says.
         """
-        view: memoryview | FileRange = data if isinstance(data, FileRange) else memoryview(data)
+        with mapped(data) as buffer:
+            return self._read(data if isinstance(data, FileRange) else memoryview(data), memoryview(buffer))
+
+    def _read(self, view: memoryview | FileRange, seen: memoryview) -> tuple[list[Entry], int]:
+        """Do the work of `read`: `view` gives the contents of files, `seen` has the same bytes to look at."""
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}
         forms = b""  # the types of extension seen before the member to come
         offset = 0
-        while (block := bytes(view[offset : offset + BLOCK])) and block != _ZEROS:
+        while (block := bytes(seen[offset : offset + BLOCK])) and block != _ZEROS:
             where = b"header at byte %d" % offset
             self._check(block, where)
             offset += BLOCK
@@ -125,13 +129,13 @@ class TarReader:
                 size = _octal(block[124:136])
                 if not 0 <= size <= MAX_PAX_BYTES:
                     self.names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
-                body, offset = self._content(view, offset, size, where)
+                body, offset = self._content(seen, seen, offset, size, where)
                 if flag in forms:
                     self.names.refuse(where, "has two extended headers of one type")
                 forms += block[156:157] if flag != ord("g") else b""
                 self._extend(records, flag, bytes(body), where)
                 continue
-            entry, offset = self._member(view, block, offset, records)
+            entry, offset = self._member(view, seen, block, offset, records)
             if entry.path:
                 entries.append(entry)
             if forms:
@@ -147,10 +151,10 @@ class TarReader:
         """
         names = self.names
         for entry in entries:
-            raw = entry.path + b"/" if entry.kind == "dir" else bytes(entry.path)
-            path = names.placed(raw, entry.kind)
+            path = entry.path
+            names.place(path, entry.kind)
             if entry.kind == "symlink":
-                demand_target(names, raw, path, entry.target)
+                demand_target(names, bytes(path), path, entry.target)
             self._count()
             names.entries[path] = entry.without_content() if entry.content else entry
 
@@ -196,7 +200,12 @@ class TarReader:
         records.update(found)
 
     def _member(
-        self, view: memoryview | FileRange, block: bytes, offset: int, records: dict[bytes, bytes]
+        self,
+        view: memoryview | FileRange,
+        seen: memoryview,
+        block: bytes,
+        offset: int,
+        records: dict[bytes, bytes],
     ) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
         names = self.names
@@ -208,7 +217,7 @@ class TarReader:
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
         content: Content = b""
         if kind == "file":
-            content, offset = self._content(view, offset, size, raw)
+            content, offset = self._content(view, seen, offset, size, raw)
         elif size:
             names.refuse(raw, f"is a {kind} with {size} bytes of content")
         xattrs = _xattrs(records) if records else ()
@@ -276,13 +285,13 @@ class TarReader:
         return numbers
 
     def _content(
-        self, view: memoryview | FileRange, offset: int, size: int, raw: bytes
+        self, view: memoryview | FileRange, seen: memoryview, offset: int, size: int, raw: bytes
     ) -> tuple[memoryview | FileRange, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
         end = offset + size
         following = end + -size % BLOCK
-        padding = view[end:following]
-        if following > len(view):
+        padding = seen[end:following]
+        if following > len(seen):
             self.names.refuse(raw, "is cut off")
         if padding and padding != _ZEROS[: len(padding)]:
             self.names.refuse(raw, "its padding is not zeros")

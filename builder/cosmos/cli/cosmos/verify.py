@@ -10,7 +10,6 @@ import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.from_release import release_asked
 from cosmos.cli.cosmos.options import (
     accept_revoked_option,
     badges_option,
@@ -18,12 +17,9 @@ from cosmos.cli.cosmos.options import (
     home_option,
     key_option,
 )
-from cosmos.cli.cosmos.verify_system import verify_system
-from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import FOLDER, PATH, json_option
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
-from cosmos.device.verify import HowToVerify
 from cosmos.keyring.anchors import home_anchor, load_trust
 from cosmos.release.attest import Quorum, demand_quorum
 from cosmos.release.verdicts import TrustVerdicts, judge_release
@@ -72,6 +68,10 @@ def verify(
     release older than one seen before. Exit 7: something differs, and is named.
     """
     if path is None:
+        from cosmos.cli.cosmos.from_release import release_asked  # the device's modules: as slow as half a release
+        from cosmos.cli.cosmos.verify_system import verify_system
+        from cosmos.device.verify import HowToVerify
+
         if quorum:
             raise click.UsageError("--quorum belongs to a release: name its folder")
         if recorded and sticks:
@@ -85,7 +85,11 @@ def verify(
     if demands_trust or recorded or sticks:
         raise click.UsageError("--trust, --recorded and --from belong to a system: leave the release out")
     keys = [shown_public_key(file) for file in key_files]
-    world = world_at(home, path, offline=True, quiet=as_json) if home is not None or not keys else None
+    world = None
+    if home is not None or not keys:
+        from cosmos.cli.cosmos.world import world_at  # the builder's modules
+
+        world = world_at(home, path, offline=True, quiet=as_json)
     threshold = 1
     if world is not None and not keys:
         keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
