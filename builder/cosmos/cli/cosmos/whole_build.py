@@ -27,7 +27,7 @@ from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.workshop.sampling import Audit
 from cosmos.model.reporter import Reporter
 from cosmos.release.boot import is_bootable
-from cosmos.release.lint.linting import LintMemory
+from cosmos.release.lint.linting import LintMemory, LookAhead
 from cosmos.release.sign import Signing
 from cosmos.trust.signing_request import REQUEST_FILE
 
@@ -90,7 +90,8 @@ class _Counting:
 def build_whole(wishes: Wishes, asked: Question | None) -> None:
     """Build the image, and answer. What was built is remembered if `asked` says under which terms."""
     definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json))
-    options = _options(wishes, definition)
+    look = LookAhead(program=str(digest_of(own_terms())), builder_folders=_folders(definition))
+    options = _options(wishes, definition, look)
     reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
     world = world_at(
@@ -108,7 +109,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
         _explain(built, world)
     said = _Counting(reporter)
     _tell_of_signature(built, said)
-    lint = _linted(built, definition.folder, said, world)
+    lint = _linted(built, look, said, world)
     bootable = is_bootable(built.release)
     if asked is not None and before is not None and is_clean:
         remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
@@ -123,7 +124,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> None:
     return say_built(built.folder, built.release, built.content_root, commands, changed=built.changed)
 
 
-def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
+def _options(wishes: Wishes, definition: Definition, look: LookAhead) -> BuildOptions:
     return BuildOptions(
         out=wishes.out or definition.folder / "out",
         jobs=wishes.jobs,
@@ -135,8 +136,14 @@ def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
         keep_root=wishes.keep_root,
         safe=wishes.safe,
         audit=_audit(wishes),
+        look=look,
         secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),
     )
+
+
+def _folders(definition: Definition) -> tuple[bytes, ...]:
+    around = surroundings()
+    return builder_folders(around, around.at(str(definition.folder)))
 
 
 def _audit(wishes: Wishes) -> Audit | None:
@@ -152,14 +159,10 @@ def _tell_of_signature(built: Built, reporter: Reporter) -> None:
         reporter.warn(UNSIGNED)
 
 
-def _linted(built: Built, image: Path, reporter: Reporter, world: Home) -> dict[str, Json]:
+def _linted(built: Built, look: LookAhead, reporter: Reporter, world: Home) -> dict[str, Json]:
     """Warn of what the release should not be shipped with; return how often each rule is broken."""
-    around = surroundings()
-    folders = builder_folders(around, around.at(str(image)))
-    memory = (
-        None if built.ready.template.secrets else LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
-    )
-    return warn_of_findings(built.folder, folders, reporter, memory)
+    memory = None if built.ready.template.secrets else LintMemory(world.made, look.program, reporter.warn)
+    return warn_of_findings(built.folder, look.builder_folders, reporter, memory)
 
 
 def _explain(built: Built, world: Home) -> None:
