@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,11 +21,12 @@ from cosmos.cli.cosmos.options import (
 from cosmos.cli.options import FOLDER, PATH, json_option
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
-from cosmos.keyring.anchors import home_anchor, load_trust
-from cosmos.release.attest import Quorum, demand_quorum
-from cosmos.release.verdicts import TrustVerdicts, judge_release
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder
 from cosmos.trust.keys import PublicKey
+
+if TYPE_CHECKING:
+    from cosmos.release.attest import Quorum
+    from cosmos.release.verdicts import TrustVerdicts
 
 _quorum_option = click.option(
     "--quorum", type=click.IntRange(min=1), metavar="N", help="Require that N pinned attesters have rebuilt it."
@@ -88,6 +90,7 @@ def verify(
     world = None
     if home is not None or not keys:
         from cosmos.cli.cosmos.world import world_at  # the builder's modules
+        from cosmos.release.verdicts import judge_release
 
         world = world_at(home, path, offline=True, quiet=as_json)
     threshold = 1
@@ -165,5 +168,8 @@ def _unlike(asked: Quorum) -> list[tuple[str, str]]:
 
 def _asked_quorum(out: Path, least: int, badges_file: Path | None, home: Path | None) -> Quorum:
     """Return the attesters, pinned in `home`, who have rebuilt the release in `out`; raises `Refused`."""
+    from cosmos.keyring.anchors import home_anchor, load_trust
+    from cosmos.release.attest import demand_quorum
+
     roots = load_trust(home_anchor(surroundings().home(home, near=out))).roots
     return demand_quorum(out, least, roots, badges_file)
