@@ -113,6 +113,12 @@ bench: $(VENV)/bench.stamp ## measure Cosmos beside other programs on real packa
 bench-short: $(VENV)/bench.stamp ## the cold build, verify and import of that, with a hundred small packages: three minutes
 	@PYTHONPATH=tests $(BIN)/python tests/bench/cold_bench.py --short --plot build/cold-short.svg
 
+.PHONY: book
+book: $(VENV)/book.stamp ## make the book of docs/ for a browser, with search, in build/book: it works from a stick
+	@$(BIN)/sphinx-build -q -W --keep-going -d build/book.made -c .ci/book -b html docs build/book
+	@cp build/book/README.html build/book/index.html
+	@echo build/book/index.html
+
 .PHONY: golden
 golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write all golden files and each star's expect.txt again; read the diff
 	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden tests/unit/nova/test_nova_docs.py
@@ -163,6 +169,11 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/packages.stamp | $(VENV)/run.sta
 $(VENV)/bench.stamp: requirements-bench.txt $(VENV)/dev.stamp
 	@echo 'adding the package that draws plots'
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-bench.txt
+	@touch $@
+
+$(VENV)/book.stamp: requirements-book.txt | $(VENV)/packages.stamp
+	@echo 'adding the packages for the book'
+	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-book.txt
 	@touch $@
 
 # --- development keys, which never leave this machine, and the trust.toml that pins them ------------------------------

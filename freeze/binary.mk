@@ -41,4 +41,5 @@ requirements: ## lock the newest packages, with hashes
 	@$(COMPILE) --output-file=requirements.txt pyproject.toml
 	@$(COMPILE) --output-file=requirements-dev.txt requirements-dev.in
 	@$(COMPILE) --output-file=requirements-bench.txt requirements-bench.in
+	@$(COMPILE) --output-file=requirements-book.txt requirements-book.in
 	@cd freeze && $(COMPILE) --output-file=requirements-binary.txt requirements-binary.in
