@@ -35,7 +35,6 @@ from pathlib import Path
 from statistics import median
 
 import zstandard
-from plots import Bar, draw
 
 import cosmos
 
@@ -289,7 +288,7 @@ def main() -> None:
     for _ in range(rounds):
         for name, (_, work) in rows.items():
             figures[name].append(work())
-    what = f"{len(bench.debs())} packages, level {LEVEL}, {rounds} rounds"
+    what = f"{len(bench.debs())} packages, level {LEVEL}, {rounds} {'round' if rounds == 1 else 'rounds'}"
     print(f"{what}, {time.monotonic() - start:.0f} s in all")
     print(f"{'CPU seconds':32} median  (least to most)    ratio")
     for name, (against, _) in rows.items():
@@ -297,11 +296,10 @@ def main() -> None:
         held = f"{median(own) / median(figures[against]):5.2f} x {against}" if against in figures else ""
         print(f"{name:32} {median(own):6.2f}  ({min(own):.2f} to {max(own):.2f})  {held}")
     if asked.plot is not None:
-        draw(
-            asked.plot,
-            what,
-            [Bar(name=name, against=against, seconds=figures[name]) for name, (against, _) in rows.items()],
-        )
+        from plots import Bar, draw  # beside this file; matplotlib is there for `make bench` alone
+
+        bars = [Bar(name=name, against=against, seconds=figures[name]) for name, (against, _) in rows.items()]
+        draw(asked.plot, what, bars)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ matplotlib draws (docs/decisions/0047). The same figures give the same bytes: no
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ def draw(file: Path, title: str, bars: Sequence[Bar]) -> None:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     figure.tight_layout()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    written = io.StringIO()
+    figure.savefig(written, format="svg", metadata={"Date": None})
     pyplot.close(figure)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{line.rstrip()}\n" for line in written.getvalue().splitlines()))

@@ -25,6 +25,7 @@ from cosmos.release.verify import ReleaseVerdict, verify_release_folder
 from cosmos.trust.keys import PublicKey
 
 if TYPE_CHECKING:
+    from cosmos.image.home import Home
     from cosmos.release.attest import Quorum
     from cosmos.release.verdicts import TrustVerdicts
 
@@ -70,34 +71,21 @@ def verify(
     release older than one seen before. Exit 7: something differs, and is named.
     """
     if path is None:
-        from cosmos.cli.cosmos.from_release import release_asked  # the device's modules: as slow as half a release
-        from cosmos.cli.cosmos.verify_system import verify_system
-        from cosmos.device.verify import HowToVerify
-
         if quorum:
             raise click.UsageError("--quorum belongs to a release: name its folder")
-        if recorded and sticks:
-            raise click.UsageError("--recorded reads nothing signed: leave --from or --recorded out")
-        release, galaxies = release_asked(sticks, key_files, accept_revoked)
-        how = HowToVerify(by_record=recorded, demands_trust=demands_trust, sticks=galaxies, release=release)
-        verify_system(root, how, as_json)
+        _verify_system(root, (sticks, key_files, accept_revoked), as_json, recorded=recorded, trusted=demands_trust)
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
     if demands_trust or recorded or sticks:
         raise click.UsageError("--trust, --recorded and --from belong to a system: leave the release out")
     keys = [shown_public_key(file) for file in key_files]
-    world = None
-    if home is not None or not keys:
-        from cosmos.cli.cosmos.world import world_at  # the builder's modules
-        from cosmos.release.verdicts import judge_release
-
-        world = world_at(home, path, offline=True, quiet=as_json)
+    world = _world(home, path, as_json) if home is not None or not keys else None
     threshold = 1
     if world is not None and not keys:
         keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
     verdict = _verified(path, keys, threshold, as_json)
-    judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
+    judged = None if world is None else _judged(verdict, world, accept_revoked)
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
         asked = _asked_quorum(path, quorum, badges_file, home)
@@ -105,6 +93,38 @@ def verify(
         text = f"{text}\nrebuilt by    {', '.join(asked.signers)}"
         text += "".join(f"\nNOT rebuilt   by {signer}, who got {found}" for signer, found in _unlike(asked))
     answer(row, as_json, text)
+
+
+def _verify_system(
+    root: Path | None,
+    source: tuple[tuple[Path, ...], tuple[Path, ...], tuple[str, ...]],
+    as_json: bool,
+    *,
+    recorded: bool,
+    trusted: bool,
+) -> None:
+    """Check a system against the release and galaxies of `source`: folders, keys, and revoked keys to accept."""
+    if recorded and source[0]:
+        raise click.UsageError("--recorded reads nothing signed: leave --from or --recorded out")
+    from cosmos.cli.cosmos.from_release import release_asked  # the device's modules: for a release, a tenth of the time
+    from cosmos.cli.cosmos.verify_system import verify_system
+    from cosmos.device.verify import HowToVerify
+
+    release, galaxies = release_asked(*source)
+    how = HowToVerify(by_record=recorded, demands_trust=trusted, sticks=galaxies, release=release)
+    verify_system(root, how, as_json)
+
+
+def _world(home: Path | None, release: Path, as_json: bool) -> Home:
+    from cosmos.cli.cosmos.world import world_at  # the builder's modules, for those who have trust anchors alone
+
+    return world_at(home, release, offline=True, quiet=as_json)
+
+
+def _judged(verdict: ReleaseVerdict, world: Home, accept_revoked: Iterable[str]) -> TrustVerdicts:
+    from cosmos.release.verdicts import judge_release
+
+    return judge_release(verdict, world, frozenset(accept_revoked))
 
 
 def _verified(path: Path, keys: Iterable[PublicKey], threshold: int, as_json: bool) -> ReleaseVerdict:
