@@ -15,7 +15,7 @@ html_copy_source = False
 myst_heading_anchors = 4  # the anchors that a forge makes
 
 PARTS = {
-    "Learn": ("tutorial",),
+    "Learn": ("tutorial", "your-own-appliance"),
     "Do": ("how-to/*", "network", "air-gap", "ci", "updates", "device", "report", "comparing", "lint", "sbom", "audit"),
     "Look up": ("reference/*", "nova", "binary", "names", "formats/*"),
     "Understand": ("concepts", "trust", "security/*", "performance", "decisions/README"),

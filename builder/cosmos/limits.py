@@ -179,6 +179,7 @@ MAX_DELTA_DOCUMENTS_BYTES: Final = Limit(
 )  # the small files of a release together, which are held in memory; a desktop's have 30 MiB
 MAX_FETCHED_INDEX_BYTES: Final = 64 * MIB  # of an image on a server, packed: a million files
 MAX_VENDORED_BYTES: Final = Limit("MAX_VENDORED_BYTES", 64 * MIB)  # 100,000 stars of four files each
+MAX_IMAGE_BASES: Final = 8  # in a row, by `extends`: people lose track of three
 MAX_DEFINITION_BYTES: Final = Limit(
     "MAX_DEFINITION_BYTES", 64 * MIB
 )  # definition.tar of a release: a template with its files; the largest so far has 40 KiB

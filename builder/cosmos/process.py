@@ -8,7 +8,8 @@ If cosmos itself is killed, the kernel kills each of its children (PR_SET_PDEATH
 what these have started: a small shell in a session of its own. It reads from a pipe which groups there are. A program
 writes itself into that pipe before it begins. The end of the pipe is the end of cosmos.
 
-`run_program` is for programs that answer; `start_program` for programs that are watched while they run.
+`run_program` is for programs that answer; `start_program` for programs that are watched while they run;
+`attend_program` for programs that a person uses, on cosmos's own terminal and in its process group.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _TAIL_BYTES: Final = 8 << 10
 _MAX_OUTPUT_BYTES: Final = 512 << 20  # of stdout; the largest answer so far, all of a distribution's index, has 60 MiB
 _MAX_LINE_BYTES: Final = 64 << 10  # a console that prints no newline must not fill the memory
 _READ_BYTES: Final = 64 << 10
+_TICK_SECONDS: Final = 1.0
 _UMASK: Final = 0o022  # of a confined program, whoever starts cosmos
 
 
@@ -127,12 +129,17 @@ class RunningProgram:
             return None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
-    def lines(self, timeout_seconds: float, stall: Stall | None = None) -> Iterator[str]:
+    def lines(
+        self, timeout_seconds: float, stall: Stall | None = None, tick: Callable[[], None] | None = None
+    ) -> Iterator[str]:
         """Yield its lines, without their ends, until it closes its output.
 
         A last line without its newline is yielded as well. Raises `WorldFailed` when the time is up, counted from the
-        first call, and if the program is stuck. The caller may stop and call it again: no line is lost.
+        first call, and if the program is stuck. The caller may stop and call it again: no line is lost. While the
+        program is silent, `tick` is called each second.
         """
+        if tick is not None:
+            stall = Stall(seconds=_TICK_SECONDS * 4, progress=_ticking(tick))
         deadline = time.monotonic() + timeout_seconds
         while True:
             line, newline, rest = self._kept.partition(b"\n")
@@ -190,6 +197,24 @@ class RunningProgram:
                 problem = f"was killed: it made no progress for {stall.seconds:g} seconds"
                 raise _failure(self._where, self._argv, problem, "")
         return False
+
+
+def attend_program(argv: Sequence[str], *, env: Mapping[str, str], where: str) -> int:
+    """Run the program on our own stdin, stdout and stderr, for a person, and return its exit status.
+
+    It stays in our session, so that it can ask the terminal, and gets what a person types: also Ctrl-C. It is killed
+    with us. Raises `WorldFailed`.
+    """
+    try:
+        leader = subprocess.Popen(list(argv), env=dict(env), preexec_fn=partial(die_with, os.getpid()))  # noqa: S603 - a list, no shell
+    except OSError as error:
+        raise _unstarted(error, argv, None, where) from error
+    try:
+        return leader.wait()
+    except BaseException:
+        leader.kill()
+        leader.wait()
+        raise
 
 
 @contextlib.contextmanager
@@ -386,6 +411,16 @@ def _ended(leader: subprocess.Popen[bytes], timeout_seconds: float) -> bool:
         return _readable(number, timeout_seconds)
     finally:
         os.close(number)
+
+
+def _ticking(tick: Callable[[], None]) -> Callable[[], object]:
+    """Return a progress that never stands still, and that calls `tick` whenever it is asked."""
+
+    def progress() -> object:
+        tick()
+        return object()
+
+    return progress
 
 
 def _readable(number: int, timeout_seconds: float) -> bool:

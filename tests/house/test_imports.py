@@ -35,7 +35,7 @@ BUILDS: Final = JUDGES | {"concurrent.futures", "logging", "multiprocessing"}
 
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "": set(),  # the program alone: --version, --help
-    "new": FILES,
+    "new": DOCUMENTS,  # and the rest only if it freezes
     "boot": DOCUMENTS | {"subprocess"},
     "owns": DOCUMENTS,
     "why": IMAGES | KEYS,

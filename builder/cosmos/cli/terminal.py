@@ -64,6 +64,11 @@ class Terminal:
         self._drawn = False
         self._last = 0.0
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a line can be drawn over: it is a terminal, and not a log."""
+        return self._live
+
     def step(self, text: str) -> None:
         """Report that a step begins."""
         self._line(text)

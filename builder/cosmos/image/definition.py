@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos.digest import Digest
 from cosmos.errors import Malformed, NoSolution
+from cosmos.image.given_values import NOTHING_GIVEN, GivenValues
+from cosmos.image.joining import document_of, read_joined, written
 from cosmos.image.outputs.formats import Output, read_outputs
 from cosmos.image.template import TemplateFiles, read_template
 from cosmos.image.template_folder import IMAGE_FILE, template_folder
@@ -16,15 +19,19 @@ from cosmos.model.constraint import Constraint
 from cosmos.model.image import Image
 from cosmos.model.lock import LOCK_FILE, Lock
 from cosmos.model.names import StarName
+from cosmos.model.template import Declarations
 from cosmos.reading import envelope_of, is_there, read_bounded
+from cosmos.tables import BadKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition:
     """An image definition and the files that it names. Relative paths start at `folder`.
 
-    `data` are the bytes of image.toml. `constellation_files`, `finish` and `trust` are the bytes of the files that it
-    names under these keys; `constellations` are the wishes in the first. `warnings` name the unknown keys in them.
+    `data` are the bytes of image.toml; with a base or with values that were `given`, those of the joined definition
+    (image.joining). `bases` are the paths of the files that it extends. `constellation_files`, `finish` and `trust` are
+    the bytes of the files that it names under these keys; `constellations` are the wishes in the first. `warnings` name
+    the unknown keys in them.
     """
 
     folder: Path
@@ -37,6 +44,8 @@ class Definition:
     finish: bytes | None
     trust: bytes | None
     warnings: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    given: GivenValues = NOTHING_GIVEN
 
     @property
     def file(self) -> Path:
@@ -54,16 +63,24 @@ class Definition:
         return envelope_of(self.lock_file)
 
 
-def read_definition(path: Path) -> Definition:
-    """Return the image at `path`: its folder, or its image.toml.
+def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definition:
+    """Return the image at `path`: its folder, or its image.toml. `given` are values besides those of its [vars].
 
     Raises `Malformed`, also if a file that image.toml names is missing.
     """
     file = path / IMAGE_FILE if path.is_dir() else path
     if not is_there(file):
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
-    data = read_bounded(file)
-    image = Image.parse(data, str(file))
+    joined = read_joined(file)
+    data = joined.data
+    try:
+        image = Image.parse(data, str(file))
+    except BadKey as error:
+        raise joined.blaming(error, file) from error
+    template = read_template(template_folder(file.parent, image.template))
+    if given:
+        data = _with_values(data, image, template, given)
+        image = Image.parse(data, str(file))
     constellation_files = {name: _constellation(file.parent / name) for name in image.constellations}
     constellations = {
         name: Constellation.parse(content, str(file.parent / name)) for name, content in constellation_files.items()
@@ -75,11 +92,25 @@ def read_definition(path: Path) -> Definition:
         outputs=read_outputs(image.outputs, str(file)),
         constellation_files=constellation_files,
         constellations={name: constellation.members for name, constellation in constellations.items()},
-        template=read_template(template_folder(file.parent, image.template)),
+        template=template,
         finish=_named(file.parent, image.finish, "finish", MAX_SCRIPT_BYTES),
         trust=_named(file.parent, image.trust, "trust"),
         warnings=tuple(f"{name}: unknown key {key}" for name, one in constellations.items() for key in one.warnings),
+        bases=joined.bases,
+        given=given,
     )
+
+
+def _with_values(data: bytes, image: Image, template: TemplateFiles, given: GivenValues) -> bytes:
+    """Return the definition `data` with the given values in its [vars], and their names in `given`."""
+    values = given.checked(Declarations.parse(template.declarations, f"{template.name}/template.toml"), template.name)
+    document = document_of(data, IMAGE_FILE)
+    document["vars"] = {
+        **image.vars,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
+    }
+    document["given"] = sorted({*image.given, *values})
+    return written(document, [f"{IMAGE_FILE} ({Digest.of(data)}), with the values that `given` names"])
 
 
 def read_lock(definition: Definition) -> tuple[Lock, bytes]:
@@ -97,15 +128,16 @@ def read_lock_bytes(definition: Definition) -> bytes:
 
 
 def kept_folders(definition: Definition) -> tuple[Path, ...]:
-    """Return the folders whose files are kept together with the image: its own, its template's, and the repository.
+    """Return the folders whose files are kept together with the image: its own, its bases' and its template's, and the
+    repository.
 
     The repository is the nearest folder above the image with a `.git`.
     """
     own = definition.folder.resolve()
     repository = next((above for above in (own, *own.parents) if (above / ".git").exists()), own)
-    return tuple(
-        dict.fromkeys((own, template_folder(definition.folder, definition.image.template).resolve(), repository))
-    )
+    bases = ((definition.folder / base).resolve().parent for base in definition.bases)
+    template = template_folder(definition.folder, definition.image.template).resolve()
+    return tuple(dict.fromkeys((own, *bases, template, repository)))
 
 
 def _constellation(file: Path) -> bytes:

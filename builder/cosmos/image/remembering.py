@@ -80,7 +80,7 @@ def remember(
     for name, digest in lock.items():
         if after["image", name].what.split(" ")[0] != digest:
             return False
-    if packed_digest(read_definition(definition.folder)) != packed_digest(definition):
+    if packed_digest(read_definition(definition.folder, definition.given)) != packed_digest(definition):
         return False
     kept = Kept(
         terms=terms,
@@ -97,7 +97,13 @@ def remember(
 
 def _wanted(places: Places, definition: Definition, built: Built) -> dict[Place, str | None]:
     """Return every other file with the digest that the build found; None for one to be read again."""
-    named = (IMAGE_FILE, *definition.constellation_files, definition.image.finish, definition.image.trust)
+    named = (
+        IMAGE_FILE,
+        *definition.bases,
+        *definition.constellation_files,
+        definition.image.finish,
+        definition.image.trust,
+    )
     wanted: dict[Place, str | None] = {("image", name): None for name in named if name}
     wanted |= {("template", path): None for path in places.listed("template")}
     for item in built.acquired.stars.values():

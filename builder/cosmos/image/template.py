@@ -32,6 +32,7 @@ from cosmos.errors import Malformed
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.model.image import Image
 from cosmos.model.template import Declarations, DeclaredPath, Group, InitLine, Mount, User, Value
+from cosmos.nearest import nearest
 from cosmos.nova.templates import RenderedFile, rendered_of_many
 from cosmos.nova.templating.rendering import Sources
 from cosmos.nova.templating.scan import TemplateProblem
@@ -132,8 +133,10 @@ def chosen_values(declared: Declarations, given: Mapping[str, object], source: s
     """
     for name in given:
         if name not in declared.variables:
-            known = ", ".join(declared.variables) or "none"
-            raise Malformed(source, f"vars.{name}: the template declares no such variable", hint=f"it declares {known}")
+            near = nearest(name, declared.variables)
+            known = f"it declares {', '.join(declared.variables) or 'none'}"
+            hint = f"did you mean {near[0]}? {known}" if near else known
+            raise Malformed(source, f"vars.{name}: the template declares no such variable", hint=hint)
     values: dict[str, Value] = {}
     for name, variable in declared.variables.items():
         if variable.is_secret:

@@ -8,6 +8,7 @@ from typing import Final
 from cosmos.digest import Digest
 from cosmos.errors import Refused
 from cosmos.image.definition import Definition, read_definition
+from cosmos.image.given_values import NOTHING_GIVEN, GivenValues
 from cosmos.image.packed_definition import packed_definition
 from cosmos.image.template_folder import TEMPLATES_FOLDER
 from cosmos.model.reporter import Reporter
@@ -17,7 +18,9 @@ from cosmos.staging.vendored import demand_as_listed, is_vendored, read_vendored
 DEFINITION_FOLDERS: Final = ("image", TEMPLATES_FOLDER, "up")  # the top folders of image.packed_definition
 
 
-def read_definition_from(path: Path, origin: Path | None, reporter: Reporter) -> Definition:
+def read_definition_from(
+    path: Path, origin: Path | None, reporter: Reporter, given: GivenValues = NOTHING_GIVEN
+) -> Definition:
     """Return the image at `path`, as `read_definition` does; in a vendored `origin`, only as that lists it.
 
     Nobody signs the list. So its digest is told: whoever wrote the folder can have changed both.
@@ -28,9 +31,9 @@ def read_definition_from(path: Path, origin: Path | None, reporter: Reporter) ->
     vendored = read_vendored(origin) if origin is not None and is_vendored(origin) else None
     folder = path if path.is_dir() else path.parent
     if origin is None or vendored is None or vendored.image is None:
-        return read_definition(path)
+        return read_definition(path, given)
     if folder.resolve() != (origin / vendored.image).resolve():
-        return read_definition(path)
+        return read_definition(path, given)
     own = (*(f"{name}/" for name in DEFINITION_FOLDERS), vendored.lock)
     demand_as_listed(origin, [one for one in vendored.files if one.startswith(own)], vendored)
     definition = read_definition(path)
@@ -42,7 +45,7 @@ def read_definition_from(path: Path, origin: Path | None, reporter: Reporter) ->
         )
     digest = vendored_digest(origin)
     reporter.note(f"nobody signed the image definition: compare {VENDORED_FILE} with what cosmos vendor said: {digest}")
-    return definition
+    return read_definition(path, given) if given else definition
 
 
 def packed_digest(definition: Definition) -> Digest:

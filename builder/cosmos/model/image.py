@@ -11,6 +11,7 @@ source-date-epoch = 1767225600            # no file in the image is newer; secon
 trust = "trust.toml"                      # optional: trust anchors to lay at /etc/cosmos/trust.toml
 counter = 3                               # optional: rises with every release, so that `verify` can refuse an older one
 marker = "COSMOS-READY"                   # what the booted system prints when it is well (`cosmos boot`)
+given = ["hostname"]                      # in a release alone: the [vars] that came with the build command (`--var`)
 
 [stars]                                   # name -> constraint
 busybox = "^1.35"
@@ -48,6 +49,8 @@ unsteady = ["fontconfig"]                 # whose run() may give another result 
 reason = "the target is on the data partition"
 until = 7                                 # the last release, by its counter, that the waiver counts for
 paths = ["var/lib/app/**"]                # optional: globs; without them the rule is waived for every path
+
+# extends = "../base"                     # joins an image with another one before it is read here: see image.joining
 """
 
 from __future__ import annotations
@@ -137,7 +140,8 @@ class Policy:
 class Image:
     """An image definition.
 
-    `outputs` are the `[[output]]` tables, unread: each format reads its own options (image.outputs.formats).
+    `outputs` are the `[[output]]` tables, unread: each format reads its own options (image.outputs.formats). `given`
+    are the names of the variables whose values came with the build command.
     """
 
     name: ImageName
@@ -156,6 +160,7 @@ class Image:
     outputs: tuple[Mapping[str, object], ...]
     policy: Policy
     counter: int = 0
+    given: tuple[str, ...] = ()
 
     def file_name(self, suffix: str) -> str:
         """Return the name of a file that holds the image: NAME-VERSION-ARCH and a suffix."""
@@ -183,7 +188,11 @@ class Image:
             outputs=table.dicts("output"),
             policy=Policy() if policy is None else Policy.read(policy),
             counter=table.count("counter", least=1) if "counter" in table else 0,
+            given=table.strings("given"),
         )
+        for name in image.given:
+            if name not in image.vars:
+                table.fail("given", f"names {name}, which is not in [vars]")
         if not image.galaxies:
             table.fail("galaxies", "names no galaxy")
         if image.policy.waivers and not image.counter:

@@ -9,7 +9,8 @@ provenance v1 (`https://slsa.dev/provenance/v1`). `RELEASE.json.dsse` signs thes
       buildType                BUILD_TYPES of the format's number
       externalParameters       image name, version, arch; the digest of image.toml; policy: which stars may do more than
                                others (powers), and which rules of the ship guard are waived (waive); secrets: the names
-                               of the template's secret variables, without which nobody can build the same
+                               of the template's secret variables, without which nobody can build the same; vars: the
+                               values of other variables that came with the build command
       internalParameters       the pins of the lock's [build], and this build's values where they differ; sandbox: the
                                result of the live probe of Nova's sandbox (see sandbox.probe)
       resolvedDependencies     every input with its digest: the files of definition.tar, the lock and its signature, the

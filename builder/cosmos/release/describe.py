@@ -67,6 +67,7 @@ def describe(files: Mapping[str, Written], facts: BuildFacts) -> Release:
             **({"counter": image.counter} if image.counter else {}),
             **({"acceptedRevoked": dict(facts.accepted)} if facts.accepted else {}),
             **({"allowedDowngrades": downgrades} if downgrades else {}),
+            **({"vars": given} if (given := _given(image)) else {}),
             **_lists(unsteady=facts.unsteady, secrets=facts.secrets),
             **({"policy": policy} if (policy := _policy(image.policy)) else {}),
         },
@@ -93,6 +94,16 @@ def _resolved(files: Mapping[str, Written], facts: BuildFacts) -> tuple[Json, ..
         *(_galaxy(galaxy) for galaxy in facts.lock.galaxies),
         *(_star(star, facts.signers[star.name]) for star in facts.lock.stars),
     )
+
+
+def _given(image: Image) -> dict[str, Json]:
+    """Return the values that came with the build command, by name."""
+    return {name: _plain(image.vars[name]) for name in image.given}
+
+
+def _plain(value: object) -> Json:
+    """Return the value of a variable: of one of the types that a template declares."""
+    return [*map(str, value)] if isinstance(value, list) else value if isinstance(value, str | int) else str(value)
 
 
 def _lists(**named: tuple[str, ...]) -> dict[str, Json]:

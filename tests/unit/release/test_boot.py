@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,17 @@ from cosmos.canon import readable_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, Refused, WorldFailed
 from cosmos.model.release import RELEASE_FILE, Release, Subject
-from cosmos.release.boot import BootRequest, BootResult, boot, bootable_of, harmless, qemu_arguments
+from cosmos.release.boot import (
+    MACHINES,
+    BootRequest,
+    BootResult,
+    Forward,
+    boot,
+    bootable_of,
+    harmless,
+    has_kvm,
+    qemu_arguments,
+)
 from fakes.builders import BUILDER
 from fakes.waiting import LONG_SECONDS
 
@@ -64,6 +76,11 @@ def booted(release: Path, *, seconds: float = LONG_SECONDS) -> tuple[BootResult,
     told: list[str] = []
     result = boot(BootRequest(release=release, timeout_seconds=seconds), console=told.append)
     return result, told
+
+
+def arguments(request: BootRequest) -> list[str]:
+    """Return the words that QEMU is started with."""
+    return qemu_arguments("qemu", bootable_of(request), request)
 
 
 def test_a_boot_is_well_when_the_system_prints_the_marker(release: Path, qemu: Qemu) -> None:
@@ -151,10 +168,19 @@ def test_a_release_without_a_kernel_says_which_output_is_wanted(tmp_path: Path) 
     assert "[[output]]" in (caught.value.hint or "")
 
 
-def test_a_release_for_another_machine_is_refused(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "out", "vmlinuz", "small.cpio.zst", arch="s390x")
-    with pytest.raises(Malformed, match="is for s390x"):
+@pytest.mark.parametrize(
+    ("arch", "hint"),
+    [
+        ("aarch64", r"\(apt-get install qemu-system-arm\): qemu-system-aarch64 -machine virt .* console=ttyAMA0"),
+        ("riscv64", r"\(apt-get install qemu-system-misc\): qemu-system-riscv64"),
+        ("loongarch64", "take .* to a machine of that architecture"),
+    ],
+)
+def test_a_release_for_another_machine_is_refused_with_what_starts_it(tmp_path: Path, arch: str, hint: str) -> None:
+    release = write_release(tmp_path / "out", "vmlinuz", "small.cpio.zst", arch=arch)
+    with pytest.raises(Malformed, match=f"is for {arch}, and cosmos boot starts only x86_64") as caught:
         booted(release)
+    assert re.search(hint, caught.value.hint or "")
 
 
 def test_a_folder_that_is_no_release_is_told(tmp_path: Path) -> None:
@@ -175,8 +201,92 @@ def test_a_statement_that_is_no_statement_is_told(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_fails_says_why(release: Path) -> None:
-    (line,) = [
-        word for word in qemu_arguments("qemu", bootable_of(BootRequest(release=release)), 512) if "ttyS0" in word
-    ]
+    (line,) = [word for word in arguments(BootRequest(release=release)) if "ttyS0" in word]
     assert "quiet" not in line.split(" ")
     assert "loglevel=4" in line.split(" ")
+
+
+def test_no_port_leads_to_the_guest_unless_it_is_named(release: Path) -> None:
+    (net,) = [word for word in arguments(BootRequest(release=release)) if word.startswith("user,")]
+    assert net == "user,id=net,restrict=on"
+    forwards = (Forward(host=8080, guest=80), Forward(host=2222, guest=22))
+    (net,) = [word for word in arguments(BootRequest(release=release, forwards=forwards)) if word.startswith("user,")]
+    assert net == "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:2222-:22"
+
+
+@pytest.mark.parametrize(
+    "text", ["80", "80:", ":80", "0:80", "80:65536", "8080:80,restrict=off", "a:b", "-1:80", "80:80:80"]
+)
+def test_a_forward_is_two_ports_and_nothing_else(text: str) -> None:
+    with pytest.raises(ValueError, match="want HOST:GUEST"):
+        Forward.parse(text)
+
+
+def test_a_system_that_stays_is_not_told_to_power_off(release: Path) -> None:
+    assert any("cosmos.poweroff" in word for word in arguments(BootRequest(release=release)))
+    assert not any("cosmos.poweroff" in word for word in arguments(BootRequest(release=release, stays=True)))
+
+
+def test_a_system_that_stays_runs_until_it_ends(release: Path, qemu: Qemu) -> None:
+    qemu("echo COSMOS-READY; sleep 0.2; echo later")
+    told: list[str] = []
+    assert boot(BootRequest(release=release, stays=True), console=told.append).powered_off
+    assert told == ["COSMOS-READY", "later"]
+
+
+def test_a_system_that_stays_is_ended_when_its_use_is_done(release: Path, qemu: Qemu, tmp_path: Path) -> None:
+    qemu(f"echo COSMOS-READY; while :; do echo talking; done & sleep 600; touch {tmp_path}/left")
+    used: list[str] = []
+    result = boot(
+        BootRequest(release=release, stays=True), console=used.append, meanwhile=lambda: used.append("the login")
+    )
+    assert used == ["COSMOS-READY", "the login"]
+    assert not result.powered_off
+
+
+def test_a_silent_system_is_told_of_with_its_last_line(release: Path, qemu: Qemu) -> None:
+    qemu("sleep 1.5; echo modules; sleep 1.5; echo COSMOS-READY")
+    ticks: list[tuple[float, str]] = []
+    boot(BootRequest(release=release), console=lambda _: None, tick=lambda *row: ticks.append(row))
+    seconds, lines = zip(*ticks, strict=True)
+    assert list(seconds) == sorted(seconds)
+    assert {"", "modules"} == set(lines)
+
+
+def test_kvm_is_used_only_where_the_processor_has_it_and_the_user_may(tmp_path: Path) -> None:
+    """The device alone proves nothing: on some machines it is there, and a guest never begins."""
+    device, processor = tmp_path / "kvm", tmp_path / "cpuinfo"
+    machine = MACHINES["x86_64"]
+    if os.uname().machine != "x86_64":
+        assert not has_kvm(machine)
+        return
+    processor.write_text("flags\t\t: fpu vmx sse\n")
+    assert not has_kvm(machine, device=device, processor=processor)
+    device.write_bytes(b"")
+    assert has_kvm(machine, device=device, processor=processor)
+    processor.write_text("flags\t\t: fpu svm\n")
+    assert has_kvm(machine, device=device, processor=processor)
+    processor.write_text("flags\t\t: fpu hypervisor avmx\nvmx flags\t: vmx\n")
+    assert not has_kvm(machine, device=device, processor=processor)
+    assert not has_kvm(machine, device=device, processor=tmp_path / "missing")
+
+
+def test_emulation_follows_where_kvm_fails(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cosmos.release.boot.has_kvm", lambda machine: True)
+    assert arguments(BootRequest(release=release))[1:5] == ["-accel", "kvm", "-accel", "tcg"]
+    assert arguments(BootRequest(release=release, may_use_kvm=False))[1:3] == ["-accel", "tcg"]
+
+
+def test_a_silent_system_under_kvm_is_hinted_at(release: Path, qemu: Qemu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cosmos.release.boot.has_kvm", lambda machine: True)
+    qemu("exec sleep 600")
+    with pytest.raises(WorldFailed) as caught:
+        booted(release, seconds=0.5)
+    assert caught.value.hint == "perhaps KVM does not work here: try --no-kvm"
+
+
+def test_a_port_that_is_taken_is_told(release: Path, qemu: Qemu) -> None:
+    qemu("echo \"Could not set up host forwarding rule 'tcp:127.0.0.1:2222-:22'\"; exit 1")
+    with pytest.raises(WorldFailed) as caught:
+        booted(release)
+    assert "another program has that port" in (caught.value.hint or "")

@@ -13,11 +13,12 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.cosmos.built_words import UNSIGNED, built_row, following, say_built
 from cosmos.cli.cosmos.kept_build import Question, Unchanged, look, question
-from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option
+from cosmos.cli.cosmos.options import accept_revoked_option, home_option, origin_option, var_option, vars_option
 from cosmos.cli.options import FOLDER, IMAGE, SECRET_KEY, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.terminal import emit, surroundings
+from cosmos.image.given_values import read_given
 
 if TYPE_CHECKING:
     from cosmos.release.sign import Signing
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
+@var_option
+@vars_option
 @secret_option
 @passphrase_fd_option
 @home_option
@@ -72,6 +75,8 @@ def build(
     explain: bool,
     keep_root: Path | None,
     safe: bool,
+    var_words: tuple[str, ...],
+    vars_file: Path | None,
     secret_words: tuple[str, ...],
     passphrase_fd: int | None,
     home: Path | None,
@@ -93,6 +98,9 @@ def build(
         "safe": safe,
         "key": key if key is None or isinstance(key, str) else str(key.public.id),
     }
+    given = read_given(var_words, vars_file)
+    if given:
+        terms["given"] = given.to_json()
     asked = None
     if audit is None and not (offline or origin or keep_root or secret_words):
         asked = question(image, home, out, terms, trusts_stat=trust_stat)
@@ -119,6 +127,7 @@ def build(
         audit_seed=audit_seed,
         keep_root=keep_root,
         safe=safe,
+        given=given,
         secret_words=secret_words,
         passphrase_fd=passphrase_fd,
         home=home,

@@ -1,31 +1,109 @@
-"""`cosmos new`: make a small image definition to start from."""
+"""`cosmos new`: make an image definition to begin from, and its lock, so that it builds at once."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import click
 
+from cosmos.canon import Json
+from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import PATH, json_option
 from cosmos.cli.terminal import emit, say, surroundings
-from cosmos.image.new import new_image
+from cosmos.image.new import galaxy_of_home, new_image
+from cosmos.image.scaffolds import SCAFFOLDS
+
+_DEFAULT = "minimal"
 
 
 @click.command()
-@click.argument("folder", metavar="NAME", type=PATH)
+@click.argument("folder", metavar="NAME", type=PATH, required=False)
+@click.option(
+    "--template",
+    type=click.Choice(list(SCAFFOLDS)),
+    help=f"What to make [default: {_DEFAULT}; with --galaxy, empty].",
+)
+@click.option("--list", "only_list", is_flag=True, help="List the templates, and make nothing.")
 @click.option("--arch", default=os.uname().machine, show_default=True, help="The architecture of the image.")
-@click.option("--galaxy", nargs=2, default=("core", "../galaxy"), metavar="NAME URL", help="The galaxy of its stars.")
-@click.option("--epoch", type=int, help="source-date-epoch [default: $SOURCE_DATE_EPOCH, else the start of today].")
+@click.option(
+    "--galaxy",
+    nargs=2,
+    metavar="NAME URL",
+    help="The galaxy of its stars; a path starts at the image [default: the one in the builder's home].",
+)
+@click.option(
+    "--epoch",
+    type=click.IntRange(min=0),
+    help="source-date-epoch [default: $SOURCE_DATE_EPOCH, else the start of today].",
+)
+@home_option
 @json_option
-def new(folder: Path, arch: str, galaxy: tuple[str, str], epoch: int | None, as_json: bool) -> None:
-    """Make a small image definition to start from."""
+def new(
+    folder: Path | None,
+    template: str | None,
+    only_list: bool,
+    arch: str,
+    galaxy: tuple[str, str] | None,
+    epoch: int | None,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Make an image definition in the new folder NAME, and its lock. It can be built and booted at once."""
+    if only_list:
+        return _list(as_json)
+    if folder is None:
+        raise click.UsageError("missing argument 'NAME', the new folder; or --list")
     around = surroundings()
+    name = template or (_DEFAULT if galaxy is None else "empty")
+    scaffold = SCAFFOLDS[name]
+    if galaxy is None:
+        place = around.home(home, near=folder)
+        galaxy = ("core", "../galaxy") if not scaffold.is_bootable else galaxy_of_home(place, folder)
     today = int(around.environ.get("SOURCE_DATE_EPOCH") or int(around.now()) // 86400 * 86400)
-    files = new_image(folder, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch)
+    files = [
+        *new_image(
+            folder, scaffold, arch=arch, galaxy=galaxy[0], url=galaxy[1], epoch=today if epoch is None else epoch
+        )
+    ]
+    if scaffold.is_bootable:
+        files.append(_frozen(folder, home, quiet=as_json))
     if as_json:
-        emit({"files": [str(file) for file in files]})
-        return
+        return emit({"template": name, "files": [str(file) for file in files]})
     for file in files:
         say(str(file))
-    say(f"next: add stars to {files[0]}, then cosmos freeze {folder}")
+    if scaffold.is_bootable:
+        say(f"next: cosmos build {folder}, then cosmos boot {folder / 'out'}; {files[0]} is where to change it")
+    else:
+        say(f"next: add stars to {files[0]}, then cosmos freeze {folder}")
+    return None
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        rows: list[Json] = [{"name": name, "meaning": one.meaning} for name, one in SCAFFOLDS.items()]
+        return emit({"templates": rows})
+    width = max(map(len, SCAFFOLDS))
+    for name, one in SCAFFOLDS.items():
+        say(f"{name:<{width}}  {one.meaning}")
+    say("next: cosmos new NAME --template TEMPLATE")
+    return None
+
+
+def _frozen(folder: Path, home: Path | None, *, quiet: bool) -> Path:
+    """Resolve the image's stars, and return the file of the lock. Raises the errors of `cosmos.errors`.
+
+    Then the new folder is removed, so that the same command can be given again.
+    """
+    from cosmos.cli.cosmos.world import world_at
+    from cosmos.image.definition import read_definition
+    from cosmos.image.freeze import freeze
+
+    try:
+        definition = read_definition(folder)
+        freeze(definition, world_at(home, folder, offline=False, quiet=quiet))
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return definition.lock_file

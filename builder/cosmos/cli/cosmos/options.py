@@ -36,6 +36,20 @@ origin_option = click.option(
     type=EXISTING_FOLDER,
     help="Take the galaxies from this vendored folder; from another folder, relative galaxy paths start there.",
 )
+var_option = click.option(
+    "--var",
+    "var_words",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="The value of the template's variable NAME, in place of the one in image.toml. May be repeated.",
+)
+vars_option = click.option(
+    "--vars",
+    "vars_file",
+    type=FILE,
+    metavar="FILE",
+    help="Take values of variables from this TOML file of NAME = VALUE, in place of those in image.toml.",
+)
 badges_option = click.option(
     "--badges", "badges_file", type=FILE, metavar="FILE", help="The file of badges [default: OUT.intoto.jsonl]."
 )

@@ -1,4 +1,4 @@
-"""`cosmos show`: show everything that is known about one star."""
+"""`cosmos show`: show everything that is known about one star, or the whole definition of an image."""
 
 from __future__ import annotations
 
@@ -30,31 +30,63 @@ from cosmos.release.receipts import read_receipt
 @click.option("--receipt", is_flag=True, help="Show what its script read and did in a release, as JSON.")
 @click.option("--script", "what", flag_value="script", help="Print its install script, from the verified archive.")
 @click.option("--files", "what", flag_value="files", help="List the paths that it has laid, or would lay.")
+@click.option(
+    "--effective",
+    is_flag=True,
+    help="Show the definition of an image, whose folder stands in place of STAR, joined with what it extends.",
+)
 @click.option("--release", type=FOLDER, default=".", help="With --receipt: the release, or its image's folder.")
 @root_option
 @offline_option
 @json_option
-def show(star: str, receipt: bool, what: str | None, release: Path, root: Path, offline: bool, as_json: bool) -> None:
-    """Show one star: the installed version, and the versions in the galaxies."""
+def show(
+    star: str,
+    receipt: bool,
+    what: str | None,
+    effective: bool,
+    release: Path,
+    root: Path,
+    offline: bool,
+    as_json: bool,
+) -> None:
+    """Show one star: the installed version, and the versions in the galaxies. Or, with --effective, an image."""
     around = surroundings()
+    if effective:
+        if receipt or what is not None:
+            raise click.UsageError("--effective shows an image, and --receipt, --script and --files a star")
+        return _answer_effective(Path(star), as_json)
     if receipt:
-        emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
-        return
+        return emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
     name, reporter = parsed(StarName.parse, star, "STAR"), around.reporter(quiet=as_json and what is not None)
     with LiveRoot.open(root) as live:
         if what == "script":
-            _answer_script(script_of(live, name, reporter, network(), offline=offline), as_json)
-            return
+            return _answer_script(script_of(live, name, reporter, network(), offline=offline), as_json)
         if what == "files":
             files = files_of(live, name, reporter, network(), offline=offline, epoch=int(around.now()))
-            _answer_files(files, as_json)
-            return
+            return _answer_files(files, as_json)
         found = show_star(live, name, reporter, network(), offline=offline)
     if as_json:
-        emit(_shown_row(found))
-        return
+        return emit(_shown_row(found))
     for line in _shown_lines(found):
         say(line)
+    return None
+
+
+def _answer_effective(image: Path, as_json: bool) -> None:
+    """Show the one document that a lock and a release of the image answer to."""
+    from cosmos.image.definition import read_definition
+
+    definition = read_definition(image)
+    if as_json:
+        file = definition.file.name
+        return emit(
+            {
+                "image": str(definition.image.name),
+                "files": [file, *definition.bases],
+                "definition": definition.data.decode(),
+            }
+        )
+    return say_document(definition.data)
 
 
 def _answer_script(found: Script, as_json: bool) -> None:

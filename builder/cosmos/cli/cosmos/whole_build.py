@@ -20,6 +20,7 @@ from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.terminal import emit, surroundings
 from cosmos.image.definition import Definition, kept_folders
 from cosmos.image.flow import Built, build_image
+from cosmos.image.given_values import GivenValues
 from cosmos.image.home import Home
 from cosmos.image.preflight import BuildOptions
 from cosmos.image.remembering import before_build, remember
@@ -50,6 +51,7 @@ class Wishes:
     audit_seed: str | None
     keep_root: Path | None
     safe: bool
+    given: GivenValues
     secret_words: tuple[str, ...]
     passphrase_fd: int | None
     home: Path | None
@@ -89,7 +91,9 @@ class _Counting:
 
 def build_whole(wishes: Wishes, asked: Question | None) -> None:
     """Build the image, and answer. What was built is remembered if `asked` says under which terms."""
-    definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json))
+    definition = read_definition_from(
+        wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.as_json), wishes.given
+    )
     look = LookAhead(program=str(digest_of(own_terms())), builder_folders=_folders(definition))
     options = _options(wishes, definition, look)
     reporter = _Counting(surroundings().reporter(quiet=wishes.as_json))
