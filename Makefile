@@ -104,8 +104,14 @@ mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the comm
 	@$(BIN)/python tests/plugins/mutants.py --part '$(PART)'
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp ## measure Cosmos beside other programs on real packages: an hour, and 3 GB in the user's cache folder
-	@for bench in tests/bench/*_bench.py; do echo "$$bench"; PYTHONPATH=tests $(BIN)/python "$$bench" || exit; done
+bench: $(VENV)/bench.stamp ## measure Cosmos beside other programs on real packages: an hour, and 3 GB in the user's cache folder
+	@for bench in tests/bench/*_bench.py; do echo "$$bench"; \
+		case $$bench in */cold_bench.py) plot='--plot docs/plots/cold.svg' ;; *) plot= ;; esac; \
+		PYTHONPATH=tests $(BIN)/python "$$bench" $$plot || exit; done
+
+.PHONY: bench-short
+bench-short: $(VENV)/bench.stamp ## the cold build, verify and import of that, with a hundred small packages: three minutes
+	@PYTHONPATH=tests $(BIN)/python tests/bench/cold_bench.py --short --plot build/cold-short.svg
 
 .PHONY: book
 book: $(VENV)/book.stamp ## make the book of docs/ for a browser, with search, in build/book: it works from a stick
@@ -158,6 +164,11 @@ PIP := -qq --disable-pip-version-check --no-input --no-compile
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/packages.stamp | $(VENV)/run.stamp
 	@echo 'adding the packages for tests'
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/bench.stamp: requirements-bench.txt $(VENV)/dev.stamp
+	@echo 'adding the package that draws plots'
+	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-bench.txt
 	@touch $@
 
 $(VENV)/book.stamp: requirements-book.txt | $(VENV)/packages.stamp

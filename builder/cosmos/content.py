@@ -13,7 +13,7 @@ import hashlib
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
 from cosmos.digest import Digest
@@ -45,7 +45,9 @@ class HeldFile:
         """Return exactly `size_bytes` at `start`; raises `WorldFailed`."""
         try:
             data = os.pread(self._number, size_bytes, start)
-            while more := os.pread(self._number, size_bytes - len(data), start + len(data)):
+            while len(data) < size_bytes and (
+                more := os.pread(self._number, size_bytes - len(data), start + len(data))
+            ):
                 data += more
         except OSError as error:
             raise WorldFailed(self._where, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
@@ -139,14 +141,16 @@ def mapped(content: Content) -> Iterator[bytes | memoryview]:
         yield bytes(content) if isinstance(content, FileRange) else content
         return
     before = content.start % mmap.ALLOCATIONGRANULARITY
-    with (
-        mmap.mmap(
-            content.file.number, before + len(content), access=mmap.ACCESS_READ, offset=content.start - before
-        ) as mapped,
-        memoryview(mapped) as view,
-        view[before:] as wanted,
-    ):
+    held = mmap.mmap(content.file.number, before + len(content), access=mmap.ACCESS_READ, offset=content.start - before)
+    view = memoryview(held)
+    wanted = view[before:]
+    try:
         yield wanted
+    finally:
+        with suppress(BufferError):  # the traceback of an error may hold a part of it; then it ends with that
+            wanted.release()
+            view.release()
+            held.close()
 
 
 class ContentReader:

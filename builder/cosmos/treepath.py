@@ -16,13 +16,13 @@ from typing import Self
 from cosmos.limits import MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_PATH_COMPONENTS
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
-# Nearly every path: at most MAX_PATH_COMPONENTS components; a path of MAX_NAME_BYTES has no longer one.
-_NAME = rb"(?!\.\.?(?:/|\Z))[^/\0]+"
-_SHORT = re.compile(rb"%b(?:/%b){0,%d}" % (_NAME, _NAME, MAX_PATH_COMPONENTS - 1))
 _CONTROL = frozenset(range(0x20)) | {0x7F, 0x5C}
 # U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 in UTF-8: they reorder what a person reads
 _BIDI = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
 _BIDI_CODES = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+# Nearly every path that may be one.
+_COMPONENT = rb"(?!\.\.?(?:/|\Z))[^/\0]{1,%d}" % MAX_NAME_BYTES
+_PATH = re.compile(rb"%b(?:/%b){0,%d}" % (_COMPONENT, _COMPONENT, MAX_PATH_COMPONENTS - 1))
 # What each character that is not shown as it is becomes: controls, a backslash; C1 controls, which can drive a
 # terminal, and what reorders text there; and the bytes that are not UTF-8, as `surrogateescape` reads them.
 _ESCAPED = {
@@ -126,7 +126,7 @@ def unescaped(text: str) -> bytes:
 
 
 def _problem(data: bytes) -> str | None:
-    if len(data) <= MAX_NAME_BYTES and _SHORT.fullmatch(data):
+    if len(data) <= MAX_PATH_BYTES and _PATH.fullmatch(data):
         return None
     if not data:
         return "is empty"

@@ -1,12 +1,14 @@
 """What a cold build, a check of a release and an import cost, against the limit and other programs.
 
-    .venv/bin/python tests/bench/cold_bench.py [--rounds N] [--data FOLDER] [--against SOURCES]…
+    .venv/bin/python tests/bench/cold_bench.py [--short] [--rounds N] [--data FOLDER] [--against SOURCES]… [--plot SVG]
 
 The data are real packages of the Debian release that this machine's apt knows: `PACKAGES` with all that they need. The
 first run fetches them with `stellar import-deb`, into FOLDER (default: `cosmos-bench` in the user's cache folder);
 nothing of it lies in the repository. Each row is a process with its children; printed are the medians of processor
 seconds, the smallest and the largest, and the ratio to the row that it is held against. The rows are interleaved: one
 round runs each of them once. `--against` names the `builder` folder of another version, which runs the same rows.
+`--plot` draws the medians. `--short` takes a few small packages, for a run of some minutes; its ratios are worse,
+because the start of a program counts more. Before the first round, Python compiles the program, as pip does.
 
     limit       one plain program: reads every archive, hashes it, unpacks it, hashes that, and packs it at level 3
     look limit  the same of a release's image: reads, hashes, unpacks, hashes
@@ -18,7 +20,9 @@ round runs each of them once. `--against` names the `builder` folder of another 
 from __future__ import annotations
 
 import argparse
+import compileall
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -32,10 +36,19 @@ from statistics import median
 
 import zstandard
 
+import cosmos
+
 PACKAGES = (
     *("nginx", "cron", "git", "vim", "htop", "rsync", "sudo", "nftables", "python3", "curl", "wget", "tmux", "less"),
     *("nano", "man-db", "gnupg", "openssh-server", "systemd", "gdb", "make", "lvm2", "btrfs-progs", "ghostscript"),
 )
+SHORT_PACKAGES = ("nano", "less", "cron", "htop", "curl")
+OUTSIDE = ("libc-bin", "base-files", "man-db", "poppler-data")
+SETUID = (
+    *("libpam-modules-bin", "libutempter0", "login", "mount", "passwd", "openssh-client", "sudo", "util-linux"),
+    *("cron", "cron-daemon-common"),
+)
+CHOWN = ("libpam-modules-bin", "libutempter0", "base-files", "passwd", "man-db", "cron", "cron-daemon-common")
 ROLES = ("root", "author", "galaxy", "release")
 LEVEL = "3"
 _PIECE = 1 << 20
@@ -51,10 +64,6 @@ deb = "../galaxy"
 [[output]]
 format = "tar.zst"
 [policy]
-outside = ["libc-bin", "base-files", "man-db", "poppler-data"]
-setuid = ["libpam-modules-bin", "libutempter0", "login", "mount", "passwd", "openssh-client", "sudo", "util-linux"]
-chown = ["libpam-modules-bin", "libutempter0", "base-files", "passwd", "man-db"]
-[stars]
 """
 
 
@@ -84,8 +93,9 @@ def look_limit(image: str) -> None:
 class Bench:
     """The folder of data, and the rows."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, packages: tuple[str, ...] = PACKAGES) -> None:
         self.data = data
+        self.packages = packages
         self.image = data / "image"
         self.out = data / "out"
         self.packed = self.out / "bench-1.0.0-x86_64.tar.zst"
@@ -95,23 +105,10 @@ class Bench:
         if (self.image / "universe.lock.toml").is_file():
             return
         self.data.mkdir(parents=True, exist_ok=True)
-        for role in ("root", "author", "galaxy", "release"):
-            _run(
-                self.data,
-                "cosmos",
-                "key",
-                "new",
-                role,
-                "--role",
-                role,
-                "--no-passphrase",
-                "--out",
-                "keys",
-                *self.home(),
-            )
-        pinned = [
-            word for role in ("root", "author", "galaxy", "release") for word in (f"--{role}", f"keys/{role}.pub")
-        ]
+        for role in ROLES:
+            words = ("key", "new", role, "--role", role, "--no-passphrase", "--out", "keys", *self.home())
+            _run(self.data, "cosmos", *words)
+        pinned = [word for role in ROLES for word in (f"--{role}", f"keys/{role}.pub")]
         _run(self.data, "stellar", "trust", "new", *pinned, "--out", "trust.toml")
         digest = hashlib.sha256((self.data / "trust.toml").read_bytes()).hexdigest()
         _run(self.data, "cosmos", "trust", "init", "trust.toml", "--sha256", digest, *self.home())
@@ -119,9 +116,17 @@ class Bench:
         template = self.image / "template"
         (template / "root").mkdir(parents=True, exist_ok=True)
         (template / "template.toml").write_text("merged-usr = true\n")
-        names = "".join(f'"{name}" = "*"\n' for name in (*PACKAGES, "debian-essential"))
-        (self.image / "image.toml").write_text(_IMAGE + names)
+        stars = "".join(f'"{name}" = "*"\n' for name in (*self.packages, "debian-essential"))
+        (self.image / "image.toml").write_text(f"{_IMAGE}{self.policy()}[stars]\n{stars}")
         _run(self.data, "cosmos", "freeze", "image", *self.home())
+
+    def policy(self) -> str:
+        """Return the powers of the stars that the galaxy has."""
+        have = {file.stem for file in (self.data / "galaxy/stars").glob("*.toml")}
+        powers = {"outside": OUTSIDE, "setuid": SETUID, "chown": CHOWN}
+        return "".join(
+            f"{power} = {json.dumps([name for name in names if name in have])}\n" for power, names in powers.items()
+        )
 
     def home(self) -> tuple[str, str]:
         """Return the option that names the home."""
@@ -135,12 +140,13 @@ class Bench:
 
     def importing(self, galaxy: str) -> list[str]:
         """Return the words of the import."""
-        said = ["import-deb", *PACKAGES, "--closure", "--with-essential", "--galaxy", galaxy, "--level", LEVEL]
+        said = ["import-deb", *self.packages, "--closure", "--with-essential", "--galaxy", galaxy, "--level", LEVEL]
         return [*said, "--key", "keys/author.key", *self.home()]
 
-    def building(self) -> list[str]:
+    def building(self, *more: str) -> list[str]:
         """Return the words of a build."""
-        return ["build", "image", "--level", LEVEL, "--key", "keys/release.key", "--out", str(self.out), *self.home()]
+        words = ["build", "image", "--level", LEVEL, "--key", "keys/release.key", "--out", str(self.out)]
+        return [*words, *more, *self.home()]
 
     def debs(self) -> list[str]:
         """Return the fetched packages."""
@@ -175,19 +181,7 @@ class Bench:
     def _build(self, jobs: str, source: Path | None) -> float:
         shutil.rmtree(self.data / "home/store", ignore_errors=True)
         shutil.rmtree(self.out, ignore_errors=True)
-        words = (
-            "build",
-            "image",
-            "--level",
-            LEVEL,
-            "--jobs",
-            jobs,
-            "--key",
-            "keys/release.key",
-            "--out",
-            str(self.out),
-        )
-        return self._cpu("cosmos", *words, *self.home(), source=source)
+        return self._cpu("cosmos", *self.building("--jobs", jobs), source=source)
 
     def _tar(self) -> float:
         root = self.data / "root"
@@ -201,7 +195,8 @@ class Bench:
         if not folder.is_dir():
             _write_repository(folder, self.debs())
         words = ["--variant=extract", "--mode=root" if os.geteuid() == 0 else "--mode=unshare", "--format=null"]
-        names = sorted({Path(deb).name.partition("_")[0] for deb in self.debs()})
+        listed = (folder / "Packages").read_text().splitlines()
+        names = sorted(line.removeprefix("Package: ") for line in listed if line.startswith("Package: "))
         line = f"deb [trusted=yes] copy:{folder} ./"
         return self._cpu("mmdebstrap", *words, f"--include={','.join(names)}", "stable", "/dev/null", line)
 
@@ -219,7 +214,7 @@ class Bench:
 
     def _cpu(self, *words: str, source: Path | None = None, cwd: str | None = None) -> float:
         """Return the processor seconds of a program and its children."""
-        environment = {**os.environ, **({} if source is None else {"PYTHONPATH": str(source)})}
+        environment = _environment() | ({} if source is None else {"PYTHONPATH": str(source)})
         command = [_program(words[0]), *words[1:]]
         before = os.times()
         done = subprocess.run(command, cwd=cwd or self.data, env=environment, capture_output=True, check=False)
@@ -237,15 +232,23 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name)) if name in ("cosmos", "stellar") else name
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment of all programs: a Python that compiled its modules once need not do so again."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def _run(folder: Path, program: str, *words: str) -> None:
-    subprocess.run([_program(program), *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    command = [_program(program), *words]
+    done = subprocess.run(command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        sys.exit(f"{program} {' '.join(words[:3])}: ended with {done.returncode}")
 
 
 def _write_repository(folder: Path, debs: Iterable[str]) -> None:
     folder.mkdir()
     records: list[str] = []
     for deb in debs:
-        name = Path(deb).name.replace("%3a", "-")
+        name = Path(deb).name  # its digest
         shutil.copyfile(deb, folder / name)
         said = subprocess.run(["dpkg-deb", "-f", deb], capture_output=True, text=True, check=True).stdout
         data = Path(deb).read_bytes()
@@ -258,47 +261,45 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--data", type=Path, default=cache / "cosmos-bench")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--short", action="store_true", help="few and small packages, one round")
     parser.add_argument("--against", type=Path, action="append", default=[])
     parser.add_argument("--only", default="", help="the rows whose names begin so; several are separated by commas")
+    parser.add_argument("--plot", type=Path, help="draw the figures into this SVG file")
     parser.add_argument("--plain", nargs="+")
     asked = parser.parse_args()
     if asked.plain:
         limit(asked.plain[1:]) if asked.plain[0] == "limit" else look_limit(asked.plain[1])
         return
-    bench = Bench(asked.data.absolute())
+    data = asked.data or cache / ("cosmos-bench-short" if asked.short else "cosmos-bench")
+    bench = Bench(data.absolute(), SHORT_PACKAGES if asked.short else PACKAGES)
+    rounds = asked.rounds or (1 if asked.short else 5)
+    sources = [source.absolute() for source in asked.against]
+    for source in (Path(cosmos.__file__).parent, Path(zstandard.__file__).parents[1], *sources):
+        compileall.compile_dir(source, quiet=2, workers=2)
     bench.prepare()
     if not bench.packed.is_file():
-        _run(
-            bench.data,
-            "cosmos",
-            "build",
-            "image",
-            "--level",
-            LEVEL,
-            "--key",
-            "keys/release.key",
-            "--out",
-            "out",
-            *bench.home(),
-        )
-    rows = bench.rows([source.absolute() for source in asked.against])
+        _run(bench.data, "cosmos", *bench.building())
     wanted = tuple(asked.only.split(","))
-    rows = {name: row for name, row in rows.items() if name.startswith(wanted)}
+    rows = {name: row for name, row in bench.rows(sources).items() if name.startswith(wanted)}
     figures: dict[str, list[float]] = {name: [] for name in rows}
     start = time.monotonic()
-    for _ in range(asked.rounds):
+    for _ in range(rounds):
         for name, (_, work) in rows.items():
             figures[name].append(work())
-    print(
-        f"{len(bench.debs())} packages, level {LEVEL}, {asked.rounds} rounds, {time.monotonic() - start:.0f} s in all"
-    )
+    what = f"{len(bench.debs())} packages, level {LEVEL}, {rounds} {'round' if rounds == 1 else 'rounds'}"
+    print(f"{what}, {time.monotonic() - start:.0f} s in all")
     print(f"{'CPU seconds':32} median  (least to most)    ratio")
     for name, (against, _) in rows.items():
         own = figures[name]
         held = f"{median(own) / median(figures[against]):5.2f} x {against}" if against in figures else ""
         print(f"{name:32} {median(own):6.2f}  ({min(own):.2f} to {max(own):.2f})  {held}")
+    if asked.plot is not None:
+        from plots import Bar, draw  # beside this file; matplotlib is there for `make bench` alone
+
+        bars = [Bar(name=name, against=against, seconds=figures[name]) for name, (against, _) in rows.items()]
+        draw(asked.plot, what, bars)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 from cosmos.debian.apt_sources import no_suite
 from cosmos.debian.apt_state import INSTALL_APT, AptState, busy, locked, prepared_state
+from cosmos.debian.available import Available
 from cosmos.debian.deb822 import paragraphs
 from cosmos.digest import Digest
 from cosmos.durable import write_durably
@@ -45,7 +46,6 @@ _LISTS_BYTES: Final = (
 _BATCH: Final = 200  # packages in one call: the kernel bounds the length of an argument list
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _MAX_WARNINGS: Final = 5
-_PACKAGE: Final = re.compile(r"^Package: (\S+)$", re.MULTILINE)
 _PROVIDER: Final = re.compile(r"(\S+) \S+ \(= ?(\S*)\)")
 
 
@@ -96,6 +96,7 @@ class Apt:
         self._offline = offline
         self._reporter = reporter
         self._is_current = offline
+        self._available: Available | None = None
         for warning in state.warnings:
             reporter.warn(f"apt: {warning}")
 
@@ -147,8 +148,8 @@ class Apt:
     def essential(self) -> tuple[str, ...]:
         """Return the names of the packages that every Debian system has (`Essential: yes`), in order of name."""
         self.ensure_lists()
-        text = self._asked("apt-cache", "dumpavail")  # apt has no index of them; this takes it about a second
-        named = {match[1] for part in _around(text, "\nEssential: yes\n") if (match := _PACKAGE.search(part))}
+        self._available = self._all()  # apt has no index of them
+        named = self._available.essential()
         return tuple(sorted(name for name, record in self.candidates(named).items() if record.is_essential))
 
     def providers(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -168,6 +169,7 @@ class Apt:
 
     def fetch(self, records: Sequence[AptRecord]) -> None:
         """Download each package of `records` into the private folder, checked; raises `WorldFailed` or `Refused`."""
+        self._available = None  # a closure is complete by now
         lacking = [record for record in records if not self._file(record).is_file()]
         for batch in _batches(lacking):
             if self._offline:
@@ -203,13 +205,17 @@ class Apt:
         """Fetch the lists unless this run has done so; return whether they changed."""
         if self._is_current:
             return False
+        self._bring_up_to_date()
+        if self._available is not None:
+            self._available = self._all()
+        return True
+
+    def _bring_up_to_date(self) -> None:
         before = self._updated()
         with locked(self.state.folder, "alone"):
             self._is_current = True
-            if self._updated() != before:
-                return True  # another process has done it while we waited
-            self._update()
-        return True
+            if self._updated() == before:  # else another process has done it while we waited
+                self._update()
 
     def _update(self) -> None:
         self._demand_space()
@@ -266,10 +272,17 @@ class Apt:
 
     def _shown(self, names: Sequence[str]) -> dict[str, AptRecord]:
         found: dict[str, AptRecord] = {}
+        if self._available is not None:
+            texts = (text for name in names if (text := self._available.paragraph(name)) is not None)
+            records = (record for text in texts for record in self._records_in(text))
+            return {record.name: record for record in records}
         for batch in _batches(names):
             for record in self._records("--no-all-versions", *batch):
                 found.setdefault(record.name, record)
         return found
+
+    def _all(self) -> Available:
+        return Available(self._answer("apt-cache", "dumpavail"))
 
     def _exact(self, name: str, version: str) -> AptRecord | None:
         try:
@@ -284,6 +297,9 @@ class Apt:
             text = self._asked("apt-cache", "show", *words)
         except WorldFailed:
             return  # apt-cache ends with status 100 where it knows none of the names
+        yield from self._records_in(text)
+
+    def _records_in(self, text: str) -> Iterator[AptRecord]:
         for fields in paragraphs(text, "apt-cache"):
             if fields.get("architecture") in (self.state.architecture, "all"):
                 yield AptRecord.of(fields)
@@ -342,10 +358,12 @@ class Apt:
         return self.state.debs / f"{record.digest.hex}.deb"
 
     def _asked(self, program: str, *words: str) -> str:
+        return self._answer(program, *words).decode("utf-8", "replace")
+
+    def _answer(self, program: str, *words: str) -> bytes:
         argv = [self._program(program), *words]
         with locked(self.state.folder, "shared"):
-            answer = run_program(argv, env=self.state.environment, timeout_seconds=_ASK_SECONDS, where="apt")
-        return answer.decode("utf-8", "replace")
+            return run_program(argv, env=self.state.environment, timeout_seconds=_ASK_SECONDS, where="apt")
 
     def _program(self, name: str) -> str:
         return find_program(name, INSTALL_APT, path=self.state.environment["PATH"])
@@ -369,15 +387,6 @@ def _sizes(folder: Path) -> dict[str, int]:
         with contextlib.suppress(OSError):
             sizes[str(file)] = file.lstat().st_size
     return sizes
-
-
-def _around(text: str, line: str) -> Iterator[str]:
-    """Yield each paragraph of `text` that holds `line`."""
-    at = text.find(line)
-    while at >= 0:
-        begin, end = text.rfind("\n\n", 0, at), text.find("\n\n", at)
-        yield text[begin + 2 if begin >= 0 else 0 : end if end >= 0 else len(text)]
-        at = text.find(line, at + 1)
 
 
 def _batches(things: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -27,7 +27,7 @@ from cosmos.image.policy import (
     report_unsteady,
 )
 from cosmos.image.preflight import BuildOptions, Ready, preflight
-from cosmos.image.workshop.layers import Workshop
+from cosmos.image.workshop.layers import Look, Workshop
 from cosmos.image.workshop.remaking import audit_layers
 from cosmos.image.workshop.staging import StagedLayers, stage_layers
 from cosmos.image.world import World
@@ -35,6 +35,7 @@ from cosmos.model.names import StarName
 from cosmos.model.release import DEFINITION_FILE, Release
 from cosmos.release.describe import BuildFacts, describe
 from cosmos.release.draft import Draft, Written
+from cosmos.release.lint.linting import Terms
 from cosmos.release.sign import sign
 from cosmos.sandbox.bubble_probe import WANTED
 from cosmos.sbom.bill import Bill, component_of
@@ -121,6 +122,7 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
         identity=options.identity,
         consent=consent_of(ready.definition.image.policy, paths, safe=options.safe),
         unsteady=frozenset(ready.definition.image.policy.unsteady),
+        look=_look(ready, options),
     )
     staged = stage_layers(
         workshop, jobs=options.jobs, reporter=world.reporter, judge=StagingBudget(ready.definition).judge
@@ -130,6 +132,14 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
     demand_powers(workshop.consent, staged.layers)
     report_unsteady(staged.layers, workshop.unsteady, world.reporter)
     return staged
+
+
+def _look(ready: Ready, options: BuildOptions) -> Look | None:
+    """Return how the workers lint a layer. The lint of an image with secrets keeps nothing, so nothing looks ahead."""
+    if options.look is None or ready.template.secrets:
+        return None
+    powers, epoch = ready.definition.image.policy.powers, ready.lock.build.source_date_epoch
+    return options.look.of(Terms(epoch=epoch, powers=powers, stars={star.id: star.name for star in ready.lock.stars}))
 
 
 def _laid(ready: Ready, staged: StagedLayers, world: World) -> FinishedTree:

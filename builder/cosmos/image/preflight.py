@@ -29,6 +29,7 @@ from cosmos.nova.templating.secret import Secret
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.release.draft import demand_replaceable
+from cosmos.release.lint.linting import LookAhead
 from cosmos.release.sign import Signing
 from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
@@ -49,6 +50,7 @@ class BuildOptions:
 
     `builder` is how RELEASE.json names this program, `identity` what its layers are kept under. `secrets` are the
     values of the template's secret variables, by name. With an `audit`, some layers from the store are made again.
+    With `look`, each layer is linted as soon as it is made.
     """
 
     out: Path
@@ -62,6 +64,7 @@ class BuildOptions:
     safe: bool = False
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     audit: Audit | None = None
+    look: LookAhead | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -74,6 +74,17 @@ class TreeNames:
         self._compose(path, raw)
         return TreePath(path)
 
+    def place(self, path: TreePath, kind: Kind) -> None:
+        """Judge a path of an entry that is one already, as `placed` does; raises `Refused`."""
+        folders = self._folders
+        if path.rpartition(b"/")[0] in folders and path not in self.entries and path.isascii():
+            if kind == "dir":
+                folders.add(path)
+                return
+            if path not in folders:
+                return
+        self.placed(path + b"/" if kind == "dir" else bytes(path), kind)
+
     def relative(self, raw: bytes) -> bytes:
         """Return the part of `raw` that is a path below the root; not checked."""
         if self._rules != "dpkg":

@@ -39,12 +39,13 @@ by a NUL, belongs to the next member.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
+from zlib import adler32
 
-from cosmos.content import Content, FileRange, pieces
+from cosmos.content import Content, FileRange, mapped, pieces
 from cosmos.errors import Refused
 from cosmos.limits import (
     MAX_LINK_TARGET_BYTES,
@@ -53,7 +54,7 @@ from cosmos.limits import (
     MAX_STAR_UNPACKED_BYTES,
 )
 from cosmos.pack.pax import XATTR, parse_pax, pax_records, read_time, read_whole
-from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS, byte_sum
+from cosmos.pack.tar import BLOCK, TAR_END, TYPE_FLAGS
 from cosmos.pack.treenames import Rules, TreeNames, demand_target, shown
 from cosmos.tree.entry import Entry, Kind
 
@@ -66,7 +67,8 @@ _TYPE_NAMES = {"7": "a contiguous file", "S": "a sparse member", "M": "a part of
 _MAX_ID = (1 << 32) - 2  # 2^32 - 1 means "leave it" to chown(2)
 _MAX_SECONDS = 10**12 - 1  # before or after 1970, of a base-256 time: as many digits as a pax header's may have
 _NUMBERS = ((100, 108), (108, 116), (116, 124), (124, 136), (136, 148))  # mode, user, group, size, time
-_DEVICES = ((329, 337), (337, 345))  # major and minor number
+_SUM = 0xFFFF
+_NO_TARGET = bytes(100)
 _NUMBER_LIMITS = (
     (0, 0o7777777),
     (0, _MAX_ID),
@@ -88,7 +90,7 @@ def read_tar(data: Content, source: str, *, devices: Devices = "refuse", rules: 
 
     `source` is the archive's name, for errors. Raises `Refused` as the module's docstring says.
     """
-    entries, end = TarReader(source, devices=devices, rules=rules).read(data)
+    entries, end = TarReader(source, devices=devices, rules=rules, outlives=False).read(data)
     rest = data[end:]
     if len(rest) < (BLOCK if rules == "dpkg" else len(TAR_END)):
         raise Refused(source, "does not end with two blocks of zeros: it is cut off")
@@ -100,10 +102,12 @@ def read_tar(data: Content, source: str, *, devices: Devices = "refuse", rules: 
 class TarReader:
     """Reads the members of one archive that may come in several pieces, each of whole members."""
 
-    def __init__(self, source: str, *, devices: Devices, rules: Rules = "strict") -> None:
+    def __init__(self, source: str, *, devices: Devices, rules: Rules = "strict", outlives: bool = True) -> None:
+        """Make a reader. `outlives`: it may be kept longer than the contents of the files, so it must hold none."""
         self.names = TreeNames(source, rules)
         self._devices = devices
         self._rules = rules
+        self._outlives = outlives
         self._members = 0
 
     def read(self, data: Content) -> tuple[list[Entry], int]:
@@ -111,12 +115,16 @@ class TarReader:
 
         Raises `Refused` as the module's docstring says.
         """
-        view: memoryview | FileRange = data if isinstance(data, FileRange) else memoryview(data)
+        with mapped(data) as buffer:
+            return self._read(data if isinstance(data, FileRange) else memoryview(data), memoryview(buffer))
+
+    def _read(self, view: memoryview | FileRange, seen: memoryview) -> tuple[list[Entry], int]:
+        """Do the work of `read`: `view` gives the contents of files, `seen` has the same bytes to look at."""
         entries: list[Entry] = []
         records: dict[bytes, bytes] = {}
         forms = b""  # the types of extension seen before the member to come
         offset = 0
-        while (block := bytes(view[offset : offset + BLOCK])) and block != _ZEROS:
+        while (block := bytes(seen[offset : offset + BLOCK])) and block != _ZEROS:
             where = b"header at byte %d" % offset
             self._check(block, where)
             offset += BLOCK
@@ -125,13 +133,13 @@ class TarReader:
                 size = _octal(block[124:136])
                 if not 0 <= size <= MAX_PAX_BYTES:
                     self.names.refuse(where, f"is an extended header of {size} bytes, the limit is {MAX_PAX_BYTES}")
-                body, offset = self._content(view, offset, size, where)
+                body, offset = self._content(seen, seen, offset, size, where)
                 if flag in forms:
                     self.names.refuse(where, "has two extended headers of one type")
                 forms += block[156:157] if flag != ord("g") else b""
                 self._extend(records, flag, bytes(body), where)
                 continue
-            entry, offset = self._member(view, block, offset, records)
+            entry, offset = self._member(view, seen, block, offset, records)
             if entry.path:
                 entries.append(entry)
             if forms:
@@ -147,10 +155,10 @@ class TarReader:
         """
         names = self.names
         for entry in entries:
-            raw = entry.path + b"/" if entry.kind == "dir" else bytes(entry.path)
-            path = names.placed(raw, entry.kind)
+            path = entry.path
+            names.place(path, entry.kind)
             if entry.kind == "symlink":
-                demand_target(names, raw, path, entry.target)
+                demand_target(names, bytes(path), path, entry.target)
             self._count()
             names.entries[path] = entry.without_content() if entry.content else entry
 
@@ -163,7 +171,8 @@ class TarReader:
         """Refuse a header with a wrong checksum, of another format, or with bytes in unused fields."""
         if len(block) != BLOCK:
             self.names.refuse(where, "is cut off")
-        counted = byte_sum(block[:148]) + byte_sum(block[156:256]) + byte_sum(block[256:]) + 8 * ord(" ")
+        counted = (adler32(block[:148]) & _SUM) + (adler32(block[156:256]) & _SUM) + (adler32(block[256:]) & _SUM)
+        counted += 8 * ord(" ") - 3  # as pack.tar.byte_sum
         if _octal(block[148:156]) != counted:
             self.names.refuse(where, f"its checksum is {counted:o}, it says {block[148:156]!r}")
         magic = block[257:265]
@@ -176,10 +185,10 @@ class TarReader:
         end = 500 if magic == _POSIX else 345
         if block[end:] != _ZEROS[end:]:
             self.names.refuse(where, "has bytes that mean nothing in a ustar header")
-        if self._rules == "strict":
-            numbers = (*_NUMBERS, *_DEVICES) if block[156] in _EXTENSIONS else _DEVICES
-            if any(_octal(block[start:end]) < 0 for start, end in numbers):
-                self.names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
+        if self._rules == "strict" and (
+            min(_octals(block[329:345])) < 0 or (block[156] in _EXTENSIONS and min(_all_numbers(block)) < 0)
+        ):
+            self.names.refuse(where, "has a number that is not octal digits in a field that means nothing there")
 
     def _extend(self, records: dict[bytes, bytes], flag: int, body: bytes, where: bytes) -> None:
         """Add an extension's fields to those of the next member."""
@@ -196,7 +205,12 @@ class TarReader:
         records.update(found)
 
     def _member(
-        self, view: memoryview | FileRange, block: bytes, offset: int, records: dict[bytes, bytes]
+        self,
+        view: memoryview | FileRange,
+        seen: memoryview,
+        block: bytes,
+        offset: int,
+        records: dict[bytes, bytes],
     ) -> tuple[Entry, int]:
         """Return the entry of a header, with its extensions' fields, and where the next header is."""
         names = self.names
@@ -208,7 +222,7 @@ class TarReader:
         size, mode, uid, gid, mtime = self._numbers(block, records, raw)
         content: Content = b""
         if kind == "file":
-            content, offset = self._content(view, offset, size, raw)
+            content, offset = self._content(view, seen, offset, size, raw)
         elif size:
             names.refuse(raw, f"is a {kind} with {size} bytes of content")
         xattrs = _xattrs(records) if records else ()
@@ -229,7 +243,7 @@ class TarReader:
         if entry.kind == "symlink":
             demand_target(names, raw, path, entry.target)
         self._count()
-        names.entries[path] = entry.without_content() if entry.content else entry  # it outlives the contents
+        names.entries[path] = entry.without_content() if entry.content and self._outlives else entry
         return entry, offset
 
     def _name(self, block: bytes) -> bytes:
@@ -242,10 +256,8 @@ class TarReader:
 
     def _numbers(self, block: bytes, records: dict[bytes, bytes], raw: bytes) -> tuple[int, int, int, int, int]:
         """Return size, mode, user, group and time."""
-        numbers = [_octal(block[start:end]) for start, end in _NUMBERS]
-        if min(numbers) < 0:
-            numbers = self._binary_numbers(block, raw)
-        mode, uid, gid, size, mtime = numbers
+        numbers = _all_numbers(block)
+        mode, uid, gid, size, mtime = numbers if min(numbers) >= 0 else self._binary_numbers(block, raw)
         if records:
             try:
                 stated = read_whole(records.get(b"size", b"%d" % size), most=MAX_STAR_UNPACKED_BYTES)
@@ -259,7 +271,7 @@ class TarReader:
             size = stated
         return size, mode & 0o7777, uid, gid, mtime
 
-    def _binary_numbers(self, block: bytes, raw: bytes) -> list[int]:
+    def _binary_numbers(self, block: bytes, raw: bytes) -> Sequence[int]:
         """Return the same numbers if at least one is not octal: by dpkg's rules each may be base-256."""
         numbers: list[int] = []
         for (start, end), (least, most) in zip(_NUMBERS, _NUMBER_LIMITS, strict=True):
@@ -276,25 +288,25 @@ class TarReader:
         return numbers
 
     def _content(
-        self, view: memoryview | FileRange, offset: int, size: int, raw: bytes
+        self, view: memoryview | FileRange, seen: memoryview, offset: int, size: int, raw: bytes
     ) -> tuple[memoryview | FileRange, int]:
         """Return `size` bytes at `offset`, and where the next header is."""
         end = offset + size
         following = end + -size % BLOCK
-        padding = view[end:following]
-        if following > len(view):
+        padding = seen[end:following]
+        if following > len(seen):
             self.names.refuse(raw, "is cut off")
         if padding and padding != _ZEROS[: len(padding)]:
             self.names.refuse(raw, "its padding is not zeros")
         return view[offset:end], following
 
     def _target(self, block: bytes, kind: Kind, records: dict[bytes, bytes], raw: bytes) -> bytes:
-        short = block[157:257].rstrip(b"\0")
-        target = records.get(b"linkpath") or short
         if kind not in ("symlink", "hardlink"):
-            if target:
+            if block[157:257] != _NO_TARGET or (records and records.get(b"linkpath")):
                 self.names.refuse(raw, f"is a {kind} with a link name")
             return b""
+        short = block[157:257].rstrip(b"\0")
+        target = records.get(b"linkpath") or short
         if not target or b"\0" in target or len(target) > MAX_LINK_TARGET_BYTES:
             self.names.refuse(raw, f"its target is not a name: {shown(target)}")
         if not short and self._rules == "strict":
@@ -325,6 +337,18 @@ class TarReader:
         if min(major, minor) < 0:
             self.names.refuse(raw, "has a device number that is not octal")
         return major, minor
+
+
+def _all_numbers(block: bytes) -> tuple[int, int, int, int, int]:
+    """Return a header's mode, user, group, size and time; -1 for one that is not octal."""
+    mode, uid, gid = _octals(block[100:124])
+    return mode, uid, gid, _octal(block[124:136]), _octal(block[136:148])
+
+
+@lru_cache(maxsize=1 << 10)
+def _octals(fields: bytes) -> tuple[int, ...]:
+    """Return the numbers of fields of eight bytes each, as `_octal` does. Most members of an archive share them."""
+    return tuple(_octal(fields[place : place + 8]) for place in range(0, len(fields), 8))
 
 
 @lru_cache(maxsize=1 << 14)

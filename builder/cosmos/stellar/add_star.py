@@ -78,25 +78,27 @@ def add_star(
                 stem=stem,
                 hint=_REPLACE if _is_same(old.star, star) else "give the star another version",
             )
-        statement = _statement(galaxy, built, stem, listed, index.seq + 1)
+        statement = _statement(galaxy, built, digest, stem, listed, index.seq + 1)
         archive = _written(galaxy, statement, built, file, keys)
         replaced = None if old is None else old.archive
         return Added(statement=statement, archive=archive, statement_file=file, is_new=True, replaced=replaced)
 
 
-def _statement(galaxy: GalaxyFolder, built: BuiltStar, stem: str, listed: Sequence[Once], next_seq: int) -> Statement:
+def _statement(
+    galaxy: GalaxyFolder, built: BuiltStar, archive: Digest, stem: str, listed: Sequence[Once], next_seq: int
+) -> Statement:
     """Return the star's statement. A star that was withdrawn before gets the `seq` of its old statement."""
     seq = min((one.seq for one in listed), default=next_seq)
-    return statement_of(built, galaxy.index().name, f"packages/{stem}{archive_suffix(built.file_name)}", seq)
+    return statement_of(built, archive, galaxy.index().name, f"packages/{stem}{archive_suffix(built.file_name)}", seq)
 
 
-def statement_of(built: BuiltStar, galaxy: GalaxyName, file: str, seq: int) -> Statement:
-    """Return the statement of a built star whose archive is `file` in `galaxy`."""
+def statement_of(built: BuiltStar, archive: Digest, galaxy: GalaxyName, file: str, seq: int) -> Statement:
+    """Return the statement of a built star whose archive is `file` in `galaxy`, with this digest."""
     return Statement(
         star=built.manifest,
         galaxy=galaxy,
         seq=seq,
-        archive=built.digest,
+        archive=archive,
         file=file,
         size_bytes=len(built.packed.data),
         unpacked_bytes=built.packed.unpacked_bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,20 @@ def test_a_package_is_read_as_it_was_put_in(opened: Callable[[str], PackageArchi
     record = archive.record("bash")
     archive.fetch([record])
     assert len(archive.read(record)) == record.size_bytes
+
+
+@pytest.mark.slow  # starts the real apt
+def test_a_closure_asks_apt_for_all_records_once_and_gets_those_that_it_would_get_one_by_one(
+    opened: Callable[[str], PackageArchive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt = opened("apt")
+    names = [*PACKAGES, "awk", "nothing", "-n", "Package"]
+    one_by_one = apt.candidates(names)
+    assert sorted(one_by_one) == sorted(PACKAGES)
+    apt.essential()
+    monkeypatch.setattr(Apt, "_asked", None)  # no further question
+    at_once = apt.candidates(names)
+    assert at_once.keys() == one_by_one.keys()
+    for name, record in one_by_one.items():
+        fields = {key: value for key, value in record.fields.items() if key != "description-md5"}  # apt-cache adds it
+        assert at_once[name] == replace(record, fields=fields)

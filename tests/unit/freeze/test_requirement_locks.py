@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "freeze/requirements-binary.txt")
+PROGRAM_LOCKS = ("requirements.txt", "requirements-dev.txt", "freeze/requirements-binary.txt")
+LOCKS = (*PROGRAM_LOCKS, "requirements-bench.txt")
 _OLDER = r"(?: ; python_version < \"3\.\d+\")?"  # a package that a later Python has in itself
 _PIN = re.compile(rf"^([a-z0-9-]+)==(\S+){_OLDER}((?: \\\n    --hash=sha256:[0-9a-f]{{64}})+)$", re.MULTILINE)
 
@@ -29,11 +30,18 @@ def test_no_lock_names_an_address(repo: Path, lock: str) -> None:
     assert not re.search(r"://|--(extra-)?index|--find-links|--trusted-host", (repo / lock).read_text())
 
 
-@pytest.mark.parametrize("lock", LOCKS[1:])
+@pytest.mark.parametrize("lock", PROGRAM_LOCKS[1:])
 def test_checks_and_binary_use_the_very_packages_that_the_program_does(repo: Path, lock: str) -> None:
     program = pins(repo / "requirements.txt")
     assert program
     assert program.items() <= pins(repo / lock).items()
+
+
+def test_what_draws_plots_takes_the_packages_of_the_tests_as_they_are(repo: Path) -> None:
+    tests, plots = pins(repo / "requirements-dev.txt"), pins(repo / "requirements-bench.txt")
+    assert "matplotlib" in plots
+    assert "matplotlib" not in tests
+    assert {name: tests.get(name, version) for name, version in plots.items()} == plots
 
 
 def test_the_lock_covers_what_the_project_asks_for(repo: Path) -> None:

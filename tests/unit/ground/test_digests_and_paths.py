@@ -57,6 +57,21 @@ def test_what_is_no_path_in_a_tree_is_refused(raw: bytes) -> None:
         TreePath.parse(raw)
 
 
+PART = st.sampled_from([b"", b".", b"..", b"...", b".a", b"a.", b"\n", b"\xff", b"a\0", b"a" * 255, b"a" * 256])
+
+
+@given(st.lists(PART, max_size=6), st.sampled_from([1, 20, 63, 64]))
+def test_a_path_is_one_if_all_its_components_are_names(parts: list[bytes], times: int) -> None:
+    parts = (parts * times)[:70]
+    good = all(0 < len(part) <= 255 and part not in (b".", b"..") and b"\0" not in part for part in parts)
+    raw = b"/".join(parts)
+    if parts and good and len(parts) <= 64 and len(raw) <= 1024:
+        assert TreePath.parse(raw) == raw
+    else:
+        with pytest.raises(ValueError, match=r"is empty|starts with|has|holds"):
+            TreePath.parse(raw)
+
+
 @pytest.mark.parametrize("raw", [b"/../etc", b"a/../../b", b"/", b".", b"./"])
 def test_a_rooted_path_never_climbs_and_is_never_the_root(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"is empty|component"):

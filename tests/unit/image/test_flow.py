@@ -21,11 +21,14 @@ from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.universe import UNIVERSE_PATH, Universe
 from cosmos.pack.image_file import ImageReader
+from cosmos.release.lint.layer_look import Wanted
+from cosmos.release.lint.linting import LintMemory, LookAhead, Terms
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.builders import BUILDER
 from fakes.carriers import MemoryCarrier
 from fakes.galaxies import StarSpec, galaxy_files, make_signers
+from fakes.stores import MemoryStore
 from fakes.worlds import EPOCH, OUT, MemoryWorld, memory_definition, memory_options
 
 WISH = {"nano": "^7"}
@@ -458,3 +461,21 @@ def test_a_release_says_which_star_went_to_a_lower_version_and_from_which(world:
     freeze(definition, world, allow_downgrade=frozenset({StarName("nano")}))
     done = build_image(definition, world, memory_options())
     assert done.release.external["allowedDowngrades"] == {"nano": "7.2.0"}
+
+
+def test_a_layer_is_linted_by_the_worker_that_makes_it_and_not_read_again(
+    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition, look = memory_definition(stars=WISH), LookAhead(program="this", builder_folders=(b"/home/builder/x",))
+    built(world, definition, look=look)
+    reader = image(world)
+    terms = Terms(epoch=EPOCH, stars={layer.name: StarName(layer.name.split("-")[0]) for layer in reader.layers})
+    wanted, fresh = Wanted(look.builder_folders), MemoryStore()
+    stars = [layer for layer in reader.layers if layer.name.startswith(("zlib-", "nano-"))]
+    assert len(stars) == 2
+    seen = [LintMemory(fresh, "this", pytest.fail).look(reader, layer, terms, wanted).to_json() for layer in stars]
+    monkeypatch.setattr(ImageReader, "layer_entries", lambda self, layer: pytest.fail(f"{layer.name} is read again"))
+    memory = LintMemory(world.made, "this", pytest.fail)
+    assert [memory.look(reader, layer, terms, wanted).to_json() for layer in stars] == seen
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        memory.look(reader, stars[0], replace(terms, epoch=EPOCH + 1), wanted)

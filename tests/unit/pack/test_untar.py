@@ -6,6 +6,7 @@ import io
 import tarfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,8 @@ from cosmos.errors import Refused
 from cosmos.pack.pax import parse_pax, read_time
 from cosmos.pack.tar import TAR_END, tar_members
 from cosmos.pack.treenames import is_plain
-from cosmos.pack.untar import read_tar
+from cosmos.pack.untar import TarReader, read_tar
+from cosmos.spool import Spool
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 
@@ -252,3 +254,49 @@ def test_published_archives_are_read_as_strictly_as_stars_but_for_old_headers_an
             read_tar(tar(*members), "x", rules="published")
     with pytest.raises(Refused, match="is cut off"):
         read_tar(tar(member("a"))[:1024], "x", rules="published")
+
+
+PIECE = st.sampled_from([b"a", b"b", b"\xc3\xa9", b"e\xcc\x81", b"\xe2\x80\xae"])
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(PIECE, min_size=1, max_size=3), st.sampled_from(["file", "dir", "symlink"])), max_size=5
+    )
+)
+def test_names_that_are_paths_already_are_judged_as_those_of_an_archive(
+    rows: list[tuple[list[bytes], Literal["file", "dir", "symlink"]]],
+) -> None:
+    entries = [
+        Entry(path=TreePath.parse(b"/".join(parts)), kind=kind, mode=0o755, target=b"t" if kind == "symlink" else b"")
+        for parts, kind in rows
+    ]
+    problems = []
+    for read in (
+        lambda: TarReader("x", devices="refuse").accept(entries),
+        lambda: TarReader("x", devices="refuse").read(b"".join(map(bytes, tar_members(entries)))),
+    ):
+        try:
+            read()
+            problems.append("")
+        except Refused as error:
+            problems.append(str(error))
+    assert problems[0] == problems[1]
+
+
+def test_an_archive_in_a_file_has_the_entries_and_the_faults_of_one_in_memory(tmp_path: Path) -> None:
+    entries = [
+        Entry(path=TreePath(b"a"), kind="dir", mode=0o755),
+        Entry(path=TreePath(b"a/b"), kind="file", mode=0o644, content=b"x" * 700),
+        Entry(path=TreePath(b"a/" + b"c" * 120), kind="hardlink", mode=0o644, target=b"a/b"),
+        Entry(path=TreePath(b"a/d"), kind="file", mode=0o644, content=b"y"),
+    ]
+    whole = b"".join(map(bytes, tar_members(entries))) + TAR_END
+    assert read_tar(Spool(tmp_path, in_memory=0).add([whole]), "x") == read_tar(whole, "x") == entries
+    for data in (whole[:1300], whole[:1900] + b"!" + whole[1901:], whole[:-600], whole + b"!", whole[1:]):
+        problems = []
+        for content in (Spool(tmp_path, in_memory=0).add([data]), data):
+            with pytest.raises(Refused) as caught:
+                read_tar(content, "x")
+            problems.append(str(caught.value))
+        assert problems[0] == problems[1]

@@ -179,11 +179,11 @@ def _tried(words: _Words) -> _Tried:
 
 
 def _trial_star(built: BuiltStar) -> TrialStar:
-    file = f"packages/{built.file_name}"
+    file, digest = f"packages/{built.file_name}", built.digest
     return TrialStar(
         manifest=built.manifest,
         archive=built.packed.data,
-        statement=lambda galaxy, seq: statement_of(built, galaxy, file, seq),
+        statement=lambda galaxy, seq: statement_of(built, digest, galaxy, file, seq),
     )
 
 

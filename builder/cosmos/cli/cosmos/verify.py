@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cosmos.canon import Json
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.from_release import release_asked
 from cosmos.cli.cosmos.options import (
     accept_revoked_option,
     badges_option,
@@ -18,18 +18,17 @@ from cosmos.cli.cosmos.options import (
     home_option,
     key_option,
 )
-from cosmos.cli.cosmos.verify_system import verify_system
-from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import FOLDER, PATH, json_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
-from cosmos.device.verify import HowToVerify
-from cosmos.keyring.anchors import home_anchor, load_trust
-from cosmos.release.attest import Quorum, demand_quorum
-from cosmos.release.verdicts import TrustVerdicts, judge_release
 from cosmos.release.verify import ReleaseVerdict, verify_release_folder
 from cosmos.trust.keys import PublicKey
+
+if TYPE_CHECKING:
+    from cosmos.image.home import Home
+    from cosmos.release.attest import Quorum
+    from cosmos.release.verdicts import TrustVerdicts
 
 _quorum_option = click.option(
     "--quorum", type=click.IntRange(min=1), metavar="N", help="Require that N pinned attesters have rebuilt it."
@@ -76,23 +75,19 @@ def verify(
     if path is None:
         if quorum:
             raise click.UsageError("--quorum belongs to a release: name its folder")
-        if recorded and sticks:
-            raise click.UsageError("--recorded reads nothing signed: leave --from or --recorded out")
-        release, galaxies = release_asked(sticks, key_files, accept_revoked)
-        how = HowToVerify(by_record=recorded, demands_trust=demands_trust, sticks=galaxies, release=release)
-        verify_system(root, how, as_json)
+        _verify_system(root, (sticks, key_files, accept_revoked), as_json, recorded=recorded, trusted=demands_trust)
         return
     if root is not None:
         raise click.UsageError("name a release or a --root, not both")
     if demands_trust or recorded or sticks:
         raise click.UsageError("--trust, --recorded and --from belong to a system: leave the release out")
     keys = [shown_public_key(file) for file in key_files]
-    world = world_at(home, path, offline=True, quiet=as_json) if home is not None or not keys else None
+    world = _world(home, path, as_json) if home is not None or not keys else None
     threshold = 1
     if world is not None and not keys:
         keys, threshold = list(world.pinned.keys("release")), world.pinned.threshold("release")
     verdict = _verified(path, keys, threshold, as_json)
-    judged = None if world is None else judge_release(verdict, world, frozenset(accept_revoked))
+    judged = None if world is None else _judged(verdict, world, accept_revoked)
     row, text = {**_verdict_row(verdict), **_trust_row(judged)}, _verdict_text(verdict) + _trust_text(judged)
     if quorum is not None:
         asked = _asked_quorum(path, quorum, badges_file, home)
@@ -100,6 +95,38 @@ def verify(
         text = f"{text}\nrebuilt by    {', '.join(asked.signers)}"
         text += "".join(f"\nNOT rebuilt   by {signer}, who got {found}" for signer, found in _unlike(asked))
     answer(row, as_json, text)
+
+
+def _verify_system(
+    root: Path | None,
+    source: tuple[tuple[Path, ...], tuple[Path, ...], tuple[str, ...]],
+    as_json: bool,
+    *,
+    recorded: bool,
+    trusted: bool,
+) -> None:
+    """Check a system against the release and galaxies of `source`: folders, keys, and revoked keys to accept."""
+    if recorded and source[0]:
+        raise click.UsageError("--recorded reads nothing signed: leave --from or --recorded out")
+    from cosmos.cli.cosmos.from_release import release_asked  # the device's modules: for a release, a tenth of the time
+    from cosmos.cli.cosmos.verify_system import verify_system
+    from cosmos.device.verify import HowToVerify
+
+    release, galaxies = release_asked(*source)
+    how = HowToVerify(by_record=recorded, demands_trust=trusted, sticks=galaxies, release=release)
+    verify_system(root, how, as_json)
+
+
+def _world(home: Path | None, release: Path, as_json: bool) -> Home:
+    from cosmos.cli.cosmos.world import world_at  # the builder's modules, for those who have trust anchors alone
+
+    return world_at(home, release, offline=True, quiet=as_json)
+
+
+def _judged(verdict: ReleaseVerdict, world: Home, accept_revoked: Iterable[str]) -> TrustVerdicts:
+    from cosmos.release.verdicts import judge_release
+
+    return judge_release(verdict, world, frozenset(accept_revoked))
 
 
 def _verified(path: Path, keys: Iterable[PublicKey], threshold: int, as_json: bool) -> ReleaseVerdict:
@@ -163,5 +190,8 @@ def _unlike(asked: Quorum) -> list[tuple[str, str]]:
 
 def _asked_quorum(out: Path, least: int, badges_file: Path | None, home: Path | None) -> Quorum:
     """Return the attesters, pinned in `home`, who have rebuilt the release in `out`; raises `Refused`."""
+    from cosmos.keyring.anchors import home_anchor, load_trust
+    from cosmos.release.attest import demand_quorum
+
     roots = load_trust(home_anchor(surroundings().home(home, near=out))).roots
     return demand_quorum(out, least, roots, badges_file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from pathlib import Path
 
 import click
 
@@ -28,7 +27,7 @@ from cosmos.image.vendored_definition import read_definition_from
 from cosmos.image.workshop.sampling import Audit
 from cosmos.model.reporter import Reporter, Unit
 from cosmos.release.boot import is_bootable
-from cosmos.release.lint.linting import BuiltImage, LintMemory, lint_built, lint_release
+from cosmos.release.lint.linting import BuiltImage, LintMemory, LookAhead, lint_built, lint_release
 from cosmos.trust.signing_request import REQUEST_FILE
 
 
@@ -68,7 +67,8 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     definition = read_definition_from(
         wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.quiet), wishes.given
     )
-    options = _options(wishes, definition)
+    look = LookAhead(program=str(digest_of(own_terms())), builder_folders=_folders(definition))
+    options = _options(wishes, definition, look)
     reporter = _Counting(surroundings().reporter(quiet=wishes.quiet))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
     known = {} if asked is None else known_files(asked)
@@ -89,7 +89,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
         _explain(built, world)
     said = _Counting(reporter)
     _tell_of_signature(built, said)
-    lint = _linted(built, definition.folder, said, world)
+    lint = _linted(built, look, said, world)
     bootable = is_bootable(built.release)
     if asked is not None and before is not None and is_clean:
         remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
@@ -113,7 +113,7 @@ def _believes_memory(wishes: Wishes, asked: Question | None) -> bool:
     return wishes.key is None or (asked is not None and asked.settings.signed_from_memory)
 
 
-def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
+def _options(wishes: Wishes, definition: Definition, look: LookAhead) -> BuildOptions:
     return BuildOptions(
         out=wishes.out or definition.folder / "out",
         jobs=wishes.jobs,
@@ -125,8 +125,14 @@ def _options(wishes: Wishes, definition: Definition) -> BuildOptions:
         keep_root=wishes.keep_root,
         safe=wishes.safe,
         audit=_audit(wishes),
+        look=look,
         secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),
     )
+
+
+def _folders(definition: Definition) -> tuple[bytes, ...]:
+    around = surroundings()
+    return builder_folders(around, around.at(str(definition.folder)))
 
 
 def _audit(wishes: Wishes) -> Audit | None:
@@ -142,14 +148,13 @@ def _tell_of_signature(built: Built, reporter: Reporter) -> None:
         reporter.warn(UNSIGNED)
 
 
-def _linted(built: Built, image: Path, reporter: Reporter, world: Home) -> dict[str, Json]:
+def _linted(built: Built, look: LookAhead, reporter: Reporter, world: Home) -> dict[str, Json]:
     """Warn of what the release should not be shipped with; return how often each rule is broken."""
-    around = surroundings()
-    folders = builder_folders(around, around.at(str(image)))
+    folders = look.builder_folders
     image_of_build = _built_image(built)
     if image_of_build is None:
         return warn_of_findings(built.folder, lambda: lint_release(built.folder, folders), reporter)
-    memory = LintMemory(world.made, str(digest_of(own_terms())), reporter.warn)
+    memory = LintMemory(world.made, look.program, reporter.warn)
     return warn_of_findings(built.folder, lambda: lint_built(image_of_build, built.release, folders, memory), reporter)
 
 

@@ -36,7 +36,7 @@ from cosmos.model.names import StarName
 from cosmos.nova.indexed_tree import IndexedTree
 from cosmos.nova.job import ProgramRunner
 from cosmos.nova.receipt import Event, Receipt
-from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, pack_layer
+from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
@@ -82,16 +82,21 @@ class StarLayer:
 
 
 Layers: TypeAlias = Mapping[StarName, StarLayer]
+Look: TypeAlias = Callable[[str, Digest, Iterable[Entry]], tuple[Digest, bytes]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """A layer that a worker made: its key and its record, and the key and the record of its packed frame."""
+    """A layer that a worker made: its key and its record, and the key and the record of its packed frame.
+
+    `look` are the key and the record of what the lint saw in it, if the workshop looks.
+    """
 
     key: Digest
     record: bytes
     frame_key: Digest
     frame_record: bytes
+    look: tuple[Digest, bytes] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +106,8 @@ class Workshop:
     `identity` identifies this program's code. `consent` says what the operator allows each star, and so which scripts
     may run programs. A layer that programs made was made twice (`staging.twice`), but for the stars in `unsteady`. The
     argument `layers` of the methods has at least the layers that the star's script may see. `warn` gets a sentence
-    about each record in the store that this home did not write.
+    about each record in the store that this home did not write. `look` is given each layer that was made: its star's
+    id, its frame's digest and its entries.
     """
 
     store: Store
@@ -113,6 +119,7 @@ class Workshop:
     identity: str
     consent: Consent
     unsteady: frozenset[StarName] = frozenset()
+    look: Look | None = None
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
         """Return the stars whose layers the script of `name` may see, in lock order.
@@ -186,13 +193,18 @@ class Workshop:
         record: Json = {"manifest": text, "times": [*times], "receipt": staged.receipt}
         data = canonical_json(record)
         demand_within(len(data), MAX_LAYER_RECORD_BYTES, str(name), hint="split the star")
-        frame_key = self._frame_key(key, frozenset())
-        return Made(key=key, record=data, frame_key=frame_key, frame_record=packed.record())
+        frame_key, look = self._frame_key(key, frozenset()), None
+        if self.look is not None:
+            kept = (entry for entry in staged.entries.values() if entry.kind != "dir")
+            look = self.look(self.acquired[name].star.id, packed.digest, members_in_order(kept))
+        return Made(key=key, record=data, frame_key=frame_key, frame_record=packed.record(), look=look)
 
     def keep(self, name: StarName, made: Made) -> StarLayer:
         """Keep the records of a layer that a worker made, durably once the store is settled, and return the layer."""
         self.store.put_result_soon(made.frame_key, made.frame_record)
         self.store.put_result_soon(made.key, made.record)
+        if made.look is not None:
+            self.store.put_result_soon(*made.look)
         if self.acquired[name].star.script:
             shape = self._shape(name)
             others = [other for other in self._made_of(name, shape) if other != made.key]

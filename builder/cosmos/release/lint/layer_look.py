@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self, cast
 
-from cosmos.canon import Json, digest_of
+from cosmos.canon import Json, canonical_json, digest_of
 from cosmos.digest import Digest
 from cosmos.release.lint.elf import ElfFacts, NeededVersion, is_readable
 from cosmos.release.lint.entry_rules import Allowed, found, identities, rights, secrets
@@ -60,6 +60,10 @@ class LayerLook:
         self.programs.configured |= other.programs.configured
         self.kernels |= other.kernels
         self.digests |= other.digests
+
+    def kept(self) -> bytes:
+        """Return the look as a store keeps it."""
+        return canonical_json(self.to_json())
 
     def to_json(self) -> Json:
         """Return the look as it is kept."""

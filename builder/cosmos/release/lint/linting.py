@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cosmos.canon import canonical_json
 from cosmos.digest import Digest
 from cosmos.errors import Malformed
 from cosmos.limits import MAX_LOCK_BYTES, MAX_RELEASE_BYTES
@@ -160,12 +159,31 @@ class LintMemory:
             return LayerLook.read(json.loads(kept))
         look = LayerLook()
         look.add(opened().entries(), star, terms.epoch, allowed, wanted)
-        self._store.put_result_soon(key, canonical_json(look.to_json()))
+        self._store.put_result_soon(key, look.kept())
         return look
 
     def settle(self) -> None:
         """Make durable what was seen. Raises `WorldFailed`."""
         self._store.settle()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookAhead:
+    """How a builder's workers look at a layer while they have its files, so that `LintMemory` finds the look kept."""
+
+    program: str
+    builder_folders: tuple[bytes, ...]
+
+    def of(self, terms: Terms) -> Callable[[str, Digest, Iterable[Entry]], tuple[Digest, bytes]]:
+        """Return the function of a layer's name, its frame's digest and its entries that gives a key and its record."""
+        wanted = Wanted(self.builder_folders)
+
+        def looked(layer: str, frame: Digest, entries: Iterable[Entry]) -> tuple[Digest, bytes]:
+            allowed, look = terms.allowed(layer), LayerLook()
+            look.add(entries, layer, terms.epoch, allowed, wanted)
+            return look_key(self.program, frame, layer, terms.epoch, allowed, wanted), look.kept()
+
+        return looked
 
 
 def lint_entries(entries: Iterable[Entry], owners: Mapping[TreePath, str], terms: Terms) -> LintReport:
