@@ -65,12 +65,20 @@ class Spool:
         return b"".join(held)
 
     def _append(self, pieces: list[bytes | memoryview]) -> None:
-        number, rest = self._opened().number, memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        """Write `pieces`, and let go of them: joined as far as a call is worth it, so that none of much is copied."""
+        number = self._opened().number
         with blaming(_place(self._folder)):
-            while rest:
-                written = os.pwrite(number, rest, self._end)
-                self._end += written
-                rest = rest[written:]
+            while pieces:
+                count, size = 0, 0
+                while count < len(pieces) and size < _WRITTEN_BYTES:
+                    size += len(pieces[count])
+                    count += 1
+                rest = memoryview(pieces[0] if count == 1 else b"".join(pieces[:count]))
+                del pieces[:count]
+                while rest:
+                    written = os.pwrite(number, rest, self._end)
+                    self._end += written
+                    rest = rest[written:]
 
     def _opened(self) -> HeldFile:
         if self._file is None:

@@ -1,30 +1,16 @@
-"""`cosmos freeze`: write the lock of an image, or of a system."""
+"""`cosmos freeze`: write the lock of an image, or of a system. Neither part is imported for the other."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from cosmos.canon import Json
 from cosmos.cli.cosmos.differences import differences_in_json
-from cosmos.cli.cosmos.freeze_system import freeze_live
 from cosmos.cli.cosmos.options import home_option
-from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
-from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
-from cosmos.cli.terminal import answer
+from cosmos.cli.passphrase import passphrase_fd_option
 from cosmos.errors import Malformed
-from cosmos.image.definition import read_definition
-from cosmos.image.freeze import check, freeze
-from cosmos.image.preflight import demand_sound
-from cosmos.image.signed_lock import sign_lock
-from cosmos.image.template import stand_ins
-from cosmos.model.names import StarName
-from cosmos.model.reporter import counted
-
-_EVERYTHING = "*"
 
 
 @click.command("freeze")
@@ -37,7 +23,7 @@ _EVERYTHING = "*"
     "upgraded",
     multiple=True,
     is_flag=False,
-    flag_value=_EVERYTHING,
+    flag_value="*",
     metavar="[STAR]",
     help="Move this star (without a name: every star) to the newest version that fits. May be repeated.",
 )
@@ -77,31 +63,27 @@ def freeze_command(
     """
     if image is None:
         _demand_no_image_option(only_check=only_check, upgraded=upgraded, signs=key_file is not None)
+        from cosmos.cli.cosmos.freeze_system import freeze_live
+
         return freeze_live(root, offline, image_of, as_json)
     if root is not None or image_of is not None:
         raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
     if only_check and upgraded:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
-    definition = read_definition(image)
-    demand_sound(definition, stand_ins(definition.template))
+    from cosmos.cli.cosmos.freeze_image import check_image, freeze_image
+
     if only_check:
-        check(definition)
-        row: dict[str, Json] = {"lock": str(definition.lock_file), "fresh": True}
-        return answer(row, as_json, f"{definition.lock_file}: fits its image")
-    world = world_at(home, image, offline=offline, quiet=as_json)
-    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    frozen = freeze(definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered))
-    signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
-    stars = len(frozen.lock.stars)
-    word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
-    row = {
-        "lock": str(definition.lock_file),
-        "stars": stars,
-        "changed": frozen.changed,
-        "signed": signed,
-    }
-    following = f"next: cosmos build {definition.folder}"
-    return answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+        return check_image(image, as_json=as_json)
+    return freeze_image(
+        image,
+        upgraded,
+        lowered,
+        offline=offline,
+        key_file=key_file,
+        passphrase_fd=passphrase_fd,
+        home=home,
+        as_json=as_json,
+    )
 
 
 def _demand_no_image_option(*, only_check: bool, upgraded: tuple[str, ...], signs: bool) -> None:
@@ -115,16 +97,3 @@ def _demand_no_image_option(*, only_check: bool, upgraded: tuple[str, ...], sign
         )
     if only_check or upgraded or signs:
         raise click.UsageError("--check, --upgrade and --sign belong to an IMAGE")
-
-
-def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:
-    if _EVERYTHING in names:
-        return "all"
-    return _star_names(names)
-
-
-def _star_names(names: tuple[str, ...]) -> frozenset[StarName]:
-    try:
-        return frozenset(StarName.parse(name) for name in names)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
