@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,19 @@ def test_many_small_contents_do_not_fill_the_memory_together(tmp_path: Path) -> 
     spool = Spool(tmp_path, in_memory=100)
     kinds = [type(spool.add([bytes(40)])) for _ in range(4)]
     assert kinds == [bytes, bytes, FileRange, FileRange]
+
+
+def test_a_large_content_is_in_memory_once_at_most(tmp_path: Path) -> None:
+    """A machine of 128 MiB has no room for a second copy of what comes before a content is known to be large."""
+    in_memory = 4 << 20
+    tracemalloc.start()
+    try:
+        content = Spool(tmp_path, in_memory=in_memory).add(bytes([number]) * (64 << 10) for number in range(160))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < in_memory + (1 << 20)
+    assert bytes(content) == b"".join(bytes([number]) * (64 << 10) for number in range(160))
 
 
 def test_its_file_has_no_name_and_goes_with_its_last_content(tmp_path: Path) -> None:
