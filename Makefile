@@ -107,6 +107,12 @@ mutants-part: $(VENV)/dev.stamp ## the same for some protections, which the comm
 bench: $(VENV)/dev.stamp ## measure Cosmos beside other programs on real packages: an hour, and 3 GB in the user's cache folder
 	@for bench in tests/bench/*_bench.py; do echo "$$bench"; PYTHONPATH=tests $(BIN)/python "$$bench" || exit; done
 
+.PHONY: book
+book: $(VENV)/book.stamp ## make the book of docs/ for a browser, with search, in build/book: it works from a stick
+	@$(BIN)/sphinx-build -q -W --keep-going -d build/book.made -c .ci/book -b html docs build/book
+	@cp build/book/README.html build/book/index.html
+	@echo build/book/index.html
+
 .PHONY: golden
 golden: $(VENV)/dev.stamp $(MADE)/galaxy ## write all golden files and each star's expect.txt again; read the diff
 	@REWRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden tests/unit/nova/test_nova_docs.py
@@ -152,6 +158,11 @@ PIP := -qq --disable-pip-version-check --no-input --no-compile
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/packages.stamp | $(VENV)/run.stamp
 	@echo 'adding the packages for tests'
 	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/book.stamp: requirements-book.txt | $(VENV)/packages.stamp
+	@echo 'adding the packages for the book'
+	@$(BIN)/python -m pip install $(PIP) --require-hashes -r requirements-book.txt
 	@touch $@
 
 # --- development keys, which never leave this machine, and the trust.toml that pins them ------------------------------

@@ -40,4 +40,5 @@ requirements: ## lock the newest packages, with hashes
 	@test -x $(PIP_TOOLS)/bin/pip-compile || { $(PYTHON) -m venv $(PIP_TOOLS) && $(PIP_TOOLS)/bin/pip install --quiet pip-tools==7.6.2; }
 	@$(COMPILE) --output-file=requirements.txt pyproject.toml
 	@$(COMPILE) --output-file=requirements-dev.txt requirements-dev.in
+	@$(COMPILE) --output-file=requirements-book.txt requirements-book.in
 	@cd freeze && $(COMPILE) --output-file=requirements-binary.txt requirements-binary.in

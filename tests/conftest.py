@@ -29,6 +29,19 @@ settings.register_profile("anywhere", deadline=None, suppress_health_check=[Heal
 settings.load_profile("anywhere")
 
 REPO = Path(__file__).resolve().parent.parent
+COLLECTED = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note all tests that this run found, before `-m` and `-k` leave some out."""
+    config.stash[COLLECTED] = [item.nodeid for item in items]
+
+
+@pytest.fixture(scope="session")
+def collected_here(pytestconfig: pytest.Config) -> list[str]:
+    """The node ids of all tests that this run found."""
+    return pytestconfig.stash[COLLECTED]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from cosmos.cli.cosmos.main import program
+from cosmos.cli.stellar.main import stellar
 from fakes.programs import write_programs
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -24,17 +25,41 @@ def on_path(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
 
 
-@pytest.mark.slow
-def test_the_tutorial_works_as_it_is_written(repo: Path, tmp_path: Path, on_path: dict[str, str]) -> None:
-    blocks = BLOCK.findall((repo / "docs" / "tutorial.md").read_text())
-    assert len(blocks) >= 8
+# A page, and what its commands show.
+PAGES = [
+    pytest.param("tutorial.md", ("greeting = hello", "usr/bin/hi"), marks=pytest.mark.slow),
+    pytest.param("how-to/signing-ceremony.md", ("signed by 2 of 2",), marks=pytest.mark.slow),
+    pytest.param(
+        *("how-to/debian-list.md", ("nginx-light 1.22", "written, no star changed")),
+        marks=[pytest.mark.exhaustive, pytest.mark.network],
+    ),
+]
+
+
+@pytest.mark.parametrize(("page", "said"), PAGES)
+def test_a_page_works_as_it_is_written(
+    repo: Path, tmp_path: Path, on_path: dict[str, str], page: str, said: tuple[str, ...]
+) -> None:
+    blocks = BLOCK.findall((repo / "docs" / page).read_text())
+    assert len(blocks) >= 7
     work = tmp_path / "work"
     work.mkdir()
     script = "set -eu\n" + "".join(f"echo '== block {number}' >&2\n{block}" for number, block in enumerate(blocks))
     done = subprocess.run(["sh", "-c", script], cwd=work, env=on_path, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert "greeting = hello" in done.stdout
-    assert "usr/bin/hi" in done.stdout
+    assert [text for text in said if text not in done.stdout] == []
+
+
+def test_every_page_with_commands_that_a_script_can_run_is_run(repo: Path) -> None:
+    """A page of docs/ or docs/how-to/ with blocks of `sh` stands in the table above, or has a test of its own."""
+    tests = "".join(path.read_text() for path in (repo / "tests").glob("*/test_*.py"))
+    with_blocks = [
+        str(page.relative_to(repo / "docs"))
+        for page in (*(repo / "docs").glob("*.md"), *(repo / "docs/how-to").glob("*.md"))
+        if BLOCK.search(page.read_text())
+    ]
+    assert len(with_blocks) >= 4
+    assert [page for page in with_blocks if f'{page}"' not in tests] == []
 
 
 def test_every_command_in_the_readme_is_a_command(repo: Path) -> None:
@@ -56,6 +81,20 @@ def test_every_command_in_the_readme_is_a_command(repo: Path) -> None:
             assert command is not None
             known = {name for option in command.params for name in option.opts}
             assert {word for word in rest if word.startswith("--")} <= known
+
+
+def test_every_command_that_a_page_mentions_is_a_command(repo: Path) -> None:
+    """`cosmos WORD` and `stellar WORD` in a line of text: a command that was renamed must not live on in a page."""
+    programs = {"cosmos": program, "stellar": stellar}
+    mentioned = {
+        (str(page.relative_to(repo)), name, word)
+        for page in (repo / "docs").rglob("*.md")
+        if "decisions/" not in str(page)  # what was decided speaks of its day
+        for name, word in re.findall(r"`(cosmos|stellar) ([a-z][a-z-]+)", page.read_text())
+    }
+    assert len(mentioned) > 200
+    known = {name: set(top.list_commands(click.Context(top))) for name, top in programs.items()}
+    assert sorted(row for row in mentioned if row[2] not in known[row[1]]) == []
 
 
 def test_every_page_that_a_page_links_to_is_there(repo: Path) -> None:

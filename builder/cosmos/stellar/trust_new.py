@@ -8,27 +8,17 @@ from pathlib import Path
 
 import tomli_w
 
-from cosmos.digest import Digest
 from cosmos.durable import write_durably
 from cosmos.errors import Malformed
 from cosmos.keyring.secret_key import SecretKey
 from cosmos.reading import envelope_of
+from cosmos.stellar.trust_next import Progress, demand_holders, progress
 from cosmos.trust.dsse import assemble
 from cosmos.trust.keys import PublicKey
 from cosmos.trust.roles import TRUST_TYPE, Role
-from cosmos.trust.roots import KEYED_ROLES, AuthorKey, RoleKeys, TrustRoots, verify_roots
+from cosmos.trust.roots import KEYED_ROLES, AuthorKey, RoleKeys, TrustRoots
 
 _TITLE = "# who may sign, and what; accepted with: cosmos trust init FILE --sha256 DIGEST\n"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewTrust:
-    """The document that was written."""
-
-    path: Path
-    digest: Digest
-    roots: TrustRoots
-    is_signed: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,24 +54,23 @@ def first_roots(
     )
 
 
-def write_trust(roots: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> NewTrust:
+def write_trust(roots: TrustRoots, out: Path, signers: Sequence[SecretKey]) -> Progress:
     """Write `roots` to `out`, and an envelope beside it if there are `signers`; raises `Malformed` or `Refused`.
 
-    The document is first verified by the same rules as later by its users. Nothing is overwritten.
+    The document is first checked by the same rules as later by its users. Nothing is overwritten. Other holders of root
+    keys may add the signatures that are still missing.
     """
-    beside = envelope_of(out)
     data = (_TITLE + tomli_w.dumps(roots.to_toml())).encode()
-    signatures = [signer.signature(TRUST_TYPE, data) for signer in signers]
-    envelope = assemble(TRUST_TYPE, data, signatures) if signatures else None
-    checked = verify_roots(data, envelope, str(out))
-    for path in (out, beside):
+    demand_holders(signers, None, TrustRoots.parse(data, str(out)))
+    for path in (out, envelope_of(out)):
         if path.exists() or path.is_symlink():
             raise Malformed(
                 str(path),
                 "is there already; trust anchors are never overwritten",
                 hint="choose another --out FILE; to change it: stellar trust rotate",
             )
-    if envelope is not None:
-        write_durably(beside, envelope)
+    signatures = [signer.signature(TRUST_TYPE, data) for signer in signers]
+    if signatures:
+        write_durably(envelope_of(out), assemble(TRUST_TYPE, data, signatures))
     write_durably(out, data)
-    return NewTrust(path=out, digest=Digest.of(data), roots=checked, is_signed=envelope is not None)
+    return progress(out, None)

@@ -112,7 +112,7 @@ def write_next(old: TrustRoots, new: TrustRoots, out: Path, signers: Sequence[Se
             raise Refused(
                 str(path), "is there already; trust anchors are never overwritten", hint="choose another --out FILE"
             )
-    _demand_holders(signers, old, checked)
+    demand_holders(signers, old, checked)
     write_document(out, data)
     for signer in signers:
         sign_file(out, signer)
@@ -124,7 +124,7 @@ def sign_next(file: Path, old: TrustRoots | None, signers: Sequence[SecretKey]) 
     found = TrustRoots.parse(read_up_to(file, MAX_ENVELOPE_BYTES), str(file))
     if old is not None:
         demand_follows(old, found, str(file))
-    _demand_holders(signers, old, found)
+    demand_holders(signers, old, found)
     for signer in signers:
         sign_file(file, signer)
     return progress(file, old)
@@ -144,6 +144,23 @@ def progress(file: Path, old: TrustRoots | None) -> Progress:
         own=_count(envelope, roots),
         old=None if old is None else _count(envelope, old),
     )
+
+
+def demand_holders(signers: Iterable[SecretKey], old: TrustRoots | None, new: TrustRoots) -> None:
+    """Raise `Refused` for a signer who holds no root key of `new`, or of `old` before it."""
+    counted = {key.raw for roots in (old, new) if roots is not None for key in roots.keys("root")}
+    if new.version == 1:
+        which, hint = "this document", "name its public half with --root, or sign with a key that is named there"
+    else:
+        which = "this version or of the version before"
+        hint = "if the version before is in another folder: stellar trust sign FILE --previous OLD.toml"
+    for signer in signers:
+        if signer.public.raw not in counted:
+            raise Refused(
+                f"key {signer.public.name}",
+                f"is not a root key of {which}: its signature would not count",
+                hint=hint,
+            )
 
 
 def before(file: Path, version: int) -> Path:
@@ -179,14 +196,3 @@ def _revoked(old: Iterable[Revoked], new: Iterable[Revoked]) -> tuple[Revoked, .
 def _count(envelope: Envelope | None, roots: TrustRoots) -> tuple[int, int]:
     signers = () if envelope is None else signers_of(envelope, roots.keys("root"))
     return len(signers), roots.threshold("root")
-
-
-def _demand_holders(signers: Iterable[SecretKey], old: TrustRoots | None, new: TrustRoots) -> None:
-    counted = {key.raw for roots in (old, new) if roots is not None for key in roots.keys("root")}
-    for signer in signers:
-        if signer.public.raw not in counted:
-            raise Refused(
-                f"key {signer.public.name}",
-                "is not a root key of this version or of the version before: its signature would not count",
-                hint="if the version before is in another folder: stellar trust sign FILE --previous OLD.toml",
-            )

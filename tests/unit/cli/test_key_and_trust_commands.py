@@ -16,6 +16,7 @@ from cosmos.cli.cosmos.key.group import key
 from cosmos.cli.cosmos.trust import places
 from cosmos.cli.cosmos.trust.group import trust
 from cosmos.cli.stellar.trust.new import trust_new
+from cosmos.cli.stellar.trust.sign import sign
 from cosmos.cli.terminal import run
 from cosmos.digest import Digest
 from cosmos.trust.roots import TrustRoots
@@ -40,7 +41,9 @@ def typed(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     """Run a command in an empty folder and give its outcome."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COSMOS_HOME", str(tmp_path / "home"))
-    program = click.Group("cosmos", commands={"key": key, "trust": trust, "stellar-trust-new": trust_new})
+    program = click.Group("cosmos", commands={"key": key, "trust": trust})
+    program.add_command(trust_new, "stellar-trust-new")
+    program.add_command(sign, "stellar-trust-sign")
 
     def type_(*words: str) -> Outcome:
         with pytest.raises(SystemExit) as caught:
@@ -153,6 +156,23 @@ def test_a_first_document_is_written_accepted_and_shown(typed: Typed, tmp_path: 
     assert "stars lib*, zlib in core" in typed("trust", "show").out
 
 
+def test_a_first_document_of_two_holders_is_signed_by_one_after_the_other(typed: Typed, tmp_path: Path) -> None:
+    for name in ("alice", "bob", "eve"):
+        typed("key", "new", name, "--role", "root", "--no-passphrase", "--out", "keys")
+    roots = ("--root", "keys/alice.pub", "--root", "keys/bob.pub", "--threshold", "root=2")
+    stranger = typed("stellar-trust-new", *roots, "--sign", "keys/eve.key")
+    assert (stranger.code, "key eve: is not a root key of this document" in stranger.err) == (4, True)
+    assert not list(tmp_path.glob("trust.toml*"))
+    first = typed("stellar-trust-new", *roots, "--sign", "keys/alice.key")
+    assert first.code == 0
+    assert "trust.toml: version 1, signed by 1 of 2" in first.out
+    assert "next: stellar trust sign trust.toml --key KEY" in first.err
+    digest = Digest.of((tmp_path / "trust.toml").read_bytes()).hex
+    assert typed("trust", "init", "trust.toml", "--sha256", digest).code == 4, "one signature is too few"
+    assert typed("stellar-trust-sign", "trust.toml", "--key", "keys/bob.key").code == 0
+    assert typed("trust", "init", "trust.toml", "--sha256", digest).code == 0
+
+
 def test_without_a_digest_nothing_is_trusted_and_the_way_is_shown(typed: Typed, tmp_path: Path) -> None:
     made(typed, "root")
     typed("stellar-trust-new", "--root", "keys/my-root.pub")
@@ -191,8 +211,8 @@ def test_a_running_system_keeps_its_own_anchors(typed: Typed, tmp_path: Path) ->
         (["--author", "keys/my-author.pub:co/re"], 2, "want a name, in which"),
         (["--author", "keys/nothing.pub"], 5, "cannot be read"),
         (["--author", "keys/my-root.key"], 2, "found a secret key"),
-        (["--sign", "keys/my-author.key"], 4, "has the role author, which does not sign"),
-        (["--sign", "keys/other.key"], 4, "want a signature by a pinned key"),
+        (["--sign", "keys/my-author.key"], 4, "key my-author: is not a root key of this document"),
+        (["--sign", "keys/other.key"], 4, "key other: is not a root key of this document"),
     ],
 )
 def test_a_document_that_would_not_hold_is_not_written(

@@ -9,6 +9,7 @@ import click
 from cosmos.cli.options import FILE, json_option
 from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.stellar.trust.key_options import public_keys_option, scoped_keys_option
+from cosmos.cli.stellar.trust.next_version import next_signature
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.cli.trust_rows import say_keys
 from cosmos.cli.trust_words import author_key, role_thresholds, shown_public_key
@@ -54,9 +55,13 @@ def trust_new(
     ]
     wanted = first_roots(wishes, [author_key(text) for text in authors], needed.get("author", 1), description)
     written = write_trust(wanted, out, load_secret_keys(signers, passphrase_fd))
+    signed, wanted_signatures = written.own
     if as_json:
-        emit({"file": str(written.path), "digest": str(written.digest), "signed": written.is_signed})
+        emit({"file": str(written.path), "digest": str(written.digest), "signed": signed > 0 and written.is_complete})
         return
-    say(f"{written.path}: version {written.roots.version}, {'signed' if written.is_signed else 'not signed'}")
+    words = "not signed" if signed == 0 else f"signed by {signed} of {wanted_signatures}"
+    say(f"{written.path}: version {written.roots.version}, {words}")
     say_keys(written.roots)
+    if signed and not written.is_complete:
+        surroundings().terminal.note(f"next: {next_signature(written)}")
     surroundings().terminal.note(f"accept it with: cosmos trust init {written.path} --sha256 {written.digest.hex}")

@@ -61,7 +61,12 @@ def answer_progress(done: Progress, as_json: bool) -> None:
     if done.old is None and done.roots.version > 1:
         surroundings().terminal.note("name the version before with --previous, to see whether its keys have signed")
     if not done.is_complete:
-        surroundings().terminal.note(f"next: stellar trust sign {done.path} --key KEY, on another holder's machine")
+        surroundings().terminal.note(f"next: {next_signature(done)}")
+
+
+def next_signature(done: Progress) -> str:
+    """Return what brings one more signature to a document that has too few."""
+    return f"stellar trust sign {done.path} --key KEY, on another holder's machine"
 
 
 def read_roots(file: Path) -> TrustRoots:
