@@ -41,6 +41,7 @@ _TEXT_AT, _NUMBER_AT, _TRUTH_AT, _ARRAY_AT, _TABLE_AT, _ROW_AT = range(2, 8)
 _ITEMS: Final = re.compile(rf'((?:    "{_ITEM}",\n)++)\]\n')
 _BEFORE, _BETWEEN, _AFTER = '    "', '",\n    "', '",'  # the items of an array
 _IN_TEXTS: Final = bytes({*range(0x20, 0x7F), *range(0x80, 0x100)})  # of UTF-8; all others are control characters
+_IN_DOCUMENT: Final = _IN_TEXTS + b"\n"
 _UNESCAPED: Final = bytes({*_IN_TEXTS, *b"\t"} - {*b'"\\'})
 _PART: Final = re.compile(_NAME)
 _MAX_PARTS: Final = 8  # of a table's name; ours have 3
@@ -54,7 +55,7 @@ _LONG_ROW: Final = 100  # characters; tomli_w writes an array of shorter tables 
 
 def plain_document(text: str) -> dict[str, object] | None:
     """Return the TOML document `text` as tomllib would, or None if `text` has another form than these."""
-    if text.encode("utf-8", "surrogatepass").translate(None, _IN_TEXTS + b"\n"):
+    if text.encode("utf-8", "surrogatepass").translate(None, _IN_DOCUMENT):
         return None
     document: dict[str, object] = {}
     table, rows, declared = document, dict[str, list[object]](), set[tuple[str, ...]]()
