@@ -72,7 +72,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "apply": JUDGES | THREADS,
     "fetch": JUDGES | THREADS,
     "store": JUDGES,
-    "freeze": JUDGES,
+    "freeze": KEYS,  # and what an image or a system needs, when that is known
     "vendor": JUDGES,
     "verify": JUDGES | THREADS,
     "audit": BUILDS,

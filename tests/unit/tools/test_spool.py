@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cosmos import spool as spools
 from cosmos.content import FileRange
+from cosmos.limits import MAX_FILE_IN_MEMORY_BYTES
 from cosmos.spool import Spool
 
 FDS = Path("/proc/self/fd")
@@ -33,14 +34,13 @@ def test_many_small_contents_do_not_fill_the_memory_together(tmp_path: Path) -> 
 
 def test_a_large_content_is_in_memory_once_at_most(tmp_path: Path) -> None:
     """A machine of 128 MiB has no room for a second copy of what comes before a content is known to be large."""
-    in_memory = 4 << 20
     tracemalloc.start()
     try:
-        content = Spool(tmp_path, in_memory=in_memory).add(bytes([number]) * (64 << 10) for number in range(160))
+        content = Spool(tmp_path).add(bytes([number]) * (64 << 10) for number in range(160))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < in_memory + (1 << 20)
+    assert most < MAX_FILE_IN_MEMORY_BYTES + (1 << 20)
     assert bytes(content) == b"".join(bytes([number]) * (64 << 10) for number in range(160))
 
 
