@@ -74,7 +74,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "store": JUDGES,
     "freeze": KEYS,  # and what an image or a system needs, when that is known
     "vendor": JUDGES,
-    "verify": JUDGES | THREADS,
+    "verify": INSTALLS | THREADS,  # of a system; a release needs more
     "audit": BUILDS,
     "bootstrap": BUILDS,
     "build": KEYS,  # and the rest only if something has changed
