@@ -169,6 +169,8 @@ if __name__ == "__main__":
         from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
         from cosmos.sandbox import zygote
 
+        if importer := sys.modules.get("importer"):  # of our launcher
+            importer.pieces.forget_methods()
         zygote.forked(WORKER)
         zygote.forked(TEMPLATE_WORKER)
 

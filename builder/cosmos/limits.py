@@ -116,6 +116,7 @@ READ_CHUNK_BYTES: Final = 1 * MIB  # of streamed reads: large enough for speed, 
 MAX_CONTENT_IN_MEMORY_BYTES: Final = (
     8 * MIB
 )  # of one star's or layer's files; the others lie on the disk: a device may have 128 MiB of memory
+MAX_FILE_IN_MEMORY_BYTES: Final = 2 * MIB  # of these files, one alone; a larger one is on its way to the disk by then
 MAX_NOVA_INSTRUCTIONS: Final = 100_000_000  # of Lua in one script, a second or two; real scripts run some thousands
 MAX_NOVA_CPU_SECONDS: Final = 10  # of one script: for what few instructions can make slow, as joining huge strings
 MAX_NOVA_MEMORY_BYTES: Final = 32 * MIB  # of one Lua state; also what bounds a single instruction's time

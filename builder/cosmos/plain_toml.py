@@ -31,13 +31,18 @@ _LINE: Final = re.compile(
     rf'"({_TEXT})"'
     r"|(0|[1-9][0-9]{0,17}+)"
     r"|(true|false)"
-    rf'|\[(|\n(?:    "{_ITEM}",\n)++)\]'
+    r"|\[(\]?)"  # the items of an array that has some begin on the next line: see _items
     r")\n"
     rf"|\[({_NAME}(?:\.{_NAME})*+)\]\n"
     r"|\[\[([A-Za-z0-9_-]++)\]\]\n"
     r"|(?:#[^\x00-\x1f\x7f]*+)?\n"
 )
 _TEXT_AT, _NUMBER_AT, _TRUTH_AT, _ARRAY_AT, _TABLE_AT, _ROW_AT = range(2, 8)
+_ITEMS: Final = re.compile(rf'((?:    "{_ITEM}",\n)++)\]\n')
+_BEFORE, _BETWEEN, _AFTER = '    "', '",\n    "', '",'  # the items of an array
+_IN_TEXTS: Final = bytes({*range(0x20, 0x7F), *range(0x80, 0x100)})  # of UTF-8; all others are control characters
+_IN_DOCUMENT: Final = _IN_TEXTS + b"\n"
+_UNESCAPED: Final = bytes({*_IN_TEXTS, *b"\t"} - {*b'"\\'})
 _PART: Final = re.compile(_NAME)
 _MAX_PARTS: Final = 8  # of a table's name; ours have 3
 _FREE_PARTS: Final = 10_000  # of all tables' names together, and one more for each 32 characters: each takes 400 bytes
@@ -50,6 +55,8 @@ _LONG_ROW: Final = 100  # characters; tomli_w writes an array of shorter tables 
 
 def plain_document(text: str) -> dict[str, object] | None:
     """Return the TOML document `text` as tomllib would, or None if `text` has another form than these."""
+    if text.encode("utf-8", "surrogatepass").translate(None, _IN_DOCUMENT):
+        return None
     document: dict[str, object] = {}
     table, rows, declared = document, dict[str, list[object]](), set[tuple[str, ...]]()
     parts_left = _FREE_PARTS + len(text) // _CHARACTERS_A_PART
@@ -72,7 +79,15 @@ def plain_document(text: str) -> dict[str, object] | None:
             key = key[1:-1] if key[0] == '"' else key
             if key in table:
                 return None
-            table[key] = line[_TEXT_AT] if form == _TEXT_AT else _value(form, line[form])
+            if form == _TEXT_AT:
+                table[key] = line[_TEXT_AT]
+            elif form == _ARRAY_AT and not line[_ARRAY_AT]:
+                items = _items(text, at)
+                if items is None:
+                    return None
+                table[key], at = items
+            else:
+                table[key] = _value(form, line[form])
             continue
         if row is None:
             return None
@@ -87,11 +102,25 @@ def _bare(name: str) -> str:
 def _value(form: int, text: str) -> object:
     if form == _NUMBER_AT:
         return int(text)
-    if form == _TRUTH_AT:
-        return text == "true"
-    if "\\" in text:  # each stands twice, and no item ends between the two
-        text = text.replace("\\\\", "\\")
-    return text[6:-3].split('",\n    "') if text else []
+    return [] if form == _ARRAY_AT else text == "true"
+
+
+def _items(text: str, at: int) -> tuple[list[str], int] | None:
+    """Return the texts of the array whose first one begins at `at`, and the place after the array; None: not plain.
+
+    The quotes, line ends and backslashes are counted at once: nearly all arrays have none inside their texts.
+    """
+    end = text.find("\n]\n", at)
+    lines = text[at:end] if end >= 0 else ""
+    if lines.startswith(_BEFORE) and lines.endswith(_AFTER) and "\\" not in lines:
+        items = lines[len(_BEFORE) : -len(_AFTER)].split(_BETWEEN)
+        if lines.count('"') == 2 * len(items) and lines.count("\n") == len(items) - 1:
+            return items, end + len("\n]\n")
+    found = _ITEMS.match(text, at)
+    if found is None:
+        return None
+    lines = found[1].replace("\\\\", "\\")  # each stands twice, and no item ends between the two
+    return lines[len(_BEFORE) : -len(_AFTER) - 1].split(_BETWEEN), found.end()
 
 
 def _row(name: str, document: dict[str, object], rows: dict[str, list[object]]) -> dict[str, object] | None:
@@ -191,9 +220,18 @@ def _literal(value: object) -> str:
         return "true" if value else "false"
     if type(value) is int:
         return str(value)
-    if type(value) is list and all(type(text) is str for text in value):
-        return "[\n    " + ",\n    ".join(map(_quoted, value)) + ",\n]" if value else "[]"
+    if type(value) is list and {*map(type, value)} <= {str}:
+        return _array(value)
     raise _NotPlain
+
+
+def _array(texts: list[str]) -> str:
+    """Return an array of texts. The characters of all its texts are looked at together: most need no escape."""
+    if not texts:
+        return "[]"
+    if "".join(texts).encode("utf-8", "surrogatepass").translate(None, _UNESCAPED):
+        texts = [_quoted(text)[1:-1] for text in texts]
+    return f"[\n{_BEFORE}{_BETWEEN.join(texts)}{_AFTER}\n]"
 
 
 def _quoted(text: str) -> str:

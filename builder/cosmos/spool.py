@@ -17,7 +17,7 @@ from typing import BinaryIO, Final, Protocol
 from cosmos.content import Content, FileRange, HeldFile
 from cosmos.durable import blaming, make_folder
 from cosmos.errors import WorldFailed
-from cosmos.limits import KIB, MAX_CONTENT_IN_MEMORY_BYTES
+from cosmos.limits import KIB, MAX_CONTENT_IN_MEMORY_BYTES, MAX_FILE_IN_MEMORY_BYTES
 
 _ON_DISK: Final = "/var/tmp"  # noqa: S108 - FHS 3.0 §5.15; the file there gets no name
 _WRITTEN_BYTES: Final = 256 * KIB  # at a time: a tar's pieces are small, and a call costs more than to copy them
@@ -33,7 +33,10 @@ class Unnamed(Protocol):
 
 
 class Spool:
-    """Contents of one job. All of them together take `MAX_CONTENT_IN_MEMORY_BYTES` of memory at most."""
+    """Contents of one job. Together they take `MAX_CONTENT_IN_MEMORY_BYTES` of memory at most.
+
+    One of more than `MAX_FILE_IN_MEMORY_BYTES` lies in the file.
+    """
 
     __slots__ = ("_end", "_file", "_folder", "_left")
 
@@ -45,7 +48,7 @@ class Spool:
 
     def fits(self, size_bytes: int) -> bool:
         """Return whether a content of this size would stay in memory."""
-        return size_bytes <= self._left
+        return size_bytes <= min(self._left, MAX_FILE_IN_MEMORY_BYTES)
 
     def add(self, pieces: Iterable[bytes | memoryview]) -> Content:
         """Return the content that `pieces` make up, in their order. Raises `WorldFailed` if the disk is full."""
@@ -65,12 +68,20 @@ class Spool:
         return b"".join(held)
 
     def _append(self, pieces: list[bytes | memoryview]) -> None:
-        number, rest = self._opened().number, memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        """Write `pieces`, and let go of them: joined as far as a call is worth it, so that none of much is copied."""
+        number = self._opened().number
         with blaming(_place(self._folder)):
-            while rest:
-                written = os.pwrite(number, rest, self._end)
-                self._end += written
-                rest = rest[written:]
+            while pieces:
+                count, size = 0, 0
+                while count < len(pieces) and size < _WRITTEN_BYTES:
+                    size += len(pieces[count])
+                    count += 1
+                rest = memoryview(pieces[0] if count == 1 else b"".join(pieces[:count]))
+                del pieces[:count]
+                while rest:
+                    written = os.pwrite(number, rest, self._end)
+                    self._end += written
+                    rest = rest[written:]
 
     def _opened(self) -> HeldFile:
         if self._file is None:

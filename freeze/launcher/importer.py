@@ -1,8 +1,10 @@
 """Import the modules of the single-file binary from its pieces, and run its entry point.
 
 The piece "index" is a marshalled dictionary: module -> (piece, offset, size, whether it is a package). The code of
-modules lies in a few pieces, so that a command unpacks only those with the modules that it needs. A compiled module is
-a piece of its own; its path names it, and the launcher gives its bytes to the C library that opens it.
+modules lies in a few pieces, so that a command unpacks only those with the modules that it needs. They take 10 MB, so
+they are forgotten when the command and all that it imports are there; what is imported later unpacks its piece again.
+A compiled module is a piece of its own; its path names it, and the launcher gives its bytes to the C library that opens
+it.
 """
 
 import _frozen_importlib
@@ -17,6 +19,7 @@ import _image
 
 # Large modules of Python that others import, but seldom use. They are loaded when they are used for the first time.
 LATER = frozenset(("inspect", "ipaddress", "linecache", "uuid"))
+STARTING = "code-always"  # the piece of code that the program needs before it knows the command
 ROOT = "/binary/"  # what the path of a module begins with; there is no such folder
 SUFFIX = ".cpython-311-x86_64-linux-gnu.so"
 
@@ -40,8 +43,8 @@ class Pieces:
     def __init__(self):
         self.code = marshal.loads(_image.piece("index"))
         self.libraries = {name.removesuffix(".so"): name for name in _image.names() if name.endswith(".so")}
-        self.methods, self.patterns = marshal.loads(_image.piece("made"))
         self.unpacked = {}
+        self.imports = 0  # modules whose code runs now, the one in the other
 
     def find_spec(self, name, path=None, target=None):
         """Return the spec of the module of that name; None if the binary does not have it."""
@@ -77,18 +80,25 @@ class Pieces:
             module.compile = self.compiled
 
     def run_code(self, module):
-        """Run the code of a module."""
-        exec(self.get_code(module.__name__), module.__dict__)
+        """Run the code of a module. After the outermost one, the pieces of a command are forgotten."""
+        self.imports += 1
+        try:
+            exec(self.get_code(module.__name__), module.__dict__)
+        finally:
+            self.imports -= 1
+            if not self.imports and any(piece.startswith("code-") and piece != STARTING for piece in self.unpacked):
+                self.unpacked.clear()
 
     def run(self, text, names, made):
         """Run a text of `dataclasses`."""
         raw = text.encode()
-        place, size = self.methods.get((len(raw), zlib.crc32(raw), zlib.adler32(raw)), (0, 0))
+        place, size = self.made()[0].get((len(raw), zlib.crc32(raw), zlib.adler32(raw)), (0, 0))
         exec(marshal.loads(self.view("methods")[place : place + size]) if size else text, names, made)
 
     def compiled(self, pattern, flags=0):
         """Return a pattern of `re`."""
-        made = self.patterns.get((pattern, int(flags))) if isinstance(pattern, (str, bytes)) else None
+        is_known = self.imports and isinstance(pattern, (str, bytes))
+        made = self.made()[1].get((pattern, int(flags))) if is_known else None
         return _sre.compile(*made) if made else self.compile(pattern, flags)
 
     def get_code(self, name):
@@ -97,10 +107,24 @@ class Pieces:
         return marshal.loads(self.view(piece)[offset : offset + size])
 
     def view(self, piece):
-        """Return the bytes of a piece with code, unpacked once."""
-        if piece not in self.unpacked:
-            self.unpacked[piece] = memoryview(_image.piece(piece))
-        return self.unpacked[piece]
+        """Return the bytes of a piece with code."""
+        return self.read(piece, memoryview)
+
+    def made(self):
+        """Return where the methods of `dataclasses` are, and the patterns of `re`."""
+        return self.read("made", marshal.loads)
+
+    def read(self, piece, reader):
+        """Return a piece, unpacked and read once for all imports that are under way."""
+        found = self.unpacked.get(piece)
+        if found is None:
+            found = self.unpacked[piece] = reader(_image.piece(piece))
+        return found
+
+    def forget_methods(self):
+        """Forget what was made for `dataclasses` and `re`, for a process that is going to be forked and to wait."""
+        for piece in ("methods", "made"):
+            self.unpacked.pop(piece, None)
 
     def is_package(self, name):
         """Return whether the module of that name is a package."""

@@ -55,7 +55,7 @@ SECOND = """
 memory() { busybox awk '/^(MemTotal|MemAvailable|MemFree)/ { printf "%s%s ", $1, $2 }' /proc/meminfo; echo; }
 run() {
     echo "RUN $*"
-    "$@" >/out 2>&1
+    "$@" </dev/null >/out 2>&1
     echo "EXIT $? of $1 $2 ($tmp)"
     busybox tail -n 40 /out | busybox cut -c1-300
     memory

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fakes.waiting import LONG_SECONDS
+
 
 class KeptServer:
     """A running server. `connections` counts them; `requests` are the method, target and headers of each request."""
@@ -25,6 +27,7 @@ class KeptServer:
         self.login_behind = ""
         self.moved: dict[str, str] = {}  # from the beginning of a path to the server that has it
         self.hang_up_after = hang_up_after
+        self.alone: list[str] = []
         handler = functools.partial(self.handler_class, self, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -35,6 +38,7 @@ class KeptServer:
         self.port = self._server.server_port
         self.address = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
         self._cut = ("", 0)
+        self._meetings: dict[str, threading.Barrier] = {}
         self._open: list[socket.socket] = []
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -49,6 +53,19 @@ class KeptServer:
     def cut_off(self, name: str, *, after: int) -> None:
         """Hang up after so many bytes of the file of that name; "" for no file."""
         self._cut = (name, after)
+
+    def wait_for_two(self, *endings: str) -> None:
+        """Answer requests for files with such an ending in pairs: the first one waits for the second."""
+        self._meetings = {ending: threading.Barrier(2) for ending in endings}
+
+    def meet(self, target: str) -> None:
+        """Wait for the other request of the pair. Without one, the answers come at last, and `alone` names the file."""
+        for ending, barrier in self._meetings.items():
+            if target.endswith(ending):
+                try:
+                    barrier.wait(LONG_SECONDS)
+                except threading.BrokenBarrierError:
+                    self.alone.append(target)
 
     def cut_of(self, target: str) -> int | None:
         """After how many bytes of this file the server hangs up."""
@@ -95,6 +112,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._remember()
+        self.kept.meet(self.path)
         if self.kept.login and self.headers.get("Authorization") != self.kept.login:
             self._refuse(401, 'WWW-Authenticate: Basic realm="stars"')
             return

@@ -1,12 +1,36 @@
-"""Read and judge the badges that a galaxy has of a star's archive."""
+"""Read and judge the badges that a galaxy has of a star's archive, or of several stars' archives."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cosmos.digest import Digest
+from cosmos.errors import CosmosError
+from cosmos.model.names import StarName
+from cosmos.staging.acquire import Acquired
+from cosmos.staging.ahead import fetching_ahead, files_beside
 from cosmos.staging.beside import keep_beside, read_beside
 from cosmos.staging.source import Source
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, Badge, judge_badges
 from cosmos.trust.roots import TrustRoots
+
+
+def badges_of(stars: Iterable[Acquired], roots: TrustRoots) -> dict[StarName, tuple[Badge, ...] | None]:
+    """Return the badges of each star's archive; None if they cannot be had. They are no condition of an installation.
+
+    A galaxy in upstream's format has none, and is not asked.
+    """
+    asked = [item for item in stars if not item.is_upstream]
+    found = dict[StarName, tuple[Badge, ...] | None]()
+    with fetching_ahead(
+        (item.source, files_beside(item.source, item.stem, BADGES_SUFFIX, MAX_BADGES_BYTES)) for item in asked
+    ):
+        for item in asked:
+            try:
+                found[item.star.name] = star_badges(item.source, item.stem, item.star.archive, roots)
+            except CosmosError:
+                found[item.star.name] = None
+    return found
 
 
 def star_badges(source: Source, stem: str, archive: Digest, roots: TrustRoots) -> tuple[Badge, ...]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from cosmos.canon import Json
-from cosmos.device.badges import star_badges
-from cosmos.errors import CosmosError
 from cosmos.model.installed_entry import DEVICES, InstalledEntry, recorded_bytes
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
@@ -100,14 +98,20 @@ class Look:
 
 
 def look_at(
-    item: Acquired, brought: Sequence[InstalledEntry], files: int, receipt: Json, consent: Consent, roots: TrustRoots
+    item: Acquired,
+    brought: Sequence[InstalledEntry],
+    files: int,
+    receipt: Json,
+    consent: Consent,
+    roots: TrustRoots,
+    badges: tuple[Badge, ...] | None,
 ) -> StarLook:
     """Return what a person can look at of one star, after it was staged and planned to bring these entries."""
     return StarLook(
         star=item.star,
         about=item.statement.statement.star,
         signers=tuple(_signer(key, roots) for key in item.statement.signers),
-        badges=_badges(item, roots),
+        badges=badges,
         entries=tuple(brought),
         files=files,
         installed_bytes=recorded_bytes(brought) or 0,
@@ -126,16 +130,6 @@ def _signer(key: str, roots: TrustRoots) -> Signer:
         galaxies=tuple(dict.fromkeys(glob for author in scopes for glob in author.galaxies)),
         stars=tuple(dict.fromkeys(glob for author in scopes for glob in author.stars)),
     )
-
-
-def _badges(item: Acquired, roots: TrustRoots) -> tuple[Badge, ...] | None:
-    """Return the badges of the archive; None if they cannot be had. They are no condition of an installation."""
-    if item.is_upstream:
-        return ()
-    try:
-        return star_badges(item.source, item.stem, item.star.archive, roots)
-    except CosmosError:
-        return None
 
 
 def _unusual(entries: Iterable[InstalledEntry]) -> Iterable[Unusual]:

@@ -79,6 +79,15 @@ class SignedStar:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """The statement of an installed star that counts now, with the name of its files; and a refusal, as in `Found`."""
+
+    verified: VerifiedStatement | None = None
+    stem: str = ""
+    refused: Refused | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """The signed star, or None, and the refusal of a statement that counts no more."""
 
@@ -117,6 +126,12 @@ class Shelves:
             sticks = [source for source in self._sticks if source.galaxy == galaxy]
             self._shelves[galaxy] = Shelf(self._root, asked, self._store, self._trust, sticks, self._network)
         return self._shelves[galaxy]
+
+    def judge(self, name: StarName, star: Installed) -> Judged:
+        """Return the statement of an installed star, if it counts now: all that a judge of signatures needs."""
+        if star.galaxy is None or star.archive is None:
+            return Judged()
+        return self.shelf(star.galaxy).judge(name, star)
 
     def find(self, name: StarName, star: Installed) -> Found:
         """Return what was signed for an installed star."""
@@ -182,14 +197,20 @@ class Shelf:
         raise errors[0]
 
     def find(self, name: StarName, star: Installed) -> Found:
-        """Return what was signed for the installed star.
+        """Return what was signed for the installed star, as `judge` says."""
+        one = self.judge(name, star)
+        signed = None if one.verified is None else self.signed(one.verified, one.stem, star.dependencies)
+        return Found(signed=signed, refused=one.refused)
+
+    def judge(self, name: StarName, star: Installed) -> Judged:
+        """Return the statement of the installed star that counts now.
 
         A statement that is missing or damaged says nothing, and so does a strange signature in a local galaxy: whoever
         can write there could have put it there.
         """
         floor = self._trust.roots.floors.stars.get(name)
         if floor is not None and star.version.is_below(floor):
-            return Found(refused=Refused(name, f"lies below the floor of {floor} that trust.toml sets"))
+            return Judged(refused=Refused(name, f"lies below the floor of {floor} that trust.toml sets"))
         refused: Refused | None = None
         for stem, digest in self._named(name, star):
             for source in self._sources:
@@ -205,8 +226,8 @@ class Shelf:
                 if source.carrier is not None and not source.carrier.is_local:
                     source.keep(file)
                 if verified.statement.archive == star.archive:
-                    return Found(signed=self.signed(verified, stem, star.dependencies), refused=refused)
-        return Found(refused=refused)
+                    return Judged(verified=verified, stem=stem, refused=refused)
+        return Judged(refused=refused)
 
     def otherwise(self, name: StarName, star: Installed) -> Digest | None:
         """Return the archive that was signed as this version of the star, if a verified index lists only another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from cosmos.device.badges import badges_of
 from cosmos.device.look import Look, StarLook, look_at
 from cosmos.device.plan import Plan, PlannedStar
 from cosmos.device.staging_area import StagingArea
@@ -38,6 +39,7 @@ def planned_stars(
     """Yield each star with its planned entries. Raises `ScriptFailed` at the end for all that the policy forbids."""
     looks: list[StarLook] = []
     is_refused = False
+    badges = badges_of(acquired.values(), viewer.roots)  # before any script runs: they come by threads
     urls = {galaxy.name: galaxy.url for galaxy in settings.galaxies}
     for number, (name, item) in enumerate(acquired.items()):
         reporter.progress(f"stage {item.star.id}", number, len(acquired))
@@ -49,7 +51,8 @@ def planned_stars(
             for entry in planned.record.entries
             if not entry.is_shared or (entry.path in planned.named and plan.makes_again(name, entry.path))
         ]
-        looks.append(look_at(item, brought, len(planned.record.files), staged.receipt, consent, viewer.roots))
+        files, held = len(planned.record.files), badges.get(name, ())
+        looks.append(look_at(item, brought, files, staged.receipt, consent, viewer.roots, held))
         is_refused = is_refused or any(not row.is_given for row in looks[-1].powers)
         if not is_refused:
             yield planned

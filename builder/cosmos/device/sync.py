@@ -47,7 +47,7 @@ from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.ahead import archive_files, fetching_ahead
 from cosmos.staging.described import fetched_catalogue, keep_catalogue
 from cosmos.staging.galaxies import OpenGalaxy, tell_shell_scripts, tell_unknown_keys
-from cosmos.staging.vouching import VouchingJudge, demand_each
+from cosmos.staging.vouching import VouchingJudge
 from cosmos.store.blobs import StoreFolder
 from cosmos.store.interface import settling
 from cosmos.transport.carrier import NotThere
@@ -266,16 +266,18 @@ def _vouched(
     Raises `Refused` that names every star that the galaxy's log does not have.
     """
     pinned = [galaxy.pinned(star, (), ()) for star in stars]
-    demand_each(map(galaxy.published, pinned), judge.demand_logged)
+    published = [galaxy.published(star) for star in pinned]
+    judge.demand_all_logged(published)
     good, without = list[LockedStar](), list[str]()
-    for star in pinned:
-        try:
-            judge.demand_badges(galaxy.published(star))
-        except Refused as error:
-            reporter.warn(f"left out: {error}")
-            without.append(star.id)
-            continue
-        good.append(star)
+    with judge.expecting_badges(published):
+        for item in published:
+            try:
+                judge.demand_badges(item)
+            except Refused as error:
+                reporter.warn(f"left out: {error}")
+                without.append(item.star.id)
+                continue
+            good.append(item.star)
     return good, tuple(without)
 
 

@@ -97,13 +97,13 @@ def judge_installed(
         if star.galaxy is None or star.archive is None:
             unsigned.append(name)
             continue
-        found = at_hand.find(name, star)
+        found = at_hand.judge(name, star)
         if found.refused is not None:
             row = Untrusted(name=name, version=str(star.version), why=found.refused.problem)
-            (untrusted if found.signed is None else renewed).append(row)
-        elif found.signed is None:
+            (untrusted if found.verified is None else renewed).append(row)
+        elif found.verified is None:
             unjudged.append(name)
-        elif not found.signed.star.signers:
+        elif not found.verified.signers:
             unsigned.append(name)
     return InstalledTrust(
         untrusted=tuple(untrusted),

@@ -203,10 +203,9 @@ def recorded_bytes(entries: Sequence[InstalledEntry]) -> int | None:
 
     Lines are not read for that, as far as each has a size in its place.
     """
-    if isinstance(entries, ReadLater):
-        sizes = [line.split(" ", _SIZE_AT + 1)[_SIZE_AT : _SIZE_AT + 1] for line in entries.texts]
-        if all(size and size[0].isdecimal() and len(size[0]) <= _SIZE_DIGITS for size in sizes):
-            return sum(int(size[0]) for size in sizes)
+    sizes = _numbers_at(_SIZE_AT, entries.texts) if isinstance(entries, ReadLater) else None
+    if sizes is not None:
+        return sum(sizes)
     total = 0
     for entry in entries:
         if entry.size_bytes is None:
@@ -220,14 +219,20 @@ def newest_recorded(entries: Sequence[InstalledEntry]) -> int | None:
 
     No line is read, as far as each has a time in its place.
     """
-    newest = 0
-    for line in texts_of(entries, lambda entry: entry.line):
-        if not line.startswith("dir "):
-            time = line.split(" ", _MTIME_AT + 1)[_MTIME_AT : _MTIME_AT + 1]
-            if not (time and time[0].isdecimal() and len(time[0]) <= _SIZE_DIGITS):
-                return None
-            newest = max(newest, int(time[0]))
-    return newest
+    lines = texts_of(entries, lambda entry: entry.line)
+    times = _numbers_at(_MTIME_AT, [line for line in lines if not line.startswith("dir ")])
+    return None if times is None else max(times, default=0)
+
+
+def _numbers_at(place: int, lines: Sequence[str]) -> list[int] | None:
+    """Return the number at this place of each line; None if one of them has none there. No line is read."""
+    try:
+        texts = [line.split(" ", place + 1)[place] for line in lines]
+    except IndexError:
+        return None
+    if "" in texts or len(max(texts, key=len, default="")) > _SIZE_DIGITS or not "".join(["0", *texts]).isdecimal():
+        return None
+    return [*map(int, texts)]
 
 
 def folder_lines(entries: Sequence[InstalledEntry]) -> Iterator[tuple[str, str]]:
@@ -278,7 +283,7 @@ def with_folder(entries: Sequence[InstalledEntry], folder: InstalledEntry) -> Se
 def configuration(entries: Sequence[InstalledEntry]) -> Iterator[InstalledEntry]:
     """Yield each entry that is configuration. Only these lines are read."""
     for line in texts_of(entries, lambda entry: entry.line):
-        if line.split(" ", _FLAGS_AT + 1)[_FLAGS_AT : _FLAGS_AT + 1] == ["c"]:
+        if " c " in line and line.split(" ", _FLAGS_AT + 1)[_FLAGS_AT : _FLAGS_AT + 1] == ["c"]:
             yield InstalledEntry.parse(line)
 
 

@@ -13,7 +13,10 @@ from contextlib import ExitStack, contextmanager
 from cosmos.digest import Digest
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_ENVELOPE_BYTES
 from cosmos.model.lock import LockedStar
+from cosmos.model.names import StarName
+from cosmos.model.statement import manifest_path
 from cosmos.reading import ENVELOPE_SUFFIX
+from cosmos.staging.beside import beside_path
 from cosmos.staging.source import Source, statement_path
 from cosmos.transport.carrier import Expected
 from cosmos.trust.galaxies import VerifiedIndex
@@ -58,6 +61,16 @@ def archive_files(source: Source, star: LockedStar) -> list[Expected]:
     if not _is_remote(source) or source.store.has(star.archive, star.size_bytes):
         return []
     return [Expected(path=star.file, most=star.size_bytes, digest=star.archive)]
+
+
+def manifest_files(source: Source, name: StarName) -> list[Expected]:
+    """Return what is to be fetched of a star's manifest in a galaxy of upstream's format."""
+    return [Expected(path=manifest_path(name), most=MAX_DOCUMENT_BYTES)] if _is_remote(source) else []
+
+
+def files_beside(source: Source, stem: str, suffix: str, most: int) -> list[Expected]:
+    """Return what is to be fetched of a file beside a statement: a log proof, or badges. A galaxy may lack it."""
+    return [Expected(path=beside_path(stem, suffix), most=most)] if _is_remote(source) else []
 
 
 def _is_remote(source: Source) -> bool:

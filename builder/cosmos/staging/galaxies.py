@@ -25,7 +25,7 @@ from cosmos.model.statement import Statement
 from cosmos.model.version import Version
 from cosmos.resolve.catalogue import Candidate
 from cosmos.staging.acquire import verified_statement
-from cosmos.staging.ahead import statement_files
+from cosmos.staging.ahead import manifest_files, statement_files
 from cosmos.staging.logs import Published
 from cosmos.staging.source import INDEX_FILE, Source
 from cosmos.staging.upstream import made_archives, upstream_listing, upstream_statement
@@ -159,10 +159,12 @@ class OpenGalaxy:
         return verified
 
     def statement_files(self, candidate: Candidate) -> list[Expected]:
-        """Return what is to be fetched for the candidate's statement; nothing for a galaxy in upstream's format."""
+        """Return what is to be fetched for the candidate's statement, or for upstream's manifest."""
         row = self._rows[candidate.name][candidate]
-        if row is None or candidate in self._statements:
+        if candidate in self._statements:
             return []
+        if row is None:
+            return manifest_files(self.source, candidate.name)
         return statement_files(self.source, row.stem, row.statement)
 
     def stem(self, candidate: Candidate) -> str:

@@ -20,9 +20,10 @@ from cosmos.errors import Refused
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import GalaxyName
 from cosmos.model.reporter import Reporter
+from cosmos.staging.ahead import fetching_ahead
 from cosmos.staging.beside import beside_path, keep_beside, read_beside
 from cosmos.staging.source import Source
-from cosmos.transport.carrier import Carrier, NotThere
+from cosmos.transport.carrier import Carrier, Expected, NotThere
 from cosmos.trust.log import (
     MAX_PROOF_BYTES,
     PROOF_SUFFIX,
@@ -38,7 +39,7 @@ from cosmos.trust.memory import Memory, SeenHead
 from cosmos.trust.merkle import EMPTY_ROOT, HASH_BYTES, root_of
 from cosmos.trust.notes import MAX_NOTE_BYTES, Head
 from cosmos.trust.roots import TrustRoots
-from cosmos.trust.tiles import CHECKPOINT, LOG_FOLDER, read_leaves
+from cosmos.trust.tiles import CHECKPOINT, LEAVES_BYTES, LOG_FOLDER, leaf_tiles, read_leaves
 
 Remember: TypeAlias = Callable[[Callable[[Memory], Memory]], None]
 _LOG_HINT: Final = "ask the galaxy's owner for its log; its owner makes one with: stellar log append GALAXY"
@@ -127,9 +128,13 @@ class OpenLogs:
         try:
             note = carrier.read(f"{LOG_FOLDER}/{CHECKPOINT}", max_bytes=MAX_NOTE_BYTES)
             head = verify_head(note, galaxy=source.galaxy, roots=self._roots, source=name)
-            leaves = read_leaves(
-                head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name
-            )
+            tiles = [
+                Expected(path=f"{LOG_FOLDER}/{path}", most=LEAVES_BYTES) for path in leaf_tiles(head.head.size, name)
+            ]
+            with fetching_ahead([(source, tiles)]):
+                leaves = read_leaves(
+                    head.head.size, lambda path, most: carrier.read(f"{LOG_FOLDER}/{path}", max_bytes=most), name
+                )
         except NotThere as error:
             said = "is not there, and policy.log wants every star in the log"
             raise BadLog(error.where, said, hint=_LOG_HINT) from error

@@ -32,6 +32,7 @@ from cosmos.model.star import Star
 from cosmos.model.statement import Statement, manifest_path, package_path
 from cosmos.model.version import Version
 from cosmos.pack.star_archive import star_contents, unpacked_star
+from cosmos.staging.ahead import fetching_ahead, manifest_files
 from cosmos.staging.source import SignedFile, Source, not_stored, statement_path
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere
@@ -43,7 +44,9 @@ def upstream_listing(source: Source, index: GalaxyIndex) -> dict[StarName, Versi
 
     Offline, a star without a version in the index and without a statement in the store is left out.
     """
-    found = {name: _version(source, name) if version is None else version for name, version in index.newest.items()}
+    unknown = [name for name, version in index.newest.items() if version is None]
+    with fetching_ahead((source, manifest_files(source, name)) for name in unknown):
+        found = {name: version or _version(source, name) for name, version in index.newest.items()}
     return {name: version for name, version in found.items() if version is not None}
 
 

@@ -6,16 +6,19 @@ and the log are kept in the store once they were judged good. Offline, the kept 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 from cosmos.errors import Refused, together
 from cosmos.model.reporter import Reporter
 from cosmos.model.vouching import BadgeKind, Vouching
+from cosmos.staging.ahead import fetching_ahead, files_beside
 from cosmos.staging.beside import beside_path, keep_beside, read_beside
 from cosmos.staging.logs import OpenLogs, Published, Remember
 from cosmos.staging.source import Source
 from cosmos.trust.badges import BADGES_SUFFIX, MAX_BADGES_BYTES, counted, judge_badges
+from cosmos.trust.log import MAX_PROOF_BYTES, PROOF_SUFFIX
 from cosmos.trust.roots import TrustRoots
 
 
@@ -36,12 +39,25 @@ class VouchingJudge:
         published = tuple(stars)
         if self._vouching.log:
             self._reporter.step("find every star in its galaxy's log")
-            for source in {item.source.galaxy: item.source for item in published}.values():
-                self.demand_log(source)  # a log that was forked is named before its stars
-            demand_each(published, self.demand_logged)
+        self.demand_all_logged(published)
         for kind, least in self._vouching.badges.items():
             self._reporter.step(f"find {least} badges of the kind {kind} for every star")
-            demand_each(published, partial(self._demand_badges, kind=kind, least=least))
+            with self.expecting_badges(published):
+                demand_each(published, partial(self._demand_badges, kind=kind, least=least))
+
+    def demand_all_logged(self, stars: Sequence[Published]) -> None:
+        """If the policy wants logs, raise as `demand_log`, or one error that names every star without a log entry."""
+        if not self._vouching.log:
+            return
+        for source in {item.source.galaxy: item.source for item in stars}.values():
+            self.demand_log(source)  # a log that was forked is named before its stars
+        with _fetching_beside(stars, PROOF_SUFFIX, MAX_PROOF_BYTES):
+            demand_each(stars, self.demand_logged)
+
+    def expecting_badges(self, stars: Sequence[Published]) -> AbstractContextManager[None]:
+        """Give a block in which the badges of these stars are going to be demanded once each, in this order."""
+        wanted = stars if self._vouching.badges else ()
+        return _fetching_beside(wanted, BADGES_SUFFIX, MAX_BADGES_BYTES)
 
     def demand_log(self, source: Source) -> None:
         """If the policy wants logs, raise `BadLog` for a galaxy whose log is missing, cut or forked."""
@@ -71,6 +87,10 @@ class VouchingJudge:
                 hint="to see each badge: cosmos show STAR; to make one: stellar attest",
             )
         keep_beside(item.source, item.stem, BADGES_SUFFIX, data)
+
+
+def _fetching_beside(stars: Sequence[Published], suffix: str, most: int) -> AbstractContextManager[None]:
+    return fetching_ahead((item.source, files_beside(item.source, item.stem, suffix, most)) for item in stars)
 
 
 def demand_each(items: Iterable[Published], demand: Callable[[Published], None]) -> None:

@@ -25,6 +25,7 @@ MAX_LOG_ENTRIES: Final = Limit(
     "MAX_LOG_ENTRIES", 1 << 22
 )  # four million published stars: 128 MiB of leaf hashes, held in memory
 MAX_ENTRY_BYTES: Final = (1 << 16) - 1  # what 16 bits can say
+LEAVES_BYTES: Final = TILE_WIDTH * HASH_BYTES  # of a full tile of leaf hashes
 MAX_TILE_BYTES: Final = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 
 Read = Callable[[str, int], bytes]  # (path below log/, most bytes) -> content
@@ -46,11 +47,16 @@ def log_files(entries: Sequence[bytes]) -> Mapping[str, bytes]:
     return files
 
 
+def leaf_tiles(size: int, source: str) -> tuple[str, ...]:
+    """Return the path of each tile that `read_leaves` reads for a log of `size` entries, in its order."""
+    return tuple(path for path, _, _ in _rows("0", _bounded(size, source)))
+
+
 def read_leaves(size: int, read: Read, source: str) -> tuple[bytes, ...]:
     """Return the leaf hashes of a log of `size` entries, from its tiles; raises `Refused` for other tiles."""
     found: list[bytes] = []
     for path, _, width in _rows("0", _bounded(size, source)):
-        tile = read(path, TILE_WIDTH * HASH_BYTES)
+        tile = read(path, LEAVES_BYTES)
         if len(tile) != width * HASH_BYTES:
             raise Refused(f"{source}: {path}", f"want {width} hashes, got {len(tile)} bytes")
         found += [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]

@@ -71,6 +71,12 @@ PIECES = (
     "\x00",
     "{}",
     "'",
+    '",\n    "',
+    '    "",\n',
+    "\n]\n",
+    "]\n",
+    "\\\\",
+    "\x7f",
 )
 
 
@@ -113,6 +119,20 @@ def test_what_programs_write_is_read_as_tomllib_reads_it() -> None:
     assert told_apart("")
 
 
+@pytest.mark.parametrize(
+    ("items", "texts"),
+    [
+        ('    "",\n', [""]),
+        ('    "b, c",\n    "[d]",\n', ["b, c", "[d]"]),
+        ('    "a\\\\x2d",\n    "ü\u2028",\n', ["a\\x2d", "ü\u2028"]),
+        ('    "]",\n    "",\n', ["]", ""]),
+    ],
+)
+def test_the_texts_of_an_array_are_read_as_tomllib_reads_them(items: str, texts: list[str]) -> None:
+    document = f'a = [\n{items}]\nb = "c"\n'
+    assert plain_document(document) == tomllib.loads(document) == {"a": texts, "b": "c"}
+
+
 def test_no_change_of_a_text_is_read_in_another_way_than_tomllib_reads_it() -> None:
     dice = random.Random(1)
     answered = 0
@@ -137,6 +157,15 @@ def test_no_change_of_a_text_is_read_in_another_way_than_tomllib_reads_it() -> N
         'a = "b\n',
         "a = 01\n",
         "a = [\n    1,\n]\n",
+        'a = [\n    "b",\n    "c"\n]\n',
+        'a = [\n    "b,\n    c",\n]\n',
+        'a = [\n    "b" "c",\n]\n',
+        'a = [\n    "b",\n\n]\n',
+        'a = [\n    ",\n]\n',
+        'a = [\n    "\\",\n]\n',
+        'a = [\n    "b\x7f",\n]\n',
+        'a = [\n    "b",\n]',
+        "a = [\n]\n",
         "a =\n",
     ],
 )

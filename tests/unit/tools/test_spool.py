@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from cosmos import spool as spools
 from cosmos.content import FileRange
+from cosmos.limits import MAX_FILE_IN_MEMORY_BYTES
 from cosmos.spool import Spool
 
 FDS = Path("/proc/self/fd")
@@ -28,6 +30,18 @@ def test_many_small_contents_do_not_fill_the_memory_together(tmp_path: Path) -> 
     spool = Spool(tmp_path, in_memory=100)
     kinds = [type(spool.add([bytes(40)])) for _ in range(4)]
     assert kinds == [bytes, bytes, FileRange, FileRange]
+
+
+def test_a_large_content_is_in_memory_once_at_most(tmp_path: Path) -> None:
+    """A machine of 128 MiB has no room for a second copy of what comes before a content is known to be large."""
+    tracemalloc.start()
+    try:
+        content = Spool(tmp_path).add(bytes([number]) * (64 << 10) for number in range(160))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < MAX_FILE_IN_MEMORY_BYTES + (1 << 20)
+    assert bytes(content) == b"".join(bytes([number]) * (64 << 10) for number in range(160))
 
 
 def test_its_file_has_no_name_and_goes_with_its_last_content(tmp_path: Path) -> None:

@@ -1,34 +1,21 @@
-"""`cosmos freeze`: write the lock of an image, or of a system."""
+"""`cosmos freeze`: write the lock of an image, or of a system. Neither part is imported for the other."""
 
 from __future__ import annotations
 
 import datetime
 import re
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from cosmos.canon import Json
 from cosmos.cli.cosmos.differences import differences_in_json
 from cosmos.cli.cosmos.options import home_option
-from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FILE, FOLDER, IMAGE, json_option
-from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.passphrase import passphrase_fd_option
 from cosmos.cli.progress import reporting_options
-from cosmos.cli.terminal import answer
 from cosmos.errors import Malformed
-from cosmos.image.definition import Definition, read_definition
-from cosmos.image.freeze import FrozenLock, check, freeze
-from cosmos.image.known_signatures import known_signatures
-from cosmos.image.preflight import demand_sound
-from cosmos.image.signed_lock import sign_lock
-from cosmos.image.template import stand_ins
-from cosmos.model.names import StarName
-from cosmos.model.reporter import counted
 
-_EVERYTHING = "*"
+_EVERYTHING = "*"  # what --upgrade gets without a name
 _DATE = re.compile(r"[0-9]{4}([-.])[0-9]{2}\1[0-9]{2}", re.ASCII)
 
 
@@ -42,7 +29,7 @@ _DATE = re.compile(r"[0-9]{4}([-.])[0-9]{2}\1[0-9]{2}", re.ASCII)
     "upgraded",
     multiple=True,
     is_flag=False,
-    flag_value=_EVERYTHING,
+    flag_value="*",
     metavar="[STAR]",
     help="Move this star (without a name: every star) to the newest version that fits. May be repeated.",
 )
@@ -99,33 +86,21 @@ def freeze_command(
     if as_of is not None and (offline or only_check):
         raise click.UsageError("--as-of reads the snapshots of the galaxies: leave out --offline and --check")
     date = None if as_of is None else _date(as_of)
-    definition = read_definition(image)
-    demand_sound(definition, stand_ins(definition.template))
+    from cosmos.cli.cosmos.freeze_image import check_image, freeze_image
+
     if only_check:
-        check(definition)
-        row: dict[str, Json] = {"lock": str(definition.lock_file), "fresh": True}
-        return answer(row, as_json, f"{definition.lock_file}: fits its image")
-    world = world_at(home, image, offline=offline, quiet=as_json)
-    keys = load_secret_keys((key_file,), passphrase_fd) if key_file is not None else ()
-    with nullcontext() if keys else known_signatures(world.made, world.reporter.warn):
-        frozen = freeze(
-            definition, world, upgrade=_wanted_upgrades(upgraded), allow_downgrade=_star_names(lowered), as_of=date
-        )
-    signed = sign_lock(definition, frozen.data, keys[0] if keys else None)
-    return _answer(definition, frozen, as_json, signed=signed)
-
-
-def _answer(definition: Definition, frozen: FrozenLock, as_json: bool, *, signed: bool) -> None:
-    stars = len(frozen.lock.stars)
-    word = ("written" if frozen.changed else "unchanged") + (", signed" if signed else "")
-    row: dict[str, Json] = {
-        "lock": str(definition.lock_file),
-        "stars": stars,
-        "changed": frozen.changed,
-        "signed": signed,
-    }
-    following = f"next: cosmos build {definition.folder}"
-    answer(row, as_json, f"{definition.lock_file}: {word}, {counted(stars, 'star')}\n{following}")
+        return check_image(image, as_json=as_json)
+    return freeze_image(
+        image,
+        upgraded,
+        lowered,
+        as_of=date,
+        offline=offline,
+        key_file=key_file,
+        passphrase_fd=passphrase_fd,
+        home=home,
+        as_json=as_json,
+    )
 
 
 def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:
@@ -149,16 +124,3 @@ def _date(text: str) -> str:
         return datetime.date.fromisoformat(text.replace(".", "-")).strftime("%Y.%m.%d")
     except ValueError as error:
         raise click.UsageError(f"--as-of: want a date such as 2026-11-20, got {text[:40]!r}") from error
-
-
-def _wanted_upgrades(names: tuple[str, ...]) -> frozenset[StarName] | Literal["all"]:
-    if _EVERYTHING in names:
-        return "all"
-    return _star_names(names)
-
-
-def _star_names(names: tuple[str, ...]) -> frozenset[StarName]:
-    try:
-        return frozenset(StarName.parse(name) for name in names)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
