@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 
 import click
 
@@ -98,7 +98,7 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     return _answer(built, wishes.key_file, lint, warnings, bootable=bootable)
 
 
-def _answer(built: Built, key_file: Path | None, lint: Mapping[str, Json], warnings: int, *, bootable: bool) -> Answer:
+def _answer(built: Built, key_file: Path | None, lint: Json, warnings: int, *, bootable: bool) -> Answer:
     return Answer(
         folder=built.folder,
         release=built.release,

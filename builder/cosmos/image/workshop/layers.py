@@ -309,15 +309,14 @@ class Workshop:
         if self._times(name) < _TWICE:
             staged = self._staged(name, layers)
             return staged if self._times(name) == 0 else _marked(staged, str(name))
-        first, stars = self._programs(name, layers), json.dumps(sorted({*map(str, self.unsteady), str(name)}))
+        first = self._programs(name, layers)
+        waiver = "unsteady = [{}]".format(", ".join(f'"{one}"' for one in sorted({*self.unsteady, name})))
         return staged_twice(
             lambda programs: self._staged(name, layers, programs),
             first,
             replace(first, circumstances=SECOND),
             first.tools.entries,
-            Unsteady(
-                star=name, waiver=f"write under [policy] in {self.consent.file}:\nunsteady = {stars}", epoch=self.epoch
-            ),
+            Unsteady(star=name, waiver=f"write under [policy] in {self.consent.file}:\n{waiver}", epoch=self.epoch),
         )
 
     def _staged(self, name: StarName, layers: Layers, programs: ProgramRunner | None = None) -> StagedStar:
