@@ -141,8 +141,8 @@ distclean: clean ## remove everything that git does not track, including the key
 # --- the Python environment: exactly the locked packages --------------------------------------------------------------
 
 $(VENV)/packages.stamp: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo 'Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)' >&2; exit 5; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("error: $(PYTHON): is Python %d.%d; expected 3.11 or newer" % v[:2])' || \
+		{ echo 'hint: name a newer one: make PYTHON=python3.11 $(MAKECMDGOALS)' >&2; exit 5; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/need python3-venv=python3-venv
 	@echo 'making the Python environment'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -34,12 +34,18 @@ _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an a
 
 
 class BadKey(Malformed):
-    """A document is malformed at one key. `path` is dotted, and empty for the whole document; `said` is the problem."""
+    """A document is malformed at one key. `path` is dotted, and empty for the whole document; `said` is the problem.
 
-    def __init__(self, source: str, path: str, problem: str, *, hint: str | None = None) -> None:
+    `misspelt` is the dotted path of the key that stands there instead.
+    """
+
+    def __init__(
+        self, source: str, path: str, problem: str, *, hint: str | None = None, misspelt: str | None = None
+    ) -> None:
         super().__init__(source, f"{path}: {problem}" if path else problem, hint=hint)
         self.path = path
         self.said = problem
+        self.misspelt = misspelt
 
 
 class Table:
@@ -237,7 +243,8 @@ class Table:
         """Refuse the table for a key that it lacks; a key of nearly that name is the likely mistake."""
         written = nearest(key, [name for name in self._data if name not in self._seen])
         if written:
-            self.fail(key, f"missing, but there is {written[0]}", hint=f"did you mean {key}?")
+            problem, misspelt = f"missing, but there is {written[0]}", self.dotted(written[0])
+            raise BadKey(self.source, self.dotted(key), problem, hint=f"did you mean {key}?", misspelt=misspelt)
         self.fail(key, "missing")
 
     def _typed(self, value: object, key: str, kind: type[T]) -> T:
@@ -295,6 +302,8 @@ def every_fault(
         except BadKey as fault:
             written = _PLACE.sub(lambda found: f"[{_place_before(found, gone)}]", fault.path)
             faults.append(BadKey(table.source, written, fault.said, hint=fault.hint))
+            if fault.misspelt is not None:
+                _taken_out(document, fault.misspelt)  # it has been told
             if fault.path.endswith("]"):
                 inside, _, place = fault.path.removesuffix("]").rpartition("[")
                 gone.setdefault(inside, []).append(_place_of(int(place), gone.get(inside, ())))

@@ -6,13 +6,14 @@ fails prints nothing: nobody wants an error message in the middle of a command l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from cosmos.errors import CosmosError
+from cosmos.errors import CosmosError, Malformed
 from cosmos.model.reporter import Silent
 
 if TYPE_CHECKING:
@@ -24,11 +25,23 @@ _IMAGE_FILE, _RELEASE_FILE = "image.toml", "RELEASE.json"
 
 
 class Known(click.Path):
-    """A path. The Tab key offers the paths below the typed one for which `is_meant` is true; without any, all paths."""
+    """A path. The Tab key offers the paths below the typed one for which `is_meant` is true; without any, all paths.
 
-    def __init__(self, is_meant: Callable[[Path], bool], **how: bool) -> None:
+    `hint` is the way out for somebody who names a path that must exist, and does not.
+    """
+
+    def __init__(self, is_meant: Callable[[Path], bool], hint: str | None = None, **how: bool) -> None:
         super().__init__(path_type=Path, **how)
         self._is_meant = is_meant
+        self._hint = hint
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path; raises `Malformed` if nothing is there, and `click.BadParameter` for the rest."""
+        if self.exists and not os.path.lexists(value):
+            raise Malformed(os.fspath(value), "is not there", hint=self._hint)
+        return super().convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the meant paths that begin with `incomplete`."""

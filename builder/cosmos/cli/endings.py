@@ -23,7 +23,7 @@ import click
 
 from cosmos.about import REPORT_BUGS_TO, VERSION
 from cosmos.cli.failing import Failure, answer_held, asks_for_json, failure_of
-from cosmos.cli.terminal import Surroundings, Terminal
+from cosmos.cli.terminal import NamingStdout, Surroundings, Terminal
 from cosmos.errors import CosmosError, WorldFailed, likely_cause
 
 _MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
@@ -103,8 +103,9 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         given = None if arguments is None else list(arguments)
         with _ended_by_signals():
             result = command.main(args=given, prog_name=program, standalone_mode=False, obj=around)
-        answer_held(terminal.held)
-        sys.stdout.flush()
+        with NamingStdout():
+            answer_held(terminal.held)
+            sys.stdout.flush()
     except CosmosError as error:
         return _failed(failure_of(error), terminal)
     except click.exceptions.NoArgsIsHelpError as error:

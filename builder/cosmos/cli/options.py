@@ -17,8 +17,10 @@ EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 SECONDS = click.FloatRange(min=0, min_open=True)
 
 IMAGE = Known(holds_image)
-RELEASE = Known(holds_release, exists=True, file_okay=False)
-SECRET_KEY = Known(is_secret_key, exists=True, dir_okay=False)
-PUBLIC_KEY = Known(is_public_key, exists=True, dir_okay=False)
+RELEASE = Known(holds_release, "to make a release: cosmos build IMAGE", exists=True, file_okay=False)
+SECRET_KEY = Known(is_secret_key, "to make a key: cosmos key new NAME --role ROLE", exists=True, dir_okay=False)
+PUBLIC_KEY = Known(
+    is_public_key, "name the NAME.pub that cosmos key new wrote beside NAME.key", exists=True, dir_okay=False
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")

@@ -105,10 +105,10 @@ class Recorder(Table):
         return self.parsed_strings(key, str)
 
     def parsed_strings(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
-        """Return one sample that `parse` takes."""
-        self._asked.add(key)
+        """Return one sample that `parse` takes; no sample in the way without this key."""
+        is_there = key in self
         self._note(key, {"type": "array", "items": {"type": "string"}})
-        return (self._parsed_sample(key, parse),)
+        return (self._parsed_sample(key, parse),) if is_there else ()
 
     def string_map(self, key: str) -> dict[str, str]:
         """Return one row."""

@@ -224,15 +224,29 @@ def emit(value: Json) -> None:
         held.append(value)
 
 
+class NamingStdout:
+    """Name stdout in an error of the block, which writes to it. A class, because `say` runs for every line."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, _kind: object, error: object, _where: object) -> None:
+        """Give an `OSError` the name."""
+        if isinstance(error, OSError):
+            error.filename = "stdout"
+
+
 def write_json(value: Json) -> None:
     """Write `value` on stdout. A byte of a path that is no UTF-8 becomes half a pair, such as `\\udcff`."""
-    sys.stdout.write(readable_text(value).encode("utf-8", "backslashreplace").decode())
+    with NamingStdout():
+        sys.stdout.write(readable_text(value).encode("utf-8", "backslashreplace").decode())
 
 
 def say(text: str = "") -> None:
     """Write one line of an answer on stdout."""
     _answering()
-    sys.stdout.write(printable(text) + "\n")
+    with NamingStdout():
+        sys.stdout.write(printable(text) + "\n")
 
 
 def say_document(data: bytes) -> None:
@@ -242,9 +256,10 @@ def say_document(data: bytes) -> None:
         say(text.removesuffix("\n"))
         return
     _answering()
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    with NamingStdout():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def answer(row: Mapping[str, Json], as_json: bool, text: str) -> None:

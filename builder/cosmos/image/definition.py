@@ -12,7 +12,7 @@ from cosmos.image.given_values import NOTHING_GIVEN, GivenValues
 from cosmos.image.joining import Joined, document_of, read_joined, written
 from cosmos.image.outputs.formats import Output, read_outputs
 from cosmos.image.template import TemplateFiles, read_template
-from cosmos.image.template_folder import IMAGE_FILE, template_folder
+from cosmos.image.template_folder import IMAGE_FILE, template_folder, way_to_an_image
 from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_LOCK_BYTES, MAX_SCRIPT_BYTES
 from cosmos.model.constellation import Constellation
 from cosmos.model.constraint import Constraint
@@ -70,9 +70,10 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     """
     file = path / IMAGE_FILE if path.is_dir() else path
     if not is_there(file):
-        raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
-    joined, faults = read_joined(file), Faults()
-    image, data = _image(joined, file, faults), joined.data
+        raise Malformed(str(file), "is not there", hint=way_to_an_image(path))
+    joined = read_joined(file)
+    data = joined.data
+    image, faults = _image(joined, file), Faults()
     constellation_files: dict[str, bytes] = {}
     constellations: dict[str, Constellation] = {}
     for name in image.constellations:
@@ -107,17 +108,17 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     )
 
 
-def _image(joined: Joined, file: Path, faults: Faults) -> Image:
-    """Return the image of the joined definition. Each fault names the file that states the key."""
-    with faults.noting():
-        try:
-            return Image.parse(joined.data, str(file))
-        except BadKey as error:
-            raise joined.blaming(error, file) from error
-    with faults.noting():
-        read_outputs(Table.parse(joined.data, str(file)).dicts("output"), str(file))
-    faults.demand_none()
-    raise AssertionError("a malformed image has a fault")
+def _image(joined: Joined, file: Path) -> Image:
+    """Return the image of the joined definition. An error names the file that states the key, and has every fault."""
+    try:
+        return Image.parse(joined.data, str(file))
+    except BadKey as error:
+        faults, blamed = Faults(), joined.blaming(error, file)
+        faults.found += [blamed, *blamed.also]
+        with faults.noting():
+            read_outputs(Table.parse(joined.data, str(file)).dicts("output"), str(file))
+        faults.demand_none()
+        raise
 
 
 def _with_values(data: bytes, image: Image, template: TemplateFiles, given: GivenValues) -> bytes:

@@ -16,6 +16,7 @@ from typing import Final
 from cosmos.digest import Digest
 from cosmos.errors import Malformed, NoSolution
 from cosmos.image.rebuild.culprit import Makers, TemplateText, receipts_of
+from cosmos.image.template_folder import IMAGE_FILE, way_to_an_image
 from cosmos.limits import MAX_LOCK_BYTES
 from cosmos.model.lock import LOCK_FILE, Lock, LockedStar
 from cosmos.model.names import StarName
@@ -71,7 +72,8 @@ class Explained:
             if is_there(folder / LOCK_FILE):
                 file = folder / LOCK_FILE
                 return Lock.parse(read_bounded(file, MAX_LOCK_BYTES), str(file))
-        raise Malformed(str(self.place), f"has no {LOCK_FILE}", hint=f"cosmos freeze {self.place}")
+        hint = f"cosmos freeze {self.place}" if is_there(folders[0] / IMAGE_FILE) else way_to_an_image(self.place)
+        raise Malformed(str(self.place), f"has no {LOCK_FILE}", hint=hint)
 
     @cached_property
     def stars(self) -> Mapping[StarName, LockedStar]:

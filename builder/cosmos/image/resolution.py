@@ -9,7 +9,8 @@ because these galaxies have no statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -91,7 +92,9 @@ def resolution(definition: Definition, world: World, upgrade: Upgrade, as_of: st
         wishes, kept = wishes_of(request), _kept(old, upgrade)
         demands = (wish.demand for wish in wishes)
         foresee(demands, library, galaxies, request.arch, kept=kept, settled={}, told=_reading(world))
-        resolved = resolve(wishes, library, request.arch, kept, upgraded=frozenset() if upgrade == "all" else upgrade)
+        with _naming(definition):
+            upgraded = frozenset() if upgrade == "all" else upgrade
+            resolved = resolve(wishes, library, request.arch, kept, upgraded=upgraded)
         stars = tuple(
             galaxies[found.star.galaxy].pinned(found.star, found.dependencies, found.wanted_by) for found in resolved
         )
@@ -103,6 +106,16 @@ def resolution(definition: Definition, world: World, upgrade: Upgrade, as_of: st
         trust=world.locked_trust,
     )
     return Resolution(lock=lock, seen=seen, wishes=wishes, stars=resolved, galaxies=galaxies)
+
+
+@contextmanager
+def _naming(definition: Definition) -> Iterator[None]:
+    """Name the file with the wishes in an error that names no other file. Raises `NoSolution`."""
+    try:
+        yield
+    except NoSolution as error:
+        error.where = error.where or str(definition.file)
+        raise
 
 
 def _old_lock(definition: Definition, world: World) -> Lock | None:

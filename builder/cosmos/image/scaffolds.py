@@ -53,7 +53,7 @@ hostname = {name}
 _MINIMAL: Final = (
     _HEAD
     + """
-[stars]  # name = "constraint"; `cosmos search` lists what a galaxy has
+[stars]  # name = "constraint"; `cosmos add IMAGE STAR` writes such a line
 busybox = "*"
 linux-cloud = "*"
 linux-modules = "*"
@@ -71,7 +71,7 @@ console_shell = "root-without-password"  # whoever reaches a terminal is root; "
 _APPLIANCE: Final = (
     _HEAD
     + """
-[stars]  # name = "constraint"; `cosmos search` lists what a galaxy has
+[stars]  # name = "constraint"; `cosmos add IMAGE STAR` writes such a line
 busybox = "*"
 dropbear = "*"
 linux-cloud = "*"
@@ -92,7 +92,7 @@ port = 80  # of the service
 _RESCUE: Final = (
     _HEAD
     + """
-[stars]  # name = "constraint"; `cosmos search` lists what a galaxy has
+[stars]  # name = "constraint"; `cosmos add IMAGE STAR` writes such a line
 core-stack = "^1.0"
 ddrescue = "*"
 dosfstools = "^4.2"

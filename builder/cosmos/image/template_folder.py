@@ -1,4 +1,4 @@
-"""Where the template of an image lies. It is asked before an image definition is read, too (image.kept_release)."""
+"""Where an image and its template lie. It is asked before an image definition is read, too (image.kept_release)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cosmos.errors import Malformed
+from cosmos.nearest import nearest
 
 IMAGE_FILE: Final = "image.toml"
 TEMPLATES_FOLDER: Final = "rootfs-templates"
@@ -28,3 +29,12 @@ def template_folder(folder: Path, named: str) -> Path:
         f"template: no {TEMPLATES_FOLDER}/{named} in this folder or above it",
         hint=f'for a folder beside image.toml, write in {IMAGE_FILE}: template = "./{named}"',
     )
+
+
+def way_to_an_image(path: Path) -> str:
+    """Return the hint for a path that is no image: the images that lie near it, or how to make one."""
+    folder = path if path.is_dir() else path.parent
+    near = [str(file.parent) for below in ("*", "images/*") for file in sorted(folder.glob(f"{below}/{IMAGE_FILE}"))]
+    if not near:
+        return "cosmos new NAME makes a new image definition"
+    return f"did you mean {' or '.join(nearest(str(path), near) or near[:3])}?"

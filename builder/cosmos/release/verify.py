@@ -49,6 +49,16 @@ class ReleaseVerdict:
     compared: tuple[str, ...]
 
 
+def demand_release(folder: Path) -> Path:
+    """Return the document of the release in `folder`; raises `Malformed` if `folder` is no release."""
+    document = folder / RELEASE_FILE
+    if not is_there(document):
+        raise Malformed(
+            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
+        )
+    return document
+
+
 def verify_release_folder(
     folder: Path, keys: Iterable[PublicKey], *, threshold: int = 1, workers: int = 1, reporter: Reporter
 ) -> ReleaseVerdict:
@@ -56,11 +66,7 @@ def verify_release_folder(
 
     So many `workers` unpack layers of an image at the same time.
     """
-    document = folder / RELEASE_FILE
-    if not is_there(document):
-        raise Malformed(
-            str(document), "is not there", hint="name the folder that `cosmos build` made, such as images/NAME/out"
-        )
+    document = demand_release(folder)
     data = read_bounded(document, MAX_RELEASE_BYTES)
     signed = verify_release(
         data,

@@ -44,7 +44,7 @@ def explained(reasons: Sequence[Reason], library: Library, arch: Arch, advice: A
         for demand in said.demands()
         if not (library.versions(demand.name) or library.providers(demand.name))
     )
-    return NoSolution("no solution", "; ".join(said.sentences()), hint=_hint(missing, library, advice, said))
+    return NoSolution("", f"no solution: {'; '.join(said.sentences())}", hint=_hint(missing, library, advice, said))
 
 
 class _Said:

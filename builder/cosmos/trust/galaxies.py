@@ -67,6 +67,7 @@ def verify_index(
         keys=roots.keys_or_retired("galaxy"),
         threshold=roots.threshold("galaxy"),
         hint="see which keys are pinned, and for what, with: cosmos trust show",
+        unsigned_hint="nobody signed it; its maintainer signs it with: stellar index-galaxy GALAXY --key GALAXY.key",
         allow_unsigned=allow_unsigned,
         max_bytes=MAX_INDEX_ENVELOPE_BYTES,
         revoked=roots.revoked_keys("galaxy"),

@@ -19,7 +19,9 @@ from cosmos.trust.roots import TrustRoots
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
-    """The conditions under which a signature counts; `hint` says what to do if it is missing.
+    """The conditions under which a signature counts; `hint` says what to do if none counts.
+
+    `unsigned_hint` says what to do if nobody signed.
 
     `revoked` are keys of the role that were revoked: they never count, but the refusal names them.
     """
@@ -28,6 +30,7 @@ class Demand:
     keys: tuple[PublicKey, ...]
     threshold: int
     hint: str
+    unsigned_hint: str | None = None
     allow_unsigned: bool = False
     max_bytes: int = MAX_ENVELOPE_BYTES
     revoked: tuple[tuple[PublicKey, Revoked], ...] = ()
@@ -42,7 +45,9 @@ def verify_beside(data: bytes, envelope: bytes | None, demand: Demand, source: s
     if envelope is None:
         if demand.allow_unsigned:
             return ()
-        raise NotSigned(source, "is not signed: there is no .dsse file beside it", hint=demand.hint)
+        raise NotSigned(
+            source, "is not signed: there is no .dsse file beside it", hint=demand.unsigned_hint or demand.hint
+        )
     parsed = Envelope.parse(envelope, beside, max_bytes=demand.max_bytes)
     if parsed.payload_type != demand.payload_type:
         raise BadEnvelope(

@@ -69,6 +69,7 @@ def verify_statement(
         keys=roots.author_keys_or_retired(galaxy, name),
         threshold=roots.threshold("author"),
         hint="see which keys are pinned, and for what, with: cosmos trust show",
+        unsigned_hint="nobody signed it; its maintainer signs it with: stellar index-galaxy GALAXY --key AUTHOR.key",
         allow_unsigned=allow_unsigned,
         revoked=roots.revoked_keys("author"),
     )

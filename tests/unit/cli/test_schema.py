@@ -203,3 +203,10 @@ def test_the_first_line_of_a_new_file_names_a_schema_that_is_there(
         assert json.loads(named.read_text()) == schema(name)
         READERS[name](file.read_bytes(), str(file))
     assert stellar("validate", tmp_path / "stars/hello").ok().out.endswith("good\n")
+
+
+def test_a_list_that_its_reader_compares_with_another_key_may_be_left_out() -> None:
+    """No sample of `given` is in `[vars]`: the schema must be made without it, and still allow it."""
+    rows = schema("image")["properties"]
+    assert isinstance(rows, dict)
+    assert rows["given"] == {"type": "array", "items": {"type": "string"}}

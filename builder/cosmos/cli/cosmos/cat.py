@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cosmos.cli.options import IMAGE
+from cosmos.cli.terminal import NamingStdout
 from cosmos.release.inspect import file_pieces, find_image
 
 
@@ -17,5 +18,7 @@ from cosmos.release.inspect import file_pieces, find_image
 def cat(image: Path, path: str) -> None:
     """Write one file of an image to stdout. Only its layer is read, and it is verified first."""
     for piece in file_pieces(find_image(image), path):
-        sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+        with NamingStdout():
+            sys.stdout.buffer.write(piece)
+    with NamingStdout():
+        sys.stdout.buffer.flush()

@@ -11,7 +11,7 @@ import click
 
 from cosmos.about import VERSION
 from cosmos.cli.options import EXISTING_FILE, EXISTING_FOLDER
-from cosmos.cli.terminal import surroundings
+from cosmos.cli.terminal import NamingStdout, surroundings
 from cosmos.device.root import LiveRoot
 from cosmos.device.system import read_universe
 from cosmos.errors import Malformed
@@ -54,7 +54,8 @@ def sbom(place: Path, form: str, with_files: bool, lists: tuple[Path, ...], stat
     if files or rebuilds or vex:
         before, data = data, added_to(data, form, Additions(files=files, rebuilds=rebuilds, vex=vex), str(place))
         _tell_of_rebuilds(rebuilds, before, form)
-    sys.stdout.write(data.decode())
+    with NamingStdout():
+        sys.stdout.write(data.decode())
 
 
 def _system_bill(place: Path, form: str) -> bytes:

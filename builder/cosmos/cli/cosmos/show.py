@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 
 from cosmos.canon import Json
-from cosmos.cli.completing import known_stars
+from cosmos.cli.completing import holds_image, known_stars
 from cosmos.cli.cosmos.arguments import parsed
 from cosmos.cli.cosmos.look_words import badge_row
 from cosmos.cli.cosmos.options import offline_option, root_option
@@ -21,9 +23,13 @@ from cosmos.device.inside import Files, Script, files_of, script_of
 from cosmos.device.root import LiveRoot, shown
 from cosmos.device.show import Offered, Shown
 from cosmos.device.show import show as show_star
+from cosmos.device.system import NoSystem
+from cosmos.errors import Malformed
 from cosmos.model.names import StarName
 from cosmos.model.universe import Installed
 from cosmos.release.receipts import read_receipt
+
+_EFFECTIVE: Final = "to show an image: cosmos show {} --effective"
 
 
 @click.command()
@@ -59,8 +65,10 @@ def show(
         return _answer_effective(Path(star), as_json)
     if receipt:
         return emit(read_receipt(release, parsed(StarName.parse, star, "STAR")))
+    if "/" in star and holds_image(Path(star)):
+        raise Malformed(star, "is an image, not a star", hint=_EFFECTIVE.format(star))
     name, reporter = parsed(StarName.parse, star, "STAR"), around.reporter(quiet=as_json and what is not None)
-    with LiveRoot.open(root) as live:
+    with _image_in_mind(star), LiveRoot.open(root) as live:
         if what == "script":
             return _answer_script(script_of(live, name, reporter, network(), offline=offline), as_json)
         if what == "files":
@@ -72,6 +80,17 @@ def show(
     for line in _shown_lines(found):
         say(line)
     return None
+
+
+@contextmanager
+def _image_in_mind(star: str) -> Iterator[None]:
+    """Say in the hint how an image is shown, if there is no system and `star` is an image. Raises `NoSystem`."""
+    try:
+        yield
+    except NoSystem as error:
+        if holds_image(Path(star)):
+            error.hint = _EFFECTIVE.format(star)
+        raise
 
 
 def _answer_effective(image: Path, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cosmos.canon import Json
 from cosmos.cli.terminal import answer, surroundings
 from cosmos.cli.trust_words import shown_public_key
-from cosmos.release.verify import ReleaseVerdict, verify_release_folder
+from cosmos.release.verify import ReleaseVerdict, demand_release, verify_release_folder
 from cosmos.trust.keys import PublicKey
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def verify_release(
 ) -> None:
     """Check the release in `path`, and say what was found. Raises what the verification raises."""
     keys = [shown_public_key(file) for file in key_files]
+    demand_release(path)  # before the trust anchors: a wrong folder is the likelier mistake
     world = _world(home, path, as_json) if home is not None or not keys else None
     threshold = 1
     if world is not None and not keys:
