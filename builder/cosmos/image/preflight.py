@@ -17,6 +17,7 @@ from cosmos.image.outputs.packing import BINARY_FILE
 from cosmos.image.packed_definition import packed_definition
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
+from cosmos.image.workshop.layers import AtFailure
 from cosmos.image.workshop.sampling import Audit
 from cosmos.image.world import World
 from cosmos.links import real
@@ -50,7 +51,8 @@ class BuildOptions:
 
     `builder` is how RELEASE.json names this program, `identity` what its layers are kept under. `secrets` are the
     values of the template's secret variables, by name. With an `audit`, some layers from the store are made again.
-    With `look`, each layer is linted as soon as it is made.
+    With `look`, each layer is linted as soon as it is made. `at_failure` is called where a star's script stopped; then
+    `jobs` is 1, because it needs the builder's own process.
     """
 
     out: Path
@@ -65,6 +67,7 @@ class BuildOptions:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     audit: Audit | None = None
     look: LookAhead | None = None
+    at_failure: AtFailure | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,6 +44,7 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
 from cosmos.links import real
 from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
+from cosmos.sandbox.attended import Person, carry, private_terminal
 from cosmos.sandbox.bubble_probe import Asked, Process, demand_closed
 from cosmos.sandbox.circumstances import FIRST, LIMITS, Circumstances, machine_files
 from cosmos.sandbox.laid_tree import Laid, laid_out, read_back
@@ -180,6 +181,40 @@ class Bubble:
 
     def run(self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry]) -> RunOutcome:
         """Run `words` in a copy of `tree` and return the tree afterwards; raises `WorldFailed`, `Malformed`."""
+        with self._awake(words, env, tree) as (program, sleeper, stage, laid):
+            said = (line[:_TAIL_CHARACTERS] for line in program.lines(self.timeout_seconds))
+            last = deque(said, _TAIL_LINES)
+            status = program.wait(_END_SECONDS)  # bwrap has closed its output, which the program had from it
+            sleeper.end(self.where)
+            after = self._left(stage, laid)
+        return RunOutcome(
+            status=status, tree=after, last="\n".join(last), tools=self.tools.digest, began=laid.done_ns // 10**9
+        )
+
+    def attend(
+        self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry], person: Person
+    ) -> int:
+        """Run `words` as `run` does, but for a person, and return the exit status; raises `WorldFailed`, `Malformed`.
+
+        There is no limit of time. The tree that the program leaves is not read: it is gone with the sandbox.
+        """
+        env = {**env, b"TERM": os.fsencode(person.kind)}
+        with (
+            private_terminal(person) as (ours, its),
+            self._awake(words, env, tree, terminal=its) as (program, *_),
+        ):
+            carry(person, ours, its)
+            return program.wait(_END_SECONDS)
+
+    @contextmanager
+    def _awake(
+        self,
+        words: tuple[bytes, ...],
+        env: Mapping[bytes, bytes],
+        tree: Mapping[TreePath, Entry],
+        terminal: int | None = None,
+    ) -> Iterator[tuple[RunningProgram, Sleeper, int, Laid]]:
+        """Give `words`, running in a finished sandbox: bwrap, the first process, /stage, and what was laid there."""
         bwrap = real(Path(find_program("bwrap", _BWRAP_HINT)))  # user nobody may not look into each folder of PATH
         memory = {"/": self.tools.size_bytes, _SHARED: _TMP_BYTES, **self._places()}
         settings = [part for pair in _environment(env, self.epoch) for part in ("--setenv", *pair)]
@@ -191,30 +226,32 @@ class Bubble:
             processor=processor,
             niceness=self.circumstances.niceness,
             kernel=self.circumstances.kernel,
+            rules_terminal=terminal is not None,
         )
+        asked = Asked(tools=self.tools.binds[2::3], memory=memory, terminal=terminal)
         with _channels() as channels:
             bubble = sandboxed(self.tools.binds, memory, channels)
+            if terminal is not None:
+                bubble.remove("--new-session")  # its session is new already, and the private terminal belongs to it
             argv = [str(bwrap), *bubble, *settings, "--", *map(os.fsdecode, words)]
             with (
                 start_program(
-                    argv, env={}, where=self.where, pass_fds=channels.given, confinement=confinement
+                    argv,
+                    env={},
+                    where=self.where,
+                    pass_fds=channels.given,
+                    confinement=confinement,
+                    terminal=terminal,
                 ) as program,
                 self._started(program, channels.info) as sleeper,
             ):
                 self._equip(program, sleeper, channels.gate)
                 self._awaited(program, lambda: sleeper.process.is_asleep(program.pid) or None)
-                demand_closed(sleeper.process, Asked(tools=self.tools.binds[2::3], memory=memory), self.where)
+                demand_closed(sleeper.process, asked, self.where)
                 with _opened("root/stage", sleeper.process.folder) as stage:
                     laid = self._fill(stage, tree)
                     os.write(channels.block, b"!")
-                    said = (line[:_TAIL_CHARACTERS] for line in program.lines(self.timeout_seconds))
-                    last = deque(said, _TAIL_LINES)
-                    status = program.wait(_END_SECONDS)  # bwrap has closed its output, which the program had from it
-                    sleeper.end(self.where)
-                    after = self._left(stage, laid)
-        return RunOutcome(
-            status=status, tree=after, last="\n".join(last), tools=self.tools.digest, began=laid.done_ns // 10**9
-        )
+                    yield program, sleeper, stage, laid
 
     def _places(self) -> dict[str, int]:
         """Return the folders that a program may write to, in the order of their mounts, with their sizes in bytes."""

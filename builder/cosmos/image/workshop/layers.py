@@ -34,7 +34,7 @@ from cosmos.image.workshop.unread import entry_without_bytes
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
 from cosmos.nova.indexed_tree import IndexedTree
-from cosmos.nova.job import ProgramRunner
+from cosmos.nova.job import ProgramRunner, Stopped
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
@@ -82,6 +82,7 @@ class StarLayer:
 
 
 Layers: TypeAlias = Mapping[StarName, StarLayer]
+AtFailure: TypeAlias = Callable[[Stopped, Bubble], None]
 Look: TypeAlias = Callable[[str, Digest, Iterable[Entry]], tuple[Digest, bytes]]
 
 
@@ -107,7 +108,8 @@ class Workshop:
     may run programs. A layer that programs made was made twice (`staging.twice`), but for the stars in `unsteady`. The
     argument `layers` of the methods has at least the layers that the star's script may see. `warn` gets a sentence
     about each record in the store that this home did not write. `look` is given each layer that was made: its star's
-    id, its frame's digest and its entries.
+    id, its frame's digest and its entries. `at_failure` is called where a script stopped, with the sandbox that its
+    programs have or would have.
     """
 
     store: Store
@@ -120,6 +122,7 @@ class Workshop:
     consent: Consent
     unsteady: frozenset[StarName] = frozenset()
     look: Look | None = None
+    at_failure: AtFailure | None = None
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
         """Return the stars whose layers the script of `name` may see, in lock order.
@@ -319,7 +322,7 @@ class Workshop:
         )
 
     def _staged(self, name: StarName, layers: Layers, programs: ProgramRunner | None = None) -> StagedStar:
-        acquired = self.acquired[name]
+        acquired, at_failure = self.acquired[name], self.at_failure
         if programs is None and self.consent.gives(name, "run"):
             programs = self._programs(name, layers)
         inputs = StagingInputs(
@@ -328,6 +331,9 @@ class Workshop:
             dependencies=self._below(name, layers),
             programs=programs,
             run_hint=self.consent.hint(name, "run"),
+            on_failure=None
+            if at_failure is None
+            else lambda stopped: at_failure(stopped, self._programs(name, layers)),
         )
         return stage_star(acquired.archive(), acquired.statement, inputs, acquired.spool())
 
