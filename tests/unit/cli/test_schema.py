@@ -148,6 +148,12 @@ def test_a_wrong_type_or_word_is_refused_by_both(name: str, path: tuple[str, ...
         DOCUMENTS[name].read(Table(document, "x"))
 
 
+def test_a_variant_states_its_name_and_its_base_and_nothing_else() -> None:
+    assert judged("image", {"name": "kiosk", "extends": "../base"}) == []
+    assert judged("image", {"extends": "../base"}) == ["'name' is a required property"]
+    assert judged("image", {"name": "kiosk", "extends": 3}) == ["3 is not of type 'string'"]
+
+
 def test_a_missing_key_is_refused_by_both() -> None:
     for name, key in (("image", "source-date-epoch"), ("star", "name"), ("template", "merged-usr")):
         document = tomllib.loads(SPECIFIED[name])

@@ -11,6 +11,7 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import PATH, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
 from cosmos.image.new import galaxy_of_home, new_image
 from cosmos.image.scaffolds import SCAFFOLDS
@@ -39,6 +40,7 @@ _DEFAULT = "minimal"
     help="source-date-epoch [default: $SOURCE_DATE_EPOCH, else the start of today].",
 )
 @home_option
+@reporting_options
 @json_option
 def new(
     folder: Path | None,

@@ -8,10 +8,11 @@ import click
 
 from cosmos.cli.completing import wished_stars
 from cosmos.cli.cosmos.arguments import parsed
-from cosmos.cli.cosmos.edited import Terms, edit
+from cosmos.cli.cosmos.edited import Terms, edit_and_freeze
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import EXISTING_FILE, IMAGE, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.errors import NoSolution
 from cosmos.image.definition import Definition, read_definition
 from cosmos.model.names import StarName
@@ -25,6 +26,7 @@ from cosmos.nearest import nearest
 @click.option("--sign", "key_file", type=EXISTING_FILE, help="Sign the lock with this secret key of the role release.")
 @passphrase_fd_option
 @home_option
+@reporting_options
 @json_option
 def remove(
     image: Path,
@@ -45,7 +47,7 @@ def remove(
         if name not in definition.image.stars:
             raise NoSolution(str(definition.file), f"has no {name} in [stars]", hint=_way_out(definition, name))
     terms = Terms(offline=offline, key_file=key_file, passphrase_fd=passphrase_fd, home=home, as_json=as_json)
-    edit(definition, dict.fromkeys(names), terms)
+    edit_and_freeze(definition, dict.fromkeys(names), terms)
 
 
 def _way_out(definition: Definition, name: StarName) -> str:
