@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,6 @@ from cosmos.image.outputs.packing import BINARY_FILE
 from cosmos.image.packed_definition import packed_definition
 from cosmos.image.policy import demand_known_rules, demand_signable, demand_signed_lock, report_strangers
 from cosmos.image.template import RenderedTemplate, render_template
-from cosmos.image.workshop.layers import AtFailure
 from cosmos.image.workshop.sampling import Audit
 from cosmos.image.world import World
 from cosmos.links import real
@@ -26,6 +25,7 @@ from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Builder
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import demand_reader
+from cosmos.nova.job import Stopped
 from cosmos.nova.templating.secret import Secret
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
@@ -34,6 +34,7 @@ from cosmos.release.lint.linting import LookAhead
 from cosmos.release.sign import Signing
 from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
+from cosmos.sandbox.bubble import Bubble
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.sbom.spdx import SPDX_FILE
 from cosmos.trust.signing_request import REQUEST_FILE
@@ -67,7 +68,7 @@ class BuildOptions:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     audit: Audit | None = None
     look: LookAhead | None = None
-    at_failure: AtFailure | None = None
+    at_failure: Callable[[Stopped, Bubble], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,7 +48,7 @@ from cosmos.staging.twice import Unsteady, staged_twice
 from cosmos.store.interface import Damaged, Store
 from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
-from cosmos.tree.entry import Entry
+from cosmos.tree.entry import Entry, Tree
 from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
@@ -81,8 +81,8 @@ class StarLayer:
         return self.receipt is not None and _receipt(self.receipt, f"layer {self.key.short}").ran_programs
 
 
+Lines: TypeAlias = Mapping[TreePath, ManifestLine]
 Layers: TypeAlias = Mapping[StarName, StarLayer]
-AtFailure: TypeAlias = Callable[[Stopped, Bubble], None]
 Look: TypeAlias = Callable[[str, Digest, Iterable[Entry]], tuple[Digest, bytes]]
 
 
@@ -107,9 +107,8 @@ class Workshop:
     `identity` identifies this program's code. `consent` says what the operator allows each star, and so which scripts
     may run programs. A layer that programs made was made twice (`staging.twice`), but for the stars in `unsteady`. The
     argument `layers` of the methods has at least the layers that the star's script may see. `warn` gets a sentence
-    about each record in the store that this home did not write. `look` is given each layer that was made: its star's
-    id, its frame's digest and its entries. `at_failure` is called where a script stopped, with the sandbox that its
-    programs have or would have.
+    about each record that this home did not write. `look` gets each layer that was made: its star's id, its frame's
+    digest and its entries. `at_failure` is called where a script stopped, with its sandbox.
     """
 
     store: Store
@@ -122,7 +121,7 @@ class Workshop:
     consent: Consent
     unsteady: frozenset[StarName] = frozenset()
     look: Look | None = None
-    at_failure: AtFailure | None = None
+    at_failure: Callable[[Stopped, Bubble], None] | None = None
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
         """Return the stars whose layers the script of `name` may see, in lock order.
@@ -355,11 +354,7 @@ class Workshop:
         return tools_digest(chain(links, *(layers[star].lines for star in self.seen_by(name))))
 
     def _pack(
-        self,
-        name: StarName,
-        entries: Mapping[TreePath, Entry],
-        dropped: frozenset[TreePath],
-        lines: Mapping[TreePath, ManifestLine] | None = None,
+        self, name: StarName, entries: Tree, dropped: frozenset[TreePath], lines: Lines | None = None
     ) -> PackedLayer:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
         packed = pack_layer(self.acquired[name].star.id, kept, self.level, self.store.spool(), lines)
