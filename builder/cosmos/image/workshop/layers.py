@@ -391,8 +391,7 @@ def _receipt(receipt: Json, source: str) -> Receipt:
 
 def _marked(staged: StagedStar, source: str) -> StagedStar:
     """Return the layer with the operator's waiver in its receipt, if its script ran a program."""
-    receipt = _receipt(staged.receipt, source) if staged.receipt is not None else None
-    if receipt is None or not receipt.ran_programs:
+    if staged.receipt is None or not (receipt := _receipt(staged.receipt, source)).ran_programs:
         return staged
     return replace(staged, receipt=replace(receipt, unsteady=True).to_json())
 
