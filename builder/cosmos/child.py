@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import itertools
 import os
 import resource
 import signal
+import termios
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -42,7 +44,7 @@ class Confinement:
     A limit of this process that is lower stays if this process may not raise it (`make_room`). A confined program does
     not see the umask, the ignored signals and, if its user is another, the groups of cosmos. Its addresses are not
     random. It may use one `processor` (None: those of this process), its priority is lower by `niceness`, and uname(2)
-    says Linux 2.6 if its `kernel` is old.
+    says Linux 2.6 if its `kernel` is old. With `rules_terminal` its stdin becomes the terminal of its session.
     """
 
     limits: Mapping[int, int]
@@ -50,6 +52,7 @@ class Confinement:
     processor: int | None = None
     niceness: int = 0
     kernel: Kernel = "own"
+    rules_terminal: bool = False
 
     def make_room(self) -> None:
         """Raise the highest limits that this process may have to those of the program, as far as the kernel lets it.
@@ -77,6 +80,8 @@ class Confinement:
             if signal.getsignal(number) == signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if self.rules_terminal:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def die_with(parent: int) -> None:

@@ -227,14 +227,16 @@ def start_program(
     stdin: Literal["empty", "ours"] = "empty",
     pass_fds: Sequence[int] = (),
     confinement: Confinement | None = None,
+    terminal: int | None = None,
 ) -> Iterator[RunningProgram]:
     """Give the running program; the end of the block kills it and all that it started. Raises `WorldFailed`.
 
     It inherits the descriptors `pass_fds`, under their numbers, and no others except stdin, stdout and stderr. With
-    stdin `ours` it reads what `send` writes. Otherwise its stdin is empty, so that no program waits for input.
+    stdin `ours` it reads what `send` writes. Otherwise its stdin is empty, so that no program waits for input. With a
+    `terminal`, all three are that descriptor, and `lines` yields nothing.
     """
     given = subprocess.PIPE if stdin == "ours" else subprocess.DEVNULL
-    streams = (given, subprocess.PIPE, subprocess.STDOUT)
+    streams = (given, subprocess.PIPE, subprocess.STDOUT) if terminal is None else (terminal, terminal, terminal)
     with _group(argv, env, cwd, streams, where, pass_fds, confinement) as leader:
         yield RunningProgram(leader, argv, where)
 

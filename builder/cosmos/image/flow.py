@@ -123,6 +123,7 @@ def _staged(ready: Ready, stars: AcquiredLock, world: World, options: BuildOptio
         consent=consent_of(ready.definition.image.policy, paths, safe=options.safe),
         unsteady=frozenset(ready.definition.image.policy.unsteady),
         look=_look(ready, options),
+        at_failure=options.at_failure,
     )
     staged = stage_layers(
         workshop, jobs=options.jobs, reporter=world.reporter, judge=StagingBudget(ready.definition).judge

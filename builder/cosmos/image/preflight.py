@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from cosmos.model.receipts import RECEIPTS_FILE
 from cosmos.model.release import DEFINITION_FILE, MANIFEST_FILE, RELEASE_ENVELOPE, RELEASE_FILE, Builder
 from cosmos.model.reporter import Reporter
 from cosmos.model.universe import demand_reader
+from cosmos.nova.job import Stopped
 from cosmos.nova.templating.secret import Secret
 from cosmos.pack.image_file import LAYER_FORMAT
 from cosmos.pack.zst import ZSTD_VERSION
@@ -33,6 +34,7 @@ from cosmos.release.lint.linting import LookAhead
 from cosmos.release.sign import Signing
 from cosmos.resolve.locked import demand_right
 from cosmos.resolve.stale import differences
+from cosmos.sandbox.bubble import Bubble
 from cosmos.sbom.cyclonedx import CYCLONEDX_FILE
 from cosmos.sbom.spdx import SPDX_FILE
 from cosmos.trust.signing_request import REQUEST_FILE
@@ -50,7 +52,8 @@ class BuildOptions:
 
     `builder` is how RELEASE.json names this program, `identity` what its layers are kept under. `secrets` are the
     values of the template's secret variables, by name. With an `audit`, some layers from the store are made again.
-    With `look`, each layer is linted as soon as it is made.
+    With `look`, each layer is linted as soon as it is made. `at_failure` is called where a star's script stopped; then
+    `jobs` is 1, because it needs the builder's own process.
     """
 
     out: Path
@@ -65,6 +68,7 @@ class BuildOptions:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     audit: Audit | None = None
     look: LookAhead | None = None
+    at_failure: Callable[[Stopped, Bubble], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

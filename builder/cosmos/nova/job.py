@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from cosmos.errors import ScriptFailed
 from cosmos.limits import MAX_STAR_UNPACKED_BYTES
 from cosmos.nova.receipt import Receipt
 from cosmos.sandbox.run_outcome import RunOutcome
@@ -28,6 +29,19 @@ class ProgramRunner(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """A script that failed. `tree` is what a program of `run()` would see at /stage at that moment, with `env` besides.
+
+    `command` are the words of the program that failed; empty if it was another verb.
+    """
+
+    problem: ScriptFailed
+    command: tuple[str, ...]
+    env: Mapping[bytes, bytes]
+    tree: Mapping[TreePath, Entry]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NovaJob:
     """One script.
 
@@ -36,7 +50,8 @@ class NovaJob:
     start: empty for a star; with `free="any"` (an image's finish script) the whole tree, of which it may change any
     path. `path_map` is applied to each path that the script names or copies to (merged /usr). Entries that it makes get
     the time `epoch`. It may copy files of `max_copied_bytes` together, because one small file, copied often, makes a
-    large layer. Without `programs`, `run()` is refused, and `run_hint` says how to allow it.
+    large layer. Without `programs`, `run()` is refused, and `run_hint` says how to allow it. `on_failure` is called
+    before the error is raised, if a verb was the script's end; nothing that it does can change a result.
     """
 
     star: str
@@ -50,6 +65,7 @@ class NovaJob:
     path_map: Callable[[TreePath], TreePath] = unmapped
     programs: ProgramRunner | None = None
     run_hint: str = "an operator can allow it: [policy] run"
+    on_failure: Callable[[Stopped], None] | None = None
     free: Free = "own"
     max_copied_bytes: int = MAX_STAR_UNPACKED_BYTES
 

@@ -69,6 +69,10 @@ class Meter:
         """Return a meter without limits, for work that no script causes: the archive has its own limits."""
         return cls(max_work=sys.maxsize, max_seconds=math.inf)
 
+    def lift(self) -> None:
+        """Count work without a limit from now on, for what no script causes."""
+        self.max_work, self.max_seconds = sys.maxsize, math.inf
+
     def charge(self, units: int) -> None:
         """Count `units` of work."""
         self.work += units

@@ -129,6 +129,15 @@ def _run(job: NovaJob, function: Function) -> tuple[Verbs, Broker, Outcome]:
 
 
 def _result(job: NovaJob, verbs: Verbs, broker: Broker, outcome: Outcome, function: Function) -> NovaResult:
+    try:
+        return _finished(job, verbs, broker, outcome, function)
+    except ScriptFailed as problem:
+        if job.on_failure is not None and outcome.ending != "syntax":
+            job.on_failure(verbs.stopped(problem))
+        raise
+
+
+def _finished(job: NovaJob, verbs: Verbs, broker: Broker, outcome: Outcome, function: Function) -> NovaResult:
     if outcome.ending != "done":
         raise _failed(job, broker, outcome)
     try:

@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cosmos.digest import Digest
+from cosmos.errors import ScriptFailed
 from cosmos.globs import Glob
 from cosmos.limits import MAX_LINK_TARGET_BYTES, MAX_NOVA_REPLY_BYTES, MAX_NOVA_TEMPLATE_BYTES
 from cosmos.nova.arguments import MAX_ID, path_of
 from cosmos.nova.capabilities import capability_value
 from cosmos.nova.filemap import Filemap
 from cosmos.nova.indexed_tree import IndexedTree, implied_folder
-from cosmos.nova.job import NovaJob
+from cosmos.nova.job import NovaJob, Stopped
 from cosmos.nova.meter import ENTRY_COST, Meter, VerbError
 from cosmos.nova.receipt import Event, Fact, found_digest, seen
 from cosmos.nova.sources import FILES, FolderCopy, Source, copied, find_source
@@ -265,6 +266,18 @@ class Verbs:
             hint = f"it said: {outcome.last}" if outcome.last else None
             raise VerbError(f"{shown[0]} ended with status {outcome.status}", hint=hint)
         return 0
+
+    def stopped(self, problem: ScriptFailed) -> Stopped:
+        """Return where the script has stopped. Its limits count no more."""
+        self._meter.lift()
+        last = self.events[-1].facts if self.events and self.events[-1].verb == "run" else {}
+        words = last.get("words") if last.get("status") else None
+        return Stopped(
+            problem=problem,
+            command=tuple(words) if isinstance(words, (list, tuple)) else (),
+            env=dict(self._env),
+            tree={**self.root.own, **self.root.folders_of_others()},
+        )
 
     def undeclared(self) -> str | None:
         """Return how the layer differs from the outputs declared with `filemap`, or None if it does not."""

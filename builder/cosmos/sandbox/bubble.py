@@ -26,17 +26,14 @@ KNOWN GAP: memory is bounded for `/`, /stage, /tmp, /dev/shm and each process, b
 from __future__ import annotations
 
 import errno
-import json
 import os
-import select
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from cosmos.child import Confinement
 from cosmos.digest import Digest
@@ -44,12 +41,14 @@ from cosmos.errors import Malformed, WorldFailed
 from cosmos.limits import MAX_STAGE_BYTES, MAX_TOOLS_BYTES, MIB
 from cosmos.links import real
 from cosmos.process import RunningProgram, ending_with_us, find_program, start_program
-from cosmos.sandbox.bubble_probe import Asked, Process, demand_closed
+from cosmos.sandbox.attended import Person, carry, private_terminal
+from cosmos.sandbox.bubble_probe import Asked, demand_closed
 from cosmos.sandbox.circumstances import FIRST, LIMITS, Circumstances, machine_files
 from cosmos.sandbox.laid_tree import Laid, laid_out, read_back
 from cosmos.sandbox.on_disk import NOBODY, Room, as_its_owner
 from cosmos.sandbox.run_outcome import RunOutcome
 from cosmos.sandbox.seccomp import MACHINES, bubble_filter
+from cosmos.sandbox.sleeper import END_SECONDS, Sleeper, opened_folder
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine, content_root
 from cosmos.treepath import TreePath
@@ -61,7 +60,6 @@ _PLACES: Final = (b"proc", b"dev", b"tmp", b"stage")  # where something is mount
 _GATE: Final = f"{_TMP}/laid"  # a file that bwrap makes when the tools may be laid, until a pipe ends; /tmp covers it
 _UNFINISHED: Final = "root/newroot"  # where bwrap has the sandbox's root before it enters it
 _START_SECONDS: Final = 20  # for bwrap to make its sandbox: it takes some milliseconds
-_END_SECONDS: Final = 20  # for the kernel to end everything that a program left
 _LOOK_SECONDS: Final = 0.001  # between two looks whether it is done
 _MAX_INFO_BYTES: Final = 4096  # of what bwrap says of its sandbox: it has about 200
 _TAIL_LINES: Final = 12  # of what a program said, in an error
@@ -129,42 +127,6 @@ class Channels:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sleeper:
-    """The first process of a finished sandbox, a child of bwrap. The whole sandbox ends with it."""
-
-    number: int
-    process: Process
-    pidfd: int
-    opened: ExitStack
-
-    @classmethod
-    def found(cls, said: bytes, parent: int) -> Self | None:
-        """Return the process that bwrap names in `said`, as soon as bwrap has; raises `OSError` if it is gone.
-
-        Its folder and its descriptor surely mean this process: it is still a child of `parent` after both were opened.
-        """
-        if not said.rstrip().endswith(b"}"):
-            return None
-        number = int(json.loads(said)["child-pid"])
-        with ExitStack() as opened:
-            process = Process(folder=opened.enter_context(_opened(f"/proc/{number}")))
-            pidfd = os.pidfd_open(number)
-            opened.callback(os.close, pidfd)
-            if not process.is_child(parent):
-                return None
-            return cls(number=number, process=process, pidfd=pidfd, opened=opened.pop_all())
-
-    def end(self, where: str) -> None:
-        """Kill the sandbox and wait until it is gone; raises `WorldFailed`."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
-        if not poll.poll(_END_SECONDS * 1000):
-            raise WorldFailed(where, f"a program of the sandbox still runs {_END_SECONDS} seconds after it was killed")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Bubble:
     """Runs programs, one at a time. `epoch` is the time of the entries that they make, `stage_bytes` their space.
 
@@ -180,40 +142,76 @@ class Bubble:
 
     def run(self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry]) -> RunOutcome:
         """Run `words` in a copy of `tree` and return the tree afterwards; raises `WorldFailed`, `Malformed`."""
+        with self._awake(words, env, tree) as (program, sleeper, stage, laid):
+            said = (line[:_TAIL_CHARACTERS] for line in program.lines(self.timeout_seconds))
+            last = deque(said, _TAIL_LINES)
+            status = program.wait(END_SECONDS)  # bwrap has closed its output, which the program had from it
+            sleeper.end(self.where)
+            after = self._left(stage, laid)
+        return RunOutcome(
+            status=status, tree=after, last="\n".join(last), tools=self.tools.digest, began=laid.done_ns // 10**9
+        )
+
+    def attend(
+        self, words: tuple[bytes, ...], env: Mapping[bytes, bytes], tree: Mapping[TreePath, Entry], person: Person
+    ) -> int:
+        """Run `words` as `run` does, but for a person, and return the exit status; raises `WorldFailed`, `Malformed`.
+
+        There is no limit of time. The tree that the program leaves is not read: it is gone with the sandbox.
+        """
+        env = {**env, b"TERM": os.fsencode(person.kind)}
+        with (
+            private_terminal(person) as (ours, its),
+            self._awake(words, env, tree, terminal=its) as (program, *_),
+        ):
+            carry(person, ours, its)
+            return program.wait(END_SECONDS)
+
+    @contextmanager
+    def _awake(
+        self,
+        words: tuple[bytes, ...],
+        env: Mapping[bytes, bytes],
+        tree: Mapping[TreePath, Entry],
+        terminal: int | None = None,
+    ) -> Iterator[tuple[RunningProgram, Sleeper, int, Laid]]:
+        """Give `words`, running in a finished sandbox: bwrap, the first process, /stage, and what was laid there."""
         bwrap = real(Path(find_program("bwrap", _BWRAP_HINT)))  # user nobody may not look into each folder of PATH
         memory = {"/": self.tools.size_bytes, _SHARED: _TMP_BYTES, **self._places()}
         settings = [part for pair in _environment(env, self.epoch) for part in ("--setenv", *pair)]
-        user = NOBODY if os.geteuid() == 0 else None  # root would own root's files in /proc/sys
-        processor = None if self.tools.digest is None else self.circumstances.processor()
-        confinement = Confinement(
-            limits=LIMITS,
-            user=user,
-            processor=processor,
-            niceness=self.circumstances.niceness,
-            kernel=self.circumstances.kernel,
-        )
+        asked = Asked(tools=self.tools.binds[2::3], memory=memory, terminal=terminal)
         with _channels() as channels:
             bubble = sandboxed(self.tools.binds, memory, channels)
+            if terminal is not None:
+                bubble.remove("--new-session")  # its session is new already, and the private terminal belongs to it
             argv = [str(bwrap), *bubble, *settings, "--", *map(os.fsdecode, words)]
             with (
                 start_program(
-                    argv, env={}, where=self.where, pass_fds=channels.given, confinement=confinement
+                    argv,
+                    env={},
+                    where=self.where,
+                    pass_fds=channels.given,
+                    confinement=self._confinement(has_terminal=terminal is not None),
+                    terminal=terminal,
                 ) as program,
                 self._started(program, channels.info) as sleeper,
             ):
                 self._equip(program, sleeper, channels.gate)
                 self._awaited(program, lambda: sleeper.process.is_asleep(program.pid) or None)
-                demand_closed(sleeper.process, Asked(tools=self.tools.binds[2::3], memory=memory), self.where)
-                with _opened("root/stage", sleeper.process.folder) as stage:
+                demand_closed(sleeper.process, asked, self.where)
+                with opened_folder("root/stage", sleeper.process.folder) as stage:
                     laid = self._fill(stage, tree)
                     os.write(channels.block, b"!")
-                    said = (line[:_TAIL_CHARACTERS] for line in program.lines(self.timeout_seconds))
-                    last = deque(said, _TAIL_LINES)
-                    status = program.wait(_END_SECONDS)  # bwrap has closed its output, which the program had from it
-                    sleeper.end(self.where)
-                    after = self._left(stage, laid)
-        return RunOutcome(
-            status=status, tree=after, last="\n".join(last), tools=self.tools.digest, began=laid.done_ns // 10**9
+                    yield program, sleeper, stage, laid
+
+    def _confinement(self, *, has_terminal: bool) -> Confinement:
+        return Confinement(
+            limits=LIMITS,
+            user=NOBODY if os.geteuid() == 0 else None,  # root would own root's files in /proc/sys
+            processor=None if self.tools.digest is None else self.circumstances.processor(),
+            niceness=self.circumstances.niceness,
+            kernel=self.circumstances.kernel,
+            rules_terminal=has_terminal,
         )
 
     def _places(self) -> dict[str, int]:
@@ -242,7 +240,7 @@ class Bubble:
             if time.monotonic() > deadline:
                 raise WorldFailed(self.where, f"bubblewrap has not finished its sandbox in {_START_SECONDS} seconds")
             time.sleep(_LOOK_SECONDS)
-        said = "\n".join(program.lines(_END_SECONDS))[-300:] or "it says nothing"
+        said = "\n".join(program.lines(END_SECONDS))[-300:] or "it says nothing"
         hint = _LIMIT_HINT if any(limit in said for limit in _LIMITED) else _NAMESPACE_HINT
         raise WorldFailed(self.where, f"bubblewrap cannot make its sandbox here: {said}", hint=hint)
 
@@ -256,7 +254,7 @@ class Bubble:
         self._awaited(program, waiting)
         problem = f"its tools do not fit into a program's memory, which has {self.tools.size_bytes} bytes"
         tree = {path: entry for path, entry in self.tools.tree().items() if path != _TMP[1:].encode()}  # it is there
-        with _opened(_UNFINISHED, sleeper.process.folder) as root, as_its_owner():
+        with opened_folder(_UNFINISHED, sleeper.process.folder) as root, as_its_owner():
             self._laid(tree, root, problem, _TOOLS_HINT)
         gate.close()
 
@@ -365,15 +363,6 @@ def _channels() -> Iterator[Channels]:
         ours = kept.enter_context(ExitStack())
         ours.callback(os.close, gate)
         yield Channels(info=info, block=block, laid=laid, gate=ours, seccomp=seccomp, covers=covers)
-
-
-@contextmanager
-def _opened(path: str, folder: int | None = None) -> Iterator[int]:
-    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        yield number
-    finally:
-        os.close(number)
 
 
 def _folder(path: TreePath) -> Entry:

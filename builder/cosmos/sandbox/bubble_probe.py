@@ -46,11 +46,13 @@ _UNKNOWN: Final = "unknown"
 class Asked:
     """The requested properties of one sandbox: where this machine's tools are, and the sizes of its folders of memory.
 
-    The memory at `/` holds tools, too, and may not be written to.
+    The memory at `/` holds tools, too, and may not be written to. `terminal` is the descriptor of the private terminal
+    that the program has as its input and output; None if it has no terminal.
     """
 
     tools: tuple[str, ...]
     memory: Mapping[str, int]
+    terminal: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +77,10 @@ class Process:
     def link(self, name: str) -> str:
         """Return the target of one of its links."""
         return os.readlink(name, dir_fd=self.folder)
+
+    def holds(self, number: str, ours: int | None) -> bool:
+        """Whether its descriptor `number` is the file of our descriptor `ours`."""
+        return ours is not None and os.path.samestat(os.stat(f"fd/{number}", dir_fd=self.folder), os.fstat(ours))
 
     def status(self) -> dict[str, str]:
         """Return the fields of its `status`."""
@@ -167,8 +173,9 @@ def _environment(process: Process, _asked: Asked, _canary: str) -> str:
     return "empty" if process.text("environ") == "" else "not empty"
 
 
-def _descriptors(process: Process, _asked: Asked, _canary: str) -> str:
-    strange = {link for name in process.names("fd") if not _PLAIN.fullmatch(link := process.link(f"fd/{name}"))}
+def _descriptors(process: Process, asked: Asked, _canary: str) -> str:
+    names = (name for name in process.names("fd") if not process.holds(name, asked.terminal))
+    strange = {link for name in names if not _PLAIN.fullmatch(link := process.link(f"fd/{name}"))}
     return ", ".join(sorted(strange)) or "plain"
 
 

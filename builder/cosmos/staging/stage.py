@@ -11,7 +11,7 @@ No path of the star is written to the disk. Bytes are slices of the archive, or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cosmos.canon import Json
@@ -21,7 +21,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.lock import LockedStar
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.nova.job import NovaJob, ProgramRunner
+from cosmos.nova.job import NovaJob, ProgramRunner, Stopped
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.pack.treenames import demand_readable
@@ -43,6 +43,7 @@ class StagingInputs:
     dependencies: Mapping[TreePath, Entry]  # the layers of its dependencies: a script may read them
     programs: ProgramRunner | None  # runs programs for the script; None if the operator does not allow it
     run_hint: str  # says how the operator allows it
+    on_failure: Callable[[Stopped], None] | None = None  # is called where the script stopped, before the error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +78,7 @@ def stage_star(
                 path_map=inputs.paths.mapped,
                 programs=inputs.programs,
                 run_hint=inputs.run_hint,
+                on_failure=inputs.on_failure,
                 free="own",
                 max_copied_bytes=contents.copied_bytes,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +57,11 @@ if TYPE_CHECKING:
 @click.option("--explain", is_flag=True, help="For each layer that is not from the store, say why it was made.")
 @click.option("--keep-root", type=FOLDER, help="Also write the finished tree to this folder, as files.")
 @click.option("--watch", "watches", is_flag=True, help="Build again whenever an input changes, until Ctrl-C.")
+@click.option(
+    "--shell",
+    is_flag=True,
+    help="If a star's script fails, open a shell in its sandbox. Stars are staged one at a time.",
+)
 @click.option("--safe", is_flag=True, help="Refuse run() in scripts, even if the image's policy allows it.")
 @var_option
 @vars_option
@@ -80,6 +86,7 @@ def build(
     explain: bool,
     keep_root: Path | None,
     watches: bool,
+    shell: bool,
     safe: bool,
     var_words: tuple[str, ...],
     vars_file: Path | None,
@@ -95,6 +102,8 @@ def build(
     """
     if watches and (as_json or keep_root is not None or audit is not None or unsigned_release):
         raise click.UsageError("--watch is not for --json, --keep-root, --audit and --unsigned-release")
+    if shell:
+        _demand_terminal(excluded=as_json or watches or safe)
     if trust_stat and (key_file is not None or unsigned_release):
         raise click.UsageError("--trust-stat is not for a release that is to be signed: every byte is hashed for one")
     if audit_seed is not None and audit is None:
@@ -114,7 +123,7 @@ def build(
         offline=offline,
         origin=origin,
         out=out,
-        jobs=jobs or len(os.sched_getaffinity(0)),
+        jobs=1 if shell else jobs or len(os.sched_getaffinity(0)),
         level=level,
         key_file=key_file,
         key=key,
@@ -124,6 +133,7 @@ def build(
         audit_seed=audit_seed,
         keep_root=keep_root,
         safe=safe,
+        shell=shell,
         given=given,
         secret_words=secret_words,
         passphrase_fd=passphrase_fd,
@@ -153,6 +163,13 @@ def _built(wishes: Wishes, terms: Mapping[str, Json], *, trusts_stat: bool) -> A
     from cosmos.cli.cosmos.whole_build import build_whole
 
     return build_whole(wishes, asked)
+
+
+def _demand_terminal(*, excluded: bool) -> None:
+    if excluded:
+        raise click.UsageError("--shell is not for --json, --watch and --safe")
+    if not (surroundings().stdin_is_terminal and sys.stderr.isatty()):
+        raise click.UsageError("--shell is for a person: stdin and stderr must be a terminal")
 
 
 def share_of(text: str) -> Fraction:

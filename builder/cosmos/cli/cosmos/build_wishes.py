@@ -30,6 +30,7 @@ class Wishes:
     audit_seed: str | None
     keep_root: Path | None
     safe: bool
+    shell: bool
     given: GivenValues
     secret_words: tuple[str, ...]
     passphrase_fd: int | None

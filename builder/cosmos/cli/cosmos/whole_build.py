@@ -10,6 +10,7 @@ import click
 from cosmos.canon import Json, digest_of
 from cosmos.cli.cosmos.build_wishes import Wishes
 from cosmos.cli.cosmos.built_words import UNSIGNED, Answer
+from cosmos.cli.cosmos.failed_step import open_shell
 from cosmos.cli.cosmos.kept_build import Question, known_files
 from cosmos.cli.cosmos.lint import builder_folders, warn_of_findings
 from cosmos.cli.cosmos.own_program import own_terms
@@ -129,6 +130,7 @@ def _options(wishes: Wishes, definition: Definition, look: LookAhead) -> BuildOp
         accept_revoked=wishes.accept_revoked,
         keep_root=wishes.keep_root,
         safe=wishes.safe,
+        at_failure=open_shell if wishes.shell else None,
         audit=_audit(wishes),
         look=look,
         secrets=read_secrets(wishes.secret_words, wishes.passphrase_fd, kept_in=kept_folders(definition)),

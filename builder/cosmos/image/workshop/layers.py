@@ -34,7 +34,7 @@ from cosmos.image.workshop.unread import entry_without_bytes
 from cosmos.limits import MAX_LAYER_RECORD_BYTES, MAX_LAYERS_OF_A_SHAPE, MAX_RUN_SECONDS, demand_within
 from cosmos.model.names import StarName
 from cosmos.nova.indexed_tree import IndexedTree
-from cosmos.nova.job import ProgramRunner
+from cosmos.nova.job import ProgramRunner, Stopped
 from cosmos.nova.receipt import Event, Receipt
 from cosmos.pack.image_file import LAYER_FORMAT, PackedLayer, members_in_order, pack_layer
 from cosmos.pack.zst import ZSTD_VERSION
@@ -48,7 +48,7 @@ from cosmos.staging.twice import Unsteady, staged_twice
 from cosmos.store.interface import Damaged, Store
 from cosmos.store.sealed import NotSealed
 from cosmos.tables import Table
-from cosmos.tree.entry import Entry
+from cosmos.tree.entry import Entry, Tree
 from cosmos.tree.manifest import ManifestLine, manifest, parse_manifest
 from cosmos.tree.overlay import PathMap
 from cosmos.treepath import TreePath
@@ -81,6 +81,7 @@ class StarLayer:
         return self.receipt is not None and _receipt(self.receipt, f"layer {self.key.short}").ran_programs
 
 
+Lines: TypeAlias = Mapping[TreePath, ManifestLine]
 Layers: TypeAlias = Mapping[StarName, StarLayer]
 Look: TypeAlias = Callable[[str, Digest, Iterable[Entry]], tuple[Digest, bytes]]
 
@@ -106,8 +107,8 @@ class Workshop:
     `identity` identifies this program's code. `consent` says what the operator allows each star, and so which scripts
     may run programs. A layer that programs made was made twice (`staging.twice`), but for the stars in `unsteady`. The
     argument `layers` of the methods has at least the layers that the star's script may see. `warn` gets a sentence
-    about each record in the store that this home did not write. `look` is given each layer that was made: its star's
-    id, its frame's digest and its entries.
+    about each record that this home did not write. `look` gets each layer that was made: its star's id, its frame's
+    digest and its entries. `at_failure` is called where a script stopped, with its sandbox.
     """
 
     store: Store
@@ -120,6 +121,7 @@ class Workshop:
     consent: Consent
     unsteady: frozenset[StarName] = frozenset()
     look: Look | None = None
+    at_failure: Callable[[Stopped, Bubble], None] | None = None
 
     def seen_by(self, name: StarName) -> tuple[StarName, ...]:
         """Return the stars whose layers the script of `name` may see, in lock order.
@@ -320,7 +322,7 @@ class Workshop:
         )
 
     def _staged(self, name: StarName, layers: Layers, programs: ProgramRunner | None = None) -> StagedStar:
-        acquired = self.acquired[name]
+        acquired, at_failure = self.acquired[name], self.at_failure
         if programs is None and self.consent.gives(name, "run"):
             programs = self._programs(name, layers)
         inputs = StagingInputs(
@@ -329,6 +331,9 @@ class Workshop:
             dependencies=self._below(name, layers),
             programs=programs,
             run_hint=self.consent.hint(name, "run"),
+            on_failure=None
+            if at_failure is None
+            else lambda stopped: at_failure(stopped, self._programs(name, layers)),
         )
         return stage_star(acquired.archive(), acquired.statement, inputs, acquired.spool())
 
@@ -349,11 +354,7 @@ class Workshop:
         return tools_digest(chain(links, *(layers[star].lines for star in self.seen_by(name))))
 
     def _pack(
-        self,
-        name: StarName,
-        entries: Mapping[TreePath, Entry],
-        dropped: frozenset[TreePath],
-        lines: Mapping[TreePath, ManifestLine] | None = None,
+        self, name: StarName, entries: Tree, dropped: frozenset[TreePath], lines: Lines | None = None
     ) -> PackedLayer:
         kept = [entry for entry in entries.values() if entry.kind != "dir" and entry.path not in dropped]
         packed = pack_layer(self.acquired[name].star.id, kept, self.level, self.store.spool(), lines)
@@ -390,8 +391,7 @@ def _receipt(receipt: Json, source: str) -> Receipt:
 
 def _marked(staged: StagedStar, source: str) -> StagedStar:
     """Return the layer with the operator's waiver in its receipt, if its script ran a program."""
-    receipt = _receipt(staged.receipt, source) if staged.receipt is not None else None
-    if receipt is None or not receipt.ran_programs:
+    if staged.receipt is None or not (receipt := _receipt(staged.receipt, source)).ran_programs:
         return staged
     return replace(staged, receipt=replace(receipt, unsteady=True).to_json())
 
