@@ -59,6 +59,10 @@ def schema(name: str) -> Schema:
     for key, read in document.inside.items():
         items: Json = schema_of(read)
         rows = {**rows, key: {"type": "array", "items": items}} if isinstance(rows, dict) else rows
+    if name == "image" and isinstance(rows, dict):  # `image.joining` reads `extends`: a variant has the rest from it
+        rows = {**rows, "extends": {"type": "string"}}
+        whole: Json = {"required": found.pop("required")}
+        found |= {"if": {"required": ["extends"]}, "then": {"required": ["name"]}, "else": whole}
     return {"$schema": _DRAFT, "title": document.title, **found, "properties": rows}
 
 

@@ -64,6 +64,25 @@ tmp = { kind = "dir", mode = "1777" }\ninit = { kind = "symlink", target = "a" }
 }
 
 
+def test_a_variant_is_good_with_what_it_states_alone_and_needs_its_name() -> None:
+    assert judged("image", {"name": "kiosk", "extends": "../base", "vars": {"a": 1}}) == []
+    assert judged("image", {"extends": "../base"})
+    assert judged("image", {"name": "kiosk"})
+    assert judged("image", {"name": "kiosk", "extends": 3})
+
+
+def test_a_reader_that_compares_two_keys_has_a_schema() -> None:
+    def read(table: Table) -> None:
+        vars_, given = table.take_table("vars"), table.strings("given")
+        if given and vars_ is not None and given[0] not in vars_:
+            table.fail("given", "names what is not in [vars]")
+        if given and vars_ is None:
+            table.fail("given", "names what is not in [vars]")
+        table.end()
+
+    assert schema_of(read)["properties"]["given"] == {"type": "array", "items": {"type": "string"}}
+
+
 # Tables whose keys are names of the person's own choice.
 CHOSEN = {"vars", "stars", "galaxies", "variables", "paths", "owners", "waive", "provides", "conflicts", "rename"}
 
