@@ -109,7 +109,8 @@ class Faults:
         try:
             yield
         except Malformed as error:
-            self.found += [error, *error.also]
+            told = {str(one) for one in self.found}  # two readers of one document may say the same
+            self.found += [one for one in (error, *error.also) if str(one) not in told]
 
     @property
     def are_many(self) -> bool:

@@ -30,6 +30,7 @@ _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_FAULTS: Final = 50  # of one document that are told together: more are not read
 _WRITTEN_BYTES: Final = 64 << 10  # the most that a person writes into one document
 _PLACE: Final = re.compile(r"\[([0-9]{1,9})\]")
+_ITEM: Final = re.compile(r"(.*)\[([0-9]{1,9})\]", re.DOTALL)
 _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "a table"}
 
 
@@ -295,9 +296,9 @@ def every_fault(
         except BadKey as fault:
             written = _PLACE.sub(lambda found: f"[{_place_before(found, gone)}]", fault.path)
             faults.append(BadKey(table.source, written, fault.said, hint=fault.hint))
-            if fault.path.endswith("]"):
-                inside, _, place = fault.path.removesuffix("]").rpartition("[")
-                gone.setdefault(inside, []).append(_place_of(int(place), gone.get(inside, ())))
+            if (item := _ITEM.fullmatch(fault.path)) is not None:  # else it is a key, of which "x]" is one
+                inside, place = item[1], int(item[2])
+                gone.setdefault(inside, []).append(_place_of(place, gone.get(inside, ())))
             if fault.path in stand_ins and document.get(fault.path) != stand_ins[fault.path]:
                 document[fault.path] = stand_ins[fault.path]
             elif not _taken_out(document, fault.path):

@@ -54,6 +54,11 @@ def test_a_variant_states_what_differs_and_has_the_rest_from_its_base(image: Ima
     cosmos("verify", folder / "out", "--key", image.public_key).ok()
 
 
+def test_the_key_counts_however_it_is_spelt(image: ImageFixture, cosmos: Cosmos) -> None:
+    folder = variant(image, 'name = "kiosk"\n"extend\\u0073" = "../image"\n')
+    assert effective(cosmos, folder)["vars"] == {"hostname": "base", "keys": ["a"]}
+
+
 def test_every_kind_of_key_is_joined_by_its_rule(image: ImageFixture, cosmos: Cosmos) -> None:
     base = image.folder / "image.toml"
     (image.folder / "finish.lua").write_text("")

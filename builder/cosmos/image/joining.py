@@ -85,7 +85,7 @@ def read_joined(file: Path) -> Joined:
     """Return the definition in `file`, joined with its bases. Raises `Malformed`."""
     data = read_bounded(file)
     own = Stated(path=file.name, data=data, document={})
-    if _KEY.encode() not in data:
+    if _KEY.encode() not in data and b"\\" not in data:  # a key may be written with escapes
         return Joined(data=data, files=(own,))
     chain = [Stated(path=file.name, data=data, document=_document(data, file))]
     seen = {real(file)}

@@ -177,6 +177,31 @@ def test_a_closed_stderr_changes_no_exit_code() -> None:
     assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=LONG_SECONDS).returncode == 2
 
 
+@pytest.mark.parametrize("words", [("no-such",), (), ("list-galaxies", "--root", "/nowhere")])
+def test_a_full_disk_behind_stderr_changes_no_exit_code(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", MAIN, *words]
+    expected = subprocess.run(command, capture_output=True, timeout=LONG_SECONDS).returncode
+    assert expected > 1
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, timeout=LONG_SECONDS)
+    assert done.returncode == expected
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    text = f"""
+import os, sys, click
+from cosmos.cli.endings import run
+@click.command()
+def look() -> None:
+    with open({str(tmp_path / "file")!r}, "wb") as file:
+        print(file.fileno() > 2, os.path.samefile("/proc/self/fd/2", os.devnull))
+run(look, "cosmos", [])
+"""
+    command = ["sh", "-c", '"$@" <&- 2>&-', "sh", sys.executable, "-c", text]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=LONG_SECONDS)
+    assert (done.returncode, done.stdout) == (0, b"True True\n")
+
+
 def test_an_interruption_while_commands_load_is_told_in_one_line() -> None:
     text = f"""
 import builtins, os, signal, sys

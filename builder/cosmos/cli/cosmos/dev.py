@@ -15,6 +15,7 @@ from cosmos.cli.cosmos.program import own_description, own_identity
 from cosmos.cli.cosmos.watching import watch
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import EXISTING_FOLDER, FOLDER, IMAGE, SECONDS, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.secret_values import read_secrets
 from cosmos.cli.stellar.options import arch_option, outside, sources_option
@@ -112,6 +113,7 @@ class _Tried:
 @sources_option
 @secret_option
 @home_option
+@reporting_options
 @json_option
 def dev(
     star: Path,

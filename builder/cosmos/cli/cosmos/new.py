@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import click
 from cosmos.canon import Json
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import PATH, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import Malformed
 from cosmos.image.new import galaxy_of_home, new_image
 from cosmos.image.scaffolds import SCAFFOLDS
 
@@ -39,6 +42,7 @@ _DEFAULT = "minimal"
     help="source-date-epoch [default: $SOURCE_DATE_EPOCH, else the start of today].",
 )
 @home_option
+@reporting_options
 @json_option
 def new(
     folder: Path | None,
@@ -61,7 +65,7 @@ def new(
     if galaxy is None:
         place = around.home(home, near=folder)
         galaxy = ("core", "../galaxy") if not scaffold.is_bootable else galaxy_of_home(place, folder)
-    today = int(around.environ.get("SOURCE_DATE_EPOCH") or int(around.now()) // 86400 * 86400)
+    today = _epoch(around.environ.get("SOURCE_DATE_EPOCH", "")) or int(around.now()) // 86400 * 86400
     from cosmos.cli.schemas import with_schemas
 
     made = new_image(
@@ -79,6 +83,13 @@ def new(
     else:
         say(f"next: add stars to {files[0]}, then cosmos freeze {folder}")
     return None
+
+
+def _epoch(text: str) -> int:
+    """Return $SOURCE_DATE_EPOCH; 0 if it is empty."""
+    if text and not re.fullmatch(r"[0-9]{1,10}", text):
+        raise Malformed("SOURCE_DATE_EPOCH", f"want seconds since 1970, got {text[:80]!r}", hint="name it: --epoch N")
+    return int(text or 0)
 
 
 def _list(as_json: bool) -> None:

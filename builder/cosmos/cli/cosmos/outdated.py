@@ -11,6 +11,7 @@ from cosmos.canon import Json
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
 from cosmos.cli.options import IMAGE, json_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say
 from cosmos.image.definition import read_definition
 from cosmos.image.outdated import Compared, Outdated
@@ -23,6 +24,7 @@ from cosmos.model.version import Version
 @click.argument("image", type=IMAGE)
 @click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
 @home_option
+@reporting_options
 @json_option
 def outdated(image: Path, offline: bool, home: Path | None, as_json: bool) -> None:
     """Show which stars of IMAGE's lock are not the newest: what `freeze --upgrade` would take, and what holds the rest.

@@ -12,6 +12,7 @@ from cosmos.cli.cosmos.edited import Terms, edit
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import EXISTING_FILE, IMAGE, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.errors import NoSolution
 from cosmos.image.definition import Definition, read_definition
 from cosmos.model.names import StarName
@@ -25,6 +26,7 @@ from cosmos.nearest import nearest
 @click.option("--sign", "key_file", type=EXISTING_FILE, help="Sign the lock with this secret key of the role release.")
 @passphrase_fd_option
 @home_option
+@reporting_options
 @json_option
 def remove(
     image: Path,
