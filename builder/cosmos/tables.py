@@ -9,6 +9,7 @@ A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
 
 from __future__ import annotations
 
+import codecs
 import copy
 import json
 import re
@@ -347,6 +348,8 @@ def _no_number(text: str) -> NoReturn:
 def _decoded(data: bytes, source: str, max_bytes: int) -> str:
     if len(data) > max_bytes:
         raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
+    if data.startswith(codecs.BOM_UTF8):
+        raise Malformed(source, "begins with a byte order mark", hint="save it as UTF-8 without a BOM")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

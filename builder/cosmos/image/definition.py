@@ -26,7 +26,7 @@ from cosmos.tables import BadKey, Table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition:
-    """An image definition and the files that it names. Relative paths start at `folder`.
+    """An image definition and the files that it names. Relative paths start at `folder`, where its file is `file_name`.
 
     `data` are the bytes of image.toml; with a base or with values that were `given`, those of the joined definition
     (image.joining). `bases` are the paths of the files that it extends. `constellation_files`, `finish` and `trust` are
@@ -46,11 +46,12 @@ class Definition:
     warnings: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     given: GivenValues = NOTHING_GIVEN
+    file_name: str = IMAGE_FILE
 
     @property
     def file(self) -> Path:
         """The definition's file."""
-        return self.folder / IMAGE_FILE
+        return self.folder / self.file_name
 
     @property
     def lock_file(self) -> Path:
@@ -111,6 +112,7 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
         warnings=tuple(f"{name}: unknown key {key}" for name, one in constellations.items() for key in one.warnings),
         bases=joined.bases,
         given=given,
+        file_name=file.name,
     )
 
 
