@@ -109,8 +109,9 @@ class Faults:
         try:
             yield
         except Malformed as error:
-            told = {str(one) for one in self.found}  # two readers of one document may say the same
-            self.found += [one for one in (error, *error.also) if str(one) not in told]
+            for one in (error, *error.also):  # two readers of one document may say the same
+                if not self.are_many and not any(str(one) == str(other) for other in self.found):
+                    self.found.append(one)
 
     @property
     def are_many(self) -> bool:

@@ -98,3 +98,11 @@ def test_an_image_whose_folder_is_not_utf8_is_built_and_found_unchanged(tmp_path
     for _ in range(2):
         cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
     cosmos("verify", image.out, "--key", image.public_key).ok()
+
+
+def test_a_stray_file_beside_the_anchors_whose_name_is_not_utf8_stops_no_build(tmp_path: Path, cosmos: Cosmos) -> None:
+    image = make_image(tmp_path)
+    (image.home / "trust/a\udcff").touch()
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    for _ in range(2):
+        cosmos("build", image.folder, "--home", image.home).ok()

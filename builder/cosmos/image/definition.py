@@ -84,6 +84,8 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     constellation_files: dict[str, bytes] = {}
     constellations: dict[str, Constellation] = {}
     for name in image.constellations:
+        if faults.are_many:
+            break
         with faults.noting():
             constellation_files[name] = _constellation(file.parent / name)
             constellations[name] = Constellation.parse(constellation_files[name], str(file.parent / name))

@@ -74,6 +74,21 @@ def test_a_key_that_ends_in_a_bracket_is_a_fault_as_any_other(image: ImageFixtur
     ]
 
 
+def test_of_very_many_missing_files_only_some_are_told_and_looked_for(image: ImageFixture) -> None:
+    file = image.folder / "image.toml"
+    names = ",".join(f'"a{number}.toml"' for number in range(20_000))
+    file.write_text(f"constellations = [{names}]\n" + file.read_text())
+    looked = list[Path]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cosmos.image.definition._constellation", lambda path: looked.append(path) or is_missing(path))
+        assert len(faults_of(image.folder)) == 51
+    assert len(looked) == 51
+
+
+def is_missing(path: Path) -> bytes:
+    raise Malformed(str(path), f"{path.name} is not there")
+
+
 def test_a_fault_that_two_readers_find_is_told_once(image: ImageFixture) -> None:
     file = image.folder / "image.toml"
     file.write_text("output = 3\n" + file.read_text())
