@@ -145,6 +145,14 @@ def test_an_epoch_of_the_environment_that_is_none_is_named(
     assert not (tmp_path / "demo").exists()
 
 
+def test_the_epoch_of_the_environment_counts_also_if_it_is_0(
+    tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    cosmos("new", tmp_path / "demo", "--galaxy", "mine", "x").ok()
+    assert tomllib.loads((tmp_path / "demo/image.toml").read_text())["source-date-epoch"] == 0
+
+
 def test_an_address_cannot_bring_keys_of_its_own(tmp_path: Path, cosmos: Cosmos) -> None:
     address = 'x"\n[policy]\nrun = ["a"]'
     cosmos("new", tmp_path / "demo", "--galaxy", "mine", address).ok()

@@ -105,10 +105,10 @@ class Recorder(Table):
         return self.parsed_strings(key, str)
 
     def parsed_strings(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
-        """Return one sample that `parse` takes; none on a way on which the reader refused it, as of another key."""
+        """Return one sample that `parse` takes."""
         self._asked.add(key)
         self._note(key, {"type": "array", "items": {"type": "string"}})
-        return () if self._way.chosen.get(f"{self.dotted(key)}?") else (self._parsed_sample(key, parse),)
+        return (self._parsed_sample(key, parse),)
 
     def string_map(self, key: str) -> dict[str, str]:
         """Return one row."""

@@ -27,17 +27,20 @@ _DRAFT: Final = "http://json-schema.org/draft-07/schema#"  # the newest that edi
 class Document:
     """A document that people write. `inside`: the readers of tables that the first reader hands on.
 
-    `samples`: see `schema_of`.
+    `samples`: see `schema_of`. `base`: a key that names another such document, which may state all but the `name`.
     """
 
     title: str
     read: Callable[[Table], object]
     inside: Mapping[str, Callable[[Table], object]] = field(default_factory=dict)
     samples: tuple[Mapping[str, str], ...] = ({},)
+    base: str = ""
 
 
 DOCUMENTS: Final[Mapping[str, Document]] = {
-    "image": Document(title="image.toml: an image definition", read=Image.read, inside={"output": read_output}),
+    "image": Document(
+        title="image.toml: an image definition", read=Image.read, inside={"output": read_output}, base="extends"
+    ),
     "star": Document(
         title="star.toml: a star's recipe",
         read=lambda table: Recipe.read(table, RULES),
@@ -59,10 +62,10 @@ def schema(name: str) -> Schema:
     for key, read in document.inside.items():
         items: Json = schema_of(read)
         rows = {**rows, key: {"type": "array", "items": items}} if isinstance(rows, dict) else rows
-    if name == "image" and isinstance(rows, dict):  # `image.joining` reads `extends`: a variant has the rest from it
-        rows = {**rows, "extends": {"type": "string"}}
-        whole: Json = {"required": found.pop("required")}
-        found |= {"if": {"required": ["extends"]}, "then": {"required": ["name"]}, "else": whole}
+    if document.base and isinstance(rows, dict):
+        rows = {**rows, document.base: {"type": "string"}}
+        whole: Json = {"required": found.pop("required", [])}
+        found |= {"if": {"required": [document.base]}, "then": {"required": ["name"]}, "else": whole}
     return {"$schema": _DRAFT, "title": document.title, **found, "properties": rows}
 
 

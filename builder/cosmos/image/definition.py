@@ -72,15 +72,8 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     file = path / IMAGE_FILE if path.is_dir() else path
     if not is_there(file):
         raise Malformed(str(file), "is not there", hint="cosmos new NAME makes a new image definition")
-    joined = read_joined(file)
-    data = joined.data
-    faults = Faults()
-    with faults.noting():
-        image = _image(joined, file)
-    if faults.found:
-        with faults.noting():
-            read_outputs(Table.parse(data, str(file)).dicts("output"), str(file))
-        faults.demand_none()
+    joined, faults = read_joined(file), Faults()
+    image, data = _image(joined, file, faults), joined.data
     constellation_files: dict[str, bytes] = {}
     constellations: dict[str, Constellation] = {}
     for name in image.constellations:
@@ -118,12 +111,17 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     )
 
 
-def _image(joined: Joined, file: Path) -> Image:
-    """Return the image of the joined definition. An error names the file that states the key."""
-    try:
-        return Image.parse(joined.data, str(file))
-    except BadKey as error:
-        raise joined.blaming(error, file) from error
+def _image(joined: Joined, file: Path, faults: Faults) -> Image:
+    """Return the image of the joined definition. Each fault names the file that states the key."""
+    with faults.noting():
+        try:
+            return Image.parse(joined.data, str(file))
+        except BadKey as error:
+            raise joined.blaming(error, file) from error
+    with faults.noting():
+        read_outputs(Table.parse(joined.data, str(file)).dicts("output"), str(file))
+    faults.demand_none()
+    raise AssertionError("a malformed image has a fault")
 
 
 def _with_values(data: bytes, image: Image, template: TemplateFiles, given: GivenValues) -> bytes:

@@ -201,7 +201,7 @@ class Image:
             outputs=table.dicts("output"),
             policy=Policy() if policy is None else Policy.read(policy),
             counter=table.count("counter", least=1) if "counter" in table else 0,
-            given=table.strings("given"),
+            given=table.strings("given") if "given" in table else (),
         )
         for name in image.given:
             if name not in image.vars:

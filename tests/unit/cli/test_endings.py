@@ -184,7 +184,7 @@ def test_a_word_that_is_not_utf8_and_would_stand_in_a_document_is_a_mistake(
     cosmos("init", "--root", tmp_path).ok()
     for failed in (
         cosmos("add-galaxy", "--root", tmp_path, "core", "/x\udcff").fails(2),
-        stellar("new-star", tmp_path / "star", "--description", "x\udcff").fails(2),
+        stellar("new-star", "star", "--folder", tmp_path, "--description", "x\udcff").fails(2),
         stellar("galaxy-init", tmp_path / "galaxy", "--description", "x\udcff").fails(2),
     ):
         assert "x\\udcff: is not UTF-8\n" in failed.err

@@ -64,25 +64,6 @@ tmp = { kind = "dir", mode = "1777" }\ninit = { kind = "symlink", target = "a" }
 }
 
 
-def test_a_variant_is_good_with_what_it_states_alone_and_needs_its_name() -> None:
-    assert judged("image", {"name": "kiosk", "extends": "../base", "vars": {"a": 1}}) == []
-    assert judged("image", {"extends": "../base"})
-    assert judged("image", {"name": "kiosk"})
-    assert judged("image", {"name": "kiosk", "extends": 3})
-
-
-def test_a_reader_that_compares_two_keys_has_a_schema() -> None:
-    def read(table: Table) -> None:
-        vars_, given = table.take_table("vars"), table.strings("given")
-        if given and vars_ is not None and given[0] not in vars_:
-            table.fail("given", "names what is not in [vars]")
-        if given and vars_ is None:
-            table.fail("given", "names what is not in [vars]")
-        table.end()
-
-    assert schema_of(read)["properties"]["given"] == {"type": "array", "items": {"type": "string"}}
-
-
 # Tables whose keys are names of the person's own choice.
 CHOSEN = {"vars", "stars", "galaxies", "variables", "paths", "owners", "waive", "provides", "conflicts", "rename"}
 
@@ -165,6 +146,12 @@ def test_a_wrong_type_or_word_is_refused_by_both(name: str, path: tuple[str, ...
     assert judged(name, document) != []
     with pytest.raises(Malformed):
         DOCUMENTS[name].read(Table(document, "x"))
+
+
+def test_a_variant_states_its_name_and_its_base_and_nothing_else() -> None:
+    assert judged("image", {"name": "kiosk", "extends": "../base"}) == []
+    assert judged("image", {"extends": "../base"}) == ["'name' is a required property"]
+    assert judged("image", {"name": "kiosk", "extends": 3}) == ["3 is not of type 'string'"]
 
 
 def test_a_missing_key_is_refused_by_both() -> None:

@@ -129,12 +129,19 @@ def test_everything_is_repaired_at_once(spoilt: Spoilt) -> None:
     assert verify_system(spoilt.root).is_good
 
 
+STEPS = [  # of a repair, at which it is cut off: every fifth; each in `make test-slow`
+    pytest.param(5, id="some"),
+    pytest.param(1, id="all", marks=pytest.mark.exhaustive),
+]
+
+
 @pytest.mark.slow
-def test_killed_at_any_step_all_is_spoilt_or_all_is_as_signed(spoilt: Spoilt) -> None:
+@pytest.mark.parametrize("every", STEPS)
+def test_killed_at_any_step_all_is_spoilt_or_all_is_as_signed(spoilt: Spoilt, every: int) -> None:
     steps = steps_of(partial(repaired, spoilt.root))
     ended = []
     spoilt.spoil()
-    for step in range(steps):
+    for step in range(0, steps, every):
         killed(partial(repaired, spoilt.root), step)
         recovered(spoilt.root)
         is_new = spoilt.demand_old_or_new(f"killed at step {step}")
@@ -143,15 +150,16 @@ def test_killed_at_any_step_all_is_spoilt_or_all_is_as_signed(spoilt: Spoilt) ->
             spoilt.spoil()
         ended.append(is_new)
     assert ended == sorted(ended), "there is one moment of commit"
-    assert ended.count(False) > 100
-    assert ended.count(True) > 10
+    assert ended.count(False) > 100 // every
+    assert ended.count(True) > 10 // every
 
 
 @pytest.mark.slow
-def test_the_power_goes_at_any_step_and_again_while_the_next_repair_recovers(spoilt: Spoilt) -> None:
+@pytest.mark.parametrize("every", STEPS)
+def test_the_power_goes_at_any_step_and_again_while_the_next_repair_recovers(spoilt: Spoilt, every: int) -> None:
     steps = steps_of(partial(repaired, spoilt.root))
     spoilt.spoil()
-    for step in range(steps):
+    for step in range(0, steps, every):
         with power_until(step):
             repaired(spoilt.root)
         with power_until(step % 97):
@@ -162,15 +170,18 @@ def test_the_power_goes_at_any_step_and_again_while_the_next_repair_recovers(spo
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("every", STEPS)
 @pytest.mark.parametrize(
     ("code", "times"),
     [(errno.EIO, 1), (errno.ENOSPC, 0), (errno.EROFS, 0)],
     ids=["EIO once", "ENOSPC from then on", "EROFS from then on"],
 )
-def test_an_error_at_any_step_leaves_each_path_as_it_was_or_as_signed(spoilt: Spoilt, code: int, times: int) -> None:
+def test_an_error_at_any_step_leaves_each_path_as_it_was_or_as_signed(
+    spoilt: Spoilt, code: int, times: int, every: int
+) -> None:
     steps = steps_of(partial(repaired, spoilt.root))
     spoilt.spoil()
-    for step in range(steps):
+    for step in range(0, steps, every):
         when = f"{errno.errorcode[code]} at step {step}"
         with failing(step, code, times=times):
             try:

@@ -108,13 +108,20 @@ def test_everything_of_the_image_is_repaired_at_once(spoilt: Spoilt) -> None:
     assert spoilt.demand_old_or_new("not cut off")
 
 
+STEPS = [  # of a repair, at which it is cut off: every fifth; each in `make test-slow`
+    pytest.param(5, id="some"),
+    pytest.param(1, id="all", marks=pytest.mark.exhaustive),
+]
+
+
 @pytest.mark.slow
-def test_killed_at_any_step_all_is_spoilt_or_all_is_as_released(spoilt: Spoilt) -> None:
+@pytest.mark.parametrize("every", STEPS)
+def test_killed_at_any_step_all_is_spoilt_or_all_is_as_released(spoilt: Spoilt, every: int) -> None:
     spoilt.kernel = CutKernel  # before each opening, too
     steps = steps_of(spoilt.repaired)
     ended = []
     spoilt.spoil()
-    for step in range(steps):
+    for step in range(0, steps, every):
         spoilt.forget()
         killed(spoilt.repaired, step)
         spoilt.recovered()
@@ -123,15 +130,16 @@ def test_killed_at_any_step_all_is_spoilt_or_all_is_as_released(spoilt: Spoilt) 
             spoilt.spoil()
         ended.append(is_new)
     assert ended == sorted(ended), "there is one moment of commit"
-    assert ended.count(False) > 100
-    assert ended.count(True) > 10
+    assert ended.count(False) > 100 // every
+    assert ended.count(True) > 10 // every
 
 
 @pytest.mark.slow
-def test_the_power_goes_at_any_step_and_again_while_the_next_repair_recovers(spoilt: Spoilt) -> None:
+@pytest.mark.parametrize("every", STEPS)
+def test_the_power_goes_at_any_step_and_again_while_the_next_repair_recovers(spoilt: Spoilt, every: int) -> None:
     steps = steps_of(spoilt.repaired)
     spoilt.spoil()
-    for step in range(steps):
+    for step in range(0, steps, every):
         with power_until(step):
             spoilt.repaired()
         with power_until(step % 97):
@@ -142,15 +150,18 @@ def test_the_power_goes_at_any_step_and_again_while_the_next_repair_recovers(spo
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("every", STEPS)
 @pytest.mark.parametrize(
     ("code", "times"),
     [(errno.EIO, 1), (errno.ENOSPC, 0)],
     ids=["EIO once", "ENOSPC from then on"],
 )
-def test_an_error_at_any_step_leaves_each_path_as_it_was_or_as_released(spoilt: Spoilt, code: int, times: int) -> None:
+def test_an_error_at_any_step_leaves_each_path_as_it_was_or_as_released(
+    spoilt: Spoilt, code: int, times: int, every: int
+) -> None:
     steps = steps_of(spoilt.repaired)
     spoilt.spoil()
-    for step in range(steps):
+    for step in range(0, steps, every):
         when = f"{errno.errorcode[code]} at step {step}"
         with failing(step, code, times=times):
             try:

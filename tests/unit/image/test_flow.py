@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ from cosmos.image.freeze import freeze
 from cosmos.model.lock import Lock
 from cosmos.model.names import StarName
 from cosmos.model.universe import UNIVERSE_PATH, Universe
-from cosmos.pack.image_file import ImageReader
+from cosmos.pack.image_file import ImageLayer, ImageReader, PackedLayer
 from cosmos.release.lint.layer_look import Wanted
 from cosmos.release.lint.linting import LintMemory, LookAhead, Terms
+from cosmos.store.interface import Store
 from cosmos.tree.entry import Entry
 from cosmos.treepath import TreePath
 from fakes.builders import BUILDER
@@ -463,9 +465,7 @@ def test_a_release_says_which_star_went_to_a_lower_version_and_from_which(world:
     assert done.release.external["allowedDowngrades"] == {"nano": "7.2.0"}
 
 
-def test_a_layer_is_linted_by_the_worker_that_makes_it_and_not_read_again(
-    world: MemoryWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_layer_is_linted_by_the_worker_that_makes_it_and_not_read_again(world: MemoryWorld) -> None:
     definition, look = memory_definition(stars=WISH), LookAhead(program="this", builder_folders=(b"/home/builder/x",))
     built(world, definition, look=look)
     reader = image(world)
@@ -473,9 +473,14 @@ def test_a_layer_is_linted_by_the_worker_that_makes_it_and_not_read_again(
     wanted, fresh = Wanted(look.builder_folders), MemoryStore()
     stars = [layer for layer in reader.layers if layer.name.startswith(("zlib-", "nano-"))]
     assert len(stars) == 2
-    seen = [LintMemory(fresh, "this", pytest.fail).look(reader, layer, terms, wanted).to_json() for layer in stars]
-    monkeypatch.setattr(ImageReader, "layer_entries", lambda self, layer: pytest.fail(f"{layer.name} is read again"))
-    memory = LintMemory(world.made, "this", pytest.fail)
-    assert [memory.look(reader, layer, terms, wanted).to_json() for layer in stars] == seen
+
+    def looks(store: Store, said: Terms, opened: Callable[[ImageLayer], PackedLayer]) -> list[Json]:
+        memory = LintMemory(store, "this", pytest.fail)
+        return [memory.look(one.name, one.digest, partial(opened, one), said, wanted).to_json() for one in stars]
+
+    def again(layer: ImageLayer) -> PackedLayer:
+        pytest.fail(f"{layer.name} is read again")
+
+    assert looks(world.made, terms, again) == looks(fresh, terms, reader.packed)
     with pytest.raises(pytest.fail.Exception, match="read again"):
-        memory.look(reader, stars[0], replace(terms, epoch=EPOCH + 1), wanted)
+        looks(world.made, replace(terms, epoch=EPOCH + 1), again)

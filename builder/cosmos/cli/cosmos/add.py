@@ -8,7 +8,7 @@ import click
 
 from cosmos.cli.completing import listed_stars
 from cosmos.cli.cosmos.arguments import parsed
-from cosmos.cli.cosmos.edited import Terms, edit
+from cosmos.cli.cosmos.edited import Terms, edit_and_freeze
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import EXISTING_FILE, IMAGE, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
@@ -56,4 +56,4 @@ def add(
         surroundings().reporter(quiet=as_json).note(f'{definition.file}: has {name} = "{there[name]}" already')
     changed = {name: limit for name, limit in wishes.items() if name not in same}
     terms = Terms(offline=offline, key_file=key_file, passphrase_fd=passphrase_fd, home=home, as_json=as_json)
-    edit(definition, changed, terms)
+    edit_and_freeze(definition, changed, terms)

@@ -33,7 +33,7 @@ class Terms:
     as_json: bool
 
 
-def edit(definition: Definition, wishes: Mapping[StarName, Constraint | None], terms: Terms) -> None:
+def edit_and_freeze(definition: Definition, wishes: Mapping[StarName, Constraint | None], terms: Terms) -> None:
     """Write `wishes` into image.toml and freeze, and answer. If the freeze fails, nothing was written."""
     edited = with_wishes(definition, wishes) if wishes else definition
     demand_sound(edited, stand_ins(edited.template))

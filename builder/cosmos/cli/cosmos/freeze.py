@@ -83,9 +83,7 @@ def freeze_command(
         raise click.UsageError("name an IMAGE, or a system with --root and --image, not both")
     if only_check and upgraded:
         raise click.UsageError("--check changes nothing, and --upgrade would: give one of them")
-    if as_of is not None and (offline or only_check):
-        raise click.UsageError("--as-of reads the snapshots of the galaxies: leave out --offline and --check")
-    date = None if as_of is None else _date(as_of)
+    date = None if as_of is None else _date(as_of, reads_galaxies=not (offline or only_check))
     from cosmos.cli.cosmos.freeze_image import check_image, freeze_image
 
     if only_check:
@@ -116,8 +114,10 @@ def _demand_no_image_option(upgraded: tuple[str, ...], *, asks: bool) -> None:
         raise click.UsageError("--check, --upgrade, --as-of and --sign belong to an IMAGE")
 
 
-def _date(text: str) -> str:
+def _date(text: str, *, reads_galaxies: bool) -> str:
     """Return a date as galaxies write it; raises `UsageError`. A span, such as 3 weeks, would need a clock."""
+    if not reads_galaxies:
+        raise click.UsageError("--as-of reads the snapshots of the galaxies: leave out --offline and --check")
     try:
         if not _DATE.fullmatch(text):
             raise ValueError("another form of ISO 8601")

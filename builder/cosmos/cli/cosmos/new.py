@@ -65,7 +65,7 @@ def new(
     if galaxy is None:
         place = around.home(home, near=folder)
         galaxy = ("core", "../galaxy") if not scaffold.is_bootable else galaxy_of_home(place, folder)
-    today = _epoch(around.environ.get("SOURCE_DATE_EPOCH", "")) or int(around.now()) // 86400 * 86400
+    today = _stated_epoch(around.environ.get("SOURCE_DATE_EPOCH") or str(int(around.now()) // 86400 * 86400))
     from cosmos.cli.schemas import with_schemas
 
     made = new_image(
@@ -85,11 +85,11 @@ def new(
     return None
 
 
-def _epoch(text: str) -> int:
-    """Return $SOURCE_DATE_EPOCH; 0 if it is empty."""
-    if text and not re.fullmatch(r"[0-9]{1,10}", text):
+def _stated_epoch(text: str) -> int:
+    """Return the value of $SOURCE_DATE_EPOCH. Raises `Malformed`."""
+    if not re.fullmatch(r"[0-9]{1,10}", text):
         raise Malformed("SOURCE_DATE_EPOCH", f"want seconds since 1970, got {text[:80]!r}", hint="name it: --epoch N")
-    return int(text or 0)
+    return int(text)
 
 
 def _list(as_json: bool) -> None:

@@ -8,7 +8,7 @@ import click
 
 from cosmos.cli.completing import wished_stars
 from cosmos.cli.cosmos.arguments import parsed
-from cosmos.cli.cosmos.edited import Terms, edit
+from cosmos.cli.cosmos.edited import Terms, edit_and_freeze
 from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import EXISTING_FILE, IMAGE, json_option
 from cosmos.cli.passphrase import passphrase_fd_option
@@ -47,7 +47,7 @@ def remove(
         if name not in definition.image.stars:
             raise NoSolution(str(definition.file), f"has no {name} in [stars]", hint=_way_out(definition, name))
     terms = Terms(offline=offline, key_file=key_file, passphrase_fd=passphrase_fd, home=home, as_json=as_json)
-    edit(definition, dict.fromkeys(names), terms)
+    edit_and_freeze(definition, dict.fromkeys(names), terms)
 
 
 def _way_out(definition: Definition, name: StarName) -> str:

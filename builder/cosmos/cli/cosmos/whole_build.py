@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 
 import click
 
@@ -64,19 +65,18 @@ class _Counting:
 
 def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     """Build the image, and return the answer. What was built is remembered if `asked` says under which terms."""
-    definition = read_definition_from(
-        wishes.image, wishes.origin, surroundings().reporter(quiet=wishes.quiet), wishes.given
-    )
+    quiet = wishes.quiet
+    definition = read_definition_from(wishes.image, wishes.origin, surroundings().reporter(quiet=quiet), wishes.given)
     look = LookAhead(program=str(digest_of(own_terms())), builder_folders=_folders(definition))
     options = _options(wishes, definition, look)
-    reporter = _Counting(surroundings().reporter(quiet=wishes.quiet))
+    reporter = _Counting(surroundings().reporter(quiet=quiet))
     click.get_current_context().call_on_close(lambda: collect_after(world))  # after the store is no longer held
     known = {} if asked is None else known_files(asked)
     world = world_at(
         wishes.home,
         wishes.image,
         offline=wishes.offline,
-        quiet=wishes.quiet,
+        quiet=quiet,
         origin=wishes.origin,
         reporter=reporter,
         known=known if asked is not None and asked.trusts_stat else {},
@@ -94,6 +94,11 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
     if asked is not None and before is not None and is_clean:
         remarks: dict[str, Json] = {"lint": lint, "warnings": said.warnings, "notes": said.notes, "bootable": bootable}
         remember(before, definition, built, world, asked.terms, remarks)
+    warnings = sum(text != UNSIGNED for text in reporter.warnings)
+    return _answer(built, wishes.key_file, lint, warnings, bootable=bootable)
+
+
+def _answer(built: Built, key_file: Path | None, lint: Json, warnings: int, *, bootable: bool) -> Answer:
     return Answer(
         folder=built.folder,
         release=built.release,
@@ -103,8 +108,8 @@ def build_whole(wishes: Wishes, asked: Question | None) -> Answer:
         signed=built.signed,
         changed=built.changed,
         bootable=bootable,
-        key_file=wishes.key_file,
-        warnings=sum(text != UNSIGNED for text in reporter.warnings),
+        key_file=key_file,
+        warnings=warnings,
     )
 
 

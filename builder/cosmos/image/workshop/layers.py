@@ -309,13 +309,14 @@ class Workshop:
         if self._times(name) < _TWICE:
             staged = self._staged(name, layers)
             return staged if self._times(name) == 0 else _marked(staged, str(name))
-        first, lines = self._programs(name, layers), _list(sorted({*self.unsteady, name}))
+        first = self._programs(name, layers)
+        waiver = "unsteady = [{}]".format(", ".join(f'"{one}"' for one in sorted({*self.unsteady, name})))
         return staged_twice(
             lambda programs: self._staged(name, layers, programs),
             first,
             replace(first, circumstances=SECOND),
             first.tools.entries,
-            Unsteady(star=name, waiver=f"write under [policy] in {self.consent.file}:\n{lines}", epoch=self.epoch),
+            Unsteady(star=name, waiver=f"write under [policy] in {self.consent.file}:\n{waiver}", epoch=self.epoch),
         )
 
     def _staged(self, name: StarName, layers: Layers, programs: ProgramRunner | None = None) -> StagedStar:
@@ -393,11 +394,6 @@ def _marked(staged: StagedStar, source: str) -> StagedStar:
     if receipt is None or not receipt.ran_programs:
         return staged
     return replace(staged, receipt=replace(receipt, unsteady=True).to_json())
-
-
-def _list(names: Iterable[StarName]) -> str:
-    quoted = ", ".join(f'"{name}"' for name in names)
-    return f"unsteady = [{quoted}]"
 
 
 def _layer_key(shape: Digest, reads: tuple[Event, ...]) -> Digest:
