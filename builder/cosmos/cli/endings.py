@@ -144,15 +144,15 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
         little = WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT)
         return _failed(failure_of(little), terminal)
     except UnicodeEncodeError as error:
-        words = sys.argv[1:] if arguments is None else arguments
-        return EXIT_MALFORMED if completes else _failed(_not_utf8(error, words), terminal)
+        return EXIT_MALFORMED if completes else _failed(_not_utf8(error, arguments), terminal)
     except Exception:  # what the shell's variables for the Tab key break is told to nobody
         return EXIT_MALFORMED if completes else _failed(_bug(), terminal)
     return result if isinstance(result, int) else 0
 
 
-def _not_utf8(error: UnicodeEncodeError, words: Sequence[str]) -> Failure:
+def _not_utf8(error: UnicodeEncodeError, arguments: Sequence[str] | None) -> Failure:
     """Return that a document should hold a word of the command line that is not UTF-8; else it is our bug."""
+    words = sys.argv[1:] if arguments is None else arguments
     odd = next((word for word in words if error.object[error.start : error.end] in word), None)
     if odd is None:
         return _bug()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -76,9 +77,7 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     image, data = _image(joined, file, faults), joined.data
     constellation_files: dict[str, bytes] = {}
     constellations: dict[str, Constellation] = {}
-    for name in image.constellations:
-        if faults.are_many:
-            break
+    for name in takewhile(lambda _: not faults.are_many, image.constellations):
         with faults.noting():
             constellation_files[name] = _constellation(file.parent / name)
             constellations[name] = Constellation.parse(constellation_files[name], str(file.parent / name))
