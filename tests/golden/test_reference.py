@@ -77,9 +77,9 @@ def description(command: click.Command) -> Iterator[str]:
 
 
 def options(ctx: click.Context) -> Iterator[str]:
-    """Yield the table of a command's options, without `--help`."""
+    """Yield the table of a command's options, without `--help` (and `-h`, which a command has once it was called)."""
     records = filter(None, (param.get_help_record(ctx) for param in ctx.command.get_params(ctx)))
-    rows = [(words, meaning) for words, meaning in records if meaning and words != "--help"]
+    rows = [(words, meaning) for words, meaning in records if meaning and not words.endswith("--help")]
     if rows:
         yield from ("| option | meaning |", "|---|---|")
         yield from (f"| `{words.replace('|', chr(92) + '|')}` | {cell(meaning)} |" for words, meaning in rows)
