@@ -109,7 +109,9 @@ class Faults:
         try:
             yield
         except Malformed as error:
-            self.found += [error, *error.also]
+            for one in (error, *error.also):  # two readers of one document may say the same
+                if not self.are_many and not any(str(one) == str(other) for other in self.found):
+                    self.found.append(one)
 
     @property
     def are_many(self) -> bool:

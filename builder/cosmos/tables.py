@@ -9,6 +9,7 @@ A user then reads `universe.lock.toml: star[3].versoin: unknown key`.
 
 from __future__ import annotations
 
+import codecs
 import copy
 import json
 import re
@@ -30,6 +31,7 @@ _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_FAULTS: Final = 50  # of one document that are told together: more are not read
 _WRITTEN_BYTES: Final = 64 << 10  # the most that a person writes into one document
 _PLACE: Final = re.compile(r"\[([0-9]{1,9})\]")
+_ITEM: Final = re.compile(r"(.*)\[([0-9]{1,9})\]", re.DOTALL)
 _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "a table"}
 
 
@@ -304,9 +306,9 @@ def every_fault(
             faults.append(BadKey(table.source, written, fault.said, hint=fault.hint))
             if fault.misspelt is not None:
                 _taken_out(document, fault.misspelt)  # it has been told
-            if fault.path.endswith("]"):
-                inside, _, place = fault.path.removesuffix("]").rpartition("[")
-                gone.setdefault(inside, []).append(_place_of(int(place), gone.get(inside, ())))
+            if (item := _ITEM.fullmatch(fault.path)) is not None:  # else it is a key, of which "x]" is one
+                inside, place = item[1], int(item[2])
+                gone.setdefault(inside, []).append(_place_of(place, gone.get(inside, ())))
             if fault.path in stand_ins and document.get(fault.path) != stand_ins[fault.path]:
                 document[fault.path] = stand_ins[fault.path]
             elif not _taken_out(document, fault.path):
@@ -355,6 +357,8 @@ def _no_number(text: str) -> NoReturn:
 def _decoded(data: bytes, source: str, max_bytes: int) -> str:
     if len(data) > max_bytes:
         raise Malformed(source, f"has {len(data)} bytes, the limit is {max_bytes}")
+    if data.startswith(codecs.BOM_UTF8):
+        raise Malformed(source, "begins with a byte order mark", hint="save it as UTF-8 without a BOM")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -242,6 +242,22 @@ def test_what_somebody_wrote_meanwhile_is_not_overwritten(site: Site, monkeypatc
     assert site.text().endswith("# saved in an editor\n")
 
 
+def test_the_file_that_was_named_is_edited_and_not_image_toml_beside_it(site: Site, cosmos: Cosmos) -> None:
+    other, before = site.image / "other.toml", site.text()
+    for text in (before, before.replace('"mine"', '"other"')):
+        other.write_text(text)
+        cosmos("add", other, "zlib@^1", "--home", site.home).ok()
+        assert tomllib.loads(other.read_text())["stars"]["zlib"] == "^1"
+        assert site.text() == before
+
+
+def test_a_file_with_a_byte_order_mark_is_named_with_the_way_out(site: Site) -> None:
+    site.file.write_bytes(b"\xef\xbb\xbf" + site.file.read_bytes())
+    failed = site("add", "zlib").fails(2)
+    assert "image.toml: begins with a byte order mark" in failed.err
+    assert "save it as UTF-8 without a BOM" in failed.err
+
+
 def test_a_link_stays_a_link_and_the_mode_stays(site: Site, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.toml"
     site.file.rename(elsewhere)

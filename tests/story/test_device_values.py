@@ -111,6 +111,8 @@ def test_a_release_of_a_device_is_rebuilt_from_itself(image: ImageFixture, cosmo
         (("--var", "hostname=a", "--var", "hostname=b"), "--var hostname: is given twice", "leave one out"),
         (("--var", "hostname"), "--var: want NAME=VALUE", "--var hostname=kiosk-7"),
         (("--var", "=x"), "--var: want NAME=VALUE", "--var hostname=kiosk-7"),
+        (("--var", "hostname=a\udcff"), "--var: 'hostname=a\\udcff' is not UTF-8", "a terminal with UTF-8"),
+        (("--var", "\udcff=a"), "--var: '\\udcff=a' is not UTF-8", "a terminal with UTF-8"),
         (("--vars", "missing.toml"), "missing.toml: is not there", "write one"),
     ],
 )

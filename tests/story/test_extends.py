@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cosmos.image import joining
 from cosmos.limits import MAX_IMAGE_BASES
 from fakes.images import APP, BASE, EPOCH, META, ImageFixture, make_image
 from fakes.programs import Cosmos
@@ -52,6 +53,28 @@ def test_a_variant_states_what_differs_and_has_the_rest_from_its_base(image: Ima
     cosmos("build", folder, "--home", image.home, "--key", image.secret_key).ok()
     assert cosmos("cat", folder / "out", "etc/hostname").ok().out == "kiosk\n"
     cosmos("verify", folder / "out", "--key", image.public_key).ok()
+
+
+def test_two_long_lists_are_joined_in_one_pass() -> None:
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    base, own = ([Name(f"{which}{number}") for number in range(300)] for which in "ab")
+    assert joining._list(base, [*own, base[7]]) == [*base, *own]
+    assert compared <= 3 * 300
+
+
+def test_the_key_counts_however_it_is_spelt(image: ImageFixture, cosmos: Cosmos) -> None:
+    folder = variant(image, 'name = "kiosk"\n"extend\\u0073" = "../image"\n')
+    assert effective(cosmos, folder)["vars"] == {"hostname": "base", "keys": ["a"]}
 
 
 def test_every_kind_of_key_is_joined_by_its_rule(image: ImageFixture, cosmos: Cosmos) -> None:

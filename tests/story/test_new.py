@@ -124,6 +124,8 @@ def test_a_galaxy_that_is_named_begins_empty(tmp_path: Path, cosmos: Cosmos) -> 
     [
         (("--galaxy", "a b", "x"), "galaxies.a b"),
         (("--galaxy", "mine", "x", "--arch", 'x86"\n'), "arch"),
+        (("--galaxy", "a\udcff", "x"), "image.toml: is not UTF-8"),
+        (("--galaxy", "mine", "http://x\udcff"), "image.toml: is not UTF-8"),
     ],
 )
 def test_what_cannot_stand_in_a_definition_is_refused_before_anything_is_written(
@@ -131,6 +133,24 @@ def test_what_cannot_stand_in_a_definition_is_refused_before_anything_is_written
 ) -> None:
     assert said in cosmos("new", tmp_path / "demo", *words).fails(2).err
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("epoch", ["now", "-1", "1" * 5000, "\u0663"])
+def test_an_epoch_of_the_environment_that_is_none_is_named(
+    tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch, epoch: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    failed = cosmos("new", tmp_path / "demo", "--galaxy", "mine", "x").fails(2)
+    assert "SOURCE_DATE_EPOCH: want seconds since 1970" in failed.err
+    assert not (tmp_path / "demo").exists()
+
+
+def test_the_epoch_of_the_environment_counts_also_if_it_is_0(
+    tmp_path: Path, cosmos: Cosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    cosmos("new", tmp_path / "demo", "--galaxy", "mine", "x").ok()
+    assert tomllib.loads((tmp_path / "demo/image.toml").read_text())["source-date-epoch"] == 0
 
 
 def test_an_address_cannot_bring_keys_of_its_own(tmp_path: Path, cosmos: Cosmos) -> None:

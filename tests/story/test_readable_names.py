@@ -89,3 +89,20 @@ def test_names_that_one_file_system_takes_for_one_are_not_written_out_half(tmp_p
     with pytest.raises(WorldFailed, match="readme: is there already: this file system does not distinguish"):
         write_root(twice, tmp_path / "root", Remembering())
     assert (tmp_path / "root/readme").read_bytes() == b"1"
+
+
+def test_an_image_whose_folder_is_not_utf8_is_built_and_found_unchanged(tmp_path: Path, cosmos: Cosmos) -> None:
+    (tmp_path / "im\udcff").mkdir()
+    image = make_image(tmp_path / "im\udcff")
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    for _ in range(2):
+        cosmos("build", image.folder, "--home", image.home, "--key", image.secret_key).ok()
+    cosmos("verify", image.out, "--key", image.public_key).ok()
+
+
+def test_a_stray_file_beside_the_anchors_whose_name_is_not_utf8_stops_no_build(tmp_path: Path, cosmos: Cosmos) -> None:
+    image = make_image(tmp_path)
+    (image.home / "trust/a\udcff").touch()
+    cosmos("freeze", image.folder, "--home", image.home).ok()
+    for _ in range(2):
+        cosmos("build", image.folder, "--home", image.home).ok()

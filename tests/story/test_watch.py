@@ -89,6 +89,32 @@ def test_each_change_is_built_once_and_named_in_its_line(image: ImageFixture, wa
     assert b"motd" not in (image.out / "manifest.txt").read_bytes()
 
 
+def test_a_changed_file_of_values_and_a_definition_of_another_name_are_built(image: ImageFixture) -> None:
+    (image.folder / "template/template.toml").write_text(
+        'merged-usr = true\n[variables.hostname]\ntype = "string"\nmeaning = "x"\ndefault = "a"\n'
+    )
+    (image.folder / "template/root/etc").mkdir(parents=True, exist_ok=True)
+    (image.folder / "template/root/etc/hostname.j2").write_text("{{ hostname }}\n")
+    values, other = image.folder.parent / "values.toml", image.folder / "other.toml"
+    values.write_text('hostname = "b"\n')
+    other.write_bytes((image.folder / "image.toml").read_bytes())
+    begun = Watching("build", other, "--home", image.home, "--watch", "--vars", values)
+    try:
+        first = begun.line()
+        assert first.startswith("built ") and first.endswith(": the first build"), first
+        was = (image.out / "manifest.txt").read_bytes()
+        values.write_text('hostname = "another"\n')
+        said = begun.line()
+        assert said.startswith("built ") and said.endswith(f"{values} changed"), said
+        assert (image.out / "manifest.txt").read_bytes() != was
+        edit(other, 'version = "1.0.0"', 'version = "1.0.1"')
+        said = begun.line()
+        assert said.endswith(f"{other} changed"), said
+    finally:
+        begun.process.kill()
+        begun.process.wait()
+
+
 def test_a_failed_build_says_its_error_and_the_next_change_is_built(image: ImageFixture, watching: Watching) -> None:
     watching.line()
     file = image.folder / "image.toml"

@@ -43,6 +43,7 @@ class Ended(BaseException):
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `command` as the program and exit with the code of its outcome."""
+    _open_the_first_three()
     stderr = sys.stderr or io.StringIO()  # None if it was closed before we started
     _write_all_of_it()
     gc.set_threshold(20_000, 20, 50)  # with tens of thousands of rows, collecting as often as usual takes a sixth
@@ -61,6 +62,18 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     except BrokenPipeError:
         code = _cut()
     sys.exit(code)
+
+
+def _open_the_first_three() -> None:
+    """Open each closed one of stdin, stdout and stderr as nothing: a file of ours must not get its number.
+
+    Else what a program writes to its stderr, or we to descriptor 2, would stand in a file of the store.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
 
 
 def _write_all_of_it() -> None:
@@ -109,7 +122,7 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except CosmosError as error:
         return _failed(failure_of(error), terminal)
     except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
+        terminal.put(f"{error.format_message()}\n")
         return EXIT_MALFORMED
     except click.ClickException as error:
         of = error.ctx if isinstance(error, click.UsageError) else None
@@ -131,9 +144,20 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
     except MemoryError:
         little = WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT)
         return _failed(failure_of(little), terminal)
+    except UnicodeEncodeError as error:
+        return EXIT_MALFORMED if completes else _failed(_not_utf8(error, arguments), terminal)
     except Exception:  # what the shell's variables for the Tab key break is told to nobody
         return EXIT_MALFORMED if completes else _failed(_bug(), terminal)
     return result if isinstance(result, int) else 0
+
+
+def _not_utf8(error: UnicodeEncodeError, arguments: Sequence[str] | None) -> Failure:
+    """Return that a document should hold a word of the command line that is not UTF-8; else it is our bug."""
+    words = sys.argv[1:] if arguments is None else arguments
+    odd = next((word for word in words if error.object[error.start : error.end] in word), None)
+    if odd is None:
+        return _bug()
+    return Failure(EXIT_MALFORMED, "malformed", "is not UTF-8", odd, hint="write it in UTF-8")
 
 
 def _bug() -> Failure:

@@ -7,7 +7,8 @@
 
 `event` says what kind of line it is. `step`, `item`, `note` and `warn` have a `text`. `progress` has `what`, `done`,
 `total` (null: not known) and `unit` (`bytes` or `things`), and comes about ten times a second. The last line is `end`,
-with the exit code as `exit`. If the reader closes the descriptor, the work goes on without it.
+with the exit code as `exit`. If the reader closes the descriptor, the work goes on without it. So it does if the reader
+leaves a pipe full: it misses lines of progress at once, and all other lines after PATIENCE_SECONDS.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import fcntl
 import functools
 import json
 import os
+import select
 import time
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
@@ -31,6 +33,7 @@ _Words = ParamSpec("_Words")
 _Answer = TypeVar("_Answer")
 _STDERR: Final = 2
 _SECONDS: Final = 0.1  # between two lines of progress
+PATIENCE_SECONDS: Final = 10.0  # for a reader that reads nothing: then it counts as gone
 
 
 class JsonLines:
@@ -49,7 +52,8 @@ class JsonLines:
         now = self._clock()
         if now - self._last >= _SECONDS or done == total:
             self._last = now
-            self._write({"event": "progress", "what": what, "done": done, "total": total or None, "unit": unit})
+            if self._has_room(0):
+                self._write({"event": "progress", "what": what, "done": done, "total": total or None, "unit": unit})
 
     def item(self, text: str) -> None:
         """Write which thing is in work."""
@@ -70,10 +74,23 @@ class JsonLines:
     def _write(self, row: dict[str, Json]) -> None:
         data = json.dumps(row).encode() + b"\n"  # ASCII, so that no byte of a path breaks the line
         while data and self._fd is not None:
+            if not self._has_room(PATIENCE_SECONDS):
+                self._fd = None
+                return
             try:
-                data = data[os.write(self._fd, data) :]
+                data = data[os.write(self._fd, data[: select.PIPE_BUF]) :]  # for so much a pipe with room never blocks
+            except BlockingIOError:
+                continue
             except OSError:  # the reader has gone: its own choice
                 self._fd = None
+
+    def _has_room(self, seconds: float) -> bool:
+        """Return whether a write would not wait for the reader; look for at most `seconds`."""
+        if self._fd is None:
+            return False
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        return bool(poll.poll(seconds * 1000))
 
 
 def reporting_options(command: Callable[_Words, _Answer]) -> Callable[_Words, _Answer]:

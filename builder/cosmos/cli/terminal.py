@@ -96,8 +96,7 @@ class Terminal:
     def prompt(self, text: str) -> None:
         """Ask for a line."""
         self.clear()
-        self._stream.write(text)
-        self._stream.flush()
+        self.put(text)
 
     def progress(self, what: str, done: int, total: int, unit: Unit = "things") -> None:
         """Show how far a step is on a terminal; print nothing elsewhere."""
@@ -117,8 +116,7 @@ class Terminal:
             with self._live.lock:
                 self._live.rest()
                 if erasing := self._live.erased():
-                    self._stream.write(erasing)
-                    self._stream.flush()
+                    self.put(erasing)
 
     def end(self, exit_code: int) -> None:
         """Draw no more, and tell the reader of `lines` how the command ended."""
@@ -139,8 +137,19 @@ class Terminal:
         shown = printable(text).replace("\n", "\n  ")  # the output of another program must not look like ours
         with self._live.lock if self._live is not None else contextlib.nullcontext():
             erase = "" if self._live is None else self._live.erased()
-            self._stream.write(f"{erase}{lead}{shown}\n")
+            self.put(f"{erase}{lead}{shown}\n")
+
+    def put(self, text: str) -> None:
+        """Write `text` as it is. On a full disk it is lost, and all that follows: the command has its own exit code."""
+        try:
+            self._stream.write(text)
             self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())  # Python writes the rest of its buffer when it ends
+            os.close(nowhere)
 
     def _painted(self, word: str, colour: int) -> str:
         return f"\x1b[{colour}m{word}\x1b[0m" if self._colour else word

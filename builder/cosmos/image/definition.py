@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from cosmos.digest import Digest
@@ -26,7 +27,7 @@ from cosmos.tables import BadKey, Table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition:
-    """An image definition and the files that it names. Relative paths start at `folder`.
+    """An image definition and the files that it names. Relative paths start at `folder`, where its file is `file_name`.
 
     `data` are the bytes of image.toml; with a base or with values that were `given`, those of the joined definition
     (image.joining). `bases` are the paths of the files that it extends. `constellation_files`, `finish` and `trust` are
@@ -46,11 +47,12 @@ class Definition:
     warnings: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     given: GivenValues = NOTHING_GIVEN
+    file_name: str = IMAGE_FILE
 
     @property
     def file(self) -> Path:
         """The definition's file."""
-        return self.folder / IMAGE_FILE
+        return self.folder / self.file_name
 
     @property
     def lock_file(self) -> Path:
@@ -76,7 +78,7 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
     image, faults = _image(joined, file), Faults()
     constellation_files: dict[str, bytes] = {}
     constellations: dict[str, Constellation] = {}
-    for name in image.constellations:
+    for name in takewhile(lambda _: not faults.are_many, image.constellations):
         with faults.noting():
             constellation_files[name] = _constellation(file.parent / name)
             constellations[name] = Constellation.parse(constellation_files[name], str(file.parent / name))
@@ -105,6 +107,7 @@ def read_definition(path: Path, given: GivenValues = NOTHING_GIVEN) -> Definitio
         warnings=tuple(f"{name}: unknown key {key}" for name, one in constellations.items() for key in one.warnings),
         bases=joined.bases,
         given=given,
+        file_name=file.name,
     )
 
 

@@ -24,6 +24,7 @@ from cosmos.reading import read_bounded
 from cosmos.tables import Table
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+_NO_UTF8: Final = re.compile("[\ud800-\udfff]")  # what Python makes of such a byte on the command line
 _TRUTH: Final = {"true": True, "false": False}
 
 
@@ -64,6 +65,8 @@ def read_given(words: Iterable[str], file: Path | None) -> GivenValues:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise Malformed("--var", "want NAME=VALUE, with the NAME of a variable", hint="--var hostname=kiosk-7")
+        if _NO_UTF8.search(word):
+            raise Malformed("--var", f"{word[:80]!r} is not UTF-8", hint="write it in a terminal with UTF-8")
         found[name] = (*found.get(name, ()), value)
     if file is None:
         return GivenValues(words=found)

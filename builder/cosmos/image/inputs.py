@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -46,14 +46,19 @@ class Inputs:
         """Return what there is to see of each: times, size, mode and inode. An absent path has nothing."""
         return {path: _stat(path) for path in (*self.files, *self._inside())}
 
+    def besides(self, files: Iterable[Path]) -> Inputs:
+        """Return these inputs with `files` as well."""
+        return replace(self, files=(*self.files, *files))
+
     def _inside(self) -> Iterator[Path]:
         for folder in self.folders:
             yield from islice(_below(folder), MAX_WATCHED_PATHS)
 
 
-def image_inputs(folder: Path, home: Path, known: Inputs | None = None) -> Inputs:
-    """Return the inputs of the image in `folder`; if its image.toml is not one now, those that were `known` before."""
-    file = folder / IMAGE_FILE
+def image_inputs(path: Path, home: Path, known: Inputs | None = None) -> Inputs:
+    """Return the inputs of the image at `path`: its folder, or its file. If that is none now, those `known` before."""
+    file = path / IMAGE_FILE if path.is_dir() else path
+    folder = file.parent
     try:
         joined = read_joined(file)
         image = Image.parse(joined.data, str(file))

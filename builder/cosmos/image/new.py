@@ -62,7 +62,7 @@ def new_image(
         galaxy=_key(galaxy),
         url=_quoted(url),
     )
-    Image.parse(text.encode(), str(folder / IMAGE_FILE))
+    Image.parse(text.encode("utf-8", "surrogateescape"), str(folder / IMAGE_FILE))
     if not scaffold.files:
         template_folder(folder, scaffold.template)
     files = {folder / IMAGE_FILE: text}

@@ -72,7 +72,10 @@ def before_build(
     if places.follows_links():
         return None
     galaxies = {name: (absolute(Path(one.address)), following, ways[name]) for name, one in carriers.items()}
-    return Before(places=places, galaxies=galaxies, rows=looked_at(places, _small(places, galaxies)))
+    small = tuple(_small(places, galaxies))
+    if any("\udc80" <= char <= "\udcff" for _, path in small for char in path):
+        return None  # a file beside trust.toml whose name is not UTF-8: no record can name it
+    return Before(places=places, galaxies=galaxies, rows=looked_at(places, small))
 
 
 def remember(

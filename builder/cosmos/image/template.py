@@ -225,6 +225,10 @@ def _files_below(root: Path) -> dict[TreePath, Entry]:
     for path in sorted(root.rglob("*")):
         try:
             name = TreePath.parse(os.fsencode(path.relative_to(root)))
+            name.decode()
+        except UnicodeDecodeError as error:
+            problem = "its name is not UTF-8, so no release can name it"
+            raise Malformed(str(path), problem, hint="give it another name") from error
         except ValueError as error:
             raise Malformed(str(path), str(error), hint="give it a shorter or another name") from error
         facts = path.lstat()

@@ -16,6 +16,7 @@ import pytest
 from cosmos.about import REPORT_BUGS_TO
 from cosmos.cli.live_line import LiveLine
 from cosmos.cli.terminal import Terminal
+from fakes.programs import Cosmos
 from fakes.waiting import LONG_SECONDS, soon, soon_gone
 
 MAIN = "from cosmos.cli.cosmos.main import main; main()"
@@ -175,6 +176,44 @@ def test_a_closed_stdout_is_the_worlds_failure(tmp_path: Path) -> None:
 def test_a_closed_stderr_changes_no_exit_code() -> None:
     command = ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-c", MAIN, "no-such"]
     assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=LONG_SECONDS).returncode == 2
+
+
+def test_a_word_that_is_not_utf8_and_would_stand_in_a_document_is_a_mistake(
+    cosmos: Cosmos, stellar: Cosmos, tmp_path: Path
+) -> None:
+    cosmos("init", "--root", tmp_path).ok()
+    for failed in (
+        cosmos("add-galaxy", "--root", tmp_path, "core", "/x\udcff").fails(2),
+        stellar("new-star", "star", "--folder", tmp_path, "--description", "x\udcff").fails(2),
+        stellar("galaxy-init", tmp_path / "galaxy", "--description", "x\udcff").fails(2),
+    ):
+        assert "x\\udcff: is not UTF-8\n" in failed.err
+        assert "hint: write it in UTF-8" in failed.err
+
+
+@pytest.mark.parametrize("words", [("no-such",), (), ("list-galaxies", "--root", "/nowhere")])
+def test_a_full_disk_behind_stderr_changes_no_exit_code(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", MAIN, *words]
+    expected = subprocess.run(command, capture_output=True, timeout=LONG_SECONDS).returncode
+    assert expected > 1
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, timeout=LONG_SECONDS)
+    assert done.returncode == expected
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    text = f"""
+import os, sys, click
+from cosmos.cli.endings import run
+@click.command()
+def look() -> None:
+    with open({str(tmp_path / "file")!r}, "wb") as file:
+        print(file.fileno() > 2, os.path.samefile("/proc/self/fd/2", os.devnull))
+run(look, "cosmos", [])
+"""
+    command = ["sh", "-c", '"$@" <&- 2>&-', "sh", sys.executable, "-c", text]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=LONG_SECONDS)
+    assert (done.returncode, done.stdout) == (0, b"True True\n")
 
 
 def test_an_interruption_while_commands_load_is_told_in_one_line() -> None:

@@ -14,10 +14,12 @@ import termios
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from cosmos.cli.live_line import LiveLine, Pace, progress_line, shown_seconds
+from cosmos.cli.progress import JsonLines
 from fakes.images import ImageFixture
 from fakes.programs import REPO, Cosmos
 from fakes.waiting import LONG_SECONDS
@@ -218,6 +220,37 @@ def test_work_goes_on_if_the_reader_of_its_progress_goes_away() -> None:
     assert done.stdout.startswith(b"worked ")
 
 
+@pytest.mark.parametrize("blocks", [True, False])
+def test_work_goes_on_if_nobody_reads_the_pipe_of_its_progress(blocks: bool) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 512)
+    os.set_blocking(writer, blocks)
+    text = f"import cosmos.cli.progress; cosmos.cli.progress.PATIENCE_SECONDS = 0.2\n{WORKING}"
+    command = [sys.executable, "-c", text, "--progress", "json", "--progress-fd", str(writer)]
+    done = subprocess.run(command, pass_fds=(writer,), capture_output=True, timeout=LONG_SECONDS)
+    os.close(reader)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"worked ")
+
+
+def test_a_reader_that_pauses_misses_lines_of_progress_and_no_other() -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 8192)
+    os.write(writer, b"x" * 8192)
+    lines = JsonLines(writer)
+    lines.progress("a", 1, 2)
+    Timer(0.2, lambda: os.read(reader, 8192)).start()
+    lines.note("n" * 3000)
+    lines.end(0)
+    assert [json.loads(line)["event"] for line in os.read(reader, 65536).splitlines()] == ["note", "end"]
+    os.close(reader)
+    os.close(writer)
+
+
 @pytest.mark.parametrize("number", ["77", "99999999999999999999"])
 def test_a_descriptor_that_is_not_open_for_writing_is_refused(number: str, tmp_path: Path) -> None:
     done = ran("--progress", "json", "--progress-fd", number)
@@ -309,7 +342,7 @@ def test_a_build_shows_each_of_its_steps(
 
 
 def test_every_command_that_reports_takes_quiet(cosmos: Cosmos, stellar: Cosmos) -> None:
-    reporting = re.compile(r"\breporter\(quiet|\bworld_at\(")
+    reporting = re.compile(r"\breporter\(quiet|\bworld_at\(|\bedit\(")
     for file in (REPO / "builder/cosmos/cli").rglob("*.py"):
         text = file.read_text()
         if reporting.search(text) and "@click.command" in text:

@@ -65,6 +65,42 @@ def test_every_fault_of_image_toml_is_told_at_once_and_none_twice(image: ImageFi
     assert faults_of(image.folder) == found
 
 
+def test_a_key_that_ends_in_a_bracket_is_a_fault_as_any_other(image: ImageFixture) -> None:
+    file = image.folder / "image.toml"
+    odd = '"x[abc]" = 1\n"]" = 2\n"y[3]" = 3\n"z[99999999999999999999]" = 4\n'
+    file.write_text(odd + file.read_text())
+    assert faults_of(image.folder) == [
+        f"{key}: unknown key" for key in ("x[abc]", "]", "y[3]", "z[99999999999999999999]")
+    ]
+
+
+def test_of_very_many_missing_files_only_some_are_told_and_looked_for(image: ImageFixture) -> None:
+    file = image.folder / "image.toml"
+    names = ",".join(f'"a{number}.toml"' for number in range(20_000))
+    file.write_text(f"constellations = [{names}]\n" + file.read_text())
+    looked = list[Path]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cosmos.image.definition._constellation", lambda path: looked.append(path) or is_missing(path))
+        assert len(faults_of(image.folder)) == 51
+    assert len(looked) == 51
+
+
+def is_missing(path: Path) -> bytes:
+    raise Malformed(str(path), f"{path.name} is not there")
+
+
+def test_a_fault_that_two_readers_find_is_told_once(image: ImageFixture) -> None:
+    file = image.folder / "image.toml"
+    file.write_text("output = 3\n" + file.read_text())
+    assert faults_of(image.folder) == ["output: want an array, got an integer"]
+
+
+def test_a_template_s_file_whose_name_is_not_utf8_is_refused_before_a_build(image: ImageFixture) -> None:
+    (image.folder / "template/root").mkdir(exist_ok=True)
+    (image.folder / "template/root/a\udcff").touch()
+    assert faults_of(image.folder) == ["its name is not UTF-8, so no release can name it"]
+
+
 def test_every_file_that_is_missing_is_told_at_once(image: ImageFixture) -> None:
     file = image.folder / "image.toml"
     more = 'constellations = ["a.toml", "b.toml"]\nfinish = "finish.lua"\ntrust = "trust.toml"\n'

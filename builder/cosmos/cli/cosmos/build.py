@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.secret_options import secret_option
 from cosmos.cli.terminal import surroundings
-from cosmos.image.given_values import read_given
+from cosmos.image.given_values import NOTHING_GIVEN, read_given
 
 if TYPE_CHECKING:
     from cosmos.release.sign import Signing
@@ -115,9 +116,6 @@ def build(
         "safe": safe,
         "key": key if key is None or isinstance(key, str) else str(key.public.id),
     }
-    given = read_given(var_words, vars_file)
-    if given:
-        terms["given"] = given.to_json()
     wishes = Wishes(
         image=image,
         offline=offline,
@@ -134,19 +132,26 @@ def build(
         keep_root=keep_root,
         safe=safe,
         shell=shell,
-        given=given,
+        given=NOTHING_GIVEN,
         secret_words=secret_words,
         passphrase_fd=passphrase_fd,
         home=home,
         quiet=as_json or watches,
     )
+
+    def build_with_values() -> Answer:
+        given = read_given(var_words, vars_file)  # each time: the file may have changed
+        stated = {**terms, "given": given.to_json()} if given else terms
+        return _built(replace(wishes, given=given), stated, trusts_stat=trust_stat)
+
     if watches:
         from cosmos.cli.cosmos.watching import watch
         from cosmos.image.inputs import image_inputs
 
-        folder, place = image if image.is_dir() else image.parent, surroundings().home(home, near=image)
-        watch(lambda: _built(wishes, terms, trusts_stat=trust_stat).line, lambda: image_inputs(folder, place))
-    _built(wishes, terms, trusts_stat=trust_stat).give(as_json=as_json)
+        place = surroundings().home(home, near=image)
+        also = () if vars_file is None else (vars_file,)
+        watch(lambda: build_with_values().line, lambda: image_inputs(image, place).besides(also))
+    build_with_values().give(as_json=as_json)
 
 
 def _built(wishes: Wishes, terms: Mapping[str, Json], *, trusts_stat: bool) -> Answer:

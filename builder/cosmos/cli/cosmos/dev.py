@@ -51,11 +51,6 @@ class _Words:
     quiet: bool
 
     @property
-    def folder(self) -> Path:
-        """The image's folder."""
-        return self.image if self.image.is_dir() else self.image.parent
-
-    @property
     def place(self) -> Path:
         """The builder's home."""
         return surroundings().home(self.home, near=self.image)
@@ -157,7 +152,7 @@ def dev(
 
 
 def _inputs(words: _Words) -> Inputs:
-    known = image_inputs(words.folder, words.place)
+    known = image_inputs(words.image, words.place)
     return replace(known, folders=(words.star, *known.folders))
 
 

@@ -79,7 +79,8 @@ def question(
         return None
     place = around.home(home, near=image)
     kernel = tuple(os.uname())[::2]  # its name, release and processor: not the host's name
-    folders: list[Json] = [str(around.at(str(folder))), around.environ.get("HOME", "")]  # lint looks for them
+    sought = (str(around.at(str(folder))), around.environ.get("HOME", ""))  # by lint
+    folders: list[Json] = [os.fsencode(path).hex() for path in sought]  # which may be no UTF-8
     terms: dict[str, Json] = {
         **options,
         "folders": folders,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.options import PATH, json_option
 from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import emit, say, surroundings
+from cosmos.errors import Malformed
 from cosmos.image.new import galaxy_of_home, new_image
 from cosmos.image.scaffolds import SCAFFOLDS
 
@@ -63,7 +65,7 @@ def new(
     if galaxy is None:
         place = around.home(home, near=folder)
         galaxy = ("core", "../galaxy") if not scaffold.is_bootable else galaxy_of_home(place, folder)
-    today = int(around.environ.get("SOURCE_DATE_EPOCH") or int(around.now()) // 86400 * 86400)
+    today = _stated_epoch(around.environ.get("SOURCE_DATE_EPOCH") or str(int(around.now()) // 86400 * 86400))
     from cosmos.cli.schemas import with_schemas
 
     made = new_image(
@@ -81,6 +83,13 @@ def new(
     else:
         say(f"next: add stars to {files[0]}, then cosmos freeze {folder}")
     return None
+
+
+def _stated_epoch(text: str) -> int:
+    """Return the value of $SOURCE_DATE_EPOCH. Raises `Malformed`."""
+    if not re.fullmatch(r"[0-9]{1,10}", text):
+        raise Malformed("SOURCE_DATE_EPOCH", f"want seconds since 1970, got {text[:80]!r}", hint="name it: --epoch N")
+    return int(text)
 
 
 def _list(as_json: bool) -> None:
