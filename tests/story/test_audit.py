@@ -266,8 +266,14 @@ def test_the_changed_files_are_in_memory_one_at_a_time(
     """An archive has seven changes, each as large as itself: together they would not fit."""
     plain, held = auditing._Inputs.outcome, []
 
+    def mutations() -> int:
+        return sum(isinstance(one, outcomes.Mutation) for one in gc.get_objects())
+
+    gc.collect()
+    before = mutations()  # of other tests, which pytest may hold
+
     def outcome(inputs: auditing._Inputs, mutation: outcomes.Mutation) -> outcomes.Outcome:
-        held.append(sum(isinstance(one, outcomes.Mutation) for one in gc.get_objects()))
+        held.append(mutations() - before)
         return plain(inputs, mutation)
 
     monkeypatch.setattr(auditing._Inputs, "outcome", outcome)

@@ -73,7 +73,7 @@ def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
 
 
 def is_progress(line: str) -> bool:
-    return line == "resolve" or line.startswith(("fetch and verify ", "pin "))
+    return line == "resolve" or line.startswith(("fetch and verify ", "pin ", "put "))
 
 
 def is_for_users_alone(line: str) -> bool:

@@ -26,6 +26,7 @@ from cosmos.cli.failing import Failure, answer_held, asks_for_json, failure_of
 from cosmos.cli.terminal import NamingStdout, Surroundings, Terminal
 from cosmos.errors import CosmosError, WorldFailed, likely_cause
 
+_LITTLE_MEMORY: Final = "there is too little memory for this"
 _MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
 EXIT_BUG = 1
 EXIT_MALFORMED = 2
@@ -142,8 +143,7 @@ def _outcome(command: click.Command, program: str, arguments: Sequence[str] | No
             return _cut()
         return _failed(failure_of(_of_the_machine(error, program)), terminal)
     except MemoryError:
-        little = WorldFailed(program, "there is too little memory for this", hint=_MEMORY_HINT)
-        return _failed(failure_of(little), terminal)
+        return _failed(failure_of(WorldFailed(program, _LITTLE_MEMORY, hint=_MEMORY_HINT)), terminal)
     except UnicodeEncodeError as error:
         return EXIT_MALFORMED if completes else _failed(_not_utf8(error, arguments), terminal)
     except Exception:  # what the shell's variables for the Tab key break is told to nobody
