@@ -72,8 +72,11 @@ def test_the_page_s_commands_do_what_it_says(repo: Path, work: Path) -> None:
         assert re.fullmatch(form, "".join(f"{line}\n" for line in printed)), f"{command}\n{ran.stdout}\nwanted {lines}"
 
 
+STEPS = ("fetch and verify ", "pin ", "put ", "hash ", "unpack the image, ")
+
+
 def is_progress(line: str) -> bool:
-    return line == "resolve" or line.startswith(("fetch and verify ", "pin ", "put "))
+    return line == "resolve" or line.startswith(STEPS)
 
 
 def is_for_users_alone(line: str) -> bool:

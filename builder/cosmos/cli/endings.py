@@ -26,7 +26,7 @@ from cosmos.cli.failing import Failure, answer_held, asks_for_json, failure_of
 from cosmos.cli.terminal import NamingStdout, Surroundings, Terminal
 from cosmos.errors import CosmosError, WorldFailed, likely_cause
 
-_LITTLE_MEMORY: Final = "there is too little memory for this"
+_LITTLE_MEMORY = "there is too little memory for this"
 _MEMORY_HINT = "give it more memory, or raise its limit (ulimit -v); fewer jobs at once take less: --jobs 1"
 EXIT_BUG = 1
 EXIT_MALFORMED = 2
