@@ -17,7 +17,7 @@ from cosmos.device.install import Installation, InstallRequest, install, recover
 from cosmos.device.kernel import Kernel
 from cosmos.device.root import LiveRoot
 from cosmos.device.settings import read_settings, write_settings
-from cosmos.device.shelves import Found, Shelves
+from cosmos.device.shelves import Judged, Shelves
 from cosmos.device.system import JOURNAL_PATH, TRUST_PATH, read_universe, rendered
 from cosmos.device.verify import verify_system
 from cosmos.digest import Digest
@@ -667,13 +667,13 @@ def test_an_installation_judges_the_stars_that_it_rests_on_and_no_others(
         installed(system, name)
     galaxy.star("s", files={"usr/s": b"s"}, dependencies={"lib": "*"})
     judged = list[str]()
-    find = Shelves.find
+    judge = Shelves.judge
 
-    def found(shelves: Shelves, name: StarName, star: Installed) -> Found:
+    def noted(shelves: Shelves, name: StarName, star: Installed) -> Judged:
         judged.append(name)
-        return find(shelves, name, star)
+        return judge(shelves, name, star)
 
-    monkeypatch.setattr(Shelves, "find", found)
+    monkeypatch.setattr(Shelves, "judge", noted)
     with LiveRoot.open(system) as root:
         rehearse(root, order("s", "again"), Silent())
     assert judged == ["again", "base", "lib"]
