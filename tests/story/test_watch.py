@@ -21,12 +21,16 @@ DEADLINE_SECONDS = 120  # of a line that has to come; nobody waits for it as lon
 START = "from cosmos.cli.cosmos.main import main; import sys; sys.argv[0] = 'cosmos'; main()"
 
 
+# Background jobs of a shell ignore Ctrl-C, and so does what they start: these tests may be run by one.
+WITH_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+
+
 class Watching:
     """A `cosmos build --watch` that is running."""
 
     def __init__(self, *words: object) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, *map(str, words)],
+            [sys.executable, "-c", WITH_CTRL_C + START, *map(str, words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": str(REPO / "builder")},
