@@ -26,7 +26,7 @@ from cosmos.model.universe import Installed, Universe, demand_reader
 from cosmos.model.version import Version
 from cosmos.resolve.all_dependencies import all_dependencies
 from cosmos.resolve.catalogue import Candidate, preferred
-from cosmos.resolve.explaining import Advice
+from cosmos.resolve.explaining import UNSOLVED, Advice
 from cosmos.resolve.resolving import Resolved, Wish, resolve
 from cosmos.staging.foreseen import foresee
 
@@ -197,7 +197,7 @@ def _why_not(
     try:
         resolve([*wishes, wish], library, arch, {}, said)
     except NoSolution as error:
-        return error.problem.removeprefix(f"{UPDATER} wants {newest.name} {wish.constraint}, but ")
+        return error.problem.removeprefix(f"{UNSOLVED}{UPDATER} wants {newest.name} {wish.constraint}, but ")
     return None
 
 

@@ -16,6 +16,7 @@ from cosmos.resolve.judging import in_words
 from cosmos.resolve.problem import Bars, Reason, StandsFor, Wants
 
 _MAX_SHOWN = 5  # versions, or stars that want one thing: a sentence is to be read
+UNSOLVED: Final = "no solution: "  # before the sentences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,7 @@ def explained(reasons: Sequence[Reason], library: Library, arch: Arch, advice: A
         for demand in said.demands()
         if not (library.versions(demand.name) or library.providers(demand.name))
     )
-    return NoSolution("", f"no solution: {'; '.join(said.sentences())}", hint=_hint(missing, library, advice, said))
+    return NoSolution("", f"{UNSOLVED}{'; '.join(said.sentences())}", hint=_hint(missing, library, advice, said))
 
 
 class _Said:
