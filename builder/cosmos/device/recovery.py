@@ -195,6 +195,7 @@ class _Recovery:
         self._removed = 0
         self._restored = 0
         self._kept: list[TreePath] = []
+        self._settled = set[TreePath]()  # folders whose names have reached the disk
 
     def undone(self, took_place: bool) -> Undone:
         return Undone(took_place=took_place, removed=self._removed, kept=tuple(self._kept), restored=self._restored)
@@ -298,12 +299,22 @@ class _Recovery:
         if self._is_exchanged(here, kept, change, step):
             with self._root.folder(change.path.parent) as folder, naming(change.path):
                 self._root.kernel.exchange(folder, step.temporary, change.path.name)
+            self._settled.discard(change.path.parent)
+            self._settle(change.path.parent)
             self._discard(temporary)
             self._restored += 1
         elif _content(kept) == _content(change.new):
+            self._settle(change.path.parent)  # a recovery that was killed may have exchanged them just before
             self._discard(temporary)  # the new entry: it never got its name
         else:
             self._bring_back(change.path, step, kept, change.old)
+
+    def _settle(self, folder: TreePath) -> None:
+        """Sync the folder, or a power cut may undo an exchange, keep the removal after it, and lose the old entry."""
+        if folder not in self._settled:
+            with self._root.folder(folder) as opened, naming(folder):
+                os.fsync(opened)
+            self._settled.add(folder)
 
     def _is_exchanged(self, here: Identity | None, kept: Identity, change: Replace, step: Step) -> bool:
         """Return whether the path holds the new entry. If old and new have the same content, compare attributes."""
