@@ -31,7 +31,7 @@ _HEADER = b"""\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedLock:
-    """A lock that is ready to be written, and its bytes. `before` is the old lock, or None if there is none."""
+    """A lock that is ready to be written, and its bytes. `before` is the old lock; None if the image had no lock."""
 
     lock: Lock
     data: bytes

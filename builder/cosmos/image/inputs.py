@@ -56,7 +56,7 @@ class Inputs:
 
 
 def image_inputs(path: Path, home: Path, known: Inputs | None = None) -> Inputs:
-    """Return the inputs of the image at `path`: its folder, or its file. If that is none now, those `known` before."""
+    """Return the inputs of the image at `path`, its folder or its file; those `known` before if it cannot be read."""
     file = path / IMAGE_FILE if path.is_dir() else path
     folder = file.parent
     try:

@@ -12,7 +12,7 @@ What the variant states counts. Besides:
     [galaxies]                 the variant's, then the base's further ones: the order is the priority
     [[output]]                 joined by `format` and `as`: the base's, each replaced by the variant's of the same file
     name                       is never taken from a base: two images would have one name
-    a path, such as finish     starts at the folder of the file that states it, and is written anew for the variant
+    a path, such as finish     starts at the folder of the file that states it, and is changed to start at the variant
 
 A base may extend another, at most MAX_IMAGE_BASES in a row. Each lies in the same workspace as the image: below the
 nearest folder with a `.git` or `.cosmos` above the image, or else below the folder that holds the image's folder. What

@@ -113,7 +113,7 @@ def _compared(found: Resolution, roots: TrustRoots) -> Iterator[Compared]:
 def _newest(found: Resolution, name: StarName) -> Candidate | None:
     """Return the newest star of that name for the image's machine, from the galaxy that answers for it."""
     machine: Arch = found.lock.request.arch
-    return next((one for one in preferred(found.library.versions(name), {}) if one.arch.runs_on(machine)), None)
+    return next((one for one in preferred(found.offer.versions(name), {}) if one.arch.runs_on(machine)), None)
 
 
 def _held_by(found: Resolution, holding: Holding, fits: LockedStar | None, newest: Candidate | None) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ def _held_by(found: Resolution, holding: Holding, fits: LockedStar | None, newes
     if fits is None or newest is None or newest.version <= fits.version:
         return ()
     try:
-        facts = found.library.facts(newest)
+        facts = found.offer.facts(newest)
     except CosmosError as error:  # of a star that nobody has chosen: its statement is refused, or is not to be had
         return (str(error),)
     if not facts.arch.runs_on(found.lock.request.arch):
@@ -131,7 +131,7 @@ def _held_by(found: Resolution, holding: Holding, fits: LockedStar | None, newes
 
 def _listed(found: Resolution, was: LockedStar) -> Candidate | None:
     """Return the locked star in its galaxy's index of today, or None if it is gone."""
-    rows = found.library.versions(was.name)
+    rows = found.offer.versions(was.name)
     return next((one for one in rows if (one.galaxy, one.version) == (was.galaxy, was.version)), None)
 
 

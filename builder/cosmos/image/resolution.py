@@ -56,7 +56,7 @@ class Resolution:
     galaxies: Mapping[GalaxyName, OpenGalaxy]
 
     @property
-    def library(self) -> Galaxies:
+    def offer(self) -> Galaxies:
         """The galaxies as one library."""
         return Galaxies(libraries=self.galaxies)
 

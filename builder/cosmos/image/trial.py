@@ -163,7 +163,7 @@ class TrialWorld:
         self._lock = plain_text(lock.to_toml()).encode()
 
     def lock_files(self, definition: Definition) -> tuple[bytes, None]:
-        """Return the throw-away lock; raises `NoSolution` if there is none yet."""
+        """Return the throw-away lock; raises `NoSolution` before the first freeze."""
         if self._lock is None:
             raise NoSolution(str(definition.lock_file), "is not there")
         return self._lock, None

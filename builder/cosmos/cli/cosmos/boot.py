@@ -119,7 +119,7 @@ def _login(release: Path, forwards: tuple[Forward, ...]) -> Callable[[], None]:
     """Return what logs in over SSH. Raises `WorldFailed` if there is no SSH client, before anything is started."""
     program = find_program("ssh", "apt-get install openssh-client")
     port = next(one.host for one in forwards if one.guest == SSH_PORT)
-    # the system makes a new key at each start, on this machine and for this login alone: there is none to know it by
+    # the system makes a new host key at each start, so no earlier login could have noted it; it runs on this machine
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectionAttempts=5")
     words = [program, "-p", str(port), *(word for option in options for word in ("-o", option)), "root@127.0.0.1"]
     environ = surroundings().environ

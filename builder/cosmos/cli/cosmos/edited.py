@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from cosmos.canon import Json
+from cosmos.cli.cosmos.options import home_option
 from cosmos.cli.cosmos.world import world_at
-from cosmos.cli.passphrase import load_secret_keys
+from cosmos.cli.options import EXISTING_FILE, json_option
+from cosmos.cli.passphrase import load_secret_keys, passphrase_fd_option
+from cosmos.cli.progress import reporting_options
 from cosmos.cli.terminal import answer
 from cosmos.image.definition import Definition
 from cosmos.image.editing import with_wishes, write_edited
@@ -31,6 +37,31 @@ class Terms:
     passphrase_fd: int | None
     home: Path | None
     as_json: bool
+
+
+def editing_options(command: Callable[[Terms, Path, tuple[str, ...]], None]) -> Callable[..., None]:
+    """Give a command the options of `Terms`, which it gets as its first argument."""
+
+    @click.option("--offline", is_flag=True, help="Use what the store holds; open no galaxy.")
+    @click.option("--sign", "key_file", type=EXISTING_FILE, help="Sign the lock with this secret key (role release).")
+    @passphrase_fd_option
+    @home_option
+    @reporting_options
+    @json_option
+    @functools.wraps(command)
+    def with_terms(
+        image: Path,
+        stars: tuple[str, ...],
+        offline: bool,
+        key_file: Path | None,
+        passphrase_fd: int | None,
+        home: Path | None,
+        as_json: bool,
+    ) -> None:
+        terms = Terms(offline=offline, key_file=key_file, passphrase_fd=passphrase_fd, home=home, as_json=as_json)
+        command(terms, image, stars)
+
+    return with_terms
 
 
 def edit_and_freeze(definition: Definition, wishes: Mapping[StarName, Constraint | None], terms: Terms) -> None:
