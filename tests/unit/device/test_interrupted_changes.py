@@ -288,6 +288,30 @@ def test_killed_at_any_step_every_path_holds_the_old_or_every_path_the_new(
     assert ended.count(True) > 20 // every
 
 
+def test_an_undone_exchange_is_on_the_disk_before_its_temporary_is_removed(
+    systems: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second power cut may keep the removal alone; then the temporary still held the old entry, which is lost."""
+    calls: list[str] = []
+    exchange, remove, fsync = CutKernel.exchange, LiveRoot.remove, os.fsync
+    whole = systems()
+    steps = steps_of(lambda: carry_out(whole, EVERY_CHANGE))
+    monkeypatch.setattr(CutKernel, "exchange", lambda *words: (calls.append("exchange"), exchange(*words))[1])
+    monkeypatch.setattr(LiveRoot, "remove", lambda *words: (calls.append("remove"), remove(*words))[1])
+    monkeypatch.setattr(os, "fsync", lambda *words: (calls.append("fsync"), fsync(*words))[1])
+    undone = 0
+    for step in range(0, steps, 5):
+        root = systems()
+        killed(partial(carry_out, root, EVERY_CHANGE), step)
+        calls.clear()
+        recover(root)
+        undone += calls.count("exchange")
+        after = [calls[place + 1] for place, call in enumerate(calls) if call == "exchange"]
+        assert set(after) <= {"fsync"}, f"killed at step {step}: {calls}"
+        shutil.rmtree(root)
+    assert undone > 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("every", STEPS)
 @pytest.mark.parametrize("ends", ["old", "new"])
