@@ -125,12 +125,10 @@ def reporting_options(command: Callable[_Words, _Answer]) -> Callable[_Words, _A
 
 
 def _writable(fd: object) -> int:
-    """Return `fd`, which programs that are started do not inherit; raises `Malformed` if it cannot be written to."""
+    """Return `fd`; raises `Malformed` if it cannot be written to. `cosmos.process` hands it to no program."""
     number = int(str(fd))
     try:
         access = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
-        if number > _STDERR:
-            os.set_inheritable(number, False)
     except (OSError, OverflowError):
         access = os.O_RDONLY
     if access == os.O_RDONLY:
