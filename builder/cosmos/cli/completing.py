@@ -24,15 +24,11 @@ _MOST: Final = 1_000  # entries of a folder that are looked at
 _IMAGE_FILE, _RELEASE_FILE = "image.toml", "RELEASE.json"
 
 
-class Known(click.Path):
-    """A path. The Tab key offers the paths below the typed one for which `is_meant` is true; without any, all paths.
+class Named(click.Path):
+    """A path. `hint` is the way out for somebody who names a path that must exist, and does not."""
 
-    `hint` is the way out for somebody who names a path that must exist, and does not.
-    """
-
-    def __init__(self, is_meant: Callable[[Path], bool], hint: str | None = None, **how: bool) -> None:
+    def __init__(self, hint: str | None = None, **how: bool) -> None:
         super().__init__(path_type=Path, **how)
-        self._is_meant = is_meant
         self._hint = hint
 
     def convert(
@@ -42,6 +38,14 @@ class Known(click.Path):
         if self.exists and not os.path.lexists(value):
             raise Malformed(os.fspath(value), "is not there", hint=self._hint)
         return super().convert(value, param, ctx)
+
+
+class Known(Named):
+    """A path. The Tab key offers the paths below the typed one for which `is_meant` is true; without any, all paths."""
+
+    def __init__(self, is_meant: Callable[[Path], bool], hint: str | None = None, **how: bool) -> None:
+        super().__init__(hint, **how)
+        self._is_meant = is_meant
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the meant paths that begin with `incomplete`."""

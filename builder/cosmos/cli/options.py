@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from cosmos.cli.completing import Known, holds_image, holds_release, is_public_key, is_secret_key
+from cosmos.cli.completing import Known, Named, holds_image, holds_release, is_public_key, is_secret_key
 
+_LOOK = "check its spelling, and the folder that you are in"
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
-EXISTING_PATH = click.Path(path_type=Path, exists=True)
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+EXISTING_PATH = Named(_LOOK, exists=True)
+EXISTING_FILE = Named(_LOOK, exists=True, dir_okay=False)
+EXISTING_FOLDER = Named(_LOOK, exists=True, file_okay=False)
 SECONDS = click.FloatRange(min=0, min_open=True)
 
 IMAGE = Known(holds_image)

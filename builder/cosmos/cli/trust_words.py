@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cosmos.errors import Malformed
@@ -14,6 +15,8 @@ from cosmos.trust.roots import AuthorKey, glob
 
 def shown_public_key(file: Path) -> PublicKey:
     """Return the key in a `*.pub` file; raises `Malformed` or `WorldFailed`."""
+    if not os.path.lexists(file):
+        raise Malformed(str(file), "is not there", hint="name the NAME.pub that cosmos key new wrote beside NAME.key")
     return PublicKey.parse(read_up_to(file, MAX_KEY_FILE_BYTES), str(file))
 
 
