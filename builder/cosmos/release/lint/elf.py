@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from cosmos.content import Content
+from cosmos.content import Content, mapped
 
 MAGIC: Final = b"\x7fELF"
 _MAX_SEGMENTS: Final = 512  # of one file; programs have about 13
@@ -106,19 +106,20 @@ def is_readable() -> bool:
 def elf_facts(content: Content) -> ElfFacts | None:
     """Return what the loader reads of an ELF file; None without the library.
 
-    Raises `ValueError` if the content is not read as an ELF file. A few KiB of the file are read.
+    Raises `ValueError` if the content is not read as an ELF file. Of a file on the disk, a few KiB are read.
     """
     machines = _machines()
     if machines is None:
         return None
     try:
-        return _Reader(machines, content).facts()
+        with mapped(content) as view:
+            return _Reader(machines, view).facts()
     except struct.error as error:
         raise ValueError("is not read as ELF: it ends before its records do") from error
 
 
 class _Reader:
-    def __init__(self, machines: Mapping[int, str], content: Content) -> None:
+    def __init__(self, machines: Mapping[int, str], content: bytes | memoryview) -> None:
         self._content = content
         self._records_left = _MAX_RECORDS
         self._name_bytes_left = len(content)  # names that share bytes must not multiply the file
