@@ -53,7 +53,7 @@ class PlainWay:
 
     def open(self, below: str, flags: int) -> int:
         """Return a descriptor of a file or folder. Raises `OSError`."""
-        return os.open(self.path / below, flags | os.O_CLOEXEC)
+        return os.open(f"{self.path}/{below}", flags | os.O_CLOEXEC)  # a store opens thousands: joined in no time
 
     def make_folder(self, below: str) -> None:
         """Make a folder and those above it, durably. Raises `WorldFailed`."""

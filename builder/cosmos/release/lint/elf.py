@@ -208,10 +208,9 @@ class _Reader:
         self._records_left -= 1
         if self._records_left < 0:
             raise ValueError(f"has more than {_MAX_RECORDS} records")
-        form, names = self._order + record[0], record[1]
-        return dict(
-            zip(names, struct.unpack(form, bytes(self._content[place : place + struct.calcsize(form)])), strict=True)
-        )
+        if place > len(self._content):
+            raise ValueError("is not read as ELF: it names a place beyond its end")
+        return dict(zip(record[1], struct.unpack_from(self._order + record[0], self._content, place), strict=True))
 
     def _place(self, address: int) -> int:
         """Return where in the file the byte lies that is loaded at `address`."""

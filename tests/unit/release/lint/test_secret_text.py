@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,27 @@ def test_a_secret_in_a_large_file_is_found_at_every_place(place: int, name: str)
     (found,) = first_matches(content, WANTED)
     assert found.pattern.what == what
     assert found.offset <= place + 8
+
+
+@pytest.mark.parametrize("before", [0, 1, 4096, 8192])
+def test_where_a_window_begins_no_word_begins(before: int) -> None:
+    """A token counts with no letter before it. That letter may stand in the window before."""
+    start = READ_CHUNK_BYTES - before
+    text = b"." * (start - 1) + b"x" + b"ghp_" + b"a" * 36 + b"." * 10_000
+    assert list(first_matches(text, WANTED)) == []
+    assert [match.offset for match in first_matches(text.replace(b"x", b"."), WANTED)] == [start]
+
+
+def test_a_file_on_the_disk_is_searched_without_a_copy_in_memory(tmp_path: Path) -> None:
+    content = Spool(tmp_path, in_memory=0).add([b"." * READ_CHUNK_BYTES] * 8 + [SECRETS["npm"][0]])
+    tracemalloc.start()
+    try:
+        (found,) = first_matches(content, WANTED)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.offset == 8 * READ_CHUNK_BYTES
+    assert most < READ_CHUNK_BYTES // 4
 
 
 @pytest.mark.parametrize(
