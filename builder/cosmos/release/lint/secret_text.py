@@ -20,7 +20,7 @@ from cosmos.release.lint.rules import RuleId
 _OVERLAP_BYTES: Final = 4096
 _NEWLINE: Final = rb"(?:\r?\n|\\n)"  # also as JSON writes it
 _PEM_HEADERS: Final = rb"(?:[A-Za-z-]{1,40}: [^\n\\]{0,200}" + _NEWLINE + rb"){0,8}(?:" + _NEWLINE + rb")?"
-_RARE: Final = (b"_", b"-", b"A", b"k", b"/")  # every literal of this module contains one of the first four
+_RARE: Final = (b"_", b"-", b"I", b"k", b"/")  # every literal of this module contains one of the first four
 _LOOKED_BACK: Final = 2  # bytes before a rare one: one in a hundred has two that a literal has
 _LEAST_PARTS: Final = 2  # of a folder of the builder: /root and /home are in many files
 

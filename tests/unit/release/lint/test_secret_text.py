@@ -127,6 +127,6 @@ def test_every_literal_is_found_in_one_of_few_passes() -> None:
     assert {pattern for sieve in WANTED for pattern in sieve.patterns} >= set(KEYS_AND_TOKENS)
     for sieve in WANTED:
         for pattern in sieve.patterns:
-            for text in (pattern.literal, b"_-Ak/" + pattern.literal + b"_-Ak/", pattern.literal * 3):
+            for text in (pattern.literal, b"_-Ik/" + pattern.literal + b"_-Ik/", pattern.literal * 3):
                 assert sieve.form.search(text), (pattern.literal, text)
             assert not any(sieve.form.search(pattern.literal[1:] + b"\n" + pattern.literal[:-1]) for _ in "a")
