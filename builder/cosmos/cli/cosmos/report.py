@@ -19,7 +19,8 @@ from cosmos.model.reporter import Reporter
 from cosmos.release.bill import release_folder
 from cosmos.release.diff.comparison import compare
 from cosmos.release.report.changes import Changes
-from cosmos.release.report.facts import Facts, demand_files, facts_of, read_release
+from cosmos.release.report.facts import Facts
+from cosmos.release.report.from_folder import demand_files, facts_of, read_release
 from cosmos.release.report.page import page, page_name
 from cosmos.release.verify import verify_release_folder
 

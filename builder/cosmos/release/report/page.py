@@ -27,7 +27,8 @@ from cosmos.about import VERSION
 from cosmos.canon import Json
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
-from cosmos.pack.image_file import DIRECTORIES, END
+from cosmos.model.release import RELEASE_FILE, REPORT_FILE
+from cosmos.pack.image_file import DIRECTORIES
 from cosmos.release.report.changes import Changes
 from cosmos.release.report.facts import Facts, Right
 from cosmos.release.report.graph import graph
@@ -49,7 +50,7 @@ _SHORT_KEY: Final = 16  # characters of a key id that tell keys apart for a pers
 _MEANINGS: Final = {
     SPDX_FILE: "bill of materials, SPDX",
     CYCLONEDX_FILE: "bill of materials, CycloneDX",
-    "RELEASE.json": "provenance: what the release was made from",
+    RELEASE_FILE: "provenance: what the release was made from",
     "RELEASE.json.dsse": "the signature of RELEASE.json",
     "universe.lock.toml": "the lock: every star pinned",
     "universe.lock.toml.dsse": "the signature of the lock",
@@ -57,6 +58,7 @@ _MEANINGS: Final = {
     "receipts.json": "what each star's script read and did",
     "definition.tar": "what the operator wrote: image.toml, template, finish script",
     "cosmos": "the binary that is in the image",
+    REPORT_FILE: "the page of the release, which its build wrote",
 }
 
 
@@ -161,7 +163,7 @@ def _parts(facts: Facts, wants: Wants) -> dict[str, Part]:
         group: Group = "asked" if wants.asked_by[star.name] else "needed"
         parts[star.id] = Part(name=str(star.name), size_bytes=unpacked, group=group)
     for name, (_, unpacked) in facts.layers.items():
-        if name not in parts and name != END:
+        if name not in parts:
             shown = "folders" if name == DIRECTORIES else "the image's own files"
             parts[name] = Part(name=shown, size_bytes=unpacked, group="own")
     return parts
@@ -206,7 +208,8 @@ def _owner(right: Right, ids: Mapping[str, str]) -> str:
 
 def _files(facts: Facts, beside: str | None) -> list[dict[str, object]]:
     """Return the files of the release, with a link to each if the page lies where links can lead to them."""
-    rows: list[dict[str, object]] = [{"name": "RELEASE.json", "size": None, "digest": None}]
+    unnamed = (RELEASE_FILE, REPORT_FILE) if facts.verdict == "unfinished" else (RELEASE_FILE,)
+    rows: list[dict[str, object]] = [{"name": name, "size": None, "digest": None} for name in unnamed]
     rows += [
         {"name": subject.name, "size": subject.size_bytes, "digest": str(subject.digest)}
         for subject in sorted(facts.release.subjects, key=lambda subject: subject.name)

@@ -12,7 +12,8 @@ import pytest
 
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Silent
-from cosmos.release.report.facts import Description, Facts, Right, facts_of
+from cosmos.release.report.facts import Description, Facts, Right
+from cosmos.release.report.from_folder import facts_of
 from cosmos.release.report.page import page
 from fakes.images import APP, BASE, META, ImageFixture
 from fakes.pages import ParsedPage
