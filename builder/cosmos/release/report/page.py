@@ -5,7 +5,8 @@ Jinja2 escapes each value (autoescape), a character that people cannot see is wr
 cut. Links lead only to places of the page and to files of the release. The page's own rules (Content-Security-Policy)
 forbid every script, and everything from elsewhere, in case that one of these walls has a gap.
 
-The same release gives the same bytes: no clock, no name of a machine and no path of it is in the page.
+The same release gives the same bytes: no clock, no name of a machine and no path of it is in the page. Only the course
+of a build has seconds, and is in no page of a release itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from cosmos.model.names import StarName
 from cosmos.model.release import RELEASE_FILE, REPORT_FILE
 from cosmos.pack.image_file import DIRECTORIES
 from cosmos.release.report.changes import Changes
+from cosmos.release.report.course import Course
 from cosmos.release.report.facts import Facts, Right
 from cosmos.release.report.graph import graph
 from cosmos.release.report.treemap import HEIGHT, WIDTH, Group, Part, shown_size, treemap
@@ -62,8 +64,11 @@ _MEANINGS: Final = {
 }
 
 
-def page(facts: Facts, *, changes: Changes | None, beside: str | None) -> bytes:
-    """Return the page. `beside` is the release's folder as links name it, from the page; None writes no links."""
+def page(facts: Facts, *, changes: Changes | None, beside: str | None, course: Course | None = None) -> bytes:
+    """Return the page. `beside` is the release's folder as links name it, from the page; None writes no links.
+
+    `course` is how the build went that has just made the release.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
@@ -83,8 +88,10 @@ def page(facts: Facts, *, changes: Changes | None, beside: str | None) -> bytes:
         arch=_text(facts.release.external.get("arch")),
         epoch=_date(facts.release.internal.get("sourceDateEpoch")),
         made_by=VERSION,
+        most_layers=_MOST_ROWS,
         files=_files(facts, beside),
         changes=changes,
+        course=course,
         **_of_stars(facts),
         **_policies(facts),
     )
