@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -176,3 +177,41 @@ def test_an_output_may_not_take_the_name_of_the_page(image: ImageFixture, cosmos
 
 def test_the_page_holds_no_path_of_the_builder(image: ImageFixture) -> None:
     assert str(image.folder.parent).encode() not in (image.out / PAGE).read_bytes()
+
+
+def built_with_report(image: ImageFixture, cosmos: Cosmos, file: Path, *words: object) -> ParsedPage:
+    cosmos("build", image.folder, "--home", image.home, "--report", file, *words).ok()
+    return ParsedPage(file.read_bytes())
+
+
+def test_build_report_says_what_was_made_why_and_what_was_reused(image: ImageFixture, cosmos: Cosmos) -> None:
+    file = image.folder / "build.html"
+    shutil.rmtree(image.out)
+    found = built_with_report(image, cosmos, file, "--key", image.secret_key)
+    assert "made 0 of 3 layers" in found.text
+    assert "base, app, everything" in found.text
+    assert "stage 3 stars, 3 of them from the store" in found.text
+    assert f"Signed by {image.signers['release'].public.id}" in found.text
+    assert "./out/report.html" in found.links
+    inside = (image.out / PAGE).read_bytes()
+    shutil.rmtree(image.home / "store")
+    text = built_with_report(image, cosmos, file).text
+    assert "made 3 of 3 layers" in text
+    assert re.search(r"Layers that were made\s+base\s*this program has not made one of this archive", text)
+    assert "Layers that were reused" not in text
+    assert b'id="build"' not in inside, "what one build reused is no part of a release"
+
+
+def test_build_report_of_an_unchanged_image_says_so(image: ImageFixture, cosmos: Cosmos) -> None:
+    file = image.folder / "build.html"
+    cosmos("build", image.folder, "--home", image.home).ok()
+    found = built_with_report(image, cosmos, file)
+    assert "Nothing had changed since the last build" in found.text
+
+
+def test_build_report_into_the_release_is_refused_before_the_build(image: ImageFixture, cosmos: Cosmos) -> None:
+    shutil.rmtree(image.out)
+    said = cosmos("build", image.folder, "--home", image.home, "--report", image.out / PAGE).fails(2)
+    assert "lies inside the release" in said.err
+    assert f"cosmos build {image.folder} --report {image.folder / PAGE}" in said.err
+    assert not image.out.exists()

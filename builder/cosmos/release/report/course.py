@@ -18,40 +18,28 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LayerOrigin:
-    """A star of the lock, and where its layer came from. `why` says why it was made, "" if it was reused."""
-
-    star: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """A build that changed nothing has no spans: it did not look at any layer."""
+    """`made` are stars whose layer the build made, with the reason; `reused` those whose layer the store had.
+
+    A build that changed nothing has no spans: it did not look at any layer.
+    """
 
     spans: tuple[Span, ...]
-    layers: tuple[LayerOrigin, ...]
+    made: Mapping[str, str]
+    reused: tuple[str, ...]
     seconds: float
-
-    @property
-    def made(self) -> int:
-        """How many layers the build made."""
-        return sum(bool(layer.why) for layer in self.layers)
 
 
 def course_of(steps: Sequence[tuple[str, float]], ended: float, made: Mapping[str, str], lock: Lock) -> Course:
-    """Return the course of a build. `steps` are words and the time at which each began, `made` stars with the reason.
-
-    The layers that were made come first, each in the order of the lock.
-    """
+    """Return the course of a build. `steps` are the words of each, and the time at which it began."""
     begin = steps[0][1] if steps else ended
     ends = [began for _, began in steps[1:]] + [ended]
-    layers = [LayerOrigin(star=str(star.name), why=made.get(str(star.name), "")) for star in lock.stars]
     return Course(
         spans=tuple(
             Span(what=what, began=began - begin, took=end - began)
             for (what, began), end in zip(steps, ends, strict=False)
         ),
-        layers=tuple(sorted(layers, key=lambda layer: not layer.why)) if steps else (),
+        made=made,
+        reused=tuple(str(star.name) for star in lock.stars if str(star.name) not in made),
         seconds=ended - begin,
     )

@@ -318,7 +318,7 @@ def _shown(value: object) -> object:
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     text = value if len(value) <= _MOST_TEXT else f"{value[:_MOST_TEXT]}… ({len(value):,} characters)"
-    return text if text.isascii() and text.isprintable() else "".join(map(_seen, text))
+    return text if text.isprintable() else "".join(map(_seen, text))
 
 
 def _seen(character: str) -> str:
