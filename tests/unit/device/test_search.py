@@ -12,7 +12,7 @@ from cosmos.device.initialise import initialise
 from cosmos.device.install import InstallRequest, install
 from cosmos.device.journal import at_work
 from cosmos.device.root import LiveRoot
-from cosmos.device.search import Match, Searched, matched, search
+from cosmos.device.search import search
 from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.sync import Wanted, sync
 from cosmos.device.system import TRUST_PATH
@@ -25,6 +25,7 @@ from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.settings import Settings
 from cosmos.model.version import Version
 from cosmos.resolve.resolving import Wish
+from cosmos.staging.searching import Match, Searched, matched
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import GalaxyFixture, StarSpec, index_by_stellar, make_galaxy, make_signers
 from fakes.growing_galaxies import make_upstream_galaxy
@@ -121,9 +122,9 @@ def test_the_newest_version_is_shown_and_a_pre_release_only_alone(system: System
 
 def test_the_installed_version_is_told(system: System) -> None:
     system.galaxy("core", STARS)
-    assert system.search("nano").found[0].installed is None
+    assert system.search("nano").found[0].had is None
     system.install("nano", "7.1.0")
-    assert str(system.search("nano").found[0].installed) == "7.1.0"
+    assert str(system.search("nano").found[0].had) == "7.1.0"
 
 
 def test_a_star_of_this_machine_comes_before_a_newer_one_of_another(system: System) -> None:
