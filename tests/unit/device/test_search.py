@@ -17,7 +17,6 @@ from cosmos.device.settings import read_settings, write_settings
 from cosmos.device.sync import Wanted, sync
 from cosmos.device.system import TRUST_PATH
 from cosmos.errors import Malformed, NoSolution, WorldFailed
-from cosmos.model.catalogue import Described
 from cosmos.model.constraint import exactly
 from cosmos.model.galaxy import CataloguePin, GalaxyIndex
 from cosmos.model.image import GalaxySource
@@ -25,7 +24,7 @@ from cosmos.model.names import Arch, GalaxyName, StarName
 from cosmos.model.settings import Settings
 from cosmos.model.version import Version
 from cosmos.resolve.resolving import Wish
-from cosmos.staging.searching import Match, Searched, matched
+from cosmos.staging.searching import Searched
 from cosmos.trust.roles import GALAXY_TYPE
 from fakes.galaxies import GalaxyFixture, StarSpec, index_by_stellar, make_galaxy, make_signers
 from fakes.growing_galaxies import make_upstream_galaxy
@@ -106,11 +105,6 @@ def test_every_word_must_be_there_in_whatever_case(system: System) -> None:
     assert system.names("editor", "absent") == []
     assert system.names("pico") == ["nano"], "a name that it provides"
     assert system.names("straße") == []
-
-
-def test_letters_that_fold_to_several_are_found() -> None:
-    star = Described(name=StarName("a"), version=None, description="Straße")
-    assert matched(star, ["strasse".casefold()]) == (Match.IN_TEXT,)
 
 
 def test_the_newest_version_is_shown_and_a_pre_release_only_alone(system: System) -> None:
