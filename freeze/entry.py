@@ -1,7 +1,7 @@
 """The entry point of the single-file binary: it runs `cosmos` or, if started under that name, `stellar`.
 
-Its first step is to fork the zygotes of Nova's sandbox, because no other code is loaded yet that a script's process
-should not have. A later start of the file would unpack it again.
+Its first step is to fork the process that will fork the zygotes of Nova's sandbox, because no other code is loaded yet
+that a script's process should not have. A later start of the file would unpack it again.
 
 `cosmos --check-binary` shows whether the file works on this system: it loads every compiled part, uses it once and
 prints a line for each. The build runs it, and the tests run it on a system that holds only the stars that `cosmos`
@@ -169,10 +169,8 @@ if __name__ == "__main__":
         from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
         from cosmos.sandbox import zygote
 
-        if importer := sys.modules.get("importer"):  # of our launcher
-            importer.pieces.forget_methods()
-        zygote.forked(WORKER)
-        zygote.forked(TEMPLATE_WORKER)
+        importer = sys.modules.get("importer")  # of our launcher
+        zygote.forked(WORKER, TEMPLATE_WORKER, forget=importer and importer.pieces.become_small)
 
         from cosmos.cli.cosmos.main import main
 

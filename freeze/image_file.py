@@ -6,9 +6,11 @@ launcher/launcher.c says how it starts, and launcher/image.h how the pieces lie 
     program     launcher/program.c, which begins Python
     first       the modules that Python needs before launcher/importer.py can run, and launcher/importer.py
     code-always the code of the modules that every command imports, and of Python's own
+    code-worker the code of what a zygote imports for the scripts of stars: nothing else is unpacked there
     code-often  the code of the modules that most commands import
+    code-install the code of what more is imported to install stars
     code-seldom the code of the others
-    index       where in those three a module lies
+    index       where in those five a module lies
     methods     the methods that dataclasses makes for our classes, compiled
     made        where in "methods" the code for a text lies, and the patterns of re, compiled
     *.lua       Nova's own Lua; page.html and page.css of `cosmos report`
@@ -65,11 +67,23 @@ CODECS = frozenset(
 
 # What only some commands import.
 SELDOM = (
-    *("argparse", "calendar", "concurrent", "csv", "ctypes.util", "email", "fractions", "html", "http", "idna"),
-    *("importlib.metadata", "importlib.resources", "jinja2", "logging", "lupa", "markupsafe", "multiprocessing"),
-    *("pickle", "queue", "ssl", "statistics", "stringprep", "tarfile", "zipfile", "subprocess", "encodings.idna"),
-    *("cosmos.cli.stellar", "cosmos.debian", "cosmos.image", "cosmos.nova", "cosmos.release", "cosmos.resolve"),
-    *("cosmos.sandbox", "cosmos.sbom", "cosmos.stellar"),
+    *("calendar", "concurrent", "csv", "ctypes.util", "email", "fractions", "html", "http", "idna"),
+    *("importlib.metadata", "importlib.resources", "jinja2", "logging", "markupsafe", "multiprocessing"),
+    *("pickle", "queue", "ssl", "statistics", "stringprep", "tarfile", "zipfile", "encodings.idna"),
+    *("cosmos.cli.stellar", "cosmos.debian", "cosmos.image", "cosmos.release", "cosmos.sbom", "cosmos.stellar"),
+)
+
+# What besides a command imports that installs stars.
+INSTALLS = ("argparse", "cosmos.nova", "cosmos.resolve", "cosmos.sandbox", "subprocess")
+
+# What the zygote of Nova's scripts imports after it was forked. A small machine has no room for other code there.
+WORKER = frozenset(
+    (
+        *("cosmos.errors", "cosmos.limits", "cosmos.nova.messages", "cosmos.nova.outcome", "cosmos.nova.prelude"),
+        *("cosmos.nova.runtime", "cosmos.nova.worker", "cosmos.sandbox.exit_status", "cosmos.sandbox.kernel"),
+        *("cosmos.sandbox.locked", "cosmos.sandbox.seccomp", "cosmos.sandbox.values", "cosmos.sandbox.wire"),
+        *("ctypes", "ctypes._endian", "importlib._abc", "lupa", "lupa.version", "pkgutil"),
+    )
 )
 
 
@@ -79,8 +93,15 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ALWAYS = frozenset(
     (
         *("cosmos", "cosmos.about", "cosmos.canon", "cosmos.cli", "cosmos.cli.cosmos", "cosmos.cli.cosmos.main"),
-        *("cosmos.cli.endings", "cosmos.cli.failing", "cosmos.cli.terminal", "cosmos.digest", "cosmos.errors"),
-        *("cosmos.limits", "cosmos.links", "cosmos.model", "cosmos.model.names"),
+        *(
+            "cosmos.cli.endings",
+            "cosmos.cli.failing",
+            "cosmos.cli.terminal",
+            "cosmos.digest",
+            "cosmos.links",
+            "cosmos.model",
+            "cosmos.model.names",
+        ),
         *("cosmos.model.reporter", "cosmos.nova", "cosmos.nova.workers", "cosmos.sandbox", "cosmos.sandbox.zygote"),
         *("cosmos.treepath", "http"),
     )
@@ -164,21 +185,23 @@ def compiled(name: str, source: Path, *, keeps_docstrings: bool) -> Module:
     return Module(name=name, shown=shown, code=marshal.dumps(code))
 
 
-def is_seldom(name: str) -> bool:
-    """Return whether only some commands import the module."""
-    return name not in ALWAYS and any(name == one or name.startswith(f"{one}.") for one in SELDOM)
-
-
 def code_piece(name: str) -> str:
     """Return the piece in which the code of a module lies.
 
     >>> [code_piece(name) for name in ("pathlib", "cosmos.digest", "cosmos.device.status", "cosmos.image.flow")]
     ['code-always', 'code-always', 'code-often', 'code-seldom']
+    >>> [code_piece(name) for name in ("cosmos.nova.worker", "cosmos.nova.run")]
+    ['code-worker', 'code-install']
     """
-    if is_seldom(name):
-        return "code-seldom"
+    if name in WORKER:
+        return "code-worker"
+    if name in ALWAYS:
+        return "code-always"
+    for piece, names in (("code-install", INSTALLS), ("code-seldom", SELDOM)):
+        if any(name == one or name.startswith(f"{one}.") for one in names):
+            return piece
     is_ours = name.partition(".")[0] in ("cosmos", "nacl", "zstandard", "tomllib", "tomli_w")
-    return "code-often" if is_ours and name not in ALWAYS else "code-always"
+    return "code-often" if is_ours else "code-always"
 
 
 def is_other_codec(name: str) -> bool:
@@ -201,7 +224,7 @@ def first_piece(modules: Sequence[Module]) -> bytes:
 def code_pieces(modules: Sequence[Module]) -> Iterator[tuple[str, bytes]]:
     """Yield the pieces with code, and their index."""
     index: dict[str, tuple[str, int, int, bool]] = {}
-    for piece in ("code-always", "code-often", "code-seldom"):
+    for piece in ("code-always", "code-worker", "code-often", "code-install", "code-seldom"):
         place, codes = 0, []
         for module in modules:
             if code_piece(module.name) == piece:

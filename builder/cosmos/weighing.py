@@ -65,8 +65,9 @@ def demand_light_json(data: bytes, text: str) -> None:
 
 def is_light_plain_toml(data: bytes, text: str) -> bool:
     """Return whether `text`, if it has the forms of `plain_toml`, takes little memory. `data` is the same in UTF-8."""
-    count = data.count
-    return _TOML_LINE * count(b"\n") + _TOML_HEADER * count(b"\n[") <= _allowed(data, text)
+    count, left = data.count, _allowed(data, text) - _TOML_LINE * data.count(b"\n")
+    # to count single characters takes a third of the time, and each header has a bracket
+    return _TOML_HEADER * count(b"[") <= left or _TOML_HEADER * count(b"\n[") <= left
 
 
 def demand_light_toml(data: bytes, text: str, ratio: int) -> None:

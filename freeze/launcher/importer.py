@@ -19,7 +19,7 @@ import _image
 
 # Large modules of Python that others import, but seldom use. They are loaded when they are used for the first time.
 LATER = frozenset(("inspect", "ipaddress", "linecache", "uuid"))
-STARTING = "code-always"  # the piece of code that the program needs before it knows the command
+STARTING = ("code-always", "code-worker")  # the code that the program needs before it knows the command
 ROOT = "/binary/"  # what the path of a module begins with; there is no such folder
 SUFFIX = ".cpython-311-x86_64-linux-gnu.so"
 
@@ -45,6 +45,7 @@ class Pieces:
         self.libraries = {name.removesuffix(".so"): name for name in _image.names() if name.endswith(".so")}
         self.unpacked = {}
         self.imports = 0  # modules whose code runs now, the one in the other
+        self.is_small = False  # a process that keeps nothing unpacked, and makes the few methods that it needs
 
     def find_spec(self, name, path=None, target=None):
         """Return the spec of the module of that name; None if the binary does not have it."""
@@ -86,13 +87,23 @@ class Pieces:
             exec(self.get_code(module.__name__), module.__dict__)
         finally:
             self.imports -= 1
-            if not self.imports and any(piece.startswith("code-") and piece != STARTING for piece in self.unpacked):
+            if not self.imports and (self.is_small or self.has_command()):
                 self.unpacked.clear()
+
+    def has_command(self):
+        """Return whether code was unpacked that the program does not need before it knows the command."""
+        return any(piece.startswith("code-") and piece not in STARTING for piece in self.unpacked)
+
+    def become_small(self):
+        """Forget what is unpacked, for a process that waits, and then imports little: a zygote."""
+        self.is_small = True
+        self.unpacked.clear()
 
     def run(self, text, names, made):
         """Run a text of `dataclasses`."""
         raw = text.encode()
-        place, size = self.made()[0].get((len(raw), zlib.crc32(raw), zlib.adler32(raw)), (0, 0))
+        key = (len(raw), zlib.crc32(raw), zlib.adler32(raw))
+        place, size = (0, 0) if self.is_small else self.made()[0].get(key, (0, 0))
         exec(marshal.loads(self.view("methods")[place : place + size]) if size else text, names, made)
 
     def compiled(self, pattern, flags=0):
@@ -120,11 +131,6 @@ class Pieces:
         if found is None:
             found = self.unpacked[piece] = reader(_image.piece(piece))
         return found
-
-    def forget_methods(self):
-        """Forget what was made for `dataclasses` and `re`, for a process that is going to be forked and to wait."""
-        for piece in ("methods", "made"):
-            self.unpacked.pop(piece, None)
 
     def is_package(self, name):
         """Return whether the module of that name is a package."""

@@ -148,6 +148,27 @@ def test_nothing_is_installed_upon_a_star_by_a_revoked_key_without_a_word(system
     assert f"zlib 1.3.1: is not trusted now: {WHY}; it is installed already" in again
 
 
+def test_an_update_of_named_stars_tells_of_those_that_they_need_and_of_itself_alone(system: System) -> None:
+    """An update of all tells of all. So the work of an update follows what it changes, as that of an installation."""
+    other = StarSpec("other", signer=NEW, files={"usr/other": b"1"})
+    viewer = replace(VIEWER, signer=NEW)
+    make_galaxy(system.galaxy.path, "core", (ZLIB, PNG, viewer, other), system.signers, seq=2)
+    system.run("install", "viewer", "other").ok()
+    system.revoke()
+    newer = [replace(one, version="9.0.0") for one in (viewer, other)]
+    make_galaxy(system.galaxy.path, "core", (ZLIB, PNG, viewer, other, *newer), system.signers, seq=3)
+    bad = {f"{star}: is not trusted now: {WHY}" for star in ("png 1.0.0", "zlib 1.3.1")}
+
+    def told(*words: str) -> set[str]:
+        lines = system.run("update", *words, "--dry-run").ok().err.splitlines()
+        return {one for one in bad if any(one in line for line in lines)}
+
+    assert told("other") == set()
+    assert told("viewer") == bad
+    assert told("png") == bad  # named, needs zlib, and stays
+    assert told("--all") == bad
+
+
 @pytest.mark.objective("SO-12")
 def test_what_a_trusted_key_has_signed_again_is_trusted_and_the_next_install_says_it(system: System) -> None:
     system.revoke()

@@ -432,8 +432,7 @@ def test_a_secret_in_the_environment_is_wiped_from_the_zygotes_that_were_forked(
 from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
 from cosmos.sandbox import zygote
 if not WIPED: zygote.forget_environment = lambda: None
-zygote.forked(WORKER)
-zygote.forked(TEMPLATE_WORKER)
+zygote.forked(WORKER, TEMPLATE_WORKER)
 from cosmos.sandbox import conversation, probe
 early = dict(zygote.FORKED)
 print({probe._probed(module)["secret"] for module in early})
@@ -447,8 +446,7 @@ def test_the_zygotes_that_were_forked_before_all_else_run_scripts_and_render_tem
     code = """
 from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
 from cosmos.sandbox import zygote
-zygote.forked(WORKER)
-zygote.forked(TEMPLATE_WORKER)
+zygote.forked(WORKER, TEMPLATE_WORKER)
 import sys
 sys.frozen = True  # no other zygote can be had
 from cosmos.nova.job import NovaJob
@@ -462,6 +460,83 @@ print(bytes(result.entries[TreePath(b"t")].content))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "b'Y'\n"
+
+
+BELOW = """
+import os, pathlib, signal, time
+def below(pid):
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(child): below(child) for child in children}
+def zygotes():
+    [mother] = below(os.getpid()).values()
+    return len(mother)
+"""
+
+
+def test_a_zygote_is_forked_when_its_first_worker_is_asked_for_and_no_other_one_is():
+    code = f"""{BELOW}
+from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
+from cosmos.sandbox import zygote
+zygote.forked(WORKER, TEMPLATE_WORKER)
+from cosmos.sandbox import probe
+print(zygotes())
+for module in (WORKER, TEMPLATE_WORKER):
+    probe.demand_sandbox(module)
+    print(zygotes())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n1\n2\n"
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_no_process_of_the_forked_zygotes_outlives_the_program(is_killed):
+    code = f"""{BELOW}
+from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
+from cosmos.sandbox import zygote
+zygote.forked(WORKER, TEMPLATE_WORKER)
+from cosmos.sandbox import conversation
+held = conversation.conversation((b"script", 60, b"while true do end", b"x", b"install", 1 << 40, 60, 1 << 24),
+                                 conversation.Patience(seconds=60), WORKER)
+held.__enter__()
+[[first, rest]] = below(os.getpid()).items()
+[[second, rest]] = rest.items()
+[third] = rest
+print(first, second, third, flush=True)
+if {is_killed}: os.kill(os.getpid(), signal.SIGKILL)
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == (-signal.SIGKILL if is_killed else 0), done.stderr
+    assert [soon_gone(int(pid)) for pid in done.stdout.split()] == [True] * 3
+
+
+def test_whoever_asks_a_forked_zygote_that_was_killed_hears_it():
+    code = f"""{BELOW}
+from cosmos.nova.workers import TEMPLATE_WORKER, WORKER
+from cosmos.sandbox import zygote
+zygote.forked(WORKER, TEMPLATE_WORKER)
+import sys
+sys.frozen = True  # no other zygote can be had
+from cosmos.errors import WorldFailed
+from cosmos.sandbox import conversation, probe
+probe.demand_sandbox(WORKER)
+[rest] = below(os.getpid()).values()
+[killed] = rest
+os.kill(killed, signal.SIGKILL)
+while rest:
+    time.sleep(0.01)
+    [rest] = below(os.getpid()).values()
+for _ in range(2):
+    try: probe._probed(WORKER)
+    except WorldFailed as error: print(error.problem)
+print(probe.demand_sandbox(TEMPLATE_WORKER)["canary"])  # the other one is not concerned
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "the process that starts the sandbox's workers is gone",
+        "the sandbox was not started with the program",
+        "refused",
+    ], done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads another process's memory")

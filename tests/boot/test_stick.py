@@ -133,9 +133,9 @@ def test_a_booted_system_lives_on_a_read_only_stick(repo: Path, release: Path, t
     assert program, "mke2fs is missing: apt-get install e2fsprogs"
     assert qemu, "qemu is missing: apt-get install qemu-system-x86"
     subprocess.run([program, "-q", "-t", "ext4", "-O", "^has_journal", "-d", stick, disk, "128M"], check=True)
-    bootable = bootable_of(BootRequest(release=release))
-    words = qemu_arguments(qemu, bootable, 1024)
-    words[-1] = words[-1].replace("cosmos.poweroff", "")
+    request = BootRequest(release=release, stays=True)
+    bootable = bootable_of(request)
+    words = qemu_arguments(qemu, bootable, request)
     before = Digest.of(disk.read_bytes())
     console = conversation(
         [*words, "-drive", f"file={disk},format=raw,if=virtio,readonly=on"],

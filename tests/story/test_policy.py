@@ -183,7 +183,7 @@ def test_no_script_runs_and_nothing_is_unpacked_before_the_archive_is_verified(
     data[-1] ^= 1
     archive.write_bytes(data)
     reached: list[str] = []
-    monkeypatch.setattr("cosmos.staging.stage.run_install", lambda _job: reached.append("script"))
+    monkeypatch.setattr("cosmos.nova.run.run_install", lambda _job: reached.append("script"))
     monkeypatch.setattr("cosmos.staging.stage.read_star", lambda *_rest, **_named: reached.append("unpacked"))
     refused = cosmos("build", image.folder, "--home", image.home, "--jobs", "1")
     assert refused.code == 4

@@ -38,6 +38,7 @@ from cosmos.transport.carrier import Carrier
 from cosmos.transport.mirrors import Mirrors
 from cosmos.transport.network import DIRECT, Network
 from cosmos.transport.opening import open_carrier
+from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.memory import Memory, RolledBack, Seen
 from cosmos.trust.roots import TrustRoots
 
@@ -75,6 +76,11 @@ class OpenGalaxies:
     def by_name(self) -> Mapping[GalaxyName, OpenGalaxy]:
         """The open galaxies by their names."""
         return {galaxy.name: galaxy for galaxy in self.galaxies}
+
+    @property
+    def indexes(self) -> tuple[VerifiedIndex, ...]:
+        """The verified indexes of the open galaxies."""
+        return tuple(galaxy.index for galaxy in self.galaxies)
 
     def galaxy(self, name: str) -> OpenGalaxy | None:
         """Return the open galaxy called `name`, or None."""

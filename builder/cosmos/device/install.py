@@ -174,7 +174,7 @@ def _acquired(
             choice = choose(request.wishes, universe, opened, epoch=request.epoch, option=root.option)
         else:
             choice = choose_locked(request.locked, universe, opened, root.option)
-        _tell_untrusted(root, universe, choice, reporter)
+        _tell_untrusted(root, universe, choice, opened, reporter)
         judge = system_judge(settings, opened.trust, remembering, reporter, option=root.option)
         acquired = acquired_stars(choice, opened, judge, reporter, then)
     if request.locked is not None:
@@ -191,10 +191,12 @@ def _opened(root: LiveRoot, settings: Settings, request: InstallRequest, reporte
     return open_locked(root, settings, request.locked, request.network, offline=request.offline)
 
 
-def _tell_untrusted(root: LiveRoot, universe: Universe, choice: Choice, reporter: Reporter) -> None:
+def _tell_untrusted(
+    root: LiveRoot, universe: Universe, choice: Choice, opened: OpenGalaxies, reporter: Reporter
+) -> None:
     """Warn of each installed star that is not trusted now, and that a new star needs or that was asked for again."""
     new = {one.star.name: one.star.dependencies for one in choice.stars}
-    trust = judge_below(root, universe, new, choice.kept)
+    trust = judge_below(root, universe, new, choice.kept, opened.indexes)
     for name, bad in rests_on(new, universe, trust.untrusted):
         reporter.warn(f"{name} needs {bad}")
     for name, was in rests_on(new, universe, trust.renewed):

@@ -9,12 +9,12 @@ made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from cosmos.device.memory import SystemTrust
 from cosmos.device.root import LiveRoot
@@ -43,8 +43,10 @@ from cosmos.transport.network import Network
 from cosmos.transport.opening import local_galaxy, open_carrier
 from cosmos.trust.archives import VerifiedArchive, verify_archive
 from cosmos.trust.dsse import NotSigned, RevokedSigner
+from cosmos.trust.galaxies import VerifiedIndex
 from cosmos.trust.stars import VerifiedStatement, verify_statement
 
+_NONE: Final[Mapping[Digest, GalaxyIndex]] = {}
 _Rows: TypeAlias = dict[tuple[StarName, Digest | None], list[Listed]]
 
 
@@ -106,11 +108,13 @@ class Shelves:
         trust: SystemTrust,
         sticks: Sequence[Source] = (),
         network: Network | None = None,
+        known: Iterable[VerifiedIndex] = (),
     ) -> None:
-        """`network`: how servers are reached; None: no socket is made."""
+        """`network`: how servers are reached; None: no socket is made. `known` need not be read a second time."""
         self._asked = {galaxy.name: galaxy for galaxy in settings.galaxies}
         self._root, self._store, self._trust, self._network = root, store, trust, network
         self._sticks = sticks
+        self._known = {index.digest: index.index for index in known}
         self._shelves: dict[GalaxyName, Shelf] = {}
 
     @property
@@ -124,7 +128,9 @@ class Shelves:
         if galaxy not in self._shelves:
             asked = self._asked.get(galaxy, GalaxySource(name=galaxy, url="", allow_unsigned=False))
             sticks = [source for source in self._sticks if source.galaxy == galaxy]
-            self._shelves[galaxy] = Shelf(self._root, asked, self._store, self._trust, sticks, self._network)
+            self._shelves[galaxy] = Shelf(
+                self._root, asked, self._store, self._trust, sticks, self._network, self._known
+            )
         return self._shelves[galaxy]
 
     def judge(self, name: StarName, star: Installed) -> Judged:
@@ -149,8 +155,10 @@ class Shelf:
         trust: SystemTrust,
         sticks: Iterable[Source] = (),
         network: Network | None = None,
+        known: Mapping[Digest, GalaxyIndex] = _NONE,
     ) -> None:
         self._asked = asked
+        self._known = known
         self._trust = trust
         self._kept = Source(galaxy=asked.name, carrier=None, store=store)
         self._sticks = tuple(sticks)
@@ -302,6 +310,8 @@ class Shelf:
         seen = None if self._trust.memory is None else self._trust.memory.galaxies.get(self._asked.name)
         if seen is None:
             return {}
+        if seen.digest in self._known:
+            return _by_archive(self._known[seen.digest])
         try:
             file = self._kept.kept_index(seen.number, seen.digest)
             return _by_archive(GalaxyIndex.parse(file.data, f"{self._asked.name}: {INDEX_FILE}"))

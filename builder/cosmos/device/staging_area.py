@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from cosmos.device.dependency_files import DependencyFiles, path_map
 from cosmos.device.root import LiveRoot, shown
@@ -22,12 +23,14 @@ from cosmos.limits import MAX_RUN_SECONDS
 from cosmos.model.lock import LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.settings import Settings
-from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest
 from cosmos.staging.acquire import Acquired
 from cosmos.staging.powers import Consent, OpenFolders
 from cosmos.staging.stage import StagedStar, StagingInputs, stage_star
 from cosmos.tree.entry import Entry
 from cosmos.tree.manifest import ManifestLine
+
+if TYPE_CHECKING:
+    from cosmos.sandbox.bubble import Bubble
 
 
 def system_consent(root: LiveRoot, settings: Settings, *, safe: bool) -> Consent:
@@ -75,6 +78,8 @@ class StagingArea:
         return stage_star(item.archive(), item.statement, inputs, item.spool())
 
     def _programs(self, star: LockedStar) -> Bubble:
+        from cosmos.sandbox.bubble import Bubble, star_tools, tools_digest  # few scripts run programs
+
         lines = map(self._lines_of, self._dependencies.names(star.dependencies))
         digest = tools_digest(chain(map(ManifestLine.of, self._paths.entries()), *lines))
         tools = star_tools(lambda: self._tools(star), digest)

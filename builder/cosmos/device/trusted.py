@@ -23,6 +23,7 @@ from cosmos.model.names import StarName
 from cosmos.model.universe import Installed, Universe
 from cosmos.staging.source import Source
 from cosmos.store.blobs import StoreFolder
+from cosmos.trust.galaxies import VerifiedIndex
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,14 +73,16 @@ class InstalledTrust:
 NOT_ASKED: Final = InstalledTrust()
 
 
-def shelves_at_hand(root: LiveRoot, sticks: Sequence[Source] = ()) -> Shelves | InstalledTrust:
+def shelves_at_hand(
+    root: LiveRoot, sticks: Sequence[Source] = (), known: Iterable[VerifiedIndex] = ()
+) -> Shelves | InstalledTrust:
     """Return where the statements of installed stars may be, without a socket; or why no star can be judged."""
     try:
         trust = system_trust(root)
         settings = read_settings(root)
         if trust.locked is None:
             return NOT_ASKED
-        return Shelves(root, settings, StoreFolder(root.below(settings.cache_dir)), trust, sticks)
+        return Shelves(root, settings, StoreFolder(root.below(settings.cache_dir)), trust, sticks, known=known)
     except CosmosError as error:
         return InstalledTrust(problem=str(error))
 
@@ -124,16 +127,20 @@ def rests_on(
 
 
 def judge_below(
-    root: LiveRoot, universe: Universe, stars: Mapping[StarName, Iterable[StarName]], kept: Iterable[StarName]
+    root: LiveRoot,
+    universe: Universe,
+    stars: Mapping[StarName, Iterable[StarName]],
+    kept: Iterable[StarName],
+    known: Iterable[VerifiedIndex] = (),
 ) -> InstalledTrust:
     """Return how those installed stars stand that `stars` need, directly or not, and those that are `kept`.
 
     `stars` are new, with their dependencies. No other star is judged, so the work grows with the installation, and not
-    with the system.
+    with the system. `known` are indexes that need not be read a second time.
     """
     asked = {*kept}.union(*(needed_by(name, stars, universe) for name in stars))
     few = {name: star for name, star in universe.installed.items() if name in asked}
-    return judge_installed(root, replace(universe, installed=few))
+    return judge_installed(root, replace(universe, installed=few), shelves_at_hand(root, known=known))
 
 
 def needed_by(name: StarName, stars: Mapping[StarName, Iterable[StarName]], universe: Universe) -> set[StarName]:

@@ -32,7 +32,7 @@ from cosmos.device.staged_plan import Viewer, planned_stars
 from cosmos.device.staging_area import StagingArea, system_consent
 from cosmos.device.system import demand_system, read_universe, rendered, universe_bytes
 from cosmos.device.transaction import Batch, Transaction
-from cosmos.device.trusted import judge_installed
+from cosmos.device.trusted import judge_below
 from cosmos.device.vouching import as_reader, as_writer, system_judge
 from cosmos.digest import Digest
 from cosmos.model.history import star_changes, versions_of
@@ -170,10 +170,7 @@ class _Work:
                 option=root.option,
                 explains_all=request.explains_all,
             )
-            moving = {one.star.name for one in self._choice.choice.stars}
-            for bad in judge_installed(root, universe).untrusted:
-                if bad.name not in moving:
-                    reporter.warn(str(bad))
+            self._tell_untrusted()
             judge = system_judge(settings, self.opened.trust, remembering, reporter, option=root.option)
             self.acquired: Mapping[StarName, Acquired] = acquired_stars(
                 self._choice.choice, self.opened, judge, reporter
@@ -181,6 +178,16 @@ class _Work:
         self._leaving = {name: universe.installed[name] for name in self.acquired if name in universe.installed}
         self._replacing = Replacing(root, _recorded(self._leaving), _makers(self._leaving), "update")
         self.after = universe
+
+    def _tell_untrusted(self) -> None:
+        """Warn of each star that is not trusted now: of all that stay, or of those that the named stars need."""
+        installed, named = self._universe.installed, {wish.name for wish in self._request.wishes}
+        moving = {one.star.name: one.star.dependencies for one in self._choice.choice.stars}
+        below = {**{name: installed[name].dependencies for name in named}, **moving}
+        kept = [name for name in named or installed if name not in moving]
+        for bad in judge_below(self._root, self._universe, below, kept, self.opened.indexes).untrusted:
+            if bad.name not in moving:
+                self._reporter.warn(str(bad))
 
     def nothing(self) -> Update:
         """Return the answer if no star changes."""

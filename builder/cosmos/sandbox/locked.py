@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import platform
 import signal
 import socket
 from _blake2 import blake2s  # hashlib loads OpenSSL, which takes 5 MB of each worker's memory
@@ -21,7 +20,7 @@ from cosmos.sandbox.seccomp import MACHINES
 from cosmos.sandbox.values import Scalar
 from cosmos.sandbox.wire import JOB, LENGTH, OUTCOME, READY, frame, opened
 
-MACHINE: Final = MACHINES.get(platform.machine())
+MACHINE: Final = MACHINES.get(os.uname().machine)
 _REST_BYTES: Final = 16  # of a planted secret, behind the half that the probe is told
 _MEMORY_PIECE_BYTES: Final = 1 << 20
 Task: TypeAlias = Callable[[int, tuple[Scalar, ...]], None]

@@ -1,20 +1,23 @@
 """The zygote: a small clean process that forks a worker for each job. Each worker module has a zygote of its own.
 
 It holds no data of the builder. Outside the single-file binary it is a fresh interpreter with an empty environment. The
-binary must not start itself a second time, because it would unpack itself again. There the zygote is a fork, made
-before anything else is loaded, with its environment wiped (`forked`). It imports its module for the first worker.
+binary must not start itself a second time, because it would unpack itself again. There one process is forked before
+anything else is loaded, with its environment wiped (`forked`). It waits, and forks the zygote of a module when the
+first request for that module comes: a small machine has no memory for zygotes that nobody asks. A zygote imports its
+module for the first worker.
 
 Protocol: each message on `requests` (SOCK_SEQPACKET, one message a worker) brings two descriptors: the worker's channel
 and a *control* socket. The zygote answers twice on the control socket, each time 4 bytes, signed: the worker's process
 id, and, when the worker has ended, its status (below zero: the signal). When the other end of the control socket is
 closed, the zygote kills the worker: so the worker dies with the process that asked for it. When the other end of
 `requests` is closed, the zygote ends with all its workers. The kernel kills each worker with its zygote, and a forked
-zygote with the process that it was forked from.
+zygote with the processes that it was forked from.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import os
@@ -23,7 +26,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeAlias
 
@@ -43,25 +46,26 @@ class Worker:
     control: socket.socket
 
 
-def forked(module: str) -> tuple[socket.socket, bytes]:
-    """Fork a zygote from this process; return the socket for requests, and the secret that was planted in it.
+def forked(*modules: str, forget: Callable[[], object] | None = None) -> None:
+    """Fork the process that forks the zygotes of `modules`. It plants a secret there, and calls `forget`.
 
-    `FORKED` keeps both for the first worker of `module`. Only the single-file binary uses it: as its first step, before
-    it has a second thread.
+    `FORKED` keeps each module's socket for requests, and the secret, for its first worker. Only the single-file binary
+    uses it: as its first step, before it has a second thread.
     """
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pairs = {module: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for module in modules}
     planted = b"%016x%016x" % (os.getpid(), time.monotonic_ns())
     os.environb[PLANTED_NAME] = planted
     parent = os.getpid()
     if os.fork() == 0:
         die_with(parent)
-        ours.close()
         forget_environment()
-        serve(its.detach(), module)
+        if forget is not None:
+            forget()
+        _divide({its.detach(): module for module, (_, its) in pairs.items()})
     del os.environb[PLANTED_NAME]
-    its.close()
-    FORKED[module] = (ours, planted)
-    return ours, planted
+    for module, (ours, its) in pairs.items():
+        its.close()
+        FORKED[module] = (ours, planted)
 
 
 def die_with(parent: int) -> None:
@@ -108,18 +112,56 @@ def serve_module(requests: str, module: str) -> NoReturn:
 def serve(requests: int, module: str) -> NoReturn:
     """Fork workers of `module` until the other end of `requests` is closed."""
     try:
-        with contextlib.suppress(OSError):
-            os.setsid()  # no Ctrl-C from a terminal comes here
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        nowhere = os.open("/dev/null", os.O_RDWR)
-        requests = os.dup(requests) if requests <= 2 else requests
-        for number in range(3):
-            os.dup2(nowhere, number)
-        os.closerange(3, requests)
-        os.closerange(requests + 1, 1 << 16)
+        (requests,) = _alone_with([requests])
         _loop(socket.socket(fileno=requests), module)
     finally:
         os._exit(0)
+
+
+def _divide(modules: dict[int, str]) -> NoReturn:
+    """Fork a zygote for each of `modules` when the first request for it comes, until nobody can ask any more."""
+    try:
+        waiting = dict(zip(_alone_with(modules), modules.values(), strict=True))
+        zygotes = set[int]()
+        poll = select.poll()
+        for number in waiting:
+            poll.register(number, select.POLLIN)
+        parent = os.getpid()
+        while waiting or zygotes:
+            for number, what in poll.poll():
+                poll.unregister(number)
+                if number in zygotes:
+                    zygotes.remove(number)
+                    os.waitid(os.P_PIDFD, number, os.WEXITED)
+                elif not what & select.POLLHUP:
+                    pid = os.fork()
+                    if pid == 0:
+                        die_with(parent)
+                        serve(number, waiting[number])
+                    pidfd = os.pidfd_open(pid)
+                    zygotes.add(pidfd)
+                    poll.register(pidfd, select.POLLIN)
+                waiting.pop(number, None)
+                os.close(number)  # of the zygote alone: whoever asks sees when it is gone
+    finally:
+        os._exit(0)
+
+
+def _alone_with(kept: Iterable[int]) -> list[int]:
+    """Close every descriptor but `kept`, leave the terminal, and return the numbers that the kept ones have now."""
+    with contextlib.suppress(OSError):
+        os.setsid()  # no Ctrl-C from a terminal comes here
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nowhere = os.open("/dev/null", os.O_RDWR)
+    moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) if number <= 2 else number for number in kept]
+    for number in range(3):
+        os.dup2(nowhere, number)
+    start = 3
+    for number in sorted(moved):
+        os.closerange(start, number)
+        start = number + 1
+    os.closerange(start, 1 << 16)
+    return moved
 
 
 def _loop(requests: socket.socket, module: str) -> None:

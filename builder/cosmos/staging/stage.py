@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
@@ -21,8 +22,6 @@ from cosmos.limits import MAX_DOCUMENT_BYTES
 from cosmos.model.lock import LockedStar
 from cosmos.model.star import Star
 from cosmos.model.statement import Statement
-from cosmos.nova.job import NovaJob, ProgramRunner, Stopped
-from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.pack.treenames import demand_readable
 from cosmos.spool import Spool
@@ -32,6 +31,9 @@ from cosmos.tree.overlay import PathMap, hard_links_ordered, remapped
 from cosmos.treepath import TreePath
 from cosmos.trust.archives import VerifiedArchive
 from cosmos.trust.stars import VerifiedStatement
+
+if TYPE_CHECKING:
+    from cosmos.nova.job import ProgramRunner, Stopped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,9 @@ def stage_star(
         laid: Mapping[TreePath, Entry] = contents.files
         receipt: Json = None
     else:
+        from cosmos.nova.job import NovaJob  # most stars have no script, and the runtime is a tenth of an import
+        from cosmos.nova.run import run_install
+
         result = run_install(
             NovaJob(
                 star=str(star.name),

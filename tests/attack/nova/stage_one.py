@@ -138,7 +138,7 @@ def become(user: int) -> None:
     os.setresuid(user, user, user)
 
 
-def stage(script_file: str, cpu_seconds: int) -> None:
+def stage(script: bytes, cpu_seconds: int) -> None:
     """Run the script with lower limits than in earnest, so that the corpus takes seconds; print what came of it."""
     run.LIMITS = Limits(cpu_seconds=cpu_seconds)
     run.Meter = functools.partial(Meter, max_work=min(cpu_seconds, 2) * MAX_WORK // 2)
@@ -151,7 +151,6 @@ def stage(script_file: str, cpu_seconds: int) -> None:
         said(self, text)
 
     Verbs.log = log
-    script = Path(script_file).read_bytes()
     programs = Echo() if b"\n-- programs: allowed\n" in script else None
     job = NovaJob(star="attack", script_name="install.lua", script=BREACH.encode() + script, files=tree_of(FILES),
                   root=tree_of(ROOT), epoch=0, programs=programs)  # fmt: skip
@@ -179,9 +178,10 @@ def in_a_fork(asked: Mapping[str, str], out: int, err: int) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, stream in enumerate((nothing, out, err)):
             os.dup2(stream, number)
+        script = Path(asked["script"]).read_bytes()  # before the user changes, who may not look into this folder
         if asked["user"]:
             become(int(asked["user"]))
-        stage(asked["script"], int(asked["cpu-seconds"]))
+        stage(script, int(asked["cpu-seconds"]))
         ended = 0
     except BaseException:
         traceback.print_exc()

@@ -392,24 +392,52 @@ def test_a_folder_of_another_star_stays_when_its_maker_moves_away(galaxy, system
     assert verify_system(system).is_good
 
 
-def test_a_path_of_the_image_s_own_layers_stays_the_image_s(galaxy, system: Path) -> None:
+@pytest.fixture
+def of_image(galaxy, system: Path) -> Path:
+    """A system with the star `base` 1.0.0, whose file /etc/hosts the image's own finish script had overwritten."""
     galaxy.star("base", "1.0.0", {"etc/hosts": b"star", "usr/b": b"1"})
     installed(system, "base")
     universe = universe_of(system)
     star = universe.installed[StarName("base")]
-    of_image = InstalledEntry(
+    hosts = InstalledEntry(
         path=TreePath(b"etc/hosts"), kind="file", mode=0o644, uid=0, gid=0, digest=None, size_bytes=5
     )
     rest = tuple(entry for entry in star.entries if entry.path != b"etc/hosts")
     star = replace(star, entries=rest, files=(TreePath(b"usr/b"),))
-    universe = replace(universe, installed={StarName("base"): star}, layers={"finish": (of_image,)})
+    universe = replace(universe, installed={StarName("base"): star}, layers={"finish": (hosts,)})
     with LiveRoot.open(system) as live:
         live.replace_document(UNIVERSE_PATH, rendered(universe))
     (system / "etc/hosts").write_text("image")
+    return system
+
+
+def test_a_path_of_the_image_s_own_layers_stays_the_image_s(galaxy, of_image: Path) -> None:
     galaxy.star("base", "2.0.0", {"etc/hosts": b"newer", "usr/b": b"2"})
-    updated(system)
-    assert (system / "etc/hosts").read_text() == "image"
-    assert list(universe_of(system).installed[StarName("base")].files) == [TreePath(b"usr/b")]
+    updated(of_image)
+    assert (of_image / "etc/hosts").read_text() == "image"
+    assert list(universe_of(of_image).installed[StarName("base")].files) == [TreePath(b"usr/b")]
+
+
+def test_a_hard_link_to_a_path_of_the_image_s_own_layers_is_refused(galaxy, of_image: Path) -> None:
+    """The star's file is left out, so the link would be a second name of the image's file, with other bytes."""
+    link = own("usr/hosts", "hardlink", 0o755, target=b"etc/hosts")
+    galaxy.star("base", "2.0.0", {"etc/hosts": b"newer", "usr/b": b"2", "usr/hosts": link})
+    before = tree(of_image)
+    with pytest.raises(NoSolution) as refused:
+        updated(of_image)
+    said = "/usr/hosts: base brings it as a hard link to /etc/hosts, which is the image's own"
+    assert str(refused.value) == said
+    assert tree(of_image) == before
+    assert (of_image / "etc/hosts").stat().st_nlink == 1
+    assert versions(of_image) == {"base": "1.0.0"}
+
+
+def test_a_hard_link_between_a_star_s_own_files_is_no_link_to_the_image_s(galaxy, of_image: Path) -> None:
+    link = own("usr/c", "hardlink", 0o755, target=b"usr/b")
+    galaxy.star("base", "2.0.0", {"etc/hosts": b"newer", "usr/b": b"2", "usr/c": link})
+    updated(of_image)
+    assert (of_image / "usr/b").samefile(of_image / "usr/c")
+    assert (of_image / "usr/c").read_bytes() == b"2"
 
 
 # --- what somebody changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 import re
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -75,6 +76,24 @@ def test_each_module_is_found_in_its_piece(image_file: ModuleType) -> None:
     assert b"cosmos.digest" in pieces["code-always"]
     assert b"cosmos.nova.workers" in pieces["code-always"], "every command forks the zygotes"
     assert b"cosmos.device" in pieces["code-often"]
+
+
+def test_a_zygote_of_scripts_unpacks_one_small_piece(image_file: ModuleType, repo: Path) -> None:
+    """The code in the other pieces takes 2 to 3 MB of a small machine's memory for each of them."""
+    code = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import cosmos.nova.workers, cosmos.sandbox.zygote
+before = {*sys.modules}
+import cosmos.nova.worker, dataclasses, re
+print(*(name for name in {*sys.modules} - before if getattr(sys.modules[name], "__file__", "").endswith(".py")))
+"""
+    paths = [str(repo / "builder"), *(path for path in sys.path if path.endswith("site-packages"))]
+    words = [sys.executable, "-I", "-S", "-c", code, *paths]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    imported = {*done.stdout.split()} - image_file.IN_LIBPYTHON
+    assert {image_file.code_piece(name) for name in imported} == {"code-worker"}, imported
+    assert imported == image_file.WORKER
 
 
 SOURCE = '''"""Module."""

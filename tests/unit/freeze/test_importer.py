@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
+Modules: TypeAlias = dict[str, tuple[str, str]]
 REPO = Path(__file__).resolve().parents[3]
-MODULES = {
+MODULES: Modules = {
     "__main__": (
         "code-always",
         "import start\nimport json, sys\n"
@@ -23,6 +25,23 @@ MODULES = {
     "beside": ("code-often", "import re\nONE = re.compile('[a-z]+')\n"),
     "seldom": ("code-seldom", ""),
     "later": ("code-seldom", "DONE = True\n"),
+}
+SMALL: Modules = {
+    "__main__": (
+        "code-always",
+        "import start\nimport json, sys\n"
+        "pieces = sys.modules['importer'].pieces\n"
+        "said = [sorted(pieces.unpacked)]\n"
+        "pieces.become_small()\nsaid.append(sorted(pieces.unpacked))\n"
+        "import worker\nsaid.append(sorted(pieces.unpacked))\n"
+        "assert worker.One(two=3).two == 3\n"
+        "print(json.dumps([said, _image.asked]))\n",
+    ),
+    "start": ("code-always", "import dataclasses\n"),
+    "worker": (
+        "code-worker",
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass One:\n    two: int\n",
+    ),
 }
 PROGRAM = """
 import marshal, sys, types
@@ -47,22 +66,28 @@ exec(compile(importer, "importer", "exec"), itself.__dict__)
 """
 
 
-def run() -> tuple[list[list[str]], list[str]]:
+def run(modules: Modules) -> tuple[list[list[str]], list[str]]:
     """Return the unpacked pieces after each step, and the pieces in the order in which they were unpacked."""
     import marshal
 
     importer = (REPO / "freeze/launcher/importer.py").read_text()
     program = PROGRAM.replace("sys.path.clear()\n", "import json, dataclasses, re, zlib, gc\nsys.path.clear()\n")
-    words = [sys.executable, "-I", "-S", "-c", program, marshal.dumps(MODULES).hex(), importer]
+    words = [sys.executable, "-I", "-S", "-c", program, marshal.dumps(modules).hex(), importer]
     said, asked = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     return said, asked
 
 
 def test_the_code_of_a_command_is_forgotten_when_the_command_is_there() -> None:
-    said, _ = run()
+    said, _ = run(MODULES)
     assert said == [["code-always"], [], []]
 
 
 def test_no_piece_is_unpacked_twice_while_a_command_is_imported() -> None:
-    _, asked = run()
+    _, asked = run(MODULES)
     assert asked == ["index", "code-always", "code-often", "code-seldom", "code-seldom"]
+
+
+def test_a_process_that_became_small_keeps_no_piece_and_needs_none_for_the_methods_of_a_class() -> None:
+    said, asked = run(SMALL)
+    assert said == [["code-always"], [], []]
+    assert asked == ["index", "code-always", "code-worker"]
