@@ -69,11 +69,11 @@ class Pieces:
         return Later(spec.name) if spec.name in LATER else None
 
     def exec_module(self, module):
-        """Run the code of a module; `dataclasses` and `re` then take what was made when the binary was built."""
+        """Run the code of a module; dataclasses and `re` then take what was made when the binary was built."""
         if type(module) is Later:
             return
         self.run_code(module)
-        if module.__name__ == "dataclasses":
+        if module.__name__ in ("dataclasses", "cosmos.records"):
             module.exec = self.run
         elif module.__name__ == "re._compiler":
             self.compile = module.compile
@@ -90,7 +90,7 @@ class Pieces:
                 self.unpacked.clear()
 
     def run(self, text, names, made):
-        """Run a text of `dataclasses`."""
+        """Run a text of `dataclasses` or `cosmos.records`."""
         raw = text.encode()
         place, size = self.made()[0].get((len(raw), zlib.crc32(raw), zlib.adler32(raw)), (0, 0))
         exec(marshal.loads(self.view("methods")[place : place + size]) if size else text, names, made)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
 
 from cosmos.device.galaxies import OpenGalaxies, open_galaxies, remember_opened
@@ -25,6 +24,7 @@ from cosmos.model.names import ANY_ARCH, Arch, GalaxyName, StarName
 from cosmos.model.reporter import Reporter
 from cosmos.model.version import Version
 from cosmos.nearest import nearest
+from cosmos.records import dataclass
 from cosmos.staging.described import catalogued, fetched_catalogue, keep_catalogue, listed_alone
 from cosmos.staging.galaxies import OpenGalaxy
 from cosmos.transport.network import DIRECT, Network

@@ -13,7 +13,6 @@ The archive's bytes stay in the store. `staging.stage` reads them from there and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from cosmos.digest import Digest
@@ -25,6 +24,7 @@ from cosmos.model.lock import Lock, LockedGalaxy, LockedStar
 from cosmos.model.names import StarName
 from cosmos.model.statement import Statement
 from cosmos.model.version import Version
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.staging.logs import Published
 from cosmos.staging.source import SignedFile, Source, not_stored

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from cosmos.canon import digest_of
@@ -26,6 +25,7 @@ from cosmos.limits import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_INDEX_ENVELOP
 from cosmos.model.galaxy import CataloguePin
 from cosmos.model.lock import LockedGalaxy, LockedStar
 from cosmos.model.names import GalaxyName
+from cosmos.records import dataclass
 from cosmos.store.interface import Damaged, Store
 from cosmos.tables import Table
 from cosmos.transport.carrier import Carrier, NotThere

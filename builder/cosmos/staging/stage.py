@@ -12,7 +12,6 @@ No path of the star is written to the disk. Bytes are slices of the archive, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from cosmos.canon import Json
 from cosmos.digest import Digest
@@ -25,6 +24,7 @@ from cosmos.nova.job import NovaJob, ProgramRunner, Stopped
 from cosmos.nova.run import run_install
 from cosmos.pack.star_archive import StarContents, read_star
 from cosmos.pack.treenames import demand_readable
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.tree.entry import Entry, normalised
 from cosmos.tree.manifest import ManifestLine, content_root

@@ -29,13 +29,13 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Final, Self
 
 from cosmos.digest import Digest
 from cosmos.durable import Draft, blaming
 from cosmos.folders import Folder
 from cosmos.limits import MAX_WAITING_RESULT_BYTES, MAX_WAITING_RESULT_SECONDS
+from cosmos.records import dataclass
 
 _HEAD: Final = b"cosmos-batch 1\n"
 _FOOT: Final = re.compile(rb"cosmos-batch 1 ([0-9]{10})\n")

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from cosmos.canon import canonical_json, digest_of
 from cosmos.content import Content
 from cosmos.digest import Digest
 from cosmos.errors import Refused
+from cosmos.records import dataclass
 from cosmos.spool import Spool
 from cosmos.store.interface import Store
 from cosmos.tables import Table

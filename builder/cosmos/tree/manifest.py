@@ -21,7 +21,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from dataclasses import field as data_field
 from operator import attrgetter
 from typing import Final
@@ -41,6 +40,7 @@ from cosmos.model.line_fields import (
     unfield,
     xattrs_field,
 )
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry, Kind
 from cosmos.treepath import TreePath
 

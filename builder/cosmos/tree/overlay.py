@@ -25,10 +25,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
 from cosmos.errors import NoSolution
+from cosmos.records import dataclass
 from cosmos.tree.entry import Entry, Kind
 from cosmos.tree.manifest import ManifestLine
 from cosmos.treepath import TreePath, caseless, climbs_out, composed, has_bidi

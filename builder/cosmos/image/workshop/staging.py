@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from cosmos.child import die_with
@@ -26,6 +25,7 @@ from cosmos.errors import WorldFailed, of_star
 from cosmos.image.workshop.layers import Layers, Made, StarLayer, Workshop
 from cosmos.model.names import StarName
 from cosmos.model.reporter import Reporter, counted
+from cosmos.records import dataclass
 from cosmos.store.interface import settling
 
 Keys: TypeAlias = Mapping[StarName, Digest]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from cosmos.model.reporter import Reporter, counted
 from cosmos.pack.image_file import IMAGE_SUFFIX, ImageReader
 from cosmos.pack.untar import read_tar
 from cosmos.reading import is_there, read_bounded
+from cosmos.records import dataclass
 from cosmos.release.diff.licences import licences_of
 from cosmos.release.verify import ReleaseVerdict, file_differences
 from cosmos.resolve.locked import demand_right
