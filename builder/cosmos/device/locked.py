@@ -197,7 +197,7 @@ def _source(
 
 def _opened(asked: GalaxySource, locked: LockedGalaxy, source: Source, trust: SystemTrust) -> OpenGalaxy:
     file, index = acquire_index(locked, source, trust.roots)
-    newest = newest_index(locked, source, trust.roots)
+    newest = newest_index(locked, source, trust.roots, (file, index))
     galaxy = SnapshotGalaxy(asked, source, index, trust.roots)
     memory = galaxy.remembered(trust.memory or Memory())
     if newest is not None:

@@ -168,7 +168,7 @@ def _index(galaxy: LockedGalaxy, source: Source, judge: Judge, world: World) -> 
     """Return the lock's snapshot, judged by the galaxy's newest index and by this home's memory."""
     name, shown = f"galaxy:{galaxy.name}", f"{galaxy.name}: {INDEX_FILE}"
     file, locked = judge.judged(name, lambda roots: acquire_index(galaxy, source, roots))
-    newest = judge.judged(name, lambda roots: newest_index(galaxy, source, roots))
+    newest = judge.judged(name, lambda roots: newest_index(galaxy, source, roots, (file, locked)))
     if name not in judge.accepted:
         world.remember(lambda memory: memory.with_locked_index(locked, judge.now, shown))
         if newest is not None:

@@ -157,7 +157,7 @@ class Source:
 
         Whoever unpacks the archive gets it from the store, hashed (`stored_archive`).
         """
-        return self.store.has(star.archive, star.size_bytes) and self.is_unchanged(star.file, star.archive)
+        return self.is_unchanged(star.file, star.archive) and self.store.has(star.archive, star.size_bytes)
 
     def archive(self, star: LockedStar, progress: Callable[[int], None]) -> VerifiedArchive:
         """Return the star's archive, verified. Raises `Refused`, and `WorldFailed` if it cannot be fetched."""
