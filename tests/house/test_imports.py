@@ -32,7 +32,7 @@ INSTALLS: Final = SYSTEM | {"subprocess"}
 JUDGES: Final = SYSTEM | {"jinja2", "subprocess"}  # reads an image's definition, and its template
 THREADS: Final = {"concurrent.futures", "logging"}  # checks an image with all processors
 ASKS: Final = IMAGES | {"http", "socket", "subprocess"}  # an ecosystem, for its packages
-BUILDS: Final = JUDGES | {"concurrent.futures", "logging", "multiprocessing"}
+BUILDS: Final = JUDGES | {"concurrent.futures", "logging"}
 
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "": set(),  # the program alone: --version, --help

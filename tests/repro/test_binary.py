@@ -99,14 +99,14 @@ def run(command: list[str], environment: dict[str, str], *, umask: int = 0o022, 
     return done.stdout
 
 
-def checkout(repo: Path, root: Path, *, backwards: bool) -> None:
-    """Copy what the binary is made of, its files created in this order or the other, and as old as the order says."""
+def checkout(repo: Path, root: Path) -> None:
+    """Copy what the binary is made of, its files created in another order than git's, and of other ages."""
     files: list[Path] = []
     for name in SOURCES:
         place = repo / name
         found = [place] if place.is_file() else [path for path in place.rglob("*") if "__pycache__" not in path.parts]
         files += [path for path in found if path.is_symlink() or path.is_file()]
-    for number, path in enumerate(sorted(files, reverse=backwards)):
+    for number, path in enumerate(sorted(files, reverse=True)):
         copy = root / path.relative_to(repo)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy, follow_symlinks=False)
@@ -120,12 +120,9 @@ def build(root: Path, wheels: Path, debs: Path, *, python: str, environment: dic
 
 @pytest.fixture(scope="session")
 def plain(workshop: Path, wheels: Path, debs: Path, repo: Path) -> Built:
-    """A build as anybody runs it."""
-    root = workshop / "a"
+    """The repository's own build, as anybody runs it: there is nothing to do after `make image`."""
     with alone(workshop):
-        if not root.exists():
-            checkout(repo, root, backwards=False)
-        return build(root, wheels, debs, python=sys.executable, environment=dict(os.environ), umask=0o022)
+        return build(repo, wheels, debs, python=sys.executable, environment=dict(os.environ), umask=0o022)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +147,7 @@ def elsewhere(workshop: Path, wheels: Path, debs: Path, repo: Path) -> Built:
     }
     with alone(workshop):
         if not root.exists():
-            checkout(repo, root, backwards=True)
+            checkout(repo, root)
         python = getattr(sys, "_base_executable", sys.executable)  # not from within a virtual environment
         return build(root, wheels, debs, python=python, environment=strange, umask=0o077)
 

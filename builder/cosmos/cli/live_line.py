@@ -61,7 +61,8 @@ class Pace:
 class LiveLine:
     """The line of the work at hand. A caller that writes to the stream itself holds `lock`, and calls `erased` first.
 
-    `ticks`: a thread draws while the work says nothing. A forked process has no thread, and draws nothing.
+    `ticks`: a thread draws while the work says nothing. A forked process has no thread, and draws nothing. A fork waits
+    until the thread has drawn, because a child would keep the locks of a stream that the thread is writing to.
     """
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic, ticks: bool = False) -> None:
@@ -150,7 +151,7 @@ class LiveLine:
 
     def _started(self) -> None:
         if self._ticks and self._thread is None and not self._is_left:
-            os.register_at_fork(after_in_child=self._leave)
+            os.register_at_fork(before=self.lock.acquire, after_in_parent=self.lock.release, after_in_child=self._leave)
             self._thread = threading.Thread(target=self._tick, daemon=True)
             self._thread.start()
 
@@ -163,7 +164,7 @@ class LiveLine:
                     return
 
     def _leave(self) -> None:
-        """Draw nothing in a forked process, where the lock may be held by a thread that is not there."""
+        """Draw nothing in a forked process. Its lock is a new one: the parent's thread took the old one."""
         self.lock, self._drawn, self._is_left = threading.RLock(), "", True
 
 

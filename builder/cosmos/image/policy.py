@@ -30,7 +30,7 @@ from cosmos.globs import unused
 from cosmos.image.definition import Definition
 from cosmos.image.outputs.initramfs import Initramfs
 from cosmos.image.template_folder import IMAGE_FILE
-from cosmos.image.workshop.layers import Layers
+from cosmos.image.workshop.layers import Layers, StarLayer
 from cosmos.image.world import World
 from cosmos.limits import MAX_SIGNED_BYTES
 from cosmos.model.image import Policy
@@ -159,26 +159,26 @@ class StagingBudget:
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
-        self._seen: set[StarName] = set()
+        self._layers: dict[StarName, StarLayer] = {}
         self._sizes: dict[TreePath, int] = {}
         self._total = 0
 
-    def judge(self, layers: Layers) -> None:
-        """Raise `NoSolution` if the files of `layers` exceed the budget, whatever the other layers hold."""
+    def judge(self, more: Layers) -> None:
+        """Raise `NoSolution` if the files of all layers so far exceed the budget, whatever the others hold."""
         policy = self._definition.image.policy
         budget = policy.size_budget_bytes
         if budget is None or self._definition.image.finish:
             return
-        for name in layers.keys() - self._seen:
-            self._seen.add(name)
-            for line in layers[name].lines:
+        self._layers |= more
+        for layer in more.values():
+            for line in layer.lines:
                 before = self._sizes.get(line.path)
                 size = line.size if before is None else min(before, line.size)
                 if line.path not in policy.owners:
                     self._total += size - (before or 0)
                     self._sizes[line.path] = size
         if self._total > budget:
-            raise _over_budget(self._definition, f"have at least {self._total} bytes", budget, layers)
+            raise _over_budget(self._definition, f"have at least {self._total} bytes", budget, self._layers)
 
 
 def demand_vouched(policy: Policy, acquired: Mapping[StarName, Acquired], world: World) -> None:

@@ -54,6 +54,25 @@ def work(wait: float, as_json: bool) -> None:
     answer({"seconds": time.monotonic() - begun}, as_json, f"worked {time.monotonic() - begun}")
 run(work, "cosmos")
 """
+FORKING = """
+import os, sys, threading, time
+from cosmos.cli.live_line import LiveLine
+class Stream:
+    lock, is_writing = threading.Lock(), threading.Event()
+    def write(self, text):
+        with self.lock:
+            self.is_writing.set()
+            time.sleep(0.2)
+    def flush(self): pass
+    def fileno(self): raise OSError
+line = LiveLine(Stream(), ticks=True)
+line.work("pack")
+Stream.is_writing.wait()
+child = os.fork()
+if child == 0:
+    os._exit(0 if Stream.lock.acquire(blocking=False) else 3)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 ANSWER = re.compile(r"worked ([0-9.]+)\r?\n")
 LINES = ["fetch 3 stars", "cosmos: warning: one is old", "a note", "pack"]
 
@@ -97,6 +116,12 @@ def started(text: str, words: tuple[str, ...], stream: int, environ: dict[str, s
     return subprocess.Popen(
         [sys.executable, "-c", text, *words], stdin=stream, stdout=stream, stderr=stream, env=path | (environ or {})
     )
+
+
+def test_a_process_that_is_forked_while_the_line_is_drawn_can_write_to_the_same_stream() -> None:
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPO / "builder")}
+    done = subprocess.run([sys.executable, "-c", FORKING], env=path, timeout=LONG_SECONDS, check=False)
+    assert done.returncode == 0
 
 
 def draws(shown: str) -> list[str]:

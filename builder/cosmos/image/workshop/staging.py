@@ -11,12 +11,11 @@ a larger star in files without names. It dies with the builder.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from heapq import heappop, heappush
 from typing import TypeAlias
 
 from cosmos.child import die_with
@@ -47,18 +46,19 @@ class StagedLayers:
 def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Callable[[Layers], None]) -> StagedLayers:
     """Return every star's layer: from the store if it has the layer, else made by one of `jobs` workers.
 
-    `judge` sees the layers found in the store, and again all layers after each one that was made. It raises to stop.
+    `judge` sees the layers found in the store, and then each layer that comes. It raises to stop.
     """
     layers: dict[StarName, StarLayer] = {}
     made: dict[StarName, str] = {}
     for name in workshop.acquired:
-        _find(workshop, name, layers, made)
+        if all(star in layers for star in workshop.seen_by(name)):
+            _find(workshop, name, layers, made)
     stars = len(workshop.acquired)
     reporter.step(f"stage {counted(stars, 'star')}, {len(layers)} of them from the store")
     judge(layers)
     at_once = max(jobs, 1) if stars - len(layers) > 1 else 1
     with settling(workshop.store), _workers(workshop, at_once) as submit:
-        _make_all(workshop, layers, made, submit, at_once, reporter, judge)
+        _make_all(_Lacking(workshop, layers, made), submit, at_once, reporter, judge)
     return StagedLayers(
         workshop=workshop,
         layers={name: layers[name] for name in workshop.acquired},
@@ -67,64 +67,104 @@ def stage_layers(workshop: Workshop, *, jobs: int, reporter: Reporter, judge: Ca
     )
 
 
-def _find(workshop: Workshop, name: StarName, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> bool:
-    """Look for a star's layer in the store, and return whether its dependencies are known, so that it could be judged.
+def _find(workshop: Workshop, name: StarName, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> None:
+    """Look for a star's layer in the store. If the store has no such layer, the reason goes into `made`.
 
-    If the store has no such layer, the reason goes into `made`.
+    The layers that its script can see are in `layers`.
     """
-    if not all(star in layers for star in workshop.seen_by(name)):
-        return False
     found = workshop.find(name, layers)
     if isinstance(found, StarLayer):
         layers[name] = found
     else:
         made[name] = found
-    return True
+
+
+class _Lacking:
+    """The stars whose layers are lacking. The biggest is made first, each after the layers that its script can see.
+
+    If a star's dependencies had to be made, the star's layer is searched for again: the new layers may be the same in
+    every place that its script read. A record that a worker made waits in this process, where no other worker finds it,
+    until it is settled. Settling writes a file, so it is done when nothing else could be made.
+    """
+
+    def __init__(self, workshop: Workshop, layers: dict[StarName, StarLayer], made: dict[StarName, str]) -> None:
+        self.workshop, self.layers, self._made = workshop, layers, made
+        self._sizes = {name: one.star.unpacked_bytes for name, one in workshop.acquired.items() if name not in layers}
+        self.total_bytes, self.done_bytes = sum(self._sizes.values()), 0
+        self._above: dict[StarName, list[StarName]] = {}
+        self._below: dict[StarName, int] = {}  # how many of the layers that its script can see are lacking
+        self._ready: list[tuple[int, StarName]] = []
+        self._held: list[StarName] = []  # those that need a record that is not settled
+        self._unsettled: set[StarName] = set()
+        for name in self._sizes:
+            below = [star for star in workshop.seen_by(name) if star in self._sizes]
+            self._below[name] = len(below)
+            for star in below:
+                self._above.setdefault(star, []).append(name)
+            if not below:
+                self._push(name)
+
+    def next(self) -> StarName | None:
+        """Return a star whose layer can be made now, or None."""
+        if not self._ready and self._held:
+            self.workshop.store.settle()
+            self._unsettled.clear()
+            for name in self._held:
+                self._push(name)
+            self._held.clear()
+        return heappop(self._ready)[1] if self._ready else None
+
+    def came(self, name: StarName, made: Made) -> dict[StarName, StarLayer]:
+        """Keep the layer of `name`, and return it and those above it that the store has now."""
+        self.layers[name] = self.workshop.keep(name, made)
+        self._unsettled.add(name)
+        came = [name]
+        for star in came:  # it grows meanwhile
+            self.done_bytes += self._sizes[star]
+            for above in self._above.get(star, ()):
+                self._below[above] -= 1
+                if self._below[above] == 0:
+                    self._look_for(above)
+                    if above in self.layers:
+                        came.append(above)
+        return {star: self.layers[star] for star in came}
+
+    def _look_for(self, name: StarName) -> None:
+        with of_star(name):
+            _find(self.workshop, name, self.layers, self._made)
+        if name not in self.layers:
+            if self._unsettled.isdisjoint(self.workshop.seen_by(name)):
+                self._push(name)
+            else:
+                self._held.append(name)
+
+    def _push(self, name: StarName) -> None:
+        heappush(self._ready, (-self._sizes[name], name))
 
 
 def _make_all(
-    workshop: Workshop,
-    layers: dict[StarName, StarLayer],
-    made: dict[StarName, str],
+    lacking: _Lacking,
     submit: Callable[[StarName, Layers], Future[Made]],
     at_once: int,
     reporter: Reporter,
     judge: Callable[[Layers], None],
 ) -> None:
-    """Make the missing layers, the biggest first, each after the layers that its script can see.
-
-    If a star's dependencies had to be made, the star's layer is searched for again: the new layers may be the same in
-    every place that its script read. No more than `at_once` are under way, so that `judge` can stop the rest.
-    """
-    sizes = {name: one.star.unpacked_bytes for name, one in workshop.acquired.items() if name not in layers}
-    todo = sorted(sizes, key=lambda name: -sizes[name])
+    """Make the missing layers. No more than `at_once` are under way, so that `judge` can stop the rest."""
     running: dict[Future[Made], StarName] = {}
-    unsettled: set[StarName] = set()  # their records wait in this process: no worker would find them
-    while todo or running:
-        for name in [name for name in todo if name in made or _find(workshop, name, layers, made)]:
-            if name in made and len(running) == at_once:
-                continue
-            todo.remove(name)
-            if name in made:
-                below = workshop.seen_by(name)
-                if not unsettled.isdisjoint(below):
-                    workshop.store.settle()
-                    unsettled.clear()
-                reporter.progress(f"stage {name}", _done(sizes, layers), sum(sizes.values()), "bytes")
-                with of_star(name):
-                    running[submit(name, {star: layers[star] for star in below})] = name
+    while True:
+        while len(running) < at_once and (name := lacking.next()) is not None:
+            reporter.progress(f"stage {name}", lacking.done_bytes, lacking.total_bytes, "bytes")
+            with of_star(name):
+                below = {star: lacking.layers[star] for star in lacking.workshop.seen_by(name)}
+                running[submit(name, below)] = name
+        if not running:
+            return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             name = running.pop(future)
             with of_star(name):
-                layers[name] = workshop.keep(name, future.result())
-            unsettled.add(name)
-            judge(layers)
-            reporter.progress(f"staged {name}", _done(sizes, layers), sum(sizes.values()), "bytes")
-
-
-def _done(sizes: Mapping[StarName, int], layers: Layers) -> int:
-    """Return how much of what was missing is there: its unpacked bytes, which say more of the time than its stars."""
-    return sum(size for name, size in sizes.items() if name in layers)
+                new = lacking.came(name, future.result())
+            judge(new)
+            reporter.progress(f"staged {name}", lacking.done_bytes, lacking.total_bytes, "bytes")
 
 
 @contextmanager
@@ -138,6 +178,9 @@ def _workers(workshop: Workshop, jobs: int) -> Iterator[Callable[[StarName, Laye
 
         yield inline
         return
+    import multiprocessing  # takes as long as to read fifty layers, and one layer needs no workers
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
     fork = multiprocessing.get_context("fork")  # initargs are inherited, not pickled
     with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_enter, initargs=(workshop, os.getpid())) as pool:
         try:
