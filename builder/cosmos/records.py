@@ -35,7 +35,8 @@ def _record(*, frozen: bool = False, kw_only: bool = False, slots: bool = False)
         for name, method in methods.items():
             if own.get(name) is None:
                 setattr(cls, name, method)
-        return cls  # type: ignore[no-any-return]
+        made: type = cls
+        return made
 
     return made_of
 

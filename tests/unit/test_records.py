@@ -124,7 +124,7 @@ def test_an_object_is_made_shown_and_refused_as_by_the_standard_library(
             made = cls(*values, **named)
         except TypeError as error:
             return str(error)
-        return f"{made!r} {asdict(made)}"  # type: ignore[call-overload]
+        return f"{made!r} {asdict(made)}"  # type: ignore[call-overload]  # of any class
 
     assert outcome(ours) == outcome(standard(ours))
 
@@ -143,11 +143,11 @@ def test_equality_and_hash_are_those_of_the_compared_fields_of_one_class() -> No
 def test_a_frozen_object_takes_no_assignment_and_a_changing_one_has_no_hash() -> None:
     point, counter = Point(x=1), Counter()
     with pytest.raises(FrozenInstanceError, match="cannot assign to field 'x'"):
-        point.x = 2  # type: ignore[misc]
+        point.x = 2  # type: ignore[misc]  # a type checker refuses it as well
     with pytest.raises(FrozenInstanceError, match="cannot delete field 'x'"):
         del point.x
     with pytest.raises(FrozenInstanceError):
-        point.other = 2  # type: ignore[attr-defined]
+        point.other = 2  # type: ignore[attr-defined]  # as above
     counter.count += 1
     assert counter == Counter(count=1)
     with pytest.raises(TypeError, match="unhashable"):

@@ -144,7 +144,8 @@ def test_what_an_import_makes_is_the_same_ready_made(tmp_path: Path) -> None:
     }
     assert len(places) >= 5
     codes = [marshal.loads(pieces["methods"][place : place + size]) for place, size in places.values()]
-    assert any("miles" in inner.co_varnames for code in codes for inner in code.co_consts if isinstance(inner, CodeType))
+    inside = [one for code in codes for one in code.co_consts if isinstance(one, CodeType)]
+    assert any("miles" in one.co_varnames for one in inside)
     assert "exec" not in vars(sys.modules["cosmos.records"])
     assert "exec" not in vars(sys.modules["dataclasses"])
 
