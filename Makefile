@@ -7,6 +7,8 @@
 PYTHON ?= python3
 IMAGE ?= images/rescue
 APT_SOURCES ?=
+# A test waits for the disk, a boot or another process for half of its time, so one more runs beside those that compute.
+TEST_JOBS = $(shell echo $$(($(JOBS) + 1)))
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -le 8 ] || n=8; echo $$n)
 
 SHELL := /bin/sh
@@ -52,7 +54,7 @@ boot: image ## start the image in QEMU and wait for its marker
 .PHONY: test
 test: TEST-PROGRAMS $(VENV)/dev.stamp image ## run the tests, including the boot; installs missing programs if allowed
 	@$(BYTECODE)
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not exhaustive' tests builder
+	@$(BIN)/pytest -n $(TEST_JOBS) --dist loadgroup -m 'not exhaustive' tests builder
 
 .PHONY: test-slow
 test-slow: TEST-PROGRAMS $(VENV)/dev.stamp ## run the tests that try very many cases; make test leaves them out

@@ -15,6 +15,8 @@ from typing import Final
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("imports")  # one process calls every command, once
+
 # Each of these takes a millisecond or more, or starts a whole family of modules.
 LARGE: Final = (
     *("asyncio", "concurrent.futures", "ctypes", "difflib", "email", "elftools", "hashlib", "http", "http.client"),
